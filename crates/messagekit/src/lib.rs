@@ -33,8 +33,9 @@
 //! # What it does not do
 //!
 //! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly
-//! once. The order of a key is lost when one of its messages fails and the source is a queue, the store is not a
-//! database, or the consumer uses [`OnFailure::DeadLetter`]. Adapters for brokers and databases are separate crates.
+//! once. The order of a key is lost if one of its messages fails and one of these holds: the source is a queue, the
+//! store is not a database, or the consumer uses [`OnFailure::DeadLetter`]. Adapters for brokers and databases are
+//! separate crates.
 //!
 //! # Features
 //!

@@ -24,21 +24,22 @@ pub trait OutboxHealth: Send + Sync {
     /// Checks that the database responds.
     ///
     /// # Errors
-    /// Fails if the database does not respond, or if its tables are missing.
+    /// Transient if the database does not respond; a retry is useful. [`ErrorKind::Schema`](crate::ErrorKind::Schema) if
+    /// its tables are older than this program.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Measures the pending events. With log-based change capture, the [checkpoints](Self::checkpoint) translate the
     /// confirmed position into a time.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>>;
 
     /// Records the time and position of the database's log, unless another call did so within `every`. Programs that
     /// serve health or metrics call it regularly. A database without a log records nothing.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Returns the rejected events of the relay. The default is `None`: no relay can publish this outbox.

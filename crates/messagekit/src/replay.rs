@@ -209,7 +209,7 @@ pub trait Replays: Send + Sync {
     /// read.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn events<'a>(
         &'a self,
         filter: &'a EventFilter,
@@ -221,7 +221,7 @@ pub trait Replays: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange) with the time of the oldest kept event if the range
-    /// begins before it. Transient if the database does not answer.
+    /// begins before it. Transient if the database does not respond; a retry is useful.
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>>;
 
     /// Orders a replay and writes an audit row.
@@ -238,14 +238,14 @@ pub trait Replays: Send + Sync {
     /// Returns one replay.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database
-    /// does not answer.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database does
+    /// not respond; a retry is useful.
     fn replay(&self, id: i64) -> BoxFuture<'_, Result<ReplayJob, Error>>;
 
     /// Returns at most `limit` replays, newest first, with numbers below `before`.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn replays(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<ReplayJob>, Error>>;
 
     /// Stops a running replay and writes an audit row.
@@ -253,13 +253,13 @@ pub trait Replays: Send + Sync {
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist;
     /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if it is not running. Transient if the database does not
-    /// answer.
+    /// respond; a retry is useful.
     fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Leases the oldest running replay without a valid lease, for `lease` seconds.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn lease_replay(
         &self,
         lease: std::time::Duration,

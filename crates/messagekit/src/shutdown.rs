@@ -27,7 +27,8 @@ impl Shutdown {
         Self(watch::Sender::new(false))
     }
 
-    /// Creates a handle that SIGTERM and Ctrl-C request. A second signal ends the process at once, with status 130.
+    /// Creates a handle on which SIGTERM and Ctrl-C request the shutdown. A second signal ends the process at once, with
+    /// status 130.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the signal handlers cannot be installed.

@@ -1,4 +1,4 @@
-//! Settings: what wins over what, and every mistake at once with its place.
+//! Settings: precedence, and every problem reported at once with its location.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! `#[derive(Event)]`: what it generates, and what it refuses with which words.
+//! `#[derive(Event)]`: the generated code, and the texts of its errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ struct OrderPlaced {
 #[event(type = "shop.ping", topic = "Health_checks.v2", version = "3.14", source = "web-shop-2")]
 struct Ping {}
 
-/// The key of an event, for one line per case.
+/// Returns the key of an event; allows one line per case.
 fn key_of<E: Event>(event: &E) -> Option<String> {
     event.key().map(Cow::into_owned)
 }
@@ -104,7 +104,7 @@ fn static_text_is_a_key() {
     #[derive(Serialize, Deserialize, Event)]
     #[event(type = "a.opened", key = "region")]
     struct Opened {
-        // Not read: serde would have to borrow it for ever.
+        // This field is not deserialised: serde would have to borrow it for `'static`.
         #[serde(skip_deserializing)]
         region: &'static str,
     }
@@ -138,7 +138,7 @@ fn anything_with_display_is_a_key() {
 
 #[test]
 fn a_uuid_is_a_key() {
-    /// A Uuid that serde knows, whatever features the `uuid` crate is built with.
+    /// A serialisable Uuid, independent of the features of the `uuid` crate.
     mod as_text {
         use super::*;
 

@@ -1,4 +1,4 @@
-//! The figures for Prometheus.
+//! Prometheus metrics.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn consumer_metrics_need_no_change_in_the_program() {
 
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
-    // Two of one name share the work; their figures are one.
+    // Two consumers of one name share the work; their metrics are summed.
     let shutdown = Shutdown::new();
     let mut running = Vec::new();
     for _ in 0..2 {

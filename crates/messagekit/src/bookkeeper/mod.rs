@@ -2,8 +2,8 @@
 //!
 //! A [`Bookkeeper`] is an idempotent consumer of RabbitMQ dead-letter queues and of Kafka dead-letter topics. Each
 //! message becomes a failed message beside those of the consumers, with the reason in its headers ([`DeathHeaders`]).
-//! When an operator retries it, it goes to exactly the queue that dead-lettered it, or to the retry topic of the
-//! program that set it aside.
+//! An operator's retry sends it to exactly the queue that dead-lettered it, or to the retry topic of the program that
+//! set it aside.
 
 mod builder;
 mod death_headers;

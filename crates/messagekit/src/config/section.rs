@@ -106,7 +106,7 @@ impl<'a> Section<'a> {
     }
 
     /// Returns a secret that is set as `key`, or stored in the file that `key_file` names; `None` if neither is set.
-    /// One trailing newline of the file is ignored. A variable takes precedence over the file, whichever of the two it
+    /// Trailing line breaks of the file are ignored. A variable takes precedence over the file, whichever of the two it
     /// sets.
     pub fn secret(&self, key: &str) -> Option<Secret> {
         let file_key = format!("{key}_file");

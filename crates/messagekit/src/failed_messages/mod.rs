@@ -23,7 +23,7 @@ pub trait FailedMessages: Send + Sync {
     /// Returns at most `limit` failed messages, newest first.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn list<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
@@ -33,7 +33,7 @@ pub trait FailedMessages: Send + Sync {
     /// Returns the numbers of at most `limit` failed messages, smallest first: pages of a selection for an action.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn ids<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
@@ -43,14 +43,14 @@ pub trait FailedMessages: Send + Sync {
     /// Returns one failed message, including its message.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database
-    /// does not answer.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if this number does not exist. Transient if the database does
+    /// not respond; a retry is useful.
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>>;
 
     /// Counts the failed messages of a filter by consumer and state, in that order.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn totals<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
@@ -59,7 +59,7 @@ pub trait FailedMessages: Send + Sync {
     /// Returns at most `limit` groups of failed messages with the same fingerprint, the largest first.
     ///
     /// # Errors
-    /// Transient if the database does not answer.
+    /// Transient if the database does not respond; a retry is useful.
     fn groups<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,

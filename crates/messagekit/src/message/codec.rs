@@ -83,9 +83,9 @@ pub(super) struct RawEnvelope<'a> {
 /// `source` is the name of the producer if the envelope has none.
 ///
 /// # Errors
-/// Returns [`ErrorKind::InvalidEvent`] if the type, topic, version or source is malformed, if the data is not a JSON
-/// object, or if one of its fields has an envelope name. Returns [`ErrorKind::TooLarge`] as [`Message::check`] does. A
-/// retry does not help.
+/// Returns [`ErrorKind::InvalidEvent`] if the type, topic, version or source is malformed. The same kind rejects data
+/// that is not a JSON object, or that has a field with an envelope name. Returns [`ErrorKind::TooLarge`] as
+/// [`Message::check`] does. A retry does not help.
 ///
 /// ```
 /// use messagekit::{Envelope, Event, codec};

@@ -103,7 +103,7 @@ impl<E> DerefMut for Envelope<E> {
 /// Describes how a message was delivered to its handler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryInfo {
-    /// The number of this handler run, from 1. Only runs that may count as failed count.
+    /// The number of this handler run, from 1. Only runs whose failure counts are counted.
     ///
     /// Runs ended by other causes (an outage, a lock conflict, another message of the batch) do not count.
     pub attempt: u32,

@@ -182,12 +182,12 @@ impl Metrics {
         self.watched.lost(database);
     }
 
-    /// Returns the gauge of a gate's state: 0 is open, 1 is probing, 2 is closed.
+    /// Returns the gauge of a gate's state: 0 lets messages pass, 1 probes, 2 holds messages back.
     pub fn gate_state(&self, consumer: &str, gate: &str) -> IntGauge {
         self.gate_state.with_label_values(&[consumer, gate])
     }
 
-    /// Returns the counter of the seconds that a gate was closed.
+    /// Returns the counter of the seconds that a gate held messages back.
     pub fn gate_wait(&self, consumer: &str, gate: &str) -> Counter {
         self.gate_wait.with_label_values(&[consumer, gate])
     }

@@ -23,10 +23,10 @@ pub const CONSUMER_WINDOW_SHORT: &str = "messagekit_consumer_window_short";
 /// Duration of each handler run. Labels: `consumer`.
 pub const CONSUMER_HANDLE_SECONDS: &str = "messagekit_consumer_handle_seconds";
 
-/// 0 while a gate is open, 1 while it lets one message through as a probe, 2 while it is closed. Labels: `consumer`,
-/// `gate`.
+/// 0 while a gate lets messages pass, 1 while it probes with one message, 2 while it holds messages back. Labels:
+/// `consumer`, `gate`.
 pub const GATE_STATE: &str = "messagekit_gate_state";
-/// Time that a gate was closed, counted when it opens. Labels: `consumer`, `gate`.
+/// Time that a gate held messages back, counted when it lets them pass again. Labels: `consumer`, `gate`.
 pub const GATE_WAIT_SECONDS: &str = "messagekit_gate_wait_seconds_total";
 
 /// Messages that RabbitMQ confirmed. Labels: `bridge`, `exchange`.

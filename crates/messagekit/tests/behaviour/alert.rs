@@ -1,4 +1,4 @@
-//! A lane that is blocked alerts: a figure for dashboards, an error in the log.
+//! A blocked lane raises an alert: a metric for dashboards, an error in the log.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use messagekit::{OnFailure, ParkingLimits};
 
 use crate::fixture::{Action, Builder, World, pass, seconds, start, until};
 
-/// The lines that are logged in this thread while it lives.
+/// Captures the log lines of this thread while it exists.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -18,7 +18,7 @@ impl Log {
         tracing::subscriber::set_default(lines.finish())
     }
 
-    /// The lines with these words.
+    /// Returns the lines that contain `words`.
     fn lines(&self, words: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("text");
         text.lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
@@ -35,7 +35,7 @@ impl std::io::Write for Log {
     }
 }
 
-/// What Prometheus would read.
+/// The metrics that Prometheus would read.
 struct Statistics(prometheus::Registry);
 
 impl Statistics {

@@ -1,4 +1,4 @@
-//! What is waiting in a lane becomes one transaction.
+//! The waiting messages of a lane share one transaction.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn a_batch_ends_after_its_handler_time_and_the_rest_stays_fresh() {
     let before = consumer.read();
     world.push_all("a", 10).await;
     until(|| !world.applied().is_empty()).await;
-    // After 60 ms inside three handlers no fourth one starts.
+    // After 60 ms in three handlers, no fourth handler starts.
     assert_eq!(world.applied(), names("a", 3));
     assert_eq!((world.marker("a-3"), world.marker("a-4")), (Some(Claim::Done), None));
     until(|| world.applied().len() == 10).await;
@@ -96,7 +96,7 @@ async fn a_batch_of_another_size_and_time_is_the_users_choice() {
     assert_eq!(consumer.stop().await.batches - before, 3);
 }
 
-/// Copies of an id in one batch, around the place where its time ends it.
+/// Copies of an id in one batch, around the point at which its time limit ends it.
 #[tokio::test(start_paused = true)]
 async fn duplicates_in_a_batch_are_applied_once_wherever_it_is_cut() {
     for cut in 1..=6 {
@@ -114,7 +114,7 @@ async fn duplicates_in_a_batch_are_applied_once_wherever_it_is_cut() {
     }
 }
 
-/// The first copy fails; the second must not be applied behind the failed message's back.
+/// The first copy fails; the second must not be applied despite the failed message.
 #[tokio::test(start_paused = true)]
 async fn a_copy_behind_a_failed_one_in_the_same_batch_is_held_with_it() {
     for act in [Action::Fail, Action::Swallow, Action::Permanent] {
@@ -153,7 +153,7 @@ async fn positions_are_noted_with_the_effects() {
     assert_eq!(noted.iter().map(|position| position.next).sum::<i64>(), 100);
 }
 
-/// "No deadline" and "no retry by itself" are written as the longest duration there is.
+/// The longest duration means "no deadline" and "no automatic retry".
 #[tokio::test(start_paused = true)]
 async fn the_longest_durations_are_no_trap() {
     let world = World::new(1);

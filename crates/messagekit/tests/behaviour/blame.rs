@@ -1,4 +1,4 @@
-//! Failures that nobody admits: who ended the transaction is found, and nobody else pays for it.
+//! Failures that no handler reports: the cause of a failed transaction is found, and no other message is affected.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure
 use crate::fixture::{Action, CONSUMER, Placed, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
-/// Writes numbers, which never fail: nothing but the commit notices a swallowed error.
+/// Writes numbers, which never fails: only the commit reveals a swallowed error.
 async fn quiet(
     culprits: &BTreeSet<String>,
     tx: &mut MemoryTx,
@@ -43,7 +43,7 @@ async fn bisection_finds_a_swallowed_error_that_fails_the_commit() {
     consumer.stop().await;
 }
 
-/// Calls every error of the database permanent, as handlers do.
+/// Returns every database error as permanent, as some handlers do.
 async fn impatient(
     (store, culprit): &(MemoryStore, String),
     tx: &mut MemoryTx,
@@ -109,7 +109,7 @@ async fn message_exceeding_the_transaction_timeout_alone_fails() {
     }
 }
 
-/// The machine stood still while a handler ran, or while the transaction committed.
+/// The machine was suspended during a handler run, or during the commit.
 #[tokio::test(start_paused = true)]
 async fn single_transaction_timeout_burns_no_attempt() {
     for culprit in [Some("a-1"), Some("a-4"), Some("a-8"), None] {

@@ -1,4 +1,4 @@
-//! Under [`OnFailure::Block`]: the lane waits for its message, in order, and sets nothing aside.
+//! [`OnFailure::Block`]: the lane waits for its failed message, in order, and sets nothing aside.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn apply_v2(tx: &mut MemoryTx, event: Envelope<PlacedV2>) -> Result<(), Ha
     Ok(())
 }
 
-/// The order of a key is what the policy is for, and a newer version is cured by a deployment.
+/// The policy preserves key order, and a deployment resolves a newer version.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_this_consumer_cannot_read_blocks_too() {
     let world = World::new(1);
@@ -157,7 +157,7 @@ async fn the_message_after_a_recovered_one_starts_at_attempt_one() {
     world.script.next("a-2", [Action::Fail]);
     let flaky = Flaky::new(&world.store);
     let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::Block));
-    // The third run of the first message fills its batch's time; the transaction behind it meets an outage.
+    // The third run of the first message uses up its batch's time; the next transaction meets an outage.
     until(|| world.script.runs_of("a-1").len() == 3).await;
     flaky.fail(Call::Begin, ErrorKind::Unavailable);
     until(|| world.applied().len() == 1).await;

@@ -1,4 +1,4 @@
-//! A source that counts what its subscriber hands out, and that a pause stops late.
+//! A source that counts its deliveries and delivers one more after a pause.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use messagekit::{Capabilities, Error, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
 
-/// What went through a [`Counted`] source.
+/// Counters of a [`Counted`] source.
 #[derive(Clone, Default)]
 pub(crate) struct Counts(Arc<Inner>);
 
@@ -20,22 +20,22 @@ struct Inner {
 }
 
 impl Counts {
-    /// How many deliveries were pulled.
+    /// Returns the number of deliveries.
     pub(crate) fn pulled(&self) -> usize {
         self.0.pulled.load(Ordering::Relaxed)
     }
 
-    /// How many receipts came back, settled or released.
+    /// Returns the number of returned receipts, settled or released.
     pub(crate) fn back(&self) -> usize {
         self.0.back.load(Ordering::Relaxed)
     }
 
-    /// What the last binding was told.
+    /// Returns the offsets that the last binding received.
     pub(crate) fn remembered(&self) -> Vec<NextOffset> {
         self.0.remembered.lock().expect("told").clone()
     }
 
-    /// How often a lane was paused, and how often one was resumed.
+    /// Returns the number of pauses and the number of resumes of lanes.
     pub(crate) fn pauses_and_resumes(&self) -> (usize, usize) {
         (self.0.pauses.load(Ordering::Relaxed), self.0.resumes.load(Ordering::Relaxed))
     }
@@ -44,7 +44,7 @@ impl Counts {
 pub(crate) struct Counted<S> {
     inner: S,
     counts: Counts,
-    /// One more delivery comes after a pause, as it may.
+    /// Whether one more delivery follows a pause, as the contract allows.
     is_late: bool,
     to_pause: Vec<Lane>,
 }

@@ -1,4 +1,4 @@
-//! What a consumer does when nothing is said: the values that the pages print.
+//! Default settings of a consumer, as documented.
 
 use messagekit::memory::MemoryTx;
 use messagekit::{Consumer, Message, NoStore};

@@ -1,4 +1,4 @@
-//! A source that ends for good after a time, as one whose position the broker has lost.
+//! A source that ends permanently after a time, such as one whose position the broker has lost.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl<S: Source> Source for Ending<S> {
 
 pub(crate) struct EndingSubscriber<S> {
     inner: S,
-    /// `None` when it has ended.
+    /// `None` after its end.
     time: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a handler learns about its message.
+//! The metadata that a handler receives.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -76,7 +76,7 @@ async fn everything_about_an_event_arrives_as_it_was_written() {
     assert_eq!(seen[1].0, sent.meta, "a failed message keeps it");
 }
 
-/// What a publisher in another language sends: no headers, snake case, hardly any metadata.
+/// A message of a publisher in another language: no headers, snake case, little metadata.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_publisher_may_leave_nearly_everything_out() {
     let body = r#"{"event_id":"x-1","event_type":"orders.order.placed","order":"o","n":1,"unknown":[1]}"#;

@@ -1,4 +1,4 @@
-//! A failed message and its message: one of the two counts, never both, never neither.
+//! A failed message is either open or applied, never both and never neither.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use messagekit::{Claim, ErrorKind, FailedMessageState, Retries};
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
-/// A world whose only message is dead, and the number of its failed message.
+/// Creates a world whose only message is dead, and returns the number of its failed message.
 async fn world_with_a_failed_message() -> (World, i64) {
     let world = World::new(1);
     world.push("a", 1).await;
@@ -21,7 +21,7 @@ async fn world_with_a_failed_message() -> (World, i64) {
     (world, failed_message)
 }
 
-/// A world whose only message was set aside and is due within a second; nobody consumes.
+/// Creates a world without a running consumer. Its only message was set aside and is due within a second.
 async fn world_with_a_due_failed_message(partitions: usize) -> World {
     let world = World::new(partitions);
     world.push("a", 1).await;
@@ -187,7 +187,7 @@ async fn failed_message_is_dead_and_never_rerun_after_five_crashes() {
     }
 }
 
-/// The store is out of order between the run of a failed message and the answer to its lease.
+/// The store fails between the run of a failed message and the end of its lease.
 #[tokio::test(start_paused = true)]
 async fn an_outage_at_the_end_of_a_retry_counts_no_crash() {
     for (act, call) in [(Action::Fail, Call::Fail), (Action::Unavailable, Call::HandBack)] {

@@ -1,4 +1,5 @@
-//! Under [`OnFailure::DeadLetter`](messagekit::OnFailure): only the culprit is set apart, its neighbours are applied once.
+//! [`OnFailure::DeadLetter`](messagekit::OnFailure): only the failing message is set aside; the others of its batch are
+//! applied once.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::fixture::{Action, CONSUMER, Placed, TOPIC, World, names, pass, second
 
 const TOO_LONG: Action = Action::Take(Duration::from_secs(9));
 
-/// Every way in which a handler can fail a message, with the word for it.
+/// Every handler failure and its kind.
 const WAYS: [(Action, &str); 5] = [
     (Action::Fail, "failed"),
     (Action::Permanent, "permanent"),
@@ -135,7 +136,7 @@ async fn the_text_of_a_panic_is_kept_when_it_was_formatted() {
     consumer.stop().await;
 }
 
-/// Every subset of a batch, failing in every way: what is left is applied as if the culprits were not there.
+/// Every subset of a batch fails in every way: the other messages are applied as if the failing ones were absent.
 #[tokio::test(start_paused = true)]
 async fn any_culprits_of_a_batch_are_set_apart_and_nothing_else() {
     for (act, kind) in WAYS {

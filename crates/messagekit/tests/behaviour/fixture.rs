@@ -1,4 +1,4 @@
-//! A log, a store and a consumer at work.
+//! A log, a store and a running consumer.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Once};
@@ -19,19 +19,19 @@ pub(crate) use crate::script::{Action, Placed, Script, apply};
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
 
-/// What a transaction of these tests holds: fewer than by itself, so that there is less to write down.
+/// Messages per transaction in these tests: fewer than the default, for shorter test data.
 pub(crate) const FIFTY: BatchLimit =
     BatchLimit { messages: NonZeroU32::new(50).unwrap(), time: Duration::from_millis(50) };
 
-/// How many messages a calm start lets through: as many as a batch may hold.
+/// Number of warm-up messages: the maximum batch size.
 pub(crate) const CALM: i64 = 50;
-/// Their key.
+/// Key of the warm-up messages.
 pub(crate) const CALM_KEY: &str = "calm";
 
-/// Longer than any outage here, shorter than for ever; virtual time as a rule.
+/// Longer than any outage in these tests but finite; usually virtual time.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// One consumer's surroundings.
+/// The environment of one consumer.
 pub(crate) struct World {
     pub(crate) log: MemoryLog,
     pub(crate) store: MemoryStore,
@@ -48,8 +48,8 @@ impl World {
         Self { log: MemoryLog::new(partitions), store, script }
     }
 
-    /// A consumer with the scripted handler; failed messages are due after a second, each by itself unless the test says
-    /// otherwise.
+    /// Builds a consumer with the scripted handler. Failed messages are due after a second, each by itself unless the
+    /// test sets another delay.
     pub(crate) fn billing(&self) -> Builder {
         self.consumer(CONSUMER)
     }
@@ -58,7 +58,7 @@ impl World {
         self.consumer_on(name, self.store.clone())
     }
 
-    /// The same with another way to the same database.
+    /// Builds the same consumer with another handle to the same database.
     pub(crate) fn consumer_on<S: Inbox<Tx = MemoryTx>>(
         &self,
         name: &str,
@@ -67,7 +67,7 @@ impl World {
         self.assembled(name, store, self.topics())
     }
 
-    /// The same with another way to the same log.
+    /// Builds the same consumer with another handle to the same log.
     pub(crate) fn billing_from<Src: Source>(&self, source: Src) -> ConsumerBuilder<MemoryStore, Src> {
         self.assembled(CONSUMER, self.store.clone(), source)
     }
@@ -90,7 +90,7 @@ impl World {
             .on_with(self.script.clone(), apply)
     }
 
-    /// Publishes the events `key-1` to `key-last`, whose ids are those names.
+    /// Publishes the events `key-1` to `key-last`, with these names as ids.
     pub(crate) async fn push_all(&self, key: &str, last: i64) {
         for n in 1..=last {
             self.push(key, n).await;
@@ -105,12 +105,12 @@ impl World {
         self.publish_all(&[message]).await;
     }
 
-    /// Publishes messages of one moment: a consumer finds them together.
+    /// Publishes messages at once, so a consumer receives them together.
     pub(crate) async fn publish_all(&self, messages: &[Message]) {
         self.log.publish(messages).await.into_iter().for_each(|published| published.expect("published"));
     }
 
-    /// Starts a consumer and lets [`CALM`] messages through it, so that the first ones of its one lane are over.
+    /// Starts a consumer and applies [`CALM`] messages, which takes its only lane past its first messages.
     pub(crate) async fn start_calm<S: Inbox, Src: Source>(
         &self,
         builder: ConsumerBuilder<S, Src>,
@@ -122,13 +122,13 @@ impl World {
         consumer
     }
 
-    /// The ids whose effects were committed, in the order of the commits, without those of a calm start.
+    /// Returns the ids of committed effects in commit order, without warm-up messages.
     pub(crate) fn applied(&self) -> Vec<String> {
         let text = |message: Message| String::from_utf8(message.payload.to_vec()).expect("an id");
         self.store.outbox().into_iter().map(text).filter(|id| !id.starts_with(CALM_KEY)).collect()
     }
 
-    /// Every failed message, oldest first.
+    /// Returns every failed message, oldest first.
     pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
         let ids = self.store.ids(&FailedMessageFilter::default(), u32::MAX).await.expect("failed_messages");
         let mut failed_messages = Vec::with_capacity(ids.len());
@@ -138,18 +138,18 @@ impl World {
         failed_messages
     }
 
-    /// A person acts on a failed message.
+    /// Applies an operator's action to a failed message.
     pub(crate) async fn act(&self, act: messagekit::Action, failed_message: i64) -> Result<(), Error> {
         let acted = self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await?;
         acted[0].done(act, failed_message)
     }
 
-    /// A person asks for one more run of a failed message.
+    /// Requests one more run of a failed message, as an operator.
     pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
         self.act(messagekit::Action::Retry, failed_message).await
     }
 
-    /// How many failed messages there are.
+    /// Returns the number of failed messages.
     pub(crate) fn failed_messages_now(&self) -> usize {
         let found = self.store.ids(&FailedMessageFilter::default(), u32::MAX).now_or_never();
         found.expect("memory answers at once").expect("failed_messages").len()
@@ -164,25 +164,25 @@ impl World {
         found.unwrap_or_else(|| panic!("no failed message of {id}"))
     }
 
-    /// What a claim of the message would answer.
+    /// Returns the result that a claim of the message would have.
     pub(crate) fn marker(&self, message: &str) -> Option<Claim> {
         self.store.marker(CONSUMER, &id(message))
     }
 
-    /// The partition in which a message stands.
+    /// Returns the partition of a message.
     pub(crate) fn partition_of(&self, name: &str) -> i32 {
         let records = self.log.records(TOPIC);
         let record = records.iter().find(|record| record.message.headers.text(headers::ID) == Some(name));
         record.expect("it was published").position.partition
     }
 
-    /// How many records of a partition are settled.
+    /// Returns the number of settled records of a partition.
     pub(crate) fn committed(&self, partition: i32) -> i64 {
         self.log.committed(CONSUMER, TOPIC, partition)
     }
 }
 
-/// The encoded event `key-n`.
+/// Returns the encoded event `key-n`.
 pub(crate) fn placed(key: &str, n: i64) -> Message {
     let mut event = Envelope::new(Placed { order: key.to_owned(), n });
     event.event_id = id(&format!("{key}-{n}"));
@@ -193,7 +193,7 @@ pub(crate) fn id(text: &str) -> MessageId {
     text.parse().expect("a plain id")
 }
 
-/// The names `key-1` to `key-last`.
+/// Returns the names `key-1` to `key-last`.
 pub(crate) fn names(key: &str, last: i64) -> Vec<String> {
     (1..=last).map(|n| format!("{key}-{n}")).collect()
 }
@@ -203,7 +203,7 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids
 }
 
-/// A consumer at work.
+/// A running consumer.
 pub(crate) struct Running {
     pub(crate) stats: Stats,
     shutdown: Shutdown,
@@ -239,12 +239,12 @@ impl Running {
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
-        // What was aborted is dropped when the runtime comes to it.
+        // The runtime drops aborted futures during this time.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Waits until something holds; panics after an hour of virtual time.
+/// Waits until a condition holds; panics after an hour of virtual time.
 #[track_caller]
 pub(crate) fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -257,7 +257,7 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()>
     }
 }
 
-/// Lets virtual time pass.
+/// Advances virtual time.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
@@ -266,7 +266,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A loop that never yields stops the paused clock with everything else: end the process then, with a word.
+/// A loop that never yields stops the paused clock too. End the process then, with a message.
 #[expect(clippy::print_stderr, reason = "the last word of the process")]
 fn watch_for_hangs() {
     static WATCH: Once = Once::new();

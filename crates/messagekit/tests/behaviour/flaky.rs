@@ -1,4 +1,4 @@
-//! A store whose calls a test switches off and on, or slows down.
+//! A store with calls that a test can disable, enable or slow down.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ pub(crate) enum Call {
     Sweep,
 }
 
-/// A way to a database that is out of order for as long as the test says.
+/// A store handle with injected failures.
 #[derive(Clone)]
 pub(crate) struct Flaky {
     inner: MemoryStore,
@@ -51,7 +51,7 @@ impl Flaky {
         Self { inner, down, slow, rollbacks_take, short_leases, commits_in_flight, calls }
     }
 
-    /// Makes every such call fail until [`heal`](Self::heal).
+    /// Makes every call of this kind fail until [`heal`](Self::heal).
     pub(crate) fn fail(&self, call: Call, kind: ErrorKind) {
         self.down.lock().expect("switches").insert(call, kind);
     }
@@ -60,27 +60,27 @@ impl Flaky {
         self.down.lock().expect("switches").clear();
     }
 
-    /// Makes every call wait before and after, so that a dropped future is dropped there too.
+    /// Makes every call wait before and after, so a dropped future may stop at these points too.
     pub(crate) fn slow(&self) {
         self.slow.store(true, Ordering::Relaxed);
     }
 
-    /// Makes every rollback take so long, as behind a statement that the server still works on.
+    /// Sets the duration of every rollback, as behind a statement that the server still executes.
     pub(crate) fn rollbacks_take(&self, time: Duration) {
         *self.rollbacks_take.lock().expect("a time") = time;
     }
 
-    /// Returns how many commits were begun and not awaited to their end.
+    /// Returns the number of started commits that were not awaited to their end.
     pub(crate) fn commits_in_flight(&self) -> usize {
         self.commits_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Gives leases of a second, as to a process that was suspended for longer than its lease.
+    /// Shortens leases to a second, as for a process suspended for longer than its lease.
     pub(crate) fn shorten_leases(&self) {
         self.short_leases.store(true, Ordering::Relaxed);
     }
 
-    /// Returns how often a call was made.
+    /// Returns the number of calls of this kind.
     pub(crate) fn calls(&self, call: Call) -> usize {
         self.calls.lock().expect("counts").get(&call).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! In which order gates are asked: that in which they were added.
+//! Gates are called in the order in which they were added.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -9,13 +9,13 @@ use messagekit::memory::MemoryStore;
 
 use crate::fixture::{World, pass, seconds, start, until};
 
-/// The slot under which due failed messages ask.
+/// Gate slot of due failed messages.
 const FAILED_MESSAGES: u32 = u32::MAX;
 
-/// What gates were asked for a lane's batch, one after the other.
+/// The calls of gates for a lane's batch, in order.
 type Asked = Arc<Mutex<Vec<&'static str>>>;
 
-/// Notes when it is asked.
+/// Records each call.
 struct Noted<G> {
     gate: G,
     asked: Asked,
@@ -70,7 +70,7 @@ async fn gates_grant_permits_in_added_order_before_the_transaction() {
     }
 }
 
-/// Both have nothing left: the one that was added first holds back, and the other is not asked.
+/// Both gates have no permits left: the first one holds the batch back, and the second is not called.
 #[tokio::test(start_paused = true)]
 async fn of_two_closed_gates_the_one_that_was_added_first_holds_back() {
     for rate_comes_first in [true, false] {

@@ -1,4 +1,4 @@
-//! A closed gate holds everything back and fails nothing; its permits always come back.
+//! A closed gate delays all messages and fails none; all permits are returned.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::fixture::{
 };
 use crate::flaky::{Call, Flaky};
 
-/// The messages that a lane holds before it is paused.
+/// Number of messages in a lane at which it pauses.
 const WINDOW: usize = 500;
-/// The slot under which due failed messages ask.
+/// Gate slot of due failed messages.
 const FAILED_MESSAGES: u32 = u32::MAX;
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn a_breaker_opens_while_handlers_report_unavailable() {
     consumer.stop().await;
 }
 
-/// It may be shared with consumers of other databases, and guards what handlers need.
+/// Consumers of other databases may share the breaker, which protects a dependency of the handlers.
 #[tokio::test(start_paused = true)]
 async fn a_breaker_stays_closed_while_the_store_is_away() {
     let world = World::new(1);

@@ -1,13 +1,13 @@
-//! Records that nobody should have written: each becomes a failed message, byte for byte, and the partition moves on.
+//! Invalid records: each becomes a failed message, byte for byte, and the partition continues.
 
 use messagekit::{FailedMessageState, Message, Position, headers};
 
 use crate::fixture::{CONSUMER, TOPIC, World, placed, start, until};
 
-/// Stands in every payload below and in no error.
+/// A value in every payload below that no error may contain.
 const SECRET: &str = "s3cr3t-4242";
 
-/// A record with the usual headers and this payload.
+/// Creates a record with the usual headers and this payload.
 fn record(payload: impl Into<Vec<u8>>) -> Message {
     Message::new(TOPIC, payload.into())
         .with_key("k")
@@ -21,7 +21,7 @@ fn without(mut message: Message, header: &str) -> Message {
     message
 }
 
-/// Puts a record between two good ones, and returns the failed message's kind, its id and its error.
+/// Consumes a record between two valid ones, and returns the failed message's kind, id and error.
 async fn consumed(hostile: &Message) -> (String, String, String) {
     let world = World::new(1);
     let same_partition = || placed("g", 1).with_key("k");
@@ -194,7 +194,7 @@ async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
     consumer.stop().await;
 }
 
-/// Of two records with one id, only one can be read.
+/// Only one of two records with the same id is readable.
 #[tokio::test(start_paused = true)]
 async fn two_records_with_one_id_count_once_even_if_one_is_unreadable() {
     let unreadable = || record(r#"{"order":"k","n":1,"dataVersion":"2.0"}"#);

@@ -1,4 +1,5 @@
-//! A key with many messages behind a failed one: they are applied in runs, and what goes wrong in a run harms one of them.
+//! A key with many messages blocked by a failed one: they are applied in runs, and a failure in a run affects one
+//! message.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ fn parking(world: &World) -> Builder {
     world.billing().on_failure(OnFailure::ParkKey)
 }
 
-/// A world in which `a-1` has failed once and all that is behind it waits.
+/// Creates a world in which `a-1` has failed once and blocks all later messages.
 async fn blocked(messages: i64) -> World {
     let world = World::new(1);
     world.push_all("a", messages).await;
@@ -95,7 +96,7 @@ async fn failing_requested_retry_is_dead_and_its_key_stays_blocked() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_crashes_a_key_run_is_dead_and_no_other_is() {
     let world = blocked(12).await;
-    // Longer than the test looks: whoever runs it is killed meanwhile.
+    // Longer than the test: the process is killed during this run.
     world.script.always("a-7", Action::Take(seconds(100_000)));
     for deaths in 1..=6 {
         let consumer = start(parking(&world));

@@ -1,4 +1,4 @@
-//! Keys of one partition that do not wait for each other.
+//! Keys of one partition in separate lanes.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use crate::fixture::{
     Action, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,
 };
 
-/// A handler that takes long.
+/// Duration of a slow handler.
 const LONG: Duration = Duration::from_secs(60);
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -19,15 +19,15 @@ fn lanes(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("more than 0")
 }
 
-/// How many messages take every lane of keys past its first ones.
+/// Number of messages that takes every key lane past its first messages.
 const CALM: i64 = 64 * 60;
 
-/// A consumer with handlers that may take long.
+/// Builds a consumer with a deadline for slow handlers.
 fn patient(world: &World) -> Builder {
     world.billing().deadline(LONG * 2).key_lanes(lanes(8))
 }
 
-/// Starts it, and lets it come to know the first messages of each of its lanes.
+/// Starts it and applies the first messages of each of its lanes.
 async fn calm(world: &World, builder: Builder) -> Running {
     let consumer = start(builder);
     let before = world.committed(0);
@@ -48,7 +48,7 @@ async fn a_slow_key_holds_up_its_own_lane_alone() {
         }
     }
     let begun = tokio::time::Instant::now();
-    // Keys that share the lane of the slow one wait for it.
+    // Keys that share the slow key's lane wait for it.
     until(|| world.applied().iter().filter(|id| !id.starts_with('a')).count() >= 150).await;
     assert!(begun.elapsed() < LONG / 2, "others did not wait");
     assert_eq!(world.script.runs_of("a-1").len(), 1, "while it ran");
@@ -95,7 +95,7 @@ async fn blocked_key_blocks_no_other_lane_and_read_ahead_is_bounded() {
     let others: Vec<_> =
         (0..5_600).map(|n| placed(["b", "c", "d", "e", "f", "g", "h"][n % 7], n as i64 / 7)).collect();
     world.publish_all(&others).await;
-    // What stands on other lanes of keys than the blocked one.
+    // The messages of key lanes other than the blocked key's.
     until(|| consumer.stats.read().handled >= CALM as u64 + 3_000).await;
     tokio::time::sleep(seconds(60)).await;
     assert!(world.applied().len() < 5_000, "so many may come again, and no more: {}", world.applied().len());
@@ -123,7 +123,7 @@ async fn what_has_no_key_goes_around() {
     consumer.stop().await;
 }
 
-/// A source that keeps its place where the effects are.
+/// A source that keeps its positions with the effects.
 struct InOrder(MemorySource);
 
 impl Source for InOrder {
@@ -152,7 +152,7 @@ async fn key_lanes_are_refused_if_the_position_moves_with_the_effects() {
     assert!(world.billing_from(InOrder(world.topics())).key_lanes(lanes(1)).build().is_ok());
 }
 
-/// A source that keeps the memory that it is lent.
+/// A source that keeps the remembered offsets it receives.
 struct Lent {
     source: MemorySource,
     memory: Arc<OnceLock<Arc<dyn RememberedOffsets>>>,

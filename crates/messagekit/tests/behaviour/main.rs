@@ -1,4 +1,4 @@
-//! What a user of the consumer sees: effects, failed messages, deliveries and counts, on the adapters in memory.
+//! The consumer's visible behaviour on in-memory adapters: effects, failed messages, deliveries and counts.
 
 mod alert;
 mod batches;

@@ -1,4 +1,4 @@
-//! Code around the handlers shares their transaction, their deadline and their fate.
+//! Middleware shares the handlers' transaction, deadline and outcome.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use messagekit::{Claim, HandlerError, Inner, Middleware};
 
 use crate::fixture::{Action, World, pass, seconds, start, until};
 
-/// Notes when it was entered and left, and writes in the transaction.
+/// Records entry and exit, and writes in the transaction.
 struct Noted {
     name: &'static str,
     notes: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ impl Middleware<MemoryStore> for Noted {
     }
 }
 
-/// Lets nobody through, or says that everything is done.
+/// Rejects every message, or succeeds without calling the handler.
 struct Guard(Result<(), &'static str>);
 
 #[async_trait]
@@ -80,7 +80,7 @@ async fn its_error_is_the_handlers_error_and_its_ok_marks_the_message() {
     assert_eq!(world.script.runs().len(), 0, "the handler never ran");
 }
 
-/// Never comes back.
+/// Never completes.
 struct Stuck;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The names that are refused at run time are those that `#[derive(Event)]` refuses: the lists are those of its own tests.
+//! Names rejected at run time equal those that `#[derive(Event)]` rejects: both tests use the same lists.
 
 use messagekit::{ErrorKind, check_topic, check_type};
 

@@ -1,4 +1,4 @@
-//! A consumer without a database: what it cannot apply goes to a dead-letter topic, and nothing is settled before that.
+//! A consumer without a database sends failed messages to a dead-letter topic, and settles nothing before that.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -17,15 +17,15 @@ use crate::fixture::{CONSUMER, Placed, TOPIC, World, names, pass, placed, second
 
 const DEAD: &str = "billing.dead";
 
-/// What the broker does with a failed message.
+/// The broker's response to a failed message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     Takes,
     IsAway,
     Refuses,
-    /// Answers without a word about the failed message.
+    /// Responds without a result for the failed message.
     Mumbles,
-    /// Does not answer until its mood changes.
+    /// Does not respond until its mood changes.
     IsSilent,
 }
 
@@ -77,7 +77,7 @@ impl Publisher for Broker {
 
 type Plan = VecDeque<fn() -> HandlerError>;
 
-/// What the handler is to do, and what it did.
+/// The handler's planned and past runs.
 #[derive(Default)]
 struct Printer {
     plans: Mutex<BTreeMap<i64, Plan>>,

@@ -1,4 +1,4 @@
-//! Each message's effect happens once, whatever is delivered how often to whom.
+//! Each message's effect happens once, regardless of repeated deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ use crate::fixture::{
 
 const SLOW: Action = Action::Take(Duration::from_millis(7));
 
-/// Forty messages of each of five keys, every third one slow.
+/// Creates forty messages of each of five keys, every third one slow.
 async fn busy_world(partitions: usize) -> World {
     let world = World::new(partitions);
     for key in ["a", "b", "c", "d", "e"] {
@@ -150,7 +150,7 @@ async fn pay(runs: &AtomicU32, tx: &mut MemoryTx, _: Envelope<Placed>) -> Result
 async fn same_id_ten_thousand_times_at_sixteen_members_has_one_effect() {
     let (log, store, runs) = (MemoryLog::new(16), MemoryStore::new(), Arc::new(AtomicU32::new(0)));
     for copy in 0..10_000 {
-        // Another record key each time: copies of one message in every partition.
+        // Use a new record key each time, which puts copies of one message in every partition.
         let message = placed("a", 1).with_key(format!("k{copy}"));
         assert!(log.publish(&[message]).await.iter().all(Result::is_ok));
     }

@@ -1,4 +1,4 @@
-//! Outages and conflicts: they burn no attempt, set nothing aside, and everything goes on when they are over.
+//! Outages and conflicts use no attempt and set nothing aside; the consumer continues when they end.
 
 use std::time::Duration;
 
@@ -274,7 +274,7 @@ async fn a_permanent_store_error_ends_the_consumer_and_loses_nothing() {
     }
 }
 
-/// Without a handler to blame, an unknown error is the store's own: setting everything apart would be worse than ending.
+/// If no handler caused it, an unknown error is the store's own. Ending is better than setting everything aside.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_every_commit_ends_the_consumer() {
     let world = World::new(1);

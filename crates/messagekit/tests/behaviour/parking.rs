@@ -1,4 +1,4 @@
-//! Under [`OnFailure::ParkKey`]: a failed message and the later ones of its key are set aside in order, and others flow.
+//! [`OnFailure::ParkKey`]: a failed message and later ones of its key are parked in order; other keys continue.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ fn parking(world: &World) -> Builder {
     world.billing().on_failure(OnFailure::ParkKey)
 }
 
-/// What was applied of a key, in order.
+/// Returns the applied messages of a key, in order.
 fn applied_of(world: &World, key: &str) -> Vec<String> {
     let prefix = format!("{key}-");
     world.applied().into_iter().filter(|id| id.starts_with(&prefix)).collect()
 }
 
-/// Failed messages by message, oldest first.
+/// Returns the states of failed messages, oldest first.
 async fn states(world: &World) -> Vec<(String, FailedMessageState)> {
     let failed_messages = world.failed_messages().await;
     failed_messages
@@ -209,7 +209,8 @@ async fn a_culprit_without_room_is_tried_again_in_place() {
     consumer.stop().await;
 }
 
-/// What is left of three events of one key whose first one fails for good, under the policy that `build` chooses.
+/// Returns the result of three events of one key under the default policy of `source`. The first event fails
+/// permanently.
 async fn by_default<Src: Source>(
     world: &World,
     source: Src,
@@ -253,7 +254,7 @@ async fn a_consumer_without_a_database_cannot_park() {
     let refused = builder().on_failure(OnFailure::ParkKey).build().expect_err("nothing remembers a key");
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
     assert!(refused.to_string().contains("ParkKey needs a database"), "{refused}");
-    // By itself it does not want to.
+    // The default policy of such a consumer is not `ParkKey`.
     let ended = builder().build().expect("valid").run(Shutdown::new());
     assert!(tokio::time::timeout(Duration::from_millis(10), ended).await.is_err(), "it runs");
 }

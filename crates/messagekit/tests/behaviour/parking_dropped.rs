@@ -1,4 +1,5 @@
-//! Dropped or timed out anywhere while keys are held: nothing is lost or doubled, and the order of every key stays.
+//! Dropped or timed out at any point while keys are blocked: nothing is lost or applied twice, and every key keeps its
+//! order.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingLimits
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;
 
-/// Three keys in two lanes: one fails for a while, one is poisoned, and one has nothing to do with either.
+/// Creates three keys in two lanes: one fails for a while, one is poisoned, and one is independent.
 async fn eventful_world() -> (World, Flaky) {
     let world = World::new(2);
     for n in 1..=6 {
@@ -30,7 +31,7 @@ async fn eventful_world() -> (World, Flaky) {
     (world, flaky)
 }
 
-/// A consumer whose failed messages are due at once, with little room.
+/// Creates a consumer whose failed messages are due at once, with small parking limits.
 fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     let builder =
         world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
@@ -38,7 +39,7 @@ fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     builder.on_failure(OnFailure::ParkKey).parking_limits(room).build().expect("valid")
 }
 
-/// Runs a fresh consumer, repairs what is dead, and looks at the order of every key.
+/// Runs a new consumer, retries dead messages, and checks the order of every key.
 async fn assert_nothing_lost_doubled_or_out_of_order(world: &World, flaky: &Flaky, dropped_at: &str) {
     pass(seconds(1)).await;
     assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
@@ -79,7 +80,7 @@ async fn dropped_after_any_number_of_polls_every_key_keeps_its_order() {
             let mut run = pin!(impatient(&world, &flaky).run(std::future::pending()));
             for poll in 0..polls {
                 poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
-                // The turns that it has spawned go on one step; now and then their timers too.
+                // Spawned tasks advance one step; sometimes their timers do too.
                 if poll % 16 == 15 {
                     pass(Duration::from_millis(1)).await;
                 } else {

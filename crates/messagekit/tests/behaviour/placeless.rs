@@ -1,4 +1,4 @@
-//! A source without coordinates, as a queue is one.
+//! A source without positions, such as a queue.
 
 use std::task::{Context, Poll};
 

@@ -1,4 +1,4 @@
-//! A random case: its steps, how it is played, healed and checked.
+//! Runs a random case: plays its steps, ends its faults and checks the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, names, pass, seconds, start};
 use crate::flaky::{Call, Flaky};
 
-/// What the handler does with a message until it is healed.
+/// The handler's results for a message until its faults end.
 #[derive(Clone, Debug)]
 pub(crate) struct Fate {
     pub(crate) acts: Vec<Action>,
@@ -42,7 +42,7 @@ pub(crate) struct Case {
     pub(crate) policy: OnFailure,
     pub(crate) partitions: usize,
     pub(crate) key_lanes: u32,
-    /// How many failed messages of a key may be parked.
+    /// Maximum number of parked failed messages of a key.
     pub(crate) room: u32,
     pub(crate) batch: u32,
     pub(crate) grant: u32,
@@ -51,18 +51,18 @@ pub(crate) struct Case {
 
 pub(crate) const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A case in flight.
+/// A running case.
 pub(crate) struct Play {
     world: World,
     flaky: Flaky,
     gate: TestGate,
     case: Case,
     members: Vec<Running>,
-    /// How many messages each key has.
+    /// Number of messages of each key.
     pushed: BTreeMap<&'static str, i64>,
-    /// Messages that a person brought back: they may come after later ones of their key.
+    /// Messages that an operator reopened: they may be applied after later ones of their key.
     undone: BTreeSet<String>,
-    /// Messages whose handlers may fail them, so that the order of their keys is given up.
+    /// Keys with messages that may fail, and whose order is therefore lost.
     out_of_order: Vec<&'static str>,
 }
 
@@ -128,7 +128,7 @@ impl Play {
                 let failed_messages = self.world.failed_messages().await;
                 if !failed_messages.is_empty() {
                     let failed_message = &failed_messages[index.index(failed_messages.len())];
-                    // Most are in another state: nothing happens to those.
+                    // The action does not apply to most states; those are unchanged.
                     let acted = self.world.act(act, failed_message.id).await;
                     if acted.is_ok() && act == messagekit::Action::Undo {
                         self.undone.insert(failed_message.message_id.to_string());
@@ -152,11 +152,11 @@ impl Play {
         self.world.push(key, *last).await;
     }
 
-    /// Ends every trouble but the messages that nothing cures, and waits until there is nothing left to do.
+    /// Ends every fault except permanently failing messages, and waits until all work is done.
     pub(crate) async fn heal(&mut self) {
         self.flaky.heal();
         self.gate.open();
-        // Under these two, what nothing cures would keep others waiting for ever.
+        // Under the other two policies, a permanently failing message would block others without limit.
         if self.case.policy != OnFailure::DeadLetter {
             self.world.script.heal();
         }
@@ -183,7 +183,7 @@ impl Play {
                 .iter()
                 .filter(|failed_message| parks && failed_message.state == FailedMessageState::Dead)
             {
-                // Whoever is in its way holds it for a moment only.
+                // A conflicting transaction is short: the loop repeats the retry.
                 let _ = self.world.retry(dead.id).await;
             }
             if done as usize == self.world.log.len(TOPIC)
@@ -246,7 +246,7 @@ impl Play {
             let applied = self.world.applied();
             let in_order = |id: &String| id.starts_with(*key) && !self.undone.contains(id);
             let of_key: Vec<_> = applied.iter().filter(|id| in_order(id)).cloned().collect();
-            // What a person gave up is not applied at all.
+            // A discarded message is not applied at all.
             let wanted = names(key, *last).into_iter().filter(|id| applied.contains(id) && in_order(id));
             assert_eq!(of_key, wanted.collect::<Vec<_>>(), "the order of {key}");
         }

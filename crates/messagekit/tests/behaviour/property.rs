@@ -1,5 +1,5 @@
-//! The whole consumer under random trouble: each message is applied once or dead once, never both, never neither, and where
-//! the policy keeps the order of a key, in that order.
+//! The whole consumer under random faults. Each message is either applied once or dead once. The order of a key is kept
+//! if the policy keeps it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which handler takes which message, and what a builder refuses.
+//! Routing of messages to handlers, and configurations that a builder rejects.
 
 use std::sync::Arc;
 use std::time::Duration;

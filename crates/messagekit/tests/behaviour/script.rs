@@ -1,4 +1,4 @@
-//! A handler that does what a test tells it to.
+//! A handler with scripted results.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -18,15 +18,15 @@ pub(crate) struct Placed {
     pub(crate) n: i64,
 }
 
-/// What the handler does with a message in one run.
+/// The result of one handler run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
     Apply,
-    /// Fails in a way that may pass.
+    /// Fails with a transient error.
     Fail,
     Permanent,
     Panic,
-    /// Takes this long, then applies.
+    /// Applies after this time.
     Take(Duration),
     /// Applies, and swallows the error of a later statement.
     Swallow,
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) at: Instant,
 }
 
-/// What the handler is to do, and what it was asked to do.
+/// The handler's planned and past runs.
 pub(crate) struct Script {
     store: MemoryStore,
     plans: Mutex<BTreeMap<String, (VecDeque<Action>, Action)>>,
@@ -59,27 +59,27 @@ impl Script {
         Self { store: store.clone(), plans, runs }
     }
 
-    /// The coming runs of a message act like this; then it applies.
+    /// Sets the results of the next runs of a message; later runs apply.
     pub(crate) fn next(&self, id: &str, acts: impl IntoIterator<Item = Action>) {
         self.plan(id, acts, Action::Apply);
     }
 
-    /// Every run of a message acts like this, until told otherwise.
+    /// Sets the result of every run of a message until changed.
     pub(crate) fn always(&self, id: &str, act: Action) {
         self.plan(id, [], act);
     }
 
-    /// The coming runs of a message act like this, all later ones like that.
+    /// Sets the results of the next runs of a message, and the result of all later ones.
     pub(crate) fn plan(&self, id: &str, acts: impl IntoIterator<Item = Action>, then: Action) {
         self.plans.lock().expect("plans").insert(id.to_owned(), (acts.into_iter().collect(), then));
     }
 
-    /// From now on everything applies.
+    /// Makes every later run apply.
     pub(crate) fn heal(&self) {
         self.plans.lock().expect("plans").clear();
     }
 
-    /// Without those of a calm start.
+    /// Returns the runs without those of warm-up messages.
     pub(crate) fn runs(&self) -> Vec<Run> {
         let runs = self.runs.lock().expect("runs");
         runs.iter().filter(|run| !run.id.starts_with(CALM_KEY)).cloned().collect()
@@ -100,7 +100,7 @@ impl Script {
     }
 }
 
-/// The handler: its effect is a row in the outbox, so that the order of the commits can be seen.
+/// The handler: it writes an outbox row, which makes the commit order visible.
 pub(crate) async fn apply(
     script: &Script,
     tx: &mut MemoryTx,
@@ -115,7 +115,7 @@ pub(crate) async fn apply(
         Action::Take(time) => tokio::time::sleep(time).await,
         Action::Fail => return Err(HandlerError::retryable("no stock yet")),
         Action::Permanent => return Err(HandlerError::permanent("no such customer")),
-        // A panic without the noise of its hook.
+        // Panic without the output of the panic hook.
         Action::Panic => std::panic::resume_unwind(Box::new("boom")),
         Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
         Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),

@@ -1,4 +1,4 @@
-//! A handler that takes several events in one call.
+//! A handler that takes several events per call.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -16,15 +16,15 @@ use crate::fixture::{
     Builder, CALM, CONSUMER, FIFTY, Placed, TOPIC, World, id, names, pass, placed, seconds, until,
 };
 
-/// What the handler does with an event.
+/// The handler's result for an event.
 type Answer = Box<dyn Fn(&str) -> Option<HandlerError> + Send + Sync>;
 
-/// What the handler was given in each call, and what it does with which event.
+/// The events of each call, and the handler's results.
 struct Book {
     store: MemoryStore,
     calls: Mutex<Vec<Vec<String>>>,
     answer: Answer,
-    /// Says which one is to blame.
+    /// Whether its error names the failing event.
     tells: bool,
 }
 
@@ -38,7 +38,7 @@ impl Book {
         Arc::new(Self { store, calls, answer: Box::new(answer), tells })
     }
 
-    /// The calls behind those of the calm messages.
+    /// The calls after those of the warm-up messages.
     fn calls(&self) -> Vec<Vec<String>> {
         let calls = self.calls.lock().expect("calls");
         calls.iter().filter(|call| !call[0].starts_with("calm")).cloned().collect()
@@ -49,7 +49,7 @@ async fn book(book: &Book, tx: &mut MemoryTx, events: Vec<Envelope<Placed>>) -> 
     let ids: Vec<String> = events.iter().map(|event| event.event_id.to_string()).collect();
     book.calls.lock().expect("calls").push(ids.clone());
     let rows: Vec<Message> = ids.iter().map(|id| Message::new("applied", id.clone())).collect();
-    // Before the failure, so that they would be seen if they stayed.
+    // Write before the failure: an incomplete rollback would leave these rows visible.
     book.store.write(tx, &rows).await?;
     match ids.iter().enumerate().find_map(|(index, id)| Some((index, (book.answer)(id)?))) {
         Some((index, error)) if book.tells => Err(error.at(index)),
@@ -67,7 +67,7 @@ fn booking(world: &World, with: &Arc<Book>) -> Builder {
     builder.on_batch_with(with.clone(), book).backoff(Backoff::fixed(seconds(1)))
 }
 
-/// The events `key-1` to `key-last`, for one moment.
+/// Returns the events `key-1` to `key-last`, for one publish.
 fn events(key: &str, last: i64) -> Vec<Message> {
     (1..=last).map(|n| placed(key, n)).collect()
 }
@@ -76,7 +76,7 @@ fn of(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-/// What was applied, without the calm messages.
+/// Returns the applied ids without warm-up messages.
 fn applied(world: &World) -> Vec<String> {
     world.applied().into_iter().filter(|id| !id.starts_with("calm")).collect()
 }
@@ -249,7 +249,7 @@ async fn an_outage_of_several_burns_nothing() {
     consumer.stop().await;
 }
 
-/// Sees what goes in.
+/// Records the number of events per call.
 struct Seen(Arc<Mutex<Vec<usize>>>);
 
 #[async_trait]

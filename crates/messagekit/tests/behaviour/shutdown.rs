@@ -1,4 +1,4 @@
-//! Stopping and being dropped: nothing is lost, nothing is doubled, no transaction stays open.
+//! A stopped or dropped consumer loses nothing, applies nothing twice, and leaves no open transaction.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -84,7 +84,7 @@ async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
     consumer.stop().await;
 }
 
-/// A process that ends then is started again and ends again, until somebody has repaired the position.
+/// A process that ends then is restarted and ends again, until an operator repairs the position.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
     let world = World::new(1);
@@ -138,7 +138,7 @@ async fn a_retry_that_a_stop_cuts_off_counts_no_attempt_and_no_crash() {
     consumer.stop().await;
 }
 
-/// Dropped in the middle of a statement, a handler leaves a server that works on it, and a rollback that waits for that.
+/// A handler dropped during a statement leaves the server executing it, and the rollback waits for the statement.
 #[tokio::test(start_paused = true)]
 async fn a_stop_in_the_middle_of_a_long_statement_is_no_death() {
     let world = World::new(1);
@@ -191,7 +191,7 @@ async fn a_member_that_stops_hands_its_lanes_over_without_a_duplicate() {
     assert_eq!((left.duplicates, stayed.duplicates), (0, 0), "what was handled was settled in time");
 }
 
-/// Twelve messages in two lanes: one is set aside and tried again, one is dead at once, some take a while.
+/// Creates twelve messages in two lanes: one is set aside and retried, one is dead at once, some take a while.
 async fn eventful_world() -> (World, Flaky) {
     let world = World::new(2);
     world.push_all("a", 6).await;
@@ -207,16 +207,16 @@ async fn eventful_world() -> (World, Flaky) {
     (world, flaky)
 }
 
-/// A consumer whose failed messages are due at once, so that their runs are dropped too.
+/// Creates a consumer whose failed messages are due at once, so their runs are dropped too.
 fn impatient(world: &World, flaky: &Flaky) -> Consumer<Flaky, MemorySource> {
     let builder =
         world.consumer_on(CONSUMER, flaky.clone()).backoff(Backoff::fixed(Duration::from_millis(1)));
     builder.build().expect("valid")
 }
 
-/// Runs a fresh consumer to the end and compares what there is with what there must be.
+/// Runs a new consumer to the end and compares the result with the expected one.
 async fn assert_nothing_lost_or_doubled(world: &World, flaky: &Flaky, dropped_at: &str) {
-    // What was aborted is dropped, and commits in flight end, when the runtime comes to it.
+    // The runtime drops aborted futures and finishes commits in flight during this time.
     pass(seconds(1)).await;
     assert_eq!(world.store.open_transactions(), 0, "{dropped_at}");
     assert_eq!(flaky.commits_in_flight(), 0, "{dropped_at}: a commit that was sent is awaited");
@@ -248,7 +248,7 @@ async fn dropped_after_any_number_of_polls_nothing_is_lost_or_doubled() {
             let mut run = pin!(impatient(&world, &flaky).run(std::future::pending()));
             for poll in 0..polls {
                 poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await;
-                // The turns that it has spawned go on one step; now and then their timers too.
+                // Spawned tasks advance one step; sometimes their timers do too.
                 if poll % 16 == 15 {
                     pass(Duration::from_millis(1)).await;
                 } else {

@@ -1,4 +1,4 @@
-//! Records that look odd and are none of the consumer's business, or are well: passed over, or applied exactly.
+//! Unusual records that the consumer skips or applies exactly.
 
 use messagekit::memory::MemoryTx;
 use messagekit::{Consumer, Envelope, Event, HandlerError, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::fixture::{CONSUMER, TOPIC, World, start, until};
 
-/// A record with the usual headers and this payload.
+/// Creates a record with the usual headers and this payload.
 fn record(payload: impl Into<Vec<u8>>) -> Message {
     Message::new(TOPIC, payload.into())
         .with_header(headers::ID, "h-1")
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
 }
 
-/// Every field may be absent, so that a sloppy reader takes anything.
+/// Every field may be absent, so a lenient reader accepts any object.
 #[derive(Serialize, Deserialize, Event)]
 #[event(type = "orders.order.noted")]
 struct Noted {
@@ -82,7 +82,7 @@ async fn huge_payloads_are_applied_or_kept_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_type_without_a_handler_is_passed_over_and_counted() {
     let world = World::new(1);
-    // Its payload is nobody's business.
+    // The consumer does not read its payload.
     world.publish(record("{").with_header(headers::EVENT_TYPE, "orders.order.paid")).await;
     world.publish(Message::new(TOPIC, r#"{"eventId":"p-2","eventType":"orders.order.paid"}"#)).await;
     world.push("a", 1).await;

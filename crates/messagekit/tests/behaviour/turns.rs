@@ -1,4 +1,4 @@
-//! Behind a narrow gate, lanes and due failed messages take turns.
+//! Lanes and due failed messages alternate at a gate with a low limit.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use messagekit::gate::{Abandon, BatchView, Gate, Outcome, Permit};
 
 use crate::fixture::{Action, TOPIC, World, pass, seconds, start, until};
 
-/// The slot under which due failed messages ask.
+/// Gate slot of due failed messages.
 const FAILED_MESSAGES: u32 = u32::MAX;
 
 #[tokio::test(start_paused = true)]

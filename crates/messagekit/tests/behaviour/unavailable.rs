@@ -1,4 +1,4 @@
-//! A message whose handler says "unavailable" holds its lane for a limited time, and never pays an attempt for it.
+//! A message whose handler returns "unavailable" holds its lane for a limited time and uses no attempt.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const fn minutes(minutes: u64) -> Duration {
 const DEFAULT: Duration = minutes(10);
 const PARKS: [OnFailure; 2] = [OnFailure::ParkKey, OnFailure::DeadLetter];
 
-/// A message that waits for its retry and has paid no attempt.
+/// Returns whether a message waits for its retry with no attempt used.
 fn is_unburnt(failed_message: &FailedMessage) -> bool {
     (failed_message.state, &*failed_message.kind, failed_message.attempts, failed_message.crash_count)
         == (FailedMessageState::RetryScheduled, "unavailable", 0, 0)
@@ -41,7 +41,7 @@ async fn a_message_is_parked_unburnt_after_the_limit() {
         let stats = consumer.read();
         assert_eq!((stats.set_aside, stats.dead), (1, 0));
 
-        // Its retries pay nothing either, however long it lasts.
+        // Its retries use no attempt either, regardless of the duration.
         pass(minutes(20)).await;
         assert!(is_unburnt(&world.failed_message("a-1").await), "{policy:?}");
         assert!(world.script.attempts_of("a-1").iter().all(|attempt| *attempt == 1), "{policy:?}");

@@ -1,4 +1,4 @@
-//! What is older than the window is not handled, because nobody can say whether it was before.
+//! A message older than the dedup window is not handled, because it may have been handled before.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
 
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The event `key-n`, written so long ago.
+/// Returns the event `key-n` with this age.
 fn written(key: &str, n: i64, ago: Duration) -> Message {
     let at = Timestamp::now() - jiff::SignedDuration::try_from(ago).expect("not that long");
     placed(key, n).with_header(headers::CREATED_AT, at.to_string())
@@ -41,7 +41,7 @@ async fn message_older_than_dedup_window_is_dead_under_every_policy() {
         );
         assert!(failed_message.error.contains("longer ago than the window"), "{}", failed_message.error);
 
-        // Who knows that it was never applied says so, and the window does not judge that.
+        // An operator who knows that it was never applied can retry it; the window does not apply then.
         world.retry(failed_message.id).await.expect("it is dead");
         until(|| world.applied().len() == 3).await;
         assert_eq!(world.failed_message("a-2").await.state, FailedMessageState::Resolved, "{policy:?}");
@@ -64,7 +64,7 @@ async fn an_old_copy_with_a_marker_is_a_duplicate_and_does_not_fail() {
     assert_eq!(consumer.stop().await.duplicates, 1);
 }
 
-/// A window that is made longer, or taken away, does not bring the markers back.
+/// A longer or removed window does not restore markers.
 #[tokio::test(start_paused = true)]
 async fn duplicate_of_removed_marker_fails_under_longer_dedup_window() {
     let days = |days: u64| seconds(days * 24 * 60 * 60);
@@ -86,7 +86,7 @@ async fn duplicate_of_removed_marker_fails_under_longer_dedup_window() {
         let done = clean(&world.store, &Retention::default(), false, std::future::pending::<()>()).await;
         assert_eq!(done.expect("cleans").iter().map(|done| done.removed).sum::<u64>(), 1);
 
-        // The same messages as they come again, and one of the days before that nobody has seen.
+        // Redeliver the same messages, and add one that is older and was never applied.
         world.publish(written("a", 1, WINDOW + days(5))).await;
         world.publish(written("a", 2, days(1))).await;
         world.publish(written("b", 3, WINDOW)).await;
@@ -115,7 +115,7 @@ async fn a_dedup_window_without_a_store_or_under_an_hour_is_refused() {
     assert!(refused.to_string().contains("shorter than an hour"), "{refused}");
 }
 
-/// Topics whose backend says how long it keeps them.
+/// Topics with a known retention.
 struct Keeping<Src> {
     source: Src,
     kept: Arc<Mutex<Result<Vec<TopicRetention>, Error>>>,
@@ -154,7 +154,7 @@ fn kept(topic: &str, time: Option<Duration>) -> TopicRetention {
     TopicRetention { topic: topic.into(), time }
 }
 
-/// Two looks are an hour apart.
+/// The retention is checked every hour.
 const LOOK: Duration = Duration::from_secs(61 * 60);
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +193,7 @@ async fn dedup_window_is_compared_with_retention_at_start_and_hourly() {
     says("shorter than topic b keeps records (for 30 days)").await;
     tell(Ok(vec![kept("a", None), kept("b", Some(WINDOW * 2))]));
     says("shorter than topic a keeps records (for ever)").await;
-    // Who cannot tell accuses nobody, and stops nothing.
+    // An unknown retention reports no problem and stops nothing.
     tell(Err(Error::new(ErrorKind::Unavailable, "away")));
     says("").await;
     world.publish(placed("a", 1)).await;

@@ -1,4 +1,4 @@
-//! How a bookkeeper is put together, and how it ends.
+//! Building and ending a bookkeeper.
 
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::memory::MemoryLog;

@@ -1,4 +1,4 @@
-//! A broker and a database in memory, and a bookkeeper between them.
+//! An in-memory broker and database, and a bookkeeper between them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,23 +15,23 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// The dead-letter queue of everything here, and the dead-letter topic.
+/// Name of the dead-letter queue and of the dead-letter topic.
 pub(crate) const DEAD: &str = "dead";
-/// Longer than any lease and any outage here, in virtual time.
+/// Longer than any lease and any outage in these tests, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// What the broker does with the next batch.
+/// The broker's response to the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Does not take it.
+    /// Refuses it.
     Refuse(PublishErrorKind, ErrorKind),
-    /// Takes it and never says so.
+    /// Accepts it and never responds.
     TakeAndStaySilent,
-    /// Takes it, and says so when the test allows.
+    /// Accepts it, and responds when the test allows.
     TakeAndWait,
 }
 
-/// A broker whose answers a test chooses.
+/// A broker with scripted responses.
 #[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) log: MemoryLog,
@@ -79,28 +79,28 @@ impl World {
         Self { broker, store: MemoryStore::new() }
     }
 
-    /// Chooses what the broker does with the next batches.
+    /// Sets the broker's responses to the next batches.
     pub(crate) fn next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.broker.answers.lock().expect("answers").extend(answers);
     }
 
-    /// How many chosen answers were not given yet.
+    /// Returns the number of unused responses.
     pub(crate) fn answers_left(&self) -> usize {
         self.broker.answers.lock().expect("answers").len()
     }
 
-    /// A message arrives in the dead-letter queue.
+    /// Adds a message to the dead-letter queue.
     pub(crate) async fn dies(&self, message: Message) {
         let published = self.broker.log.publish(&[message]).await;
         published.into_iter().for_each(|published| published.expect("published"));
     }
 
-    /// What stands in a queue.
+    /// Returns the content of a queue.
     pub(crate) fn queue(&self, name: &str) -> Vec<Message> {
         self.broker.log.records(name).into_iter().map(|record| record.message).collect()
     }
 
-    /// Every failed message, oldest first.
+    /// Returns every failed message, oldest first.
     pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
         let ids = self.store.ids(&FailedMessageFilter::default(), u32::MAX).await.expect("failed_messages");
         let mut failed_messages = Vec::new();
@@ -110,20 +110,20 @@ impl World {
         failed_messages
     }
 
-    /// The only failed message.
+    /// Returns the only failed message.
     pub(crate) async fn failed_message(&self) -> FailedMessage {
         let mut failed_messages = self.failed_messages().await;
         assert_eq!(failed_messages.len(), 1, "one failed message");
         failed_messages.remove(0)
     }
 
-    /// A person acts on a failed message.
+    /// Applies an operator's action to a failed message.
     pub(crate) async fn act(&self, act: Action, failed_message: i64) -> ActionResult {
         self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.expect("the desk answers")
             [0]
     }
 
-    /// A person sends a failed message back, and it is on its way or arrived.
+    /// Requests the redelivery of a failed message, as an operator.
     pub(crate) async fn retry(&self, failed_message: i64) {
         assert_eq!(self.act(Action::Retry, failed_message).await, ActionResult::Done);
     }
@@ -151,7 +151,7 @@ impl World {
     }
 }
 
-/// A message that a consumer of `queue` has rejected.
+/// Returns a message that a consumer of `queue` has rejected.
 pub(crate) fn rejected(id: &str, queue: &str) -> Message {
     let account = format!(r#"[{{"queue":{queue:?},"reason":"rejected","count":1}}]"#);
     Message::new(DEAD, format!(r#"{{"eventType":"orders.order.placed","eventId":{id:?}}}"#))
@@ -161,7 +161,7 @@ pub(crate) fn rejected(id: &str, queue: &str) -> Message {
         .with_header(headers::X_DEATH, account)
 }
 
-/// A bookkeeper at work.
+/// A running bookkeeper.
 pub(crate) struct Running {
     pub(crate) stats: BookkeeperStats,
     shutdown: Shutdown,
@@ -190,12 +190,12 @@ impl Running {
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.is_err(), "it was at work");
-        // What was aborted is dropped when the runtime comes to it.
+        // The runtime drops aborted futures during this time.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Waits until something holds; panics after an hour of virtual time.
+/// Waits until a condition holds; panics after an hour of virtual time.
 #[track_caller]
 pub(crate) fn until(mut holds: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -208,7 +208,7 @@ pub(crate) fn until(mut holds: impl AsyncFnMut() -> bool) -> impl Future<Output 
     }
 }
 
-/// Lets virtual time pass.
+/// Advances virtual time.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }

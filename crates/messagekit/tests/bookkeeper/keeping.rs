@@ -1,4 +1,4 @@
-//! What died becomes a failed message, once.
+//! A dead letter becomes one failed message.
 
 use messagekit::memory::Failpoint;
 use messagekit::{ErrorKind, FailedMessageState, Message, Origin, OutboxRows, Store, headers};

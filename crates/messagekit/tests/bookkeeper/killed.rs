@@ -1,4 +1,4 @@
-//! What a bookkeeper leaves behind that is killed, and who repairs it.
+//! State after a bookkeeper is killed, and its recovery.
 
 use messagekit::{FailedMessageState, headers};
 
@@ -10,7 +10,7 @@ async fn a_bookkeeper_killed_before_its_ack_records_each_message_once() {
     for n in 1..=20 {
         world.dies(rejected(&format!("m-{n}"), "billing")).await;
     }
-    // Killed at a different moment each time: before, inside and after the transaction.
+    // Killed at a different moment each time: before, during and after the transaction.
     for _ in 0..20 {
         let bookkeeper = world.keep_queue();
         for _ in 0..fastrand::u32(0..40) {

@@ -1,5 +1,4 @@
-//! What an operator sees of a bookkeeper: failed messages, their way back, and what a kill leaves behind, on the adapters in
-//! memory.
+//! A bookkeeper's visible behaviour on in-memory adapters: failed messages, redelivery, and recovery after a kill.
 
 mod building;
 mod fixture;

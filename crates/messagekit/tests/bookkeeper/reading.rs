@@ -1,4 +1,4 @@
-//! Whether a bookkeeper knows that its sources are read.
+//! Detection of bookkeeper sources that are not read.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::fixture::{World, until};
 
-/// A broker that tells what a test tells it.
+/// A broker with scripted events.
 struct Told {
     names: Vec<Arc<str>>,
     news: mpsc::UnboundedReceiver<Result<Incoming, Error>>,
@@ -71,7 +71,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Starts a bookkeeper of these queues, or of topics.
+    /// Starts a bookkeeper with these queues, or topics.
     fn of(queues: bool, names: [&str; 2]) -> Self {
         let (news, told) = mpsc::unbounded_channel();
         let source = Told { names: names.map(Arc::from).to_vec(), news: told };

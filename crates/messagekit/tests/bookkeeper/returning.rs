@@ -1,11 +1,11 @@
-//! What a person sends back.
+//! Redelivery at an operator's request.
 
 use messagekit::memory::Failpoint;
 use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Message, PublishErrorKind, headers};
 
 use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
 
-/// A world with one failed message from queue `billing`, and its number.
+/// Creates a world with one failed message from queue `billing`, and returns its number.
 async fn world_with_a_failed_message() -> (World, Running, i64) {
     let world = World::new();
     let bookkeeper = world.keep_queue();
@@ -65,7 +65,7 @@ async fn death_after_redelivery_is_a_new_failed_message_with_history() {
     for round in 1..=3 {
         world.retry(failed_message).await;
         world.until_state(failed_message, FailedMessageState::Resolved).await;
-        // The consumer rejects it once more, and RabbitMQ writes its account.
+        // The consumer rejects it once more, and RabbitMQ adds its death headers.
         let returned = world.queue("billing").pop().expect("it came back");
         let account = rejected("m-1", "billing").headers.get(headers::X_DEATH).cloned().expect("an account");
         world.dies(Message { topic: DEAD.into(), ..returned.with_header(headers::X_DEATH, account) }).await;
@@ -75,7 +75,7 @@ async fn death_after_redelivery_is_a_new_failed_message_with_history() {
         assert!(newest.error.ends_with(&format!("; sent back {round} times before")), "{}", newest.error);
         failed_message = newest.id;
     }
-    // Nobody asks any more, so it stays where it is.
+    // Without another retry it stays in its queue.
     pass(600).await;
     assert_eq!((world.failed_messages().await.len(), world.queue("billing").len()), (4, 3));
     bookkeeper.stop().await;
@@ -156,7 +156,7 @@ async fn a_refused_redelivery_is_dead_with_the_reason() {
         let dead = world.failed_message().await;
         assert_eq!((dead.state, &*dead.kind), (FailedMessageState::Dead, word));
         assert_eq!(dead.error, "queue billing did not take it back: the broker said no");
-        // The queue is declared again, and a person asks again.
+        // The queue is declared again, and an operator retries again.
         world.retry(failed_message).await;
         world.until_state(failed_message, FailedMessageState::Resolved).await;
         assert_eq!(world.queue("billing").len(), 1);
@@ -189,7 +189,7 @@ async fn discarded_message_is_redelivered_only_after_undo() {
         world.act(Action::Retry, failed_message).await,
         ActionResult::WrongState(FailedMessageState::Discarded)
     );
-    // A late copy of the same death does not bring it back.
+    // A late copy of the same dead letter does not reopen it.
     world.dies(rejected("m-1", "billing")).await;
     pass(600).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A broker that takes, returns, refuses, loses answers, is slow or silent, as a test says.
+//! A broker that accepts, returns, refuses, loses responses, is slow or silent, as a test requires.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,25 +10,25 @@ use messagekit::{
 };
 use tokio::sync::watch;
 
-/// What becomes of one publish.
+/// The result of one publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Taken,
-    /// No queue wants it.
+    /// No queue is bound.
     Returned,
     /// A queue is full.
     Nacked,
-    /// Nobody answers.
+    /// The broker does not respond.
     Away,
-    /// Taken, and the answer is lost.
+    /// Accepted, and the response is lost.
     TakenUnknown,
-    /// Not taken, and the answer is lost.
+    /// Not accepted, and the response is lost.
     LostUnknown,
 }
 
 type Script = Box<dyn FnMut(&Message) -> Fate + Send>;
 
-/// Queues behind one exchange. Clones are handles of the same broker.
+/// Queues of one exchange. A clone is a handle to the same broker.
 #[derive(Clone)]
 pub(crate) struct Broker(Arc<Shared>);
 
@@ -69,12 +69,12 @@ impl Broker {
         self.with(|state| state.latency = latency);
     }
 
-    /// Answers nothing while it is blocked.
+    /// Stops responding while it is blocked.
     pub(crate) fn block(&self, blocked: bool) {
         self.0.blocked.send_replace(blocked);
     }
 
-    /// What the queues hold, in the order in which it came.
+    /// Returns the content of the queues in order of arrival.
     pub(crate) fn taken(&self) -> Vec<Message> {
         self.with(|state| state.taken.clone())
     }
@@ -146,7 +146,7 @@ impl Publisher for Broker {
     }
 }
 
-/// Counts what is unconfirmed, and demands that it is one per key of a partition.
+/// Counts messages in flight, and checks that a key of a partition has at most one.
 struct Unconfirmed<'a>(&'a Broker, Option<Bytes>);
 
 impl<'a> Unconfirmed<'a> {
@@ -176,7 +176,7 @@ impl Drop for Unconfirmed<'_> {
 }
 
 impl Broker {
-    /// How many messages of a key are unconfirmed now.
+    /// Returns the number of messages of a key in flight.
     pub(crate) fn unconfirmed_of(&self, key: &str) -> usize {
         self.with(|state| state.unconfirmed.get(key.as_bytes()).copied().unwrap_or_default())
     }

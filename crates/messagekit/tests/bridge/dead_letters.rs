@@ -82,7 +82,7 @@ async fn no_offset_moves_before_the_dead_letter_is_confirmed() {
     assert_eq!(world.committed(), 0);
     dead_letters.script(|_| Fate::Taken);
     until("it is settled", || world.committed() == 1).await;
-    // The broker was asked once: a dead letter does not go round.
+    // The bridge published once: a dead letter is not forwarded again.
     assert_eq!((world.broker.publishes(), dead_letters.taken().len()), (1, 1));
     running.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A log with orders, a broker and a bridge at work.
+//! A log with orders, a broker and a running bridge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ pub(crate) const TOPIC: &str = "orders.order";
 pub(crate) const RETRY: &str = "orders-bridge.retry";
 pub(crate) const DEAD: &str = "orders-bridge.dead";
 
-/// Longer than any outage here, shorter than for ever; virtual time.
+/// Longer than any outage in these tests but finite; virtual time.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// One bridge's surroundings.
+/// The environment of one bridge.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) log: MemoryLog,
@@ -54,13 +54,13 @@ impl World {
         self.log.records(DEAD).into_iter().map(|record| record.message).collect()
     }
 
-    /// How many records of the topic are settled, over all partitions.
+    /// Returns the number of settled records of the topic, over all partitions.
     pub(crate) fn committed(&self) -> i64 {
         (0..16).map(|partition| self.log.committed(BRIDGE, TOPIC, partition)).sum()
     }
 }
 
-/// The message `key-n`.
+/// Returns the message `key-n`.
 pub(crate) fn order(key: &str, n: usize) -> Message {
     let id = format!("{key}-{n}");
     Message::new(TOPIC, format!("{{\"orderId\": \"{id}\"}}"))
@@ -69,7 +69,7 @@ pub(crate) fn order(key: &str, n: usize) -> Message {
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
 }
 
-/// A bridge that runs.
+/// A running bridge.
 pub(crate) struct Running {
     pub(crate) stats: Stats,
     shutdown: Shutdown,
@@ -96,7 +96,7 @@ impl Running {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
@@ -105,7 +105,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// First deliveries of each key, in the order of the broker.
+/// Returns first deliveries of each key, in the broker's order.
 pub(crate) fn firsts_of(ids: &[String], key: &str) -> Vec<usize> {
     let mut seen = Vec::new();
     for id in ids {

@@ -30,7 +30,7 @@ async fn a_message_arrives_with_its_id_key_headers_and_bytes() {
     ] {
         assert_eq!(found.headers.get(name).map(|value| &value[..]), Some(value), "{name}");
     }
-    // The very bytes of the record: nothing was copied on the way.
+    // The same bytes as in the record: the payload was not copied.
     assert_eq!(found.payload.as_ptr(), payload.as_ptr());
     running.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Queues without room, while others take.
+//! Full queues, while other queues accept messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ async fn a_full_queue_is_asked_seldom_and_other_keys_go_on() {
     }
     let attempts = attempts.lock().unwrap().clone();
     assert_eq!(attempts.len(), 20, "only the first of each key was sent: {attempts:?}");
-    // Waits of 1, 2, 4, 8, 16 and 30 seconds, of which up to a half is left out: 6 in the first 16 s, then every 15 s.
+    // Delays of 1, 2, 4, 8, 16 and 30 seconds, each shortened by up to a half: 6 in the first 16 s, then every 15 s.
     assert!(attempts.values().all(|count| (3..=26).contains(count)), "{attempts:?}");
 
     *room.lock().unwrap() = true;
@@ -57,7 +57,7 @@ async fn a_full_queue_is_asked_seldom_and_other_keys_go_on() {
     running.stop().await.unwrap();
 }
 
-/// A queue on the brink takes one and refuses one: that is one state, not many.
+/// A nearly full queue accepts and refuses messages in turn: that is one state, not many.
 #[tokio::test(start_paused = true)]
 async fn a_queue_on_the_brink_is_full_all_the_time_and_then_no_more() {
     let world = World::new(1);
@@ -81,7 +81,8 @@ async fn a_queue_on_the_brink_is_full_all_the_time_and_then_no_more() {
     running.stop().await.unwrap();
 }
 
-/// A connection that comes and goes leaves what a full queue says alone, and the other way round.
+/// A lost connection does not change the state of a full queue, and a full queue does not change that of the
+/// connection.
 #[tokio::test(start_paused = true)]
 async fn an_outage_and_a_full_queue_are_reported_separately() {
     let world = World::new(1);

@@ -46,7 +46,7 @@ async fn lanes_moved_between_bridges_lose_nothing_and_keep_order() {
     first.stop().await.unwrap();
     until("all are settled", || world.committed() == 1_200).await;
     let ids = world.broker.taken_ids();
-    // What was unconfirmed was waited for, so nothing went twice.
+    // The bridge waited for messages in flight, so none was published twice.
     assert_eq!(ids.len(), 1_200);
     for key in 0..60 {
         assert_eq!(firsts_of(&ids, &format!("k{key}")), (0..20).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! What a user of the bridge sees, over a log in memory and a broker that misbehaves.
+//! The bridge's visible behaviour, with an in-memory log and a faulty broker.
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 

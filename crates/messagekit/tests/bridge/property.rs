@@ -1,4 +1,5 @@
-//! Random faults and kills: nothing is lost, nothing is changed, keys keep their order, and no offset passes what is unconfirmed.
+//! Random faults and kills: nothing is lost or changed, keys keep their order, and no offset passes an unconfirmed
+//! message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -19,9 +20,9 @@ struct Plan {
     keys: usize,
     of: usize,
     latency: u64,
-    /// How many messages may be unconfirmed: small, for only a full window shows what a bridge does then.
+    /// Maximum number of messages in flight: small, because only a full window shows the bridge's behaviour.
     unconfirmed: NonZeroUsize,
-    /// Each after so many milliseconds.
+    /// Events with their delay in milliseconds.
     happenings: Vec<(u64, Happening)>,
     filter: bool,
 }
@@ -138,7 +139,7 @@ async fn play(plan: Plan) {
     }
 }
 
-/// Everything before a committed offset is at the broker or a dead letter.
+/// Checks that every record before a committed offset is at the broker or in the dead-letter topic.
 fn check_offsets(world: &World) {
     let mut there: BTreeSet<String> = world.broker.taken_ids().into_iter().collect();
     there.extend(

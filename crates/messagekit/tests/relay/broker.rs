@@ -1,4 +1,4 @@
-//! A broker that takes, refuses, loses answers, is slow or silent, as a test says.
+//! A broker that accepts, rejects, loses responses, is slow or silent, as a test requires.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -9,26 +9,26 @@ use messagekit::{
 };
 use tokio::sync::watch;
 
-/// What becomes of one message.
+/// The result of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Taken,
-    /// It will never take it.
+    /// It rejects the message permanently.
     Rejected,
-    /// It does not answer.
+    /// It does not respond.
     Unavailable,
-    /// A queue has no room.
+    /// A queue is full.
     Full,
-    /// Taken, and the answer is lost.
+    /// Accepted, and the response is lost.
     TakenUnknown,
-    /// Not taken, and the answer is lost.
+    /// Not accepted, and the response is lost.
     LostUnknown,
 }
 
 type Script = Box<dyn FnMut(&Message) -> Fate + Send>;
 type Waits = Box<dyn FnMut(&Message) -> Duration + Send>;
 
-/// Topics. Clones are handles of the same broker.
+/// Topics. A clone is a handle to the same broker.
 #[derive(Clone)]
 pub(crate) struct Broker(Arc<Shared>);
 
@@ -42,7 +42,7 @@ struct State {
     waits: Waits,
     taken: Vec<Message>,
     calls: u64,
-    /// How many calls have an event of this topic and key in flight.
+    /// Number of calls with an event of this topic and key in flight.
     in_flight: HashMap<(Arc<str>, Option<bytes::Bytes>), usize>,
     most_of_a_key: usize,
 }
@@ -64,17 +64,17 @@ impl Broker {
         self.with(|state| state.script = Box::new(script));
     }
 
-    /// Lets each message take so long.
+    /// Sets the delay of each message.
     pub(crate) fn waits(&self, waits: impl FnMut(&Message) -> Duration + Send + 'static) {
         self.with(|state| state.waits = Box::new(waits));
     }
 
-    /// Answers nothing for these topics.
+    /// Stops responding for these topics.
     pub(crate) fn silence(&self, topics: &[&str]) {
         self.0.silent.send_replace(topics.iter().map(|topic| (*topic).to_owned()).collect());
     }
 
-    /// What the topics hold, in the order in which it came.
+    /// Returns the content of the topics in order of arrival.
     pub(crate) fn taken(&self) -> Vec<Message> {
         self.with(|state| state.taken.clone())
     }
@@ -91,7 +91,7 @@ impl Broker {
         self.with(|state| state.calls)
     }
 
-    /// How many calls had events of one topic and key at a time, at most.
+    /// Returns the maximum number of simultaneous calls with events of one topic and key.
     pub(crate) fn most_of_a_key(&self) -> usize {
         self.with(|state| state.most_of_a_key)
     }
@@ -100,7 +100,7 @@ impl Broker {
         look(&mut self.0.state.lock().unwrap())
     }
 
-    /// Works through a call. It goes on when nobody waits for it any more, as a client's threads do.
+    /// Executes a call. It continues when the caller no longer waits, as a client's threads do.
     async fn take(self, batch: Vec<Message>) -> Vec<Published> {
         let keys: HashSet<_> =
             batch.iter().map(|message| (message.topic.clone(), message.key.clone())).collect();

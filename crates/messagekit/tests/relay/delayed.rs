@@ -15,7 +15,7 @@ async fn a_delayed_event_goes_out_when_it_is_due_and_not_before() {
         tx.add_after(order(&format!("k{n}"), 0), delay);
         tx.commit();
         let due = Instant::now() + delay;
-        // Others of its shard pass it.
+        // Other events of its shard overtake it.
         world.outbox.write([order(&format!("k{n}"), 1)]);
         let before = 2 * n + 1;
         until("the other is published", || world.broker.taken_count() > before - 1).await;

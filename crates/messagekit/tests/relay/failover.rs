@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::fixture::{Running, TOPIC, World, firsts_of, order, until};
 use crate::late_commits::neighbours;
 
-/// The standby gives the lost places again, and more, before the relay reads it for the first time.
+/// The standby assigns the lost positions again, and more, before the relay's first read.
 #[tokio::test(start_paused = true)]
 async fn first_read_after_a_failover_skips_no_reused_position() {
     let world = World::new();
@@ -12,7 +12,7 @@ async fn first_read_after_a_failover_skips_no_reused_position() {
     for round in 0..20 {
         world.outbox.write((0..30).map(|n| order(&keys[0], round * 30 + n)));
         until("what was before is published", || world.outbox.pending_count() == 0).await;
-        // Some failovers meet a read from the beginning, and some do not.
+        // Only some failovers happen during a read from the beginning.
         tokio::time::sleep(Duration::from_millis(17 * round as u64)).await;
         world.outbox.fail_over(10);
         world.outbox.write((0..20).map(|n| order(&keys[1], round * 20 + n)));
@@ -24,7 +24,7 @@ async fn first_read_after_a_failover_skips_no_reused_position() {
     relay.stop().await.unwrap();
 }
 
-/// A read leaves out what is confirmed and not deleted yet; its places belong to other events now.
+/// A read skips rows that are confirmed and not deleted yet; their positions belong to other events now.
 async fn places_are_not_left_out(is_confirmed_before: bool) {
     let world = World::new();
     let relay = Running::start(world.relay());

@@ -1,4 +1,4 @@
-//! An outbox with orders, a broker and relays at work.
+//! An outbox with orders, a broker and running relays.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,10 +20,10 @@ pub(crate) const RELAY: &str = "orders-relay";
 pub(crate) const TOPIC: &str = "orders.order";
 pub(crate) const OTHER: &str = "orders.parcel";
 
-/// Longer than any outage here, shorter than for ever; virtual time.
+/// Longer than any outage in these tests but finite; virtual time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One relay's surroundings.
+/// The environment of one relay.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) outbox: Outbox,
@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// Waits until so many different events are at the broker and nothing is pending.
+    /// Waits until this many different events are at the broker and none is pending.
     pub(crate) async fn until_drained(&self, different: usize) {
         until("everything is published", || {
             self.outbox.pending_count() == 0 && firsts(&self.broker.taken()).len() == different
@@ -59,7 +59,7 @@ impl World {
     }
 }
 
-/// The event `key-n`.
+/// Returns the event `key-n`.
 pub(crate) fn order(key: &str, n: usize) -> Message {
     event(TOPIC, key, n)
 }
@@ -72,7 +72,7 @@ pub(crate) fn event(topic: &str, key: &str, n: usize) -> Message {
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
 }
 
-/// A relay that runs.
+/// A running relay.
 pub(crate) struct Running {
     pub(crate) stats: Stats,
     shutdown: Shutdown,
@@ -100,7 +100,7 @@ impl Running {
         let _ = self.task.await;
     }
 
-    /// Stops or continues it as a signal does: it learns nothing of it.
+    /// Suspends or continues it as a signal does; the relay is not notified.
     pub(crate) fn freeze(&self, frozen: bool) {
         let mut state = self.ice.0.lock().unwrap();
         state.0 = frozen;
@@ -109,7 +109,7 @@ impl Running {
         }
     }
 
-    /// Waits for the end that nobody asked for.
+    /// Waits for an end without a shutdown request.
     pub(crate) async fn ended(self) -> Result<(), Error> {
         self.task.await.unwrap()
     }
@@ -138,7 +138,7 @@ impl Future for Freezable {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
@@ -147,15 +147,15 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until something is so; it must be within a time.
+/// Waits until a condition holds, and panics if that takes longer than `time`.
 pub(crate) async fn within(time: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     until(what, &mut is_so).await;
-    // What looks is only as quick as its own steps.
+    // Allow for the polling interval of the check.
     assert!(begin.elapsed() <= time + Duration::from_millis(10), "{what}: only after {:?}", begin.elapsed());
 }
 
-/// The first message of each id, after checking that every other is a copy of it.
+/// Returns the first message of each id, and checks that all others are copies of it.
 pub(crate) fn firsts(taken: &[Message]) -> BTreeMap<String, Message> {
     let mut firsts: BTreeMap<String, Message> = BTreeMap::new();
     for message in taken {
@@ -165,7 +165,7 @@ pub(crate) fn firsts(taken: &[Message]) -> BTreeMap<String, Message> {
     firsts
 }
 
-/// Numbers of the first appearances of a topic and key, in the order of the broker.
+/// Returns the numbers of first deliveries of a topic and key, in the broker's order.
 pub(crate) fn firsts_of(taken: &[Message], topic: &str, key: &str) -> Vec<usize> {
     let mut seen = Vec::new();
     for message in taken.iter().filter(|message| &*message.topic == topic) {

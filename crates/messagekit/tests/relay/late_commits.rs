@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::fixture::{Running, TOPIC, World, firsts, firsts_of, order, until, within};
 use crate::tables::{Decided, shard_of};
 
-/// Keys of one shard.
+/// Returns keys of one shard.
 pub(crate) fn neighbours(count: usize) -> Vec<String> {
     let of = shard_of(&order("k0", 0));
     (0..).map(|n| format!("k{n}")).filter(|key| shard_of(&order(key, 0)) == of).take(count).collect()
@@ -17,7 +17,7 @@ async fn a_late_commit_is_found_within_a_full_pass_and_a_poll() {
     for round in 0..20 {
         let mut late = world.outbox.begin();
         late.add(order(&keys[0], round));
-        // Its place is far before what its shard has published by now.
+        // Its position is far before those that its shard has published by now.
         for n in 0..30 {
             world.outbox.write([order(&keys[1], round * 30 + n)]);
             tokio::time::sleep(Duration::from_millis(11)).await;
@@ -68,7 +68,7 @@ async fn a_late_commit_is_found_while_there_is_a_backlog_behind_it() {
     until("some are published", || world.broker.taken_count() > 1_000).await;
     late.commit();
     let published = || world.broker.taken_ids().contains(&format!("{}-0", keys[0]));
-    // A full pass, a call that is in flight, and its own.
+    // A full pass, a call in flight, and its own call.
     within(Duration::from_millis(250 + 2 * 50 * 3), "the late one is published", published).await;
     assert!(world.broker.taken_count() < 2_000, "it waited for the backlog");
     world.until_drained(5_001).await;

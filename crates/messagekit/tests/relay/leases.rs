@@ -6,7 +6,7 @@ use crate::tables::shard_of;
 
 const LEASE: Duration = Duration::from_secs(4);
 const RENEWAL: Duration = Duration::from_secs(1);
-/// So long a call that is not answered holds its shards.
+/// How long an unconfirmed call holds its shards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn handing_over_publishes_nothing_twice() {
     }
 }
 
-/// Events of a topic that gets no answer in every shard with a key, and of another topic, which does.
+/// Publishes events of a silent topic in every shard with a key, and events of another topic, which is confirmed.
 async fn until_one_topic_is_silent(world: &World, relay: &Running) {
     world.broker.silence(&[TOPIC]);
     world.write_keys(100, 2);
@@ -61,7 +61,7 @@ async fn until_one_topic_is_silent(world: &World, relay: &Running) {
     until("the other topic flows", || world.broker.taken_count() == 100).await;
 }
 
-/// Ends the silence; everything comes, in order, and nothing is set aside.
+/// Ends the silence; every event is published in order, and none is set aside.
 async fn until_all_is_published(world: &World) {
     world.broker.silence(&[]);
     until("all are published", || world.outbox.pending_count() == 0).await;
@@ -85,7 +85,7 @@ async fn topic_without_answers_does_not_hold_up_shard_handover() {
     let shared = || (world.outbox.shards_of("first"), world.outbox.shards_of("second")) == (32, 32);
     within(2 * RENEWAL, "they share", shared).await;
     world.outbox.write((0..100).map(|key| event(OTHER, &format!("k{key}"), 1)));
-    // The one that is new must find out that the topic gets no answer.
+    // The new owner must detect first that the topic is silent.
     within(PATIENCE + 2 * RENEWAL, "the other topic flows", || world.broker.taken_count() == 200).await;
     until_all_is_published(&world).await;
     first.stop().await.unwrap();
@@ -114,7 +114,7 @@ async fn a_stop_that_waits_for_an_answer_leaves_its_shards_to_others() {
 #[tokio::test(start_paused = true)]
 async fn a_rejection_after_the_shard_was_handed_over_has_no_effect() {
     let world = World::new();
-    // Of two relays, the one that joins gets the last shards.
+    // Of two relays, the joining one gets the last shards.
     let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(&order(key, 0)) == 48).unwrap();
     let (mut asked, mut answered) = (0, 0);
     world.broker.waits(move |_| {

@@ -1,4 +1,4 @@
-//! What a user of the relay sees, over an outbox in memory and a broker that misbehaves.
+//! The relay's visible behaviour, with an in-memory outbox and a faulty broker.
 // Fixtures are test code too, which clippy sees only in functions marked as tests.
 #![allow(clippy::unwrap_used)]
 

@@ -60,7 +60,7 @@ async fn a_retried_rejected_event_does_not_wait_for_a_lease_renewal() {
         tokio::time::sleep(Duration::from_millis(100 * round as u64)).await;
         world.broker.script(|_| Fate::Taken);
         world.outbox.rejected_keys().iter().for_each(|key| world.outbox.retry(key));
-        // The poll that finds the shard lost, and the question for the leases.
+        // The poll that finds the shard lost, and the renewal of the leases.
         let published = || world.broker.taken_count() == round + 1;
         within(Duration::from_millis(80), "it is published", published).await;
     }

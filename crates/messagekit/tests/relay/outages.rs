@@ -46,7 +46,7 @@ async fn a_silent_topic_delays_other_topics_only_briefly() {
     let world = World::new();
     let relay = Running::start(world.relay());
     world.broker.silence(&[TOPIC]);
-    // In every shard something that is not answered.
+    // Every shard has an unconfirmed event.
     world.write_keys(300, 2);
     tokio::time::sleep(Duration::from_secs(2)).await;
     for n in 0..30 {
@@ -156,7 +156,7 @@ async fn relay_does_not_republish_an_event_it_cannot_delete() {
     relay.stop().await.unwrap();
 }
 
-/// Each try may be a copy in the queues beside the full one.
+/// Each attempt may add a copy to the other bound queues.
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_tried_again_after_one_to_thirty_seconds() {
     let world = World::new();
@@ -211,7 +211,7 @@ async fn a_silent_database_is_not_queried_for_each_rejected_event() {
     relay.stop().await.unwrap();
 }
 
-/// A password that changes, a proxy that answers nonsense: somebody sees to it.
+/// A changed password or a broken proxy: an operator must repair it.
 #[tokio::test(start_paused = true)]
 async fn database_refusal_ends_a_starting_relay_but_not_a_running_one() {
     let world = World::new();

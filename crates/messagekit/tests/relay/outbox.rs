@@ -1,4 +1,4 @@
-//! An outbox as a database keeps it: transactions that commit late, shards with epochs, statements that fail.
+//! A database outbox: late commits, shards with epochs, failing statements.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::tables::{Decided, Key, Row, Shard, State, shard_of};
 
-/// A database. Clones are handles of the same one.
+/// A database. A clone is a handle to the same one.
 #[derive(Clone)]
 pub(crate) struct Outbox(Arc<Shared>);
 
@@ -19,7 +19,7 @@ struct Shared {
     woken: Notify,
 }
 
-/// A transaction: its events have their places, and nobody sees them.
+/// A transaction: its events have positions and are invisible to others.
 #[must_use]
 pub(crate) struct Tx {
     outbox: Outbox,
@@ -36,7 +36,7 @@ impl Outbox {
         look(&mut self.0.state.lock().unwrap())
     }
 
-    /// Lets statements take up to so long, and so many of a hundred fail.
+    /// Sets the maximum latency of statements, and how many of a hundred fail.
     pub(crate) fn disturb(&self, seed: u64, latency: Duration, failing: u8) {
         self.with(|state| {
             (state.dice, state.latency, state.failing) = (fastrand::Rng::with_seed(seed), latency, failing);
@@ -51,7 +51,7 @@ impl Outbox {
         self.with(|state| state.down = down);
     }
 
-    /// Answers nothing to what is asked meanwhile.
+    /// Stops responding to statements.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.with(|state| state.silent = silent);
     }
@@ -64,12 +64,12 @@ impl Outbox {
         self.with(|state| state.set_asides_down = down);
     }
 
-    /// Answers every statement with an error that no waiting cures.
+    /// Fails every statement with a permanent error.
     pub(crate) fn break_it(&self, kind: ErrorKind) {
         self.with(|state| state.broken = Some(kind));
     }
 
-    /// Answers again.
+    /// Responds again.
     pub(crate) fn mend(&self) {
         self.with(|state| state.broken = None);
     }
@@ -78,28 +78,28 @@ impl Outbox {
         Tx { outbox: self.clone(), rows: Vec::new() }
     }
 
-    /// Commits messages without telling anybody.
+    /// Commits messages without a notification.
     pub(crate) fn write(&self, messages: impl IntoIterator<Item = Message>) {
         let mut tx = self.begin();
         messages.into_iter().for_each(|message| tx.add(message));
         tx.commit();
     }
 
-    /// Commits a message at a place of its own choice, as a restored table has it.
+    /// Commits a message at a chosen position, as in a restored table.
     pub(crate) fn write_at(&self, seq: i64, message: Message) {
         self.with(|state| {
             state.pending.insert((shard_of(&message), seq), Row { message, available_at: None });
         });
     }
 
-    /// Loses the events of the last places, which are given again, as a standby that had not heard of them.
+    /// Loses the events of the last positions, which are assigned again, as on a standby that had not received them.
     pub(crate) fn fail_over(&self, lost: i64) {
         self.with(|state| {
             state.failovers += 1;
             state.next_seq -= lost;
             let next = state.next_seq;
             state.pending.retain(|(_, seq), _| *seq < next);
-            // Nothing is known of its transactions before it has looked at them.
+            // The new server's open transactions are unknown until it reads them.
             state.was_decided.clear();
         });
     }
@@ -112,7 +112,7 @@ impl Outbox {
         self.with(|state| state.pending.len())
     }
 
-    /// Ids that were set aside, of a topic and key.
+    /// Returns the rejected ids of a topic and key.
     pub(crate) fn rejected_of(&self, topic: &str, key: &str) -> Vec<String> {
         let key = (Arc::from(topic), bytes::Bytes::from(key.to_owned()));
         self.with(|state| {
@@ -131,7 +131,7 @@ impl Outbox {
         })
     }
 
-    /// Puts everything of a key back at its old places, as an operator does.
+    /// Returns all events of a key to their previous positions, as an operator does.
     pub(crate) fn retry(&self, key: &Key) {
         self.with(|state| {
             for (shard, seq, message) in state.rejected.remove(key).into_iter().flatten() {
@@ -141,7 +141,7 @@ impl Outbox {
         });
     }
 
-    /// How many shards a relay has now, by its builder's name.
+    /// Returns the number of shards of a relay, by its builder's name.
     pub(crate) fn shards_of(&self, name: &str) -> usize {
         let now = Instant::now();
         let is_of = |shard: &&Shard| {
@@ -150,7 +150,7 @@ impl Outbox {
         self.with(|state| state.shards.iter().filter(is_of).count())
     }
 
-    /// One statement: it takes its time, and its answer may be an error although it has done its work.
+    /// Runs one statement with latency; its result may be an error although its work is done.
     async fn statement<R>(&self, work: impl FnOnce(&mut State) -> R) -> Result<R, Error> {
         self.statement_that(|state| state.down, work).await
     }
@@ -220,7 +220,7 @@ impl Tx {
     }
 }
 
-/// Rolls back what was not committed.
+/// Rolls back uncommitted writes.
 impl Drop for Tx {
     fn drop(&mut self) {
         self.outbox.with(|state| state.open.retain(|open| self.rows.iter().all(|(_, seq, ..)| seq != open)));

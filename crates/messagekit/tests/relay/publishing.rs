@@ -136,7 +136,7 @@ async fn an_outbox_without_the_tables_of_a_relay_ends_it() {
     assert_eq!(error.kind(), ErrorKind::Schema);
 }
 
-/// As after a failover that lost the commit of the first: the second got its place.
+/// As after a failover that lost the first commit: the second event got its position.
 #[tokio::test(start_paused = true)]
 async fn event_at_the_position_of_a_published_one_is_not_deleted() {
     let world = World::new();

@@ -1,4 +1,5 @@
-//! Random faults, kills, freezes, late commits and operators: nothing is lost or made up, and keys keep their order.
+//! Random faults, kills, freezes, late commits and operator actions: nothing is lost or invented, and keys keep their
+//! order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use crate::broker::Fate;
 use crate::fixture::{OTHER, Running, TOPIC, World, event, firsts, firsts_of, until};
 use crate::tables::Decided;
 
-/// What was committed, by topic and key.
+/// Committed events by topic and key.
 type Book = Arc<Mutex<BTreeMap<(&'static str, String), Vec<usize>>>>;
 
 async fn play(seed: u64) {
@@ -87,7 +88,7 @@ async fn play(seed: u64) {
     check(&world.broker.taken(), &book.lock().unwrap());
 }
 
-/// Of a hundred messages, so many meet a fault; some calls are slow, a few so slow that nobody waits for them any more.
+/// Sets faults for `faults` of a hundred messages; some calls are slow, and a few exceed the relay's timeout.
 fn misbehave(world: &World, mut dice: fastrand::Rng, poison: Arc<Mutex<BTreeSet<String>>>, faults: u8) {
     let mut slow = dice.fork();
     world.broker.waits(move |_| match slow.u16(0..1_000) {
@@ -108,7 +109,7 @@ fn misbehave(world: &World, mut dice: fastrand::Rng, poison: Arc<Mutex<BTreeSet<
     });
 }
 
-/// One writer of a key: its transactions come one after the other, those of others pass them.
+/// One writer of a key: its transactions are sequential, and those of other writers overlap them.
 async fn write(
     world: World,
     topic: &'static str,

@@ -25,7 +25,7 @@ async fn a_rejected_event_holds_its_key_and_nothing_else() {
     }
     let relay = Running::start(world.relay());
     until("all have left", || world.outbox.pending_count() == 0).await;
-    // What comes later is set aside behind it.
+    // Later events are set aside behind it.
     for n in 10..20 {
         world.outbox.write(keys.iter().flat_map(|key| [order(key, n), event(OTHER, key, n)]));
         within(Duration::from_millis(70), "all have left", || world.outbox.pending_count() == 0).await;
@@ -80,7 +80,7 @@ async fn an_unreadable_event_is_rejected_and_blocks_only_its_key() {
     assert_eq!((stats.rejected, stats.set_aside, stats.repeated), (2, 10, 0));
     assert!(stats.paused.is_empty() && stats.database.is_none(), "it is no outage: {stats:?}");
 
-    // Retried unmended, it comes back to where it lay.
+    // A retry without a repair sets it aside at its previous position again.
     world.outbox.retry(&(TOPIC.into(), keys[0].clone().into()));
     until("all have left again", || world.outbox.pending_count() == 0).await;
     assert_eq!(world.outbox.rejected_of(TOPIC, &keys[0]), behind);

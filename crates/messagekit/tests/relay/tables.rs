@@ -1,4 +1,4 @@
-//! The tables of an outbox, and its statements, each at one moment.
+//! The tables and statements of an outbox, each atomic.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use messagekit::relay::{Leases, Page, Pending, PendingId, Rejection, SHARDS, Sha
 use messagekit::{ErrorKind, Message};
 use tokio::time::Instant;
 
-/// What a key's refused events are found under.
+/// Key of rejected events.
 pub(crate) type Key = (Arc<str>, bytes::Bytes);
 
 pub(crate) struct State {
@@ -18,16 +18,16 @@ pub(crate) struct State {
     pub(super) members: BTreeMap<String, Instant>,
     pub(super) rejected: BTreeMap<Key, Vec<(u16, i64, Message)>>,
     pub(super) rejected_without_key: Vec<Message>,
-    /// Ids of events that are found and cannot be read.
+    /// Ids of events that cannot be read.
     pub(crate) unreadable: BTreeSet<String>,
     pub(super) dice: fastrand::Rng,
     pub(super) latency: Duration,
-    /// Of a hundred statements, so many fail before or after they have done their work.
+    /// Number of statements of a hundred that fail, before or after their work.
     pub(super) failing: u8,
     pub(super) open: BTreeSet<i64>,
     pub(super) decided: Decided,
     pub(super) was_decided: VecDeque<i64>,
-    /// How many servers failed before the one that answers.
+    /// Number of servers that failed before the current one.
     pub(super) failovers: u64,
     pub(super) down: bool,
     pub(super) silent: bool,
@@ -37,7 +37,7 @@ pub(crate) struct State {
     pub(crate) statements: Statements,
 }
 
-/// How often each statement was asked for.
+/// Number of calls of each statement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Statements {
     pub(crate) lease: u64,
@@ -47,12 +47,12 @@ pub(crate) struct Statements {
     pub(crate) due: u64,
 }
 
-/// What the outbox says is decided.
+/// The stable position that the outbox reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decided {
-    /// As much as is true.
+    /// The true one.
     Exactly,
-    /// As much as was true some reads ago.
+    /// The true one of some reads ago.
     Late,
     Nothing,
 }
@@ -70,7 +70,7 @@ pub(super) struct Shard {
 }
 
 pub(crate) fn shard_of(message: &Message) -> u16 {
-    // Few shards, so that many keys share one.
+    // Use few shards: many keys share one.
     let of = message.key.as_deref().unwrap_or_else(|| message.headers.get("id").unwrap());
     of.iter().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte))) as u16 % 5 * 12
 }
@@ -191,7 +191,7 @@ impl State {
         page
     }
 
-    /// Says whether it is this event that stands at its place.
+    /// Returns whether this event is at its position.
     fn stands(&self, entry: &PendingId) -> bool {
         let id = |row: &Row| row.message.headers.text("id") == Some(entry.event_id.as_str());
         self.pending.get(&(entry.shard, entry.seq)).is_some_and(id)

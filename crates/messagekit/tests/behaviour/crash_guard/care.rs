@@ -1,4 +1,4 @@
-//! How a lane runs behind a death: one message after the other for as long as the culprit may be among them.
+//! Order of a lane after a crash: one message at a time while the poison message may be among them.
 
 use messagekit::InFlightAttempts;
 use messagekit::memory::TestGate;
@@ -21,7 +21,7 @@ async fn lane_without_crashes_works_in_batches_from_the_start() {
     assert_eq!((consumer.read().batches, flaky.calls(Call::Suspect)), (13, 2), "and after an assignment");
     assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
 
-    // Killed behind its first batch: nobody knows of what.
+    // Killed after its first batch, so the crashing message is unknown.
     world.script.always("c-1", FOR_EVER);
     world.push_all("c", 1).await;
     until(|| world.script.runs_of("c-1").len() == 1).await;
@@ -46,7 +46,7 @@ async fn after_a_crash_one_batch_runs_one_by_one_then_batches_return() {
     until(|| world.applied().len() == 550).await;
     assert_eq!(world.applied(), [names("a", 49), names("b", 501)].concat());
     let batches = consumer.read().batches;
-    // The batch in which the care is over is finished as it was begun.
+    // The batch during which the guard ends is finished as it began.
     assert!((50 + 10..=49 + 50 + 10).contains(&batches), "{batches}");
     assert_eq!(world.store.in_flight_attempts(CONSUMER), []);
     world.log.lose(CONSUMER);
@@ -67,7 +67,7 @@ async fn careful_start_that_is_cut_short_is_repeated_at_the_next_one() {
     }
 }
 
-/// What a process died of is delivered again at once.
+/// The message that crashed a process is delivered again at once.
 #[tokio::test(start_paused = true)]
 async fn an_idle_lane_leaves_the_crash_guard_after_a_while() {
     let world = after_a_death(1).await;
@@ -103,7 +103,7 @@ async fn each_key_lane_of_a_partition_is_careful_by_itself() {
     let [(key_lane, 1)] = &left[..] else { panic!("one key lane, not {left:?}") };
     assert!(key_lane.as_str().starts_with(&format!("at:{TOPIC}/0/")), "{key_lane}");
 
-    // The others of the key lane of a are those that wait with it.
+    // The other messages of a's key lane wait with it.
     let waiting = 120 - world.applied().len();
     let second = start(key_lanes());
     until(|| world.script.runs_of("a-1").len() == 2).await;
@@ -140,7 +140,7 @@ async fn a_closed_gate_holds_a_cautious_lane_like_any_other() {
     consumer.stop().await;
 }
 
-/// Two readers of one queue: what one of them had in hand comes to the other, behind what that one has finished.
+/// Two readers of one queue: the messages in flight in one are redelivered to the other, after those it has finished.
 #[tokio::test(start_paused = true)]
 async fn who_finds_a_note_late_takes_as_much_care_as_at_a_start() {
     let world = World::new(1);

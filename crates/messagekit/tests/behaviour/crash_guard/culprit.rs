@@ -1,4 +1,4 @@
-//! Who is named after five deaths, and what never counts as one.
+//! Which message is dead after five crashes, and which ends of a process do not count.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ fn consumer(world: &World, policy: OnFailure) -> Running {
     start(world.billing().deadline(DEADLINE).on_failure(policy))
 }
 
-/// Starts a process and ends it while the message is in its handler.
+/// Starts a process and kills it while the message is in its handler.
 async fn dies_of(world: &World, killer: &str, policy: OnFailure) {
     let before = world.script.runs_of(killer).len();
     let victim = consumer(world, policy);
     until(|| world.script.runs_of(killer).len() > before).await;
-    // Whatever else could run beside it does now.
+    // Let all other lanes run first.
     pass(seconds(5)).await;
     victim.kill().await;
 }
@@ -56,7 +56,7 @@ async fn five_crashes_make_only_the_poison_message_dead() {
         let innocents = innocents.filter(|id| id != "a-7").collect();
         assert_eq!(sorted(world.applied()), sorted(innocents));
 
-        // A person has repaired the handler.
+        // The handler is repaired.
         world.script.heal();
         world.retry(failed_message.id).await.expect("it is dead");
         until(|| world.marker("a-7") == Some(Claim::Done)).await;

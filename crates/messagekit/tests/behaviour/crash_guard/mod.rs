@@ -1,4 +1,5 @@
-//! A message that ends its process: the first death leaves a note of its batch, five more name it, and nobody else pays for it.
+//! A message that crashes its process: the first crash leaves an attempt of its batch. Five more identify the message,
+//! and no other message is affected.
 
 mod care;
 mod culprit;
@@ -11,18 +12,18 @@ use messagekit::{InFlightAttempts, MessageId};
 
 use crate::fixture::{Action, CONSUMER, TOPIC, World};
 
-/// Longer than the test looks: whoever runs it is killed meanwhile.
+/// Longer than the test: the process is killed during this run.
 const FOR_EVER: Action = Action::Take(Duration::from_secs(100_000));
 
-/// How long a handler may take.
+/// Handler deadline.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// What the first messages of a lane go by.
+/// Returns the id of the attempt for the first messages of a lane.
 fn first_of(partition: i32) -> MessageId {
     MessageId::from_stored(&format!("at:{TOPIC}/{partition}/first"))
 }
 
-/// A process has died in the first batch of each lane.
+/// Creates a world in which a process crashed in the first batch of each lane.
 async fn after_a_death(partitions: i32) -> World {
     let world = World::new(usize::try_from(partitions).expect("some partitions"));
     for partition in 0..partitions {
@@ -31,7 +32,7 @@ async fn after_a_death(partitions: i32) -> World {
     world
 }
 
-/// Messages that are noted by themselves.
+/// Returns messages with their own in-flight attempts.
 fn noted(world: &World) -> Vec<(MessageId, usize)> {
     world
         .store
@@ -41,7 +42,7 @@ fn noted(world: &World) -> Vec<(MessageId, usize)> {
         .collect()
 }
 
-/// Lanes whose first messages are noted.
+/// Returns lanes with an in-flight attempt for their first messages.
 fn lanes_noted(world: &World) -> Vec<(MessageId, usize)> {
     world
         .store

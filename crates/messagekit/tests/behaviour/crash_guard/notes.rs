@@ -1,4 +1,4 @@
-//! When a note is written, and when it is taken back.
+//! When in-flight attempts are written and cleared.
 
 use messagekit::{InFlightAttempts, Store, claim};
 
@@ -87,7 +87,7 @@ async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
         let flaky = Flaky::new(&world.store);
         let second = start(world.consumer_on(CONSUMER, flaky.clone()));
         until(|| world.applied().len() == 5_010).await;
-        // Whether there is something fresh in it is not known before a batch is noted.
+        // An attempt precedes each batch, before the consumer knows whether the batch has a fresh message.
         let notes = if died { 1 + 10 } else { 101 };
         assert_eq!(flaky.calls(Call::Suspect), notes);
         let stats = second.stop().await;
@@ -105,7 +105,7 @@ async fn start_clears_attempts_that_another_process_finished() {
     until(|| world.script.runs().len() == 1).await;
     victim.kill().await;
     assert_eq!(noted(&world).len(), 1);
-    // Another process, to which it was delivered before it died, has finished it without a note.
+    // Another process finished the message without an attempt; it had received it before this one.
     let mut tx = world.store.begin().await.expect("a transaction");
     claim(&world.store, &mut tx, CONSUMER, &id("a-1")).await.expect("a claim");
     world.store.commit(tx).await.expect("a commit");

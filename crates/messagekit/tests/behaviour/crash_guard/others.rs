@@ -1,4 +1,4 @@
-//! A message that several processes have in hand: it is no killer while they have time to answer.
+//! A message in flight in several processes is not a poison message before their time limit ends.
 
 use messagekit::memory::MemoryTx;
 use messagekit::{Claim, ErrorKind, InFlightAttempts, Inbox, MessageId, OnFailure, Store, claim};
@@ -7,14 +7,14 @@ use super::{after_a_death, noted};
 use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
-/// What others are who handle a copy of a message at this moment.
+/// Other processes that handle a copy of a message.
 struct Others {
     message: MessageId,
     names: [&'static str; 5],
 }
 
 impl Others {
-    /// As many as could have died of it.
+    /// Starts as many in-flight attempts as crashes make a message dead.
     async fn begin(world: &World, key: &str) -> Self {
         let message = id(&format!("{key}-1"));
         let names = ["first", "second", "third", "fourth", "fifth"];
@@ -30,7 +30,7 @@ impl Others {
         }
     }
 
-    /// One of them finishes the message.
+    /// One of the processes finishes the message.
     async fn finish(&self, world: &World) {
         let mut tx = world.store.begin().await.expect("a transaction");
         claim(&world.store, &mut tx, CONSUMER, &self.message).await.expect("a claim");
@@ -39,7 +39,7 @@ impl Others {
     }
 }
 
-/// A consumer whose handlers may take a minute: others have twice that long to answer, and a little.
+/// Starts a consumer with a handler deadline of a minute: other processes get slightly more than twice that time.
 fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
     start(world.consumer_on(CONSUMER, store).deadline(seconds(60)).on_failure(OnFailure::DeadLetter))
 }
@@ -86,7 +86,7 @@ async fn attempts_that_never_end_make_a_poison_message_in_time() {
     assert_eq!(noted(&world), []);
 }
 
-/// Nobody can answer while the database is away.
+/// A process cannot finish its attempt during an outage of the database.
 #[tokio::test(start_paused = true)]
 async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
     let world = after_a_death(1).await;

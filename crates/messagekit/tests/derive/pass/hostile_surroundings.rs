@@ -1,4 +1,4 @@
-//! The generated code needs nothing in scope, and lints of its surroundings do not reach into it.
+//! The generated code needs nothing in scope, and surrounding lints do not affect it.
 #![deny(warnings, unused_qualifications, deprecated)]
 #![allow(dead_code)]
 #![no_implicit_prelude]

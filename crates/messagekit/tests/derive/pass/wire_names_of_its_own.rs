@@ -1,4 +1,4 @@
-//! Fields may have names like the envelope's as long as they are others on the wire.
+//! Fields may have names like the envelope's if their names on the wire differ.
 use std::collections::BTreeMap;
 
 use messagekit::Event;
