@@ -1,4 +1,4 @@
-//! Beginning a transaction on a connection that may be dead.
+//! Begins transactions, also when pooled connections have died.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,18 +12,18 @@ use crate::PgTx;
 use crate::error::{from_sqlx, is_lost};
 use crate::options::millis;
 
-// Markers are claimed by waiting for a rival's commit and then seeing it, which the higher levels refuse.
+// A claim waits for the commit of a concurrent claim and then reads it; higher isolation levels fail instead.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// How long a transaction may take for one statement, and between two.
+/// The time limits of a transaction: of one statement, and of the idle time between two.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) statement: Duration,
     pub(crate) idle: Duration,
 }
 
-/// Begins with limits, in one message to the server. They end with the transaction, so that poolers which hand connections on
-/// between transactions keep nothing of them.
+/// Begins with limits in one message to the server. The limits end with the transaction, so a transaction-mode pooler
+/// passes none of them on.
 fn begin_within(Limits { statement, idle }: Limits) -> String {
     let (statement, idle) = (millis(statement), millis(idle));
     format!(
@@ -31,7 +31,7 @@ fn begin_within(Limits { statement, idle }: Limits) -> String {
     )
 }
 
-/// Begins a transaction. Connections that died while they were idle are passed over, instead of being asked each time.
+/// Begins a transaction. Replaces connections that died while idle, without a ping before each use.
 pub(crate) async fn begin(pool: &PgPool, limits: Option<Limits>) -> Result<PgTx, Error> {
     let limit = pool.options().get_acquire_timeout();
     let pool = pool.clone();
@@ -59,8 +59,8 @@ pub(crate) async fn begin(pool: &PgPool, limits: Option<Limits>) -> Result<PgTx,
     }
 }
 
-/// Work that goes on by itself when nobody waits for it any more: dropped between BEGIN and its answer, a connection would
-/// go back to the pool with a transaction that sqlx does not know of.
+/// A future that a task completes when the caller drops it. A connection dropped between BEGIN and its answer would
+/// return to the pool with a transaction unknown to sqlx.
 struct EndsAlone<T: Send + 'static>(Option<BoxFuture<'static, T>>);
 
 impl<T: Send + 'static> EndsAlone<T> {

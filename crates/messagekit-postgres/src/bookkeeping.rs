@@ -1,4 +1,4 @@
-//! Keeping what died at a broker.
+//! Records messages that a broker dead-lettered.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl Bookkeeping for PostgresStore {
     async fn keep(&self, tx: &mut PgTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
         let BrokerDeadLetter { origin, scope, return_to, received, failure } = found;
         let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
-        // Only a person sends it back.
+        // Only an operator sends it back.
         let failure = Failure { next: Next::Dead, ..failure.clone() };
         self.statement(failed_messages::set_aside(tx, self.schema(), scope, received, &failure, way_back))
             .await

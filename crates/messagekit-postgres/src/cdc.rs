@@ -1,10 +1,10 @@
-//! What change data capture needs of the database, made, checked and taken away.
+//! The database side of change data capture: set-up, checks and removal.
 //!
-//! A publication of the inserts into the outbox, a logical replication slot that keeps what was not yet read, and a role
-//! that can do nothing but read the slot. A connector of Debezium reads them (`messagekit connector`); whether it does is
-//! seen here, in the slot, because the connector's own RUNNING stays when the slot is gone.
+//! Capture needs three objects: a publication of the inserts into the outbox, a logical replication slot that keeps
+//! unread rows, and a role that can only read the slot. A Debezium connector reads the slot (`messagekit connector`). The
+//! checks look at the slot itself, because a connector still reports RUNNING after its slot is gone.
 //!
-//! The rows that were committed before the slot existed are never sent: make it before the first event.
+//! Rows that were committed before the slot existed are never sent: create the slot before the first event.
 
 mod capture;
 mod finding;
@@ -23,15 +23,16 @@ pub(crate) use watch::watch;
 /// The variable that holds the password of [`ROLE`], here and in the connector's worker.
 pub const PASSWORD_VARIABLE: &str = "MESSAGEKIT_CDC_PASSWORD";
 
-/// The role that reads the slot: LOGIN, REPLICATION and CONNECT, and no right on any table. It belongs to the whole server.
+/// The role that reads the slot. It has LOGIN, REPLICATION and CONNECT, and no right on any table. It belongs to the
+/// whole server.
 pub const ROLE: &str = "messagekit_cdc";
 
-/// Returns what stands in the way of capture, in the order in which it is to be repaired; empty when rows are being read.
+/// Returns the problems that prevent capture, in the order of their repair; empty while a connector reads the rows.
 ///
-/// One look, which changes nothing.
+/// Reads the state once and changes nothing.
 ///
 /// # Errors
-/// As [`migrations::status`](crate::migrations::status): the database could not be asked.
+/// As [`migrations::status`](crate::migrations::status): the database could not be read.
 pub async fn findings(url: &str, schema: &SchemaName) -> Result<Vec<Finding>, crate::Error> {
     let capture = Capture::of(url, schema)?;
     let mut conn = link::open(url).await?;

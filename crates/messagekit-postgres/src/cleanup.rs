@@ -1,4 +1,4 @@
-//! Removing what nobody needs any more.
+//! Removes rows that are no longer needed.
 
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
 use messagekit::{BoxFuture, Error, Store};
@@ -8,8 +8,8 @@ use crate::tables::cleanup::{self, Left, Stretch};
 use crate::tables::days::{self, Divided, Emptied, Position};
 use crate::{PgTx, PostgresStore};
 
-/// Events have left when a relay has published them, or when the slot has passed them; where neither publishes this outbox,
-/// or a replay runs that may publish them again, they stay.
+/// An event may go after a relay has published it, or after the slot has passed it. Events stay while neither publishes
+/// this outbox, and while a replay runs that may publish them again.
 impl Cleanup for PostgresStore {
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         Box::pin(async move {
@@ -41,7 +41,7 @@ impl PostgresStore {
         let schema = self.schema();
         let table = Divided::of(what);
         let is_divided = table.is_some() && days::is_divided(tx, schema).await?;
-        // From the beginning, when they have been divided since the step before.
+        // Starts over when the tables were partitioned since the last step.
         let from = from.filter(|from| from.part.is_some() == is_divided);
         let from = from.unwrap_or_else(|| Position::first(is_divided));
         let mut left = None;
@@ -91,7 +91,7 @@ impl PostgresStore {
     }
 }
 
-/// Says why nothing of the outbox can be removed now.
+/// Returns the reason why no event of the outbox can be removed now.
 fn stays(left: &Left) -> Option<&'static str> {
     match left {
         Left { is_replayed: true, .. } => Some("a replay runs: its events stay until it is done"),

@@ -1,4 +1,4 @@
-//! The checked commit.
+//! Commits a transaction and checks the result.
 
 use futures_util::StreamExt;
 use messagekit::{Error, ErrorKind, crash};
@@ -7,20 +7,20 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use crate::PgTx;
 use crate::error::{from_sqlx, of};
 
-/// Who settles a message or answers a client goes by this commit, so it waits for the disk even where the database or the role would
-/// not. A setting that waits for more stays.
+/// Callers settle messages and answer clients after this commit. It therefore waits for the disk even if the database or
+/// the role turns `synchronous_commit` off. A stricter setting stays.
 ///
-/// One round trip. A plain COMMIT of a transaction that a failed statement has ended answers "ROLLBACK", which sqlx takes
-/// for success; the SELECT fails then, and the server skips what stands behind it. AND CHAIN keeps sqlx's count of
-/// transactions right: dropping `tx` rolls the new, empty one back.
+/// The statements need one round trip. A plain COMMIT of a transaction that a failed statement has ended answers
+/// "ROLLBACK", which sqlx reports as success. Here the SELECT fails instead, and the server skips the statements after
+/// it. AND CHAIN keeps sqlx's count of transactions right: dropping `tx` rolls back the new, empty one.
 const COMMIT: &str = "
 SELECT CASE pg_catalog.current_setting('synchronous_commit')
   WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END; COMMIT AND CHAIN";
 
-/// Losing what this commits costs nothing: it is done again.
+/// Losing this commit costs nothing: the work is repeated.
 const UNHURRIED: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'off', true); COMMIT AND CHAIN";
 
-/// Commits; `Ok` only when everything is durable.
+/// Commits; returns `Ok` only when everything is durable.
 pub(crate) async fn commit(tx: PgTx) -> Result<(), Error> {
     commit_by(tx, COMMIT).await
 }
@@ -44,10 +44,11 @@ async fn commit_by(mut tx: PgTx, text: &'static str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what an error means for the transaction.
+/// Derives the state of the transaction from an error.
 ///
-/// An error that leaves the connection alive is the server's answer: nothing was kept. One that ends it says nothing,
-/// unless it came before the SELECT was answered, and so before the server came to the COMMIT.
+/// An error that leaves the connection alive is the server's answer: nothing was committed. An error that ends the
+/// connection leaves the outcome unknown, unless it came before the answer to the SELECT: the server had not reached the
+/// COMMIT then.
 fn refused(error: sqlx::Error, was_alive: bool) -> Error {
     let answer = of(&error).map(PgDatabaseError::severity);
     match answer {

@@ -1,4 +1,4 @@
-//! The first connection: every mistake in a URL is found here, and named with its cure.
+//! Opens the first connection, and reports each mistake in a URL with its repair.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use sqlx::{ConnectOptions, PgConnection};
 
 use crate::error::{from_sqlx, of};
 
-/// How long a connection may take, and how long a transaction waits for one.
+/// The time limit for opening a connection, and for a transaction's wait for one.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads a URL. What is wrong is said without repeating any of it.
+/// Parses a URL. Errors never repeat any part of it.
 pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
     let wrong = |text: &'static str| Error::new(ErrorKind::InvalidConfiguration, text);
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -23,7 +23,7 @@ pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     if let Some(name) = names.filter(|name| !name.is_empty()).find(|name| !is_known(name)) {
-        // The driver would only log it, with its value, which may be a misspelt password's.
+        // The driver would only log the parameter with its value, which may be a password under a misspelt name.
         return Err(Error::new(
             ErrorKind::InvalidConfiguration,
             format!(
@@ -37,7 +37,7 @@ pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
     })
 }
 
-/// Takes the driver's wrappings off an error: each would repeat that it is about the configuration.
+/// Unwraps the driver's error: each layer would repeat that it concerns the configuration.
 fn innermost(error: sqlx::Error) -> Box<dyn StdError + Send + Sync> {
     match error {
         sqlx::Error::Configuration(inner) => match inner.downcast() {
@@ -48,7 +48,7 @@ fn innermost(error: sqlx::Error) -> Box<dyn StdError + Send + Sync> {
     }
 }
 
-/// Says whether the driver understands a parameter of the URL.
+/// Returns whether the driver knows a parameter of the URL.
 fn is_known(name: &str) -> bool {
     const KNOWN: [&str; 17] = [
         "sslmode",
@@ -74,7 +74,7 @@ fn is_known(name: &str) -> bool {
     KNOWN.contains(&name) || is_option(name)
 }
 
-/// Connects, and says what to correct.
+/// Connects; an error names the repair.
 pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
     let (host, port) = (options.get_host(), options.get_port());
     let at = format!("{host}:{port}");
@@ -105,7 +105,7 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
             ErrorKind::InvalidConfiguration,
             format!("user {user:?} may not connect to database {database:?} at {at}: grant CONNECT on it"),
         ),
-        // Asked for before there is a session: a pooler passes only those settings on that it was told to.
+        // The server side rejects a startup parameter: a pooler accepts only those in its configuration.
         (Some("08P01"), _) => (
             ErrorKind::InvalidConfiguration,
             format!(
@@ -129,11 +129,11 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
     Err(Error::new(kind, text).caused_by(error))
 }
 
-/// The oldest version whose statements these are.
+/// The oldest server version that these statements support.
 const OLDEST_SERVER: u32 = 150_000;
 
 fn check_version(version: Option<u32>, at: &str) -> Result<(), Error> {
-    // A pooler may keep the version to itself.
+    // A pooler may hide the version.
     match version {
         Some(version) if version < OLDEST_SERVER => {
             let (is, needed) = (version / 10_000, OLDEST_SERVER / 10_000);

@@ -1,4 +1,4 @@
-//! The error of this crate, and what PostgreSQL's codes mean.
+//! The error of this crate, and the meaning of PostgreSQL's codes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,20 +6,19 @@ use std::fmt;
 use messagekit::ErrorKind;
 use sqlx::postgres::PgDatabaseError;
 
-/// What went wrong on the way to the database or in a statement.
+/// A failure of a connection or a statement.
 ///
-/// The text is one lowercase sentence, without a value of a row and without a password. What sqlx answered is kept as the
-/// source.
+/// The text is one lowercase sentence without row values and without a password. The error of sqlx is the source.
 #[derive(Clone)]
 pub struct Error(messagekit::Error);
 
 impl Error {
-    /// Returns what a caller can do about it.
+    /// Returns the kind, which decides what a caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether an unchanged retry may succeed later.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient()
     }
@@ -61,11 +60,11 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Classifies what a statement of this crate was answered, and keeps it as the source.
+/// Classifies the error of a statement of this crate, and keeps it as the source.
 pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
     let code = of(&error).map(PgDatabaseError::code);
     let kind = match code {
-        // Of a user's own statement these are the user's mistakes; of ours they say that the tables are not ours.
+        // In a user's own statement these codes are the user's mistakes. In ours they mean that the tables are not ours.
         Some("42P01" | "42703" | "42883" | "3F000") => ErrorKind::Schema,
         Some("42501") => ErrorKind::InvalidConfiguration,
         _ => kind_of(&error).unwrap_or(ErrorKind::Other),
@@ -106,7 +105,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
     messagekit::Error::new(kind, text).caused_by(error)
 }
 
-/// Says what one error of a chain means to this database, or `None` when it is the caller's own business.
+/// Classifies one error of a chain; returns `None` for an error of the caller's own.
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     if let Some(own) = error.downcast_ref::<Error>() {
         return Some(own.kind()).filter(|kind| *kind != ErrorKind::Other);
@@ -114,12 +113,12 @@ pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     error.downcast_ref::<sqlx::Error>().and_then(kind_of)
 }
 
-/// Returns what the server answered, if it was the server.
+/// Returns the server's error, if the server sent one.
 pub(crate) fn of(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error().and_then(|error| error.try_downcast_ref())
 }
 
-/// Says whether the connection is gone, so that another one may do better.
+/// Returns whether the connection is gone, so that another one may succeed.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match of(error).map(PgDatabaseError::code) {
         Some(code) => code.starts_with("08") || code.starts_with("57P") || code == "25P03",
@@ -127,12 +126,12 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Says the same of an error of this crate.
+/// As [`is_lost`], for an error of this crate.
 pub(crate) fn lost(error: &messagekit::Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(is_lost)
 }
 
-/// Says what an answer means, or `None` for a mistake in the statement or its values.
+/// Returns the kind of an error, or `None` for a mistake in the statement or its values.
 fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => {
@@ -145,7 +144,8 @@ fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
     match code {
         "25P02" | "25P01" => Some(ErrorKind::Aborted),
         "40001" | "40P01" | "55P03" => Some(ErrorKind::Conflict),
-        // Too slow for a limit of the server. Alone in its transaction it burns an attempt; in a batch, the batch shrinks.
+        // The statement exceeded a limit of the server. A message alone in its transaction uses up an attempt; a batch
+        // shrinks.
         "57014" | "25P03" | "25P04" => Some(ErrorKind::TransactionTimeout),
         "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Some(ErrorKind::Unavailable),
         _ if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => Some(ErrorKind::Unavailable),

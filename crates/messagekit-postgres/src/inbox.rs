@@ -1,4 +1,4 @@
-//! What a consumer writes in the transaction of its effects.
+//! The rows that a consumer writes in the transaction of its effects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl SetAside for PostgresStore {
     }
 }
 
-/// Leases and their answers are transactions of their own: a lease must outlive the transaction that failed.
+/// Leases and their results have their own transactions: a lease must outlive the transaction that failed.
 impl Retries for PostgresStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         self.statement(async {
@@ -160,7 +160,7 @@ impl Retries for PostgresStore {
     }
 }
 
-/// Notes are transactions of their own: they must outlive the process that dies.
+/// In-flight attempts have their own transactions: they must outlive a crash of the process.
 impl InFlightAttempts for PostgresStore {
     async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {

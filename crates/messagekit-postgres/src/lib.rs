@@ -1,7 +1,7 @@
 //! PostgreSQL for messagekit.
 //!
-//! The outbox, the markers that make effects happen once, and the failed messages live in a schema of your own database, so
-//! one commit covers an order, the event about it and the mark that a message was handled.
+//! The outbox, the deduplication markers and the failed messages are in a schema of your own database. One commit
+//! therefore covers an order, its event and the marker of the handled message.
 //!
 //! ```no_run
 //! use messagekit::{Envelope, Event, HandlerError, Outbox, Store};
@@ -33,13 +33,12 @@
 //! }
 //! ```
 //!
-//! Start with [`PostgresStore`]; handlers get a [`PgTx`]. The tables are made by `messagekit migrate --database URL`, or by
-//! [`migrations::migrate`]; connecting never changes them. The server must be PostgreSQL 15 or later, and the
-//! database UTF-8.
+//! Start with [`PostgresStore`]; handlers get a [`PgTx`]. `messagekit migrate --database URL` or [`migrations::migrate`]
+//! creates the tables; connecting never changes them. The server must be PostgreSQL 15 or later, and the database UTF-8.
 //!
 //! # What does not compile
 //!
-//! An event outside the transaction of its rows. This is how it is written:
+//! An event outside the transaction of its rows does not compile. The correct form is:
 //!
 //! ```
 //! # use messagekit::{Error, Event, Outbox};
@@ -55,7 +54,7 @@
 //! }
 //! ```
 //!
-//! A connection alone commits each statement by itself (where a transaction is known to be open: [`AddOn::add_on`]):
+//! A bare connection commits each statement by itself. (For a known open transaction, see [`AddOn::add_on`].)
 //!
 //! ```compile_fail,E0308
 //! # use messagekit::{Error, Event, Outbox};
@@ -71,7 +70,7 @@
 //! }
 //! ```
 //!
-//! And a pool may use another connection each time:
+//! A pool may use another connection each time:
 //!
 //! ```compile_fail,E0308
 //! # use messagekit::{Error, Event, Outbox};
@@ -89,9 +88,10 @@
 //!
 //! # What it does not do
 //!
-//! It publishes nothing: a relay reads the outbox from the store, or Debezium from the write-ahead log ([`switch`] changes from
-//! one to the other). What the store commits waits for the disk, also where `synchronous_commit` is `off` by default; events of
-//! others that are written with `off` keep none of the promises, nor, with Debezium, those that are written by `COPY`.
+//! This crate publishes nothing. A relay reads the outbox from the store, or Debezium reads the write-ahead log;
+//! [`publishing_mode`] changes between them. Commits of the store wait for the disk, also where `synchronous_commit` is `off` by
+//! default. The promises do not cover events that other programs commit with `off`, nor, with Debezium, events written by
+//! `COPY`.
 
 mod begin;
 mod bookkeeping;
@@ -125,13 +125,13 @@ pub use schema::SchemaName;
 pub use sqlx;
 pub use store::{PgTx, PostgresStore};
 
-/// Every statement of this crate with its name: for the test that looks at their plans.
+/// Returns every statement of this crate with its name, for the test of their plans.
 #[doc(hidden)]
 pub fn statements() -> &'static [(&'static str, &'static str)] {
     tables::STATEMENTS
 }
 
-/// What a relay's connections are set to: for the same test.
+/// Returns the settings of a relay's connections, for the same test.
 #[doc(hidden)]
 pub fn relay_settings() -> &'static str {
     links::SETTINGS

@@ -1,4 +1,4 @@
-//! The connections of a relay.
+//! Connections for relays.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,32 +7,32 @@ use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::error::from_sqlx;
 
-/// A relay reads, deletes and renews its lease at the same time, and seldom more.
+/// A relay reads, deletes and renews its lease at the same time, and seldom does more.
 const MOST_IDLE: usize = 4;
 
-/// Each statement is planned for its values: a plan that was kept from the time when nothing was pending would walk the whole
-/// outbox when much is. A join that is no loop would delete in another order than that of the places. Two statements of one transaction must see what was committed between them.
+/// Each statement is planned for its values: a plan cached while nothing was pending would scan the whole outbox when
+/// much is. Only a nested-loop join deletes in the order of the positions. Two statements of one transaction must see
+/// commits between them.
 pub(crate) const SETTINGS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off;
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Connections beside the pool, made as the pool makes them, that serve the relays of this process. None is asked whether it
-/// still lives before it is used: a relay tries again by itself, and the question would cost it a round trip each time.
+/// Connections outside the pool, opened with the pool's options, for the relays of this process. None is pinged before
+/// use: a relay retries by itself, and a ping would cost a round trip each time.
 #[derive(Default)]
 pub(crate) struct Links {
     idle: Mutex<Vec<Link>>,
 }
 
-/// One of them.
+/// One connection of a relay.
 pub(crate) struct Link {
     pub(crate) connection: PgConnection,
-    /// Which life of which server is at its other end, once that was asked; it is one and the same for as long as the session
-    /// lasts.
+    /// Identifies one run of one server, once queried; constant for the life of a session.
     pub(crate) server: Option<String>,
 }
 
 impl Links {
-    /// Runs `work` on a connection, which is kept only when it succeeds: what is dropped halfway is closed.
+    /// Runs `work` on a connection and keeps the connection only on success. Dropping the call closes it.
     pub(crate) async fn with<T>(
         &self,
         pool: &PgPool,
@@ -47,13 +47,13 @@ impl Links {
         match outcome {
             Ok(_) if idle.len() < MOST_IDLE && !pool.is_closed() => idle.push(link),
             Ok(_) => {}
-            // The others may be as dead as this one.
+            // The other idle connections may be dead too.
             Err(_) => idle.clear(),
         }
         outcome
     }
 
-    /// Closes what is idle.
+    /// Closes idle connections.
     pub(crate) fn clear(&self) {
         self.idle().clear();
     }

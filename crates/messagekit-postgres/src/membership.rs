@@ -1,4 +1,4 @@
-//! How others notice at once that a relay's process is gone.
+//! Shows other relays at once that a relay's process has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,40 +9,41 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::error::from_sqlx;
 
-/// Of the advisory locks of relays, before the hash of their names.
+/// The lock space of relays' advisory locks; the second part is the hash of the relay's name.
 pub(crate) const LOCK_SPACE: i32 = 0x6d6b_7270;
 
 const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
 
-/// How long the server may take to say that it is still there.
+/// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// A connection for each relay of the process, which holds a lock and is used for nothing else.
+/// One connection for each relay of the process. It holds an advisory lock and has no other use.
 ///
-/// It is only a hint to others: whoever loses it while it works loses its shards to them, finds another epoch, and takes its
-/// share again. So nothing waits for it, and behind a pooler that keeps the lock the end of the lease counts as before.
+/// The lock is only a hint. A working relay that loses it loses its shards to other relays, sees another epoch, and takes
+/// its share again. So no work waits for the lock. Behind a pooler that keeps the lock, the end of the lease decides as
+/// before.
 #[derive(Default)]
 pub(crate) struct Membership {
     relays: Mutex<HashMap<Arc<str>, Kept>>,
 }
 
 struct Kept {
-    /// The end of the relay's lease: one that was dropped never says that it leaves.
+    /// The end of the relay's lease: a dropped relay never unregisters.
     until: Instant,
     link: Link,
 }
 
 enum Link {
     Held(PgConnection),
-    /// It is being looked after; whether it was held before.
+    /// A task is checking the lock; the value says whether it was held before.
     Asked(bool),
 }
 
 impl Membership {
-    /// Returns whether the lock of a relay was held a moment ago, and looks after it behind this call. Lets go of those whose
-    /// leases have ended.
+    /// Returns whether a relay's lock was held at the last check, and starts the next check in the background. Releases
+    /// the locks of relays whose leases have ended.
     pub(crate) fn keep(self: &Arc<Self>, pool: &PgPool, relay: &str, lease: Duration) -> bool {
         let now = Instant::now();
         let until = now + lease.min(A_YEAR);
@@ -62,12 +63,12 @@ impl Membership {
         was_held
     }
 
-    /// Lets go of the lock of a relay that has left.
+    /// Releases the lock of a relay that has left.
     pub(crate) fn end(&self, relay: &str) {
         self.relays().remove(relay);
     }
 
-    /// Lets go of all.
+    /// Releases all locks.
     pub(crate) fn clear(&self) {
         self.relays().clear();
     }
@@ -84,7 +85,7 @@ impl Membership {
         });
         let connection = looked.await.ok().and_then(Result::ok).flatten();
         let mut relays = self.relays();
-        // It may have left meanwhile.
+        // The relay may have left meanwhile.
         if let Some(Kept { until, .. }) = relays.remove(&relay)
             && let Some(connection) = connection
         {
@@ -97,7 +98,7 @@ impl Membership {
     }
 }
 
-/// Takes the lock, once more when it is held already: a connection that lives may have another session behind a pooler.
+/// Takes the lock, again when it is already held: behind a pooler, a live connection may have another session.
 async fn is_held(connection: &mut PgConnection, relay: &str) -> Result<bool, Error> {
     let lock = sqlx::query_scalar(LOCK).persistent(false).bind(LOCK_SPACE).bind(relay);
     lock.fetch_one(connection).await.map_err(from_sqlx)

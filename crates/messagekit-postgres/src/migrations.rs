@@ -1,9 +1,9 @@
-//! The tables' version, and how it grows.
+//! The schema version of the tables, and the steps that raise it.
 //!
-//! The database is the user's too: everything stands in a schema of its own, and so does the table with the versions. Each
-//! step runs in one transaction under an advisory lock that ends with it, on a connection that is closed afterwards: a step
-//! that fails leaves nothing behind, and of two processes that migrate at once the second finds it done. Steps only add, so
-//! that programs of the version before go on working.
+//! The database is also the user's, so all tables, including the table of versions, are in their own schema. Each step
+//! runs in one transaction under an advisory lock that ends with it. The connection is closed afterwards. A failed step
+//! leaves nothing behind. When two processes migrate at once, the second finds the step done. Steps only add, so that
+//! programs of the previous version keep working.
 
 pub(crate) mod link;
 
@@ -15,18 +15,18 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::SchemaName;
 use link::fault;
 
-/// One step of the tables.
+/// One migration step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number, from 1 without gaps.
     pub version: i32,
-    /// What it is about.
+    /// What it adds.
     pub name: &'static str,
     /// Its statements, for the schema `messagekit`.
     pub sql: &'static str,
 }
 
-/// Every step that this program knows, in order.
+/// Every step of this program, in order.
 pub const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, name: "schema", sql: include_str!("../migrations/0001_schema.sql") }];
 
@@ -36,34 +36,34 @@ const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )";
 
-/// How long a step waits for another process that migrates, and for each lock on a table.
+/// How long a step waits for another migrating process, and for each table lock.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// Of the advisory lock, before the hash of the schema's name.
+/// The lock space of the advisory lock; the second part is the hash of the schema's name.
 const LOCK_SPACE: i32 = 0x6d6b_6974;
 
-/// How far the tables of a database are.
+/// The schema version of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The version of the database; 0 without tables.
     pub current: i32,
-    /// The version that this program wants.
+    /// The version that this program requires.
     pub latest: i32,
-    /// The steps that are missing, in order.
+    /// The missing steps, in order.
     pub pending: Vec<&'static str>,
 }
 
-/// Looks at a database without changing it.
+/// Returns the schema version of a database without changing it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong, and for a database that
-/// is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are newer
-/// than this program or not ours; [`ErrorKind::Other`] when the user lacks a right.
+/// [`ErrorKind::InvalidConfiguration`] for a wrong URL, user, password or database name, and for a database that is not
+/// UTF-8; [`ErrorKind::Unavailable`] when the server does not answer within 10 s: retry; [`ErrorKind::Schema`] when the
+/// tables are newer than this program or not ours; [`ErrorKind::Other`] when the user lacks a right.
 pub async fn status(url: &str) -> Result<Status, crate::Error> {
     status_in(url, &SchemaName::default()).await
 }
 
-/// As [`status`], with the tables in another schema.
+/// As [`status`], for tables in another schema.
 ///
 /// # Errors
 /// As [`status`].
@@ -76,7 +76,7 @@ pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::
     Ok(Status { current, latest: latest(), pending })
 }
 
-/// Returns the statements that [`migrate`] would run, to be read by a person or run by `psql`; empty when there are none.
+/// Returns the statements that [`migrate`] would run, for review or for `psql`; empty when there are none.
 ///
 /// # Errors
 /// As [`status`].
@@ -84,7 +84,7 @@ pub async fn pending_sql(url: &str) -> Result<String, crate::Error> {
     pending_sql_in(url, &SchemaName::default()).await
 }
 
-/// As [`pending_sql`], with the tables in another schema.
+/// As [`pending_sql`], for tables in another schema.
 ///
 /// # Errors
 /// As [`status`].
@@ -106,22 +106,22 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
     Ok(text)
 }
 
-/// Brings the tables of a database up to date, and returns the steps that this call has run.
+/// Migrates the tables of a database to this program's version, and returns the steps that this call ran.
 ///
-/// Several processes may do this at once: one does it, and the others find it done. The user needs the right to create
-/// a schema in the database, or to own the schema.
+/// Several processes may call it at once: one runs the steps, the others find them done. The user needs the right to
+/// create a schema in the database, or to own the schema.
 ///
 /// # Errors
-/// As [`status`]; [`ErrorKind::Conflict`] when another process holds a lock for longer than 30 s: try again. Steps that were
-/// already committed stay; the one that failed has left nothing.
+/// As [`status`]; [`ErrorKind::Conflict`] when another process holds a lock for longer than 30 s: retry. Committed steps
+/// stay; the failed step leaves nothing.
 ///
 /// # Cancel safety
-/// Dropping it closes the connection, so that the server rolls the open step back.
+/// Dropping the call closes the connection, and the server rolls the open step back.
 pub async fn migrate(url: &str) -> Result<Vec<&'static str>, crate::Error> {
     migrate_in(url, &SchemaName::default()).await
 }
 
-/// As [`migrate`], with the tables in another schema.
+/// As [`migrate`], for tables in another schema.
 ///
 /// # Errors
 /// As [`migrate`].
@@ -129,7 +129,10 @@ pub async fn migrate_in(url: &str, schema: &SchemaName) -> Result<Vec<&'static s
     migrate_by(url, schema, MIGRATIONS).await
 }
 
-/// As [`migrate_in`], by given steps: for tests of steps of later versions.
+/// As [`migrate_in`], with given steps: for tests of later versions' steps.
+///
+/// # Errors
+/// As [`migrate`].
 #[doc(hidden)]
 pub async fn migrate_by(
     url: &str,
@@ -142,13 +145,13 @@ pub async fn migrate_by(
     Ok(outcome?)
 }
 
-/// Refuses a database that this program cannot work on as it is.
+/// Refuses a database whose tables this program cannot use.
 pub(crate) async fn check(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
     let current = known_version(conn, schema, latest()).await?;
     compare(current, latest()).map_err(|error| error.with("schema", schema))
 }
 
-/// Refuses a version of the tables that is not the one of the program.
+/// Refuses a schema version other than the program's.
 fn compare(current: i32, latest: i32) -> Result<(), Error> {
     let text = match current {
         _ if current == latest => return Ok(()),
@@ -167,30 +170,30 @@ async fn run(
     steps: &[Migration],
 ) -> Result<Vec<&'static str>, Error> {
     let mut done = Vec::new();
-    // Nothing is written, and no right to write is needed, when there is nothing to do.
+    // Writes nothing, and needs no right to write, when there is no step to run.
     while known_version(conn, schema, newest(steps)).await? < newest(steps) {
         done.extend(step(conn, schema, steps).await?);
     }
     Ok(done)
 }
 
-/// Runs the next step in a transaction of its own; `None` when another process has run the last one.
+/// Runs the next step in its own transaction; returns `None` when another process has run the last one.
 async fn step(
     conn: &mut PgConnection,
     schema: &SchemaName,
     steps: &[Migration],
 ) -> Result<Option<&'static str>, Error> {
-    // At a higher level the look under the lock would see what was there before the wait.
+    // At a higher isolation level, the read under the lock would see the state before the wait.
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
-    // Read under the lock: another process may just have done it.
+    // Read under the lock: another process may just have run the step.
     let current = known_version(&mut tx, schema, newest(steps)).await?;
     let Some(migration) = pending(steps, current).next() else { return Ok(None) };
     let outcome = match apply(&mut tx, schema, current, migration).await {
         Ok(()) => tx.commit().await.map_err(fault),
-        // Awaited, so that nothing is held any more when the caller has the answer.
+        // Awaited, so that no lock is held when the call returns.
         Err(error) => {
-            // What a lost connection has left open, the server rolls back.
+            // The server rolls back what a lost connection has left open.
             let _ = tx.rollback().await;
             Err(error)
         }
@@ -233,7 +236,7 @@ async fn apply(
     note.execute(tx).await.map(drop).map_err(fault)
 }
 
-/// `IF NOT EXISTS` would ask for the right to create one even when it is there.
+/// `IF NOT EXISTS` requires the right to create a schema even when it exists.
 async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
     let exists = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
     let exists: bool = sqlx::query_scalar(exists)
@@ -258,9 +261,9 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
     })
 }
 
-/// Returns the version, and refuses tables that this program must not touch.
+/// Returns the version, and refuses tables that this program must not use.
 async fn known_version(conn: &mut PgConnection, schema: &SchemaName, latest: i32) -> Result<i32, Error> {
-    // to_regclass would fail where the schema may not be used; the catalogue is everybody's to read.
+    // to_regclass fails without USAGE on the schema; every user can read the catalogue.
     let look = "WITH ours AS (
           SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1)
         SELECT current_database()::text, current_setting('server_encoding'),
@@ -301,7 +304,7 @@ async fn known_version(conn: &mut PgConnection, schema: &SchemaName, latest: i32
     Ok(current)
 }
 
-/// Refuses a database that cannot keep every text: an event could be written and never be read.
+/// Refuses an encoding that cannot hold every text: an event could be written and never be read.
 pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error> {
     if encoding == "UTF8" {
         return Ok(());
@@ -313,7 +316,7 @@ pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error
     Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
-/// Returns the version that this program wants.
+/// Returns the version that this program requires.
 pub(crate) fn latest() -> i32 {
     newest(MIGRATIONS)
 }

@@ -1,4 +1,4 @@
-//! What can be chosen when a database is connected.
+//! Options of a store's connections.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::begin::Limits;
 use crate::{PostgresStore, SchemaName, connect, migrations};
 
-/// How many connections are for reads with a limit of their own.
+/// The number of connections for reads with their own limit.
 const READERS: u32 = 4;
 
 /// Settings of a [`PostgresStore`].
@@ -39,55 +39,54 @@ impl Default for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Chooses the schema that holds the tables; `messagekit` by default.
+    /// Sets the schema that holds the tables; `messagekit` by default.
     pub fn schema(mut self, schema: SchemaName) -> Self {
         self.schema = schema;
         self
     }
 
-    /// Chooses how many connections the pool may open; 16 by default. A consumer uses one per lane and one for its retries.
+    /// Sets how many connections the pool may open; 16 by default. A consumer uses one per lane and one for its retries.
     pub fn max_connections(mut self, max: u32) -> Self {
         self.max_connections = max;
         self
     }
 
-    /// Chooses how long a statement waits for a lock before it answers [`ErrorKind::Conflict`]; 30 s by default. A claim
-    /// waits for the transaction of a rival that handles the same message.
+    /// Sets how long a statement waits for a lock before it fails with [`ErrorKind::Conflict`]; 30 s by default. A claim
+    /// waits for a concurrent transaction that handles the same message.
     pub fn lock_timeout(mut self, limit: Duration) -> Self {
         self.lock_timeout = limit;
         self
     }
 
-    /// Chooses how long a transaction may stand between two statements before the server ends it; 2 minutes by default.
+    /// Sets how long a transaction may be idle between two statements before the server ends it; 2 minutes by default.
     ///
-    /// Keep it above the deadline of handlers. It frees what a process that was frozen or cut off still holds.
+    /// Keep it above the deadline of handlers. It releases the locks of a frozen or disconnected process.
     pub fn idle_in_transaction_timeout(mut self, limit: Duration) -> Self {
         self.idle_in_transaction_timeout = limit;
         self
     }
 
-    /// Chooses how long one statement may run before the server ends it; 2 minutes by default.
+    /// Sets how long one statement may run before the server ends it; 2 minutes by default.
     ///
-    /// Keep it above the deadline of handlers, and not far: a handler whose deadline passes in the midst of a statement is
-    /// rolled back only when that statement has ended. A server that has not answered 10 s after this limit is taken for
-    /// lost.
+    /// Keep it a little above the deadline of handlers: a handler whose deadline passes during a statement is rolled back
+    /// only when that statement ends. The store treats a server as lost when it has not answered 10 s after this limit.
     pub fn statement_timeout(mut self, limit: Duration) -> Self {
         self.statement_timeout = limit;
         self
     }
 
-    /// Chooses a shorter limit for what only reads for people: lists, totals, groups, counts, the lag of the outbox. Without
-    /// it the limit is that of the other statements, and 10 minutes for the count of a replay.
+    /// Sets a shorter limit for operators' reads: lists, totals, groups, counts and the lag of the outbox. The default is
+    /// the limit of the other statements, and 10 minutes for the count of a replay.
     ///
-    /// Such reads use up to 4 connections of their own then: a server that waits for a lock or counts for long holds up no
-    /// other work, and a read that its caller has given up ends with the limit.
+    /// These reads then use up to 4 separate connections. A server that waits for a lock or counts for long delays no
+    /// other work. A read whose caller has dropped it ends at the limit.
     pub fn read_timeout(mut self, limit: Duration) -> Self {
         self.read_timeout = Some(limit);
         self
     }
 
-    /// Connects to `postgres://user:password@host:port/database` and checks the tables. What the URL leaves out is read as
-    /// `psql` does: the `PG…` variables and the password file.
+    /// Connects to `postgres://user:password@host:port/database` and checks the tables. Missing parts of the URL come
+    /// from the `PG…` variables and the password file, as in `psql`.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
@@ -95,12 +94,12 @@ impl PostgresOptions {
         let options = connect::parse(url)?;
         let mut connection = connect::connect(&self.with_limits(&options, self.statement_timeout)).await?;
         migrations::check(&mut connection, &self.schema).await?;
-        // A connection that is made does not have to be kept: the pool opens its own when they are needed.
+        // The pool opens its own connections on demand.
         drop(connection);
         Ok(self.lazily(&options))
     }
 
-    /// Makes a store that connects when it is first used, and reads the URL at once. Nothing is checked but its form.
+    /// Creates a store that connects at its first use. Parses the URL at once and checks nothing else.
     ///
     /// # Errors
     /// As [`PostgresStore::lazy`].
@@ -113,7 +112,7 @@ impl PostgresOptions {
             PgPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(connect::LIMIT)
-                // A ping before each use would cost a round trip; `begin` and `read` pass dead connections over instead.
+                // A ping before each use would cost a round trip; `begin` and `read` replace dead connections instead.
                 .test_before_acquire(false)
                 .connect_lazy_with(self.with_limits(options, limit))
         };
@@ -123,10 +122,10 @@ impl PostgresOptions {
         PostgresStore::new(pool, reads, self.schema, Some(limits))
     }
 
-    /// Uses a pool that exists, as it is: of these options only the schema applies. Checks the tables.
+    /// Uses an existing pool unchanged: of these options only the schema applies. Checks the tables.
     ///
-    /// Give its connections limits like those of these options; without a `statement_timeout`, what waits for the server
-    /// waits for ever.
+    /// Give its connections limits like those of these options. Without a `statement_timeout`, a call waits for the
+    /// server without limit.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
@@ -137,7 +136,7 @@ impl PostgresOptions {
         Ok(PostgresStore::new(pool, None, self.schema, None))
     }
 
-    /// Sent when a connection is made, so that they cost no round trip later.
+    /// Sent as startup parameters, so that the limits cost no round trip later.
     fn with_limits(&self, options: &PgConnectOptions, statement_timeout: Duration) -> PgConnectOptions {
         let limits = [
             ("lock_timeout", self.lock_timeout),
@@ -152,7 +151,7 @@ impl PostgresOptions {
     }
 }
 
-/// 0 would switch a limit off; the server's numbers are of 31 bits.
+/// 0 would turn a limit off; the server's integers have 31 bits.
 pub(crate) fn millis(limit: Duration) -> u128 {
     limit.as_millis().clamp(1, i32::MAX as u128)
 }

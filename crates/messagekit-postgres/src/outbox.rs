@@ -1,4 +1,4 @@
-//! The outbox: events as rows of the writer's transaction.
+//! The outbox: events as rows of the producer's transaction.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::{from_sqlx, of};
 use crate::tables::events;
 use crate::{PgTx, PostgresStore};
 
-/// Whoever publishes finds the rows by itself: Debezium reads the write-ahead log, and a relay what is pending.
+/// Publishers find the rows by themselves: Debezium reads the write-ahead log, and a relay reads the pending events.
 impl OutboxRows for PostgresStore {
     async fn write(&self, tx: &mut PgTx, messages: &[Message]) -> Result<(), Error> {
         self.statement(events::write(tx, self.schema(), messages)).await?;
@@ -18,8 +18,8 @@ impl OutboxRows for PostgresStore {
         Ok(())
     }
 
-    /// Whether a relay waits is known to the table, so that whoever writes hears it, in whatever way: with a relay `migrate
-    /// --relay` has been run. Beyond a hundred years, a delay counts as a hundred years.
+    /// A trigger refuses delays until `migrate --relay`, so the check holds for every producer. A delay above a hundred
+    /// years counts as a hundred years.
     async fn write_after(
         &self,
         tx: &mut PgTx,
@@ -38,9 +38,9 @@ impl OutboxRows for PostgresStore {
     }
 }
 
-/// Adds events on a connection whose transaction somebody else has begun.
+/// Adds events on a connection with a transaction that other code has begun.
 ///
-/// For code that is handed a connection by a framework. Where there is a [`PgTx`], [`Outbox::add`] needs no check.
+/// Use it where a framework provides the connection. With a [`PgTx`], use [`Outbox::add`], which needs no check.
 ///
 /// ```no_run
 /// # use messagekit::{Error, Event, Outbox};
@@ -57,13 +57,13 @@ impl OutboxRows for PostgresStore {
 /// }
 /// ```
 pub trait AddOn {
-    /// Adds an event, or an envelope with its metadata, in the transaction that `connection` has open, and returns its id.
+    /// Adds an event, or an envelope with its metadata, in the open transaction of `connection`, and returns its id.
     ///
-    /// One round trip more than [`Outbox::add`], to see that there is a transaction.
+    /// Needs one round trip more than [`Outbox::add`], to check for the transaction.
     ///
     /// # Errors
-    /// [`NotInTransaction`](messagekit::ErrorKind::NotInTransaction) when there is none, and nothing is written; else as
-    /// [`Outbox::add`].
+    /// [`NotInTransaction`](messagekit::ErrorKind::NotInTransaction) without a transaction: nothing is written. Otherwise
+    /// as [`Outbox::add`].
     fn add_on<E: Event>(
         &self,
         connection: &mut PgConnection,
@@ -87,7 +87,7 @@ impl AddOn for Outbox<PostgresStore> {
     }
 }
 
-/// A savepoint can only be set in a transaction, however that was begun.
+/// A savepoint needs an open transaction, however it was begun.
 async fn check_in_transaction(connection: &mut PgConnection) -> Result<(), Error> {
     const PROBE: &str = "SAVEPOINT messagekit_probe; RELEASE SAVEPOINT messagekit_probe";
     match sqlx::raw_sql(PROBE).execute(connection).await {

@@ -1,4 +1,4 @@
-//! Whether events leave the outbox.
+//! Reports whether events leave the outbox.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::cdc::{self, Capture};
 use crate::tables::health;
 use crate::{PostgresStore, migrations};
 
-/// A connector that restarts is not a problem yet.
+/// The time for a connector's restart, which is not a problem yet.
 const RESTART: Duration = Duration::from_secs(30);
 
-/// A database in which nothing was ever published and nothing captures the outbox has no problem: it only consumes.
+/// A database without published events and without capture has no problem: it only consumes.
 impl OutboxHealth for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.statement(async move {
@@ -30,7 +30,7 @@ impl OutboxHealth for PostgresStore {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
-        // Not one of the reads that are limited: slow lists must not make the outbox look lost.
+        // Not a limited read: slow lists must not make the outbox look lost.
         Box::pin(self.statement(async {
             let mut connection = self.connection().await?;
             let capture = Capture::by(&self.pool().connect_options(), self.schema());
@@ -88,7 +88,7 @@ impl OutboxHealth for PostgresStore {
     }
 }
 
-/// Says what keeps events from leaving through a relay.
+/// Returns the problems that keep a relay from publishing.
 fn problems_of_relay(relayed: &health::Relayed, capture: &Capture, captured: bool) -> Vec<String> {
     let mut problems = Vec::new();
     if !relayed.is_open {

@@ -1,26 +1,26 @@
-//! When the failed messages that hold keys are counted.
+//! Decides when to count the failed messages that block keys.
 //!
-//! Their sum goes through all blocked keys of a consumer, which in an outage are many: counted for every message that is parked,
-//! it would cost the most when there is the least time. A process that has counted may therefore park a part of what was left
-//! without counting again. Several processes that do so, one of them after a long pause, exceed the bound by no more than that
-//! part each.
+//! The count reads all blocked keys of a consumer, which are many in an outage. Counting for every parked message would
+//! cost the most when time is scarce. After a count, a process may therefore park a part of the remaining quota without
+//! counting again. Several processes that do so, one of them after a long pause, exceed the limit by at most that part
+//! each.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use messagekit::ParkingLimits;
 
-/// One in so many of the places that are left is taken without counting.
+/// The share of the remaining quota that needs no count: one in this many.
 const PART: i64 = 100;
 
-/// What this process may park without counting, by consumer and bound.
+/// The number of messages that this process may park without a count, by consumer and limit.
 #[derive(Default)]
 pub(crate) struct Uncounted {
     left: Mutex<HashMap<(String, u32), i64>>,
 }
 
 impl Uncounted {
-    /// Takes places; false when there are fewer, and everything must be counted.
+    /// Takes quota; returns false when too little is left and a count is necessary.
     pub(crate) fn take(&self, consumer: &str, limits: ParkingLimits, failed_messages: i64) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left) = left.get_mut(&(consumer.to_owned(), limits.in_all)) else { return false };
@@ -29,14 +29,14 @@ impl Uncounted {
         enough
     }
 
-    /// Notes how many places there are after a count.
+    /// Stores the remaining quota after a count.
     pub(crate) fn counted(&self, consumer: &str, limits: ParkingLimits, left_in_all: i64) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         left.insert((consumer.to_owned(), limits.in_all), left_in_all.max(0) / PART);
     }
 }
 
-/// The bounds of a consumer, and how seldom they are compared with everything.
+/// The limits of a consumer, and its uncounted quota.
 #[derive(Clone, Copy)]
 pub(crate) struct ParkingQuota<'a> {
     pub(crate) bounds: ParkingLimits,

@@ -1,9 +1,9 @@
-//! Dividing events and markers by the day of their ids, so that a whole day is removed at once.
+//! Partitions events and markers by the day of their ids, so that cleanup removes a whole day at once.
 //!
-//! The days stand on a wheel of 32: a table's parts are made once, none has to be made in time for a day to come, and a day that
-//! is over is emptied in place. The day is that of the id, a UUID of version 7, and not that of the row or of the message's
-//! `createdAt`: an id stays the same in every copy, so a second one meets the marker of the first. Ids that tell no day share a
-//! part of their own, which is cleaned row by row as before.
+//! The days form a ring of 32 partitions. They are created once, so none has to be created in time for a new day; cleanup
+//! empties an expired day in place. The day comes from the id, a UUID of version 7, and not from the row or the message's
+//! `createdAt`. An id stays the same in every copy, so a second copy finds the marker of the first. Ids without a day
+//! share a partition of their own, which is cleaned row by row as before.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::tables::days::IS_DIVIDED;
 
 const DIVIDE: &str = include_str!("partitioning.sql");
 
-/// Also from reading: rows must not be seen twice, or not at all. In the order in which a consumer uses them that writes events.
+/// Blocks readers too: they must not see rows twice or miss them. The order is that of a consumer that writes events.
 const STOP: &str = "
 LOCK TABLE messagekit.processed_messages, messagekit.outbox_events IN ACCESS EXCLUSIVE MODE";
 
-/// Whose work this is, where it is not this user's.
+/// The owners of the tables and publications that this user does not own.
 const OF_OTHERS: &str = "
 WITH ours AS (SELECT unnest(ARRAY['messagekit.outbox_events', 'messagekit.processed_messages'])::regclass AS id)
 SELECT format('table %s of %s', c.oid::regclass, c.relowner::regrole) FROM pg_class c JOIN ours ON ours.id = c.oid
@@ -32,7 +32,7 @@ UNION ALL SELECT DISTINCT format('publication %I of %s', p.pubname, p.pubowner::
   WHERE NOT pg_has_role(p.pubowner, 'USAGE')
 ORDER BY 1";
 
-/// What somebody has made upon the tables, which would stay with the part that they become.
+/// Objects of the user on the tables, which would stay with the partition that an old table becomes.
 const LEFT_BEHIND: &str = "
 WITH ours AS (SELECT unnest(ARRAY['messagekit.outbox_events', 'messagekit.processed_messages'])::regclass AS id)
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
@@ -60,43 +60,45 @@ const INDEX: &str = "
 SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = 'messagekit.processed_messages'::regclass AND c.relname = 'processed_messages_other_pkey'";
 
-/// Beside everybody's work, which takes as long as it takes.
+/// Builds the index without blocking other work, however long it takes.
 const MAKE_INDEX: &str = "
 CREATE UNIQUE INDEX CONCURRENTLY processed_messages_other_pkey ON messagekit.processed_messages (consumer, message_id, day)";
 
 const DROP_INDEX: &str = "DROP INDEX CONCURRENTLY messagekit.processed_messages_other_pkey";
 
-/// All markers of a whole table are of day -1; said so that nobody has to look again while the table is locked.
+/// All markers of an unpartitioned table have day -1. The constraint saves a scan while the table is locked.
 const WHOLE: [&str; 3] = [
     "ALTER TABLE messagekit.processed_messages DROP CONSTRAINT IF EXISTS processed_messages_whole",
     "ALTER TABLE messagekit.processed_messages ADD CONSTRAINT processed_messages_whole CHECK (day = -1) NOT VALID",
     "ALTER TABLE messagekit.processed_messages VALIDATE CONSTRAINT processed_messages_whole",
 ];
 
-/// The first day of the wheel, counted from 1970: the day after tomorrow, so that no clock that is a little ahead has used it; 0
-/// where there is no id yet.
+/// The first day of the ring, counted from 1970: the day after tomorrow, so that no clock slightly ahead has used it; 0
+/// without any id.
 const FIRST_DAY: &str = "
 SELECT CASE WHEN EXISTS (SELECT FROM messagekit.outbox_events) OR EXISTS (SELECT FROM messagekit.processed_messages)
   THEN extract(epoch FROM clock_timestamp())::bigint / 86400 + 2 ELSE 0 END";
 
-/// Divides the tables of events and markers by day, and returns what this call has done. Twice is once.
+/// Partitions the tables of events and markers by day, and returns what this call did. Idempotent.
 ///
-/// Afterwards `messagekit cleanup` removes a day by emptying its part: no row is read or written for it, and nothing is left to
-/// vacuum. What is there stays a part of its own, and from the day after tomorrow each event and marker stands in the part of its
-/// day; only the markers of ids that say such a day already are moved to it. Writers, readers and captures go on by the names of
-/// the tables; rights, the relay's trigger and the publication come along.
+/// Afterwards `messagekit cleanup` removes a day by emptying its partition, without reading or writing rows and with
+/// nothing to vacuum. Existing rows stay in a partition of their own. From the day after tomorrow, each event and marker
+/// goes to the partition of its day. Only markers whose ids already name such a day are moved there. Producers, readers
+/// and captures keep using the same table names; rights, the relay's trigger and the publication are kept.
 ///
-/// Programs may run on. An index of the markers is built beside their work first. Then they wait while all events are looked at
-/// once, about 4 s for a million, and the markers whose ids are UUIDs of other versions, about 3 s for a million.
+/// Programs may keep running. The call first builds an index of the markers without blocking them. Then they wait for two
+/// scans: of all events, about 4 s for a million, and of the markers whose ids are UUIDs of other versions, about 3 s for
+/// a million.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when views, triggers, indexes or the like of your own hang on the tables (drop them, and make them
-/// again afterwards), or when an id says a day after tomorrow; [`ErrorKind::Conflict`] when open transactions leave no moment
-/// within `limit`, or another process is switching; [`ErrorKind::Other`] when tables or publication belong to somebody else.
-/// Else as [`migrations::migrate`](crate::migrations::migrate); [`ErrorKind::Schema`] when that has not been run.
+/// [`ErrorKind::WrongState`] when the tables have views, triggers, indexes or similar objects of your own (drop them, and
+/// create them again afterwards), or when an id names a day after tomorrow; [`ErrorKind::Conflict`] when open
+/// transactions leave no moment within `limit`, or another process is switching: retry; [`ErrorKind::Other`] when another
+/// role owns the tables or the publication. Otherwise as [`migrations::migrate`](crate::migrations::migrate);
+/// [`ErrorKind::Schema`] when that has not been run.
 ///
 /// # Cancel safety
-/// All of it or nothing, but for an index and a constraint that are used by the next call.
+/// A dropped call has done all or nothing, except for an index and a constraint that the next call uses.
 pub async fn divide(url: &str, schema: &SchemaName, limit: Duration) -> Result<Vec<String>, crate::Error> {
     let mut conn = begin(url, schema).await?;
     let done = run(&mut conn, schema, limit).await;
@@ -121,7 +123,7 @@ async fn run(conn: &mut PgConnection, schema: &SchemaName, limit: Duration) -> R
     Ok(vec!["events and markers are divided by day".to_owned()])
 }
 
-/// Refuses before anything is made.
+/// Checks the preconditions before anything is created.
 async fn refuse(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
     let of_others: Vec<String> = list(conn, schema, OF_OTHERS).await?;
     if !of_others.is_empty() {
@@ -146,7 +148,7 @@ async fn list(conn: &mut PgConnection, schema: &SchemaName, sql: &'static str) -
     sqlx::query_scalar(schema.sql(sql)).persistent(false).fetch_all(conn).await.map_err(fault)
 }
 
-/// Makes, beside everybody's work, what takes long.
+/// Does the slow part without blocking other work.
 async fn prepare(
     conn: &mut PgConnection,
     schema: &SchemaName,
@@ -156,11 +158,11 @@ async fn prepare(
     conn.execute("SET statement_timeout = 0").await.map_err(fault)?;
     let index = sqlx::query_scalar(schema.sql(INDEX)).persistent(false);
     let is_valid: Option<bool> = index.fetch_optional(&mut *conn).await.map_err(fault)?;
-    // It waits for transactions that are older, and nobody waits for it.
+    // The index build waits for older transactions, and no transaction waits for it.
     wait_for_locks(conn, limit).await?;
     let make_index = match is_valid {
         Some(true) => &[][..],
-        // Its building was cut off.
+        // An earlier build was interrupted.
         Some(false) => &[DROP_INDEX, MAKE_INDEX],
         None => &[MAKE_INDEX],
     };
@@ -171,7 +173,7 @@ async fn prepare(
             Err(error) => return Err(fault(error)),
         }
     }
-    // One by one, so that the look at all rows holds no lock that a writer needs.
+    // One by one, so that the scan of all rows holds no lock that a producer needs.
     wait_for_locks(conn, LOCK_WAIT).await?;
     for statement in WHOLE {
         loop {
@@ -187,15 +189,15 @@ async fn prepare(
 }
 
 async fn wait_for_locks(conn: &mut PgConnection, limit: Duration) -> Result<(), Error> {
-    // Zero would be without an end.
+    // Zero would mean no limit.
     let set = AssertSqlSafe(format!("SET lock_timeout = {}", limit.as_millis().max(1)));
     conn.execute(sqlx::raw_sql(set)).await.map(drop).map_err(fault)
 }
 
-/// Returns false when the tables could not be had in time.
+/// Returns false when the table locks were not granted in time.
 async fn attempt(conn: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
     let Some(mut tx) = stop(conn, schema, STOP).await? else { return Ok(false) };
-    // Somebody may have made something meanwhile.
+    // Objects may have been created meanwhile.
     refuse(&mut tx, schema).await?;
     let first_day = sqlx::query_scalar(schema.sql(FIRST_DAY)).persistent(false);
     let first_day: i64 = first_day.fetch_one(&mut *tx).await.map_err(fault)?;

@@ -1,7 +1,9 @@
-//! Changing the publishing mode of an outbox under load, with no event lost: from change data capture to the relay, and back.
+//! Changes the publishing mode of an outbox under load without losing an event: from change data capture to the relay,
+//! and back.
 //!
-//! While it changes, an event may go out both ways, under the same id; none goes out by neither. The order of a key holds: the
-//! relay begins when everything before it has left, and a connector is to begin when [`to_cdc`] has come back.
+//! During the change an event may be published in both ways under the same id; every event is published at least once.
+//! The order of a key holds: the relay begins when everything before it has left. Start a connector only after [`to_cdc`]
+//! returns.
 
 mod to_cdc;
 mod to_relay;
@@ -18,16 +20,17 @@ use crate::migrations::link::{self, fault};
 pub use to_cdc::to_cdc;
 pub use to_relay::{Existing, to_relay};
 
-/// Of the advisory lock of whoever switches, before the hash of the schema's name.
+/// The lock space of the switch's advisory lock; the second part is the hash of the schema's name.
 const LOCK_SPACE: i32 = 0x6d6b_7377;
 
-/// How long writers may wait for one try: those that come while a try waits for an open transaction wait with it.
+/// How long producers may wait for one attempt: those that arrive while an attempt waits for an open transaction wait
+/// with it.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// How long the writers may go on before the next try.
+/// The pause before the next attempt, in which producers continue.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
-/// Holds, of the tables, what writers need; reading goes on.
+/// Takes the table lock that blocks producers; reads continue.
 const STOP_WRITERS: &str = "LOCK TABLE messagekit.outbox_events IN SHARE ROW EXCLUSIVE MODE";
 
 const LOOK: &str = "
@@ -43,8 +46,7 @@ SELECT EXISTS (SELECT FROM pg_trigger
   EXISTS (SELECT FROM messagekit.relay_members WHERE until > clock_timestamp()) AS has_relay,
   pg_current_wal_insert_lsn()::text AS here";
 
-/// The last of the delayed ones decides how long it takes; more than a day is a day, for no time is subtracted from one without
-/// an end.
+/// The last delayed event decides the waiting time. It is capped at a day, because an infinite time cannot be subtracted.
 const WAITING: &str = "
 SELECT (SELECT count(*) FROM messagekit.outbox_pending WHERE shard >= 0) AS ready,
   (SELECT count(*) FROM messagekit.outbox_pending WHERE shard < 0) AS delayed,
@@ -55,20 +57,20 @@ FROM (SELECT) one LEFT JOIN LATERAL (
   SELECT p.event_id, p.topic, p.available_at FROM messagekit.outbox_pending p
   WHERE p.shard < 0 ORDER BY p.available_at DESC LIMIT 1) l ON true";
 
-/// How an outbox is published.
+/// The current publishing state of an outbox.
 #[derive(Debug)]
 struct Look {
-    /// Every event that is written becomes pending.
+    /// Every written event becomes pending.
     is_on: bool,
     /// Relays may take shards.
     is_open: bool,
-    /// There is one that still keeps what is written.
+    /// A slot exists and still keeps written events.
     has_slot: bool,
-    /// The slot was confirmed up to the position that was asked for.
+    /// The slot is confirmed up to the requested position.
     has_passed: bool,
     has_events: bool,
     has_relay: bool,
-    /// Where the log stands.
+    /// The current position of the log.
     here: String,
 }
 
@@ -96,13 +98,13 @@ impl Look {
     }
 }
 
-/// What has not left.
+/// Events that have not left.
 #[derive(Clone, Debug)]
 struct Waiting {
     ready: i64,
     delayed: i64,
     rejected: i64,
-    /// The last of the delayed ones.
+    /// The last of the delayed events.
     last: Option<Delayed>,
 }
 
@@ -112,7 +114,7 @@ struct Delayed {
     event_id: String,
     topic: String,
     due: String,
-    /// How long that is from now, or a day.
+    /// The time from now until it is due, at most a day.
     wait: Duration,
 }
 
@@ -138,13 +140,13 @@ impl Waiting {
         self.ready == 0 && self.delayed == 0 && self.rejected == 0
     }
 
-    /// Says whether something stays longer than this, whatever relays do.
+    /// Returns whether an event stays longer than this, whatever relays do.
     fn outlasts(&self, time: Duration) -> bool {
         self.rejected > 0 || self.last.as_ref().is_some_and(|last| last.wait > time)
     }
 }
 
-/// Opens a connection on which nobody else switches the same outbox.
+/// Opens a connection that excludes other switches of the same outbox.
 pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
     let mut conn = link::open(url).await?;
     crate::migrations::check(&mut conn, schema).await?;
@@ -158,7 +160,7 @@ pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection
     Err(Error::new(ErrorKind::Conflict, text).with("schema", schema))
 }
 
-/// Lets others switch, and closes. The server notices a closed connection a moment later than whoever calls again.
+/// Releases the lock and closes. The server may notice a closed connection only after the caller's next call.
 pub(crate) async fn end(mut conn: PgConnection) {
     let unlock = sqlx::query("SELECT pg_advisory_unlock_all()").persistent(false).execute(&mut conn).await;
     if unlock.is_ok() {
@@ -166,8 +168,8 @@ pub(crate) async fn end(mut conn: PgConnection) {
     }
 }
 
-/// Begins a transaction that holds what `lock` asks for, such as [`STOP_WRITERS`], or `None` when the transactions of others take
-/// too long.
+/// Begins a transaction that holds the locks of `lock`, such as [`STOP_WRITERS`]. Returns `None` when other transactions
+/// take too long.
 pub(crate) async fn stop<'c>(
     conn: &'c mut PgConnection,
     schema: &SchemaName,
@@ -186,7 +188,7 @@ pub(crate) async fn stop<'c>(
     }
 }
 
-/// Says whether a lock could not be had in time.
+/// Returns whether a lock was not granted in time.
 pub(crate) fn is_late(error: &sqlx::Error) -> bool {
     matches!(link::code(error), Some("55P03" | "40P01"))
 }

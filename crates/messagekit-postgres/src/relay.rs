@@ -52,7 +52,7 @@ impl OutboxReader for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>> {
         let work = async move |link: &mut Link| {
-            // Before the rows are looked for: what is decided then is seen by that look.
+            // Read the stable position before the rows, so that the query sees every row up to it.
             let decided = self.decided().upto(link, self.schema()).await?;
             let server = link.server.clone().unwrap_or_default();
             let connection = &mut link.connection;
@@ -91,7 +91,7 @@ impl OutboxReader for PostgresStore {
     }
 }
 
-/// What happens to an event that was refused.
+/// The treatment of a rejected event.
 #[derive(Clone, Copy)]
 enum Mending {
     Retry,
@@ -119,7 +119,7 @@ impl PostgresStore {
             Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
                 .with("id", id)
         };
-        // An event never changes its shard, so it can be looked up before the lock; all else is seen under it.
+        // An event never changes its shard, so it can be read before the lock; everything else is read under the lock.
         let shard = rejected::find(tx, schema, id).await?.ok_or_else(missing)?.shard;
         shards::hold_any(tx, schema, shard).await?;
         let found = rejected::find(tx, schema, id).await?.ok_or_else(missing)?;

@@ -1,8 +1,8 @@
-//! Publishing kept events again.
+//! Publishes kept events again.
 //!
-//! Under their own ids events go out as copies, rows with a higher `copy` and everything else as it was: also `created_at`,
-//! which Debezium sends as `createdAt`, so that a consumer's dedup window judges a copy by the age of the original. Under new
-//! ids they are new events, with a time of their own: nobody has a marker of them, however old the original is.
+//! Under their own ids, events are published as copies: rows with a higher `copy` and otherwise equal. The copy keeps
+//! `created_at`, which Debezium sends as `createdAt`, so a consumer's dedup window judges it by the age of the original.
+//! Under new ids they are new events with their own time. No consumer has a marker of them, however old the original is.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::tables::replay_items::{self, Items};
 use crate::tables::{events, replay_jobs, stored_events};
 use crate::{PgTx, PostgresStore, SchemaName};
 
-/// How long counting and choosing may take, whatever the connections' `statement_timeout` is.
+/// The limit for counting and choosing, whatever the connections' `statement_timeout` is.
 const LONG: Duration = Duration::from_secs(600);
 
 type Republication<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
 impl PostgresStore {
-    /// Begins a transaction whose statements may go through the whole outbox.
+    /// Begins a transaction whose statements may scan the whole outbox.
     async fn begin_long(&self) -> Result<PgTx, Error> {
         const LIMIT: &str = "SET LOCAL statement_timeout = '600s'";
         let mut tx = self.begin().await?;
@@ -81,12 +81,12 @@ impl PostgresStore {
         Ok(Some(job))
     }
 
-    /// Writes events under new ids, and returns how many.
+    /// Writes events under new ids, and returns their number.
     async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Republication<'_>) -> Result<i64, Error> {
         let taken = replay_items::take(tx, self.schema(), items).await?;
         let mut messages = Vec::with_capacity(taken.len());
         for event in &taken {
-            // What a caller's function answers is never worth another try.
+            // An error of a caller's function is never retried.
             let (_, message) = renamed(event).map_err(|error| {
                 Error::new(ErrorKind::InvalidEvent, "event cannot go out under a new id")
                     .with("id", &event.event_id)
@@ -108,7 +108,7 @@ impl PostgresStore {
     }
 }
 
-/// Says whether the same events would be refused again.
+/// Returns whether the same events would fail again.
 fn is_final(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidEvent | ErrorKind::TooLarge)
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use messagekit::{Error, ErrorKind};
 use sqlx::AssertSqlSafe;
 
-/// The name of the schema that holds the tables of messagekit: `messagekit` unless chosen otherwise.
+/// The name of the schema that holds the tables of messagekit; `messagekit` by default.
 ///
-/// 1 to 63 characters of `a-z`, `0-9` and `_`, the first no digit. It may be a reserved word like `order`: every statement quotes
-/// it, and so must yours.
+/// It has 1 to 63 characters of `a-z`, `0-9` and `_`, and does not begin with a digit. It may be a reserved word like
+/// `order`: every statement quotes it, and so must yours.
 ///
 /// ```
 /// use messagekit_postgres::SchemaName;
@@ -24,7 +24,7 @@ use sqlx::AssertSqlSafe;
 pub struct SchemaName(Arc<str>);
 
 impl SchemaName {
-    /// The name that every statement of this crate is written with.
+    /// The schema name in the text of every statement of this crate.
     const WRITTEN: &str = "messagekit";
 
     /// Returns the name.
@@ -32,7 +32,7 @@ impl SchemaName {
         &self.0
     }
 
-    /// Puts the name into a statement of this crate, which says `messagekit.` before each of our names.
+    /// Puts the name into a statement of this crate, which writes `messagekit.` before each of our names.
     pub(crate) fn sql(&self, text: impl Into<Cow<'static, str>>) -> AssertSqlSafe<Cow<'static, str>> {
         let text = text.into();
         if &*self.0 == Self::WRITTEN {
@@ -41,7 +41,7 @@ impl SchemaName {
         AssertSqlSafe(Cow::Owned(text.replace("messagekit.", &format!("{}.", self.quoted()))))
     }
 
-    /// Returns the name as a statement takes it: a word of SQL needs quotes, and the rule above keeps them out of the name.
+    /// Returns the name quoted for SQL, because it may be a reserved word. The rule above excludes quotes in the name.
     pub(crate) fn quoted(&self) -> Cow<'static, str> {
         match &*self.0 {
             Self::WRITTEN => Cow::Borrowed(Self::WRITTEN),
@@ -60,7 +60,8 @@ impl FromStr for SchemaName {
     type Err = Error;
 
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] when the name breaks the rule above, or begins with `pg_`, which is the server's.
+    /// [`ErrorKind::InvalidConfiguration`] when the name breaks the rule above, or begins with `pg_`, which the server
+    /// reserves.
     fn from_str(name: &str) -> Result<Self, Error> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let first = name.as_bytes().first();

@@ -1,4 +1,4 @@
-//! Up to which place of the outbox everything is committed or never will be.
+//! The stable position: up to it, every position of the outbox is committed or will never be.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,21 +10,21 @@ use crate::SchemaName;
 use crate::links::Link;
 use crate::tables::pending::{self, Look};
 
-/// How old the answer may be: an older one is as true, and asking costs a round trip.
+/// The maximum age of a cached answer. An older one is still true, but a new one costs a round trip.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// How the names of prepared transactions begin: no backend has them any more.
+/// The prefix of prepared transactions' names: they no longer have a backend.
 const PREPARED: &str = "-1/";
 
-/// What a store knows of it.
+/// The state that a store knows.
 ///
-/// Whoever writes an event locks the table before it draws a place, and until its transaction ends. So when the last place was
-/// drawn before the locks were looked at, and none of those who held one then holds it now, every place up to that one is
-/// decided. Transactions that wrote no event do not matter, however long they last.
+/// A producer locks the table before it draws a position, and holds the lock until its transaction ends. A query reads
+/// the last drawn position first, and then the holders of locks. When none of these holders has its lock any more, every
+/// position up to that one is stable. Transactions that wrote no event do not matter, however long they last.
 ///
-/// A server that was started anew, has recovered, or took another's place may have lost the last places and give them again. By
-/// the next look it may have given more than were lost, so the places tell nothing: what is known is known of one life of one
-/// server.
+/// A server that was restarted, recovered or promoted may have lost the last positions and may assign them again. By the
+/// next query it may have assigned more than it lost, so positions alone prove nothing. The state therefore holds for one
+/// run of one server only.
 #[derive(Default)]
 pub(crate) struct StablePosition {
     known: Mutex<Known>,
@@ -32,14 +32,14 @@ pub(crate) struct StablePosition {
 
 #[derive(Default)]
 struct Known {
-    /// Of which life of which server all of this is known.
+    /// The run of the server that this state belongs to.
     server: Option<String>,
     upto: i64,
-    /// A place, and the transactions that may hold an earlier one.
+    /// A position, and the transactions that may hold an earlier one.
     next: Option<Candidate>,
-    /// The last place that was drawn, as the last look saw it.
+    /// The last position that was drawn, as of the last query.
     last: i64,
-    /// When that look was answered.
+    /// The time of that query's answer.
     learned: Option<Instant>,
     looked: Option<Instant>,
 }
@@ -50,7 +50,7 @@ struct Candidate {
 }
 
 impl StablePosition {
-    /// Returns the place, after a look at the writers unless there was one at the same server a moment ago.
+    /// Returns the stable position. Queries the writers unless the same server answered a moment ago.
     pub(crate) async fn upto(&self, link: &mut Link, schema: &SchemaName) -> Result<i64, Error> {
         let began = Instant::now();
         {
@@ -59,14 +59,14 @@ impl StablePosition {
             if is_fresh && link.server.is_some() && link.server == known.server {
                 return Ok(known.upto);
             }
-            // Of several who read at once, one looks.
+            // Of several concurrent readers, one queries.
             known.looked = Some(began);
         }
         let look = pending::writers(&mut link.connection, schema).await?;
         link.server.clone_from(&look.server);
         let mut known = self.known();
         known.learn(began, Instant::now(), look);
-        // The look may have been late, and what is known be of another server.
+        // The query may have been late, and the state may belong to another server.
         Ok(if known.server == link.server { known.upto } else { 0 })
     }
 
@@ -78,21 +78,21 @@ impl StablePosition {
 impl Known {
     fn learn(&mut self, began: Instant, answered: Instant, look: Look) {
         let Look { server, place, writers } = look;
-        // A look that was late knows less than what was learned since, or asked a server that is gone.
+        // A late query knows less than a newer one, or asked a server that is gone.
         if self.learned.is_some_and(|learned| began < learned) {
             return;
         }
         if server != self.server || place < self.last {
-            // Places may be given again: what was decided is not.
+            // The server may assign positions again: the earlier stable position is void.
             (self.upto, self.next) = (0, None);
         }
         (self.server, self.last, self.learned) = (server, place, Some(answered));
         if self.server.is_none() {
-            // A standby knows none of its primary's writers.
+            // A standby does not know the writers of its primary.
             return;
         }
-        // A transaction has another name once it is prepared for a commit in two phases, so nobody can say which of those who
-        // wrote before it is.
+        // A transaction gets another name when it is prepared for a two-phase commit. It cannot be matched to an earlier
+        // writer.
         let is_prepared = writers.iter().any(|writer| writer.starts_with(PREPARED));
         if let Some(candidate) = &self.next {
             if is_prepared || !candidate.writers.is_disjoint(&writers) {
@@ -114,7 +114,7 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// What is known after looks, each of which took from one millisecond to another.
+    /// The state after queries, each of which took from one millisecond to another.
     struct Looks {
         begin: Instant,
         known: Known,
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(looks.learn(600, 601, 43, &["3/8"]), 40, "it has ended");
     }
 
-    /// A standby that became the server may not have heard of the last places.
+    /// A promoted standby may not have received the last positions.
     #[test]
     fn stable_position_is_reset_when_positions_are_reused() {
         let mut looks = Looks::new();
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(looks.learn(100, 101, 960, &["c"]), 0, "c may hold one that was given again");
         assert_eq!(looks.learn(150, 151, 961, &[]), 961);
     }
-    /// By the first look at it the places that were lost have been given again, and more.
+    /// By its first query, the new server has assigned the lost positions again, and more.
     #[test]
     fn stable_position_is_reset_when_another_server_answers() {
         let mut looks = Looks::new();
@@ -179,14 +179,14 @@ mod tests {
         assert_eq!(looks.learn(100, 101, 1_060, &["b"]), 1_050);
         assert_eq!(looks.learn(150, 151, 1_070, &[]), 1_070);
 
-        // Both answer for a while: nothing that one says is taken for the other's.
+        // Both servers answer for a while: the state of one is never applied to the other.
         looks.server = Some("first");
         assert_eq!(looks.learn(200, 201, 1_100, &["c"]), 0);
         looks.server = Some("promoted");
         assert_eq!(looks.learn(250, 251, 1_100, &["d"]), 0);
     }
 
-    /// Its primary's writers hold no lock there.
+    /// The writers of its primary hold no lock on the standby.
     #[test]
     fn a_standby_has_no_stable_position() {
         let mut looks = Looks::new();

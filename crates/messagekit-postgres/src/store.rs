@@ -20,30 +20,30 @@ use crate::{PostgresOptions, SchemaName, begin, commit, connect};
 
 /// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
 ///
-/// It is sqlx's own, so handlers run `sqlx::query(…).execute(&mut **tx)`. A statement that fails ends it for every later
-/// one; swallow the error and [`Store::commit`] still answers [`ErrorKind::Aborted`].
+/// It is sqlx's own type, so handlers run `sqlx::query(…).execute(&mut **tx)`. A failed statement ends it for every later
+/// one. If the handler swallows the error, [`Store::commit`] still fails with [`ErrorKind::Aborted`].
 pub type PgTx = sqlx::Transaction<'static, Postgres>;
 
-/// A PostgreSQL database with the tables of messagekit in a schema of their own, and yours beside them.
+/// A PostgreSQL database with the tables of messagekit in their own schema, and yours beside them.
 ///
-/// Cloning gives another handle of the same pool. The tables are made by `messagekit migrate`, never by this type.
+/// A clone is another handle of the same pool. `messagekit migrate` creates the tables; this type never does.
 #[derive(Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    /// What a transaction may take, where that is less than for every other.
+    /// The limits of a transaction, where they are below the general ones.
     limits: Option<Limits>,
 }
 
 struct Shared {
     pool: PgPool,
-    /// For what only reads; the pool itself where reads have no limit of their own.
+    /// The pool for reads; the same as the main pool where reads have no limit of their own.
     reads: PgPool,
-    /// Whether the server ends reads before the rest.
+    /// Whether the server ends reads earlier than other statements.
     reads_are_limited: bool,
     schema: SchemaName,
-    /// How long an answer may take; unknown of a pool that somebody else has made.
+    /// How long an answer may take; unknown for a pool that the caller created.
     patience: Option<Duration>,
-    /// What its connections were told; unknown of such a pool, too.
+    /// The limits of its connections; unknown for such a pool, too.
     limits: Option<Limits>,
     wake: Wake,
     links: Links,
@@ -53,12 +53,12 @@ struct Shared {
 }
 
 impl PostgresStore {
-    /// Connects with default options and checks that the tables are there, at this program's version.
+    /// Connects with default options and checks that the tables exist at this program's version.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for a URL, a user, a password or a database name that is wrong, and for a database
-    /// that is not UTF-8; [`ErrorKind::Unavailable`] when nothing answers within 10 s; [`ErrorKind::Schema`] when the tables are
-    /// missing, older or newer than this program.
+    /// [`ErrorKind::InvalidConfiguration`] for a wrong URL, user, password or database name, and for a database that is
+    /// not UTF-8; [`ErrorKind::Unavailable`] when the server does not answer within 10 s: retry; [`ErrorKind::Schema`]
+    /// when the tables are missing, older or newer than this program.
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing open.
@@ -66,16 +66,16 @@ impl PostgresStore {
         Self::options().connect(url).await
     }
 
-    /// Makes a store that connects when it is first used, for programs that must start while a database is down: until then
-    /// nobody knows whether user, password and tables are right. See [`OutboxHealth::ping`](messagekit::OutboxHealth::ping).
+    /// Creates a store that connects at its first use, for programs that must start while a database is down. Until then
+    /// user, password and tables are unchecked. See [`OutboxHealth::ping`](messagekit::OutboxHealth::ping).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for a URL that cannot be read.
+    /// [`ErrorKind::InvalidConfiguration`] for a URL that cannot be parsed.
     pub fn lazy(url: &str) -> Result<Self, crate::Error> {
         Self::options().lazy(url)
     }
 
-    /// Returns the default options, to be changed before connecting.
+    /// Returns the default options; change them before connecting.
     pub fn options() -> PostgresOptions {
         PostgresOptions::default()
     }
@@ -110,13 +110,14 @@ impl PostgresStore {
 
     /// Returns the pool, for queries of your own.
     ///
-    /// It does not ask a connection whether the server still knows it, as [`Store::begin`] does: after a restart of the
-    /// server a query may have to be sent again.
+    /// It does not ping a connection before use, unlike [`Store::begin`]: after a restart of the server, retry a failed
+    /// query.
     pub fn pool(&self) -> &PgPool {
         &self.shared.pool
     }
 
-    /// Waits for the connections that are in use and closes all; other handles answer [`ErrorKind::Closed`] from then on.
+    /// Waits for the connections in use and closes all of them. Other handles fail with [`ErrorKind::Closed`] from then
+    /// on.
     pub async fn close(self) {
         self.shared.reads.close().await;
         self.shared.pool.close().await;
@@ -124,7 +125,7 @@ impl PostgresStore {
         self.shared.presence.clear();
     }
 
-    /// Says whether reads end by a limit of their own.
+    /// Returns whether reads have a limit of their own.
     pub(crate) fn reads_are_limited(&self) -> bool {
         self.shared.reads_are_limited
     }
@@ -133,7 +134,7 @@ impl PostgresStore {
         &self.shared.schema
     }
 
-    /// What was committed in this process, for its relays.
+    /// Signals commits of this process to its relays.
     pub(crate) fn news(&self) -> &Wake {
         &self.shared.wake
     }
@@ -154,8 +155,8 @@ impl PostgresStore {
         &self.shared.decided
     }
 
-    /// Runs `work` for as long as the server may take for it, else answers `late`. A server that is cut off without a
-    /// farewell never answers, and nothing else would notice: what waits for an answer sends nothing that could fail.
+    /// Runs `work` within the server's time limit, and otherwise fails with `late`. A server that is cut off never
+    /// answers. A waiting client sends nothing, so the network reports no error.
     async fn answered<T>(
         &self,
         late: ErrorKind,
@@ -169,7 +170,7 @@ impl PostgresStore {
         })
     }
 
-    /// Runs statements whose loss changes nothing but the time.
+    /// Runs statements whose loss costs only time.
     pub(crate) async fn statement<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -177,7 +178,7 @@ impl PostgresStore {
         self.answered(ErrorKind::Unavailable, self.shared.patience, work).await
     }
 
-    /// The same for statements that have a limit of their own.
+    /// As `statement`, for statements with a limit of their own.
     pub(crate) async fn statement_within<T>(
         &self,
         limit: Duration,
@@ -188,8 +189,8 @@ impl PostgresStore {
         self.answered(ErrorKind::Unavailable, patience, work).await
     }
 
-    /// Runs statements that only read, on a connection that answers. None is asked first, which would cost a round trip: what
-    /// a dead one was to answer is read from another.
+    /// Runs read-only statements on a live connection. Retries on another connection when one is dead; a ping would cost
+    /// a round trip.
     pub(crate) async fn read<T, F>(&self, work: impl Fn(PoolConnection<Postgres>) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -207,18 +208,18 @@ impl PostgresStore {
         .await
     }
 
-    /// Commits what is done again when it is lost.
+    /// Commits work that is repeated when it is lost.
     pub(crate) async fn commit_unhurried(&self, tx: PgTx) -> Result<(), Error> {
         self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::unhurried(tx)).await
     }
 
-    /// Takes a connection that answers, for a statement of its own.
+    /// Takes a live connection, for a single statement.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
         live(self.pool()).await
     }
 }
 
-/// Takes a connection that answers: the pool hands out what the server may have closed.
+/// Takes a live connection: the pool also hands out connections that the server has closed.
 pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
     let mut stale = pool.size();
     loop {
@@ -234,16 +235,16 @@ pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Erro
 impl Store for PostgresStore {
     type Tx = PgTx;
 
-    /// Begins a transaction at the isolation level READ COMMITTED, whatever the database's default is: the markers rely on
-    /// it.
+    /// Begins a transaction at the isolation level READ COMMITTED, whatever the database's default is: the markers
+    /// require it.
     async fn begin(&self) -> Result<PgTx, Error> {
         begin::begin(self.pool(), self.limits).await
     }
 
-    /// A process that is frozen in a transaction keeps the claims of its messages from whoever has its lanes now: for as long
-    /// as a handler may think, and not for the minutes of every other connection.
+    /// A process that freezes in a transaction keeps the claims of its messages from the new owner of its lanes. This
+    /// limits that time to the deadline of a handler, instead of the minutes of other connections.
     fn limited(&self, limit: Duration) -> Self {
-        // A connection's own limits are not to be raised; a pool of somebody else's says nothing about them.
+        // Never raise a connection's own limits; those of a caller's pool are unknown.
         let limits = self.shared.limits.map_or(Limits { statement: limit, idle: limit }, |own| Limits {
             statement: limit.min(own.statement),
             idle: limit.min(own.idle),
@@ -259,13 +260,13 @@ impl Store for PostgresStore {
         self.statement(async { tx.rollback().await.map_err(from_sqlx) }).await
     }
 
-    /// Knows sqlx's errors. A constraint that was violated, or any other mistake in a statement, is the handler's own.
+    /// Classifies sqlx's errors. A violated constraint, or any other mistake in a statement, is the handler's own.
     fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
         classify(error)
     }
 }
 
-/// Shows where the database is, never how to get in.
+/// Shows the database's address without credentials.
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = self.pool().connect_options();

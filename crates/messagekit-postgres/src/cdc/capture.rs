@@ -1,11 +1,11 @@
-//! The names by which an outbox is captured.
+//! The names of an outbox's publication, slot and table.
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::SchemaName;
 use crate::migrations::link;
 
-/// Which outbox is captured, and under which names: equal in the database, in the connector and in the checks.
+/// The captured outbox and its names, which are the same in the database, in the connector and in the checks.
 ///
 /// ```
 /// use messagekit_postgres::{SchemaName, cdc::Capture};
@@ -24,27 +24,27 @@ pub struct Capture {
     pub port: u16,
     /// The database.
     pub database: String,
-    /// How connections are encrypted, in the words of libpq.
+    /// The encryption of connections, in libpq's words.
     pub ssl_mode: &'static str,
     /// The schema of the outbox.
     pub schema: SchemaName,
-    /// The publication: `messagekit_outbox`, or begun with the schema's other name.
+    /// The publication: `messagekit_outbox`, or with another schema's name as prefix.
     pub publication: String,
-    /// The slot: `messagekit_` and the database, with `_` for what a slot's name may not hold. Slots belong to the whole
-    /// server.
+    /// The slot: `messagekit_` and the database, with `_` for characters that a slot name cannot hold. Slots belong to
+    /// the whole server.
     pub slot: String,
 }
 
 impl Capture {
-    /// Reads the names from a URL, without connecting. Its user and password are not kept.
+    /// Derives the names from a URL, without connecting. Drops its user and password.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a URL that cannot be read.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a URL that cannot be parsed.
     pub fn of(url: &str, schema: &SchemaName) -> Result<Self, crate::Error> {
         Ok(Self::by(&link::options(url)?, schema))
     }
 
-    /// Reads the names from what a connection is made with.
+    /// Derives the names from connection options.
     pub(crate) fn by(options: &PgConnectOptions, schema: &SchemaName) -> Self {
         let database = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
         let plain = |name: char| if name.is_ascii_lowercase() || name.is_ascii_digit() { name } else { '_' };
@@ -68,12 +68,12 @@ impl Capture {
         }
     }
 
-    /// Returns the table with its schema, as a connector names it: without quotes.
+    /// Returns the table with its schema as a connector names it: without quotes.
     pub fn table(&self) -> String {
         format!("{}.outbox_events", self.schema)
     }
 
-    /// Returns the table as a statement names it.
+    /// Returns the table with its schema, quoted for SQL.
     pub(super) fn quoted_table(&self) -> String {
         format!("{}.outbox_events", self.schema.quoted())
     }

@@ -1,4 +1,4 @@
-//! What stands in the way of capture, and what to do about it.
+//! Problems that prevent capture, and their repairs.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use super::set_up::quoted;
 use super::state::State;
 use super::{Capture, ROLE};
 
-/// What a finding is about.
+/// The object that a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subject {
     /// The server's setting `wal_level`.
     WalLevel,
-    /// The tables of this program.
+    /// The tables of messagekit.
     Tables,
-    /// What is published.
+    /// The publication of the outbox.
     Publication,
-    /// Who reads.
+    /// The role that reads the slot.
     Role,
-    /// What keeps the rows until they were read.
+    /// The replication slot, which keeps rows until a connector has read them.
     Slot,
-    /// Whether somebody is reading the slot at this moment.
+    /// The connection that reads the slot at this moment.
     Reader,
 }
 
 impl Subject {
-    /// Every subject, in the order in which they depend on each other.
+    /// Every subject, in order of dependency.
     pub const ALL: [Self; 6] =
         [Self::WalLevel, Self::Tables, Self::Publication, Self::Role, Self::Slot, Self::Reader];
 
@@ -48,14 +48,14 @@ impl fmt::Display for Subject {
     }
 }
 
-/// One thing that is wrong, and its repair.
+/// One problem and its repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// The object that it is about.
     pub subject: Subject,
-    /// What is wrong: one line without a full stop.
+    /// The problem: one line without a full stop.
     pub what: String,
-    /// What to do: a statement or a command.
+    /// The repair: a statement or a command.
     pub fix: String,
 }
 
@@ -67,13 +67,13 @@ impl fmt::Display for Finding {
 
 const MIGRATE: &str = "run `messagekit migrate --cdc`";
 
-/// Beginning again, where what the slot kept is of no use.
+/// The repair for a slot whose kept rows are of no use.
 const ANEW: &str = "run `messagekit connector delete --slot`, `messagekit migrate --cdc` and `messagekit connector apply`, \
                     and publish again what was written in between";
 
 impl State {
-    /// Whether our slot has outlived its publication. Rows are decoded with the catalogues of their own time: a slot that
-    /// is older than the publication fails at the first of them for good, also when the publication is made again.
+    /// Returns whether the slot is older than its publication. The server decodes rows with the catalogues of their own
+    /// time. Such a slot fails permanently at its first row, also after the publication is created again.
     pub(super) fn outlived(&self) -> bool {
         self.publication.is_none() && self.slot.as_ref().is_some_and(|slot| slot.fits)
     }
@@ -169,7 +169,7 @@ fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
 fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
     let name = &capture.slot;
     let Some(slot) = &state.slot else {
-        // Where nothing has been set up, nothing was lost.
+        // A database without any set-up has lost nothing.
         let fresh = !state.table || state.publication.is_none() || state.role.is_none();
         return say(Subject::Slot, format!("slot {name} is missing"), if fresh { MIGRATE } else { ANEW });
     };

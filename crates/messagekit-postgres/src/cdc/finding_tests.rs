@@ -6,7 +6,7 @@ fn capture() -> Capture {
     Capture::of("postgres://me:s3cret@db/shop", &SchemaName::default()).unwrap()
 }
 
-/// A database in which everything is as it should be.
+/// A database without problems.
 fn good() -> State {
     let user = User {
         name: "me".to_owned(),
@@ -38,7 +38,7 @@ fn good() -> State {
     }
 }
 
-/// Changes the good database and expects one finding that says this.
+/// Changes the good database and expects exactly this finding.
 fn one(change: impl FnOnce(&mut State), subject: Subject, what: &str, fix: &str) {
     let mut state = good();
     change(&mut state);

@@ -1,4 +1,4 @@
-//! Making what capture needs, one statement at a time until nothing is missing.
+//! Creates the objects that capture needs, one statement at a time until none is missing.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use super::{Capture, Finding, PASSWORD_VARIABLE, ROLE, Subject, finding};
 use crate::SchemaName;
 use crate::migrations::link::{self, code, fault};
 
-/// A slot waits for every transaction that is open when it is made.
+/// Creating a slot waits for every transaction that is open at that moment.
 const SLOT_WAIT: Duration = Duration::from_secs(30);
 
-/// More than there can be, so that two processes that undo each other's work end.
+/// Above the highest possible number of steps; ends two processes that undo each other's work.
 const MOST_STEPS: usize = 20;
 
-/// One statement that is missing.
+/// One missing statement.
 struct Step {
     what: String,
     sql: String,
-    /// Whether this user may run it.
+    /// Whether this user has the right to run it.
     permitted: bool,
 }
 
-/// Makes the publication, the role and the slot where they are missing, and returns what this call has made.
+/// Creates the publication, the role and the slot where they are missing, and returns what this call created.
 ///
-/// Twice is once, also at the same moment. `password` is given to the role when it is made; a role that is there keeps its
-/// own. Rights are looked at first, so that a user who may not do all of it does nothing.
+/// Idempotent, also when two processes call it at once. A new role gets `password`; an existing role keeps its own. The
+/// call checks all rights first: a user who lacks one changes nothing.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when `wal_level` is not `logical`, a slot of that name is somebody else's, or the slot has
-/// outlived its publication, with how to begin again;
-/// [`ErrorKind::Schema`] when the tables are missing; [`ErrorKind::Other`] when a right is missing, with the statements that
-/// an administrator has to run; [`ErrorKind::InvalidConfiguration`] when the role has to be made and there is no password;
-/// [`ErrorKind::Conflict`] when open transactions keep the slot from being made for 30 s: try again. Else as
+/// [`ErrorKind::WrongState`] when `wal_level` is not `logical`, when the slot's name belongs to another slot, or when the
+/// slot is older than its publication, with the commands to start over; [`ErrorKind::Schema`] when the tables are
+/// missing; [`ErrorKind::Other`] when a right is missing, with the statements that an administrator has to run;
+/// [`ErrorKind::InvalidConfiguration`] when the role has to be created and there is no password; [`ErrorKind::Conflict`]
+/// when open transactions prevent the slot for 30 s: retry. Otherwise as
 /// [`migrations::status`](crate::migrations::status).
 ///
 /// # Cancel safety
-/// What was made stays; the next call goes on.
+/// A dropped call keeps what it has created; the next call continues.
 pub async fn set_up(
     url: &str,
     schema: &SchemaName,
@@ -51,11 +51,10 @@ pub async fn set_up(
     Ok(made?)
 }
 
-/// Says what would keep [`set_up`] from its work, and makes nothing: for a look before the tables are made, which may still
-/// be missing.
+/// Checks what would make [`set_up`] fail, and creates nothing. The tables may still be missing.
 ///
 /// # Errors
-/// As [`set_up`], except for missing tables and for what shows only while something is made.
+/// As [`set_up`], except for missing tables and for problems that only creation reveals.
 pub async fn may_set_up(url: &str, schema: &SchemaName, password: Option<&str>) -> Result<(), crate::Error> {
     let capture = Capture::of(url, schema)?;
     let mut conn = link::open(url).await?;
@@ -67,11 +66,11 @@ pub async fn may_set_up(url: &str, schema: &SchemaName, password: Option<&str>) 
     Ok(refuse(&state, &capture, &missing, has_password, false)?)
 }
 
-/// Returns the statements that [`set_up`] would run, for `psql`, which reads the password from its environment; empty when
-/// nothing is missing.
+/// Returns the statements that [`set_up`] would run; empty when nothing is missing. They are for `psql`, which reads the
+/// password from its environment.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when the slot has outlived its publication: no statement repairs that. Else as
+/// [`ErrorKind::WrongState`] when the slot is older than its publication, which no statement repairs. Otherwise as
 /// [`migrations::status`](crate::migrations::status).
 pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate::Error> {
     let capture = Capture::of(url, schema)?;
@@ -96,12 +95,12 @@ pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate:
     Ok(text)
 }
 
-/// Drops the slot and the publication, and returns what there was; the role stays, because it belongs to the whole server.
+/// Drops the slot and the publication, and returns what it dropped. The role stays: it belongs to the whole server.
 ///
-/// Rows that were not read yet are never sent.
+/// Rows that the slot had not delivered yet are never sent.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when somebody is reading the slot. Else as [`set_up`].
+/// [`ErrorKind::WrongState`] while a connection reads the slot. Otherwise as [`set_up`].
 pub async fn drop_slot(url: &str, schema: &SchemaName) -> Result<Vec<String>, crate::Error> {
     let capture = Capture::of(url, schema)?;
     let mut conn = link::open(url).await?;
@@ -124,7 +123,7 @@ async fn run(
         let Some(step) = missing.into_iter().next() else { return Ok(made) };
         match execute(conn, &state, &step.sql).await {
             Ok(()) => made.push(step.what),
-            // Somebody else makes it at the same moment: the next look finds what is left.
+            // Another process creates it at the same moment: the next iteration finds the rest.
             Err(error) if is_a_race(&error) => {}
             Err(error) => return Err(explain(error, capture).with("step", step.what)),
         }
@@ -132,7 +131,7 @@ async fn run(
     Err(Error::new(ErrorKind::Conflict, "change data capture: another process undoes what this one makes"))
 }
 
-/// Runs a statement in a transaction of its own, bounded, and kept out of the server's log where that can be done.
+/// Runs a statement in its own transaction, with a time limit, and keeps it out of the server's log where possible.
 async fn execute(conn: &mut PgConnection, state: &State, sql: &str) -> Result<(), sqlx::Error> {
     let mut before =
         format!("SET statement_timeout = {}; SET standard_conforming_strings = on", SLOT_WAIT.as_millis());
@@ -143,7 +142,7 @@ async fn execute(conn: &mut PgConnection, state: &State, sql: &str) -> Result<()
     conn.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop)
 }
 
-/// What is missing, in the order in which it is made.
+/// Returns the missing statements in order of creation.
 fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |what: &str, sql: String, permitted: bool| {
@@ -185,7 +184,7 @@ fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
     }
     let (own, any) = state.role.as_ref().map_or((false, false), |role| (role.own_connect, role.connect));
     let may_grant = state.user.superuser || state.user.owns_database;
-    // Everybody may connect unless told otherwise; then the role's own right is only a precaution.
+    // PUBLIC may connect by default; the role's own right is then only a precaution.
     if !own && (may_grant || !any) {
         let sql = format!("GRANT CONNECT ON DATABASE {database} TO {ROLE}");
         add(&format!("right of {ROLE} to connect"), sql, may_grant);
@@ -201,7 +200,7 @@ fn is_of_publication(found: &Finding) -> bool {
     found.subject == Subject::Publication
 }
 
-/// Says what keeps this user from making all of it, before anything is made.
+/// Fails before anything is created when this user cannot create all of it.
 fn refuse(
     state: &State,
     capture: &Capture,
@@ -225,7 +224,7 @@ fn refuse(
     let refused: Vec<&Step> = missing.iter().filter(|step| !step.permitted).collect();
     if !refused.is_empty() {
         let what: Vec<&str> = refused.iter().map(|step| &*step.what).collect();
-        // All that is left from the first one on, because later steps need the earlier ones.
+        // All statements from the first missing one on, because later steps need the earlier ones.
         let sql: Vec<String> = steps(state, capture, "'…'").into_iter().map(|step| step.sql).collect();
         let first = if state.table { "" } else { "run `messagekit migrate` without --cdc, then " };
         let text = format!(
@@ -243,7 +242,7 @@ fn refuse(
     Ok(())
 }
 
-/// Rows of the catalogues that two sessions change at once are no lock to wait for, but an error without a code of its own.
+/// Two sessions that change one catalogue row get an error without a code of its own; there is no lock to wait for.
 fn is_a_race(error: &sqlx::Error) -> bool {
     match code(error) {
         Some("42710" | "23505") => true,
@@ -272,7 +271,7 @@ fn explain(error: sqlx::Error, capture: &Capture) -> Error {
 async fn remove(conn: &mut PgConnection, capture: &Capture) -> Result<Vec<String>, Error> {
     let state = State::read(conn, capture).await?;
     let mut dropped = Vec::new();
-    // Somebody else's slot of the same name stays.
+    // A slot of the same name that serves another purpose stays.
     if state.slot.is_some_and(|slot| slot.fits) {
         let sql = format!("SELECT pg_drop_replication_slot('{}')", capture.slot);
         conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(|error| match code(&error) {
@@ -292,7 +291,7 @@ async fn remove(conn: &mut PgConnection, capture: &Capture) -> Result<Vec<String
     Ok(dropped)
 }
 
-/// Puts a name in quotes for SQL.
+/// Quotes an identifier for SQL.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,4 +1,4 @@
-//! What a database says about its capture.
+//! The state of capture in a database.
 
 use messagekit::Error;
 use sqlx::postgres::PgRow;
@@ -7,11 +7,11 @@ use sqlx::{PgConnection, Row};
 use super::{Capture, ROLE};
 use crate::migrations::link::fault;
 
-/// One look at the catalogues.
+/// The catalogues' content at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) wal_level: String,
-    /// The user's own rights.
+    /// The rights of the connected user.
     pub(super) user: User,
     pub(super) table: bool,
     pub(super) publication: Option<Publication>,
@@ -24,10 +24,10 @@ pub(super) struct User {
     pub(super) name: String,
     pub(super) superuser: bool,
     pub(super) replication: bool,
-    /// May make a role that replicates: since 16 not only a superuser.
+    /// May create a role with REPLICATION: since version 16 not only a superuser.
     pub(super) makes_roles: bool,
     pub(super) owns_database: bool,
-    /// Owns the outbox, or will when it is made, and may create in the database.
+    /// Owns the outbox, or will own it, and may create objects in the database.
     pub(super) publishes: bool,
 }
 
@@ -39,9 +39,9 @@ pub(super) struct Publication {
     pub(super) others: bool,
     pub(super) via_root: bool,
     pub(super) table: bool,
-    /// Tables beside the outbox.
+    /// Publishes more tables than the outbox.
     pub(super) more_tables: bool,
-    /// Rows or columns are left out.
+    /// Leaves rows or columns out.
     pub(super) filtered: bool,
 }
 
@@ -50,21 +50,21 @@ pub(super) struct Role {
     pub(super) login: bool,
     pub(super) replication: bool,
     pub(super) expired: bool,
-    /// By itself or as everybody.
+    /// May connect, by its own right or by PUBLIC's.
     pub(super) connect: bool,
-    /// By itself: stays when everybody loses it.
+    /// Has its own right to connect, which stays when PUBLIC loses it.
     pub(super) own_connect: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
-    /// Logical, of this database, and decoded by pgoutput.
+    /// Is logical, belongs to this database, and uses pgoutput.
     pub(super) fits: bool,
     pub(super) active: bool,
     pub(super) wal_status: String,
 }
 
-/// to_jsonb reaches columns that older servers do not have. A slot that is being made has no plugin for a moment.
+/// to_jsonb reads columns that older servers lack. A slot has no plugin for a moment while the server creates it.
 const LOOK: &str = "
 WITH outbox AS (
   SELECT c.oid, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -105,7 +105,7 @@ impl State {
         if !state.outlived() {
             return Ok(state);
         }
-        // Slots are not part of a snapshot: one that is made during the look is seen without its publication.
+        // Slots are not part of a snapshot: a slot created during the read appears without its publication.
         Self::look(conn, capture).await
     }
 

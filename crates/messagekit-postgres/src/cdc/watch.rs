@@ -1,4 +1,4 @@
-//! What keeps events from leaving, for a look that is taken all the time.
+//! The frequent check for reasons why events do not leave.
 
 use messagekit::Error;
 use sqlx::PgConnection;
@@ -6,20 +6,20 @@ use sqlx::PgConnection;
 use super::state::State;
 use super::{Capture, Subject, finding};
 
-/// What a look at the capture has found.
+/// The result of one check.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// There is a publication or a slot: somebody wants this outbox to be captured.
+    /// A publication or a slot exists: this outbox is meant to be captured.
     pub(crate) wanted: bool,
-    /// There is a slot that can be read.
+    /// A usable slot exists.
     pub(crate) slot: bool,
-    /// What stands in the way, whoever reads.
+    /// Problems that prevent capture, with or without a reader.
     pub(crate) problems: Vec<String>,
-    /// Nobody is reading at this moment, as at each restart of a connector.
+    /// No connection reads the slot at this moment, as during a connector's restart.
     pub(crate) unread: Option<String>,
 }
 
-/// Looks at publication and slot, not at the role: the connector may use another one.
+/// Checks publication and slot, not the role: the connector may use another one.
 pub(crate) async fn watch(conn: &mut PgConnection, capture: &Capture) -> Result<Watch, Error> {
     let state = State::read(conn, capture).await?;
     let (mut problems, mut unread) = (Vec::new(), None);

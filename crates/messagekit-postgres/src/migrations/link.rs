@@ -1,4 +1,4 @@
-//! A connection of its own for work on the schema: opened, used and closed, never from a pool.
+//! Separate connections for work on the schema: opened, used and closed, never from a pool.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::connect;
 use crate::error::{from_sqlx, of};
 
-/// Reads a URL; what is refused is not repeated, because it may hold a password.
+/// Parses a URL. Errors do not repeat it, because it may hold a password.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
     Ok(connect::parse(url)?.application_name("messagekit").disable_statement_logging())
 }
@@ -18,12 +18,12 @@ pub(crate) async fn open(url: &str) -> Result<PgConnection, Error> {
     connect::connect(&options(url)?).await
 }
 
-/// What a farewell fails with changes nothing: the answer is there already.
+/// A failed close changes nothing: the result is already known.
 pub(crate) async fn close(conn: PgConnection) {
     let _ = tokio::time::timeout(Duration::from_secs(1), conn.close()).await;
 }
 
-/// Says what a failed statement means for who administers a database.
+/// Describes a failed statement for the database's administrator.
 pub(crate) fn fault(error: sqlx::Error) -> Error {
     match code(&error) {
         Some("42501") => {

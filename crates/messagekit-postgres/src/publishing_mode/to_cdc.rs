@@ -1,4 +1,4 @@
-//! From the relay to change data capture.
+//! Switches from the relay to change data capture.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::SchemaName;
 use crate::cdc::{self, Capture};
 use crate::migrations::link::fault;
 
-/// How long writers are kept waiting while the relay publishes what is left.
+/// How long producers wait while the relay publishes the rest.
 const DRAIN: Duration = Duration::from_secs(1);
 
 const END: &str = "
@@ -19,22 +19,22 @@ DROP TRIGGER outbox_is_pending ON messagekit.outbox_events;
 ALTER TABLE messagekit.outbox_events ENABLE TRIGGER outbox_refuses_delay;
 DELETE FROM messagekit.relay_shards";
 
-/// Makes what capture needs, as [`cdc::set_up`] does, and ends the relay; returns what this call has done. Twice is once.
+/// Creates what capture needs, as [`cdc::set_up`] does, and ends the relay; returns what this call did. Idempotent.
 ///
-/// First the slot, then the end of the relay at a moment when nothing is pending and nobody writes: each event is kept by the
-/// slot, or was published by the relay, or both. Apply the connector afterwards, and let the relays run until this has come
-/// back.
+/// The call first creates the slot. It ends the relay at a moment when nothing is pending and no producer writes. Each
+/// event is kept by the slot, was published by the relay, or both. Let the relays run until this call returns, and apply
+/// the connector afterwards.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] while events wait that a relay has to publish, or were refused, or when the switch to the relay is not
-/// complete: the relay goes on, and a slot that this call has made is dropped again. An event that is delayed beyond `limit` is not
-/// waited for: the error comes at once and names the last one. [`ErrorKind::Conflict`]
-/// when open transactions of writers leave no moment within `limit`, or another process is switching. Else as
-/// [`cdc::set_up`].
+/// [`ErrorKind::WrongState`] while a relay still has to publish events, while events are rejected, or when the switch to
+/// the relay is not complete. The relay continues, and a slot that this call created is dropped again. The call does not
+/// wait for an event that is delayed beyond `limit`: the error comes at once and names the last such event.
+/// [`ErrorKind::Conflict`] when open transactions of producers leave no moment within `limit`, or another process is
+/// switching: retry. Otherwise as [`cdc::set_up`].
 ///
 /// # Cancel safety
-/// What was made stays; the next call goes on. A slot keeps the log from its making on: call it again, or
-/// [`cdc::drop_slot`].
+/// A dropped call keeps what it has created; the next call continues. A slot keeps the log from its creation on: call
+/// again, or call [`cdc::drop_slot`].
 pub async fn to_cdc(
     url: &str,
     schema: &SchemaName,
@@ -74,8 +74,8 @@ async fn run(
     usable(&Look::at(conn, schema, capture, None).await?, capture)?;
     if let Err(error) = end_relay(conn, capture, limit).await {
         if !look.has_slot {
-            // Everything in it is pending too, and a slot that nobody reads keeps the log for ever. A connector may have begun
-            // to read it: then it stays.
+            // All its events are pending too, and an unread slot keeps the log without limit. The slot stays if a
+            // connector has begun to read it.
             let _ = cdc::drop_slot(url, schema).await;
         }
         return Err(error.into());
@@ -84,7 +84,7 @@ async fn run(
     Ok(done)
 }
 
-/// Tries until nothing is pending at a moment when nobody writes.
+/// Retries until nothing is pending at a moment without producers.
 async fn end_relay(conn: &mut PgConnection, capture: &Capture, limit: Duration) -> Result<(), Error> {
     let schema = &capture.schema;
     let until = Instant::now() + limit;
@@ -102,7 +102,7 @@ async fn end_relay(conn: &mut PgConnection, capture: &Capture, limit: Duration) 
     }
 }
 
-/// Returns what was waiting at the end of the try, or `None` when there was no moment without writers.
+/// Returns the events that waited at the end of the attempt, or `None` without a moment free of producers.
 async fn try_to_end(conn: &mut PgConnection, capture: &Capture) -> Result<Option<Waiting>, Error> {
     let schema = &capture.schema;
     let Some(mut tx) = stop(conn, schema, STOP_WRITERS).await? else { return Ok(None) };
@@ -124,13 +124,13 @@ async fn try_to_end(conn: &mut PgConnection, capture: &Capture) -> Result<Option
     }
     match tx.execute(sqlx::raw_sql(schema.sql(END))).await {
         Ok(_) => tx.commit().await.map(|()| Some(waiting)).map_err(fault),
-        // Somebody has read the table for longer than the lock may be waited for.
+        // Another transaction has read the table for longer than the lock wait.
         Err(error) if is_late(&error) => tx.rollback().await.map(|()| None).map_err(fault),
         Err(error) => Err(fault(error)),
     }
 }
 
-/// Refuses to end the relay without a slot that keeps what is written from then on.
+/// Refuses to end the relay without a slot that keeps later events.
 fn usable(look: &Look, capture: &Capture) -> Result<(), Error> {
     if look.has_slot {
         return Ok(());

@@ -1,4 +1,4 @@
-//! From change data capture, or from nothing, to the relay.
+//! Switches from change data capture, or from no publishing, to the relay.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;
 CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
   REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending()";
 
-/// As the trigger does it. What the trigger has seen is there already, delayed or not.
+/// Same as the trigger. Events that the trigger has seen are present already, delayed or not.
 const ADOPT: &str = "
 INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
 SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN e.available_at > h.now THEN 64 ELSE 0 END, e.copy, e.seq,
@@ -29,15 +29,15 @@ WHERE NOT EXISTS (
   SELECT FROM messagekit.outbox_pending p
   WHERE p.topic = e.topic AND p.seq = e.seq AND p.shard IN ((get_byte(h.hash, 0) & 63), (get_byte(h.hash, 0) & 63) - 64))";
 
-/// The time as epoch, so that none comes back after a switch there and back.
+/// Uses the time as epoch, so that no epoch repeats after a switch there and back.
 const OPEN: &str = "
 INSERT INTO messagekit.relay_shards (shard, epoch)
 SELECT n, extract(epoch FROM clock_timestamp())::bigint FROM generate_series(0, 63) n ON CONFLICT DO NOTHING";
 
-/// What becomes of the events that an outbox without a slot has already: nobody knows whether they were published.
+/// The treatment of existing events in an outbox without a slot: it is unknown whether they were published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Existing {
-    /// The switch is refused, so that somebody decides.
+    /// The switch fails, so that an operator decides.
     #[default]
     Refuse,
     /// The relay publishes all of them, in order.
@@ -46,22 +46,22 @@ pub enum Existing {
     Leave,
 }
 
-/// Makes every event from now on the relay's, and returns what this call has done. Twice is once.
+/// Makes the relay publish every event from now on, and returns what this call did. Idempotent.
 ///
-/// Where there is a slot, what was written before is the connector's: relays begin when the slot has passed it, which this
-/// waits for. Until then nothing is relayed; afterwards delete the connector and its slot
-/// (`messagekit connector delete --slot`), or each event goes out twice.
+/// With a slot, the connector publishes the earlier events. The call waits until the slot has passed them; relays begin
+/// then and publish nothing before. Afterwards delete the connector and its slot (`messagekit connector delete --slot`).
+/// Otherwise each event is published twice.
 ///
-/// Writers wait for a moment, at most a second at a time, while the trigger is made.
+/// Producers wait for at most a second at a time while the trigger is created.
 ///
 /// # Errors
-/// [`ErrorKind::WrongState`] when there are events, no slot, and nobody has said what becomes of them, or when the slot has
-/// not passed within `limit`: the switch goes on when this is called again; [`ErrorKind::Conflict`] when open transactions keep
-/// the trigger from being made for `limit`, or another process is switching. Else as
+/// [`ErrorKind::WrongState`] when there are events, no slot, and `existing` is [`Existing::Refuse`], or when the slot has
+/// not passed within `limit`: call again to continue the switch; [`ErrorKind::Conflict`] when open transactions prevent
+/// the trigger for `limit`, or another process is switching: retry. Otherwise as
 /// [`migrations::migrate`](crate::migrations::migrate); [`ErrorKind::Schema`] when that has not been run.
 ///
 /// # Cancel safety
-/// What was made stays; the next call goes on.
+/// A dropped call keeps what it has created; the next call continues.
 pub async fn to_relay(
     url: &str,
     schema: &SchemaName,
@@ -98,7 +98,7 @@ async fn run(
         }
         done.push("trigger outbox_is_pending".to_owned());
     }
-    // A position behind every event that the trigger has not seen: when it was made, no writer had a transaction open.
+    // A position after every event that the trigger missed: no transaction of a producer was open when it was created.
     let look = Look::at(conn, schema, capture, None).await?;
     if look.has_slot {
         wait_for_slot(conn, schema, capture, &look.here, until, limit).await?;
@@ -112,7 +112,7 @@ async fn run(
     Ok(done)
 }
 
-/// Refuses events of which nobody knows whether they have left.
+/// Refuses events when it is unknown whether they were published.
 fn undecided(look: &Look, schema: &SchemaName, capture: &Capture, existing: Existing) -> Result<(), Error> {
     if look.has_slot || !look.has_events || existing != Existing::Refuse {
         return Ok(());
@@ -125,7 +125,7 @@ fn undecided(look: &Look, schema: &SchemaName, capture: &Capture, existing: Exis
     Err(Error::new(ErrorKind::WrongState, text).with("schema", schema))
 }
 
-/// Returns false when the table could not be had in time.
+/// Returns false when the table lock was not granted in time.
 async fn make_trigger(
     conn: &mut PgConnection,
     schema: &SchemaName,
@@ -133,7 +133,7 @@ async fn make_trigger(
     existing: Existing,
 ) -> Result<bool, Error> {
     let Some(mut tx) = stop(conn, schema, STOP_WRITERS).await? else { return Ok(false) };
-    // What was being written when this began is there now.
+    // Events of transactions that were open at the start are now visible.
     let look = Look::at(&mut tx, schema, capture, None).await?;
     if let Err(refused) = undecided(&look, schema, capture, existing) {
         tx.rollback().await.map_err(fault)?;

@@ -1,8 +1,8 @@
-//! What a person does with failed messages, and the audit.
+//! Operators' actions on failed messages, and the audit.
 //!
-//! The keys of parked failed messages are locked first, in their order, then the failed messages in the order of their numbers,
-//! which are moved by compare-and-set; their markers move last, because whoever claims a late duplicate waits from there to the
-//! commit. Each act counts the token up, which fences out whoever runs the failed message at that moment.
+//! An action first locks the keys of parked failed messages in key order, then the failed messages in id order. It moves
+//! them by compare-and-set. It moves their markers last, because the claim of a late duplicate waits from there to the
+//! commit. Each action increments the token, which fences out a process that runs the failed message at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,14 +33,14 @@ UPDATE messagekit.failed_messages
 SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
-/// A parked one that has not run takes its turn again.
+/// A parked message that has not run becomes blocked behind its key again.
 pub(crate) const UNDO: &str = "
 UPDATE messagekit.failed_messages
 SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END,
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 
-/// Moves markers. One that retention has taken away is made again, or a late copy would be applied behind the act's back.
+/// Moves markers. Creates those that retention has removed; otherwise a late copy would be applied after the action.
 pub(crate) const MARK: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome)
 SELECT m.consumer, m.id, messagekit.day_of(m.id), $3 FROM unnest($1::text[], $2::text[]) AS m (consumer, id)
@@ -52,16 +52,16 @@ pub(crate) const AUDIT: &str = "
 INSERT INTO messagekit.admin_audit (operator, through, request_id, act, failed_messages, subject, done, outcome)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
 
-/// A failed message that the act moves.
+/// A failed message that the action moves.
 struct Moving {
     id: i64,
     consumer: String,
     message_id: String,
-    /// The key whose order it takes part in.
+    /// The key whose order it belongs to.
     held: Option<BlockedKey>,
 }
 
-/// Acts on failed messages, and answers in the order of `ids`.
+/// Applies an action to failed messages; returns the results in the order of `ids`.
 pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -165,7 +165,7 @@ fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
     Ok(Moving { id, message_id: row.try_get("message_id")?, consumer, held })
 }
 
-/// Counts the failed messages out of their keys or in again, and lets those run whose turn it is.
+/// Counts the failed messages out of their keys or in again, and schedules the next message of each key.
 async fn move_keys(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -225,7 +225,7 @@ async fn mark(
     }))
 }
 
-/// What the audit keeps of an act beside who did it.
+/// The columns of an audit row beside the operator.
 pub(crate) struct Entry<'a> {
     pub(crate) act: &'a str,
     pub(crate) failed_messages: Option<&'a [i64]>,

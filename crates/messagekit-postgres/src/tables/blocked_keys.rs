@@ -1,8 +1,8 @@
-//! Keys that are held, each with the number of its open failed messages.
+//! Blocked keys, each with the number of its open failed messages.
 //!
-//! Whoever changes the open failed messages of a key holds its row to the end of the transaction, and looks at the failed
-//! messages in a later statement: in the same one it would not see what the last holder has written. Nobody holds a row while a
-//! handler runs, and whoever takes several takes them in order.
+//! A transaction that changes the open failed messages of a key holds the key's row until it ends. It reads the failed
+//! messages in a later statement: the same statement would not see the last holder's writes. No transaction holds a row
+//! while a handler runs. Transactions that take several rows take them in order.
 
 use messagekit::Error;
 use sqlx::{PgConnection, Row};
@@ -19,16 +19,18 @@ GROUP BY b.topic, b.key_hash ORDER BY b.topic COLLATE "C", b.key_hash
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count + excluded.count
 RETURNING topic, key_hash, count"#;
 
-/// How many failed messages hold the keys of a consumer. Goes through all of its keys, and is therefore asked now and then.
+/// The number of failed messages that block keys of a consumer. It reads all of the consumer's keys, and so runs only now
+/// and then.
 pub(crate) const IN_ALL: &str =
     "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.blocked_keys WHERE consumer = $1";
 
-/// Counts failed messages out; no row when fewer hold the key.
+/// Counts failed messages out; returns no row when fewer block the key.
 pub(crate) const LET_GO: &str = "
 UPDATE messagekit.blocked_keys SET count = count - $4::int
 WHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int";
 
-/// Locks the keys of failed messages that a person acts on; one that nothing holds gets a row, which [`FREE`] takes away again.
+/// Locks the keys of failed messages that an operator acts on. A key without a row gets one, which [`FREE`] removes
+/// again.
 pub(crate) const LOCK: &str = r#"
 INSERT INTO messagekit.blocked_keys AS h (consumer, topic, key_hash, count)
 SELECT DISTINCT d.consumer COLLATE "C", d.topic COLLATE "C", d.key_hash, 0
@@ -36,14 +38,14 @@ FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) AND d.parked OR
 ON CONFLICT (consumer, topic, key_hash) DO UPDATE SET count = h.count
 RETURNING consumer, topic, key_hash"#;
 
-/// Counts failed messages in or out of keys that are locked.
+/// Counts failed messages in or out of locked keys.
 pub(crate) const COUNT: &str = "
 UPDATE messagekit.blocked_keys h SET count = h.count + b.failed_messages
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS b (consumer, topic, key_hash, failed_messages)
 WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash";
 
-/// The first open failed message of each key runs, if it waits. By an array, so that the failed messages are looked up by their
-/// numbers whatever the plan expects of the keys.
+/// Schedules the first open failed message of each key if it is blocked. The array makes the plan look failed messages up
+/// by id, whatever it estimates for the keys.
 pub(crate) const PROMOTE: &str = r#"
 UPDATE messagekit.failed_messages d SET state = 'retry_scheduled', due = now(), changed_at = clock_timestamp()
 WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(
@@ -54,13 +56,13 @@ WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(
     ORDER BY o.partition, o."offset" LIMIT 1)
   FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)))"#;
 
-/// Forgets keys that hold nothing.
+/// Removes keys without failed messages.
 pub(crate) const FREE: &str = "
 DELETE FROM messagekit.blocked_keys h
 USING unnest($1::text[], $2::text[], $3::bigint[]) AS b (consumer, topic, key_hash)
 WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash AND h.count = 0";
 
-/// A key as a consumer reads it; two keys of one hash share a queue.
+/// A key as a consumer reads it; two keys with one hash share a queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockedKey {
     pub(crate) consumer: String,
@@ -68,14 +70,14 @@ pub(crate) struct BlockedKey {
     pub(crate) hash: i64,
 }
 
-/// How many open failed messages a key has after some were counted in.
+/// The number of open failed messages of a key after some were counted in.
 pub(crate) struct Held<'a> {
     pub(crate) topic: &'a str,
     pub(crate) hash: i64,
     pub(crate) failed_messages: i64,
 }
 
-/// Counts failed messages of a consumer in, each by its topic and key; locks the keys. Answers one row for each key.
+/// Counts failed messages of a consumer in, each by its topic and key; locks the keys. Returns one row for each key.
 pub(crate) async fn hold<'a>(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -94,7 +96,7 @@ pub(crate) async fn hold<'a>(
     rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
 }
 
-/// Returns how many failed messages hold the keys of a consumer, those of this transaction included.
+/// Returns how many failed messages block keys of a consumer, including those of this transaction.
 pub(crate) async fn in_all(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -104,7 +106,7 @@ pub(crate) async fn in_all(
     row.and_then(|row| row.try_get(0)).map_err(from_sqlx)
 }
 
-/// Counts failed messages out and locks the key; false when fewer hold it.
+/// Counts failed messages out and locks the key; returns false when fewer block it.
 pub(crate) async fn let_go(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -124,7 +126,7 @@ pub(crate) async fn lock(
     schema: &SchemaName,
     failed_messages: &[i64],
 ) -> Result<Vec<BlockedKey>, Error> {
-    // A plan of the day when there were no failed messages would be kept, and go through all of them.
+    // A cached plan from the time without failed messages would scan all of them.
     let lock = sqlx::query(schema.sql(LOCK)).persistent(false).bind(failed_messages);
     let rows = lock.fetch_all(connection).await.map_err(from_sqlx)?;
     let read = |row: &sqlx::postgres::PgRow| {
@@ -133,7 +135,7 @@ pub(crate) async fn lock(
     rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)
 }
 
-/// Counts failed messages in or out, of keys that are locked.
+/// Counts failed messages in or out of locked keys.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -149,8 +151,8 @@ pub(crate) async fn count(
     update.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Lets the first failed message of each key run, and forgets the keys that hold nothing. For keys that are locked, in statements
-/// of their own.
+/// Schedules the first failed message of each key, and removes keys without failed messages. The keys must be locked by
+/// earlier statements.
 pub(crate) async fn settle(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,4 +1,4 @@
-//! What died at a broker: our events among it, and the failed messages that go back.
+//! Dead letters of brokers: failed events of this outbox, and redeliveries.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ noted AS (
   INSERT INTO messagekit.outbox_failures (event_id, consumer, reason) SELECT $1, $2, $3 FROM ours ON CONFLICT DO NOTHING)
 SELECT count(*) FROM ours";
 
-/// As the lease of a consumer, whatever the scope.
+/// Same as the lease of a consumer, for every scope.
 pub(crate) const LEASE_RETURNS: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
@@ -32,7 +32,7 @@ leased AS (
     d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
-/// Notes that an event failed at `scope`; false when it is not ours.
+/// Records that an event failed at `scope`; returns false when the event is not ours.
 pub(crate) async fn note_failure(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -45,7 +45,7 @@ pub(crate) async fn note_failure(
     note.fetch_one(connection).await.map(|ours: i64| ours == 1).map_err(from_sqlx)
 }
 
-/// Leases failed messages on their way back.
+/// Leases failed messages for redelivery.
 pub(crate) async fn lease_returns(
     connection: &mut PgConnection,
     schema: &SchemaName,

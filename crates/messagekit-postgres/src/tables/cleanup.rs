@@ -1,9 +1,9 @@
-//! What nobody needs any more.
+//! Removes rows that are no longer needed.
 //!
-//! Tables are gone through by the blocks of their heap: a stretch costs the same wherever it stands, no index is needed for it,
-//! and what was removed before is not read again. Rows that somebody else holds are passed over, so a stretch waits for nobody.
-//! A place in the heap is one of each part, where a table is divided by day, so the table itself is asked for beside it. Each
-//! is planned for itself: a plan that was made for an empty table would be kept while it grows.
+//! A step walks a range of heap blocks. A range costs the same at every position, needs no index, and does not read
+//! removed rows again. It skips rows that other transactions have locked, so it never waits. A heap position belongs to
+//! one partition where a table is partitioned by day, so the statements also check the table. Each statement is planned
+//! anew: a plan made for an empty table would stay while the table grows.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How many blocks a stretch has: about fifty events, or five hundred markers. Larger ones are felt by those who write beside it.
+/// The number of blocks in a range: about fifty events, or five hundred markers. Larger ranges delay concurrent writers.
 const BLOCKS: i64 = 8;
 
-/// What a consumer notes that accepts messages of any age.
+/// The recorded window of a consumer that accepts messages of any age.
 const CENTURY: i64 = 100 * 365 * 24 * 3_600;
 
-/// How events leave, and up to where a slot has provably taken them: before the last checkpoint whose transactions had all
-/// ended when a later checkpoint was written that the slot has passed. The ten minutes are for a writer that stands still
-/// between taking the time of its event and its number.
+/// How events leave, and up to where a slot has provably passed them. The proof is the last checkpoint with this
+/// property: all its transactions had ended when a later checkpoint was written that the slot has passed. The ten minutes
+/// cover a producer that pauses between taking the time of its event and drawing its number.
 pub(crate) const LEFT: &str = "
 WITH slot AS MATERIALIZED (
   SELECT confirmed_flush_lsn AS wal FROM pg_replication_slots
@@ -45,7 +45,7 @@ SELECT EXISTS (SELECT FROM pg_trigger
   EXISTS (SELECT FROM slot) AS has_slot,
   (SELECT before FROM upto) AS before, (SELECT last_seq FROM upto) AS last_seq";
 
-/// An event that is pending stands under the shard of its key, or 64 below that while it is delayed.
+/// A pending event has the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENTS: &str = "
 WITH old AS MATERIALIZED (
   SELECT e.ctid FROM messagekit.outbox_events e
@@ -64,12 +64,12 @@ gone AS (DELETE FROM messagekit.outbox_events WHERE tableoid = 'messagekit.outbo
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.outbox_events') / current_setting('block_size')::bigint AS blocks FROM gone";
 
-/// Nobody notes a window from here to the commit: of one that is noted before, the markers stay; who notes it later learns what
-/// has gone.
+/// Blocks the recording of windows until the commit. Markers of an earlier recorded window stay. A consumer that records
+/// its window later learns which markers are gone.
 pub(crate) const HOLD_WINDOWS: &str = "
 SELECT count(*) FROM (SELECT FROM messagekit.consumer_windows ORDER BY consumer, seconds FOR UPDATE) AS held";
 
-/// A scalar for each row, because a join would be planned over all markers of a consumer.
+/// A scalar subquery for each row, because a join would be planned over all markers of a consumer.
 pub(crate) const MARKERS: &str = "
 WITH limits AS MATERIALIZED (
   SELECT w.consumer, now() - (max(w.seconds) * interval '1 second' + $3 * interval '1 microsecond') AS before
@@ -103,7 +103,7 @@ gone AS (DELETE FROM messagekit.failed_messages WHERE ctid = ANY (ARRAY (SELECT 
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.failed_messages') / current_setting('block_size')::bigint AS blocks FROM gone";
 
-/// Waits for a cleanup that holds what was noted before.
+/// Waits for a cleanup that has locked the recorded windows.
 pub(crate) const NOTE_WINDOW: &str = "
 WITH known AS MATERIALIZED (
   SELECT complete_since FROM messagekit.consumer_windows WHERE consumer = $1 ORDER BY seconds FOR UPDATE),
@@ -112,7 +112,7 @@ noted AS (
   ON CONFLICT (consumer, seconds) DO UPDATE SET noted_at = excluded.noted_at)
 SELECT max(complete_since) FROM known";
 
-/// All open failed messages of brokers, once an hour: there are few.
+/// Reads all open failed messages of brokers, once an hour: there are few.
 pub(crate) const OLDEST_RETURN: &str = "
 SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.failed_messages
 WHERE return_to = ANY ($1::text[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
@@ -123,18 +123,18 @@ pub(crate) struct Left {
     pub(crate) is_open: bool,
     pub(crate) is_replayed: bool,
     pub(crate) has_slot: bool,
-    /// What a slot has taken was written before this, at a place up to the next.
+    /// The slot has passed events that were written before this time, at positions up to the next field.
     pub(crate) before: Option<Timestamp>,
     pub(crate) last_seq: Option<i64>,
 }
 
-/// What a stretch did, and where the next one begins.
+/// The result of one range, and the start of the next.
 pub(crate) struct Stretch {
     pub(crate) removed: u64,
     pub(crate) next: Option<i64>,
 }
 
-/// Asks how events leave.
+/// Returns how events leave.
 pub(crate) async fn left(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -155,8 +155,8 @@ pub(crate) async fn left(
     read().map_err(from_sqlx)
 }
 
-/// Removes events from a stretch that begins at `position`: those before the time and up to the place that a slot has passed,
-/// where there is one.
+/// Removes events of the range at `position`: those before the given time and, with a slot, up to the position that it
+/// has passed.
 pub(crate) async fn events(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -176,7 +176,7 @@ pub(crate) async fn events(
     by_blocks(&row, position.block)
 }
 
-/// Removes markers from a stretch that begins at `position`.
+/// Removes markers of the range at `position`.
 pub(crate) async fn markers(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -193,7 +193,7 @@ pub(crate) async fn markers(
     by_blocks(&row, position.block)
 }
 
-/// Removes settled failed messages from a stretch that begins at `block`.
+/// Removes settled failed messages of the range at `block`.
 pub(crate) async fn failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -207,13 +207,13 @@ pub(crate) async fn failed_messages(
     by_blocks(&row, block)
 }
 
-/// Keeps windows from being noted until the end of the transaction.
+/// Blocks the recording of windows until the end of the transaction.
 pub(crate) async fn hold_windows(connection: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
     let hold = sqlx::query(schema.sql(HOLD_WINDOWS)).persistent(false);
     hold.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Notes the window of a consumer that runs, and returns since when its markers are complete.
+/// Records the window of a running consumer, and returns the time since which its markers are complete.
 pub(crate) async fn note_window(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -226,7 +226,7 @@ pub(crate) async fn note_window(
     Ok(complete_since.map(Timestamp::to_jiff))
 }
 
-/// Returns the age of the oldest open failed message that goes back to one of the topics.
+/// Returns the age of the oldest open failed message whose redelivery target is one of the topics.
 pub(crate) async fn oldest_return(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -238,7 +238,7 @@ pub(crate) async fn oldest_return(
     Ok(age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))))
 }
 
-/// Puts the name of the position's part, where it has one, into a statement.
+/// Puts the name of the position's partition, if any, into a statement.
 fn named(position: Position, table: Divided, sql: &'static str) -> Cow<'static, str> {
     position.part.map_or(Cow::Borrowed(sql), |part| Cow::Owned(part.of(table, sql)))
 }

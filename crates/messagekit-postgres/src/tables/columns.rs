@@ -4,7 +4,7 @@ use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
-/// What stands beside the payload, as columns.
+/// The columns beside the payload.
 #[derive(Debug, Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) event_id: &'a str,
@@ -17,7 +17,8 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Divides key and headers among the columns, and refuses what none of them can keep: every hop must carry the same.
+    /// Splits key and headers into columns. Refuses values that no column can hold: every hop must carry the same
+    /// message.
     pub(crate) fn of(message: &'a Message) -> Result<Self, Error> {
         message.check()?;
         let mut columns = Self::default();
@@ -35,7 +36,7 @@ impl<'a> Columns<'a> {
                 headers::CONTENT_TYPE => &mut columns.content_type,
                 headers::TRACEPARENT => &mut columns.traceparent,
                 headers::FREE_HEADERS => &mut columns.free,
-                // The clock of the row is the database's own.
+                // The row's time comes from the database clock.
                 headers::CREATED_AT => continue,
                 _ => {
                     return Err(invalid(format!(
@@ -63,7 +64,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A text column takes UTF-8 without the character NUL.
+/// A text column holds UTF-8 without NUL.
 fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Error> {
     let what = if name == "key" { "key".to_owned() } else { format!("header {name:?}") };
     match std::str::from_utf8(value) {

@@ -1,8 +1,8 @@
-//! The parts of tables that are divided by day, and emptying one of them.
+//! The partitions of tables that are partitioned by day, and emptying one of them.
 //!
-//! Whether a part may be emptied is asked of its rows and not of its day: a wheel that has come round once has rows of two days
-//! in a part. The answers come from summaries of blocks and from small indexes, so they cost the same for a day of any size;
-//! they are asked for before the part is locked, and again while nobody can write to it.
+//! The rows of a partition, not its day, decide whether it may be emptied: after one round of the ring, a partition holds
+//! rows of two days. The answers come from block summaries and small indexes, so they cost the same for a day of any
+//! size. They are read before the partition is locked, and again under the lock that blocks writers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,27 +19,27 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::migrations::link::code;
 
-/// How many days the wheel has, as `messagekit.day_of` counts them.
+/// The number of days in the ring, as `messagekit.day_of` counts them.
 const WHEEL: i16 = 32;
 
-/// The part of ids that tell no day.
+/// The partition of ids without a day.
 const OTHER: i16 = -1;
 
 pub(crate) const IS_DIVIDED: &str =
     "SELECT relkind = 'p' FROM pg_class WHERE oid = 'messagekit.outbox_events'::regclass";
 
-/// Others wait as long as this for a part, if anybody wants it at that moment. What a walk through a table is said to cost while
-/// it is forbidden would have the server compile each plan, which takes a hundred times as long as running it.
+/// How long other transactions may wait for a partition. A forbidden scan gets such a high cost that the server would
+/// compile each plan, which takes a hundred times as long as running it; so `jit` is off.
 pub(crate) const LOCKS: &str = "
 SELECT set_config('lock_timeout', '40ms', true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 
-/// Rows that stayed two days beyond their time because of others in their part.
+/// How long rows may stay beyond their time because of other rows in their partition.
 const LATE: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// Before a part is used again.
+/// The longest dedup window that other consumers' markers wait for; a partition is used again a little later.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Of one part, whose name takes the place of the table's.
+/// For one partition, whose name replaces the table's.
 pub(crate) const EVENTS: &str = "
 SELECT EXISTS (SELECT FROM messagekit.outbox_events) AS has_rows,
   CASE WHEN EXISTS (SELECT FROM messagekit.outbox_events) THEN NOT (EXISTS (SELECT FROM messagekit.outbox_events WHERE created_at >= now() - $1 * interval '1 microsecond')
@@ -51,7 +51,7 @@ SELECT EXISTS (SELECT FROM messagekit.outbox_events) AS has_rows,
   EXISTS (SELECT FROM messagekit.outbox_events
     WHERE created_at < now() - ($1 + $2) * interval '1 microsecond') AS is_late";
 
-/// The consumers of one part, from one to the next in one step of its index, and before when its markers may go.
+/// The consumers of one partition, read by index skips, and the time before which their markers may be removed.
 macro_rules! bounds {
     () => {
         "WITH RECURSIVE limits AS MATERIALIZED (
@@ -73,7 +73,8 @@ bounds AS MATERIALIZED (
     };
 }
 
-/// Of one part. What the others of a consumer's day wait for is not one that keeps its markers for longer than the wheel takes.
+/// For one partition. Lateness ignores a consumer that keeps its markers for longer than one round of the ring: the
+/// markers of other consumers do not wait for it.
 pub(crate) const MARKERS: &str = concat!(
     bounds!(),
     "SELECT EXISTS (SELECT FROM messagekit.processed_messages) AS has_rows,
@@ -86,7 +87,7 @@ pub(crate) const MARKERS: &str = concat!(
     WHERE processed_at < (SELECT patient FROM bounds) - $4 * interval '1 microsecond') AS is_late"
 );
 
-/// Of one part whose markers all go. Their newest is not looked for: it is older than this.
+/// For one partition that is emptied completely. Its newest marker is older than this bound and is not read.
 pub(crate) const NOTE_EMPTIED: &str = concat!(
     bounds!(),
     "UPDATE messagekit.consumer_windows w
@@ -94,7 +95,7 @@ SET complete_since = greatest(w.complete_since, (SELECT before FROM bounds) + $1
 FROM names n WHERE w.consumer = n.consumer"
 );
 
-/// The tables that have parts.
+/// The partitioned tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Divided {
     Events,
@@ -118,14 +119,14 @@ impl Divided {
     }
 }
 
-/// A part of a table.
+/// A partition of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part(i16);
 
 impl Part {
     pub(crate) const FIRST: Self = Self(0);
 
-    /// Returns the part behind this one; that of other ids is the last.
+    /// Returns the next partition; the partition of other ids is the last.
     pub(crate) fn next(self) -> Option<Self> {
         match self.0 {
             OTHER => None,
@@ -138,7 +139,7 @@ impl Part {
         self.0 != OTHER
     }
 
-    /// Puts the part's name into a statement that names the whole table.
+    /// Puts the partition's name into a statement on the whole table.
     pub(crate) fn of(self, table: Divided, sql: &str) -> String {
         sql.replace(table.table(), &format!("{}_{self}", table.table()))
     }
@@ -164,24 +165,24 @@ impl FromStr for Part {
     }
 }
 
-/// What became of a day.
+/// The result for one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emptied {
-    /// Nobody needed any of its rows, and they are gone, or would be.
+    /// All of its rows were expired, and they are removed, or would be in a trial.
     Whole,
-    /// It has no rows or young ones, or an open transaction uses it: its time will come.
+    /// It has no rows or young ones, or an open transaction uses it: a later run retries.
     Stays,
-    /// Some of its rows have kept the others for too long, or nobody may empty it: it goes row by row.
+    /// Some of its rows have kept the others for too long, or the user lacks the right to empty it: remove it row by row.
     Late,
 }
 
-/// Says whether the tables are divided.
+/// Returns whether the tables are partitioned.
 pub(crate) async fn is_divided(connection: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
     let look = sqlx::query_scalar(schema.sql(IS_DIVIDED)).persistent(false);
     look.fetch_one(connection).await.map_err(from_sqlx)
 }
 
-/// Empties the part of a day, when all of its rows may go.
+/// Empties the partition of a day when all of its rows may be removed.
 pub(crate) async fn empty(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -199,7 +200,7 @@ pub(crate) async fn empty(
     let part_of = format!("{}_{part}", table.table());
     connection.execute("SAVEPOINT before_lock").await.map_err(from_sqlx)?;
     let emptied = async {
-        // Nobody writes to it any more, and whoever reads goes on while it is looked at.
+        // Blocks writers; reads continue during the check.
         run(connection, schema, format!("LOCK TABLE {part_of} IN SHARE ROW EXCLUSIVE MODE")).await?;
         let now = look(connection, schema, table, part, kept, left).await;
         if matches!(now, Ok(Emptied::Whole)) {
@@ -215,7 +216,7 @@ pub(crate) async fn empty(
     };
     let in_its_place = match code(&error) {
         Some("55P03" | "40P01") => Emptied::Stays,
-        // Without the right to empty a table its rows can be removed.
+        // Without the right to empty a table, its rows can still be deleted.
         Some("42501") => Emptied::Late,
         _ => return Err(from_sqlx(error)),
     };
@@ -227,7 +228,8 @@ async fn run(connection: &mut PgConnection, schema: &SchemaName, sql: String) ->
     sqlx::query(schema.sql(sql)).persistent(false).execute(connection).await.map(drop)
 }
 
-/// Says of the consumers of a part of markers since when the others are complete, in the transaction that empties it.
+/// Records for the consumers of a marker partition since when their remaining markers are complete, in the emptying
+/// transaction.
 async fn note_emptied(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -276,10 +278,10 @@ async fn look(
     })
 }
 
-/// Where a step of a cleanup begins.
+/// The start of a cleanup step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// `None` in a table without parts.
+    /// `None` in a table without partitions.
     pub(crate) part: Option<Part>,
     pub(crate) block: i64,
 }
@@ -289,12 +291,12 @@ impl Position {
         Self { part: is_divided.then_some(Part::FIRST), block: 0 }
     }
 
-    /// Returns the part of a day that begins here.
+    /// Returns the partition of a day that begins here.
     pub(crate) fn whole_day(self) -> Option<Part> {
         self.part.filter(|part| part.is_a_day() && self.block == 0)
     }
 
-    /// Returns where the part behind this one begins.
+    /// Returns the start of the next partition.
     pub(crate) fn next_part(self) -> Option<Self> {
         Some(Self { part: Some(self.part?.next()?), block: 0 })
     }

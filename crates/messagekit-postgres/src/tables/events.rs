@@ -10,7 +10,7 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
 
-/// One event: unnesting arrays of one would cost half as much again.
+/// One event: unnesting arrays of one element would cost half as much again.
 pub(crate) const WRITE_ONE: &str = "
 INSERT INTO messagekit.outbox_events
   (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, available_at)
@@ -36,14 +36,14 @@ ORDER BY m.number"
 /// Any number of events; `seq` counts in their order.
 pub(crate) const WRITE: &str = write_all!("clock_timestamp() + $9::float8 * interval '1 microsecond'");
 
-/// The same, delayed only where a relay waits for that.
+/// As [`WRITE`], delayed only where a relay supports delays.
 pub(crate) const WRITE_OPTIONAL: &str = write_all!(
     "CASE WHEN EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending')
     THEN clock_timestamp() + $9::float8 * interval '1 microsecond' END"
 );
 
-/// Writes events in order, in one statement, to go out at once. Nothing is sent when one of them breaks a rule.
+/// Writes events in order, in one statement, for immediate publication. Sends nothing when one of them breaks a rule.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -56,7 +56,7 @@ pub(crate) async fn write(
     }
 }
 
-/// The same, to go out after a delay.
+/// As `write`, for publication after a delay.
 pub(crate) async fn write_after(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -119,7 +119,7 @@ async fn write_all(
     Ok(())
 }
 
-/// Says which rule of the table a row broke.
+/// Names the rule of the table that a row broke.
 fn refused(error: sqlx::Error) -> Error {
     let Some(answer) = of(&error) else { return from_sqlx(error) };
     let (kind, text) = match (answer.code(), answer.constraint()) {

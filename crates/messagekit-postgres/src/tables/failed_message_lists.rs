@@ -1,7 +1,7 @@
-//! What people see of failed messages: lists, one failed message, totals, groups.
+//! Operators' reads of failed messages: lists, one failed message, totals, groups.
 //!
-//! A list never reads a payload. These statements are planned for each filter anew: no one plan suits all of them. Only the
-//! pages that everybody begins with are planned once, because one index serves them whatever the table holds.
+//! A list never reads a payload. These statements are planned anew for each filter, because no plan suits all of them.
+//! Only the usual first pages have cached plans, because one index serves them whatever the table holds.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::{
@@ -46,15 +46,15 @@ pub(crate) const LIST: &str = concat!(
     " ORDER BY d.id DESC LIMIT $13"
 );
 
-/// [`LIST`] of a filter that narrows nothing.
+/// [`LIST`] without a filter.
 pub(crate) const PAGE: &str = concat!(
     "SELECT ",
     head!(),
     " FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 ORDER BY d.id DESC LIMIT $3"
 );
 
-/// [`LIST`] of one state. Compared and ordered by state and number together, so that no other index looks as good on the day
-/// it is planned: that of the numbers would walk over every failed message in another state.
+/// [`LIST`] of one state. The condition and the order use state and id together, so that no other index looks as good to
+/// the planner: the index of ids would scan failed messages in every other state.
 pub(crate) const PAGE_OF_STATE: &str = concat!(
     "SELECT ",
     head!(),
@@ -62,7 +62,8 @@ pub(crate) const PAGE_OF_STATE: &str = concat!(
 ORDER BY d.state DESC, d.id DESC LIMIT $4"
 );
 
-/// The first page of [`PAGE_OF_STATE`]. A range of one state, because an equality would let the index of the numbers in again.
+/// The first page of [`PAGE_OF_STATE`]. A range of one state, because an equality would make the planner use the index of
+/// ids again.
 pub(crate) const FIRST_OF_STATE: &str = concat!(
     "SELECT ",
     head!(),
@@ -136,21 +137,21 @@ pub(crate) async fn list(
     select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
 }
 
-/// Returns whether the filter is one that everybody begins with: a connection may keep its statement.
+/// Returns whether the filter is a usual one, whose statement a connection may cache.
 fn is_usual(filter: &FailedMessageFilter) -> bool {
     let FailedMessageFilter { state, before, after, .. } = filter.clone();
     *filter == FailedMessageFilter { state, before, after, ..FailedMessageFilter::default() }
 }
 
-/// Writes the number of rows into a statement that ends with it. What a parameter stands for is guessed to be more, and then the
-/// statement is planned for each call.
+/// Writes the row limit into the statement's end. The planner overestimates a limit given as a parameter, and then plans
+/// the statement for each call.
 fn limited(schema: &SchemaName, text: &'static str, limit: u32) -> String {
     let text = schema.sql(text).0;
     let (rest, _) = text.rsplit_once('$').unwrap_or((&text, ""));
     format!("{rest}{limit}")
 }
 
-/// Returns the numbers of failed messages, smallest first.
+/// Returns the ids of failed messages, smallest first.
 pub(crate) async fn ids(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -182,7 +183,7 @@ pub(crate) async fn totals(
 ) -> Result<Vec<FailedMessageTotal>, Error> {
     let rows = filtered(schema, TOTALS, filter).fetch_all(connection).await.map_err(from_sqlx)?;
     let mut totals: Vec<FailedMessageTotal> = rows.iter().map(total_of).collect::<Result<_, _>>()?;
-    // Stable, so that consumers stay in the order of their bytes.
+    // Stable, so that consumers stay in byte order.
     totals.sort_by(|one, other| {
         let place =
             |state: FailedMessageState| FailedMessageState::ALL.iter().position(|known| *known == state);
@@ -191,7 +192,7 @@ pub(crate) async fn totals(
     Ok(totals)
 }
 
-/// Counts failed messages that failed alike, the largest group first.
+/// Counts failed messages with equal failures, the largest group first.
 pub(crate) async fn groups(
     connection: &mut PgConnection,
     schema: &SchemaName,

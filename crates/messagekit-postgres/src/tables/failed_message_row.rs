@@ -1,4 +1,4 @@
-//! A row of failed messages: what is known about it, and the message inside.
+//! Reads rows of failed messages: their description and the message inside.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Kept {
 /// Reads a row that has the columns of the message by their names.
 pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlx)?;
-    // The cause would quote values, so only its place is told.
+    // The cause would quote values, so report only its location.
     let headers: Headers = serde_json::from_slice(headers).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "stored headers are not a list of pairs")
             .with("failed_message", kept.id)
@@ -36,7 +36,7 @@ pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
     Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
-/// The columns as they are, with the headers still in JSON.
+/// Reads the columns unchanged, with the headers still in JSON.
 fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
     let (topic, position) = coordinates_of(row)?;
     let mut message = Message::new(topic, row.try_get::<Vec<u8>, _>("payload")?);
@@ -71,8 +71,8 @@ fn coordinates(
     (topic, position)
 }
 
-/// Reads what is known about a failed message, from a row that begins with the columns of a head. They are taken by their places:
-/// looking a hundred rows' columns up by name takes as long as the statement.
+/// Reads the description of a failed message from a row that begins with the columns of a head. Reads columns by index:
+/// looking up the names of a hundred rows' columns takes as long as the statement.
 pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
     let mut columns = Columns { row, next: 0 };
     let (id, consumer) = (columns.take()?, columns.take()?);
@@ -118,7 +118,7 @@ impl<'r> Columns<'r> {
     }
 }
 
-/// Reads where a failed message stands.
+/// Reads the state of a failed message.
 pub(super) fn state_of(row: &PgRow) -> Result<FailedMessageState, Error> {
     word(row.try_get("state").map_err(from_sqlx)?, "state")
 }

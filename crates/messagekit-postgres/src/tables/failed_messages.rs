@@ -1,4 +1,4 @@
-//! Writing failed messages whole.
+//! Writes complete failed messages.
 
 use messagekit::{Error, ErrorKind, Failure, Origin, ReceivedMessage, SetAsideOutcome, headers};
 use sqlx::{PgConnection, Row};
@@ -8,8 +8,8 @@ use super::{after, clean, count};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Marker and failed message in one round trip. The failed message is written only with its marker, and over an earlier one only
-/// when that is closed: its marker was forgotten then, or a range is processed again.
+/// Writes marker and failed message in one round trip. Writes the failed message only with its marker. Replaces an
+/// earlier one only when that is closed: retention has removed its marker, or a range is processed again.
 pub(crate) const SET_ASIDE: &str = r#"
 WITH marker AS (
   INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
@@ -38,7 +38,7 @@ failed_message AS (
   WHERE d.state IN ('resolved', 'discarded') RETURNING 1)
 SELECT (SELECT count(*) FROM marker), (SELECT count(*) FROM failed_message)"#;
 
-/// The way back of a failed message.
+/// The redelivery target of a failed message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WayBack<'a> {
     pub(crate) origin: Origin,
@@ -46,20 +46,20 @@ pub(crate) struct WayBack<'a> {
 }
 
 impl WayBack<'_> {
-    /// Through the consumer's own handler.
+    /// The consumer's own handler.
     pub(crate) const HANDLER: Self = Self { origin: Origin::Store, return_to: None };
 }
 
-/// What a failed message keeps of a message.
+/// The columns of a failed message's message.
 pub(crate) struct Columns<'a> {
     pub(crate) id: &'a str,
     pub(crate) topic: &'a str,
-    /// Where that differs from the topic.
+    /// Set where it differs from the topic.
     pub(crate) position_topic: Option<&'a str>,
     pub(crate) partition: Option<i32>,
     pub(crate) offset: Option<i64>,
     pub(crate) key: Option<&'a [u8]>,
-    /// For look-ups only; a text column refuses NUL, and no type has one.
+    /// For look-ups only; a text column refuses NUL, and no type contains one.
     pub(crate) event_type: Option<&'a str>,
     pub(crate) headers: Vec<u8>,
     pub(crate) payload: &'a [u8],
@@ -90,7 +90,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Claims a message as held and keeps it whole.
+/// Claims a message as held and stores it completely.
 pub(crate) async fn set_aside(
     connection: &mut PgConnection,
     schema: &SchemaName,

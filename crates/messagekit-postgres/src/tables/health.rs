@@ -1,4 +1,4 @@
-//! What is known about the publishing mode of the outbox.
+//! The state of the outbox's publishing mode.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::migrations::check_encoding;
 
-/// How long checkpoints and the times of copies are kept; a slot that stands still for longer has no time any more.
+/// How long checkpoints and the times of copies are kept. A slot that has not moved for longer has no time.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Of the advisory lock of whoever writes a checkpoint, before the hash of the schema's name.
+/// The lock space of the checkpoint's advisory lock; the second part is the hash of the schema's name.
 const LOCK_SPACE: i32 = 0x6d6b_6370;
 
-/// The time at which the log stood where the slot has been confirmed: between two checkpoints, or between the last one and
-/// now, in proportion to the bytes. NULL when no checkpoint is that old.
+/// The time at which the log reached the slot's confirmed position. It is interpolated by bytes between two checkpoints,
+/// or between the last one and now. NULL when no checkpoint is that old.
 pub(crate) const CONFIRMED: &str = "
 WITH slot AS MATERIALIZED (SELECT confirmed_flush_lsn AS wal FROM pg_replication_slots WHERE slot_name = $1),
 before AS MATERIALIZED (
@@ -34,7 +34,7 @@ SELECT CASE WHEN s.wal >= n.wal THEN n.at
   n.at AS now
 FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true";
 
-/// Originals by the time of their row, copies by that of the step that wrote them.
+/// Counts originals by the time of their row, copies by the time of the step that wrote them.
 pub(crate) const WAITING: &str = "
 SELECT coalesce(sum(w.events), 0)::bigint AS pending,
   coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0)::bigint AS overdue,
@@ -45,7 +45,7 @@ FROM (
   UNION ALL
   SELECT at, copies FROM messagekit.outbox_copies WHERE $1::timestamptz IS NULL OR at > $1) w";
 
-/// What a relay has to publish: delayed events are not pending until they are due.
+/// Events that a relay has to publish: a delayed event is not pending until it is due.
 pub(crate) const RELAYED: &str = "
 SELECT EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
@@ -62,7 +62,7 @@ CROSS JOIN (
 pub(crate) const LAST_CHECKPOINT: &str = "
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
 
-/// False when somebody else is writing one at this moment.
+/// Returns false while another transaction writes a checkpoint.
 pub(crate) const MAY_WRITE: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext($2))";
 
 pub(crate) const CHECKPOINT: &str = "
@@ -75,19 +75,19 @@ pub(crate) const PRUNE: &str = "
 WITH copies AS (DELETE FROM messagekit.outbox_copies WHERE at < now() - $1 * interval '1 microsecond')
 DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 microsecond'";
 
-/// Any row of the newest step proves that the tables are there.
+/// Any row of the newest step proves that the tables exist.
 pub(crate) const PING: &str = "
 SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1), current_database()::text,
   current_setting('server_encoding')";
 
-/// When the log stood where the slot was confirmed, and how long ago that is.
+/// The time at which the log reached the slot's confirmed position, and its age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Confirmed {
     pub(crate) at: Timestamp,
     pub(crate) age: Duration,
 }
 
-/// Returns how far a slot was confirmed, as a time.
+/// Returns the confirmed position of a slot as a time.
 pub(crate) async fn confirmed(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -103,7 +103,7 @@ pub(crate) async fn confirmed(
     }))
 }
 
-/// What was written after a time: how much, how much of it more than ten seconds ago, and the age of the oldest.
+/// Events written after a time: their number, the number older than ten seconds, and the age of the oldest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) pending: u64,
@@ -111,23 +111,23 @@ pub(crate) struct Waiting {
     pub(crate) oldest: Option<Duration>,
 }
 
-/// What there is for a relay, and whether there is one.
+/// The events that wait for a relay, and the relays' state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relayed {
-    /// Each event that is written becomes pending.
+    /// Every written event becomes pending.
     pub(crate) is_on: bool,
     /// Relays may publish.
     pub(crate) is_open: bool,
-    /// One has lived within the last half minute: more than a restart takes.
+    /// A relay held its lease within the last half minute, which is longer than a restart.
     pub(crate) has_relay: bool,
     pub(crate) waiting: Waiting,
-    /// How many events a broker has refused.
+    /// The number of events that a broker has rejected.
     pub(crate) refused: i64,
-    /// How many wait behind those.
+    /// The number of events that wait behind rejected ones.
     pub(crate) behind: i64,
 }
 
-/// Counts what waits for a relay.
+/// Counts the events that wait for a relay.
 pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<Relayed, Error> {
     let select = sqlx::query(schema.sql(RELAYED)).persistent(false);
     let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
@@ -155,7 +155,7 @@ impl Waiting {
     }
 }
 
-/// Counts what was written after a time, or everything.
+/// Counts the events written after a time, or all events.
 pub(crate) async fn waiting(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -166,7 +166,7 @@ pub(crate) async fn waiting(
     Waiting::of(&row).map_err(from_sqlx)
 }
 
-/// Says whether a checkpoint is younger than `every`.
+/// Returns whether a checkpoint is younger than `every`.
 pub(crate) async fn has_checkpoint(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -176,14 +176,14 @@ pub(crate) async fn has_checkpoint(
     select.fetch_one(connection).await.map(|young: Option<bool>| young == Some(true)).map_err(from_sqlx)
 }
 
-/// Writes a checkpoint in a transaction of the caller, unless somebody else does so or has done so.
+/// Writes a checkpoint in the caller's transaction, unless another process is doing so or has done so.
 pub(crate) async fn checkpoint(
     connection: &mut PgConnection,
     schema: &SchemaName,
     every: Duration,
 ) -> Result<(), Error> {
     let lock = sqlx::query_scalar(schema.sql(MAY_WRITE)).bind(LOCK_SPACE).bind(schema.as_str());
-    // Looked at again under the lock: in one statement the look could be older than the lock.
+    // Checked again under the lock: within one statement, the snapshot could be older than the lock.
     if !lock.fetch_one(&mut *connection).await.map_err(from_sqlx)?
         || has_checkpoint(connection, schema, every).await?
     {
@@ -194,7 +194,7 @@ pub(crate) async fn checkpoint(
     prune.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Says whether the tables are at least of this version, and refuses a database that is not UTF-8.
+/// Returns whether the tables have at least this version. Refuses a database that is not UTF-8.
 pub(crate) async fn ping(
     connection: &mut PgConnection,
     schema: &SchemaName,

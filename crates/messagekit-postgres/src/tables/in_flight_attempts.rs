@@ -1,4 +1,4 @@
-//! What is being handled while nobody knows yet whether it ends its process.
+//! Records of messages whose handler is running, to detect the message that crashes its process.
 
 use messagekit::{Error, MessageId};
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Counts the notes that stood before; whoever notes at the same moment lives.
+/// Counts the attempts of other runners that are already recorded. Two concurrent statements do not count each other.
 pub(crate) const BEGIN_ATTEMPT: &str = "
 WITH noted AS (
   INSERT INTO messagekit.in_flight_attempts (consumer, message_id, runner) VALUES ($1, $2, $3)
@@ -20,14 +20,14 @@ pub(crate) const CLEAR_ATTEMPTS: &str =
 pub(crate) const WITHDRAW_ATTEMPT: &str =
     "DELETE FROM messagekit.in_flight_attempts WHERE consumer = $1 AND message_id = $2 AND runner = $3";
 
-/// Few rows stand here; a scalar per row cannot be planned as a join over all markers of the consumer.
+/// The table is small. A scalar subquery for each row cannot be planned as a join over all markers of the consumer.
 pub(crate) const SWEEP: &str = "
 DELETE FROM messagekit.in_flight_attempts s
 WHERE s.consumer = $1 AND (
   SELECT true FROM messagekit.processed_messages p
   WHERE p.consumer = s.consumer AND p.message_id = s.message_id AND p.day = messagekit.day_of(s.message_id))";
 
-/// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
+/// Records that a handler is about to run, and returns how many attempts of other runners have not ended.
 pub(crate) async fn begin_attempt(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -40,7 +40,7 @@ pub(crate) async fn begin_attempt(
     Ok(u32::try_from(notes).unwrap_or(u32::MAX))
 }
 
-/// Forgets all notes of a suspect.
+/// Deletes all in-flight attempts of a message.
 pub(crate) async fn clear_attempts(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -51,7 +51,7 @@ pub(crate) async fn clear_attempts(
     absolve.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Takes a note back, and leaves those of others.
+/// Deletes the runner's own attempt, and keeps those of others.
 pub(crate) async fn withdraw_attempt(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -63,7 +63,7 @@ pub(crate) async fn withdraw_attempt(
     stand_down.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Forgets the notes of messages that have a marker.
+/// Deletes the attempts of messages that have a marker.
 pub(crate) async fn sweep(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,8 +1,8 @@
-//! The key of a message as 64 bits: an index entry of its own length may be too large, and a collision only shares a queue.
+//! The key of a message as 64 bits. The full key may be too long for an index entry; a collision only shares a queue.
 
 use messagekit::fnv::fnv1a;
 
-/// Hashes a key by FNV-1a (Fowler, Noll, Vo). What is stored must be found again, so it never changes.
+/// Hashes a key by FNV-1a (Fowler, Noll, Vo). The function never changes, because stored hashes must match.
 pub(super) fn key_hash(key: &[u8]) -> i64 {
     fnv1a(key.iter().copied()).cast_signed()
 }

@@ -1,4 +1,4 @@
-//! The statements, as plain functions over a connection: no transaction is begun or ended here.
+//! The statements, as plain functions over a connection. None of them begins or ends a transaction.
 
 pub(crate) mod actions;
 pub(crate) mod blocked_keys;
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use messagekit::{Failure, Next};
 
-/// Every statement with its name, for the test that looks at their plans.
+/// Every statement with its name, for the test of their plans.
 pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("claim", processed::CLAIM),
     ("claim_keyed", processed::CLAIM_KEYED),
@@ -132,13 +132,13 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("relay_give_up", rejected::GIVE_UP),
 ];
 
-/// Turns a time into microseconds for a statement; a hundred years stand for everything longer.
+/// Converts a time to microseconds for a statement; caps it at a hundred years.
 fn micros(time: Duration) -> f64 {
     const CENTURY: f64 = 100.0 * 365.0 * 24.0 * 3_600.0;
     time.as_secs_f64().min(CENTURY) * 1e6
 }
 
-/// Returns the state that a failure leads to, and in how many microseconds the failed message is due.
+/// Returns the state after a failure, and in how many microseconds the failed message is due.
 fn after(failure: &Failure) -> (&'static str, Option<f64>) {
     match failure.next {
         Next::Retry(delay) => ("retry_scheduled", Some(micros(delay))),
@@ -146,7 +146,7 @@ fn after(failure: &Failure) -> (&'static str, Option<f64>) {
     }
 }
 
-/// Counts in the tables have 31 bits.
+/// Integers in the tables have 31 bits.
 fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! How far a consumer has come in topics of any broker.
+//! The next offsets of consumers in topics of any broker.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use sqlx::{PgConnection, Row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Each position once and in order: a row cannot be met twice, and two batches never wait for each other. One that is behind
-/// what is known changes nothing.
+/// Each position once and in order: one statement cannot update a row twice, and two batches never deadlock. A position
+/// behind the stored one changes nothing.
 pub(crate) const ADVANCE: &str = "
 INSERT INTO messagekit.consumer_offsets AS c (consumer, topic, partition, key_lane, next)
 SELECT $1, b.topic, b.partition, b.key_lane, b.next
@@ -21,14 +21,14 @@ pub(crate) const NEXT_OF: &str = "
 SELECT partition, key_lane, next FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2
 ORDER BY partition, key_lane";
 
-/// Notes positions.
+/// Stores positions.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     positions: &[NextOffset],
 ) -> Result<(), Error> {
-    // The furthest of each place comes first, and stays.
+    // The furthest position of each partition and key lane comes first, and is kept.
     let mut furthest: Vec<&NextOffset> = positions.iter().collect();
     furthest.sort_unstable_by_key(|position| (place_of(position), Reverse(position.next)));
     furthest.dedup_by_key(|position| place_of(position));

@@ -1,4 +1,4 @@
-//! Keeping messages in the order of their keys.
+//! Parks messages in the order of their keys.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::parking_quota::ParkingQuota;
 
-/// Claims a message as held; no row when somebody has settled it. What settles it is left out beforehand, so that it is not
-/// locked, as when a range is claimed again.
+/// Claims a message as held; returns no row when another transaction has settled it. Markers that settle it are excluded
+/// in advance, so that they are not locked, as when a range is claimed again.
 pub(crate) const MARK: &str = "
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, $2, messagekit.day_of($2), 'held', $3 WHERE (
@@ -24,8 +24,8 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   SET outcome = excluded.outcome, generation = excluded.generation, earlier = p.generation, processed_at = now()
   WHERE p.outcome = 'done' AND p.generation < excluded.generation";
 
-/// Writes failed messages whose keys are locked, each behind what is open before it. Over an earlier failed message only when
-/// that is closed: its marker was forgotten then, or a range is processed again.
+/// Writes failed messages whose keys are locked, each behind the earlier open ones. Replaces an earlier failed message
+/// only when that is closed: retention has removed its marker, or a range is processed again.
 pub(crate) const FAILED_MESSAGES: &str = r#"
 INSERT INTO messagekit.failed_messages AS d
   (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
@@ -54,7 +54,7 @@ ON CONFLICT (consumer, message_id) DO UPDATE SET
   fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
 WHERE d.state IN ('resolved', 'discarded')"#;
 
-/// Claims a message as held and keeps it whole, so that it holds its key.
+/// Claims a message as held and stores it completely, so that it blocks its key.
 pub(crate) async fn park(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -66,7 +66,7 @@ pub(crate) async fn park(
     let key = key_of(received)?;
     let mark = sqlx::query(schema.sql(MARK)).bind(consumer).bind(received.id.as_str());
     let mark = mark.bind(failure.generation).execute(&mut *connection).await.map_err(from_sqlx)?;
-    // Before the key, which is then never waited for with somebody else's marker locked.
+    // Before locking the key: the transaction never waits for a key while it has another's marker locked.
     if mark.rows_affected() == 0 {
         return Ok(SetAsideOutcome::AlreadySettled);
     }
@@ -78,7 +78,7 @@ pub(crate) async fn park(
     Ok(SetAsideOutcome::SetAside)
 }
 
-/// Keeps messages that were claimed behind their keys; returns for how many there is room.
+/// Parks messages that were claimed behind their keys; returns how many fit the quota.
 pub(crate) async fn park_behind(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -92,7 +92,7 @@ pub(crate) async fn park_behind(
     let keys = behind.iter().map(|received| key_of(received)).collect::<Result<Vec<_>, _>>()?;
     let held = blocked_keys::hold(&mut *connection, schema, consumer, &keys).await?;
     if let Some(free) = held.iter().find(|held| held.failed_messages == count_of(&keys, held)) {
-        // As head of the key it would block those that are claimed as fresh from now on.
+        // As head of the key it would block messages that are claimed as fresh from now on.
         let error = Error::new(ErrorKind::Conflict, "the key was freed since the claim: claim again");
         return Err(error.with("topic", free.topic));
     }
@@ -111,7 +111,7 @@ fn key_of(received: &ReceivedMessage) -> Result<(&str, i64), Error> {
     Ok((&received.message.topic, key_hash(key)))
 }
 
-/// Returns how many of the failed messages that were counted in are of this key.
+/// Returns how many of the counted failed messages belong to this key.
 fn count_of(keys: &[(&str, i64)], held: &Held<'_>) -> i64 {
     own(keys.iter().filter(|key| **key == (held.topic, held.hash)).count())
 }
@@ -120,7 +120,7 @@ fn own(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Returns for how many of the failed messages that were counted in, from the front, there is room.
+/// Returns how many of the counted failed messages fit the quota, in order.
 async fn fitting(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -152,7 +152,7 @@ async fn fitting(
     Ok(keys.len())
 }
 
-/// Writes failed messages of messages whose markers and keys are in this transaction.
+/// Writes failed messages whose markers and keys are part of this transaction.
 async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,

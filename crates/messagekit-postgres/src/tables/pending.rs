@@ -1,4 +1,4 @@
-//! The events that no broker has confirmed yet.
+//! Events that no broker has confirmed yet.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,33 +15,34 @@ use super::shards::number;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How many bytes of payloads, keys and headers one answer may have.
+/// The most bytes of payloads, keys and headers in one result.
 const MOST_BYTES: i64 = 8 << 20;
 
-/// Bytes of an event beside its columns: the names of its headers, and the time.
+/// The bytes of an event beside its columns: the names of its headers, and the time.
 const OVERHEAD: i32 = 80;
 
-/// How many delayed events become ready in one statement.
+/// The most delayed events that become ready in one statement.
 const MOST_DUE: i64 = 1_000;
 
-/// What was seen of the writers at one moment.
+/// The writers at one moment.
 pub(crate) struct Look {
-    /// Which life of which server it was; `None` for a standby.
+    /// Identifies one run of one server; `None` for a standby.
     pub(crate) server: Option<String>,
-    /// The last place that was drawn.
+    /// The last position that was drawn.
     pub(crate) place: i64,
-    /// The transactions that may hold an earlier one.
+    /// The transactions that may hold an earlier position.
     pub(crate) writers: BTreeSet<String>,
 }
 
-/// Shards, and what is ready in them, seen at one moment: whoever puts events back counts the epoch up in the same
-/// transaction. A row without a place is a shard that belongs to somebody else.
+/// Reads shards and their ready events in one snapshot: putting events back increments the epoch in the same transaction.
+/// A row without a position is a shard of another relay.
 ///
-/// From one topic of a shard to the next it goes in one step, however much is pending of each: what is paused costs nothing. What
-/// was published since the oldest transaction began is still in the index, so each step asks for places above the floor, which
-/// the index answers without a look at the rows; but not while something is paused, of which much may stand below the floor. No
-/// step is made in a shard that the limit does not reach. The payloads stay where they are until their sizes have been added up;
-/// that of an event which would fill an answer alone stays there for good, because the table takes none of that size.
+/// The recursion needs one step from one topic of a shard to the next, however many events each has, so paused topics
+/// cost nothing. Entries published since the oldest transaction began are still in the index. Each step therefore asks
+/// for positions above the requested one, which the index answers without the rows. It does not do so while a topic is
+/// paused, because many of its events may be below. No step runs in a shard beyond the limit. Payloads are read only
+/// after their sizes have been added up. The payload of an event that alone exceeds a result is never read; the table
+/// accepts no event of that size.
 pub(crate) const PENDING: &str = "
 WITH asked AS MATERIALIZED (
   SELECT w.number, w.shard, w.above, s.shard IS NOT NULL AS is_held
@@ -89,8 +90,8 @@ UNION ALL
 SELECT a.shard, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, 0, NULL, NULL
 FROM asked a WHERE NOT a.is_held";
 
-/// The last place that was drawn, and what tells this life of the server from every other: when it was started, and when it has
-/// last recovered from a crash, which loses the statistics. Nothing while it is a standby.
+/// The last position that was drawn, and an identity of this run of the server: its start time and the time of its last
+/// crash recovery, which resets the statistics. The identity is null on a standby.
 pub(crate) const LAST_PLACE: &str = "
 SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('messagekit.outbox_events', 'seq')::regclass), 0),
   CASE WHEN NOT pg_is_in_recovery() THEN concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()),
@@ -102,9 +103,9 @@ SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND relation = 'messagekit.outbox_events'::regclass AND mode = 'RowExclusiveLock' AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// In the order of their places, as everybody deletes, so that nobody waits for anybody in a circle. Each is looked up for
-/// itself: few rows seem to live in an index that is full of what was published beside a transaction that stays open, and a join
-/// would walk it.
+/// Deletes in order of position, like every other delete, so that no deadlock occurs. Each row is looked up by itself.
+/// The planner expects few live rows in an index that is full of entries published beside a long transaction, and a join
+/// would scan it.
 pub(crate) const PUBLISHED: &str = "
 DELETE FROM messagekit.outbox_pending p
 USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS d (shard, seq, event_id, copy, topic)
@@ -113,7 +114,7 @@ USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
     WHERE q.shard = d.shard AND q.topic = d.topic AND q.seq = d.seq AND q.event_id = d.event_id AND q.copy = d.copy OFFSET 0) f
 WHERE p.ctid = f.at";
 
-/// Compared with the time at which the statement came, because an index cannot be asked for a time that goes on.
+/// Compares with the start time of the statement, because an index condition needs a constant time.
 pub(crate) const DUE: &str = "
 UPDATE messagekit.outbox_pending p SET shard = p.shard + 64
 FROM (
@@ -121,14 +122,14 @@ FROM (
   WHERE shard < 0 AND available_at <= statement_timestamp() ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
 WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq";
 
-/// Within a day, for no time is subtracted from one without an end.
+/// At most a day, because an infinite time cannot be subtracted.
 pub(crate) const NEXT_DUE: &str = "
 SELECT CASE WHEN min(available_at) IS NOT NULL THEN extract(epoch FROM
     greatest(least(min(available_at), statement_timestamp() + interval '1 day'), statement_timestamp() - interval '1 day')
     - statement_timestamp()) END::float8
 FROM messagekit.outbox_pending WHERE shard < 0";
 
-/// Finds what is ready in the wanted shards.
+/// Returns the ready events of the requested shards.
 pub(crate) async fn pending(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -150,7 +151,7 @@ pub(crate) async fn pending(
         .bind(limit)
         .bind(MOST_BYTES)
         .bind(OVERHEAD);
-    // One after the other: what the server sent and what is made of it need not both stand there for the whole page.
+    // One row at a time, so that the rows of a page and the events made of them are not all in memory at once.
     let mut rows = find.fetch(connection);
     let mut page = Page::default();
     let (mut found, mut of_all, mut topic) = (Vec::new(), 0, Arc::from(""));
@@ -164,7 +165,7 @@ pub(crate) async fn pending(
         }
     }
     page.more = of_all >= limit || usize::try_from(of_all).is_ok_and(|of_all| of_all > found.len());
-    // The rows of a shard stand together, in the order of the shards; the server promises neither.
+    // The rows of a shard are together, in the order of the shards; the server guarantees neither.
     let order = |shard: u16| wanted.iter().position(|wanted| wanted.lease.shard == shard);
     let place = |found: &Found| (order(found.event.shard), found.event.seq);
     if !found.is_sorted_by_key(place) {
@@ -175,13 +176,13 @@ pub(crate) async fn pending(
     Ok(page)
 }
 
-/// An event with what its key is known by, whether the event can be read or not.
+/// An event, readable or not, with the hash of its key.
 struct Found {
     event: Pending,
     key_hash: Option<i64>,
 }
 
-/// Returns the shard of a row, and the event in it unless the shard is somebody else's.
+/// Returns the shard of a row, and its event unless another relay owns the shard.
 fn found_of(row: &PgRow, topic: &mut Arc<str>) -> sqlx::Result<(u16, Option<Found>)> {
     let shard = row.try_get::<i16, _>(0)?.cast_unsigned();
     let Some(seq) = row.try_get(1)? else { return Ok((shard, None)) };
@@ -197,7 +198,7 @@ fn found_of(row: &PgRow, topic: &mut Arc<str>) -> sqlx::Result<(u16, Option<Foun
     Ok((shard, Some(Found { event, key_hash: row.try_get(14)? })))
 }
 
-/// Holds what stands behind an unreadable event of its topic and key: they are set aside together.
+/// Holds the events behind an unreadable event of the same topic and key: they are set aside together.
 fn hold_behind_unreadable(found: &mut [Found]) {
     let mut stopped: Vec<(Arc<str>, i64)> = Vec::new();
     for Found { event, key_hash } in found {
@@ -211,12 +212,13 @@ fn hold_behind_unreadable(found: &mut [Found]) {
     }
 }
 
-/// Fills a message as the connector of Debezium writes it: each column becomes the header of its name, in the same order; a
-/// column that is null becomes no header, which readers take for the same as one without a value. Or says why it cannot be read.
+/// Fills a message as Debezium's connector writes it, or returns the reason why it cannot be read. Each column becomes
+/// the header of its name, in the same order. A null column becomes no header, which readers treat like a header without
+/// a value.
 fn fill(message: &mut Message, row: &PgRow) -> Result<(), String> {
     let unread = |error: sqlx::Error| format!("event cannot be read: {error}");
     let Some(bytes) = row.try_get::<Option<i32>, _>(15).map_err(unread)? else {
-        // Its row becomes pending when it is inserted, so a retry would publish it a second time.
+        // A new row becomes pending by its insertion, so a retry would publish it twice.
         let text = "event is not in the outbox any more: discard it; to publish it, first insert its row again, with its seq";
         return Err(text.to_owned());
     };
@@ -234,14 +236,14 @@ fn fill(message: &mut Message, row: &PgRow) -> Result<(), String> {
             "created_at is no time from year 1 to year 9999: correct it and retry, or discard the event";
         return Err(text.to_owned());
     };
-    // Six digits, zeros at the end too, as Debezium writes it.
+    // Six digits, including trailing zeros, as Debezium writes it.
     message.headers.set(headers::CREATED_AT, format!("{:.6}", created_at.to_jiff()));
     set(&mut message.headers, headers::FREE_HEADERS, row.try_get(11).map_err(unread)?);
     message.payload = payload.into();
     Ok(())
 }
 
-/// Returns what the server says of the places that were drawn, and after that who may still hold an undecided one.
+/// Returns the last drawn position, read first, and the transactions that may hold an earlier one.
 pub(crate) async fn writers(connection: &mut PgConnection, schema: &SchemaName) -> Result<Look, Error> {
     let last = sqlx::query_as(schema.sql(LAST_PLACE)).fetch_one(&mut *connection).await;
     let (place, server) = last.map_err(from_sqlx)?;
@@ -256,7 +258,7 @@ fn set(headers: &mut Headers, name: &str, value: Option<String>) {
     }
 }
 
-/// Takes events from the list.
+/// Deletes published events from the list.
 pub(crate) async fn published(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -273,7 +275,7 @@ pub(crate) async fn published(
     delete.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Makes delayed events ready, and answers when the next one is due.
+/// Makes delayed events ready, and returns when the next one is due.
 pub(crate) async fn due(
     connection: &mut PgConnection,
     schema: &SchemaName,

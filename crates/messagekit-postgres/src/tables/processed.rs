@@ -1,4 +1,4 @@
-//! The markers that make effects happen once.
+//! Deduplication markers.
 
 use std::cmp::Reverse;
 
@@ -11,20 +11,20 @@ use super::key_hash::key_hash;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Rows that are not returned have a marker, or a rival had one open and has committed it while this waited.
+/// A row that is not returned has a marker, or a concurrent transaction committed one while this statement waited.
 ///
-/// Everybody claims in the order of the ids' bytes, so that two batches never wait for each other.
+/// Every claim uses the byte order of the ids, so that two batches never deadlock.
 pub(crate) const CLAIM: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
 SELECT $1, b.id, messagekit.day_of(b.id), 'done' FROM unnest($2::text[]) AS b (id) ORDER BY b.id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
-/// The same for messages whose keys may be held: those are claimed as held. A scalar, because EXISTS could be planned as a hash
-/// of all blocked keys, and that plan would be kept.
+/// As [`CLAIM`], for messages whose keys may be blocked: those are claimed as held. A scalar subquery, because EXISTS
+/// could be planned as a hash of all blocked keys, and that plan would be cached.
 ///
-/// The arrays come from subqueries so that the plan is kept: of a parameter the server counts the elements, and while they
-/// are few it holds a plan for these values to be so much cheaper than one for any that it plans each time, which takes
-/// longer than the claim.
+/// The arrays come from subqueries so that the plan is cached. The server counts the elements of an array parameter.
+/// While they are few, it estimates a plan for these values as much cheaper than a generic one. It would then plan each
+/// time, which takes longer than the claim.
 pub(crate) const CLAIM_KEYED: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
@@ -34,9 +34,9 @@ FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[])) AS 
 ORDER BY b.id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 
-/// The same for ranges that are processed again. Held and discarded markers are left out beforehand: DO UPDATE would lock
-/// them before the handlers, while whoever resolves a failed message locks them after. NOT EXISTS could be planned as a join over
-/// all markers of the consumer, and that plan would be kept.
+/// As [`CLAIM`], for ranges that are processed again. Held and discarded markers are excluded in advance: DO UPDATE would
+/// lock them before the handlers run, while resolving a failed message locks them after. NOT EXISTS could be planned as a
+/// join over all markers of the consumer, and that plan would be cached.
 pub(crate) const CLAIM_GENERATION: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
@@ -54,15 +54,15 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
   WHERE p.outcome = 'done' AND p.generation < excluded.generation
 RETURNING message_id, outcome"#;
 
-/// Looks at the markers of what was not fresh; one that is gone has no outcome. A scalar for each, because for `= ANY` of an
-/// array that is not known the server may walk over all markers of the consumer, and that plan would be kept.
+/// Reads the markers of messages that were not fresh; a marker that is gone has no outcome. A scalar subquery for each:
+/// for `= ANY` of an unknown array the server may scan all markers of the consumer, and that plan would be cached.
 pub(crate) const LOOK: &str = "
 SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
   WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
 FROM unnest((SELECT $2::text[])) AS b (id)";
 
-/// [`LOOK`], and once more at the keys of what is to be handled: a rival may have parked an earlier message of one while the
-/// claim waited for that rival.
+/// [`LOOK`], and once more the keys of messages to handle: a concurrent transaction may have parked an earlier message of
+/// a key while the claim waited for it.
 pub(crate) const LOOK_KEYED: &str = "
 SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
   WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
@@ -71,7 +71,7 @@ UNION ALL
 SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)
 WHERE (SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
 
-/// Takes back what this transaction wrote; what was done under a smaller generation is so again.
+/// Undoes the claims of this transaction; restores markers of a smaller generation.
 pub(crate) const UNCLAIM: &str = "
 WITH back AS (
   UPDATE messagekit.processed_messages SET outcome = 'done', generation = earlier, earlier = NULL
@@ -83,7 +83,7 @@ gone AS (
     AND xmin = pg_current_xact_id()::xid RETURNING 1)
 SELECT (SELECT count(*) FROM back) + (SELECT count(*) FROM gone)";
 
-/// Claims messages and answers in input order.
+/// Claims messages and returns the results in input order.
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -122,13 +122,13 @@ pub(crate) async fn claim(
             claim => claim,
         })
     };
-    // A marker that was there and is gone was taken back meanwhile: the next try finds the message fresh.
+    // A marker that was there and is gone was undone meanwhile: the next attempt finds the message fresh.
     let answers: Option<Vec<Claim>> = requests.iter().enumerate().map(answer).collect();
     answers.ok_or_else(|| Error::new(ErrorKind::Conflict, "marker vanished between claim and look"))
 }
 
-/// One copy of each id, by the bytes of the ids: the first of those whose generation is the greatest, because what is done before
-/// a range does not settle a copy inside it.
+/// One copy of each id, in byte order: the first of those with the greatest generation, because processing before a range
+/// does not settle a copy inside it.
 struct Asked<'a> {
     requests: &'a [ClaimRequest],
     firsts: Vec<usize>,
@@ -167,7 +167,7 @@ impl<'a> Asked<'a> {
         if is_again { claim.bind(self.all(|request| request.generation)) } else { claim }
     }
 
-    /// Looks at what was not found, and again at the keys of what was found fresh.
+    /// Reads the markers of messages that were not fresh, and again the keys of fresh ones.
     fn look(
         &self,
         schema: &SchemaName,
@@ -195,7 +195,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Returns where the id of a row stands among those that were asked for.
+/// Returns the index of a row's id among the requested ids.
 fn place_of(ids: &[&str], row: &PgRow) -> Result<usize, Error> {
     let id: &str = row.try_get(0).map_err(from_sqlx)?;
     ids.binary_search(&id)
@@ -213,7 +213,7 @@ fn outcome(text: &str) -> Result<Claim, Error> {
     }
 }
 
-/// Takes back claims that were fresh or behind in this transaction.
+/// Undoes claims of this transaction that were fresh or behind their keys.
 pub(crate) async fn unclaim(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -228,7 +228,7 @@ pub(crate) async fn unclaim(
     if usize::try_from(taken) == Ok(ids.len()) {
         return Ok(());
     }
-    // One that stays would commit as done without having run.
+    // A claim that stays would commit as done without a run.
     Err(Error::new(ErrorKind::Other, "a claim to take back is not of this transaction")
         .with("claims", ids.len())
         .with("taken_back", taken))

@@ -1,7 +1,7 @@
-//! Events that a broker refused, and what waits behind them.
+//! Events that a broker rejected, and the events behind them.
 //!
-//! Whoever moves events of a key locks their shard first, in a statement of its own, and looks after that: in one statement
-//! the look could be older than the lock.
+//! A transaction that moves events of a key locks their shard first, in a separate statement, and reads afterwards:
+//! within one statement, the snapshot could be older than the lock.
 
 use jiff_sqlx::Timestamp;
 use messagekit::relay::{RejectedEvent, Rejection};
@@ -14,11 +14,11 @@ use super::shards::number;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// The most characters of an error that are kept.
+/// The most characters that are kept of an error.
 const MOST_CHARACTERS: usize = 4_000;
 
-/// Moves an event and what is ready of its topic and key behind it. One that was not refused moves only while an earlier one
-/// lies here. Delayed events take their place when they are due.
+/// Moves an event and the ready events of its topic and key behind it. An event without an error moves only while an
+/// earlier one of its key is set aside. Delayed events follow when they are due.
 pub(crate) const SET_ASIDE: &str = "
 WITH head AS MATERIALIZED (
   SELECT p.topic, p.key_hash FROM messagekit.outbox_pending p
@@ -34,7 +34,7 @@ SELECT shard, CASE WHEN seq = $2 AND $3 IS NOT NULL THEN least(attempts, 32766) 
   event_id, topic, CASE WHEN seq = $2 THEN $3 END
 FROM moved ORDER BY seq";
 
-/// A time that no reader can carry is why some of them lie here.
+/// Some rows are here because no reader can represent their time.
 pub(crate) const LIST: &str = "
 SELECT r.id, r.event_id, r.topic, e.event_type, e.aggregate_id, coalesce(octet_length(e.payload), 0),
   CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int, r.error,
@@ -61,7 +61,7 @@ WITH moved AS (
 INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
 SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
 
-/// Forgets an event, and puts back what waits for it and for no other.
+/// Discards an event, and puts back the events that wait for it alone.
 pub(crate) const GIVE_UP: &str = "
 WITH gone AS (DELETE FROM messagekit.outbox_rejected WHERE id = $1 RETURNING topic, key_hash),
 next AS MATERIALIZED (
@@ -75,15 +75,15 @@ moved AS (
 INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
 SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
 
-/// What an operator asks for by its number.
+/// A rejected event, found by its number.
 pub(crate) struct Found {
     pub(crate) shard: i16,
     pub(crate) event_id: String,
-    /// A broker said no; else it waits behind one of which that is true.
+    /// A broker rejected it; otherwise it waits behind a rejected one.
     pub(crate) is_refused: bool,
 }
 
-/// Sets an event aside with what is behind it, and returns how many. The shard must be held.
+/// Sets an event aside with the events behind it, and returns their number. The shard must be locked.
 pub(crate) async fn set_aside(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -104,7 +104,7 @@ pub(crate) async fn set_aside(
     update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
 }
 
-/// Lists what was set aside.
+/// Returns the events that are set aside.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -135,7 +135,7 @@ fn event_of(row: &PgRow) -> sqlx::Result<RejectedEvent> {
     })
 }
 
-/// Finds an event by its number.
+/// Returns an event by its number.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -150,7 +150,7 @@ pub(crate) async fn find(
     read().map(Some).map_err(from_sqlx)
 }
 
-/// Puts an event and its key back, and returns how many that were. The shard must be held.
+/// Puts an event and its key back, and returns their number. The shard must be locked.
 pub(crate) async fn put_back(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -159,7 +159,7 @@ pub(crate) async fn put_back(
     moved(connection, schema, PUT_BACK, id).await
 }
 
-/// Forgets an event, and returns how many went back. The shard must be held.
+/// Discards an event, and returns how many were put back. The shard must be locked.
 pub(crate) async fn give_up(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,7 +1,7 @@
 //! The lists of events that replays publish.
 //!
-//! A job's events are chosen once and numbered from 1; a step takes the numbers behind the job's position. So no statement
-//! has to look for where it was, however many events are left.
+//! A job's events are chosen once and numbered from 1. A step takes the numbers after the job's position, so no statement
+//! has to search for that position, however many events are left.
 
 use jiff_sqlx::Timestamp;
 use messagekit::{Error, ErrorKind, EventFilter, Message, MessageId, StoredEvent, headers};
@@ -12,14 +12,14 @@ use super::stored_events::{chosen, filtered};
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
 
-/// As they were written, not by their time: a key keeps its order although the clock was set back.
+/// In the order of writing, not of time: a key keeps its order although the clock was set back.
 pub(crate) const CHOOSE: &str = concat!(
     "INSERT INTO messagekit.replay_items (job, n, event_id)
 SELECT $6, row_number() OVER (ORDER BY e.seq), e.event_id FROM messagekit.outbox_events e WHERE ",
     chosen!()
 );
 
-/// The newest copy is what the original is; created_at stays, because it is the time that every hop passes on.
+/// Copies the newest copy, which equals the original. created_at stays, because every hop passes that time on.
 pub(crate) const COPY: &str = "
 WITH taken AS (
   DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id),
@@ -36,7 +36,7 @@ noted AS (
   SELECT $1, clock_timestamp(), count(*) FROM written HAVING count(*) > 0)
 SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM written)";
 
-/// Events that are not kept any more do not come back.
+/// Skips events that are no longer kept.
 pub(crate) const TAKE: &str = "
 WITH taken AS (
   DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id)
@@ -48,7 +48,7 @@ ORDER BY t.n";
 
 pub(crate) const FORGET: &str = "DELETE FROM messagekit.replay_items WHERE job = $1";
 
-/// The items of a job from behind one number up to another.
+/// The items of a job after one number, up to and including another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Items {
     pub(crate) job: i64,
@@ -56,7 +56,7 @@ pub(crate) struct Items {
     pub(crate) upto: i64,
 }
 
-/// Writes down the list of a job, and returns how long it is.
+/// Stores the list of a job, and returns its length.
 pub(super) async fn choose(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -67,7 +67,7 @@ pub(super) async fn choose(
     Ok(choose.execute(connection).await.map_err(from_sqlx)?.rows_affected())
 }
 
-/// Writes copies of events that are still kept, and returns how many that were.
+/// Writes copies of events that are still kept, and returns their number.
 pub(crate) async fn copy(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -75,7 +75,7 @@ pub(crate) async fn copy(
 ) -> Result<i64, Error> {
     let write = sqlx::query(schema.sql(COPY)).bind(items.job).bind(items.behind).bind(items.upto);
     let row = write.fetch_one(connection).await.map_err(|error| match of(&error) {
-        // Another job has copied the same event a moment before: the next try counts on from its copy.
+        // Another job has just copied the same event: the next attempt continues from its copy.
         Some(answer) if answer.code() == "23505" => {
             Error::new(ErrorKind::Conflict, "another replay is publishing the same event").caused_by(error)
         }
@@ -94,7 +94,7 @@ pub(crate) async fn take(
     take.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(event_of).collect()
 }
 
-/// Drops what is left of a list.
+/// Deletes the rest of a list.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -103,7 +103,7 @@ pub(super) async fn forget(
     sqlx::query(schema.sql(FORGET)).bind(job).execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Reads an event as the connector does: each column becomes the header of its name, and null is no header.
+/// Reads an event as the connector does: each column becomes the header of its name, and a null column becomes no header.
 fn event_of(row: &PgRow) -> Result<StoredEvent, Error> {
     let read = || {
         let mut message =

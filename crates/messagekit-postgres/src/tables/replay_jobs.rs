@@ -1,4 +1,4 @@
-//! The jobs that publish kept events again.
+//! Jobs that publish kept events again.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ WITH next AS MATERIALIZED (
 UPDATE messagekit.replay_jobs j SET epoch = j.epoch + 1, lease_until = now() + $1 * interval '1 microsecond'
 FROM next WHERE j.id = next.id RETURNING j.*";
 
-/// Holds the job until the step has ended: whoever leases or cancels it waits, or passes it over.
+/// Locks the job until the step has ended. A concurrent lease skips it, and a cancellation waits.
 pub(crate) const HOLD: &str = "
 SELECT * FROM messagekit.replay_jobs WHERE id = $1 AND epoch = $2 AND state = 'running' FOR UPDATE";
 
@@ -60,7 +60,7 @@ UPDATE messagekit.replay_jobs
 SET state = 'failed', error = $3, lease_until = NULL, changed_at = clock_timestamp()
 WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING *";
 
-/// Writes down a job and the list of its events.
+/// Stores a job and the list of its events.
 pub(crate) async fn order(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -76,7 +76,7 @@ pub(crate) async fn order(
     let job: i64 = row.try_get(0).map_err(from_sqlx)?;
     let events = replay_items::choose(&mut *connection, schema, filter, job).await?;
     if order.count.is_some_and(|count| count != events) {
-        // The caller rolls back what was written.
+        // The caller rolls the writes back.
         return Err(other_count(events));
     }
     let update = sqlx::query(schema.sql(CHOSEN)).bind(job).bind(events.cast_signed());
@@ -118,7 +118,7 @@ pub(crate) async fn cancel(
     Ok(cancelled)
 }
 
-/// Takes the oldest running job that nobody works on.
+/// Leases the oldest running job that no process has leased.
 pub(crate) async fn lease(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -129,7 +129,7 @@ pub(crate) async fn lease(
     Ok(Some((row.try_get("epoch").map_err(from_sqlx)?, job_of(&row)?)))
 }
 
-/// Locks a job that is still held by this epoch, and returns it with the number of the last item that was taken.
+/// Locks a job that this epoch still holds, and returns it with the number of the last item taken.
 pub(crate) async fn hold(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -141,7 +141,7 @@ pub(crate) async fn hold(
     Ok(Some((job_of(&row)?, row.try_get("position").map_err(from_sqlx)?)))
 }
 
-/// Notes how far a job has come, and returns it.
+/// Stores a job's progress, and returns the job.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -154,7 +154,7 @@ pub(crate) async fn advance(
     job_of(&update.fetch_one(connection).await.map_err(from_sqlx)?)
 }
 
-/// Ends a job that cannot go on, if it is still held by this epoch.
+/// Ends a job that cannot continue, if this epoch still holds it.
 pub(crate) async fn fail(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,10 +1,10 @@
-//! A consumer's own due failed messages: lease, run with what waits behind, resolve, fail, hand back.
+//! A consumer's own due failed messages: lease, run with its followers, resolve, fail, hand back.
 //!
-//! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
-//! lease that was answered is over: `running_since` is null then.
+//! `due` is also the end of the lease, and `token` fences it: each lease and each action of an operator increments it. A
+//! settled lease is over: its `running_since` is null.
 //!
-//! A failed message is found by its number alone, and its marker by a scalar: plans that were made while the tables were small
-//! are kept, and would otherwise go through all failed messages or markers of the consumer.
+//! Statements find a failed message by its id alone, and its marker by a scalar subquery. Plans cached while the tables
+//! were small would otherwise scan all failed messages or markers of the consumer.
 
 use std::time::Duration;
 
@@ -18,10 +18,9 @@ use super::{after, clean, count, failed_message_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Oldest due first, and nobody waits for a failed message that another worker is just taking. A failed message whose last run
-/// never came back counts a kill, unless it did not run alone: then that run counts for nothing, and it and those behind it run
-/// alone from now on. Of a key's parked failed messages only the first open one runs, whatever the states of the others say: one
-/// may have been brought back before it.
+/// Oldest due first; skips failed messages that another worker is leasing. A failed message whose last run did not return
+/// counts a crash. A run of several counts nothing instead; its messages run alone from now on. Of a key's parked failed
+/// messages only the first open one runs, whatever the states of the others: an operator may have reopened one before it.
 pub(crate) const LEASE: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
@@ -42,7 +41,8 @@ leased AS (
     d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
-/// Several only where the next open failed message of the key waits: one that runs alone is blamed for the end of its process.
+/// Allows several only where the next open failed message of the key is blocked: a message that runs alone gets the
+/// crash.
 pub(crate) const BEGIN_RUN: &str = r#"
 UPDATE messagekit.failed_messages d SET due = now() + $5 * interval '1 microsecond',
   run_length = CASE WHEN (
@@ -54,7 +54,8 @@ UPDATE messagekit.failed_messages d SET due = now() + $5 * interval '1 microseco
 WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE
 RETURNING d.run_length"#;
 
-/// The failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
+/// The failed messages that are blocked behind another one of their key, up to the first that is not blocked or exceeds
+/// the limit.
 pub(crate) const FOLLOWERS: &str = r#"
 SELECT f.id, f.token, f.attempts, f.crash_count, f.message_id, f.topic, f.position_topic, f.partition, f."offset", f.key, f.headers,
   f.payload
@@ -71,7 +72,8 @@ FROM (
   WINDOW upto AS (ORDER BY o.partition, o."offset", o.id ROWS UNBOUNDED PRECEDING)) f
 WHERE f.waits AND f.bytes <= $4 ORDER BY f.partition, f."offset", f.id"#;
 
-/// The failed message first and its marker last: whoever claims a late duplicate waits from here to the commit, no longer.
+/// Updates the failed message first and its marker last: the claim of a late duplicate waits only from here to the
+/// commit.
 pub(crate) const RESOLVE: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
@@ -84,8 +86,8 @@ marker AS (
   RETURNING 1)
 SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 
-/// The same of a parked failed message, whose key is locked: the next one of the key is due, and a key that holds nothing is
-/// forgotten.
+/// As [`RESOLVE`], for a parked failed message with a locked key: the next one of the key is due, and a key without
+/// failed messages is deleted.
 pub(crate) const RESOLVE_PARKED: &str = r#"
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
@@ -108,8 +110,8 @@ marker AS (
   RETURNING 1)
 SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)"#;
 
-/// The same of a parked failed message and those that wait behind it; which failed message of the key is due next is asked in a
-/// later statement.
+/// As [`RESOLVE`], for a parked failed message and the blocked ones behind it. A later statement finds the next due one
+/// of the key.
 pub(crate) const RESOLVE_RUN: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages d
@@ -124,7 +126,7 @@ marker AS (
   RETURNING 1)
 SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 
-/// A failed message that a person had asked to run again is dead at once.
+/// A failed message that an operator asked to retry is dead at once.
 pub(crate) const FAIL: &str = "
 UPDATE messagekit.failed_messages
 SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE $4 END,
@@ -165,7 +167,8 @@ pub(super) fn leased_of(row: &PgRow) -> Result<RetryLease, Error> {
     })
 }
 
-/// Notes how many failed messages may run together in a lease, one where nothing waits behind it, and renews the lease.
+/// Stores how many failed messages may run together in a lease, one where none is blocked behind it, and renews the
+/// lease.
 pub(crate) async fn begin_run(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -184,7 +187,7 @@ pub(crate) async fn begin_run(
     Ok(length.map(i32::unsigned_abs))
 }
 
-/// Returns the failed messages that wait behind another one of their key.
+/// Returns the failed messages that are blocked behind another one of their key.
 pub(crate) async fn followers(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -207,8 +210,8 @@ pub(crate) async fn followers(
     rows.iter().map(read).collect()
 }
 
-/// Marks failed messages and messages as applied; false when the lease is no longer this one, or a follower does not wait any
-/// more.
+/// Marks failed messages and messages as applied. Returns false when the lease has changed, or a follower is no longer
+/// blocked.
 pub(crate) async fn resolve(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -220,8 +223,9 @@ pub(crate) async fn resolve(
     let failed_messages = i64::try_from(followers.len()).unwrap_or(i64::MAX).saturating_add(1);
     let hash = leased.received.message.key.as_deref().filter(|_| leased.parked).map(key_hash);
     if let Some(hash) = hash {
-        // The key before its failed messages, and in a statement of its own: one that waited for the key and looked at the failed
-        // messages would not see what the last holder has written. Without a row, somebody else has closed the last of them.
+        // The key before its failed messages, and in a separate statement: a statement that waited for the key and read
+        // the failed messages would not see the last holder's writes. Without a row, another transaction has closed the
+        // last of them.
         if !blocked_keys::let_go(connection, schema, consumer, topic, hash, failed_messages).await? {
             return Ok(false);
         }
@@ -240,7 +244,7 @@ pub(crate) async fn resolve(
             let head = (leased.failed_message, leased.token);
             let behind = followers.iter().map(|follower| (follower.failed_message, follower.token));
             let (numbers, tokens): (Vec<i64>, Vec<i64>) = std::iter::once(head).chain(behind).unzip();
-            // A plan of the day when there were no failed messages would be kept, and go through all of them.
+            // A cached plan from the time without failed messages would scan all of them.
             let resolve = sqlx::query(schema.sql(RESOLVE_RUN)).persistent(false);
             resolve.bind(consumer).bind(leased.failed_message).bind(numbers).bind(tokens)
         }
@@ -264,7 +268,7 @@ pub(crate) async fn resolve(
     Ok(true)
 }
 
-/// Notes a failed run.
+/// Stores a failed run.
 pub(crate) async fn fail(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -285,7 +289,7 @@ pub(crate) async fn fail(
     Ok(fail.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
 }
 
-/// Gives a lease back without counting the run.
+/// Returns a lease without counting the run.
 pub(crate) async fn hand_back(
     connection: &mut PgConnection,
     schema: &SchemaName,

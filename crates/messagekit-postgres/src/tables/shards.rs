@@ -1,4 +1,4 @@
-//! Who publishes which shard.
+//! The relays that own the shards.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::membership::LOCK_SPACE;
 
-/// Renews a relay's lease and takes what nobody who lives has, up to its fair share. Who has said that it is present lives as
-/// long as its lock, and nobody for longer than its lease.
+/// Renews a relay's lease and takes shards without a live owner, up to its fair share. A relay that registered as present
+/// counts as live while its lock is held, and no relay counts as live after its lease.
 ///
-/// Of two that take at once each passes over what the other has locked. Whoever is taken for dead and is not finds another
+/// Of two concurrent calls, each skips what the other has locked. A live relay that was considered dead finds another
 /// epoch when it reads.
 pub(crate) const LEASE: &str = "
 WITH member AS (
@@ -57,26 +57,26 @@ pub(crate) const LEAVE: &str = "
 WITH gone AS (DELETE FROM messagekit.relay_members WHERE name = $1)
 UPDATE messagekit.relay_shards SET owner = NULL WHERE owner = $1";
 
-/// Keeps a shard from changing hands, and from an act of an operator, until the end of the transaction.
+/// Locks a shard against a change of owner, and against an operator's action, until the end of the transaction.
 pub(crate) const HOLD: &str = "
 SELECT true FROM messagekit.relay_shards
 WHERE shard = $2 AND epoch = $3 AND owner = $1
   AND (SELECT until FROM messagekit.relay_members WHERE name = $1) > clock_timestamp()
 FOR NO KEY UPDATE";
 
-/// The same for whoever owns no shard.
+/// As [`HOLD`], for a caller that owns no shard.
 pub(crate) const HOLD_ANY: &str =
     "SELECT true FROM messagekit.relay_shards WHERE shard = $1 FOR NO KEY UPDATE";
 
-/// Makes the owner begin the shard again.
+/// Makes the owner restart the shard.
 pub(crate) const BEGIN_AGAIN: &str = "UPDATE messagekit.relay_shards SET epoch = epoch + 1 WHERE shard = $1";
 
-/// Returns the number of a shard as a column holds it.
+/// Returns the column value of a shard's number.
 pub(crate) fn number(shard: u16) -> i16 {
     shard.cast_signed()
 }
 
-/// Renews the lease of a relay, and returns what it may publish.
+/// Renews the lease of a relay, and returns the shards that it may publish.
 pub(crate) async fn lease(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -105,7 +105,7 @@ pub(crate) async fn lease(
     Ok(leases)
 }
 
-/// Frees shards.
+/// Releases shards.
 pub(crate) async fn hand_over(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -119,7 +119,7 @@ pub(crate) async fn hand_over(
     free.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Frees every shard of a relay and forgets it.
+/// Releases every shard of a relay and removes its membership.
 pub(crate) async fn leave(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -128,7 +128,7 @@ pub(crate) async fn leave(
     sqlx::query(schema.sql(LEAVE)).bind(name).execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Locks a shard if it is still this relay's.
+/// Locks a shard if this relay still owns it.
 pub(crate) async fn hold(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -139,7 +139,7 @@ pub(crate) async fn hold(
     hold.fetch_optional(connection).await.map(|held: Option<bool>| held.is_some()).map_err(from_sqlx)
 }
 
-/// Locks a shard, whoever owns it.
+/// Locks a shard of any owner.
 pub(crate) async fn hold_any(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -148,7 +148,7 @@ pub(crate) async fn hold_any(
     sqlx::query(schema.sql(HOLD_ANY)).bind(shard).execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Makes whoever owns a shard begin it again.
+/// Makes the owner of a shard restart it.
 pub(crate) async fn begin_again(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,4 +1,4 @@
-//! Kept events, as people look for them before they publish them again.
+//! Operators' reads of kept events, before a replay.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::cleanup::NOTED_WITHIN;
@@ -11,7 +11,7 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// The condition on originals; [`filtered`] binds its parameters. Planned for each filter anew.
+/// The condition on originals; [`filtered`] binds its parameters. Planned anew for each filter.
 macro_rules! chosen {
     () => {
         "e.copy = 0 AND ($1::text IS NULL OR e.event_type = $1) AND ($2::text IS NULL OR e.topic = $2)
@@ -32,7 +32,7 @@ ORDER BY e.created_at, e.event_id LIMIT $8"
 
 pub(crate) const COUNT: &str = concat!("SELECT count(*) FROM messagekit.outbox_events e WHERE ", chosen!());
 
-/// The names of the consumers are found one by one, each by a look into the index.
+/// Finds the names of the consumers one by one, each by one index lookup.
 pub(crate) const SKIPPED_BY: &str = concat!(
     "WITH RECURSIVE known (consumer) AS (
   (SELECT consumer FROM messagekit.processed_messages ORDER BY consumer LIMIT 1)
@@ -46,7 +46,7 @@ SELECT k.consumer, (SELECT count(*) FROM messagekit.outbox_events e
 FROM known k WHERE k.consumer IS NOT NULL ORDER BY k.consumer"
 );
 
-/// What is older than the longest window that was noted of late, or than the markers are complete.
+/// Events older than the longest recently recorded window, or than the time since which the markers are complete.
 pub(crate) const TOO_OLD_FOR: &str = concat!(
     "WITH windows AS MATERIALIZED (
   SELECT w.consumer, greatest(max(w.complete_since), now() - max(w.seconds) FILTER (WHERE w.noted_at > (
