@@ -1,4 +1,4 @@
-//! What this process believes about the cursors of its consumers: the fence of [`Offsets`](messagekit::Offsets).
+//! The cursors that this process has read or written for its consumers: the fence of [`Offsets`](messagekit::Offsets).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::error::from_sqlite;
 use crate::tables::cursors;
 
-/// Where a consumer wants to read on in a partition.
+/// The next offset of a consumer in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Move {
     pub(crate) topic: Arc<str>,
@@ -26,8 +26,8 @@ pub(crate) struct Cursor {
 
 /// The cursors of one consumer while a subscriber of this process works for it.
 ///
-/// Values are those of the file after the last commit of this process. A cursor that stands elsewhere in the file was
-/// moved by somebody else, and whatever is based on the value known here must not be committed.
+/// The values are those of the file after the last commit of this process. A different value in the file means that
+/// another process has moved the cursor; work based on the value here must not be committed.
 #[derive(Debug, Default)]
 pub(crate) struct Binding(Mutex<HashMap<Arc<str>, BTreeMap<i32, Cursor>>>);
 
@@ -37,13 +37,13 @@ impl Binding {
         self.lock().get(topic)?.get(&partition).copied()
     }
 
-    /// Takes over what was read from the file. Called on the writer thread, so that no commit comes between.
+    /// Stores a cursor that was read from the file. Called on the writer thread, so that no commit comes between.
     pub(crate) fn set(&self, topic: &Arc<str>, partition: i32, cursor: Cursor) {
         self.lock().entry(topic.clone()).or_default().insert(partition, cursor);
     }
 
-    /// Moves the cursors in the file as far as they are known here, and returns what to note by [`moved`](Self::moved)
-    /// after the commit.
+    /// Moves the cursors in the file from their known values. Returns the moves for [`moved`](Self::moved) to store after
+    /// the commit.
     ///
     /// Several moves of one partition count as the farthest.
     pub(crate) fn advance(
@@ -75,7 +75,7 @@ impl Binding {
         Ok(farthest)
     }
 
-    /// Notes moves that were committed.
+    /// Stores moves that were committed.
     pub(crate) fn moved(&self, moves: &[Move]) {
         let mut cursors = self.lock();
         for done in moves {
@@ -101,12 +101,12 @@ impl Bindings {
         self.lock().get(consumer).cloned()
     }
 
-    /// Makes a binding the consumer's own.
+    /// Sets the binding of a consumer.
     pub(crate) fn insert(&self, consumer: &Arc<str>, binding: &Arc<Binding>) {
         self.lock().insert(consumer.clone(), binding.clone());
     }
 
-    /// Takes a binding out, unless a later subscriber has put its own there.
+    /// Removes a binding, unless a later subscriber has replaced it.
     pub(crate) fn remove(&self, consumer: &str, binding: &Arc<Binding>) {
         let mut bindings = self.lock();
         if bindings.get(consumer).is_some_and(|current| Arc::ptr_eq(current, binding)) {

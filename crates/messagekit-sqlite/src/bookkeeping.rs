@@ -1,4 +1,4 @@
-//! Keeping what died at a broker.
+//! Records messages that a broker dead-lettered.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::tables::failed_messages::{self, Way};
 use crate::tables::{names, now, outbox_failures, returns};
 use crate::{SqliteStore, SqliteTx};
 
-/// Scopes stand among the consumers, where no consumer has such a name.
+/// Scopes share the table of consumers; no consumer has such a name.
 impl Bookkeeping for SqliteStore {
     async fn keep(&self, tx: &mut SqliteTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
         let BrokerDeadLetter { origin, scope, return_to, received, failure } = found.clone();
@@ -41,7 +41,7 @@ impl Bookkeeping for SqliteStore {
         max: u32,
         lease: Duration,
     ) -> Result<Vec<Redelivery>, Error> {
-        // Asked all the time: the write lock is for when there is something to do.
+        // Polled all the time: take the write lock only when there is work.
         if !self.query(move |conn| returns::any_due(conn, origin, now()).map_err(from_sqlite)).await? {
             return Ok(Vec::new());
         }

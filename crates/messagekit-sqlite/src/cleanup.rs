@@ -1,4 +1,4 @@
-//! Removing what nobody needs any more.
+//! Removes rows that are no longer needed.
 
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
 use messagekit::{BoxFuture, Error, ErrorKind};
@@ -8,7 +8,7 @@ use crate::error::from_sqlite;
 use crate::tables::cleanup::{self, Marker};
 use crate::tables::{micros, now};
 
-/// Events are the records of the file's own topics, which their readers need: a cleanup leaves them alone.
+/// Events are the records of the file's own topics, which their readers need: a cleanup does not touch them.
 impl Cleanup for SqliteStore {
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         let CleanupRequest { what, retention, from, is_trial } = request;

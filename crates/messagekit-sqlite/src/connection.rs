@@ -1,17 +1,17 @@
-//! The connection as users see it.
+//! The connection in the public API.
 
 use rusqlite::{CachedStatement, Params, Result, Row, Statement};
 
 /// A connection inside a transaction or a snapshot, lent to a closure.
 ///
-/// It has what statements need and nothing that would change the connection itself: the engine's hooks keep a closure
-/// from going on outside its transaction, so they must not be taken off. `SAVEPOINT` is allowed; `BEGIN`, `COMMIT`,
-/// `ROLLBACK`, `ATTACH`, `DETACH` and pragmas that set something are refused with "not authorized".
+/// It can run statements but not change the connection itself: the engine's hooks keep a closure inside its transaction,
+/// so they must stay in place. `SAVEPOINT` is allowed. `BEGIN`, `COMMIT`, `ROLLBACK`, `ATTACH`, `DETACH` and pragmas that
+/// set a value fail with "not authorized".
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a>(pub(crate) &'a rusqlite::Connection);
 
 impl<'a> Connection<'a> {
-    /// Runs one statement and returns how many rows it changed.
+    /// Runs one statement and returns the number of changed rows.
     ///
     /// # Errors
     /// As [`rusqlite::Connection::execute`].
@@ -44,7 +44,7 @@ impl<'a> Connection<'a> {
     /// Runs a query, maps its rows and collects them.
     ///
     /// # Errors
-    /// The first one of a row.
+    /// The first error of the query or of a row.
     pub fn query_all<T, P: Params>(
         &self,
         sql: &str,
@@ -75,7 +75,7 @@ impl<'a> Connection<'a> {
         self.0.last_insert_rowid()
     }
 
-    /// Returns how many rows the last statement changed.
+    /// Returns the number of rows that the last statement changed.
     pub fn changes(&self) -> u64 {
         self.0.changes()
     }

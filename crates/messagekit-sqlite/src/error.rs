@@ -1,4 +1,4 @@
-//! The error of this crate, and what SQLite's codes mean.
+//! The error of this crate, and the meaning of SQLite's codes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,20 +7,20 @@ use messagekit::ErrorKind;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-/// What went wrong in the file or in a statement.
+/// A failure of the file or of a statement.
 ///
-/// The text is one lowercase sentence. An error that a closure of [`call`](crate::SqliteTx::call) returned is kept as
-/// the source, so a constraint can be told from a typing mistake by downcasting it.
+/// The text is one lowercase sentence. An error that a closure of [`call`](crate::SqliteTx::call) returned is the source;
+/// downcast it to tell a constraint from a mistake in the statement.
 #[derive(Clone)]
 pub struct Error(messagekit::Error);
 
 impl Error {
-    /// Returns what a caller can do about it.
+    /// Returns the kind, which decides what a caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether an unchanged retry may succeed later.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient()
     }
@@ -62,7 +62,7 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Classifies what SQLite answered and keeps it as the source.
+/// Classifies SQLite's error and keeps it as the source.
 pub(crate) fn from_sqlite(error: rusqlite::Error) -> messagekit::Error {
     let kind = kind_of(&error).unwrap_or(ErrorKind::Other);
     let text = match kind {
@@ -85,7 +85,7 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> messagekit::Error {
     messagekit::Error::new(kind, text).caused_by(error)
 }
 
-/// Keeps what a user's closure returned, with the kind that its chain reveals.
+/// Keeps the error of a user's closure, with the kind that its chain reveals.
 pub(crate) fn from_closure(error: Box<dyn StdError + Send + Sync>) -> messagekit::Error {
     let error = match error.downcast::<rusqlite::Error>() {
         Ok(error) => return from_sqlite(*error),
@@ -118,7 +118,7 @@ fn kind_in_chain(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     None
 }
 
-/// Says what one error of a chain means to this database, or `None` when it is the caller's own business.
+/// Classifies one error of a chain; returns `None` for an error of the caller's own.
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     if let Some(own) = error.downcast_ref::<Error>() {
         return Some(own.kind()).filter(|kind| *kind != ErrorKind::Other);
@@ -126,19 +126,19 @@ pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     error.downcast_ref::<rusqlite::Error>().and_then(kind_of)
 }
 
-/// Says what an answer of SQLite means, or `None` for a mistake in the statement or its values.
+/// Returns the kind of SQLite's error, or `None` for a mistake in the statement or its values.
 fn kind_of(error: &rusqlite::Error) -> Option<ErrorKind> {
     let rusqlite::Error::SqliteFailure(failure, text) = error else {
         let rusqlite::Error::SqlInputError { msg, .. } = error else { return None };
         return is_missing_table(msg).then_some(ErrorKind::Schema);
     };
-    // The commit hook vetoes what would commit by itself after an automatic rollback.
+    // The commit hook vetoes a statement that would commit by itself after an automatic rollback.
     if failure.extended_code == ffi::SQLITE_CONSTRAINT_COMMITHOOK {
         return Some(ErrorKind::Aborted);
     }
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(ErrorKind::Conflict),
-        // Nothing interrupts statements but the progress handler that guards the lock bound.
+        // Only the progress handler interrupts statements; it enforces the transaction timeout.
         ErrorCode::OperationInterrupted => Some(ErrorKind::TransactionTimeout),
         ErrorCode::DiskFull
         | ErrorCode::SystemIoFailure

@@ -1,4 +1,4 @@
-//! The desk where people look at failed messages.
+//! Lists failed messages, and applies the actions of operators.
 
 use messagekit::{
     Action, ActionResult, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
@@ -9,7 +9,7 @@ use crate::SqliteStore;
 use crate::error::from_sqlite;
 use crate::tables::{actions, failed_message_lists, now};
 
-/// A retried failed message runs in the process that consumes; which one that is does not matter to the desk.
+/// A retried failed message runs in a consumer process; this code does not depend on which one.
 impl FailedMessages for SqliteStore {
     fn list<'a>(
         &'a self,

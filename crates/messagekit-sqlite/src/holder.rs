@@ -1,4 +1,4 @@
-//! Who holds a transaction, so that waiting for one's own lock is answered instead of waited for.
+//! Tracks the owners of transactions, so that waiting for one's own lock fails at once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::task;
 
 use crate::writer::Ended;
 
-/// What waits as one: a task, or the thread of a `block_on`, where there is no task.
+/// The unit that waits: a task, or the thread of a `block_on`, where there is no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Task(task::Id),
@@ -24,8 +24,8 @@ impl Owner {
 
 /// The owners of the transactions that have the writer or wait for it.
 ///
-/// They are entered and taken out on the caller's side: the writer notices a dropped transaction a moment later, and a
-/// task that goes on writing in that moment must not be refused.
+/// The caller's side adds and removes them: the writer notices a dropped transaction a moment later, and must not refuse
+/// a task that writes again in that moment.
 #[derive(Debug, Default)]
 pub(crate) struct Holders(Mutex<HashMap<Owner, Held>>);
 
@@ -36,14 +36,14 @@ struct Held {
 }
 
 impl Held {
-    /// One that the lock bound has ended stands in nobody's way, although its handle is still there.
+    /// A transaction that the timeout has ended blocks nothing, although its handle still exists.
     fn blocks(&self) -> bool {
         self.ended.get().is_none()
     }
 }
 
 impl Holders {
-    /// Refuses an owner that holds a transaction already.
+    /// Fails when the current owner already holds a transaction.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let holders = self.lock();
         if !holders.is_empty() && holders.get(&Owner::current()).is_some_and(Held::blocks) {
@@ -52,7 +52,7 @@ impl Holders {
         Ok(())
     }
 
-    /// Notes that the current task waits for, and then holds, transaction `id`.
+    /// Records that the current task waits for transaction `id`, and then holds it.
     pub(crate) fn enter(&self, id: u64, ended: &Ended) -> Result<Owner, Error> {
         let owner = Owner::current();
         let mut holders = self.lock();
@@ -63,7 +63,7 @@ impl Holders {
         Ok(owner)
     }
 
-    /// Follows a transaction that was moved to another task.
+    /// Transfers a transaction that was moved to another task.
     pub(crate) fn follow(&self, owner: Owner, id: u64) -> Owner {
         let now = Owner::current();
         if now == owner {
@@ -80,7 +80,7 @@ impl Holders {
         now
     }
 
-    /// Forgets transaction `id`.
+    /// Removes transaction `id`.
     pub(crate) fn leave(&self, owner: Owner, id: u64) {
         let mut holders = self.lock();
         if holders.get(&owner).is_some_and(|held| held.id == id) {
@@ -93,7 +93,7 @@ impl Holders {
     }
 }
 
-/// Names what is wrong and the call to use instead.
+/// Names the mistake and the call to use instead.
 pub(crate) fn would_deadlock(what: &'static str) -> Error {
     Error::new(ErrorKind::WouldDeadlock, what)
         .with("instead", "write inside that transaction, as `outbox.add(&mut tx, …)` does, or end it first")

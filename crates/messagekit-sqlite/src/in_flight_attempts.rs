@@ -1,4 +1,4 @@
-//! Who handles what may end its process, and has not answered.
+//! Records of messages whose handler is running, to detect the message that crashes its process.
 
 use messagekit::{Error, InFlightAttempts, MessageId};
 

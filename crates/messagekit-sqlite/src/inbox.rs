@@ -1,4 +1,4 @@
-//! What a consumer writes in the transaction of its effects.
+//! The rows that a consumer writes in the transaction of its effects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::tables::failed_messages::{self, Way};
 use crate::tables::{cleanup, names, now, offsets, parking, processed, retries, timestamp};
 use crate::{SqliteStore, SqliteTx};
 
-/// Only one transaction of the file writes at a time, so a claim never meets a rival.
+/// Only one transaction of the file writes at a time, so claims never conflict.
 impl Processed for SqliteStore {
     async fn note_window(
         &self,
@@ -75,7 +75,7 @@ impl Processed for SqliteStore {
         consumer: &str,
         requests: &[ClaimRequest],
     ) -> Result<(), Error> {
-        // The row of a claim looks like one that was committed long ago; deleting that would repeat its effects.
+        // The row of this claim looks like one that was committed long ago; deleting that would repeat its effects.
         let claimed = tx.claimed.iter().filter(|(of, ..)| **of == *consumer);
         let claimed: HashMap<&MessageId, Option<i32>> =
             claimed.map(|(_, id, earlier)| (id, *earlier)).collect();
@@ -92,7 +92,7 @@ impl Processed for SqliteStore {
     }
 }
 
-/// Where a subscriber of this process reads the topics from this file, its fenced cursor moves in the same transaction.
+/// When a subscriber of this process reads the topics from this file, its fenced cursor moves in the same transaction.
 impl Offsets for SqliteStore {
     async fn advance(
         &self,
@@ -124,7 +124,7 @@ impl Offsets for SqliteStore {
     }
 }
 
-/// A cursor is one position per partition: what is finished in one key lane says nothing about the others.
+/// A cursor is one position per partition: progress in one key lane does not cover the others.
 fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Error> {
     positions
         .into_iter()
@@ -191,12 +191,12 @@ impl SetAside for SqliteStore {
     }
 }
 
-/// A dropped call may still be carried out; a lease that nobody received ends by itself and counts as a kill.
+/// A dropped call may still run. A lease that no caller received expires and counts as a crash.
 impl Retries for SqliteStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let consumer: Arc<str> = Arc::from(consumer);
         let name = consumer.clone();
-        // Asked several times a second: the write lock is for when there is something to do.
+        // Polled several times a second: take the write lock only when there is work.
         if !self.query(move |conn| retries::any_due(conn, &name, now()).map_err(from_sqlite)).await? {
             return Ok(Vec::new());
         }

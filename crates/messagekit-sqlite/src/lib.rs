@@ -1,7 +1,7 @@
 //! messagekit in one SQLite file.
 //!
-//! The file holds topics, consumers and failed messages beside your own tables, so one commit covers an order, the event
-//! about it and the marker that it was handled. Nothing has to be installed.
+//! The file holds topics, consumers and failed messages beside your own tables. One commit therefore covers an order, its
+//! event and the marker of the handled message. No installation is needed.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -19,13 +19,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A topic can leave the file too: name it with [`SqliteOptions::relayed_topics`], and a relay publishes it to Kafka or RabbitMQ.
+//! A topic can also leave the file: name it with [`SqliteOptions::relayed_topics`], and a relay publishes it to Kafka or
+//! RabbitMQ.
 //!
-//! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. There is one writer per file, so a transaction may hold the
-//! write lock for 250 ms; code that blocks its thread cannot be cut off and is rolled back when it returns. A task that
-//! holds a transaction cannot write past it: it is told so at once, with
-//! [`WouldDeadlock`](messagekit::ErrorKind::WouldDeadlock). Two limits of that: futures joined in one task count as one
-//! holder, and a write in a task that a handler spawns and awaits is not seen; the lock bound ends that handler.
+//! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. A file has one writer, so a transaction may hold the write
+//! lock for 250 ms. Code that blocks its thread cannot be interrupted and is rolled back when it returns. A task that
+//! holds a transaction cannot write outside it: the write fails at once with
+//! [`WouldDeadlock`](messagekit::ErrorKind::WouldDeadlock). This check has two limits. Futures joined in one task count
+//! as one holder. A write in a task that a handler spawns and awaits is not detected; the transaction timeout ends that
+//! handler.
 
 mod binding;
 mod bookkeeping;

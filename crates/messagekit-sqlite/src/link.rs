@@ -1,4 +1,4 @@
-//! The way from a transaction's handle to the writer.
+//! Connects a transaction's handle to the writer.
 
 use std::sync::{Arc, mpsc};
 
@@ -8,11 +8,11 @@ use crate::holder::Owner;
 use crate::shared::Shared;
 use crate::writer::{Call, Ended, Request, Turn, aborted};
 
-/// A place in the writer's queue, and then the writer itself. Dropping it is the rollback.
+/// A place in the writer's queue, and then the writer itself. Dropping it rolls back.
 pub(crate) struct Link {
     pub(crate) id: u64,
     shared: Arc<Shared>,
-    /// `None` inside `transact`, whose caller waits for nothing that others could need.
+    /// `None` inside `transact`, whose caller waits for no resource that others could hold.
     pub(crate) owner: Option<Owner>,
     calls: Option<mpsc::Sender<Call>>,
     pub(crate) ended: Ended,
@@ -29,7 +29,7 @@ impl Link {
         Ok(link)
     }
 
-    /// Makes both ends; the owner is the queue's business.
+    /// Creates both ends; the caller handles the owner.
     pub(crate) fn new(shared: &Arc<Shared>) -> (Self, Turn) {
         let (sender, calls) = mpsc::channel();
         let ended = Ended::default();
@@ -68,7 +68,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Seen by the writer when the turn comes up: it need not even begin.
+        // The writer checks this before it begins the transaction.
         self.ended.get_or_init(aborted);
         self.close();
     }

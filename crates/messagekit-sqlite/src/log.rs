@@ -1,4 +1,4 @@
-//! Reading topics of this file without consuming them.
+//! Reads topics of this file without consuming them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::error::from_sqlite;
 use crate::tables::topics::{self, Partition};
 use crate::tables::{read, timestamp};
 
-/// The most bytes of a page, one record excepted.
+/// The most bytes of a page, unless one record is larger.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// How often other processes are looked for while something happens, and while nothing does.
+/// How often the reader checks for commits of other processes: while records arrive, and while the file is idle.
 const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(50);
 
-/// Offsets are given in the transaction that appends, so a page that was read never gets a record put in between.
+/// The appending transaction assigns offsets, so no record can appear inside a page that was read.
 impl Log for SqliteStore {
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
         Box::pin(async move {
@@ -85,18 +85,18 @@ async fn partitions(store: &SqliteStore, topic: Arc<str>) -> Result<Vec<Partitio
     Ok(found)
 }
 
-/// How far a partition was read.
+/// The read position in a partition.
 #[derive(Debug)]
 struct Cursor {
     partition: i32,
     tp: i64,
     next: i64,
     paused: bool,
-    /// There was nothing to read the last time.
+    /// The last read found no record.
     dry: bool,
-    /// That was said.
+    /// The caller has received [`Page::End`] for it.
     told: bool,
-    /// Counts seeks: a page that was in flight meanwhile is not the one asked for.
+    /// Counts seeks: a page that was being read during a seek is discarded.
     seeks: u64,
 }
 
@@ -106,7 +106,7 @@ enum Work {
     Wait(BoxFuture<'static, Result<News, Error>>),
 }
 
-/// What a wait has found, and its receiver, which knows the commits that were looked at.
+/// The result of a wait, and the receiver that has seen the commits up to it.
 struct News {
     partitions: Vec<Partition>,
     commits: watch::Receiver<u64>,
@@ -121,7 +121,7 @@ struct SqliteLogReader {
     commits: watch::Receiver<u64>,
     interval: Duration,
     work: Work,
-    /// Of a caller that waits although every partition is paused.
+    /// The waker of a caller that waits although every partition is paused.
     waker: Option<Waker>,
 }
 
@@ -185,7 +185,7 @@ impl SqliteLogReader {
         self.waker.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Begins to read the next partition that may have records.
+    /// Starts to read the next partition that may have records.
     fn read_next(&mut self, max: usize) -> Option<Work> {
         let count = self.cursors.len();
         let turns = (1..=count).map(|turn| (self.last + turn) % count);
@@ -196,7 +196,7 @@ impl SqliteLogReader {
         let (store, topic) = (self.store.clone(), self.topic.clone());
         let page = Box::pin(async move {
             let query = move |conn: &rusqlite::Connection| {
-                // The bounds first: what they speak of and the records lack was deleted, not missed.
+                // Read the bounds first: an offset inside them without a record was deleted, not missed.
                 let all = topics::partitions(conn, &topic).map_err(from_sqlite)?;
                 let bounds = all.into_iter().find(|known| known.partition == partition);
                 let bounds = bounds.ok_or_else(|| {
@@ -211,7 +211,7 @@ impl SqliteLogReader {
         Some(Work::Read { index, seeks, page })
     }
 
-    /// Begins to wait for a commit of this process, or for the time to look for those of others.
+    /// Starts to wait for a commit of this process, or for the next check for commits of other processes.
     fn wait(&self) -> Work {
         let (store, topic, interval) = (self.store.clone(), self.topic.clone(), self.interval);
         let mut commits = self.commits.clone();
@@ -223,7 +223,7 @@ impl SqliteLogReader {
         }))
     }
 
-    /// Notes which partitions have something new.
+    /// Updates which partitions have new records.
     fn look(&mut self, partitions: &[Partition]) {
         let mut is_news = false;
         for cursor in &mut self.cursors {
@@ -238,7 +238,7 @@ impl SqliteLogReader {
 }
 
 impl Cursor {
-    /// Moves over what was read and says what to yield, if anything.
+    /// Advances past the records that were read, and returns the page to yield, if any.
     fn take(
         &mut self,
         topic: &Arc<str>,

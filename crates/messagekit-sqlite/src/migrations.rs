@@ -1,7 +1,6 @@
-//! The tables' version, and how it grows.
+//! The schema version of the tables, and the steps that raise it.
 //!
-//! The file is the user's too: the version stands in a table of its own, and `user_version` and `application_id` are
-//! never touched.
+//! The file is also the user's: the version has its own table, and `user_version` and `application_id` are never changed.
 
 use std::path::Path;
 
@@ -12,18 +11,18 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::from_sqlite;
 use crate::open;
 
-/// One step of the tables.
+/// One migration step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number, from 1 without gaps.
     pub version: u32,
-    /// What it is about.
+    /// What it adds.
     pub name: &'static str,
     /// Its statements.
     pub sql: &'static str,
 }
 
-/// Every step that this program knows, in order.
+/// Every step of this program, in order.
 pub const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, name: "schema", sql: include_str!("../migrations/0001_schema.sql") }];
 
@@ -33,18 +32,18 @@ const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
   applied_at INTEGER NOT NULL
 ) STRICT";
 
-/// How far the tables of a file are.
+/// The schema version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The version of the file; 0 without tables, or without a file.
     pub current: u32,
-    /// The version that this program wants.
+    /// The version that this program requires.
     pub latest: u32,
-    /// The steps that are missing, in order.
+    /// The missing steps, in order.
     pub pending: Vec<&'static str>,
 }
 
-/// Looks at a file without changing it; a missing one has version 0.
+/// Returns the schema version of a file without changing it; a missing file has version 0.
 ///
 /// Blocks its thread.
 ///
@@ -56,7 +55,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
     Ok(Status { current, latest: latest(), pending })
 }
 
-/// Returns the statements that [`migrate`] would run on a file, to be read by a person.
+/// Returns the statements that [`migrate`] would run on a file, for review.
 ///
 /// Blocks its thread.
 ///
@@ -70,9 +69,10 @@ pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
     Ok(text)
 }
 
-/// Brings the tables of a file up to date, makes the file if it is not there, and returns which steps were run.
+/// Migrates the tables of a file to this program's version, creates a missing file, and returns the steps that this call
+/// ran.
 ///
-/// Several processes may do this at once. Blocks its thread.
+/// Several processes may call it at once. Blocks its thread.
 ///
 /// # Errors
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
@@ -112,7 +112,7 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
         && let Some(name) =
             conn.query_row(strays, [], |row| row.get::<_, String>(0)).optional().map_err(from_sqlite)?
         && name != "messagekit_schema"
-        // Another process may have made them between the two looks.
+        // Another process may have created them between the two reads.
         && version(conn)? == 0
     {
         return Err(Error::new(
@@ -124,13 +124,13 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
     Ok(current)
 }
 
-/// Runs the steps that are missing, each in a transaction of its own.
+/// Runs the missing steps, each in its own transaction.
 ///
-/// Foreign keys are off meanwhile: a table that a step builds anew must not take the user's rows that refer to it along.
+/// Foreign keys are off meanwhile: a step that rebuilds a table must not delete the user's rows that refer to it.
 pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
     while version(conn)? < newest(steps) {
-        // Another process may migrate at the same moment, so the version counts that is read under the lock.
+        // Another process may migrate at the same moment; the version read under the lock decides.
         conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
         {
@@ -168,7 +168,7 @@ pub(crate) fn version(conn: &Connection) -> Result<u32, Error> {
         .map_err(from_sqlite)
 }
 
-/// Returns the version that this program wants.
+/// Returns the version that this program requires.
 pub(crate) fn latest() -> u32 {
     newest(MIGRATIONS)
 }
@@ -189,7 +189,7 @@ mod tests {
         conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// The steps of a later version: this one's, and two that are made up. The first builds a table anew.
+    /// The steps of a later version: this program's, and two invented ones. The first rebuilds a table.
     fn later_steps(second: &'static str) -> Vec<Migration> {
         let rebuild =
             "CREATE TABLE wider (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT) STRICT;

@@ -1,4 +1,4 @@
-//! One process at a time works for a consumer name.
+//! Allows one process at a time to work for a consumer name.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use messagekit::{Error, ErrorKind};
 
-/// The right to work for a consumer, held as a lock on a side file; the kernel takes it back when the process dies.
+/// The right to work for a consumer: a lock on a side file, which the kernel releases when the process dies.
 ///
-/// The file stays: deleting it would let a third process lock a new one while the second still waits for the old.
+/// The file stays. Deleting it would let a third process lock a new file while the second still waits for the old one.
 #[derive(Debug)]
 pub(crate) struct NameLock(#[expect(dead_code, reason = "closing it frees the lock")] File);
 
 impl NameLock {
-    /// Takes the lock, or returns `None` while somebody else has it, in this process or another.
+    /// Takes the lock, or returns `None` while this or another process holds it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let refused = |error: io::Error| {
             let kind = match error.kind() {
@@ -39,10 +39,10 @@ impl NameLock {
     }
 }
 
-/// Returns the lock file of a consumer: beside the database, named after a hash because a name may hold anything.
+/// Returns the lock file of a consumer: beside the database, named after a hash because a name may hold any character.
 pub(crate) fn path_of(database: &Path, consumer: &str) -> PathBuf {
-    // Two paths of one file must lead to one lock. The database itself must never be opened for that: closing it again
-    // would take SQLite's own locks away.
+    // Two paths of one file must have one lock. Never open the database itself for that: closing it again would release
+    // SQLite's own locks.
     let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut name = database.file_name().unwrap_or_default().to_owned();
     name.push(format!("-messagekit-{:016x}.lock", fnv1a(consumer.as_bytes())));

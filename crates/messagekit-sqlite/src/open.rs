@@ -1,4 +1,4 @@
-//! Opening a file that may be missing, foreign, newer or not a database.
+//! Opens a file that may be missing, foreign, newer or not a database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::writer::busy;
 use crate::{Synchronous, migrations};
 
 const STATEMENTS: usize = 128;
-/// What stays of the log on disk after a checkpoint.
+/// The size of the log on disk after a checkpoint.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
-/// How long switching a new file to WAL is tried again: it can answer BUSY past the busy handler.
+/// How long the switch of a new file to WAL is retried: it can return BUSY despite the busy handler.
 const WAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Makes a path independent of later changes of the working directory.
@@ -31,11 +31,11 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
         .map_err(|error| at(path, Error::new(ErrorKind::Unavailable, "open database").caused_by(error)))
 }
 
-/// Opens the writing connection: looks first, then changes, then migrates.
+/// Opens the writing connection: checks the file first, then changes it, then migrates.
 pub(crate) fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection, Error> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepare = || -> Result<(), Error> {
-        // A read-only file opens without complaint, and the first statement would name no reason.
+        // A read-only file opens without an error, and the first statement would name no reason.
         if conn.is_readonly("main").map_err(from_sqlite)? {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -55,7 +55,7 @@ pub(crate) fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection
         )
         .map_err(from_sqlite)?;
         migrations::run(&conn, migrations::MIGRATIONS)?;
-        // Another process may have run newer steps since the first look.
+        // Another process may have run newer steps since the first check.
         migrations::check(&conn).map(drop)
     };
     prepare().map_err(|error| explain(path, error))?;
@@ -64,14 +64,15 @@ pub(crate) fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection
 
 /// Opens a connection for queries.
 ///
-/// It is opened for writing and told not to: one that cannot write, closed last, would leave the log behind.
+/// It is opened for writing and restricted by a pragma. A read-only connection that is closed last would leave the log
+/// behind.
 pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.pragma_update(None, "query_only", true).map_err(|error| explain(path, from_sqlite(error)))?;
     Ok(conn)
 }
 
-/// Opens a file that is there, to look at it.
+/// Opens an existing file for checks.
 pub(crate) fn existing(path: &Path) -> Result<Connection, Error> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
@@ -113,7 +114,7 @@ fn switch_to_wal(conn: &Connection) -> Result<(), Error> {
     }
 }
 
-/// Adds the path, and for the usual mistakes what to do about them.
+/// Adds the path, and the repair for common mistakes.
 pub(crate) fn explain(path: &Path, error: Error) -> Error {
     let code = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<rusqlite::Error>())
@@ -129,7 +130,7 @@ pub(crate) fn explain(path: &Path, error: Error) -> Error {
     at(path, Error::new(error.kind(), text))
 }
 
-/// Looks at names and rights only: opening the file by other means would release SQLite's locks on it.
+/// Checks names and rights only: opening the file by other means would release SQLite's locks on it.
 fn reason(path: &Path) -> &'static str {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if path.is_dir() {

@@ -1,4 +1,4 @@
-//! What can be chosen when a file is opened.
+//! Options of an opened file.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::{Error, SqliteStore};
 /// How a commit reaches the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Synchronous {
-    /// Each commit is synced before it is answered: it survives a power cut.
+    /// Each commit is synced before it returns: it survives a power failure.
     #[default]
     Full,
-    /// Only checkpoints are synced: a commit survives the death of the process, and a power cut may take the last ones.
+    /// Only checkpoints are synced: a commit survives a crash of the process, and a power failure may lose the last ones.
     Normal,
 }
 
@@ -42,38 +42,39 @@ impl Default for SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// Chooses how a commit reaches the disk; [`Synchronous::Full`] by default.
+    /// Sets how a commit reaches the disk; [`Synchronous::Full`] by default.
     pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// Chooses how many partitions a topic gets when it is made without saying so; 8 by default.
+    /// Sets how many partitions a topic gets when its creator does not say; 8 by default.
     ///
-    /// A topic that exists keeps its number.
+    /// An existing topic keeps its number.
     pub fn partitions(mut self, partitions: NonZeroU32) -> Self {
         self.partitions = partitions;
         self
     }
 
-    /// Chooses how long a transaction may hold the write lock before it is rolled back; 250 ms by default.
+    /// Sets how long a transaction may hold the write lock before it is rolled back; 250 ms by default.
     ///
-    /// Nobody else can write meanwhile: neither another task nor another process.
+    /// No other task or process can write meanwhile.
     pub fn transaction_timeout(mut self, bound: Duration) -> Self {
         self.transaction_timeout = bound;
         self
     }
 
-    /// Chooses how long to wait for another process that writes to the file; 5 s by default.
+    /// Sets how long to wait for another process that writes to the file; 5 s by default.
     pub fn busy_timeout(mut self, limit: Duration) -> Self {
         self.busy_timeout = limit;
         self
     }
 
-    /// Names topics that leave the file: from now on a relay publishes what is appended to them, by whomever. None by default.
+    /// Adds topics that leave the file: a relay publishes all records appended to them from now on, by any program. None
+    /// by default.
     ///
-    /// The file remembers it, so whoever else writes to it need not say it. Such a topic stays a topic of the file too, with
-    /// its records and consumers. What stood in it before is not published: replay it if it should be.
+    /// The file stores the setting, so other programs that write to it need not repeat it. Such a topic stays a topic of
+    /// the file too, with its records and consumers. Earlier records are not published; use a replay to publish them.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,18 +95,19 @@ impl SqliteOptions {
         self
     }
 
-    /// Takes back what [`leaving`](Self::leaving) said, at this or an earlier opening. What waits for a relay already is still
-    /// published.
+    /// Reverts [`relayed_topics`](Self::relayed_topics) of this or an earlier opening. Records that already wait for a
+    /// relay are still published.
     pub fn local_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.staying.extend(topics.into_iter().map(Into::into));
         self
     }
 
-    /// Opens the file, makes it if it is not there, and brings its tables up to date.
+    /// Opens the file, creates it if it is missing, and migrates its tables.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have, and
-    /// [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is to leave and to stay.
+    /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have,
+    /// and [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is both relayed and
+    /// local.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
         SqliteStore::open_with(path.as_ref(), self).await
     }

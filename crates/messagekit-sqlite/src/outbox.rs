@@ -1,4 +1,4 @@
-//! The outbox: events as records of their topics, in the writer's transaction.
+//! The outbox: events as records of their topics, in the producer's transaction.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use messagekit::{Error, Message, OutboxRows, WithoutRelay, crash};
 use crate::tables::{append, delayed, micros, now};
 use crate::{SqliteStore, SqliteTx};
 
-/// Events go into their topics directly, in the writer's transaction. Of a topic that leaves the file, a relay publishes them
-/// then.
+/// Appends events to their topics directly, in the producer's transaction. A relay then publishes those of relayed
+/// topics.
 impl OutboxRows for SqliteStore {
     async fn write(&self, tx: &mut SqliteTx, messages: &[Message]) -> Result<(), Error> {
         let (messages, partitions) = (messages.to_vec(), self.partitions().get());
@@ -21,8 +21,9 @@ impl OutboxRows for SqliteStore {
         Ok(())
     }
 
-    /// The file itself waits, with a relay or without: an event takes its place in its topic within 200 ms of its time, by the writer of whichever process has the file open
-    /// then, or opens it next. Beyond a hundred years, a delay counts as a hundred years.
+    /// The file itself delays, with or without a relay. An event enters its topic within 200 ms of its time. The writer
+    /// of any process that has the file open then, or opens it next, appends it. A delay above a hundred years counts as
+    /// a hundred years.
     async fn write_after(
         &self,
         tx: &mut SqliteTx,

@@ -1,4 +1,4 @@
-//! Whether events leave the file.
+//! Reports whether events leave the file.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::error::from_sqlite;
 use crate::tables::{delayed, micros, now, pending, rejected, shards};
 use crate::{SqliteStore, migrations};
 
-/// A relay that restarts is not a problem yet.
+/// The time for a relay's restart, which is not a problem yet.
 const RESTART: Duration = Duration::from_secs(30);
-/// What waits for longer is overdue.
+/// The waiting time after which an event is overdue.
 const OVERDUE: Duration = Duration::from_secs(10);
 
 impl OutboxHealth for SqliteStore {
@@ -35,7 +35,7 @@ impl OutboxHealth for SqliteStore {
         Some(self)
     }
 
-    /// What topics that leave the file have for a relay. Empty without one: events are in their topics with their commit.
+    /// Returns the lag of relayed topics. Empty without such a topic: events are in their topics with their commit.
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
         Box::pin(async move {
             self.ping().await?;

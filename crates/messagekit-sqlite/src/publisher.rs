@@ -1,4 +1,4 @@
-//! Appending outside any transaction of the caller's.
+//! Appends outside a transaction of the caller.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub struct SqlitePublisher {
 }
 
 impl SqliteStore {
-    /// Returns a publisher of this file's topics; a topic that is not there is made by its first message.
+    /// Returns a publisher of this file's topics; the first message creates a missing topic.
     ///
     /// To write an event together with rows of your own, use an [`Outbox`](messagekit::Outbox) instead.
     pub fn publisher(&self) -> SqlitePublisher {
@@ -25,8 +25,8 @@ impl SqliteStore {
     }
 }
 
-/// A batch is appended whole, except for messages that can never be kept; those are refused, and so is what stands behind
-/// them in their key.
+/// A batch is appended completely, except for messages that can never be stored. Those are refused, and with them the
+/// later messages of their key.
 impl Publisher for SqlitePublisher {
     fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
         Box::pin(async move {
@@ -57,10 +57,10 @@ impl Publisher for SqlitePublisher {
     }
 }
 
-/// Says which messages of a batch cannot be appended, whatever the database says.
+/// Returns which messages of a batch can never be appended, whatever the state of the database.
 fn refusals(batch: &[Message]) -> Vec<Published> {
     let mut results = Vec::with_capacity(batch.len());
-    // What stands behind a refused message in its key waits for it.
+    // Messages behind a refused message of their key wait for it.
     let mut refused: HashMap<_, Error> = HashMap::new();
     for message in batch {
         let key = message.key.as_ref().map(|key| (&message.topic, key));
@@ -80,12 +80,12 @@ fn refusals(batch: &[Message]) -> Vec<Published> {
     results
 }
 
-/// Says what a failed append means to who publishes.
+/// Returns the publisher's error for a failed append.
 fn refusal(kind: ErrorKind) -> PublishErrorKind {
     match kind {
         ErrorKind::OutcomeUnknown => PublishErrorKind::Unknown,
         kind if kind.is_transient() => PublishErrorKind::Unavailable,
-        // Nothing is wrong with the messages: they can be published by another call or after a restart.
+        // The messages are valid: another call can publish them, or the same after a restart.
         ErrorKind::Closed | ErrorKind::WouldDeadlock | ErrorKind::Schema | ErrorKind::Corrupt => {
             PublishErrorKind::Unavailable
         }

@@ -1,4 +1,4 @@
-//! Connections that only read.
+//! Read-only connections.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -16,7 +16,7 @@ use crate::{Connection, open, writer};
 /// The most readers at a time.
 const MAX_READERS: u32 = 4;
 
-/// A few connections, opened when they are first needed.
+/// A few connections, opened on demand.
 pub(crate) struct Readers {
     pool: Arc<Pool>,
     permits: Arc<Semaphore>,
@@ -70,7 +70,7 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let pool = Arc::clone(&self.pool);
         let done = task::spawn_blocking(move || {
-            // Given back last, also by a panic: `close` counts on nobody having a connection when it has all permits.
+            // Returned last, also after a panic: `close` requires that no connection is in use when it has all permits.
             let _permit = permit;
             let reader = pool.take()?;
             let result = work(&reader);
@@ -86,7 +86,7 @@ impl Readers {
         }
     }
 
-    /// Waits for those who read, and closes the connections.
+    /// Waits for running reads, and closes the connections.
     pub(crate) async fn close(&self) {
         if let Ok(all) = self.permits.acquire_many(MAX_READERS).await {
             all.forget();
@@ -106,7 +106,7 @@ impl Pool {
     }
 
     fn put(&self, reader: Reader) {
-        // One that still is in a transaction would show its old snapshot to the next.
+        // A connection still inside a transaction would show its old snapshot to the next caller.
         if reader.conn.is_autocommit() {
             self.lock().push(reader);
         }

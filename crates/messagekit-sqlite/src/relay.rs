@@ -1,4 +1,4 @@
-//! The topics that leave the file, as a relay reads them.
+//! Relayed topics, as a relay reads them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::error::from_sqlite;
 use crate::tables::pending::{self, Question};
 use crate::tables::{audit, delayed, micros, now, rejected, shards};
 
-/// Each call is a commit or a snapshot of its own; times are those of this machine's clock, which every process that has the
-/// file open shares.
+/// Each call is its own commit or snapshot. Times are those of this machine's clock, which all processes with the file
+/// open share.
 impl OutboxReader for SqliteStore {
     fn lease<'a>(&'a self, name: &'a str, lease: Duration) -> BoxFuture<'a, Result<Leases, Error>> {
         let name = name.to_owned();
@@ -91,7 +91,7 @@ impl OutboxReader for SqliteStore {
     }
 }
 
-/// What happens to an event that was refused.
+/// The treatment of a rejected event.
 #[derive(Clone, Copy)]
 enum Mending {
     Retry,

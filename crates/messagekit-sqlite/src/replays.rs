@@ -1,4 +1,4 @@
-//! Appending kept events to their topics again.
+//! Appends kept events to their topics again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::from_sqlite;
 use crate::tables::replay_items::{self, Item};
 use crate::tables::{append, events, micros, now, replay_jobs};
 
-/// Events are the records of the topics of this file; a copy stands behind them in the same partition.
+/// Events are the records of the topics of this file; a copy comes behind them in the same partition.
 impl Replays for SqliteStore {
     fn events<'a>(
         &'a self,
@@ -69,7 +69,7 @@ impl Replays for SqliteStore {
         lease: Duration,
     ) -> BoxFuture<'_, Result<Option<(ReplayLease, ReplayJob)>, Error>> {
         Box::pin(async move {
-            // Asked all the time: the write lock is for when there is something to do.
+            // Polled all the time: take the write lock only when there is work.
             let free = self.query(|conn| replay_jobs::free(conn, now()).map_err(from_sqlite)).await?;
             if free.is_none() {
                 return Ok(None);
@@ -82,8 +82,8 @@ impl Replays for SqliteStore {
         })
     }
 
-    /// Messages are made between a look and the write, which holds the file's only lock: the write finds out whether the
-    /// lease is still this one and the list still the one that was looked at.
+    /// Creates the messages between a read and the write, because the write holds the file's only lock. The write checks
+    /// that the lease and the list are still the ones that were read.
     fn replay_step<'a>(
         &'a self,
         lease: ReplayLease,
@@ -103,14 +103,14 @@ impl Replays for SqliteStore {
             let copies = copies(items, ids, renamed);
             let partitions = self.partitions().get();
             let job = self.job(move |conn| step(conn, lease, &copies, partitions, extend)).await?;
-            // A replay is in no hurry, and does not tell which topics leave.
+            // A replay is not urgent, and its step does not report whether a topic is relayed: wake the relays always.
             self.news().wake();
             Ok(job)
         })
     }
 }
 
-/// What a step does: the events to append, or the reason why the replay ends.
+/// The result of a step: the events to append, or the reason why the replay ends.
 enum Copies {
     Append { ids: ReplayIds, places: Vec<(i64, i64)>, messages: Vec<Message> },
     Fail(String),

@@ -1,4 +1,4 @@
-//! What handles and transactions of one file have in common.
+//! State that the handles and transactions of one file share.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
-    /// Tells the relays of this process.
+    /// Wakes the relays of this process.
     pub(crate) news: Wake,
 }
 
@@ -42,7 +42,7 @@ impl Shared {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
-    /// Refuses the writer thread itself: it runs a handler now and can serve nobody else.
+    /// Fails on the writer thread itself: it is running a handler and can serve no other call.
     pub(crate) fn check_thread(&self) -> Result<(), Error> {
         if self.writer.thread.id() == thread::current().id() {
             return Err(would_deadlock("this handler runs inside a transaction on the same file"));
@@ -71,7 +71,7 @@ impl Shared {
         self.writer.thread.unpark();
     }
 
-    /// Says why the writer did not answer.
+    /// Returns the reason why the writer did not answer.
     pub(crate) fn gone(&self) -> Error {
         if self.is_closed() {
             return closed();

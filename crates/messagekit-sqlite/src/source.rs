@@ -17,7 +17,7 @@ pub struct SqliteSource {
 }
 
 impl SqliteStore {
-    /// Names topics of this file to consume from; a topic that is not there yet is read from its first record on.
+    /// Names topics of this file to consume from; a missing topic is read from its first record on.
     pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> SqliteSource {
         let mut names: Vec<Arc<str>> = Vec::new();
         for topic in topics {

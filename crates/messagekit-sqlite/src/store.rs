@@ -23,31 +23,30 @@ use crate::{Connection, SqliteOptions, SqliteTx, open};
 
 /// A SQLite file with the engine's tables, and yours beside them.
 ///
-/// Cloning gives another handle. Writes go through one thread: one-shot writes of all tasks are committed together, and
-/// a [`SqliteTx`] has the writer to itself while it is open. Several processes may share the file; network file systems
-/// are no place for it.
+/// A clone is another handle. Writes go through one thread. It commits one-shot writes of all tasks together, and an open
+/// [`SqliteTx`] has the writer to itself. Several processes may share the file; do not put it on a network file system.
 ///
-/// The last handle that is dropped closes the file in the background; [`close`](Self::close) waits for it.
+/// Dropping the last handle closes the file in the background; [`close`](Self::close) waits for it.
 #[derive(Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
 }
 
 impl SqliteStore {
-    /// Opens a file with default options, makes it if it is not there, and brings its tables up to date.
+    /// Opens a file with default options, creates it if it is missing, and migrates its tables.
     ///
     /// # Errors
     /// [`ErrorKind::Schema`] when the tables are newer than this program; [`ErrorKind::Corrupt`] when the file is not a
-    /// database; [`ErrorKind::Unavailable`] when it cannot be opened or written, for example because its folder does
-    /// not exist; [`ErrorKind::InvalidConfiguration`] for a database in memory. A file that is refused is left as it was.
+    /// database; [`ErrorKind::Unavailable`] when it cannot be opened or written, for example because its folder does not
+    /// exist; [`ErrorKind::InvalidConfiguration`] for a database in memory. A refused file is not changed.
     ///
     /// # Cancel safety
-    /// A dropped call leaves the file closed; its tables may be up to date or not.
+    /// A dropped call leaves the file closed; its tables may be migrated or not.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
         Self::options().open(path).await
     }
 
-    /// Returns the default options, to be changed before opening.
+    /// Returns the default options; change them before opening.
     pub fn options() -> SqliteOptions {
         SqliteOptions::default()
     }
@@ -81,17 +80,16 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Runs queries of your own on a connection that only reads, away from the threads that run tasks.
+    /// Runs queries of your own on a read-only connection, away from the threads that run tasks.
     ///
     /// The closure sees one snapshot, taken at its first statement: the commits before it and none after. At most four
-    /// run at a time. Keep them short, because the log of the file cannot shrink below what a reader still sees.
+    /// run at a time. Keep them short, because the log of the file cannot shrink below the oldest snapshot.
     ///
     /// # Errors
-    /// What SQLite answered, with its error as the source, a write among them; [`ErrorKind::Closed`] after
-    /// [`close`](Self::close).
+    /// SQLite's error as the source, also for a write; [`ErrorKind::Closed`] after [`close`](Self::close).
     ///
     /// # Panics
-    /// As the closure does, and outside a tokio runtime.
+    /// When the closure panics, and outside a tokio runtime.
     pub async fn read<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection<'_>) -> rusqlite::Result<R> + Send + 'static,
@@ -100,15 +98,15 @@ impl SqliteStore {
         Ok(self.shared.readers.read(work).await?)
     }
 
-    /// Finishes the writes that wait, empties the log into the file and closes it.
+    /// Finishes the waiting writes, copies the log into the file and closes it.
     ///
-    /// Other handles answer [`ErrorKind::Closed`] from then on. When this is the last process that has the file open,
-    /// one single file remains. An open transaction has until its lock bound to end.
+    /// Other handles fail with [`ErrorKind::Closed`] from then on. When this is the last process that has the file open,
+    /// a single file remains. An open transaction may continue until its timeout.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] when another handle closed it; [`ErrorKind::WouldDeadlock`] while the calling task holds a
-    /// transaction, and nothing is closed then; what SQLite answered when the log could not be emptied: everything that
-    /// was committed is durable all the same.
+    /// transaction, and nothing is closed then; SQLite's error when the log could not be copied: all commits are durable
+    /// all the same.
     ///
     /// # Cancel safety
     /// A dropped call may leave new work refused and the file open until the last handle is dropped.
@@ -118,35 +116,35 @@ impl SqliteStore {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return Err(closed().into());
         }
-        // A reader that leaves after the writer would leave the log behind.
+        // A reader that closes after the writer would leave the log behind.
         self.shared.readers.close().await;
         let (answer, answered) = oneshot::channel();
         self.shared.writer.requests.send(Request::Close(answer)).map_err(|_| closed())?;
         Ok(answered.await.map_err(|_| closed())??)
     }
 
-    /// Returns where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// Returns how many transactions this process has committed to the file since it opened it; writes that were
-    /// committed together count once.
+    /// Returns how many transactions this process has committed since it opened the file; writes that were committed
+    /// together count once.
     pub fn commit_count(&self) -> u64 {
         *self.shared.writer.commits.borrow()
     }
 
-    /// Returns how many partitions a new topic gets when nobody says otherwise.
+    /// Returns the default number of partitions of a new topic.
     pub(crate) fn partitions(&self) -> NonZeroU32 {
         self.shared.partitions
     }
 
-    /// Returns what wakes the relays of this process.
+    /// Returns the waker of this process's relays.
     pub(crate) fn news(&self) -> &Wake {
         &self.shared.news
     }
 
-    /// Wakes the relays of this process if there is something for them in what was committed.
+    /// Wakes the relays of this process if the commit holds records for them.
     pub(crate) fn tell(&self, appended: &Appended) {
         if appended.leaves {
             self.shared.news.wake();
@@ -158,7 +156,7 @@ impl SqliteStore {
         &self.shared.bindings
     }
 
-    /// Writes in one commit with whatever else waits. The work may run twice: ids and times come from outside.
+    /// Writes in one commit with other waiting jobs. The work may run twice: ids and times come from outside.
     ///
     /// Dropping the future does not stop the work.
     pub(crate) async fn job<R: Send + 'static>(
@@ -183,13 +181,13 @@ impl SqliteStore {
         self.shared.readers.query(work).await
     }
 
-    /// Returns a number that grows with each commit of this process, and whose sender is gone once the file is closed.
+    /// Returns a number that grows with each commit of this process. Its sender is dropped when the file is closed.
     pub(crate) fn commits(&self) -> watch::Receiver<u64> {
         self.shared.writer.commits.clone()
     }
 
-    /// Opens a reader for a thread that keeps it. It must be dropped when [`commits`](Self::commits) says that the file
-    /// is closed.
+    /// Opens a reader for a thread that keeps it. The thread must drop it when [`commits`](Self::commits) signals that
+    /// the file is closed.
     pub(crate) fn open_reader(&self) -> Result<rusqlite::Connection, Error> {
         self.shared.check_open()?;
         open::reader(&self.shared.path)
@@ -199,7 +197,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     type Tx = SqliteTx;
 
-    /// Makes a transaction that takes the write lock at its first call, and waits for its turn there.
+    /// Creates a transaction that takes the write lock at its first call, and waits there for its turn.
     async fn begin(&self) -> Result<SqliteTx, Error> {
         self.shared.check_write()?;
         Ok(SqliteTx::lazy(Arc::clone(&self.shared)))
@@ -217,8 +215,8 @@ impl Store for SqliteStore {
 
     /// Runs the work on the writer thread, where each call of its transaction is a plain function call.
     ///
-    /// The transaction has begun when the work starts. Work that is still going at the lock bound is dropped where it
-    /// stands. Task-locals of the caller are not seen there; its runtime, span and subscriber are.
+    /// The transaction has begun when the work starts. Work that still runs at the transaction timeout is dropped. It
+    /// sees the caller's runtime, span and subscriber, but not the caller's task-locals.
     async fn transact<R: Send + 'static>(&self, work: Work<SqliteTx, R>) -> Result<R, TransactError> {
         self.shared.check_write().map_err(TransactError::Begin)?;
         let (tx, mut turn) = SqliteTx::of_batch(Arc::clone(&self.shared));
@@ -228,7 +226,7 @@ impl Store for SqliteStore {
         let mut waiting = Waiting { answered, shared: &self.shared };
         match (&mut waiting.answered).await {
             Ok(answer) => answer.unwrap_or_else(|panic| resume_unwind(panic)),
-            // A writer that was closed has served whatever it had taken.
+            // A closed writer has finished all requests that it had taken.
             Err(_) if self.shared.is_closed() => Err(TransactError::Begin(closed())),
             Err(_) => Err(TransactError::Unknown(self.shared.gone())),
         }
@@ -239,7 +237,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Checks the names of topics that leave the file, or stay.
+/// Checks the names of relayed and local topics.
 fn check_ways(leaving: &[String], staying: &[String]) -> Result<(), Error> {
     leaving.iter().chain(staying).try_for_each(|topic| check_topic(topic))?;
     match leaving.iter().find(|topic| staying.contains(topic)) {
@@ -251,7 +249,7 @@ fn check_ways(leaving: &[String], staying: &[String]) -> Result<(), Error> {
     }
 }
 
-/// Tells the writer when nobody waits for a batch any more.
+/// Wakes the writer when the caller of a batch drops its future.
 struct Waiting<'a, R> {
     answered: oneshot::Receiver<BatchAnswer<R>>,
     shared: &'a Shared,
@@ -259,7 +257,7 @@ struct Waiting<'a, R> {
 
 impl<R> Drop for Waiting<'_, R> {
     fn drop(&mut self) {
-        // An answered batch has left the writer, which then may be parked for somebody else.
+        // A finished batch has left the writer, which may then be parked for another caller.
         if !self.answered.is_terminated() {
             self.answered.close();
             self.shared.wake_writer();

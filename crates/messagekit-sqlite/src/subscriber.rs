@@ -1,4 +1,4 @@
-//! A consumer's reader of topics in this file.
+//! A consumer's subscriber of topics in this file.
 
 mod feed;
 mod link;
@@ -16,13 +16,13 @@ use crate::SqliteStore;
 
 /// Receives the records of topics in one file for a consumer, in one lane that keeps the order of each partition.
 ///
-/// One subscriber at a time works for a consumer's name, in this process or another; the others stand by, and take over
-/// within a tenth of a second when it is closed or dropped or its process dies. A thread of its own reads ahead of the
-/// handlers, at most 512 messages or 8 MiB. Records that this process writes arrive at once, those of other processes
-/// within 5 ms, or 50 ms when nothing has happened for a while.
+/// One subscriber at a time works for a consumer's name, in this process or another. The others stand by. One of them
+/// takes over within a tenth of a second when the active one is closed or dropped, or its process dies. A separate thread
+/// reads ahead of the handlers, at most 512 messages or 8 MiB. Records of this process arrive at once, those of other
+/// processes within 5 ms, or 50 ms when the file was idle for a while.
 ///
-/// A consumer whose store is the same file moves its cursor in the transaction of its effects, and settling writes
-/// nothing. For another store, settling moves the cursor behind the messages that are settled without a gap.
+/// With a store in the same file, a consumer moves its cursor in the transaction of its effects, and settling writes
+/// nothing. With another store, settling moves the cursor past the messages that are settled without a gap.
 #[derive(Debug)]
 pub struct SqliteSubscriber {
     link: Arc<Link>,
@@ -41,7 +41,7 @@ impl SqliteSubscriber {
         Ok(Self { link, lane: None, unsettled: Unsettled::default() })
     }
 
-    /// Forgets everything of a lane that is over.
+    /// Drops the state of a lane that is over.
     fn leave_lane(&mut self) {
         self.lane = None;
         self.unsettled.forget();
@@ -88,7 +88,7 @@ impl Subscriber for SqliteSubscriber {
                 self.unsettled.settled(receipt.position());
             }
         }
-        // As a rule the cursor stands there already, moved in the transaction that handled the messages.
+        // Usually the cursor is there already, moved in the transaction that handled the messages.
         let mut moves = self.unsettled.take_finished();
         moves.retain(|wanted| {
             let cursor = self.link.binding().cursor(&wanted.topic, wanted.partition);
@@ -99,7 +99,7 @@ impl Subscriber for SqliteSubscriber {
         }
     }
 
-    /// Gives up the lane: what comes next is [`Lost`](Incoming::Lost) and a new lane from the cursor on.
+    /// Releases the lane. It yields [`Lost`](Incoming::Lost) next, and then a new lane from the cursor on.
     fn release(&mut self, back: &mut Vec<Receipt>) {
         let lane = self.lane.filter(|lane| back.iter().any(|receipt| receipt.lane() == *lane));
         back.clear();
@@ -115,7 +115,7 @@ impl Subscriber for SqliteSubscriber {
     }
 }
 
-/// Frees the consumer's name at once; what is settled but not yet durable is delivered again.
+/// Releases the consumer's name at once. Messages that are settled but not yet durable are delivered again.
 impl Drop for SqliteSubscriber {
     fn drop(&mut self) {
         self.link.abandon();

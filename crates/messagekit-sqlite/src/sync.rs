@@ -1,4 +1,4 @@
-//! The threads and atomics of files that `tests/threads` compiles against shuttle's.
+//! The threads and atomics of files that `tests/threads` compiles with shuttle's.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use std::thread::{Thread, current, park_timeout};

@@ -15,28 +15,29 @@ use crate::shared::Shared;
 use crate::writer::{Access, Call, OnCommit, Session, Turn};
 use crate::{Connection, Error};
 
-/// A transaction of a [`SqliteStore`](crate::SqliteStore): yours alone, because SQLite has one writer.
+/// A transaction of a [`SqliteStore`](crate::SqliteStore). It is exclusive, because SQLite has one writer.
 ///
-/// It takes the write lock at its first call and holds it for at most the store's lock bound, 250 ms unless chosen
-/// otherwise: then it is rolled back and the next call answers [`ErrorKind::TransactionTimeout`]. Dropping it rolls back at once.
+/// It takes the write lock at its first call and holds it for at most the store's transaction timeout, 250 ms by default.
+/// Then it is rolled back, and the next call fails with [`ErrorKind::TransactionTimeout`]. Dropping it rolls back at
+/// once.
 ///
-/// A statement that fails does **not** end the transaction, unlike in PostgreSQL: swallow the error and a commit keeps
-/// the rest. What does end it is `OR ROLLBACK`, a full disk, a panic inside a closure, and dropping the future of a
-/// call half-way; every later call and the commit then answer [`ErrorKind::Aborted`].
+/// A failed statement does **not** end the transaction, unlike in PostgreSQL: swallow the error and a commit keeps the
+/// rest. `OR ROLLBACK`, a full disk, a panic inside a closure, and dropping the future of an unfinished call do end it.
+/// Every later call and the commit then fail with [`ErrorKind::Aborted`].
 pub struct SqliteTx {
     shared: Arc<Shared>,
     state: State,
     on_commit: OnCommit,
-    /// What this transaction has claimed, by consumer, and under which generation it was claimed before: nothing else may be
+    /// The claims of this transaction, by consumer, each with the generation of an earlier claim: only these may be
     /// unclaimed in it.
     pub(crate) claimed: Vec<(Arc<str>, MessageId, Option<i32>)>,
 }
 
 enum State {
-    /// Nothing was asked yet, nothing is held.
+    /// No call has been made, and no lock is held.
     Lazy,
     Open(Link),
-    /// A call was dropped half-way: its statements may have run.
+    /// An unfinished call was dropped: its statements may have run.
     Dropped,
 }
 
@@ -45,7 +46,7 @@ impl SqliteTx {
         Self { shared, state: State::Lazy, on_commit: OnCommit::new(), claimed: Vec::new() }
     }
 
-    /// Makes the transaction of `transact`, and what the writer needs of it.
+    /// Creates the transaction of `transact`, and the writer's end of it.
     pub(crate) fn of_batch(shared: Arc<Shared>) -> (Self, Turn) {
         let (link, turn) = Link::new(&shared);
         (Self { state: State::Open(link), ..Self::lazy(shared) }, turn)
@@ -74,13 +75,13 @@ impl SqliteTx {
     /// ```
     ///
     /// # Errors
-    /// What SQLite answered, with its error as the source: [`ErrorKind::Other`] for a constraint or a mistake in a
-    /// statement, after which the transaction goes on; [`ErrorKind::TransactionTimeout`] and [`ErrorKind::Aborted`] when the
-    /// transaction is over; [`ErrorKind::Conflict`] when another process kept the write lock for longer than the busy
-    /// limit; [`ErrorKind::WouldDeadlock`] when the task holds another transaction.
+    /// SQLite's error as the source: [`ErrorKind::Other`] for a constraint or a mistake in a statement, after which the
+    /// transaction continues; [`ErrorKind::TransactionTimeout`] and [`ErrorKind::Aborted`] when the transaction is over;
+    /// [`ErrorKind::Conflict`] when another process kept the write lock for longer than the busy timeout;
+    /// [`ErrorKind::WouldDeadlock`] when the task holds another transaction.
     ///
     /// # Panics
-    /// As the closure does; the transaction is rolled back.
+    /// When the closure panics; the transaction is rolled back.
     ///
     /// # Cancel safety
     /// A dropped call may have run: the transaction is over and rolls back.
@@ -91,14 +92,14 @@ impl SqliteTx {
         self.try_call(work).await
     }
 
-    /// Runs statements of your own in a closure that has an error type of its own.
+    /// Runs statements of your own in a closure that has its own error type.
     ///
     /// # Errors
-    /// As [`call`](Self::call); an error of the closure is kept as the source, and decides the kind if it or one of its
-    /// causes comes from SQLite.
+    /// As [`call`](Self::call). An error of the closure is the source, and decides the kind if it or one of its causes
+    /// comes from SQLite.
     ///
     /// # Panics
-    /// As the closure does; the transaction is rolled back.
+    /// When the closure panics; the transaction is rolled back.
     ///
     /// # Cancel safety
     /// As [`call`](Self::call).
@@ -124,7 +125,7 @@ impl SqliteTx {
         self.enter(Access::Engine, work).await
     }
 
-    /// Keeps what is to run after the commit; a rollback drops it.
+    /// Stores a function to run after the commit; a rollback drops it.
     pub(crate) fn on_commit(&mut self, run: Box<dyn FnOnce() + Send>) {
         self.on_commit.push(run);
     }
@@ -139,7 +140,7 @@ impl SqliteTx {
         {
             return session.run(access, work).unwrap_or_else(|panic| resume_unwind(panic));
         }
-        // Whoever drops this future half-way finds a dead transaction afterwards, and the link goes down with it.
+        // Dropping this future before its end leaves the transaction ended, and drops the link.
         let mut link = match mem::replace(&mut self.state, State::Dropped) {
             State::Open(link) => link,
             State::Dropped => return Err(dropped()),
@@ -179,7 +180,7 @@ impl SqliteTx {
             return Err(link.reason());
         }
         let outcome = answered.await.unwrap_or_else(|_| Err(link.reason()));
-        // Only now may others be told that the task holds nothing.
+        // Only now may other code see that the task holds no transaction.
         link.close();
         outcome
     }
@@ -187,7 +188,7 @@ impl SqliteTx {
     pub(crate) async fn rollback(mut self) -> Result<(), messagekit::Error> {
         if let State::Open(link) = mem::replace(&mut self.state, State::Dropped) {
             let (answer, answered) = oneshot::channel();
-            // A transaction that is over already has nothing left to roll back.
+            // A transaction that is already over has nothing left to roll back.
             if link.send(Call::Rollback { answer }) {
                 answered.await.ok();
             }

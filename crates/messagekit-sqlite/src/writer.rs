@@ -1,7 +1,6 @@
-//! The one thread that writes.
+//! The only thread that writes.
 //!
-//! It takes what waits in turn: all one-shot jobs in one commit, then one transaction, and so on, so that neither kind
-//! starves the other.
+//! It alternates: all one-shot jobs in one commit, then one transaction, and so on. Neither kind starves the other.
 
 mod batch;
 pub(crate) mod busy;
@@ -39,15 +38,15 @@ pub(crate) use session::{Access, Ended, Session};
 use crate::SqliteOptions;
 use crate::error::from_sqlite;
 
-/// What the writer is asked for.
+/// A request to the writer.
 pub(crate) enum Request {
     Job(Box<dyn Job>),
     Turn(Turn),
-    /// Finish what waits, empty the log, close.
+    /// Finish waiting work, copy the log into the file, close.
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
-/// How to reach the writer.
+/// The handle of the writer.
 #[derive(Debug)]
 pub(crate) struct WriterHandle {
     pub(crate) requests: mpsc::Sender<Request>,
@@ -66,7 +65,7 @@ pub(crate) struct Writer {
     close: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
-/// Starts the thread; `open` runs on it, because migrations wait for other processes.
+/// Starts the thread. `open` runs on it, because migrations wait for other processes.
 pub(crate) async fn start(
     open: impl FnOnce() -> Result<Connection, Error> + Send + 'static,
     options: SqliteOptions,
@@ -120,7 +119,7 @@ impl Writer {
                 match requests.recv_timeout(self.due.wait()) {
                     Ok(request) => self.queue(request),
                     Err(RecvTimeoutError::Timeout) => {}
-                    // The last handle is gone, and closing the connection tidies up.
+                    // The last handle is gone; closing the connection cleans up.
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
@@ -137,7 +136,7 @@ impl Writer {
             }
             self.look(requests);
             if let Some(turn) = self.turns.pop_front() {
-                // What is dropped here belongs to users, and a panic of theirs must not take the writer with it.
+                // Values dropped here belong to users, and a panic in their code must not end the writer.
                 if catch_unwind(AssertUnwindSafe(|| self.serve(turn))).is_err() {
                     tracing::error!("work panicked while it was dropped");
                 }

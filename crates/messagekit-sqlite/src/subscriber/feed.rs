@@ -18,11 +18,11 @@ use crate::name_lock::{self, NameLock};
 use crate::tables::topics::Partition;
 use crate::tables::{cursors, names, read, topics};
 
-/// How often one who stands by asks for the name.
+/// How often a standby subscriber tries to take the name.
 const STANDBY: Duration = Duration::from_millis(100);
-/// How long to wait after an error that may pass.
+/// The pause after a transient error.
 const BACKOFF: Duration = Duration::from_millis(100);
-/// How many records of a partition are taken before it is another's turn.
+/// How many records are read from a partition before the next one's turn.
 const PAGE: usize = 64;
 
 /// Starts the thread.
@@ -48,20 +48,20 @@ pub(super) fn start(link: &Arc<Link>, topics: Vec<Arc<str>>) -> Result<(), Error
     }
 }
 
-/// Reads for one subscriber.
+/// The reader of one subscriber.
 struct Feed {
     link: Arc<Link>,
     topics: Arc<[Arc<str>]>,
     tracks: BTreeMap<i64, Track>,
     lane: Option<Lane>,
     consumer: i64,
-    /// Ordered and not yet written.
+    /// Received from the subscriber and not yet written.
     moves: Vec<Move>,
-    /// The partition that was read last: the next one begins.
+    /// The partition that was read last; the following one is next.
     last: i64,
 }
 
-/// A partition and how far it was read.
+/// A partition and its read position.
 struct Track {
     topic: Arc<str>,
     partition: i32,
@@ -71,9 +71,9 @@ struct Track {
 
 enum Step {
     Busy,
-    /// Nothing to read.
+    /// There are no records to read.
     Dry,
-    /// Nowhere to put it.
+    /// The read-ahead buffer is full.
     Full,
     Closed,
 }
@@ -89,7 +89,7 @@ impl Feed {
         }
     }
 
-    /// Works until it is told to close, and answers whether everything settled is durable; or ends by an error.
+    /// Works until the subscriber closes it, and returns whether everything settled is durable; or ends with an error.
     fn work(&mut self) -> Result<Result<(), Error>, Error> {
         let link = self.link.clone();
         let mut news = News::new(link.store.commits());
@@ -115,7 +115,7 @@ impl Feed {
                 Err(error) if link.is_closing() => return Ok(Err(error)),
                 Err(error) if error.is_transient() => {
                     if error.kind() == ErrorKind::Fenced {
-                        // Whatever was read is based on a cursor that stands elsewhere.
+                        // The records that were read belong to a cursor that has moved in the file.
                         self.moves.clear();
                         self.lane = None;
                         link.lose();
@@ -128,7 +128,7 @@ impl Feed {
         }
     }
 
-    /// Waits for the consumer's name; false when told to close before.
+    /// Waits for the consumer's name; returns false when closed before.
     fn stand_by(&self, news: &News) -> Result<bool, Error> {
         let path = name_lock::path_of(self.link.store.path(), &self.link.consumer);
         while !self.link.is_closing() {
@@ -151,7 +151,7 @@ impl Feed {
         if orders.rewind {
             self.lane = None;
         }
-        // Before a new lane, which begins at what is durable.
+        // Before a new lane, which begins at the durable cursor.
         self.write_moves()?;
         if orders.close {
             return Ok(Step::Closed);
@@ -175,7 +175,7 @@ impl Feed {
         Ok(Step::Busy)
     }
 
-    /// Moves the cursors over what is settled, where no transaction has done so.
+    /// Moves the cursors past settled messages, where no transaction has done so.
     fn write_moves(&mut self) -> Result<(), Error> {
         if self.moves.is_empty() {
             return Ok(());
@@ -200,7 +200,7 @@ impl Feed {
         Ok(lane)
     }
 
-    /// Takes over every partition that is not read yet, with its cursor.
+    /// Adds every partition that is not read yet, with its cursor.
     fn adopt(&mut self) -> Result<(), Error> {
         let known: Vec<i64> = self.tracks.keys().copied().collect();
         let (topics, name, binding) =
@@ -212,7 +212,7 @@ impl Feed {
                 for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                     if !known.contains(&partition.tp) {
                         let cursor = cursors::ensure(conn, consumer, &partition).map_err(from_sqlite)?;
-                        // Here, so that no commit of this process comes between reading and noting it.
+                        // On the writer thread, so that no commit of this process comes between reading and storing it.
                         binding.set(
                             topic,
                             partition.partition,
@@ -236,7 +236,7 @@ impl Feed {
         self.tracks.values().any(|track| track.next < track.end)
     }
 
-    /// Looks how far the partitions reach by now, and whether there are new ones.
+    /// Reads the current ends of the partitions, and finds new partitions.
     fn look(&mut self, conn: &Connection) -> Result<(), Error> {
         let mut is_new = false;
         for topic in &*self.topics.clone() {
@@ -258,7 +258,7 @@ impl Feed {
         if is_new { self.adopt() } else { Ok(()) }
     }
 
-    /// Goes on behind records that were deleted; their cursor moves with the next record, or now when none is in work.
+    /// Skips deleted records. Their cursor moves with the next record, or now when no message is in flight.
     fn skip(&mut self, topic: &Arc<str>, partition: Partition, read_from: i64) {
         let cursor = self.link.binding().cursor(topic, partition.partition);
         if cursor.is_some_and(|cursor| cursor.next == read_from) {
@@ -280,7 +280,7 @@ impl Feed {
         }
     }
 
-    /// Reads one page of each partition that has records, beginning behind the one that was read last.
+    /// Reads one page of each partition that has records, beginning after the one that was read last.
     fn read_pages(&mut self, conn: &Connection, lane: Lane, mut room: Room) -> Result<(), Error> {
         let behind = (Bound::Excluded(self.last), Bound::Unbounded);
         let order: Vec<i64> =
@@ -294,7 +294,7 @@ impl Feed {
             }
             let records =
                 read::read(conn, &track.topic, tp, track.next, PAGE.min(room.messages), room.bytes)?;
-            // What lies below a known end and is not there was deleted.
+            // A missing record below a known end was deleted.
             track.next = records.last().map_or(track.end, |record| record.offset + 1);
             let bytes = records.iter().map(|record| record.message.size()).sum();
             room = Room {
@@ -315,7 +315,7 @@ impl Feed {
     }
 }
 
-/// A thread that dies by a panic must not leave its subscriber waiting.
+/// A thread that panics must not leave its subscriber waiting.
 impl Drop for Feed {
     fn drop(&mut self) {
         let died = Error::new(ErrorKind::Other, "reader thread has died");

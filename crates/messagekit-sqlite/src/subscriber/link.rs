@@ -1,4 +1,4 @@
-//! What the subscriber and its reader thread tell each other.
+//! State that the subscriber and its reader thread share.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,7 +15,7 @@ use crate::name_lock::NameLock;
 const MAX_MESSAGES: usize = 512;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the subscriber yields next.
+/// The subscriber's next result.
 #[derive(Debug)]
 pub(super) enum Happening {
     Assigned(Lane),
@@ -30,16 +30,16 @@ pub(super) struct Arrival {
     pub(super) message: Message,
 }
 
-/// What the subscriber wants of its thread.
+/// The subscriber's requests to its thread.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     pub(super) close: bool,
-    /// The lane was given up: begin again at the cursor.
+    /// The lane was released: begin again at the cursor.
     pub(super) rewind: bool,
     pub(super) moves: Vec<Move>,
 }
 
-/// How much may still be read ahead.
+/// The remaining read-ahead capacity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) messages: usize,
@@ -57,16 +57,16 @@ pub(super) struct Link {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Comes before any message: a lane is assigned first, and when it is lost its messages are gone.
+    /// Comes before any message: a lane is assigned first, and a lost lane has no messages any more.
     first: VecDeque<Result<Happening, Error>>,
     arrived: VecDeque<Arrival>,
     bytes: usize,
     lane: Option<Lane>,
     paused: bool,
     orders: Orders,
-    /// The thread waits for room.
+    /// The thread waits for capacity.
     full: bool,
-    /// The thread has ended; what closing answers.
+    /// The thread has ended; the result of closing.
     ended: Option<Result<(), Error>>,
     name: Option<NameLock>,
     waker: Option<Waker>,
@@ -162,7 +162,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// Frees the name without waiting for the thread, which then has nothing more to do.
+    /// Releases the name without waiting for the thread, which then has no work left.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.close();
@@ -179,7 +179,7 @@ impl Link {
         self.thread.set(thread).ok();
     }
 
-    /// Makes this the subscriber that works for the consumer; false when it is closing.
+    /// Makes this the active subscriber of the consumer; returns false when it is closing.
     pub(super) fn own(&self, name: NameLock) -> bool {
         let mut state = self.lock();
         if state.orders.close {
@@ -214,7 +214,7 @@ impl Link {
         }
     }
 
-    /// Takes the lane away, if there is one.
+    /// Revokes the lane, if there is one.
     pub(super) fn lose(&self) {
         self.lock().lose();
     }
@@ -223,7 +223,7 @@ impl Link {
         self.lock().tell(Err(error));
     }
 
-    /// Returns how much may be read, or `None` after which the thread is unparked when half of it is free.
+    /// Returns the remaining capacity. After `None`, the thread is unparked when half of the capacity is free.
     pub(super) fn room(&self) -> Option<Room> {
         let mut state = self.lock();
         let messages = MAX_MESSAGES.saturating_sub(state.arrived.len());
@@ -243,7 +243,7 @@ impl Link {
         (state.arrived.len(), state.bytes)
     }
 
-    /// Hands over records that were read for a lane; they are dropped when it is gone meanwhile.
+    /// Delivers records that were read for a lane; drops them when the lane is gone meanwhile.
     pub(super) fn push(&self, lane: Lane, arrivals: impl IntoIterator<Item = Arrival>) {
         let mut state = self.lock();
         if state.lane != Some(lane) {
@@ -258,7 +258,8 @@ impl Link {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// The thread ends; `failed` is yielded before the end, and closing answers `closed`. Only the first call counts.
+    /// Ends the thread: the subscriber yields `failed` before the end, and closing returns `closed`. Only the first call
+    /// counts.
     pub(super) fn end(&self, failed: Option<Error>, closed: Result<(), Error>) {
         let mut state = self.lock();
         if state.ended.is_some() {
@@ -274,7 +275,7 @@ impl Link {
     }
 
     fn give_up_name(&self, state: &mut State) {
-        // The binding first: the next owner of the name in this process enters its own.
+        // The binding first: the next owner of the name in this process sets its own.
         self.store.bindings().remove(&self.consumer, &self.binding);
         state.name = None;
     }

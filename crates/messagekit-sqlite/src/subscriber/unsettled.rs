@@ -1,4 +1,4 @@
-//! What was delivered and is not finished.
+//! Messages that were delivered and are not settled.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use messagekit::{Position, Watermark};
 
 use crate::binding::Move;
 
-/// Follows the deliveries of a lane: positions are counted through all its partitions, so that what is finished in the
-/// lane without a gap is finished without a gap in each of them.
+/// Tracks the deliveries of a lane. Positions are counted across all its partitions, so messages settled without a gap in
+/// the lane are settled without a gap in each partition.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     next: u64,
@@ -16,7 +16,7 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
-    /// Notes a delivery and returns its position.
+    /// Records a delivery and returns its position.
     pub(super) fn delivered(&mut self, position: Position) -> u64 {
         let sequence = self.next;
         self.next += 1;
@@ -29,7 +29,7 @@ impl Unsettled {
         self.watermark.settled(sequence);
     }
 
-    /// Returns how far each partition has come since the last call, the farthest only.
+    /// Returns the farthest position of each partition since the last call.
     pub(super) fn take_finished(&mut self) -> Vec<Move> {
         let mut moves: Vec<Move> = Vec::new();
         let Some(finished) = self.watermark.finished() else { return moves };
@@ -43,7 +43,7 @@ impl Unsettled {
         moves
     }
 
-    /// Forgets the lane's deliveries; positions go on, so that an old receipt fits nothing.
+    /// Drops the lane's deliveries; positions continue, so that an old receipt matches nothing.
     pub(super) fn forget(&mut self) {
         *self = Self { next: self.next, ..Self::default() };
     }

@@ -1,4 +1,4 @@
-//! Waiting on the reader thread: for a write, for news of the file, or for an order.
+//! Waits on the reader thread: for a write, for changes of the file, or for a request.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::error::from_sqlite;
 
-/// How often other processes are looked for while something happens, and while nothing does.
+/// How often the thread checks for commits of other processes: while records arrive, and while the file is idle.
 const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -41,11 +41,11 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Notices that somebody has committed.
+/// Detects commits of any process.
 #[derive(Debug)]
 pub(super) struct News {
     commits: watch::Receiver<u64>,
-    /// Of the connection that looks, the last time it looked.
+    /// The data version of the checking connection at its last check.
     version: Option<i64>,
     interval: Duration,
 }
@@ -55,14 +55,14 @@ impl News {
         Self { commits, version: None, interval: BUSY }
     }
 
-    /// Errs when the store was closed: nothing can come any more, and no connection may stay open.
+    /// Fails when the store was closed: no record can follow, and no connection may stay open.
     pub(super) fn check_open(&self) -> Result<(), Error> {
         self.commits.has_changed().map(drop).map_err(|_| closed())
     }
 
-    /// Waits until something was committed since the last call, or `stop` holds; whoever changes that unparks the thread.
+    /// Waits until a commit since the last call, or until `stop` holds; the code that changes `stop` unparks the thread.
     ///
-    /// Commits of this process are told; those of others change a number of the file that costs 2 µs to read.
+    /// Commits of this process send a signal. Commits of others change a number of the file that costs 2 µs to read.
     pub(super) fn wait(&mut self, conn: &Connection, stop: impl Fn() -> bool) -> Result<(), Error> {
         let waker = waker();
         let mut cx = Context::from_waker(&waker);

@@ -1,4 +1,4 @@
-//! What a person does with failed messages: each act a compare-and-set that takes the marker of the message with it.
+//! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
 
 use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Operator};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -8,7 +8,7 @@ use super::blocked_keys::{self, BlockedKey, head_of};
 use super::processed::{DISCARDED, HELD, put_marker};
 use crate::error::from_sqlite;
 
-/// Acts on failed messages, answers for each in order, and writes one row of the audit.
+/// Applies an action to failed messages, returns the results in order, and writes one row of the audit.
 pub(crate) fn act(
     conn: &Connection,
     act: Action,
@@ -22,7 +22,7 @@ pub(crate) fn act(
     Ok(result)
 }
 
-/// What a broker kept and nobody said where to send it cannot be run again.
+/// A broker's failed message without a redelivery target cannot be retried.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
 SET state = 'retry_requested', due = ?2, attempts = 0, crash_count = 0, running_since = NULL, token = token + 1, changed_at = ?2
@@ -38,7 +38,7 @@ WHERE id = ?1 AND state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
 RETURNING consumer_id, message_id, parked, topic, key";
 
-/// As a discard: only where the message's marker stands as the failed message does, or was taken away by retention.
+/// As a discard: only when the message's marker agrees with the failed message, or retention has removed it.
 const UNDO: &str = "
 UPDATE messagekit_failed_messages AS d SET state = 'dead', token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
@@ -46,7 +46,8 @@ WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
 RETURNING consumer_id, message_id, parked, topic, key";
 
-/// One that has never run needs no person to run: at once, or when what is open before it in its key is closed.
+/// A message that has never run needs no retry request. It is due at once, or when the open messages before it in its key
+/// are closed.
 pub(super) fn reopen_sql() -> String {
     let before = format!(
         "(SELECT (h.partition, h.offset) < (d.partition, d.offset) FROM messagekit_failed_messages h WHERE h.id = {})",
@@ -88,7 +89,7 @@ fn act_on(conn: &Connection, act: Action, id: i64, now: i64) -> Result<ActionRes
     Ok(ActionResult::Done)
 }
 
-/// A failed message that an act has moved.
+/// A failed message that an action has moved.
 struct Moved {
     consumer: i64,
     message: String,

@@ -1,4 +1,4 @@
-//! Appending records: their offsets are given in the same transaction, so that no reader can ever skip one.
+//! Appends records. The same transaction assigns their offsets, so that no reader can ever skip one.
 
 use messagekit::{Error, Message};
 use rusqlite::Connection;
@@ -10,20 +10,20 @@ use super::pending;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
 
-/// What became of messages.
+/// The result of an append.
 #[derive(Debug)]
 pub(crate) struct Appended {
-    /// Where each stands.
+    /// The position of each message.
     pub(crate) positions: Vec<i64>,
-    /// There is something among them for a relay.
+    /// At least one record is for a relay.
     pub(crate) leaves: bool,
 }
 
-/// Appends messages in order; their common time is `now`. A topic that is not there yet is made, and records of one that
-/// leaves the file are pending from then on.
+/// Appends messages in order; their common time is `now`. Creates missing topics. Records of a relayed topic are pending
+/// from then on.
 ///
-/// The messages of one batch that have no key stand in one partition, the one with the fewest records: batches take
-/// turns without a counter that processes would have to share.
+/// The messages of one batch without a key go to one partition, the one with the fewest records. Batches thus take turns
+/// without a counter that processes would have to share.
 pub(crate) fn append(
     conn: &Connection,
     messages: &[Message],
@@ -78,7 +78,7 @@ fn insert(
     ))
 }
 
-/// What goes to one partition takes its offsets by one statement: half the cost of one by one.
+/// The messages of one partition take their offsets in one statement, at half the cost of one by one.
 #[derive(Default)]
 struct Runs<'a> {
     topics: Vec<(&'a str, Topic, Option<u32>)>,
@@ -133,7 +133,7 @@ impl<'a> Runs<'a> {
         Ok(())
     }
 
-    /// Returns the topic of a run if it leaves the file.
+    /// Returns the topic of a run if it is relayed.
     fn leaving(&self, run: usize) -> Option<i64> {
         Some(&self.runs[run]).filter(|run| run.leaves).map(|run| run.topic)
     }

@@ -1,11 +1,11 @@
-//! What people did, in the transaction in which they did it.
+//! The audit of operators' actions, written in the transaction of the action.
 
 use messagekit::Operator;
 use rusqlite::{Connection, Result};
 
 use super::count;
 
-/// Writes one row for one act.
+/// Writes one row for one action.
 pub(crate) fn write(
     conn: &Connection,
     by: &Operator,

@@ -1,15 +1,16 @@
-//! Keys that are held.
+//! Blocked keys.
 //!
-//! A key is held while an open failed message of it is parked: an index of those failed messages says so, and no table of its own
-//! that could tell otherwise. The first of them by partition and offset is the head, the only one that may run. With one writer
-//! what a statement sees stays so until the commit: no row is locked for a key, and no claim looks twice.
+//! A key is blocked while an open failed message of it is parked. An index of those failed messages is the only record of
+//! it; a separate table could contradict it. The first of them by partition and offset is the head, the only one that may
+//! run. With one writer, the result of a statement stays true until the commit: no key needs a row lock, and no claim
+//! reads twice.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-/// Which failed messages hold keys: the words of their index, or SQLite does not use it.
+/// The condition of failed messages that block keys: the exact text of their index, or SQLite does not use it.
 pub(super) const PARKED: &str = "parked = 1 AND state NOT IN ('resolved', 'discarded')";
 
-/// A key of a topic, of one consumer.
+/// A key of a topic and a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BlockedKey<'a> {
     pub(crate) consumer: i64,
@@ -26,17 +27,17 @@ pub(super) fn head_of(consumer: &str, topic: &str, key: &str) -> String {
     )
 }
 
-/// Returns whether the consumer holds any key.
+/// Returns whether any key of the consumer is blocked.
 pub(crate) fn any(conn: &Connection, consumer: i64) -> Result<bool> {
     Ok(count(conn, consumer, 1)? > 0)
 }
 
-/// Returns whether the key is held.
+/// Returns whether the key is blocked.
 pub(crate) fn holds(conn: &Connection, key: BlockedKey<'_>) -> Result<bool> {
     Ok(count_of(conn, key, 1)? > 0)
 }
 
-/// Counts the failed messages that hold keys of the consumer, as far as `most`.
+/// Counts the failed messages that block keys of the consumer, up to `most`.
 pub(super) fn count(conn: &Connection, consumer: i64, most: u32) -> Result<u32> {
     conn.prepare_cached(&count_sql())?.query_row((consumer, most), |row| row.get(0))
 }
@@ -48,7 +49,7 @@ pub(super) fn count_sql() -> String {
     )
 }
 
-/// Counts the failed messages that hold the key, as far as `most`.
+/// Counts the failed messages that block the key, up to `most`.
 pub(super) fn count_of(conn: &Connection, key: BlockedKey<'_>, most: u32) -> Result<u32> {
     let parameters = (key.consumer, key.topic, key.key, most);
     conn.prepare_cached(&count_of_sql())?.query_row(parameters, |row| row.get(0))
@@ -61,7 +62,7 @@ pub(super) fn count_of_sql() -> String {
     )
 }
 
-/// Returns whether an open failed message of the key stands before this place.
+/// Returns whether the key has an open failed message before this position.
 pub(super) fn is_before(conn: &Connection, key: BlockedKey<'_>, partition: i32, offset: i64) -> Result<bool> {
     let before = conn
         .prepare_cached(&is_before_sql())?
@@ -77,8 +78,7 @@ pub(super) fn is_before_sql() -> String {
     )
 }
 
-/// Returns the numbers of the first failed messages behind another one of their key, with what says whether they wait and how
-/// large they are.
+/// Returns the SQL for the ids of the first failed messages behind another one of their key, with their state and size.
 pub(super) fn behind_sql() -> &'static str {
     "SELECT d.id, d.state = 'blocked', length(d.payload)
      FROM messagekit_failed_messages first
@@ -90,8 +90,8 @@ pub(super) fn behind_sql() -> &'static str {
      ORDER BY d.partition, d.offset, d.id LIMIT ?3"
 }
 
-/// Lets the head of the key run if it waits, and so many one at a time from there. For whoever has closed a failed message of it:
-/// where none is left, the key is free.
+/// Schedules the head of the key if it is blocked, and lets that many run alone from there. Call it after closing a
+/// failed message of the key: without any left, the key is free.
 pub(super) fn promote(conn: &Connection, key: BlockedKey<'_>, alone: u32, now: i64) -> Result<()> {
     conn.prepare_cached(&promote_sql())?.execute((key.consumer, key.topic, key.key, now, alone)).map(drop)
 }

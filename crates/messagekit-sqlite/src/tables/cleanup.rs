@@ -1,4 +1,4 @@
-//! What nobody needs any more.
+//! Removes rows that are no longer needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,26 +9,26 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::micros;
 use super::processed::{DISCARDED, DONE};
 
-/// How many rows a stretch has: it holds the file's write lock for some milliseconds.
+/// The number of rows in a step: it holds the file's write lock for some milliseconds.
 const ROWS: i64 = 1_000;
 
-/// What a consumer notes that accepts messages of any age.
+/// The recorded window of a consumer that accepts messages of any age.
 const CENTURY: u64 = 100 * 365 * 24 * 3_600;
 
-/// What a stretch did, and where the next one begins.
+/// The result of one step, and the start of the next.
 pub(crate) struct Stretch<P> {
     pub(crate) removed: u64,
     pub(crate) next: Option<P>,
 }
 
-/// The last marker of a stretch.
+/// The last marker of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Marker {
     pub(crate) consumer: i64,
     pub(crate) message: String,
 }
 
-/// Notes the window of a consumer that runs, and returns since when its markers are complete.
+/// Records the window of a running consumer, and returns the time since which its markers are complete.
 pub(crate) fn note_window(
     conn: &Connection,
     consumer: i64,
@@ -45,7 +45,7 @@ pub(crate) fn note_window(
         .query_row([consumer], |row| row.get(0))
 }
 
-/// Returns the first consumer behind another that has a window, and before when its markers may go.
+/// Returns the next consumer that has a window, and the time before which its markers may be removed.
 fn next_consumer(conn: &Connection, after: i64, now: i64) -> Result<Option<(i64, i64)>> {
     conn.prepare_cached(
         "SELECT consumer_id, max(seconds) FROM messagekit_consumer_windows w
@@ -60,7 +60,7 @@ fn next_consumer(conn: &Connection, after: i64, now: i64) -> Result<Option<(i64,
     .optional()
 }
 
-/// Returns for each consumer that has noted a window the time before which it sets messages aside.
+/// Returns for each consumer with a recorded window the time before which it sets messages aside.
 pub(crate) fn begins(conn: &Connection, now: i64) -> Result<Vec<(String, i64)>> {
     conn.prepare_cached(
         "SELECT c.name, max(w.seconds) FILTER (WHERE w.noted_at > (
@@ -76,7 +76,7 @@ pub(crate) fn begins(conn: &Connection, now: i64) -> Result<Vec<(String, i64)>> 
     .collect()
 }
 
-/// Returns when the oldest open failed message was written down that goes back to one of the topics.
+/// Returns when the oldest open failed message with one of the topics as redelivery target was recorded.
 pub(crate) fn oldest_return(conn: &Connection, topics: &[Arc<str>]) -> Result<Option<i64>> {
     let mut select = conn.prepare_cached(
         "SELECT min(set_aside_at) FROM messagekit_failed_messages
@@ -90,7 +90,7 @@ pub(crate) fn oldest_return(conn: &Connection, topics: &[Arc<str>]) -> Result<Op
     Ok(oldest)
 }
 
-/// Goes through the markers behind one, or through the first ones of the next consumer.
+/// Checks the markers after a given one, or the first ones of the next consumer.
 pub(crate) fn markers(
     conn: &Connection,
     after: Option<Marker>,
@@ -134,7 +134,7 @@ pub(crate) fn markers(
     Ok(Stretch { removed, next: Some(Marker { consumer, message: last }) })
 }
 
-/// Notes that markers of a consumer are about to go, the newest of which was written at a time.
+/// Records that markers of a consumer are about to be removed, with the time of the newest.
 fn note_removed(conn: &Connection, consumer: i64, newest: Option<i64>) -> Result<()> {
     let Some(newest) = newest else { return Ok(()) };
     conn.prepare_cached(
@@ -144,7 +144,7 @@ fn note_removed(conn: &Connection, consumer: i64, newest: Option<i64>) -> Result
     .map(drop)
 }
 
-/// Goes through the failed messages behind a number.
+/// Checks the failed messages after an id.
 pub(crate) fn failed_messages(
     conn: &Connection,
     after: i64,

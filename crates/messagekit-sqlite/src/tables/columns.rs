@@ -1,11 +1,11 @@
-//! Headers as columns and back, so that the very same headers come out again.
+//! Converts headers to columns and back without loss.
 
 use messagekit::{Error, ErrorKind, Headers, headers};
 
 /// The headers that have a column, in the order in which every writer of ours sets them.
 const NAMES: [&str; 4] = [headers::ID, headers::EVENT_TYPE, headers::CONTENT_TYPE, headers::TRACEPARENT];
 
-/// What stands in the columns of a record.
+/// The values in the columns of a record.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Columns<T> {
     /// In the order of [`NAMES`].
@@ -15,10 +15,10 @@ pub(crate) struct Columns<T> {
 }
 
 impl<'a> Columns<&'a str> {
-    /// Divides headers among columns.
+    /// Splits headers into columns.
     ///
-    /// A header that has a column moves there when it is text and stands where reading will put it. Otherwise it stays
-    /// among the others; the column is then written too, for look-ups only, and reading ignores it.
+    /// A header with a column moves there when it is text and at the position where reading will put it. Otherwise it
+    /// stays among the others. The column is then written too, for look-ups only, and reading ignores it.
     pub(crate) fn of(headers: &'a Headers) -> Result<Self, Error> {
         let mut columns = Self::default();
         let mut rest = Headers::new();
@@ -43,7 +43,7 @@ impl<'a> Columns<&'a str> {
 }
 
 impl Columns<String> {
-    /// Puts the headers together again.
+    /// Joins the headers again.
     pub(crate) fn into_headers(self) -> Result<Headers, Error> {
         let rest = self.rest.as_deref().map(from_json).transpose()?;
         let mut headers = Headers::new();
@@ -61,15 +61,15 @@ impl Columns<String> {
     }
 }
 
-/// Writes headers whole.
+/// Encodes all headers.
 pub(crate) fn to_json(headers: &Headers) -> Result<String, Error> {
     serde_json::to_string(headers)
         .map_err(|error| Error::new(ErrorKind::Other, "headers cannot be written as JSON").caused_by(error))
 }
 
-/// Reads headers that a table has kept.
+/// Decodes headers of a table.
 pub(crate) fn from_json(json: &str) -> Result<Headers, Error> {
-    // The cause would quote values, so only its place is told.
+    // The cause would quote values, so report only its location.
     serde_json::from_str(json).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "stored headers are not a list of pairs")
             .with("column", error.column())

@@ -1,21 +1,21 @@
-//! The fenced cursors: where consumers read on in topics of this file.
+//! The fenced cursors: consumers' next offsets in topics of this file.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::topics::Partition;
 
-/// A cursor as it was found or made.
+/// A cursor that was found or created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The offset to read next, never below what is kept.
+    /// The offset to read next, never below the earliest record.
     pub(crate) next: i64,
-    /// How many records were deleted before this consumer read them.
+    /// The number of records that were deleted before this consumer read them.
     pub(crate) gone: i64,
 }
 
-/// Returns the cursor of a consumer and makes it at the earliest record when there is none.
+/// Returns the cursor of a consumer; creates a missing one at the earliest record.
 ///
-/// A cursor that stands before the earliest record moves there: what was deleted cannot be waited for.
+/// A cursor before the earliest record moves there: deleted records never come.
 pub(crate) fn ensure(conn: &Connection, consumer: i64, partition: &Partition) -> Result<Found> {
     let earliest = partition.log_start;
     let known: Option<i64> = conn
@@ -38,9 +38,9 @@ pub(crate) fn ensure(conn: &Connection, consumer: i64, partition: &Partition) ->
     }
 }
 
-/// Moves a cursor from the value its owner expects; false when somebody else has moved it.
+/// Moves a cursor from the value that its owner expects; returns false when another process has moved it.
 ///
-/// A smaller `next` leaves it where it is, and still says whether it is the expected one.
+/// A smaller `next` does not move it, and the result still tells whether the value was the expected one.
 pub(crate) fn advance(conn: &Connection, consumer: i64, tp: i64, expected: i64, next: i64) -> Result<bool> {
     let moved = conn
         .prepare_cached(

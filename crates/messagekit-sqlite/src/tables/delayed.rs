@@ -10,13 +10,13 @@ use super::append::{self, Appended};
 use super::{columns, read};
 use crate::error::from_sqlite;
 
-/// How many events take their places in one transaction.
+/// The most events that enter their topics in one transaction.
 const MOST: u32 = 1_000;
 
-/// When an event is due that cannot be read.
+/// The due time of an event that cannot be read.
 const NEVER: i64 = i64::MAX;
 
-/// Keeps messages until they are due.
+/// Stores messages until they are due.
 pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) -> Result<(), Error> {
     messages.iter().try_for_each(Message::check)?;
     let mut insert = conn
@@ -41,9 +41,9 @@ pub(crate) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
         .map_err(from_sqlite)
 }
 
-/// Appends what is due to its topics, and takes it from the list. Returns what was appended, at most [`MOST`].
+/// Appends due events to their topics, and deletes them from the list. Returns the appended ones, at most [`MOST`].
 ///
-/// An event that cannot be read stays on the list, to be due never, so that it keeps no other from its topic.
+/// An unreadable event stays on the list and is never due, so that it delays no other event.
 pub(crate) fn append_due(conn: &Connection, partitions_of_new: u32, now: i64) -> Result<Appended, Error> {
     let mut select = conn
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! The events of this file: the records of its topics that have an id and are no copies.
+//! The events of this file: the records of its topics that have an id and are not copies.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::{cleanup, micros_of, read, timestamp};
 use crate::error::from_sqlite;
 
-/// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index by
-/// time: it would cost every append, and people look rarely.
+/// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index
+/// by time: it would slow every append, and operators search rarely.
 pub(crate) const RECORDS: &str = "messagekit_topic_partitions p
      CROSS JOIN messagekit_topics t ON t.id = p.topic_id
      CROSS JOIN messagekit_topic_records r ON r.pos >= p.id << 40 AND r.pos < (p.id + 1) << 40";
 
-/// Which of [`RECORDS`] a filter means.
+/// The condition of a filter on [`RECORDS`].
 pub(crate) struct Chosen {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
@@ -63,7 +63,7 @@ pub(crate) fn list(
         chosen.values.push(Value::Text(after.event_id.as_str().to_owned()));
     }
     chosen.values.push(Value::Integer(limit.into()));
-    // The length of a payload is known without reading it.
+    // SQLite knows the length of a payload without reading it.
     let heads = format!(
         "SELECT r.event_id, r.event_type, t.name, r.key, r.created_at, length(r.payload),
            (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos)
@@ -95,7 +95,7 @@ fn head_of(row: &Row<'_>) -> Result<EventHead, Error> {
     read().map_err(from_sqlite)
 }
 
-/// Returns the event at a position, or `None` when it is not kept any more.
+/// Returns the event at a position, or `None` when it is no longer kept.
 pub(crate) fn at(conn: &Connection, position: i64) -> Result<Option<StoredEvent>, Error> {
     let known: Option<(Arc<str>, String, u32)> = conn
         .prepare_cached(
@@ -123,8 +123,8 @@ fn vanished(position: i64) -> Error {
     Error::new(ErrorKind::Corrupt, "record vanished between look and read").with("position", position)
 }
 
-/// Counts the events of a filter, and for each consumer those it has a marker for, and those that it would set
-/// aside because of their age.
+/// Counts the events of a filter. For each consumer, also counts those with a marker, and those that it would set aside
+/// because of their age.
 pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqlite::Result<ReplayCount> {
     let chosen = Chosen::of(filter);
     let events: u32 = conn

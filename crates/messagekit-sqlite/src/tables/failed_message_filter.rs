@@ -1,11 +1,11 @@
-//! The WHERE of a filter: only what it names, so that an index can serve it.
+//! The WHERE clause of a filter: only the columns that it names, so that an index can serve it.
 
 use messagekit::{FailedMessageFilter, FailedMessageState, Origin};
 use rusqlite::types::Value;
 
 use super::micros_of;
 
-/// Conditions over the failed messages, named `d`, and the values of their parameters.
+/// Conditions on failed messages, with the alias `d`, and the values of their parameters.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
     texts: Vec<&'static str>,
@@ -41,12 +41,12 @@ impl Conditions {
         }
     }
 
-    /// Returns the conditions as one; true when there are none.
+    /// Returns the conditions joined by AND; `true` without conditions.
     pub(crate) fn sql(&self) -> String {
         if self.texts.is_empty() { "true".to_owned() } else { self.texts.join(" AND ") }
     }
 
-    /// Adds the value of a LIMIT that stands behind the conditions.
+    /// Adds the value of a LIMIT after the conditions.
     pub(crate) fn limited(mut self, limit: u32) -> Vec<Value> {
         self.values.push(Value::Integer(limit.into()));
         self.values

@@ -1,4 +1,4 @@
-//! What lists show of a failed message: everything but headers and payload.
+//! The listed part of a failed message: everything but headers and payload.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use rusqlite::Row;
 use super::timestamp;
 use crate::error::from_sqlite;
 
-/// What [`read`] looks at, of failed messages named `d`. The length of a payload is known without reading it.
+/// The columns that [`read`] reads, of failed messages with the alias `d`. SQLite knows the length of a payload without
+/// reading it.
 pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.position_topic, d.partition, d.offset, d.key, d.event_type, \
     d.origin, d.return_to, d.state, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
     d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
@@ -19,7 +20,7 @@ pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.position_topic, d.
          AND o.parked = 1 AND o.state NOT IN ('resolved', 'discarded')) ELSE 0 END AS holds_back, \
     (SELECT name FROM messagekit_consumers WHERE id = d.consumer_id) AS consumer";
 
-/// The columns as they are.
+/// The columns unchanged.
 struct Columns {
     id: i64,
     topic: Arc<str>,

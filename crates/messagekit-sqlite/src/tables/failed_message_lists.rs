@@ -1,4 +1,4 @@
-//! Looking at failed messages.
+//! Operators' reads of failed messages.
 
 use messagekit::{
     Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
@@ -32,7 +32,7 @@ pub(crate) fn list(
     Ok(heads)
 }
 
-/// Returns the numbers of failed messages, smallest first.
+/// Returns the ids of failed messages, smallest first.
 pub(crate) fn ids(conn: &Connection, filter: &FailedMessageFilter, limit: u32) -> rusqlite::Result<Vec<i64>> {
     let conditions = Conditions::of(filter);
     let select = format!(
@@ -93,7 +93,7 @@ pub(crate) fn totals(
     Ok(totals)
 }
 
-/// Returns groups of failed messages that failed alike, the largest first.
+/// Returns groups of failed messages with equal failures, the largest first.
 pub(crate) fn groups(
     conn: &Connection,
     filter: &FailedMessageFilter,

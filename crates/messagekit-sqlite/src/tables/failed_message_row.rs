@@ -9,7 +9,7 @@ use rusqlite::Row;
 use super::columns;
 use crate::error::from_sqlite;
 
-/// What [`read`] looks at. Without a table's name, which RETURNING does not know.
+/// The columns that [`read`] reads. Without a table name, which RETURNING does not accept.
 pub(crate) const COLUMNS: &str =
     "id, token, attempts, message_id, topic, position_topic, partition, offset, key, headers, payload";
 
@@ -30,7 +30,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
     Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
-/// The columns as they are, with the headers still in JSON.
+/// Reads the columns unchanged, with the headers still in JSON.
 fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
     let message_id: String = row.get(3)?;
     let topic: Arc<str> = row.get(4)?;

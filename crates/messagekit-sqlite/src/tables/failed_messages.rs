@@ -1,4 +1,4 @@
-//! Failed messages: writing them whole.
+//! Writes complete failed messages.
 
 use messagekit::{
     Error, ErrorKind, FailedMessageState, Failure, Next, Origin, ReceivedMessage, SetAsideOutcome, headers,
@@ -16,14 +16,14 @@ pub(crate) fn after(failure: &Failure, now: i64) -> (FailedMessageState, Option<
     }
 }
 
-/// Who set a message aside, and where a retry goes.
+/// The origin of a failed message, and its redelivery target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Way {
     pub(crate) origin: Origin,
     pub(crate) return_to: Option<String>,
 }
 
-/// Claims a message as held and keeps it whole.
+/// Claims a message as held and stores it completely.
 pub(crate) fn set_aside(
     conn: &Connection,
     consumer: i64,
@@ -41,21 +41,21 @@ pub(crate) fn set_aside(
     Ok(SetAsideOutcome::SetAside)
 }
 
-/// A failed message that is written.
+/// A failed message to write.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) way: &'a Way,
     pub(super) received: &'a ReceivedMessage,
     pub(super) failure: &'a Failure,
-    /// It takes part in the order of its key.
+    /// It belongs to the order of its key.
     pub(super) parked: bool,
     pub(super) state: FailedMessageState,
     pub(super) due: Option<i64>,
 }
 
-/// Writes a failed message, over one of the same message that is closed if its marker was forgotten.
+/// Writes a failed message. Replaces a closed one of the same message, whose marker retention may have removed.
 ///
-/// The marker is held by whoever calls, so one that is open already contradicts it.
+/// The caller holds the marker, so an existing open failed message contradicts it.
 pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i64) -> Result<(), Error> {
     let Entry { way, received, failure, parked, state, due } = entry;
     let message = &received.message;

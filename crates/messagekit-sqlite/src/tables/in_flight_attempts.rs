@@ -1,9 +1,9 @@
-//! What is handled that may end its process, and who has noted it without an answer.
+//! Records of messages whose handler is running, to detect the message that crashes its process.
 
 use messagekit::MessageId;
 use rusqlite::{Connection, Result};
 
-/// Notes that a suspect is about to be handled, and returns how many others have and did not answer.
+/// Records that a handler is about to run, and returns how many attempts of other runners have not ended.
 pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, now: i64) -> Result<u32> {
     conn.prepare_cached(
         "INSERT INTO messagekit_in_flight_attempts (consumer_id, message_id, runner, noted_at) VALUES (?1, ?2, ?3, ?4)
@@ -17,7 +17,7 @@ pub(crate) fn note(conn: &Connection, consumer: i64, id: &MessageId, by: &str, n
     .query_row((consumer, id.as_str(), by), |row| row.get(0))
 }
 
-/// Forgets a suspect that was applied or set aside.
+/// Deletes all in-flight attempts of a message that was applied or set aside.
 pub(crate) fn clear_attempts(conn: &Connection, consumer: i64, id: &MessageId) -> Result<()> {
     conn.prepare_cached(
         "DELETE FROM messagekit_in_flight_attempts WHERE consumer_id = ?1 AND message_id = ?2",
@@ -26,7 +26,7 @@ pub(crate) fn clear_attempts(conn: &Connection, consumer: i64, id: &MessageId) -
     .map(drop)
 }
 
-/// Takes a note back, and leaves those of others.
+/// Deletes the runner's own attempt, and keeps those of others.
 pub(crate) fn withdraw_attempt(conn: &Connection, consumer: i64, id: &MessageId, by: &str) -> Result<()> {
     conn.prepare_cached(
         "DELETE FROM messagekit_in_flight_attempts WHERE consumer_id = ?1 AND message_id = ?2 AND runner = ?3",
@@ -35,7 +35,7 @@ pub(crate) fn withdraw_attempt(conn: &Connection, consumer: i64, id: &MessageId,
     .map(drop)
 }
 
-/// Forgets the messages that somebody has finished.
+/// Deletes the attempts of messages that have a marker.
 pub(crate) fn sweep(conn: &Connection, consumer: i64) -> Result<()> {
     conn.prepare_cached(
         "DELETE FROM messagekit_in_flight_attempts AS s WHERE consumer_id = ?1 AND EXISTS

@@ -1,4 +1,5 @@
-//! The statements, as plain functions over a connection: no thread, no transaction and no lock is decided here.
+//! The statements, as plain functions over a connection. None of them starts a thread, ends a transaction or takes a
+//! lock.
 
 pub(crate) mod actions;
 pub(crate) mod append;
@@ -37,28 +38,28 @@ mod tests;
 use jiff::Timestamp;
 use messagekit::{Error, ErrorKind};
 
-/// Returns this machine's time as tables keep it.
+/// Returns this machine's time in the tables' format.
 pub(crate) fn now() -> i64 {
     Timestamp::now().as_microsecond()
 }
 
-/// Reads a time that a table has kept.
+/// Converts a time of a table.
 pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, Error> {
     Timestamp::from_microsecond(micros)
         .map_err(|error| Error::new(ErrorKind::Corrupt, "stored time is out of range").caused_by(error))
 }
 
-/// Turns a time into what a table keeps.
+/// Converts a time to the tables' format.
 pub(crate) fn micros_of(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
 
-/// Turns a length into what a table keeps.
+/// Converts a length to the tables' format.
 pub(crate) fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-/// Turns a delay into what is added to [`now`]; a hundred years stand for everything longer.
+/// Converts a delay to be added to [`now`]; caps it at a hundred years.
 pub(crate) fn micros(delay: std::time::Duration) -> i64 {
     const CENTURY: u128 = 100 * 365 * 24 * 3_600 * 1_000_000;
     i64::try_from(delay.as_micros().min(CENTURY)).unwrap_or(i64::MAX)

@@ -11,7 +11,7 @@ fn murmur2(data: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
 
-    // Kafka's lengths are 32 bits wide; the hash of a longer key would not be comparable, and nobody has one.
+    // Kafka's lengths have 32 bits; the hash of a longer key would not match, and no such key exists.
     #[expect(clippy::cast_possible_truncation, reason = "as Kafka does")]
     let mut hash = SEED ^ data.len() as u32;
     let (words, tail) = data.as_chunks::<4>();

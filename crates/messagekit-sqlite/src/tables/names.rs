@@ -2,16 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-/// Returns the number of a consumer, or `None` when nothing was ever kept for it.
+/// Returns the number of a consumer, or `None` when the file has no rows of it.
 pub(crate) fn known_consumer(conn: &Connection, name: &str) -> Result<Option<i64>> {
     conn.prepare_cached("SELECT id FROM messagekit_consumers WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()
 }
 
-/// Returns the number of a consumer and makes one for a new name.
+/// Returns the number of a consumer; creates one for a new name.
 pub(crate) fn consumer(conn: &Connection, name: &str) -> Result<i64> {
-    // Numbers are not remembered outside the file: a rollback would take back what the memory still holds.
+    // Numbers are not cached outside the file: a rollback would remove numbers that the cache still holds.
     match known_consumer(conn, name)? {
         Some(id) => Ok(id),
         None => conn
@@ -20,24 +20,24 @@ pub(crate) fn consumer(conn: &Connection, name: &str) -> Result<i64> {
     }
 }
 
-/// A topic as its row says.
+/// The row of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Topic {
     pub(crate) id: i64,
-    /// 0 when this file knows the name only.
+    /// 0 when this file holds only the name.
     pub(crate) partitions: u32,
     /// A relay publishes it.
     pub(crate) leaves: bool,
 }
 
-/// Returns the row of a topic name, or `None` when the name was never seen.
+/// Returns the row of a topic name, or `None` for an unknown name.
 pub(crate) fn known_topic(conn: &Connection, name: &str) -> Result<Option<Topic>> {
     conn.prepare_cached("SELECT id, partitions, leaves FROM messagekit_topics WHERE name = ?1")?
         .query_row([name], |row| Ok(Topic { id: row.get(0)?, partitions: row.get(1)?, leaves: row.get(2)? }))
         .optional()
 }
 
-/// Returns the row of a topic name and makes one for a new name; that does not make the topic.
+/// Returns the row of a topic name. Creates one for a new name, which does not create the topic.
 pub(crate) fn topic(conn: &Connection, name: &str) -> Result<Topic> {
     match known_topic(conn, name)? {
         Some(topic) => Ok(topic),

@@ -1,4 +1,4 @@
-//! How far a consumer has come in topics of any broker.
+//! The next offsets of consumers in topics of any broker.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use rusqlite::{Connection, Result};
 
 use super::names;
 
-/// Notes positions; one that is behind what is known changes nothing.
+/// Stores positions; one behind the stored position changes nothing.
 pub(crate) fn advance(conn: &Connection, consumer: i64, positions: &[NextOffset]) -> Result<()> {
     let mut upsert = conn.prepare_cached(
         "INSERT INTO messagekit_consumer_offsets AS o (consumer_id, topic_id, partition, key_lane, next)
          VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (consumer_id, topic_id, partition, key_lane) DO UPDATE SET next = max(o.next, excluded.next)",
     )?;
-    // A batch is as a rule of one topic.
+    // Usually a batch has one topic.
     let mut last: Option<(&Arc<str>, i64)> = None;
     for position in positions {
         let topic = match last {

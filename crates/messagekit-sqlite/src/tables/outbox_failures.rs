@@ -1,9 +1,9 @@
-//! Which events of this file failed somewhere.
+//! Failures of this file's events at brokers and consumers.
 
 use messagekit::MessageId;
 use rusqlite::{Connection, Result};
 
-/// Notes a failure once per place; false when the event is not of this file.
+/// Records a failure once per scope; returns false when the event is not in this file.
 pub(crate) fn note(
     conn: &Connection,
     event: &MessageId,

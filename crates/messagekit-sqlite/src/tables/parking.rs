@@ -1,4 +1,4 @@
-//! Failed messages that keep later messages of their key behind them.
+//! Failed messages that block later messages of their key.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::failed_messages::{self, Entry, Way};
 use super::processed;
 use crate::error::from_sqlite;
 
-/// Claims a message as held and keeps it whole, and its key with it.
+/// Claims a message as held and stores it completely, so that it blocks its key.
 pub(crate) fn park(
     conn: &Connection,
     consumer: i64,
@@ -35,7 +35,7 @@ pub(crate) fn park(
     Ok(SetAsideOutcome::SetAside)
 }
 
-/// Keeps messages that were claimed behind the failed messages of their keys, and returns for how many there is room.
+/// Parks messages that were claimed behind their keys, and returns how many fit the limits.
 pub(crate) fn park_behind(
     conn: &Connection,
     consumer: i64,
@@ -50,20 +50,20 @@ pub(crate) fn park_behind(
         if !quota.take(conn, key)? {
             return Ok(index);
         }
-        // Where nothing is before it any more, it has never run and may at once.
+        // It has never run; without an earlier open message it is due at once.
         let standing = standing(conn, key, position, (FailedMessageState::RetryScheduled, Some(now)))?;
         keep(conn, key, received, &failure, standing, now)?;
     }
     Ok(behind.len())
 }
 
-/// What the failed message of a message says that has not run.
+/// Returns the failure of a message that has not run.
 fn waits() -> Failure {
     let failure = Failure::permanent(FailureKind::KeyBlocked, "waits for an earlier message of its key");
     Failure { attempts: 0, next: Next::Retry(std::time::Duration::ZERO), ..failure }
 }
 
-/// Returns the key that a message holds, and where it stands in it.
+/// Returns the key that a message blocks, and its position.
 fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Position), Error> {
     let ReceivedMessage { message, position, id } = received;
     let position = message.key.as_deref().zip(position.as_ref());
@@ -77,7 +77,7 @@ fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Pos
     Ok((BlockedKey { consumer, topic: &message.topic, key }, position))
 }
 
-/// Returns how a failed message stands that is opened at a place of its key: it waits while one is open before it.
+/// Returns the state of a new failed message at a position of its key: blocked while an earlier one is open.
 fn standing(
     conn: &Connection,
     key: BlockedKey<'_>,
@@ -101,7 +101,7 @@ fn keep(
     failed_messages::insert(conn, key.consumer, &entry, now)
 }
 
-/// What is left of the room, in one transaction.
+/// The remaining quota within one transaction.
 struct ParkingQuota<'a> {
     per_key: u32,
     in_all: u32,
@@ -115,7 +115,7 @@ impl<'a> ParkingQuota<'a> {
         Ok(Self { per_key, in_all: in_all.saturating_sub(taken), of_keys: HashMap::new() })
     }
 
-    /// Takes the room of one failed message; false where there is none.
+    /// Takes the quota of one failed message; returns false when none is left.
     fn take(&mut self, conn: &Connection, key: BlockedKey<'a>) -> Result<bool, Error> {
         if !self.of_keys.contains_key(&key) {
             let taken = blocked_keys::count_of(conn, key, self.per_key).map_err(from_sqlite)?;

@@ -1,4 +1,4 @@
-//! The records that no broker has confirmed yet.
+//! Records that no broker has confirmed yet.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::{read, shards};
 use crate::error::from_sqlite;
 
-/// How many bytes of keys, headers and payloads one answer may have.
+/// The most bytes of keys, headers and payloads in one result.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Makes a record pending that was appended in this transaction.
+/// Makes a record pending that this transaction has appended.
 pub(crate) fn add(conn: &Connection, topic: i64, position: i64, message: &Message, now: i64) -> Result<()> {
     let key_hash = message.key.as_deref().map(|key| fnv1a(key.iter().copied()).cast_signed());
     let spread = key_hash.unwrap_or_else(|| fnv1a(position.to_be_bytes()).cast_signed());
@@ -26,7 +26,7 @@ pub(crate) fn add(conn: &Connection, topic: i64, position: i64, message: &Messag
     .map(drop)
 }
 
-/// What a relay asks for.
+/// A relay's request.
 pub(crate) struct Question {
     pub(crate) name: String,
     pub(crate) wanted: Vec<ShardRead>,
@@ -42,10 +42,10 @@ struct Found {
     key_hash: Option<i64>,
 }
 
-/// Finds what is ready in the wanted shards. All of it must be seen in one snapshot.
+/// Returns the ready records of the requested shards. The caller provides one snapshot for all of it.
 pub(crate) fn pending(conn: &Connection, question: &Question, now: i64) -> Result<Page, Error> {
     let mut looking = Looking { conn, question, names: HashMap::new(), stopped: HashSet::new(), bytes: 0 };
-    // Places are given by the only writer, so whatever was committed is all there will ever be below the last one.
+    // Only one writer assigns positions, so the committed records up to the last position are complete.
     let mut page = Page { stable: last(conn).map_err(from_sqlite)?, ..Page::default() };
     for wanted in &question.wanted {
         if !shards::holds(conn, &question.name, wanted.lease, now).map_err(from_sqlite)? {
@@ -57,7 +57,7 @@ pub(crate) fn pending(conn: &Connection, question: &Question, now: i64) -> Resul
     Ok(page)
 }
 
-/// Returns the last place that was given.
+/// Returns the last assigned position.
 fn last(conn: &Connection) -> Result<i64> {
     conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'messagekit_outbox_pending'")?
         .query_row([], |row| row.get(0))
@@ -69,7 +69,7 @@ struct Looking<'a> {
     conn: &'a Connection,
     question: &'a Question,
     names: HashMap<i64, Arc<str>>,
-    /// Topics and keys of records that cannot be read: what stands behind is set aside with them.
+    /// Topics and keys of records that cannot be read: the records behind them are set aside with them.
     stopped: HashSet<(i64, i64)>,
     bytes: usize,
 }
@@ -99,7 +99,7 @@ impl Looking<'_> {
         Ok(())
     }
 
-    /// Finds the first ready rows of a shard, and one more than there is room for.
+    /// Finds the first ready rows of a shard, and one more than fits.
     fn find(&mut self, wanted: &ShardRead, room: usize) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         let shard = wanted.lease.shard;
@@ -129,7 +129,7 @@ impl Looking<'_> {
         Ok(found)
     }
 
-    /// Returns the next topic of a shard: from one to the next, however much is pending of each.
+    /// Returns the next topic of a shard: one step per topic, however many records each has.
     fn topic_behind(&self, shard: u16, topic: i64) -> Result<Option<i64>> {
         self.conn
             .prepare_cached(
@@ -150,13 +150,13 @@ impl Looking<'_> {
             .query_row([topic], |row| Ok(row.get(0).ok()))
             .optional()?
             .flatten();
-        // A record of a topic that has no name is set aside, by the number.
+        // A record of a topic without a name is set aside under the topic's number.
         let name = name.unwrap_or_else(|| format!("topic-{topic}").into());
         self.names.insert(topic, Arc::clone(&name));
         Ok(name)
     }
 
-    /// Returns the record, or what names it and why it cannot be read.
+    /// Returns the record, or its identity with the reason why it cannot be read.
     fn message(&mut self, found: &Found) -> Result<(Message, Option<String>), Error> {
         let topic = self.name(found.topic).map_err(from_sqlite)?;
         let (id, why) = match read::try_at(self.conn, &topic, found.position)? {
@@ -177,7 +177,7 @@ impl Looking<'_> {
         Ok((message, Some(why)))
     }
 
-    /// Returns the id of a record, where it has one that is text.
+    /// Returns the id of a record, if it has one that is text.
     fn id(&self, position: i64) -> Result<Option<String>> {
         self.conn
             .prepare_cached("SELECT event_id FROM messagekit_topic_records WHERE pos = ?1")?
@@ -185,7 +185,7 @@ impl Looking<'_> {
     }
 }
 
-/// Returns whether an earlier record of the same topic and key was set aside.
+/// Returns whether an earlier record of the same topic and key is set aside.
 pub(crate) fn is_held(conn: &Connection, topic: i64, key_hash: Option<i64>, seq: i64) -> Result<bool> {
     let Some(key_hash) = key_hash else { return Ok(false) };
     conn.prepare_cached(
@@ -194,12 +194,12 @@ pub(crate) fn is_held(conn: &Connection, topic: i64, key_hash: Option<i64>, seq:
     .query_row((topic, key_hash, seq), |row| row.get(0))
 }
 
-/// Which row an entry means: another record at the same place is not meant. Without an id it may be one that is gone, or whose id
-/// is no text.
+/// The condition of an entry's row: another record at the same position does not match. An entry without an id may belong
+/// to a missing record, or to one whose id is not text.
 pub(crate) const ENTRY: &str = "seq = ?1 AND shard = ?2 AND pos = ?3 AND (?4 = '' OR EXISTS (
    SELECT 1 FROM messagekit_topic_records r WHERE r.pos = ?3 AND r.event_id = ?4))";
 
-/// Takes records from the list.
+/// Deletes published records from the list.
 pub(crate) fn published(conn: &Connection, entries: &[PendingId]) -> Result<()> {
     let mut delete = conn.prepare_cached(&format!("DELETE FROM messagekit_outbox_pending WHERE {ENTRY}"))?;
     for entry in entries {
@@ -208,7 +208,7 @@ pub(crate) fn published(conn: &Connection, entries: &[PendingId]) -> Result<()> 
     Ok(())
 }
 
-/// What waits: how many, how many of them since before a time, and since when the oldest.
+/// Returns the number of waiting records, the number that wait since before a time, and the start of the longest wait.
 pub(crate) fn waiting(conn: &Connection, before: i64) -> Result<(u64, u64, Option<i64>)> {
     conn.prepare_cached(
         "SELECT count(*), count(*) FILTER (WHERE ready_at <= ?1), min(ready_at) FROM messagekit_outbox_pending",

@@ -1,4 +1,4 @@
-//! The markers that make effects happen once.
+//! Deduplication markers.
 
 use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
 use rusqlite::{Connection, OptionalExtension, Result};
@@ -6,22 +6,23 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::blocked_keys::{self, BlockedKey};
 use crate::error::from_sqlite;
 
-/// The outcomes as the table keeps them.
+/// The outcomes in the tables' format.
 pub(super) const DONE: i64 = 0;
 pub(super) const HELD: i64 = 1;
 pub(super) const DISCARDED: i64 = 2;
 
-/// Claims messages in order. One whose key is held is claimed as held, to be kept behind the failed messages of its key.
+/// Claims messages in order. A message whose key is blocked is claimed as held, to be parked behind the failed messages
+/// of its key.
 ///
-/// One cached statement per message: as quick as one statement over all of them, and the second copy of an id inside a
-/// call finds the first.
+/// Each message uses one cached statement. It is as quick as one statement over all of them, and the second copy of an id
+/// inside a call finds the first.
 pub(crate) fn claim(
     conn: &Connection,
     consumer: i64,
     requests: &[ClaimRequest],
     now: i64,
 ) -> std::result::Result<Vec<Claim>, Error> {
-    // Asked once: a consumer of which nothing is parked pays for no look at any key.
+    // Checked once: a consumer without parked messages pays for no key look-up.
     let parks = requests.iter().any(|request| request.key.is_some());
     let holds_keys = parks && blocked_keys::any(conn, consumer).map_err(from_sqlite)?;
     requests
@@ -44,7 +45,7 @@ pub(crate) fn claim(
         .collect()
 }
 
-/// Writes a marker; a range that is processed again claims what was done under a smaller generation.
+/// Writes a marker. A range that is processed again claims messages that were done under a smaller generation.
 fn mark(conn: &Connection, consumer: i64, request: &ClaimRequest, outcome: i64, now: i64) -> Result<bool> {
     let written = conn
         .prepare_cached(
@@ -76,7 +77,7 @@ fn known(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Resul
     }
 }
 
-/// Returns under which generation a message was claimed before, to be put back by [`unclaim`].
+/// Returns the generation of an earlier claim of a message, for [`unclaim`] to restore.
 pub(crate) fn generation(conn: &Connection, consumer: i64, id: &MessageId) -> Result<Option<i32>> {
     conn.prepare_cached(
         "SELECT generation FROM messagekit_processed_messages WHERE consumer_id = ?1 AND message_id = ?2",
@@ -85,10 +86,11 @@ pub(crate) fn generation(conn: &Connection, consumer: i64, id: &MessageId) -> Re
     .optional()
 }
 
-/// Takes back a claim that was fresh or behind in this transaction. A held marker with an open failed message is no such claim.
+/// Undoes a claim of this transaction that was fresh or behind its key. A held marker with an open failed message is no
+/// such claim.
 ///
-/// A message that was done under an earlier generation is so again: without its marker it would be fresh to an owner that
-/// knows of no range, and be applied twice under the same generation.
+/// A message that was done under an earlier generation returns to it. Without its marker it would be fresh to an owner
+/// that does not know the range, and would be applied twice under the same generation.
 pub(crate) fn unclaim(
     conn: &Connection,
     consumer: i64,
@@ -127,7 +129,7 @@ pub(crate) fn is_settled(conn: &Connection, consumer: i64, id: &MessageId, gener
     .query_row((consumer, id.as_str(), generation), |row| row.get(0))
 }
 
-/// Claims a message as held; false when it has a marker already that settles it for the generation.
+/// Claims a message as held; returns false when its marker already settles it for the generation.
 pub(crate) fn hold(
     conn: &Connection,
     consumer: i64,
@@ -146,7 +148,7 @@ pub(crate) fn hold(
     Ok(written == 1)
 }
 
-/// Says that a held message was applied; false when its marker does not stand there.
+/// Marks a held message as applied; returns false when its marker is missing.
 pub(crate) fn apply_held(conn: &Connection, consumer: i64, id: &str, now: i64) -> Result<bool> {
     let moved = conn
         .prepare_cached(
@@ -157,8 +159,8 @@ pub(crate) fn apply_held(conn: &Connection, consumer: i64, id: &str, now: i64) -
     Ok(moved == 1)
 }
 
-/// Writes the marker of a failed message on which a person has acted. One that retention has taken away is made again, or a late
-/// copy would be applied behind the act's back.
+/// Writes the marker of a failed message that an operator has acted on. Creates one that retention has removed; otherwise
+/// a late copy would be applied after the action.
 pub(super) fn put_marker(conn: &Connection, consumer: i64, id: &str, outcome: i64, now: i64) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO messagekit_processed_messages (consumer_id, message_id, outcome, processed_at)

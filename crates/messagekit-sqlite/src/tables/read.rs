@@ -1,4 +1,4 @@
-//! Reading records back.
+//! Reads stored records.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Stored {
 
 /// Reads records of a partition from an offset on: at most `max`, and no more once they hold `max_bytes`.
 ///
-/// Answers at least one record when there is one.
+/// Returns at least one record when there is one.
 pub(crate) fn read(
     conn: &Connection,
     topic: &Arc<str>,
@@ -51,12 +51,12 @@ pub(crate) fn read(
     Ok(records)
 }
 
-/// Reads the record at a position, or `None` when it is not kept any more.
+/// Reads the record at a position, or returns `None` when it is no longer kept.
 pub(crate) fn at(conn: &Connection, topic: &Arc<str>, position: i64) -> Result<Option<Stored>, Error> {
     try_at(conn, topic, position)?.transpose()
 }
 
-/// The same, for whoever goes on behind a record that cannot be read: the error inside is that of the record alone.
+/// As [`at`], for a caller that continues after an unreadable record: the inner error concerns that record alone.
 pub(crate) fn try_at(
     conn: &Connection,
     topic: &Arc<str>,
@@ -67,8 +67,8 @@ pub(crate) fn try_at(
     Ok(rows.next().map_err(from_sqlite)?.map(|row| stored(topic, row)))
 }
 
-/// Adds the header of the time at which an event was written, in the form and at the place that every publishing mode of an
-/// outbox has: six digits, before what the user added. One that is there stays.
+/// Adds the header with the time at which an event was written, in the form and at the position of every publishing mode:
+/// six digits, before the user's headers. Keeps an existing one.
 pub(crate) fn timed(mut headers: Headers, created_at: i64) -> Result<Headers, Error> {
     if headers.get(headers::CREATED_AT).is_some() {
         return Ok(headers);
@@ -88,7 +88,7 @@ pub(crate) fn timed(mut headers: Headers, created_at: i64) -> Result<Headers, Er
     Ok(timed)
 }
 
-/// The same for its consumers, for a broker, and for a replay that appends it again.
+/// The same record for consumers of the file, for a broker, and for a replay that appends it again.
 fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
     let columns = |row: &Row<'_>| {
         Ok(Columns { known: [row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?], rest: row.get(7)? })

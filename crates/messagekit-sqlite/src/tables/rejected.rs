@@ -1,4 +1,4 @@
-//! Records that a broker refused, and what waits behind them.
+//! Records that a broker rejected, and the records behind them.
 
 use messagekit::relay::{RejectedEvent, Rejection};
 use messagekit::{Error, MessageId, chain};
@@ -8,10 +8,10 @@ use super::pending::{ENTRY, is_held};
 use super::{shards, timestamp};
 use crate::error::from_sqlite;
 
-/// The most characters of an error that are kept.
+/// The most characters that are kept of an error.
 const MOST_CHARACTERS: usize = 4_000;
 
-/// Sets a record aside with what is behind it of its topic and key, and returns how many.
+/// Sets a record aside with the records of its topic and key behind it, and returns their number.
 pub(crate) fn set_aside(conn: &Connection, name: &str, rejection: &Rejection, now: i64) -> Result<u64> {
     if !shards::holds(conn, name, rejection.lease, now)? {
         return Ok(0);
@@ -44,7 +44,7 @@ pub(crate) fn set_aside(conn: &Connection, name: &str, rejection: &Rejection, no
     Ok(gone as u64)
 }
 
-/// Lists what was set aside.
+/// Returns the records that are set aside.
 pub(crate) fn list(
     conn: &Connection,
     after: i64,
@@ -75,7 +75,7 @@ pub(crate) fn list(
 fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
     let time = |column| row.get(column).map_err(from_sqlite).and_then(timestamp);
     let rejected_at = time(9)?;
-    // What no reader can carry is why some records lie here.
+    // Some records are here because no reader can represent their time.
     let created_at = time(8).unwrap_or(rejected_at);
     let text = |column| row.get::<_, Option<String>>(column).unwrap_or_default();
     let read = || {
@@ -97,17 +97,17 @@ fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
     read().map_err(from_sqlite)
 }
 
-/// What an operator asks for by its number.
+/// A rejected record, found by its number.
 pub(crate) struct Found {
     pub(crate) shard: u16,
     seq: i64,
     topic: i64,
     key_hash: Option<i64>,
-    /// A broker said no; else it waits behind one of which that is true.
+    /// A broker rejected it; otherwise it waits behind a rejected one.
     pub(crate) is_refused: bool,
 }
 
-/// Finds a record by its number.
+/// Returns a record by its number.
 pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
     conn.prepare_cached(
         "SELECT shard, seq, topic_id, key_hash, error IS NOT NULL FROM messagekit_outbox_rejected WHERE id = ?1",
@@ -124,12 +124,12 @@ pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
     .optional()
 }
 
-/// Puts a record and all of its topic and key back, and returns how many that were.
+/// Puts a record and all of its topic and key back, and returns their number.
 pub(crate) fn put_back(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
     back(conn, found, None, now)
 }
 
-/// Forgets a record, puts back what waits for it and for no other, and returns how many that were.
+/// Discards a record, puts back the records that wait for it alone, and returns their number.
 pub(crate) fn give_up(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
     conn.prepare_cached("DELETE FROM messagekit_outbox_rejected WHERE seq = ?1 AND shard = ?2")?
         .execute((found.seq, found.shard))?;
@@ -142,7 +142,7 @@ pub(crate) fn give_up(conn: &Connection, found: &Found, now: i64) -> Result<u64>
     back(conn, found, Some(next.unwrap_or(i64::MAX)), now)
 }
 
-/// Puts back what is of a record's key and, with an end, only what waits before that.
+/// Puts the records of a key back: all, or with an end only those that wait before it.
 fn back(conn: &Connection, found: &Found, end: Option<i64>, now: i64) -> Result<u64> {
     let moved =
         "(seq = ?1 OR (topic_id = ?2 AND key_hash = ?3)) AND (?4 IS NULL OR (seq < ?4 AND error IS NULL))";
@@ -158,7 +158,7 @@ fn back(conn: &Connection, found: &Found, end: Option<i64>, now: i64) -> Result<
     Ok(back as u64)
 }
 
-/// Counts what was refused, and what waits behind that.
+/// Counts the rejected records, and the records behind them.
 pub(crate) fn counts(conn: &Connection) -> Result<(u64, u64)> {
     conn.prepare_cached("SELECT count(error), count(*) - count(error) FROM messagekit_outbox_rejected")?
         .query_row([], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))

@@ -1,4 +1,4 @@
-//! What a replay has still to append.
+//! The remaining events of a replay.
 
 use messagekit::{Error, EventFilter, StoredEvent};
 use rusqlite::types::Value;
@@ -7,7 +7,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::events::{self, Chosen, RECORDS};
 use crate::error::from_sqlite;
 
-/// An entry of the list, with its event; `None` when the event is not kept any more.
+/// An entry of the list, with its event; `None` when the event is no longer kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) number: i64,
@@ -15,7 +15,7 @@ pub(crate) struct Item {
     pub(crate) event: Option<StoredEvent>,
 }
 
-/// Writes the list of a replay down and returns how long it is.
+/// Stores the list of a replay and returns its length.
 pub(crate) fn choose(conn: &Connection, job: i64, filter: &EventFilter) -> rusqlite::Result<usize> {
     let chosen = Chosen::of(filter);
     // By time, but never against the order inside a partition: the clock may have been set back.
@@ -44,7 +44,7 @@ pub(crate) fn next(conn: &Connection, job: i64, max: u32) -> Result<Vec<Item>, E
         .collect()
 }
 
-/// Takes an entry out; false when it is out already.
+/// Removes an entry; returns false when it is already removed.
 pub(crate) fn take(conn: &Connection, job: i64, number: i64) -> rusqlite::Result<bool> {
     let taken = conn
         .prepare_cached("DELETE FROM messagekit_replay_items WHERE job_id = ?1 AND number = ?2")?
@@ -52,12 +52,12 @@ pub(crate) fn take(conn: &Connection, job: i64, number: i64) -> rusqlite::Result
     Ok(taken == 1)
 }
 
-/// Drops what is left of a list.
+/// Deletes the rest of a list.
 pub(crate) fn drop_all(conn: &Connection, job: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM messagekit_replay_items WHERE job_id = ?1")?.execute([job]).map(drop)
 }
 
-/// Notes that a record is a copy of another.
+/// Records that a record is a copy of another.
 pub(crate) fn note_copy(conn: &Connection, copy: i64, original: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("INSERT INTO messagekit_topic_copies (pos, original_pos) VALUES (?1, ?2)")?
         .execute((copy, original))

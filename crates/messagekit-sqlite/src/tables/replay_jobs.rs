@@ -12,7 +12,7 @@ use crate::error::from_sqlite;
 const COLUMNS: &str = "id, event_type, topic, key, from_at, to_at, ids, per_second, state, events, published, ordered_by, \
     ordered_at, changed_at, error";
 
-/// Orders a replay: its row, its list and its row of the audit.
+/// Creates a replay: its row, its list and its row of the audit.
 pub(crate) fn order(
     conn: &Connection,
     order: &ReplayOrder,
@@ -52,7 +52,7 @@ pub(crate) fn order(
     let (id, events) = write().map_err(from_sqlite)?;
     let events = events as u64;
     if order.count.is_some_and(|count| count != events) {
-        // The caller rolls back what was written.
+        // The caller rolls the writes back.
         return Err(other_count(events));
     }
     show(conn, id)
@@ -119,8 +119,8 @@ fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
     rest().map_err(from_sqlite)
 }
 
-/// Stops a replay that runs; whoever works on it finds its lease gone. Answers the state that it was in instead, when it did
-/// not run: also that is written down.
+/// Stops a running replay; its worker finds its lease gone. Returns the present state of a replay that does not run. The
+/// audit records both cases.
 pub(crate) fn cancel(
     conn: &Connection,
     id: i64,
@@ -143,7 +143,7 @@ pub(crate) fn cancel(
     Ok(ended)
 }
 
-/// Returns the oldest replay that runs and that nobody works on.
+/// Returns the oldest running replay that no worker has leased.
 pub(crate) fn free(conn: &Connection, now: i64) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached(
         "SELECT id FROM messagekit_replay_jobs
@@ -153,7 +153,7 @@ pub(crate) fn free(conn: &Connection, now: i64) -> rusqlite::Result<Option<i64>>
     .optional()
 }
 
-/// Takes a replay that nobody works on, until then.
+/// Leases a replay that no worker has leased, until the given time.
 pub(crate) fn lease(
     conn: &Connection,
     until: i64,
@@ -169,7 +169,7 @@ pub(crate) fn lease(
     Ok(Some((ReplayLease { job, epoch }, show(conn, job)?)))
 }
 
-/// Says whether a lease still holds and its replay runs.
+/// Returns whether a lease still holds and its replay runs.
 pub(crate) fn holds(conn: &Connection, lease: ReplayLease) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messagekit_replay_jobs WHERE id = ?1 AND epoch = ?2 AND state = 'running')",
@@ -177,7 +177,7 @@ pub(crate) fn holds(conn: &Connection, lease: ReplayLease) -> rusqlite::Result<b
     .query_row((lease.job, lease.epoch), |row| row.get(0))
 }
 
-/// Notes what went out and extends the lease; the last of the list ends the replay.
+/// Stores the progress and extends the lease; the last entry of the list ends the replay.
 pub(crate) fn progress(
     conn: &Connection,
     job: i64,
@@ -195,7 +195,7 @@ pub(crate) fn progress(
     .map(drop)
 }
 
-/// Ends a replay that cannot go on.
+/// Ends a replay that cannot continue.
 pub(crate) fn fail(conn: &Connection, job: i64, error: &str, now: i64) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "UPDATE messagekit_replay_jobs SET state = 'failed', error = ?2, leased_until = NULL, changed_at = ?3 WHERE id = ?1",

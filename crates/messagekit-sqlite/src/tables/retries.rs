@@ -1,7 +1,7 @@
-//! A consumer's own due failed messages: lease, run with what waits behind, resolve, fail, hand back.
+//! A consumer's own due failed messages: lease, run with its followers, resolve, fail, hand back.
 //!
-//! `due` is also the end of the lease, and `token` its fence: each lease and each act of an operator counts it up. A
-//! lease that was answered is over: `running_since` is null then.
+//! `due` is also the end of the lease, and `token` fences it: each lease and each action of an operator increments it. A
+//! settled lease is over: its `running_since` is null.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::failed_messages::after;
 use super::{micros, names, processed};
 use crate::error::from_sqlite;
 
-/// Returns whether a failed message of the consumer is due: a look that takes no write lock.
+/// Returns whether a failed message of the consumer is due. This read takes no write lock.
 pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<bool> {
     match names::known_consumer(conn, consumer)? {
         Some(consumer) => Ok(!due(conn, consumer, 1, now)?.is_empty()),
@@ -22,8 +22,8 @@ pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<boo
     }
 }
 
-/// Leases failed messages that are due, oldest due first. A failed message whose last run never came back counts a kill, unless
-/// it did not run alone: then that run counts for nothing, and it and those behind it run alone from now on.
+/// Leases due failed messages, oldest due first. A failed message whose last run did not return counts a crash. A run of
+/// several counts nothing instead; its messages run alone from now on.
 pub(crate) fn lease(
     conn: &Connection,
     consumer: i64,
@@ -70,7 +70,7 @@ pub(crate) fn take(
     })
 }
 
-/// Of a key that is held only the head may run.
+/// Of a blocked key only the head may run.
 pub(super) fn due_sql() -> String {
     format!(
         "SELECT d.id FROM messagekit_failed_messages d
@@ -85,8 +85,8 @@ fn due(conn: &Connection, consumer: i64, max: u32, now: i64) -> Result<Vec<i64>>
     conn.prepare_cached(&due_sql())?.query_map((consumer, now, max), |row| row.get(0))?.collect()
 }
 
-/// Notes how many failed messages of a key may run together in a lease, one where nothing waits behind it, and renews the lease;
-/// nothing when it is another one by now.
+/// Stores how many failed messages of a key may run together in a lease, one where none is blocked behind it, and renews
+/// the lease. Returns nothing when the lease has changed.
 pub(crate) fn begin_run(
     conn: &Connection,
     consumer: i64,
@@ -112,7 +112,8 @@ pub(crate) fn begin_run(
     Ok((begun == 1).then_some(length))
 }
 
-/// Returns the failed messages that wait behind another one of their key, as far as the first that does not wait or is too much.
+/// Returns the failed messages that are blocked behind another one of their key, up to the first that is not blocked or
+/// exceeds the limit.
 pub(crate) fn followers(
     conn: &Connection,
     consumer: i64,
@@ -156,8 +157,8 @@ fn behind(
     Ok(numbers)
 }
 
-/// Marks failed messages resolved and their messages done, and lets the next one of the key run; false when the lease is another
-/// one by now, or a follower does not wait any more.
+/// Marks failed messages resolved and their messages done, and schedules the next one of the key. Returns false when the
+/// lease has changed, or a follower is no longer blocked.
 pub(crate) fn resolve(
     conn: &Connection,
     consumer: i64,
@@ -196,7 +197,7 @@ pub(crate) fn resolve(
     Ok(true)
 }
 
-/// Moves the marker of a failed message's message from held to done.
+/// Moves the marker of a failed message from held to done.
 fn mark_applied(
     conn: &Connection,
     consumer: i64,
@@ -211,7 +212,7 @@ fn mark_applied(
     Err(Error::new(ErrorKind::Corrupt, text).with("failed_message", failed_message).with("id", id))
 }
 
-/// Notes a failed run; a failed message that a person had asked to run again is dead at once.
+/// Stores a failed run; a failed message that an operator asked to retry is dead at once.
 pub(crate) fn fail(
     conn: &Connection,
     consumer: i64,
@@ -247,7 +248,7 @@ pub(crate) fn fail(
     Ok(noted == 1)
 }
 
-/// Gives a lease back without counting the run.
+/// Returns a lease without counting the run.
 pub(crate) fn hand_back(
     conn: &Connection,
     consumer: i64,

@@ -1,4 +1,4 @@
-//! Failed messages that go back to their broker.
+//! Failed messages that are redelivered by their broker.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use rusqlite::{Connection, Result};
 use super::{micros, retries};
 use crate::error::from_sqlite;
 
-/// Returns whether a failed message of this origin is to go back: a look that takes no write lock.
+/// Returns whether a redelivery of this origin is due. This read takes no write lock.
 pub(crate) fn any_due(conn: &Connection, origin: Origin, now: i64) -> Result<bool> {
     Ok(!due(conn, origin, 1, now)?.is_empty())
 }
 
-/// Leases failed messages of an origin that are to go back, whatever their scope, oldest first.
+/// Leases the due redeliveries of an origin, for every scope, oldest first.
 pub(crate) fn lease(
     conn: &Connection,
     origin: Origin,

@@ -1,4 +1,4 @@
-//! Who publishes which shard.
+//! The relays that own the shards.
 
 use messagekit::relay::{Leases, SHARDS, ShardLease};
 use messagekit::{Error, ErrorKind};
@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::count;
 use crate::error::from_sqlite;
 
-/// How long a relay that has died is remembered.
+/// How long the row of a dead relay is kept.
 const REMEMBERED: i64 = 3_600 * 1_000_000;
 
-/// Renews a relay's lease until a time and takes what nobody who lives has, up to its fair share.
+/// Renews a relay's lease until a time and takes shards without a live owner, up to its fair share.
 pub(crate) fn lease(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases, Error> {
     if !any_topic_leaves(conn).map_err(from_sqlite)? {
         let text = "no topic leaves this file: name those that do with `SqliteOptions::relayed_topics` where it is opened";
@@ -19,9 +19,9 @@ pub(crate) fn lease(conn: &Connection, name: &str, until: i64, now: i64) -> Resu
     take(conn, name, until, now).map_err(from_sqlite)
 }
 
-/// Returns whether there is anything for a relay, now or later.
+/// Returns whether there is work for a relay, now or later.
 pub(crate) fn any_topic_leaves(conn: &Connection) -> Result<bool> {
-    // What was written before the last topic was told to stay goes out all the same.
+    // Records that were pending when the last topic became local are still published.
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messagekit_topics WHERE leaves = 1)
            OR EXISTS (SELECT 1 FROM messagekit_outbox_pending) OR EXISTS (SELECT 1 FROM messagekit_outbox_rejected)",
@@ -60,7 +60,7 @@ fn held(conn: &Connection, name: &str) -> Result<Vec<ShardLease>> {
         .collect()
 }
 
-/// Frees shards.
+/// Releases shards.
 pub(crate) fn hand_over(conn: &Connection, name: &str, leases: &[ShardLease]) -> Result<()> {
     let mut free = conn.prepare_cached(
         "UPDATE messagekit_relay_shards SET owner = NULL WHERE shard = ?2 AND epoch = ?3 AND owner = ?1",
@@ -68,7 +68,7 @@ pub(crate) fn hand_over(conn: &Connection, name: &str, leases: &[ShardLease]) ->
     leases.iter().try_for_each(|lease| free.execute((name, lease.shard, lease.epoch)).map(drop))
 }
 
-/// Frees every shard of a relay and forgets it.
+/// Releases every shard of a relay and removes its membership.
 pub(crate) fn leave(conn: &Connection, name: &str) -> Result<()> {
     conn.prepare_cached("DELETE FROM messagekit_relay_members WHERE name = ?1")?.execute([name])?;
     conn.prepare_cached("UPDATE messagekit_relay_shards SET owner = NULL WHERE owner = ?1")?
@@ -76,7 +76,7 @@ pub(crate) fn leave(conn: &Connection, name: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Returns whether a shard is this relay's under the epoch, and its lease lasts.
+/// Returns whether this relay owns a shard under the epoch, with a valid lease.
 pub(crate) fn holds(conn: &Connection, name: &str, lease: ShardLease, now: i64) -> Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (
@@ -86,14 +86,14 @@ pub(crate) fn holds(conn: &Connection, name: &str, lease: ShardLease, now: i64) 
     .query_row((lease.shard, lease.epoch, name, now), |row| row.get(0))
 }
 
-/// Makes whoever owns a shard begin it again.
+/// Makes the owner of a shard restart it.
 pub(crate) fn begin_again(conn: &Connection, shard: u16) -> Result<()> {
     conn.prepare_cached("UPDATE messagekit_relay_shards SET epoch = epoch + 1 WHERE shard = ?1")?
         .execute([shard])
         .map(drop)
 }
 
-/// Returns until when the relay with the longest lease lives or has lived.
+/// Returns the end of the longest relay lease, past or present.
 pub(crate) fn last_life(conn: &Connection) -> Result<Option<i64>> {
     conn.prepare_cached("SELECT max(until) FROM messagekit_relay_members")?
         .query_row([], |row| row.get(0))

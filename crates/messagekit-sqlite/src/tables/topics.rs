@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result};
 
 use super::names::{self, Topic};
 
-/// How many bits of a record's position are its offset.
+/// The number of bits of a record's position that hold its offset.
 const OFFSET_BITS: u32 = 40;
 
 /// A partition with its bounds.
@@ -17,7 +17,7 @@ pub(crate) struct Partition {
     pub(crate) next_offset: i64,
 }
 
-/// Returns the position of a record: partitions are ranges of one B-tree.
+/// Returns the position of a record: each partition is a range of one B-tree.
 pub(crate) fn position(tp: i64, offset: i64) -> i64 {
     (tp << OFFSET_BITS) | offset
 }
@@ -27,7 +27,7 @@ pub(crate) fn offset(position: i64) -> i64 {
     position & ((1 << OFFSET_BITS) - 1)
 }
 
-/// Returns the topic of a name and makes it, with so many partitions, when this file does not hold it yet.
+/// Returns the topic of a name. Creates it with the given number of partitions when this file does not hold it yet.
 pub(crate) fn ensure(conn: &Connection, name: &str, partitions_of_new: u32) -> Result<Topic> {
     let topic = names::topic(conn, name)?;
     if topic.partitions > 0 {
@@ -61,7 +61,7 @@ pub(crate) fn partitions(conn: &Connection, name: &str) -> Result<Vec<Partition>
     .collect()
 }
 
-/// Returns the partition of a topic that has given out the fewest offsets.
+/// Returns the partition of a topic with the fewest assigned offsets.
 pub(crate) fn shortest(conn: &Connection, topic: i64) -> Result<u32> {
     conn.prepare_cached(
         "SELECT partition FROM messagekit_topic_partitions WHERE topic_id = ?1 ORDER BY next_offset, partition LIMIT 1",
@@ -69,7 +69,7 @@ pub(crate) fn shortest(conn: &Connection, topic: i64) -> Result<u32> {
     .query_row([topic], |row| row.get(0))
 }
 
-/// Says of topics, by name, whether they leave the file. What is pending already goes out all the same.
+/// Sets whether topics, by name, are relayed. Pending records are published in both cases.
 pub(crate) fn declare(conn: &Connection, names: &[String], leaves: bool) -> Result<()> {
     for name in names {
         let topic = names::topic(conn, name)?;

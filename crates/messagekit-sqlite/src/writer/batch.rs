@@ -14,16 +14,16 @@ use tracing::instrument::WithSubscriber as _;
 
 use crate::SqliteTx;
 
-/// What comes back to the caller of `transact`; the outer error is a panic.
+/// The result for the caller of `transact`; the outer error is a panic.
 pub(crate) type Answer<R> = thread::Result<Result<R, TransactError>>;
 
 /// A future without its result type.
 pub(crate) trait Batch: Send {
-    /// Polls the work; ready with the transaction and whether it is to be committed.
+    /// Polls the work; ready with the transaction and whether to commit it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(SqliteTx, bool)>;
-    /// Returns whether nobody waits for the answer any more.
+    /// Returns whether the caller has dropped its future.
     fn is_abandoned(&self) -> bool;
-    /// Drops the work where it stands.
+    /// Drops the unfinished work.
     fn cancel(&mut self);
     fn answer(self: Box<Self>, outcome: Result<(), TransactError>);
     fn panicked(self: Box<Self>, panic: Box<dyn Any + Send>);

@@ -1,4 +1,4 @@
-//! Waiting for the write lock of another process.
+//! Waits for the write lock of another process.
 
 use std::cell::Cell;
 use std::thread;
@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// SQLite's own back-off starves one of two processes for seconds; a wait of at most 2 ms keeps the worst near 40 ms.
+/// SQLite's own back-off starves one of two processes for seconds; a wait of at most 2 ms keeps the longest near 40 ms.
 const FIRST_MICROS: u64 = 100;
 const MAX_MICROS: u64 = 2_000;
 
 thread_local! {
-    // rusqlite takes a plain function here, so what it needs to know stands beside the thread.
+    // rusqlite accepts only a plain function here, so its state is thread-local.
     static LIMIT: Cell<Duration> = const { Cell::new(Duration::from_secs(5)) };
     static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Lets a connection wait with jitter, up to the limit of the thread that uses it.
+/// Makes a connection wait with jitter, up to the limit of the thread that uses it.
 pub(crate) fn install(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_handler(Some(wait))
 }
 
-/// Sets how long this thread waits.
+/// Sets how long this thread waits, and returns the previous limit.
 pub(crate) fn set_limit(limit: Duration) -> Duration {
     LIMIT.replace(limit)
 }

@@ -1,4 +1,4 @@
-//! When the log is copied back into the file.
+//! Decides when to copy the log back into the file.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -9,18 +9,20 @@ use rusqlite::hooks::Wal;
 
 use super::busy;
 
-/// Pages in the log from which each commit is followed by a checkpoint that waits for nobody; SQLite's own default.
+/// The number of log pages from which each commit is followed by a passive checkpoint, which waits for no reader;
+/// SQLite's own default.
 const PASSIVE_PAGES: u32 = 1_000;
-/// Pages from which readers are waited for: overlapping short readers would else let the log grow without end.
+/// The number of pages from which the checkpoint waits for readers: otherwise overlapping short reads would let the log
+/// grow without limit.
 const RESTART_PAGES: u32 = 6_000;
-/// How long a restart waits for readers before it gives up.
+/// How long a restart checkpoint waits for readers.
 const RESTART_LIMIT: Duration = Duration::from_millis(100);
 
 thread_local! {
     static PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Decides after a commit, and after its answers: nobody waits for a checkpoint but the next writer.
+/// Runs checkpoints after a commit and after its results are sent, so that only the next writer waits for them.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     /// Raised when a reader outlasted a restart, so that not every commit waits for it.
@@ -54,13 +56,13 @@ impl Checkpoints {
             Ok(0) if restart => self.restart_at = RESTART_PAGES,
             Ok(_) if restart => self.restart_at = pages + RESTART_PAGES,
             Ok(_) => {}
-            // The log stays and the next commit tries again; what is wrong with the disk fails that commit by itself.
+            // The log stays and the next commit retries; a disk failure fails that commit by itself.
             Err(error) => tracing::debug!(%error, pages, "checkpoint did not run"),
         }
     }
 }
 
-// The signature is rusqlite's.
+// rusqlite prescribes the signature.
 #[expect(clippy::unnecessary_wraps)]
 fn count(_wal: &Wal, pages: c_int) -> rusqlite::Result<()> {
     PAGES.set(u32::try_from(pages).unwrap_or(0));

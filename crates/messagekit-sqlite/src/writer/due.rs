@@ -1,5 +1,5 @@
-//! Delayed events take their places when they are due: whoever has the file open looks, so that none waits for a program of
-//! its own.
+//! Appends delayed events to their topics when they are due. Every process that has the file open does so; no separate
+//! program is needed.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use super::guard::Guarded;
 use crate::tables::append::Appended;
 use crate::tables::{delayed, now};
 
-/// So often it is looked for what another process has delayed.
+/// How often the writer checks for events that another process has delayed.
 const EVERY: Duration = Duration::from_millis(200);
-/// After a look that failed.
+/// The pause after a failed check.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// When the writer looks next.
+/// The time of the writer's next check.
 pub(super) struct Due {
     partitions_of_new: u32,
     news: Wake,
@@ -27,12 +27,12 @@ impl Due {
         Self { partitions_of_new, news, at: Instant::now() }
     }
 
-    /// Returns how long there is nothing to do.
+    /// Returns the time until the next check.
     pub(super) fn wait(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Appends what is due, if it is time to look; returns whether something was committed.
+    /// Appends due events if it is time to check; returns whether a transaction was committed.
     pub(super) fn append(&mut self, guarded: &Rc<Guarded>) -> bool {
         if !self.wait().is_zero() {
             return false;

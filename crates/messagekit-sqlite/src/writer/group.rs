@@ -16,7 +16,7 @@ use crate::error::from_sqlite;
 /// The most jobs of one commit.
 pub(crate) const MAX_GROUP: usize = 512;
 
-/// A piece of work that does not care whose commit makes it durable. It may run twice.
+/// A unit of work that may share a commit with others. It may run twice.
 pub(crate) trait Job: Send {
     fn run(&mut self, conn: &Connection) -> Result<(), Error>;
     fn committed(self: Box<Self>);
@@ -24,7 +24,7 @@ pub(crate) trait Job: Send {
     fn panicked(self: Box<Self>, panic: Box<dyn Any + Send>);
 }
 
-/// What comes back to the caller of a job; the outer error is a panic.
+/// The result for the caller of a job; the outer error is a panic.
 pub(crate) type Answer<R> = thread::Result<Result<R, Error>>;
 
 struct JobOf<F, R> {
@@ -33,7 +33,7 @@ struct JobOf<F, R> {
     answer: oneshot::Sender<Answer<R>>,
 }
 
-/// Makes a job of a closure.
+/// Creates a job from a closure.
 pub(crate) fn job<F, R>(work: F, answer: oneshot::Sender<Answer<R>>) -> Box<dyn Job>
 where
     F: FnMut(&Connection) -> Result<R, Error> + Send + 'static,
@@ -42,7 +42,7 @@ where
     Box::new(JobOf { work, result: None, answer })
 }
 
-// Nobody may be waiting any more: a dropped call does not stop its job.
+// The caller may be gone: a dropped call does not stop its job.
 impl<F, R> Job for JobOf<F, R>
 where
     F: FnMut(&Connection) -> Result<R, Error> + Send,
@@ -73,10 +73,10 @@ enum Failure {
 }
 
 impl Failure {
-    /// A full or broken disk fails the neighbours too, and trying each alone would double the work.
+    /// A full or broken disk fails the other jobs too, and trying each alone would double the work.
     fn is_everybodys(&self) -> bool {
         let Self::Error(error) = self else { return false };
-        // A single failed message or record that contradicts another has no error of SQLite behind it.
+        // A failed message or record that contradicts another has no error of SQLite as its source.
         matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt)
             && error.source().is_some_and(|source| source.is::<rusqlite::Error>())
     }
@@ -89,10 +89,10 @@ impl Failure {
     }
 }
 
-/// Runs jobs in one transaction and answers them all; returns whether something was committed.
+/// Runs jobs in one transaction and sends all results; returns whether a transaction was committed.
 ///
-/// The first try has no savepoints, which cost a fifth; when a job fails, everything runs again with a savepoint each.
-/// `on_commit` is called between the commit and the answers.
+/// The first attempt has no savepoints, which cost a fifth. When a job fails, everything runs again with a savepoint
+/// each. `on_commit` is called between the commit and the results.
 pub(crate) fn run(guarded: &Rc<Guarded>, mut jobs: Vec<Box<dyn Job>>, on_commit: impl FnOnce()) {
     let open = match guarded.begin(None) {
         Ok(open) => open,
@@ -143,7 +143,7 @@ fn run_apart(guarded: &Rc<Guarded>, mut jobs: Vec<Box<dyn Job>>, on_commit: impl
                 break;
             }
         }
-        // Otherwise a job has taken the whole transaction with it: begin again without it.
+        // Otherwise a job has ended the whole transaction: begin again without it.
         if next == jobs.len() && open.is_intact() {
             return finish(open, jobs, on_commit);
         }

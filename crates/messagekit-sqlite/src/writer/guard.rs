@@ -11,27 +11,27 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::error::from_sqlite;
 
-// The statement cache is asked by text and does not ask the authorizer again. With a text that nobody else writes, a
+// The statement cache looks up by text and does not call the authorizer again. With a text that users never write, a
 // user's `COMMIT` never finds ours there.
 const BEGIN: &str = "BEGIN IMMEDIATE -- messagekit";
 const COMMIT: &str = "COMMIT -- messagekit";
 const ROLLBACK: &str = "ROLLBACK -- messagekit";
 
-/// Virtual machine steps between two looks at the clock: below the noise in pure SQL loops.
+/// Virtual machine steps between two checks of the clock: the cost is below the noise in pure SQL loops.
 const STEPS: i32 = 4_000;
 const NO_DEADLINE: u64 = u64::MAX;
 
-/// What the hooks look at.
+/// State that the hooks read.
 #[derive(Debug)]
 struct Flags {
-    /// Our own COMMIT is running. Any other commit is vetoed: it would be a statement that went on by itself after an
-    /// automatic rollback (`INSERT OR ROLLBACK`, a full disk).
+    /// Our own COMMIT is running. Any other commit is vetoed: it would come from a statement that continued in autocommit
+    /// mode after an automatic rollback (`INSERT OR ROLLBACK`, a full disk).
     committing: AtomicBool,
-    /// Counts rollbacks, whoever caused them.
+    /// Counts rollbacks of any cause.
     rollbacks: AtomicU64,
     /// A user's closure is running.
     user: Arc<AtomicBool>,
-    /// When the open transaction must give the lock back, in microseconds after `zero`.
+    /// When the open transaction must release the lock, in microseconds after `zero`.
     deadline: AtomicU64,
     zero: Instant,
 }
@@ -94,7 +94,7 @@ impl Flags {
     }
 }
 
-/// The open transaction; dropped without a commit it rolls back.
+/// The open transaction; dropping it without a commit rolls it back.
 #[derive(Debug)]
 pub(crate) struct Open {
     guarded: Rc<Guarded>,
@@ -120,7 +120,7 @@ impl Open {
         work(&self.guarded.conn)
     }
 
-    /// Returns whether the transaction that was begun is still the one that is open.
+    /// Returns whether the transaction that was begun is still open.
     pub(crate) fn is_intact(&self) -> bool {
         !self.guarded.conn.is_autocommit() && self.guarded.flags.rollbacks.load(Relaxed) == self.rollbacks
     }
@@ -130,7 +130,7 @@ impl Open {
         self.guarded.flags.is_late()
     }
 
-    /// Commits if nothing has ended the transaction before and the bound was kept.
+    /// Commits if the transaction has not ended before, within the time limit.
     pub(crate) fn commit(self) -> Result<(), Error> {
         if !self.is_intact() {
             return Err(aborted());
@@ -149,7 +149,7 @@ impl Open {
                 crash::point("store.committed");
                 Ok(())
             }
-            // The log may hold the commit although its sync failed, and a crash now would bring it back.
+            // The log may hold the commit although its sync failed, and a crash now would restore it.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure) => {
                 Err(Error::new(ErrorKind::OutcomeUnknown, "commit was written and not confirmed by the disk")
                     .caused_by(error))
@@ -170,12 +170,12 @@ impl Drop for Open {
     }
 }
 
-/// An earlier statement has ended the transaction.
+/// Returns the error for a transaction that an earlier statement has ended.
 pub(crate) fn aborted() -> Error {
     Error::new(ErrorKind::Aborted, "transaction has ended: an earlier statement rolled it back")
 }
 
-/// The transaction held the lock for too long.
+/// Returns the error for a transaction that held the lock for too long.
 pub(crate) fn transaction_timeout() -> Error {
     Error::new(
         ErrorKind::TransactionTimeout,
@@ -185,8 +185,8 @@ pub(crate) fn transaction_timeout() -> Error {
 
 /// Refuses statements with which a user's closure would leave its transaction or change the connection.
 ///
-/// Returns the flag that says that a user's closure is running: setting the authorizer itself expires every cached
-/// statement. Savepoints and pragmas that only read stay allowed.
+/// Returns the flag for a running user's closure: replacing the authorizer itself would expire every cached statement.
+/// Savepoints and read-only pragmas stay allowed.
 pub(crate) fn refuse_control_statements(conn: &Connection) -> rusqlite::Result<Arc<AtomicBool>> {
     const READING_PRAGMAS: [&str; 8] = [
         "table_info",
@@ -207,7 +207,7 @@ pub(crate) fn refuse_control_statements(conn: &Connection) -> rusqlite::Result<A
         {
             Authorization::Deny
         }
-        // Without a value this one acts all the same.
+        // This pragma acts also without a value.
         AuthAction::Pragma { pragma_name, .. } if pragma_name.eq_ignore_ascii_case("wal_checkpoint") => {
             Authorization::Deny
         }

@@ -1,4 +1,4 @@
-//! Serving one transaction of a caller: statements that come over a channel, or a future that is polled here.
+//! Serves one transaction of a caller: statements from a channel, or a future that is polled here.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +16,10 @@ use super::guard::transaction_timeout;
 use super::session::{Ended, Session};
 use super::unpark::Unpark;
 
-/// What runs after a commit.
+/// Functions that run after a commit.
 pub(crate) type OnCommit = Vec<Box<dyn FnOnce() + Send>>;
 
-/// What a transaction's handle asks of the writer.
+/// A request of a transaction's handle to the writer.
 pub(crate) enum Call {
     Run(Box<dyn FnOnce(&Session) + Send>),
     Commit { on_commit: OnCommit, answer: oneshot::Sender<Result<(), Error>> },
@@ -41,7 +41,7 @@ impl fmt::Debug for Turn {
 }
 
 impl Writer {
-    /// Gives a transaction the writer until it ends, its handle is dropped, or the bound has passed.
+    /// Serves a transaction until it ends, its handle is dropped, or the time limit has passed.
     pub(crate) fn serve(&mut self, turn: Turn) {
         let Turn { id, calls, ended, batch } = turn;
         if ended.get().is_some() || batch.as_ref().is_some_and(|batch| batch.is_abandoned()) {
@@ -96,12 +96,12 @@ impl Writer {
                     }
                 }
             }
-            // The work may have given its transaction to another task.
+            // The work may have moved its transaction to another task.
             while let Ok(call) = calls.try_recv() {
                 self.answer(session, call);
             }
             if session.left().is_zero() {
-                // The lock goes first: dropping what a handler was doing may take its time.
+                // Release the lock first: dropping a handler's future may take time.
                 let error = session.end(transaction_timeout());
                 return match catch_unwind(AssertUnwindSafe(|| batch.cancel())) {
                     Ok(()) => batch.answer(Err(TransactError::Commit(error))),
@@ -117,7 +117,7 @@ impl Writer {
             session.end(Error::new(ErrorKind::Aborted, "transaction was rolled back"));
             return batch.answer(Ok(()));
         }
-        // Once more, as late as possible: who drops the call before the commit wants nothing kept.
+        // Checked again as late as possible: a caller that drops the call before the commit wants no effects.
         if batch.is_abandoned() {
             return;
         }

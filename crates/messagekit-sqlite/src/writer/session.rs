@@ -1,4 +1,4 @@
-//! The transaction that has the writer now.
+//! The transaction that the writer is serving.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +16,10 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
 }
 
-/// Why a transaction is over, told to whoever still holds its handle.
+/// The reason why a transaction is over, shared with its handle.
 pub(crate) type Ended = Arc<OnceLock<Error>>;
 
-/// Whose statements run.
+/// The origin of the statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Engine,
@@ -36,7 +36,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Begins, and makes the transaction the one that handlers polled on this thread find.
+    /// Begins a transaction, which handlers polled on this thread can then find.
     pub(crate) fn begin(
         guarded: &Rc<Guarded>,
         id: u64,
@@ -64,12 +64,12 @@ impl Session {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Returns whether nothing of the transaction is left.
+    /// Returns whether the transaction is over.
     pub(crate) fn is_over(&self) -> bool {
         self.open.borrow().is_none()
     }
 
-    /// Runs statements, and rolls back at once when they ended the transaction, overran the bound or panicked.
+    /// Runs statements. Rolls back at once when they ended the transaction, exceeded the time limit or panicked.
     ///
     /// The outer error is a panic.
     pub(crate) fn run<R>(
@@ -106,7 +106,7 @@ impl Session {
         })
     }
 
-    /// Commits what is there, checked.
+    /// Commits with a check.
     pub(crate) fn commit(&self) -> Result<(), Error> {
         let open = self.open.borrow_mut().take();
         let outcome = match open {
@@ -119,7 +119,7 @@ impl Session {
         outcome
     }
 
-    /// Rolls back because of `reason`, which later calls are told.
+    /// Rolls back; later calls get `reason` as their error.
     pub(crate) fn end(&self, reason: Error) -> Error {
         self.ended.set(reason).ok();
         self.open.borrow_mut().take();
@@ -131,7 +131,7 @@ impl Session {
     }
 }
 
-/// Keeps a [`Session`] findable, and rolls it back at the end if nothing else has ended it.
+/// Makes a [`Session`] findable, and finally rolls it back if it is still open.
 #[derive(Debug)]
 pub(crate) struct Current(Rc<Session>);
 

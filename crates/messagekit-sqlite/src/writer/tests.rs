@@ -1,4 +1,4 @@
-//! One-shot jobs, as the engine's other half uses them.
+//! One-shot jobs, as the rest of the engine uses them.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -38,14 +38,14 @@ fn insert(conn: &Connection, n: u32) -> Result<(), Error> {
 }
 
 impl Fixture {
-    /// Lets jobs pile up until the transaction is dropped.
+    /// Makes jobs queue until the transaction is dropped.
     async fn occupy(&self) -> SqliteTx {
         let mut tx = self.store.begin().await.unwrap();
         tx.run(|_| Ok(())).await.unwrap();
         tx
     }
 
-    /// Starts a job on a task of its own.
+    /// Starts a job on a new task.
     fn spawn<R: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<R, Error> + Send + 'static,
@@ -66,7 +66,7 @@ impl Fixture {
     }
 }
 
-/// Tasks of a current-thread runtime run up to their first wait.
+/// Runs the tasks of a current-thread runtime up to their first wait.
 async fn let_tasks_queue() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
@@ -126,7 +126,7 @@ async fn a_write_that_rolls_back_leaves_its_neighbours_committed() {
         insert(conn, 2)?;
         execute(conn, "INSERT OR ROLLBACK INTO t VALUES (2)")
     });
-    // Nothing that runs after the automatic rollback may commit by itself.
+    // A statement after the automatic rollback must not commit by itself.
     let silent = fixture.spawn(|conn| {
         insert(conn, 3)?;
         execute(conn, "INSERT OR ROLLBACK INTO t VALUES (3)").ok();
@@ -220,7 +220,7 @@ async fn a_job_of_a_task_that_holds_a_transaction_is_refused_at_once() {
 
     let tx = fixture.occupy().await;
     assert_eq!(store.job(|_| Ok(())).await.unwrap_err().kind(), ErrorKind::WouldDeadlock);
-    // Whoever drops the transaction may write in the next statement.
+    // The task that drops the transaction may write in the next statement.
     drop(tx);
     store.job(|_| Ok(())).await.unwrap();
 }

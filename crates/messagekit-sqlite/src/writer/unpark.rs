@@ -1,6 +1,6 @@
-//! Waking the writer thread to poll again.
+//! Wakes the writer thread to poll again.
 //!
-//! `tests/threads` compiles this file against shuttle's threads and goes through the orders in which a wake and a wait may meet.
+//! `tests/threads` compiles this file with shuttle's threads and tries the possible orders of a wake and a wait.
 
 use std::sync::Arc;
 use std::task::Wake;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::sync::{AtomicBool, Ordering, Thread, current, park_timeout};
 
-/// A waker of one thread. It begins woken: what is to be polled is polled once.
+/// A waker of one thread. Its initial state is woken, because new work is polled once.
 pub(crate) struct Unpark {
     thread: Thread,
     woken: AtomicBool,
@@ -24,7 +24,7 @@ impl Unpark {
         self.woken.swap(false, Ordering::Acquire)
     }
 
-    /// Waits until it is woken, somebody unparks the thread, or the time has passed.
+    /// Waits until it is woken, the thread is unparked, or the time has passed.
     pub(crate) fn wait(&self, at_most: Duration) {
         if !self.woken.load(Ordering::Acquire) {
             park_timeout(at_most);

@@ -1,4 +1,4 @@
-//! What is removed from a file, and everything that is not.
+//! The rows that a cleanup removes from a file, and the rows that it keeps.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn change(store: &SqliteStore, sql: String) {
     store.commit(tx).await.unwrap();
 }
 
-/// A marker as it was written so many days ago.
+/// Writes a marker with an age in days.
 async fn mark(store: &SqliteStore, consumer: &str, id: &str, outcome: i64, days: i64) {
     change(
         store,

@@ -1,4 +1,4 @@
-//! The suite that every adapter passes, over a file.
+//! The conformance suite of all adapters, on a file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl File {
     }
 }
 
-/// Whose database remembers the positions of what is handled.
+/// The database that stores the positions of handled messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effects {
     /// This file: the cursor moves in the handler's transaction.
@@ -214,7 +214,7 @@ impl StoreFixture for Rows {
         true
     }
 
-    /// A constraint error alone does not end a SQLite transaction; this one takes it down.
+    /// A constraint error alone does not end a SQLite transaction; this one ends it.
     async fn swallow_error(&self, tx: &mut SqliteTx) {
         let refused = tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES ('name')", [])).await;
         assert!(refused.is_err(), "the name is taken");
@@ -233,7 +233,7 @@ mod store {
     messagekit_testkit::store_cases!(super::Rows::new().await);
 }
 
-/// A file whose topics leave it.
+/// A file with relayed topics.
 #[derive(Clone)]
 struct Relayed {
     file: File,

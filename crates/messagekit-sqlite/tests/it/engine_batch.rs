@@ -205,7 +205,7 @@ async fn dropping_the_call_before_the_commit_rolls_back_at_once() {
         _ = seen => {}
         _ = transact => panic!("the work never ends"),
     }
-    // Before the bound, at which the lock would be free in any case.
+    // Before the time limit, at which the lock would be free in any case.
     tokio::time::timeout(LONG / 2, insert_alone(&fixture.store, 2)).await.unwrap();
     assert_eq!(fixture.rows().await, [2]);
 }
@@ -312,14 +312,14 @@ async fn handlers_of_two_files_do_not_mix() {
 
 #[test]
 fn a_store_works_without_a_runtime() {
-    // `block_on` of another executor: nothing of tokio's runtime is there.
+    // `block_on` of another executor: tokio's runtime is absent.
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let error = runtime.block_on(async {
         let store = SqliteStore::open(folder.path().join("app.db")).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         tx.call(|c| c.execute_batch("CREATE TABLE t (n)")).await.unwrap();
-        // The owner is this thread here, because there is no task.
+        // The owner is this thread, because there is no task.
         let error = store.begin().await.unwrap_err();
         store.commit(tx).await.unwrap();
         error

@@ -1,4 +1,4 @@
-//! What statements of a user cannot do.
+//! Operations that a user's statements cannot perform.
 
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::rusqlite::{self, ErrorCode};
@@ -62,7 +62,7 @@ async fn closure_writes_after_an_automatic_rollback_are_not_kept() {
     let outcome = tx
         .call(|c| {
             c.execute("INSERT OR ROLLBACK INTO t VALUES (1)", []).unwrap_err();
-            // In autocommit now: the hook vetoes what would commit by itself.
+            // The connection is in autocommit mode now: the hook vetoes a commit by the statement itself.
             let vetoed = c.execute("INSERT INTO t VALUES (2)", []).unwrap_err();
             assert_eq!(vetoed.sqlite_error_code(), Some(ErrorCode::ConstraintViolation));
             Ok(())

@@ -1,4 +1,4 @@
-//! Transactions of a caller's own.
+//! Interactive transactions of a caller.
 
 use std::panic::AssertUnwindSafe;
 use std::thread;
@@ -14,11 +14,11 @@ pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
 }
 
-/// Longer than anything takes that is not about the bound.
+/// Longer than any operation except waiting for the time limit.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn fixture() -> Fixture {
-    // A file that two write to is given to each in turn only if they wait: a slow disk makes every turn long.
+    // Two writers get the file in turn only if they wait: a slow disk makes every turn long.
     fixture_with(SqliteStore::options().transaction_timeout(LONG).busy_timeout(LONG)).await
 }
 
@@ -36,7 +36,7 @@ impl Fixture {
         self.store.read(|c| c.query_all("SELECT n FROM t ORDER BY n", [], |row| row.get(0))).await.unwrap()
     }
 
-    /// A transaction that has written 1.
+    /// Begins a transaction that has written 1.
     pub(crate) async fn begun(&self) -> SqliteTx {
         let mut tx = self.store.begin().await.unwrap();
         insert(&mut tx, 1).await.unwrap();
@@ -48,7 +48,7 @@ pub(crate) async fn insert(tx: &mut SqliteTx, n: i64) -> Result<(), messagekit_s
     tx.call(move |c| c.execute("INSERT INTO t VALUES (?1)", [n]).map(drop)).await
 }
 
-/// Long enough for what a test does within it on a slow machine.
+/// Long enough for a test's work within it on a slow machine.
 const SHORT: Duration = Duration::from_secs(1);
 
 fn short() -> SqliteOptions {
@@ -72,7 +72,7 @@ async fn a_dropped_transaction_rolls_back_at_once() {
     let fixture = fixture().await;
     drop(fixture.begun().await);
     let mut next = fixture.store.begin().await.unwrap();
-    // Before the bound, at which the lock would be free in any case.
+    // Before the time limit, at which the lock would be free in any case.
     tokio::time::timeout(LONG / 2, insert(&mut next, 1)).await.unwrap().unwrap();
     fixture.store.commit(next).await.unwrap();
     assert_eq!(fixture.rows().await, [1]);
@@ -133,7 +133,7 @@ async fn a_panic_in_a_closure_rolls_back_and_the_connection_lives_on() {
 async fn timeout_between_calls_rolls_back_and_frees_the_write_lock() {
     let fixture = fixture_with(short()).await;
     let mut tx = fixture.begun().await;
-    // Another task gets the writer although nobody touches the first transaction.
+    // Another task gets the writer although the first transaction is idle.
     let store = fixture.store.clone();
     tokio::spawn(async move {
         let mut other = store.begin().await.unwrap();
@@ -142,7 +142,7 @@ async fn timeout_between_calls_rolls_back_and_frees_the_write_lock() {
     })
     .await
     .unwrap();
-    // It stands in nobody's way, its own task included.
+    // It blocks no other transaction, not even one of its own task.
     drop(fixture.store.begin().await.unwrap());
     assert_eq!(insert(&mut tx, 2).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
     assert_eq!(insert(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::TransactionTimeout);
@@ -155,7 +155,7 @@ async fn an_endless_statement_is_cut_off_at_the_bound() {
     let fixture = fixture_with(short()).await;
     let mut tx = fixture.begun().await;
     let endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c";
-    // It would go on for ever.
+    // The query has no end.
     let error = tx.call(move |c| c.query_row(endless, [], |row| row.get::<_, i64>(0))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TransactionTimeout);
     assert!(error.is_transient() && SqliteStore::classify(&error) == Some(ErrorKind::TransactionTimeout));
@@ -241,7 +241,7 @@ async fn a_second_transaction_of_the_same_task_is_refused_at_once() {
     assert!(error.to_string().contains("&mut tx"), "{error}");
     assert_eq!(insert(&mut idle, 2).await.unwrap_err().kind(), ErrorKind::WouldDeadlock);
     fixture.store.commit(tx).await.unwrap();
-    // Nothing was held against it: it begins when the first is over.
+    // It has not been refused: it begins when the first is over.
     insert(&mut idle, 2).await.unwrap();
     fixture.store.commit(idle).await.unwrap();
     assert_eq!(fixture.rows().await, [1, 2]);
@@ -275,7 +275,7 @@ async fn a_lock_held_elsewhere_for_too_long_is_a_conflict() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.is_transient());
     fixture.store.commit(tx).await.unwrap();
-    // The failed one is still there and in nobody's way.
+    // The failed one still exists and blocks no other.
     let mut next = other.begin().await.unwrap();
     insert(&mut next, 2).await.unwrap();
     assert_eq!(insert(&mut waiting, 3).await.unwrap_err().kind(), ErrorKind::Conflict);

@@ -1,4 +1,4 @@
-//! Topics that leave the file, and events that are not due yet.
+//! Relayed topics, and delayed events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ async fn relayed_topics_hold_for_every_writer_of_the_file() {
     write(&before, "before").await;
     let store = file.leaving().await;
     write(&store, "outbox").await;
-    // Opened before anybody said so, and after, without a word.
+    // Neither the store opened before the setting nor the one opened after names the topic.
     write(&before, "other").await;
     drop((before, store));
     let store = file.open().await;
@@ -121,7 +121,7 @@ async fn republications_are_pending_too_and_distinguishable() {
     let file = File::new();
     let store = file.leaving().await;
     let event = event("e-1").with_header(headers::FREE_HEADERS, r#"{"tenant": "north"}"#);
-    // Times end with a zero now and then.
+    // Some times end with a zero.
     for number in 0..30 {
         let mut tx = store.begin().await.unwrap();
         let mut event = event.clone();
@@ -160,7 +160,7 @@ async fn delayed_event_enters_its_topic_without_readers_or_writers() {
     assert_eq!(records(&store).await, 2, "the other one waits");
 }
 
-/// As after the death of the process that added it.
+/// As after a crash of the process that added it.
 #[tokio::test(flavor = "multi_thread")]
 async fn delayed_event_enters_its_topic_when_the_file_is_reopened() {
     let file = File::new();
@@ -221,7 +221,7 @@ async fn lag_is_what_no_broker_has_confirmed() {
     assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
 }
 
-/// Changes a file as another program may.
+/// Changes a file as another program could.
 fn tamper(file: &File, sql: &str) {
     let conn = rusqlite::Connection::open(file.path()).unwrap();
     conn.busy_timeout(DEADLINE).unwrap();
@@ -274,7 +274,7 @@ async fn unreadable_record_is_rejected_by_id_and_others_are_published() {
         assert!(said.iter().any(|(of, said)| *of == id && said.contains(why)), "{id} {why}: {said:?}");
     }
 
-    // What is mended goes out with what is behind it.
+    // A repaired record is published with the records behind it.
     tamper(&file, "UPDATE messagekit_topic_records SET created_at = 1 WHERE event_id = 'time'");
     let time = rejected.iter().find(|event| event.event_id.as_str() == "time").unwrap().id;
     assert_eq!(store.retry_rejected(time, &Operator::new("ann", "test")).await.unwrap(), 2);

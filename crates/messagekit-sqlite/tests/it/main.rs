@@ -1,5 +1,5 @@
-//! The embedded engine from outside.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! Tests of the embedded engine through its public API.
+// Fixtures are test code too, but clippy recognizes only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 mod cleanup;

@@ -18,7 +18,7 @@ struct OrderPlaced {
     pence: i64,
 }
 
-/// Refuses what costs nothing until the table says otherwise.
+/// Fails for an order that costs nothing, until the table allows it.
 async fn bill(tx: &mut SqliteTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     let (id, pence) = (order.event_id.to_string(), order.data.pence);
     let allowed = tx
@@ -75,7 +75,7 @@ async fn every_event_is_applied_once_through_restarts_and_take_overs() {
             waiting = Some(start(&other, &standby));
         }
         place(&fixture.store, 300, 5).await;
-        // Ends in the middle of the work, by turns as a stop and as a death.
+        // Ends during the work, alternately by a stop and by a crash.
         eventually("some work", || async { billed(&other).await > (round - 1) * 300 }).await;
         if round % 2 == 0 {
             shutdown.request();

@@ -1,4 +1,4 @@
-//! The migrations stand in the package and in the workspace.
+//! The migrations in the package equal those in the workspace.
 
 use std::fs;
 use std::path::Path;

@@ -68,7 +68,7 @@ async fn a_cursor_that_another_process_moved_fences_the_commit() {
 #[tokio::test]
 async fn a_settled_position_is_fenced_too() {
     let fixture = Fixture::new().await;
-    // A position that is not fenced takes no lane away, and everything behind it would wait in vain.
+    // A position without a fence does not revoke the lane, and the test would wait in vain.
     let fenced = tokio::time::timeout(FENCED, settle_where_the_cursor_was_moved(&fixture.store)).await;
     assert!(
         fenced.is_ok(),

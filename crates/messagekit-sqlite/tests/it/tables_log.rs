@@ -1,4 +1,4 @@
-//! Appending, and reading without consuming.
+//! Appends records, and reads them without consuming.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

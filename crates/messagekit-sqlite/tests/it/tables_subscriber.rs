@@ -1,4 +1,4 @@
-//! Receiving, settling, standing by.
+//! Subscribers that receive, settle and stand by.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ async fn settling_writes_nothing_after_transaction_moved_the_cursor() {
     assigned(&mut subscriber).await;
     let all = deliveries(&mut subscriber, 3).await;
     handle(&store, "billing", &all).await.unwrap();
-    // A write of the subscriber would be refused by this fence and end its lane.
+    // This fence would refuse a write of the subscriber and end its lane.
     execute(&store, "UPDATE messagekit_consumer_cursors SET next = 0").await;
     subscriber.settle(&mut all.into_iter().map(|delivery| delivery.receipt).collect());
     append(&store, "t", "later", 1).await;
@@ -229,7 +229,7 @@ async fn a_running_consumer_goes_on_behind_records_that_were_deleted() {
     append(&store, "t", "m", 1).await;
     let first = delivery(&mut subscriber).await;
     handle(&store, "billing", &[first]).await.unwrap();
-    // As if two more had come and gone between two looks.
+    // As if two more records had been appended and deleted between two reads.
     execute(
         &store,
         "UPDATE messagekit_topic_partitions SET next_offset = 3, log_start = 3 WHERE next_offset = 1",

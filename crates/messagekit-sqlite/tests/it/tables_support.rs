@@ -1,4 +1,4 @@
-//! What the tests of topics, consumers and failed messages share.
+//! Fixtures for the tests of topics, consumers and failed messages.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A file of its own, open once.
+/// A separate file, opened once.
 pub(crate) struct Fixture {
     pub(crate) store: SqliteStore,
     pub(crate) folder: TempDir,
@@ -26,7 +26,7 @@ impl Fixture {
         Self { store, folder }
     }
 
-    /// Opens the file once more, as another process would.
+    /// Opens the file again, as another process would.
     pub(crate) async fn other_process(&self) -> SqliteStore {
         open(&self.folder).await
     }
@@ -36,7 +36,7 @@ async fn open(folder: &TempDir) -> SqliteStore {
     SqliteStore::open(folder.path().join("app.db")).await.unwrap()
 }
 
-/// A message with an id and a key.
+/// Returns a message with an id and a key.
 pub(crate) fn message(topic: &str, id: &str, key: &str) -> Message {
     Message::new(topic, format!("payload of {id}"))
         .with_key(key.to_owned())
@@ -55,7 +55,7 @@ pub(crate) async fn bind(store: &SqliteStore, topics: &[&str], consumer: &str) -
     store.topics(topics.iter().copied()).bind(consumer, &[]).await.unwrap()
 }
 
-/// Fails a test that waits for what does not come.
+/// Fails a test whose future does not finish in time.
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not come in time"))
 }
@@ -93,7 +93,7 @@ pub(crate) async fn deliveries(subscriber: &mut SqliteSubscriber, count: usize) 
     all
 }
 
-/// Returns whether nothing comes now; what comes later is another question.
+/// Returns whether no delivery is ready now; later ones may follow.
 pub(crate) async fn is_quiet(subscriber: &mut SqliteSubscriber) -> bool {
     poll_fn(|cx| std::task::Poll::Ready(subscriber.poll_next(cx).is_pending())).await
 }
@@ -107,7 +107,7 @@ pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(id).collect()
 }
 
-/// The position behind a delivery.
+/// Returns the position after a delivery.
 pub(crate) fn behind(delivery: &Delivery) -> NextOffset {
     let position = delivery.position.clone().unwrap();
     NextOffset {
@@ -118,7 +118,7 @@ pub(crate) fn behind(delivery: &Delivery) -> NextOffset {
     }
 }
 
-/// Handles deliveries as the loop does: positions last, then the commit.
+/// Handles deliveries as the consumer loop does: positions last, then the commit.
 pub(crate) async fn handle(
     store: &SqliteStore,
     consumer: &str,
@@ -130,19 +130,19 @@ pub(crate) async fn handle(
     store.commit(tx).await
 }
 
-/// Answers one number of the file.
+/// Returns one number from the file.
 pub(crate) async fn number(store: &SqliteStore, sql: &'static str) -> i64 {
     store.read(move |c| c.query_row(sql, [], |row| row.get(0))).await.unwrap()
 }
 
-/// Runs a statement that the adapter would not.
+/// Runs a statement that the adapter never runs.
 pub(crate) async fn execute(store: &SqliteStore, sql: &'static str) {
     let mut tx = store.begin().await.unwrap();
     tx.call(move |c| c.execute_batch(sql)).await.unwrap();
     store.commit(tx).await.unwrap();
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
     messagekit_testkit::eventually(what, DEADLINE, holds).await;
 }

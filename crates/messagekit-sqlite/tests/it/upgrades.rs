@@ -1,4 +1,4 @@
-//! Files of every released schema are upgraded by this program.
+//! Upgrades files of every released schema with this program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ use messagekit_sqlite::rusqlite::Connection;
 use messagekit_sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
-/// A dump of each released schema with its version. They are never edited: a new schema adds its own.
-/// `.dump` of the shell, after rows were put into each new table.
+/// A dump of each released schema with its version. Never edit one: a new schema adds its own. Made by `.dump` of the
+/// shell, with rows in each new table.
 const DUMPS: &[(u32, &str)] = &[(1, include_str!("upgrades/0001.sql"))];
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A file that is made of a dump.
+/// A file restored from a dump.
 struct Restored {
     _folder: TempDir,
     path: PathBuf,
@@ -39,7 +39,7 @@ impl Restored {
         SqliteStore::open(&self.path).await.unwrap()
     }
 
-    /// Every table with the number of its rows.
+    /// Returns every table with its number of rows.
     fn rows(&self) -> BTreeMap<String, i64> {
         let conn = Connection::open(&self.path).unwrap();
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'messagekit_*'
@@ -53,7 +53,7 @@ impl Restored {
     }
 }
 
-/// The statements that made the tables, by name.
+/// Returns the definitions of the tables, by name.
 fn definitions(conn: &Connection) -> BTreeMap<String, Option<String>> {
     let mut made =
         conn.prepare("SELECT name, sql FROM sqlite_schema WHERE name GLOB 'messagekit_*'").unwrap();

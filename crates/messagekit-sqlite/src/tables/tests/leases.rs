@@ -1,4 +1,4 @@
-//! Failed messages that are set aside, and run again.
+//! Failed messages that are set aside, and retried.
 
 use super::*;
 

@@ -59,7 +59,7 @@ fn read_all(conn: &Connection, topic: &str) -> Vec<(i32, read::Stored)> {
     partitions.iter().flat_map(|p| read(p).into_iter().map(|stored| (p.partition, stored))).collect()
 }
 
-/// A failed message that is due, and its consumer.
+/// Creates a consumer with a due failed message.
 fn due_failed_message(conn: &Connection, text: &str) -> i64 {
     let consumer = names::consumer(conn, "billing").unwrap();
     let outcome = failed_messages::set_aside(

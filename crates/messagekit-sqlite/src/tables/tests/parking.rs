@@ -1,4 +1,4 @@
-//! Failed messages that hold their keys.
+//! Failed messages that block their keys.
 
 use messagekit::ParkingLimits;
 use rusqlite::StatementStatus;
@@ -30,7 +30,7 @@ fn park(conn: &Connection, received: &ReceivedMessage, failure: &Failure) -> Set
     parking::park(conn, 1, received, failure, LIMITS, NOW).unwrap()
 }
 
-/// Claims a message behind its key, and keeps it there.
+/// Claims a message behind its key, and parks it.
 fn behind(conn: &Connection, received: &ReceivedMessage) {
     assert_eq!(claim(conn, received), Claim::KeyBlocked);
     assert_eq!(parking::park_behind(conn, 1, std::slice::from_ref(received), LIMITS, NOW).unwrap(), 1);
@@ -254,7 +254,7 @@ fn keys_differ_by_every_byte_and_may_be_empty_or_long() {
     }
 }
 
-/// 20,000 open failed messages of 2,000 keys that are held by dead heads, and as many closed ones.
+/// 20,000 open failed messages of 2,000 keys that dead heads block, and as many closed ones.
 fn crowded() -> Connection {
     let conn = database();
     names::consumer(&conn, "billing").unwrap();

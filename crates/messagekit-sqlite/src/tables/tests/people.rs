@@ -1,4 +1,4 @@
-//! What people see of failed messages, and do with them.
+//! Operators' lists of failed messages, and their actions.
 
 use super::*;
 

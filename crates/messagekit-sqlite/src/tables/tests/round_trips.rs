@@ -1,4 +1,4 @@
-//! What was written comes back as it was.
+//! Stored values are read back unchanged.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whoever runs failed messages again.
+//! The worker that retries failed messages.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Claimer {
         Self { process, leased: Vec::new() }
     }
 
-    /// Leases or answers; false when there was nothing to do.
+    /// Leases or settles; returns false without work.
     pub(super) async fn step(&mut self, world: &mut World) -> Result<bool, Error> {
         let store = world.processes[self.process].clone();
         if self.leased.is_empty() {
@@ -34,7 +34,7 @@ impl Claimer {
             return Ok(true);
         }
         if !world.repaired && world.chance(5) {
-            // It answers again, later: too late.
+            // It settles again later, which is too late.
             self.leased.push(leased.clone());
         }
         if !world.repaired && world.chance(10) {
@@ -44,8 +44,8 @@ impl Claimer {
         self.run(world, leased).await.map(|()| true)
     }
 
-    /// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied
-    /// without it.
+    /// Runs a failed message, alone or with the blocked messages behind it. When one fails, the messages before it are
+    /// applied without it.
     async fn run(&mut self, world: &mut World, leased: RetryLease) -> Result<(), Error> {
         let store = world.processes[self.process].clone();
         let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
@@ -67,13 +67,13 @@ impl Claimer {
         }
     }
 
-    /// Dies with what it holds.
+    /// Crashes with its leases.
     pub(super) fn forget(&mut self) {
         self.leased.clear();
     }
 }
 
-/// Runs at most so many messages, and returns which one failed when it is not the first.
+/// Runs at most this many messages, and returns which one failed when it is not the first.
 async fn attempt(
     world: &mut World,
     store: &SqliteStore,

@@ -1,8 +1,8 @@
-//! Parking under random schedules: owners, late owners, retries, people and deaths over one file.
+//! Parking under random schedules: owners, late owners, retries, operators and crashes over one file.
 //!
-//! A schedule is a seed. One transaction writes to a file at a time, so the world lets one role at a time take one step, which
-//! is a transaction or a piece of one that ends with the death of its process. Records come without a fence, as from a broker:
-//! owners that were replaced go on.
+//! A schedule is a seed. One transaction writes to a file at a time, so the world lets one role at a time take one step.
+//! A step is a transaction, or a part of one that ends with a crash of its process. Records come without a fence, as from
+//! a broker: replaced owners continue.
 
 mod claimer;
 mod mutants;
@@ -14,7 +14,7 @@ mod world;
 
 use mutants::MUTANTS;
 
-/// How many schedules are run: enough for each of the mutants to be caught several times over, or the stated size.
+/// How many schedules run: enough to catch each mutant several times, or the configured number.
 fn schedules() -> u64 {
     if std::env::var_os("MESSAGEKIT_FULL").is_some() { 2_000 } else { 40 }
 }

@@ -1,4 +1,4 @@
-//! Statements that are exchanged for wrong ones, each of which the schedules must notice.
+//! Wrong statements in place of right ones; the schedules must detect each of them.
 
 /// One wrong statement.
 pub(super) struct Mutant {
@@ -6,10 +6,10 @@ pub(super) struct Mutant {
     pub(super) wrong: Wrong,
 }
 
-/// Where it is wrong.
+/// The place of the mistake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// A trigger in the file turns what the store writes into something else.
+    /// A trigger in the file changes the rows that the store writes.
     File(&'static str),
     ClaimsWithoutLookingAtKeys,
     RunsWhatIsBehind,

@@ -1,4 +1,4 @@
-//! People, who click at random and repeat each other.
+//! Operators, who act at random and repeat each other.
 
 use messagekit::{Action, ActionResult, Error, FailedMessages, Operator};
 
@@ -38,7 +38,7 @@ pub(super) async fn step(world: &mut World) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks for a run of everything that is dead; returns whether there was any.
+/// Retries all dead letters; returns whether there were any.
 pub(super) async fn retry_all(world: &mut World) -> Result<bool, Error> {
     let dead: Vec<i64> = {
         let mut select =

@@ -1,4 +1,4 @@
-//! Whoever reads a partition, or believes so.
+//! The consumer that owns a partition, or assumes so.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ pub(super) struct Owner {
     pub(super) partition: usize,
     pub(super) process: usize,
     pub(super) next: usize,
-    /// The ranges it was told of when it began.
+    /// The ranges to process again, as of its start.
     ranges: Vec<Reprocess>,
-    /// The end of the batch in hand, and how its last message has failed.
+    /// The end of the current batch, and the failure of its last message.
     until: usize,
     culprit: Option<Failure>,
-    /// How many batches it goes on for after it was replaced; `None` while it is the owner.
+    /// The number of batches that it continues for after its replacement; `None` while it is the owner.
     pub(super) late_for: Option<u8>,
 }
 
-/// What became of a step.
+/// The result of a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Worked,
     AtEnd,
-    /// There is no room to park what comes next.
+    /// The limits leave no space to park the next message.
     Blocked,
     Died,
 }
@@ -76,7 +76,7 @@ impl Owner {
         if world.dies() {
             return Ok(Step::Died);
         }
-        // Where nothing failed yet the batch may end early, as it does when its time is up.
+        // Without a failure so far, the batch may end early, as it does when its time is over.
         let mut through = handled.len();
         if culprit.is_none() && through > 1 && world.chance(10) {
             through = world.random.usize(1..through);
@@ -143,7 +143,7 @@ impl Owner {
         }
         store.commit(tx).await?;
         (self.next, self.until, self.culprit) = (end, end, None);
-        // A broker takes no answer from an owner that it has replaced, and may lose that of any.
+        // A broker accepts no acknowledgement from a replaced owner, and may lose any acknowledgement.
         if self.late_for.is_none() && !world.dies() {
             world.settled[self.partition] = end;
         }
@@ -167,7 +167,7 @@ impl Owner {
         }
     }
 
-    /// Ends the batch before a message for which there is no room.
+    /// Ends the batch before a message that the limits do not allow to park.
     fn cut(&mut self, world: &mut World, at: usize) -> Step {
         world.seen.full += 1;
         (self.until, self.culprit) = (at, None);

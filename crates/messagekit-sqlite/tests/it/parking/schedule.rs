@@ -1,4 +1,4 @@
-//! One schedule: who takes the next step.
+//! One schedule: chooses the role of each step.
 
 use std::ops::AddAssign;
 
@@ -8,7 +8,7 @@ use super::owner::{Owner, Step};
 use super::world::{Reprocess, World};
 use super::{operator, verdict};
 
-/// What has happened in schedules.
+/// Counts of what happened in schedules.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) handled: u64,
@@ -17,7 +17,7 @@ pub(super) struct Seen {
     pub(super) behind: u64,
     pub(super) full: u64,
     pub(super) resolved: u64,
-    /// Runs of several that were resolved.
+    /// Resolved runs of several messages.
     pub(super) runs: u64,
     pub(super) fenced: u64,
     pub(super) acts: u64,
@@ -44,7 +44,7 @@ impl AddAssign for Seen {
 }
 
 impl Seen {
-    /// Schedules in which something never happens prove nothing about it.
+    /// Schedules without an event prove nothing about it.
     pub(super) fn assert_everything_happened(&self) {
         let Self {
             handled,
@@ -66,13 +66,13 @@ impl Seen {
     }
 }
 
-/// Who works, and how often each comes.
+/// The roles, and how often each is chosen.
 struct Cast {
     owners: Vec<Owner>,
     claimers: Vec<Claimer>,
 }
 
-/// Runs one schedule to its rest, and once more after everything was repaired; says what broke a promise.
+/// Runs one schedule until it rests, and once more after every handler is repaired; returns the broken promise.
 pub(super) async fn run(seed: u64, mutant: Option<&Mutant>) -> Result<Seen, String> {
     let mut world = World::new(seed, mutant).await;
     let mut cast = Cast::of(&mut world);
@@ -164,7 +164,7 @@ impl Cast {
         }
     }
 
-    /// The old owner does not know it yet.
+    /// The old owner does not know of its replacement yet.
     fn replace_owner(&mut self, world: &mut World, partition: usize) {
         let late_for = world.random.u8(0..6);
         for owner in self.owners.iter_mut().filter(|owner| owner.partition == partition) {
@@ -176,7 +176,7 @@ impl Cast {
     }
 }
 
-/// Works until nothing moves any more.
+/// Works until no role makes progress.
 async fn come_to_rest(world: &mut World) -> Result<(), String> {
     // Each round finishes at least one failed message or moves one owner, and there are few of both.
     for _ in 0..2_000 {

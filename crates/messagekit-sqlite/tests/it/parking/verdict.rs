@@ -1,10 +1,10 @@
-//! What must hold in the file when everything stands still.
+//! The invariants of the file when no role works.
 
 use std::collections::HashMap;
 
 use super::world::World;
 
-/// Rows that must not exist, each query with what its rows mean.
+/// Rows that must not exist: each query with the meaning of its rows.
 const NEVER: &[(&str, &str)] = &[
     (
         "a marker is held without an open failed message",
@@ -56,7 +56,7 @@ const NEVER: &[(&str, &str)] = &[
     ),
 ];
 
-/// Says what is wrong, if anything is.
+/// Returns a broken invariant, if any.
 pub(super) fn broken(world: &World) -> Option<String> {
     for (meaning, query) in NEVER {
         if let Some(message) = first(world, query) {
@@ -66,7 +66,7 @@ pub(super) fn broken(world: &World) -> Option<String> {
     unmarked(world).or_else(|| out_of_order(world)).or_else(|| out_of_range(world))
 }
 
-/// Says what is left over when everything could be applied.
+/// Returns unfinished work, after every handler could succeed.
 pub(super) fn unfinished(world: &World) -> Option<String> {
     let open = "SELECT message_id || ' ' || state FROM messagekit_failed_messages WHERE state NOT IN ('resolved', 'discarded')";
     if let Some(failed_message) = first(world, open) {
@@ -100,7 +100,7 @@ fn first(world: &World, query: &str) -> Option<String> {
     rows.next().unwrap().map(|row| row.get(0).unwrap())
 }
 
-/// What was passed has a marker.
+/// Every passed message has a marker.
 fn unmarked(world: &World) -> Option<String> {
     let marked = "SELECT count(*) FROM messagekit_processed_messages WHERE message_id = ?1";
     (0..world.log.len()).find_map(|partition| {
@@ -111,7 +111,7 @@ fn unmarked(world: &World) -> Option<String> {
     })
 }
 
-/// The first effects of a key come in the order of its records, except for what a person brought back.
+/// The first effects of a key come in the order of its records, except for messages that an operator reopened.
 fn out_of_order(world: &World) -> Option<String> {
     let mut select = world.raw.prepare("SELECT message, min(rowid) FROM effects GROUP BY message").unwrap();
     let effects: HashMap<String, i64> =
@@ -135,7 +135,7 @@ fn out_of_order(world: &World) -> Option<String> {
     None
 }
 
-/// An effect of a generation lies in a range of it.
+/// An effect of a generation belongs to a range of it.
 fn out_of_range(world: &World) -> Option<String> {
     let mut select =
         world.raw.prepare("SELECT message, generation FROM effects WHERE generation > 0").unwrap();

@@ -1,4 +1,4 @@
-//! The file, its processes, the records, and what handlers make of them.
+//! The file, its processes, the records, and the effects of handlers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::schedule::Seen;
 
 pub(super) const CONSUMER: &str = "billing";
 pub(super) const TOPIC: &str = "orders";
-/// Longer than any schedule takes.
+/// Longer than any schedule.
 pub(super) const LONG: Duration = Duration::from_secs(3_600);
-/// A run more than this is dead.
+/// After this many runs a message is dead.
 const ATTEMPTS: u32 = 3;
 
-/// How a handler takes a record until everything is repaired.
+/// How a handler treats a record until every handler is repaired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nature {
     Sound,
@@ -58,16 +58,16 @@ pub(super) struct Reprocess {
 pub(super) struct World {
     pub(super) random: fastrand::Rng,
     pub(super) processes: Vec<SqliteStore>,
-    /// For what no store offers: ends of leases, and the verdict.
+    /// For actions that no store offers: the end of leases, and the verdict.
     pub(super) raw: rusqlite::Connection,
     pub(super) log: Vec<Vec<Arc<Record>>>,
     pub(super) ranges: Vec<Reprocess>,
-    /// Where the next owner of each partition begins: behind what the last one has settled, or where somebody has put it.
+    /// The start of the next owner of each partition: after the last settled record, or where an operator set it.
     pub(super) settled: Vec<usize>,
     pub(super) room: ParkingLimits,
-    /// Every handler succeeds from now on, and no process dies.
+    /// Every handler succeeds from now on, and no process crashes.
     pub(super) repaired: bool,
-    /// What a person has brought back: it may come after later messages of its key.
+    /// Messages that an operator reopened: they may come after later messages of their key.
     pub(super) undone: HashSet<String>,
     pub(super) seen: Seen,
     wrong: Option<Wrong>,
@@ -123,20 +123,20 @@ impl World {
         self.random.u8(0..100) < percent
     }
 
-    /// A process ends with all that it holds, and another one starts.
+    /// Ends a process with all its state, and starts another one.
     pub(super) async fn replace_process(&mut self, index: usize) {
         self.seen.deaths += 1;
         self.processes[index] = open(&self.folder).await;
     }
 
-    /// Returns whether the process of a role dies here.
+    /// Returns whether the process of a role crashes here.
     pub(super) fn dies(&mut self) -> bool {
         let dies = !self.repaired && self.chance(self.deaths);
         self.seen.deaths += u64::from(dies);
         dies
     }
 
-    /// Runs the handler of a record inside a transaction, as its run of this number.
+    /// Runs the handler of a record inside a transaction, as the run with this number.
     pub(super) async fn handle(
         &mut self,
         tx: &mut SqliteTx,
@@ -150,7 +150,7 @@ impl World {
                 Nature::Flaky => self.chance(self.flaky),
                 Nature::Poison | Nature::Hopeless => true,
             };
-        // Half of the failures come after the effect, which must go with them.
+        // Half of the failures come after the effect, which must be rolled back with them.
         if !fails || self.random.bool() {
             let message = record.id().to_string();
             tx.call(move |c| c.execute("INSERT INTO effects VALUES (?1, ?2)", (message, generation)))
@@ -168,12 +168,12 @@ impl World {
         Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
     }
 
-    /// What is leased is due again, and what waits for its time as well.
+    /// Makes leased and scheduled messages due.
     pub(super) fn let_time_pass(&self) {
         self.raw.execute("UPDATE messagekit_failed_messages SET due = 0 WHERE due IS NOT NULL", []).unwrap();
     }
 
-    /// Returns how far the consumer has ever come in a partition.
+    /// Returns the furthest position that the consumer has ever reached in a partition.
     pub(super) fn committed(&self, partition: usize) -> usize {
         let next = "SELECT coalesce(max(next), 0) FROM messagekit_consumer_offsets WHERE partition = ?1";
         let next: i64 = self.raw.query_row(next, [partition as i64], |row| row.get(0)).unwrap();
@@ -187,7 +187,7 @@ impl World {
 }
 
 async fn open(folder: &TempDir) -> SqliteStore {
-    // Only processes die here, so nothing has to reach the disk; and no machine is so slow that its lock is taken away.
+    // Only processes crash here, so no write has to reach the disk. No machine is slow enough to exceed this timeout.
     let options = SqliteOptions::default().synchronous(Synchronous::Normal).transaction_timeout(DEADLINE);
     options.busy_timeout(DEADLINE).open(folder.path().join("app.db")).await.unwrap()
 }
