@@ -1,4 +1,4 @@
-//! The client of a member, and the next one when that has lost its brokers.
+//! The client of a group member, and its replacement after it has lost its brokers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rdkafka::error::KafkaResult;
 use crate::context::Context;
 use crate::error::unusable_settings;
 
-/// How a client of a group is made.
+/// The settings that create a client of a group.
 #[derive(Clone)]
 pub(crate) struct GroupClient {
     config: ClientConfig,
@@ -26,13 +26,13 @@ impl GroupClient {
         self.topics.iter().map(|topic| &**topic)
     }
 
-    /// Makes a client that is no member; opens no connection before it returns.
+    /// Creates a client without a membership; opens no connection before it returns.
     pub(crate) fn unsubscribed(&self) -> Result<BaseConsumer<Context>, Error> {
         let made = self.config.create_with_context(Context::default());
         made.map_err(|error| unusable_settings("subscriber", error))
     }
 
-    /// Makes a client that reads single records and is no member.
+    /// Creates a client without a membership that reads single records.
     pub(crate) fn reader(&self) -> KafkaResult<BaseConsumer<DefaultConsumerContext>> {
         let mut config = self.config.clone();
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
@@ -41,7 +41,7 @@ impl GroupClient {
         config.create()
     }
 
-    /// Makes a client a member. It wakes the thread that calls this, which is to poll it.
+    /// Creates a client and joins the group. The client wakes the calling thread, which must poll it.
     pub(crate) fn subscribed(
         &self,
         mut client: BaseConsumer<Context>,

@@ -1,11 +1,11 @@
-//! Whether a client of a group is in contact with it, as its own statistics say: asking would wait behind a join.
+//! Whether a client is in contact with its group, from its own statistics: a query would wait behind a join.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use serde::Deserialize;
 
-/// What the statistics of a client say.
+/// The part of a client's statistics that this module reads.
 #[derive(Deserialize)]
 struct Statistics {
     brokers: HashMap<String, Broker>,
@@ -22,7 +22,7 @@ struct Group {
     state: String,
 }
 
-/// The contact of a client with its group, without which it was first seen at some time and was looked at last at another.
+/// The contact of a client with its group: when the loss was first seen, and when the statistics were last read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contact {
     pub(crate) lost_since: Option<Instant>,
@@ -30,7 +30,7 @@ pub(crate) struct Contact {
 }
 
 impl Contact {
-    /// Notes what statistics say. Those that cannot be read say nothing.
+    /// Records the given statistics; ignores statistics that cannot be parsed.
     pub(crate) fn look(&mut self, statistics: &[u8], now: Instant) {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else { return };
         self.lost_since = match has_contact(&statistics) {
@@ -41,8 +41,9 @@ impl Contact {
     }
 }
 
-/// A client has contact with its group while it knows a broker that it can ask for others, and its connection to the group's
-/// coordinator is up. It is up also while the coordinator lets a join wait for other members.
+/// Returns whether a client has contact with its group: it knows a broker to query for other brokers, and its
+/// connection to the group's coordinator is up. The connection stays up while the coordinator lets a join wait for
+/// other members.
 fn has_contact(statistics: &Statistics) -> bool {
     let knows_a_broker =
         statistics.brokers.values().any(|broker| matches!(broker.source.as_str(), "learned" | "configured"));

@@ -1,4 +1,4 @@
-//! What librdkafka calls back: everything is noted, nothing is done.
+//! The callbacks of librdkafka. They record events and act on none.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,23 +14,23 @@ use tracing::Level;
 
 use crate::contact::Contact;
 
-/// What the group wants of this member, waiting to be answered.
+/// A request of the group that this member has not answered yet.
 #[derive(Debug)]
 pub(crate) enum Rebalance {
     Assign(TopicPartitionList),
-    /// `lost` says that others may own the partitions already.
+    /// `lost` means that other members may own the partitions already.
     Revoke {
         partitions: TopicPartitionList,
         lost: bool,
     },
 }
 
-/// Notes what happens while the consumer is polled, for the thread that polls it.
+/// Records events during a poll, for the thread that polls.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
     reason: Mutex<String>,
-    /// Nobody answers any more: a close would wait for ever.
+    /// The member no longer answers rebalances; without an answer a close would never return.
     closing: AtomicBool,
     events: AtomicU64,
     contact: Mutex<Contact>,
@@ -41,7 +41,7 @@ impl Context {
         self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// From now on rebalances are answered as they come.
+    /// Makes the callbacks answer rebalances at once from now on.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
@@ -50,17 +50,17 @@ impl Context {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Returns how many callbacks there were: polling says nothing about them.
+    /// Returns the number of callbacks so far: the result of a poll does not show them.
     pub(crate) fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Returns what librdkafka said about its last error.
+    /// Returns the text of librdkafka's last error.
     pub(crate) fn reason(&self) -> String {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns whether the client is in contact with its group, as it said last.
+    /// Returns the contact of the client with its group, from its latest statistics.
     pub(crate) fn contact(&self) -> Contact {
         *self.contact.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,10 +70,10 @@ impl Context {
     }
 }
 
-/// Tells librdkafka that the partitions are taken or given up.
+/// Answers a rebalance: assigns or revokes its partitions in librdkafka.
 ///
 /// # Errors
-/// As librdkafka says; a consumer that is being closed refuses.
+/// The error of librdkafka; a consumer that is closing refuses the call.
 pub(crate) fn answer(consumer: &BaseConsumer<Context>, rebalance: &Rebalance) -> Result<(), KafkaError> {
     match rebalance {
         Rebalance::Assign(partitions) if is_cooperative(consumer) => consumer.incremental_assign(partitions),
@@ -85,12 +85,12 @@ pub(crate) fn answer(consumer: &BaseConsumer<Context>, rebalance: &Rebalance) ->
     }
 }
 
-/// Says whether only what changes hands is assigned and revoked.
+/// Returns whether the protocol assigns and revokes only the partitions that change owners.
 pub(crate) fn is_cooperative(consumer: &BaseConsumer<Context>) -> bool {
     matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
 }
 
-/// Returns those of the partitions that were taken: of others librdkafka refuses the whole list.
+/// Returns the partitions that are assigned: librdkafka refuses a list that contains others.
 fn taken(consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) -> TopicPartitionList {
     let Ok(assignment) = consumer.assignment() else { return partitions.clone() };
     let mut taken = TopicPartitionList::new();
@@ -142,7 +142,7 @@ impl ClientContext for Context {
     }
 }
 
-/// Passes a line of librdkafka on. What it calls an error comes as an event too, and is logged there.
+/// Logs a line of librdkafka. Its errors also arrive as events, and are logged there.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     match severity(level, facility, text) {
         Level::ERROR => tracing::error!(target: "librdkafka", facility, "{text}"),
@@ -151,11 +151,12 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     }
 }
 
-/// Warnings of a healthy client, by facility and a part of the text.
+/// Warnings that a healthy client logs: facility and a part of the text.
 const ACCEPTED: [(&str, &str); 2] = [
-    // Every producer with the gapless guarantee gets this one. This crate sets the property, and a user cannot change it.
+    // Every producer with the gapless guarantee logs this. The crate sets the property, and a user cannot change it.
     ("CONFWARN", "property enable.gapless.guarantee is experimental"),
-    // A broker that has just started says so to its first producers, which ask again. Where it lasts, publishing fails and says so.
+    // A broker that has just started answers its first producers so, and they retry. If it lasts, publishing fails
+    // with an error.
     ("GETPID", "Coordinator load in progress: retrying"),
 ];
 
@@ -170,7 +171,7 @@ fn severity(level: RDKafkaLogLevel, facility: &str, text: &str) -> Level {
     }
 }
 
-/// Passes the statistics on that a user asked for with `statistics.interval.ms`.
+/// Logs the statistics that a user requested with `statistics.interval.ms`.
 pub(crate) fn statistics_logged(statistics: &[u8]) {
     let statistics = String::from_utf8_lossy(statistics);
     tracing::debug!(target: "librdkafka", %statistics);

@@ -1,4 +1,4 @@
-//! The error of this crate, and what librdkafka's codes mean.
+//! The error of this crate, and the meaning of librdkafka's codes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,19 +7,19 @@ use messagekit::ErrorKind;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaConfRes;
 
-/// What went wrong between this process and Kafka.
+/// An error between this process and Kafka.
 ///
-/// The text is one lowercase sentence; what librdkafka said is kept as the source.
+/// Its text is one lowercase sentence; the error of librdkafka is its source.
 #[derive(Clone)]
 pub struct Error(messagekit::Error);
 
 impl Error {
-    /// Returns what a caller can do about it.
+    /// Returns the kind, which says what a caller can do about the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether the same call may succeed later without a change.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient()
     }
@@ -55,9 +55,9 @@ impl From<Error> for messagekit::Error {
     }
 }
 
-/// Says why a client could not be made; `what` names it.
+/// Returns the error for a client that cannot be created; `what` names the client.
 ///
-/// librdkafka's own text would name the value of the setting, which may be a password.
+/// It omits librdkafka's text, which contains the value of the setting: that may be a password.
 pub(crate) fn unusable_settings(what: &'static str, error: KafkaError) -> messagekit::Error {
     let text = match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _) => {
@@ -74,13 +74,14 @@ pub(crate) fn unusable_settings(what: &'static str, error: KafkaError) -> messag
     messagekit::Error::new(ErrorKind::InvalidConfiguration, text)
 }
 
-/// Says that a broker did not do what was asked, which passes by itself.
+/// Returns the transient error for a request that a broker did not fulfil.
 pub(crate) fn unavailable(text: impl Into<String>, error: KafkaError) -> messagekit::Error {
     messagekit::Error::new(ErrorKind::Unavailable, text.into()).caused_by(error)
 }
 
-/// Says whether a commit that was answered so may be sent again: the group is being divided or its broker is moving. The broker
-/// goes over to the next generation before its members hear of it, so what they send meanwhile is of the last one.
+/// Returns whether a commit that failed with `code` may be sent again: the group is rebalancing or its coordinator is
+/// moving. The broker enters the next generation before its members know it, so their requests still name the
+/// previous one.
 pub(crate) fn commit_may_be_repeated(code: Code) -> bool {
     matches!(
         code,
@@ -94,7 +95,7 @@ pub(crate) fn commit_may_be_repeated(code: Code) -> bool {
     )
 }
 
-/// Says whether the broker will never take a record, whoever sends it.
+/// Returns whether the broker rejects the record from every sender.
 pub(crate) fn is_refusal(code: Code) -> bool {
     matches!(
         code,

@@ -1,10 +1,10 @@
-//! What the thread has told and nobody has taken yet.
+//! The messages that the polling thread has sent and the subscriber has not received yet.
 //!
-//! `tests/threads` compiles this file against shuttle's atomics and goes through the orders in which the two may meet here.
+//! `tests/threads` compiles this file against shuttle's atomics and explores the interleavings of both threads.
 
 use crate::sync::{AtomicBool, AtomicUsize, BYTES, MESSAGES, Ordering};
 
-/// Counts what is between the thread and the subscriber.
+/// Counts messages and bytes between the polling thread and the subscriber.
 #[derive(Default)]
 pub(crate) struct UnderWay {
     messages: AtomicUsize,
@@ -23,7 +23,7 @@ impl UnderWay {
         self.messages.load(Ordering::SeqCst) < messages && self.bytes.load(Ordering::SeqCst) < bytes
     }
 
-    /// Looks twice, because what waits may be taken between the look and the note that somebody waits.
+    /// Checks twice: the subscriber may receive messages between the first check and the store to `waiting`.
     pub(crate) fn has_room(&self) -> bool {
         if self.is_below(MESSAGES, BYTES) {
             return true;
@@ -32,7 +32,8 @@ impl UnderWay {
         self.is_below(MESSAGES, BYTES)
     }
 
-    /// Takes one message away; true when the thread should be woken, which is when half is free and not for each message.
+    /// Removes one message; returns true when the thread should be woken: once half of the room is free, not for each
+    /// message.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         self.messages.fetch_sub(1, Ordering::SeqCst);
         self.bytes.fetch_sub(bytes, Ordering::SeqCst);

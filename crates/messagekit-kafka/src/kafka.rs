@@ -1,4 +1,4 @@
-//! Where the brokers are, and how to talk to them.
+//! The settings of a connection to Kafka.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::properties::{
 };
 use crate::{Error, KafkaPublisher, KafkaSource};
 
-/// The settings of a connection to Kafka. Making one opens nothing.
+/// The settings of a connection to Kafka. Creating them opens no connection.
 ///
 /// ```
 /// use messagekit_kafka::Kafka;
@@ -30,19 +30,19 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Names the brokers to ask first, as `host:port,host:port`.
+    /// Creates settings with the bootstrap brokers, as `host:port,host:port`.
     pub fn new(servers: impl Into<String>) -> Self {
         Self { servers: servers.into(), properties: BTreeMap::new() }
     }
 
-    /// Sets a property of librdkafka, for subscribers and publishers alike; each passes over what is not meant for it.
+    /// Sets a property of librdkafka for subscribers and publishers; each ignores the properties of the other.
     ///
     /// `delivery.timeout.ms` (30,000 unless set) bounds a publish. The [crate's page](crate) lists the defaults that differ
     /// from librdkafka's.
     ///
     /// # Errors
-    /// Permanent, [`ErrorKind::InvalidConfiguration`], for a property that the promises of this crate rest on; the text says
-    /// why. Whether librdkafka knows the property shows when a client is made.
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], for a property that the guarantees of this crate depend on;
+    /// the text says why. An unknown property fails only when a client is created.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, Error> {
         let (key, value) = (key.into(), value.into());
         let refused =
@@ -57,14 +57,14 @@ impl Kafka {
         Ok(self)
     }
 
-    /// Returns a source over topics; a topic that is not there yet is waited for.
+    /// Returns a source over topics; it waits for a topic that does not exist yet.
     pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> KafkaSource {
         KafkaSource::new(self.clone(), topics.into_iter().map(Into::into).collect())
     }
 
-    /// Makes a publisher; its clones share one client.
+    /// Creates a publisher; its clones share one client.
     ///
-    /// A broker that is away is no reason to fail: it shows in what [`publish`](messagekit::Publisher::publish) answers.
+    /// An unreachable broker is no error here: [`publish`](messagekit::Publisher::publish) reports it.
     ///
     /// # Errors
     /// Permanent, [`ErrorKind::InvalidConfiguration`], when librdkafka does not accept a setting.
@@ -72,7 +72,7 @@ impl Kafka {
         KafkaPublisher::new(self.clone())
     }
 
-    /// Returns the settings of a subscriber.
+    /// Returns the client settings of a subscriber.
     pub(crate) fn consumer(&self, group: &str, instance: Option<&str>) -> ClientConfig {
         let defaults = if instance.is_some() { STATIC_CONSUMER } else { &[] };
         let mut config = self.client(&[CONSUMER, defaults], CONSUMER_FIXED);
@@ -83,23 +83,23 @@ impl Kafka {
         config
     }
 
-    /// Returns the settings of a publisher.
+    /// Returns the client settings of a publisher.
     pub(crate) fn producer(&self) -> ClientConfig {
         self.client(&[PRODUCER], PRODUCER_FIXED)
     }
 
-    /// Returns the settings of a client that only asks.
+    /// Returns the settings of a client that only sends queries.
     pub(crate) fn asking(&self) -> ClientConfig {
         self.client(&[], &[])
     }
 
-    /// Returns how long a publish may take.
+    /// Returns the time limit of a publish.
     pub(crate) fn delivery_timeout(&self) -> Duration {
         let millis = self.properties.get(DELIVERY_TIMEOUT).and_then(|millis| millis.parse().ok());
         Duration::from_millis(millis.unwrap_or(30_000))
     }
 
-    /// Returns a property that holds a number of milliseconds.
+    /// Returns the value of a property in milliseconds.
     pub(crate) fn millis(&self, key: &str) -> Option<Duration> {
         self.properties.get(key)?.parse().ok().map(Duration::from_millis)
     }
@@ -116,14 +116,14 @@ impl Kafka {
             config.set(*key, *value);
         }
         config.set("bootstrap.servers", &self.servers);
-        // Else the level would come from a logger that nobody here has set.
+        // Otherwise librdkafka takes the level from a logger that this crate does not set.
         let debug = self.properties.contains_key("debug");
         config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
     }
 }
 
-/// Shows the names of the properties, never their values: some are secrets.
+/// Shows the names of the properties and never their values, because some are secrets.
 impl fmt::Debug for Kafka {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kafka")

@@ -1,4 +1,4 @@
-//! Between the subscriber and the thread that polls Kafka for it.
+//! The channels between the subscriber and the thread that polls Kafka for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use tokio::sync::mpsc;
 
 use crate::in_flight::UnderWay;
 
-/// What the subscriber asks for. The order of commands is the order of calls: what was settled before a lane was done is
-/// committed with it.
+/// A request of the subscriber. Commands keep the order of the calls: a receipt that is settled before its lane is
+/// done is committed with that lane.
 pub(crate) enum Command {
     Pause(Lane),
     Resume(Lane),
     Settle(Vec<Receipt>),
-    /// Receipts that were given back.
+    /// Receipts of released messages.
     Release(Vec<Receipt>),
-    /// After a release: what is in flight in the lane behind position `taken` is taken back too, and a new round begins.
+    /// Sent after a release: also takes back the lane's messages in flight after position `taken`, and begins a new
+    /// round.
     Rewind {
         lane: Lane,
         taken: u64,
@@ -40,7 +41,7 @@ impl Commands {
         Self { sender, thread }
     }
 
-    /// A thread that has ended needs no commands.
+    /// Sends a command; ignores a thread that has ended.
     pub(crate) fn send(&self, command: Command) {
         let _ = self.sender.send(command);
         self.thread.unpark();
@@ -50,14 +51,15 @@ impl Commands {
         self.thread.unpark();
     }
 
-    /// Makes the end of a revoked lane, which any thread may drop.
+    /// Creates the [`Done`] of a revoked lane; any thread may drop it.
     pub(crate) fn done(&self, lane: Lane) -> Done {
         let commands = self.clone();
         Done::new(move || commands.send(Command::Done(lane)))
     }
 }
 
-/// What the thread tells: unbounded, so that news never wait; the thread itself stops at [`UnderWay`].
+/// An event from the thread. The channel is unbounded, so that sending never blocks; the thread itself stops at
+/// [`UnderWay`].
 pub(crate) enum Event {
     Assigned(Lane, Arc<str>),
     Message { delivery: Delivery, round: u32 },
@@ -76,7 +78,7 @@ impl Events {
         Self { sender, in_flight }
     }
 
-    /// A subscriber that is gone needs no news.
+    /// Sends an event; ignores a dropped subscriber.
     pub(crate) fn send(&self, event: Event) {
         if let Event::Message { delivery, .. } = &event {
             self.in_flight.add(delivery.message.size());
@@ -89,19 +91,19 @@ impl Events {
     }
 }
 
-/// What the thread has told and nobody has taken yet.
+/// The events that the thread has sent and the subscriber has not received yet.
 pub(crate) struct Inbox {
     receiver: mpsc::UnboundedReceiver<Event>,
     in_flight: Arc<UnderWay>,
-    /// The present lane of each slot.
+    /// The current lane of each slot.
     seen: BTreeMap<u32, Seen>,
 }
 
-/// How far a lane was taken.
+/// The last position that the subscriber received from a lane.
 struct Seen {
     lane: Lane,
     taken: u64,
-    /// Grows with each release: messages of an earlier round come again behind what was released.
+    /// Grows with each release: messages of an earlier round are delivered again after the released ones.
     round: u32,
 }
 
@@ -145,7 +147,7 @@ impl Inbox {
         }
     }
 
-    /// Gives receipts back, and with them what is in flight in their lanes: it stands behind them.
+    /// Releases receipts, and with them the later messages of their lanes that are in flight.
     pub(crate) fn release(&mut self, back: Vec<Receipt>, commands: &Commands) {
         let slots: BTreeSet<u32> = back.iter().map(|receipt| receipt.lane().slot).collect();
         commands.send(Command::Release(back));

@@ -1,4 +1,4 @@
-//! What the consumer's database remembers of its positions.
+//! The positions that the consumer's database remembers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind, Message, NextOffset, Position, RememberedOffsets};
 use tokio::runtime::Handle;
 
-/// How long the database may take to answer, which holds up nothing but the partitions that it is asked about. Longer than a
-/// busy one lets its callers wait for a connection: an answer that always came too late would never be heard.
+/// How long the database may take to answer; only the queried partitions wait. It exceeds the time that a busy
+/// database lets its callers wait for a connection: otherwise every answer would come too late.
 const ASK: Duration = Duration::from_secs(15);
 
-/// The memory of a source's consumer, when it was lent one.
+/// The remembered offsets of a source's consumer, if the consumer provides them.
 #[derive(Clone)]
 pub(crate) struct Lent(pub(crate) Arc<dyn RememberedOffsets>);
 
@@ -22,34 +22,34 @@ impl fmt::Debug for Lent {
     }
 }
 
-/// The memory as threads without a runtime ask it.
+/// Access to the remembered offsets for threads without a runtime.
 #[derive(Clone)]
 pub(crate) struct Memory {
-    /// What was remembered when the process started.
+    /// The offsets at the start of the process.
     first: Arc<[NextOffset]>,
     lent: Option<(Lent, Handle)>,
 }
 
 impl Memory {
-    /// Makes one on a thread of the runtime that the database is used from.
+    /// Creates the access on a thread of the runtime that uses the database.
     pub(crate) fn new(first: &[NextOffset], lent: Option<Lent>) -> Self {
         Self { first: first.into(), lent: lent.map(|lent| (lent, Handle::current())) }
     }
 
-    /// Returns what was remembered when the process started.
+    /// Returns the offsets that were remembered when the process started.
     pub(crate) fn first(&self) -> &[NextOffset] {
         &self.first
     }
 
-    /// Returns the key lane in which the database remembers a message; `None` where there is no database to ask.
+    /// Returns the key lane in which the database remembers a message; `None` without a database.
     pub(crate) fn key_lane(&self, message: &Message, place: &Position) -> Option<u32> {
         self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 
-    /// Returns what is remembered now of topics; `None` when there is nothing to ask.
+    /// Returns the current offsets of topics; `None` without a database.
     ///
     /// # Errors
-    /// Transient when the database does not answer in time.
+    /// Transient if the database does not answer in time.
     pub(crate) fn now(&self, topics: BTreeSet<Arc<str>>) -> Option<Result<Vec<NextOffset>, Error>> {
         let (lent, runtime) = self.lent.clone()?;
         let (answer, answered) = mpsc::channel();
@@ -58,7 +58,7 @@ impl Memory {
             for topic in topics {
                 match lent.0.next_of(&topic).await {
                     Ok(found) => positions.extend(found),
-                    // The receiver is gone when this took too long.
+                    // The receiver is dropped if this took too long.
                     Err(error) => return drop(answer.send(Err(error))),
                 }
             }

@@ -1,6 +1,6 @@
-//! The properties of librdkafka: what this crate sets, what it leaves to the user and what it refuses.
+//! The properties of librdkafka: the defaults of this crate, and the properties that it refuses.
 
-/// Properties that the promises of this crate rest on, and why they cannot be set.
+/// Properties that the guarantees of this crate depend on, and why they cannot be set.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("bootstrap.servers", "it is the argument of Kafka::new"),
     ("metadata.broker.list", "it is the argument of Kafka::new"),
@@ -25,44 +25,45 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("batch.num.messages", "a refused request is repeated record by record: set batch.size"),
 ];
 
-/// The property that bounds a publish; kept from librdkafka, which would drop the first records of a key and send the rest.
+/// The time limit of a publish. librdkafka does not get it: it would drop the first records of a key and send the
+/// rest.
 pub(crate) const DELIVERY_TIMEOUT: &str = "delivery.timeout.ms";
 
-/// What every client gets unless the user says otherwise.
+/// The defaults of every client.
 pub(crate) const BOTH: &[(&str, &str)] = &[
     ("client.id", "messagekit"),
-    // A request that a dead broker does not answer is given up sooner than after a minute.
+    // A request that a dead broker does not answer fails sooner than after a minute.
     ("socket.timeout.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
-    // Starting over from the first addresses drops the connection on which a question for the group's coordinator waits,
-    // and nothing asks again: a member would stay outside its group after all brokers were down at once.
+    // Rebootstrapping drops the connection on which the query for the group's coordinator waits, and the client does
+    // not repeat the query. A member would stay outside its group after all brokers were down at once.
     ("metadata.recovery.strategy", "none"),
 ];
 
-/// What subscribers get unless the user says otherwise.
+/// The defaults of subscribers.
 pub(crate) const CONSUMER: &[(&str, &str)] = &[
-    // Only what changes hands is given up.
+    // Only partitions that change owners are revoked.
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // How long the partitions of a process that was killed stand still. Brokers take no less by default.
+    // How long the partitions of a crashed process stay unread. Brokers accept no less by default.
     ("session.timeout.ms", "6000"),
-    // How soon a member hears that others joined or left.
+    // How soon a member learns that others joined or left.
     ("heartbeat.interval.ms", "500"),
-    // By these a member sees that its client has lost the brokers.
+    // A member detects by its statistics that its client has lost the brokers.
     ("statistics.interval.ms", "5000"),
-    // Five minutes would be the time until a topic made later is found.
+    // By default a new topic is found only after five minutes.
     ("topic.metadata.refresh.interval.ms", "1000"),
-    // Each partition has a queue of its own, and each may hold this much.
+    // Each partition has its own queue, and each may hold this much.
     ("queued.max.messages.kbytes", "2048"),
     ("queued.min.messages", "1000"),
-    // A queue this small would otherwise stand empty for a second whenever it was full once.
+    // By default a queue this small would stay empty for a second each time after it was full.
     ("fetch.queue.backoff.ms", "50"),
     ("check.crcs", "true"),
 ];
 
-/// What subscribers with an instance id get unless the user says otherwise: a process that comes back under its name is waited for.
+/// The defaults of subscribers with an instance id: the group waits for a process that returns under its name.
 pub(crate) const STATIC_CONSUMER: &[(&str, &str)] = &[("session.timeout.ms", "45000")];
 
-/// What no setting changes in subscribers.
+/// The fixed properties of subscribers.
 pub(crate) const CONSUMER_FIXED: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -71,21 +72,21 @@ pub(crate) const CONSUMER_FIXED: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
-/// What publishers get unless the user says otherwise.
+/// The defaults of publishers.
 pub(crate) const PRODUCER: &[(&str, &str)] = &[
     ("compression.type", "zstd"),
     ("linger.ms", "2"),
-    // The largest payload with its key and headers; brokers take 1,048,588 bytes by default.
+    // The largest payload with its key and headers; brokers accept 1,048,588 bytes by default.
     ("message.max.bytes", "1048576"),
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
-/// What no setting changes in publishers.
+/// The fixed properties of publishers.
 pub(crate) const PRODUCER_FIXED: &[(&str, &str)] = &[
     ("acks", "all"),
     ("enable.idempotence", "true"),
     ("enable.gapless.guarantee", "true"),
     ("partitioner", "murmur2_random"),
-    // A record that ran out of time would be passed by later ones of its key: the publisher keeps the time itself.
+    // Later records of a key would pass a record that times out: the publisher measures the time itself.
     ("message.timeout.ms", "0"),
 ];

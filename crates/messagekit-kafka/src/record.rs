@@ -1,4 +1,4 @@
-//! A record of Kafka and the message in it: headers as Debezium writes and reads them.
+//! Conversion between Kafka records and messages, with headers as Debezium writes and reads them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use messagekit::{Error, ErrorKind, Headers, MAX_HEADERS, Message, headers};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 
-/// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`, as
-/// [`Headers`](messagekit::Headers) is serialised.
+/// The header that holds the headers after the first 256 names: a JSON list of `[name, value]`, in the serialised
+/// form of [`Headers`](messagekit::Headers).
 pub const MORE_HEADERS: &str = "moreHeaders";
 
 /// Reads a record. Its payload and key are copied once.
@@ -21,13 +21,14 @@ pub(crate) fn read(record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
     }
 }
 
-/// Reads headers: a null value is an absent header, and of several of one name the last one counts.
+/// Reads headers: a null value is an absent header, and of several with one name the last counts.
 pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
     let mut headers = Headers::new();
     let mut more: Vec<(String, Bytes)> = Vec::new();
     let mut unreadable = 0_u32;
     for index in 0..found.count() {
-        // The client panics over a name that is not UTF-8, and has no other way to a header: see `check_unwinding`.
+        // The client panics over a name that is not UTF-8, and offers no other access to a header: see
+        // `check_unwinding`.
         let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
         let Ok(header) = header else {
             unreadable += 1;
@@ -35,7 +36,7 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
         };
         let Some(Header { key, value: Some(value) }) = header else { continue };
         let value = Bytes::copy_from_slice(value);
-        // Beyond the limit a search per header would cost the square of their number.
+        // Beyond the limit a search per header would have quadratic cost.
         if headers.len() < MAX_HEADERS || headers.get(key).is_some() {
             headers.set(key, value);
         } else {
@@ -43,7 +44,7 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
         }
     }
     if !more.is_empty() {
-        // A header that has this name by chance is kept inside.
+        // A record's own header of this name is kept inside.
         more.extend(headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS.to_owned(), value)));
         headers.set(MORE_HEADERS, as_json(&more));
     }
@@ -55,7 +56,7 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
     headers
 }
 
-/// Refuses a program in which a panic ends the process: one header name that is not UTF-8 would end it at each start.
+/// Rejects a program in which a panic ends the process: one header name that is not UTF-8 would end it at each start.
 ///
 /// # Errors
 /// Permanent, [`ErrorKind::InvalidConfiguration`].
@@ -80,13 +81,13 @@ fn as_json(headers: &[(String, Bytes)]) -> Vec<u8> {
 /// Checks that a message can be sent.
 ///
 /// # Errors
-/// Permanent when no broker will take the message.
+/// Permanent if no broker accepts the message.
 pub(crate) fn check(message: &Message) -> Result<(), Error> {
     message.check()?;
     check_names(message)
 }
 
-/// Refuses only what no client can send as it is.
+/// Rejects only names that no client can send unchanged.
 pub(crate) fn check_names(message: &Message) -> Result<(), Error> {
     if message.headers.iter().any(|(name, _)| name.contains('\0')) {
         let text = "header name with a zero byte is cut off by readers: leave it out";
@@ -95,7 +96,7 @@ pub(crate) fn check_names(message: &Message) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the headers of a record.
+/// Converts the headers of a message to those of a record.
 pub(crate) fn headers_of(message: &Message) -> OwnedHeaders {
     let headers = OwnedHeaders::new_with_capacity(message.headers.len());
     message.headers.iter().fold(headers, |headers, (name, value)| {
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_header_whose_name_is_not_utf8_makes_the_message_unreadable() {
-        // Written past the type, as another client would.
+        // Bypasses the type's check, as another client would.
         struct Foreign;
         impl rdkafka::message::Headers for Foreign {
             fn count(&self) -> usize {

@@ -1,4 +1,4 @@
-//! How long topics keep their records, as the brokers are set.
+//! The retention of topics, from the brokers' settings.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 
 use crate::error::{unavailable, unusable_settings};
 
-/// How long an answer may take.
+/// The time limit of an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Asks with a client of its own, which lives as long as the question.
+/// Queries with its own client, which is dropped after the answer.
 pub(crate) struct BrokerRetention {
     pub(crate) config: ClientConfig,
     pub(crate) topics: Vec<Arc<str>>,
@@ -26,7 +26,7 @@ impl RetentionProbe for BrokerRetention {
         let (config, topics) = (self.config.clone(), self.topics.clone());
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            // A client whose brokers are away may take seconds to end: not on a thread that somebody waits for.
+            // A client without reachable brokers may take seconds to end, so the caller must not wait for it.
             thread::Builder::new()
                 .name("kafka-retention".to_owned())
                 .spawn(move || drop(answer.send(ask(&config, &topics))))
@@ -56,9 +56,9 @@ fn ask(config: &ClientConfig, topics: &[Arc<str>]) -> Result<Vec<TopicRetention>
     Ok(kept)
 }
 
-/// Returns `None` without settings: the topic is not there, or not for us to see. A topic that is compacted alone keeps the
-/// last record of a key for ever, and so does one without a limit. What is deleted by its size is gone sooner than that, if
-/// much is written.
+/// Returns `None` without settings: the topic does not exist or is not visible to this client. A topic with
+/// compaction only keeps the last record of a key without a limit, and so does one without a time limit. A size limit
+/// may delete records sooner.
 fn time(answer: &ConfigResource) -> Option<Option<Duration>> {
     let value = |name| answer.get(name).and_then(|entry| entry.value.as_deref());
     let deletes = value("cleanup.policy")?.split(',').any(|policy| policy.trim() == "delete");

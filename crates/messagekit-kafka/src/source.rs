@@ -1,4 +1,4 @@
-//! Topics to be read by a consumer.
+//! Topics that a consumer reads.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::record::check_unwinding;
 use crate::retention::BrokerRetention;
 use crate::{Kafka, KafkaSubscriber};
 
-/// Topics of a [`Kafka`], to be read by a consumer.
+/// Topics of a [`Kafka`] that a consumer reads.
 #[derive(Clone, Debug)]
 pub struct KafkaSource {
     kafka: Kafka,
@@ -26,12 +26,13 @@ impl KafkaSource {
         Self { kafka, topics, instance: None, memory: None }
     }
 
-    /// Makes this process a static member of the group: when it comes back under the same name within `session.timeout.ms`
-    /// (45,000 unless set), it gets its partitions back at once and no other member is disturbed. Until then no other member gets
-    /// them. Without an instance id the session is 6,000 ms, and the partitions of a killed process are read again when it ends.
+    /// Makes this process a static member of the group. If it returns under the same name within `session.timeout.ms`
+    /// (45,000 unless set), it gets its partitions back at once, and other members are not disturbed. Until then no
+    /// other member gets them. Without an instance id the session timeout is 6,000 ms. The partitions of a crashed
+    /// process are read again after it.
     ///
-    /// The name is unique in the group, for example the name of the pod. A second process of the same name ends the first
-    /// one with a permanent error.
+    /// The name must be unique in the group, for example the name of the pod. A second process with the same name
+    /// ends the first one with a permanent error.
     #[must_use]
     pub fn instance_id(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());

@@ -1,4 +1,4 @@
-//! A member of a consumer over Kafka.
+//! The subscriber of a consumer group.
 
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -15,16 +15,16 @@ use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
 use crate::memory::Memory;
 
-/// How long a revoked lane may take to come to rest, unless `max.poll.interval.ms` is short.
+/// How long a revoked lane may take to finish its work, unless `max.poll.interval.ms` is short.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// A member of a consumer group; its lanes are partitions.
 ///
-/// A thread of its own polls Kafka, so the group keeps the member however long handlers take. Dropping it leaves the group in
-/// the background, as a close does, without waiting.
+/// Its own thread polls Kafka, so the group keeps the member however long handlers take. Dropping it leaves the group
+/// in the background, like a close, without waiting.
 ///
-/// After a [`pause`](Subscriber::pause) at most [`IN_FLIGHT`](Self::IN_FLIGHT) messages may still come, of all lanes
-/// together; besides, the client holds what `queued.max.messages.kbytes` allows per partition.
+/// After a [`pause`](Subscriber::pause), at most [`IN_FLIGHT`](Self::IN_FLIGHT) messages may still arrive, over all
+/// lanes together. In addition, the client holds what `queued.max.messages.kbytes` allows per partition.
 pub struct KafkaSubscriber {
     consumer: Arc<str>,
     commands: Commands,
@@ -41,7 +41,7 @@ enum Stage {
 }
 
 impl KafkaSubscriber {
-    /// How many messages may be on their way when a lane is paused: 256, or fewer when they make up 8 MiB.
+    /// How many messages may be in flight when a lane is paused: 256, or fewer if they make up 8 MiB.
     pub const IN_FLIGHT: usize = crate::sync::MESSAGES;
 
     pub(crate) async fn join(
@@ -52,7 +52,7 @@ impl KafkaSubscriber {
         memory: Memory,
     ) -> Result<Self, Error> {
         let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec());
-        // The group forgets a member that takes longer than this to give partitions up.
+        // The group removes a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
         let name = Arc::from(consumer);
         let in_flight = Arc::new(UnderWay::default());
@@ -65,7 +65,7 @@ impl KafkaSubscriber {
             let member = Member::new(client, name, memory, DRAIN.min(longest), commands, told);
             match member {
                 Ok(member) => {
-                    // Nobody to tell when the subscriber is gone already.
+                    // The subscriber may be dropped already.
                     let _ = started.send(Ok(std::thread::current()));
                     let _ = closed.send(member.run());
                 }

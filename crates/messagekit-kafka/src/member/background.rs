@@ -1,11 +1,11 @@
-//! Work that may take long, on a thread of its own.
+//! Work that may block, on its own thread.
 
 use std::sync::mpsc;
 use std::task::Poll;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// Runs `work` on a new thread. Where no thread can be made, `work` is dropped.
+/// Runs `work` on a new thread; drops `work` if no thread can be created.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     let name = format!("messagekit-kafka-{name}");
     if let Err(error) = thread::Builder::new().name(name.clone()).spawn(work) {
@@ -13,12 +13,12 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs `work` on a new thread, which wakes this one when the answer is there.
+/// Runs `work` on a new thread, which wakes the calling thread when the answer is available.
 pub(super) fn ask<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
     ask_each(name, |answers| answers.send(work()))
 }
 
-/// Runs `work` on a new thread, which wakes this one for each of its answers.
+/// Runs `work` on a new thread, which wakes the calling thread for each answer.
 pub(super) fn ask_each<T: Send + 'static>(
     name: &str,
     work: impl FnOnce(&Answers<T>) + Send + 'static,
@@ -29,7 +29,7 @@ pub(super) fn ask_each<T: Send + 'static>(
     Answer(answered)
 }
 
-/// Where a thread in the background sends what it works out.
+/// The sender of a background thread's answers.
 pub(super) struct Answers<T> {
     answer: mpsc::Sender<T>,
     waiting: Thread,
@@ -37,17 +37,18 @@ pub(super) struct Answers<T> {
 
 impl<T> Answers<T> {
     pub(super) fn send(&self, answer: T) {
-        // The receiver is gone when the member has left or does not want the answer any more.
+        // The receiver is dropped when the member has left or no longer needs the answer.
         let _ = self.answer.send(answer);
         self.waiting.unpark();
     }
 }
 
-/// An answer that a thread in the background works out, or several of them.
+/// One or more answers of a background thread.
 pub(super) struct Answer<T>(mpsc::Receiver<T>);
 
 impl<T> Answer<T> {
-    /// Returns the next answer when it is there; `Ready(None)` says that none will come any more, or that no thread could be made.
+    /// Returns the next answer if it is available; `Ready(None)` means that no answer will come, for example because
+    /// no thread could be created.
     pub(super) fn poll(&self) -> Poll<Option<T>> {
         match self.0.try_recv() {
             Ok(answer) => Poll::Ready(Some(answer)),
@@ -56,7 +57,7 @@ impl<T> Answer<T> {
         }
     }
 
-    /// Waits for the answer for so long.
+    /// Waits at most `limit` for the answer.
     pub(super) fn within(&self, limit: Duration) -> Option<T> {
         self.0.recv_timeout(limit).ok()
     }

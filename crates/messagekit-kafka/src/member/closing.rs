@@ -13,18 +13,18 @@ use super::{Command, Member, Step};
 use crate::context::{Context, answer};
 use crate::error::unavailable;
 
-/// How long the last commit may take. It may stand behind a join, which the broker answers when the session of a dead member has
-/// ended: 6 s by default.
+/// The time limit of the last commit. The commit may wait behind a join, which the broker answers when the session of
+/// a dead member ends: after 6 s by default.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
 
-/// How long leaving may take after the commit. The client's own end has no limit.
+/// The time limit of leaving after the commit. The client's own shutdown has no limit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Whether the last places are durable.
+/// Whether the last positions are durable.
 pub(crate) type Closed = Result<(), Error>;
 
 impl Member {
-    /// Commits everything handled and leaves, both on another thread: a broker that is away must not hold anybody.
+    /// Commits everything handled and leaves, on another thread: an unreachable broker must not block the caller.
     pub(super) fn close(mut self) -> Closed {
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Settle(receipts) = command {
@@ -38,11 +38,12 @@ impl Member {
         let (left, has_left) = mpsc::channel::<()>();
         let Self { consumer, step, name, opening, confirming, replacement, .. } = self;
         let leave = move || {
-            // Its thread holds the client, which leaves the group when nobody does any more.
+            // The threads of these commits hold the client, which leaves the group when the last reference is
+            // dropped.
             opening.into_iter().chain(confirming).for_each(Begun::ends);
             let next = if consumer.assignment_lost() { Vec::new() } else { next };
             let answered = match commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT) {
-                // The answer may be the first word of it that others have the partitions.
+                // This answer may be the first sign that other members own the partitions.
                 Err(KafkaError::ConsumerCommit(Code::IllegalGeneration | Code::UnknownMemberId))
                     if consumer.assignment_lost() =>
                 {
@@ -50,16 +51,16 @@ impl Member {
                 }
                 answered => answered,
             };
-            // Nobody listens any more when it took too long.
+            // The receiver has stopped waiting if this took too long.
             let _ = committed.send(answered);
             let_go(consumer, step);
             drop(left);
-            // It may hold another client.
+            // The replacement may hold another client.
             drop(replacement);
         };
         spawn("leave", leave);
         let answered = has_committed.recv_timeout(LAST_COMMIT + Duration::from_secs(1));
-        // Disconnected is the end.
+        // A disconnected channel means that the client has left.
         if has_left.recv_timeout(LEAVE_DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(consumer = &*name, "leaving the group takes long: it goes on by itself");
         }
@@ -72,7 +73,8 @@ impl Member {
     }
 }
 
-/// Answers whatever the group still asks of a client, and drops it: the group is left when nobody holds it any more.
+/// Answers the pending requests of the group to a client, and drops the client: it leaves the group with its last
+/// reference.
 pub(super) fn let_go(consumer: Arc<BaseConsumer<Context>>, step: Option<Step>) {
     consumer.context().close();
     let waiting = step.map(Step::into_rebalance).into_iter();

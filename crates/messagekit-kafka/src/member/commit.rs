@@ -1,4 +1,4 @@
-//! Telling the group how far the lanes are handled.
+//! Committing the handled offsets of lanes to the group.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,39 +14,40 @@ use super::{HINT_INTERVAL, Member};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
 
-/// How long a commit is repeated while the group is being divided.
+/// How long a commit is retried while the group rebalances.
 pub(super) const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 const REPEAT: Duration = Duration::from_millis(50);
 
-/// A place that has stood for so long since it was sent is written down for sure.
+/// An offset that has not changed for this long since its hint is committed with confirmation.
 const STILL: Duration = Duration::from_secs(2);
 
-/// How long a refusal of that keeps it waiting: it may be one that lasts, such as a missing right.
+/// How long a refused confirmation waits: the refusal may last, such as a missing right.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long one that is in flight may keep a last commit waiting.
+/// How long a confirmation in flight may delay a last commit.
 const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 
-/// A commit that is in flight, and the places it writes down.
+/// A commit in flight, and its offsets.
 pub(super) struct Begun {
     pub(super) lanes: Vec<(messagekit::Lane, i64)>,
     pub(super) answer: Answer<KafkaResult<()>>,
 }
 
 impl Begun {
-    /// Returns the answer when it is there; none ever comes of a commit that had no thread.
+    /// Returns the answer if it is available; a commit without a thread never gets one.
     pub(super) fn answered(&self) -> Poll<Option<KafkaResult<()>>> {
         self.answer.poll()
     }
 
-    /// Waits for its end, whatever that is, and not for long: a broker that is away must not hold anybody.
+    /// Waits a short time for the end of the commit, whatever its result: an unreachable broker must not block the
+    /// caller.
     pub(super) fn ends(self) {
-        // The places are committed once more anyway.
+        // A later commit contains these offsets again.
         let _ = self.answer.within(CONFIRM_DEADLINE);
     }
 }
 
-/// Where a partition is to go on.
+/// The offset to commit for a partition.
 pub(super) struct NextOf {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
@@ -55,14 +56,14 @@ pub(super) struct NextOf {
 }
 
 impl Member {
-    /// Waits for the commits that are in flight, not for long: none may land behind a later one, of this member or of the next
-    /// owner.
+    /// Waits a short time for the commits in flight: none may arrive after a later commit of this member or of the
+    /// next owner.
     pub(super) fn commits_end(&mut self) {
         self.opening.take().into_iter().chain(self.confirming.take()).for_each(Begun::ends);
     }
 
-    /// Sends the handled prefixes now and then, so that a process that dies repeats little. The client does not confirm such a
-    /// commit and may drop it, so it counts for nothing.
+    /// Sends the handled prefixes from time to time, so that a crashed process repeats little. The client does not
+    /// confirm such a commit and may drop it, so the offset does not count as durable.
     pub(super) fn hint(&mut self) {
         let now = Instant::now();
         if now < self.next_hint {
@@ -84,8 +85,8 @@ impl Member {
         self.confirm(now);
     }
 
-    /// Writes down for sure how far lanes are handled that go no further: a hint that the client dropped, while the group was
-    /// being divided, would leave the group a record behind for as long as nothing more comes.
+    /// Commits, with confirmation, the offsets of lanes that do not advance. The client may drop a hint during a
+    /// rebalance; without a confirmation the group would stay a record behind until the next message.
     fn confirm(&mut self, now: Instant) {
         if let Some(confirming) = self.confirming.take() {
             match confirming.answered() {
@@ -115,8 +116,8 @@ impl Member {
         }
     }
 
-    /// Begins to commit the places of lanes, unless there is none. It is not repeated, so that it does not overtake a later
-    /// place: the next look asks again.
+    /// Begins one commit of the lanes' offsets; `None` if there are none. It does not retry, because a retry could
+    /// overtake a later offset: the next call decides anew.
     pub(super) fn commit_once(&self, now: Instant, place: impl Fn(&Lane) -> Option<i64>) -> Option<Begun> {
         let (mut lanes, mut next) = (Vec::new(), Vec::new());
         for lane in self.lanes.values() {
@@ -131,7 +132,8 @@ impl Member {
     }
 }
 
-/// Commits and waits for the answer until the deadline; repeats what passes by itself, while the partitions are this member's.
+/// Commits and waits for the answer until the deadline; retries transient errors while this member owns the
+/// partitions.
 pub(super) fn commit_for_sure(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
@@ -145,14 +147,14 @@ pub(super) fn commit_for_sure(
     answer.within(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
 }
 
-/// Commits on another thread: the client waits without a limit for a broker that is away.
+/// Commits on another thread: the client waits without a limit for an unreachable broker.
 fn commit_begun(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
     deadline: Instant,
 ) -> Answer<KafkaResult<()>> {
     let consumer = Arc::clone(consumer);
-    // The client goes before the answer: the group is left when nothing holds it any more.
+    // Drop the client before the answer is sent: it leaves the group with its last reference.
     ask("commit", move || commit_repeated(&consumer, &next, deadline))
 }
 

@@ -1,4 +1,4 @@
-//! Whether a partition still is the log that was read.
+//! Checks whether a partition still contains the records that were handled.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,11 +12,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::proof::Fingerprint;
 
-/// How long the brokers may take to show the records. It holds up nothing but the partitions whose record is not shown.
+/// How long the brokers may take to return the records. Only partitions whose record is missing wait.
 const ASK: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a leader may take to say where its partition ends, after it has shown that nothing is there.
+/// How long a leader may take to report the end of its partition after it returned no record.
 const ASK_END: Duration = Duration::from_secs(1);
 
 /// A record that was handled.
@@ -28,19 +28,20 @@ pub(super) struct Handled {
     pub(super) print: Fingerprint,
 }
 
-/// A record that is being read once more.
+/// A record that is read again.
 struct Open<T> {
     record: Handled,
     of: T,
     queue: PartitionQueue<DefaultConsumerContext>,
 }
 
-/// Reads records that were handled once more, all side by side, and says of each as soon as it is known whether its partition
-/// is the log that was read. It is not where the record is not there although the partition has earlier ones, or where another one
-/// stands in its place; records that were deleted or compacted away say nothing. Of those that are not shown in time nothing is said.
+/// Reads handled records again, all concurrently, and reports for each as soon as possible whether its partition is
+/// unchanged. A partition has changed if the record is missing although earlier ones exist, or if another record has
+/// its offset. Records that were deleted or compacted away prove nothing. Records that do not arrive in time are not
+/// reported.
 ///
 /// # Errors
-/// When the client cannot be used. Blocks.
+/// Fails when the client cannot be used. Blocks.
 pub(super) fn check<T>(
     reader: &Arc<BaseConsumer<DefaultConsumerContext>>,
     handled: Vec<(Handled, T)>,
@@ -50,7 +51,7 @@ pub(super) fn check<T>(
     let mut open = Vec::with_capacity(handled.len());
     for (record, of) in handled {
         places.add_partition_offset(&record.topic, record.partition, Offset::Offset(record.offset))?;
-        // A queue for each: the end of a partition is told without its topic.
+        // One queue for each partition: the end-of-partition event does not name its topic.
         let Some(mut queue) = reader.split_partition_queue(&record.topic, record.partition) else { continue };
         let waiting = thread::current();
         queue.set_nonempty_callback(move || waiting.unpark());
@@ -59,7 +60,7 @@ pub(super) fn check<T>(
     reader.assign(&places)?;
     let end = Instant::now() + ASK;
     while !open.is_empty() && Instant::now() < end {
-        // What the client itself says passes by itself, or takes too long.
+        // Errors of the client itself are transient, or reading takes too long.
         while reader.poll(Duration::ZERO).is_some() {}
         let mut unknown = Vec::with_capacity(open.len());
         let before = open.len();
@@ -77,11 +78,11 @@ pub(super) fn check<T>(
     Ok(())
 }
 
-/// Looks at what has come of a partition.
+/// Checks the records received from a partition.
 fn is_there<T>(reader: &BaseConsumer<DefaultConsumerContext>, open: &Open<T>) -> Option<bool> {
     let record = &open.record;
     match open.queue.poll(Duration::ZERO)? {
-        // An earlier one comes where the partition ends before the offset.
+        // The broker returns an earlier record if the partition ends before the offset.
         Ok(found) => Some(
             found.offset() > record.offset
                 || found.offset() == record.offset && Fingerprint::of(&found) == record.print,

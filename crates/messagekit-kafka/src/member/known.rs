@@ -1,4 +1,4 @@
-//! What is known of partitions that are assigned: asked in the background, because every answer may take long.
+//! The start positions of assigned partitions, found in the background because every query may block.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -19,32 +19,34 @@ use crate::context::Context;
 use crate::error::unavailable;
 use crate::memory::Memory;
 
-/// What is known of a partition.
+/// The result for a partition.
 pub(super) enum Known {
-    /// It can start.
+    /// The partition can start.
     Start(Start),
-    /// It cannot: going on would lose something.
+    /// The partition cannot start: going on would lose records.
     Lost(Error),
-    /// These cannot yet, and are asked for again.
+    /// These partitions cannot start yet, and are queried again.
     Later(Vec<Partition>, Error),
 }
 
-/// Partitions with what the group has committed of them.
+/// Partitions with the offsets that the group has committed.
 pub(super) type Committed = Vec<(Partition, Option<GroupOffset>)>;
 
-/// Whom to ask.
+/// The sources of a query.
 pub(super) struct Question {
     pub(super) client: GroupClient,
-    /// The group is left when nothing holds it any more.
+    /// Weak, because the client leaves the group with its last reference.
     pub(super) consumer: Weak<BaseConsumer<Context>>,
     pub(super) name: Arc<str>,
     pub(super) memory: Memory,
 }
 
 impl Question {
-    /// Says of each partition where it starts, as soon as that is known: those that wait for a leader hold up no other one.
+    /// Reports where each partition starts as soon as that is known: a partition that waits for a leader delays no
+    /// other one.
     ///
-    /// The group was asked before: what the database remembers and what is in the log is compared with it, and must be newer.
+    /// The committed offsets were read before this call: the database and the log are compared with them, and must be
+    /// newer.
     pub(super) fn ask(&self, committed: Committed, known: &Answers<Known>) {
         let topics = committed.iter().map(|((topic, _), _)| topic.clone()).collect();
         let now = match self.memory.now(topics).transpose() {
@@ -81,8 +83,8 @@ impl Question {
         self.ask_leaders(handled, unread, known);
     }
 
-    /// Returns what the database remembers of a partition: now or, where it cannot be asked, when the process started. That may
-    /// be long ago, and says only that the partition was read.
+    /// Returns the positions that the database remembers of a partition. If the database cannot be queried, the
+    /// positions of the process start are used; they may be old, and prove only that the partition was read.
     fn remembered(&self, now: Option<&[NextOffset]>, partition: &Partition, is_unread: bool) -> Remembered {
         let first = if is_unread { self.memory.first() } else { &[] };
         let of_topic = now.unwrap_or(first).iter().filter(|next| next.topic == partition.0);
@@ -93,7 +95,7 @@ impl Question {
         }
     }
 
-    /// Asks the leaders for the last record that was handled, or for the earliest one of what is not read yet.
+    /// Queries the leaders for the last handled record, or for the earliest record of an unread partition.
     fn ask_leaders(
         &self,
         mut handled: Vec<(Handled, Start)>,
@@ -120,15 +122,15 @@ impl Question {
         thread::scope(|scope| {
             let name = "messagekit-kafka-log".to_owned();
             let beside = thread::Builder::new().name(name).spawn_scoped(scope, || self.check(handled, known));
-            // They are asked for again.
+            // These partitions are queried again.
             beside.map_or_else(|error| tracing::error!(%error, "no thread to read partitions with"), drop);
             find_earliest(&consumer, unread, known);
-            // The group is left when nothing holds the client any more.
+            // The client leaves the group with its last reference.
             drop(consumer);
         });
     }
 
-    /// Starts the partitions that still are the logs that were read.
+    /// Starts the partitions that are unchanged.
     fn check(&self, handled: Vec<(Handled, Start)>, known: &Answers<Known>) {
         if handled.is_empty() {
             return;
@@ -150,7 +152,7 @@ impl Question {
     }
 }
 
-/// Starts partitions at the earliest record, or behind it where it is known what comes before.
+/// Starts partitions at the earliest record, or after it if earlier commits are known.
 fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &Answers<Known>) {
     let mut unread: BTreeMap<Partition, Start> =
         unread.into_iter().map(|start| (start.partition.clone(), start)).collect();
@@ -158,7 +160,7 @@ fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &A
     let error = offsets::earliest(consumer, &partitions, &mut |partition, earliest| {
         if let Some(mut start) = unread.remove(&partition) {
             start.offset = match start.place {
-                // What was deleted before it was read is told where the lane reads on.
+                // The lane reports records that were deleted before they were read when it resumes.
                 StartPosition::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
                 _ => start.offset.max(earliest),
             };
@@ -169,7 +171,7 @@ fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &A
     later(known, unread.into_keys(), unavailable("the earliest offset is not known yet", error));
 }
 
-/// Says why partitions cannot start yet, unless there is none.
+/// Reports why partitions cannot start yet; does nothing without partitions.
 fn later(known: &Answers<Known>, partitions: impl IntoIterator<Item = Partition>, error: Error) {
     let partitions: Vec<Partition> = partitions.into_iter().collect();
     if let Some((topic, partition)) = partitions.first() {

@@ -16,47 +16,48 @@ use crate::context::Context;
 use crate::memory::Memory;
 use crate::record;
 
-/// A partition under one assignment: its queue, what of it is in work and how far it is handled.
+/// A partition under one assignment: its queue, its messages in flight and its handled offset.
 pub(super) struct Lane {
     pub(super) id: messagekit::Lane,
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
-    /// Not polled while the lane is paused: that is the back-pressure.
+    /// Back-pressure: a paused lane does not poll its queue.
     queue: PartitionQueue<Context>,
-    /// Came past the queue; stands before it.
+    /// Records that arrived outside the queue; they precede it.
     early: VecDeque<(i64, Message)>,
     pub(super) stage: Stage,
     pub(super) paused: bool,
-    /// The offset behind the last one that was delivered.
+    /// The offset after the last delivered one.
     next: i64,
     deliveries: u64,
-    /// Delivered, neither settled nor released: by position, because an offset comes again after a release.
+    /// Delivered, neither settled nor released; by delivery position, because an offset repeats after a release.
     out: BTreeMap<u64, (i64, Message)>,
-    /// Released, and to be delivered before anything else.
+    /// Released; delivered before all other messages.
     back: BTreeMap<i64, Message>,
     watermark: Watermark,
-    /// Delivered and not handled without a gap, in order.
+    /// Delivered and not yet part of the handled prefix, in order.
     prints: VecDeque<(i64, Fingerprint)>,
-    /// The last one that is.
+    /// The last record of the handled prefix.
     last: Option<(i64, Fingerprint)>,
-    /// What the database remembers: it has committed what is settled.
+    /// The positions that the database remembers: it has committed every settled message.
     remembered: Positions,
     /// Grows with each release.
     pub(super) round: u32,
-    /// The offset that the group has for sure.
+    /// The offset that the group has confirmed.
     pub(super) durable: Option<i64>,
-    /// The offset that was sent last and that nobody confirms, and when.
+    /// The last offset that was sent as a hint, and when.
     pub(super) hinted: i64,
     pub(super) hinted_at: Instant,
-    /// The offset that the group had when it stood still: what was sent before may still arrive behind it, so the last commit of
-    /// the lane does not rely on it.
+    /// The offset that the group confirmed while the lane was idle. An earlier hint may still arrive after it, so the
+    /// lane's last commit does not rely on it.
     pub(super) confirmed: Option<i64>,
 }
 
-/// How far an assignment has come.
+/// The stage of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Where it starts is not written down yet, so nothing is delivered: what a database then remembered would look lost.
+    /// The start offset is not committed yet, so nothing is delivered: otherwise the positions in the database would
+    /// look like a lost offset.
     Opening,
     Open,
     Leaving,
@@ -90,7 +91,7 @@ impl Lane {
         }
     }
 
-    /// Returns what the partition is called in every process.
+    /// Returns the name of the partition, which is the same in every process.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::from(format!("{}/{}", self.topic, self.partition))
     }
@@ -99,10 +100,10 @@ impl Lane {
         self.stage == Stage::Open && !self.paused
     }
 
-    /// Takes the next message; `None` when there is none yet.
+    /// Takes the next message; `None` if none is available yet.
     ///
     /// # Errors
-    /// As librdkafka says of the partition.
+    /// The error of librdkafka for the partition.
     pub(super) fn take(&mut self) -> Result<Option<Delivery>, KafkaError> {
         let waiting = self.back.pop_first().or_else(|| self.early.pop_front());
         let Some((offset, message)) = waiting.map_or_else(|| self.fetch(), |waiting| Ok(Some(waiting)))?
@@ -124,7 +125,7 @@ impl Lane {
             match self.queue.poll(Duration::ZERO) {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(error),
-                // Delivered before in this assignment, and in work, settled or waiting here.
+                // A repeated record of this assignment: it is in flight, settled or queued here already.
                 Some(Ok(record)) if record.offset() < self.next => {}
                 Some(Ok(record)) => {
                     break (record.offset(), Fingerprint::of(&record), record::read(&record, &self.topic));
@@ -135,7 +136,7 @@ impl Lane {
         Ok(Some((offset, message)))
     }
 
-    /// Keeps a record that came before the queue of the partition was split off.
+    /// Keeps a record that arrived before the partition had its own queue.
     pub(super) fn keep_early(&mut self, record: &BorrowedMessage<'_>) {
         if record.offset() >= self.next {
             self.reached(record.offset(), Fingerprint::of(record));
@@ -149,7 +150,7 @@ impl Lane {
         self.watermark.delivered(position(offset));
     }
 
-    /// Settles one delivery; false when it is none of this assignment.
+    /// Settles one delivery; returns false if it does not belong to this assignment.
     pub(super) fn settle(&mut self, receipt: &Receipt, memory: &Memory) -> bool {
         let Some((offset, message)) = self.out.remove(&receipt.position()) else { return false };
         if let Some(key_lane) = memory.key_lane(&message, &self.place(offset)) {
@@ -173,26 +174,27 @@ impl Lane {
         }
     }
 
-    /// Takes back what was delivered behind `taken` and will not be taken any more: it comes again in the new round.
+    /// Takes back the deliveries after `taken`, which the subscriber drops: they are delivered again in the new
+    /// round.
     pub(super) fn rewind(&mut self, taken: u64, round: u32) {
         self.round = round;
         self.back.extend(self.out.split_off(&(taken + 1)).into_values());
     }
 
-    /// Returns the offset to start at after what is handled; `None` when the group has it already.
+    /// Returns the offset after the handled prefix; `None` if the group has it already.
     pub(super) fn moved(&self) -> Option<i64> {
         let next = self.handled()?;
         (Some(next) != self.durable).then_some(next)
     }
 
-    /// Returns what is committed to have the lane go on at an offset.
+    /// Returns the commit that makes the lane resume at `offset`.
     pub(super) fn next_at(&self, offset: i64) -> NextOf {
         let last = self.last.filter(|(last, _)| last + 1 == offset).map(|(_, print)| print);
         let metadata = proof::metadata(offset, last, &self.remembered);
         NextOf { topic: self.topic.clone(), partition: self.partition, offset, metadata }
     }
 
-    /// Returns the offset behind everything handled without a gap.
+    /// Returns the offset after the prefix that is handled without a gap.
     pub(super) fn handled(&self) -> Option<i64> {
         match self.watermark.finished() {
             Some(finished) => Some(i64::try_from(finished).expect("it was an offset") + 1),
@@ -201,7 +203,7 @@ impl Lane {
         }
     }
 
-    /// Returns the offset from which records are wanted.
+    /// Returns the next offset to fetch.
     pub(super) fn wanted(&self) -> i64 {
         self.next
     }

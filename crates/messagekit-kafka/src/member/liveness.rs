@@ -1,4 +1,4 @@
-//! A client that has lost its brokers for good, and the one that takes its place.
+//! Detection and replacement of a client that has lost its brokers for good.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -15,38 +15,39 @@ use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::Event;
 
-/// How long a client may be without contact before another one is asked.
+/// How long a client may be without contact before another client is tried.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// How long that one may take for its answer.
+/// How long that client may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the first one has behind that answer: both hear of a broker that comes back.
+/// How long the first client has after that answer to regain contact: both learn of a broker that returns.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The client that takes the place of one that has lost its brokers.
+/// The client that replaces one without brokers.
 #[derive(Default)]
 pub(super) enum Replacement {
     #[default]
     None,
-    /// Another client asks the group something, in the background.
+    /// Another client queries the group in the background.
     Asking(Answer<Option<BaseConsumer<Context>>>),
-    /// The group has answered it.
+    /// The group has answered that client.
     Answered { client: BaseConsumer<Context>, at: Instant },
-    /// The group answers no client: it is away.
+    /// The group answers no client: it is unreachable.
     Vain { until: Instant },
 }
 
 impl Member {
-    /// Begins again with another client when this one is without contact for long and the group answers the other one.
+    /// Replaces the client if it has had no contact for long and the group answers another client.
     ///
-    /// A client can lose its brokers for good: from one that has just come back it may hear that there are topics and no brokers,
-    /// drops every address that it has, and never asks again (<https://github.com/confluentinc/librdkafka/issues/5301>).
+    /// A client can lose its brokers for good: a broker that has just restarted may report topics and no brokers.
+    /// Then the client drops all addresses and never queries again
+    /// (<https://github.com/confluentinc/librdkafka/issues/5301>).
     pub(super) fn replace(&mut self) -> Result<bool, End> {
         let (contact, now) = (self.consumer.context().contact(), Instant::now());
         let replacement = std::mem::take(&mut self.replacement);
         let Some(lost_since) = contact.lost_since else {
-            // The end of a client may take its time.
+            // Dropping a client may block.
             if let Replacement::Answered { client, .. } = replacement {
                 spawn("leave", move || drop(client));
             }
@@ -91,7 +92,8 @@ impl Member {
             }
         }
         (self.opening, self.confirming, self.unplaced) = (None, None, Unplaced::default());
-        // Before another one joins: a commit that is in flight may hold the old client for a while, and it must not join, too.
+        // Before the other client joins: a commit in flight may keep the old client alive for a while, and it must
+        // not join as well.
         self.consumer.context().close();
         self.consumer.unsubscribe();
         let client = self.client.subscribed(client).map_err(End::Permanent)?;
@@ -101,7 +103,8 @@ impl Member {
     }
 }
 
-/// Says whether a group answers what any client may ask. What it answers does not matter, nor that it refuses.
+/// Returns whether the group answers a query that any client may send. The content of the answer does not matter, nor
+/// a refusal.
 fn is_answered(consumer: &BaseConsumer<Context>, client: &GroupClient) -> bool {
     let mut partitions = TopicPartitionList::with_capacity(1);
     for topic in client.topics().take(1) {
@@ -109,7 +112,7 @@ fn is_answered(consumer: &BaseConsumer<Context>, client: &GroupClient) -> bool {
     }
     match consumer.committed_offsets(partitions, PATIENCE) {
         Ok(_) => true,
-        // What the client says by itself is below zero.
+        // Codes of the client itself are negative.
         Err(error) => error.rdkafka_error_code().is_some_and(|code| code as i32 >= 0),
     }
 }

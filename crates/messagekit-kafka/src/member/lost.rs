@@ -1,4 +1,4 @@
-//! What is lost of a partition, and what to do then.
+//! Errors and log lines for lost records, offsets and commits.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use super::{End, Member};
 const ASK: Duration = Duration::from_secs(3);
 
 impl Member {
-    /// The broker does not have the offset that the lane wants: says what it has, and ends.
+    /// Returns the end of a member whose lane wants an offset that the broker does not have; the error names the
+    /// offsets it has.
     pub(super) fn lost_records(&self, slot: u32) -> End {
         let lane = &self.lanes[&slot];
         let wanted = lane.wanted();
@@ -47,7 +48,7 @@ impl Member {
     }
 }
 
-/// The database remembers a partition of which the group has no offset.
+/// Returns the error for a partition that the database remembers and of which the group has no offset.
 pub(super) fn lost_offset(consumer: &str, (topic, partition): &Partition, next: i64) -> Error {
     let text = format!(
         "kafka has lost the committed offset of a partition that was read up to {next}: commit offset {next} for group {consumer} again (kafka-consumer-groups.sh --reset-offsets --to-offset {next}), or an earlier one to read again, then start"
@@ -59,7 +60,7 @@ pub(super) fn lost_offset(consumer: &str, (topic, partition): &Partition, next: 
         .with("remembered", next)
 }
 
-/// A partition is not the log any more that was read.
+/// Returns the error for a partition that no longer contains the handled record.
 pub(super) fn another_log(consumer: &str, record: &Handled) -> Error {
     let text = format!(
         "partition was cut or made anew: the record at offset {} is not the one that was handled, so others before it were \
@@ -74,7 +75,7 @@ pub(super) fn another_log(consumer: &str, record: &Handled) -> Error {
         .with("offset", record.offset + 1)
 }
 
-/// Logs what the database has lost of a partition that starts, if anything.
+/// Logs the commits that the database has lost of a starting partition, if any.
 pub(super) fn log_lost_commits(consumer: &str, start: &Start) {
     let ((topic, partition), from) = (&start.partition, start.offset);
     match start.place {

@@ -1,4 +1,4 @@
-//! The thread that polls Kafka: it never runs handlers, so that the group keeps this member however long they take.
+//! The thread that polls Kafka. It runs no handlers, so that this member stays in the group however long they take.
 
 mod background;
 mod closing;
@@ -37,29 +37,30 @@ use notices::Notices;
 use rebalancing::Step;
 use start::Unplaced;
 
-/// How often the finished prefix is told to the group, which is a hint: nobody confirms it.
+/// The interval of hints: unconfirmed commits of the handled prefix.
 const HINT_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the thread sleeps when nothing wakes it. A call that librdkafka does not announce waits this long at most.
+/// How long the thread sleeps without a wake-up. A callback that librdkafka does not announce waits this long at
+/// most.
 const IDLE: Duration = Duration::from_millis(100);
-/// How many messages of one lane are taken before the next lane's turn.
+/// How many messages of one lane are taken before the next lane.
 const TURN: usize = 32;
 
 /// A member of a group, on its own thread.
 pub(crate) struct Member {
     client: GroupClient,
     consumer: Arc<BaseConsumer<Context>>,
-    /// The consumer's name, which is the group's.
+    /// The consumer's name, which is also the group's name.
     name: Arc<str>,
     memory: Memory,
     commands: mpsc::Receiver<Command>,
     events: Events,
     /// Every partition that was ever assigned, in order of appearance: its index is the slot of its lanes.
     slots: Vec<(Arc<str>, i32)>,
-    /// The lanes of the present assignments by slot.
+    /// The lanes of the current assignments, by slot.
     lanes: BTreeMap<u32, Lane>,
     epoch: u64,
     step: Option<Step>,
-    /// How long a revoked lane may take to come to rest.
+    /// How long a revoked lane may take to finish its work.
     drain: Duration,
     next_hint: Instant,
     next_opening: Instant,
@@ -71,16 +72,16 @@ pub(crate) struct Member {
     notices: Notices,
 }
 
-/// Why the loop ends.
+/// The reason for the end of the loop.
 enum End {
-    /// The subscriber closes or is gone.
+    /// The subscriber closes or is dropped.
     Asked,
-    /// Going on would lose something, or cannot work.
+    /// Going on would lose records, or cannot work.
     Permanent(Error),
 }
 
 impl Member {
-    /// Makes the client on the thread that will poll it.
+    /// Creates the client on the thread that will poll it.
     pub(crate) fn new(
         client: GroupClient,
         name: Arc<str>,
@@ -114,7 +115,7 @@ impl Member {
         })
     }
 
-    /// Works until the subscriber closes, is dropped, or cannot go on; then leaves the group.
+    /// Runs until the subscriber closes, is dropped, or cannot go on; then leaves the group.
     pub(crate) fn run(mut self) -> Closed {
         let end = loop {
             match self.turn() {
@@ -130,7 +131,7 @@ impl Member {
         self.close()
     }
 
-    /// Goes once through everything; says whether anything moved.
+    /// Runs one round of all tasks; returns whether any made progress.
     fn turn(&mut self) -> Result<bool, End> {
         let mut moved = self.poll_main_queue()?;
         moved |= self.obey()?;
@@ -143,7 +144,7 @@ impl Member {
         Ok(moved)
     }
 
-    /// Serves the queue of the group itself, which keeps the membership.
+    /// Polls the queue of the group itself, which keeps the membership.
     fn poll_main_queue(&mut self) -> Result<bool, End> {
         let consumer = Arc::clone(&self.consumer);
         let mut moved = false;
@@ -211,12 +212,12 @@ impl Member {
         }
     }
 
-    /// Returns a lane of the present assignments.
+    /// Returns a lane of the current assignments.
     fn lane(&mut self, id: messagekit::Lane) -> Option<&mut Lane> {
         self.lanes.get_mut(&id.slot).filter(|lane| lane.id == id)
     }
 
-    /// Hands messages over while there is room for them.
+    /// Delivers messages while there is room.
     fn deliver(&mut self) -> Result<bool, End> {
         let mut moved = false;
         let slots: Vec<u32> =
@@ -226,7 +227,7 @@ impl Member {
                 if !self.events.have_room() {
                     return Ok(moved);
                 }
-                // Behind the look for room, so that no more comes after a pause than was in flight.
+                // After the check for room, so that a pause is followed by no more messages than were in flight.
                 moved |= self.obey()?;
                 let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
                 match lane.take() {
@@ -246,7 +247,7 @@ impl Member {
         Ok(moved)
     }
 
-    /// Tells an error of librdkafka, which goes on by itself unless it says that it cannot.
+    /// Reports an error of librdkafka; fails only if librdkafka cannot recover from it.
     fn failed(&mut self, error: KafkaError) -> Result<(), End> {
         let reason = self.consumer.context().reason();
         if let Some((code, text)) = self.consumer.client().fatal_error() {
@@ -266,14 +267,14 @@ impl Member {
         Ok(())
     }
 
-    /// Tells an error that passes by itself, unless it was told shortly before.
+    /// Reports a transient error, unless it was reported recently.
     fn tell(&mut self, error: &KafkaError, reason: &str) {
         if let Some(notice) = self.notices.of(error, reason, Instant::now()) {
             self.events.send(Event::Error(notice.with("consumer", &self.name)));
         }
     }
 
-    /// Tells why something waits, unless it was told shortly before.
+    /// Reports why something waits, unless it was reported recently.
     fn tell_again(&mut self, error: Error) {
         let error = error.with("consumer", &self.name);
         if self.notices.is_due((0, error.to_string()), Instant::now()) {

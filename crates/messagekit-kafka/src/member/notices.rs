@@ -1,4 +1,4 @@
-//! Which errors are worth telling again.
+//! Limits how often an error is reported.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::error::unavailable;
 
-/// An error that lasts is told this often.
+/// The interval at which a lasting error is reported again.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Remembers what was told: a broker that is away fails many times per second.
+/// Remembers reported errors: an unreachable broker fails many times per second.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     told: HashMap<(i32, String), Instant>,
 }
 
 impl Notices {
-    /// Returns what to tell about an error, or `None` when it was told shortly before. A topic that is not there is told once.
+    /// Returns the error to report, or `None` if it was reported recently. A missing topic is reported once.
     pub(super) fn of(&mut self, error: &KafkaError, reason: &str, now: Instant) -> Option<Error> {
         let code = error.rdkafka_error_code();
         let absent = matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic));
@@ -39,7 +39,7 @@ impl Notices {
         Some(unavailable(text, error.clone()))
     }
 
-    /// Says whether something is to be told that was not told shortly before, by the code and the text that tell it from others.
+    /// Returns whether an error was not reported recently. Its key is the code and the text that distinguish it.
     pub(super) fn is_due(&mut self, key: (i32, String), now: Instant) -> bool {
         let is_due = self.told.get(&key).is_none_or(|told| now.duration_since(*told) >= INTERVAL);
         if is_due {

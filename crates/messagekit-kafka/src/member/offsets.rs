@@ -1,4 +1,4 @@
-//! What Kafka knows of the offsets of partitions. These questions block, for the background.
+//! Queries for the offsets of partitions. They block and run in the background.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use super::proof;
 use super::start_position::GroupOffset;
 use crate::context::Context;
 
-/// How long the broker may take for one answer.
+/// The time limit of one answer.
 const ASK: Duration = Duration::from_secs(3);
 
-/// A partition by its name.
+/// A partition: topic and number.
 pub(super) type Partition = (Arc<str>, i32);
 
-/// Asks for the committed offsets of partitions; `None` where the group has none.
+/// Returns the committed offsets of partitions; `None` if the group has none.
 ///
 /// # Errors
-/// As librdkafka says, when the coordinator does not answer for each of them.
+/// The error of librdkafka if the coordinator does not answer for each partition.
 pub(super) fn committed(
     consumer: &BaseConsumer<Context>,
     partitions: TopicPartitionList,
@@ -36,10 +36,10 @@ pub(super) fn committed(
     elements.iter().map(of).collect()
 }
 
-/// Returns those of the partitions that have a leader.
+/// Returns the partitions that have a leader.
 ///
 /// # Errors
-/// As librdkafka says, when no broker answers.
+/// The error of librdkafka if no broker answers.
 pub(super) fn with_leader(
     consumer: &BaseConsumer<Context>,
     partitions: &BTreeSet<Partition>,
@@ -55,10 +55,10 @@ pub(super) fn with_leader(
     Ok(led)
 }
 
-/// Asks for the earliest offsets of partitions that have a leader, with one request per leader, and tells each as soon as it is
-/// known. Returns why some are not, if so.
+/// Queries the earliest offsets of partitions that have a leader, with one request per leader, and reports each as
+/// soon as it is known. Returns why some are missing, if any.
 ///
-/// Librdkafka answers for all partitions or for none: after an error each half is asked for itself.
+/// Librdkafka answers for all partitions or for none: after an error each half is queried separately.
 pub(super) fn earliest(
     consumer: &BaseConsumer<Context>,
     partitions: &[Partition],

@@ -1,4 +1,4 @@
-//! Writing down where new lanes start.
+//! Committing the start offsets of new lanes.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use crate::link::Event;
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
 
 impl Member {
-    /// Writes down where new lanes start, and announces them then. Without it a process that dies after its first commit in
-    /// the database would find a place there and none here, which looks like a lost offset.
+    /// Commits where new lanes start, and announces the lanes afterwards. Otherwise a process that dies after its
+    /// first commit in the database would leave a position there and none in the group, which looks like a lost
+    /// offset.
     pub(super) fn open(&mut self) {
         if let Some(opening) = self.opening.take() {
             match opening.answered() {

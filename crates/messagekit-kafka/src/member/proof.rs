@@ -1,8 +1,8 @@
-//! What offsets are committed with: that a consumer has handled what is before them, which record it handled last, and what its
-//! database remembered then.
+//! The metadata of committed offsets: it proves that a consumer has handled the records before the offset. It names
+//! the last handled record, and the positions that the database remembered then.
 //!
-//! A log that an unclean election has cut, or that was made anew, has other records at offsets that were handled once it has
-//! grown again. The offset alone does not show that.
+//! A log that was truncated by an unclean election, or created anew, grows again and then has other records at
+//! handled offsets. The offset alone does not show that.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,28 +10,29 @@ use std::fmt::Write as _;
 
 use rdkafka::message::Message;
 
-/// Stands at the beginning of the metadata; what operators commit has other metadata, or none.
+/// The first word of the metadata; the metadata of operators differs, or is empty.
 const OURS: &str = "messagekit";
 
-/// How much of a payload counts.
+/// How many bytes of a payload the fingerprint covers.
 const PAYLOAD: usize = 256;
 
-/// How many key lanes are named, the furthest ones: brokers take 4,096 bytes of metadata.
+/// The maximal number of key lanes in the metadata, those with the highest positions: brokers limit metadata to 4,096
+/// bytes.
 const KEY_LANES: usize = 100;
 
 /// The positions of a partition's key lanes.
 pub(crate) type Positions = BTreeMap<u32, i64>;
 
-/// What a consumer of this crate has committed an offset with.
+/// The content of the metadata that a consumer of this crate commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proof {
-    /// The record that was handled last before the offset, where it is known.
+    /// The last record that was handled before the offset, if it is known.
     pub(crate) last: Option<Fingerprint>,
-    /// What the database remembered of the partition. Positions only grow while it loses nothing.
+    /// The positions that the database remembered of the partition. They only grow while the database loses nothing.
     pub(crate) remembered: Positions,
 }
 
-/// Tells a record from others that may come to stand at its offset: by its time, its key and the beginning of its payload.
+/// Distinguishes a record from others that may get its offset: by its time, its key and the beginning of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
@@ -59,15 +60,15 @@ pub(crate) fn metadata(offset: i64, last: Option<Fingerprint>, remembered: &Posi
     text
 }
 
-/// Reads the metadata of an offset; `None` says that no consumer of this crate committed this one. Metadata that names another
-/// offset was copied, as by a tool that mirrors groups to a cluster where records stand elsewhere.
+/// Parses the metadata of an offset; `None` means that no consumer of this crate committed this offset. Metadata that
+/// names another offset was copied, for example by a tool that mirrors groups to a cluster with other offsets.
 pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
     let mut words = metadata.split(' ');
     if words.next() != Some(OURS) || words.next()?.parse() != Ok(offset) {
         return None;
     }
     let print = words.next().and_then(|print| u64::from_str_radix(print, 16).ok()).map(Fingerprint);
-    // Before the first record there is none.
+    // There is no record before the first one.
     let last = print.filter(|_| offset > 0);
     let position = |word: &str| {
         let (key_lane, next) = word.split_once(':')?;

@@ -1,4 +1,4 @@
-//! Taking partitions and giving them up.
+//! Taking and giving up partitions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::link::Event;
 
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// What the group has committed.
+/// The query for the committed offsets of the group.
 type Asked = Answer<KafkaResult<Committed>>;
 
-/// What the group asked for and did not get an answer to yet.
+/// A request of the group that is not answered yet.
 pub(super) enum Step {
-    /// New partitions, of which the group is asked at a time what it has committed. Until that is known the client does not
-    /// rejoin, so the question never waits behind a join.
+    /// New partitions. The thread queries their committed offsets at `ask_at`. The client does not rejoin before it
+    /// has them, so the query never waits behind a join.
     Assigning { partitions: TopicPartitionList, asked: Option<Asked>, ask_at: Instant },
-    /// Partitions whose lanes come to rest.
+    /// Revoked partitions whose lanes finish their work.
     Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
 }
 
@@ -42,7 +42,7 @@ impl Step {
 }
 
 impl Member {
-    /// Goes on with what the group asked for; it asks for nothing more before it has an answer.
+    /// Continues the current request of the group; the group sends no other one before it has an answer.
     pub(super) fn rebalance(&mut self) -> Result<bool, End> {
         let Some(step) = self.step.take().or_else(|| self.next_step()) else { return Ok(false) };
         match step {
@@ -58,7 +58,7 @@ impl Member {
         }
     }
 
-    /// Notes that a revoked lane came to rest.
+    /// Records that a revoked lane has finished its work.
     pub(super) fn done(&mut self, lane: messagekit::Lane) {
         if let Some(Step::Revoking { busy, .. }) = &mut self.step {
             busy.remove(&lane);
@@ -103,18 +103,18 @@ impl Member {
                 self.step = Some(Step::Assigning { partitions, asked, ask_at });
                 return Ok(false);
             }
-            // No thread for the question.
+            // No thread could be created for the query.
             Poll::Ready(None) => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut)),
             Poll::Ready(Some(answer)) => answer,
         };
-        // The group has its answer before it is known where they start: what that takes must not hold up others.
+        // The group gets its answer before the start positions are known: finding them must not delay other members.
         let answered = answer.and_then(|committed| self.take(Vec::new()).map(|()| committed));
         match answered {
             Ok(committed) => {
                 self.unplaced.add(committed, Instant::now());
                 Ok(true)
             }
-            // Without an answer the group would wait for this member for ever.
+            // Without an answer the group would wait for this member without a limit.
             Err(error) => {
                 let ask_at = Instant::now() + ASK_AGAIN;
                 self.step = Some(Step::Assigning { partitions, asked: None, ask_at });
@@ -125,7 +125,7 @@ impl Member {
     }
 
     fn ask_committed(&self, partitions: TopicPartitionList) -> Asked {
-        // The group is left when nothing holds the client any more.
+        // The client leaves the group with its last reference.
         let consumer = Arc::downgrade(&self.consumer);
         let ask_group = move || {
             consumer.upgrade().map_or(Ok(Vec::new()), |consumer| offsets::committed(&consumer, partitions))
@@ -133,19 +133,19 @@ impl Member {
         ask("offsets", ask_group)
     }
 
-    /// Takes partitions whose start is known. The first call answers the group, when none is known yet.
+    /// Assigns partitions whose start is known. The first call answers the group while none is known yet.
     ///
     /// # Errors
-    /// As librdkafka says; nothing is taken then.
+    /// The error of librdkafka; then nothing is assigned.
     pub(super) fn take(&mut self, starts: Vec<Start>) -> KafkaResult<()> {
-        // Split off before anything is fetched: what came into the main queue would be no back-pressure's.
+        // Split the queues before anything is fetched: back-pressure does not cover records in the main queue.
         let slots: Vec<u32> = starts.into_iter().filter_map(|start| self.add_lane(start)).collect();
         // The classic strategies replace the whole assignment.
         let adds = is_cooperative(&self.consumer);
         let mut places = TopicPartitionList::with_capacity(self.lanes.len());
         for (_, lane) in self.lanes.iter().filter(|(slot, _)| !adds || slots.contains(slot)) {
             let wanted = Offset::Offset(lane.wanted());
-            // The names came from librdkafka and the offset is one.
+            // The names come from librdkafka, and the offset is valid.
             let added = places.add_partition_offset(&lane.topic, lane.partition, wanted);
             added.unwrap_or_else(|error| tracing::error!(%error, "partition without a place"));
         }
@@ -175,7 +175,7 @@ impl Member {
         Some(slot)
     }
 
-    /// Gives lanes up: commits what they handled, unless others own them already.
+    /// Gives lanes up: commits what they handled, unless other members own them already.
     fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::Lane>) {
         self.commits_end();
         let lost = self.consumer.assignment_lost();

@@ -16,28 +16,28 @@ use super::proof::{Fingerprint, Positions};
 use super::start_position::{GroupOffset, StartPosition};
 use super::{End, Member};
 
-/// How long partitions without a known start wait until they are asked for again.
+/// How long partitions without a known start wait until they are queried again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long a question may take that nothing is heard of, because no thread could be made for it.
+/// How long a query may go without an answer: no thread could be created for it.
 const ASK_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a partition starts.
 pub(super) struct Start {
     pub(super) partition: Partition,
-    /// From what is known of it.
+    /// How the offset was chosen.
     pub(super) place: StartPosition,
     pub(super) offset: i64,
-    /// The record before the offset, where it is known.
+    /// The record before the offset, if it is known.
     pub(super) last: Option<Fingerprint>,
-    /// What the database remembers of it.
+    /// The positions that the database remembers of the partition.
     pub(super) remembered: Positions,
 }
 
 impl Start {
-    /// Returns the group's offset, when it is the one to start at and says what the database remembers. Otherwise it is written
-    /// down before anything is delivered: the group would stay ahead of what is read again, or go on to prove what this database
-    /// never had.
+    /// Returns the group's offset, if the lane starts there and its metadata holds the database's positions.
+    /// Otherwise the start is committed before anything is delivered. The group would otherwise stay ahead of the
+    /// records that are read again, or keep metadata that this database never had.
     pub(super) fn committed(&self) -> Option<i64> {
         match self.place {
             StartPosition::Committed(offset) => Some(offset),
@@ -46,7 +46,8 @@ impl Start {
     }
 }
 
-/// Partitions of this member whose start is not known yet. Each waits for itself: the group has its answer, and the others start.
+/// Partitions of this member whose start is not known yet. Each waits by itself: the group has its answer, and the
+/// others start.
 #[derive(Default)]
 pub(super) struct Unplaced {
     waiting: BTreeMap<Partition, Waiting>,
@@ -59,13 +60,14 @@ struct Waiting {
 }
 
 impl Unplaced {
-    /// Takes partitions in, to be asked for at a time.
+    /// Adds partitions, to be queried at `ask_at`.
     pub(super) fn add(&mut self, committed: Committed, ask_at: Instant) {
         let waiting = |(partition, committed)| (partition, Waiting { committed, ask_at });
         self.waiting.extend(committed.into_iter().map(waiting));
     }
 
-    /// What was asked is asked again: a partition that comes back may have been committed by another member meanwhile.
+    /// Drops revoked partitions and repeats the pending queries: another member may commit a partition before it
+    /// returns.
     pub(super) fn forget(&mut self, revoked: &TopicPartitionList) {
         self.asked.clear();
         self.waiting.retain(|(topic, partition), _| revoked.find_partition(topic, *partition).is_none());
@@ -82,7 +84,7 @@ impl Unplaced {
         due.map(asked).collect()
     }
 
-    /// Returns what has become known.
+    /// Returns the results that have arrived.
     fn heard(&mut self) -> Vec<Known> {
         let mut heard = Vec::new();
         self.asked.retain(|answer| {
@@ -104,9 +106,9 @@ impl Unplaced {
 }
 
 impl Member {
-    /// Takes the partitions whose start is known by now. The others, such as those without a leader, hold nothing up.
+    /// Assigns the partitions whose start is known by now. The others, such as those without a leader, delay nothing.
     pub(super) fn start_unplaced(&mut self) -> Result<bool, End> {
-        // Revoked ones must not be taken: the group's wish is answered first.
+        // Revoked partitions must not be assigned: the group's request is answered first.
         if self.unplaced.waiting.is_empty() || self.step.is_some() || self.consumer.assignment_lost() {
             return Ok(false);
         }

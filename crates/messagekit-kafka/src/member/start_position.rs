@@ -1,22 +1,22 @@
-//! From what the group and the consumer's database know of a partition to the offset at which its lane starts. Pure.
+//! Chooses the start offset of a lane from what the group and the consumer's database know of a partition. Pure.
 
 use super::proof::{Positions, Proof};
 
-/// What the group has committed of a partition.
+/// The offset that the group has committed for a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupOffset {
     pub(crate) offset: i64,
-    /// What a consumer of this crate has committed it with, behind what its database had committed; `None` where it was an
+    /// The metadata of a consumer of this crate, which commits after its database; `None` for an offset of an
     /// operator.
     pub(crate) proof: Option<Proof>,
 }
 
-/// What the consumer's database remembers of a partition, read from it after the group's offset.
+/// The positions that the consumer's database remembers of a partition, read after the group's offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remembered {
-    /// The positions of its key lanes, also of those that do not exist any more.
+    /// The positions of its key lanes, including those that no longer exist.
     pub(crate) positions: Positions,
-    /// It remembers other partitions of the topic.
+    /// The database remembers other partitions of the topic.
     pub(crate) knows_topic: bool,
 }
 
@@ -25,19 +25,19 @@ pub(crate) struct Remembered {
 pub(crate) enum StartPosition {
     /// At the committed offset.
     Committed(i64),
-    /// At the earliest record: nothing was ever read.
+    /// At the earliest record: the partition was never read.
     Earliest,
     /// The group has lost its offset: the database remembers that everything before `next` was read.
     OffsetLost { next: i64 },
     /// The database has lost commits, as after a failover or a restore: the records from `next` on are read again.
     CommitsLost { next: i64, committed: i64 },
-    /// At the committed offset, although records before it were handled and the database remembers nothing of the partition: it
-    /// is another one, it remembers nothing at all, or it has lost that and `knows_topic`.
+    /// At the committed offset, although records before it were handled and the database remembers nothing of the
+    /// partition. It is another database, it remembers nothing at all, or it has lost that and `knows_topic`.
     Forgotten { committed: i64, knows_topic: bool },
 }
 
 impl StartPosition {
-    /// Returns the offset, or one that is not behind it where the earliest record decides.
+    /// Returns the offset, or a lower bound of it if the earliest record decides.
     pub(crate) fn offset(self) -> i64 {
         match self {
             Self::Committed(offset) | Self::Forgotten { committed: offset, .. } => offset,
@@ -49,9 +49,9 @@ impl StartPosition {
 
 /// Decides where a lane starts.
 ///
-/// The group's offset is committed behind the database's transactions, with the positions that these had written. A key lane
-/// that is behind its position there has lost commits, whatever the others say and however many there are by now. An operator's
-/// offset is obeyed, wherever it is.
+/// The group's offset is committed after the database's transactions, with the positions that these had written. A
+/// key lane below its position in the metadata has lost commits, whatever the other key lanes say and however many
+/// exist by now. A lane always starts at an operator's offset.
 pub(crate) fn start_position(committed: Option<&GroupOffset>, remembered: &Remembered) -> StartPosition {
     let Remembered { positions, knows_topic } = remembered;
     let Some(GroupOffset { offset, proof }) = committed else {
@@ -71,7 +71,7 @@ pub(crate) fn start_position(committed: Option<&GroupOffset>, remembered: &Remem
     if proof.iter().all(|(key_lane, next)| found(key_lane) >= *next) {
         return StartPosition::Committed(committed);
     }
-    // Of a key lane that was not named it is not known whether it has lost some.
+    // For a key lane that the metadata does not name, it is unknown whether it has lost commits.
     let is_whole = |key_lane: &u32| proof.get(key_lane).is_some_and(|next| found(key_lane) >= *next);
     let lost = positions.keys().chain(proof.keys()).filter(|key_lane| !is_whole(key_lane));
     match lost.map(found).min() {
@@ -104,7 +104,7 @@ mod tests {
             (None, &[][..], StartPosition::Earliest),
             (None, &[(0, 7), (1, 5)], StartPosition::OffsetLost { next: 5 }),
             (group(10, &[(0, 10)]), &[(0, 10)], StartPosition::Committed(10)),
-            // The group is told later than the database, or not at all when the process dies.
+            // The group gets the offset after the database, or not at all if the process dies.
             (group(8, &[(0, 8)]), &[(0, 10)], StartPosition::Committed(8)),
             (group(10, &[(0, 10)]), &[(0, 6)], lost(6)),
             // Committed before anything was handled, or by a consumer without a database.
@@ -112,7 +112,7 @@ mod tests {
             (group(10, &[]), &[(0, 6)], StartPosition::Committed(10)),
             (operator(10), &[(0, 6)], StartPosition::Committed(10)),
             (operator(2), &[(0, 6)], StartPosition::Committed(2)),
-            // What an operator has moved the group back to is read again anyway.
+            // An operator has moved the group back; those records are read again anyway.
             (group(4, &[(0, 10)]), &[(0, 6)], StartPosition::Committed(4)),
         ] {
             assert_eq!(
@@ -127,17 +127,18 @@ mod tests {
     fn each_key_lane_is_compared_with_itself() {
         let lost = |next| StartPosition::CommitsLost { next, committed: 10 };
         for (noted, positions, expected) in [
-            // A key lane without messages stays where it was.
+            // A key lane without messages keeps its position.
             (&[(0, 2), (1, 10), (2, 6)][..], &[(0, 2), (1, 10), (2, 6)][..], StartPosition::Committed(10)),
-            // The furthest one hides nothing, and the slowest one that has lost nothing is not read again.
+            // The highest position hides nothing, and a slow key lane that has lost nothing is not read again.
             (&[(0, 2), (1, 10), (2, 9)], &[(0, 2), (1, 10), (2, 6)], lost(6)),
             (&[(0, 2), (1, 10), (2, 9)], &[(0, 1), (1, 8), (2, 6)], lost(1)),
-            // One whose first commit is lost.
+            // A key lane whose first commit is lost.
             (&[(0, 10), (1, 9)], &[(0, 10)], lost(0)),
-            // Where there are fewer or more by now, those of before count only when they have lost some.
+            // If the number of key lanes has changed, the earlier ones count only if they have lost commits.
             (&[(0, 10), (7, 3)], &[(0, 9), (7, 3)], lost(9)),
             (&[(0, 10), (7, 3)], &[(0, 10), (7, 2)], lost(2)),
-            // One that was not named, because there are too many or it is newer: it may have lost some where another one has.
+            // A key lane that the metadata does not name: there are too many, or it is newer. It may have lost
+            // commits if another one has.
             (&[(0, 10)], &[(0, 10), (1, 5)], StartPosition::Committed(10)),
             (&[(0, 10)], &[(0, 9), (1, 5)], lost(5)),
         ] {

@@ -1,4 +1,4 @@
-//! From the fates of messages to the answers of a batch. Pure: no client and no clock.
+//! Turns the delivery outcomes of messages into the answers to a batch. Pure: no client and no clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use super::delivery_outcome::DeliveryOutcome;
 use crate::error::unavailable;
 use crate::record;
 
-/// The answers to a batch while it is being sent.
+/// The answers to a batch while it is sent.
 pub(super) struct Answers<'a> {
     batch: &'a [Message],
     states: Vec<State>,
 }
 
 enum State {
-    /// To be sent; again, when there is a fate.
+    /// To be sent; to be sent again if it has an outcome.
     Open(Option<DeliveryOutcome>),
     Known(DeliveryOutcome),
-    /// Refused before anything was sent.
+    /// Rejected before anything was sent.
     Unfit(Error),
 }
 
 impl<'a> Answers<'a> {
-    /// Sorts out what no broker will take, and what stands behind it in its key.
+    /// Rejects messages that no broker accepts, and blocks the later messages of their keys.
     pub(super) fn new(batch: &'a [Message], checks: bool) -> Self {
         let mut answers = Self { batch, states: Vec::with_capacity(batch.len()) };
         let mut unfit = std::collections::HashSet::new();
@@ -45,7 +45,7 @@ impl<'a> Answers<'a> {
         answers
     }
 
-    /// Returns what is to be sent, in order.
+    /// Returns the messages to send, in order.
     pub(super) fn open(&self) -> Vec<(usize, &'a Message)> {
         let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(_)));
         open.map(|(index, _)| (index, &self.batch[index])).collect()
@@ -55,11 +55,11 @@ impl<'a> Answers<'a> {
         self.states.iter().any(|state| matches!(state, State::Open(_)))
     }
 
-    /// Notes what became of the messages of one attempt, and decides which are sent again.
+    /// Records the outcomes of one attempt, and decides which messages are sent again.
     ///
-    /// A refused request says nothing about each of its records, and where one was sent the request may have held those of other
-    /// calls: they are sent again, each in a request of its own (`alone`), and so is what was held back by the refusal. Nothing
-    /// is sent again behind a message that may be there.
+    /// A broker rejects requests, not records, and a request may hold records of several calls. Therefore the
+    /// rejected messages are sent again, each in its own request (`alone`), with those that the rejection held back.
+    /// No message is sent again after one of its key that may be in the topic.
     pub(super) fn note(&mut self, outcomes: Vec<(usize, DeliveryOutcome)>, alone: bool) {
         let large = |fate: &DeliveryOutcome| {
             matches!(fate, DeliveryOutcome::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord))
@@ -67,7 +67,7 @@ impl<'a> Answers<'a> {
         let is_refused = outcomes.iter().any(|(_, fate)| large(fate));
         for state in &mut self.states {
             if let State::Open(_) = state {
-                // What the client did not report.
+                // The client has not reported it.
                 *state = State::Known(DeliveryOutcome::Unknown(KafkaError::Canceled));
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Answers each message; inside a key the `Ok`s are a prefix.
+    /// Returns the answer to each message; within a key the `Ok`s are a prefix.
     pub(super) fn finish(self) -> Vec<Published> {
         let mut failed: HashMap<(&Arc<str>, &Bytes), Error> = HashMap::new();
         let mut results = Vec::with_capacity(self.batch.len());
@@ -117,7 +117,7 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// What a message is kept in order by.
+/// Returns the topic and the key that order a message.
 pub(super) fn key(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
     message.key.as_ref().map(|key| (&message.topic, key))
 }
@@ -145,7 +145,7 @@ fn answer(message: &Message, fate: DeliveryOutcome, earlier: Option<&Error>) -> 
             let text = "kafka did not answer: the message may be published or not";
             (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text).caused_by(error))
         }
-        // It came past a failed one of its key, and will be sent again behind it.
+        // It passed a failed message of its key, and must be sent again after that one.
         (DeliveryOutcome::Taken, _) => {
             let text = "message was published before an earlier one of its key: send it again behind that";
             (PublishErrorKind::Unknown, Error::new(ErrorKind::OutcomeUnknown, text))
@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]);
     }
 
-    /// The client calls each of several records that a broker refuses for the time of this machine invalid, and only the one of a
-    /// request by its name.
+    /// The client reports one record of a rejected request by its own error and the others as invalid. Here the
+    /// broker rejects several for this machine's clock.
     #[test]
     fn a_record_is_refused_only_when_it_was_sent_by_itself() {
         for code in [Code::InvalidRecord, Code::MessageSizeTooLarge] {

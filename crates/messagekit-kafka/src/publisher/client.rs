@@ -18,21 +18,21 @@ use super::warm_up::WarmUp;
 use crate::error::unusable_settings;
 use crate::record;
 
-/// How long to wait when the client's queue is full.
+/// How long to wait if the client's queue is full.
 const FULL: Duration = Duration::from_millis(2);
-/// How often to look whether the client has failed while reports are waited for.
+/// How often to check for a failed client while waiting for reports.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a client that has failed is waited for: answers may be on their way.
+/// How long to wait for a failed client: answers may still arrive.
 const LAST: Duration = Duration::from_millis(200);
-/// How long a purge may take to report what it purged.
+/// How long a purge may take to report the purged messages.
 const PURGE: Duration = Duration::from_secs(2);
-/// How long the question may take how many partitions a topic has.
+/// The time limit of the query for the number of partitions of a topic.
 const COUNT: Duration = Duration::from_secs(10);
 
 pub(super) struct Client {
     producer: Option<Arc<ThreadedProducer<Reports>>>,
     proven: Arc<WarmUp>,
-    /// Was purged: what is sent now would pass what was taken back.
+    /// Whether the client was purged: later messages would pass the purged ones.
     purged: Mutex<bool>,
 }
 
@@ -48,15 +48,15 @@ impl Client {
         self.producer.as_ref().expect("it is taken when dropped")
     }
 
-    /// Returns whether it will never send again.
+    /// Returns whether the client will never send again.
     pub(super) fn is_dead(&self) -> bool {
         *self.purged() || self.producer().client().fatal_error().is_some()
     }
 
-    /// Sends messages and waits for their reports; what has none at the deadline is taken back as far as that goes.
-    /// Returns a fate for each message that was tried, and whether the client is of no use any more.
+    /// Sends messages and waits for their reports; purges those without a report at the deadline, as far as possible.
+    /// Returns an outcome for each message that was tried, and whether the client is unusable now.
     ///
-    /// Where a topic does not know the client yet, the first message of each key goes before the others.
+    /// If a topic does not know the client yet, the first message of each key is sent before the others.
     pub(super) async fn send(
         &self,
         messages: Vec<(usize, &Message)>,
@@ -91,7 +91,7 @@ impl Client {
         (outcomes, self.is_dead())
     }
 
-    /// Asks how many partitions a topic has, and waits for no answer.
+    /// Starts a query for the number of partitions of a topic, without waiting for the answer.
     fn count_partitions(&self, topic: &str) {
         if !self.proven.is_to_be_counted(topic) {
             return;
@@ -112,7 +112,7 @@ impl Client {
     ) -> Vec<(usize, DeliveryOutcome)> {
         let outcomes = Arc::new(DeliveryOutcomes::default());
         let mut ended: Option<KafkaError> = None;
-        // A message that is refused before it is sent holds back what stands behind it in its key.
+        // A message that is rejected before it is sent holds back the later messages of its key.
         let mut refused = HashSet::new();
         for (index, message) in messages {
             let key = key(message);
@@ -141,14 +141,14 @@ impl Client {
         }
         let in_time = tokio::time::timeout_at(deadline, self.reported(&outcomes)).await;
         if in_time != Ok(true) {
-            // Everything of this client at once: a message that ran out of time alone would be passed by those behind it.
+            // Purge everything of this client at once: later messages would pass a single message that times out.
             self.purge();
             let _ = tokio::time::timeout(PURGE, outcomes.all_known()).await;
         }
         outcomes.take()
     }
 
-    /// Waits for every report; returns false when the client has failed, which may leave what is in its queues without one.
+    /// Waits for every report; returns false if the client has failed, because its queued messages may get none.
     async fn reported(&self, outcomes: &DeliveryOutcomes) -> bool {
         while tokio::time::timeout(LOOK, outcomes.all_known()).await.is_err() {
             if self.producer().client().fatal_error().is_some() {
@@ -158,7 +158,7 @@ impl Client {
         true
     }
 
-    /// Hands a message to the client, waiting for room in its queue. The client copies the payload.
+    /// Hands a message to the client, and waits for room in its queue. The client copies the payload.
     async fn enqueue(
         &self,
         message: &Message,
@@ -198,7 +198,7 @@ impl Client {
     }
 }
 
-/// The client's own end joins a thread and waits, which is nothing for a task.
+/// Dropping the client joins a thread and blocks, so it must not happen in a task.
 impl Drop for Client {
     fn drop(&mut self) {
         let producer = self.producer.take();
@@ -209,7 +209,7 @@ impl Drop for Client {
     }
 }
 
-/// Notes delivery reports.
+/// Records delivery reports.
 pub(super) struct Reports(Arc<WarmUp>);
 
 impl ProducerContext for Reports {
@@ -221,7 +221,8 @@ impl ProducerContext for Reports {
                 self.0.took(record.topic(), record.partition());
                 DeliveryOutcome::Taken
             }
-            // The client concludes it from a later one, and a broker that knows nothing of the client may have taken only that.
+            // The client infers this success from a later request. A broker that does not know the client may have
+            // accepted only that request.
             Ok(_) => DeliveryOutcome::Unknown(KafkaError::Canceled),
             Err((error, _)) => DeliveryOutcome::of(error),
         };

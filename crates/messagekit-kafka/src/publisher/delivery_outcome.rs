@@ -1,4 +1,4 @@
-//! What became of the messages of one attempt.
+//! The outcomes of the messages of one attempt.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,29 +7,30 @@ use tokio::sync::Notify;
 
 use crate::error::is_refusal;
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryOutcome {
-    /// Every replica in sync has it.
+    /// Every in-sync replica has the message.
     Taken,
-    /// The broker or the client will not take it, or the request that it was part of.
+    /// The broker or the client rejects the message, or the request that contained it.
     Refused(Code),
-    /// It never left this process, or was refused for what another process would not be refused for.
+    /// It never left this process, or was rejected for a reason that does not affect other processes.
     NotSent(KafkaError),
-    /// It may stand in the topic or not.
+    /// It may be in the topic.
     Unknown(KafkaError),
 }
 
 impl DeliveryOutcome {
-    /// Held back, because an earlier one of its key failed.
+    /// Returns the outcome of a message held back because an earlier one of its key failed.
     pub(super) fn behind() -> Self {
         Self::NotSent(KafkaError::MessageProduction(Code::PurgeQueue))
     }
 
-    /// Says what a delivery report means.
+    /// Returns the outcome that a delivery report means.
     pub(super) fn of(error: &KafkaError) -> Self {
         match error.rdkafka_error_code() {
-            // The broker says the latter of the clock of this machine, and not of the message: from another one it takes it.
+            // `InvalidTimestamp` concerns this machine's clock and not the message: the broker accepts it from
+            // another machine.
             Some(Code::PurgeQueue | Code::InvalidTimestamp) => Self::NotSent(error.clone()),
             Some(code) if is_refusal(code) => Self::Refused(code),
             _ => Self::Unknown(error.clone()),
@@ -37,7 +38,7 @@ impl DeliveryOutcome {
     }
 }
 
-/// The messages of one attempt that are with the client.
+/// The messages of one attempt that the client holds.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryOutcomes {
     state: Mutex<State>,
@@ -51,10 +52,10 @@ struct State {
     open: usize,
 }
 
-/// Comes back with the delivery report of a message, through the client as a pointer.
+/// Returns with the delivery report of a message; the client passes it as a pointer.
 pub(super) type Permit = Box<Entry>;
 
-/// A message that is with the client: its index in the batch.
+/// A message that the client holds: its index in the batch.
 pub(super) struct Entry {
     index: usize,
     outcomes: Arc<DeliveryOutcomes>,
@@ -77,7 +78,7 @@ impl DeliveryOutcomes {
         Box::new(Entry { index, outcomes: Arc::clone(self) })
     }
 
-    /// Waits until nothing is open.
+    /// Waits until every message has a report.
     pub(super) async fn all_known(&self) {
         while self.lock().open > 0 {
             self.all_known.notified().await;

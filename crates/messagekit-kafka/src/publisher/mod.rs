@@ -15,20 +15,20 @@ use crate::{Error, Kafka};
 use answers::Answers;
 use client::Client;
 
-/// Publishes to Kafka, confirmed by every replica in sync; clones share one client.
+/// Publishes to Kafka with confirmation by every in-sync replica; clones share one client.
 ///
 /// # Answers
-/// - `Rejected`: the record is too large for the client or the topic, the topic is not there or forbidden, or the message
-///   breaks the limits of [`Message::check`].
+/// - `Rejected`: the record is too large for the client or the topic, the topic does not exist or is forbidden, or
+///   the message breaks the limits of [`Message::check`].
 /// - `KeyBlocked`: an earlier message of the same topic and key failed, and this one never left the process.
-/// - `Unavailable`: the message never left the process, because no broker took it within `delivery.timeout.ms` or because the
-///   client ended first, or the broker refused the time that this machine's clock says. Repeat it.
-/// - `Unknown`: it was sent and no answer came. Repeat it; readers may see it twice.
+/// - `Unavailable`: the message never left the process, because no broker took it within `delivery.timeout.ms` or
+///   because the client ended first. Or the broker rejected the timestamp of this machine's clock. A retry is useful.
+/// - `Unknown`: it was sent and no answer came. A retry is useful; readers may see the message twice.
 ///
-/// A refusal ends the client, because later records of a key must not pass a refused one; the next call uses a new one. What
-/// was on its way through the same client in other calls is answered `Unavailable` or `Unknown` then. A broker refuses
-/// requests, not records: what stood in a refused one is sent again, one record per request, so that only a record that is
-/// too large itself is `Rejected`.
+/// A rejection ends the client, because later records of a key must not pass a rejected one; the next call uses a new
+/// client. Messages of other calls in flight through the same client are then answered `Unavailable` or `Unknown`. A
+/// broker rejects requests, not records. The publisher sends the records of a rejected request again, one per
+/// request, so that only a record that is itself too large is `Rejected`.
 #[derive(Clone)]
 pub struct KafkaPublisher {
     shared: Arc<Shared>,
@@ -46,8 +46,9 @@ impl KafkaPublisher {
         Ok(Self { shared: Arc::new(Shared { kafka, client }), checks: true })
     }
 
-    /// Leaves the limits of [`Message::check`] to the client and the broker: for what was read from Kafka and goes back there
-    /// with a few more headers, as a failed message does. `message.max.bytes` still counts.
+    /// Skips the check of [`Message::check`]; the limits of the client and the broker, such as `message.max.bytes`,
+    /// still apply. It is for messages that were read from Kafka and return there with a few more headers, as failed
+    /// messages do.
     #[must_use]
     pub fn without_limits(mut self) -> Self {
         self.checks = false;
@@ -86,7 +87,7 @@ impl Shared {
         Arc::clone(&self.client.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts a new client in the place of an ended one, unless somebody else was faster.
+    /// Replaces an ended client, unless another call has done so already.
     fn replace(&self, ended: &Arc<Client>) {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&client, ended) {

@@ -1,12 +1,13 @@
-//! Which topics know a client.
+//! Tracks which topics know a client.
 //!
-//! A broker holds the numbers of an idempotent producer against each other from the first record on that it has taken for a
-//! partition; that first one may have any number. So of a partition that does not know the client yet, two requests must not
-//! be on their way with records of one key: were the first refused, or sent back because the leader moves, the broker
-//! would take the second. Until each partition of a topic has taken a record, the first record of a key goes alone.
+//! A broker checks the sequence numbers of an idempotent producer only after the first record that it accepts for a
+//! partition; that first one may have any number. Suppose two requests with records of one key are in flight to a
+//! partition that does not know the client. If the broker rejects the first, or returns it because the leader moves,
+//! it would accept the second. Therefore the first record of a key is sent alone until each partition of the topic
+//! has accepted a record.
 //!
-//! For loss the client itself would answer: it takes whatever stands before a confirmed request for confirmed. Such a report has
-//! no offset, and is not believed.
+//! The client itself reports success in case of such a loss: it takes every request before a confirmed one for
+//! confirmed. Such a report has no offset, and the publisher does not trust it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Brokers forget a producer that has written nothing to a partition for a day (`producer.id.expiration.ms`).
+/// Brokers forget a producer that writes nothing to a partition for a day (`producer.id.expiration.ms`).
 const TRUSTED: Duration = Duration::from_secs(12 * 3_600);
 
 #[derive(Debug, Default)]
@@ -23,9 +24,9 @@ pub(super) struct WarmUp(Mutex<HashMap<String, Topic>>);
 #[derive(Debug)]
 struct Topic {
     since: Instant,
-    /// Partitions that have taken a record of this client since then.
+    /// Partitions that have accepted a record of this client since then.
     taken: BTreeSet<i32>,
-    /// How many there are, when the broker has said so.
+    /// The number of partitions, if the broker has reported it.
     count: Option<usize>,
     is_asked: bool,
 }
@@ -51,7 +52,7 @@ impl WarmUp {
         known.is_proven()
     }
 
-    /// Notes that a partition has taken a record.
+    /// Records that a partition has accepted a record.
     pub(super) fn took(&self, topic: &str, partition: i32) {
         let mut topics = self.topics();
         let Some(known) = topics.get_mut(topic) else {
@@ -61,19 +62,19 @@ impl WarmUp {
             return;
         };
         if known.taken.insert(partition) && known.count.is_some_and(|count| known.taken.len() > count) {
-            // It has more partitions than it had.
+            // The topic has gained partitions.
             known.count = None;
         }
     }
 
-    /// Returns whether the caller is to ask how many partitions a topic has.
+    /// Returns whether the caller must query the number of partitions of a topic.
     pub(super) fn is_to_be_counted(&self, topic: &str) -> bool {
         let mut topics = self.topics();
         let known = topics.get_mut(topic).filter(|known| known.count.is_none() && !known.is_asked);
         known.map(|known| known.is_asked = true).is_some()
     }
 
-    /// Notes how many partitions a topic has; `None` when nobody said so.
+    /// Stores the number of partitions of a topic; `None` if no broker reported it.
     pub(super) fn counted(&self, topic: &str, count: Option<usize>) {
         if let Some(known) = self.topics().get_mut(topic) {
             (known.count, known.is_asked) = (count, false);

@@ -35,7 +35,7 @@ fn a_paused_lane_fetches_no_more_than_its_bound() {
         let lane = taken[0].receipt.lane();
         receiver.subscriber().pause(lane);
         taken.extend(receiver.take_while_busy(Duration::from_secs(1)).await);
-        // Two reports that say the same: fetching has stopped.
+        // Two equal reports in a row: fetching has stopped.
         let mut last = None;
         eventually("nothing more is fetched", DEADLINE, async || {
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! The transport suite.
+//! The conformance suite for transports.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the broker does to a member.
+//! Membership: rebalances, refused requests and unreachable brokers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn next(subscriber: &mut KafkaSubscriber) -> Option<Result<Incoming, messa
     next.expect("the subscriber says something")
 }
 
-/// Lets a consumer take the only message of a topic.
+/// Makes a consumer take the only message of a topic.
 async fn take_one(mock: &Mock, consumer: &str) -> (KafkaSubscriber, Delivery) {
     take_one_from(mock, mock.kafka(), consumer).await
 }
@@ -36,7 +36,7 @@ async fn take_one_from(mock: &Mock, kafka: Kafka, consumer: &str) -> (KafkaSubsc
     }
 }
 
-/// Lets the broker refuse the next requests of a kind.
+/// Makes the broker refuse the next requests of a kind.
 fn refuse(mock: &Mock, requests: RDKafkaApiKey, with: RDKafkaRespErr, times: usize) {
     mock.call(move |cluster| cluster.request_errors(requests, &vec![with; times]));
 }
@@ -51,7 +51,7 @@ async fn close(mut subscriber: KafkaSubscriber) -> Result<(), messagekit::Error>
     std::future::poll_fn(|cx| subscriber.poll_close(cx)).await
 }
 
-/// Where a consumer goes on.
+/// Returns the committed offset of a consumer.
 async fn committed(mock: &Mock, consumer: &str) -> Offset {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", mock.servers()).set("group.id", consumer);
@@ -64,7 +64,7 @@ async fn committed(mock: &Mock, consumer: &str) -> Offset {
     asked.await.unwrap().elements()[0].offset()
 }
 
-/// The client drops such a commit without a word.
+/// The client drops such a commit silently.
 #[test]
 fn a_refused_offset_commit_is_retried_without_new_messages() {
     block_on(async {
@@ -123,19 +123,19 @@ fn member_forgotten_by_the_broker_loses_and_regains_its_lanes() {
             }
         };
         assert!(lost && again.receipt.lane() > lane);
-        // What was received under the lost assignment settles nothing.
+        // A receipt of the lost assignment settles nothing.
         subscriber.settle(&mut vec![delivery.receipt]);
         assert_eq!(again.position.unwrap().offset, 0);
     });
 }
 
-/// Nobody says that the hint of twice a second was refused.
+/// The client does not report that a hint was refused.
 #[test]
 fn a_close_commits_what_a_refused_hint_did_not() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
         let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
-        // The hint, and the first try of the close.
+        // The hint, and the first attempt of the close.
         refuse(&mock, OffsetCommit, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 2);
         subscriber.settle(&mut vec![delivery.receipt]);
         wait(&mut subscriber).await;
@@ -144,7 +144,8 @@ fn a_close_commits_what_a_refused_hint_did_not() {
     });
 }
 
-/// The client takes its partitions for lost then, which proves nothing: its session is its own matter.
+/// The client then assumes that its partitions are lost, which proves nothing: the broker decides when its session
+/// ends.
 #[test]
 fn a_close_without_a_broker_reports_uncommitted_positions() {
     block_on(async {
@@ -164,7 +165,7 @@ fn close_succeeds_although_other_members_own_the_partitions() {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
         let (mut subscriber, delivery) = take_one(&mock, &consumer).await;
-        // One may go to the hint.
+        // One may hit the hint.
         refuse(&mock, OffsetCommit, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, 2);
         subscriber.settle(&mut vec![delivery.receipt]);
         close(subscriber).await.unwrap();
@@ -182,7 +183,7 @@ fn a_leaderless_partition_stalls_no_other_with_range_assignment() {
     one_partition_has_no_leader("range");
 }
 
-/// The other partitions are read, and what the group asks for meanwhile is answered.
+/// The member reads the other partitions, and answers the requests of the group meanwhile.
 fn one_partition_has_no_leader(strategy: &str) {
     block_on(async {
         let (mock, consumer) = (Mock::start(), unique("consumer"));
@@ -203,7 +204,7 @@ fn one_partition_has_no_leader(strategy: &str) {
         read_until(&mut first, None, &mut read, |read| read.len() == 3).await;
         assert!(!read.contains(&3), "{read:?}");
 
-        // One that joins gets its share, because the first gives up what it is asked for.
+        // A joining member gets its share, because the first one gives up the revoked partitions.
         let mut second = join().await;
         let mut theirs = BTreeSet::new();
         read_until(&mut second, Some(&mut first), &mut theirs, |theirs| !theirs.is_empty()).await;
@@ -214,7 +215,8 @@ fn one_partition_has_no_leader(strategy: &str) {
     });
 }
 
-/// Notes which partitions messages come from, of one member or of two, until that is enough. Revoked lanes are given up at once.
+/// Collects the partitions that one or two members receive messages from, until `enough`. Revoked lanes are given up
+/// at once.
 async fn read_until(
     member: &mut Receiver<KafkaSubscriber>,
     mut other: Option<&mut Receiver<KafkaSubscriber>>,

@@ -1,4 +1,4 @@
-//! What this process logs. A process has one place for that, so the tests share it.
+//! Captures the log of this process. The process has one subscriber for it, which the tests share.
 
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -21,7 +21,7 @@ pub(crate) fn lines_with(text: &str) -> Vec<String> {
     locked(&LINES).iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// Returns how many bytes a client has received from brokers, as its last statistics say.
+/// Returns how many bytes a client has received from brokers, according to its last statistics.
 pub(crate) fn received_bytes() -> Option<u64> {
     let statistics: serde_json::Value = serde_json::from_str(locked(&STATISTICS).as_ref()?).unwrap();
     let brokers = statistics["brokers"].as_object().unwrap();

@@ -1,5 +1,6 @@
-//! The adapter over librdkafka's mock cluster: no broker is needed. What the mock cannot play runs in `tests/kafka`.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The adapter over librdkafka's mock cluster, without a broker. Cases that the mock does not support run in
+//! `tests/kafka`.
+// Fixtures are test code too, but clippy recognises only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 mod back_pressure;

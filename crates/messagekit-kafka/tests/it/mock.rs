@@ -1,4 +1,4 @@
-//! A cluster inside this process.
+//! A mock cluster inside this process.
 
 use std::sync::mpsc;
 
@@ -9,7 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Call = Box<dyn FnOnce(&Cluster) + Send>;
 
-/// A cluster of one broker, on a thread of its own because its handle cannot be sent. It ends when this is dropped.
+/// A cluster of one broker, on its own thread because its handle cannot be sent. It ends when this is dropped.
 pub(crate) struct Mock {
     calls: mpsc::Sender<Call>,
     servers: String,
@@ -31,7 +31,7 @@ impl Mock {
         &self.servers
     }
 
-    /// Does something with the cluster and waits for it.
+    /// Runs `call` with the cluster and waits for it.
     pub(crate) fn call<T: Send + 'static>(&self, call: impl FnOnce(&Cluster) -> T + Send + 'static) -> T {
         let (answer, answered) = mpsc::channel();
         self.calls.send(Box::new(move |cluster| answer.send(call(cluster)).unwrap())).unwrap();
@@ -43,9 +43,9 @@ impl Mock {
         self.call(move |cluster| cluster.create_topic(&name, partitions, 1)).unwrap();
     }
 
-    /// Returns settings with short intervals. The mock divides a new group after 3 s, and now and then waits for
-    /// a session to end first. It reads nothing from a connection that waits for a group to be divided, so requests may
-    /// take as long: a client that gave them up sooner would connect again, which the mock's groups do not survive.
+    /// Returns settings with short intervals. The mock balances a new group after 3 s, and sometimes waits for a
+    /// session to end first. It reads nothing from a connection that waits for a rebalance, so requests may take as
+    /// long. A client with a shorter request timeout would reconnect, and the mock's groups do not survive that.
     pub(crate) fn kafka(&self) -> Kafka {
         let settings =
             [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "20")];

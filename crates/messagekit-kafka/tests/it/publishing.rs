@@ -1,4 +1,4 @@
-//! Publishing through a broker that comes and goes.
+//! Publishing through a broker that disappears and returns.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use messagekit_testkit::block_on;
 
 use crate::mock::Mock;
 
-/// The end of one call takes back everything in the client: what another call still hands over must not pass its own messages.
+/// The end of one call purges the whole client: messages that another call hands over later must not pass its earlier
+/// ones.
 #[test]
 fn no_message_passes_an_earlier_one_that_another_call_withdrew() {
-    /// Much longer than the second call begins after the first one, however the machine stands still.
+    /// Much longer than the delay between the two calls, even on a stalled machine.
     const LIMIT: Duration = Duration::from_secs(10);
     block_on(async {
         let mock = Mock::start();
@@ -33,7 +34,7 @@ fn no_message_passes_an_earlier_one_that_another_call_withdrew() {
             results
         };
         let second = async {
-            // It ends as much later as it begins, and has that long to do harm.
+            // It ends as much later as it begins; a reordering would happen within that time.
             tokio::time::sleep(LIMIT / 10).await;
             publisher.publish(&[message("b", "b1"), message("b", "b2")]).await
         };
@@ -48,7 +49,7 @@ fn no_message_passes_an_earlier_one_that_another_call_withdrew() {
             [PublishErrorKind::Unavailable, PublishErrorKind::Unavailable, PublishErrorKind::KeyBlocked]
         );
 
-        // The publisher goes on.
+        // The publisher still works.
         let again = publisher.publish(&[message("b", "b1"), message("b", "b2")]).await;
         assert!(again.iter().all(Result::is_ok), "{again:?}");
     });

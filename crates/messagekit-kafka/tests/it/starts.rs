@@ -1,4 +1,4 @@
-//! Where partitions start that were read before: what the consumer's database remembers, and what is in the log.
+//! The start offsets of partitions that were read before: remembered by the consumer's database, or found in the log.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,11 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::log;
 use crate::mock::Mock;
 
-/// What a consumer's database remembers. Each key is a key lane of its own, by its last digit.
+/// The remembered offsets of a consumer's database. Each key is its own key lane, numbered by its last digit.
 #[derive(Default)]
 struct Database {
     positions: Mutex<Vec<NextOffset>>,
-    /// The next question gets no answer.
+    /// The next query gets no answer.
     is_silent: AtomicBool,
 }
 
@@ -69,7 +69,7 @@ async fn join(
     Receiver::new(source(mock, topics, database).bind(consumer, &[]).await.unwrap(), consumer)
 }
 
-/// Publishes ten messages of ten keys.
+/// Publishes ten messages with ten keys.
 async fn publish(mock: &Mock, topic: &str, text: &str) {
     let message = |number| Message::new(topic, text.to_owned()).with_key(format!("k{number}"));
     let batch: Vec<Message> = (0..10).map(message).collect();
@@ -77,7 +77,7 @@ async fn publish(mock: &Mock, topic: &str, text: &str) {
     results.into_iter().for_each(|result| result.unwrap());
 }
 
-/// Handles what is in topics, and leaves.
+/// Handles the messages of topics, and leaves.
 async fn handle(mock: &Mock, topics: &[&str], consumer: &str) {
     let mut receiver = join(mock, topics, &Arc::default(), consumer).await;
     let taken = receiver.take(topics.len() * 10).await;
@@ -85,7 +85,7 @@ async fn handle(mock: &Mock, topics: &[&str], consumer: &str) {
     receiver.close().await.unwrap();
 }
 
-/// Lets a consumer handle ten messages, of which its database has lost the commit of the one of key lane 7; ten more wait.
+/// A consumer has handled ten messages; its database has lost the commit of the one of key lane 7; ten more wait.
 async fn lost_of_lane_7() -> (Mock, String, Arc<Database>) {
     let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());
     mock.create_topic("orders", 1);
@@ -158,7 +158,7 @@ fn a_partition_that_was_read_before_waits_for_its_leader_alone() {
     });
 }
 
-/// Commits at an offset of a topic for a new group what another group has committed for a topic, with its metadata.
+/// Commits an offset of a topic for a new group, with the metadata that another group has committed for a topic.
 fn copy_offset(mock: &Mock, from: (&str, &str), to: (&str, &str), offset: i64) {
     let client = |group: &str| -> BaseConsumer {
         let mut config = ClientConfig::new();
@@ -201,7 +201,7 @@ fn a_partition_without_a_leader_hides_no_cut_of_another_topic() {
     });
 }
 
-/// A tool that mirrors a cluster commits offsets of its own with the metadata of the original ones.
+/// A tool that mirrors a cluster commits its own offsets with the metadata of the original ones.
 #[test]
 fn an_offset_that_was_mirrored_with_its_metadata_is_no_cut() {
     block_on(async {
