@@ -1,4 +1,4 @@
-//! The error of this crate, and what RabbitMQ's answers mean.
+//! The error of this crate, and the meaning of RabbitMQ's answers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,9 +6,10 @@ use std::fmt;
 use lapin::ErrorKind as Amqp;
 use messagekit::ErrorKind;
 
-/// What went wrong between this process and RabbitMQ.
+/// An error between this process and RabbitMQ.
 ///
-/// The text is one lowercase sentence; what the broker or the client said is kept as the source. It never holds a password.
+/// Its text is one lowercase sentence; the error of the broker or the client is its source. It never contains a
+/// password.
 #[derive(Clone)]
 pub struct Error(messagekit::Error);
 
@@ -17,12 +18,12 @@ impl Error {
         Self(messagekit::Error::new(kind, text))
     }
 
-    /// Returns what a caller can do about it.
+    /// Returns the kind, which says what a caller can do about the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether the same call may succeed later without a change.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient()
     }
@@ -66,26 +67,26 @@ pub(crate) fn channel_code(error: &lapin::Error) -> Option<u16> {
     }
 }
 
-/// Returns whether the broker said that it ends the connection on its own account.
+/// Returns whether the broker closed the connection for a reason of its own.
 pub(crate) fn is_forced(error: &lapin::Error) -> bool {
     matches!(error.kind(), Amqp::ProtocolError(said) if said.get_id() == CONNECTION_FORCED)
 }
 
-/// Says that the broker did not do what was asked, which passes by itself.
+/// Returns the transient error for a request that the broker did not fulfil.
 pub(crate) fn unavailable(text: impl Into<String>, error: lapin::Error) -> messagekit::Error {
     messagekit::Error::new(ErrorKind::Unavailable, text.into()).caused_by(error)
 }
 
-/// Code 320: it stops, or an operator ends the connection.
+/// Code 320: the broker stops, or an operator closes the connection.
 const CONNECTION_FORCED: u16 = 320;
-/// Code 403: this user may not.
+/// Code 403: the user lacks the right.
 pub(crate) const ACCESS_REFUSED: u16 = 403;
-/// Code 404: not there.
+/// Code 404: not found.
 pub(crate) const NOT_FOUND: u16 = 404;
-/// Code 406: declared otherwise, or too large.
+/// Code 406: declared with other arguments, or too large.
 pub(crate) const PRECONDITION_FAILED: u16 = 406;
 
-/// Says why a channel was closed over a message to an exchange.
+/// Returns the error for a channel that the broker closed because of a message to an exchange.
 pub(crate) fn refused(exchange: &str, code: u16, said: &messagekit::Error) -> messagekit::Error {
     let (kind, text) = match code {
         NOT_FOUND => (ErrorKind::NotFound, format!("exchange {exchange} is not there")),

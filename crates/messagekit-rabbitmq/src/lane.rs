@@ -1,4 +1,4 @@
-//! One lane as the subscriber sees it: what was fetched, what is out, what came back. Pure: no client and no clock.
+//! The subscriber's state of one lane: fetched, delivered and released messages. Pure: no client and no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,13 +8,13 @@ use messagekit::{Delivery, Lane, Message, Receipt};
 pub(crate) struct Held {
     pub(crate) lane: Lane,
     pub(crate) paused: bool,
-    /// From the broker and not delivered yet, in order.
+    /// Received from the broker and not delivered yet, in order.
     fetched: VecDeque<(u64, Message)>,
-    /// Released, by tag: delivered again before anything fetched.
+    /// Released, by tag: delivered again before fetched messages.
     back: BTreeMap<u64, Message>,
     /// Delivered and neither settled nor released, by position.
     out: BTreeMap<u64, (u64, Message)>,
-    /// Every tag that the broker waits for.
+    /// Every tag that the broker has not received an acknowledgement for.
     unsettled: BTreeSet<u64>,
     next: u64,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Held {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) messages: usize,
-    /// The tags to acknowledge for them; with `true` everything up to one.
+    /// The tags to acknowledge for them; `true` means every tag up to this one.
     pub(crate) tags: Vec<(u64, bool)>,
 }
 
@@ -45,7 +45,7 @@ impl Held {
         self.fetched.push_back((tag, message));
     }
 
-    /// Delivers the next message; a tag keeps its place, a repeated delivery gets a new position.
+    /// Delivers the next message. A repeated delivery keeps its tag and gets a new position.
     pub(crate) fn deliver(&mut self) -> Option<Delivery> {
         if self.paused {
             return None;
@@ -53,19 +53,20 @@ impl Held {
         let (tag, message) = self.back.pop_first().or_else(|| self.fetched.pop_front())?;
         let sequence = self.next;
         self.next += 1;
-        // The payload is shared, not copied.
+        // This shares the payload without a copy.
         self.out.insert(sequence, (tag, message.clone()));
         Some(Delivery { message, position: None, receipt: Receipt::new(self.lane, sequence) })
     }
 
-    /// Takes back what was not handled.
+    /// Takes back a message that was not handled.
     pub(crate) fn release(&mut self, sequence: u64) {
         if let Some((tag, message)) = self.out.remove(&sequence) {
             self.back.insert(tag, message);
         }
     }
 
-    /// Answers what to acknowledge for settled positions: one tag with everything up to it, and the ones above a gap.
+    /// Returns the acknowledgements for settled positions: one tag with everything up to it, and single tags above a
+    /// gap.
     pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Settled {
         let mut tags: Vec<u64> = positions
             .into_iter()
@@ -78,7 +79,7 @@ impl Held {
         }
         let gap = self.unsettled.first().copied().unwrap_or(u64::MAX);
         let prefix = tags.partition_point(|tag| *tag < gap);
-        // The tag that stands for all before it must itself be waited for: it is the last of those settled now.
+        // The tag for all before it must itself be unacknowledged: it is the last of those settled now.
         let whole = prefix.checked_sub(1).map(|last| (tags[last], last > 0));
         let above = tags[prefix..].iter().map(|tag| (*tag, false));
         Settled { messages: tags.len(), tags: whole.into_iter().chain(above).collect() }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     proptest! {
-        /// The broker's side: what it has been told is settled, and nothing else.
+        /// The broker's view: it has acknowledgements for exactly the settled messages.
         #[test]
         fn exactly_the_settled_is_acknowledged(
             steps in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<prop::sample::Index>(), 1..6)), 1..40)

@@ -27,25 +27,29 @@
 //!
 //! # Reading
 //!
-//! A lane is a queue on one channel. What is handled is acknowledged: one acknowledgement for the settled prefix, single
-//! ones above a gap. When the connection or the queue goes away, the lane is lost, what was out comes again, and the
-//! subscriber connects again by itself; receipts of the lost lane are counted and never sent.
+//! A lane is a queue on one channel. The subscriber acknowledges handled messages: one acknowledgement for the
+//! settled prefix, single ones above a gap. When the connection or the queue is lost, the lane is lost, and its
+//! unsettled messages are delivered again. The subscriber reconnects by itself. It counts receipts of the lost lane
+//! and never sends them.
 //!
-//! A connection that ended without a word of the broker may have ended over a message. On the next one each queue is read one
-//! message at a time, so that only its head counts a delivery, then two, four, … up to the [prefetch](RabbitMq::prefetch). The
-//! acknowledgements of such a round are sent together. A queue of which nothing is settled waits from 50 ms up to 5 s before it
-//! is read again, and the others go on meanwhile.
+//! A message may be the cause of a connection that ended without a reason from the broker. On the next connection,
+//! the subscriber reads one message of each queue at a time, so that only the head of the queue counts a delivery. It
+//! then reads two, four, … up to the [prefetch](RabbitMq::prefetch), and sends the acknowledgements of such a round
+//! together. A queue without a settled message waits from 50 ms up to 5 s before it is read again; the other queues
+//! go on meanwhile.
 //!
-//! Of a queue with a [single active consumer](Queue::single_active_consumer) another member goes on from the first message
-//! that is not settled: a member that leaves closes its channel and cancels no consumer before, and one that reads further
-//! ahead does so only between two rounds.
+//! On a queue with a [single active consumer](Queue::single_active_consumer), another member continues from the first
+//! message that is not settled. A member that leaves closes its channel without cancelling its consumer first. A
+//! member that raises its prefetch does so only between two rounds.
 //!
-//! A queue is verified before it is read: it must be a quorum queue with a limit of deliveries and a dead-letter exchange
-//! that keeps what dies (`at-least-once`, `reject-publish`). The limit is no limit of attempts: whatever was prefetched and
-//! not handled when a process ends counts one delivery, so it stands far above them. [`RabbitMq::allow_lossy_queues`] reads
-//! others. The broker tells an argument only by refusing another, and the client logs each refusal as an error: let a program
-//! that reads a queue declare or [verify](Topology::verify) it first on the same [`RabbitMq`], and nothing is refused. What a
-//! policy sets instead of an argument is not seen.
+//! The subscriber verifies a queue before it reads it: it must be a quorum queue with a delivery limit and a
+//! dead-letter exchange that keeps dead letters (`at-least-once`, `reject-publish`). The delivery limit is not a
+//! limit of attempts: when a process ends, each message that was prefetched and not handled counts one delivery. So
+//! the limit is far above the attempts. [`RabbitMq::allow_lossy_queues`] allows other queues.
+//!
+//! The broker reveals an argument only by refusing another value, and the client logs each refusal as an error. Let
+//! the program declare or [verify](Topology::verify) its queues first on the same [`RabbitMq`]: then nothing is
+//! refused. The subscriber does not see arguments that a policy sets.
 //!
 //! # Messages on the wire
 //!
@@ -54,22 +58,23 @@
 //! | header `id`, `eventType`, `contentType` | properties `message_id`, `type`, `content_type` |
 //! | key | header [`KEY`] |
 //! | the other headers that messagekit knows | the same name |
-//! | any other header | the name behind [`PREFIX`], so that nobody sets `CC`, `BCC` or `x-death` |
-//! | payload | the body, untouched; delivery mode 2 |
+//! | any other header | the name after [`PREFIX`], so that publishers cannot set `CC`, `BCC` or `x-death` |
+//! | payload | the unchanged body; delivery mode 2 |
 //!
-//! A reader takes the prefix away, and finds the broker's account of deaths as JSON in the header
-//! [`x-death`](messagekit::headers::X_DEATH): a list of objects whose `time` is in seconds. Messages of other publishers are
-//! read as they are; names beyond the first 256 are kept together in [`MORE_HEADERS`].
+//! A reader removes the prefix. It stores the broker's death headers as JSON in the header
+//! [`x-death`](messagekit::headers::X_DEATH): a list of objects whose `time` is in seconds. It reads messages of
+//! other publishers unchanged; [`MORE_HEADERS`] holds the names beyond the first 256.
 //!
-//! Properties with a text that is not UTF-8, or with arrays or tables over 64 deep in each other, would end the connection or
-//! the process if the client library read them. They are found before, in the frames of the connection. Consumers set such a
-//! message aside as [`Unreadable`](messagekit::FailureKind::Unreadable), with what can be read of it and with the bytes of its
-//! properties in the header [`UNREADABLE_PROPERTIES`], and go on behind it. A routing key that is not UTF-8 does no harm.
+//! Properties with a text that is not UTF-8, or with arrays or tables nested over 64 deep, would end the connection
+//! or the process if the client library read them. The subscriber finds them earlier, in the frames of the
+//! connection. Consumers store such a message as [`Unreadable`](messagekit::FailureKind::Unreadable), with its
+//! readable parts and with the bytes of its properties in the header [`UNREADABLE_PROPERTIES`], and continue after
+//! it. A routing key that is not UTF-8 does no harm.
 //!
 //! # What it does not do
 //!
-//! It knows no transactions, no streams and no delayed delivery. The client logs a message that came
-//! back unroutable with its payload, at level warn under the target `lapin::returned_messages`: silence that target.
+//! It supports no transactions, no streams and no delayed delivery. The client logs a message that came back
+//! unroutable with its payload, at level warn under the target `lapin::returned_messages`: silence that target.
 
 mod error;
 mod frames;

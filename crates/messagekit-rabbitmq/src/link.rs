@@ -1,4 +1,4 @@
-//! Opening connections, and trying again.
+//! Opens and closes connections, and paces retries.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use messagekit::{Error, ErrorKind};
 use crate::error::unavailable;
 use crate::{RabbitMq, frames};
 
-/// How long a connection may take to be opened, and a connection or channel to be closed.
+/// The time limit for opening a connection, and for closing a connection or channel.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 impl RabbitMq {
-    /// Opens a connection; `name` is what operators see.
+    /// Opens a connection; operators see `name` in the broker's list.
     ///
     /// # Errors
-    /// Transient: a wrong password is corrected on either side.
+    /// Transient, also for a wrong password: it may be corrected on either side.
     pub(crate) async fn connect(&self, name: &str) -> Result<Connection, Error> {
         let named = |error: Error| {
             let authority = &self.uri.authority;
@@ -38,8 +38,8 @@ impl RabbitMq {
     }
 }
 
-/// Closes a channel that is open. One that is dropped instead closes itself in the background, and the client logs an error
-/// when the connection is closed meanwhile.
+/// Closes an open channel. A dropped channel closes itself in the background; the client logs an error if the
+/// connection is closed meanwhile.
 pub(crate) async fn close_channel(channel: &Channel) {
     if channel.status().connected() {
         let closing = channel.close(200, "closed".into());
@@ -49,7 +49,7 @@ pub(crate) async fn close_channel(channel: &Channel) {
     }
 }
 
-/// Closes a connection, or lets go of one that does not answer.
+/// Closes a connection, or drops one that does not answer.
 pub(crate) async fn close(connection: &Connection) {
     let closing = connection.close(200, "closed".into());
     if !matches!(tokio::time::timeout(PATIENCE, closing).await, Ok(Ok(()))) {
@@ -57,8 +57,8 @@ pub(crate) async fn close(connection: &Connection) {
     }
 }
 
-/// How long to wait before the next attempt: doubled from 50 ms up to 5 s, of which a random half is left out, so that
-/// many processes do not come back at once.
+/// How long to wait before the next attempt: doubled from 50 ms up to 5 s. A random half is left out, so that many
+/// processes do not reconnect at once.
 #[derive(Debug, Default)]
 pub(crate) struct Pause(u32);
 

@@ -1,11 +1,12 @@
-//! What RabbitMQ takes as a name.
+//! The rules for names in RabbitMQ.
 
 use messagekit::{Error, ErrorKind};
 
 /// The most bytes of a name or routing key.
 const MAX_BYTES: usize = 255;
 
-/// Checks the name of a queue: 1 to 255 bytes of UTF-8 without control characters, of which the broker drops some.
+/// Checks the name of a queue: 1 to 255 bytes of UTF-8 without control characters, because the broker drops some of
+/// those.
 ///
 /// ```
 /// use messagekit_rabbitmq::check_queue;
@@ -20,7 +21,8 @@ pub fn check_queue(name: &str) -> Result<(), crate::Error> {
     Ok(check_name(name)?)
 }
 
-/// Checks the name of a queue or exchange: 1 to 255 bytes without control characters, of which the broker drops some.
+/// Checks the name of a queue or exchange: 1 to 255 bytes without control characters, because the broker drops some
+/// of those.
 ///
 /// # Errors
 /// Permanent, [`ErrorKind::InvalidConfiguration`].
@@ -35,7 +37,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
-/// Checks a routing key: any text of at most 255 bytes, also none.
+/// Checks a routing key: any text of at most 255 bytes, including the empty one.
 ///
 /// # Errors
 /// Permanent, [`ErrorKind::InvalidEvent`].
@@ -51,7 +53,7 @@ pub(crate) fn check_routing_key(routing_key: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidEvent, text))
 }
 
-/// Cuts a hostile name so that it can stand in an error.
+/// Truncates a hostile name for an error text.
 fn begin(name: &str) -> String {
     name.chars().take(80).collect()
 }

@@ -1,4 +1,4 @@
-//! Where the broker is, and how to talk to it.
+//! The settings of a connection to RabbitMQ.
 
 use std::fmt;
 use std::path::Path;
@@ -11,10 +11,10 @@ use messagekit::ErrorKind;
 use crate::topology::declarations::Declarations;
 use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
 
-/// How often each side lets the other hear of it.
+/// The heartbeat interval that both sides agree on.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// The settings of a connection to RabbitMQ. Making one opens nothing.
+/// The settings of a connection to RabbitMQ. Creating them opens no connection.
 ///
 /// ```
 /// use messagekit_rabbitmq::RabbitMq;
@@ -28,7 +28,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 pub struct RabbitMq {
     pub(crate) uri: AMQPUri,
     name: Arc<str>,
-    /// Certificates of the authorities that may vouch for the broker, beside those of the system.
+    /// Certificates of additional authorities to trust, beside those of the system.
     pub(crate) ca: Option<Arc<str>>,
     pub(crate) prefetch: u16,
     pub(crate) confirm_deadline: Duration,
@@ -38,25 +38,26 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Names the broker: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, or `amqps://` for TLS.
+    /// Creates settings with the broker's address: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, or `amqps://` for TLS.
     ///
-    /// Without a virtual host, and with a bare `/` at the end, the default one (`/`) is meant. A special character of user,
-    /// password or virtual host is written in percent form (`%2f`).
+    /// An address without a virtual host, or with a bare `/` at the end, means the default one (`/`). Special
+    /// characters of user, password or virtual host are percent-encoded (`%2f`).
     ///
     /// # Errors
-    /// Permanent, [`ErrorKind::InvalidConfiguration`], when the text has another form. The error does not repeat it.
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], if the text has another form. The error does not repeat the
+    /// text.
     pub fn new(url: &str) -> Result<Self, Error> {
         let refused = || {
             let text = "address of rabbitmq is not amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://…";
             Error::new(ErrorKind::InvalidConfiguration, text)
         };
-        // What the parser says would repeat the whole address.
+        // The parser's error would repeat the whole address.
         let mut uri: AMQPUri = url.parse().map_err(|_| refused())?;
         let authority = url.split_once("://").map(|(_, rest)| rest).ok_or_else(refused)?;
         let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if let Some(address) = host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-            // The parser knows no such address and would take this machine instead.
+            // The parser does not support such an address and would use this machine instead.
             uri.authority.host = address.0.to_owned();
         } else if host.is_empty() || host.starts_with(':') {
             return Err(refused());
@@ -87,11 +88,11 @@ impl RabbitMq {
         self
     }
 
-    /// Trusts the authorities whose certificates stand in a PEM file, beside those that the system trusts.
+    /// Trusts the authorities whose certificates are in a PEM file, beside those that the system trusts.
     ///
     /// # Errors
-    /// Permanent, [`ErrorKind::InvalidConfiguration`], when the file cannot be read or holds no certificate, or when the
-    /// address is not `amqps://`.
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], if the file cannot be read or contains no certificate, or if
+    /// the address is not `amqps://`.
     pub fn ca_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let refused = |text: String| messagekit::Error::new(ErrorKind::InvalidConfiguration, text);
@@ -108,16 +109,16 @@ impl RabbitMq {
         Ok(self)
     }
 
-    /// Sets how many messages of one queue may be here unsettled; 200 unless set, and at least 1.
+    /// Sets how many unsettled messages of one queue this process may hold; 200 unless set, and at least 1.
     ///
-    /// It bounds the memory of a subscriber, and each of them counts one delivery when the process dies.
+    /// It limits the memory of a subscriber. Each of these messages counts one delivery when the process crashes.
     #[must_use]
     pub fn prefetch(mut self, messages: u16) -> Self {
         self.prefetch = messages.max(1);
         self
     }
 
-    /// Sets how long a publish may take until the broker has confirmed it; 30 seconds unless set.
+    /// Sets the time limit for the broker's confirmation of a publish; 30 seconds unless set.
     #[must_use]
     pub fn confirm_deadline(mut self, deadline: Duration) -> Self {
         self.confirm_deadline = deadline;
@@ -131,10 +132,10 @@ impl RabbitMq {
         self
     }
 
-    /// Reads queues that are declared otherwise than a [`Queue`](crate::Queue) would be: without a limit of deliveries,
-    /// without a dead-letter exchange, classic, exclusive.
+    /// Allows queues that differ from the declaration of a [`Queue`](crate::Queue): without a delivery limit, without
+    /// a dead-letter exchange, classic, exclusive.
     ///
-    /// What the broker then drops is lost.
+    /// Messages that the broker then drops are lost.
     #[must_use]
     pub fn allow_lossy_queues(mut self) -> Self {
         self.verify = false;
@@ -151,32 +152,32 @@ impl RabbitMq {
         RabbitMqSource::new(self.clone(), queues.into_iter().map(Into::into).collect())
     }
 
-    /// Makes a publisher to queues: the topic of a message names the queue. Clones share one connection.
+    /// Creates a publisher to queues: the topic of a message names the queue. Clones share one connection.
     pub fn publisher(&self) -> RabbitMqPublisher {
         RabbitMqPublisher::new(self.clone(), "")
     }
 
-    /// Makes a publisher to an exchange: the topic of a message is its routing key. Clones share one connection.
+    /// Creates a publisher to an exchange: the topic of a message is its routing key. Clones share one connection.
     ///
     /// # Panics
-    /// When the name is longer than 255 bytes.
+    /// Panics if the name is longer than 255 bytes.
     pub fn publisher_to(&self, exchange: &str) -> RabbitMqPublisher {
         assert!(exchange.len() <= 255, "name of an exchange is over 255 bytes");
         RabbitMqPublisher::new(self.clone(), exchange)
     }
 
-    /// Returns the name of a connection, for what it is used.
+    /// Returns the name of a connection with its purpose.
     pub(crate) fn connection_name(&self, used_for: &str) -> String {
         format!("{} {used_for}", self.name)
     }
 
-    /// Begins a list of exchanges, queues and bindings that shall be there.
+    /// Creates an empty topology: a list of required exchanges, queues and bindings.
     pub fn topology(&self) -> Topology {
         Topology::of(self.clone())
     }
 }
 
-/// Shows no user and no password.
+/// Shows neither the user nor the password.
 impl fmt::Debug for RabbitMq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RabbitMq")

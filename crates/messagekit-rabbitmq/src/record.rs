@@ -1,4 +1,4 @@
-//! A message of RabbitMQ and the message in it: what travels under which name.
+//! Conversion between RabbitMQ's messages and messages here, with the names on the wire.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::names::check_routing_key;
 /// The header that carries the key on the wire.
 pub const KEY: &str = "x-messagekit-key";
 
-/// What stands before the name of a header that is not ours, on the wire.
+/// The prefix on the wire of a header name that messagekit does not define.
 pub const PREFIX: &str = "x-k-";
 
-/// The header that holds what stands behind the first 256 names: a JSON list of `[name, value]`.
+/// The header that holds the headers after the first 256 names: a JSON list of `[name, value]`.
 pub const MORE_HEADERS: &str = "moreHeaders";
 
-/// The header that holds the properties of a message that the client could not read, as they stood on the wire, up to 16 KiB.
+/// The header that holds properties that the client could not read: their bytes on the wire, up to 16 KiB.
 pub const UNREADABLE_PROPERTIES: &str = "unreadableProperties";
 
-/// The most bytes of them that are kept: beside them the readable headers must fit into what any hop carries.
+/// The most bytes of them that are kept: with the readable headers they must fit into the limits of every hop.
 const MAX_UNREADABLE: usize = 16 * 1024;
 
-/// The most bytes that key and headers may have together on the wire: 64 KiB.
+/// The most bytes of key and headers together on the wire: 64 KiB.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// The names that travel as they are. What RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) is not among them.
+/// The names that are sent unchanged. Those that RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) are not among them.
 const AS_THEY_ARE: [&str; 16] = [
     ID,
     EVENT_TYPE,
@@ -54,22 +54,23 @@ const AS_THEY_ARE: [&str; 16] = [
     RETURNS,
 ];
 
-/// What a quorum queue counts of a message: failed deliveries, and from RabbitMQ 4.3 on also how often a consumer had it.
+/// The counters of a quorum queue: failed deliveries, and since RabbitMQ 4.3 also the number of acquisitions by
+/// consumers.
 const COUNTS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// What the broker notes of a death beside `x-death`, and only confuses a reader.
+/// Headers that the broker adds beside `x-death`; they would only confuse a reader.
 const DEATHS: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
-/// The most bytes that a name, and what stands beside the headers, may have on the wire.
+/// The most bytes on the wire of a name, and of a property other than the headers.
 const SHORT: usize = 255;
 
-/// What a header costs beside its name and its value: two lengths and a type.
+/// The overhead of a header beside its name and its value: two lengths and a type.
 const PER_HEADER: usize = 6;
 
-/// Makes the properties of a message; `frame` is the largest frame that both sides agreed on.
+/// Returns the properties of a message; `frame` is the largest frame that both sides agreed on.
 ///
 /// # Errors
-/// Permanent when no broker will take the message.
+/// Permanent if no broker accepts the message.
 pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicProperties, Error> {
     check_routing_key(&message.topic)?;
     message.check_sizes()?;
@@ -104,7 +105,7 @@ pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicPropert
             }
         };
     }
-    // Three short texts may stand beside the headers.
+    // Three short texts may accompany the headers.
     let limit = MAX_HEADER_BYTES.min(frame.saturating_sub(8 + 3 * (SHORT + 1)));
     if size > limit {
         let text = format!(
@@ -118,12 +119,12 @@ pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicPropert
     Ok(properties)
 }
 
-/// What fits beside the headers: text that is not too long.
+/// Returns a value as a short text; `None` if it is too long or not UTF-8.
 fn short(value: &Bytes) -> Option<ShortString> {
     std::str::from_utf8(value).ok().and_then(|text| ShortString::try_new(text).ok())
 }
 
-/// Reads a message that stood in a queue.
+/// Reads a message of a queue.
 pub(crate) fn read(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8>) -> Message {
     let Some(unreadable) = Unreadable::held_in(properties) else {
         return read_readable(queue, properties, payload);
@@ -157,7 +158,7 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
         } else if !COUNTS.contains(&name) && !DEATHS.iter().any(|death| name.starts_with(death)) {
             let name = ours(name);
             let Some(text) = text(value) else { continue };
-            // Beyond the limit a search per header would cost the square of their number.
+            // Beyond the limit a search per header would have quadratic cost.
             if message.headers.len() < MAX_HEADERS || message.headers.get(name).is_some() {
                 message.headers.set(name, text);
             } else {
@@ -166,15 +167,15 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
         }
     }
     if !more.is_empty() {
-        // A header that has this name by chance is kept inside.
+        // A message's own header of this name is kept inside.
         more.extend(message.headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS, as_json(&value))));
         message.headers.set(MORE_HEADERS, serde_json::json!(more).to_string());
     }
     message
 }
 
-/// Takes the prefix away that [`properties`] has set. What it never prefixes keeps its name, so that nobody can make a
-/// message look as if the broker had written its deaths.
+/// Removes the prefix that [`properties`] has set. A name that it never prefixes stays unchanged, so that a publisher
+/// cannot forge the broker's death headers.
 fn ours(name: &str) -> &str {
     match name.strip_prefix(PREFIX) {
         Some(name) if name != X_DEATH && !AS_THEY_ARE.contains(&name) => name,
@@ -182,7 +183,7 @@ fn ours(name: &str) -> &str {
     }
 }
 
-/// Returns a value as a header has it; none is an absent header.
+/// Returns a value in the form of a header; `None` is an absent header.
 fn text(value: &AMQPValue) -> Option<Bytes> {
     Some(match value {
         AMQPValue::LongString(text) => Bytes::copy_from_slice(text.as_bytes()),
@@ -237,7 +238,7 @@ mod tests {
         BasicProperties::default().with_headers(FieldTable::from(BTreeMap::from([(name.into(), value)])))
     }
 
-    /// The names of a message without an id: what it is kept under, delivery after delivery.
+    /// Returns the ids that messages without their own id are stored under, delivery after delivery.
     fn names(deliveries: impl IntoIterator<Item = BasicProperties>) -> Vec<MessageId> {
         let read = |properties| read(&"q".into(), &properties, b"{}".to_vec());
         deliveries.into_iter().map(|properties| MessageId::of_contents(&read(properties))).collect()

@@ -1,4 +1,4 @@
-//! Queues to be read by a consumer.
+//! Queues that a consumer reads.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source}
 use crate::names::check_queue;
 use crate::{RabbitMq, RabbitMqSubscriber};
 
-/// Queues of a [`RabbitMq`], to be read by a consumer.
+/// Queues of a [`RabbitMq`] that a consumer reads.
 ///
-/// A queue belongs to one consumer: whoever reads it takes its messages away from everybody else. For a second consumer
-/// bind a second queue to the exchange.
+/// A queue belongs to one consumer: another reader would take messages away from it. For a second consumer, bind a
+/// second queue to the exchange.
 #[derive(Clone, Debug)]
 pub struct RabbitMqSource {
     rabbit: RabbitMq,
@@ -40,7 +40,7 @@ impl Source for RabbitMqSource {
         &self.queues
     }
 
-    // Tasks are begun, which needs a runtime.
+    // Spawning tasks needs a runtime.
     #[allow(clippy::unused_async)]
     async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<RabbitMqSubscriber, Error> {
         let refused = |text: String| Err(Error::new(ErrorKind::InvalidConfiguration, text));

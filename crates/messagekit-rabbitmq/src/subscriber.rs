@@ -1,4 +1,4 @@
-//! A member of a consumer over RabbitMQ.
+//! The subscriber of a consumer over RabbitMQ.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,15 +13,15 @@ use crate::RabbitMq;
 use crate::lane::Held;
 use crate::member::{Closed, Command, Member, News};
 
-/// A member of a consumer; its lanes are queues, each on a channel of its own.
+/// A member of a consumer; its lanes are queues, each on its own channel.
 ///
-/// Of each queue at most [`prefetch`](RabbitMq::prefetch) messages are here unsettled. Members of one queue divide its
-/// messages one by one: the order of a key holds while one member reads the queue. A queue with a
-/// [single active consumer](crate::Queue::single_active_consumer) lets the others stand by.
+/// It holds at most [`prefetch`](RabbitMq::prefetch) unsettled messages of each queue. Members of one queue share its
+/// messages one by one: the order of a key holds while one member reads the queue. With a [single active
+/// consumer](crate::Queue::single_active_consumer), the other members are on standby.
 ///
-/// Released messages are kept and delivered again from memory, so that they cost no delivery count and keep their place. A
-/// paused lane yields nothing more, not even what was fetched. A task of its own keeps the connection and connects again.
-/// Dropping it leaves in the background, as a close does, without waiting.
+/// The subscriber delivers released messages again from memory, in their order and without a new delivery count. A
+/// paused lane yields no message, not even fetched ones. Its own task keeps the connection and reconnects. Dropping
+/// the subscriber leaves in the background, like a close, without waiting.
 pub struct RabbitMqSubscriber {
     consumer: Arc<str>,
     commands: mpsc::UnboundedSender<Command>,
@@ -33,9 +33,9 @@ pub struct RabbitMqSubscriber {
     lanes: Vec<Option<Held>>,
     /// By the slots of their lanes.
     queues: Vec<Arc<str>>,
-    /// Happenings to be yielded before messages.
+    /// Events to yield before messages.
     ready: VecDeque<Result<Incoming, Error>>,
-    /// Which queue has the next turn.
+    /// The queue whose turn is next.
     turn: usize,
     waker: Option<Waker>,
 }
@@ -86,7 +86,7 @@ impl RabbitMqSubscriber {
                 }
             }
             News::Lost(lane) => {
-                // What was fetched and not delivered comes again by itself.
+                // The broker delivers messages again that were fetched and not delivered.
                 if self.held(lane).is_some() {
                     self.lanes[lane.slot as usize] = None;
                     self.ready.push_back(Ok(Incoming::Lost { lane }));
@@ -96,15 +96,15 @@ impl RabbitMqSubscriber {
         }
     }
 
-    /// Lets the caller poll again.
+    /// Makes the caller poll again.
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    /// Sorts receipts by lane. Those of a lost lane are left out: its messages are delivered again, and the new channel counts
-    /// its tags anew.
+    /// Groups receipts by lane. Drops those of a lost lane: its messages are delivered again, and the new channel
+    /// numbers its tags anew.
     fn by_lane(&mut self, receipts: &mut Vec<Receipt>) -> Vec<(Lane, Vec<u64>)> {
         let mut sorted: Vec<(Lane, Vec<u64>)> = Vec::new();
         for receipt in receipts.drain(..) {
@@ -126,7 +126,7 @@ impl Subscriber for RabbitMqSubscriber {
         if self.stage != Stage::Open || self.refused {
             return Poll::Ready(None);
         }
-        // What is fetched is bounded by the prefetch, so this ends.
+        // The prefetch limits the fetched messages, so this loop ends.
         let ended = loop {
             match self.news.poll_recv(cx) {
                 Poll::Ready(Some(news)) => self.take(news),
@@ -171,7 +171,7 @@ impl Subscriber for RabbitMqSubscriber {
         for (lane, positions) in self.by_lane(done) {
             if let Some(held) = self.held(lane) {
                 let settled = held.settle(positions);
-                // When the task is gone, so is the channel.
+                // The task may have ended, and the channel with it.
                 let _ = self.commands.send(Command::Settle(lane, settled));
             }
         }

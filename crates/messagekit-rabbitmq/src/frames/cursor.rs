@@ -1,6 +1,6 @@
-//! Taking bytes off the front of a part of a frame.
+//! Reads values from the front of a part of a frame.
 
-/// What is left of a part. Everything that it does not have is `None`.
+/// The rest of a part. Every method returns `None` if the rest is too short.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
@@ -31,13 +31,13 @@ impl<'a> Cursor<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// Takes a short string: at most 255 bytes behind their number.
+    /// Takes a short string: a length byte and at most 255 bytes.
     pub(super) fn short(&mut self) -> Option<&'a [u8]> {
         let length = self.u8()?;
         self.take(length.into())
     }
 
-    /// Takes what stands behind its length in four bytes: a long string, a table, an array.
+    /// Takes the bytes after a four-byte length: a long string, a table, an array.
     pub(super) fn long(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()?;
         self.take(usize::try_from(length).ok()?)

@@ -1,6 +1,6 @@
-//! The reader of frames against generated and collected ones, with the client's own parser as the judge.
+//! Tests the frame reader with generated and collected frames; the client's own parser is the oracle.
 //!
-//! `MESSAGEKIT_FULL=1` generates a million frames, `MESSAGEKIT_SEED` chooses which.
+//! `MESSAGEKIT_FULL=1` generates a million frames; `MESSAGEKIT_SEED` sets the seed.
 
 use fastrand::Rng;
 use lapin::protocol::{basic, parse_class};
@@ -15,17 +15,17 @@ pub(super) fn header(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&[u8::try_from(name.len()).unwrap()][..], name, value].concat()
 }
 
-/// Bytes behind their length in four.
+/// Bytes after their four-byte length.
 fn long(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
-/// Arrays that stand in each other.
+/// Nested arrays.
 pub(super) fn nested_arrays(depth: usize) -> Vec<u8> {
     (0..depth).fold(Vec::new(), |inner, _| [b"A", &long(&inner)[..]].concat())
 }
 
-/// Properties with these parts by the number of their flag; number 2 are the entries of the headers.
+/// Properties with these parts, by the number of their flag; number 2 holds the entries of the headers.
 pub(super) fn properties(parts: &[(u16, &[u8])]) -> Vec<u8> {
     let mut parts: Vec<(u16, Vec<u8>)> = parts
         .iter()
@@ -47,7 +47,7 @@ pub(super) fn content_header(properties: &[u8]) -> Vec<u8> {
 /// The broker offers frames of 131,072 bytes.
 const TUNE: [u8; 20] = [1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 30, 7, 255, 0, 2, 0, 0, 0, 60, 0xce];
 
-/// Reads a stream as the client gets it, cut anywhere.
+/// Reads a stream as the client receives it, split at random positions.
 fn read(stream: &[u8], random: &mut Rng) -> Vec<u8> {
     let (mut reader, mut out, mut rest) =
         (FrameReader::new(random.choice([0, 4_096, 9_000]).unwrap()), Vec::new(), stream);
@@ -68,7 +68,7 @@ fn read(stream: &[u8], random: &mut Rng) -> Vec<u8> {
     out
 }
 
-/// Cuts whole frames apart: kind and contents.
+/// Splits a stream into whole frames: kind and contents.
 pub(super) fn frames(mut stream: &[u8]) -> Vec<(u8, &[u8])> {
     let mut found = Vec::new();
     while !stream.is_empty() {
@@ -80,7 +80,7 @@ pub(super) fn frames(mut stream: &[u8]) -> Vec<(u8, &[u8])> {
     found
 }
 
-/// How deep a table is: the naive way.
+/// The nesting depth of a table, computed recursively.
 fn depth(table: &FieldTable) -> usize {
     fn of(value: &AMQPValue) -> usize {
         match value {
@@ -92,7 +92,8 @@ fn depth(table: &FieldTable) -> usize {
     1 + table.into_iter().map(|(_, value)| of(value)).max().unwrap_or(0)
 }
 
-/// Whether the client reads properties. A table may name one thing twice, and the value that is then lost is deep too.
+/// Whether the client reads properties. A table may repeat a name, and the value that is then lost counts for the
+/// depth too.
 pub(super) fn is_readable(properties: &[u8]) -> Option<bool> {
     match basic::parse_properties(properties) {
         Ok(([], found)) => Some(found.headers().as_ref().is_none_or(|headers| depth(headers) <= MAX_DEPTH)),
@@ -183,7 +184,7 @@ fn random_properties(random: &mut Rng) -> Vec<u8> {
     properties(&parts)
 }
 
-/// Changes bytes here and there, as a publisher does who means harm.
+/// Changes a few bytes, like a malicious publisher.
 fn mutate(random: &mut Rng, bytes: &mut Vec<u8>) {
     for _ in 0..random.u8(1..4) {
         if bytes.is_empty() {
@@ -230,7 +231,7 @@ fn random_frame(random: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// Checks what became of one frame.
+/// Checks the result for one frame.
 fn judge((kind, sent): (u8, &[u8]), (same_kind, got): (u8, &[u8])) {
     assert_eq!(kind, same_kind);
     match kind {
@@ -246,7 +247,7 @@ fn judge((kind, sent): (u8, &[u8]), (same_kind, got): (u8, &[u8])) {
             if sent == got {
                 return;
             }
-            // One thing named twice may hide depth from the judge, never from the reader.
+            // A repeated name may hide the depth from the oracle, but never from the reader.
             assert!(
                 is_readable(sent) != Some(true) || check(sent) == Err(Fault::TooDeep) || sent.len() > 4_000,
                 "{sent:?} was replaced for nothing"
@@ -261,7 +262,7 @@ fn judge((kind, sent): (u8, &[u8]), (same_kind, got): (u8, &[u8])) {
                 sent.len()
             );
             assert!(got.len() <= 131_072 - 20 && kept.len() <= MAX_HELD);
-            // Neither of them may end the process, whatever it finds.
+            // Neither may panic, whatever the bytes are.
             let _ = (unreadable.reason(), unreadable.readable());
         }
         _ => assert_eq!(sent, got),
@@ -307,7 +308,7 @@ fn bytes_that_are_no_frames_pass_to_the_client_without_a_panic() {
 
 #[test]
 fn a_header_over_the_frame_limit_is_rewritten_to_fit_a_frame() {
-    // The least frame without an agreement, and what the broker offers.
+    // The smallest limit, before tuning, and the broker's offer.
     for (tuned, largest) in [(false, 4_096), (true, 131_072)] {
         for (size, fits) in [(largest, true), (largest + 1, false), (largest + 8, false)] {
             let around =
@@ -327,7 +328,7 @@ fn a_header_over_the_frame_limit_is_rewritten_to_fit_a_frame() {
     }
 }
 
-/// What RabbitMQ writes of a death: a table in an array in the headers.
+/// RabbitMQ's record of a dead letter: a table in an array in the headers.
 fn account_of_a_death() -> Vec<u8> {
     let text = |text: &str| [b"S", &long(text.as_bytes())[..]].concat();
     let death = [
@@ -346,7 +347,7 @@ fn account_of_a_death() -> Vec<u8> {
     properties(&[(2, &headers.concat()), (3, &[2]), (8, b"\x03m-1")])
 }
 
-/// Properties that were met, each with what is wrong with it.
+/// Properties seen in practice, each with its fault.
 fn corpus() -> Vec<(&'static str, Vec<u8>, Option<Fault>)> {
     let text = b"S\0\0\0\x01x";
     let holder = [b"F", &long(&header(HOLDER.as_bytes(), b"V"))[..]].concat();

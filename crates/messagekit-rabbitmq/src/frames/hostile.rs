@@ -1,4 +1,5 @@
-//! Frames that no broker should send, and those that it sends of what others wrote, one kind at a time.
+//! Tests with frames that no broker should send, and with frames that contain hostile texts of publishers; one kind
+//! per test.
 
 use super::fuzz::{content_header, frame, frames, header, is_readable, nested_arrays, properties};
 use super::properties::MAX_DEPTH;
@@ -9,7 +10,7 @@ fn bad() -> Vec<u8> {
     properties(&[(12, b"\x01\xff")])
 }
 
-/// Reads a stream of which each segment brings one byte.
+/// Reads a stream whose segments contain one byte each.
 fn read(stream: &[u8]) -> Vec<u8> {
     let (mut reader, mut out) = (FrameReader::new(0), Vec::new());
     stream.iter().for_each(|byte| reader.push(&[*byte], &mut out));
@@ -77,7 +78,7 @@ fn death_headers_may_nest_as_deep_as_any_header_and_no_deeper() {
     }
 }
 
-/// RabbitMQ cuts off what it says at 252 bytes, also where a failed message has more than one.
+/// RabbitMQ truncates the text at 252 bytes, also inside a character of several bytes.
 #[test]
 fn a_close_reason_cut_off_inside_a_character_stays_readable() {
     for method in [[0, 10, 0, 50], [0, 20, 0, 40]] {

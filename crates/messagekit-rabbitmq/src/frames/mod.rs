@@ -1,9 +1,9 @@
 //! The frames of a connection, read before the client library reads them.
 //!
-//! The client parses a frame as a whole and by recursion: a name that is not UTF-8 ends the connection with everything that
-//! was prefetched on it, and values that stand deep in each other end the process. So every frame that holds what
-//! publishers wrote goes through [`FrameReader`] first. In place of properties that the client cannot read it gets others
-//! that hold their bytes, and the message becomes one that is known to be unreadable.
+//! The client parses a whole frame, and by recursion. A name that is not UTF-8 ends the connection with every message
+//! that was prefetched on it; deeply nested values end the process. So every frame with content of publishers goes
+//! through [`FrameReader`] first. The reader replaces properties that the client cannot read by others that hold
+//! their bytes, and marks the message as unreadable.
 
 mod cursor;
 #[cfg(test)]

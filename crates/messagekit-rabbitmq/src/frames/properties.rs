@@ -1,24 +1,24 @@
-//! The properties of a message as they stand in a frame: whether the client library can read them.
+//! The properties of a message in a frame: whether the client library can read them.
 
 use std::fmt;
 
 use super::cursor::Cursor;
 use super::unreadable::HOLDER;
 
-/// How deep arrays and tables may stand in each other. RabbitMQ's own account of deaths has three levels; the client takes
-/// some two thousand bytes of its stack for each.
+/// The limit of nested arrays and tables. RabbitMQ's own death headers have three levels; the client uses some two
+/// thousand bytes of its stack for each.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Why properties cannot be read.
+/// The reason why properties cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// This property is not UTF-8.
     Property(&'static str),
     HeaderName,
-    /// A header has the name of the one that holds what cannot be read.
+    /// A header has the reserved name of the header that holds unreadable properties.
     Reserved,
     TooDeep,
-    /// Lengths that do not fit, types that the client does not know, bytes behind the end.
+    /// Lengths that do not fit, types that the client does not know, bytes after the end.
     Malformed,
 }
 
@@ -36,15 +36,15 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A property as it stands behind the flags.
+/// A property after the flags.
 pub(super) enum Property<'a> {
     Short(&'a [u8]),
-    /// The entries of a table as far as they are there, and where it begins among all bytes.
+    /// The entries of a table as far as they exist, and their start offset in all bytes.
     Headers(&'a [u8], usize),
     Fixed,
 }
 
-/// What stands behind the flags, in the order of their bits from the highest one.
+/// The properties after the flags, in the order of their bits from the highest one.
 const PROPERTIES: [(&str, Form); 14] = [
     ("content_type", Form::Short),
     ("content_encoding", Form::Short),
@@ -69,10 +69,10 @@ enum Form {
     Fixed(usize),
 }
 
-/// Goes through properties one by one.
+/// Visits properties one by one.
 ///
 /// # Errors
-/// The first fault of `visit`, or [`Fault::Malformed`] where they cannot be told apart; what stands before was visited.
+/// The first fault of `visit`, or [`Fault::Malformed`] if the rest cannot be parsed; earlier properties were visited.
 pub(super) fn walk<'a>(
     properties: &'a [u8],
     mut visit: impl FnMut(&'static str, Property<'a>) -> Result<(), Fault>,
@@ -103,7 +103,7 @@ pub(super) fn walk<'a>(
 /// Checks that the client can read properties.
 ///
 /// # Errors
-/// The first thing that it cannot read.
+/// The first fault.
 pub(super) fn check(properties: &[u8]) -> Result<(), Fault> {
     walk(properties, |name, property| match property {
         Property::Short(text) => is_text(text).then_some(()).ok_or(Fault::Property(name)),
@@ -116,7 +116,7 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
 }
 
-/// Takes one value off the front, its type before it, without a look inside.
+/// Takes one value with its type from the front, without reading its contents.
 pub(super) fn value<'a>(rest: &mut Cursor<'a>) -> Option<Value<'a>> {
     let width = match rest.u8()? {
         b'V' => 0,
@@ -138,11 +138,11 @@ pub(super) enum Value<'a> {
     Nested { inner: &'a [u8], named: bool },
 }
 
-/// Checks what stands in an array or, with names, in the table of headers, and in arrays and tables in it: with a list of what
-/// is open, because recursion is what publishers must not be able to drive.
+/// Checks the values in an array or, with names, in the table of headers, and in nested arrays and tables. It keeps a
+/// list of open ones, because a recursion would let publishers control the depth of the stack.
 ///
 /// # Errors
-/// The first thing that the client cannot read, or a header that passes for the one that holds what cannot be read.
+/// The first value that the client cannot read, or a header with the reserved name.
 pub(super) fn check_nested(inner: &[u8], is_headers: bool) -> Result<(), Fault> {
     let (mut rest, mut is_named, mut outer) = (Cursor(inner), is_headers, Vec::new());
     loop {

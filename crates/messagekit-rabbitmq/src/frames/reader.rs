@@ -1,4 +1,4 @@
-//! The frames of a connection as they come: which of them the client may read as they are.
+//! Reads the frames of a connection, and decides which of them the client may read unchanged.
 
 use super::cursor::Cursor;
 use super::properties::{check, is_text};
@@ -6,7 +6,7 @@ use super::unreadable::{MAX_HELD, hold};
 
 /// Type, channel and length.
 const BEGIN: usize = 7;
-/// The byte behind a frame.
+/// The byte after a frame.
 const END: u8 = 0xce;
 
 const METHOD: u8 = 1;
@@ -14,22 +14,23 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
-/// What a content header has before its properties: class, weight and the size of the body.
+/// The length of a content header before its properties: class, weight and the size of the body.
 const BEFORE_PROPERTIES: usize = 12;
 
-/// The least that a side may demand of the largest frame.
+/// The minimal value of the largest frame that a side may require.
 const LEAST_FRAME: usize = 4_096;
 
-/// The largest content header that is looked at; the properties of a larger one are unreadable. Above the frames that
-/// RabbitMQ sends unless it is told otherwise (131,072 bytes).
+/// The largest content header that is checked; the properties of a larger one are unreadable. It exceeds the frames
+/// that RabbitMQ sends by default (131,072 bytes).
 const MAX_HEADER: usize = 256 * 1024;
 
-/// The largest method that is looked at: none with texts of publishers is larger.
+/// The largest method that is checked: no method with texts of publishers is larger.
 const MAX_METHOD: usize = 1_200;
 
-/// Reads frames from any pieces of a stream and hands on such as the client can read. Pure: no socket and no clock.
+/// Reads frames from arbitrary pieces of a stream, and passes on those that the client can read. Pure: no socket and
+/// no clock.
 ///
-/// It holds back at most one content header ([`MAX_HEADER`]); payloads go on as they come.
+/// It holds back at most one content header ([`MAX_HEADER`]); payloads pass without a delay.
 #[derive(Debug)]
 pub(super) struct FrameReader {
     state: State,
@@ -46,23 +47,24 @@ enum State {
     /// Before a frame, or in its first bytes.
     #[default]
     Begin,
-    /// In a frame that is looked at when it is whole, with so many bytes.
+    /// In a frame that is checked when it is complete; its size in bytes.
     Whole(usize),
-    /// In a content header that is too large: so many are kept, and so many are left to pass over.
+    /// In a content header that is too large: the bytes to keep, and the bytes left to skip.
     TooLarge { kept: usize, left: usize },
-    /// In a frame that goes on as it comes, with so many bytes left.
+    /// In a frame that passes without a check; the bytes left.
     Pass(usize),
-    /// The other side does not speak in frames: the client ends the connection over it.
+    /// The peer does not send frames: the client ends the connection because of it.
     Foreign,
 }
 
 impl FrameReader {
-    /// Makes one before the first byte; `wanted` is the largest frame that the client will agree to, and 0 is any.
+    /// Creates a reader before the first byte; `wanted` is the largest frame that the client accepts, and 0 is no
+    /// limit.
     pub(super) fn new(wanted: u32) -> Self {
         Self { state: State::Begin, wanted: limit(wanted), largest: LEAST_FRAME, held: Vec::new() }
     }
 
-    /// Takes the next bytes of the stream and appends to `out` what the client may read.
+    /// Takes the next bytes of the stream and appends to `out` the bytes that the client may read.
     pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             match self.state {
@@ -96,13 +98,13 @@ impl FrameReader {
         }
     }
 
-    /// Holds bytes back until there are `size` of them. Answers whether there are.
+    /// Holds bytes back until there are `size` of them. Returns whether there are.
     fn fill(&mut self, size: usize, bytes: &mut &[u8]) -> bool {
         self.held.extend_from_slice(pass(size - self.held.len(), bytes));
         self.held.len() == size
     }
 
-    /// Decides by its first bytes what is done with a frame.
+    /// Decides by the first bytes of a frame how to treat it.
     fn begin(&mut self, out: &mut Vec<u8>) {
         let mut begin = Cursor(&self.held);
         let (kind, length) = (begin.u8(), begin.take(2).and_then(|_| begin.u32()));
@@ -122,13 +124,13 @@ impl FrameReader {
         }
     }
 
-    /// Hands on a whole frame, mended or replaced where the client cannot read it.
+    /// Passes on a whole frame, repaired or replaced if the client cannot read it.
     fn whole(&mut self, out: &mut Vec<u8>) {
         self.state = State::Begin;
         if let [kind, _, _, _, _, _, _, contents @ .., END] = &mut self.held[..] {
             if *kind == METHOD {
                 mend_method(contents);
-                // The broker's connection.tune; its frame_max stands behind its channel_max.
+                // The broker's connection.tune; its frame_max follows its channel_max.
                 if let [0, 10, 0, 30, _, _, frame_max @ ..] = contents {
                     let offered = Cursor(frame_max).u32().map_or(LEAST_FRAME, limit);
                     self.largest = offered.min(self.wanted).max(LEAST_FRAME);
@@ -136,16 +138,16 @@ impl FrameReader {
             } else if let Some(properties) = contents.get(BEFORE_PROPERTIES..)
                 && (check(properties).is_err() || contents.len() + BEGIN + 1 > self.largest)
             {
-                // The client ends the connection over a larger frame, too. Brokers add headers to what publishers could send.
+                // The client ends the connection over a larger frame too. Brokers add headers to those of publishers.
                 self.held.pop();
                 return self.replace(out);
             }
         }
-        // One without its end is left to the client.
+        // The client rejects a frame without its end byte.
         out.append(&mut self.held);
     }
 
-    /// Hands on the content header that is held back, with its properties in others that the client can read.
+    /// Passes on the held content header with its properties replaced by others that the client can read.
     fn replace(&mut self, out: &mut Vec<u8>) {
         self.state = State::Begin;
         let (before, properties) = self.held.split_at(BEGIN + BEFORE_PROPERTIES);
@@ -159,7 +161,7 @@ impl FrameReader {
     }
 }
 
-/// Returns what a `frame_max` stands for: 0 is no limit.
+/// Returns the limit that a `frame_max` means: 0 is no limit.
 fn limit(frame_max: u32) -> usize {
     match frame_max {
         0 => usize::MAX,
@@ -167,17 +169,17 @@ fn limit(frame_max: u32) -> usize {
     }
 }
 
-/// Takes at most `most` bytes off the front.
+/// Takes at most `most` bytes from the front.
 fn pass<'a>(most: usize, bytes: &mut &'a [u8]) -> &'a [u8] {
     let (passed, rest) = bytes.split_at(bytes.len().min(most));
     *bytes = rest;
     passed
 }
 
-/// Replaces what is not ASCII in texts that are not UTF-8: exchange and routing key of a delivery, which a message does not have
-/// here, and what the broker says when it closes, which it cuts off at 252 bytes. Nothing moves.
+/// Replaces non-ASCII bytes in texts that are not UTF-8: the exchange and routing key of a delivery, which messages
+/// here do not have, and the broker's close reason, which it truncates at 252 bytes. No length changes.
 fn mend_method(method: &mut [u8]) {
-    /// A text; any other part has so many bytes.
+    /// A text; any other part is given by its number of bytes.
     const TEXT: usize = usize::MAX;
     let parts: &[usize] = match method {
         [0, 10, 0, 50, ..] | [0, 20, 0, 40, ..] => &[2, TEXT],

@@ -1,4 +1,4 @@
-//! The stream under the client library: the connection to the broker, with its frames read first.
+//! The stream under the client library: the connection to the broker with its frames checked first.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -17,13 +17,13 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 
 use super::reader::FrameReader;
 
-/// The most bytes that are read at once, and so, beside one content header, the most that wait here.
+/// The most bytes that are read at once. With one content header, it limits the bytes that wait here.
 const READ: usize = 64 * 1024;
 
-/// Opens a connection whose frames are read before the client reads them, inside TLS where the address wants it.
+/// Opens a connection whose frames are checked before the client reads them, inside TLS if the address requires it.
 ///
 /// # Errors
-/// When the broker cannot be reached or refuses.
+/// Fails if the broker is unreachable or refuses the connection.
 pub(crate) async fn connect(
     uri: AMQPUri,
     tls: OwnedTLSConfig,
@@ -39,14 +39,14 @@ pub(crate) async fn connect(
     Connection::connector(uri, runtime, open, properties).await
 }
 
-/// A stream of the client's own, TLS included.
+/// A stream of the client's own type, including TLS.
 type Wire = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
-/// A stream of which only such frames are read as the client can take.
+/// A stream that yields only frames that the client can read.
 pub(super) struct FramedStream {
     wire: Wire,
     reader: FrameReader,
-    /// What the client may read, and how much of it it has.
+    /// The bytes that the client may read, and how many of them it has read.
     ready: Vec<u8>,
     taken: usize,
 }
@@ -102,7 +102,7 @@ impl AsyncWrite for FramedStream {
     }
 }
 
-/// Tokio's reactor with [`FramedStream`] as its stream, which is how the client takes a stream of another type.
+/// Tokio's reactor with [`FramedStream`] as its stream type: the client accepts another stream type only this way.
 #[derive(Clone, Debug)]
 struct Network(Tokio);
 
@@ -110,7 +110,7 @@ impl Reactor for Network {
     type TcpStream = FramedStream;
     type Sleep = <Tokio as Reactor>::Sleep;
 
-    /// Nothing that the client opens beside its connection has frames.
+    /// Other streams that the client opens contain no frames.
     fn register<H: Read + Write + Send + 'static>(
         &self,
         _socket: H,

@@ -1,4 +1,4 @@
-//! Properties that the client cannot read, carried in some that it can.
+//! Carries properties that the client cannot read inside properties that it can.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use super::cursor::Cursor;
 use super::properties::{Property, check, check_nested, value, walk};
 
-/// The header that holds the bytes. Properties in which a publisher has set it are held in it like others that cannot be read, so
-/// that they hide nothing that the broker adds.
+/// The header that holds the bytes. Properties in which a publisher has set it are treated as unreadable too, so that
+/// they hide nothing that the broker adds.
 pub(super) const HOLDER: &str = "x-messagekit-unreadable";
 
-/// The most bytes of properties that are held: RabbitMQ's largest frame unless it is told otherwise.
+/// The most bytes of properties that are held: RabbitMQ's default for the largest frame.
 pub(super) const MAX_HELD: usize = 128 * 1024;
 
-/// Set when headers follow.
+/// The flag for headers.
 const HEADERS: u16 = 0x2000;
 
-/// What stands in front of the bytes: flags, length of the table, name, type and length.
+/// The bytes before the held ones: flags, length of the table, name, type and length.
 const OVERHEAD: usize = 2 + 4 + 1 + HOLDER.len() + 1 + 4;
 
 /// Writes properties of at most `most` bytes that hold these bytes, or the first of them.
@@ -35,12 +35,12 @@ pub(super) fn hold(bytes: &[u8], most: usize, out: &mut Vec<u8>) {
     out.extend(held);
 }
 
-/// Properties that the client could not have read.
+/// Properties that the client could not read.
 #[derive(Debug)]
 pub(crate) struct Unreadable<'a>(&'a [u8]);
 
 impl<'a> Unreadable<'a> {
-    /// Finds them in the properties that stand in their place.
+    /// Finds them in the properties that replace them.
     pub(crate) fn held_in(properties: &'a BasicProperties) -> Option<Self> {
         match properties.headers().as_ref()?.inner().get(HOLDER)? {
             AMQPValue::ByteArray(bytes) => Some(Self(bytes.as_slice())),
@@ -48,7 +48,7 @@ impl<'a> Unreadable<'a> {
         }
     }
 
-    /// Says why they cannot be read.
+    /// Returns why they cannot be read.
     pub(crate) fn reason(&self) -> String {
         match check(self.0) {
             Err(fault) => fault.to_string(),
@@ -56,10 +56,10 @@ impl<'a> Unreadable<'a> {
         }
     }
 
-    /// Returns what of them can be read: of the properties those that a message has, and the headers.
+    /// Returns their readable part: the properties that a message has, and the headers.
     pub(crate) fn readable(&self) -> BasicProperties {
         let mut found = BasicProperties::default();
-        // Where they cannot be told apart any more, what was found before counts.
+        // If the rest cannot be parsed, the properties before it count.
         let _ = walk(self.0, |name, property| {
             let text = match property {
                 Property::Short(text) => short(text),
@@ -83,8 +83,8 @@ impl<'a> Unreadable<'a> {
         found
     }
 
-    /// Returns their bytes without the headers of these names, as far as headers can be told apart: what the broker counts in
-    /// them would make another message of each delivery.
+    /// Returns their bytes without the headers of these names, as far as headers can be parsed. The broker's counters
+    /// in those headers would otherwise make each delivery a different message.
     pub(crate) fn without(&self, names: &[&str]) -> Vec<u8> {
         let (mut left, mut next) = (Vec::with_capacity(self.0.len()), 0);
         let _ = walk(self.0, |_, property| {
@@ -112,13 +112,13 @@ fn short(bytes: &[u8]) -> Option<ShortString> {
 
 struct Entry<'a> {
     name: &'a [u8],
-    /// Its type and what belongs to it.
+    /// The type and the contents.
     value: &'a [u8],
-    /// Where it stands in its table.
+    /// The position in the table.
     range: Range<usize>,
 }
 
-/// Goes through the entries of a table as far as they can be told apart.
+/// Iterates over the entries of a table, as far as they can be parsed.
 fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut rest = Cursor(table);
     std::iter::from_fn(move || {
@@ -134,7 +134,7 @@ fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
 fn readable_headers(table: &[u8]) -> FieldTable {
     let mut headers = FieldTable::default();
     for entry in entries(table) {
-        // Only what was checked goes to the parser of the client.
+        // The client's parser gets only values that were checked.
         if check_nested(entry.value, false).is_ok()
             && let (Some(name), Ok((_, value))) = (short(entry.name), parse_value(entry.value))
         {
@@ -189,7 +189,7 @@ mod tests {
         let cut = properties(&[(2, &[&bad[..], &bad].concat()), (12, b"\x01a")]);
         assert_eq!(Unreadable(&whole).without(&["times", "count"]), cut);
         assert_eq!(Unreadable(&whole).without(&["other"]), whole);
-        // Behind a type that is not known nothing can be told apart.
+        // After an unknown type nothing can be parsed.
         let broken = properties(&[(2, &[header(b"a", b"?"), count].concat())]);
         assert_eq!(Unreadable(&broken).without(&["count"]), broken);
     }

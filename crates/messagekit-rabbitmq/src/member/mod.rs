@@ -1,5 +1,5 @@
-//! The task of a subscriber: keeps a connection, a channel per queue and its consumer; hands deliveries on and sends
-//! acknowledgements.
+//! The task of a subscriber: keeps a connection, and a channel with a consumer per queue. It passes deliveries on and
+//! sends acknowledgements.
 
 mod end;
 mod pace;
@@ -24,13 +24,13 @@ use end::{End, Events};
 use queue::Queue;
 use reader::{Beginning, Begun, Reader};
 
-/// What the subscriber asks for.
+/// A request of the subscriber.
 pub(crate) enum Command {
     Settle(Lane, Settled),
     Close,
 }
 
-/// What the subscriber is told.
+/// A report to the subscriber.
 pub(crate) enum News {
     Assigned(Lane),
     Delivered(Lane, u64, Message),
@@ -38,7 +38,7 @@ pub(crate) enum News {
     Trouble(Error),
 }
 
-/// How the task ended.
+/// The result of the task.
 pub(crate) type Closed = Result<(), Error>;
 
 type Arriving = Pin<Box<dyn Stream<Item = (Reader, Option<lapin::Result<Delivery>>)> + Send>>;
@@ -55,7 +55,7 @@ pub(crate) struct Member {
 
 /// How the work on one connection ended.
 enum Ended {
-    /// It was closed: the subscriber is closed or gone, or what is wrong does not pass by itself.
+    /// The connection was closed: the subscriber is closed or dropped, or the error is permanent.
     Closed(Closed),
     Broken,
 }
@@ -73,7 +73,7 @@ impl Member {
         Self { rabbit, name, queues, commands, news, epoch: 0 }
     }
 
-    /// Works until it is asked to close or nobody listens any more.
+    /// Runs until the subscriber is closed or dropped.
     pub(crate) async fn run(mut self, closed: oneshot::Sender<Closed>) {
         let mut pause = Pause::default();
         let end = loop {
@@ -103,12 +103,12 @@ impl Member {
                 () = asked(&mut self.commands) => break Ok(()),
             }
         };
-        // Nobody to tell when the subscriber is gone.
+        // The subscriber may be dropped.
         let _ = closed.send(end);
     }
 
-    /// Reads from every queue until the connection is gone. A queue that takes long to open holds up no other one. Consumers
-    /// live until their channels are closed: the client cancels one that is dropped before.
+    /// Reads from every queue until the connection ends. A queue that opens slowly delays no other one. Consumers
+    /// exist until their channels are closed: the client cancels a consumer that is dropped earlier.
     async fn work(&mut self, connection: &Connection) -> Ended {
         let (mut deliveries, mut beginning) = (Deliveries::new(), FuturesUnordered::new());
         let mut events: Events = Box::pin(connection.events_listener());
@@ -145,7 +145,7 @@ impl Member {
         }
     }
 
-    /// Begins to read the queues whose time has come.
+    /// Starts to read the queues that are due.
     fn open_due<'a>(&mut self, connection: &'a Connection) -> Vec<Beginning<'a>> {
         let (now, mut beginning) = (Instant::now(), Vec::new());
         for (slot, queue) in self.queues.iter_mut().enumerate() {
@@ -158,7 +158,7 @@ impl Member {
         beginning
     }
 
-    /// Reads on with what was begun. Answers false when the queue must not be read.
+    /// Continues after an attempt to read a queue. Returns false if the queue must not be read.
     fn begun(&mut self, begun: Begun, connection: &Connection, deliveries: &mut Deliveries) -> bool {
         let Begun { reader, result } = begun;
         let slot = reader.lane.slot as usize;
@@ -176,10 +176,10 @@ impl Member {
             Err(error) => error.with("queue", &self.queues[slot].name),
         };
         let may_be_read = error.is_transient();
-        // With the connection everything is lost, and it matters why.
+        // If the connection has ended, every lane is lost, and the reason matters.
         if connection.status().connected() {
             if self.queues[slot].is_read_by(reader) {
-                // It is opened again with everything else that is new.
+                // The queue is opened again, like every closed one.
                 self.lose(slot);
             } else if reader.number == 0 {
                 self.queues[slot].try_again_later();
@@ -199,7 +199,7 @@ impl Member {
         if queue.lane() != Some(lane) {
             return;
         }
-        // What an earlier reader of the lane still had counts; that it ended was asked for.
+        // Messages of an earlier reader of the lane count; its end was intended.
         if !queue.is_read_by(reader) && !matches!(delivery, Some(Ok(_))) {
             return;
         }
@@ -216,7 +216,7 @@ impl Member {
             }
         };
         let error = error.with("queue", &queue.name);
-        // With the connection everything is lost, and it matters why.
+        // If the connection has ended, every lane is lost, and the reason matters.
         if connection.status().connected() {
             self.lose(lane.slot as usize);
         }
@@ -225,7 +225,7 @@ impl Member {
 
     fn settle(&mut self, lane: Lane, settled: Settled) -> Option<Beginning<'static>> {
         let queue = &mut self.queues[lane.slot as usize];
-        // A lane that is gone has no channel: its tags mean other messages on the next one.
+        // A lost lane has no channel: on the next channel its tags mean other messages.
         if queue.lane() != Some(lane) {
             return None;
         }
@@ -246,7 +246,7 @@ impl Member {
         }
     }
 
-    /// Closes in order: what was acknowledged is with the broker when it has closed the channel.
+    /// Closes in order: the broker has all acknowledgements when it has closed the channel.
     async fn leave(&mut self, connection: &Connection) -> Closed {
         let left = join_all(self.queues.iter_mut().map(Queue::leave)).await;
         link::close(connection).await;
@@ -257,18 +257,18 @@ impl Member {
         if let News::Trouble(error) = &news {
             tracing::warn!(error = messagekit::chain(error), "subscriber has trouble with rabbitmq");
         }
-        // Nobody to tell when the subscriber is gone; the commands end then too.
+        // The subscriber may be dropped; then the commands end too.
         let _ = self.news.send(news);
     }
 }
 
-/// The deliveries of a reader, and its end.
+/// The deliveries of a reader, followed by its end.
 fn until_its_end(reader: Reader, consumer: lapin::Consumer) -> Arriving {
     let end = futures_util::stream::once(std::future::ready(None));
     Box::pin(consumer.map(Some).chain(end).map(move |delivery| (reader, delivery)))
 }
 
-/// Waits until the subscriber is closed or gone, while there is no lane that could be settled.
+/// Waits until the subscriber is closed or dropped, while there is no lane to settle.
 async fn asked(commands: &mut mpsc::UnboundedReceiver<Command>) {
     while let Some(Command::Settle(..)) = commands.recv().await {}
 }

@@ -1,35 +1,37 @@
-//! How far ahead one queue is read, and how soon it is read again. Pure: no client and no clock.
+//! Chooses the prefetch of one queue, and the pause before it is read again. Pure: no client and no clock.
 
 use std::time::Duration;
 
 use crate::link::Pause;
 
-/// A connection that ended for no known reason may have ended over a message, and everything that was prefetched counted a
-/// delivery. So the next consumer of the queue has a prefetch of 1, and only the head of the queue counts; the ones after it
-/// have 2, 4, … up to the configured prefetch. A connection that was opened proves nothing: the pauses of a queue grow until
-/// one of its messages is settled.
+/// The pace of one queue.
 ///
-/// The prefetch of a consumer is fixed, so another prefetch takes another consumer. A queue with a single active consumer
-/// serves another member as soon as a consumer is cancelled, with the messages behind those that the cancelled one has. So a
-/// consumer is replaced only while as many messages as it may have are here, all of them settled and none acknowledged:
-/// none is on the way, and none is overtaken.
+/// A message may be the cause of a connection that ended for no known reason, and every prefetched message counted a
+/// delivery. So the next consumer of the queue has a prefetch of 1, and only the head of the queue counts; the
+/// following ones have 2, 4, … up to the configured prefetch. A successful connection proves nothing: the pauses of a
+/// queue grow until one of its messages is settled.
+///
+/// The prefetch of a consumer is fixed, so another prefetch requires another consumer. As soon as a consumer is
+/// cancelled, a queue with a single active consumer serves another member the messages after those of the cancelled
+/// one. So a consumer is replaced only while its prefetch is used up, and all of those messages are settled and none
+/// is acknowledged. Then no message is in flight and none is overtaken.
 #[derive(Debug)]
 pub(super) struct Pace {
     configured: u16,
     prefetch: u16,
-    /// Messages that are here and not acknowledged.
+    /// Messages that were received and not acknowledged.
     unacknowledged: usize,
-    /// Those of them that are settled.
+    /// The settled ones among them.
     settled: usize,
     pause: Pause,
 }
 
-/// What to do when messages were settled.
+/// The next step after messages were settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Acknowledge everything that is settled.
+    /// Acknowledge all settled messages.
     Acknowledge,
-    /// Acknowledge nothing yet: others are being handled.
+    /// Acknowledge nothing yet: other messages are being handled.
     Wait,
     /// Cancel the consumer, then acknowledge everything, then consume with the new prefetch.
     Replace,
@@ -50,7 +52,8 @@ impl Pace {
         self.pause.next()
     }
 
-    /// The queue is read over a new channel: what was unacknowledged on the last one comes again.
+    /// Resets the counts: the queue has a new channel, and the unacknowledged messages of the last one are delivered
+    /// again.
     pub(super) fn opened(&mut self) {
         (self.unacknowledged, self.settled) = (0, 0);
     }
@@ -59,7 +62,7 @@ impl Pace {
         self.unacknowledged += 1;
     }
 
-    /// So many messages were settled.
+    /// Records that messages were settled, and returns the next step.
     pub(super) fn settled(&mut self, messages: usize) -> Next {
         self.pause.reset();
         self.settled += messages;
@@ -77,7 +80,7 @@ impl Pace {
         Next::Replace
     }
 
-    /// A connection over which the queue was read has ended, and nothing says why.
+    /// Restarts at a prefetch of 1, after a connection on which the queue was read has ended without a reason.
     pub(super) fn ended_unexplained(&mut self) {
         self.prefetch = 1;
     }
@@ -89,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Lets as many messages come as may, and settles them at once.
+    /// Receives as many messages as the prefetch allows, and settles them at once.
     fn round(pace: &mut Pace) -> Next {
         (0..pace.prefetch()).for_each(|_| pace.delivered());
         pace.settled(pace.prefetch().into())
@@ -120,7 +123,7 @@ mod tests {
             (pace.settled(1), pace.settled(2), pace.settled(1)),
             (Next::Wait, Next::Wait, Next::Replace)
         );
-        // Of eight that might be here there are three: the others may be on the way.
+        // Three of at most eight have arrived: the others may be in flight.
         (0..3).for_each(|_| pace.delivered());
         assert_eq!((pace.settled(2), pace.settled(1)), (Next::Wait, Next::Acknowledge));
         assert_eq!(pace.prefetch(), 8);
@@ -149,7 +152,7 @@ mod tests {
     }
 
     proptest! {
-        /// The broker's side of a consumer: how many messages it has sent that are not acknowledged.
+        /// The broker's view of a consumer: how many sent messages are not acknowledged.
         #[test]
         fn a_broker_consumer_is_replaced_only_when_all_is_settled(
             configured in 1_u16..40, steps in prop::collection::vec((any::<bool>(), 1_usize..9), 1..300)

@@ -30,7 +30,7 @@ enum Stage {
 struct Open {
     channel: OwnChannel,
     reader: Reader,
-    /// The tags of what is settled and not acknowledged yet.
+    /// The tags that are settled and not acknowledged yet.
     settled: Vec<(u64, bool)>,
 }
 
@@ -39,10 +39,10 @@ impl Open {
         &self.channel.0
     }
 
-    /// Acknowledges what is settled; what does not get through comes again.
+    /// Acknowledges settled messages; the broker delivers those again whose acknowledgement is lost.
     fn acknowledge(&mut self, queue: &str) {
         for (tag, multiple) in std::mem::take(&mut self.settled) {
-            // The first poll queues the frame. When it was written is of no interest.
+            // The first poll queues the frame. The time of its write does not matter.
             let sent = self.channel().basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
             if let Some(Err(error)) = sent {
                 tracing::debug!(%error, queue, "acknowledgement was not sent");
@@ -51,13 +51,13 @@ impl Open {
         }
     }
 
-    /// Cancels its reader, acknowledges what is settled, and begins another reader, which reads further ahead.
+    /// Cancels the reader, acknowledges the settled messages, and begins another reader with a higher prefetch.
     fn replace(&mut self, queue: &Arc<str>, consumer: &str, prefetch: u16) -> Beginning<'static> {
         let (channel, tag) = (self.channel().clone(), self.reader.tag(consumer));
         let mut cancelling =
             Box::pin(async move { channel.basic_cancel(tag, BasicCancelOptions::default()).await });
-        // The first poll queues the frame. Each acknowledgement makes room for a message, which would be here while another
-        // member reads on if it came to the broker before.
+        // The first poll queues the frame. Each acknowledgement makes room for a message. If it reached the broker
+        // before the cancel, this member would receive that message while another member reads on.
         let cancelled = (&mut cancelling).now_or_never();
         self.acknowledge(queue);
         self.reader.number += 1;
@@ -79,7 +79,7 @@ impl Queue {
         Self { name, pace: Pace::new(prefetch), stage: Stage::Closed { again: Instant::now() } }
     }
 
-    /// Returns the lane under which it is read.
+    /// Returns the lane of the current reader.
     pub(super) fn lane(&self) -> Option<Lane> {
         match &self.stage {
             Stage::Open(open) => Some(open.reader.lane),
@@ -87,7 +87,7 @@ impl Queue {
         }
     }
 
-    /// Returns when it shall be opened, unless it is open or being opened.
+    /// Returns when to open the queue; `None` if it is open or opening.
     pub(super) fn again(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Closed { again } => Some(*again),
@@ -95,7 +95,7 @@ impl Queue {
         }
     }
 
-    /// Begins to read it on a channel of its own.
+    /// Begins to read the queue on its own channel.
     pub(super) fn open<'a>(
         &mut self,
         connection: &'a Connection,
@@ -120,12 +120,12 @@ impl Queue {
         self.stage = Stage::Open(Open { channel, reader, settled: Vec::new() });
     }
 
-    /// It could not be opened.
+    /// Schedules the next attempt after the queue could not be opened.
     pub(super) fn try_again_later(&mut self) {
         self.stage = Stage::Closed { again: Instant::now() + self.pace.pause() };
     }
 
-    /// Returns whether this is the reader that it has now.
+    /// Returns whether this is the current reader.
     pub(super) fn is_read_by(&self, reader: Reader) -> bool {
         matches!(&self.stage, Stage::Open(open) if open.reader == reader)
     }
@@ -134,8 +134,8 @@ impl Queue {
         self.pace.delivered();
     }
 
-    /// Takes note of what was settled, and acknowledges it when its time has come. Answers another reader on the same channel
-    /// when the queue is read further ahead from now on; the lane stays.
+    /// Records settled messages, and acknowledges them when they are due. Returns another reader on the same channel
+    /// if the queue gets a higher prefetch; the lane stays.
     pub(super) fn settle(&mut self, consumer: &str, settled: Settled) -> Option<Beginning<'static>> {
         let Stage::Open(open) = &mut self.stage else { return None };
         open.settled.extend(settled.tags);
@@ -149,7 +149,7 @@ impl Queue {
         }
     }
 
-    /// Lets go of the channel, and answers which lane is lost.
+    /// Closes the channel, and returns the lost lane.
     pub(super) fn close(&mut self) -> Option<Lane> {
         let Stage::Open(open) = &mut self.stage else { return None };
         let lane = open.reader.lane;
@@ -158,7 +158,8 @@ impl Queue {
         Some(lane)
     }
 
-    /// The connection has ended, and answers which lane is lost. A queue that was not read on it waits as long as before.
+    /// Handles the end of the connection, and returns the lost lane. A queue that was not read on it waits as long as
+    /// before.
     pub(super) fn disconnected(&mut self, is_explained: bool) -> Option<Lane> {
         let (lane, again) = (self.lane(), self.again());
         if again.is_none() && !is_explained {
@@ -170,11 +171,11 @@ impl Queue {
         lane
     }
 
-    /// Closes the channel and its consumer with it. A consumer that is cancelled before lets another member go on behind what
-    /// is unsettled here, where only one may be active.
+    /// Closes the channel, and its consumer with it. If the consumer were cancelled first, a single active consumer
+    /// of another member would continue after the unsettled messages.
     ///
     /// # Errors
-    /// When the broker did not answer: the last acknowledgements may be lost.
+    /// Fails if the broker did not answer: the last acknowledgements may be lost.
     pub(super) async fn leave(&mut self) -> Result<(), Error> {
         let Stage::Open(open) = &mut self.stage else { return Ok(()) };
         open.acknowledge(&self.name);

@@ -1,4 +1,4 @@
-//! A consumer at the broker, and how it is begun.
+//! A consumer at the broker, and how it begins.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use crate::topology::compare::{self, Found, IfAbsent};
 use crate::topology::queue::Arguments;
 use crate::{RabbitMq, topology};
 
-/// A consumer at the broker. A lane has one at a time, and may change it.
+/// A consumer at the broker. A lane has one at a time, and may replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reader {
     pub(super) lane: Lane,
     pub(super) number: u32,
 }
 
-/// What came of beginning a reader: its consumer, and the channel that was opened for it unless the queue has one.
+/// The result of beginning a reader: its consumer, and the channel that was opened for it unless the queue has one.
 pub(super) struct Begun {
     pub(super) reader: Reader,
     pub(super) result: Result<(Option<OwnChannel>, Consumer), Error>,
 }
 
-/// A reader that begins beside everything else. It ends after [`PATIENCE`].
+/// A reader that begins concurrently. It times out after [`PATIENCE`].
 pub(super) type Beginning<'a> = BoxFuture<'a, Begun>;
 
-/// A channel that is closed when it is dropped. The broker may still begin what was given up here, and the client keeps its
-/// channel open: messages would go to a consumer that nobody reads.
+/// A channel that is closed on drop. The broker may still begin a consumer that timed out here, and the client keeps
+/// its channel open: no task would read the messages of that consumer.
 pub(super) struct OwnChannel(pub(super) Channel);
 
 impl Drop for OwnChannel {
@@ -49,7 +49,7 @@ impl Reader {
         format!("{consumer} {}.{}", self.lane.epoch, self.number).into()
     }
 
-    /// Bounds the time that beginning takes; `late` says what was not done then.
+    /// Limits the time of the beginning; `late` is the text of the timeout.
     pub(super) fn begins<'a>(
         self,
         late: &'static str,
@@ -63,10 +63,10 @@ impl Reader {
     }
 }
 
-/// Makes sure that a queue may be read.
+/// Checks that a queue may be read.
 ///
 /// # Errors
-/// Transient when it is not there, or the broker does not answer; permanent when it may lose messages.
+/// Transient if it does not exist or the broker does not answer; permanent if it may lose messages.
 pub(super) async fn check(connection: &Connection, rabbit: &RabbitMq, queue: &str) -> Result<(), Error> {
     match look(connection, rabbit, queue).await? {
         Found::Absent => {
@@ -87,7 +87,7 @@ pub(super) async fn check(connection: &Connection, rabbit: &RabbitMq, queue: &st
     Ok(())
 }
 
-/// Looks at its declaration, and where any will do only whether it is there.
+/// Reads the queue's declaration; if any queue is allowed, checks only that it exists.
 async fn look(connection: &Connection, rabbit: &RabbitMq, queue: &str) -> Result<Found, Error> {
     if !rabbit.verify && compare::has_queue(connection, queue).await? {
         return Ok(Found::Declared { differences: Vec::new(), arguments: Arguments::new() });
@@ -101,7 +101,7 @@ pub(super) async fn open_channel(connection: &Connection) -> Result<OwnChannel, 
     connection.create_channel().await.map(OwnChannel).map_err(cannot_read)
 }
 
-/// Lets the broker send at most `prefetch` messages that are not acknowledged.
+/// Starts a consumer; the broker sends at most `prefetch` unacknowledged messages.
 pub(super) async fn consume(
     channel: &Channel,
     queue: &Arc<str>,

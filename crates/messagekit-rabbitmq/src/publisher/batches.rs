@@ -1,4 +1,4 @@
-//! The orders at hand: whose turn it is, and the answers so far. Pure: no client and no clock.
+//! The pending orders: their jobs in turn, and the answers so far. Pure: no client and no clock.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -7,7 +7,7 @@ use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Publ
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// What one call of `publish` asks for.
+/// The request of one call of `publish`.
 pub(super) struct Order {
     pub(super) messages: Vec<Message>,
     pub(super) deadline: Instant,
@@ -20,7 +20,7 @@ pub(super) struct Job {
     order: u64,
     index: usize,
     key: Option<Bytes>,
-    /// It left the process once: it may be there.
+    /// It left the process before: it may be published.
     pub(super) sent: bool,
 }
 
@@ -34,11 +34,11 @@ struct Open {
 pub(super) struct Batches {
     open: BTreeMap<u64, Open>,
     next: u64,
-    /// Per key: the job whose turn it is, and those behind it.
+    /// Per key: the current job, and the later ones.
     chains: HashMap<Bytes, VecDeque<Job>>,
-    /// Jobs whose turn it is.
+    /// Jobs that may be sent now.
     ready: VecDeque<Job>,
-    /// How many jobs at most stand there for which nobody waits any more.
+    /// An upper bound of the jobs here that no caller waits for.
     given_up: usize,
 }
 
@@ -47,7 +47,7 @@ impl Batches {
         self.open.is_empty()
     }
 
-    /// Takes an order in.
+    /// Adds an order.
     pub(super) fn add(&mut self, order: Order) {
         let number = self.next;
         self.next += 1;
@@ -68,7 +68,7 @@ impl Batches {
         self.open.insert(number, Open { answers: (0..count).map(|_| None).collect(), left: count, order });
     }
 
-    /// Returns the next job whose turn it is. Nobody waits for what was given up.
+    /// Returns the next job to send; skips jobs that no caller waits for.
     pub(super) fn take(&mut self) -> Option<Job> {
         loop {
             let job = self.ready.pop_front()?;
@@ -79,7 +79,7 @@ impl Batches {
         }
     }
 
-    /// Says whether somebody waits for the answer; an order that nobody waits for is forgotten.
+    /// Returns whether a caller waits for the answer; removes an order that no caller waits for.
     pub(super) fn is_wanted(&mut self, job: &Job) -> bool {
         let Some(open) = self.open.get(&job.order) else { return false };
         if open.order.reply.is_closed() {
@@ -94,7 +94,7 @@ impl Batches {
         self.open.get(&job.order).map(|open| &open.order.messages[job.index])
     }
 
-    /// Notes the answer, and lets the next job of the key have its turn.
+    /// Records the answer, and makes the next job of the key ready.
     pub(super) fn answer(&mut self, job: &Job, answer: Result<(), (PublishErrorKind, Error)>) {
         if let Some(open) = self.open.get_mut(&job.order) {
             open.set(job.index, answer);
@@ -107,7 +107,7 @@ impl Batches {
         self.advance(job);
     }
 
-    /// Passes over a job for which nobody waits.
+    /// Skips a job that no caller waits for.
     pub(super) fn give_up(&mut self, job: &Job) {
         self.advance(job);
     }
@@ -127,13 +127,13 @@ impl Batches {
         self.chains.remove(key);
     }
 
-    /// Returns when the first order must be answered.
+    /// Returns the earliest deadline of an order.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        // All have the same time, so the first that came is the first to end.
+        // All orders have the same time limit, so the oldest is the first to end.
         self.open.values().next().map(|open| open.order.deadline)
     }
 
-    /// Answers what is overdue: `sent` are the jobs that may be there. Returns whether one of them was among it.
+    /// Answers overdue orders; `sent` are the jobs that may be published. Returns whether one of them was overdue.
     pub(super) fn expire(&mut self, now: Instant, sent: &[Job], unsent: &Error) -> bool {
         let sent: HashSet<(u64, usize)> = sent.iter().map(|job| (job.order, job.index)).collect();
         let mut any = false;
@@ -157,14 +157,14 @@ impl Batches {
             self.given_up += open.answers.len();
             open.reply();
         }
-        // An outage may last for days. Done this seldom, it costs each job a constant amount of time.
+        // An outage may last for days. At this frequency the cleanup costs each job a constant amount of time.
         if self.given_up > self.open.len() {
             self.forget_given_up();
         }
         any
     }
 
-    /// Lets go of the jobs for which nobody waits. What is on its way stays: the next of its key waits for it.
+    /// Removes the jobs that no caller waits for. A sent job stays: the next one of its key waits for it.
     fn forget_given_up(&mut self) {
         self.given_up = 0;
         let open = &self.open;
@@ -182,7 +182,7 @@ impl Batches {
 }
 
 impl Open {
-    /// Notes an answer; what stands behind a failure in its key is not attempted.
+    /// Records an answer; after a failure, the later messages of its key are not attempted.
     fn set(&mut self, index: usize, answer: Result<(), (PublishErrorKind, Error)>) {
         if self.answers[index].is_some() {
             return;
@@ -205,7 +205,7 @@ impl Open {
     }
 
     fn reply(self) {
-        // Whoever does not wait any more has no use for it.
+        // A caller that no longer waits has dropped the receiver.
         let _ = self.order.reply.send(self.answers.into_iter().flatten().collect());
     }
 }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     impl Batches {
-        /// How many jobs are remembered, each in the line of its key and among the ready ones.
+        /// The number of stored jobs, each in the queue of its key and among the ready ones.
         fn jobs(&self) -> usize {
             self.ready.len() + self.chains.values().map(VecDeque::len).sum::<usize>()
         }
@@ -257,7 +257,8 @@ mod tests {
         assert!(batches.take().is_some() && batches.take().is_some(), "it goes on afterwards");
     }
 
-    /// Some are given up while others still wait: what is remembered stays in proportion to what is wanted.
+    /// Some jobs are given up while others still wait: the number of stored jobs stays proportional to the waiting
+    /// ones.
     #[test]
     fn what_is_given_up_is_never_more_than_what_waits() {
         let mut batches = Batches::default();
@@ -269,7 +270,7 @@ mod tests {
                 batches.expire(end, &[], &Error::new(ErrorKind::Unavailable, "away"));
                 waiting.pop_front();
             }
-            // Three messages each stand in at most five places; as many again may be given up.
+            // Three messages each are in at most five places; as many again may be given up.
             assert!(batches.jobs() <= 2 * 5 * 52, "{} jobs after round {round}", batches.jobs());
         }
     }

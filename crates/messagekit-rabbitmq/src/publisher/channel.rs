@@ -1,4 +1,4 @@
-//! One channel in confirm mode: what is unconfirmed on it, and what became of it.
+//! One channel in confirm mode: its unconfirmed messages, and their results.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub(super) struct Channel {
     confirms: Confirms,
     woken: Arc<Woken>,
     next: u64,
-    /// Why a message failed that was not the broker's answer.
+    /// The error of a message that failed without an answer of the broker.
     failure: Option<lapin::Error>,
 }
 
@@ -47,11 +47,11 @@ struct Unconfirmed {
     key: Option<Bytes>,
     id: Option<Bytes>,
     payload: Bytes,
-    /// None when it is completed.
+    /// `None` once it is completed.
     publishing: Option<(Publishing, Waker)>,
 }
 
-/// The numbers of messages about which there is news, in the order of the news.
+/// The numbers of messages with news, in the order of the news.
 #[derive(Default)]
 struct Woken {
     numbers: Mutex<Vec<u64>>,
@@ -123,12 +123,13 @@ impl Channel {
         self.unconfirmed.values().map(|unconfirmed| &unconfirmed.job)
     }
 
-    /// Returns whether more may be sent.
+    /// Returns whether more messages may be sent.
     pub(super) fn takes_more(&self) -> bool {
         self.channel.status().connected() && self.link.connection.status().connected()
     }
 
-    /// Returns whether there is still something to learn: a channel that the broker is closing has not told everybody why yet.
+    /// Returns whether results may still arrive: a channel that the broker is closing has not reported the reason to
+    /// every message yet.
     pub(super) fn is_open(&self) -> bool {
         self.takes_more() || self.is_closing()
     }
@@ -163,7 +164,7 @@ impl Channel {
             sent.await?.await
         });
         let waker = Waker::from(Arc::new(News { number, woken: Arc::clone(&self.woken) }));
-        // The first poll queues the frames. What it answers is looked at in its turn.
+        // The first poll queues the frames. Its result is examined in turn.
         if let Poll::Ready(completed) = publishing.as_mut().poll(&mut Context::from_waker(&waker)) {
             publishing = Box::pin(std::future::ready(completed));
             waker.wake_by_ref();
@@ -179,7 +180,7 @@ impl Channel {
         self.unconfirmed.insert(number, unconfirmed);
     }
 
-    /// Waits until there is something to look at.
+    /// Waits until there is news.
     pub(super) async fn changed(&mut self) {
         tokio::select! {
             () = self.woken.notify.notified() => {}
@@ -187,10 +188,10 @@ impl Channel {
         }
     }
 
-    /// Looks at everything about which there is news, until nothing is new.
+    /// Examines all messages with news, until there is none.
     ///
     /// # Errors
-    /// When the channel is dead; what is unconfirmed is left to [`end`](Self::end).
+    /// Fails if the channel is dead; [`end`](Self::end) then returns the unconfirmed messages.
     pub(super) fn look(&mut self) -> Result<Vec<(Job, Confirmed)>, Broken> {
         loop {
             let numbers = self.woken.take();
@@ -213,8 +214,8 @@ impl Channel {
                 }
             }
         }
-        // What the broker said explains more than that the channel is closed, and may come a moment later: a message that was
-        // sent meanwhile has not gone out.
+        // The broker's reason explains more than a closed channel, but may arrive a moment later: a message that was
+        // sent meanwhile did not leave the process.
         if let Some(failure) = self
             .failure
             .take_if(|known| known.is_amqp_error())
@@ -245,7 +246,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Finds the message that was returned. Of equal ones it is the first: they come back in order.
+    /// Finds the message that was returned. Of equal ones it is the first: the broker returns them in order.
     fn owner(&self, returned: BasicReturnMessage) -> Option<u64> {
         let (routing_key, delivery) = (returned.delivery.routing_key.clone(), returned.delivery);
         let found = record::read(&Arc::from(routing_key.as_str()), &delivery.properties, delivery.data);
@@ -266,15 +267,15 @@ impl Channel {
         link::close(&self.link.connection).await;
     }
 
-    /// Ends the channel: answers the connection and, in the order of sending, what is unconfirmed.
+    /// Ends the channel: returns the connection and the unconfirmed jobs in the order of sending.
     pub(super) fn end(self) -> (Link, Vec<Job>) {
         (self.link, self.unconfirmed.into_values().map(|unconfirmed| unconfirmed.job).collect())
     }
 }
 
-/// Why a channel is dead.
+/// The reason for a dead channel.
 pub(super) struct Broken {
-    /// The code with which the broker closed the channel; none when the connection is gone.
+    /// The code with which the broker closed the channel; `None` if the connection ended.
     pub(super) code: Option<u16>,
     pub(super) error: Error,
 }

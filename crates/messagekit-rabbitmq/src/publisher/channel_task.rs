@@ -1,4 +1,4 @@
-//! The task of a publisher: takes orders in, keeps one channel busy, answers.
+//! The task of a publisher: receives orders, keeps one channel busy, sends answers.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,13 +22,13 @@ pub(super) struct ChannelTask {
     orders: mpsc::UnboundedReceiver<Order>,
     blocked: Arc<AtomicBool>,
     batches: Batches,
-    /// What stood on a channel that the broker closed over one of them: each is sent alone.
+    /// The unconfirmed jobs of a channel that the broker closed because of one of them: each is sent alone.
     alone: VecDeque<Job>,
-    /// One of them is on its way.
+    /// One of them is in flight.
     probing: bool,
     state: State,
     pause: Pause,
-    /// Why the last attempt to reach the broker failed.
+    /// The error of the last attempt to reach the broker.
     trouble: Option<Error>,
 }
 
@@ -67,7 +67,7 @@ impl ChannelTask {
         }
     }
 
-    /// Works until the last handle of the publisher is gone; nobody waits for an answer then.
+    /// Runs until the last handle of the publisher is dropped; then no caller waits for an answer.
     pub(super) async fn run(mut self) {
         loop {
             self.work();
@@ -124,7 +124,7 @@ impl ChannelTask {
         }
     }
 
-    /// Does what can be done now: notes what became of messages, and sends.
+    /// Does the work that is possible now: records the results of messages, and sends.
     fn work(&mut self) {
         if let State::Open(channel) = &mut self.state {
             match channel.look() {
@@ -204,7 +204,7 @@ impl ChannelTask {
         }
     }
 
-    /// Opens a channel on a connection that is left, or on a new one.
+    /// Opens a channel on the remaining connection, or on a new one.
     fn open(&mut self, link: Option<Link>) {
         let (rabbit, exchange) = (self.rabbit.clone(), Arc::clone(&self.exchange));
         let pause = self.pause.next();
@@ -220,16 +220,16 @@ impl ChannelTask {
         }));
     }
 
-    /// Answers for what was on a dead channel.
+    /// Handles the jobs of a dead channel.
     fn broken(&mut self, broken: Broken) {
         let State::Open(channel) = std::mem::replace(&mut self.state, State::Idle) else { return };
         let (link, mut jobs) = channel.end();
         match broken.code {
             Some(code) if jobs.len() == 1 => {
-                // It was alone, so it is the one over which the channel was closed.
+                // It was alone, so the broker closed the channel because of it.
                 let error = refused(&self.exchange, code, &broken.error);
                 if code == NOT_FOUND {
-                    // The exchange is the same for all.
+                    // All jobs have the same exchange.
                     jobs.extend(self.alone.drain(..));
                 }
                 for job in jobs {
@@ -253,8 +253,8 @@ impl ChannelTask {
         }
     }
 
-    /// Answers what is overdue. A connection on which confirmations stay out is not used any more, unless the broker has
-    /// said that it stops publishers: it will go on then.
+    /// Answers overdue orders. Drops a connection whose confirmations are missing, unless the broker has reported
+    /// that it blocks publishers: it will resume then.
     fn expire(&mut self) {
         let mut sent: Vec<Job> = self.alone.iter().cloned().collect();
         let mut blocked = false;

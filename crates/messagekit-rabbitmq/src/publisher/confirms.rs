@@ -1,29 +1,30 @@
-//! From the client's confirmations to what became of each message. Pure: no client and no clock.
+//! Derives the result of each message from the client's confirmations. Pure: no client and no clock.
 //!
-//! The broker returns an unroutable message and acknowledges it afterwards. The client attaches a returned message to the
-//! acknowledgement that is completed next, whichever that is, and completes those of one frame in no order. So an
-//! acknowledgement that carries nothing may belong to a returned message, and the other way round. What the client
-//! attaches is put right here:
+//! The broker returns an unroutable message and acknowledges it afterwards. The client attaches a returned message to
+//! the next completed acknowledgement, whichever message that belongs to, and completes those of one frame in any
+//! order. So an acknowledgement without an attachment may belong to a returned message, and the reverse. This module
+//! corrects the attachments:
 //!
-//! - Returned messages are attached in the order in which they came, one to each completed acknowledgement, as long as
-//!   there are any. So when an acknowledgement carries nothing, everything returned before it was attached to an earlier
-//!   one.
-//! - When one carries a message of another's, its own may be attached to a later one. That is known as soon as every
-//!   returned message that was seen has had its own acknowledgement: there are as many carriers as messages then.
+//! - Returned messages are attached in the order of their arrival, one to each completed acknowledgement, as long as
+//!   there are any. So when an acknowledgement has no attachment, every earlier returned message was attached to an
+//!   earlier one.
+//! - When an acknowledgement has another message attached, its own may be attached to a later one. That is known as
+//!   soon as every returned message that was seen has had its own acknowledgement: then there are as many carriers as
+//!   messages.
 //!
-//! Both hold only when what was looked at is a prefix of what was completed. So nothing is decided before a look found
-//! nothing new.
+//! Both rules hold only if the examined acknowledgements are a prefix of the completed ones. So nothing is decided
+//! before an examination has found nothing new.
 
 use std::collections::HashSet;
 
-/// What became of one message.
+/// The result of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confirmed {
-    /// The broker has it.
+    /// The broker has accepted the message.
     Taken,
-    /// No queue is bound for it.
+    /// No queue is bound for its routing key.
     Unroutable,
-    /// A queue refused it, as a rule because it is full.
+    /// A queue rejected it, usually because the queue is full.
     Refused,
 }
 
@@ -41,12 +42,12 @@ pub(super) struct Confirms {
 struct Completed {
     number: u64,
     acked: bool,
-    /// It carried somebody else's message.
+    /// It had the message of another acknowledgement attached.
     unsure: bool,
 }
 
 impl Confirms {
-    /// Notes a completed acknowledgement; `owner` is the message to which what it carried belongs.
+    /// Records a completed acknowledgement; `owner` is the message that its attachment belongs to.
     pub(super) fn completed(&mut self, number: u64, acked: bool, owner: Option<u64>) {
         self.owed.remove(&number);
         let unsure = owner.is_some_and(|owner| owner != number);
@@ -59,12 +60,12 @@ impl Confirms {
         }
     }
 
-    /// Says whether a message is known to be returned.
+    /// Returns whether a message is known to be returned.
     pub(super) fn is_returned(&self, number: u64) -> bool {
         self.returned.contains(&number)
     }
 
-    /// Answers what is certain; called when a look found nothing new.
+    /// Returns the certain results; called when an examination has found nothing new.
     pub(super) fn decide(&mut self) -> Vec<(u64, Confirmed)> {
         let sure = self.owed.is_empty();
         let mut decided = Vec::with_capacity(self.waiting.len());
@@ -95,7 +96,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
 
-        /// Plays broker and client: frames acknowledge some messages, in any order inside a frame; looks happen in between.
+        /// Simulates broker and client: frames acknowledge some messages, in any order inside a frame, with
+        /// examinations in between.
         #[test]
         fn returned_and_confirmed_messages_are_never_mixed_up(
             unroutable in prop::collection::vec(any::<bool>(), 1..24),
@@ -103,7 +105,8 @@ mod tests {
             frames in prop::collection::vec(1_usize..6, 1..24),
             looks in prop::collection::vec(any::<bool>(), 48),
         ) {
-            // The broker returns in order of publication, and acknowledges a returned message no later than later returned ones.
+            // The broker returns in order of publication, and acknowledges a returned message no later than later
+            // returned ones.
             let mut open: Vec<u64> = (0..unroutable.len() as u64).collect();
             let bad = |number: u64| unroutable[number as usize];
             let mut returned: VecDeque<u64> = open.iter().copied().filter(|number| bad(*number)).collect();

@@ -20,25 +20,28 @@ use crate::RabbitMq;
 use batches::Order;
 use channel_task::ChannelTask;
 
-/// Publishes to RabbitMQ: persistent, mandatory and confirmed. Clones share one connection, which the first publish opens.
+/// Publishes persistent, mandatory messages to RabbitMQ with confirms. Clones share one connection, which the first
+/// publish opens.
 ///
-/// Messages of one key go one after the other, whatever their routing keys and whichever call brings them: the next one
-/// leaves when the broker has confirmed the one before. Keys, and messages without a key, go side by side, up to
-/// [`window`](RabbitMq::window) unconfirmed messages. Many calls at once share that window and cost no more than one.
+/// Messages of one key are published in sequence, across routing keys and calls: the next one leaves when the broker
+/// has confirmed the one before. Keys, and messages without a key, are published concurrently, up to
+/// [`window`](RabbitMq::window) unconfirmed messages. Concurrent calls share that window and cost no more than one.
 ///
 /// # Answers
-/// - `Rejected`: no queue is bound for the routing key (312), the exchange is not there (404), this user may not write to
-///   it (403), the broker takes no message of that size (406), the routing key is over 255 bytes, or the message breaks the
-///   limits of [`Message::check_sizes`] or has more than 64 KiB of key and headers.
+/// - `Rejected`: no queue is bound for the routing key (312), the exchange does not exist (404), the user lacks the
+///   right to write to it (403), or the broker accepts no message of that size (406). Also when the routing key is
+///   over 255 bytes, or the message breaks the limits of [`Message::check_sizes`] or has more than 64 KiB of key and
+///   headers.
 /// - `KeyBlocked`: an earlier message of the same key and call failed, and this one never left the process.
-/// - `Full`: a queue refused the message because it has no room; behind an exchange other queues may have taken it.
-/// - `Unavailable`: it never left the process within the [deadline](RabbitMq::confirm_deadline): the broker is away or has
-///   stopped publishers.
-/// - `Unknown`: it was sent, and no confirmation came before the connection or the time ended. Repeat it; readers may see
-///   it twice.
+/// - `Full`: a queue rejected the message because it is full; other queues of the exchange may have accepted it.
+/// - `Unavailable`: the message never left the process within the [deadline](RabbitMq::confirm_deadline): the broker
+///   is unreachable or blocks publishers. A retry is useful.
+/// - `Unknown`: it was sent, and no confirmation came before the connection or the time ended. A retry is useful;
+///   readers may see the message twice.
 ///
-/// The broker closes a channel over a single message and says not which one: what was unconfirmed on it is sent again, one
-/// by one, so that only the one that it will not take is `Rejected`; others of that moment may arrive twice.
+/// The broker closes a channel because of a single message and does not say which one. The publisher sends the
+/// channel's unconfirmed messages again, one by one, so that only the one that the broker does not accept is
+/// `Rejected`. The others may arrive twice.
 #[derive(Clone)]
 pub struct RabbitMqPublisher {
     shared: Arc<Shared>,
@@ -57,9 +60,9 @@ impl RabbitMqPublisher {
         Self { shared: Arc::new(Shared { rabbit, exchange, task: Mutex::new(None), blocked }) }
     }
 
-    /// Returns whether the broker has stopped publishers, as a rule for want of memory or disk.
+    /// Returns whether the broker blocks publishers, usually because it lacks memory or disk.
     ///
-    /// It says so only after the first publish that it does not take; false while there is no connection.
+    /// The broker reports this only after the first publish that it does not accept; false without a connection.
     pub fn is_blocked(&self) -> bool {
         self.shared.blocked.load(Ordering::Relaxed)
     }
@@ -72,7 +75,7 @@ impl RabbitMqPublisher {
         let deadline = Instant::now() + self.shared.rabbit.confirm_deadline;
         self.shared.order(Order { messages: batch.to_vec(), deadline, reply });
         let Ok(answers) = answers.await else {
-            // The runtime that it ran in is being shut down.
+            // The task's runtime is shutting down.
             let text = "publisher ended before rabbitmq answered: the message may be published or not";
             let error = Error::new(ErrorKind::OutcomeUnknown, text);
             let unknown = || Err(PublishError { refusal: PublishErrorKind::Unknown, error: error.clone() });
@@ -83,7 +86,7 @@ impl RabbitMqPublisher {
 }
 
 impl Shared {
-    /// Hands an order to the desk, and opens a desk when there is none in a living runtime.
+    /// Sends an order to the task, and starts a task if none runs in a live runtime.
     fn order(&self, order: Order) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = match &*task {
@@ -96,7 +99,7 @@ impl Shared {
         let (orders, incoming) = mpsc::unbounded_channel();
         let new = ChannelTask::new(self.rabbit.clone(), &self.exchange, incoming, Arc::clone(&self.blocked));
         tokio::spawn(new.run());
-        // It cannot be closed: the desk has its other end.
+        // The send succeeds: the new task holds the receiver.
         let _ = orders.send(refused);
         *task = Some(orders);
     }

@@ -1,8 +1,8 @@
-//! What is declared, compared with what shall be.
+//! Compares existing queues and exchanges with the required ones.
 //!
-//! The protocol has no question for the arguments of a queue. But a second declaration is refused with the first argument
-//! that differs and its present value: so one declares again with that value, until nothing differs. The client logs each
-//! refusal as an error, so nothing is asked that is refused where all is well.
+//! The protocol has no query for the arguments of a queue. But the broker refuses a second declaration with the first
+//! argument that differs and its current value. The comparison declares again with that value until nothing differs.
+//! The client logs each refusal as an error, so nothing that would be refused is sent if all is well.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -13,33 +13,33 @@ use super::queue::Arguments;
 use crate::error::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, channel_code, unavailable};
 use crate::link;
 
-/// How a thing is declared.
+/// The state of a queue or exchange at the broker.
 pub(crate) enum Found {
     Absent,
-    /// The differences in words, and the arguments as they are.
+    /// The differences as text, and the actual arguments.
     Declared {
         differences: Vec<String>,
         arguments: Arguments,
     },
-    /// It is there, and this user may not ask further.
+    /// It exists, and the user lacks the right to query more.
     Hidden,
 }
 
 /// More rounds than there are arguments.
 const ROUNDS: usize = 24;
 
-/// What is done about a thing that is not there.
+/// The treatment of a missing queue or exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfAbsent {
-    /// It is made. Nothing but a difference is refused then, so the client has no error to log.
+    /// It is created. Then only a difference is refused, so the client has no error to log.
     Declare,
     Report,
 }
 
-/// Compares a queue with what it should be.
+/// Compares a queue with its requirement.
 ///
 /// # Errors
-/// Transient when the broker does not answer.
+/// Transient if the broker does not answer.
 pub(crate) async fn queue(
     connection: &Connection,
     name: &str,
@@ -83,10 +83,10 @@ pub(crate) async fn queue(
     Ok(Found::Declared { differences, arguments: wanted })
 }
 
-/// Compares an exchange with what it should be.
+/// Compares an exchange with its requirement.
 ///
 /// # Errors
-/// Transient when the broker does not answer.
+/// Transient if the broker does not answer.
 pub(crate) async fn exchange(
     connection: &Connection,
     name: &str,
@@ -117,7 +117,7 @@ pub(crate) async fn exchange(
     Ok(Found::Declared { differences, arguments: Arguments::new() })
 }
 
-/// Returns whether there is a queue of this name.
+/// Returns whether a queue of this name exists.
 ///
 /// # Errors
 /// As [`queue`].
@@ -131,7 +131,7 @@ pub(crate) async fn has_queue(connection: &Connection, name: &str) -> Result<boo
     )
 }
 
-/// Returns whether there is an exchange of this name, of whatever kind.
+/// Returns whether an exchange of this name exists, of any kind.
 ///
 /// # Errors
 /// As [`queue`].
@@ -153,7 +153,7 @@ fn is_there<T>(answer: lapin::Result<T>) -> Result<bool, Error> {
     }
 }
 
-/// Asks something on a channel of its own.
+/// Sends a request on its own channel.
 async fn on_channel<T>(
     connection: &Connection,
     ask: impl AsyncFnOnce(&Channel) -> lapin::Result<T>,
@@ -178,7 +178,7 @@ fn table(arguments: &Arguments) -> FieldTable {
     table
 }
 
-/// One argument that is declared otherwise, as the broker names it.
+/// One argument that differs, with the broker's name for it.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference {
     name: String,

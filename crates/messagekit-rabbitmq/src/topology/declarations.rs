@@ -1,12 +1,12 @@
-//! How queues were declared when they were last looked at.
+//! The declarations of queues when they were last queried.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::queue::Arguments;
 
-/// What is known of queues from their last declaration, shared by the clones of one [`RabbitMq`](crate::RabbitMq). It is the
-/// first guess of the next comparison, never its answer.
+/// The arguments of queues from their last declaration, shared by the clones of one [`RabbitMq`](crate::RabbitMq).
+/// They are the first guess of the next comparison, never its result.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declarations(Arc<Mutex<BTreeMap<String, Arguments>>>);
 

@@ -1,4 +1,4 @@
-//! Exchanges, queues and bindings that shall be there.
+//! The required exchanges, queues and bindings.
 
 pub(crate) mod compare;
 pub(crate) mod declarations;
@@ -15,7 +15,7 @@ use crate::{Error, RabbitMq, link};
 use compare::{Found, IfAbsent};
 use queue::Queue;
 
-/// A list of exchanges, queues and bindings that shall be there.
+/// A list of required exchanges, queues and bindings.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), messagekit_rabbitmq::Error> {
@@ -43,7 +43,7 @@ pub struct Topology {
     existing: Vec<String>,
 }
 
-/// What a look has found.
+/// The result of a comparison.
 #[derive(Default)]
 struct Seen {
     differences: Vec<String>,
@@ -62,14 +62,14 @@ impl Topology {
         self
     }
 
-    /// Adds a durable fanout exchange: every queue that is bound gets every message.
+    /// Adds a durable fanout exchange: every bound queue gets every message.
     #[must_use]
     pub fn fanout(mut self, name: impl Into<String>) -> Self {
         self.exchanges.push((name.into(), ExchangeKind::Fanout));
         self
     }
 
-    /// Demands an exchange that somebody else declares, of whatever kind.
+    /// Requires an exchange that another program declares, of any kind.
     #[must_use]
     pub fn existing_exchange(mut self, name: impl Into<String>) -> Self {
         self.existing.push(name.into());
@@ -83,7 +83,7 @@ impl Topology {
         self
     }
 
-    /// Binds a queue to an exchange: `*` in the routing key stands for one word, `#` for any number of them.
+    /// Binds a queue to an exchange: in the routing key, `*` matches one word and `#` any number of them.
     #[must_use]
     pub fn bind(
         mut self,
@@ -95,13 +95,13 @@ impl Topology {
         self
     }
 
-    /// Makes what is missing: exchanges, then queues, then bindings. At the first that is there and declared otherwise it stops
-    /// making: what stands behind it is only compared, and nothing is bound.
+    /// Creates missing exchanges, then queues, then bindings. After the first difference it creates nothing more: it
+    /// only compares the rest, and binds nothing.
     ///
     /// # Errors
-    /// Permanent, [`ErrorKind::InvalidConfiguration`], with every difference in the text: what is, and what should be; a
-    /// queue cannot be changed, only deleted and declared anew. Also when a dead-letter exchange is neither in the list nor
-    /// there. Transient when the broker does not answer; doing it again does no harm.
+    /// Permanent, [`ErrorKind::InvalidConfiguration`], with every difference in the text, as actual and required
+    /// value. A queue cannot be changed, only deleted and declared anew. Also permanent if a dead-letter exchange is
+    /// neither in the list nor at the broker. Transient if the broker does not answer; a retry is safe.
     pub async fn declare(&self) -> Result<(), Error> {
         let connection = self.connect().await?;
         let made = self.make(&connection).await;
@@ -109,13 +109,13 @@ impl Topology {
         made
     }
 
-    /// Checks that everything is there as it should be, and makes nothing.
+    /// Checks that every exchange and queue exists as required, and creates nothing.
     ///
-    /// Bindings are not looked at: the protocol has no question for them. A user who may not declare is told only what is
-    /// missing.
+    /// It does not check bindings: the protocol has no query for them. Without the right to declare, it reports only
+    /// what is missing.
     ///
     /// # Errors
-    /// As [`declare`](Self::declare); what is missing is a difference.
+    /// As [`declare`](Self::declare); a missing exchange or queue is a difference.
     pub async fn verify(&self) -> Result<(), Error> {
         let connection = self.connect().await?;
         let seen = self.look(&connection, IfAbsent::Report).await;
@@ -137,7 +137,7 @@ impl Topology {
         exchanges.chain(queues).chain(self.existing.iter().map(String::as_str))
     }
 
-    /// Goes through the list. What is absent is made with [`IfAbsent::Declare`], until something differs.
+    /// Compares the whole list. [`IfAbsent::Declare`] creates missing ones until the first difference.
     async fn look(&self, connection: &Connection, absent: IfAbsent) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         for name in &self.existing {
@@ -186,7 +186,7 @@ impl Topology {
 }
 
 impl Seen {
-    /// Nothing is made behind a difference.
+    /// Returns [`IfAbsent::Report`] after a difference: nothing is created then.
     fn unless_different(&self, absent: IfAbsent) -> IfAbsent {
         if self.differences.is_empty() { absent } else { IfAbsent::Report }
     }

@@ -1,21 +1,21 @@
-//! What a queue shall be.
+//! The required properties of a queue.
 
 use std::collections::BTreeMap;
 
 use lapin::types::{AMQPValue, LongString};
 
-/// How often a message may be delivered unless a queue says otherwise.
+/// The delivery limit of a queue by default.
 ///
-/// Each prefetched message that is not handled when a process dies counts one, so the limit is far above any number of
-/// attempts.
+/// Each prefetched message that is not handled when a process crashes counts one delivery, so the limit is far above
+/// any number of attempts.
 pub const DELIVERY_LIMIT: u32 = 1_000;
 
-/// So many deliveries are no limit.
+/// A limit this high has no effect.
 const NO_LIMIT: u32 = 1_000_000_000;
 
 /// A durable quorum queue.
 ///
-/// A message that was delivered too often goes to the dead-letter exchange; without one the broker drops it.
+/// The broker sends a message over the delivery limit to the dead-letter exchange; without one it drops the message.
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub(super) name: String,
@@ -26,7 +26,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Names a queue with a limit of [`DELIVERY_LIMIT`] deliveries.
+    /// Creates a queue with a limit of [`DELIVERY_LIMIT`] deliveries.
     pub fn quorum(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -37,7 +37,7 @@ impl Queue {
         }
     }
 
-    /// Names a queue for failed messages: it has no limit of deliveries, because there is nowhere else to go.
+    /// Creates a queue for dead letters. It has no delivery limit, because its messages have no further destination.
     pub fn dead_letters(name: impl Into<String>) -> Self {
         Self { delivery_limit: NO_LIMIT, ..Self::quorum(name) }
     }
@@ -49,9 +49,9 @@ impl Queue {
         self
     }
 
-    /// Sends what dies to an exchange, with a routing key: at least once, so it waits in this queue until the exchange has
-    /// routed it and the queue there has it. The queue refuses new messages instead of dropping old ones
-    /// (`reject-publish`).
+    /// Sends dead letters to an exchange with a routing key, at least once: a message stays in this queue until the
+    /// exchange has routed it and the target queue has it. The queue refuses new messages instead of dropping old
+    /// ones (`reject-publish`).
     ///
     /// The default exchange is `""`; its routing key is the name of the dead-letter queue.
     #[must_use]
@@ -60,21 +60,21 @@ impl Queue {
         self
     }
 
-    /// Refuses new messages above a number; a quorum queue takes a few more.
+    /// Refuses new messages above a number; a quorum queue accepts a few more.
     #[must_use]
     pub fn max_length(mut self, messages: u32) -> Self {
         self.max_length = Some(messages);
         self
     }
 
-    /// Lets one consumer read at a time while others stand by: the order of keys holds with several processes.
+    /// Lets one consumer read at a time with the others on standby: the order of keys holds with several processes.
     #[must_use]
     pub fn single_active_consumer(mut self) -> Self {
         self.single_active_consumer = true;
         self
     }
 
-    /// Returns the arguments with which it is declared.
+    /// Returns the arguments of the declaration.
     pub(crate) fn arguments(&self) -> Arguments {
         let mut arguments = Arguments::new();
         let mut text = |name: &str, value: &str| {
@@ -104,10 +104,10 @@ impl Queue {
     }
 }
 
-/// Names and values with which something is declared.
+/// The names and values of a declaration's arguments.
 pub(crate) type Arguments = BTreeMap<String, AMQPValue>;
 
-/// Says what is wrong with a queue that a consumer is to read; empty when nothing can get lost in it.
+/// Returns the faults of a queue that a consumer reads; empty if no message can be lost.
 pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
     let text = |name: &str| match found.get(name) {
         Some(AMQPValue::LongString(text)) => Some(text.to_string()),
@@ -117,7 +117,7 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
         Some(AMQPValue::LongLongInt(limit)) => Some(*limit),
         _ => None,
     };
-    // A queue of another type has none of the rest, and the broker does not compare it.
+    // A queue of another type supports none of the other arguments, and the broker does not compare them.
     let kind = text("x-queue-type").unwrap_or_else(|| "classic".to_owned());
     if kind != "quorum" {
         return vec![format!("x-queue-type is {kind} and should be quorum")];
@@ -130,7 +130,7 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
             dangers.push(format!("{name} is {found} and should be {wanted}"));
         }
     };
-    // A queue without a limit in effect drops nothing.
+    // A queue without an effective limit drops nothing.
     if limit.is_none_or(|limit| limit < i64::from(NO_LIMIT)) {
         demand("x-dead-letter-strategy", "at-least-once");
         demand("x-overflow", "reject-publish");
