@@ -1,4 +1,4 @@
-//! Waiting for what is needed at the start.
+//! Waiting for dependencies at the start.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) async fn database(url: &Secret) -> Result<PostgresStore, Error> {
     wait_for("database", async || PostgresStore::connect(url.expose()).await.map_err(Error::from)).await
 }
 
-/// Repeats what fails for a while.
+/// Retries transient errors of `work`.
 async fn wait_for<T>(what: &str, mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     let mut outages = 0;
     loop {
@@ -33,11 +33,11 @@ async fn wait_for<T>(what: &str, mut work: impl AsyncFnMut() -> Result<T, Error>
     }
 }
 
-/// Demands that every exchange is there.
+/// Checks that every exchange exists.
 pub(crate) async fn verify_exchanges(settings: &Settings) -> Result<(), Error> {
     let rules = settings.rules.iter();
     let topology = rules.fold(settings.rabbitmq.topology(), |topology, rule| match &*rule.exchange {
-        // The default exchange is always there, and may not be asked for.
+        // The default exchange always exists, and the broker refuses a query for it.
         "" => topology,
         exchange => topology.existing_exchange(exchange),
     });

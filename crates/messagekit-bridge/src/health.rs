@@ -1,4 +1,4 @@
-//! The port for health and figures.
+//! The port for health and metrics.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use prometheus::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// What the port looks at.
+/// The state that the port reports.
 #[derive(Clone)]
 pub(crate) struct Health {
     pub(crate) name: Arc<str>,
     pub(crate) registry: Registry,
-    /// Present when the bridge runs.
+    /// `Some` while the bridge runs.
     pub(crate) running: watch::Receiver<Option<Running>>,
 }
 
@@ -34,7 +34,7 @@ struct Report {
     status: &'static str,
     bridge: Arc<str>,
     problems: Vec<Problem>,
-    /// The gate that is closed: a pause, and no problem by itself.
+    /// The closed gate: a pause, not a problem by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_back_by: Option<HeldBack>,
 }
@@ -42,11 +42,11 @@ struct Report {
 #[derive(Serialize)]
 struct HeldBack {
     gate: &'static str,
-    /// For how long.
+    /// Seconds since it closed.
     seconds: u64,
 }
 
-/// Something that keeps the bridge from forwarding.
+/// A reason why the bridge cannot forward.
 #[derive(Serialize)]
 struct Problem {
     name: &'static str,

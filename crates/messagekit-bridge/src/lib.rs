@@ -1,8 +1,9 @@
 //! The bridge from Kafka to RabbitMQ: a program, and the library under it.
 //!
-//! Every record of its topics is published to an exchange, at least once, with the same id, headers and payload bytes, in order
-//! per key; what cannot be forwarded is a dead letter in full before its offset moves. The loop and its promises are
-//! [`messagekit::bridge`]; this crate reads settings, makes the connections and answers on a port for health and figures.
+//! The bridge publishes every record of its topics to an exchange, at least once, in order per key, and with the same
+//! id, headers and payload bytes. A record that cannot be forwarded is stored as a complete dead letter before its
+//! offset moves. The loop and its guarantees are [`messagekit::bridge`]; this crate reads settings, opens the
+//! connections and serves health and metrics.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), messagekit::Error> {

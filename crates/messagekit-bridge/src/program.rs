@@ -31,7 +31,7 @@ struct Arguments {
 
 /// Runs the program `messagekit-bridge` with the arguments of this process.
 ///
-/// Exit codes: 0 ended as asked, 1 failed, 2 the arguments or the settings are wrong.
+/// Exit codes: 0 stopped on request, 1 failed, 2 the arguments or the settings are invalid.
 pub fn program() -> ExitCode {
     let arguments = Arguments::parse();
     // lapin logs returned messages with their bytes, and its trace shows every body and the password.
@@ -62,7 +62,7 @@ fn work(arguments: &Arguments) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(ErrorKind::Unavailable, "runtime").caused_by(error))?;
     let outcome = runtime.block_on(async { run(settings, Shutdown::on_signal()?).await });
-    // A connection that is being closed must not hold the end back.
+    // A closing connection must not delay the end.
     runtime.shutdown_background();
     outcome
 }

@@ -1,4 +1,4 @@
-//! From settings to a bridge at work.
+//! Builds and runs a bridge from its settings.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::Settings;
 use crate::connections::{database, verify_exchanges};
 use crate::health::{Health, Running};
 
-/// Runs a bridge until `shutdown`, with its port for health and figures, and drains it then.
+/// Runs a bridge with its port for health and metrics until `shutdown`, then drains it.
 ///
-/// A broker or a database that does not answer is waited for, from the start on.
+/// Waits for a broker or a database that does not answer, also at the start.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidConfiguration`] with every exchange that is missing; [`ErrorKind::Unavailable`] when the port is taken;
-/// what ends [`Bridge::run`].
+/// [`ErrorKind::InvalidConfiguration`] with every missing exchange; [`ErrorKind::Unavailable`] if the port is in use;
+/// the errors of [`Bridge::run`].
 pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;

@@ -1,4 +1,4 @@
-//! What a bridge is told by its file and the environment.
+//! The settings of a bridge, from its file and the environment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct Settings {
     pub(crate) dead_letters: String,
     pub(crate) retry_topic: String,
     pub(crate) kafka: Kafka,
-    /// The same with room for dead letters, which are larger than what they were made of.
+    /// The same with a higher size limit, because dead letters are larger than their messages.
     pub(crate) kafka_for_dead_letters: Kafka,
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) rules: Vec<RuleSettings>,
@@ -40,17 +40,17 @@ pub(crate) struct RuleSettings {
     pub(crate) routing_key: String,
 }
 
-/// The largest dead letter that the client sends; the topic's own limit counts as well.
+/// The largest dead letter that the client sends; the topic's own limit also applies.
 const DEAD_LETTER_BYTES: &str = "16777216";
 
 impl Settings {
     /// Reads all settings.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) with every problem, its key and its
-    /// place.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) with every problem, its key
+    /// and its position.
     pub fn read(configuration: &Configuration) -> Result<Self, Error> {
-        // One file may serve every program of messagekit.
+        // All programs of messagekit may share one file.
         configuration.passes_over(&["admin", "token", "bookkeeper", "relay", "database", "log"]);
         let bridge = configuration.section("bridge");
         let name = bridge.required::<String>("name").unwrap_or_default();
@@ -80,7 +80,7 @@ impl Settings {
             rules,
             kafka,
             kafka_for_dead_letters,
-            // With a problem in it nobody gets to see the settings.
+            // With a problem, the settings are never returned.
             rabbitmq: match rabbitmq {
                 Some(rabbitmq) => rabbitmq,
                 None => return Err(configuration.finish().err().unwrap_or_else(unsaid)),
@@ -95,7 +95,7 @@ impl Settings {
         &self.name
     }
 
-    /// Returns every topic that the bridge reads: those of the rules, and its own for repaired copies.
+    /// Returns every topic that the bridge reads: those of the rules, and its own topic for repaired copies.
     pub(crate) fn topics(&self) -> Vec<String> {
         let topics = self.rules.iter().flat_map(|rule| rule.topics.iter().cloned());
         topics.chain([self.retry_topic.clone()]).collect()
@@ -114,7 +114,7 @@ fn topic(section: &Section<'_>, key: &str, default: String) -> String {
     topic
 }
 
-/// Reads the two values of what is off unless its section is written.
+/// Reads two values of an optional feature; without its section the feature is off.
 fn switched(
     section: &Section<'_>,
     count: &str,

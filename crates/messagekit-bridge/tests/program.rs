@@ -1,11 +1,11 @@
-//! The program without any broker: what it says of its settings, and how it ends.
+//! The program without a broker: its output about settings, and its exit.
 
 use std::io::Write;
 use std::process::{Command, Output};
 
 use tempfile::NamedTempFile;
 
-/// Runs the program with a file of this text and no variable of its own.
+/// Runs the program with a file of this text and without variables.
 fn run(text: &str) -> Output {
     let mut file = NamedTempFile::new().expect("a file can be made");
     file.write_all(text.as_bytes()).expect("it can be written");
