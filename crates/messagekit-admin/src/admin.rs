@@ -1,4 +1,4 @@
-//! The operators' side of one or several databases.
+//! The HTTP interface for operators of one or several databases.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -20,12 +20,12 @@ use crate::metrics_page::{self, MetricsPage};
 use crate::parameters::Query;
 use crate::{Tokens, document, protection, replay, serve};
 
-/// Where `messagekit admin` listens when nothing else is said: loopback only.
+/// The default address of `messagekit admin`: loopback only.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
-/// The operators' side of one or several databases, over HTTP.
+/// The HTTP interface for operators of one or several databases.
 ///
-/// Nothing is answered without a token, not even a health path; [`health_router`](crate::health_router) is open. Cloning is
+/// Every request needs a token, also on a health path; [`health_router`](crate::health_router) is open. Cloning is
 /// cheap.
 ///
 /// ```
@@ -50,16 +50,16 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Begins with no database and no token.
+    /// Returns a builder with no database and no token.
     pub fn builder() -> AdminBuilder {
         AdminBuilder::default()
     }
 
-    /// Returns the routes for an app of your own, which nests them under a path that it likes. They bring their own answer to
-    /// unknown paths: do not merge them.
+    /// Returns the routes for another application, which nests them under a path of its choice. They contain their
+    /// own fallback for unknown paths: do not merge them.
     ///
-    /// Run [`run_replays`](Self::run_replays) and [`keep_checkpoints`](Self::keep_checkpoints) beside it, else replays wait and
-    /// the lag of a captured outbox is a guess.
+    /// Run [`run_replays`](Self::run_replays) and [`keep_checkpoints`](Self::keep_checkpoints) beside it. Otherwise
+    /// replays wait, and the lag of a captured outbox is an estimate.
     pub fn router(&self) -> Router {
         let (routes, _) = document::routes().split_for_parts();
         let counted = from_fn_with_state(self.app.clone(), metrics_page::count_request);
@@ -67,7 +67,7 @@ impl Admin {
         protection::closed(routes, self.tokens.clone(), self.hosts.clone())
     }
 
-    /// Serves the routes, works on replays and notes checkpoints until the shutdown.
+    /// Serves the routes, runs replays and records checkpoints until the shutdown.
     ///
     /// # Errors
     /// As [`serve`].
@@ -80,9 +80,11 @@ impl Admin {
         served
     }
 
-    /// Publishes what was ordered, in all databases at once, until the shutdown; what is left goes on with the next worker.
+    /// Runs the ordered replays of all databases concurrently until the shutdown; the next worker continues
+    /// unfinished ones.
     ///
-    /// Several may run: each replay belongs to one of them. One that dies is followed after 10 seconds.
+    /// Several workers may run: each replay belongs to one of them. Another worker takes over from a crashed one
+    /// after 10 seconds.
     pub async fn run_replays(&self, shutdown: Shutdown) {
         let workers = self
             .app
@@ -93,7 +95,7 @@ impl Admin {
         futures_util::future::join_all(workers).await;
     }
 
-    /// Notes every 10 seconds where the log of each database stands, until the shutdown.
+    /// Records a checkpoint of each database's log position every 10 seconds, until the shutdown.
     pub async fn keep_checkpoints(&self, shutdown: Shutdown) {
         health::keep_checkpoints(&self.app.asked, shutdown).await;
     }
@@ -105,7 +107,7 @@ impl Admin {
     responses((status = 200, body = Object, content_type = "application/json"))
 )]
 pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
-    // It is the same for everybody, and made of thousands of small parts.
+    // It is the same for every caller, and consists of thousands of small parts.
     static DOCUMENT: LazyLock<String> =
         LazyLock::new(|| document::routes().into_openapi().to_json().expect("a document of our own is JSON"));
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
@@ -117,7 +119,7 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Collects what an [`Admin`] needs.
+/// Builds an [`Admin`].
 #[derive(Default)]
 #[must_use]
 pub struct AdminBuilder {
@@ -129,43 +131,43 @@ pub struct AdminBuilder {
 }
 
 impl AdminBuilder {
-    /// Adds a database under a name of its own: 1 to 63 of `a-z 0-9 _ -`.
+    /// Adds a database under a unique name: 1 to 63 of `a-z 0-9 _ -`.
     pub fn database(mut self, name: impl Into<String>, store: Arc<dyn Operations>) -> Self {
         self.databases.push((name.into(), store));
         self
     }
 
-    /// Sets who is let in; without a token nothing is built.
+    /// Sets the accepted tokens; `build` fails without one.
     pub fn tokens(mut self, tokens: Tokens) -> Self {
         self.tokens = tokens;
         self
     }
 
-    /// Sets the registry that `/metrics` shows, and registers the figures of messagekit in it.
+    /// Sets the registry that `/metrics` shows, and registers the metrics of messagekit in it.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
         self.metrics = None;
         self
     }
 
-    /// Sets the registry that `/metrics` shows, with the figures that are registered in it already.
+    /// Sets the registry that `/metrics` shows, with metrics that are registered in it already.
     pub fn metrics(mut self, registry: Registry, metrics: Metrics) -> Self {
         self.registry = registry;
         self.metrics = Some(metrics);
         self
     }
 
-    /// Answers only requests that name one of these hosts, without a port; without any, the name does not matter.
+    /// Accepts only requests that name one of these hosts, without a port; without any host, accepts every name.
     pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.hosts.extend(hosts.into_iter().map(Into::into));
         self
     }
 
-    /// Checks everything and makes the admin.
+    /// Checks everything and builds the admin.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with all problems: no token, no database, a name that is not one or stands twice, a
-    /// registry that holds the figures already.
+    /// [`ErrorKind::InvalidConfiguration`] with all problems: no token, no database, an invalid or repeated name, a
+    /// registry that contains the metrics already.
     pub fn build(self) -> Result<Admin, Error> {
         let mut problems = Vec::new();
         if self.tokens.is_empty() {

@@ -1,4 +1,4 @@
-//! What handlers share.
+//! The state that handlers share.
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     pub(crate) databases: Databases,
     pub(crate) asked: Asked,
     pub(crate) metrics_page: MetricsPage,
-    /// Wakes the worker when a replay was ordered here.
+    /// Wakes the worker when a replay is ordered here.
     pub(crate) ordered: Notify,
 }
 

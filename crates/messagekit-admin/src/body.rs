@@ -34,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(too_large());
         }
         let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
-        // A body that is too long and one that ends early look alike; neither is read on.
+        // A body that is too long and one that ends early cause the same error; the rest of neither is read.
         let bytes = bytes.map_err(|_| too_large())?;
         let read = serde_json::from_slice(&bytes).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
@@ -52,7 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A list would be read as an object, field by place: an empty one as a filter that chooses everything.
+/// serde reads a list as an object, field by position: an empty list would become a filter that selects everything.
 fn holds_list(value: &Value) -> bool {
     match value {
         Value::Array(_) => true,
@@ -68,7 +68,7 @@ fn is_json(headers: &axum::http::HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Refuses a body where an operation takes none, unless it says that it is JSON: no form of another site is taken.
+/// Rejects a body where an operation takes none, unless its type is JSON: a form of another site is never accepted.
 #[derive(Debug)]
 pub(crate) struct NoBody;
 

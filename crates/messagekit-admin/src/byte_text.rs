@@ -1,11 +1,11 @@
-//! Bytes that others wrote, in JSON.
+//! Foreign bytes in JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Bytes that others wrote: as text where they are UTF-8, else in base64.
+/// Foreign bytes: as text if they are UTF-8, otherwise in base64.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ByteText {
@@ -22,7 +22,7 @@ pub(crate) fn shown(bytes: &[u8]) -> ByteText {
     }
 }
 
-/// Shows at most `most` bytes, and no half of a character.
+/// Returns at most `most` bytes, without splitting a character.
 pub(crate) fn beginning(bytes: &[u8], most: usize) -> ByteText {
     let cut = &bytes[..bytes.len().min(most)];
     match std::str::from_utf8(cut) {

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may.
+//! Authentication and authorisation of callers.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::{Role, Tokens};
 
-/// Whoever sent a request with a token that is known.
+/// The sender of a request with a known token.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     name: Arc<str>,
@@ -22,7 +22,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Returns what the audit writes.
+    /// Returns the operator for the audit.
     pub(crate) fn operator(&self) -> Operator {
         let request_id = self.request.as_ref().map(|id| id.as_str().to_owned());
         Operator { request_id, ..Operator::new(&*self.name, "http") }
@@ -41,7 +41,7 @@ fn stranger() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "send a token that is known as Authorization: Bearer TOKEN")
 }
 
-/// Lets nobody in without a known token, wherever they ask: a stranger does not learn which paths there are.
+/// Rejects every request without a known token, whatever its path: a stranger must not learn which paths exist.
 pub(crate) async fn authenticate(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Response {
     let mut shown = request.headers().get_all(header::AUTHORIZATION).iter();
     let (Some(only), None) = (shown.next(), shown.next()) else { return stranger().into_response() };
@@ -55,7 +55,7 @@ pub(crate) async fn authenticate(State(tokens): State<Tokens>, mut request: Requ
     next.run(request).await
 }
 
-/// Lets nobody pass with a weaker role.
+/// Rejects callers with a weaker role.
 pub(crate) async fn allow(
     State(needed): State<Role>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! The databases that are looked after, by name.
+//! The databases of an admin, by name.
 
 use std::fmt;
 use std::future::Future;
@@ -15,25 +15,25 @@ use utoipa::ToSchema;
 use crate::parameters::Parameters;
 use crate::problem::{Problem, unwell};
 
-/// How long a read may take until its caller is told that the database does not answer: 5 seconds.
+/// The time limit of a read, after which the caller gets an error: 5 seconds.
 ///
-/// A store should end reads by the same limit, as that of PostgreSQL does with its option `read_timeout`: what was given up
-/// would else go on in the database and hold a connection.
+/// A store should end reads by the same limit, as that of PostgreSQL does with its option `read_timeout`. Otherwise
+/// an abandoned read would continue in the database and hold a connection.
 pub const READ_LIMIT: Duration = Duration::from_secs(5);
-/// How long a database has for an answer.
+/// The time limit of a database's answer.
 pub(crate) const DEADLINE: Duration = READ_LIMIT;
-/// How long an answer waits for the end of an act.
+/// How long a response waits for the end of an action.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// How many counts of a database go through its whole outbox at once.
+/// How many counts of one database may scan its whole outbox at once.
 const COUNTS: usize = 2;
 
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Operations>,
-    /// Who may go through the whole outbox at this moment.
+    /// Permits to scan the whole outbox.
     counting: Arc<Semaphore>,
-    /// Who may choose events for a replay at this moment.
+    /// Permits to select events for a replay.
     pub(crate) ordering: Arc<Semaphore>,
 }
 
@@ -47,25 +47,25 @@ impl Database {
         }
     }
 
-    /// Waits for an answer, as long as a person would.
+    /// Waits for an answer until the deadline.
     pub(crate) async fn within<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, format!("no answer within {} s", DEADLINE.as_secs())))
         })
     }
 
-    /// Asks what the answer depends on.
+    /// Waits for a result that the response depends on, until the deadline.
     pub(crate) async fn ask<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
         self.within(answer).await.map_err(|error| Problem::of(&self.name, &error))
     }
 
-    /// Waits for an act to its end: one that is given up in the middle leaves its caller in doubt.
+    /// Waits for an action to its end: abandoning it would leave its caller in doubt.
     pub(crate) async fn act<T>(&self, act: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
         act.await.map_err(|error| Problem::of(&self.name, &error))
     }
 
-    /// Acts to the end, whoever goes away or loses patience meanwhile. `None` when it takes longer than an answer waits: it
-    /// goes on, and the log tells how it ended.
+    /// Runs an action to its end, even if the caller disconnects. Returns `None` if it takes longer than a response
+    /// waits: it continues, and the log shows its failure.
     pub(crate) async fn act_through<T, F>(
         &self,
         act: impl FnOnce(Arc<dyn Operations>) -> F,
@@ -91,8 +91,8 @@ impl Database {
         }
     }
 
-    /// Counts what a replay would publish. Only a few count at once, and one that was given up counts as long as its database
-    /// works on it.
+    /// Counts the events that a replay would publish. Only a few counts run at once, and an abandoned one keeps its
+    /// permit as long as its database works on it.
     pub(crate) async fn count(&self, filter: EventFilter) -> Result<ReplayCount, Problem> {
         let counted = async {
             let busy = || Error::new(ErrorKind::Unavailable, "counts are still running");
@@ -117,8 +117,8 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`, which can stand in a query and a cursor as it
-/// is.
+/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`, which need no escaping in a query or
+/// cursor.
 pub fn is_database_name(name: &str) -> bool {
     let usable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=63).contains(&name.len()) && name.bytes().all(usable)
@@ -128,7 +128,7 @@ pub fn is_database_name(name: &str) -> bool {
 pub(crate) struct Databases(pub(crate) Arc<[Database]>);
 
 impl Databases {
-    /// Returns those that a request is about: the one it names, else all.
+    /// Returns the databases of a request: the named one, or all without a name.
     pub(crate) fn meant(&self, name: Option<&str>) -> Result<&[Database], Problem> {
         let Some(name) = name else { return Ok(&self.0) };
         let index = self.0.iter().position(|database| &*database.name == name);
@@ -141,7 +141,7 @@ impl Databases {
         Ok(&self.0[index..=index])
     }
 
-    /// Returns the one that a request is about; with one database its name may be left out.
+    /// Returns the database of a request; a single database need not be named.
     pub(crate) fn one(&self, name: Option<&str>) -> Result<&Database, Problem> {
         match self.meant(name)? {
             [only] => Ok(only),
@@ -155,23 +155,23 @@ impl Databases {
     }
 }
 
-/// A database that did not answer: what it holds is missing in the answer.
+/// A database that did not answer: its data is missing in the response.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Unreachable {
     /// Its name.
     pub(crate) database: String,
-    /// What is known of the reason.
+    /// The known reason.
     pub(crate) error: String,
 }
 
-/// What each database answered, and those that did not.
+/// The answers of databases, and the databases that did not answer.
 #[derive(Debug)]
 pub(crate) struct Answers<'a, T> {
     pub(crate) answered: Vec<(&'a Database, T)>,
     pub(crate) unreachable: Vec<Unreachable>,
 }
 
-/// Asks all at once. One that does not answer is named; an answer without any is none.
+/// Queries all databases concurrently, and names those that do not answer. Fails if none answers.
 pub(crate) async fn ask_all<'a, T, F>(
     databases: &'a [Database],
     question: impl Fn(&'a Database) -> F,
@@ -206,11 +206,11 @@ where
     Ok(answers)
 }
 
-/// Which database a request is about.
+/// The database of a request.
 #[derive(Debug, Default, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
-    /// The database; it may be left out where there is only one.
+    /// The database; optional if there is only one.
     #[param(min_length = 1, max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     pub(crate) database: Option<String>,
 }

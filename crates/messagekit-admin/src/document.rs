@@ -1,4 +1,4 @@
-//! The description of every operation, and who may use it.
+//! The description of every operation, and the role that it needs.
 
 use axum::middleware::from_fn_with_state;
 use utoipa::OpenApi;
@@ -31,7 +31,7 @@ const TOKEN: &str = "token";
 )]
 struct Description;
 
-/// Puts every route behind the role that it needs: written down and enforced in one place.
+/// Returns all routes with the roles that they need: documented and enforced in one place.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     let viewers = failed_messages::for_viewers()
         .merge(rejected::for_viewers())
@@ -69,7 +69,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
-/// Adds the problems that every operation may answer with.
+/// Adds the problems that every operation may return.
 fn add_problems(operation: &mut Operation) {
     let every = [
         ("400", "The request is not understood"),

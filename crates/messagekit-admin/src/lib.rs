@@ -1,4 +1,4 @@
-//! The operators' side of messagekit over HTTP: failed messages, rejected events, replay, health, figures.
+//! The operators' interface of messagekit over HTTP: failed messages, rejected events, replay, health, metrics.
 //!
 //! ```no_run
 //! # async fn example(store: messagekit::memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
@@ -15,17 +15,17 @@
 //! # }
 //! ```
 //!
-//! - [`Admin`]: everything, for people with a token; [`Admin::router`] goes into an app of your own.
-//! - [`Tokens`], [`Token`], [`Role`]: who may do what. Only hashes are kept.
-//! - [`health_router`]: the health paths alone, open, for any service.
-//! - [`serve`]: a router over connections that may be slow or many.
+//! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
+//! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
+//! - [`health_router`]: only the health paths, open, for any service.
+//! - [`serve`]: serves a router to connections that may be slow or many.
 //!
 //! `GET /openapi.json` describes every operation, and names the role that each needs.
 //!
 //! # What it does not do
 //!
-//! There is no TLS and no page for a browser. Which broker an event goes to is not known here: a retry and a replay are rows of
-//! a database, which the consumer, the bookkeeper and the relay or connector act on.
+//! There is no TLS and no page for a browser. The admin does not know the broker of an event: a retry and a replay
+//! are rows of a database, which the consumer, the bookkeeper and the relay or connector process.
 
 mod admin;
 mod app;

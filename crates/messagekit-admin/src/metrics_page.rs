@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The page for Prometheus.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use crate::database::Databases;
 use crate::health::Nothing;
 use crate::parameters::Query;
 
-/// How long figures of the databases are shown before they are counted again: many scrapers cost no more than one.
+/// How long metrics of the databases are reused: many scrapers cost no more than one.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The registry that is shown, and what is counted for it.
+/// The registry to show, and its metrics of requests and databases.
 #[derive(Debug)]
 pub(crate) struct MetricsPage {
     registry: Registry,
@@ -62,7 +62,7 @@ impl MetricsPage {
     }
 }
 
-/// Show the figures of this process and of the databases, for Prometheus
+/// Show the metrics of this process and of the databases, for Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "health", operation_id = "metrics",
     responses((status = 200, body = String, content_type = "text/plain"))

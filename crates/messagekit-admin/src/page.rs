@@ -1,4 +1,4 @@
-//! Pages over several databases: newest first, each database with a position of its own.
+//! Pages over several databases: newest first, with a position in each database.
 
 use jiff::Timestamp;
 use messagekit::Error;
@@ -10,10 +10,11 @@ use crate::problem::Problem;
 
 /// The most entries of a page.
 pub(crate) const MAX_LIMIT: u32 = 200;
-/// The entries of a page where nothing is said.
+/// The default number of entries of a page.
 pub(crate) const LIMIT: u32 = 100;
 
-/// Where a page begins: below which number in which database. A number alone is for the only database.
+/// The start of a page: the number below which each database continues. A number without a name means the only
+/// database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position(Vec<(Option<String>, i64)>);
 
@@ -44,11 +45,11 @@ impl Position {
     }
 }
 
-/// How much, and from where.
+/// The size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Part {
-    /// The most entries of the page; 100 where nothing is said.
+    /// The most entries of the page; 100 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// Only those below this number: from the link to the next page.
@@ -72,7 +73,7 @@ impl Part {
     }
 }
 
-/// What is listed: it has a number in its database, and a time.
+/// An entry of a list: it has a number in its database, and a time.
 pub(crate) trait Listed {
     fn number(&self) -> i64;
     fn time(&self) -> Timestamp;
@@ -82,11 +83,11 @@ pub(crate) trait Listed {
 pub(crate) struct Page<'a, T> {
     pub(crate) entries: Vec<(&'a Database, T)>,
     pub(crate) unreachable: Vec<Unreachable>,
-    /// What to send as `before` for the next page.
+    /// The value of `before` for the next page.
     pub(crate) before: Option<String>,
 }
 
-/// Lists what several databases hold. `list` is asked for the numbers below one, greatest first.
+/// Returns a page over several databases. `list` returns the entries below a number, greatest first.
 pub(crate) async fn page<'a, T: Listed, F>(
     databases: &'a [Database],
     position: &Position,
@@ -101,7 +102,7 @@ where
     {
         return Err(Problem::refused("parameter before is of another list of databases"));
     }
-    // One more than is shown tells whether there is a next page.
+    // One entry more than the page shows whether there is a next page.
     let answers = ask_all(databases, |database| list(database, position.before(database), limit + 1)).await?;
     let mut lists: Vec<_> = answers
         .answered
@@ -110,7 +111,7 @@ where
         .collect();
     let mut entries = Vec::new();
     while entries.len() < limit as usize {
-        // Each list stays in the order of its numbers, whatever its times are.
+        // Each list keeps the order of its numbers, whatever its times are.
         let newest = lists.iter_mut().filter_map(|list| {
             let time = list.1.peek()?.time();
             Some((time, list))
@@ -137,7 +138,7 @@ where
     Ok(Page { entries, unreachable: answers.unreachable, before })
 }
 
-/// Makes the link to the next page: the same query from another place.
+/// Returns the link to the next page: the same query from another position.
 pub(crate) fn next_link(query: Option<&str>, name: &str, value: &str) -> String {
     let kept = query.unwrap_or_default().split('&');
     let kept = kept.filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name));

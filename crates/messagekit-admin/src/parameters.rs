@@ -1,4 +1,4 @@
-//! Reading what stands behind the question mark.
+//! Reading query parameters.
 
 use std::ops::RangeInclusive;
 
@@ -11,9 +11,9 @@ use crate::problem::Problem;
 /// The most characters of a text to search for.
 pub(crate) const MAX_TEXT: usize = 200;
 
-/// What an operation takes as parameters.
+/// The parameters of an operation.
 pub(crate) trait FromParameters: Sized {
-    /// Takes every parameter it knows; what is left over then is refused.
+    /// Takes every known parameter; a remaining one is an error.
     fn take(parameters: &mut Parameters) -> Result<Self, Problem>;
 }
 
@@ -23,7 +23,7 @@ impl<A: FromParameters, B: FromParameters> FromParameters for (A, B) {
     }
 }
 
-/// Extracts the parameters of an operation, and refuses any other.
+/// Extracts the parameters of an operation, and rejects all others.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -38,7 +38,7 @@ impl<S: Sync, T: FromParameters> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The parameters that nobody took yet.
+/// The parameters that are not taken yet.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
@@ -68,7 +68,7 @@ impl Parameters {
         Err(Problem::malformed(format!("a parameter is not known: this operation {known}")))
     }
 
-    /// Takes a value as it was sent.
+    /// Takes a value as raw bytes.
     pub(crate) fn bytes(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, Problem> {
         self.known.push(name);
         let Some(index) = self.pairs.iter().position(|(known, _)| known == name.as_bytes()) else {
@@ -89,7 +89,7 @@ impl Parameters {
         searchable(name, text).map(Some)
     }
 
-    /// Takes a whole number of a range.
+    /// Takes an integer in a range.
     pub(crate) fn number<T>(
         &mut self,
         name: &'static str,
@@ -118,7 +118,7 @@ impl Parameters {
         time.map(Some).ok_or_else(|| Problem::refused(format!("parameter {name} {NO_TIME}")))
     }
 
-    /// Takes one word of several.
+    /// Takes one of several words.
     pub(crate) fn word<T: Copy>(
         &mut self,
         name: &'static str,
@@ -136,13 +136,13 @@ impl Parameters {
 pub(crate) const NO_TIME: &str =
     "is not a time such as 2026-01-31T08:00:00Z, between the years 1 and 9999 (write + as %2B in a query)";
 
-/// Returns a time that every database can compare with.
+/// Returns the time if every database can compare with it.
 pub(crate) fn usable_time(time: Timestamp) -> Option<Timestamp> {
     // The first second of the year 1.
     (time.as_second() >= -62_135_596_800).then_some(time)
 }
 
-/// Refuses what no database keeps, so that no database has to.
+/// Rejects text that no database can store.
 pub(crate) fn searchable(name: &str, text: String) -> Result<String, Problem> {
     if text.chars().any(char::is_control) {
         return Err(Problem::refused(format!("{name} holds a control character")));

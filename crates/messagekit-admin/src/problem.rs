@@ -1,4 +1,4 @@
-//! What a caller is told when a request cannot be answered.
+//! Error responses.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,16 +6,16 @@ use messagekit::{ErrorKind, chain};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An answer that is an error, in the form of RFC 9457. It never repeats what came in.
+/// An error response in the form of RFC 9457. It never repeats input.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// The status in words.
     title: &'static str,
     /// The status of the answer.
     status: u16,
-    /// What is wrong, and what to do.
+    /// The error, and its cure.
     detail: String,
-    /// How many failed messages or events are chosen now, where it was confirmed of another count.
+    /// The current number of selected failed messages or events, if it differs from the confirmed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u64>,
@@ -40,7 +40,7 @@ impl Problem {
         Self { count: Some(count), ..Self::new(StatusCode::CONFLICT, detail) }
     }
 
-    /// Adds what else the caller has to know.
+    /// Adds more details.
     pub(crate) fn and(mut self, more: &str) -> Self {
         self.detail.push_str("; ");
         self.detail.push_str(more);
@@ -51,7 +51,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    /// Tells a caller what a database answered. Only texts of our own are shown; the rest is for the log.
+    /// Converts an error of a database. Only texts of this crate are shown; the rest is for the log.
     pub(crate) fn of(database: &str, error: &messagekit::Error) -> Self {
         match error.kind() {
             ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
@@ -73,7 +73,7 @@ impl Problem {
     }
 }
 
-/// Says what is wrong with a database, in words that tell nothing of it.
+/// Describes the fault of a database without exposing details.
 pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Unavailable => "does not answer",

@@ -1,4 +1,4 @@
-//! What stands around every route: limits, headers that browsers obey, and the doors that are shut.
+//! Layers around every route: limits, security headers and access checks.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::{Tokens, caller, request_id};
 /// How long a request may take, its body included: 30 seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Puts what every answer needs around routes.
+/// Adds the layers that every response needs.
 pub(crate) fn around(routes: Router) -> Router {
     routes
         .layer(from_fn(in_time))
@@ -29,7 +29,7 @@ pub(crate) fn around(routes: Router) -> Router {
         .layer(from_fn(request_id::name))
 }
 
-/// Puts the doors around routes, too.
+/// Adds the access checks too.
 pub(crate) fn closed(routes: Router, tokens: Tokens, hosts: Arc<[String]>) -> Router {
     let doors = routes
         .fallback(nothing_here)
@@ -68,7 +68,7 @@ async fn in_time(request: Request, next: Next) -> Response {
     })
 }
 
-/// Answers hold what others wrote: nothing of it is run, framed, guessed at or kept.
+/// Responses contain foreign content: browsers must not run, frame, sniff or cache it.
 async fn sealed(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -84,7 +84,7 @@ async fn sealed(request: Request, next: Next) -> Response {
     response
 }
 
-/// A name that leads here only in a browser that was lied to is not answered.
+/// Rejects an unknown host name: with DNS rebinding, a browser sends such a name to this address.
 async fn known_host(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     if hosts.is_empty() {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! A name for each request, in its answer, the log and the audit.
+//! The id of a request, for its response, the log and the audit.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name of a request: the caller's own, if it is a plain one.
+/// The id of a request: the caller's own, if its text is plain.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
@@ -30,7 +30,7 @@ impl RequestId {
     }
 }
 
-/// Names the request.
+/// Sets the id of the request.
 pub(crate) async fn name(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let span = tracing::info_span!("request", id = id.as_str(), method = %request.method());

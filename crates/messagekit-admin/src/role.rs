@@ -1,4 +1,4 @@
-//! What a token's holder may do.
+//! The rights of a token's owner.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use messagekit::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer};
 
-/// What a token's holder may do; each role may do what those before it may.
+/// The rights of a token's owner; each role includes the rights of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// Sees what failed, where and why, health and figures; never a payload, never a header's value.
+    /// Sees failures with their position and reason, health and metrics; never a payload or a header's value.
     Viewer,
-    /// Sees payloads and header values, too.
+    /// Also sees payloads and header values.
     Reader,
-    /// Retries, discards, brings back and replays.
+    /// Retries, discards, undoes discards and replays.
     Operator,
-    /// Everything. Today that is what an operator may do; what changes the endpoint itself will want it.
+    /// Everything. Today this equals an operator; later changes of the endpoint itself will need it.
     Admin,
 }
 

@@ -1,4 +1,4 @@
-//! Serving a router to connections that may be slow, many or hostile.
+//! Serving a router to slow, numerous or hostile connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use messagekit::{Error, Shutdown};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// How many connections are open at once; further ones wait.
+/// How many connections may be open at once; further ones wait.
 const CONNECTIONS: usize = 1_024;
-/// How long a connection may take for the head of a request, and stay idle between two.
+/// How long a connection may take for the head of a request, and may be idle between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The most bytes of the head of a request.
 const MAX_HEAD: usize = 64 * 1024;
-/// How long requests have to end after the shutdown.
+/// How long open requests may take after the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves `router` over HTTP/1.1 until the shutdown, then gives open requests 10 seconds.
 ///
-/// At most 1,024 connections are open; a request's head has 10 seconds and 64 KiB. There is no TLS: bind to loopback, or put
-/// a proxy with TLS in front that keeps the headers `Host` and `Origin`.
+/// At most 1,024 connections are open; a request's head has 10 seconds and 64 KiB. There is no TLS: bind to loopback,
+/// or use a proxy with TLS in front that forwards the headers `Host` and `Origin`.
 ///
 /// # Errors
-/// None today: a connection that cannot be accepted is logged, and the next one is waited for.
+/// None today: the server logs a connection that it cannot accept, and waits for the next one.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> Result<(), Error> {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -38,13 +38,13 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) ->
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    // An answer of several packets would else wait for the caller's acknowledgement.
+                    // Otherwise a response of several packets waits for the caller's acknowledgement.
                     let _ = stream.set_nodelay(true);
                     return (stream, slot);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
-                    // Out of file descriptors: trying at once would spin.
+                    // No file descriptor is left: an immediate retry would spin.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -58,7 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) ->
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // A connection that breaks is its caller's matter.
+            // A broken connection concerns only its caller.
             let _ = connection.await;
             drop(slot);
         });

@@ -1,4 +1,4 @@
-//! Secrets that callers show, of which only the hash is kept.
+//! Secrets of callers, of which only the hash is stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,10 +22,10 @@ const HASH_PREFIX: &str = "sha256:";
 pub struct Token(String);
 
 impl Token {
-    /// Makes one.
+    /// Generates a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the system has no random numbers.
+    /// [`ErrorKind::Unavailable`] if the system provides no random numbers.
     pub fn generate() -> Result<Self, Error> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| {
@@ -35,18 +35,18 @@ impl Token {
         Ok(Self(format!("{PREFIX}{}", hex(&random))))
     }
 
-    /// Returns what the caller sends as `Authorization: Bearer …`. It is kept nowhere.
+    /// Returns the secret that the caller sends as `Authorization: Bearer …`. It is stored nowhere.
     pub fn secret(&self) -> &str {
         &self.0
     }
 
-    /// Returns what the configuration keeps.
+    /// Returns the hash for the configuration.
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(&self.0)
     }
 }
 
-/// Shows that there is one, never which.
+/// Hides the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
@@ -55,8 +55,8 @@ impl fmt::Debug for Token {
 
 /// The SHA-256 of a token, written `sha256:` and 64 hexadecimal digits.
 ///
-/// A hash without salt and stretching is enough, because a [`Token`] is 256 random bits: it cannot be guessed. Take no hash
-/// of a word that a person chose.
+/// A hash without salt and stretching is enough, because a [`Token`] is 256 random bits: it cannot be guessed. Do not
+/// use the hash of a word that a person chose.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
@@ -76,7 +76,7 @@ impl fmt::Display for TokenHash {
     }
 }
 
-/// Shows that there is one, never which.
+/// Hides the hash.
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenHash(..)")

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! The accepted callers.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::{Role, TokenHash};
 
-/// The tokens that are let in, each with the name that the audit writes and a role. Only their hashes are here.
+/// The accepted tokens, each with its name in the audit and its role. Only their hashes are stored.
 ///
-/// A name may have several, so that a new token is in use before the old one goes.
+/// A name may have several tokens, so that a new token is in use before the old one is removed.
 ///
 /// ```
 /// use messagekit_admin::{Role, Token, Tokens};
@@ -32,16 +32,16 @@ struct Known {
 }
 
 impl Tokens {
-    /// Makes an empty set, with which no admin is built.
+    /// Creates an empty set; an admin needs at least one token.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets a token in.
+    /// Accepts a token.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for a name that is not 1 to 64 of `a-z A-Z 0-9 . _ @ -`, or a hash that is there
-    /// already.
+    /// [`ErrorKind::InvalidConfiguration`] for a name that is not 1 to 64 of `a-z A-Z 0-9 . _ @ -`, or for a hash
+    /// that exists already.
     pub fn add(&mut self, name: &str, role: Role, hash: TokenHash) -> Result<(), Error> {
         let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(usable) {
@@ -60,10 +60,10 @@ impl Tokens {
         Ok(())
     }
 
-    /// Reads a list of tokens, one `NAME ROLE HASH` per line; empty lines and lines that begin with `#` are passed over.
+    /// Reads a list of tokens, one `NAME ROLE HASH` per line; ignores empty lines and lines that begin with `#`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with the number of every line that is not understood.
+    /// [`ErrorKind::InvalidConfiguration`] with the number of every invalid line.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut tokens = Self::new();
         let mut problems = Vec::new();
@@ -90,12 +90,12 @@ impl Tokens {
         self.add(name, role.parse()?, hash.parse()?)
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Finds who shows this secret. Every hash is compared to its end, so that the time tells nothing.
+    /// Returns the owner of a secret. Every hash is compared in full, so that the time reveals nothing.
     pub(crate) fn find(&self, secret: &str) -> Option<(Arc<str>, Role)> {
         let shown = TokenHash::of(secret);
         let mut found = 0_u64;

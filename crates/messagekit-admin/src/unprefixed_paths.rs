@@ -1,6 +1,6 @@
-//! The paths of earlier versions, with their shapes.
+//! The paths of earlier versions, with their formats.
 //!
-//! They are for programs that call them already; `/api/v1` does more. An `id` is the number of a failed message, as text.
+//! They serve existing callers; `/api/v1` offers more. An `id` is the number of a failed message, as text.
 
 use axum::Json;
 use axum::extract::State;
@@ -24,7 +24,7 @@ use crate::replay::ordered;
 
 /// The most rows of a page and of a replay here.
 const MAX_LIMIT: u32 = 1_000;
-/// How far an offset goes: each page counts the rows before it again.
+/// The largest offset: each page reads the rows before it again.
 const MAX_OFFSET: u32 = 10_000;
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
@@ -35,17 +35,17 @@ pub(crate) fn for_operators() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(retry)).routes(routes!(replay))
 }
 
-/// Which part of the list.
+/// The filter, size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Part {
     /// Only those of this type.
     #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
-    /// The most rows; 100 where nothing is said.
+    /// The most rows; 100 by default.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// How many rows are passed over.
+    /// The number of rows to skip.
     #[param(minimum = 0, maximum = 10_000)]
     offset: Option<u32>,
 }
@@ -116,7 +116,7 @@ async fn dlq(
     Ok(Json(FailedEvents { events }))
 }
 
-/// That the event was handed back.
+/// The result of a retry.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Retried {
     retried: bool,
@@ -145,17 +145,17 @@ async fn retry(
     Ok(Json(Retried { retried: true }))
 }
 
-/// Which events, and how many.
+/// The filter and size of a selection.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Range {
     /// Only those of this type.
     #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
-    /// Written at or after this time; without it nothing is found.
+    /// Written at or after this time; without it the result is empty.
     #[param(value_type = Option<String>, format = DateTime)]
     from_ts: Option<Timestamp>,
-    /// Written at or before this time; without it nothing is found.
+    /// Written at or before this time; without it the result is empty.
     #[param(value_type = Option<String>, format = DateTime)]
     to_ts: Option<Timestamp>,
     /// The most events.
@@ -175,18 +175,18 @@ impl FromParameters for Range {
 }
 
 impl Range {
-    /// Returns the filter, or `None` without both ends.
+    /// Returns the filter, or `None` unless both times are given.
     fn filter(&self) -> Option<EventFilter> {
         let (from, to) = (Some(self.from_ts?), Some(self.to_ts?));
         Some(EventFilter { event_type: self.event_type.clone(), from, to, ..EventFilter::default() })
     }
 }
 
-/// How many rows are passed over.
+/// The number of rows to skip.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Offset {
-    /// How many rows are passed over.
+    /// The number of rows to skip.
     #[param(minimum = 0, maximum = 10_000)]
     offset: Option<u32>,
 }
@@ -201,13 +201,13 @@ impl FromParameters for Offset {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeptEvents {
     events: Vec<KeptEvent>,
-    /// Why there are none.
+    /// The reason for an empty result.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<&'static str>,
 }
 
-/// An event that is kept.
+/// A stored event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeptEvent {
     event_id: String,
@@ -217,7 +217,7 @@ pub(crate) struct KeptEvent {
     created_at: Timestamp,
 }
 
-/// How many events are in memory at a time.
+/// How many events are in memory at once.
 const PAGE: u32 = 1_000;
 
 const NO_RANGE: &str = "from_ts and to_ts are needed";
@@ -269,11 +269,11 @@ fn kept(event: EventHead) -> KeptEvent {
     }
 }
 
-/// How many events go out again.
+/// The number of events that are published again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Replayed {
     replayed_count: u64,
-    /// Why there are none.
+    /// The reason for an empty result.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<&'static str>,
@@ -281,7 +281,8 @@ pub(crate) struct Replayed {
 
 /// Publish the events of a range of time again, under their own ids
 ///
-/// They are chosen now and go out in the background. More than `limit` events are refused: `/api/v1/replay` has no limit.
+/// They are selected now and published in the background. More than `limit` events are an error: `/api/v1/replay` has
+/// no limit.
 #[utoipa::path(
     post, path = "/replay", tag = "earlier paths", operation_id = "earlier_replay",
     params(Which, Range),
@@ -307,7 +308,7 @@ async fn replay(
         let text = format!("the range holds {count} events, more than the limit of {limit}: narrow it");
         return Err(Problem::refused(text));
     }
-    // Exactly those: what was written meanwhile could make them more than the limit.
+    // Exactly the counted ones: with later events, their number could exceed the limit.
     let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: Some(count) };
     let replayed_count = match ordered(&app, database, order, caller.operator()).await? {
         Some(job) => job.events,

@@ -11,7 +11,7 @@ use messagekit::ErrorKind;
 use crate::topology::declarations::Declarations;
 use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
 
-/// The heartbeat interval that both sides agree on.
+/// The heartbeat interval that this crate requests, unless the address sets one.
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// The settings of a connection to RabbitMQ. Creating them opens no connection.

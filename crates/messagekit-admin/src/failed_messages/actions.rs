@@ -1,4 +1,4 @@
-//! Acting on one failed message.
+//! Actions on one failed message.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,15 +15,15 @@ use crate::database::Which;
 use crate::parameters::Query;
 use crate::problem::Problem;
 
-/// What a person does with failed messages.
+/// An action of an operator on failed messages.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActWord {
-    /// One more run of a failed message.
+    /// Run a failed message once more.
     Retry,
-    /// Giving an open failed message up.
+    /// Give an open failed message up.
     Discard,
-    /// Taking a discard back.
+    /// Take a discard back.
     Undo,
 }
 
@@ -37,13 +37,13 @@ impl From<ActWord> for Action {
     }
 }
 
-/// An act that was written down.
+/// An action that was recorded.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ActionResultView {
     database: String,
     id: i64,
     act: ActWord,
-    /// Where the failed message stands by this act.
+    /// The state of the failed message after this action.
     state: StateWord,
 }
 
@@ -61,9 +61,9 @@ async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, sta
 
 /// Retry a failed message
 ///
-/// The failed message waits in state `requested` for whoever runs it: the process that consumes under its consumer's name, or the
-/// bookkeeper for what a broker kept. Nothing here knows whether one runs; a failed message that stays `requested` says that none
-/// does.
+/// The failed message waits in state `retry_requested` until a process runs it: a consumer under its consumer's name,
+/// or the bookkeeper for a broker's dead letter. The admin does not know whether one runs; a failed message that
+/// stays `retry_requested` shows that none does.
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
@@ -83,7 +83,7 @@ pub(crate) async fn retry(
     act(app, caller, id, which, ActWord::Retry, StateWord::RetryRequested).await
 }
 
-/// Discard an open failed message: its message is never applied, late copies neither
+/// Discard an open failed message: its message is never applied, not even a later duplicate
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/discard", tag = "failed messages", operation_id = "discard_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
@@ -103,7 +103,7 @@ pub(crate) async fn discard(
     act(app, caller, id, which, ActWord::Discard, StateWord::Discarded).await
 }
 
-/// Take a discard back: the failed message is dead again, outside of its key's order
+/// Take a discard back: the failed message is dead again, outside its key's order
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),

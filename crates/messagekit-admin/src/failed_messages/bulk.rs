@@ -1,4 +1,4 @@
-//! Acting on many failed messages: on those that were counted, and no others.
+//! Actions on many failed messages: exactly on those that were counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,29 +20,29 @@ use crate::problem::Problem;
 /// The most failed messages of one transaction.
 const CHUNK: u32 = 500;
 
-/// What to select.
+/// The failed messages to select.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SelectionRequest {
-    /// The database; it may be left out where there is only one.
+    /// The database; optional if there is only one.
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
     filter: Filter,
 }
 
-/// A selection that does not grow: failed messages that are set aside later have greater numbers.
+/// A selection that does not grow: later failed messages have greater numbers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Selection {
     database: String,
     filter: Filter,
-    /// The greatest number in it; 0 where it is empty.
+    /// The greatest number in it; 0 if it is empty.
     until_id: i64,
-    /// How many failed messages are in it.
+    /// The number of failed messages in it.
     count: u64,
 }
 
-/// Select failed messages for an act, and count them
+/// Select failed messages for an action, and count them
 #[utoipa::path(
     post, path = "/api/v1/dlq/selections", tag = "failed messages", operation_id = "select_failed_messages",
     request_body = SelectionRequest,
@@ -69,11 +69,11 @@ async fn count(database: &Database, filter: &FailedMessageFilter) -> Result<u64,
     Ok(totals.iter().map(|total| total.failed_messages).sum())
 }
 
-/// A selection, and what to do with it.
+/// A selection, and the action for it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BulkRequest {
-    /// The database; it may be left out where there is only one.
+    /// The database; optional if there is only one.
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
@@ -82,27 +82,27 @@ pub(crate) struct BulkRequest {
     /// From the selection.
     #[schema(minimum = 0)]
     until_id: i64,
-    /// From the selection: what the person has seen and confirmed.
+    /// From the selection: the count that the operator has confirmed.
     count: u64,
 }
 
-/// What became of the failed messages of a selection.
+/// The result for the failed messages of a selection.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BulkAnswer {
     database: String,
     act: ActWord,
-    /// On how many it was done.
+    /// The number of failed messages that the action was done on.
     done: u64,
-    /// How many were in another state, or acted on by somebody else meanwhile.
+    /// The number of failed messages in another state, or changed by another operator meanwhile.
     skipped: u64,
-    /// Whether this is all. Else the work goes on without an answer; a new selection shows what is left.
+    /// Whether the action is complete. Otherwise it continues after this response; a new selection shows the rest.
     complete: bool,
 }
 
 /// Act on every failed message of a selection
 ///
-/// The failed messages are chosen again first; when there are more or fewer than were confirmed, nothing is done. They are acted
-/// on in transactions of 500, each with a row of the audit. An answer waits for 20 seconds at most.
+/// The failed messages are selected again first; if their number differs from the confirmed one, nothing is done. The
+/// action runs in transactions of 500, each with a row in the audit. The response waits for 20 seconds at most.
 #[utoipa::path(
     post, path = "/api/v1/dlq/bulk", tag = "failed messages", operation_id = "act_on_failed_messages",
     request_body = BulkRequest,
@@ -129,7 +129,7 @@ pub(crate) async fn act(
     }
     let name = database.name.to_string();
     let progress = Arc::new(Progress::default());
-    // A caller who goes away does not stop it in the middle.
+    // The work continues if the caller disconnects.
     let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.operator(), progress.clone()));
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
@@ -180,7 +180,7 @@ async fn run(
     Ok(())
 }
 
-/// Reads the numbers of a selection, before the first failed message is touched: what comes to it later is not acted on.
+/// Reads the numbers of a selection before the first action: messages that enter it later are not affected.
 async fn frozen(database: &Database, mut filter: FailedMessageFilter) -> Result<Vec<i64>, Problem> {
     const PAGE: u32 = 10_000;
     let mut ids = Vec::new();

@@ -1,4 +1,4 @@
-//! Choosing failed messages.
+//! Filters for failed messages.
 
 use jiff::Timestamp;
 use messagekit::FailedMessageFilter;
@@ -9,7 +9,7 @@ use super::view::{OriginWord, StateWord};
 use crate::parameters::{FromParameters, NO_TIME, Parameters, searchable, usable_time};
 use crate::problem::Problem;
 
-/// Which failed messages; what is left out does not matter.
+/// Which failed messages; an omitted field does not restrict them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Filter {
@@ -24,7 +24,7 @@ pub(crate) struct Filter {
     /// Only those in this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<StateWord>,
-    /// Only those that were set aside this way.
+    /// Only those of this origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<OriginWord>,
     /// Only those that failed for this reason.
@@ -38,11 +38,11 @@ pub(crate) struct Filter {
     /// Only those with exactly this key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Only those set aside at or after this time.
+    /// Only those stored at or after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// Only those set aside before this time.
+    /// Only those stored before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
@@ -84,7 +84,7 @@ pub(crate) struct FilterQuery {
     /// Only those in this state.
     #[param(inline)]
     state: Option<StateWord>,
-    /// Only those that were set aside this way.
+    /// Only those of this origin.
     #[param(inline)]
     origin: Option<OriginWord>,
     /// Only those that failed for this reason.
@@ -96,10 +96,10 @@ pub(crate) struct FilterQuery {
     /// Only those with exactly this key; any bytes, percent-encoded.
     #[param(value_type = Option<String>)]
     key: Option<Vec<u8>>,
-    /// Only those set aside at or after this time.
+    /// Only those stored at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// Only those set aside before this time.
+    /// Only those stored before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
 }

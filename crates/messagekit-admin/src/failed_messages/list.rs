@@ -32,9 +32,9 @@ impl FromParameters for Chosen {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FailedMessagePage {
     failed_messages: Vec<FailedMessageView>,
-    /// Databases whose failed messages are missing here, because they did not answer.
+    /// Databases that did not answer; their failed messages are missing here.
     unreachable: Vec<Unreachable>,
-    /// The link to the next page, relative to this one; absent on the last.
+    /// The link to the next page, relative to this one; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
@@ -67,7 +67,7 @@ pub(crate) async fn list(
     Ok(Json(FailedMessagePage { failed_messages, unreachable: page.unreachable, next }))
 }
 
-/// How many failed messages of one consumer are in one state.
+/// The number of failed messages of one consumer in one state.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TotalView {
     database: String,
@@ -80,7 +80,7 @@ pub(crate) struct TotalView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Totals {
     totals: Vec<TotalView>,
-    /// Databases whose failed messages are not counted here, because they did not answer.
+    /// Databases that did not answer; their failed messages are not counted here.
     unreachable: Vec<Unreachable>,
 }
 
@@ -107,23 +107,23 @@ pub(crate) async fn totals(
     Ok(Json(Totals { totals: totals.collect(), unreachable: answers.unreachable }))
 }
 
-/// Failed messages that failed alike.
+/// Failed messages with the same fingerprint.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GroupView {
     database: String,
-    /// What they share.
+    /// Their common fingerprint.
     fingerprint: String,
     consumer: String,
     event_type: Option<String>,
     kind: String,
-    /// The error of the newest.
+    /// The error of the newest one.
     error: String,
     failed_messages: u64,
     #[schema(value_type = String, format = DateTime)]
     first: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     last: Timestamp,
-    /// The number of the newest.
+    /// The number of the newest one.
     newest: i64,
 }
 
@@ -131,7 +131,7 @@ pub(crate) struct GroupView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Groups {
     groups: Vec<GroupView>,
-    /// Databases whose failed messages are missing here, because they did not answer.
+    /// Databases that did not answer; their failed messages are missing here.
     unreachable: Vec<Unreachable>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct Groups {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Most {
-    /// The most groups; 100 where nothing is said.
+    /// The most groups; 100 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
@@ -150,7 +150,7 @@ impl FromParameters for Most {
     }
 }
 
-/// Group failed messages that failed alike, the largest groups first
+/// Group failed messages by fingerprint, the largest groups first
 #[utoipa::path(
     get, path = "/api/v1/dlq/groups", tag = "failed messages", operation_id = "failed_message_groups",
     params(Which, FilterQuery, Most),

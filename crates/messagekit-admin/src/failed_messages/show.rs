@@ -1,4 +1,4 @@
-//! One failed message, and its payload for those who may see it.
+//! One failed message, and its payload for roles that may see it.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,10 +17,10 @@ use crate::database::Which;
 use crate::parameters::Query;
 use crate::problem::Problem;
 
-/// The most bytes of a payload that are shown; the rest is downloaded.
+/// The most bytes of a payload in the response; the whole payload is a download.
 const PREVIEW: usize = 64 * 1024;
 
-/// A failed message with its message, as far as the caller may see it.
+/// A failed message with its message, as far as the caller's role allows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FailedMessageDetail {
     failed_message: FailedMessageView,
@@ -98,7 +98,7 @@ pub(crate) async fn payload(
 ) -> Result<Response, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     let failed_message = database.ask(database.store.show(id)).await?;
-    // A name of our own: one that others wrote could lie about what is in the file.
+    // The file name is generated: a foreign name could misrepresent the content.
     let attachment = format!("attachment; filename=\"failed-message-{id}.bin\"");
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),

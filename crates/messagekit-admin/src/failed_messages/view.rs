@@ -1,4 +1,4 @@
-//! A failed message as it is shown.
+//! The JSON form of a failed message.
 
 use jiff::Timestamp;
 use messagekit::{FailedMessageHead, FailedMessageState, Origin};
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::byte_text::{ByteText, shown};
 use crate::page::Listed;
 
-/// What is known about a failed message, without its message.
+/// A failed message without the content of its message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FailedMessageView {
     /// The database it is in.
@@ -16,12 +16,12 @@ pub(crate) struct FailedMessageView {
     /// Its number there.
     #[schema(minimum = 1)]
     pub(crate) id: i64,
-    /// The consumer that could not handle it; `queue:` or `topic:` and a name for what a broker kept.
+    /// The consumer that could not handle it; `queue:` or `topic:` and a name for a broker's dead letter.
     consumer: String,
     origin: OriginWord,
-    /// The queue or topic that a retry sends it to, for what a broker kept.
+    /// For a broker's dead letter: the queue or topic that a retry sends it to.
     return_to: Option<String>,
-    /// The message's id, or its place.
+    /// The message's id, or its position.
     message_id: String,
     /// The topic or queue it was read from.
     topic: String,
@@ -31,18 +31,18 @@ pub(crate) struct FailedMessageView {
     key: Option<ByteText>,
     event_type: Option<String>,
     state: StateWord,
-    /// How many runs of the handler have failed it.
+    /// The number of failed handler runs.
     attempts: u32,
-    /// How many runs ended with the death of the process.
+    /// The number of runs that ended with a crash of the process.
     crash_count: u32,
-    /// It takes part in the order of its key.
+    /// Whether it takes part in the order of its key.
     parked: bool,
-    /// How many failed messages of its key wait for it.
+    /// The number of failed messages of its key that wait for it.
     holds_back: u64,
     /// When it runs again; while it runs, the end of the lease.
     #[schema(value_type = Option<String>, format = DateTime)]
     due: Option<Timestamp>,
-    /// The reason in one word.
+    /// The kind of the failure, in one word.
     kind: String,
     /// The error with its causes.
     error: String,
@@ -96,12 +96,12 @@ impl Listed for FailedMessageHead {
     }
 }
 
-/// Where a failed message stands.
+/// The state of a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateWord {
     RetryScheduled,
-    /// Behind an earlier failed message of its key.
+    /// Waiting for an earlier failed message of its key.
     Blocked,
     Dead,
     RetryRequested,
@@ -135,7 +135,7 @@ impl From<StateWord> for FailedMessageState {
     }
 }
 
-/// Who set a failed message aside.
+/// The component that stored a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OriginWord {

@@ -1,4 +1,4 @@
-//! Noting where the log of each database stands, all the time.
+//! Periodic checkpoints of the log position of each database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use messagekit::{Shutdown, chain};
 use super::Asked;
 use crate::database::DEADLINE;
 
-/// How far checkpoints are apart, whoever notes them.
+/// The interval between checkpoints, over all processes.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Notes checkpoints until the shutdown.
+/// Records checkpoints until the shutdown.
 pub(crate) async fn keep_checkpoints(asked: &Asked, shutdown: Shutdown) {
     let work = async {
         loop {
@@ -25,7 +25,7 @@ pub(crate) async fn keep_checkpoints(asked: &Asked, shutdown: Shutdown) {
     }
 }
 
-/// Notes checkpoints in a task, as long as somebody else holds the databases.
+/// Records checkpoints in a task as long as the databases are in use elsewhere.
 pub(super) fn keep_while_used(asked: &Asked) {
     let databases = Arc::downgrade(&asked.0);
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {

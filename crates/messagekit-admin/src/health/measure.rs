@@ -1,4 +1,4 @@
-//! Asking every database at once, with a deadline.
+//! Queries every database concurrently, with a deadline.
 
 use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, chain};
 
@@ -6,7 +6,7 @@ use super::Asked;
 use crate::database::DEADLINE;
 use crate::problem::unwell;
 
-/// What a database said, or what is known of why it did not.
+/// The name of a database with its answer, or the known reason for a missing one.
 pub(super) type Said<'a, T> = (&'a str, Result<T, &'static str>);
 
 pub(super) async fn ping(asked: &Asked) -> Vec<Said<'_, ()>> {

@@ -1,4 +1,4 @@
-//! Whether the databases answer, and whether events leave them.
+//! Health of the databases and of the publishing of events.
 
 mod checkpoints;
 mod measure;
@@ -19,14 +19,14 @@ use crate::protection;
 pub(crate) use checkpoints::keep_checkpoints;
 pub(crate) use ready::Nothing;
 
-/// The databases that are asked, by name.
+/// The databases to query, by name.
 #[derive(Clone)]
 pub(crate) struct Asked(pub(crate) Arc<[Named]>);
 
-/// Says what is wrong with something besides the databases at the moment.
+/// Returns the current fault of a dependency other than the databases.
 pub(crate) type Look = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// What readiness needs besides the databases, by name.
+/// Dependencies of readiness other than the databases, by name.
 #[derive(Clone, Default)]
 pub(crate) struct Connections(pub(crate) Arc<[(String, Look)]>);
 
@@ -34,7 +34,7 @@ pub(crate) struct Connections(pub(crate) Arc<[(String, Look)]>);
 #[derive(Clone, Default)]
 pub(crate) struct Consumers(pub(crate) Arc<[(String, Stats)]>);
 
-/// An admin has databases alone.
+/// An admin depends on databases only.
 impl FromRef<App> for Connections {
     fn from_ref(_: &App) -> Self {
         Self::default()
@@ -69,12 +69,12 @@ where
         .routes(routes!(ready::seed))
 }
 
-/// Makes the health paths alone, open to everybody, for any service: `/health/live`, `/health/ready`, `/health/outbox` and
-/// `/health`.
+/// Returns only the health paths, open to every caller, for any service: `/health/live`, `/health/ready`,
+/// `/health/outbox` and `/health`.
 ///
-/// They tell names of databases, counts and ages, and nothing else; do not put them where strangers are. Inside a tokio
-/// runtime a task of its own notes checkpoints of these databases until the router is dropped, so that the lag of an outbox
-/// whose changes are captured is a true one.
+/// They expose names of databases, counts and ages, and nothing else; keep them from strangers. Inside a tokio
+/// runtime, a task records checkpoints of these databases until the router is dropped, so that the lag of a captured
+/// outbox is accurate.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -91,15 +91,15 @@ pub fn health_router<N: Into<String>>(
     health_router_with(databases, [], [])
 }
 
-/// Makes the [`health_router`] of a service that needs more than databases, or consumes.
+/// Returns the [`health_router`] of a service that depends on more than databases, or consumes.
 ///
-/// Each of `connections` is looked at whenever `/health/ready` is asked, and tells in words what it lacks; `None` when nothing.
-/// It is answered to everybody: leave passwords and payloads out.
+/// Each request for `/health/ready` calls every one of `connections`, which returns its fault as text, or `None`
+/// without a fault. Every caller sees the text: leave passwords and payloads out.
 ///
-/// Each of `consumers` is asked how it stands. While its source is away, while older messages may come back than its window
-/// allows, and when its run has ended, the answer is 503 with the reason. A gate that holds it back is named with the seconds
-/// since then, lanes that a message blocks are counted, and neither changes the status: whoever restarted the process for it
-/// would open no gate and repair no message.
+/// Each request also reads the state of `consumers`. The response is 503 with the reason in three cases: the source
+/// is unreachable, messages older than the dedup window may be delivered, or the run has ended. The response names a
+/// closed gate with the seconds since it closed, and counts lanes that a message blocks. Neither changes the status:
+/// a restart of the process would open no gate and repair no message.
 ///
 /// ```
 /// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
@@ -137,7 +137,7 @@ pub fn health_router_with<N: Into<String>>(
     protection::around(routes.with_state(state))
 }
 
-/// What the health paths alone look at.
+/// The state of the health paths without an admin.
 #[derive(Clone)]
 struct Alone {
     asked: Asked,

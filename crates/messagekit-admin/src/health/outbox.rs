@@ -14,12 +14,12 @@ use super::ready::{Nothing, Status, code};
 use super::{Asked, measure};
 use crate::parameters::Query;
 
-/// An event that waits longer is one too many.
+/// The age above which the oldest event is stale.
 const STALE: Duration = Duration::from_secs(300);
-/// More events that wait longer than ten seconds are too many.
+/// The largest tolerable number of events that wait longer than ten seconds.
 const OVERDUE: u64 = 1_000;
 
-/// Whether databases answer and events leave them: sums and the worst over all, then each.
+/// Whether databases answer and events are published: sums and worst values over all, then each database.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutboxView {
     status: Status,
@@ -29,7 +29,7 @@ pub(crate) struct OutboxView {
     databases: Vec<DatabaseOutbox>,
 }
 
-/// What was looked at.
+/// The checks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Checks {
     database: DatabaseCheck,
@@ -40,21 +40,21 @@ pub(crate) struct Checks {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DatabaseCheck {
     status: Status,
-    /// What is wrong.
+    /// The fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
 }
 
-/// Whether events leave.
+/// Whether events are published.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutboxCheck {
     status: Status,
-    /// How many events have not provably left; null while a database does not answer.
+    /// The number of events that are not provably published; null while a database does not answer.
     pending_count: Option<u64>,
-    /// The age of the oldest of them; null where there is none, or a database does not answer.
+    /// The age of the oldest of them; null if there is none, or if a database does not answer.
     oldest_event_age_seconds: Option<f64>,
-    /// What stands in the way.
+    /// The obstacles.
     problems: Vec<String>,
 }
 
@@ -66,10 +66,10 @@ pub(crate) struct DatabaseOutbox {
     checks: Checks,
 }
 
-/// Measure whether events leave the outbox
+/// Measure whether events are published
 ///
-/// `degraded` when the oldest waits for more than 300 seconds, when more than 1000 wait for more than 10 seconds, or when
-/// something stands in the way; `unhealthy` when a database does not answer.
+/// `degraded` if the oldest event waits for more than 300 seconds, if more than 1000 events wait for more than 10
+/// seconds, or if there is an obstacle; `unhealthy` if a database does not answer.
 #[utoipa::path(
     get, path = "/health/outbox", tag = "health", operation_id = "outbox",
     responses((status = 200, body = OutboxView), (status = 503, description = "It is not well", body = OutboxView))

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether its databases answer.
+//! Liveness of the process, and readiness of its databases.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,13 +12,13 @@ use super::{Asked, Connections, Consumers, measure};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
-/// How well a thing is; the worst of its parts.
+/// A health status; a whole has the worst status of its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
-    /// All is well.
+    /// Everything works.
     Healthy,
-    /// It works, and somebody should look.
+    /// It works, but an operator should look.
     Degraded,
     /// It does not work.
     Unhealthy,
@@ -34,7 +34,7 @@ impl FromParameters for Nothing {
     }
 }
 
-/// That the process answers.
+/// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Live {
     status: Status,
@@ -42,13 +42,13 @@ pub(crate) struct Live {
     timestamp: Timestamp,
 }
 
-/// Say that the process answers; no database is asked
+/// Check that the process answers; queries no database
 #[utoipa::path(get, path = "/health/live", tag = "health", operation_id = "live", responses((status = 200, body = Live)))]
 pub(crate) async fn live(_nothing: Query<Nothing>) -> Json<Live> {
     Json(Live { status: Status::Healthy, timestamp: Timestamp::now() })
 }
 
-/// Say that the process answers, under the path of earlier versions
+/// Check that the process answers, under the path of earlier versions
 #[utoipa::path(get, path = "/health", tag = "earlier paths", operation_id = "earlier_live", responses((status = 200, body = Live)))]
 pub(crate) async fn seed(nothing: Query<Nothing>) -> Json<Live> {
     live(nothing).await
@@ -61,45 +61,45 @@ pub(crate) struct Ready {
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     databases: Vec<DatabaseReady>,
-    /// What else is needed, where something is.
+    /// Other dependencies, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     connections: Vec<ConnectionReady>,
-    /// Consumers of this process, where there are some.
+    /// Consumers of this process, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     consumers: Vec<ConsumerReady>,
 }
 
-/// Whether something besides the databases works.
+/// Whether a dependency other than the databases works.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConnectionReady {
     connection: String,
     status: Status,
-    /// What is wrong.
+    /// The fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
 }
 
-/// How a consumer stands.
+/// The state of a consumer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConsumerReady {
     consumer: String,
     status: Status,
-    /// What is wrong.
+    /// The fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
-    /// The gate that is closed: a pause, and no failure.
+    /// The closed gate: a pause, not a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     held_back_by: Option<HeldBack>,
-    /// How many of its partitions or queues wait for one message, where some do: a person must look.
+    /// The number of its partitions or queues that a message blocks, if any: an operator must look.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     blocked: Option<u64>,
-    /// The names of those that wait so.
+    /// Their names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blocked_lanes: Vec<String>,
 }
@@ -108,7 +108,7 @@ pub(crate) struct ConsumerReady {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HeldBack {
     gate: String,
-    /// For how long.
+    /// Seconds since it closed.
     seconds: u64,
 }
 
@@ -137,13 +137,13 @@ impl ConsumerReady {
 pub(crate) struct DatabaseReady {
     database: String,
     status: Status,
-    /// What is wrong.
+    /// The fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<&'static str>,
 }
 
-/// Ask every database for a sign of life, each with 5 seconds
+/// Ping every database, each with a limit of 5 seconds
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", operation_id = "ready",
     responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection or a consumer does not work", body = Ready))

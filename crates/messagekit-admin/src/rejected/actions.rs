@@ -1,4 +1,4 @@
-//! Mending what the broker refused.
+//! Actions on events that the broker rejected.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,18 +15,18 @@ use crate::database::{Database, Which};
 use crate::parameters::Query;
 use crate::problem::Problem;
 
-/// An act that was done.
+/// The result of an action.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MendedView {
     database: String,
     id: i64,
-    /// How many events are back in the outbox by it.
+    /// The number of events that it returned to the outbox.
     back: u64,
 }
 
 type Answer = Result<(StatusCode, Json<MendedView>), Problem>;
 
-/// Returns what has set the event aside.
+/// Returns the store's rejected events.
 fn rejected(database: &Database, id: i64) -> Result<&dyn RejectedEvents, Problem> {
     database.store.rejected_events().ok_or_else(|| {
         let error =
@@ -42,8 +42,8 @@ fn answer(database: &Database, id: i64, back: u64) -> (StatusCode, Json<MendedVi
 
 /// Put a rejected event back into the outbox, with everything of its topic and key, in order
 ///
-/// The relay publishes them next. Nothing here knows whether one runs, or whether the broker takes it now: what it refuses again
-/// is set aside again.
+/// The relay publishes them next. The admin does not know whether a relay runs, or whether the broker accepts them
+/// now: an event that the broker rejects again returns to this list.
 #[utoipa::path(
     post, path = "/api/v1/outbox/rejected/{id}/retry", tag = "rejected events", operation_id = "retry_rejected",
     params(("id" = i64, Path, description = "The event's number", minimum = 1), Which),
@@ -64,7 +64,7 @@ pub(crate) async fn retry(
     Ok(answer(database, id, back))
 }
 
-/// Give a rejected event up: it is never published, and what waits behind it goes on
+/// Give a rejected event up: it is never published, and the later events of its key continue
 #[utoipa::path(
     post, path = "/api/v1/outbox/rejected/{id}/discard", tag = "rejected events", operation_id = "discard_rejected",
     params(("id" = i64, Path, description = "The event's number", minimum = 1), Which),

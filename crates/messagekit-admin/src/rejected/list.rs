@@ -1,4 +1,4 @@
-//! What a relay has set aside.
+//! Listing the rejected events of an outbox.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -13,7 +13,7 @@ use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
-/// An event that the broker refused, or one of its key that waits behind it.
+/// An event that the broker rejected, or a later one of its key that waits for it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RejectedView {
     /// The database it is in.
@@ -28,11 +28,11 @@ pub(crate) struct RejectedView {
     key: Option<String>,
     /// The length of its payload.
     payload_bytes: u64,
-    /// How often the broker refused it; 0 for one that waits.
+    /// How often the broker rejected it; 0 for an event that waits.
     attempts: u32,
-    /// What the broker said; null for one that waits.
+    /// The broker's error; null for an event that waits.
     error: Option<String>,
-    /// How many wait behind it.
+    /// The number of events that wait for it.
     behind: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -69,13 +69,13 @@ pub(crate) struct RejectedPage {
     next: Option<String>,
 }
 
-/// Which events, how many, and from where.
+/// The filter, size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
-    /// Those that wait behind refused ones, too; only refused ones where nothing is said.
+    /// Also lists events that wait for rejected ones; only rejected ones by default.
     waiting: Option<bool>,
-    /// The most entries of the page; 100 where nothing is said.
+    /// The most entries of the page; 100 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// Only those above this number: from the link to the next page.
@@ -93,7 +93,7 @@ impl FromParameters for Asked {
     }
 }
 
-/// List the events of a database that the broker has refused, the first one first
+/// List the events of a database that the broker has rejected, the first one first
 #[utoipa::path(
     get, path = "/api/v1/outbox/rejected", tag = "rejected events", operation_id = "list_rejected",
     params(Which, Asked),
@@ -105,13 +105,13 @@ pub(crate) async fn list(
     Query((which, asked)): Query<(Which, Asked)>,
 ) -> Result<Json<RejectedPage>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
-    // Where no relay publishes, nothing can be set aside.
+    // Without a relay, no event can be rejected.
     let Some(rejected) = database.store.rejected_events() else {
         return Ok(Json(RejectedPage { events: Vec::new(), next: None }));
     };
     let (after, limit) = (asked.after.unwrap_or(0), asked.limit.unwrap_or(LIMIT));
     let waiting = asked.waiting.unwrap_or(false);
-    // One more than is shown tells whether there is a next page.
+    // One entry more than the page shows whether there is a next page.
     let mut events = database.ask(rejected.rejected(after, limit + 1, waiting)).await?;
     let more = events.len() > limit as usize;
     events.truncate(limit as usize);

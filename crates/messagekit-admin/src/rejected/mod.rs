@@ -1,4 +1,4 @@
-//! Events that the broker refused, over HTTP.
+//! Events that the broker rejected, over HTTP.
 
 mod actions;
 mod list;

@@ -1,4 +1,4 @@
-//! Looking at the events that are kept.
+//! Listing stored events.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -14,7 +14,7 @@ use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query, usable_time};
 use crate::problem::Problem;
 
-/// Which kept events. Times are when a row was written, by the database's clock.
+/// Which stored events. Times are when a row was written, by the database's clock.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventQuery {
@@ -33,10 +33,10 @@ pub(crate) struct EventQuery {
     /// Only those written at or before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
-    /// The most events of the page; 100 where nothing is said.
+    /// The most events of the page; 100 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// Only those behind this place: from the link to the next page.
+    /// Only those after this position: from the link to the next page.
     #[param(value_type = Option<String>)]
     after: Option<After>,
 }
@@ -74,14 +74,14 @@ impl FromParameters for EventQuery {
     }
 }
 
-/// An event as the outbox keeps it, without its payload.
+/// An event of the outbox, without its payload.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventView {
     event_id: String,
     event_type: Option<String>,
     topic: String,
     key: Option<ByteText>,
-    /// How many times it was published again.
+    /// The number of its republications.
     copies: u32,
     /// When its row was written, by the database's clock.
     #[schema(value_type = String, format = DateTime)]
@@ -100,7 +100,7 @@ pub(crate) struct EventPage {
     next: Option<String>,
 }
 
-/// List kept events, oldest first
+/// List stored events, oldest first
 #[utoipa::path(
     get, path = "/api/v1/replay/events", tag = "replay", operation_id = "list_events",
     params(Which, EventQuery),

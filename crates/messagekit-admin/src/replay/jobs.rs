@@ -1,4 +1,4 @@
-//! Replays that were ordered.
+//! Ordered replays.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -29,20 +29,20 @@ pub(crate) struct JobView {
     ids: IdsWord,
     per_second: Option<u32>,
     state: JobState,
-    /// How many events were chosen when it was ordered.
+    /// The number of events that were selected when it was ordered.
     events: u64,
-    /// How many of them went out.
+    /// The number of them that were published.
     published: u64,
     ordered_by: String,
     #[schema(value_type = String, format = DateTime)]
     ordered_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     changed_at: Timestamp,
-    /// Why it failed.
+    /// The error, if it failed.
     error: Option<String>,
 }
 
-/// Where a replay stands.
+/// The state of a replay.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum JobState {
@@ -90,7 +90,7 @@ impl Listed for ReplayJob {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobPage {
     replays: Vec<JobView>,
-    /// Databases whose replays are missing here, because they did not answer.
+    /// Databases that did not answer; their replays are missing here.
     unreachable: Vec<Unreachable>,
     /// The link to the next page, relative to this one; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,10 +136,10 @@ pub(crate) async fn show(
     Ok(Json(JobView::of(&database.name, job)))
 }
 
-/// Stop a running replay; what went out before stays
+/// Stop a running replay; published events stay published
 ///
-/// The list of a large one takes a while to drop. An answer waits for 20 seconds at most; the replay may still be running in
-/// it, and stops all the same.
+/// Deleting the list of a large one takes a while. The response waits for 20 seconds at most; it may still show the
+/// replay as running, but the replay stops.
 #[utoipa::path(
     post, path = "/api/v1/replay/{id}/cancel", tag = "replay", operation_id = "cancel_replay",
     params(("id" = i64, Path, description = "The replay's number", minimum = 1), Which),

@@ -1,4 +1,4 @@
-//! Publishing kept events again.
+//! Publishing stored events again.
 
 mod events;
 mod jobs;

@@ -1,4 +1,4 @@
-//! Counting what a replay would publish, and ordering one.
+//! Counting the events of a replay, and ordering one.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::parameters::{NO_TIME, searchable, usable_time};
 use crate::problem::Problem;
 
-/// Which events; what is left out does not matter. Times are when a row was written, by the database's clock.
+/// Which events; an omitted field does not restrict them. Times are when a row was written, by the database's clock.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Filter {
@@ -65,14 +65,14 @@ impl From<EventFilter> for Filter {
     }
 }
 
-/// Under which ids events go out again.
+/// The ids under which events are published again.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IdsWord {
-    /// Their own: whoever has handled one passes over it.
+    /// Their own: a consumer that has handled an event skips it.
     #[default]
     Same,
-    /// New ones, with the old one in the free header `replayOf`: every consumer handles them again.
+    /// New ones, with the old one in the header `replayOf`: every consumer handles the events again.
     New,
 }
 
@@ -94,31 +94,31 @@ impl From<ReplayIds> for IdsWord {
     }
 }
 
-/// What to count.
+/// The events to count.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CountRequest {
-    /// The database; it may be left out where there is only one.
+    /// The database; optional if there is only one.
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
     filter: Filter,
 }
 
-/// What a replay would do.
+/// The effect of a replay.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CountView {
     database: String,
-    /// How many events it would publish.
+    /// The number of events that it would publish.
     events: u64,
-    /// How many of them each consumer of this database has handled, and would pass over under the same ids.
+    /// For each consumer of this database: the number of them that it has handled, and would skip under the same ids.
     skipped_by: Vec<Skipped>,
-    /// How many of them are older than the window of each consumer of this database, or than its markers are complete, and would
-    /// be set aside under the same ids.
+    /// For each consumer of this database: the number of them that are older than its dedup window or its complete
+    /// markers. It would reject them as failed messages under the same ids.
     too_old_for: Vec<Skipped>,
 }
 
-/// What one consumer would not apply.
+/// The number of events that one consumer would not apply.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Skipped {
     consumer: String,
@@ -148,23 +148,23 @@ pub(crate) async fn count(
     }))
 }
 
-/// What to publish again.
+/// The events to publish again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderRequest {
-    /// The database; it may be left out where there is only one.
+    /// The database; optional if there is only one.
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
     filter: Filter,
-    /// `same` where nothing is said.
+    /// `same` by default.
     #[serde(default)]
     ids: IdsWord,
-    /// At most this many per second; without it, as fast as the database takes them.
+    /// At most this many per second; without it, as fast as the database allows.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     per_second: Option<u32>,
-    /// From the count: what the person has seen and confirmed. Without it, as many events as there are.
+    /// From the count: the number that the operator has confirmed. Without it, any number of events.
     #[serde(default)]
     count: Option<u64>,
 }
@@ -173,13 +173,13 @@ pub(crate) struct OrderRequest {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Ordered {
-    /// It is written down.
+    /// It is stored.
     Job(Box<JobView>),
-    /// Its events are still being chosen.
+    /// Its events are still being selected.
     Choosing(Choosing),
 }
 
-/// A replay whose events are still being chosen. It stands in the list of replays once they are.
+/// A replay whose events are still being selected. It appears in the list of replays afterwards.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Choosing {
     database: String,
@@ -188,9 +188,9 @@ pub(crate) struct Choosing {
 
 /// Order a replay
 ///
-/// Its events are chosen now; what is written later is not part of it. When there are more or fewer than were confirmed,
-/// nothing is done. It runs in the background at its pace, and goes on after a restart where it stood. An answer waits for 20
-/// seconds at most for the choice, which goes on without it.
+/// Its events are selected now; later events are not part of it. If their number differs from the confirmed one,
+/// nothing is done. It runs in the background at its pace, and resumes after a restart. The response waits for 20
+/// seconds at most for the selection, which continues after it.
 #[utoipa::path(
     post, path = "/api/v1/replay", tag = "replay", operation_id = "order_replay",
     request_body = OrderRequest,
@@ -222,14 +222,14 @@ pub(crate) async fn order(
     Ok((StatusCode::ACCEPTED, axum::Json(ordered)))
 }
 
-/// Orders a replay, also when its caller goes away. `None` when its events are still being chosen.
+/// Orders a replay, even if the caller disconnects. Returns `None` while its events are still being selected.
 pub(crate) async fn ordered(
     app: &App,
     database: &Database,
     order: ReplayOrder,
     by: Operator,
 ) -> Result<Option<ReplayJob>, Problem> {
-    // Whoever lost patience and asks again while the events are being chosen must not order them twice.
+    // A caller that times out and repeats the order during the selection must not order it twice.
     let Ok(turn) = database.ordering.clone().try_acquire_owned() else {
         let detail =
             "another order of this database is being chosen: look for it in the list of replays first";

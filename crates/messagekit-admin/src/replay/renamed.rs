@@ -1,4 +1,4 @@
-//! The same event under a new id.
+//! Republication of an event under a new id.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 /// The free header that names the original.
 const REPLAY_OF: &str = "replayOf";
 
-/// Makes the message that goes out under a new id: header, and field `eventId` of a JSON payload, whose other bytes stay as
-/// they are.
+/// Returns the message to publish under a new id: it changes the header, and the field `eventId` of a JSON payload.
+/// The other bytes of the payload stay unchanged.
 ///
 /// # Errors
-/// [`ErrorKind::Undecodable`] for a JSON payload whose id cannot be found: under a new header alone it would contradict
-/// itself.
+/// [`ErrorKind::Undecodable`] for a JSON payload whose id cannot be found: with a new header alone it would
+/// contradict itself.
 pub(super) fn renamed(event: &StoredEvent) -> Result<(MessageId, Message), Error> {
     let id = MessageId::new();
     let mut message = event.message.clone();
@@ -40,21 +40,22 @@ fn unreadable(event: &StoredEvent, text: &'static str) -> Error {
         .with("event_id", &event.event_id)
 }
 
-/// Where a payload names its id.
+/// The position of the id in a payload.
 #[derive(Deserialize)]
 struct Named<'a> {
     #[serde(borrow, rename = "eventId", alias = "event_id")]
     event_id: Option<&'a RawValue>,
 }
 
-/// Returns the payload with another id, or `None` when its own cannot be found. What is not a JSON object names none.
+/// Returns the payload with another id, or `None` if its own cannot be found. A payload other than a JSON object has
+/// no id.
 fn with_id(payload: &Bytes, id: &MessageId) -> Option<Bytes> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return Some(payload.clone());
     }
     let named: Named<'_> = serde_json::from_slice(payload).ok()?;
     let Some(old) = named.event_id else { return Some(payload.clone()) };
-    // The value is a part of the payload, so its address tells where it stands.
+    // The value is a part of the payload, so its address shows its position.
     let start = (old.get().as_ptr() as usize).checked_sub(payload.as_ptr() as usize)?;
     let end = start + old.get().len();
     let mut changed = Vec::with_capacity(payload.len() + 48);

@@ -1,4 +1,4 @@
-//! Working on the replays that were ordered.
+//! Running the ordered replays.
 
 use std::time::Duration;
 
@@ -8,19 +8,20 @@ use tokio::time::Instant;
 
 use super::renamed::renamed;
 
-/// The most events of one transaction: what an end in the middle can leave undone.
+/// The most events of one transaction: the most that an interruption can leave undone.
 const BATCH: u32 = 500;
-/// How long a replay belongs to a worker after each step: as long it stands still after the worker has died.
+/// The lease of a replay after each step: for this long it pauses after its worker has crashed.
 const LEASE: Duration = Duration::from_secs(10);
-/// How many replays run at once, so that a slow one holds up no other.
+/// How many replays run at once, so that a slow one delays no other.
 const LANES: usize = 4;
-/// How often a database is asked for work, and how long it is left alone after an error.
+/// The polling interval of a database, and the pause after an error.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Publishes what was ordered in one database, up to 4 replays at once, until the shutdown; what is left goes on with the next
-/// worker. `database` is its name in the log.
+/// Runs the ordered replays of one database, up to 4 at once, until the shutdown; the next worker continues
+/// unfinished ones. `database` is its name in the log.
 ///
-/// Several may run: each replay belongs to one of them. One that dies is followed after 10 seconds.
+/// Several workers may run: each replay belongs to one of them. Another worker takes over from a crashed one after 10
+/// seconds.
 pub async fn run_replays(database: &str, store: &dyn Replays, shutdown: &Shutdown) {
     run(database, store, &Notify::new(), shutdown).await;
 }
@@ -48,7 +49,7 @@ async fn one_by_one(database: &str, store: &dyn Replays, ordered: &Notify, shutd
     }
 }
 
-/// Publishes until the replay ends, another worker has it, or the shutdown.
+/// Publishes until the replay ends, another worker takes it over, or the shutdown.
 async fn work(
     database: &str,
     store: &dyn Replays,

@@ -1,4 +1,4 @@
-//! Asking an admin without a socket.
+//! A client of an admin without a socket.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use messagekit_admin::{Admin, Role, Token, Tokens};
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// How long a test waits for what must come.
+/// How long a test waits for an expected event.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub(crate) struct Console {
@@ -26,7 +26,7 @@ pub(crate) struct Answer {
 }
 
 impl Console {
-    /// An admin of these databases, with a token `ROLE` for each role.
+    /// Creates an admin of these databases, with a token `ROLE` for each role.
     pub(crate) fn of(databases: impl IntoIterator<Item = (&'static str, Arc<dyn Operations>)>) -> Self {
         let tokens: Vec<(Role, Token)> =
             Role::ALL.into_iter().map(|role| (role, Token::generate().unwrap())).collect();
@@ -54,7 +54,7 @@ impl Console {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    /// A request with the token of a role, and with a JSON body where there is one.
+    /// Returns a request with the token of a role, and with an optional JSON body.
     pub(crate) fn request(&self, role: Role, line: &str, body: Option<&Value>) -> Request<Body> {
         let (method, path) = line.split_once(' ').unwrap();
         let request =
@@ -76,7 +76,7 @@ impl Console {
         self.send(self.request(role, line, Some(&body))).await
     }
 
-    /// The body of a request that must succeed.
+    /// Returns the body of a request that must succeed.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.ask(Role::Viewer, &format!("GET {path}")).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -97,7 +97,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Asserts that this is a problem in the form that every error has.
+    /// Asserts that the response is a problem in the common form of errors.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.text());

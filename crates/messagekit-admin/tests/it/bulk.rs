@@ -1,4 +1,4 @@
-//! Acting on many failed messages.
+//! Actions on many failed messages.
 
 use messagekit_admin::Role;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn a_selection_that_has_changed_is_left_alone() {
         assert_eq!(answer.json()["count"], 2);
         let dead = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(dead["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
-        // A selection of every state counts the same, and passes over what the act cannot move.
+        // A selection of every state has the same count; the action skips messages that it cannot move.
         let every = select(&console, json!({})).await;
         let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(2), &json!(1)));

@@ -1,4 +1,4 @@
-//! What the health of a service says of its consumers.
+//! The state of consumers in the health of a service.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use messagekit_admin::health_router_with;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// What a probe reads at a service with one consumer.
+/// Returns the response to a probe of a service with one consumer.
 async fn asked(app: &axum::Router) -> (u16, Value) {
     let request = Request::get("/health/ready").body(Body::empty()).unwrap();
     let response = app.clone().oneshot(request).await.unwrap();
@@ -27,7 +27,7 @@ fn of_billing(stats: Stats) -> axum::Router {
     health_router_with::<String>([], [], [("billing".to_owned(), stats)])
 }
 
-/// Lets virtual time pass until something is so.
+/// Lets virtual time pass until a condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let so = async {
         while !holds().await {
@@ -74,7 +74,7 @@ async fn a_closed_gate_is_named_and_changes_no_status() {
     running.await.unwrap().unwrap();
 }
 
-/// Cannot be joined for good.
+/// A source that never binds.
 struct Refusing(MemorySource);
 
 impl Source for Refusing {
@@ -161,7 +161,7 @@ async fn blocked_partitions_are_counted_and_change_no_status() {
     running.await.unwrap().unwrap();
 }
 
-/// Topics that are kept for as long as the test says.
+/// Topics with a retention that the test sets.
 struct Keeping {
     source: MemorySource,
     kept: Arc<Mutex<Duration>>,
@@ -197,7 +197,7 @@ impl Source for Keeping {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A consumer looks once an hour.
+/// A consumer checks the retention once an hour.
 const LOOK: Duration = Duration::from_secs(61 * 60);
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +210,7 @@ async fn dedup_window_below_retention_is_503_until_it_is_fixed() {
         .dedup_window(30 * DAY)
         .build()
         .unwrap();
-    // The same as a service says it in words of its own.
+    // A service's own check may use the same statistics.
     let stats = billing.stats();
     let look: Box<dyn Fn() -> Option<String> + Send + Sync> =
         Box::new(move || stats.outside_window().into_iter().next());

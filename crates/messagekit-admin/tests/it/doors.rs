@@ -1,4 +1,4 @@
-//! What keeps strangers out, and secrets in.
+//! Access checks, and protection of secrets.
 
 use std::sync::Arc;
 

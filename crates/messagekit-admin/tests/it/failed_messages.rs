@@ -1,4 +1,4 @@
-//! One failed message: seen, acted on, seen again.
+//! One failed message: shown, acted on, shown again.
 
 use std::sync::Arc;
 

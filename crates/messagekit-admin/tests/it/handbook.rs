@@ -1,4 +1,4 @@
-//! The requests of the handbook, in their order.
+//! The requests of the handbook, in order.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Health, readiness, lag and figures.
+//! Health, readiness, lag and metrics.
 
 use std::sync::Arc;
 use std::time::Duration;

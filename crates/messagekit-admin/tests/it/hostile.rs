@@ -1,4 +1,4 @@
-//! Requests that no client of ours sends.
+//! Requests that no regular client sends.
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ask::{Answer, Console};
 use crate::stock::Stores;
 
-/// Stands in every hostile value, so that an echo is seen.
+/// Part of every hostile value, to detect an echo.
 const MARK: &str = "zzq";
 
 fn refused(answer: &Answer, what: &str) {
@@ -91,7 +91,7 @@ async fn strange_queries_are_refused() {
         ] {
             refused(&console.ask(Role::Admin, &format!("GET /api/v1/replay/events?{query}")).await, query);
         }
-        // What looks like a statement or a pattern is a text like any other.
+        // Text like a statement or a pattern is ordinary text.
         for query in [
             "consumer=%27%3B%20DROP%20TABLE%20failed_messages%3B--",
             "consumer=%25",
@@ -196,7 +196,7 @@ async fn strange_bodies_are_refused() {
         for path in ["/api/v1/dlq/selections", "/api/v1/dlq/bulk", "/api/v1/replay/count", "/api/v1/replay"] {
             for body in &bodies {
                 let seen: String = String::from_utf8_lossy(body).chars().take(60).collect();
-                // A replay takes an empty filter, and failed messages have fields that events do not have.
+                // A replay accepts an empty filter, and failed messages have fields that events do not have.
                 let answer = send(path, body.clone()).await;
                 refused(&answer, &format!("{path} {seen}"));
             }
@@ -223,7 +223,7 @@ async fn strange_bodies_are_refused() {
         let failed_messages = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(failed_messages["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
         assert_eq!(console.get("/api/v1/replay").await["replays"], json!([]));
-        // The greatest number there can be is not one too many.
+        // The greatest possible number is valid.
         let mut body = selection.clone();
         body["until_id"] = json!(i64::MAX);
         let answer = send("/api/v1/dlq/bulk", body.to_string().into()).await;

@@ -1,5 +1,5 @@
-//! The admin as its callers see it, over stores in memory and in a file.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The admin from its callers' view, over stores in memory and in a file.
+// Fixtures are test code too, but clippy recognises only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 mod ask;

@@ -55,7 +55,7 @@ async fn links_lead_through_several_databases_newest_first() {
         assert_eq!(found, expected.collect::<Vec<_>>(), "{limit}");
     }
     assert_eq!(walk(&console, "?database=one&limit=3").await.len(), 4);
-    // A number alone is one database's; one of two is not said.
+    // A number alone means one database; with two databases it is ambiguous.
     console.ask(Role::Viewer, "GET /api/v1/dlq?before=3").await.is_problem(422);
     for line in ["GET /api/v1/dlq/1", "POST /api/v1/dlq/1/retry", "GET /api/v1/replay/events", "GET /dlq"] {
         console.ask(Role::Operator, line).await.is_problem(422);

@@ -1,4 +1,4 @@
-//! Publishing kept events again.
+//! Publishing stored events again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
     let store = MemoryStore::new();
     fill(&store, 0, 700).await;
     let console = Console::of([("shop", Arc::new(store.clone()) as _)]);
-    // One event in each of many steps, so that an end can fall between two of them.
+    // One event in each of many steps, so that a shutdown can happen between two of them.
     order(&console, json!({"filter": {}, "per_second": 50})).await;
     let shutdown = Shutdown::new();
     let doomed = tokio::spawn({
@@ -106,7 +106,7 @@ async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
     let stood = console.get("/api/v1/replay/1").await["published"].as_u64().unwrap();
     assert!((1..700).contains(&stood), "{stood}");
 
-    // A cancelled replay keeps what went out; a new order brings the rest.
+    // A cancelled replay keeps its published events; a new order publishes the rest.
     assert_eq!(
         console.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.json()["state"],
         "cancelled"

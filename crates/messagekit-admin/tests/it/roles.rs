@@ -1,4 +1,4 @@
-//! Every route with every role: the table below is written by hand, so that neither code nor document can move it.
+//! Every route with every role. The table below is written by hand, so that neither code nor document can change it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ async fn console() -> Console {
     console
 }
 
-/// What the document says: operation, its description.
+/// Returns the operations of the document with their descriptions.
 async fn described(console: &Console) -> BTreeMap<String, Value> {
     let document = console.get("/openapi.json").await;
     let mut operations = BTreeMap::new();
@@ -91,7 +91,7 @@ async fn every_operation_says_what_it_answers() {
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{line}");
         let sends = operation.get("requestBody").is_some();
         assert_eq!(responses.contains_key("413"), sends, "{line}");
-        // Two people may order at the same time.
+        // Two operators may order at the same time.
         let orders = line.starts_with("POST") && line.ends_with("/replay");
         assert!(!orders || responses.contains_key("409"), "{line}");
     }
@@ -113,7 +113,7 @@ async fn every_route_answers_only_those_who_may() {
                 assert_eq!(answer.status, 403, "{role} {asked} needs {needed}: {}", answer.text());
                 answer.is_problem(403);
             } else if line.starts_with("POST /api/v1/outbox/rejected") {
-                // No relay publishes these outboxes: whoever may learns that there is no such event.
+                // No relay publishes these outboxes: a caller with the role gets 404.
                 answer.is_problem(404);
                 assert!(answer.text().contains("no event of this number was set aside"), "{}", answer.text());
             } else {

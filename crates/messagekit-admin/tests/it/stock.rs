@@ -1,4 +1,4 @@
-//! What is in the stores.
+//! The contents of the stores.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use messagekit::{
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
-/// Stands in payloads and header values, and nowhere else.
+/// Occurs in payloads and header values, and nowhere else.
 pub(crate) const SECRET: &str = "planted-4711";
 
-/// The stores that every test of a behaviour runs over; the folder is deleted at the end.
+/// The stores that every behaviour test runs over; the folder is deleted at the end.
 pub(crate) struct Stores {
     _folder: TempDir,
     pub(crate) memory: MemoryStore,
@@ -21,7 +21,7 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// Both with `failed_messages` failed messages and `events` events.
+    /// Creates both with `failed_messages` failed messages and `events` events.
     pub(crate) async fn with(failed_messages: usize, events: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
@@ -53,7 +53,7 @@ pub(crate) async fn dead<S: SetAside>(store: &S, number: usize) {
     set_aside(store, "billing", number, failure).await;
 }
 
-/// A failed message that its consumer still tries.
+/// A failed message that its consumer still retries.
 pub(crate) async fn retrying<S: SetAside>(store: &S, number: usize) {
     let mut failure = Failure::retryable(FailureKind::Failed, "no answer");
     failure.next = Next::Retry(std::time::Duration::from_secs(3_600));

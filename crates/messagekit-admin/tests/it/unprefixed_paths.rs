@@ -49,7 +49,7 @@ async fn replay_has_the_known_shape() {
         assert_eq!(nothing.json()["replayed_count"], 0);
         assert_eq!(console.get("/api/v1/replay").await["replays"].as_array().unwrap().len(), 1);
     }
-    // What earlier versions took at their word.
+    // Earlier versions accepted these values.
     let console = Console::of([("shop", stores.each()[0].clone())]);
     for query in ["limit=-1", "limit=100000000", "offset=-5", "limit=0", "offset=10001"] {
         console.ask(Role::Viewer, &format!("GET /dlq?{query}")).await.is_problem(400);
