@@ -1,4 +1,4 @@
-//! Reading `#[event(...)]`.
+//! Parses `#[event(...)]`.
 
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -18,7 +18,7 @@ const KEYS: [(&str, &str); 5] = [
     ("source", "shop"),
 ];
 
-/// What `#[event(...)]` says. A value that is missing or wrong is absent here and noted as a problem.
+/// The values of `#[event(...)]`. A missing or invalid value is absent here and recorded as a problem.
 #[derive(Default)]
 pub(crate) struct EventAttribute {
     /// The type, checked.
@@ -29,12 +29,12 @@ pub(crate) struct EventAttribute {
     pub(crate) version: Option<String>,
     /// The source, checked.
     pub(crate) source: Option<String>,
-    /// The name of the key field, with its span; not yet looked up.
+    /// The name of the key field, with its span; not yet resolved.
     pub(crate) key: Option<LitStr>,
 }
 
 impl EventAttribute {
-    /// Reads the one `#[event(...)]` of a struct.
+    /// Parses the single `#[event(...)]` of a struct.
     pub(crate) fn of(input: &DeriveInput, problems: &mut Problems) -> Self {
         let mut attributes = input.attrs.iter().filter(|attribute| is_event(attribute));
         let name = input.ident.unraw().to_string();
@@ -57,7 +57,7 @@ impl EventAttribute {
         Self::read(attribute, &example, problems)
     }
 
-    /// Reads one attribute; `example` is a type to show where there is none.
+    /// Parses one attribute; `example` is the type to show if it has none.
     fn read(attribute: &Attribute, example: &str, problems: &mut Problems) -> Self {
         let mut read = Self::default();
         let Meta::List(list) = &attribute.meta else {
@@ -67,7 +67,7 @@ impl EventAttribute {
             ));
             return read;
         };
-        // `#[event("orders.order.placed")]` is a likely first try.
+        // `#[event("orders.order.placed")]` is a likely first attempt.
         if let Ok(text) = syn::parse2::<LitStr>(list.tokens.clone()) {
             let own = text.value();
             let instead = if grammar::check_type(&own).is_ok() {
@@ -101,7 +101,7 @@ impl EventAttribute {
         read
     }
 
-    /// Takes over one entry.
+    /// Stores the value of one entry.
     fn take(&mut self, entry: &Entry, name: &str, problems: &mut Problems) {
         let Some((_, example)) = KEYS.iter().find(|(key, _)| *key == name) else {
             let keys = KEYS.map(|(key, _)| key);
@@ -120,7 +120,7 @@ impl EventAttribute {
             "topic" => grammar::check_topic(value),
             "version" => grammar::check_version(value),
             "source" => grammar::check_source(value),
-            // Which fields there are is looked up later.
+            // The field is resolved later.
             _ => Ok(()),
         };
         let text = entry.required_text(example, |value| check(value).is_ok());
@@ -140,7 +140,7 @@ impl EventAttribute {
     }
 }
 
-/// Refuses `#[event]` on a field, where it would otherwise be ignored in silence.
+/// Rejects `#[event]` on a field, where it would otherwise be ignored silently.
 pub(crate) fn refuse_on_fields<'a>(
     fields: impl IntoIterator<Item = &'a syn::Field>,
     problems: &mut Problems,
@@ -159,7 +159,7 @@ pub(crate) fn refuse_on_fields<'a>(
     }
 }
 
-/// Whether an attribute is `#[event]`.
+/// Returns whether an attribute is `#[event]`.
 fn is_event(attribute: &Attribute) -> bool {
     attribute.path().is_ident("event")
 }

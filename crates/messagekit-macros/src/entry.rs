@@ -12,7 +12,7 @@ pub(crate) struct Entry {
     pub(crate) name: Ident,
     /// Whether an `=` follows the name.
     assigned: bool,
-    /// Everything behind the name and the `=`, up to the next comma.
+    /// The tokens after the name and the `=`, up to the next comma.
     value: TokenStream,
 }
 
@@ -34,17 +34,17 @@ impl Parse for Entry {
 }
 
 impl Entry {
-    /// The entries between the parentheses of an attribute.
+    /// Parses the entries between the parentheses of an attribute.
     pub(crate) fn list(tokens: TokenStream) -> Result<Vec<Self>> {
         Ok(Punctuated::<Self, Token![,]>::parse_terminated.parse2(tokens)?.into_iter().collect())
     }
 
-    /// Whether the entry has this name.
+    /// Returns whether the entry has this name.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.unraw() == name
     }
 
-    /// The string of `name = "string"`; `None` for every other form.
+    /// Returns the string of `name = "string"`; `None` for every other form.
     pub(crate) fn text(&self) -> Option<LitStr> {
         match syn::parse2::<Lit>(self.value.clone()) {
             Ok(Lit::Str(text)) if self.assigned && text.suffix().is_empty() => Some(text),
@@ -52,7 +52,7 @@ impl Entry {
         }
     }
 
-    /// The entries inside `name(...)`; none for every other form.
+    /// Returns the entries inside `name(...)`; none for every other form.
     pub(crate) fn nested(&self) -> Vec<Self> {
         let mut tokens = self.value.clone().into_iter();
         match (self.assigned, tokens.next(), tokens.next()) {
@@ -63,9 +63,9 @@ impl Entry {
         }
     }
 
-    /// The string of `name = "string"`, or an error that says how to write one.
+    /// Returns the string of `name = "string"`, or an error that shows how to write one.
     ///
-    /// The error shows the author's own value between quotes where `fits` accepts it, and `example` elsewhere.
+    /// The error shows the author's own value in quotes if `fits` accepts it, otherwise `example`.
     pub(crate) fn required_text(&self, example: &str, fits: impl Fn(&str) -> bool) -> Result<LitStr> {
         if let Some(text) = self.text() {
             return Ok(text);

@@ -1,4 +1,4 @@
-//! From the struct to the impl.
+//! Expands the struct to the impl.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,9 +10,9 @@ use crate::key::Key;
 use crate::problems::Problems;
 use crate::{grammar, wire_names};
 
-/// The impl of `messagekit::Event`, or everything that is wrong with the struct.
+/// Returns the impl of `messagekit::Event`, or all problems of the struct.
 pub(crate) fn event_impl(input: &DeriveInput) -> Result<TokenStream> {
-    // Nothing else is worth reporting about something that cannot be an event at all.
+    // If the item cannot be an event at all, other problems do not matter.
     let fields = named_fields(input)?;
     let mut problems = Problems::default();
     for lifetime in input.generics.lifetimes() {
@@ -36,7 +36,7 @@ pub(crate) fn event_impl(input: &DeriveInput) -> Result<TokenStream> {
     Ok(generate(input, &attribute, key.as_ref()))
 }
 
-/// The fields of a struct that is a JSON object; everything else is refused.
+/// Returns the fields of a struct that is a JSON object; rejects everything else.
 fn named_fields(input: &DeriveInput) -> Result<Vec<&Field>> {
     let name = input.ident.unraw();
     let text = match &input.data {
@@ -61,12 +61,12 @@ fn named_fields(input: &DeriveInput) -> Result<Vec<&Field>> {
     Err(Error::new(input.ident.span(), text))
 }
 
-/// Writes the impl; the attribute has been found free of problems.
+/// Generates the impl from an attribute without problems.
 fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_>>) -> TokenStream {
     let name = &input.ident;
     let event_type = attribute.event_type.as_deref().unwrap_or_default();
     let topic = attribute.topic.as_deref().unwrap_or_else(|| grammar::default_topic(event_type));
-    // What is not given is left to the defaults of the trait.
+    // The trait has defaults for omitted values.
     let version = attribute.version.as_deref().map(|version| quote!(const VERSION: &'static str = #version;));
     let source = attribute.source.as_deref().map(|source| {
         quote! {
@@ -78,7 +78,7 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        // An event that is deprecated is still an event; absolute paths are needed whatever is in scope.
+        // A deprecated event is still an event; absolute paths work in every scope.
         #[allow(deprecated, unused_qualifications)]
         impl #impl_generics ::messagekit::Event for #name #type_generics #where_clause {
             const TYPE: &'static str = #event_type;
@@ -93,10 +93,10 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
     }
 }
 
-/// The parameters of the struct, and for a generic one the condition that it is an event for them.
+/// Returns the parameters of the struct; a generic one gets the condition that the struct is an event for them.
 ///
-/// The condition is on the struct and not on each parameter: serde's derives put their own bounds on the
-/// parameters, so that `struct Changed<T>` needs to name none, and a `T` bound twice would be ambiguous there.
+/// The condition is on the struct and not on each parameter. serde's derives put their own bounds on the parameters,
+/// so `struct Changed<T>` needs to name none, and a `T` bound twice would be ambiguous there.
 fn with_event_bounds(input: &DeriveInput, key: Option<&Key<'_>>) -> Generics {
     let mut generics = input.generics.clone();
     if generics.type_params().next().is_none() {

@@ -1,20 +1,20 @@
-//! What the values of `#[event(...)]` may look like.
+//! The grammar of the values in `#[event(...)]`.
 //!
-//! Each check takes the value and returns the text of the error: what is wrong, with which value, and what to
-//! write instead. The rules are those that the `messagekit` crate applies to names it reads at run time.
+//! Each check takes the value and returns the text of the error: the fault, the value, and a correct form. The rules
+//! are those that the `messagekit` crate applies to names at run time.
 
 use crate::suggest;
 
-/// A type to show where the author's own gives nothing to build on.
+/// The type to show if the author's own gives no hint.
 pub(crate) const EXAMPLE_TYPE: &str = "orders.order.placed";
 
-/// The longest type in bytes.
+/// The longest type, in bytes.
 const LONGEST_TYPE: usize = 200;
 
-/// The longest topic in characters, as in Kafka.
+/// The longest topic, in characters, as in Kafka.
 const LONGEST_TOPIC: usize = 249;
 
-/// What a check returns: nothing, or the text of the error.
+/// The result of a check: nothing, or the text of the error.
 type Check = Result<(), String>;
 
 /// Checks a type: `orders.order.placed`.
@@ -27,7 +27,7 @@ pub(crate) fn check_type(value: &str) -> Check {
     Err(format!("{problem}; write for example `{instead}`"))
 }
 
-/// What is wrong with a type, if anything.
+/// Returns the fault of a type, if any.
 fn type_problem(value: &str) -> Option<String> {
     let shown = shortened(value);
     if value.is_empty() {
@@ -63,7 +63,7 @@ fn type_problem(value: &str) -> Option<String> {
     })
 }
 
-/// A correct type that is as near to `value` as can be told.
+/// Returns a correct type that is as similar to `value` as possible.
 fn similar_type(value: &str) -> String {
     let segments: Vec<Vec<String>> =
         value.split(['.', '/', ':']).map(suggest::words).filter(|words| !words.is_empty()).collect();
@@ -74,7 +74,7 @@ fn similar_type(value: &str) -> String {
     if type_problem(&similar).is_none() { similar } else { EXAMPLE_TYPE.to_owned() }
 }
 
-/// A type for the words of a name: `OrderLineAdded` becomes `order-line.added`, what happened being last.
+/// Returns a type for the words of a name: `OrderLineAdded` becomes `order-line.added`, with the action last.
 pub(crate) fn type_of_words(words: &[String]) -> String {
     let similar = match words.split_last() {
         Some((happened, [])) => format!("orders.{happened}"),
@@ -84,7 +84,7 @@ pub(crate) fn type_of_words(words: &[String]) -> String {
     if type_problem(&similar).is_none() { similar } else { EXAMPLE_TYPE.to_owned() }
 }
 
-/// The topic of a type that names none: the type without its last segment.
+/// Returns the topic of a type that names none: the type without its last segment.
 pub(crate) fn default_topic(event_type: &str) -> &str {
     event_type.rsplit_once('.').map_or(event_type, |(topic, _)| topic)
 }
@@ -132,7 +132,7 @@ pub(crate) fn check_version(value: &str) -> Check {
         [""] => return Err("the version is empty; write for example `1.0`".to_owned()),
         _ => "is not `MAJOR.MINOR`, two numbers joined by a dot".to_owned(),
     };
-    // `v1`, `1` and `1.2.3` say clearly enough what is meant.
+    // `v1`, `1` and `1.2.3` have an obvious meaning.
     let mut numbers =
         value.trim_start_matches(['v', 'V']).split('.').map(|part| part.trim().parse::<u32>().ok());
     let instead = match (numbers.next().flatten(), numbers.next()) {
@@ -143,7 +143,7 @@ pub(crate) fn check_version(value: &str) -> Check {
     Err(format!("the version `{}` {problem}; write for example `{instead}`", shortened(value)))
 }
 
-/// What is wrong with one number of a version, if anything; the text continues "the version ...".
+/// Returns the fault of one number of a version, if any; the text continues "the version ...".
 fn number_problem(number: &str) -> Option<String> {
     let shown = shortened(number);
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -181,7 +181,7 @@ pub(crate) fn check_source(value: &str) -> Check {
     Err(format!("{problem}; write for example `{instead}`"))
 }
 
-/// A value as shown in an error: its beginning, when it is long.
+/// Returns a value for an error, shortened to its beginning if it is long.
 fn shortened(value: &str) -> String {
     match value.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", value.get(..end).unwrap_or_default()),
@@ -189,7 +189,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// A character as shown in an error: the blank by its name, invisible ones by their number.
+/// Returns a character for an error: the blank by its name, invisible ones by their number.
 fn named(character: char) -> String {
     match character {
         ' ' => "a space".to_owned(),

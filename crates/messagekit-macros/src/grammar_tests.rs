@@ -1,8 +1,8 @@
-//! The grammar, value by value.
+//! Tests of the grammar, value by value.
 
 use super::*;
 
-/// The error text of a check that fails.
+/// Returns the error text of a check that fails.
 fn refused(check: Check) -> String {
     check.expect_err("the value is accepted")
 }

@@ -1,4 +1,4 @@
-//! The key: finding the field and reading it.
+//! The key: resolves the field and generates its access.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -19,22 +19,22 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// The field of `event` that `key` names.
+    /// Returns the field of `event` that `key` names.
     pub(crate) fn find(event: &Ident, key: &LitStr, fields: &[&'a Field]) -> Result<Self> {
         let (name, field_type) = named_field(event, key, fields)?;
         let option = option_argument(field_type);
         Ok(Self { name, inside: option.unwrap_or(field_type), optional: option.is_some() })
     }
 
-    /// The body of `Event::key`.
+    /// Returns the body of `Event::key`.
     pub(crate) fn body(&self) -> TokenStream {
         let name = self.name;
-        // The calls that need `Display` are placed at the type, so that "does not implement Display" is shown
-        // at the field and not at the derive. Names are still looked up where the derive is.
+        // The calls that need `Display` have the location of the type, so that the compiler reports a missing
+        // `Display` at the field and not at the derive. Names are still resolved at the derive.
         let place = Span::call_site().located_at(self.inside.span());
         match (self.optional, is_text(self.inside)) {
             (false, true) => quote! {
-                // The coercion makes `&str` from everything that dereferences to it.
+                // The coercion makes `&str` from every type that dereferences to it.
                 let key: &str = &self.#name;
                 ::std::option::Option::Some(::std::borrow::Cow::Borrowed(key))
             },
@@ -63,7 +63,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The type that must be `Display`, if that depends on a type parameter.
+    /// Returns the type that must be `Display`, if that depends on a type parameter.
     pub(crate) fn formatted_parameter(&self, generics: &Generics) -> Option<&'a Type> {
         let mut words = ungrouped(self.inside).to_token_stream().into_iter();
         words
@@ -75,7 +75,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// The name and the type of the field that `key` names, written with or without `r#`.
+/// Returns the name and the type of the field that `key` names, with or without `r#`.
 fn named_field<'a>(event: &Ident, key: &LitStr, fields: &[&'a Field]) -> Result<(&'a Ident, &'a Type)> {
     let wanted = key.value();
     let plain = wanted.strip_prefix("r#").unwrap_or(&wanted);
@@ -115,15 +115,15 @@ fn named_field<'a>(event: &Ident, key: &LitStr, fields: &[&'a Field]) -> Result<
     Err(Error::new(key.span(), text))
 }
 
-/// The `T` of `Option<T>`, told by how the type is written: a macro sees no further.
+/// Returns the `T` of `Option<T>` as written: a macro cannot resolve types.
 fn option_argument(field_type: &Type) -> Option<&Type> {
     let segment = last_segment(field_type)?;
     if segment.ident == "Option" { only_argument(segment) } else { None }
 }
 
-/// Whether the type, as written, is text that can be borrowed as `&str`.
+/// Returns whether the type, as written, is text that can be borrowed as `&str`.
 ///
-/// A type that is text under another name is only formatted instead, which costs an allocation.
+/// A text type under another name is formatted instead, which costs an allocation.
 fn is_text(field_type: &Type) -> bool {
     if let Type::Reference(reference) = ungrouped(field_type) {
         return is_str(&reference.elem);
@@ -136,16 +136,16 @@ fn is_text(field_type: &Type) -> bool {
     }
 }
 
-/// Whether the type is `str`.
+/// Returns whether the type is `str`.
 fn is_str(field_type: &Type) -> bool {
     last_segment(field_type).is_some_and(|segment| segment.ident == "str")
 }
 
-/// The last segment of a path into the standard library: `Option<T>` of `std::option::Option<T>`.
+/// Returns the last segment of a path into the standard library: `Option<T>` of `std::option::Option<T>`.
 fn last_segment(field_type: &Type) -> Option<&PathSegment> {
     let Type::Path(path) = ungrouped(field_type) else { return None };
     let segments = &path.path.segments;
-    // A name alone is taken for the one of the prelude; `names::String` is a type of the author's own.
+    // A single name counts as the one of the prelude; `names::String` is the author's own type.
     let standard = segments.len() == 1
         || segments
             .first()
@@ -153,7 +153,7 @@ fn last_segment(field_type: &Type) -> Option<&PathSegment> {
     if standard && path.qself.is_none() { segments.last() } else { None }
 }
 
-/// The one type argument of a segment, lifetimes not counted.
+/// Returns the one type argument of a segment, lifetimes not counted.
 fn only_argument(segment: &PathSegment) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
     let mut types = arguments.args.iter().filter_map(|argument| match argument {
@@ -166,7 +166,7 @@ fn only_argument(segment: &PathSegment) -> Option<&Type> {
     }
 }
 
-/// The type without the invisible groups that `macro_rules!` leaves, and without parentheses.
+/// Returns the type without the invisible groups of `macro_rules!` and without parentheses.
 fn ungrouped(field_type: &Type) -> &Type {
     match field_type {
         Type::Group(group) => ungrouped(&group.elem),

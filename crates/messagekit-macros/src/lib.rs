@@ -18,8 +18,8 @@
 //! assert_eq!(OrderPlaced::TOPIC, "orders.order");
 //! ```
 //!
-//! Everything the attribute says is checked while compiling, and each problem is reported at the literal or
-//! name that causes it, together with what to write instead.
+//! The attribute is checked at compile time. Each problem is reported at the literal or name that causes it, with a
+//! correct form.
 
 mod attribute;
 mod entry;
@@ -50,29 +50,29 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|---|---|
 /// | `type` | yes | two or more segments joined by dots, each of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit; at most 200 bytes | |
 /// | `topic` | no | 1 to 249 characters of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, not `.` or `..` | the type without its last segment: `orders.order` |
-/// | `key` | no | the name of a field; events with the same key keep their order | no order is promised |
+/// | `key` | no | the name of a field; events with the same key keep their order | no order is guaranteed |
 /// | `version` | no | `MAJOR.MINOR`, two decimal numbers | `1.0` |
-/// | `source` | no | who says so: begins with `a-z`, then `a-z`, `0-9` and `-` | the name of the outbox |
+/// | `source` | no | the origin of the event: begins with `a-z`, then `a-z`, `0-9` and `-` | the name of the outbox |
 ///
-/// The field that `key` names is anything with `Display`, or an `Option` of that: `None` means that this one
-/// event has no key. Text (`String`, `&'static str`, `Box<str>`, `Arc<str>`) is borrowed, everything else is
-/// formatted. Only a field of the struct itself can be named, not a path into one.
+/// The field that `key` names has a type with `Display`, or an `Option` of one: `None` means that this event has no
+/// key. Text (`String`, `&'static str`, `Box<str>`, `Arc<str>`) is borrowed, every other type is formatted. Only a
+/// field of the struct itself is possible, not a path into one.
 ///
 /// # The struct
 ///
-/// A struct with named fields, or `struct Ping {}` for an event that says everything by happening. Type and
-/// constant parameters are allowed: the generated impl carries the bounds of the struct over, and holds for
-/// those parameters for which the struct is `Serialize + DeserializeOwned + Send + Sync + 'static` (and its
-/// key field is `Display`, where that field's type depends on a parameter).
+/// A struct with named fields, or `struct Ping {}` for an event without data. Type and constant parameters are
+/// allowed: the generated impl keeps the bounds of the struct. It applies to parameters for which the struct is
+/// `Serialize + DeserializeOwned + Send + Sync + 'static`. A key field whose type depends on a parameter must be
+/// `Display`.
 ///
-/// # What is refused, and why
+/// # Rejected structs
 ///
-/// - Tuple structs and unit structs: an event is a JSON object, they are an array and `null`.
-/// - Enums: a type belongs to one struct, so that whoever subscribes to it knows what arrives.
+/// - Tuple structs and unit structs: an event is a JSON object, but they are an array and `null`.
+/// - Enums: a type belongs to one struct, so that its subscribers know the format.
 /// - Lifetime parameters: events outlive the code that published them.
 /// - `#[serde(deny_unknown_fields)]`: the flat wire form puts the envelope's fields beside the event's own.
-/// - A field that is called like an envelope field on the wire (`eventId`, `source`, `metadata` and so on,
-///   also as `event_id`), for the same reason. Renames, aliases and `rename_all` are taken into account.
+/// - A field with the name of an envelope field on the wire (`eventId`, `source`, `metadata` and so on, also as
+///   `event_id`), for the same reason. Renames, aliases and `rename_all` are taken into account.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

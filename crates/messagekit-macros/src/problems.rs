@@ -1,11 +1,11 @@
-//! Collecting what is wrong, so that one compilation shows all of it.
+//! Collects problems, so that one compilation shows all of them.
 
 use std::fmt::Display;
 
 use proc_macro2::Span;
 use syn::{Error, Result};
 
-/// The problems found so far, in the order in which they were found.
+/// The problems so far, in the order of discovery.
 #[derive(Default)]
 pub(crate) struct Problems(Option<Error>);
 
@@ -23,12 +23,12 @@ impl Problems {
         self.push(Error::new(span, text));
     }
 
-    /// Keeps the value of a success, and the problem of a failure.
+    /// Returns the value of a success, and records the problem of a failure.
     pub(crate) fn note<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|problem| self.push(problem)).ok()
     }
 
-    /// All problems as one error, if there was any.
+    /// Returns all problems as one error, if there are any.
     pub(crate) fn into_result(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }

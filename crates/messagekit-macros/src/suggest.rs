@@ -1,7 +1,7 @@
-//! What to write instead: the nearest known name, and names put together from words.
+//! Suggestions: the nearest known name, and names built from words.
 
-/// The lowercase words of a name in any convention: `OrderPlaced`, `order_placed` and `order placed` all
-/// give `order` and `placed`. Characters outside ASCII letters and digits only separate.
+/// Returns the lowercase words of a name in any convention: `OrderPlaced`, `order_placed` and `order placed` all give
+/// `order` and `placed`. Characters other than ASCII letters and digits only separate.
 pub(crate) fn words(name: &str) -> Vec<String> {
     let characters: Vec<char> = name.chars().collect();
     let mut words = Vec::new();
@@ -9,7 +9,7 @@ pub(crate) fn words(name: &str) -> Vec<String> {
     for (index, &character) in characters.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|index| characters.get(index)).copied().unwrap_or(' ');
         let after = characters.get(index + 1).copied().unwrap_or(' ');
-        // `orderId` is cut before `I`, and `HTTPStatus` before `S`.
+        // Cut `orderId` before `I`, and `HTTPStatus` before `S`.
         let begins =
             character.is_ascii_uppercase() && (!before.is_ascii_uppercase() || after.is_ascii_lowercase());
         if (begins || !character.is_ascii_alphanumeric()) && !word.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The candidate that `wanted` most likely means, if one is near enough to be worth asking.
+/// Returns the candidate that `wanted` most likely means, if one is near enough.
 pub(crate) fn nearest<'a>(wanted: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let wanted = comparable(wanted);
     let allowed = (wanted.len() / 3).max(1);
@@ -37,12 +37,12 @@ pub(crate) fn nearest<'a>(wanted: &str, candidates: &[&'a str]) -> Option<&'a st
         .map(|(_, candidate)| candidate)
 }
 
-/// `; did you mean `name`?`, or nothing when no candidate is near.
+/// Returns `; did you mean `name`?`, or nothing if no candidate is near.
 pub(crate) fn did_you_mean(wanted: &str, candidates: &[&str]) -> String {
     nearest(wanted, candidates).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The names as a phrase: `` `a`, `b` and `c` ``.
+/// Returns the names as a phrase: `` `a`, `b` and `c` ``.
 pub(crate) fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
@@ -52,14 +52,14 @@ pub(crate) fn listed(names: &[&str]) -> String {
     }
 }
 
-/// A name without what conventions differ in, so that `orderId` and `order_id` are the same.
+/// Returns a name without the differences between conventions, so that `orderId` and `order_id` are equal.
 fn comparable(name: &str) -> Vec<char> {
     name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The number of characters to insert, delete or replace to make one text from the other.
+/// Returns the number of characters to insert, delete or replace to turn one text into the other.
 fn distance(left: &[char], right: &[char]) -> usize {
-    // `row` holds the distances from the part of `left` seen so far to every beginning of `right`.
+    // `row` holds the distances from the part of `left` so far to every prefix of `right`.
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (index, one) in left.iter().enumerate() {
         let mut next = vec![index + 1];

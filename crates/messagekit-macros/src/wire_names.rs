@@ -1,7 +1,7 @@
-//! What serde calls the fields, and which of those names belong to the envelope.
+//! The names that serde gives the fields, and which of them belong to the envelope.
 //!
-//! In the flat wire form the envelope's fields are beside those of the event, in one JSON object. An event must
-//! therefore tolerate fields it does not know, and must not use the envelope's names for its own.
+//! In the flat wire form, one JSON object holds the fields of the envelope and of the event. An event must therefore
+//! tolerate unknown fields, and must not use the envelope's names.
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
@@ -31,7 +31,7 @@ const ENVELOPE_NAMES: [&str; 16] = [
     "metadata",
 ];
 
-/// Refuses what cannot share a JSON object with the envelope.
+/// Rejects a struct that cannot share a JSON object with the envelope.
 pub(crate) fn check(input: &DeriveInput, fields: &[&Field], problems: &mut Problems) {
     let container = serde_entries(&input.attrs);
     if let Some(entry) = find(&container, "deny_unknown_fields") {
@@ -56,7 +56,7 @@ pub(crate) fn check(input: &DeriveInput, fields: &[&Field], problems: &mut Probl
     }
 }
 
-/// Refuses a field that has the name of an envelope field, at the literal or name that gives it.
+/// Rejects a field with the name of an envelope field, at the literal or name that gives it.
 fn check_field(event: &Ident, container: &[Entry], field: &Field, problems: &mut Problems) {
     let Some(name) = &field.ident else { return };
     let plain = name.unraw().to_string();
@@ -89,11 +89,11 @@ fn check_field(event: &Ident, container: &[Entry], field: &Field, problems: &mut
     }
 }
 
-/// The names under which serde writes and reads a field, each with the literal that gives it, if one does.
+/// Returns the names under which serde writes and reads a field, each with the literal that gives it, if any.
 fn wire_names(container: &[Entry], field: &Field, name: &Ident) -> Vec<(String, Option<Span>)> {
     let entries = serde_entries(&field.attrs);
     let has = |name: &str| find(&entries, name).is_some();
-    // The fields inside a flattened one are not known here; the name of the field itself is not used.
+    // The fields inside a flattened one are unknown here; the name of the field itself is not used.
     if has("flatten") || has("skip") || find(container, "transparent").is_some() {
         return Vec::new();
     }
@@ -120,7 +120,7 @@ fn wire_names(container: &[Entry], field: &Field, name: &Ident) -> Vec<(String, 
     names
 }
 
-/// The literals of `name = "..."`, and of `name(side = "...")`.
+/// Returns the literals of `name = "..."`, and of `name(side = "...")`.
 fn literals(entries: &[Entry], name: &str, side: &str) -> Vec<LitStr> {
     let mut found = Vec::new();
     for entry in entries.iter().filter(|entry| entry.is(name)) {
@@ -130,7 +130,7 @@ fn literals(entries: &[Entry], name: &str, side: &str) -> Vec<LitStr> {
     found
 }
 
-/// The name that `rename_all` gives a field, which serde takes to be in `snake_case`.
+/// Returns the name that `rename_all` gives a field; serde assumes the field to be in `snake_case`.
 fn renamed(field: &str, convention: Option<&str>) -> String {
     match convention {
         Some("UPPERCASE" | "SCREAMING_SNAKE_CASE") => field.to_ascii_uppercase(),
@@ -138,12 +138,12 @@ fn renamed(field: &str, convention: Option<&str>) -> String {
         Some("camelCase") => joined(field.split('_').filter(|word| !word.is_empty()), false),
         Some("kebab-case") => field.replace('_', "-"),
         Some("SCREAMING-KEBAB-CASE") => field.to_ascii_uppercase().replace('_', "-"),
-        // `lowercase` and `snake_case` leave fields as they are; another value is serde's to refuse.
+        // `lowercase` and `snake_case` leave fields unchanged; serde rejects other values.
         _ => field.to_owned(),
     }
 }
 
-/// The words as one, every word but possibly the first beginning with a capital.
+/// Joins words into one, each word but possibly the first with a capital.
 fn joined<'a>(words: impl Iterator<Item = &'a str>, first_is_capital: bool) -> String {
     let mut joined = String::new();
     for (index, word) in words.enumerate() {
@@ -157,7 +157,7 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>, first_is_capital: bool) -> S
     joined
 }
 
-/// A name that is the event's own, in the convention of `taken`: `order_source` or `orderSource`.
+/// Returns a name of the event's own, in the convention of `taken`: `order_source` or `orderSource`.
 fn own_name(event: &Ident, taken: &str) -> String {
     let first = suggest::words(&event.unraw().to_string()).into_iter().next();
     let mut words = vec![first.unwrap_or_else(|| "own".to_owned())];
@@ -169,7 +169,7 @@ fn own_name(event: &Ident, taken: &str) -> String {
     }
 }
 
-/// All entries of all `#[serde(...)]` attributes; what serde itself refuses is left for serde to report.
+/// Returns all entries of all `#[serde(...)]` attributes; serde itself reports invalid ones.
 fn serde_entries(attributes: &[Attribute]) -> Vec<Entry> {
     let tokens = attributes.iter().filter(|attribute| attribute.path().is_ident("serde")).map(|attribute| {
         match &attribute.meta {
@@ -180,7 +180,7 @@ fn serde_entries(attributes: &[Attribute]) -> Vec<Entry> {
     tokens.flat_map(|tokens| Entry::list(tokens).unwrap_or_default()).collect()
 }
 
-/// Where the struct's serde is: what `#[serde(crate = "...")]` says, otherwise `::serde`.
+/// Returns the path of the struct's serde: the value of `#[serde(crate = "...")]`, otherwise `::serde`.
 pub(crate) fn serde_path(input: &DeriveInput) -> Path {
     find(&serde_entries(&input.attrs), "crate")
         .and_then(Entry::text)
@@ -188,7 +188,7 @@ pub(crate) fn serde_path(input: &DeriveInput) -> Path {
         .unwrap_or_else(|| parse_quote!(::serde))
 }
 
-/// The first entry with this name.
+/// Returns the first entry with this name.
 fn find<'a>(entries: &'a [Entry], name: &str) -> Option<&'a Entry> {
     entries.iter().find(|entry| entry.is(name))
 }

@@ -1,10 +1,10 @@
-//! Which fields clash with the envelope.
+//! Tests of fields that clash with the envelope.
 
 use syn::{Data, Fields};
 
 use super::*;
 
-/// The error texts for a struct, in order.
+/// Returns the error texts for a struct, in order.
 fn problems_of(source: &str) -> Vec<String> {
     let input: DeriveInput = syn::parse_str(source).expect(source);
     let Data::Struct(data) = &input.data else { return Vec::new() };
