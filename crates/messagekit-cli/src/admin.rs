@@ -23,7 +23,7 @@ pub(crate) struct Admin {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a token, print it once, and print the line that lets it in
+    /// Make a token, print it once, and print its line for the token file
     Token(token::Make),
 }
 

@@ -10,10 +10,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::output::print;
 
-/// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks.
+/// Record dead letters of RabbitMQ and Kafka, and redeliver them on request.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bookkeeper {
-    /// The configuration, a TOML file; variables of the environment win over it
+    /// The configuration, a TOML file; environment variables override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Read the settings, say what is wrong with them, and end
@@ -28,7 +28,7 @@ impl Bookkeeper {
             return print(format_args!("settings of bookkeeper {} can be used", settings.name));
         }
         crate::log::begin(LevelFilter::INFO)?;
-        // The configuration was understood: what a database or a broker refuses has failed.
+        // The configuration is valid: a refusal of a database or a broker is a failure, exit code 1.
         serve::serve(settings).await.map_err(crate::database::refused)
     }
 }

@@ -10,18 +10,19 @@ use crate::database::{Database, Operations};
 use crate::input::span;
 use crate::output::{number, print, table};
 
-/// Delete expired rows in small batches: events that have left, markers older than their consumer's window, settled failed messages.
+/// Delete expired rows in small batches: published events, markers older than their consumer's dedup window, resolved
+/// failed messages.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cleanup {
     #[command(flatten)]
     database: Database,
-    /// How long events stay that have left the outbox: a replay can publish them until then
+    /// Keep published events this long: a replay can publish them until then
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = span)]
     keep_events: Duration,
-    /// How long failed messages stay that were resolved or discarded
+    /// Keep resolved and discarded failed messages this long
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
     keep_failed_messages: Duration,
-    /// Only count what would be removed
+    /// Only count the rows to delete
     #[arg(long)]
     dry_run: bool,
     /// One JSON document instead of a table

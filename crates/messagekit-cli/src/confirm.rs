@@ -1,10 +1,10 @@
-//! Asking before much is changed at once.
+//! Confirmation before a large change.
 
 use std::io::{self, IsTerminal};
 
 use messagekit::{Error, ErrorKind};
 
-/// Returns when a person has agreed: by `--yes`, or on the terminal.
+/// Returns after a confirmation: `--yes`, or an answer on the terminal.
 pub(crate) fn confirm(what: &str, yes: bool) -> Result<(), Error> {
     if yes {
         return Ok(());

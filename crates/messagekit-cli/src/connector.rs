@@ -18,13 +18,13 @@ pub(crate) struct Connector {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the connector's settings; no password is in them
+    /// Print the connector's settings, without a password
     Render(template::Render),
     /// Create or change the connector, and wait until it reads
     Apply(apply::Apply),
-    /// Say of each thing that must hold whether it does
+    /// Check connector, slot, publication and rights
     Status(status::Status),
-    /// Remove the connector, and with --slot what it read from
+    /// Delete the connector, and with --slot its slot and publication
     Delete(delete::Delete),
 }
 

@@ -1,4 +1,4 @@
-//! Which database a command works on.
+//! The database of a command.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use messagekit_sqlite::SqliteStore;
 
 use crate::url::Url;
 
-/// The variable that holds the database where no option does.
+/// The environment variable with the database's URL, used without the option.
 pub(crate) const URL_VARIABLE: &str = "MESSAGEKIT_DATABASE_URL";
 
-/// The option that every command on a database has.
+/// The option of every command on a database.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Database {
     /// The database, for example sqlite:shop.db or postgres://me@localhost/shop
@@ -22,7 +22,7 @@ pub(crate) struct Database {
     url: Url,
 }
 
-/// What a URL names. Not to be shown: a server's may hold a password.
+/// The target of a URL. Never shown: a server's URL may contain a password.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
     Sqlite(&'a Path),
@@ -57,7 +57,7 @@ impl Database {
         Kind::of(&self.url)
     }
 
-    /// Returns the database in words that can be printed: never a user or a password.
+    /// Returns the printable name of the database, without user and password.
     pub(crate) fn name(&self) -> Result<String, Error> {
         match self.kind()? {
             Kind::Sqlite(path) => Ok(path.display().to_string()),
@@ -65,7 +65,7 @@ impl Database {
         }
     }
 
-    /// Returns a command on the same database as it can be shown: without the URL of a server, which may hold a password.
+    /// Returns a printable command on the same database, without a server's URL: it may contain a password.
     pub(crate) fn command(&self, command: &str) -> String {
         if std::env::var(URL_VARIABLE).is_ok_and(|url| url == *self.url) {
             command.to_owned()
@@ -76,12 +76,12 @@ impl Database {
         }
     }
 
-    /// Opens a database that is there and up to date: looking at failed messages neither creates nor changes one.
+    /// Opens a database that exists and has the current schema; neither creates nor migrates one.
     pub(crate) async fn open(&self) -> Result<Operations, Error> {
         match self.kind()? {
             Kind::Sqlite(path) => open_file(path).await.map(Operations::Sqlite),
             Kind::Postgres(url) => {
-                // A URL that cannot be read was not understood; what the server refuses has failed.
+                // An invalid URL is a usage error; a refusal of the server is a failure.
                 self.name()?;
                 PostgresStore::connect(url).await.map(Operations::Postgres).map_err(failed)
             }
@@ -111,7 +111,7 @@ impl Operations {
         }
     }
 
-    /// What a relay has set aside.
+    /// Returns the events that the broker rejected.
     pub(crate) fn rejected(&self) -> Result<&dyn RejectedEvents, Error> {
         let rejected = match self {
             Self::Sqlite(store) => store.rejected_events(),
@@ -130,17 +130,17 @@ impl Operations {
     }
 }
 
-/// The name of a server's database: never a user or a password.
+/// Returns the name of a server's database, without user and password.
 pub(crate) fn postgres_name(url: &str) -> Result<String, Error> {
     Ok(Capture::of(url, &SchemaName::default())?.database)
 }
 
-/// The command was understood: whatever the database answered, it has failed.
+/// Converts a database error into a failure: the command itself was valid.
 pub(crate) fn failed(error: messagekit_postgres::Error) -> Error {
     refused(error.into())
 }
 
-/// The same for every other server.
+/// The same for the other servers.
 pub(crate) fn refused(error: Error) -> Error {
     match error.kind() {
         ErrorKind::InvalidConfiguration => Error::new(ErrorKind::Other, chain(&error)),

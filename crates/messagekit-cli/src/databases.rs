@@ -1,4 +1,4 @@
-//! Databases by the names that people see.
+//! Databases with their display names.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use messagekit_postgres::PostgresStore;
 use crate::database::{Kind, open_file, postgres_name};
 use crate::url::Url;
 
-/// A database by its name.
+/// A database and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     pub(crate) name: String,
@@ -18,9 +18,9 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// Names a database after itself where nobody else has.
+    /// Derives the name from the database unless one is given.
     pub(crate) fn of(name: Option<String>, url: Url) -> Result<Self, Error> {
-        // Read even where it is not needed: `Kind` does not look into the URL of a server.
+        // Parsed even if unused: `Kind` does not check the URL of a server.
         let own = match Kind::of(&url)? {
             Kind::Sqlite(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             Kind::Postgres(url) => postgres_name(url)?,
@@ -32,7 +32,7 @@ impl Named {
         Ok(Self { name, url })
     }
 
-    /// Opens the database. A server may be away: it is asked when somebody asks for it.
+    /// Opens the database. A server is contacted only when it is used, because it may be unreachable now.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Operations>, Error> {
         match Kind::of(&self.url)? {
             Kind::Sqlite(path) => Ok(Arc::new(open_file(path).await?)),
@@ -41,7 +41,7 @@ impl Named {
     }
 }
 
-/// Reads every `[[database]]`. What is wrong with one is a problem of the configuration, and its URL is left out.
+/// Reads every `[[database]]`. A faulty one is a problem of the configuration, which omits its URL.
 pub(crate) fn written(configuration: &Configuration) -> Vec<Named> {
     let mut read: Vec<Named> = Vec::new();
     for section in configuration.sections("database") {
@@ -60,7 +60,7 @@ fn named(section: &Section<'_>) -> Option<Named> {
     Named::of(name, url.into()).map_err(|error| section.problem("url", error)).ok()
 }
 
-/// Says what is wrong with the name of one more database.
+/// Returns the problem of one more database's name.
 pub(crate) fn name_problem(known: &[Named], name: &str) -> Option<String> {
     if !is_database_name(name) {
         return Some(format!("the name of a database is 1 to 63 of a-z, 0-9, _ and -, not {name:?}"));

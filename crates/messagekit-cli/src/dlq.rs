@@ -21,15 +21,15 @@ pub(crate) struct Dlq {
 enum Command {
     /// The newest failed messages, newest first
     List(list::List),
-    /// Failed messages that failed alike, the largest group first
+    /// Failed messages grouped by their fingerprint, the largest group first
     Groups(groups::Groups),
     /// One failed message, whole
     Show(show::Show),
-    /// Have failed messages run once more
+    /// Run failed messages once more
     Retry(action::Selection),
     /// Give open failed messages up: their messages are never applied
     Discard(action::Selection),
-    /// Undo discards: the failed messages are dead, or blocked behind their key
+    /// Undo discards: the failed messages are dead, or blocked by their key
     Undo(action::Selection),
 }
 

@@ -1,4 +1,4 @@
-//! How values are written on the command line.
+//! Parsers of command-line values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, tz::TimeZone};
 
-/// Reads a time: exact, the beginning of a day in UTC, or how long ago.
+/// Parses a time: exact, the beginning of a day in UTC, or an age.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     if let Ok(time) = text.parse() {
@@ -22,7 +22,7 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago".to_owned())
 }
 
-/// Reads a length of time; a day has 24 hours.
+/// Parses a duration; a day has 24 hours.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let span: Option<Span> = text.trim().parse().ok();
     span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
@@ -30,7 +30,7 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time such as 12h or 30d".to_owned())
 }
 
-/// Reads bytes in hexadecimal digits, two each.
+/// Parses bytes from pairs of hexadecimal digits.
 pub(crate) fn bytes_of_hex(text: &str) -> Result<Arc<[u8]>, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let pairs = digits.as_bytes().chunks(2);

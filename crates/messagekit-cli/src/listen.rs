@@ -1,4 +1,4 @@
-//! Where a program listens.
+//! The listening address of a program.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Returns the address with the port that was free.
+/// Returns the address with the actual port.
 pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
     listener
         .local_addr()

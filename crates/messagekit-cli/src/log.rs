@@ -1,4 +1,4 @@
-//! What programs that run for long say on standard error.
+//! The log of long-running commands on standard error.
 
 use std::io::{IsTerminal, stderr};
 
@@ -7,29 +7,29 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Says how much is told: a level, or levels of parts, such as `info,messagekit_admin=debug`.
+/// Sets the log level, or levels per target, such as `info,messagekit_admin=debug`.
 const VARIABLE: &str = "MESSAGEKIT_LOG";
 
-/// Begins to tell; this level and worse, unless the variable says otherwise.
+/// Starts the log at this level, unless the variable sets another one.
 pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
     let wished: Targets = match wished()? {
-        // The client of RabbitMQ calls an error what our crate has asked for and understands.
+        // The client of RabbitMQ logs errors that the adapter expects and handles.
         None => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
         Some(wished) => {
             let at_most = wished.default_level().unwrap_or(LevelFilter::ERROR).min(LevelFilter::DEBUG);
-            // The trace of these shows the password and every body.
+            // The trace of these targets shows the password and every body.
             let told = ["channels", "frames", "internal_rpc", "io_loop"];
             told.iter().fold(wished, |wished, part| wished.with_target(format!("lapin::{part}"), at_most))
         }
     };
-    // It tells the payload of a message that comes back.
+    // This target logs the payload of a returned message.
     let filter = wished.with_target("lapin::returned_messages", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).try_init().ok();
     Ok(())
 }
 
-/// Returns what the variable asks for.
+/// Returns the targets of the variable.
 pub(crate) fn wished() -> Result<Option<Targets>, Error> {
     match std::env::var(VARIABLE).unwrap_or_default().as_str() {
         "" => Ok(None),

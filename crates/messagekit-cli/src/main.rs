@@ -1,7 +1,7 @@
 //! The command line of messagekit.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command was not understood. Tables go to people; `--json` prints one JSON document
-//! on standard output and nothing else there.
+//! Exit codes: 0 done, 1 failed, 2 usage error. Tables are for people; `--json` prints one JSON document on standard
+//! output and nothing else there.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod admin;
@@ -42,23 +42,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A year of orders through one file, with kills; says whether each promise held
+    /// Run a year of orders through one file while killing the consumer, and check each guarantee
     Demo(messagekit_demo::Options),
-    /// Bring a database to this program's schema, or say what that would do
+    /// Apply schema migrations, or print them
     Migrate(migrate::Migrate),
     /// Render, apply, watch and delete the connector that publishes the outbox
     Connector(connector::Connector),
     /// List, group, show, retry and discard failed messages
     Dlq(dlq::Dlq),
-    /// Look at kept events, and publish them again
+    /// List stored events, and publish them again
     Replay(replay::Replay),
     /// Serve failed messages, replay, health and metrics over HTTP
     Admin(admin::Admin),
-    /// Write down what RabbitMQ and Kafka set aside, and send it back when an operator asks
+    /// Record dead letters of RabbitMQ and Kafka, and redeliver them on request
     Bookkeeper(bookkeeper::Bookkeeper),
     /// Publish the events of an outbox to Kafka or RabbitMQ
     Relay(relay::Relay),
-    /// List, retry and discard events that the broker has refused
+    /// List, retry and discard events that the broker has rejected
     Outbox(outbox::Outbox),
     /// Delete expired rows in small batches; run it nightly
     Cleanup(cleanup::Cleanup),
@@ -89,13 +89,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Who acts, as the audit knows it.
+/// Returns the operator for the audit.
 fn operator() -> messagekit::Operator {
     let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
     messagekit::Operator::new(user, "cli")
 }
 
-/// Help and version go to standard output; a mistake is one line.
+/// Prints help and version on standard output, and a usage error as one line.
 fn not_understood(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return finish(output::print(error.to_string().trim_end()));
@@ -136,7 +136,7 @@ fn finish(outcome: Result<(), messagekit::Error>) -> ExitCode {
     }
 }
 
-/// One line: what failed, with which value, what to do.
+/// Prints one line: the failure, its value, the cure.
 fn failed(error: &messagekit::Error) -> ExitCode {
     eprintln!("messagekit: {}", output::printable(&chain(error)));
     ExitCode::from(if error.kind() == ErrorKind::InvalidConfiguration { 2 } else { 1 })

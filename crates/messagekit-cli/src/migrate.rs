@@ -15,23 +15,23 @@ use serde_json::json;
 use crate::database::{Database, Kind, failed};
 use crate::output::print;
 
-/// How long open transactions may keep the tables from being divided.
+/// How long open transactions may delay the partitioning of the tables.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Bring a database to this program's schema, or say what that would do.
+/// Apply schema migrations, or print them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
     publishing_mode: WayOut,
-    /// Divide events and markers by the day of their ids, so that a cleanup removes a day at once
+    /// Partition events and markers by the day of their ids, so that a cleanup removes a day at once
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
     by_day: bool,
     /// Print the statements instead of running them
     #[arg(long)]
     dry_run: bool,
-    /// Say where the database stands, and change nothing
+    /// Print the schema version, and change nothing
     #[arg(long, conflicts_with = "dry_run")]
     status: bool,
     /// One JSON document instead of lines for people
@@ -39,7 +39,7 @@ pub(crate) struct Migrate {
     json: bool,
 }
 
-/// How far the tables of a database are.
+/// The schema version of a database.
 struct Stand {
     current: i64,
     latest: i64,
@@ -63,7 +63,7 @@ impl Migrate {
                 Kind::Postgres(url) => Some(url),
                 Kind::Sqlite(_) => None,
             };
-            // All of it or nothing: tables without their capture would take events that never leave.
+            // All or nothing: tables without capture would accept events that are never published.
             if let Some(url) = url {
                 self.publishing_mode.may_be_made(url).await?;
             }
@@ -114,7 +114,7 @@ impl Migrate {
             );
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        // A file that is not there can be made, but only in a folder; looking must not promise more.
+        // A missing file can be created, but not a missing folder: status and dry run must not promise more.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if (self.status || self.dry_run) && folder.is_some_and(|folder| !folder.is_dir()) {
             return Err(Error::new(ErrorKind::NotFound, "folder does not exist: create it first")

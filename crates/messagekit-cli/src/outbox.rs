@@ -5,7 +5,7 @@ mod list;
 
 use messagekit::Error;
 
-/// Look after the events of an outbox on their way to the broker.
+/// Manage the unpublished events of an outbox.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Outbox {
     #[command(subcommand)]
@@ -14,7 +14,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List, retry and discard events that the broker has refused
+    /// List, retry and discard events that the broker has rejected
     Rejected(Rejected),
 }
 
@@ -26,11 +26,11 @@ struct Rejected {
 
 #[derive(Debug, clap::Subcommand)]
 enum OnRejected {
-    /// The events that the broker has refused, the first one first
+    /// The events that the broker has rejected, the first one first
     List(list::List),
-    /// Put events, and what waits behind them, back into the outbox: the relay publishes them next, in order
+    /// Put events, and the later ones of their keys, back into the outbox: the relay publishes them next, in order
     Retry(action::Events),
-    /// Give events up: they are never published, and what waits behind them goes on
+    /// Give events up: they are never published, and the later ones of their keys continue
     Discard(action::Events),
 }
 

@@ -1,4 +1,4 @@
-//! How values appear on a terminal and in JSON.
+//! Output of values on a terminal and in JSON.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use messagekit::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-/// Prints one answer. A reader that has left, as in `… | head -1`, is no failure.
+/// Prints one answer. Ignores a closed stdout: the reader may have exited, as in `… | head -1`.
 pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
     match writeln!(io::stdout(), "{answer}").and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -16,7 +16,7 @@ pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
     }
 }
 
-/// Replaces what could move the cursor or turn the reading direction: keys, types and errors come from strangers.
+/// Replaces characters that move the cursor or change the reading direction: keys, types and errors are foreign text.
 pub(crate) fn printable(text: &str) -> String {
     let hostile = |character: char| {
         character.is_control()
@@ -25,7 +25,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|character| if hostile(character) { '\u{fffd}' } else { character }).collect()
 }
 
-/// Bytes as text where they are text, else as hexadecimal digits.
+/// Returns bytes as text if they are UTF-8, otherwise as hexadecimal digits.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => printable(text),
@@ -33,7 +33,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// Bytes as a JSON string where they are text, else as `{"hex": "…"}`.
+/// Returns bytes as a JSON string if they are UTF-8, otherwise as `{"hex": "…"}`.
 pub(crate) fn json_bytes(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => Value::from(text),
@@ -45,7 +45,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A table as wide as the terminal.
+/// Returns a table as wide as the terminal.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -53,7 +53,7 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A count in groups of three digits.
+/// Returns a count in groups of three digits.
 pub(crate) fn number(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
 }

@@ -1,8 +1,8 @@
-//! Progress bars. They go to standard error, and nothing is drawn where that is no terminal.
+//! Progress bars on standard error; without a terminal nothing is drawn.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over `length` steps.
+/// Returns a bar over `length` steps.
 pub(crate) fn bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left");
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::output::print;
 
-/// Publish the events of an outbox to Kafka or RabbitMQ, nothing skipped and the order of keys kept.
+/// Publish the events of an outbox to Kafka or RabbitMQ, without a gap and in the order of keys.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Relay {
     #[command(flatten)]
@@ -26,7 +26,7 @@ impl Relay {
             return print(format_args!("settings of relay {} can be used", settings.name));
         }
         crate::log::begin(LevelFilter::INFO)?;
-        // The settings were understood: what a database or a broker refuses has failed.
+        // The settings are valid: a refusal of a database or a broker is a failure, exit code 1.
         serve::serve(settings).await.map_err(crate::database::refused)
     }
 }

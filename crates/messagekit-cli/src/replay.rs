@@ -13,7 +13,7 @@ mod start;
 
 use messagekit::Error;
 
-/// Look at kept events, and publish them again.
+/// List stored events, and publish them again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
     #[command(subcommand)]
@@ -22,17 +22,17 @@ pub(crate) struct Replay {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// The events that are kept, oldest first
+    /// The stored events, oldest first
     Events(events::Events),
-    /// Say what a replay would publish, and publish nothing
+    /// Count the events of a replay, and publish nothing
     Count(count::Count),
-    /// Publish events again, and watch it
+    /// Publish events again, and show the progress
     Start(start::Start),
     /// The newest replays, newest first
     List(list::List),
-    /// How far a replay is
+    /// The progress of a replay
     Show(show::Show),
-    /// Stop a replay; what went out stays out
+    /// Stop a replay; published events stay published
     Cancel(cancel::Cancel),
 }
 

@@ -1,4 +1,4 @@
-//! What `Debug` shows of a command.
+//! The `Debug` output of a command.
 
 use clap::{Arg, CommandFactory, Parser};
 
@@ -6,7 +6,7 @@ use super::Arguments;
 
 const SECRET: &str = "postgres://me:s3cret@host/shop";
 
-/// A line for each command, with a secret wherever a URL may stand.
+/// Returns a line for each command, with a secret in every place of a URL.
 fn lines(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
     let mut line = [before, &[command.get_name().to_owned()]].concat();
     let mut found: Vec<Vec<String>> =

@@ -1,4 +1,4 @@
-//! Sections of a configuration that several programs have.
+//! Configuration sections that several programs share.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use messagekit_rabbitmq::RabbitMq;
 use crate::databases::Named;
 use crate::url::Url;
 
-/// The database that the key `database` of a program's section names; the only one where there is one. `any` says that there
-/// are some, be it of no use.
+/// Returns the database that the key `database` of a program's section names, otherwise the only one. `any` means
+/// that database sections exist, even if all are invalid.
 pub(crate) fn database(mut written: Vec<Named>, any: bool, program: &Section<'_>) -> Option<Url> {
     let wished: Option<String> = program.optional("database");
     written.retain(|database| wished.as_ref().is_none_or(|wished| *wished == database.name));
@@ -22,7 +22,7 @@ pub(crate) fn database(mut written: Vec<Named>, any: bool, program: &Section<'_>
     None
 }
 
-/// RabbitMQ as its section says; an option wins over the URL there.
+/// RabbitMQ from its section; an option overrides its URL.
 pub(crate) fn rabbitmq(section: &Section<'_>, option: Option<Secret>) -> Option<RabbitMq> {
     let (written, ca_file) = (section.secret("url"), section.path("ca_file"));
     let url = option.or(written).or_else(|| section.required_secret("url"));
@@ -33,7 +33,7 @@ pub(crate) fn rabbitmq(section: &Section<'_>, option: Option<Secret>) -> Option<
     }
 }
 
-/// Kafka as its section says; an option wins over the brokers there.
+/// Kafka from its section; an option overrides its brokers.
 pub(crate) fn kafka(section: &Section<'_>, option: Option<Vec<String>>) -> Option<(Kafka, KafkaPublisher)> {
     let written: Option<Vec<String>> = section.optional("brokers");
     let brokers = option.or(written).or_else(|| section.required("brokers"));

@@ -1,10 +1,10 @@
-//! A URL that may hold a password.
+//! A URL that may contain a password.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// Read with `*`, and never shown: neither help, errors nor `Debug` repeat it.
-// Anything is taken from the command line: what is refused there would be repeated.
+/// Access it with `*`. It is never shown: neither help, errors nor `Debug` repeat it.
+// Every text is accepted from the command line: clap would repeat a rejected one.
 #[derive(Clone)]
 pub(crate) struct Url(String);
 

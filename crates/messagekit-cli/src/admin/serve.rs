@@ -1,4 +1,4 @@
-//! Serving until a signal ends it.
+//! Serves until a signal.
 
 use std::sync::Arc;
 

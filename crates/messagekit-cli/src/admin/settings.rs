@@ -17,24 +17,24 @@ const ELSEWHERE: [&str; 7] = ["bridge", "rule", "kafka", "rabbitmq", "bookkeeper
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// The configuration, a TOML file; options win over it
+    /// The configuration, a TOML file; options override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen; 127.0.0.1:9464 without
+    /// Listen on this address [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where to answer /health/… without a token; nowhere without
+    /// Serve /health/… without a token on this address [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     health: Option<SocketAddr>,
-    /// A database and the name it gets here, for example shop=postgres://me@localhost/shop; may be given several times
+    /// A database and its name here, for example shop=postgres://me@localhost/shop; may be given several times
     #[arg(long = "database", value_name = "NAME=URL")]
     databases: Vec<Url>,
-    /// A file with the tokens that are let in, a line each, as `messagekit admin token` prints it
+    /// A file with the accepted tokens, one line each, as `messagekit admin token` prints it
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
 }
 
-/// The settings, read and checked.
+/// The checked settings.
 pub(super) struct Settings {
     pub(super) listen: SocketAddr,
     pub(super) health: Option<SocketAddr>,
@@ -44,7 +44,7 @@ pub(super) struct Settings {
 }
 
 impl Options {
-    /// Reads the configuration under the options, and refuses everything at once that a start would refuse.
+    /// Reads the configuration under the options; reports at once everything that would fail a start.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
         configuration.passes_over(&ELSEWHERE);
@@ -81,7 +81,7 @@ impl Options {
         if health == Some(listen) && listen.port() != 0 {
             problems.push(format!("listen and health are both {listen}: give health a port of its own"));
         }
-        // What is there and wrong has been told.
+        // Invalid entries are reported already.
         if databases.is_empty() && self.databases.is_empty() && any_database.is_empty() && variable.is_none()
         {
             problems.push(
@@ -100,7 +100,7 @@ impl Options {
     }
 }
 
-/// Reads `NAME=URL`, or a URL alone, of each option.
+/// Parses `NAME=URL`, or a URL alone, of each option.
 fn told(options: &[Url], problems: &mut Vec<String>) -> Vec<Named> {
     let mut read: Vec<Named> = Vec::new();
     for text in options {

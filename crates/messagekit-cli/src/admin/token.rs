@@ -8,10 +8,10 @@ use crate::output::print;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Make {
-    /// Who holds it: the audit writes this name
+    /// The owner's name, for the audit
     #[arg(long)]
     name: String,
-    /// What its holder may do: viewer, reader, operator, admin
+    /// The owner's role: viewer, reader, operator, admin
     #[arg(long)]
     role: Role,
     /// One JSON document instead of lines for people
@@ -23,7 +23,7 @@ impl Make {
     pub(super) fn run(self) -> Result<(), Error> {
         let token = Token::generate()?;
         let (secret, hash) = (token.secret(), token.hash());
-        // What cannot be let in later is refused now.
+        // Reject now a token that the admin would reject later.
         Tokens::new().add(&self.name, self.role, hash.clone())?;
         let Self { name, role, json } = self;
         let line = format!("{name} {role} {hash}");

@@ -1,4 +1,4 @@
-//! Keeping books until a signal ends it.
+//! Runs the bookkeeper until a signal.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::output::print;
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     match Kind::of(&settings.database)? {
         Kind::Sqlite(path) => keep(open_file(path).await?, &settings).await,
-        // A server that is away is waited for.
+        // The store waits for an unreachable server.
         Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings).await,
     }
 }
@@ -50,7 +50,7 @@ async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settin
         (format!("{}s", reading.origin()), look)
     });
     let router = health_router_with(asked, connections, []).merge(figures);
-    // Whichever ends first ends the other.
+    // When one ends, it stops the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(
         async {

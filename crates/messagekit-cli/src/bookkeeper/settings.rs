@@ -1,4 +1,4 @@
-//! What `messagekit bookkeeper` is told.
+//! The settings of `messagekit bookkeeper`.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::{databases, sections};
 /// Sections of the programs that may share the file.
 const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "relay", "rule", "log"];
 
-/// What was told, read and checked.
+/// The checked settings.
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,
@@ -44,7 +44,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     }
     let any_database = !configuration.sections("database").is_empty();
     let database = sections::database(databases::written(&configuration), any_database, &section);
-    // A section that is not needed may be there for another program.
+    // An unused section may belong to another program.
     let queues = match queues.is_empty() {
         true => none(&configuration, "rabbitmq"),
         // A dead-letter queue has no dead-letter exchange of its own.
@@ -63,7 +63,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     Ok(Settings { name, listen, database, queues, topics })
 }
 
-/// Refuses what could not be read under any circumstances.
+/// Rejects names that can never be read.
 fn names<E: Display>(section: &Section<'_>, key: &str, names: &[String], check: fn(&str) -> Result<(), E>) {
     for (index, name) in names.iter().enumerate() {
         if let Err(error) = check(name) {
@@ -74,7 +74,7 @@ fn names<E: Display>(section: &Section<'_>, key: &str, names: &[String], check: 
     }
 }
 
-/// Refuses a name that the bookkeeper refuses: it is built, over nothing.
+/// Rejects a name that the bookkeeper rejects, by building one over empty stores.
 fn named(name: &str) -> Result<(), Error> {
     let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
     Bookkeeper::builder(name, store).topics(log.topics(["any"]), log.clone()).build().map(drop)

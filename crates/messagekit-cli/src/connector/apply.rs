@@ -12,10 +12,10 @@ use super::template::{self, Reach};
 use super::worker::Worker;
 use crate::output::print;
 
-/// How long the connector may take from its settings to reading the slot.
+/// How long the connector may take from its creation to reading the slot.
 const START: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long it must be seen reading: a task that fails at the first row reads for a moment each time it starts again.
+/// How long it must read without a gap: a task that fails at the first row reads for a moment after each restart.
 const STEADY: Duration = Duration::from_secs(2);
 
 /// Create or change the connector.
@@ -37,7 +37,7 @@ impl Apply {
         let (name, worker) = (self.source.name()?, self.connect.worker()?);
         let wanted = template::settings(&self.source.capture()?, &self.reach)?;
         let url = self.source.url()?;
-        // What the worker would only fail on later, and with other words.
+        // The worker would fail only later, with another error.
         if let Some(found) = findings(url).await?.into_iter().find(|found| found.subject != Subject::Reader) {
             return Err(Error::new(ErrorKind::WrongState, found.to_string()));
         }
@@ -66,7 +66,7 @@ impl Apply {
     }
 }
 
-/// Workers that share out their work refuse for a moment.
+/// Retries while the worker refuses: it does so for a moment during a rebalance.
 async fn patiently<F, Fut>(mut act: F) -> Result<(), Error>
 where
     F: FnMut() -> Fut,
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// Running is what the connector says of itself; the slot knows.
+/// Waits until the connector reads. Its own state RUNNING is not enough; the slot shows whether it is being read.
 async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Error> {
     let end = Instant::now() + START;
     let mut failed_looks = 0;
@@ -91,7 +91,7 @@ async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Er
     loop {
         let told = worker.told(name).await?;
         if let Some(told) = told.as_ref().filter(|told| told.has_failed()) {
-            // A task that was just restarted says FAILED for a moment longer.
+            // A restarted task still reports FAILED for a moment.
             failed_looks += 1;
             if failed_looks > 10 {
                 let trace = told.trace.as_deref().unwrap_or("look at the worker's log");
@@ -117,7 +117,7 @@ async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Er
     }
 }
 
-/// Counts one look; a look that saw no reader restarts the time.
+/// Evaluates one observation; one without a reader restarts the time.
 fn is_steady(reads_since: &mut Option<Instant>, reads: bool, now: Instant) -> bool {
     if !reads {
         *reads_since = None;
@@ -126,7 +126,7 @@ fn is_steady(reads_since: &mut Option<Instant>, reads: bool, now: Instant) -> bo
     now.duration_since(*reads_since.get_or_insert(now)) >= STEADY
 }
 
-/// Asks the database, which may hang.
+/// Queries the database with a time limit, because it may hang.
 pub(crate) async fn findings(url: &str) -> Result<Vec<Finding>, Error> {
     const LOOK: Duration = Duration::from_secs(8);
     match tokio::time::timeout(LOOK, cdc::findings(url, &SchemaName::default())).await {

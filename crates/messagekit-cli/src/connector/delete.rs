@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::confirm::confirm;
 use crate::output::print;
 
-/// How long a connector may take to let go of what it holds.
+/// How long a connector may take to release the slot and the publication.
 const STOP: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -23,10 +23,10 @@ pub(crate) struct Delete {
     source: Source,
     #[command(flatten)]
     connect: Connect,
-    /// Drop the slot and the publication too: what was not read yet is never sent
+    /// Drop the slot and the publication too: unread events are never published
     #[arg(long)]
     slot: bool,
-    /// Do not ask before slot and publication are dropped
+    /// Drop slot and publication without a confirmation
     #[arg(long, requires = "slot")]
     yes: bool,
     /// One JSON document instead of lines for people
@@ -45,7 +45,7 @@ impl Delete {
             );
             confirm(&what, self.yes)?;
         }
-        // How far it has read means nothing without the slot, and would keep a new one from being read.
+        // The read position means nothing without the slot, and would prevent reading from a new one.
         let forgotten = self.slot && forget(&worker, &name).await?;
         let was_there = worker.delete(&name).await? || forgotten;
         let mut dropped = Vec::new();
@@ -68,14 +68,14 @@ impl Delete {
     }
 }
 
-/// Stops the connector and throws its position away; `false` when there is none.
+/// Stops the connector and deletes its position; returns `false` if it does not exist.
 async fn forget(worker: &Worker, name: &str) -> Result<bool, Error> {
     if !worker.stop(name).await? {
         return Ok(false);
     }
     let end = Instant::now() + STOP;
     loop {
-        // Refused until the task has ended.
+        // The worker refuses until the task has ended.
         match worker.forget(name).await {
             Ok(_) => return Ok(true),
             Err(error) if Instant::now() > end => return Err(error),
@@ -84,7 +84,7 @@ async fn forget(worker: &Worker, name: &str) -> Result<bool, Error> {
     }
 }
 
-/// The server notices a moment later that the reader has left.
+/// Drops slot and publication; retries, because the server notices only a moment later that the reader has left.
 async fn let_go(url: &str) -> Result<Vec<String>, Error> {
     let end = Instant::now() + STOP;
     loop {

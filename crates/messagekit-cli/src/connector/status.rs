@@ -9,7 +9,7 @@ use super::target::{Connect, Source};
 use super::worker::Told;
 use crate::output::{print, printable};
 
-/// Say of each thing that must hold whether it does.
+/// Check connector, slot, publication and rights.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -21,10 +21,10 @@ pub(crate) struct Status {
     json: bool,
 }
 
-/// One line: what was looked at, and what is wrong with it.
+/// One line: the subject and its problem.
 struct Line {
     subject: &'static str,
-    /// What it says of itself, where that is worth a word.
+    /// Its reported state, if useful.
     state: Option<String>,
     problem: Option<(String, String)>,
 }
@@ -32,7 +32,7 @@ struct Line {
 impl Status {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let (name, worker) = (self.source.name()?, self.connect.worker()?);
-        // At once, so that the slower of the two bounds the answer.
+        // Concurrent, so that the slower one bounds the time.
         let url = self.source.url()?;
         let (found, told) = tokio::join!(findings(url), worker.told(&name));
         let lines: Vec<Line> = database(found).into_iter().chain(connector(&name, told)).collect();
@@ -73,7 +73,7 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// What the database knows.
+/// The checks of the database.
 fn database(found: Result<Vec<Finding>, Error>) -> Vec<Line> {
     let found = match found {
         Ok(found) => found,
@@ -87,7 +87,7 @@ fn database(found: Result<Vec<Finding>, Error>) -> Vec<Line> {
     let mut lines = vec![Line { subject: "database", state: None, problem: None }];
     for subject in Subject::ALL {
         let about: Vec<&Finding> = found.iter().filter(|found| found.subject == subject).collect();
-        // Nobody can read a slot that is not there.
+        // Without a slot, a missing reader is no separate problem.
         let pointless =
             subject == Subject::Reader && found.iter().any(|found| found.subject == Subject::Slot);
         if about.is_empty() && !pointless {
@@ -101,7 +101,7 @@ fn database(found: Result<Vec<Finding>, Error>) -> Vec<Line> {
     lines
 }
 
-/// What the worker says.
+/// The checks of the worker.
 fn connector(name: &str, told: Result<Option<Told>, Error>) -> Vec<Line> {
     let line = |subject, state: Option<String>, problem: Option<(String, &str)>| Line {
         subject,

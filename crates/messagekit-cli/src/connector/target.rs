@@ -1,4 +1,4 @@
-//! Which outbox and which worker a command works on.
+//! The outbox and the worker of a command.
 
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
@@ -8,12 +8,12 @@ use super::worker::Worker;
 use crate::database::{Database, Kind};
 use crate::url::Url;
 
-/// The options that every command on a connector has.
+/// The options of every connector command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
     #[command(flatten)]
     database: Database,
-    /// The connector's name; messagekit-DATABASE unless given
+    /// The connector's name [default: messagekit-DATABASE]
     #[arg(long)]
     name: Option<String>,
 }
@@ -50,10 +50,10 @@ impl Source {
     }
 }
 
-/// The variable that holds the worker where no option does.
+/// The environment variable with the worker's URL, used without the option.
 pub(crate) const URL_VARIABLE: &str = "MESSAGEKIT_CONNECT_URL";
 
-/// The option of commands that speak with the worker.
+/// The option of commands that contact the worker.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connect {
     /// The worker of Kafka Connect, for example http://127.0.0.1:8083

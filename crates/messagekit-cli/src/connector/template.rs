@@ -9,13 +9,13 @@ use crate::output::print;
 
 const TEMPLATE: &str = include_str!("../../../../connect-config/outbox-connector.json");
 
-/// How the worker reaches the database.
+/// The worker's access to the database.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reach {
-    /// Where the worker reaches the database, when it is not as in the URL
+    /// The address at which the worker reaches the database, if it differs from the URL
     #[arg(long, value_name = "HOST:PORT")]
     database_host: Option<String>,
-    /// The variable of the worker's environment that holds the password of messagekit_cdc
+    /// The variable of the worker's environment with the password of messagekit_cdc
     #[arg(long, value_name = "NAME", default_value = PASSWORD_VARIABLE)]
     password_variable: String,
 }
@@ -45,7 +45,7 @@ pub(crate) fn settings(capture: &Capture, reach: &Reach) -> Result<Map<String, V
     };
     let variable = &reach.password_variable;
     if variable.is_empty() || !variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        // Whoever takes it for the place of a password must not see that password repeated.
+        // The error must not repeat the value: a user may have written a password there.
         let text = "not the name of a variable: write A-Z 0-9 _ after --password-variable, never a password";
         return Err(Error::new(ErrorKind::InvalidConfiguration, text));
     }

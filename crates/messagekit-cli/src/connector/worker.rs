@@ -1,4 +1,4 @@
-//! The REST interface of a Kafka Connect worker. Every call is bounded.
+//! The REST interface of a Kafka Connect worker. Every call has a time limit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use ureq::http::{Method, Request};
 use crate::output::printable;
 use crate::url::Url;
 
-/// How long one call may take, so that a worker that hangs is said to hang.
+/// The time limit of one call, so that a hung worker is reported.
 const CALL: Duration = Duration::from_secs(5);
 /// Changing a connector connects to the database and may wait for other workers.
 const CHANGE: Duration = Duration::from_secs(20);
@@ -23,13 +23,13 @@ pub(crate) struct Worker {
     place: String,
 }
 
-/// What the worker says of a connector, which is not whether rows arrive.
+/// The state that the worker reports for a connector; it does not show whether rows arrive.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) connector: String,
     /// `None` while there is no task.
     pub(crate) task: Option<String>,
-    /// The first line of what made connector or task fail, and of its last cause.
+    /// The first line of the failure of connector or task, and of its last cause.
     pub(crate) trace: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Worker {
         Ok(Self { agent, url, place: printable(place.trim_end_matches('/')) })
     }
 
-    /// Returns the settings of a connector, or `None` when there is none of this name.
+    /// Returns the settings of a connector, or `None` if none of this name exists.
     pub(crate) async fn settings(&self, name: &str) -> Result<Option<Map<String, Value>>, Error> {
         let (status, body) = self.get(format!("/connectors/{name}/config")).await?;
         match (status, body) {
@@ -73,13 +73,13 @@ impl Worker {
         self.change(Method::PUT, format!("/connectors/{name}/config"), Some(body)).await.map(drop)
     }
 
-    /// Starts a connector, or its task, that has failed.
+    /// Restarts a failed connector or its failed task.
     pub(crate) async fn restart(&self, name: &str) -> Result<(), Error> {
         let path = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed=true");
         self.change(Method::POST, path, None).await.map(drop)
     }
 
-    /// Lets a connector run that was paused or stopped.
+    /// Resumes a connector that was paused or stopped.
     pub(crate) async fn resume(&self, name: &str) -> Result<(), Error> {
         self.change(Method::PUT, format!("/connectors/{name}/resume"), None).await.map(drop)
     }
@@ -88,7 +88,7 @@ impl Worker {
         self.change(Method::PUT, format!("/connectors/{name}/stop"), None).await
     }
 
-    /// Forgets how far a stopped connector has read.
+    /// Deletes the read position of a stopped connector.
     pub(crate) async fn forget(&self, name: &str) -> Result<bool, Error> {
         self.change(Method::DELETE, format!("/connectors/{name}/offsets"), None).await
     }
@@ -97,7 +97,7 @@ impl Worker {
         self.change(Method::DELETE, format!("/connectors/{name}"), None).await
     }
 
-    /// Returns what the worker says of a connector, or `None` when it knows none of this name.
+    /// Returns the state of a connector, or `None` if none of this name exists.
     pub(crate) async fn told(&self, name: &str) -> Result<Option<Told>, Error> {
         let (status, body) = self.get(format!("/connectors/{name}/status")).await?;
         match status {
@@ -114,7 +114,7 @@ impl Worker {
         }))
     }
 
-    /// Changes something; `false` when there was nothing to change. 409 says that the workers are sharing out their work.
+    /// Sends a change; returns `false` for a missing connector. Status 409 means that the workers are rebalancing.
     async fn change(&self, method: Method, path: String, body: Option<Vec<u8>>) -> Result<bool, Error> {
         let (status, body) = self.call(method, path, body.unwrap_or_default(), CHANGE).await?;
         match status {
@@ -153,7 +153,7 @@ impl Worker {
                 agent.run(request)
             }?;
             let text = response.body_mut().read_to_string()?;
-            // Before it is ready the port answers with a page.
+            // Before the worker is ready, its port answers with a page instead of JSON.
             let body = serde_json::from_str(&text).unwrap_or(Value::Null);
             Ok::<_, ureq::Error>((response.status().as_u16(), body))
         });
@@ -187,7 +187,7 @@ impl Worker {
     }
 }
 
-/// A worker says 404 in a document of its own; any other server is the wrong one.
+/// A worker sends 404 in a JSON document; any other server is not a worker.
 fn is_absent(body: &Value) -> bool {
     body["error_code"] == 404
 }
@@ -197,7 +197,7 @@ fn printable_line(text: &str) -> String {
     printable(&lines.join(" ")).chars().take(400).collect()
 }
 
-/// The first line of a trace says that something failed; its last cause says what.
+/// Returns the cause of a failure: the first line of a trace names the failure, its last cause explains it.
 fn cause(trace: &str) -> String {
     let first = trace.lines().next().unwrap_or_default();
     let last = trace.lines().rev().find_map(|line| line.strip_prefix("Caused by: "));

@@ -17,19 +17,19 @@ use crate::output::{number, print, printable};
 /// How many failed messages one transaction moves, and one page of a selection holds.
 const CHUNK: usize = 500;
 
-/// Failed messages by their numbers, or by a choice that is written down before the first of them is touched.
+/// Failed messages by their numbers, or by a filter that is evaluated before the first action.
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
     #[command(flatten)]
     database: Database,
-    /// The failed messages' numbers; without one, options choose them
+    /// The failed messages' numbers; without numbers, options select them
     ids: Vec<i64>,
     #[command(flatten)]
     chosen: Chosen,
-    /// Every failed message that the act can move
+    /// Every failed message that the action can move
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// Do not ask before a choice is acted on
+    /// Skip the confirmation of a selection
     #[arg(long)]
     yes: bool,
     /// One JSON document instead of lines for people
@@ -37,7 +37,7 @@ pub(super) struct Selection {
     json: bool,
 }
 
-/// What became of the failed messages of a selection.
+/// The result of an action on several failed messages.
 #[derive(Default)]
 struct Outcome {
     done: usize,
@@ -77,7 +77,7 @@ impl Selection {
         }
     }
 
-    /// Acts on failed messages that were named, and answers for each.
+    /// Runs the action on the given failed messages, and reports each result.
     async fn named(
         &self,
         act: Action,
@@ -106,7 +106,7 @@ impl Selection {
         Ok((ids.len(), outcome))
     }
 
-    /// Acts on the failed messages of a choice. Their numbers are read once: what is set aside later is not part of it.
+    /// Runs the action on the selected failed messages. Their numbers are read once: later ones are not part of it.
     async fn selection(
         &self,
         act: Action,
@@ -166,7 +166,7 @@ impl Selection {
 }
 
 impl Outcome {
-    /// Keeps what became of one failed message, and returns why it was not moved.
+    /// Records the result of one failed message, and returns why it was not moved.
     fn note(&mut self, act: Action, id: i64, result: ActionResult) -> Option<&Error> {
         match result.done(act, id) {
             Ok(()) => {
@@ -196,7 +196,8 @@ async fn frozen(
     }
 }
 
-/// The failed messages of a choice that the act can move. Without a state, dead ones are given up: those that still run may heal.
+/// Returns the filter of the failed messages that the action can move. Without a state, only dead ones are discarded:
+/// those with a pending retry may still succeed.
 fn movable(act: Action, mut filter: FailedMessageFilter) -> Result<FailedMessageFilter, Error> {
     let usual = if act == Action::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
     let state = *filter.state.get_or_insert(usual);

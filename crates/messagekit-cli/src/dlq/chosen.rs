@@ -1,11 +1,11 @@
-//! Which failed messages a command means.
+//! The failed messages of a command.
 
 use jiff::Timestamp;
 use messagekit::{FailedMessageFilter, FailedMessageState, Origin};
 
 use crate::input::{bytes_of_hex, moment};
 
-/// The options that choose failed messages.
+/// The options that select failed messages.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Chosen {
     /// Only those of this consumer
@@ -14,7 +14,7 @@ pub(super) struct Chosen {
     /// Only those in this state: retry_scheduled, blocked, dead, retry_requested, resolved, discarded
     #[arg(long)]
     pub(super) state: Option<FailedMessageState>,
-    /// Only those that came this way: store, queue, topic
+    /// Only those of this origin: store, queue, topic
     #[arg(long)]
     origin: Option<Origin>,
     /// Only those of this event type
@@ -29,18 +29,18 @@ pub(super) struct Chosen {
     /// Only those with exactly this key
     #[arg(long, conflicts_with = "key_hex")]
     key: Option<String>,
-    /// The same for a key that is no text, in hexadecimal digits
+    /// The same for a binary key, in hexadecimal digits
     #[arg(long, value_name = "HEX", value_parser = bytes_of_hex)]
     key_hex: Option<Bytes>,
-    /// Only those set aside at or after this time: 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago
+    /// Only those stored at or after this time: 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Only those set aside before this time
+    /// Only those stored before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
 }
 
-/// Bytes of one option: a bare vector would mean an option that is given several times.
+/// Bytes of one option: clap reads a bare vector as an option that may be repeated.
 pub(super) type Bytes = std::sync::Arc<[u8]>;
 
 impl Chosen {

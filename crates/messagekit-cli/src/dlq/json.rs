@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::output::json_bytes;
 
-/// What the list says of a failed message; `show` adds headers and payload.
+/// The fields of a list entry; `show` adds headers and payload.
 pub(super) fn head(failed_message: &FailedMessageHead) -> Value {
     let position = failed_message.position.as_ref();
     json!({

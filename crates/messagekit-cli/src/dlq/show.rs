@@ -41,7 +41,7 @@ impl Show {
             false => "",
         };
         line("state", format!("{}{again}", failed_message.state));
-        // A retry begins to count anew.
+        // A retry restarts the count.
         line(
             "runs",
             format!("{} failed, {} ended the process", failed_message.attempts, failed_message.crash_count),

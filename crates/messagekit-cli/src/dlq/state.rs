@@ -5,13 +5,13 @@ use messagekit::{FailedMessageHead, FailedMessageState};
 
 use crate::output::number;
 
-/// The two times of a new row are taken one after the other.
+/// The two times of a new row differ by the time between their reads.
 const SAME: SignedDuration = SignedDuration::from_millis(10);
 
-/// Returns whether a person's act brought it back to being dead: its retry has failed, or its discard was undone.
+/// Returns whether an operator's action made it dead again: its retry has failed, or its discard was undone.
 ///
-/// A retry counts from 0 and has one run that ends the failed message; runs that ended their process are counted beside it. A
-/// failed message that died of its last planned run has had more.
+/// A retry counts from 0 and has one run that ends the failed message; runs that crashed their process are counted
+/// beside it. A failed message that is dead after its last scheduled run has had more.
 pub(super) fn is_dead_again(failed_message: &FailedMessageHead) -> bool {
     let moved = failed_message.changed_at.duration_since(failed_message.set_aside_at) > SAME;
     failed_message.state == FailedMessageState::Dead
@@ -19,7 +19,7 @@ pub(super) fn is_dead_again(failed_message: &FailedMessageHead) -> bool {
         && failed_message.attempts.saturating_sub(failed_message.crash_count) <= 1
 }
 
-/// What stands in a column.
+/// Returns the text for a table column.
 pub(super) fn in_words(failed_message: &FailedMessageHead) -> String {
     let state = if is_dead_again(failed_message) {
         "dead again".to_owned()

@@ -1,4 +1,4 @@
-//! How events leave a database: change data capture, or a relay.
+//! The publishing mode of a database: change data capture, or a relay.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use messagekit_postgres::publishing_mode::{self, Existing};
 
 use crate::database::failed;
 
-/// How long a switch may wait for the connector, the relay or the writers. Another call goes on with it.
+/// How long a switch may wait for the connector, the relay or the writers. Another call continues it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WayOut {
-    /// Make what change data capture needs too: publication, slot, and the role messagekit_cdc with the password in
-    /// MESSAGEKIT_CDC_PASSWORD. Ends the relay, once nothing waits for it
+    /// Also create the objects of change data capture: publication, slot, and the role messagekit_cdc with the
+    /// password in MESSAGEKIT_CDC_PASSWORD. Ends the relay once no event waits for it
     #[arg(long, conflicts_with_all = ["status", "relay"])]
     cdc: bool,
-    /// Leave the events to a relay. Where a connector publishes them, waits until it has what was written before
+    /// Let a relay publish the events. Waits until an existing connector has published the earlier ones
     #[arg(long, conflicts_with_all = ["status", "dry_run"])]
     relay: bool,
-    /// What the relay does with events of an outbox that has them and no slot of a connector
+    /// How the relay treats existing events of an outbox without a connector's slot
     #[arg(long, value_name = "CHOICE", requires = "relay")]
     existing: Option<Choice>,
 }
@@ -43,7 +43,7 @@ impl WayOut {
         self.cdc
     }
 
-    /// The option as it was written.
+    /// Returns the option as the user wrote it.
     pub(super) fn option(&self) -> Option<&'static str> {
         match (self.cdc, self.relay) {
             (true, _) => Some("--cdc"),
@@ -52,7 +52,7 @@ impl WayOut {
         }
     }
 
-    /// Refuses what cannot be made, before anything else is.
+    /// Fails early if the mode is not possible, before anything is created.
     pub(super) async fn may_be_made(&self, url: &str) -> Result<(), Error> {
         match self.cdc {
             true => cdc::may_set_up(url, &SchemaName::default(), password().as_deref()).await.map_err(failed),
@@ -60,7 +60,7 @@ impl WayOut {
         }
     }
 
-    /// Makes what is missing, does not call ready what cannot work, and returns what it has done.
+    /// Creates missing objects, fails if the result cannot work, and returns the changes.
     pub(super) async fn make(&self, url: &str) -> Result<Vec<String>, Error> {
         let schema = SchemaName::default();
         if self.relay {
@@ -83,7 +83,7 @@ impl WayOut {
         }
     }
 
-    /// What was made, behind the version of the tables.
+    /// Describes the changes, after the schema version.
     pub(super) fn in_words(&self, made: &[String]) -> String {
         let what = if self.relay { "the relay" } else { "change data capture" };
         match (self.is_wanted(), made) {

@@ -11,10 +11,10 @@ use crate::database::Database;
 use crate::operator;
 use crate::output::{number, print, printable};
 
-/// How many events a look answers.
+/// The page size of a list query.
 const PAGE: u32 = 500;
 
-/// Events by their numbers, or all that the broker has refused.
+/// Events by their numbers, or all rejected ones.
 #[derive(Debug, clap::Args)]
 pub(super) struct Events {
     #[command(flatten)]
@@ -22,10 +22,10 @@ pub(super) struct Events {
     /// The events' numbers, as `list` shows them
     #[arg(required_unless_present = "all")]
     ids: Vec<i64>,
-    /// Every event that is refused now
+    /// Every event that is rejected now
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// Do not ask first
+    /// Skip the confirmation
     #[arg(long)]
     yes: bool,
     /// One JSON document instead of lines for people
@@ -33,7 +33,7 @@ pub(super) struct Events {
     json: bool,
 }
 
-/// What becomes of a refused event.
+/// The action for a rejected event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mending {
     Retry,
@@ -54,7 +54,7 @@ impl Events {
         }
     }
 
-    /// Returns how many were asked for, and how many of them were refused.
+    /// Returns how many events were requested, and for how many of them the action failed.
     async fn mend(&self, mending: Mending, events: &dyn RejectedEvents) -> Result<(usize, usize), Error> {
         let mut seen = BTreeSet::new();
         let mut ids = self.ids.clone();
@@ -62,7 +62,7 @@ impl Events {
         if self.all {
             ids = all(events).await?;
         }
-        // What is given up never comes back; a retry of a few can do no harm.
+        // A discarded event never comes back; a retry of a few is harmless.
         if !ids.is_empty() && (self.all || mending == Mending::Discard) {
             let noun = if ids.len() == 1 { "event" } else { "events" };
             confirm(&format!("{} {} {noun}", mending.verb(), number(ids.len() as u64)), self.yes)?;
@@ -71,7 +71,7 @@ impl Events {
         for id in &ids {
             let (accepted, back, text) = match mending.done(events, *id).await {
                 Ok(back) => (true, back, mending.in_words(back)),
-                // One event of a key brings back every other one of it.
+                // A retry of one event includes all others of its key.
                 Err(error) if self.all && error.kind() == ErrorKind::NotFound => {
                     (true, 0, "gone before, with another one of its key".to_owned())
                 }
@@ -120,7 +120,7 @@ impl Mending {
     }
 }
 
-/// Every refused event; what is refused later is not part of it.
+/// Returns every rejected event; later ones are not part of it.
 async fn all(events: &dyn RejectedEvents) -> Result<Vec<i64>, Error> {
     let mut ids: Vec<i64> = Vec::new();
     loop {

@@ -11,10 +11,10 @@ use crate::output::{number, print, printable, table};
 pub(super) struct List {
     #[command(flatten)]
     database: Database,
-    /// Those that wait behind refused ones too
+    /// Also list the events that wait for rejected ones
     #[arg(long)]
     waiting: bool,
-    /// Only those behind this number: the last one of the page before
+    /// Only those after this number: the last one of the previous page
     #[arg(long, value_name = "ID", default_value_t = 0, hide_default_value = true)]
     after: i64,
     /// At most this many

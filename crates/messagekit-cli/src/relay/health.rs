@@ -1,4 +1,4 @@
-//! The port for health and figures.
+//! The port for health and metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use messagekit::relay::{RelayStats, Stats};
 use prometheus::Registry;
 use serde_json::{Value, json};
 
-/// What the port looks at.
+/// The state that the port reports.
 #[derive(Clone)]
 pub(super) struct Health {
     pub(super) name: Arc<str>,
@@ -42,7 +42,7 @@ async fn ready(State(health): State<Health>) -> Response {
     (code, Json(report)).into_response()
 }
 
-/// What keeps it from publishing.
+/// Returns the problems that prevent publishing.
 fn problems(stats: &RelayStats) -> Vec<Value> {
     let problem = |name: &str, detail: String| json!({ "name": name, "detail": detail });
     let lasting = |since: Duration, error: &str| format!("for {} s: {error}", since.as_secs());

@@ -1,4 +1,4 @@
-//! Relaying until a signal ends it.
+//! Runs the relay until a signal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let outbox: Arc<dyn OutboxReader> = match Kind::of(&settings.database)? {
-        // A server that is away is waited for.
+        // The store waits for an unreachable server.
         Kind::Postgres(url) => Arc::new(PostgresStore::lazy(url)?),
         Kind::Sqlite(path) => Arc::new(open_file(path).await?),
     };
@@ -36,7 +36,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let listener = bind(settings.listen).await?;
     print(format_args!("health and figures on http://{}", address(&listener)?))?;
     let health = Health { name: settings.name.into(), stats: relay.stats(), registry };
-    // Whichever ends first ends the other.
+    // When one ends, it stops the other.
     let ending = Shutdown::new();
     let (relayed, served) = tokio::join!(
         async {
@@ -56,7 +56,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     relayed.and(served)
 }
 
-/// Demands that the exchange is there: without it every event would be refused and set aside. A broker that is away is waited for.
+/// Checks that the exchange exists: without it the broker would reject every event. Waits for an unreachable broker.
 async fn verify(topology: Option<&Topology>) -> Result<(), Error> {
     let Some(topology) = topology else { return Ok(()) };
     let backoff = Backoff::new(Duration::from_millis(100), 2.0, Duration::from_secs(5));

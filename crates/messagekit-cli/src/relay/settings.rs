@@ -23,13 +23,13 @@ const ELSEWHERE: [&str; 6] = ["admin", "token", "bridge", "rule", "bookkeeper", 
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// The configuration, a TOML file; variables of the environment win over it, and options over both
+    /// The configuration, a TOML file; environment variables override it, and options override both
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database with the outbox, for example postgres://me@localhost/shop or sqlite:shop.db
     #[arg(long, value_name = "URL", env = URL_VARIABLE, hide_env_values = true)]
     database: Option<Url>,
-    /// Publish to Kafka: its brokers, parted by commas
+    /// Publish to Kafka: comma-separated broker addresses
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', conflicts_with_all = ["rabbitmq", "exchange", "routing_key"])]
     kafka: Option<Vec<String>>,
     /// Publish to RabbitMQ, for example amqps://me@rabbit/shop
@@ -38,45 +38,45 @@ pub(super) struct Options {
     /// The exchange of RabbitMQ
     #[arg(long, value_name = "NAME")]
     exchange: Option<String>,
-    /// The routing key, with {topic}, {key}, {eventType} or another header in it; the topic without
+    /// The routing key, a template with {topic}, {key}, {eventType} or another header [default: {topic}]
     #[arg(long, value_name = "TEMPLATE")]
     routing_key: Option<String>,
-    /// The relay's name in metrics and in the database; relay without
+    /// The relay's name in metrics and in the database [default: relay]
     #[arg(long)]
     name: Option<String>,
-    /// Where to answer /health/… and /metrics; 127.0.0.1:8092 without
+    /// Serve /health/… and /metrics on this address [default: 127.0.0.1:8092]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How often to look for events that another process has written; 50ms without
+    /// Interval between checks for events that another process has written [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = time)]
     poll: Option<Duration>,
-    /// How long a shard of the outbox stays with a relay that is frozen or cut off; 4s without
+    /// How long a frozen or disconnected relay keeps its shards of the outbox [default: 4s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     lease: Option<Duration>,
-    /// How many events a read asks for; 500 without
+    /// How many events a read requests [default: 500]
     #[arg(long, value_name = "EVENTS")]
     batch: Option<NonZeroU32>,
-    /// How many calls to the broker are in flight before nothing more is read; 4 without
+    /// How many calls to the broker may be in flight; then reading pauses [default: 4]
     #[arg(long, value_name = "BATCHES")]
     calls: Option<NonZeroUsize>,
-    /// How long a stop waits for what is in flight; 10s without
+    /// How long a stop waits for calls in flight [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     drain: Option<Duration>,
 }
 
-/// The settings, read and checked.
+/// The checked settings.
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) listen: SocketAddr,
     pub(super) database: Url,
     pub(super) publisher: Arc<dyn Publisher>,
-    /// What has to be there before anything is published.
+    /// The objects that must exist before the first publish.
     pub(super) topology: Option<Topology>,
     pub(super) routing_key: Option<RoutingKey>,
     pub(super) pace: Pace,
 }
 
-/// What is left to the library where nothing is said.
+/// Optional values; without one the library's default applies.
 #[derive(Debug)]
 pub(super) struct Pace {
     poll: Option<Duration>,
@@ -139,7 +139,7 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
             configuration.passes_over(&["kafka"]);
             sections::rabbitmq(&configuration.section("rabbitmq"), options.rabbitmq).map(|rabbitmq| {
                 let publisher = Arc::new(rabbitmq.publisher_to(&exchange));
-                // The default exchange is always there, and may not be asked for.
+                // The default exchange always exists, and the broker refuses a query for it.
                 let exchange = Some(exchange).filter(|exchange| !exchange.is_empty());
                 (publisher as _, exchange.map(|exchange| rabbitmq.topology().existing_exchange(exchange)))
             })
@@ -161,12 +161,12 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
         (Some(database), Some((publisher, topology))) => {
             Ok(Settings { name, listen, database, publisher, topology, routing_key, pace })
         }
-        // Whatever is missing is a problem, which was told.
+        // The missing value is reported as a problem already.
         _ => Err(Error::new(messagekit::ErrorKind::InvalidConfiguration, "settings of relay cannot be used")),
     }
 }
 
-/// The database of the option, else of the configuration.
+/// Returns the database of the option, otherwise of the configuration.
 fn database(configuration: &Configuration, section: &Section<'_>, option: Option<Url>) -> Option<Url> {
     let Some(url) = option else {
         let any = !configuration.sections("database").is_empty();
@@ -178,7 +178,7 @@ fn database(configuration: &Configuration, section: &Section<'_>, option: Option
     Some(url)
 }
 
-/// Nothing is refused here: what is refused would be repeated, and it may hold a password.
+/// Accepts every text: clap would repeat a rejected one, and it may contain a password.
 fn told(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }

@@ -1,11 +1,11 @@
-//! Which events a command means.
+//! The events of a command.
 
 use jiff::Timestamp;
 use messagekit::EventFilter;
 
 use crate::input::moment;
 
-/// The options that choose events.
+/// The options that select events.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Chosen {
     /// Only those of this type

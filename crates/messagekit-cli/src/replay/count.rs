@@ -36,7 +36,7 @@ impl Count {
     }
 }
 
-/// `12 events`, and a line for each consumer that would pass over some of them.
+/// `12 events`, and a line for each consumer that would skip some of them.
 pub(super) fn in_words(count: &ReplayCount) -> String {
     let mut text = events(count.events);
     for (consumer, skipped) in &count.skipped_by {

@@ -1,8 +1,8 @@
-//! Where a page of events ended, as one word.
+//! The end of a page of events, as one word.
 
 use messagekit::{EventCursor, EventHead};
 
-/// Reads the word that the page before has printed.
+/// Parses the cursor that the previous page has printed.
 pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
     let parts = text.split_once('/');
     parts

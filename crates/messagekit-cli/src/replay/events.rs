@@ -14,7 +14,7 @@ pub(super) struct Events {
     database: Database,
     #[command(flatten)]
     chosen: Chosen,
-    /// Only those after this cursor: the last line of the page before
+    /// Only those after this cursor: the last line of the previous page
     #[arg(long, value_name = "PLACE", value_parser = cursor)]
     after: Option<EventCursor>,
     /// At most this many

@@ -1,4 +1,4 @@
-//! Watching a replay until it ends, and working on it where nobody else does.
+//! Follows a replay until it ends, and runs it unless another worker does.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use crate::output::number;
 /// How often the progress is read.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Works on the replays of a database, as `messagekit admin` does, until this one has ended. A worker that was there before
-/// keeps it.
+/// Runs the replays of a database, like `messagekit admin`, until this one has ended. An earlier worker keeps the
+/// replay.
 ///
 /// # Errors
-/// When the database does not answer, or a signal ends the watching: the replay stays as it is then.
+/// Transient if the database does not answer. A signal also ends the call with an error; the replay then stays as it
+/// is.
 pub(super) async fn follow(store: &dyn Replays, name: &str, id: i64) -> Result<ReplayJob, Error> {
-    // What keeps the worker from going on is told; the rest the bar tells.
+    // The log shows why the worker waits; the bar shows the rest.
     crate::log::begin(LevelFilter::WARN)?;
     let interrupted = Shutdown::on_signal()?;
     let enough = Shutdown::new();

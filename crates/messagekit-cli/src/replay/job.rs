@@ -1,4 +1,4 @@
-//! A replay in words and as JSON.
+//! A replay as text and as JSON.
 
 use messagekit::{Error, ErrorKind, ReplayJob, ReplayState};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(super) fn json(job: &ReplayJob) -> Value {
     })
 }
 
-/// What was chosen: `type orders.order.placed, key o-1`.
+/// The filter of a replay: `type orders.order.placed, key o-1`.
 pub(super) fn choice(job: &ReplayJob) -> String {
     let filter = &job.order.filter;
     let parts = [
@@ -60,7 +60,7 @@ pub(super) fn in_words(job: &ReplayJob) -> String {
     )
 }
 
-/// A replay that ended before its last event is a failure for whoever waited for it.
+/// Fails if a replay ended before its last event.
 pub(super) fn ended(job: &ReplayJob) -> Result<(), Error> {
     match job.state {
         ReplayState::Done => Ok(()),

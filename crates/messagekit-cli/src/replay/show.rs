@@ -13,7 +13,7 @@ pub(super) struct Show {
     database: Database,
     /// The replay's number
     id: i64,
-    /// Watch it until it ends, and work on it while no other worker does
+    /// Follow it until it ends, and run it while no other worker does
     #[arg(long)]
     follow: bool,
     /// One JSON document instead of lines for people

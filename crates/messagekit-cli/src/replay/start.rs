@@ -20,19 +20,19 @@ pub(super) struct Start {
     database: Database,
     #[command(flatten)]
     chosen: Chosen,
-    /// Every event that is kept
+    /// Every stored event
     #[arg(long)]
     all: bool,
-    /// Under which ids: same, and who has handled an event passes over it; new, and everybody handles it again
+    /// The ids of the copies: same, and consumers skip events that they have handled; new, and they handle them again
     #[arg(long, value_name = "IDS", default_value = "same", value_parser = ids)]
     ids: ReplayIds,
-    /// At most this many in a second
+    /// At most this many per second
     #[arg(long, value_name = "EVENTS")]
     per_second: Option<NonZeroU32>,
-    /// Order it and do not wait: `messagekit admin` works on it
+    /// Order it and do not wait: `messagekit admin` runs it
     #[arg(long)]
     detach: bool,
-    /// Do not ask before it begins
+    /// Skip the confirmation
     #[arg(long)]
     yes: bool,
     /// One JSON document instead of lines for people
@@ -47,7 +47,7 @@ impl Start {
             let text = "choose events with options such as --type or --from, or write --all";
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        // What is written while a person thinks was not agreed to.
+        // The confirmation does not cover events that are written during the prompt.
         filter.to.get_or_insert_with(Timestamp::now);
         let name = self.database.name()?;
         let store = self.database.open().await?;

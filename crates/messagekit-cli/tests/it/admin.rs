@@ -142,7 +142,7 @@ fn all_mistakes_of_a_configuration_are_reported_together() {
     told(&["--config", config.to_str().unwrap()], &variables, &problems);
 }
 
-/// A start and a check refuse the same, all of it in one line.
+/// A start and a check reject the same configuration, with all problems in one line.
 fn told(arguments: &[&str], variables: &[(&str, &str)], problems: &[&str]) {
     for check in [&[][..], &["--check"]] {
         let answer = messagekit_with(&[&["admin"], arguments, check].concat(), variables);

@@ -1,4 +1,4 @@
-//! `messagekit bookkeeper`, as far as no broker is needed.
+//! `messagekit bookkeeper` without a broker.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::command::{AWAY, messagekit, messagekit_with};
 use crate::console::Console;
 use crate::server::{Server, get};
 
-/// Runs it on a configuration that it cannot accept.
+/// Runs it with a configuration that it must reject.
 fn told(text: &str, variables: &[(&str, &str)], problems: &[&str]) {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("books.toml");

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::command::{messagekit, on};
 use crate::console::{Console, message};
 
-/// A file with two failed messages, one of them discarded, and a marker; all of it older than it needs to be kept.
+/// Creates a file with two failed messages, one of them discarded, and a marker; all are past their retention.
 async fn used() -> Console {
     let console = Console::with([message(None, b"1"), message(None, b"2")]).await;
     let store = SqliteStore::open(console.file()).await.unwrap();
@@ -47,7 +47,7 @@ async fn it_removes_what_is_settled_and_says_how_much() {
     let trial = on(&console.file(), &["cleanup", "--dry-run", "--json"]).json();
     assert_eq!((&trial["dryRun"], &trial["cleaned"]), (&json!(true), &cleaned([0, 1, 1])));
     let done = on(&console.file(), &["cleanup", "--json"]).json();
-    // The marker of the discarded one goes too, now that its failed message is gone.
+    // The marker of the discarded one is deleted too, because its failed message is deleted.
     assert_eq!((&done["dryRun"], &done["cleaned"]), (&json!(false), &cleaned([0, 1, 2])));
     let nothing = on(&console.file(), &["cleanup", "--keep-failed-messages", "1s", "--json"]).json();
     assert_eq!(

@@ -5,11 +5,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Where nobody listens: the system gives a port below 1024 to nobody by itself.
+/// Nothing listens here: the system assigns no port below 1024 by itself.
 pub(crate) const AWAY: &str = "127.0.0.1:9";
 pub(crate) const ALSO_AWAY: &str = "127.0.0.1:10";
 
-/// What a command answered.
+/// The output of a command.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: i32,
@@ -17,12 +17,12 @@ pub(crate) struct Answer {
     pub(crate) err: String,
 }
 
-/// Runs a command with nothing around it that could change its answer.
+/// Runs a command in an environment that does not affect its output.
 pub(crate) fn messagekit(arguments: &[&str]) -> Answer {
     messagekit_with(arguments, &[])
 }
 
-/// Runs a command with variables of the environment.
+/// Runs a command with environment variables.
 pub(crate) fn messagekit_with(arguments: &[&str], variables: &[(&str, &str)]) -> Answer {
     let output = Command::new(env!("CARGO_BIN_EXE_messagekit"))
         .args(arguments)
@@ -45,7 +45,7 @@ pub(crate) fn on(file: &Path, arguments: &[&str]) -> Answer {
 }
 
 impl Answer {
-    /// Expects success, and returns what was printed.
+    /// Expects success, and returns the output.
     pub(crate) fn text(self) -> String {
         assert_eq!((self.code, &*self.err), (0, ""), "{}", self.out);
         self.out

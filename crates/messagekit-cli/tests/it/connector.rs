@@ -1,4 +1,4 @@
-//! `messagekit connector` and PostgreSQL as far as neither a database nor a worker is needed.
+//! `messagekit connector` and PostgreSQL without a database or a worker.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn the_settings_are_those_of_the_database_and_hold_no_password() {
         ("table.include.list", "messagekit.outbox_events"),
         ("transforms.outbox.route.topic.replacement", "${routedByValue}"),
         ("errors.tolerance", "none"),
-        // A broker that has just made a topic may refuse the first of several requests and take the second.
+        // A broker that has just created a topic may refuse the first of several requests and accept the second.
         ("producer.override.max.in.flight.requests.per.connection", "1"),
     ] {
         assert_eq!(settings[name], json!(value), "{name}");
@@ -153,7 +153,7 @@ fn a_worker_that_is_not_there_is_one_line_of_its_own() {
 
 #[test]
 fn connector_delete_drops_unread_events_only_when_confirmed() {
-    // Both are closed: whoever reached out before it asked would fail on them instead.
+    // Both ports are closed: a command that connects before its confirmation fails on them instead.
     let url = format!("postgres://me:s3cret@{AWAY}/shop");
     let connect = format!("http://{ALSO_AWAY}");
     let position = ["--database", &url, "--connect", &connect];

@@ -14,7 +14,7 @@ pub(crate) struct Console {
     folder: TempDir,
 }
 
-/// A message without an id is kept under its place.
+/// A message without an id is stored under its position.
 pub(crate) fn message(key: Option<&[u8]>, payload: &[u8]) -> Message {
     let mut message = Message::new("orders.order", payload.to_vec())
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
@@ -31,7 +31,7 @@ impl Console {
         console
     }
 
-    /// A file with a failed message per message; every second one is still being tried.
+    /// Creates a file with a failed message per message; every second one still has a pending retry.
     pub(crate) async fn with(messages: impl IntoIterator<Item = Message>) -> Self {
         let console = Self::empty().await;
         let store = SqliteStore::open(console.file()).await.unwrap();
@@ -56,7 +56,7 @@ impl Console {
         console
     }
 
-    /// A file with a failed message that holds back two of its key.
+    /// Creates a file with a failed message that blocks two others of its key.
     pub(crate) async fn with_a_blocked_key() -> Self {
         let console = Self::empty().await;
         let store = SqliteStore::open(console.file()).await.unwrap();

@@ -137,7 +137,7 @@ async fn a_retry_is_accepted_once() {
     );
     assert_eq!(state("1"), "retry_requested");
 
-    // What can be done is done, and the exit code says that something could not.
+    // The possible actions are done, and the exit code reports the others.
     let answer = on(&console.file(), &["dlq", "retry", "1", "2", "3", "99", "--json"]);
     assert_eq!(answer.code, 1);
     answer.explained(&["3 of 4 not accepted"]);
@@ -203,7 +203,7 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
     let choice = ["--consumer", "billing", "--kind", "permanent"];
     let retry = |more: &[&str]| on(&console.file(), &[&["dlq", "retry"], &choice[..], more].concat());
 
-    // Nobody is at a terminal here: the count is told, and nothing is done.
+    // Without a terminal, the error names the count and nothing is done.
     retry(&[]).refused(2, &["retry 602 failed messages", "--yes"]);
     assert_eq!(count("dead"), 602);
     assert_eq!(

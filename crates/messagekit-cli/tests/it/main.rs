@@ -1,5 +1,5 @@
-//! The command line as a person meets it: output, exit codes, and one line for each mistake.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The command line from a user's view: output, exit codes, and one line for each mistake.
+// Fixtures are test code too, but clippy recognises only functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 mod admin;

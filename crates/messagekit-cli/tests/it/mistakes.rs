@@ -1,4 +1,4 @@
-//! Mistakes: one line that says what, where and what to do; 2 for a command that was not understood, 1 for a failure.
+//! Mistakes: one line with the error, its value and the cure; exit code 2 for a usage error, 1 for a failure.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::command::{messagekit, messagekit_with, on};
 use crate::console::Console;
 
-/// Those that only look or act, then those that migrate.
+/// The commands that only read or act, then those that migrate.
 const COMMANDS: [&[&str]; 14] = [
     &["dlq", "list"],
     &["dlq", "groups"],
@@ -29,7 +29,7 @@ const COMMANDS: [&[&str]; 14] = [
 ];
 const LOOKING: usize = COMMANDS.len() - 2;
 
-/// What stands in a folder, byte by byte.
+/// Returns the files of a folder with their bytes.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
         .unwrap()
@@ -42,7 +42,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// These commands are refused with the file's name, and leave the folder as it was.
+/// Expects these commands to fail with the file's name, and to leave the folder unchanged.
 fn all_refused(folder: &Path, file: &Path, commands: &[&[&str]], says: &[&str]) {
     let before = contents(folder);
     for command in commands {
@@ -198,7 +198,7 @@ fn a_path_below_a_file_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn folder_without_write_access_is_refused() {
-    // Rights do not bind root, but not even root makes files in /proc.
+    // Permissions do not bind root, but even root cannot create files in /proc.
     on(Path::new("/proc/shop.db"), &["migrate"])
         .refused(1, &["/proc/shop.db", "check the rights on its folder"]);
 }

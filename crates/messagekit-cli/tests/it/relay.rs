@@ -1,4 +1,4 @@
-//! `messagekit relay` and what belongs to it, as far as no server is needed.
+//! `messagekit relay` and related commands, without a server.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::console::Console;
 
 const DATABASE: [&str; 2] = ["--database", "postgres://me:s3cret@nowhere/shop"];
 
-/// Runs `messagekit relay` with a configuration that it cannot accept.
+/// Runs `messagekit relay` with a configuration that it must reject.
 fn told(text: &str, arguments: &[&str], variables: &[(&str, &str)], problems: &[&str]) {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("relay.toml");

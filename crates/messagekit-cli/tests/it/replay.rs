@@ -27,7 +27,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// A file with `placed` orders of keys o-0, o-1, o-2, … and one that was cancelled.
+    /// Creates a file with `placed` orders of keys o-0, o-1, o-2, … and one that was cancelled.
     async fn with(placed: usize) -> Self {
         let shop = Self { folder: TempDir::new().unwrap() };
         let store = SqliteStore::open(shop.file()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A program that serves until it is told to stop.
+//! A program that serves until a signal.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,7 +12,7 @@ use ureq::{Agent, Body};
 /// How long a step may take before the test fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A running program; it is killed where a test ends early.
+/// A running program; it is killed if a test ends early.
 pub(crate) struct Server {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// Sends a signal and waits for the end: the exit code, and what was said on standard error.
+    /// Sends a signal and waits for the end: returns the exit code and the text on standard error.
     pub(crate) fn stop(&mut self, signal: &str) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-s", signal, &id]).status().expect("the signal is sent");
@@ -77,7 +77,7 @@ fn lines(out: ChildStdout) -> mpsc::Receiver<String> {
     receiver
 }
 
-/// Asks; a token is sent where there is one.
+/// Sends a request, with a token if there is one.
 pub(crate) fn get(url: &str, token: Option<&str>) -> Response<Body> {
     let agent: Agent =
         Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build().into();
