@@ -1,4 +1,4 @@
-//! One account per message id: what the ledger says about it, and how often it stands in which table.
+//! One account per message id: its entry in the ledger, and its number of rows in each table.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -13,75 +13,75 @@ use crate::billing_service::CONSUMER;
 use crate::events::{BILLED, InvoiceAdjusted, TOPIC};
 use crate::ledger::{self, Entry, Kill};
 
-/// How the ledger says that a transaction ended.
+/// The end of a transaction according to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Committed,
     RolledBack,
 }
 
-/// What billing does with an event of this type.
+/// How billing treats an event of this type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     Billed,
     Adjustment,
-    /// It does not know the type.
+    /// Billing does not know the type.
     #[default]
     Foreign,
 }
 
-/// Everything that is known about one id.
+/// All facts about one id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// Nothing when the ledger does not know the id.
+    /// `None` if the ledger does not contain the id.
     pub(crate) fate: Option<Fate>,
-    /// Copies that were appended on purpose.
+    /// Duplicates that the order service appended on purpose.
     pub(crate) again: u32,
     pub(crate) kind: Kind,
     pub(crate) orders: u32,
     pub(crate) ordered_pence: i64,
     pub(crate) records: u32,
-    /// Marks "processed" in any outcome.
+    /// Processed markers with any outcome.
     pub(crate) markers: u32,
-    /// Those that say that it was applied.
+    /// Processed markers of applied messages.
     pub(crate) done: u32,
     pub(crate) bills: u32,
     pub(crate) billed_pence: i64,
     /// Failed messages in any state.
     pub(crate) failed_messages: u32,
-    /// Failed messages that only a person brings back.
+    /// Failed messages that only an operator can retry.
     pub(crate) dead: u32,
 }
 
 impl Account {
-    /// In how many tables it stands.
+    /// Returns the number of tables that contain it.
     pub(crate) fn traces(&self) -> usize {
         let tables = [self.orders, self.records, self.markers, self.bills, self.failed_messages];
         tables.into_iter().filter(|rows| *rows > 0).count()
     }
 }
 
-/// What stands in the ledger and in the tables at the end of a run.
+/// The contents of the ledger and of the tables at the end of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     by_id: HashMap<String, Account>,
     pub(crate) kills: Vec<Kill>,
-    /// Records that carry no id.
+    /// Records without an id.
     pub(crate) nameless: u64,
-    /// Records that the consumer has not come to.
+    /// Records that the consumer has not read.
     pub(crate) unread: u64,
-    /// Bills that were written before one of an earlier order of their customer.
+    /// Bills that were written before one of an earlier order of the same customer.
     pub(crate) out_of_order: u64,
-    /// Bills whose place could be compared: those of a customer.
+    /// Bills whose order can be checked: those with a customer.
     pub(crate) in_an_order: u64,
-    /// Customers whose balance is not the sum of their orders.
+    /// Customers whose balance differs from the sum of their orders.
     pub(crate) wrong_balances: u64,
-    /// Starts of the billing service that never came to their end.
+    /// Starts of the billing service without an end.
     pub(crate) cut_off: u64,
 }
 
 impl Accounts {
-    /// Reads everything there is.
+    /// Reads the ledger and all tables.
     pub(crate) async fn read(store: &SqliteStore, ledger: &Path) -> Result<Self, Error> {
         let mut accounts = Self::default();
         ledger::read(ledger, |entry| accounts.note(entry))?;
@@ -134,7 +134,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Reads the topic from end to end, as any other reader of the log would.
+    /// Reads the topic from end to end, like any other reader of the log.
     async fn read_records(&mut self, store: &SqliteStore) -> Result<(), Error> {
         let topic: Arc<str> = TOPIC.into();
         let bounds = store.bounds(&topic).await?;
@@ -152,7 +152,7 @@ impl Accounts {
                     }
                 }
                 Page::End { .. } => unfinished -= 1,
-                // Nothing of this run is deleted, so what is gone is missing in its account.
+                // Nothing of this run is deleted, so a missing record is missing in its account.
                 Page::Gone { .. } => {}
             }
         }

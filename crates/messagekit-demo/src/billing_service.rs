@@ -1,4 +1,4 @@
-//! The billing service: a process of its own that is killed again and again.
+//! The billing service: a separate process that is killed again and again.
 
 use std::io::Read as _;
 use std::num::NonZeroU32;
@@ -37,7 +37,7 @@ pub(crate) struct BillingOptions {
     pub(crate) paced: bool,
 }
 
-/// Makes the service's own tables. Nothing in them keeps a second bill from being written: that is the consumer's work.
+/// Creates the service's own tables. They have no constraint against a second bill: the consumer must prevent it.
 pub(crate) async fn create_tables(store: &SqliteStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     tx.call(|c| {
@@ -61,7 +61,8 @@ pub(crate) async fn create_tables(store: &SqliteStore) -> Result<(), Error> {
     store.commit(tx).await
 }
 
-/// Consumes until standard input ends: that is how the parent asks it to stop, and what happens when the parent dies.
+/// Consumes until standard input ends: the parent closes it to stop the service, and the system does if the parent
+/// dies.
 pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
     let shutdown = Shutdown::new();
     let beats = Arc::new(Semaphore::new(0));
@@ -74,11 +75,11 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
         .on(bill)
         .on(credit)
         .on(refuse_adjustment)
-        // An adjustment that nobody can book holds up no invoice of its customer.
+        // A failed adjustment does not block the invoices of its customer.
         .on_failure(OnFailure::DeadLetter)
         .attempts(ATTEMPTS)
         .backoff(Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(400)))
-        // Short, because a failed message whose process died waits for the end of a lease that grows with this.
+        // Short, because a failed message of a crashed process waits for the end of a lease that grows with this.
         .deadline(Duration::from_secs(2));
     if let Some(messages) = options.batch {
         consumer = consumer.batch(BatchLimit { messages, ..BatchLimit::DEFAULT });
@@ -92,21 +93,21 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
     Ok(store.close().await?)
 }
 
-/// Books an order. The bill, the balance and the mark "processed" are one transaction.
+/// Books an order. The bill, the balance and the processed marker are one transaction.
 async fn bill(tx: &mut SqliteTx, event: Envelope<InvoicePlaced>) -> Result<(), HandlerError> {
     let id = event.event_id.to_string();
     let InvoicePlaced { invoice, customer, total_pence, .. } = event.data;
     book(tx, id, invoice, customer, total_pence).await
 }
 
-/// Books a cancellation: a bill over less than nothing.
+/// Books a cancellation: a bill with a negative total.
 async fn credit(tx: &mut SqliteTx, event: Envelope<InvoiceCancelled>) -> Result<(), HandlerError> {
     let id = event.event_id.to_string();
     let InvoiceCancelled { invoice, customer, total_pence } = event.data;
     book(tx, id, invoice, customer, total_pence).await
 }
 
-/// Always fails, after it has written: nothing of that may stay.
+/// Always fails after its writes: they must be rolled back.
 async fn refuse_adjustment(tx: &mut SqliteTx, event: Envelope<InvoiceAdjusted>) -> Result<(), HandlerError> {
     let id = event.event_id.to_string();
     let InvoiceAdjusted { invoice, customer, total_pence } = event.data;
@@ -137,7 +138,7 @@ async fn book(
     Ok(())
 }
 
-/// Reads a beat per byte, of which at most one waits, and stops at the end.
+/// Reads one beat per byte, keeps at most one pending, and stops at the end.
 fn follow_input(shutdown: Shutdown, beats: Arc<Semaphore>) {
     thread::spawn(move || {
         for byte in std::io::stdin().lock().bytes() {
@@ -170,7 +171,7 @@ async fn note_stop(store: &SqliteStore, run: i64) -> Result<(), Error> {
     store.commit(tx).await
 }
 
-/// Lets one batch through per beat.
+/// Admits one batch per beat.
 struct Pace {
     beats: Arc<Semaphore>,
     waiting: Option<BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>>,
@@ -186,7 +187,7 @@ impl Gate for Pace {
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(Arc::clone(beats).acquire_owned()));
         let beat = std::task::ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
-        // Nobody closes the semaphore, and a beat is used up.
+        // The semaphore is never closed, and a beat is used only once.
         beat.into_iter().for_each(OwnedSemaphorePermit::forget);
         Poll::Ready(Permit::new(0, batch.messages, None))
     }

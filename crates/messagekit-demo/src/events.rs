@@ -1,4 +1,4 @@
-//! What the shop says: three types of one topic, and whatever else an input file holds.
+//! The events of the shop: three types of one topic, and the other types of an input file.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use messagekit::{Envelope, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The topic that all events of an invoice share, so that the order of a customer's invoices means something.
+/// The common topic of all events of an invoice, so that the order of a customer's invoices is defined.
 pub(crate) const TOPIC: &str = InvoicePlaced::TOPIC;
 
-/// The types that become a bill.
+/// The types that lead to a bill.
 pub(crate) const BILLED: [&str; 2] = [InvoicePlaced::TYPE, InvoiceCancelled::TYPE];
 
 /// An order was placed.
@@ -31,7 +31,7 @@ pub(crate) struct InvoicePlaced {
     pub(crate) total_pence: i64,
 }
 
-/// An order, or a part of one, was given back: its total is negative.
+/// An order, or a part of one, was returned: its total is negative.
 #[derive(Clone, Debug, Deserialize, Event, Serialize)]
 #[event(type = "shop.invoice.cancelled", key = "customer")]
 #[serde(rename_all = "camelCase")]
@@ -43,7 +43,7 @@ pub(crate) struct InvoiceCancelled {
     pub(crate) total_pence: i64,
 }
 
-/// The shop wrote off a debt by hand. Billing cannot book this, so these become dead letters.
+/// The shop wrote off a debt manually. Billing cannot book this, so these events become dead letters.
 #[derive(Clone, Debug, Deserialize, Event, Serialize)]
 #[event(type = "shop.invoice.adjusted", key = "customer")]
 #[serde(rename_all = "camelCase")]
@@ -55,12 +55,12 @@ pub(crate) struct InvoiceAdjusted {
     pub(crate) total_pence: i64,
 }
 
-/// An event of a type that billing does not know: its data is carried as it was written.
+/// An event of a type that billing does not know: its data stays as written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Foreign(pub(crate) Box<RawValue>);
 
-/// By hand, because its type is known only when the program runs: the envelope names it.
+/// Implemented manually, because its type is known only at run time: the envelope names it.
 impl Event for Foreign {
     const TYPE: &'static str = "shop.invoice.foreign";
     const TOPIC: &'static str = TOPIC;
@@ -89,7 +89,7 @@ impl ShopEvent {
         }
     }
 
-    /// Returns whose invoice it is.
+    /// Returns the customer of the invoice.
     pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Self::Placed(event) => event.customer.as_deref(),
@@ -107,7 +107,7 @@ impl ShopEvent {
         matches!(self, Self::Foreign { .. })
     }
 
-    /// Returns what the row beside the event says: the invoice's number and its total.
+    /// Returns the data of the event's row: the invoice's number and its total.
     pub(crate) fn row(&self) -> (&str, i64) {
         match self {
             Self::Placed(event) => (&event.invoice, event.total_pence),
@@ -118,7 +118,7 @@ impl ShopEvent {
     }
 }
 
-/// Wraps an event that happened at a known time.
+/// Wraps an event with the time at which it happened.
 pub(crate) fn dated<E: Event>(event: E, at: Option<Timestamp>) -> Envelope<E> {
     let mut envelope = Envelope::new(event);
     if let Some(at) = at {
@@ -127,7 +127,7 @@ pub(crate) fn dated<E: Event>(event: E, at: Option<Timestamp>) -> Envelope<E> {
     envelope
 }
 
-/// Wraps an event whose type and key are not those of its Rust type.
+/// Wraps an event whose type and key differ from those of its Rust type.
 pub(crate) fn foreign(event_type: &str, key: Option<&str>, data: Foreign) -> Envelope<Foreign> {
     let mut envelope = Envelope::new(data);
     envelope.event_type = event_type.to_owned();

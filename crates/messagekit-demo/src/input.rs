@@ -12,16 +12,16 @@ use crate::events::{Foreign, InvoiceAdjusted, InvoiceCancelled, InvoicePlaced, S
 use crate::invoices::Invoice;
 use crate::order_service::SERVICE;
 
-/// A line that cannot be used.
+/// An invalid line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadLine {
     /// Its number, from 1.
     pub line: usize,
-    /// What is wrong with it; never a value of its data.
+    /// The fault; it never contains a value of its data.
     pub reason: String,
 }
 
-/// What was read from a file.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     pub(crate) events: Vec<Invoice>,
@@ -39,10 +39,10 @@ struct Line<'a> {
     data: &'a RawValue,
 }
 
-/// Reads a file; a bad line is noted and the others go on. Empty lines are skipped.
+/// Reads a file; records invalid lines and continues after them. Skips empty lines.
 ///
 /// # Errors
-/// When the file cannot be read, or when no line of it can be used.
+/// Fails if the file cannot be read, or if no line of it is valid.
 pub(crate) fn read(path: &Path) -> Result<Input, Error> {
     let bytes = fs::read(path).map_err(|error| {
         Error::new(ErrorKind::NotFound, "input cannot be read: name a file with one JSON object per line")
@@ -69,7 +69,7 @@ pub(crate) fn read(path: &Path) -> Result<Input, Error> {
     Ok(input)
 }
 
-/// Reads a line and encodes it once, so that whatever the outbox would refuse is known by its line.
+/// Parses a line and encodes it once, so that an event that the outbox would reject is reported with its line.
 fn event(line: &[u8]) -> Result<ShopEvent, String> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to() + 1))?;
@@ -115,9 +115,9 @@ fn checked<E: Event + Clone>(event: &E) -> Result<(), String> {
     codec::encode(&event.clone().into(), SERVICE).map(drop).map_err(|error| error.to_string())
 }
 
-/// Says what is wrong with a JSON text without its values, which serde's messages quote.
+/// Describes the fault of a JSON text without its values, which serde's messages quote.
 fn describe(error: &serde_json::Error) -> String {
-    // The place is one inside the line, which the reader knows by its number.
+    // The position is inside the line, and the report names the line by its number.
     let text = error.to_string().replace(" at line 1 column ", " at column ");
     let quotes = ["invalid type: ", "invalid value: ", "invalid length "];
     match (quotes.iter().find(|quote| text.starts_with(**quote)), text.rfind("expected ")) {

@@ -1,4 +1,4 @@
-//! The invoices of a real shop, as often as they are wanted.
+//! The invoices of a real shop, repeated as often as necessary.
 
 use jiff::Timestamp;
 use messagekit::{Error, ErrorKind};
@@ -9,10 +9,10 @@ use crate::events::{InvoiceAdjusted, InvoiceCancelled, InvoicePlaced, ShopEvent}
 /// D. Chen, Online Retail, UCI Machine Learning Repository, CC BY 4.0; see `examples/data/README.md`.
 const YEAR: &str = include_str!("../../../examples/data/retail-orders.csv");
 
-/// How many invoices the year has.
+/// The number of invoices of the year.
 pub(crate) const IN_A_YEAR: u32 = 25_900;
 
-/// Something to write, and when it happened.
+/// An event to write, and when it happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoice {
     pub(crate) at: Option<Timestamp>,
@@ -39,7 +39,7 @@ enum Kind {
     Adjustment,
 }
 
-/// Returns the first `count` invoices; the year begins again behind its end, with the round in each invoice's number.
+/// Returns the first `count` invoices. After the last one the year repeats, with the round in each invoice's number.
 pub(crate) fn of_the_year(count: u32) -> Result<Vec<Invoice>, Error> {
     let year = csv::Reader::from_reader(YEAR.as_bytes())
         .into_deserialize()

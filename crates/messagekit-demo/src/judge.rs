@@ -1,13 +1,13 @@
-//! The promises, each as a question to the accounts.
+//! The promises, each checked against the accounts.
 
 use crate::accounts::{Account, Accounts, Fate, Kind};
 use crate::text::{count, pounds, some};
 use crate::verdict::{Outcome, Promise, Statistics};
 
-/// How often the consumer must have been killed with work unfinished, else the run proves nothing.
+/// How often the consumer must be killed with unfinished work; otherwise the run proves nothing.
 const KILLS_NEEDED: u64 = 3;
 
-/// Asks the accounts.
+/// Checks the accounts.
 pub(crate) struct Judge<'a> {
     accounts: &'a Accounts,
     statistics: Statistics,
@@ -32,7 +32,7 @@ impl<'a> Judge<'a> {
             pence_set_aside: pence(
                 |account| if account.failed_messages > 0 { account.ordered_pence } else { 0 },
             ),
-            // Each kill has left a start of the service without an end, and that is in a table.
+            // Each kill leaves a start of the service without an end in a table.
             kills: with_work.min(accounts.cut_off),
         };
         Self { accounts, statistics }
@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Copies behind the first that changed nothing: one effect at most, a bill or a failed message, stands beside them.
+/// Returns the duplicates without an effect: at most one effect, a bill or a failed message, exists.
 fn suppressed(account: &Account) -> u32 {
     let effects = account.bills + account.failed_messages;
     (account.records.saturating_sub(1)).saturating_sub(effects.saturating_sub(1))

@@ -1,4 +1,4 @@
-//! What was done on purpose, written down outside the database: ids and counts, one JSON object per line.
+//! The deliberate faults, recorded outside the database: ids and counts, one JSON object per line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -15,20 +15,20 @@ pub(crate) const LEDGER: &str = "ledger.ndjson";
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
-    /// A transaction was committed, and its commit answered.
+    /// A transaction was committed, and the commit succeeded.
     Committed(MessageId),
-    /// A transaction was given up after its row and its event had been written in it.
+    /// A transaction was rolled back after it had written its row and its event.
     RolledBack(MessageId),
     /// A record was appended to the topic a second time.
     Duplicated(MessageId),
-    /// The billing service was ended by SIGKILL.
+    /// The billing service was killed by SIGKILL.
     Killed(Kill),
 }
 
-/// A kill and what the service left undone.
+/// A kill and the work that it left unfinished.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Kill {
-    /// Records that stood in the topic before the kill and were not handled after it.
+    /// Records that were in the topic before the kill and were not handled after it.
     pub(crate) unfinished: i64,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Begins a ledger in a file that is not there yet.
+    /// Creates a ledger in a new file.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|error| trouble(path, "ledger cannot be made", error))?;

@@ -7,7 +7,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use messagekit_demo::Options;
 
-/// A year of a real shop's invoices through outbox, log and consumer in one SQLite file, while the consumer is killed
+/// Run a year of a real shop's invoices through outbox, log and consumer in one SQLite file, while killing the
+/// consumer
 #[derive(Parser)]
 #[command(version, disable_help_subcommand = true)]
 struct CommandLine {
@@ -31,7 +32,7 @@ async fn main() -> ExitCode {
     messagekit_demo::run(options, &[]).await
 }
 
-/// Says what is wrong with the command line in one line: what, then what to do.
+/// Returns a usage error as one line: the fault, then the cure.
 fn one_line(wrong: &clap::Error) -> String {
     let text = wrong.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));

@@ -1,4 +1,4 @@
-//! What can be asked for on the command line.
+//! The command-line options.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use clap::{Args, Subcommand};
 use crate::billing_service::BillingOptions;
 use crate::invoices::IN_A_YEAR;
 
-/// The options of the demo, to be used as they are or as a part of a larger command line.
+/// The options of the demo, used alone or as a part of a larger command line.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How many invoices: the first N of the year, which begins again behind its end
+    /// How many invoices: the first N of the year, which repeats after its end
     #[arg(long, value_name = "N", default_value_t = IN_A_YEAR, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(crate) orders: u32,
 
-    /// Events of your own instead, one {"type": …, "key": …, "data": {…}} per line
+    /// Read events from this file instead, one {"type": …, "key": …, "data": {…}} per line
     #[arg(long, value_name = "FILE.ndjson", conflicts_with = "orders")]
     pub(crate) input: Option<PathBuf>,
 
@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Decides what is rolled back, what is delivered twice and when the consumer is killed
+    /// The seed of rollbacks, duplicates and kills
     #[arg(long, value_name = "N", default_value_t = 2010)]
     pub(crate) seed: u64,
 
@@ -34,10 +34,10 @@ pub struct Options {
     pub(crate) part: Option<Part>,
 }
 
-/// What this program starts itself as.
+/// The commands with which this program starts itself.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Part {
-    /// The consumer, in a process of its own
+    /// The consumer, in a separate process
     #[command(hide = true)]
     BillingService(BillingOptions),
 }

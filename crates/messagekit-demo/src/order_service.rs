@@ -20,12 +20,12 @@ pub(crate) const SERVICE: &str = "order-service";
 /// The database's name in the folder of a run.
 pub(crate) const DATABASE: &str = "shop.db";
 
-/// How many tasks write; the invoices of one customer always go through the same one.
+/// The number of writing tasks; the same task writes all invoices of one customer.
 const WRITERS: usize = 4;
-/// How often an order is tried when the file is busy.
+/// How often an order is tried while the file is busy.
 const TRIES: u32 = 8;
 
-/// Makes the service's own table. Its `seq` is the order of the commits, because SQLite has one writer.
+/// Creates the service's own table. Its `seq` is the order of the commits, because SQLite has one writer.
 pub(crate) async fn create_table(store: &SqliteStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     tx.call(|c| {
@@ -44,7 +44,7 @@ pub(crate) async fn create_table(store: &SqliteStore) -> Result<(), Error> {
     store.commit(tx).await
 }
 
-/// Writes everything that is planned, or stops between two orders when asked.
+/// Writes all planned orders, or stops between two orders on request.
 pub(crate) async fn run(
     store: &SqliteStore,
     plan: Plan,
@@ -82,7 +82,7 @@ struct Writer {
     outbox: Outbox<SqliteStore>,
     publisher: SqlitePublisher,
     ledger: Arc<Ledger>,
-    /// Second copies, with the number of the order behind which they are sent.
+    /// Duplicates, with the number of the order after which they are sent.
     again: VecDeque<(usize, Message)>,
 }
 
@@ -120,7 +120,7 @@ impl Writer {
             }
             tokio::time::sleep(Duration::from_millis(5 << tries)).await;
             tries += 1;
-            // An answer that was lost may have been a yes.
+            // The commit may have succeeded although its answer was lost.
             if planned.end == End::Commit && self.is_written(&id).await? {
                 break;
             }
@@ -130,13 +130,13 @@ impl Writer {
             End::RollBack | End::Drop => self.ledger.note(&Entry::RolledBack(id))?,
         }
         if let Some(after) = planned.again_after {
-            // The same event in the same envelope: id, key and bytes are those of the first copy.
+            // The same event in the same envelope: its id, key and bytes equal those of the first record.
             self.again.push_back((index + after, codec::encode(&event, SERVICE)?));
         }
         Ok(())
     }
 
-    /// The part that matters: one transaction, in which the event goes with the order.
+    /// The essential part: one transaction with the order and its event.
     async fn attempt<E: Event + Clone>(&self, planned: &Planned, event: &Envelope<E>) -> Result<(), Error> {
         let order = &planned.invoice.event;
         let (invoice, pence) = order.row();
@@ -172,7 +172,7 @@ impl Writer {
         Ok(self.store.read(move |c| c.query_row(find, [id], |row| row.get(0))).await?)
     }
 
-    /// Delivers again what is due behind order number `index`, as a producer does that did not hear its confirmation.
+    /// Sends the duplicates that are due after order number `index`, like a producer that missed its confirmation.
     async fn send_again(&mut self, index: usize) -> Result<(), Error> {
         while let Some(due) = self.again.iter().position(|(after, _)| *after <= index) {
             let Some((_, message)) = self.again.remove(due) else { break };

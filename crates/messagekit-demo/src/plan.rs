@@ -1,12 +1,12 @@
-//! Which transactions are rolled back and which events are delivered again: chosen by a seed, before anything runs.
+//! The rollbacks and duplicate deliveries of a run, chosen by a seed before it starts.
 
 use crate::invoices::Invoice;
 
-/// How many of a hundred transactions are rolled back.
+/// The percentage of transactions that are rolled back.
 const ROLLED_BACK_PERCENT: u32 = 10;
-/// How many of a hundred committed events are delivered again.
+/// The percentage of committed events that are delivered again.
 const AGAIN_PERCENT: u32 = 2;
-/// A second copy comes at most so many orders of its writer later.
+/// The most orders of a writer between a record and its duplicate.
 const LATEST: usize = 60;
 
 /// How the transaction of an order ends.
@@ -15,32 +15,32 @@ pub(crate) enum End {
     Commit,
     /// By a call.
     RollBack,
-    /// By forgetting it, as a panic or a closed connection would.
+    /// By dropping it, as a panic or a closed connection does.
     Drop,
 }
 
-/// An order to write and what is to happen to it.
+/// An order to write, and its planned faults.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub(crate) invoice: Invoice,
     pub(crate) end: End,
-    /// After how many further orders of the writer the event is delivered once more.
+    /// The number of the writer's further orders after which the event is delivered again.
     pub(crate) again_after: Option<usize>,
 }
 
-/// Everything the order service will do.
+/// The plan of the order service.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) orders: Vec<Planned>,
 }
 
 impl Plan {
-    /// Plans the run. A seed decides, except that what makes a run worth looking at happens at least once where that is
-    /// possible: a rollback, a second delivery, and a committed adjustment.
+    /// Plans the run from a seed. The essential faults happen at least once if possible: a rollback, a second
+    /// delivery, and a committed adjustment.
     pub(crate) fn new(invoices: Vec<Invoice>, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let orders = invoices.into_iter().map(|invoice| {
-            // Always the same number of draws, so that the fate of one order does not hang on that of others.
+            // Always the same number of draws, so that the faults of one order do not depend on those of others.
             let (end, drop, again, after) =
                 (random.u32(..100), random.bool(), random.u32(..100), random.usize(1..=LATEST));
             let end = match (end < ROLLED_BACK_PERCENT, drop) {
@@ -48,7 +48,7 @@ impl Plan {
                 (true, false) => End::RollBack,
                 (true, true) => End::Drop,
             };
-            // Nothing handles a foreign type, so a second copy would prove nothing.
+            // No handler exists for a foreign type, so a duplicate would prove nothing.
             let again = again < AGAIN_PERCENT && end == End::Commit && !invoice.event.is_foreign();
             Planned { invoice, end, again_after: again.then_some(after) }
         });
@@ -60,12 +60,12 @@ impl Plan {
         plan
     }
 
-    /// How many orders will be committed.
+    /// Returns the number of orders that will be committed.
     pub(crate) fn committed(&self) -> u64 {
         self.orders.iter().filter(|planned| planned.end == End::Commit).count() as u64
     }
 
-    /// How many records the topic will hold: one per committed order, and the second copies.
+    /// Returns the final number of records in the topic: one per committed order, and the duplicates.
     pub(crate) fn records(&self) -> u64 {
         self.committed() + self.orders.iter().filter(|planned| planned.again_after.is_some()).count() as u64
     }

@@ -1,4 +1,4 @@
-//! How far the run has come: read from the tables now and then, and shown on standard error.
+//! The progress of the run: read from the tables periodically, and shown on standard error.
 
 use std::fmt::Write;
 
@@ -8,24 +8,24 @@ use messagekit_sqlite::SqliteStore;
 
 use crate::text::count;
 
-/// What the tables say while the run goes on. The verdict never looks at this.
+/// The state of the tables during the run. The verdict never uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Orders that were committed.
     pub(crate) written: i64,
     /// Records in the topic.
     pub(crate) records: i64,
-    /// Records that the consumer is done with.
+    /// Records that the consumer has finished.
     pub(crate) handled: i64,
-    /// Failed messages that the consumer will run again.
+    /// Failed messages that the consumer will retry.
     pub(crate) open_failed_messages: i64,
-    /// Failed messages that it runs now.
+    /// Failed messages that it retries now.
     pub(crate) running_failed_messages: i64,
     /// Starts of the billing service.
     pub(crate) starts: i64,
 }
 
-/// Looks at the tables; cheap enough to do it all the time.
+/// Reads the tables; cheap enough for frequent calls.
 pub(crate) async fn look(store: &SqliteStore) -> Result<Look, Error> {
     let look = store.read(|c| {
         c.prepare_cached(
@@ -50,7 +50,7 @@ pub(crate) async fn look(store: &SqliteStore) -> Result<Look, Error> {
     Ok(look.await?)
 }
 
-/// Three bars; without a terminal they stay silent.
+/// Three bars; without a terminal nothing is drawn.
 #[derive(Debug)]
 pub(crate) struct Bars {
     all: MultiProgress,
@@ -67,7 +67,7 @@ impl Bars {
             let style =
                 ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let style = style.with_key("speed", |state: &ProgressState, to: &mut dyn Write| {
-                // A speed that cannot be shown is no reason to stop.
+                // A failure to show the speed must not stop the run.
                 let _ = write!(to, "{} per second", count(state.per_sec() as u64));
             });
             all.add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")).with_prefix(name))
@@ -86,14 +86,14 @@ impl Bars {
         self.kills.set_position(kills);
     }
 
-    /// Says what the last kill left undone.
+    /// Shows the work that the last kill left unfinished.
     pub(crate) fn killed(&self, unfinished: i64) {
         self.kills.set_message(format!("left {} undone", count(unfinished)));
     }
 
-    /// Takes the bars off the screen.
+    /// Removes the bars from the screen.
     pub(crate) fn clear(&self) {
-        // A terminal that is gone has nothing to clear.
+        // A closed terminal has nothing to clear.
         let _ = self.all.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! What is said at the end: a table, a line per promise, what to try next; or one JSON object.
+//! The final output: a table, a line per promise and further commands; or one JSON object.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) elapsed: Duration,
     pub(crate) bad_lines: Vec<BadLine>,
-    /// There was so little to do that billing was slowed down.
+    /// Billing was slowed down because there was little work.
     pub(crate) slowed: bool,
-    /// Where the files were kept.
+    /// The folder of the kept files.
     pub(crate) kept: Option<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ struct Json<'a> {
 }
 
 impl Report {
-    /// Returns whether the run shows what it should, with nothing left out.
+    /// Returns whether every promise held and every line was valid.
     pub(crate) fn is_good(&self) -> bool {
         self.verdict.outcome() == Outcome::Kept && self.bad_lines.is_empty()
     }
@@ -65,7 +65,7 @@ impl Report {
         say(&serde_json::to_string(&json).expect("names and numbers are JSON"));
     }
 
-    /// Prints for people.
+    /// Prints the report for people.
     pub(crate) fn print(&self, calls: &Calls) {
         let seconds = self.elapsed.as_secs_f64();
         let verdict = match self.verdict.outcome() {
@@ -133,7 +133,7 @@ impl Report {
         table
     }
 
-    /// Commands to copy, each under a line that says what it shows.
+    /// Returns commands to copy, each with a line that explains it.
     fn next(&self, calls: &Calls) -> String {
         let Calls { demo, cli, folder } = calls;
         let mut next = String::new();
@@ -156,28 +156,28 @@ impl Report {
     }
 }
 
-/// How programs are called in what is proposed.
+/// How the suggested commands call the programs.
 #[derive(Debug)]
 pub(crate) struct Calls {
     demo: &'static str,
     cli: &'static str,
-    /// Where files can be kept.
+    /// A folder for kept files.
     folder: &'static str,
 }
 
 impl Calls {
-    /// From the project's folder, with nothing installed.
+    /// From the project's folder, without an installation.
     pub(crate) const FROM_SOURCE: Self = Self {
         demo: "cargo run --release -p messagekit-demo --",
         cli: "cargo run -p messagekit-cli --",
         folder: "target/demo-run",
     };
-    /// By the command line tool.
+    /// With the installed command line tool.
     pub(crate) const INSTALLED: Self =
         Self { demo: "messagekit demo", cli: "messagekit", folder: "demo-run" };
 }
 
-/// Writes to standard output. Whoever closes it before the end, as `head` does, wants no more, and no error either.
+/// Writes to standard output. Ignores a closed stdout: the reader, such as `head`, may have exited.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

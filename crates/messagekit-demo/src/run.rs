@@ -1,4 +1,4 @@
-//! One run from the command line to the verdict.
+//! One run, from the command line to the verdict.
 #![allow(clippy::print_stderr, reason = "what is wrong is said on standard error")]
 
 use std::fs;
@@ -27,17 +27,17 @@ use crate::{billing_service, invoices, order_service, supervisor, verdict};
 
 /// The log of the billing service in the folder of a run.
 const LOG: &str = "billing.log";
-/// How many bad lines are said one by one.
+/// How many invalid lines are printed individually.
 const BAD_LINES_SAID: usize = 20;
 
-/// Runs the demo, prints what it has shown and returns the exit code.
+/// Runs the demo, prints its report and returns the exit code.
 ///
-/// The billing service is this very program, started again with the words of `path` before its own: empty for a program that
-/// is nothing but the demo, `["demo"]` for one that has it under that name. That program must hand such a command line to
-/// this function too.
+/// The billing service is this program, started again with the words of `path` before its own arguments. `path` is
+/// empty for a program that contains only the demo, and `["demo"]` for one that offers it under that name. That
+/// program must also pass such a command line to this function.
 ///
 /// # Panics
-/// Outside a tokio runtime with time and signals.
+/// Panics outside a tokio runtime with time and signals.
 pub async fn run(options: Options, path: &[&str]) -> ExitCode {
     log_to_standard_error();
     if let Some(Part::BillingService(billing)) = options.part {
@@ -70,7 +70,8 @@ pub async fn run(options: Options, path: &[&str]) -> ExitCode {
     }
 }
 
-/// Warnings and worse, unless `RUST_LOG` names another level; a program that has set up its own log keeps it.
+/// Logs warnings and errors, unless `RUST_LOG` sets another level; does not replace a log that the program has set
+/// up.
 fn log_to_standard_error() {
     let level =
         std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
@@ -107,7 +108,7 @@ async fn demo(options: &Options, path: &[&str], shutdown: &Shutdown) -> Result<R
     Ok(Report { verdict, seed: options.seed, elapsed, bad_lines: bad, slowed, kept })
 }
 
-/// Lets both services work until everything is done, and returns how long that took.
+/// Runs both services until all events are handled, and returns the time that took.
 async fn work(
     plan: Plan,
     seed: u64,
@@ -133,7 +134,7 @@ async fn work(
     let worked = supervisor::run(&billing, &store, &ledger, &bars, schedule, &mut orders, shutdown).await;
     let elapsed = started.elapsed();
     bars.clear();
-    // After a failure the order service is still at work, on files that are about to go.
+    // After a failure the order service still writes to files that are about to be deleted.
     stop.request();
     while orders.join_next().await.is_some() {}
     let closed = store.close().await;
@@ -142,15 +143,15 @@ async fn work(
     Ok(elapsed)
 }
 
-/// Where the files of a run are.
+/// The folder with the files of a run.
 enum Folder {
     Kept(PathBuf),
-    /// Removed at the end, whatever that is.
+    /// Deleted at the end in every case.
     Temporary(TempDir),
 }
 
 impl Folder {
-    /// Makes a folder, or checks that the one to keep the files in is free.
+    /// Creates a folder, or checks that the folder for kept files is unused.
     fn make(keep: Option<&Path>) -> Result<Self, Error> {
         let Some(folder) = keep else {
             let made = tempfile::Builder::new().prefix("messagekit-demo-").tempdir();

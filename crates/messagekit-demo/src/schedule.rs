@@ -1,32 +1,33 @@
-//! When the billing service is killed.
+//! The times at which the billing service is killed.
 
 use crate::progress::Look;
 
 /// How often the service is killed.
 pub(crate) const KILLS: u64 = 5;
-/// A moment with so many records waiting, and no failed message running, is a good one.
+/// With this many waiting records and no failed message being retried, a kill interrupts work.
 const BACKLOG: i64 = 20;
 
-/// When the service is to be killed: at numbers of handled records, spread over the run, once it has come up.
+/// The kills of the service, by the number of handled records: spread over the run, after the service has started.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    /// The next one is last.
+    /// In reverse order: the next one is last.
     at: Vec<i64>,
-    /// For how many records behind the number a better moment is waited for.
+    /// How many records after the planned number to wait for a better moment.
     patience: i64,
 }
 
 impl Schedule {
-    /// Plans kills among so many records.
+    /// Plans kills for a number of records.
     pub(crate) fn new(records: u64, seed: u64) -> Self {
-        // Another stream than the one that chooses rollbacks.
+        // A different random sequence from that of the rollbacks.
         let mut random = fastrand::Rng::with_seed(!seed);
         let share = |kill: u64| (kill as f64 + random.f64() / 2.0 - 0.25) / (KILLS + 1) as f64;
         let at = (1..=KILLS).map(share).map(|share| (records as f64 * share) as i64).rev().collect();
         Self { at, patience: (records / (4 * (KILLS + 1))) as i64 }
     }
 
-    /// Whether a kill is due that interrupts something. A failed message that runs now would wait for the end of its lease.
+    /// Returns whether a kill is due that interrupts work. A failed message in a retry would wait for the end of its
+    /// lease.
     pub(crate) fn is_due(&self, now: &Look) -> bool {
         let waiting = now.records - now.handled;
         let good = waiting >= BACKLOG && now.running_failed_messages == 0;

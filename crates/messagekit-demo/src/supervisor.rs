@@ -1,4 +1,4 @@
-//! Starts the billing service, kills it while it has work, starts it again.
+//! Starts the billing service, kills it while it has work, and restarts it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -14,20 +14,20 @@ use crate::ledger::{Entry, Kill, Ledger};
 use crate::progress::{Bars, Look, look};
 use crate::schedule::Schedule;
 
-/// How often the tables are looked at.
+/// The interval between reads of the tables.
 const GLANCE: Duration = Duration::from_millis(5);
-/// How long nothing may move: longer than the lease of a failed message whose process died.
+/// How long a run may stall: longer than the lease of a failed message whose process crashed.
 const STALLED: Duration = Duration::from_secs(60);
 /// How long the last service may take to stop.
 const STOPPING: Duration = Duration::from_secs(40);
-/// From so many records on there is enough to interrupt without slowing the service down.
+/// From this number of records on, a kill interrupts work without slowing the service down.
 const ENOUGH: u64 = 6_000;
-/// How long a slowed service takes at least.
+/// The least duration of a slowed service.
 const SLOWED: Duration = Duration::from_millis(1_500);
-/// Into how many batches a slowed service cuts its work.
+/// The number of batches of a slowed service.
 const SLOWED_BATCHES: u64 = 60;
 
-/// Whether the service is slowed down, because there would be nothing to interrupt otherwise.
+/// Returns whether the service is slowed down, because a kill would otherwise come too late.
 pub(crate) fn is_slowed(records: u64) -> bool {
     records < ENOUGH
 }
@@ -37,7 +37,7 @@ pub(crate) fn is_slowed(records: u64) -> bool {
 pub(crate) struct Billing {
     /// This program.
     program: PathBuf,
-    /// Everything that comes behind its name.
+    /// All arguments.
     arguments: Vec<String>,
     database: PathBuf,
     log: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) struct Billing {
 }
 
 impl Billing {
-    /// Says how: this program again, with `prefix` before the words that make it the service.
+    /// Prepares the start: this program again, with `prefix` before the arguments that make it the service.
     pub(crate) fn new(prefix: &[&str], database: &Path, log: &Path, records: u64) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(|error| {
             Error::new(ErrorKind::Unavailable, "this program cannot find itself").caused_by(error)
@@ -68,7 +68,7 @@ impl Billing {
             let mut command = Command::new(&self.program);
             command.args(&self.arguments).arg("--database").arg(&self.database);
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-            // Ctrl-C is for this process, which then ends the service.
+            // Ctrl-C must reach only this process, which then ends the service.
             #[cfg(unix)]
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
             command.spawn()
@@ -81,7 +81,7 @@ impl Billing {
         Ok(Process(child))
     }
 
-    /// Says why the service ended although nobody asked it to.
+    /// Returns the error for a service that ended without a request.
     fn ended_by_itself(&self, status: ExitStatus) -> Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let said = log.lines().next_back().unwrap_or("it said nothing").to_owned();
@@ -94,8 +94,8 @@ impl Billing {
 struct Process(Child);
 
 impl Process {
-    /// SIGKILL: no destructor runs, nothing is flushed, no transaction is ended. Returns how the service ended: by that, or
-    /// by itself a moment earlier.
+    /// Sends SIGKILL: no destructor runs, nothing is flushed, no transaction ends in order. Returns the exit status:
+    /// of the kill, or of an exit a moment earlier.
     fn kill(&mut self) -> std::io::Result<ExitStatus> {
         self.0.kill()?;
         self.0.wait()
@@ -103,7 +103,7 @@ impl Process {
 
     /// Lets a slowed service take a batch.
     fn beat(&mut self) {
-        // A service that has ended is noticed by whoever looks next.
+        // The next check detects a service that has ended.
         let _ = self.0.stdin.as_mut().map(|input| input.write_all(b"."));
     }
 
@@ -114,12 +114,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already is as good as one that is ended now.
+        // A service that has already ended needs no kill.
         let _ = self.kill();
     }
 }
 
-/// Keeps the service running and kills it by the schedule, until everything that `orders` writes is handled.
+/// Keeps the service running and kills it by the schedule, until it has handled everything that `orders` writes.
 pub(crate) async fn run(
     billing: &Billing,
     store: &SqliteStore,
@@ -152,7 +152,7 @@ pub(crate) async fn run(
             if ended.code().is_some() {
                 return Err(billing.ended_by_itself(ended));
             }
-            // What had been written before the kill and is not handled after it was unfinished when it came.
+            // Records that were written before the kill and are not handled after it were unfinished.
             let unfinished = now.records - look(store).await?.handled;
             ledger.note(&Entry::Killed(Kill { unfinished }))?;
             if unfinished > 0 {
@@ -166,7 +166,7 @@ pub(crate) async fn run(
             bars.show(&now, kills);
             return stop(process, billing).await;
         }
-        // In step with the look at the tables, so that the service cannot be through before it was killed.
+        // Paced by the reads of the tables, so that the service cannot finish before its kill.
         if let Some(pace) = billing.pace
             && beaten.elapsed() >= pace
         {
@@ -188,7 +188,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Asks the service to stop, by the end of its input, and waits for it.
+/// Requests the service to stop by closing its input, and waits for it.
 async fn stop(mut process: Process, billing: &Billing) -> Result<(), Error> {
     drop(process.0.stdin.take());
     let asked = Instant::now();

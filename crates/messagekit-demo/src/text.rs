@@ -2,7 +2,7 @@
 
 /// Writes a number with separators: `1,234,567`.
 pub(crate) fn count(number: impl TryInto<i128>) -> String {
-    // Everything that is counted here fits.
+    // Every count in this crate fits.
     let number = number.try_into().unwrap_or(i128::MAX);
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
@@ -15,7 +15,7 @@ pub(crate) fn count(number: impl TryInto<i128>) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
-/// Writes how many there are of something: `1 bill`, `2,000 bills`.
+/// Writes a count with its noun: `1 bill`, `2,000 bills`.
 pub(crate) fn some(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! Whether the promises held: decided by a pass of its own over the tables, never by the counters of whoever worked.
+//! Whether the promises held: decided by a separate read of the tables, never by the counters of the services.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use crate::judge::Judge;
 use crate::ledger::LEDGER;
 use crate::order_service::DATABASE;
 
-/// How a promise, or a whole run, ended.
+/// The outcome of a promise, or of a whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It held.
+    /// The promise held.
     Kept,
-    /// It did not.
+    /// The promise did not hold.
     Broken,
-    /// Nothing was broken, but nothing is proven either: too few kills, or no duplicate.
+    /// Nothing was broken, but nothing is proven: too few kills, or no duplicate.
     Void,
 }
 
-/// The figures of a run as the tables say; the crate's documentation explains each name.
+/// The statistics of a run, read from the tables; the crate's documentation explains each name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "explained in the table of the crate's documentation")]
 pub struct Statistics {
@@ -41,30 +41,31 @@ pub struct Statistics {
     pub kills: u64,
 }
 
-/// A promise and what became of it.
+/// A promise and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Promise {
     /// A stable name.
     pub name: &'static str,
-    /// The promise in words.
+    /// The promise as text.
     pub promise: &'static str,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The figures that decide it, in words.
+    /// The statistics that decide it, as text.
     pub statistics: String,
 }
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The figures.
+    /// The statistics.
     pub statistics: Statistics,
     /// Every promise.
     pub promises: Vec<Promise>,
 }
 
 impl Verdict {
-    /// Returns how the run ended: broken if any promise was, else void if the run proves nothing, else kept.
+    /// Returns the outcome of the run: broken if any promise was, otherwise void if the run proves nothing, otherwise
+    /// kept.
     pub fn outcome(&self) -> Outcome {
         let any = |outcome| self.promises.iter().any(|promise| promise.outcome == outcome);
         if any(Outcome::Broken) {
@@ -80,9 +81,9 @@ impl Verdict {
 /// Judges the run whose files are in `folder`.
 ///
 /// # Errors
-/// When the database or the ledger is not there or cannot be read.
+/// Fails if the database or the ledger does not exist or cannot be read.
 pub async fn verdict(folder: &Path) -> Result<Verdict, Error> {
-    // A database that is not there would be made.
+    // Opening a missing database would create it.
     let database = folder.join(DATABASE);
     if !database.exists() {
         let text = "no run was kept in this folder: name the one that was given to --keep";

@@ -1,4 +1,4 @@
-//! What is said about input that cannot be used.
+//! Reports about invalid input.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The verdict over a run whose files were changed afterwards: each promise must notice what breaks it.
+//! The verdict over a run whose files were changed afterwards: each promise must detect its violation.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use crate::text;
 
-/// A run with two adjustments, some customers with several orders, and something rolled back.
+/// Returns a run with two adjustments, several orders for some customers, and a rollback.
 fn kept_run() -> &'static Path {
     static RUN: OnceLock<TempDir> = OnceLock::new();
     let folder = RUN.get_or_init(|| {
-        // Nothing drops a static, so what is left stays among what was built.
+        // A static is never dropped, so the folder is in the build directory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let input = folder.path().join("events.ndjson");
         let line = |number: usize| {
@@ -44,7 +44,7 @@ async fn judged(change: impl AsyncFnOnce(&SqliteStore)) -> Verdict {
     verdict(folder.path()).await.expect("a verdict")
 }
 
-/// Changes the copy by statements that must each touch something.
+/// Changes the copy by statements that must each affect a row.
 async fn judged_after(statements: &'static str) -> Verdict {
     judged(async |store: &SqliteStore| {
         for statement in statements.split(';') {
@@ -65,7 +65,7 @@ fn assert_broken(verdict: &Verdict, name: &str) {
     assert_eq!(promise.outcome, Outcome::Broken, "{verdict:?}");
 }
 
-/// Returns an id that the ledger says was rolled back.
+/// Returns the id of a transaction that was rolled back according to the ledger.
 fn rolled_back() -> String {
     let ledger = fs::read_to_string(kept_run().join("kept/ledger.ndjson")).expect("a ledger");
     let line = ledger.lines().find(|line| line.contains("rolled_back")).expect("something was rolled back");

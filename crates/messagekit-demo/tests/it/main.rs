@@ -1,4 +1,4 @@
-//! The demo as a user meets it: the built program, and the verdict over files that somebody has tampered with.
+//! The demo from a user's view: the built program, and the verdict over manipulated files.
 
 mod bad_input;
 mod broken;
@@ -17,7 +17,7 @@ fn demo(arguments: &[&str]) -> Output {
         .expect("the program was built")
 }
 
-/// Returns what a run printed as JSON, and its exit code.
+/// Returns the JSON output of a run, and its exit code.
 fn json(arguments: &[&str]) -> (Value, Option<i32>) {
     let output = demo(&[arguments, &["--json"]].concat());
     let text = String::from_utf8(output.stdout).expect("JSON is text");
@@ -26,7 +26,7 @@ fn json(arguments: &[&str]) -> (Value, Option<i32>) {
     (object, output.status.code())
 }
 
-/// Returns the one line that a refused run says on standard error, and its exit code; standard output must be empty.
+/// Returns the single line of a failed run on standard error, and its exit code; standard output must be empty.
 fn refused(arguments: &[&str]) -> (String, Option<i32>) {
     let output = demo(arguments);
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));

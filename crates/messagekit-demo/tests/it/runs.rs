@@ -1,4 +1,4 @@
-//! Runs that end well.
+//! Successful runs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -104,7 +104,7 @@ fn the_billing_service_ends_when_the_demo_dies() {
     eventually(|| has_ended(pid).then_some(()));
 }
 
-/// Returns the process id of a billing service that has come up.
+/// Returns the process id of a billing service that has started.
 async fn running(database: &Path) -> Option<u32> {
     if !database.exists() {
         return None;
@@ -116,7 +116,7 @@ async fn running(database: &Path) -> Option<u32> {
     pid
 }
 
-/// A process that nobody waits for is a zombie, and has ended too. Outside Linux this shows nothing.
+/// A process that its parent has not reaped is a zombie and has ended too. Outside Linux this shows nothing.
 fn has_ended(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     status
