@@ -1,44 +1,44 @@
-//! Child processes that end at a named place, or at any time.
+//! Child processes that abort at a crash point, or are killed at a random time.
 //!
-//! A sweep starts a program of yours once per place in [`POINTS`]; built with messagekit's feature `crash-points`, it
-//! aborts when it gets there. Afterwards the caller starts it again without a place and asks the
-//! [`ledger`](crate::ledger) whether anything was lost or doubled.
+//! A sweep starts your program once per crash point in [`POINTS`]. A program built with messagekit's feature `crash-points`
+//! aborts when it reaches the point. Afterwards the caller starts the program again without a point, and checks with the
+//! [`ledger`](crate::ledger) that nothing was lost or applied twice.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// Every place where a process can be told to end, in the order in which a message meets them.
+/// Every crash point, in the order in which a message reaches them.
 pub use messagekit::crash::POINTS;
 
-/// The environment variable that names the place.
+/// The environment variable that holds the crash point.
 pub const VARIABLE: &str = "MESSAGEKIT_CRASH_AT";
 
 /// How a child process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It aborted: at its place, if it was told one.
+    /// It aborted at its crash point, if it had one.
     Aborted,
-    /// It was killed by us.
+    /// The test killed it.
     Killed,
-    /// It ended with this code; `None` when a signal of somebody else ended it.
+    /// It exited with this code, or `None` if a signal that the test did not send ended it.
     Exited(Option<i32>),
-    /// It went on past the deadline and was killed then.
+    /// It ran past the deadline, and the test killed it.
     TimedOut,
 }
 
-/// Runs a program that is told to end at `point`: `name`, or `name:7` for the seventh time.
+/// Runs a program that aborts at `point`: `name`, or `name:7` for the seventh time that the point is reached.
 ///
 /// # Errors
-/// When the program cannot be started.
+/// Returns the error of the operating system when the program cannot be started.
 pub fn run_until(point: &str, command: &mut Command, deadline: Duration) -> io::Result<Ended> {
     wait(&mut command.env(VARIABLE, point).spawn()?, deadline)
 }
 
-/// Runs a program once for each of [`POINTS`]; `command` makes it for a place.
+/// Runs a program once for each of [`POINTS`]; `command` builds the command for a point.
 ///
 /// # Errors
-/// When the program cannot be started.
+/// Returns the error of the operating system when the program cannot be started.
 pub fn sweep(
     mut command: impl FnMut(&'static str) -> Command,
     deadline: Duration,
@@ -46,10 +46,10 @@ pub fn sweep(
     POINTS.into_iter().map(|point| Ok((point, run_until(point, &mut command(point), deadline)?))).collect()
 }
 
-/// Waits for a child process, and kills it when it goes on past the deadline.
+/// Waits for a child process, and kills it when it runs past the deadline.
 ///
 /// # Errors
-/// When the system does not tell how it ended.
+/// Returns the error of the operating system when the exit status cannot be read or the process cannot be killed.
 pub fn wait(child: &mut Child, deadline: Duration) -> io::Result<Ended> {
     match wait_until(child, Instant::now() + deadline)? {
         Some(status) => Ok(ended(status)),
@@ -85,12 +85,12 @@ fn ended(status: ExitStatus) -> Ended {
 
 #[cfg(not(unix))]
 fn ended(status: ExitStatus) -> Ended {
-    /// What `abort` ends with on Windows.
+    /// The exit code of `abort` on Windows.
     const FAST_FAIL: i32 = 0xC000_0409_u32 as i32;
     if status.code() == Some(FAST_FAIL) { Ended::Aborted } else { Ended::Exited(status.code()) }
 }
 
-/// Kills a program again and again at random times; the same seed gives the same times.
+/// Kills a program repeatedly at random times; the same seed gives the same times.
 #[derive(Debug)]
 pub struct KillLoop {
     random: fastrand::Rng,
@@ -99,19 +99,19 @@ pub struct KillLoop {
 }
 
 impl KillLoop {
-    /// Makes one that lets each life of the program last between `shortest` and `longest`.
+    /// Creates a loop that lets each run of the program last between `shortest` and `longest`.
     ///
     /// # Panics
-    /// When `shortest` is longer than `longest`.
+    /// Panics when `shortest` is longer than `longest`.
     pub fn new(seed: u64, shortest: Duration, longest: Duration) -> Self {
         assert!(shortest <= longest, "{shortest:?} is longer than {longest:?}");
         Self { random: fastrand::Rng::with_seed(seed), shortest, longest }
     }
 
-    /// Starts the program and kills it (SIGKILL on Unix) at a random time; says so when it ended by itself before.
+    /// Starts the program and kills it (SIGKILL on Unix) at a random time, or returns how it ended before that time.
     ///
     /// # Errors
-    /// When the program cannot be started or killed.
+    /// Returns the error of the operating system when the program cannot be started or killed.
     pub fn one_life(&mut self, command: &mut Command) -> io::Result<Ended> {
         let life = self.shortest + (self.longest - self.shortest).mul_f64(self.random.f64());
         let mut child = command.spawn()?;

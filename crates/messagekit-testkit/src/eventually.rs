@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a case waits for something that must happen: several times as long as a rebalance of a real broker takes on a busy
-/// machine. A case that passes never waits for it.
+/// The time that a case waits for something that must happen. It is several times the duration of a rebalance of a real
+/// broker on a busy machine. A case that passes does not use it up.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Waits until `holds` answers true, asking more and more rarely, and panics with `what` after `deadline`.
+/// Waits until `holds` returns true, with growing pauses, and panics with `what` after `deadline`.
 ///
-/// Under a paused clock the pauses cost no time.
+/// Under a paused clock the pauses take no time.
 ///
 /// # Panics
-/// When the deadline passes.
+/// Panics when the deadline passes.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! The fixtures of the adapters in memory: the pattern for your own.
+//! The fixtures of the in-memory adapters. Use them as the pattern for your own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct MemoryTransport {
 }
 
 impl MemoryTransport {
-    /// Makes one with an empty log.
+    /// Creates a fixture with an empty log.
     #[expect(clippy::new_without_default, reason = "a fixture is made by name")]
     pub fn new() -> Self {
         Self { log: MemoryLog::new(4) }
@@ -60,7 +60,7 @@ pub struct MemoryStoreFixture {
 }
 
 impl MemoryStoreFixture {
-    /// Makes one with an empty store.
+    /// Creates a fixture with an empty store.
     #[expect(clippy::new_without_default, reason = "a fixture is made by name")]
     pub fn new() -> Self {
         let log = MemoryLog::new(1);

@@ -1,19 +1,19 @@
-//! A future that its owner gives up half-way.
+//! A future that is dropped before it is complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// When a future is given up.
+/// The moment at which a future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// While it waits.
+    /// While it is pending.
     Waiting,
-    /// When its answer is there and nobody has looked at it.
+    /// After its next wake-up, before it is polled again.
     Answered,
 }
 
-/// Polls a future a number of times and then drops it: `None`, unless it was ready before. Going through the numbers drops it at
-/// each of its awaits.
+/// Polls a future `polls` times and then drops it. Returns `None`, or its output if it was ready before. A loop over
+/// `polls` drops it at each of its awaits.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

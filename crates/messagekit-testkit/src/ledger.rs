@@ -1,7 +1,7 @@
-//! What was really asked for, kept outside the process under test, and the verdict over what became of it.
+//! A ledger of requests, written outside the process under test, and the verdict over their effects.
 //!
-//! The process that drives a test writes the ledger; the process that may be killed never does. Each line is one JSON
-//! object and is on disk when [`Ledger::record`] returns, so that a crash of anybody leaves the truth behind.
+//! The process that drives a test writes the ledger. The process that may be killed never writes it. Each line is one JSON
+//! object and is on disk when [`Ledger::record`] returns. A crash of any process therefore loses no recorded request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,41 +11,41 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// What is known about an order to the process under test.
+/// What the process under test has answered for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It was asked for: it may be applied or not.
+    /// The order was requested and not answered: it may be applied or not.
     Asked,
-    /// The process said that it is committed: it must be applied, or be a failed message.
+    /// The process reported a commit: the order must be applied, or be a failed message.
     Confirmed,
-    /// The process said that it is rolled back: nothing of it may be there.
+    /// The process reported a rollback: the order must have no effect.
     Withdrawn,
 }
 
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What is known.
+    /// The answer of the process.
     pub kind: Kind,
-    /// Which order.
+    /// The id of the order.
     pub id: String,
-    /// How much.
+    /// The amount of the order.
     pub amount: i64,
 }
 
-/// The file that is written.
+/// A ledger file that is open for writing.
 #[derive(Debug)]
 pub struct Ledger {
     file: File,
 }
 
 impl Ledger {
-    /// Opens a ledger for appending, and makes it if it is not there. A line that a crash has torn is cut off: it was never
-    /// promised to anybody.
+    /// Opens a ledger for appending, and creates the file if it is absent. It cuts off a last line that a crash has torn:
+    /// `record` never returned for that line.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Returns the error of the file system.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut text = Vec::new();
@@ -57,10 +57,10 @@ impl Ledger {
         Ok(Self { file })
     }
 
-    /// Appends a line; on disk when it returns.
+    /// Appends a line, which is on disk when the call returns.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Returns the error of the file system.
     pub fn record(&mut self, kind: Kind, id: &str, amount: i64) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Entry { kind, id: id.to_owned(), amount })?;
         line.push(b'\n');
@@ -68,10 +68,11 @@ impl Ledger {
         self.file.sync_data()
     }
 
-    /// Reads every whole line; a last one that was torn by a crash does not count.
+    /// Reads every complete line and ignores a last line that a crash has torn.
     ///
     /// # Errors
-    /// What the file system says, and [`InvalidData`](io::ErrorKind::InvalidData) for a whole line that is no entry.
+    /// Returns the error of the file system, and [`InvalidData`](io::ErrorKind::InvalidData) for a complete line that is no
+    /// entry.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
         let text = std::fs::read_to_string(path)?;
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -80,26 +81,26 @@ impl Ledger {
     }
 }
 
-/// What the ledger and the database say together. Lists are sorted by id.
+/// The comparison of a ledger with a database. Lists are sorted by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Confirmed, and neither applied nor a failed message.
+    /// Orders that are confirmed, and neither applied nor failed messages.
     pub lost: Vec<String>,
-    /// Applied more than once.
+    /// Orders that are applied more than once.
     pub doubled: Vec<String>,
-    /// Applied, and an open failed message as well.
+    /// Orders that are applied, and are open failed messages as well.
     pub applied_and_dead: Vec<String>,
-    /// Applied or dead without having been asked for, or although it was withdrawn.
+    /// Orders that are applied or dead, and were never requested or were withdrawn.
     pub phantom: Vec<String>,
-    /// Applied with another amount than asked for.
+    /// Orders that are applied with another amount than the requested one.
     pub changed: Vec<String>,
-    /// The sum of what was confirmed.
+    /// The sum of the confirmed amounts.
     pub confirmed_sum: i64,
-    /// The sum of what was applied.
+    /// The sum of the applied amounts.
     pub applied_sum: i64,
-    /// Asked for and never confirmed, but applied: allowed, because an answer can be lost.
+    /// The number of orders that are applied and were never confirmed. That is allowed: an answer can be lost.
     pub unconfirmed_applied: usize,
-    /// Open failed messages.
+    /// The number of open failed messages.
     pub dead: usize,
 }
 
@@ -129,7 +130,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Compares a ledger with what is found in the database: one `(id, amount)` for each effect row, and the id of each open
+/// Compares a ledger with a database. `check` takes one `(id, amount)` for each effect row, and the id of each open
 /// failed message.
 pub fn check(
     ledger: &[Entry],

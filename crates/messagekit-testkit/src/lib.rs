@@ -1,7 +1,7 @@
-//! Proofs for adapters of messagekit: what the traits promise, as tests that any adapter can run.
+//! Conformance tests for adapters of messagekit: the promises of the traits, as tests that any adapter can run.
 //!
-//! A case is an ordinary async function over a fixture that your adapter supplies; [`transport_cases!`], [`store_cases!`] and
-//! [`relay_cases!`] only turn the list of their names into tests:
+//! A case is an async function over a fixture that your adapter supplies. [`transport_cases!`], [`store_cases!`] and
+//! [`relay_cases!`] turn the list of cases into tests:
 //!
 //! ```
 //! use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
@@ -15,16 +15,16 @@
 //! # fn main() {}
 //! ```
 //!
-//! - [`transport`] and [`store`]: the suites. A case whose capability an adapter lacks prints that it was skipped, and why.
-//! - [`relay`]: the suite of a store whose outbox relays publish.
-//! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. It is how the suites
-//!   themselves are tested.
-//! - [`ledger`]: what was really sent, written by a process other than the one under test, and the verdict.
-//! - [`crash`]: child processes that end at a named point or are killed at random.
-//! - [`eventually`]: waiting for a condition instead of sleeping.
-//! - [`given_up`]: a future that is dropped at one await after the other.
+//! - [`transport`] and [`store`]: the suites. A case prints the reason when the adapter lacks its capability and skips it.
+//! - [`relay`]: the suite of a store whose outbox is published by relays.
+//! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. They test the suites
+//!   themselves.
+//! - [`ledger`]: a record of requests, written by a process other than the one under test, and the verdict.
+//! - [`crash`]: child processes that abort at a crash point or are killed at random times.
+//! - [`eventually`]: waits for a condition instead of sleeping.
+//! - [`given_up`]: drops a future at each of its awaits in turn.
 //!
-//! It knows no database and no broker: adapters depend on it for their tests, never the other way round.
+//! The crate depends on no database and no broker. Adapters depend on it for their tests.
 
 pub mod crash;
 mod eventually;

@@ -1,14 +1,14 @@
-//! Running one case of a suite.
+//! Runs one case of a suite.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The longest time a case may take: it stops a case that hangs, not a slow one.
+/// The longest time of a case. It stops a case that hangs, not a slow one.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// What a case needs of its fixture beyond the traits.
+/// A capability that a case needs of its fixture beyond the traits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Need {
@@ -16,15 +16,15 @@ pub enum Need {
     Nothing,
     /// Several members divide the lanes.
     SharedWork,
-    /// One member works and the others stand by.
+    /// One member works and the other members stand by.
     Standby,
     /// Messages survive the end of the process.
     Persistence,
-    /// Deliveries have coordinates.
+    /// Deliveries have positions.
     Positions,
     /// The fixture can take lanes away.
     Losing,
-    /// The fixture can make a statement fail unnoticed, and the database notices.
+    /// The fixture can make a statement fail unnoticed, and the database fails the transaction.
     SwallowedErrors,
     /// The fixture can make the next `begin` fail.
     RefusedBegin,
@@ -50,16 +50,16 @@ impl fmt::Display for Need {
     }
 }
 
-/// Tells that a case was not run.
+/// Prints that a case was skipped.
 #[expect(clippy::print_stderr, reason = "a skipped case must be seen in the output of the tests")]
 pub(crate) fn skipped(case: &str, need: Need) {
     eprintln!("skipped {case}: it needs {need}");
 }
 
-/// Runs a case on a runtime of its own, with a limit, and returns what it comes to.
+/// Runs a case on its own runtime with a time limit, and returns its output.
 ///
 /// # Panics
-/// When the case does, or when it takes longer than a quarter of an hour.
+/// Panics when the case does, or when it takes longer than a quarter of an hour.
 pub fn block_on<T>(case: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
@@ -68,7 +68,7 @@ pub fn block_on<T>(case: impl Future<Output = T>) -> T {
     })
 }
 
-/// Returns a name that no other case, process or run uses: for topics, consumers and ids on a shared backend.
+/// Returns a name that no other case, process or test run uses, for topics, consumers and ids on a shared backend.
 pub fn unique(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

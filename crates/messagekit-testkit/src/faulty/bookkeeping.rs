@@ -1,4 +1,4 @@
-//! A store with one fault: what brokers kept.
+//! A store with one fault in its records of broker dead letters.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A store with one fault: claims.
+//! A store with one fault in its claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl FaultyStore {
                 Ok(known.map(|known| known.unwrap_or(Claim::Fresh)).collect())
             }
             Some(Fault::ClaimTakesRivalsForDone) => {
-                // Asked in another transaction, because the refusal ends the one that gets it.
+                // Probe in another transaction: a refusal ends the transaction that receives it.
                 let mut probe = self.inner.begin().await?;
                 match self.inner.claim(&mut probe, consumer, claims).await {
                     Err(error) if error.kind() == ErrorKind::Conflict => Ok(vec![Claim::Done; claims.len()]),

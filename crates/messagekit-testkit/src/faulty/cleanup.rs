@@ -1,4 +1,4 @@
-//! A store with one fault: what is removed with age.
+//! A store with one fault in its cleanup.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A store with one fault: the desk.
+//! A store with one fault in failed-message lists and actions.
 
 use messagekit::{
     Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
@@ -25,7 +25,7 @@ impl FaultyStore {
         asked
     }
 
-    /// Says what a fault answers in place of a refusal.
+    /// Returns the result that a fault reports in place of a refusal.
     fn misjudged(&self, act: Action, result: ActionResult) -> ActionResult {
         match (self.fault, act, result) {
             (Some(Fault::RetryWithoutCompareAndSet), Action::Retry, ActionResult::WrongState(_))
@@ -164,7 +164,7 @@ impl FailedMessages for FaultyStore {
                             ActionResult::WrongState(state)
                         });
                     }
-                    // A real database answers later; the rival looks meanwhile.
+                    // A real database answers later. Another process reads the state meanwhile.
                     tokio::task::yield_now().await;
                     if looked == done {
                         self.inner.act(act, ids, by).await?;

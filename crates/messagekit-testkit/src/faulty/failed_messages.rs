@@ -1,4 +1,4 @@
-//! A store with one fault: failed messages.
+//! A store with one fault in its failed messages.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl FaultyStore {
         changed
     }
 
-    /// Returns the lease with whichever token is the present one.
+    /// Returns the lease with the current token, whichever token it has.
     fn with_present_token(&self, leased: &RetryLease) -> RetryLease {
         let token = self.notes().tokens.get(&leased.failed_message).copied().unwrap_or(leased.token);
         RetryLease { token, ..leased.clone() }
@@ -119,7 +119,7 @@ impl Retries for FaultyStore {
             }
             Some(Fault::LeasesTwice | Fault::LeaseLooksFirst) if leased.is_empty() => {
                 let mut notes = self.notes();
-                // The second worker still sees what the first one took.
+                // The second worker still sees what the first worker leased.
                 leased = if self.is(Fault::LeasesTwice) {
                     notes.leased.clone()
                 } else {

@@ -20,7 +20,7 @@ pub struct FaultyStoreFixture {
 }
 
 impl FaultyStoreFixture {
-    /// Makes one with an empty store.
+    /// Creates a fixture with an empty store.
     pub fn new(fault: Option<Fault>) -> Self {
         let log = MemoryLog::new(1);
         let inner = MemoryStore::with_log(&log);
@@ -41,7 +41,7 @@ impl StoreFixture for FaultyStoreFixture {
     }
 
     async fn effects(&self, key: &str) -> u64 {
-        // A read of a real database takes a moment, too.
+        // A read from a real database takes time, too.
         tokio::time::sleep(Duration::from_millis(1)).await;
         u64::try_from(self.store.inner.get(key)).expect("effects are only added")
     }

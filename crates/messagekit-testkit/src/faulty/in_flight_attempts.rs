@@ -1,4 +1,4 @@
-//! A store with one fault: suspects, and signs of life.
+//! A store with one fault in its in-flight attempts and pings.
 
 use std::time::Duration;
 

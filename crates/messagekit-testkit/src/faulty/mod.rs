@@ -1,8 +1,8 @@
-//! Adapters that are wrong on purpose, one named fault each.
+//! Adapters with one named fault each.
 //!
-//! A suite that passes everything proves nothing. [`TABLE`] names for each [`Fault`] the case that must notice it; the
-//! testkit's own tests run exactly that case against the faulty adapter and demand that it fails. They are wrappers over
-//! adapters that pass every case: those in memory, and for relays whichever a fixture is for.
+//! A suite that passes every adapter proves nothing. [`TABLE`] names the case that must catch each [`Fault`]. The testkit's
+//! own tests run that case against the faulty adapter and require that it fails. Faulty adapters wrap adapters that pass
+//! every case: the in-memory ones, and for relays the adapter of any fixture.
 
 mod bookkeeping;
 mod claims;

@@ -1,4 +1,4 @@
-//! A store with one fault: the order of keys.
+//! A store with one fault in the order of keys.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use messagekit::{
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
 
-/// Room for everything.
+/// Limits without a bound.
 const ENDLESS: ParkingLimits = ParkingLimits { per_key: u32::MAX, in_all: u32::MAX };
 
-/// Returns a key as a database compares it that takes it for a text.
+/// Returns a key as a database compares it when it treats the key as text.
 fn as_text(key: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(key).trim().to_lowercase().into_bytes()
 }
 
 impl FaultyStore {
-    /// Changes what a claim asks about its key.
+    /// Changes the key in a claim request.
     pub(super) fn asks_about_the_key(&self, request: &mut ClaimRequest) {
         let notes = self.notes();
         let forgets = self.is(Fault::UndoHoldsNoKey) && !notes.undone.is_empty()
@@ -36,7 +36,7 @@ impl FaultyStore {
         }
     }
 
-    /// Changes what a claim answers about a key.
+    /// Changes the answer to a claim about its key.
     pub(super) fn answers_about_the_key(&self, request: &ClaimRequest, answer: Claim) -> Claim {
         let keeps = self.is(Fault::DiscardKeepsItsKey) || self.is(Fault::RunKeepsItsKey);
         let kept = keeps && !self.notes().discarded.is_empty();
@@ -122,7 +122,7 @@ impl FaultyStore {
         self.inner.park_behind(tx.inner(), consumer, &behind, limits).await
     }
 
-    /// Parks a message that was claimed behind a key that is free now, to run at once or never.
+    /// Parks a message that was claimed behind a key that is free now, as a message that is due at once or never.
     async fn parks_as_head(
         &self,
         tx: &mut FaultyTx,
@@ -144,7 +144,7 @@ impl FaultyStore {
         Ok(1)
     }
 
-    /// Changes which messages run behind another one.
+    /// Changes which messages run after another one.
     pub(super) async fn followers_with_fault(
         &self,
         tx: &mut FaultyTx,
@@ -171,7 +171,7 @@ impl FaultyStore {
         Ok(followers)
     }
 
-    /// Changes what becomes of a run.
+    /// Changes the outcome of a run.
     pub(super) async fn resolve_run_with_fault(
         &self,
         tx: &mut FaultyTx,

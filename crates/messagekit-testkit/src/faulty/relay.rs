@@ -1,4 +1,4 @@
-//! A store with one fault towards its relays, over any that has none.
+//! A store with one fault in its relay interface, over any store without a fault.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::relay::RelayFixture;
 /// Longer than any case.
 const LEASE: Duration = Duration::from_secs(3_600);
 
-/// A fixture over another, with one fault.
+/// A fixture with one fault that wraps another fixture.
 #[derive(Clone)]
 pub struct FaultyRelayFixture<F> {
     inner: F,
@@ -25,7 +25,7 @@ pub struct FaultyRelayFixture<F> {
 }
 
 impl<F> FaultyRelayFixture<F> {
-    /// Puts a fault between a suite and a fixture.
+    /// Wraps a fixture in one with this fault.
     pub fn new(inner: F, fault: Option<Fault>) -> Self {
         Self { inner, fault }
     }
@@ -49,7 +49,7 @@ impl<F: RelayFixture> RelayFixture for FaultyRelayFixture<F> {
     }
 }
 
-/// A store whose relays it serves wrongly.
+/// A store that serves its relays with one fault.
 #[derive(Clone)]
 pub struct FaultyOutbox<S> {
     inner: S,
@@ -57,10 +57,10 @@ pub struct FaultyOutbox<S> {
     notes: Arc<Mutex<Notes>>,
 }
 
-/// What the faults remember.
+/// State that the faults keep.
 #[derive(Default)]
 struct Notes {
-    /// What was read at a place last.
+    /// The last event read at each position.
     read: HashMap<(u16, i64), PendingId>,
     leases: i64,
 }
@@ -74,7 +74,7 @@ impl<S: OutboxReader> FaultyOutbox<S> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The epoch under which a shard is held now, whatever was asked.
+    /// Returns the lease with the epoch under which the shard is held now, whatever the request holds.
     async fn present(&self, name: &str, lease: ShardLease) -> Result<ShardLease, Error> {
         let held = self.inner.lease(name, LEASE).await?.held;
         Ok(held.into_iter().find(|held| held.shard == lease.shard).unwrap_or(lease))

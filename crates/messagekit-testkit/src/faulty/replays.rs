@@ -1,4 +1,4 @@
-//! A store with one fault: publishing again.
+//! A store with one fault in its replays.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A store with one fault: positions and events.
+//! A store with one fault in its offsets and events.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A store with one fault: transactions.
+//! A store with one fault in its transactions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use messagekit::{ClaimRequest, End, Error, ErrorKind, MessageId, Processed, Stor
 
 use super::Fault;
 
-/// A [`MemoryStore`] with one fault, or with none.
+/// A [`MemoryStore`] with one fault or none.
 #[derive(Clone)]
 pub struct FaultyStore {
     pub(super) inner: MemoryStore,
@@ -20,7 +20,7 @@ pub struct FaultyStore {
     pub(super) notes: Arc<Mutex<Notes>>,
 }
 
-/// What the faults have to remember.
+/// State that the faults keep.
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) held: BTreeSet<MessageId>,
@@ -39,7 +39,7 @@ pub(super) struct Notes {
     pub(super) arrivals: i64,
     pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,
-    /// What was told of markers that are complete.
+    /// The reported time since which markers are complete.
     pub(super) since: Option<jiff::Timestamp>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
 }
@@ -49,7 +49,7 @@ pub struct FaultyTx {
     inner: Option<MemoryTx>,
     store: FaultyStore,
     pub(super) claims: Vec<(String, ClaimRequest)>,
-    /// What this transaction has claimed behind its key.
+    /// The messages that this transaction claimed behind their key.
     pub(super) behind: BTreeSet<MessageId>,
 }
 
@@ -134,7 +134,7 @@ impl Drop for FaultyTx {
     fn drop(&mut self) {
         let commits = matches!(self.store.fault, Some(Fault::DropCommits | Fault::DroppedTransactCommits));
         if commits && let Some(tx) = self.inner.take() {
-            // A store in memory answers at the first poll.
+            // An in-memory store answers at the first poll.
             let committed = pin!(self.store.inner.commit(tx)).poll(&mut Context::from_waker(Waker::noop()));
             assert!(matches!(committed, Poll::Ready(_)));
         }

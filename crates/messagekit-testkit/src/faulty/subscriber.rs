@@ -12,22 +12,22 @@ use super::Fault;
 use super::transport::Shared;
 use crate::unique;
 
-/// A member of a consumer with one fault.
+/// A member of a consumer, with one fault.
 pub struct FaultySubscriber {
     inner: Option<MemorySubscriber>,
     fault: Option<Fault>,
     log: MemoryLog,
     consumer: String,
     shared: Arc<Shared>,
-    /// The last offset that a new consumer does not get, by topic and partition.
+    /// The last offset that a new consumer skips, by topic and partition.
     skipped: BTreeMap<(Arc<str>, i32), i64>,
-    /// The present assignment of each slot.
+    /// The current assignment of each slot.
     present: BTreeMap<u32, Lane>,
     revoking: BTreeSet<Lane>,
     paused: BTreeSet<Lane>,
-    /// Delivered, neither settled nor released.
+    /// Messages that were delivered and neither settled nor released.
     out: BTreeMap<(Lane, u64), Message>,
-    /// Where a position that was shown stands in truth.
+    /// The real position of each position that was shown.
     truth: BTreeMap<(Lane, u64), u64>,
     waiting: VecDeque<Incoming>,
     closed: bool,
@@ -72,7 +72,7 @@ impl FaultySubscriber {
         self.inner().settle(&mut vec![Receipt::new(lane, sequence)]);
     }
 
-    /// Changes what is yielded, or keeps it back.
+    /// Changes an incoming item, or withholds it.
     fn spoil(&mut self, incoming: Incoming) -> Option<Incoming> {
         match incoming {
             Incoming::Assigned { lane, name } => {
@@ -117,7 +117,7 @@ impl FaultySubscriber {
             Some(Fault::RepeatsEpochs) => delivery.receipt = Receipt::new(self.shown(lane), sequence),
             Some(Fault::SettlesOnDelivery) => self.settle_one(lane, sequence),
             Some(Fault::ReordersAPartition) => match self.waiting.pop_front() {
-                // The second of two carries the first one's receipt: only the contents change places.
+                // The second message carries the receipt of the first: only the contents are swapped.
                 Some(Incoming::Message(mut first)) if first.receipt.lane() == lane => {
                     std::mem::swap(&mut first.message, &mut delivery.message);
                     std::mem::swap(&mut first.position, &mut delivery.position);
@@ -142,7 +142,7 @@ impl FaultySubscriber {
         Some(delivery)
     }
 
-    /// Translates a receipt that was shown into one of the log.
+    /// Translates a receipt that was shown into a receipt of the log.
     fn true_receipt(&self, receipt: &Receipt) -> (Lane, u64) {
         let (lane, sequence) = (receipt.lane(), receipt.position());
         match self.fault {
@@ -251,7 +251,7 @@ impl Subscriber for FaultySubscriber {
                 Some(Fault::ReleasesToTheEnd) => {
                     self.settle_one(lane, sequence);
                     let batch: Vec<Message> = message.into_iter().collect();
-                    // A log in memory answers at the first poll.
+                    // An in-memory log answers at the first poll.
                     let mut publish = self.log.publish(&batch);
                     assert!(publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
                 }

@@ -1,4 +1,4 @@
-//! Every fault, and the case that must notice it.
+//! Every fault, and the case that must catch it.
 
 /// A suite of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,12 +11,12 @@ pub enum Suite {
     Relay,
 }
 
-/// One line of [`TABLE`].
+/// One row of [`TABLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What the adapter does wrong.
+    /// The fault of the adapter.
     pub fault: Fault,
-    /// Where the case stands.
+    /// The suite of the case.
     pub suite: Suite,
     /// The name of the case that must fail.
     pub case: &'static str,
@@ -24,67 +24,67 @@ pub struct Row {
 
 macro_rules! faults {
     ($($(#[$doc:meta])+ $fault:ident: $suite:ident $case:ident,)+) => {
-        /// What a faulty adapter does wrong.
+        /// A fault of an adapter.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Fault {
             $($(#[$doc])+ $fault,)+
         }
 
-        /// Which case must notice which fault.
+        /// The case that must catch each fault.
         pub const TABLE: &[Row] =
             &[$(Row { fault: Fault::$fault, suite: Suite::$suite, case: stringify!($case) },)+];
     };
 }
 
 faults! {
-    /// Publishing drops each hundredth message and says `Ok`.
+    /// Publishing drops each hundredth message and returns `Ok`.
     LosesOneInAHundred: Transport delivers_every_message,
-    /// Two neighbours of a partition change places.
+    /// Two neighbours of a partition are swapped.
     ReordersAPartition: Transport keeps_order_per_key,
-    /// A new consumer skips what is there already.
+    /// A new consumer skips the messages that exist already.
     StartsAtTheEnd: Transport new_consumer_starts_at_the_earliest,
     /// All consumers share one position.
     SharesOneCursor: Transport two_consumers_each_get_all,
-    /// Whoever waits is not woken.
+    /// A waiting subscriber is not woken.
     NeverWakes: Transport waits_for_what_is_published_later,
     /// Only the first topic of a source is read.
     ReadsOneTopic: Transport reads_every_topic_of_its_source,
-    /// All records of a partition stand at offset 0.
+    /// All records of a partition have offset 0.
     RepeatsPlaces: Transport position_identifies_one_record,
     /// Messages arrive without their key.
     DropsTheKey: Transport carries_headers_and_key_unchanged,
     /// Messages arrive with their id as the only header.
     DropsHeaders: Transport carries_headers_and_key_unchanged,
-    /// Bytes go through text.
+    /// Bytes are converted to text and back.
     ManglesBytes: Transport carries_bytes_that_are_not_text,
-    /// The empty key becomes none.
+    /// An empty key becomes an absent key.
     DropsTheEmptyKey: Transport absent_and_empty_keys_stay_different,
-    /// Payloads end after 65,536 bytes.
+    /// Payloads are cut after 65,536 bytes.
     CutsPayloads: Transport empty_and_large_payloads,
     /// Messages are written with the next batch; the last batch is lost with its publisher.
     AnswersBeforeDurable: Transport publish_returns_only_when_durable,
-    /// A batch has one result.
+    /// A batch has one result for all its messages.
     OneResultPerBatch: Transport answers_one_result_per_message,
-    /// What stands behind a refused message of its key is published.
+    /// Messages behind a refused message of their key are published.
     PublishesBehindARefusal: Transport oks_of_a_key_are_a_prefix,
     /// Settling does nothing.
     ForgetsSettles: Transport settled_is_not_redelivered,
     /// Releasing does nothing.
     ForgetsReleases: Transport released_is_redelivered,
-    /// Released messages go behind everything.
+    /// Released messages go to the end of the lane.
     ReleasesToTheEnd: Transport released_comes_before_later_ones,
     /// Messages that are released while their lane is paused count as settled.
     SettlesPausedReleases: Transport released_in_a_paused_lane_goes_to_the_next_member,
     /// A message is settled when it is delivered.
     SettlesOnDelivery: Transport redelivers_when_subscriber_dies_unsettled,
-    /// A lane has another name in each assignment.
+    /// A lane has a different name in each assignment.
     NamesLanesAnew: Transport lanes_have_the_same_names_in_each_process,
     /// A settled message settles everything before it.
     SettlesTheMaximum: Transport settling_out_of_order_loses_nothing,
-    /// A receipt of an earlier assignment settles in the present one.
+    /// A receipt of an earlier assignment settles in the current one.
     SettlesOldEpochs: Transport stale_receipts_change_nothing,
-    /// Nobody is told that lanes were lost.
+    /// The subscriber does not report lost lanes.
     HidesLosses: Transport lost_lanes_come_back_with_greater_epochs,
     /// Every assignment has epoch 0.
     RepeatsEpochs: Transport lost_lanes_come_back_with_greater_epochs,
@@ -94,50 +94,50 @@ faults! {
     IgnoresPause: Transport paused_lane_delivers_nothing_more_than_was_in_flight,
     /// Resuming does nothing.
     IgnoresResume: Transport resume_goes_on,
-    /// A pause of any epoch pauses the present one.
+    /// A pause with any epoch pauses the current one.
     PausesAnyEpoch: Transport a_lane_of_another_epoch_is_not_paused,
-    /// Each member gets everything.
+    /// Each member receives every message.
     SharesNothing: Transport members_share_the_work,
     /// A member that closes keeps its lanes.
     NeverLeaves: Transport a_leaving_member_hands_its_lanes_over,
-    /// A revoked lane goes to its next owner at once.
+    /// A revoked lane is assigned to its next owner at once.
     FreesRevokedLanes: Transport revoked_lane_is_not_reassigned_before_it_is_done,
-    /// What is settled in a revoked lane is forgotten.
+    /// Receipts that are settled in a revoked lane are forgotten.
     ForgetsRevokedSettles: Transport what_is_settled_while_revoking_counts,
-    /// A close settles what is out.
+    /// A close settles the messages in flight.
     CloseSettlesEverything: Transport closes_cleanly_with_messages_in_flight,
-    /// A close takes back what was settled since the start.
+    /// A close undoes every settle since the start.
     CloseForgetsSettles: Transport what_was_settled_before_the_close_stays_settled,
-    /// After a close the stream does not end.
+    /// The stream does not end after a close.
     HangsAfterClose: Transport yields_nothing_after_a_close,
     /// Hostile topic names are cleaned instead of refused.
     TakesAnyTopic: Transport refuses_a_topic_that_breaks_the_grammar,
 
-    /// A commit rolls back and says `Ok`.
+    /// A commit rolls back and returns `Ok`.
     CommitRollsBack: Store commit_keeps_the_row,
     /// A rollback commits.
     RollbackCommits: Store rollback_leaves_no_row,
     /// A dropped transaction commits.
     DropCommits: Store dropped_transaction_leaves_no_row,
-    /// A commit after a failed statement says `Ok`, as a bare `COMMIT` does.
+    /// A commit after a failed statement returns `Ok`, as a bare `COMMIT` does.
     CommitHidesAborted: Store swallowed_error_fails_the_commit,
-    /// The offsets row does not notice a failed statement.
+    /// The write of the offsets row does not report a failed statement.
     AdvanceHidesAborted: Store swallowed_error_fails_the_last_statement,
-    /// Work that wishes a commit is rolled back.
+    /// Work that ends with a commit is rolled back.
     TransactForgetsCommits: Store transact_commits,
-    /// Work that wishes a rollback is committed.
+    /// Work that ends with a rollback is committed.
     TransactKeepsRollbacks: Store transact_rolls_back,
-    /// A begin that fails is told as a commit that failed.
+    /// A begin that fails is reported as a commit that failed.
     TransactHidesBegin: Store transact_reports_begin_errors,
-    /// A refused commit is told as one whose answer was lost.
+    /// A refused commit is reported as one with an unknown outcome.
     TransactHidesRefusals: Store transact_reports_refused_commits,
-    /// Dropped work commits.
+    /// Work that is dropped is committed.
     DroppedTransactCommits: Store dropped_transact_leaves_no_row,
     /// Events are written without their headers.
     EventsLoseHeaders: Store commit_makes_event_readable,
     /// Events are written at once, outside the transaction.
     EventsOutsideTransaction: Store rollback_leaves_no_event,
-    /// The events of one write stand backwards.
+    /// The events of one write are in reverse order.
     EventsBackwards: Store outbox_order_is_kept,
     /// Events are lost when the row is kept.
     EventsForgotten: Store events_and_rows_share_the_commit,
@@ -145,33 +145,33 @@ faults! {
     ClaimAlwaysFresh: Store claim_is_fresh_once_per_consumer,
     /// All consumers share their markers.
     ClaimIgnoresConsumer: Store same_id_is_fresh_for_another_consumer,
-    /// A claim looks first and writes at the commit.
+    /// A claim reads first and writes at the commit.
     ClaimLooksFirst: Store concurrent_claims_yield_one_fresh,
-    /// A claim that meets an open one answers done.
+    /// A claim that meets an open claim returns `Done`.
     ClaimTakesRivalsForDone: Store a_rival_is_fresh_after_a_rollback,
     /// A claim is written at once, outside the transaction.
     ClaimSurvivesRollback: Store rolled_back_claim_is_fresh_again,
-    /// Each copy of a message in a batch is fresh.
+    /// Every copy of a message in a batch is fresh.
     SecondCopyFresh: Store second_copy_in_one_batch_is_not_fresh,
-    /// The first copy of a message in a batch speaks for all, whatever their generations.
+    /// The first copy of a message in a batch decides for all copies, whatever their generations.
     FirstCopySpeaksForAll: Store copy_in_a_range_is_fresh_beside_one_outside,
-    /// A claim does not see the earlier ones of its transaction.
+    /// A claim does not see the earlier claims of its transaction.
     OwnClaimsAreFresh: Store second_claim_in_one_transaction_is_not_fresh,
-    /// Taking claims back does nothing.
+    /// Unclaiming does nothing.
     UnclaimDoesNothing: Store unclaimed_is_fresh_again,
-    /// Taking one claim back takes all of the transaction.
+    /// Unclaiming one message unclaims every message of the transaction.
     UnclaimTakesAll: Store unclaim_keeps_the_other_claims,
-    /// Taking a claim back takes the marker of every consumer.
+    /// Unclaiming removes the marker of every consumer.
     UnclaimIgnoresConsumer: Store unclaim_touches_no_earlier_claim,
-    /// Taking a claim of a range back forgets that its message was done before.
+    /// Unclaiming in a range forgets that the message was applied before.
     UnclaimForgetsWhatWasDone: Store unclaimed_range_is_done_as_it_was,
-    /// Claims are answered in the order of their ids.
+    /// Answers to claims are in the order of their ids.
     ClaimsAnswerSorted: Store claims_answer_in_input_order,
-    /// More than five hundred claims are an error.
+    /// More than five hundred claims in a call are an error.
     ClaimsRunOutOfParameters: Store claims_come_in_large_batches,
-    /// Ids are compared without case and outer spaces.
+    /// Ids are compared without case and surrounding spaces.
     IdsIgnoreCase: Store ids_differ_by_every_byte,
-    /// The marker commits although its transaction is rolled back.
+    /// The marker is committed although its transaction is rolled back.
     MarkerWithoutEffects: Store effects_and_marker_share_the_commit,
     /// The last position wins.
     OffsetsGoBack: Store positions_only_grow,
@@ -179,17 +179,17 @@ faults! {
     OffsetsOutsideTransaction: Store positions_share_the_commit,
     /// All key lanes of a partition share a position.
     OffsetsIgnoreKeyLanes: Store positions_are_kept_apart,
-    /// A failed message is written and its message is not held.
+    /// A failed message is written without its marker.
     FailedMessageWithoutMarker: Store set_aside_holds_the_message,
-    /// Setting aside again says that it was done.
+    /// Setting a message aside a second time reports that it was done.
     SetAsideAgain: Store set_aside_twice_is_already_settled,
-    /// An applied message is set aside.
+    /// A message that was applied can be set aside.
     SetsAppliedAside: Store set_aside_of_an_applied_message_is_already_settled,
-    /// A claim of the same transaction does not count.
+    /// A claim of the same transaction is ignored.
     SetsOwnClaimAside: Store set_aside_behind_its_own_claim_is_already_settled,
     /// Failed messages keep 1,000 bytes of payload.
     FailedMessageCutsPayload: Store set_aside_keeps_exact_bytes,
-    /// Failed messages keep bytes as text.
+    /// Failed messages store bytes as text.
     FailedMessageManglesBytes: Store set_aside_keeps_exact_bytes,
     /// A message without an id gets a new one.
     FailedMessageInventsId: Store set_aside_keeps_a_message_without_an_id,
@@ -197,63 +197,63 @@ faults! {
     FailedMessageOutsideTransaction: Store rolled_back_set_aside_leaves_nothing,
     /// A message is held for every consumer.
     HoldsForEverybody: Store set_aside_is_for_one_consumer,
-    /// What is set aside knows of no generation.
+    /// Setting aside ignores the generation.
     SetsAsideUnderNoGeneration: Store culprit_of_a_range_is_set_aside_once_for_its_generation,
-    /// Failed messages run by themselves.
+    /// Dead messages are retried without an action.
     LeasesTheDead: Store failed_message_is_not_leased,
     /// The delay of a failure is ignored.
     LeasesTooEarly: Store failed_message_is_not_leased_before_it_is_due,
-    /// A leased failed message is leased to everybody.
+    /// A leased failed message is leased again to other workers.
     LeasesTwice: Store due_failed_message_is_leased_once,
-    /// The newest failed message runs first.
+    /// The newest failed message is leased first.
     LeasesNewestFirst: Store oldest_due_is_leased_first,
-    /// A consumer runs the failed messages of all.
+    /// A consumer leases the failed messages of all consumers.
     LeasesForAnybody: Store leases_are_for_one_consumer,
     /// A leased message comes without its key.
     LeaseDropsTheKey: Store leased_failed_message_is_whole,
     /// A lease never ends.
     LeaseNeverEnds: Store expired_lease_counts_a_crash,
-    /// The death of a run is not counted.
+    /// The crash of a run is not counted.
     ForgetsKills: Store expired_lease_counts_a_crash,
-    /// Two workers that look at the same time lease the same failed message.
+    /// Two workers that read at the same time lease the same failed message.
     LeaseLooksFirst: Store concurrent_leases_share_no_failed_message,
-    /// A resolved message stays held.
+    /// The message of a resolved failed message stays held.
     ResolveLeavesHeld: Store resolve_marks_done,
     /// A failed message is resolved at once, outside the transaction.
     ResolveOutsideTransaction: Store rolled_back_resolve_changes_nothing,
-    /// Any token resolves.
+    /// Any token can resolve.
     ResolveIgnoresToken: Store stale_token_cannot_resolve,
-    /// Any token fails and gives back.
+    /// Any token can fail and hand back.
     AnswerIgnoresToken: Store stale_token_cannot_answer,
-    /// A lease can be answered again.
+    /// A lease accepts a second answer.
     AnswersTwice: Store answered_lease_is_over,
-    /// A failed message is due at once.
+    /// A failed message is due at once after a failed retry.
     FailForgetsDelay: Store failed_failed_message_waits_until_due,
-    /// A failed message never dies.
+    /// A failed message is never dead.
     FailKeepsRetrying: Store permanent_failure_of_a_retry_is_dead,
-    /// Giving back counts as an attempt.
+    /// Handing back counts as an attempt.
     HandBackBurnsAttempt: Store handed_back_failed_message_burns_no_attempt,
-    /// Asking for a retry does nothing.
+    /// A retry by an operator does nothing.
     RetryDoesNothing: Store operator_retry_runs_a_failed_message_once,
-    /// Asking for a retry does not look at the state.
+    /// A retry by an operator does not check the state.
     RetryWithoutCompareAndSet: Store second_retry_changes_nothing,
-    /// Asking for a retry of nothing succeeds.
+    /// A retry of an unknown failed message succeeds.
     RetryInventsFailedMessages: Store retry_of_an_unknown_failed_message_is_not_found,
-    /// A failed replay is tried again and again.
+    /// A failed retry by an operator is retried without end.
     ReplayGoesOn: Store failed_replay_is_dead_at_once,
-    /// The oldest failed message stands first.
+    /// The oldest failed message is listed first.
     ListsOldestFirst: Store failed_messages_are_listed_newest_first_and_filtered,
     /// The filter by state is ignored.
     ListIgnoresState: Store failed_messages_are_listed_newest_first_and_filtered,
     /// Every page is the first one.
     ListIgnoresBefore: Store pages_join_without_a_gap,
-    /// The error is not kept.
+    /// The error is not stored.
     FailedMessageForgetsError: Store failed_message_tells_its_failure,
-    /// A failed message that does not exist is told as a conflict.
+    /// An unknown failed message is reported as a conflict.
     ShowMisnamesUnknown: Store show_of_an_unknown_failed_message_is_not_found,
-    /// Lists do not know how large a message is.
+    /// Lists do not contain the size of a message.
     ListForgetsSizes: Store lists_tell_what_failed_messages_tell,
-    /// Selections go downwards.
+    /// Selections are in descending order.
     IdsDescend: Store ids_ascend_and_keep_the_filter,
     /// The lower bound of a selection is ignored.
     FilterIgnoresAfter: Store ids_ascend_and_keep_the_filter,
@@ -269,262 +269,262 @@ faults! {
     FilterIgnoresOrigin: Store each_filter_narrows,
     /// Totals count open failed messages only.
     TotalsCountOpenFailedMessages: Store totals_count_by_consumer_and_state,
-    /// The smallest group stands first.
+    /// The smallest group is listed first.
     GroupsSmallestFirst: Store groups_gather_what_failed_alike,
     /// A group shows its oldest failed message.
     GroupsShowTheOldest: Store groups_gather_what_failed_alike,
-    /// An act looks first and acts later.
+    /// An action reads first and writes later.
     ActLooksFirst: Store two_operators_at_once_act_once,
-    /// Acts are answered backwards.
+    /// Action results are in reverse order.
     ActAnswersBackwards: Store acts_answer_in_order,
-    /// Giving up does nothing.
+    /// A discard does nothing.
     DiscardDoesNothing: Store discarded_message_is_never_applied,
-    /// A handler that runs resolves what was given up.
+    /// A running handler resolves a discarded message.
     DiscardFencesNobody: Store discard_fences_the_handler_that_runs,
     /// A discarded message stays held.
     DiscardLeavesHeld: Store late_copy_of_a_discarded_message_is_discarded,
-    /// A failed message that was brought back keeps the marker of one that was given up.
+    /// An undone failed message keeps the marker of a discarded one.
     UndoLeavesDiscarded: Store undone_and_retried_failed_message_is_applied_once,
-    /// Acts do not look at the state.
+    /// Actions do not check the state.
     ActsWithoutCompareAndSet: Store acts_need_the_right_state,
-    /// A person's retry goes on counting.
+    /// A retry by an operator continues to count attempts.
     RetryKeepsAttempts: Store retry_counts_from_zero,
-    /// What retention forgot stays forgotten.
+    /// An undo does not restore a marker that retention removed.
     UndoTrustsRetention: Store undo_after_a_forgotten_marker_holds_the_message_again,
-    /// One failed message that contradicts its marker fails the act on all.
+    /// One failed message that contradicts its marker fails the action on all.
     OneFailedMessageFailsAll: Store act_against_a_late_copy_is_refused_alone,
-    /// An act that did nothing is not written down.
+    /// An action that changed nothing is not in the audit.
     AuditForgetsRefusals: Store every_act_leaves_one_row_of_the_audit,
-    /// Nobody knows by which request an act came.
+    /// The audit does not contain the request of an action.
     AuditForgetsRequests: Store every_act_leaves_one_row_of_the_audit,
-    /// What is parked does not hold its key.
+    /// A parked message does not block its key.
     ParkHoldsNoKey: Store parked_message_holds_its_key,
-    /// A key is held in every topic.
+    /// A key is blocked in every topic.
     BlockedKeysIgnoreTopic: Store parked_message_holds_its_key,
-    /// Keys are compared as texts.
+    /// Keys are compared as text.
     BlockedKeysAreText: Store blocked_keys_differ_by_every_byte,
-    /// What is set aside alone holds its key.
+    /// A message that is set aside without parking blocks its key.
     SetAsideHoldsItsKey: Store message_set_aside_alone_holds_no_key,
-    /// What is behind is marked as held, and there is no failed message of it.
+    /// A message behind its key is marked as held, without a failed message.
     BehindIsForgotten: Store message_behind_is_kept_and_waits,
-    /// Taking back a claim behind a key leaves its marker.
+    /// Unclaiming a message behind its key leaves its marker.
     UnclaimLeavesBehind: Store unclaimed_message_behind_leaves_nothing,
     /// Messages are parked at once, outside the transaction.
     ParksOutsideTransaction: Store rolled_back_park_holds_nothing,
-    /// What is settled is parked again.
+    /// A settled message is parked again.
     ParkIgnoresMarkers: Store message_that_is_settled_is_not_parked,
-    /// What is parked knows of no generation.
+    /// Parking ignores the generation.
     ParksUnderNoGeneration: Store culprit_of_a_range_is_parked_once_for_its_generation,
-    /// Whatever is parked is dead.
+    /// Every parked message is dead.
     ParkedIsDead: Store parked_culprit_is_due_as_its_failure_says,
-    /// What waits goes on waiting when its turn has come.
+    /// A waiting message is not promoted when its turn has come.
     NobodyIsPromoted: Store failed_messages_of_a_key_run_in_their_order,
-    /// The failed messages of a key stand in the order in which they were parked.
+    /// The failed messages of a key are in the order in which they were parked.
     ParksByArrival: Store failed_messages_of_a_key_are_ordered_by_position,
     /// A key whose first failed message is dead is free.
     DeadHeadLeavesItsKey: Store dead_head_holds_its_key,
-    /// The next failed message runs before the one before it is committed.
+    /// The next failed message runs before the previous one is committed.
     PromotesBeforeTheCommit: Store rolled_back_retry_keeps_its_key_blocked,
-    /// Giving a failed message up lets nobody run.
+    /// A discard does not promote the next failed message.
     DiscardPromotesNobody: Store discarded_failed_message_leaves_its_key,
-    /// A key stays held when its last failed message is given up.
+    /// A key stays blocked when its last failed message is discarded.
     DiscardKeepsItsKey: Store discarded_failed_message_leaves_its_key,
-    /// What is brought back does not hold its key.
+    /// An undone message does not block its key.
     UndoHoldsNoKey: Store undone_head_holds_its_key_again,
-    /// What is due runs although a failed message of its key is before it.
+    /// A due message runs although an earlier failed message of its key exists.
     LeasesPastADeadHead: Store undone_head_holds_its_key_again,
-    /// What has never run is dead when it is brought back.
+    /// A message that never ran is dead after an undo.
     UndoneDies: Store undone_failed_message_that_never_ran_takes_its_turn,
-    /// What waits is said to be retried.
+    /// A retry of a waiting message is accepted.
     RetriesWhatWaits: Store waiting_failed_message_is_not_retried,
-    /// There is room for every culprit.
+    /// Every failing message fits into the parking limits.
     ParkHasEndlessRoom: Store culprit_without_room_is_not_parked,
-    /// There is room for everything behind.
+    /// Every message behind its key fits into the parking limits.
     BehindHasEndlessRoom: Store messages_behind_are_kept_as_far_as_there_is_room,
-    /// Nobody sees how much waits for a failed message.
+    /// Lists do not contain the number of messages behind a failed message.
     ListForgetsWhatWaits: Store lists_tell_what_a_head_holds_back,
-    /// Whether somebody is before a message is decided when it is claimed.
+    /// The store decides at the claim whether a message has one before it.
     WaitsBehindADrainedKey: Store message_parked_behind_a_draining_key_still_runs,
-    /// What is claimed behind a key that is freed before it is parked becomes the head of the key.
+    /// A message that was claimed behind a key becomes its head, although the key was freed before it is parked.
     ParksBehindAFreeKey: Store nothing_is_parked_behind_a_freed_key,
-    /// A run takes the last of those that wait first.
+    /// A run takes the last of the waiting messages first.
     FollowersOutOfOrder: Store run_takes_what_waits_in_order,
-    /// A message that waits behind another one is given as one that has failed.
+    /// A message that waits behind another one is returned as a failed one.
     FollowersBurnAttempts: Store run_takes_what_waits_in_order,
-    /// A run takes everything that waits, however much it is.
+    /// A run takes every waiting message, without a limit.
     FollowersAreEndless: Store run_takes_no_more_than_it_may,
-    /// Of a run only the head is resolved.
+    /// Only the head of a run is resolved.
     RunResolvesItsHeadOnly: Store run_is_resolved_in_one_commit,
-    /// A run that takes everything leaves its key blocked, as one that counts itself out once.
+    /// A run that takes every message leaves its key blocked: it counts itself once too few.
     RunKeepsItsKey: Store run_of_all_frees_its_key,
     /// The followers are resolved although the head is not.
     RunIgnoresTheLease: Store run_needs_its_lease,
     /// A run begins although its lease is over.
     RunBeginsWithoutTheLease: Store run_needs_its_lease,
-    /// A run is resolved although one of its messages was given up.
+    /// A run is resolved although an operator discarded one of its messages.
     RunIgnoresWhatAnOperatorDid: Store operator_fences_a_run,
-    /// A run leaves no trace, so that its death is that of its head.
+    /// A run is not recorded, and its crash counts for its head.
     RunIsNotNoted: Store death_in_a_run_is_blamed_on_no_message,
-    /// Messages of a run in which a process has ended are run together again.
+    /// Messages of a run in which a process crashed are run together again.
     ForgetsWhoRunsAlone: Store death_in_a_run_is_blamed_on_no_message,
-    /// A run begins although nothing waits.
+    /// A run begins although no message waits behind its head.
     RunsAlone: Store lone_message_begins_no_run,
-    /// What was brought back never runs by itself.
+    /// An undone message never runs by itself.
     UndoneWaitsForEver: Store keys_keep_their_order_through_random_lives,
-    /// Deaths are not counted.
+    /// Crashes are not counted.
     SuspectsForgetDeaths: Store note_without_an_answer_counts_a_death,
-    /// A note of one's own counts as somebody else's.
+    /// An in-flight attempt of this process counts as one of another process.
     SuspectsSuspectThemselves: Store note_of_ones_own_counts_no_death,
-    /// What another one has counted as a death stays one, although it is taken back.
+    /// A withdrawn attempt still counts as a crash after another process has counted it.
     CountedNotesStay: Store note_of_the_living_goes_with_them,
-    /// Absolving does nothing.
+    /// Clearing attempts does nothing.
     AbsolveDoesNothing: Store absolved_message_is_forgotten,
-    /// A message is absolved at once, outside the transaction.
+    /// Attempts are cleared at once, outside the transaction.
     AbsolvesOutsideTransaction: Store rolled_back_absolution_keeps_the_deaths,
-    /// Taking a note back does nothing.
+    /// Withdrawing an attempt does nothing.
     StandDownDoesNothing: Store stood_down_note_counts_no_death,
-    /// Taking a note back absolves.
+    /// Withdrawing an attempt clears every attempt.
     StandDownAbsolves: Store standing_down_keeps_earlier_deaths,
-    /// Sweeping does nothing.
+    /// Cleanup of attempts does nothing.
     SweepDoesNothing: Store cleanup_clears_attempts_of_finished_messages,
-    /// All consumers share their suspects.
+    /// All consumers share their in-flight attempts.
     SuspectsIgnoreConsumer: Store in_flight_attempts_belong_to_one_consumer,
-    /// What was found twice is kept twice.
+    /// A dead letter that was found twice is recorded twice.
     KeepsAgain: Store found_message_is_one_failed_message,
-    /// What a broker kept runs by itself.
+    /// A recorded dead letter is retried without an action.
     KeepsAlive: Store found_message_is_one_failed_message,
-    /// A message is kept once, wherever it died.
+    /// A message is recorded once for all scopes.
     KeepIgnoresScope: Store dead_letters_of_two_scopes_are_two_failed_messages,
-    /// A message that was returned is the one it was.
+    /// A dead letter that died again after a redelivery is the same failed message.
     KeepForgetsReturns: Store second_death_after_a_return_is_a_new_failed_message,
-    /// What was found is kept at once, outside the transaction.
+    /// A dead letter is recorded at once, outside the transaction.
     KeepsOutsideTransaction: Store rolled_back_keep_leaves_nothing,
-    /// Failed messages of queues go back through topics too.
+    /// Redelivery to a topic leases failed messages of queues too.
     ReturnsIgnoreOrigin: Store returns_are_leased_by_origin,
-    /// Nothing is said to be on its way back.
+    /// The oldest open redelivery is not reported.
     NothingGoesBack: Store oldest_redelivery_is_the_oldest_open_one_of_its_target,
-    /// What goes back does not know where it died.
+    /// Redeliveries do not know the scope of their dead letter.
     ReturnsForgetScope: Store returns_are_answered_under_their_scope,
-    /// What can go nowhere is retried.
+    /// A failed message without a redelivery target is retried.
     RetriesWithoutAWayBack: Store failed_message_without_a_way_back_is_not_retried,
-    /// Failures are noted at once, outside the transaction.
+    /// Failures are recorded at once, outside the transaction.
     NotesFailureOutsideTransaction: Store failure_of_an_own_event_is_noted_once,
-    /// Every event is taken for an own one.
+    /// Every event counts as an event of this database.
     NotesStrangers: Store failure_of_a_strangers_event_is_not_noted,
     /// A cleanup removes nothing.
     CleansNothing: Store markers_leave_a_day_after_their_window,
-    /// A trial removes what it counts.
+    /// A trial run removes the rows that it counts.
     TrialsRemove: Store trial_removes_nothing_and_tells_of_nothing,
-    /// No consumer learns that markers of it were removed.
+    /// Consumers do not learn that their markers were removed.
     RemovesUntold: Store consumer_learns_since_when_its_markers_are_complete,
-    /// Each consumer learns what was removed of others.
+    /// Each consumer learns about removed markers of other consumers.
     TellsEverybody: Store removed_markers_are_reported_to_their_consumer_only,
-    /// A marker that is removed late takes back what the ones before it told.
+    /// A marker that is removed later moves the reported time back.
     TellsTheLastRemoval: Store time_since_when_markers_are_complete_never_goes_back,
-    /// The newest event stands first.
+    /// The newest event is listed first.
     EventsNewestFirst: Store events_are_listed_oldest_first_and_filtered,
-    /// The type of events is not looked at.
+    /// The type filter of events is ignored.
     EventsIgnoreType: Store events_are_listed_oldest_first_and_filtered,
-    /// The key of events is not looked at.
+    /// The key filter of events is ignored.
     EventsIgnoreKey: Store events_are_listed_oldest_first_and_filtered,
-    /// The range of events is not looked at.
+    /// The time filter of events is ignored.
     EventsIgnoreTimes: Store events_are_listed_oldest_first_and_filtered,
     /// Every page of events is the first one.
     EventsIgnoreCursor: Store pages_of_events_join_without_a_gap,
-    /// A count does not look at markers.
+    /// A count ignores markers.
     CountForgetsMarkers: Store count_tells_what_would_be_published,
-    /// A count does not look at windows.
+    /// A count ignores dedup windows.
     CountForgetsWindows: Store count_tells_what_is_too_old,
-    /// A count does not look at what was removed.
+    /// A count ignores removed markers.
     CountForgetsRemovals: Store count_tells_what_no_marker_remembers,
-    /// The events of a replay are chosen when a worker takes it.
+    /// The events of a replay are chosen when a worker leases it.
     ReplayChoosesLate: Store replay_publishes_what_was_chosen_when_it_was_ordered,
-    /// A step publishes everything.
+    /// A step publishes every event.
     StepIgnoresMax: Store replay_goes_step_by_step,
-    /// A replay is leased to everybody.
+    /// A leased replay is leased again to other workers.
     ReplayLeasedTwice: Store replay_is_leased_to_one_worker,
-    /// Any lease of a replay is as good as the last.
+    /// Any earlier lease of a replay is accepted.
     StepIgnoresEpoch: Store later_lease_fences_the_earlier,
-    /// Stopping a replay does nothing.
+    /// Cancelling a replay does nothing.
     CancelDoesNothing: Store cancelled_replay_publishes_no_more,
-    /// Copies go out without their type.
+    /// Republications lose their type.
     CopiesLoseTheirType: Store replay_under_the_same_ids_repeats_the_bytes,
-    /// Copies are listed beside their event.
+    /// Republications are listed beside their event.
     ListsCopies: Store copies_are_not_listed,
     /// A replay under new ids keeps the old ones.
     ReplayKeepsIds: Store replay_under_new_ids_makes_events_of_their_own,
-    /// What cannot be renamed goes out under its old id.
+    /// A message that cannot get a new id is published under its old one.
     ReplayHidesErrors: Store failed_renaming_fails_the_replay,
-    /// A range may begin before everything that is kept.
+    /// A range may begin before the oldest stored event.
     TakesAnyRange: Store range_before_the_oldest_event_is_refused,
-    /// It does not matter what a person has confirmed.
+    /// The count that the operator confirmed is ignored.
     OrderIgnoresCount: Store replay_of_another_count_is_refused,
-    /// A replay of nothing runs for ever.
+    /// A replay without events never ends.
     EmptyReplayRuns: Store replay_of_nothing_is_done_at_once,
-    /// The oldest replay stands first.
+    /// The oldest replay is listed first.
     ReplaysOldestFirst: Store replays_are_listed_newest_first,
-    /// A replay that does not exist is told as a conflict.
+    /// An unknown replay is reported as a conflict.
     ReplayMisnamesUnknown: Store unknown_replay_is_not_found,
-    /// Replays are not written down.
+    /// Replays are not in the audit.
     AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
-    /// Giving a lease back forgives the deaths of earlier runs.
+    /// Handing a lease back resets the crash count.
     HandBackForgetsKills: Store failed_message_keeps_the_rules_through_random_lives,
-    /// The database is said to be down.
+    /// The database is reported as down.
     PingFails: Store database_answers_pings,
-    /// Shards that are handed over stay.
+    /// Shards that are handed over stay with their relay.
     HandsNothingOver: Relay one_relay_has_every_shard_and_two_share_them,
-    /// A relay that comes gets what others have.
+    /// A new relay takes shards that other relays hold.
     RobsTheLiving: Relay one_relay_has_every_shard_and_two_share_them,
-    /// A shard that was lost is not told.
+    /// A lost shard is not reported.
     HidesLostShards: Relay shards_of_a_crashed_relay_are_taken_when_its_lease_ends,
-    /// Every renewal counts as a change of hands.
+    /// Every renewal increases the epoch.
     EpochsGrowWithEachLease: Relay expired_lease_reads_nothing_even_without_another_relay,
-    /// Any epoch is as good as the present one.
+    /// Any epoch is accepted.
     ReadsOldEpochs: Relay shard_of_another_epoch_is_lost_and_the_others_are_read,
-    /// All relays count as one.
+    /// All relays count as one relay.
     RelaysShareAName: Relay many_that_come_at_once_share_each_shard_out_once,
-    /// What is published stays pending.
+    /// A published event stays pending.
     ForgetsWhatIsPublished: Relay committed_events_are_found_until_they_are_published,
-    /// Headers come in the opposite order.
+    /// Headers are in reverse order.
     HeadersInAnotherOrder: Relay message_goes_out_as_it_was_written,
-    /// Places are called decided that are not given yet.
+    /// Positions that open transactions can still undercut are reported as stable.
     DecidesTooMuch: Relay nothing_appears_below_the_stable_position,
-    /// What is confirmed already is read again.
+    /// Confirmed events are read again.
     ReadsWhatIsConfirmed: Relay what_is_confirmed_or_paused_is_left_out,
-    /// Topics that are paused are read.
+    /// Paused topics are read.
     ReadsWhatIsPaused: Relay paused_backlog_hides_nothing,
-    /// An answer has as many events as there are.
+    /// A page ignores its limit of events.
     ReadsWithoutALimit: Relay what_is_confirmed_or_paused_is_left_out,
     /// The last event comes first.
     ReadsBackwards: Relay what_is_confirmed_or_paused_is_left_out,
-    /// An answer has as many bytes as there are.
+    /// A page ignores its limit of bytes.
     PagesAreEndless: Relay page_is_never_larger_than_memory_allows_and_never_empty,
-    /// It is not told that there is more.
+    /// The page does not report that more events exist.
     PagesAreNeverCut: Relay page_is_never_larger_than_memory_allows_and_never_empty,
     /// A delayed event is pending at once.
     DelaysNothing: Relay delayed_event_is_found_when_it_is_due,
-    /// Whoever asks what is due hears that nothing is delayed.
+    /// The next due time is reported as absent.
     NothingIsEverDue: Relay delayed_event_is_found_when_it_is_due,
-    /// What is delayed together changes places.
+    /// Events that are delayed together change their order.
     DelaysTurnTheOrder: Relay many_delayed_events_become_due_in_their_order,
-    /// Whatever stands at the place of a published event is deleted.
+    /// Any event at the position of a published event is deleted.
     DeletesByPlace: Relay entry_of_another_event_deletes_and_sets_aside_nothing,
-    /// One more is counted than was set aside.
+    /// The count of events that were set aside is one too high.
     CountsSetAsideWrongly: Relay refused_event_takes_what_is_behind_it_in_its_key,
     /// Lists do not say why an event was refused.
     HidesWhatTheBrokerSaid: Relay refused_event_takes_what_is_behind_it_in_its_key,
-    /// It is not told that an earlier event of the key was refused.
+    /// The page does not report that an earlier event of the key was refused.
     HidesHeldEvents: Relay later_event_of_a_refused_key_is_held_and_set_aside_behind_it,
     /// Events are set aside under any epoch.
     SetsAsideForAnybody: Relay relay_without_the_shard_rejects_nothing,
-    /// A retry counts one event, whatever waits behind it.
+    /// A retry counts one event, however many wait behind it.
     RetriesOneEventOnly: Relay retry_restores_a_whole_key_in_order_and_rereads_its_shard,
     /// A discard is a retry.
     DiscardPutsBack: Relay discarded_event_is_gone_and_lets_go_what_waits_for_it_alone,
-    /// What is set aside is gone.
+    /// Events that are set aside are lost.
     LosesWhatIsSetAside: Relay operator_and_relay_moving_one_key_at_once_lose_nothing,
     /// A relay is not woken.
     WakesNoRelay: Relay commit_of_the_outbox_wakes_a_relay,
-    /// What was rolled back is pending all the same.
+    /// An event that was rolled back is pending.
     RolledBackEventsArePending: Relay committed_events_are_published_and_no_others,
 }

@@ -11,7 +11,7 @@ use super::{Fault, FaultyPublisher, FaultySubscriber};
 use crate::transport::TransportFixture;
 use crate::unique;
 
-/// A fixture over a [`MemoryLog`] with one fault, or with none.
+/// A fixture over a [`MemoryLog`] with one fault or none.
 #[derive(Clone)]
 pub struct FaultyTransport {
     log: MemoryLog,
@@ -19,7 +19,7 @@ pub struct FaultyTransport {
     shared: Arc<Shared>,
 }
 
-/// What the members of a faulty transport know together.
+/// State that the members of a faulty transport share.
 #[derive(Default)]
 pub(super) struct Shared {
     known: Mutex<BTreeSet<String>>,
@@ -27,7 +27,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Keeps a member alive that should have left.
+    /// Keeps a member alive after it closed.
     pub(super) fn keep(&self, member: MemorySubscriber) {
         self.undead.lock().unwrap_or_else(PoisonError::into_inner).push(member);
     }
@@ -38,7 +38,7 @@ impl Shared {
 }
 
 impl FaultyTransport {
-    /// Makes one with an empty log.
+    /// Creates a fixture with an empty log.
     pub fn new(fault: Option<Fault>) -> Self {
         Self { log: MemoryLog::new(4), fault, shared: Arc::default() }
     }

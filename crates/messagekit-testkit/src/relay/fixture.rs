@@ -1,4 +1,4 @@
-//! What an adapter supplies to run the relay suite, and short ways to use it.
+//! The fixture that an adapter supplies to run the relay suite, and helpers for the cases.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use messagekit::relay::{
 };
 use messagekit::{Error, ErrorKind, Message, Operator, OutboxRows, headers};
 
-/// The topics whose events a fixture leaves to relays.
+/// The topics whose events relays publish.
 pub const TOPICS: [&str; 2] = ["orders.order", "stock.item"];
 
 /// Longer than any case.
 pub(super) const LEASE: Duration = Duration::from_secs(3_600);
 
-/// An empty database whose outbox is made for relays, for events of [`TOPICS`]. A clone is the same database.
+/// An empty database with an outbox that relays publish, for events of [`TOPICS`]. A clone uses the same database.
 pub trait RelayFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
     type Store: OutboxRows + OutboxReader + RejectedEvents + Clone;
 
-    /// Returns a handle.
+    /// Returns a handle to the database.
     fn store(&self) -> Self::Store;
 
-    /// Opens the same database again, as another process would.
+    /// Opens the same database a second time, as another process would.
     fn second(&self) -> impl Future<Output = Self::Store> + Send;
 }
 
@@ -50,17 +50,17 @@ pub(super) async fn write_key<S: OutboxRows>(store: &S, key: &str, ids: &[&str])
     }
 }
 
-/// Leases what there is for a long time.
+/// Leases every free shard for a long time.
 pub(super) async fn lease<S: OutboxReader>(store: &S, name: &str) -> Leases {
     store.lease(name, LEASE).await.expect("shards can be leased")
 }
 
-/// Returns what is wanted of each shard that was leased: everything.
+/// Returns a read of every event, for each leased shard.
 pub(super) fn everything(leases: &Leases) -> Vec<ShardRead> {
     leases.held.iter().map(|lease| ShardRead { lease: *lease, above: i64::MIN }).collect()
 }
 
-/// Reads everything that is ready as the relay `name`, with the leases that it has.
+/// Reads every event that is ready as the relay `name`, with its leases.
 pub(super) async fn read<S: OutboxReader>(store: &S, name: &str, leases: &Leases) -> Page {
     read_but(store, name, leases, &[], &[], 1_000).await
 }
@@ -78,7 +78,7 @@ pub(super) async fn read_but<S: OutboxReader>(
     answer.expect("what is pending can be read")
 }
 
-/// Notes as published what was read.
+/// Records the events of a page as published.
 pub(super) async fn publish<S: OutboxReader>(store: &S, page: &Page) {
     let entries: Vec<PendingId> = page.rows.iter().map(Pending::entry).collect();
     store.published(&entries).await.expect("what is published can be noted");
@@ -92,7 +92,7 @@ pub(super) fn ids(page: &Page) -> Vec<&str> {
     page.rows.iter().map(id).collect()
 }
 
-/// Ids in the order of their places.
+/// Returns the ids in the order of their positions.
 pub(super) fn in_order(page: &Page) -> Vec<String> {
     let mut rows: Vec<&Pending> = page.rows.iter().collect();
     rows.sort_by_key(|row| row.seq);
@@ -104,7 +104,7 @@ pub(super) fn lease_of(leases: &Leases, shard: u16) -> ShardLease {
     *leases.held.iter().find(|lease| lease.shard == shard).expect("the shard is leased")
 }
 
-/// A relay of every shard, and the operator beside it.
+/// A relay that holds every shard, and an operator.
 pub(super) struct Operated<S> {
     pub(super) store: S,
 }
@@ -140,13 +140,13 @@ impl<S: OutboxReader + RejectedEvents> Operated<S> {
         all.iter().find(|event| event.event_id.as_str() == of).expect("it was set aside").id
     }
 
-    /// Counts what was set aside.
+    /// Counts the events that were set aside.
     pub(super) async fn set_aside_count(&self) -> usize {
         self.store.rejected(0, 1_000, true).await.expect("what was set aside can be listed").len()
     }
 }
 
-/// Somebody who acts.
+/// Returns an operator.
 pub(super) fn ann() -> Operator {
     Operator::new("ann", "test")
 }

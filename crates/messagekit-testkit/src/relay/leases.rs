@@ -1,4 +1,4 @@
-//! Who may publish which shard.
+//! Which relay may publish which shard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::RelayFixture;
 use super::fixture::{LEASE, event, everything, ids, lease, read, write, write_key};
 use crate::{DEADLINE, eventually};
 
-/// One relay gets all shards; a second one robs nobody, and gets what the first hands over.
+/// One relay gets all shards. A second relay takes no held shard, and gets the ones that the first hands over.
 pub async fn one_relay_has_every_shard_and_two_share_them<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     let first = lease(&store, "r1").await;
@@ -27,13 +27,13 @@ pub async fn one_relay_has_every_shard_and_two_share_them<F: RelayFixture>(fixtu
         assert_eq!((mine.shard, mine.epoch), (theirs.shard, theirs.epoch + 1));
     }
 
-    // It leaves for good.
+    // The relay leaves for good.
     other.hand_over("r2", &[]).await.expect("a relay can leave");
     let first = lease(&store, "r1").await;
     assert_eq!((first.held.len(), first.surplus), (64, 0));
 }
 
-/// A dead relay keeps nobody waiting longer than its lease, and what it asks when it wakes is answered with nothing.
+/// The shards of a crashed relay are free when its lease ends. A later call of that relay returns nothing.
 pub async fn shards_of_a_crashed_relay_are_taken_when_its_lease_ends<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     write_key(&store, "k", &["e-1"]).await;
@@ -48,7 +48,7 @@ pub async fn shards_of_a_crashed_relay_are_taken_when_its_lease_ends<F: RelayFix
     assert_eq!(ids(&read(&other, "r2", &after).await), ["e-1"]);
 }
 
-/// What a lease allows ends with it.
+/// The end of a lease ends its rights.
 pub async fn expired_lease_reads_nothing_even_without_another_relay<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     write_key(&store, "k", &["e-1"]).await;
@@ -59,7 +59,7 @@ pub async fn expired_lease_reads_nothing_even_without_another_relay<F: RelayFixt
     assert_eq!(ids(&read(&store, "r1", &again).await), ["e-1"]);
 }
 
-/// A shard under another epoch is told as lost, and costs the others nothing.
+/// A shard under another epoch is reported as lost. The other shards are read.
 pub async fn shard_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let events: Vec<_> =
@@ -83,7 +83,7 @@ pub async fn shard_of_another_epoch_is_lost_and_the_others_are_read<F: RelayFixt
     assert_eq!((stranger.rows.len(), stranger.lost.len()), (0, 64));
 }
 
-/// However relays come and go at once, no shard has two owners, and in the end each relay has its share.
+/// However relays join and leave at the same time, no shard has two owners. In the end each relay has its share.
 pub async fn many_that_come_at_once_share_each_shard_out_once<F: RelayFixture>(fixture: &F) {
     let other = fixture.second().await;
     let relays = (0..8).map(|number| {

@@ -1,4 +1,4 @@
-//! The cases of the relay suite, in one list.
+//! The list of the cases of the relay suite.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use super::RelayFixture;
 
 /// A case of the relay suite.
 pub struct RelayCase<F> {
-    /// Its name, which is the behaviour.
+    /// Its name, which states the behaviour.
     pub name: &'static str,
     // Not Send: a case runs on the thread that waits for it.
     run: for<'a> fn(&'a F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
@@ -19,7 +19,7 @@ impl<F> std::fmt::Debug for RelayCase<F> {
     }
 }
 
-/// Hands every case to a callback macro: area and name. The only list of them.
+/// Passes the area and name of every case to a callback macro. This is the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __each_relay_case {
@@ -65,17 +65,17 @@ macro_rules! collect {
 
 __each_relay_case! { [collect] () }
 
-/// Runs the case of this name over a fresh fixture.
+/// Runs the case with this name over a fresh fixture.
 ///
 /// # Panics
-/// When there is no such case, or when the adapter breaks its promise.
+/// Panics when no case has this name, or when the adapter breaks its promise.
 pub async fn run<F: RelayFixture>(fixture: F, name: &str) {
     let case = all::<F>().into_iter().find(|case| case.name == name);
     (case.unwrap_or_else(|| panic!("there is no relay case {name}")).run)(&fixture).await;
 }
 
-/// Makes one `#[test]` per case of the relay suite; the expression makes a fresh
-/// [`RelayFixture`](crate::relay::RelayFixture) each time and may await.
+/// Generates one `#[test]` per case of the relay suite. The expression creates a fresh
+/// [`RelayFixture`](crate::relay::RelayFixture) for each test and may await.
 #[macro_export]
 macro_rules! relay_cases {
     ($fixture:expr) => {

@@ -1,4 +1,4 @@
-//! What every outbox promises its relays and their operators.
+//! The promises of an outbox to its relays and their operators.
 
 mod fixture;
 pub mod leases;

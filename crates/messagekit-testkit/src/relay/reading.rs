@@ -1,4 +1,4 @@
-//! What a relay finds.
+//! The events that a relay reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::fixture::{
 use super::{RelayFixture, TOPICS};
 use crate::{DEADLINE, eventually};
 
-/// An event is found from its commit until it is published, whatever is asked in between.
+/// An event is pending from its commit until it is published, whatever calls come in between.
 pub async fn committed_events_are_found_until_they_are_published<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
@@ -42,7 +42,7 @@ pub async fn committed_events_are_found_until_they_are_published<F: RelayFixture
     assert_eq!(read(&store, "r1", &leases).await.rows, []);
 }
 
-/// Nothing is lost or added on the way through the tables but the time; the headers have the order of the connector.
+/// The tables change nothing of a message but its time. The headers have the order of the connector.
 pub async fn message_goes_out_as_it_was_written<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
@@ -73,7 +73,7 @@ pub async fn message_goes_out_as_it_was_written<F: RelayFixture>(fixture: &F) {
     assert_eq!((first, second), (written, bare));
 }
 
-/// What is read later than an answer stands behind the place up to which that said everything is decided.
+/// An event that is read after a page has a position above the stable position of that page.
 pub async fn nothing_appears_below_the_stable_position<F: RelayFixture>(fixture: &F) {
     let (store, other) = (fixture.store(), fixture.second().await);
     let leases = lease(&store, "r1").await;
@@ -100,7 +100,7 @@ pub async fn nothing_appears_below_the_stable_position<F: RelayFixture>(fixture:
     .await;
 }
 
-/// A read leaves out what it is told to leave out, and is cut at its limit.
+/// A read leaves out the events that it must leave out, and is cut at its limit.
 pub async fn what_is_confirmed_or_paused_is_left_out<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let mut leases = lease(&store, "r1").await;
@@ -122,14 +122,14 @@ pub async fn what_is_confirmed_or_paused_is_left_out<F: RelayFixture>(fixture: &
         all.rows[40..].iter().filter(|row| &*row.message.topic == TOPICS[0]).cloned().collect();
     assert_eq!((others.rows, others.more), (expected, false));
 
-    // From a place on, and of one shard.
+    // From a position on, and for one shard.
     let last = &all.rows[99];
     let behind = ShardRead { lease: lease_of(&leases, last.shard), above: last.seq - 1 };
     let found = store.pending("r1", &[behind], &[], &[], 10).await.expect("what is pending can be read");
     assert_eq!(ids(&found), [id(last)]);
 }
 
-/// What is paused hides nothing, however much it is, and what stands before an event of another topic does not count.
+/// A paused topic hides no event of another topic, however many of its events are before it.
 pub async fn paused_backlog_hides_nothing<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
@@ -145,11 +145,11 @@ pub async fn paused_backlog_hides_nothing<F: RelayFixture>(fixture: &F) {
     assert_eq!((page.rows.len(), page.more), (0, false));
 }
 
-/// An answer is bounded by its bytes, whatever they are bytes of, and goes on in the next.
+/// A page has a limit in bytes, whichever columns hold them. The next page continues behind it.
 pub async fn page_is_never_larger_than_memory_allows_and_never_empty<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
-    // Payloads first, then the largest headers and keys there may be.
+    // Large payloads first, then the largest possible headers and keys.
     const EVENTS: usize = 140;
     for n in 0..EVENTS {
         let mut event = event(TOPICS[0], &format!("e-{n:03}"), Some("k"));
@@ -177,7 +177,7 @@ pub async fn page_is_never_larger_than_memory_allows_and_never_empty<F: RelayFix
     assert_eq!(seen, (0..EVENTS).map(|n| format!("e-{n:03}")).collect::<Vec<_>>());
 }
 
-/// A delayed event is nowhere before it is due, and then goes on as the others do.
+/// A delayed event is not pending before it is due. Then it is read like any other.
 pub async fn delayed_event_is_found_when_it_is_due<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
@@ -207,7 +207,7 @@ pub async fn delayed_event_is_found_when_it_is_due<F: RelayFixture>(fixture: &F)
     assert!(found.iter().any(|id| id == "soon") && found.iter().all(|id| id != "late"), "{found:?}");
 }
 
-/// An event is published once it was delayed, however many become due at once, and in the order of their times.
+/// A delayed event is published once, however many are due at the same time, in the order of the due times.
 pub async fn many_delayed_events_become_due_in_their_order<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
@@ -234,7 +234,7 @@ pub async fn many_delayed_events_become_due_in_their_order<F: RelayFixture>(fixt
     assert_eq!(found.len(), 2_500);
 }
 
-/// Places are given again by a database that lost its last commits: what is meant for one event reaches no other.
+/// A database that lost its last commits assigns positions again. An operation on one event must not affect another event.
 pub async fn entry_of_another_event_deletes_and_sets_aside_nothing<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let leases = lease(&store, "r1").await;

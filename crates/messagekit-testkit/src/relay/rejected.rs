@@ -1,4 +1,4 @@
-//! Events that a broker refused, what waits behind them, and who mends them.
+//! Events that a broker refused, events that wait behind them, and actions of operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use messagekit::{Error, ErrorKind};
 use super::fixture::{Operated, ann, event, id, in_order, lease, lease_of, read, write, write_key};
 use super::{RelayFixture, TOPICS};
 
-/// A refused event takes what is behind it in its key, and nothing else.
+/// Setting a refused event aside includes the later events of its key, and no others.
 pub async fn refused_event_takes_what_is_behind_it_in_its_key<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     for (topic, id, key) in [
@@ -43,7 +43,7 @@ pub async fn refused_event_takes_what_is_behind_it_in_its_key<F: RelayFixture>(f
     assert_eq!(list(all[0].id, 1, true).await, all[1..2]);
 }
 
-/// What comes later under a refused key is told as held, and set aside behind it; the key of another topic is not.
+/// A later event of a refused key is reported as held, and is set aside behind it. The same key of another topic is not.
 pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
@@ -59,7 +59,7 @@ pub async fn later_event_of_a_refused_key_is_held_and_set_aside_behind_it<F: Rel
     assert_eq!(desk.waiting().await, ["s-1"]);
 }
 
-/// Without the right to the shard nothing is set aside.
+/// A relay that does not hold the shard sets nothing aside.
 pub async fn relay_without_the_shard_rejects_nothing<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1"]).await;
@@ -78,13 +78,13 @@ pub async fn relay_without_the_shard_rejects_nothing<F: RelayFixture>(fixture: &
     assert_eq!(set_aside("r1", rejection.lease.epoch + 1).await, 0, "it is set aside already");
 }
 
-/// A retry puts the whole key back at its old places, and whoever reads the shard begins it again.
+/// A retry restores all events of the key at their old positions, and the reader of the shard starts it again.
 pub async fn retry_restores_a_whole_key_in_order_and_rereads_its_shard<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3"]).await;
     desk.set_aside("a-1", Some("too large")).await;
     let before = lease(&desk.store, "r1").await;
-    // Any of the key's events names the key.
+    // Any event of the key identifies the key.
     let waits = desk.number("a-3").await;
     assert_eq!(desk.store.retry_rejected(waits, &ann()).await.expect("it can be retried"), 3);
     let page = read(&desk.store, "r1", &before).await;
@@ -100,11 +100,11 @@ pub async fn retry_restores_a_whole_key_in_order_and_rereads_its_shard<F: RelayF
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
 
-/// A discarded event is gone, and lets go what waits for it and for no other.
+/// A discarded event is gone. The events that wait for it alone are released.
 pub async fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone<F: RelayFixture>(fixture: &F) {
     let desk = Operated { store: fixture.store() };
     write_key(&desk.store, "a", &["a-1", "a-2", "a-3", "a-4"]).await;
-    // As after a relay that was frozen: two of one key.
+    // The state after a relay was frozen: two refused events of one key.
     desk.set_aside("a-3", Some("too large")).await;
     desk.set_aside("a-1", Some("too large")).await;
     let (first, waits) = (desk.number("a-1").await, desk.number("a-4").await);
@@ -120,8 +120,8 @@ pub async fn discarded_event_is_gone_and_lets_go_what_waits_for_it_alone<F: Rela
     assert_eq!(gone.kind(), ErrorKind::NotFound);
 }
 
-/// The operator puts the key back again and again while a relay reads it, sets it aside, and sets aside what it found held:
-/// nothing vanishes, nothing is there twice, and nothing is read out of order.
+/// An operator restores the key repeatedly while a relay reads it, sets it aside, and sets aside the events that it found held.
+/// No event is lost, doubled or read out of order.
 pub async fn operator_and_relay_moving_one_key_at_once_lose_nothing<F: RelayFixture>(fixture: &F) {
     const EVENTS: usize = 12;
     let desk = Operated { store: fixture.store() };
@@ -143,7 +143,7 @@ pub async fn operator_and_relay_moving_one_key_at_once_lose_nothing<F: RelayFixt
             back
         }
     });
-    // Bounded, and until the operator has met something.
+    // The loop has a bound, and runs until the operator has restored an event.
     let mut moved = 0;
     for round in 0..2_000 {
         if round >= 60 && moved >= 20 {

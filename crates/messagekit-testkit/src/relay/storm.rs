@@ -1,4 +1,4 @@
-//! Writers of every kind of fate, and relays that must skip nobody.
+//! Writers that commit, roll back or delay, and relays that must skip no event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,10 @@ use super::fixture::{event, lease, read};
 use super::{RelayFixture, TOPICS};
 use crate::{DEADLINE, eventually};
 
-/// Key and id of an event.
+/// The key and id of an event.
 type Taken = (Option<Vec<u8>>, String);
 
-/// A broker that takes everything and keeps it in order.
+/// A broker that accepts everything and keeps the order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Taken>>>);
 
@@ -41,8 +41,8 @@ impl Publisher for Log {
     }
 }
 
-/// Of writers that commit and roll back at once, beside relays that come and go, everything that was committed is published,
-/// nothing else is, and first appearances keep the order of each key.
+/// Writers commit and roll back at the same time while relays join and leave. Every committed event is published, no
+/// other event is, and first publications keep the order of each key.
 pub async fn committed_events_are_published_and_no_others<F: RelayFixture>(fixture: &F) {
     const WRITERS: usize = 8;
     const EACH: usize = 40;
@@ -99,7 +99,7 @@ pub async fn committed_events_are_published_and_no_others<F: RelayFixture>(fixtu
             of_key.push(id);
         }
     }
-    // Two topics: each has an order of its own.
+    // Each of the two topics has its own order.
     for ids in firsts.values() {
         for odd in [0, 1] {
             let of_topic = |id: &&String| id.as_bytes().last().is_some_and(|digit| digit % 2 == odd);

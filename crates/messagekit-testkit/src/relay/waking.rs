@@ -1,4 +1,4 @@
-//! Waking the relays of the process that writes.
+//! A commit wakes the relays of its own process.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -13,7 +13,7 @@ fn is_woken<S: OutboxReader>(store: &S) -> bool {
     pin!(store.woken()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// A commit of the outbox is heard before the next poll, once, by any clone; a rollback is not.
+/// A commit of the outbox wakes a relay before the next poll, once, through any clone. A rollback does not.
 pub async fn commit_of_the_outbox_wakes_a_relay<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
     let outbox = Outbox::new(store.clone(), "shop");

@@ -1,4 +1,4 @@
-//! What acts of people do, and what they never do.
+//! The effects of operator actions.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Whoever comes second finds the act done.
+/// The second of two operators finds the action done.
 pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for wanted in [Action::Discard, Action::Undo, Action::Retry] {
@@ -39,7 +39,7 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// One answer for each failed message, in the order of the question.
+/// Each failed message has one action result, in the order of the request.
 pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
@@ -55,7 +55,7 @@ pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
     assert_eq!(none, []);
 }
 
-/// What is given up does not run, whether it waited, was dead or was asked to run again.
+/// A discarded message does not run, whether it waited, was dead or had a requested retry.
 pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for (failure, retried) in [(retry_in(Duration::ZERO), false), (dead("no"), false), (dead("no"), true)] {
@@ -72,7 +72,7 @@ pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// The handler that runs while a person gives its message up cannot commit, and its answers change nothing.
+/// When an operator discards a message, its running handler cannot commit, and the answers to its lease change nothing.
 pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
@@ -91,14 +91,14 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Discarded);
     assert_eq!(fixture.effects(message.id.as_str()).await, 0);
 
-    // Also after it was brought back: the run of before is over.
+    // The same holds after the undo: the earlier run is over.
     assert_eq!(act(&store, Action::Undo, leased.failed_message).await, ActionResult::Done);
     assert_eq!(act(&store, Action::Retry, leased.failed_message).await, ActionResult::Done);
     assert!(!store.fail(&consumer, &leased, &dead("no")).await.expect("fail is answered"));
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::RetryRequested);
 }
 
-/// A copy that comes later is neither applied nor set aside.
+/// A copy that arrives later is neither applied nor set aside.
 pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
@@ -111,7 +111,7 @@ pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixt
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Discarded);
 }
 
-/// What was given up and brought back is dead as before; its retry applies it once.
+/// A message that was discarded and undone is dead as before. Its retry applies it once.
 pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
@@ -142,7 +142,7 @@ async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &ReceivedM
     commit(&store, tx).await;
 }
 
-/// An applied message cannot be given up, and each act needs its state.
+/// An applied message cannot be discarded, and each action requires its state.
 pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
@@ -164,7 +164,7 @@ pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A person's retry is a new beginning: neither attempts nor deaths of before count.
+/// A retry by an operator starts from zero: earlier attempts and crashes do not count.
 pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let failure = Failure { attempts: 9, ..retry_in(Duration::ZERO) };
@@ -181,7 +181,7 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
     assert_eq!((leased.attempt, leased.crash_count, leased.requested), (1, 0, true));
 }
 
-/// Retention takes old markers away: what is brought back waits for its retry all the same.
+/// Retention removes old markers. An undone message waits for its retry all the same.
 pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
@@ -191,8 +191,8 @@ pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixtu
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }
 
-/// A late copy was applied after retention had taken the marker: bringing its failed message back would apply it twice. The other
-/// failed messages of the act are brought back.
+/// A late copy was applied after retention had removed the marker: an undo of its failed message would apply it twice. The other
+/// failed messages of the action are undone.
 pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages = [received("orders.order", "1"), received("orders.order", "2")];
@@ -220,7 +220,7 @@ pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: 
     assert_eq!((last.ids, last.done), (ids, 1));
 }
 
-/// Who did what is written down once for each act, also when nothing was to be done.
+/// Each action leaves one row with its operator in the audit, also when it changed nothing.
 pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;

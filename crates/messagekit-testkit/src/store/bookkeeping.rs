@@ -1,4 +1,4 @@
-//! What brokers kept.
+//! Records of broker dead letters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::{DEADLINE, eventually, unique};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Makes what a bookkeeper found.
+/// Returns the dead letter that a bookkeeper found.
 pub(super) fn found(scope: &str, origin: Origin, received: &ReceivedMessage) -> BrokerDeadLetter {
     BrokerDeadLetter {
         origin,
@@ -25,7 +25,7 @@ pub(super) fn found(scope: &str, origin: Origin, received: &ReceivedMessage) -> 
     }
 }
 
-/// Keeps in a transaction of its own, which commits.
+/// Records a dead letter in its own transaction, which commits.
 pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &BrokerDeadLetter) -> SetAsideOutcome {
     let mut tx = begin(store).await;
     let outcome = store.keep(&mut tx, found).await.expect("what was found can be kept");
@@ -33,7 +33,8 @@ pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &BrokerDeadLetter
     outcome
 }
 
-/// Found twice in one place it is one failed message, dead whatever its failure says, with the way it came and the way back.
+/// A dead letter that is found twice in one scope is one failed message. It is dead whatever its failure says, and
+/// holds its origin and its redelivery target.
 pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) =
         (fixture.store(), unique("queue:billing"), received("billing", "{\"n\":1}"));
@@ -52,7 +53,7 @@ pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &scope, &message).await, Claim::Held);
 }
 
-/// Where a message died is a part of what it is.
+/// The scope is a part of the identity of a dead letter.
 pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("billing", "{}"));
     for scope in [unique("queue:billing"), unique("topic:billing")] {
@@ -62,7 +63,7 @@ pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: StoreFixture>
     }
 }
 
-/// The bookkeeper names a message that was returned n times `id+n`: its next death is another failed message.
+/// The bookkeeper names a message that was redelivered n times `id+n`. Its next death is a new failed message.
 pub async fn second_death_after_a_return_is_a_new_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
     let first = found(&scope, Origin::Queue, &message);
@@ -90,7 +91,7 @@ pub async fn rolled_back_keep_leaves_nothing<F: StoreFixture>(fixture: &F) {
     assert_eq!(keep_now(&store, &found).await, SetAsideOutcome::SetAside);
 }
 
-/// Only what a person wants back goes back, by the bookkeeper of its broker, whatever queue it died in.
+/// Only failed messages with a requested retry are leased, by the bookkeeper of their broker, for every queue.
 pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     let scopes = [unique("queue:billing"), unique("queue:shipping"), unique("topic:billing")];
@@ -128,7 +129,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// What goes elsewhere, and what nobody sends back any more, does not count.
+/// Redeliveries to other targets and cancelled ones do not count.
 pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: StoreFixture>(fixture: &F) {
     let (store, scope, other) = (fixture.store(), unique("queue:billing"), unique("queue:other"));
     let way: Arc<str> = format!("{scope}.in").into();
@@ -150,7 +151,7 @@ pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: StoreFixt
     assert_eq!(age().await, None, "nothing goes back any more");
 }
 
-/// What was published is resolved, what was refused is dead, and an outage gives it back.
+/// A published redelivery is resolved, a refused one is dead, and an outage hands it back.
 pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let message = received("billing", "{}");
@@ -178,7 +179,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
     assert_eq!(look(&store, &scope, &message).await, Claim::Done);
 }
 
-/// Where nobody said where it goes, a person can only give it up.
+/// An operator can only discard a failed message without a redelivery target.
 pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let lost =
@@ -190,7 +191,7 @@ pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(f
     assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
 }
 
-/// An event that was written here and failed elsewhere is noted with its reason, once for each place.
+/// The failure of an event of this outbox is recorded with its reason, once for each scope.
 pub async fn failure_of_an_own_event_is_noted_once<F: StoreFixture>(fixture: &F) {
     let (store, topic, event) = (fixture.store(), unique("topic"), received("unused", "{}"));
     let mut message = event.message.clone();
@@ -219,7 +220,7 @@ pub async fn failure_of_an_own_event_is_noted_once<F: StoreFixture>(fixture: &F)
     );
 }
 
-/// An event of somebody else's is not ours to note.
+/// The failure of an event of another outbox is not recorded.
 pub async fn failure_of_a_strangers_event_is_not_noted<F: StoreFixture>(fixture: &F) {
     let (store, stranger) = (fixture.store(), received("billing", "{}"));
     let mut tx = begin(&store).await;

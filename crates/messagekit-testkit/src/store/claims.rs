@@ -1,4 +1,4 @@
-//! Claims that make effects happen once.
+//! Claims, which make effects happen once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn messages(count: usize) -> Vec<ReceivedMessage> {
     (0..count).map(|number| received("orders.order", &number.to_string())).collect()
 }
 
-/// The first committed claim is fresh, later ones are done.
+/// The first committed claim is fresh, and later claims are done.
 pub async fn claim_is_fresh_once_per_consumer<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
@@ -20,7 +20,7 @@ pub async fn claim_is_fresh_once_per_consumer<F: StoreFixture>(fixture: &F) {
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Done);
 }
 
-/// Consumers have markers of their own.
+/// Each consumer has its own markers.
 pub async fn same_id_is_fresh_for_another_consumer<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("orders.order", "{}"));
     let (first, second) = (unique("consumer"), unique("consumer"));
@@ -29,7 +29,7 @@ pub async fn same_id_is_fresh_for_another_consumer<F: StoreFixture>(fixture: &F)
     assert_eq!(claim_now(&store, &first, &message).await, Claim::Done);
 }
 
-/// Claims, waits a moment, and commits; the row is written when the claim was fresh.
+/// Claims, waits a moment, and commits. It writes the row when the claim was fresh.
 async fn handle_slowly<F: StoreFixture>(
     fixture: &F,
     store: &F::Store,
@@ -46,7 +46,7 @@ async fn handle_slowly<F: StoreFixture>(
     Ok(claim)
 }
 
-/// Of several transactions that claim the same message at the same time, one applies it.
+/// One of several transactions that claim the same message at the same time applies it.
 pub async fn concurrent_claims_yield_one_fresh<F: StoreFixture>(fixture: &F) {
     let (consumer, message) = (unique("consumer"), received("orders.order", "{}"));
     let rivals: Vec<_> = (0..4)
@@ -66,7 +66,7 @@ pub async fn concurrent_claims_yield_one_fresh<F: StoreFixture>(fixture: &F) {
     assert_eq!((fresh, fixture.effects(message.id.as_str()).await), (1, 1), "{claims:?}");
 }
 
-/// A rival that meets an open claim gets the message when that claim is rolled back.
+/// A process that waits for an open claim gets the message when that claim is rolled back.
 pub async fn a_rival_is_fresh_after_a_rollback<F: StoreFixture>(fixture: &F) {
     let (consumer, message) = (unique("consumer"), received("orders.order", "{}"));
     let store = fixture.store();
@@ -85,7 +85,7 @@ pub async fn a_rival_is_fresh_after_a_rollback<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
 }
 
-/// A claim lasts as long as its transaction: rolled back or dropped, it never was.
+/// A claim that is rolled back or dropped leaves no trace.
 pub async fn rolled_back_claim_is_fresh_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
@@ -101,7 +101,7 @@ pub async fn rolled_back_claim_is_fresh_again<F: StoreFixture>(fixture: &F) {
     assert_eq!(until_through(again).await, Claim::Fresh);
 }
 
-/// A batch with two copies of a message runs one handler.
+/// A batch with two copies of a message runs its handler once.
 pub async fn second_copy_in_one_batch_is_not_fresh<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let all = messages(3);
@@ -113,7 +113,7 @@ pub async fn second_copy_in_one_batch_is_not_fresh<F: StoreFixture>(fixture: &F)
     commit(&store, tx).await;
 }
 
-/// A range may begin or end between two copies of a message: the one inside it is fresh, whatever the others say.
+/// A range may begin or end between two copies of a message. The copy inside it is fresh, whatever the others are.
 pub async fn copy_in_a_range_is_fresh_beside_one_outside<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     claim_now(&store, &consumer, &message).await;
@@ -138,7 +138,7 @@ async fn unclaim<S: Inbox>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&Rec
     store.unclaim(tx, consumer, &requests).await.expect("claims can be taken back");
 }
 
-/// What was taken back commits as if it had never been claimed.
+/// An unclaimed message commits as if it had never been claimed.
 pub async fn unclaimed_is_fresh_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
@@ -148,7 +148,7 @@ pub async fn unclaimed_is_fresh_again<F: StoreFixture>(fixture: &F) {
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
 }
 
-/// Taking some claims back leaves the others of the transaction.
+/// Unclaiming some messages leaves the other claims of the transaction.
 pub async fn unclaim_keeps_the_other_claims<F: StoreFixture>(fixture: &F) {
     let (store, consumer, all) = (fixture.store(), unique("consumer"), messages(4));
     let mut tx = begin(&store).await;
@@ -162,7 +162,7 @@ pub async fn unclaim_keeps_the_other_claims<F: StoreFixture>(fixture: &F) {
     assert_eq!(answers, [Claim::Done, Claim::Done, Claim::Fresh, Claim::Fresh]);
 }
 
-/// Taking back is for claims of the same transaction and the same consumer.
+/// Unclaiming affects only claims of the same transaction and the same consumer.
 pub async fn unclaim_touches_no_earlier_claim<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("orders.order", "{}"));
     let (consumer, other) = (unique("consumer"), unique("consumer"));
@@ -174,7 +174,7 @@ pub async fn unclaim_touches_no_earlier_claim<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &other, &message).await, Claim::Done);
 }
 
-/// A message that was done before its range was claimed again is so when that claim is taken back: an owner that knows of no
+/// A message was applied before its range was claimed again. Unclaiming restores that state: an owner that knows no
 /// range would apply it a second time.
 pub async fn unclaimed_range_is_done_as_it_was<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
@@ -190,7 +190,7 @@ pub async fn unclaimed_range_is_done_as_it_was<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
 }
 
-/// Answers stand where the questions stood, whatever the order of the ids.
+/// Answers are in the order of the requests, whatever the order of the ids.
 pub async fn claims_answer_in_input_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer, mut all) = (fixture.store(), unique("consumer"), messages(12));
     fastrand::Rng::with_seed(3).shuffle(&mut all);
@@ -206,7 +206,7 @@ pub async fn claims_answer_in_input_order<F: StoreFixture>(fixture: &F) {
     assert_eq!(claims, expected);
 }
 
-/// A batch may be far larger than the default; an empty one is answered too.
+/// A batch may be far larger than the default. An empty batch has an empty answer.
 pub async fn claims_come_in_large_batches<F: StoreFixture>(fixture: &F) {
     let (store, consumer, all) = (fixture.store(), unique("consumer"), messages(1_000));
     let mut tx = begin(&store).await;
@@ -217,7 +217,7 @@ pub async fn claims_come_in_large_batches<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &all[999]).await, Claim::Done);
 }
 
-/// Ids are compared as they are: case, spaces and composed failed messages make another message.
+/// Ids are compared byte by byte: case, spaces and composed characters make a different message.
 pub async fn ids_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     let (store, consumer, base) = (fixture.store(), unique("consumer"), unique("id"));
     let mut ids = vec![format!("{base}-a"), format!("{base}-A"), format!("{base}-a "), format!(" {base}-a")];
@@ -236,7 +236,7 @@ pub async fn ids_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Marker and row are there together or not at all.
+/// Marker and row commit together or not at all.
 pub async fn effects_and_marker_share_the_commit<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     for keep in [false, false, true, true] {

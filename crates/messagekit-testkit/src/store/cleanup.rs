@@ -1,4 +1,4 @@
-//! Markers that leave with age, and what their consumer learns of it.
+//! Removal of old markers, and the report to their consumer.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ const SHORT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const LONG: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Goes through everything, and returns how many markers went, one by one or with the whole of their day.
+/// Runs the whole cleanup, and returns how many markers were removed, singly or with their whole day.
 pub(super) async fn cleaned<F: StoreFixture>(fixture: &F, is_trial: bool) -> u64 {
     let done = clean(&fixture.store(), &Retention::default(), is_trial, std::future::pending::<()>()).await;
     let done = done.expect("what is old can be removed");
     done.iter().filter(|done| done.what == CleanupTarget::Markers).map(|done| done.removed + done.days).sum()
 }
 
-/// Notes a window, and returns since when the markers are complete.
+/// Records a dedup window, and returns the time since which the markers are complete.
 pub(super) async fn note<F: StoreFixture>(
     fixture: &F,
     consumer: &str,
@@ -34,7 +34,7 @@ pub(super) async fn note<F: StoreFixture>(
     fixture.store().note_window(consumer, window).await.expect("windows are noted")
 }
 
-/// Has a message handled as long ago as said.
+/// Handles a message, and makes its marker older by `ago`.
 pub(super) async fn handled<F: StoreFixture>(fixture: &F, consumer: &str, ago: Duration) -> ReceivedMessage {
     let message = received(TOPIC, "{}");
     assert_eq!(claim_now(&fixture.store(), consumer, &message).await, Claim::Fresh);
@@ -42,14 +42,15 @@ pub(super) async fn handled<F: StoreFixture>(fixture: &F, consumer: &str, ago: D
     message
 }
 
-/// Returns the time so long ago, by a clock that may differ a little from the database's.
+/// Returns the time that is `time` before now. The local clock may differ a little from the clock of the database.
 fn ago(time: Duration) -> Timestamp {
     let time = SignedDuration::try_from(time).expect("some days");
     Timestamp::now() - time
 }
 
-/// A marker goes when it is a day older than the longest window that was noted; never that of an open failed message, and none of
-/// a consumer that accepts any age. Where whole days go at once, one that is kept may keep others for two days more.
+/// A marker is removed when it is a day older than the longest recorded dedup window. Markers of open failed messages
+/// stay, and so do those of a consumer that accepts any age. Where whole days are removed at once, one kept marker may
+/// keep others for two days more.
 pub async fn markers_leave_a_day_after_their_window<F: StoreFixture>(fixture: &F) {
     let (store, consumer, forever) = (fixture.store(), unique("consumer"), unique("consumer"));
     note(fixture, &consumer, Some(SHORT)).await;
@@ -71,7 +72,7 @@ pub async fn markers_leave_a_day_after_their_window<F: StoreFixture>(fixture: &F
     assert_eq!(note(fixture, &forever, None).await, None);
 }
 
-/// What a trial counts is there afterwards, and complete.
+/// The rows that a trial run counts still exist afterwards, and the markers are complete.
 pub async fn trial_removes_nothing_and_tells_of_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     note(fixture, &consumer, Some(SHORT)).await;
@@ -81,8 +82,8 @@ pub async fn trial_removes_nothing_and_tells_of_nothing<F: StoreFixture>(fixture
     assert_eq!(note(fixture, &consumer, Some(LONG)).await, None);
 }
 
-/// A message whose marker was removed is older than the time that its consumer learns, whatever window that notes by then; what
-/// the window accepted at the cleanup is not.
+/// A message whose marker was removed is older than the time that its consumer learns, whatever dedup window it records by then.
+/// A message inside the window at the cleanup is not.
 pub async fn consumer_learns_since_when_its_markers_are_complete<F: StoreFixture>(fixture: &F) {
     let consumer = unique("consumer");
     assert_eq!(note(fixture, &consumer, Some(SHORT)).await, None, "nothing was ever removed");
@@ -101,7 +102,7 @@ pub async fn consumer_learns_since_when_its_markers_are_complete<F: StoreFixture
     }
 }
 
-/// Consumers have markers of their own.
+/// Each consumer has its own markers.
 pub async fn removed_markers_are_reported_to_their_consumer_only<F: StoreFixture>(fixture: &F) {
     let (consumer, other) = (unique("consumer"), unique("consumer"));
     for consumer in [&consumer, &other] {
@@ -114,7 +115,7 @@ pub async fn removed_markers_are_reported_to_their_consumer_only<F: StoreFixture
     assert_eq!(note(fixture, &other, Some(SHORT)).await, None);
 }
 
-/// A marker that is removed after a newer one takes nothing back.
+/// The removal of a marker after a newer one does not move the time back.
 pub async fn time_since_when_markers_are_complete_never_goes_back<F: StoreFixture>(fixture: &F) {
     let consumer = unique("consumer");
     note(fixture, &consumer, Some(SHORT)).await;

@@ -1,4 +1,4 @@
-//! What an operator sees and does.
+//! Lists and retries of failed messages.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn ids<S: FailedMessages>(store: &S, filter: &FailedMessageFilter, limit: 
         .collect()
 }
 
-/// A person asks, the consumer runs it, and the message is done.
+/// An operator requests a retry, the consumer runs it, and the message is applied.
 pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
@@ -42,7 +42,7 @@ pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture:
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
 }
 
-/// A second click finds the failed message no longer dead, whatever it became.
+/// A second request finds that the failed message is no longer dead, whatever its state is.
 pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
@@ -75,7 +75,7 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     );
 }
 
-/// There is nothing to run.
+/// A retry of an unknown failed message returns `NotFound`.
 pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
     let answer = act(&fixture.store(), Action::Retry, i64::MAX).await;
     assert_eq!(answer, ActionResult::NotFound);
@@ -83,7 +83,7 @@ pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fi
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-/// A run that a person asked for does not start a new series of attempts.
+/// A failed retry that an operator requested starts no new series of attempts.
 pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
@@ -101,7 +101,7 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done, "it can be run once more");
 }
 
-/// Newest first; consumer, state and type narrow the list, alone and together.
+/// The newest is listed first. Consumer, state and type filter the list, alone and together.
 pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixture>(fixture: &F) {
     let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
     let mut placed = Vec::new();
@@ -130,7 +130,7 @@ pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixtur
     assert_eq!(ids(&store, &dead_placed, 10).await, [placed[2], placed[0]]);
 }
 
-/// The last number of a page begins the next.
+/// The last number of a page is the cursor of the next page.
 pub async fn pages_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for number in 0..7 {
@@ -150,7 +150,7 @@ pub async fn pages_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     assert_eq!((paged.len(), paged), (7, all));
 }
 
-/// A failed message tells what happened, when, and how often.
+/// A failed message holds its failure, its times and its attempts.
 pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut failure = dead("order 17: kein Platz für „寿司“: connection refused");
@@ -177,13 +177,13 @@ pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
     );
 }
 
-/// There is nothing to show.
+/// An unknown failed message returns `NotFound`.
 pub async fn show_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
     let unknown = fixture.store().show(i64::MAX).await.expect_err("there is no such failed message");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
-/// What a list shows of a failed message is what the failed message says of itself.
+/// The row of a list equals the failed message itself.
 pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
@@ -210,7 +210,7 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
     assert_eq!((heads[0].position.clone(), heads[0].payload_bytes), (None, 0));
 }
 
-/// A selection is walked upwards, and its pages join.
+/// A selection is in ascending order, and its pages join.
 pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
     let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
     let mut placed = Vec::new();
@@ -229,11 +229,11 @@ pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
     assert_eq!(asked(Some(placed[4]), 3).await, [0_i64; 0]);
 }
 
-/// Every part of a filter narrows, in lists, selections and totals alike.
+/// Every part of a filter applies, in lists, selections and totals alike.
 pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let other = failed_message(&store, &consumer, &received("orders.order", "{}")).await;
-    // The clock of the database has to move between the two.
+    // The clock of the database has to advance between the two.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let mut message = received("orders.order", "{}");
     message.message = message.message.with_key(vec![0xff, 0x00]);
@@ -269,7 +269,7 @@ pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
     assert_eq!(ids(&store, &own, 10).await, [0_i64; 0], "a broker kept it");
 }
 
-/// Totals stand by consumer, then by state in the order a failed message goes through them.
+/// Totals are ordered by consumer, then by state in the order of a failed message's life.
 pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("a"), unique("b"));
     for _ in 0..3 {
@@ -300,7 +300,7 @@ pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
     assert_eq!(one, [total(&second, FailedMessageState::Dead, 2)]);
 }
 
-/// Failed messages that differ only in numbers are one group, which shows its newest error and its bounds in time.
+/// Failed messages that differ only in numbers are one group. It shows its newest error, and its first and last time.
 pub async fn groups_gather_what_failed_alike<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for error in ["order 7 has 3 lines", "no stock", "order 17 has 12 lines"] {

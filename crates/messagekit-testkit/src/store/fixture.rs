@@ -1,4 +1,4 @@
-//! What an adapter supplies to run the store suite.
+//! The fixture that an adapter supplies to run the store suite.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,57 +14,57 @@ use messagekit::{
 
 use crate::{DEADLINE, unique};
 
-/// A database with its tables, and with somewhere to write a business row. A clone is the same database.
+/// A database with its tables and a business table. A clone uses the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
     type Store: Inbox + OutboxRows + InFlightAttempts + Bookkeeping + Operations + Cleanup;
 
-    /// Returns a handle.
+    /// Returns a handle to the database.
     fn store(&self) -> Self::Store;
 
-    /// Opens the same database again, as another process would, or answers `None` where there is only one handle.
+    /// Opens the same database a second time, as another process would. Returns `None` if only one handle is possible.
     fn second(&self) -> impl Future<Output = Option<Self::Store>> + Send {
         async { None }
     }
 
-    /// Says whether [`second`](Self::second) answers a store.
+    /// Returns whether [`second`](Self::second) returns a store.
     fn has_second(&self) -> bool {
         false
     }
 
-    /// Writes one business row of this key in the transaction, by the adapter's own means. Two of the same key are two.
+    /// Writes one business row with this key in the transaction. Two calls with the same key write two rows.
     fn effect(&self, tx: &mut <Self::Store as Store>::Tx, key: &str) -> impl Future<Output = ()> + Send;
 
     /// Counts the committed business rows of a key.
     fn effects(&self, key: &str) -> impl Future<Output = u64> + Send;
 
-    /// Returns the committed events of a topic, oldest first, as whoever publishes them would read them.
+    /// Returns the committed events of a topic as a publisher reads them, oldest first.
     fn events(&self, topic: &str) -> impl Future<Output = Vec<Message>> + Send;
 
     /// Returns the rows of the audit, oldest first.
     fn audit(&self) -> impl Future<Output = Vec<Audited>> + Send;
 
-    /// Returns the committed notes of events that failed somewhere: id, scope and reason.
+    /// Returns the committed records of events that failed elsewhere: id, scope and reason.
     fn failures(&self) -> impl Future<Output = Vec<(String, String, String)>> + Send;
 
-    /// Takes the marker of a message away, as retention does with old ones.
+    /// Removes the marker of a message, as retention does.
     fn forget_marker(&self, consumer: &str, id: &MessageId) -> impl Future<Output = ()> + Send;
 
-    /// Makes the markers of a consumer and the events of a topic older by this time, as if it had passed.
+    /// Makes the markers of a consumer and the events of a topic older by this time.
     fn age(&self, consumer: &str, topic: &str, by: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Says whether the database ends a transaction with a failed statement, and
-    /// [`swallow_error`](Self::swallow_error) makes one fail.
+    /// Returns whether a failed statement fails the transaction, and
+    /// [`swallow_error`](Self::swallow_error) can make one fail.
     fn can_swallow_errors(&self) -> bool {
         false
     }
 
-    /// Makes a statement fail and says nothing.
+    /// Makes a statement fail and hides its error.
     fn swallow_error(&self, _tx: &mut <Self::Store as Store>::Tx) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Says whether [`refuse_begin`](Self::refuse_begin) works.
+    /// Returns whether [`refuse_begin`](Self::refuse_begin) works.
     fn can_refuse_begin(&self) -> bool {
         false
     }
@@ -80,19 +80,19 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
 pub struct Audited {
     /// The name of the operator.
     pub by: String,
-    /// Where the act came in.
+    /// The interface through which the action came.
     pub through: String,
-    /// The request, where there was one.
+    /// The request id, if there is one.
     pub request_id: Option<String>,
     /// `retry`, `discard`, `undo`, `replay` or `cancel-replay`.
     pub action: String,
-    /// The failed messages that were asked for, or the replay.
+    /// The requested failed messages, or the replay.
     pub ids: Vec<i64>,
-    /// For how many of them something was done.
+    /// The number of ids that the action changed.
     pub done: u64,
 }
 
-/// Makes a message that was received, whole, with an id of its own.
+/// Returns a complete received message with its own id.
 pub fn received(topic: &str, text: &str) -> ReceivedMessage {
     let id = unique("m");
     let message = Message::new(topic, text.to_owned())
@@ -103,7 +103,7 @@ pub fn received(topic: &str, text: &str) -> ReceivedMessage {
     ReceivedMessage { id: MessageId::from_stored(&id), message, position: Some(position) }
 }
 
-/// Makes the claim of a received message.
+/// Returns the claim of a received message.
 pub fn request(received: &ReceivedMessage) -> ClaimRequest {
     ClaimRequest {
         id: received.id.clone(),
@@ -113,7 +113,7 @@ pub fn request(received: &ReceivedMessage) -> ClaimRequest {
     }
 }
 
-/// Makes a message of a key that stands at an offset of its topic.
+/// Returns a message with a key at an offset of its topic.
 pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> ReceivedMessage {
     let mut message = received(topic, "{}");
     message.message = message.message.with_key(key.to_owned());
@@ -121,17 +121,17 @@ pub(super) fn of_key(topic: &str, key: &str, offset: i64) -> ReceivedMessage {
     message
 }
 
-/// Makes a failure that waits for a person.
+/// Returns a failure that needs an operator.
 pub fn dead(error: &str) -> Failure {
     Failure::permanent(FailureKind::Permanent, error)
 }
 
-/// Makes a failure that is due again after `delay`.
+/// Returns a failure that is due again after `delay`.
 pub fn retry_in(delay: Duration) -> Failure {
     Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, "no stock for order 17") }
 }
 
-/// Repeats a transaction that met somebody else until it gets through.
+/// Repeats a transaction that conflicts with another process until it succeeds.
 pub(super) async fn until_through<R, Fut>(mut attempt: impl FnMut() -> Fut) -> R
 where
     Fut: Future<Output = Result<R, Error>>,
@@ -169,7 +169,7 @@ pub(super) async fn claim_in<S: Inbox>(
     store.claim(tx, consumer, &requests).await.expect("claims are answered")
 }
 
-/// Claims in a transaction of its own, which commits.
+/// Claims in its own transaction, which commits.
 pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
@@ -177,7 +177,7 @@ pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Re
     answer
 }
 
-/// Asks what a claim under a generation would answer, and leaves no trace.
+/// Returns the answer to a claim under a generation, and rolls back.
 pub(super) async fn look_again<S: Inbox>(
     store: &S,
     consumer: &str,
@@ -191,7 +191,7 @@ pub(super) async fn look_again<S: Inbox>(
     answers[0]
 }
 
-/// Asks what a claim would answer, and leaves no trace.
+/// Returns the answer to a claim, and rolls back.
 pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
@@ -199,7 +199,7 @@ pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Receive
     answer
 }
 
-/// Sets aside in a transaction of its own, which commits.
+/// Sets a message aside in its own transaction, which commits.
 pub(super) async fn set_aside_now<S: Inbox>(
     store: &S,
     consumer: &str,
@@ -213,7 +213,7 @@ pub(super) async fn set_aside_now<S: Inbox>(
     outcome
 }
 
-/// Parks in a transaction of its own, which commits.
+/// Parks a message in its own transaction, which commits.
 pub(super) async fn park_now<S: Inbox>(
     store: &S,
     consumer: &str,
@@ -226,7 +226,7 @@ pub(super) async fn park_now<S: Inbox>(
     outcome.expect("the message can be parked")
 }
 
-/// Claims messages whose key is held and keeps them behind it, in a transaction that commits.
+/// Claims messages whose key is blocked and parks them behind it, in a transaction that commits.
 pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&ReceivedMessage]) {
     let mut tx = begin(store).await;
     assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::KeyBlocked; behind.len()]);
@@ -235,7 +235,7 @@ pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&R
     commit(store, tx).await;
 }
 
-/// Applies a leased failed message: its effect, and the failed message resolved.
+/// Applies a leased failed message: writes its effect and resolves it.
 pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &RetryLease) {
     let store = fixture.store();
     until_through(|| async {
@@ -247,7 +247,7 @@ pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, l
     .await;
 }
 
-/// Runs what is due, one failed message after another, until nothing is. Returns their messages in the order in which they ran.
+/// Runs the due failed messages one after another, until none is due. Returns their messages in the order in which they ran.
 pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<MessageId> {
     let (store, mut ran) = (fixture.store(), Vec::new());
     loop {
@@ -259,7 +259,7 @@ pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<Me
     }
 }
 
-/// Returns the failed messages that a filter is meant for: those of one consumer.
+/// Returns the filter for the failed messages of one consumer.
 pub(super) fn of(consumer: &str) -> FailedMessageFilter {
     FailedMessageFilter { consumer: Some(consumer.to_owned()), ..FailedMessageFilter::default() }
 }
@@ -284,12 +284,12 @@ pub(super) async fn failed_message<S: Inbox + FailedMessages>(
     store.list(&of(consumer), 1).await.expect("failed messages can be listed")[0].id
 }
 
-/// Returns somebody who acts.
+/// Returns an operator.
 pub(super) fn somebody() -> Operator {
     Operator::new("somebody", "test")
 }
 
-/// Acts on one failed message.
+/// Performs an action on one failed message.
 pub(super) async fn act<S: FailedMessages>(store: &S, act: Action, id: i64) -> ActionResult {
     let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
     assert_eq!(acted.len(), 1, "one answer for one failed message");

@@ -1,4 +1,4 @@
-//! Signs of life.
+//! The ping of a database.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use messagekit::OutboxHealth;
 
 use super::StoreFixture;
 
-/// A database with its tables answers, and checkpoints do not disturb it.
+/// A database with its tables answers a ping, and checkpoints do not disturb it.
 pub async fn database_answers_pings<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     store.ping().await.expect("the database answers");

@@ -1,4 +1,4 @@
-//! Counting the processes that a message has ended.
+//! In-flight attempts, which count the crashes of a message.
 
 use messagekit::{InFlightAttempts, ReceivedMessage, Store};
 
@@ -6,7 +6,7 @@ use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
 use crate::unique;
 
-/// One run of a consumer: it goes by a name of its own.
+/// One run of a consumer, with its own name.
 struct Run<'a, S> {
     store: &'a S,
     consumer: &'a str,
@@ -18,7 +18,7 @@ impl<'a, S: InFlightAttempts> Run<'a, S> {
         Self { store, consumer, name: unique("run") }
     }
 
-    /// Notes a message, and returns how many others have.
+    /// Begins an attempt at a message, and returns the number of other attempts.
     async fn note(&self, message: &ReceivedMessage) -> u32 {
         self.store.begin_attempt(self.consumer, &message.id, &self.name).await.expect("notes are answered")
     }
@@ -29,12 +29,12 @@ impl<'a, S: InFlightAttempts> Run<'a, S> {
     }
 }
 
-/// A note that nobody takes back: its process has died. Returns how many had died before.
+/// Begins an attempt that is never withdrawn, as if its process had crashed. Returns the number of earlier crashes.
 async fn dies<S: InFlightAttempts>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
     Run::new(store, consumer).note(message).await
 }
 
-/// A process that dies takes no note back: the next one counts it.
+/// A process that crashes leaves its attempt. The next process counts it.
 pub async fn note_without_an_answer_counts_a_death<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, other) = (received("orders.order", "{}"), received("orders.order", "{}"));
@@ -44,7 +44,7 @@ pub async fn note_without_an_answer_counts_a_death<F: StoreFixture>(fixture: &F)
     assert_eq!(dies(&store, &consumer, &other).await, 0, "its neighbour is innocent");
 }
 
-/// Who notes a message once more, because it could not learn whether it had, is no death of its own.
+/// A process that begins its attempt again, because the first outcome is unknown, counts no crash of its own.
 pub async fn note_of_ones_own_counts_no_death<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let run = Run::new(&store, &consumer);
@@ -54,7 +54,7 @@ pub async fn note_of_ones_own_counts_no_death<F: StoreFixture>(fixture: &F) {
     assert_eq!(dies(&store, &consumer, &message).await, 1);
 }
 
-/// Two that handle copies of a message at the same time live both: whoever stands down counts no more.
+/// Two processes that handle copies of a message at the same time are both alive. A withdrawn attempt no longer counts.
 pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let runs = [(); 3].map(|()| Run::new(&store, &consumer));
@@ -67,7 +67,7 @@ pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
     assert_eq!(runs[1].note(&message).await, 1);
 }
 
-/// Who applies the message forgets its deaths in the same transaction.
+/// The transaction that applies the message clears its crashes.
 pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
@@ -84,7 +84,7 @@ pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
 }
 
-/// What was not applied is not forgotten either.
+/// A rollback restores the attempts that it cleared.
 pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
@@ -94,7 +94,7 @@ pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &
     assert_eq!(dies(&store, &consumer, &message).await, 1);
 }
 
-/// A process that stops as it should takes its note back.
+/// A process that stops cleanly withdraws its attempt.
 pub async fn stood_down_note_counts_no_death<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     for _ in 0..3 {
@@ -104,7 +104,7 @@ pub async fn stood_down_note_counts_no_death<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// The deaths of before stay, however often a note is taken back.
+/// Earlier crashes stay, however often an attempt is withdrawn.
 pub async fn standing_down_keeps_earlier_deaths<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
@@ -117,7 +117,7 @@ pub async fn standing_down_keeps_earlier_deaths<F: StoreFixture>(fixture: &F) {
     assert_eq!(dies(&store, &consumer, &message).await, 2);
 }
 
-/// A message that has a marker by now has ended nobody.
+/// A message that has a marker by now crashed no process.
 pub async fn cleanup_clears_attempts_of_finished_messages<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [applied, dead_one, open] = [(); 3].map(|()| received("orders.order", "{}"));
@@ -137,7 +137,7 @@ pub async fn cleanup_clears_attempts_of_finished_messages<F: StoreFixture>(fixtu
     assert_eq!(deaths, [0, 0, 1]);
 }
 
-/// A message that ends one consumer says nothing about another.
+/// A message that crashes one consumer has no crash in another consumer.
 pub async fn in_flight_attempts_belong_to_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     let message = received("orders.order", "{}");

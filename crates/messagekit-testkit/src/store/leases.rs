@@ -1,4 +1,4 @@
-//! Who may run a failed message, and when.
+//! Leases of failed messages.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::{DEADLINE, eventually, unique};
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Only a person brings a failed message back.
+/// Only an operator can retry a dead message.
 pub async fn failed_message_is_not_leased<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
-/// The delay of the failure is kept.
+/// A failed message is not leased before the delay of its failure has passed.
 pub async fn failed_message_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(LONG)).await;
@@ -33,7 +33,7 @@ pub async fn failed_message_is_not_leased_before_it_is_due<F: StoreFixture>(fixt
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
 }
 
-/// A leased failed message is leased to nobody else before the lease ends.
+/// No other worker leases a leased failed message before its lease ends.
 pub async fn due_failed_message_is_leased_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = received("orders.order", "{}");
@@ -43,14 +43,14 @@ pub async fn due_failed_message_is_leased_once<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
-/// At most `max`, in the order of their due times.
+/// At most `max` are leased, in the order of their due times.
 pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<_> = (0..3).map(|number| received("orders.order", &number.to_string())).collect();
     for (message, delay) in messages.iter().zip([1_000, 500, 0]) {
         set_aside_now(&store, &consumer, message, &retry_in(Duration::from_millis(delay))).await;
     }
-    // On a slow machine the last one may be set aside when the first one is long due.
+    // On a slow machine the first message may be long due when the last one is set aside.
     let mut failed_messages = Vec::new();
     for id in store.ids(&of(&consumer), 10).await.expect("failed messages can be listed") {
         failed_messages.push(store.show(id).await.expect("the failed message can be shown"));
@@ -69,7 +69,7 @@ pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
     );
 }
 
-/// A consumer runs its own failed messages.
+/// A consumer leases its own failed messages.
 pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     set_aside_now(&store, &first, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
@@ -77,7 +77,7 @@ pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease(&first, 10, LONG).await.expect("leases are answered").len(), 1);
 }
 
-/// What is leased is the message as it was received, with the number of its run.
+/// A lease holds the message as it was received, and the number of its run.
 pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
@@ -93,7 +93,7 @@ pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
     assert_eq!(leased.failed_message, only_failed_message(&store, &consumer).await.id);
 }
 
-/// Whoever does not answer before the lease ends is taken for dead.
+/// A worker that does not answer before its lease ends counts as crashed.
 pub async fn expired_lease_counts_a_crash<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
@@ -112,7 +112,7 @@ pub async fn expired_lease_counts_a_crash<F: StoreFixture>(fixture: &F) {
     assert_eq!(failed_message.crash_count, 1);
 }
 
-/// Workers that lease at the same time get different failed messages.
+/// Workers that lease at the same time lease different failed messages.
 pub async fn concurrent_leases_share_no_failed_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for number in 0..12 {

@@ -1,4 +1,4 @@
-//! The cases of the store suite, in one list.
+//! The list of the cases of the store suite.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use crate::run::skipped;
 
 /// A case of the store suite.
 pub struct StoreCase<F> {
-    /// Its name, which is the behaviour.
+    /// Its name, which states the behaviour.
     pub name: &'static str,
-    /// What it needs of the fixture.
+    /// The capability that it needs of the fixture.
     pub need: Need,
     // Not Send: a case runs on the thread that waits for it.
     run: for<'a> fn(&'a F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
 impl<F: StoreFixture> StoreCase<F> {
-    /// Returns whether the fixture has what the case needs.
+    /// Returns whether the fixture has the capability that the case needs.
     pub fn applies(&self, fixture: &F) -> bool {
         match self.need {
             Need::SwallowedErrors => fixture.can_swallow_errors(),
@@ -28,10 +28,10 @@ impl<F: StoreFixture> StoreCase<F> {
         }
     }
 
-    /// Runs the case, or says why not.
+    /// Runs the case, or prints why it is skipped.
     ///
     /// # Panics
-    /// When the adapter breaks the promise.
+    /// Panics when the adapter breaks the promise.
     pub async fn run(&self, fixture: &F) {
         if self.applies(fixture) {
             (self.run)(fixture).await;
@@ -50,7 +50,7 @@ impl<F> std::fmt::Debug for StoreCase<F> {
     }
 }
 
-/// Hands every case to a callback macro: area, name and need. The only list of them.
+/// Passes the area, name and need of every case to a callback macro. This is the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __each_store_case {
@@ -235,17 +235,17 @@ macro_rules! collect {
 
 __each_store_case! { [collect] () }
 
-/// Runs the case of this name over a fresh fixture; a capability that is absent prints that it was skipped, and why.
+/// Runs the case with this name over a fresh fixture. It prints the reason when a capability is absent and skips the case.
 ///
 /// # Panics
-/// When there is no such case, or when the adapter breaks its promise.
+/// Panics when no case has this name, or when the adapter breaks its promise.
 pub async fn run<F: StoreFixture>(fixture: F, name: &str) {
     let case = all::<F>().into_iter().find(|case| case.name == name);
     case.unwrap_or_else(|| panic!("there is no store case {name}")).run(&fixture).await;
 }
 
-/// Makes one `#[test]` per case of the store suite; the expression makes a fresh
-/// [`StoreFixture`](crate::store::StoreFixture) each time and may await.
+/// Generates one `#[test]` per case of the store suite. The expression creates a fresh
+/// [`StoreFixture`](crate::store::StoreFixture) for each test and may await.
 ///
 /// ```
 /// messagekit_testkit::store_cases!(messagekit_testkit::fixtures::MemoryStoreFixture::new());

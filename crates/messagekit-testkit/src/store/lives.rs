@@ -1,4 +1,4 @@
-//! Random lives of a failed message, compared with the rules.
+//! Random lives of a failed message, compared with the state machine.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::unique;
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
-/// How many failed messages are followed, each through so many steps.
+/// The number of failed messages that are followed, each through [`STEPS`] steps.
 const LIVES: u64 = 40;
 const STEPS: usize = 30;
 
-/// Whatever processes and people do to a failed message in whatever order, late answers too: the store answers what
+/// Processes and operators act on a failed message in random order, late answers included. The store returns what
 /// [`StateMachine`] says.
 pub async fn failed_message_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
@@ -25,7 +25,7 @@ pub async fn failed_message_keeps_the_rules_through_random_lives<F: StoreFixture
     }
 }
 
-/// The time of the rules stands still: what is due at once is due then, what is due after [`LONG`] never is.
+/// The clock of the state machine does not advance: a delay of zero is due at that time, a delay of [`LONG`] never is.
 fn at(delay: Duration) -> Timestamp {
     if delay.is_zero() { Timestamp::UNIX_EPOCH } else { Timestamp::MAX }
 }
@@ -51,12 +51,12 @@ async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     set_aside_now(&store, &consumer, &message, &failure).await;
     let mut rules = StateMachine::set_aside(failure.attempts, again);
     let id = only_failed_message(&store, &consumer).await.id;
-    // Each with its token in the rules: a store may count its own otherwise.
+    // Each lease has its token in the state machine. A store may count its own tokens differently.
     let mut leases: Vec<(i64, RetryLease)> = Vec::new();
 
     for step in 0..STEPS {
         let position = format!("seed {seed}, step {step}, {rules:?}");
-        // Mostly the last lease, else one whose answer comes too late.
+        // Mostly the last lease, sometimes one whose answer comes too late.
         let lease = match leases.len() {
             0 => None,
             held if random.u8(0..4) > 0 => leases.get(held - 1),

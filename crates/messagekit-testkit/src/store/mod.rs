@@ -1,4 +1,4 @@
-//! What every store promises.
+//! The promises of a store.
 
 pub mod actions;
 pub mod bookkeeping;

@@ -1,4 +1,4 @@
-//! How far a consumer has come.
+//! Offsets of a consumer.
 
 use messagekit::{NextOffset, Offsets, Store};
 
@@ -26,7 +26,7 @@ async fn noted<F: StoreFixture>(fixture: &F, consumer: &str, topic: &str) -> Vec
     noted
 }
 
-/// A smaller position changes nothing, in one transaction or a later one.
+/// A smaller offset changes nothing, in the same transaction or a later one.
 pub async fn positions_only_grow<F: StoreFixture>(fixture: &F) {
     let (consumer, topic) = (unique("consumer"), unique("topic"));
     assert_eq!(noted(fixture, &consumer, &topic).await, []);
@@ -37,7 +37,7 @@ pub async fn positions_only_grow<F: StoreFixture>(fixture: &F) {
     assert_eq!(noted(fixture, &consumer, &topic).await, [(0, 0, 8)]);
 }
 
-/// A position of a transaction that did not commit was never noted.
+/// An offset of a transaction that did not commit is not stored.
 pub async fn positions_share_the_commit<F: StoreFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     advance(fixture, &consumer, &[at(&topic, 0, 0, 1)]).await;
@@ -47,7 +47,7 @@ pub async fn positions_share_the_commit<F: StoreFixture>(fixture: &F) {
     assert_eq!(noted(fixture, &consumer, &topic).await, [(0, 0, 1)]);
 }
 
-/// Consumers, topics, partitions and key lanes do not mix.
+/// Each consumer, topic, partition and key lane has its own offset.
 pub async fn positions_are_kept_apart<F: StoreFixture>(fixture: &F) {
     let (first, second) = (unique("consumer"), unique("consumer"));
     let (orders, bills) = (unique("topic"), unique("topic"));

@@ -1,4 +1,4 @@
-//! Events in the transaction.
+//! Events in the transaction of the outbox.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ async fn texts<F: StoreFixture>(fixture: &F, topic: &str) -> Vec<String> {
     events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect()
 }
 
-/// After the commit the event can be read, equal to what was written.
+/// After the commit the event can be read, and equals the written one.
 pub async fn commit_makes_event_readable<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut written =
@@ -33,14 +33,14 @@ pub async fn commit_makes_event_readable<F: StoreFixture>(fixture: &F) {
     let read = fixture.events(&topic).await;
     assert_eq!((read.len(), &read[0].topic), (1, &Arc::<str>::from(topic)));
     assert_eq!((&read[0].key, &read[0].payload), (&written.key, &written.payload));
-    // Free headers are one JSON object, which a table may write with other spaces.
+    // Free headers are one JSON object, which a table may write with different whitespace.
     assert_eq!(read[0].headers.free(), written.headers.free());
     for (name, value) in written.headers.iter().filter(|(name, _)| *name != headers::FREE_HEADERS) {
         assert_eq!(read[0].headers.get(name), Some(value), "header {name}");
     }
 }
 
-/// An event of a transaction that did not commit never existed.
+/// An event of a transaction that did not commit is not stored.
 pub async fn rollback_leaves_no_event<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut tx = begin(&store).await;
@@ -57,7 +57,7 @@ pub async fn rollback_leaves_no_event<F: StoreFixture>(fixture: &F) {
     assert_eq!(texts(fixture, &topic).await, ["kept"]);
 }
 
-/// Events stand in the order of their writes, and of their transactions.
+/// Events are in the order of their writes and of their transactions.
 pub async fn outbox_order_is_kept<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut expected = Vec::new();
@@ -78,7 +78,7 @@ pub async fn outbox_order_is_kept<F: StoreFixture>(fixture: &F) {
     assert_eq!(texts(fixture, &topic).await, expected);
 }
 
-/// Row and event are there together or not at all.
+/// Row and event commit together or not at all.
 pub async fn events_and_rows_share_the_commit<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     for keep in [false, true, false, true] {

@@ -1,4 +1,4 @@
-//! The order of a key: who holds it, who waits behind, and who runs next.
+//! The order of a key: what blocks it, what waits behind it, and what runs next.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::unique;
 const LONG: Duration = Duration::from_secs(3_600);
 const TOPIC: &str = "orders.order";
 
-/// Returns the number of a message's failed message.
+/// Returns the number of the failed message of a message.
 async fn failed_message<S: FailedMessages>(
     store: &S,
     consumer: &str,
@@ -30,8 +30,8 @@ async fn failed_message<S: FailedMessages>(
     found.expect("the message has a failed message")
 }
 
-/// Later messages of its topic and key are behind a parked one; other keys, topics and consumers are not, nor is who does
-/// not ask.
+/// Later messages of the topic and key of a parked message are behind it. Other keys, topics and consumers are not, and
+/// neither is a claim that does not ask about its key.
 pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
@@ -50,7 +50,7 @@ pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
     store.rollback(tx).await.expect("a transaction can be rolled back");
 }
 
-/// Keys are bytes: none is like the empty one, and no byte is like another.
+/// Keys are bytes: an absent key differs from the empty key, and every byte counts.
 pub async fn blocked_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let with = |key: &[u8], offset| {
@@ -67,7 +67,7 @@ pub async fn blocked_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &with(b"a", 200)).await, Claim::Fresh);
 }
 
-/// What is set aside alone gives the order of its key up.
+/// A message that is set aside without parking does not block its key.
 pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
@@ -76,7 +76,7 @@ pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) 
     assert_eq!((alone.parked, alone.holds_back), (false, 0));
 }
 
-/// What is behind is kept whole and waits, without an attempt or a due time, and its copies are held.
+/// A message behind its key is stored in full and waits, without an attempt or a due time. Its copies are held.
 pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
@@ -90,7 +90,7 @@ pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
     assert_eq!(again, SetAsideOutcome::AlreadySettled);
 }
 
-/// What is behind and not kept leaves no trace: neither as a failed message nor as a marker.
+/// A message that is behind its key and not stored leaves neither a failed message nor a marker.
 pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
@@ -102,7 +102,7 @@ pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 1);
 }
 
-/// Marker, failed message and the hold on the key share the commit.
+/// Marker, failed message and blocked key share the commit.
 pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -125,7 +125,7 @@ pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh);
 }
 
-/// Who comes second finds the message settled and the key as it was; what was applied holds no key.
+/// The second process finds the message settled and the key unchanged. An applied message blocks no key.
 pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 5));
     let later = of_key(TOPIC, "a", 6);
@@ -142,7 +142,7 @@ pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F)
     assert_eq!(look(&store, &consumer, &later).await, Claim::Fresh, "one failed message held the key");
 }
 
-/// One at a time, each when the one before it was applied; the last one frees the key.
+/// The failed messages of a key run one at a time, each after the previous one was applied. The last one frees the key.
 pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
@@ -173,7 +173,7 @@ pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixtur
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
-/// The order is that of the places, whoever is parked first; offsets are numbers.
+/// The order is that of the positions, whichever message is parked first. Offsets are compared as numbers.
 pub async fn failed_messages_of_a_key_are_ordered_by_position<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [earlier, middle, later] = [9, 10, 100].map(|offset| of_key(TOPIC, "a", offset));
@@ -189,7 +189,7 @@ pub async fn failed_messages_of_a_key_are_ordered_by_position<F: StoreFixture>(f
     assert_eq!(runs(fixture, &consumer).await, ids);
 }
 
-/// A head that dies or is given back goes on holding its key, and what waits goes on waiting.
+/// A head that is dead or handed back keeps its key blocked, and the messages behind it wait.
 pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
@@ -209,7 +209,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
 }
 
-/// A run that is rolled back lets nobody else run.
+/// A run that is rolled back promotes no other message.
 pub async fn rolled_back_retry_keeps_its_key_blocked<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -226,7 +226,7 @@ pub async fn rolled_back_retry_keeps_its_key_blocked<F: StoreFixture>(fixture: &
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
 
-/// Giving the head up lets the next one run, giving a waiting one up lets nobody pass, and the last one frees the key.
+/// Discarding the head promotes the next message. Discarding a waiting one promotes none, and the last one frees the key.
 pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
@@ -242,7 +242,7 @@ pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &
     let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
     assert_eq!(leased.iter().map(|leased| leased.failed_message).collect::<Vec<_>>(), [ids[2]]);
 
-    // While its handler runs, together with the one that waits for it.
+    // The discard comes while the handler runs, and includes the message that waits for it.
     let both = store.act(Action::Discard, &[ids[3], ids[2]], &somebody()).await.expect("acts are answered");
     assert_eq!(both, [ActionResult::Done; 2]);
     let mut tx = begin(&store).await;
@@ -253,7 +253,7 @@ pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &
     assert_eq!(look(&store, &consumer, &messages[3]).await, Claim::Discarded);
 }
 
-/// What has run and is brought back is dead, holds its key again, and nobody behind it runs before it.
+/// An undone message that has run is dead, blocks its key again, and no message behind it runs before it.
 pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
@@ -265,7 +265,7 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     assert_eq!(failed_message(&store, &consumer, &first).await.state, FailedMessageState::Dead);
     assert_eq!(look(&store, &consumer, &probe).await, Claim::KeyBlocked);
 
-    // The next one is due already when the dead one is put before it again.
+    // The next message is due already when the dead one is put before it again.
     behind_now(&store, &consumer, &[&second]).await;
     assert_eq!(act(&store, Action::Discard, head).await, ActionResult::Done);
     assert_eq!(failed_message(&store, &consumer, &second).await.state, FailedMessageState::RetryScheduled);
@@ -276,7 +276,7 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &probe).await, Claim::Fresh);
 }
 
-/// What has never run and is brought back takes its turn: it waits, or runs where nothing is before it.
+/// An undone message that never ran takes its turn: it waits, or runs if no message is before it.
 pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -301,7 +301,7 @@ pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture
     assert_eq!(runs(fixture, &consumer).await, [second.id]);
 }
 
-/// A failed message that waits is run by nobody's wish: its turn comes.
+/// An operator cannot retry a waiting failed message.
 pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -315,7 +315,7 @@ pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F)
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
-/// Where there is no room for a culprit nothing is written, and the transaction before it can be done again without it.
+/// A failing message beyond the parking limits writes nothing, and the transaction can be repeated without it.
 pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
@@ -343,7 +343,7 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 2);
 }
 
-/// Of those behind, as many as there is room for are counted, whichever bound it is.
+/// Of the messages behind a key, as many as the limits allow are counted, for either limit.
 pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
@@ -373,7 +373,7 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
     assert_eq!(store.list(&of(&consumer), 10).await.expect("failed messages can be listed").len(), 6);
 }
 
-/// People see what waits, and how much waits for a head.
+/// Operators see the waiting messages, and how many wait for a head.
 pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (5..8).map(|offset| of_key(TOPIC, "a", offset)).collect();
@@ -403,7 +403,7 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
     assert_eq!(told(of(&consumer)).await, [(FailedMessageState::Dead, false, 0), waiting, next, gone]);
 }
 
-/// Whoever is kept behind a key that is drained at the same time runs all the same: as the first of its key, or fresh.
+/// A message that is parked behind a key while it drains still runs: as the head of its key, or fresh.
 pub async fn message_parked_behind_a_draining_key_still_runs<F: StoreFixture>(fixture: &F) {
     for round in 0..20 {
         let consumer = unique("consumer");
@@ -441,7 +441,7 @@ pub async fn message_parked_behind_a_draining_key_still_runs<F: StoreFixture>(fi
     }
 }
 
-/// A culprit keeps its own failure when it is the first of its key.
+/// A failing message keeps its own failure when it is the first of its key.
 pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let cases: [(&str, Failure, FailedMessageState); 3] = [
@@ -460,8 +460,8 @@ pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture:
     assert_eq!(keys, [Some(b"c".as_slice())]);
 }
 
-/// What was applied before its range is processed again settles nothing: its culprit is parked, and once it has run the message
-/// is applied under that generation.
+/// A message that was applied before its range is processed again is not settled. Its failure is parked, and after its run the
+/// message is applied under that generation.
 pub async fn culprit_of_a_range_is_parked_once_for_its_generation<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = of_key(TOPIC, "a", 5);

@@ -1,4 +1,4 @@
-//! Random lives of the failed messages of a few keys, compared with the rules.
+//! Random lives of the failed messages of a few keys, compared with the state machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,12 +20,12 @@ const LONG: Duration = Duration::from_secs(3_600);
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const TOPIC: &str = "orders.order";
 const KEYS: [&str; 3] = ["a", "b", "c"];
-/// How many worlds are followed, each through so many steps.
+/// The number of worlds that are followed, each through [`STEPS`] steps.
 const LIVES: u64 = 12;
 const STEPS: usize = 50;
 
-/// Whatever arrives, fails, runs, is given up and brought back, in whatever order: the store answers what [`StateMachine`] says
-/// of each failed message when only the first open one of a key may run, and the messages of a key take effect in their order.
+/// Messages arrive, fail, run, are discarded and undone in random order. The store returns what [`StateMachine`] says
+/// of each failed message when only the first open one of a key may run. The messages of a key take effect in their order.
 pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture: &F) {
     for seed in 0..LIVES {
         let mut world = World::new(fixture, seed);
@@ -37,7 +37,7 @@ pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture
     }
 }
 
-/// A failed message in the rules.
+/// A failed message in the state machine.
 struct Life {
     number: i64,
     received: ReceivedMessage,
@@ -52,11 +52,11 @@ struct World<'a, F: StoreFixture> {
     next: i64,
     /// Failed messages by key and offset.
     failed_messages: BTreeMap<(&'static str, i64), Life>,
-    /// Leases that were given, each with its token in the rules.
+    /// Granted leases, each with its token in the state machine.
     leases: Vec<(&'static str, i64, i64, RetryLease)>,
-    /// What took effect, by key, in order.
+    /// Applied offsets by key, in order.
     applied: BTreeMap<&'static str, Vec<i64>>,
-    /// Messages that a person brought back: they may come after later ones of their key.
+    /// Messages that an operator undid: they may come after later ones of their key.
     undone: BTreeSet<i64>,
 }
 
@@ -92,7 +92,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         open.next().map(|((_, offset), _)| *offset)
     }
 
-    /// The first open failed message of a key need not wait. Returns whether it did.
+    /// Promotes the first open failed message of a key. Returns whether it waited.
     fn promote(&mut self, key: &'static str) -> bool {
         let first = self.first(key).and_then(|offset| self.failed_messages.get_mut(&(key, offset)));
         first.is_some_and(|first| first.rules.promote(NOW))
@@ -103,7 +103,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         first.into_iter().for_each(|first| first.rules.inherit(alone));
     }
 
-    /// Takes those that wait behind a failed message into its run, each with its effect.
+    /// Adds the messages that wait behind a failed message to its run, each with its effect.
     async fn followers(
         &self,
         tx: &mut <F::Store as Store>::Tx,
@@ -129,7 +129,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         if self.random.bool() { (retry_in(Duration::ZERO), Some(NOW)) } else { (dead("no"), None) }
     }
 
-    /// The next message of a key: handled, parked by its failure, or behind.
+    /// Delivers the next message of a key: it is applied, parked by its failure, or behind its key.
     async fn arrives(&mut self) {
         let key = KEYS[self.random.usize(0..KEYS.len())];
         self.next += 1;
@@ -161,7 +161,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         self.failed_messages.insert((key, offset), Life { number: newest[0].id, received: message, rules });
     }
 
-    /// A late copy, claimed and then set aside by somebody who believes it failed.
+    /// Delivers a late copy, claims it and then sets it aside as failed.
     async fn arrives_again(&mut self) {
         let Some((_, life)) = self.random.choice(&self.failed_messages) else { return };
         assert_eq!(look(&self.store, &self.consumer, &life.received).await, life.rules.marker());
@@ -197,7 +197,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// A lease is answered: mostly the last one, else one whose answer comes too late.
+    /// Answers a lease: mostly the last one, sometimes one whose answer comes too late.
     async fn answers(&mut self) {
         let held = self.leases.len();
         if held == 0 {
@@ -249,13 +249,13 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// A person acts on one failed message, or on two at once.
+    /// Performs an action on one failed message, or on two at once.
     async fn acts(&mut self) {
         let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][self.random.usize(0..4)];
         let mut chosen: Vec<(&'static str, i64)> = self.failed_messages.keys().copied().collect();
         self.random.shuffle(&mut chosen);
         chosen.truncate(self.random.usize(1..3));
-        // Brought back in one act, the earlier one comes first.
+        // When one action undoes both, the earlier one comes first.
         chosen.sort_by_key(|(_, offset)| *offset);
         let ids: Vec<i64> = chosen.iter().map(|at| self.failed_messages[at].number).collect();
         let acted = self.store.act(act, &ids, &somebody()).await.expect("acts are answered");
@@ -270,7 +270,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         }
     }
 
-    /// Every failed message stands as the rules say, and every key is held or free as they say.
+    /// Compares the state of every failed message and of every key with the state machine.
     async fn compare(&mut self, position: &str) {
         let shown = self.store.list(&of(&self.consumer), 1_000).await.expect("failed messages can be listed");
         assert_eq!(shown.len(), self.failed_messages.len(), "failed messages after {position}");
@@ -309,7 +309,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         assert_eq!(claims, wanted, "keys after {position}");
     }
 
-    /// Everything is repaired and run: what was not given up has taken effect once, in the order of its key.
+    /// Retries everything. Each message that is not discarded took effect once, in the order of its key.
     async fn end(&mut self, position: &str) {
         for (.., leased) in &self.leases {
             self.store.hand_back(&self.consumer, leased, Duration::ZERO).await.expect("answers are taken");

@@ -1,4 +1,4 @@
-//! Publishing kept events again.
+//! Replays of stored events.
 
 use std::time::Duration;
 
@@ -34,12 +34,12 @@ fn not_asked(_: &StoredEvent) -> Result<(MessageId, Message), Error> {
     panic!("nobody asked for new ids")
 }
 
-/// Writes events, each in a transaction and at a time of its own; their ids ascend.
+/// Writes events, each in its own transaction at a distinct time. Their ids ascend.
 async fn write<F: StoreFixture>(fixture: &F, topic: &str, texts: &[&str]) -> Vec<Message> {
     let store = fixture.store();
     let mut written = Vec::new();
     for text in texts {
-        // The clock of the database has to move between two events.
+        // The clock of the database has to advance between two events.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let message = Message::new(topic, (*text).to_owned())
             .with_key("k")
@@ -54,7 +54,7 @@ async fn write<F: StoreFixture>(fixture: &F, topic: &str, texts: &[&str]) -> Vec
     written
 }
 
-/// Returns the texts of a topic's events as a reader sees them, once there are so many.
+/// Returns the texts of a topic's events as a reader sees them, once `events` of them exist.
 async fn published<F: StoreFixture>(fixture: &F, topic: &str, events: usize) -> Vec<String> {
     eventually("the events can be read", DEADLINE, async || fixture.events(topic).await.len() >= events)
         .await;
@@ -67,7 +67,7 @@ async fn listed<S: Replays>(store: &S, filter: &EventFilter) -> Vec<String> {
     events.iter().map(text).collect()
 }
 
-/// Returns the text that an event of [`write`] was written with: its id ends with it.
+/// Returns the text of an event that [`write`] wrote: its id ends with it.
 fn text(event: &EventHead) -> String {
     event.event_id.as_str().rsplit('-').next().unwrap_or_default().to_owned()
 }
@@ -84,7 +84,7 @@ async fn step<S: Replays>(store: &S, lease: ReplayLease, max: u32) -> Option<Rep
     store.replay_step(lease, max, LONG, &not_asked).await.expect("a step is answered")
 }
 
-/// Oldest first; type, topic, key and time narrow the list, their bounds included.
+/// The oldest is listed first. Type, topic, key and time filter the list; the time bounds are inclusive.
 pub async fn events_are_listed_oldest_first_and_filtered<F: StoreFixture>(fixture: &F) {
     let (store, topic, other) = (fixture.store(), unique("topic"), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -121,7 +121,7 @@ pub async fn events_are_listed_oldest_first_and_filtered<F: StoreFixture>(fixtur
     assert_eq!(listed(&store, &EventFilter { to, ..all }).await, ["1", "2", "3"]);
 }
 
-/// The end of a page begins the next.
+/// The end of a page is the cursor of the next page.
 pub async fn pages_of_events_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let texts = ["1", "2", "3", "4", "5", "6", "7"];
@@ -137,7 +137,7 @@ pub async fn pages_of_events_join_without_a_gap<F: StoreFixture>(fixture: &F) {
     assert_eq!(paged, texts);
 }
 
-/// A count says how many would go out and who would pass over them, and nothing goes out.
+/// A count returns how many events would be published and which consumers would skip them. It publishes nothing.
 pub async fn count_tells_what_would_be_published<F: StoreFixture>(fixture: &F) {
     let (store, topic, other, consumer) =
         (fixture.store(), unique("topic"), unique("topic"), unique("consumer"));
@@ -157,7 +157,7 @@ pub async fn count_tells_what_would_be_published<F: StoreFixture>(fixture: &F) {
     assert_eq!(published(fixture, &topic, 3).await.len(), 3);
 }
 
-/// Which consumers would refuse events because of their age, by the longest window that each has noted.
+/// The count names the consumers that would refuse events because of their age, by the longest dedup window of each.
 pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let [short, long, both, any] = ["short", "long", "both", "any"].map(unique);
@@ -189,7 +189,8 @@ pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
     assert_eq!(none.too_old_for, []);
 }
 
-/// Which consumers would refuse events because markers of that time were removed, whatever window they have noted since.
+/// The count names the consumers that would refuse events because markers of that time were removed, whatever their
+/// window is now.
 pub async fn count_tells_what_no_marker_remembers<F: StoreFixture>(fixture: &F) {
     let (store, topic, consumer) = (fixture.store(), unique("topic"), unique("consumer"));
     let week = Duration::from_secs(7 * 24 * 60 * 60);
@@ -206,7 +207,7 @@ pub async fn count_tells_what_no_marker_remembers<F: StoreFixture>(fixture: &F) 
     }
 }
 
-/// What is written after the order is not part of it.
+/// An event that is written after the order is not part of the replay.
 pub async fn replay_publishes_what_was_chosen_when_it_was_ordered<F: StoreFixture>(fixture: &F) {
     let (store, topic, other) = (fixture.store(), unique("topic"), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -222,7 +223,7 @@ pub async fn replay_publishes_what_was_chosen_when_it_was_ordered<F: StoreFixtur
     assert_eq!(published(fixture, &other, 1).await.len(), 1);
 }
 
-/// Each step publishes at most so many, says how far it is, and the last ends the replay.
+/// Each step publishes at most `max` events and reports its progress. The last step ends the replay.
 pub async fn replay_goes_step_by_step<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3", "4", "5"]).await;
@@ -243,7 +244,7 @@ pub async fn replay_goes_step_by_step<F: StoreFixture>(fixture: &F) {
     assert_eq!(published(fixture, &topic, 10).await, ["1", "2", "3", "4", "5", "1", "2", "3", "4", "5"]);
 }
 
-/// Two workers do not work on one replay; the oldest is taken first.
+/// Two workers do not lease one replay. The oldest replay is leased first.
 pub async fn replay_is_leased_to_one_worker<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
@@ -255,7 +256,7 @@ pub async fn replay_is_leased_to_one_worker<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease_replay(LONG).await.expect("leases are answered"), None);
 }
 
-/// A worker that was taken for dead publishes nothing more; who comes after it goes on where it stopped.
+/// A worker whose lease has expired publishes nothing more. The next worker continues where it stopped.
 pub async fn later_lease_fences_the_earlier<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3"]).await;
@@ -278,7 +279,7 @@ pub async fn later_lease_fences_the_earlier<F: StoreFixture>(fixture: &F) {
     assert_eq!(published(fixture, &topic, 6).await, ["1", "2", "3", "1", "2", "3"]);
 }
 
-/// A person's stop takes effect at the next step; a second stop says that nothing runs.
+/// A cancel takes effect at the next step. A second cancel reports that no replay runs.
 pub async fn cancelled_replay_publishes_no_more<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3"]).await;
@@ -295,7 +296,7 @@ pub async fn cancelled_replay_publishes_no_more<F: StoreFixture>(fixture: &F) {
     assert_eq!(published(fixture, &topic, 4).await.len(), 4);
 }
 
-/// A copy is the event to everybody who reads it: id, type, key, free headers and every byte.
+/// A republication equals its event for every reader: id, type, key, free headers and every byte.
 pub async fn replay_under_the_same_ids_repeats_the_bytes<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut event = Message::new(topic.as_str(), vec![0xff, 0x00, b'{'])
@@ -318,7 +319,7 @@ pub async fn replay_under_the_same_ids_repeats_the_bytes<F: StoreFixture>(fixtur
     }
 }
 
-/// An event that was published again is one event, which says how often.
+/// A republished event is listed once, with the number of its republications.
 pub async fn copies_are_not_listed<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -333,7 +334,7 @@ pub async fn copies_are_not_listed<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Under new ids an event goes out as another one, with the id that was made for it.
+/// Under new ids an event is published as a different event, with the id that was made for it.
 pub async fn replay_under_new_ids_makes_events_of_their_own<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -355,7 +356,7 @@ pub async fn replay_under_new_ids_makes_events_of_their_own<F: StoreFixture>(fix
     assert_eq!(copies, [0, 0, 0, 0]);
 }
 
-/// A message that cannot be made ends the replay and says why; nothing of the step went out.
+/// A republication that cannot be built fails the replay with its reason, and nothing of the step is published.
 pub async fn failed_renaming_fails_the_replay<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -374,7 +375,7 @@ pub async fn failed_renaming_fails_the_replay<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease_replay(LONG).await.expect("leases are answered"), None);
 }
 
-/// A range that begins before anything that is kept would be a promise nobody can keep.
+/// A range that begins before the oldest stored event is refused: its events are incomplete.
 pub async fn range_before_the_oldest_event_is_refused<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -393,7 +394,7 @@ pub async fn range_before_the_oldest_event_is_refused<F: StoreFixture>(fixture: 
     assert_eq!(fixture.audit().await, []);
 }
 
-/// What a person confirmed runs, or nothing: events came or went since they were counted.
+/// A replay with another count than the confirmed one is refused: events were added or removed since the count.
 pub async fn replay_of_another_count_is_refused<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
@@ -408,7 +409,7 @@ pub async fn replay_of_another_count_is_refused<F: StoreFixture>(fixture: &F) {
     assert_eq!((job.state, job.events), (ReplayState::Running, 2));
 }
 
-/// There is nothing to wait for.
+/// A replay without events is done at once.
 pub async fn replay_of_nothing_is_done_at_once<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     let job = ordered(&store, &order(of_topic(&unique("topic")))).await;
@@ -417,7 +418,7 @@ pub async fn replay_of_nothing_is_done_at_once<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease_replay(LONG).await.expect("leases are answered"), None);
 }
 
-/// Newest first; the last number of a page begins the next.
+/// The newest is listed first. The last number of a page is the cursor of the next page.
 pub async fn replays_are_listed_newest_first<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
@@ -442,7 +443,7 @@ pub async fn replays_are_listed_newest_first<F: StoreFixture>(fixture: &F) {
     assert_eq!(page(Some(second.id), 10).await, [first]);
 }
 
-/// There is nothing to show and nothing to stop.
+/// An unknown replay can neither be shown nor cancelled.
 pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     assert_eq!(store.replay(i64::MAX).await.expect_err("there is none").kind(), ErrorKind::NotFound);
@@ -450,7 +451,7 @@ pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
     assert_eq!(stopped.expect_err("there is none").kind(), ErrorKind::NotFound);
 }
 
-/// Who ordered and who stopped is written down with the acts on failed messages, also a stop that came too late.
+/// Orders and cancels are in the audit with their operator, as are late cancels.
 pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;

@@ -1,4 +1,4 @@
-//! How the run of a failed message ends.
+//! The end of the run of a failed message.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn leased<F: StoreFixture>(
     (message, leased)
 }
 
-/// Lets the lease of a failed message end, and takes the next one.
+/// Lets the lease of a failed message expire, and takes the next one.
 async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> RetryLease {
     let store = fixture.store();
     let mut next = Vec::new();
@@ -50,7 +50,7 @@ pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
 }
 
-/// A handler that fails after all leaves failed message and lease as they were.
+/// A handler that fails at the end leaves failed message and lease unchanged.
 pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
@@ -69,7 +69,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
 }
 
-/// Whoever was too slow finds the failed message taken, and its effects are rolled back.
+/// A worker whose lease expired cannot resolve the failed message, and its effects are rolled back.
 pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
@@ -89,7 +89,7 @@ pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(message.id.as_str()).await, 1);
 }
 
-/// Whoever was too slow can neither fail the failed message nor give it back.
+/// A worker whose lease expired can neither fail the failed message nor hand it back.
 pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
@@ -107,7 +107,7 @@ pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
     );
 }
 
-/// A lease is answered once: a repeated answer changes nothing.
+/// A lease accepts one answer. A repeated answer changes nothing.
 pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
@@ -121,7 +121,7 @@ pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
     assert_eq!(only_failed_message(&store, &consumer).await, before);
 }
 
-/// A failed run is due again after the failure's delay, with its error and one attempt more.
+/// A failed run is due again after the failure's delay, with its error and one more attempt.
 pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
@@ -139,7 +139,7 @@ pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F)
     assert_eq!((next.attempt, next.crash_count), (3, 0), "an answered lease is no kill");
 }
 
-/// A run that fails for good leaves a failed message, still held.
+/// A permanent failure leaves a dead message, which is still held.
 pub async fn permanent_failure_of_a_retry_is_dead<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
@@ -153,7 +153,7 @@ pub async fn permanent_failure_of_a_retry_is_dead<F: StoreFixture>(fixture: &F) 
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }
 
-/// An outage or a clean stop costs the message nothing.
+/// An outage or a clean stop costs no attempt.
 pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, first) = leased(fixture, &consumer, LONG).await;

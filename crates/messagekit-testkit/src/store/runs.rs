@@ -1,4 +1,4 @@
-//! Runs: the head of a blocked key, and what waits behind it, in one transaction.
+//! Runs: the head of a blocked key and the messages behind it, in one transaction.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::{DEADLINE, eventually, unique};
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
-/// Shorter than a case waits.
+/// A lease that expires while a case waits.
 const SHORT: Duration = Duration::from_millis(200);
 const TOPIC: &str = "orders.order";
 const ALL: u32 = 100;
 
-/// Blocks a key with so many messages, the first of them due at once, and leases that one.
+/// Blocks a key with `count` messages, the first of them due at once, and leases that one.
 async fn blocked<F: StoreFixture>(
     fixture: &F,
     consumer: &str,
@@ -35,7 +35,7 @@ async fn blocked<F: StoreFixture>(
     (messages, leased)
 }
 
-/// Leases what is due by now or soon.
+/// Leases the failed message that is due now or soon.
 async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
     let mut next = Vec::new();
     let back = async || {
@@ -56,7 +56,7 @@ async fn begun<S: Retries>(
     store.begin_run(consumer, leased, most, lease).await.expect("the beginning of a run is answered")
 }
 
-/// Returns what waits behind a failed message.
+/// Returns the messages that wait behind a failed message.
 async fn waiting<S: Retries>(
     store: &S,
     consumer: &str,
@@ -74,7 +74,7 @@ fn ids(followers: &[Follower]) -> Vec<MessageId> {
     followers.iter().map(|follower| follower.received.id.clone()).collect()
 }
 
-/// Applies a run, and returns whether it was resolved; rolls back where not.
+/// Applies a run, and returns whether it was resolved. Rolls back otherwise.
 async fn applied<F: StoreFixture>(
     fixture: &F,
     consumer: &str,
@@ -107,7 +107,7 @@ async fn head_of<S: FailedMessages>(
         .expect("the message has failed")
 }
 
-/// What waits is read whole and in the order of the key, whatever waits in others.
+/// Waiting messages are read in full and in the order of their key, whatever waits in other keys.
 pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let other = of_key(TOPIC, "b", 1);
@@ -129,7 +129,7 @@ pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
     assert_eq!(waiting(&store, &unique("consumer"), leased.failed_message, ALL, u64::MAX).await, []);
 }
 
-/// A run holds as many messages and bytes as it may, and nothing behind a message that does not wait for its turn.
+/// A run keeps its limits of messages and bytes, and ends before a message that does not wait for its turn.
 pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
@@ -142,14 +142,14 @@ pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
             messages[1..][..wanted].iter().map(|message| message.id.clone()).collect();
         assert_eq!(ids(&followers), expected, "{most} messages of {bytes} bytes");
     }
-    // Brought back before the second one, which is due by then.
+    // Undo it before the second message, which is due by then.
     assert_eq!(act(&store, Action::Discard, leased.failed_message).await, ActionResult::Done);
     assert_eq!(head_of(&store, &consumer, &messages[1]).await.state, FailedMessageState::RetryScheduled);
     assert_eq!(act(&store, Action::Undo, leased.failed_message).await, ActionResult::Done);
     assert_eq!(waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await, []);
 }
 
-/// Effects, markers and all failed messages of a run change in one commit; the next one of the key is due then.
+/// Effects, markers and all failed messages of a run change in one commit. The next message of the key is due then.
 pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
@@ -179,7 +179,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::Fresh);
 }
 
-/// A run of everything that waits leaves its key free.
+/// A run of all waiting messages frees its key.
 pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
@@ -193,7 +193,7 @@ pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Of two processes only the one that leased last applies anything.
+/// Of two processes, only the last one to lease applies anything.
 pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, stale) = blocked(fixture, &consumer, 3, SHORT).await;
@@ -212,7 +212,7 @@ pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Whatever an operator does to a message of a run, its head or another one, the run keeps nothing.
+/// An action of an operator on any message of a run stops the commit of the run.
 pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
@@ -235,8 +235,8 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 50)).await, Claim::Fresh);
 }
 
-/// A process that ends in a run is blamed on no message: those of the run are to be run alone, and who ends a process then counts
-/// it.
+/// A crash in a run counts for none of its messages. Each of them must run alone, and a crash then counts for that
+/// message.
 pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
@@ -256,7 +256,7 @@ pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F
     }
 }
 
-/// Where nothing waits behind a message, or the run is shortened to that message, its process is its own to end.
+/// A run of a single message is not recorded as a run, and its crash counts for that message.
 pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = blocked(fixture, &consumer, 1, SHORT).await;
@@ -275,7 +275,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     assert_eq!((again.failed_message, again.crash_count, again.alone), (leased.failed_message, 1, 1));
 }
 
-/// What was claimed behind a key that is freed before it is parked is claimed again: the key stays free.
+/// A message that was claimed behind a key is claimed again when the key is freed before it is parked. The key stays free.
 pub async fn nothing_is_parked_behind_a_freed_key<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = blocked(fixture, &consumer, 1, LONG).await;

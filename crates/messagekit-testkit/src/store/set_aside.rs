@@ -1,4 +1,4 @@
-//! A message that is kept instead of applied.
+//! A message that is set aside instead of applied.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn failed_messages<S: FailedMessages>(store: &S, consumer: &str) -> usize 
     store.list(&filter, 100).await.expect("failed messages can be listed").len()
 }
 
-/// A late duplicate of a failed message is never applied behind its back.
+/// A late duplicate of a failed message is not applied.
 pub async fn set_aside_holds_the_message<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(set_aside_now(&store, &consumer, &message, &dead("no")).await, SetAsideOutcome::SetAside);
@@ -40,7 +40,7 @@ pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
     assert_eq!(only_failed_message(&store, &consumer).await.error, "first");
 }
 
-/// What was applied meanwhile needs no failed message.
+/// A message that was applied meanwhile needs no failed message.
 pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
@@ -52,7 +52,7 @@ pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
 }
 
-/// A claim of the same transaction counts like one that committed: never applied and kept at once.
+/// A claim of the same transaction counts as a committed one: a message is never applied and set aside at once.
 pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
@@ -65,7 +65,7 @@ pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
 }
 
-/// Key, header values and payload are bytes; place, absent key and empty payload stay what they are.
+/// Key, header values and payload are bytes. Position, absent key and empty payload are preserved.
 pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
     let (store, every_byte) = (fixture.store(), (0..=u8::MAX).collect::<Vec<u8>>());
     let mut random = fastrand::Rng::with_seed(9);
@@ -91,7 +91,7 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A message without a usable id is kept under its place.
+/// A message without a usable id is stored under its position.
 pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let position = Position { topic: "orders.order".into(), partition: 0, offset: 41 };
@@ -105,7 +105,7 @@ pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &
     assert_eq!(only_failed_message(&store, &consumer).await.received, received);
 }
 
-/// Failed message and marker are there together or not at all.
+/// Failed message and marker commit together or not at all.
 pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
@@ -117,7 +117,7 @@ pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) 
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
 }
 
-/// Another consumer goes on with the message.
+/// Another consumer still gets the message.
 pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("orders.order", "{}"));
     let (first, second) = (unique("consumer"), unique("consumer"));
@@ -126,7 +126,7 @@ pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
     assert_eq!(failed_messages(&store, &second).await, 0);
 }
 
-/// What was applied before its range is processed again settles nothing: its culprit is set aside, and once it has run the
+/// A message that was applied before its range is processed again is not settled. Its failure is set aside, and after its run the
 /// message is applied under that generation.
 pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));

@@ -9,7 +9,7 @@ use super::fixture::look;
 use super::{StoreFixture, received, request};
 use crate::unique;
 
-/// Runs work that claims a message and ends as told; returns what `transact` answered and whether the work ran.
+/// Runs work that claims a message and ends as `end` says. Returns the answer of `transact` and whether the work ran.
 async fn claim_in_transact<F: StoreFixture>(
     store: &F::Store,
     consumer: &str,
@@ -31,7 +31,7 @@ async fn claim_in_transact<F: StoreFixture>(
     (answer, ran.load(Ordering::SeqCst))
 }
 
-/// Work that wishes a commit is kept, and its result comes back.
+/// Work that returns a commit is committed, and its result is returned.
 pub async fn transact_commits<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let (answer, _) = claim_in_transact::<F>(&store, &consumer, &message, End::Commit).await;
@@ -39,7 +39,7 @@ pub async fn transact_commits<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &message).await, Claim::Done);
 }
 
-/// Work that wishes a rollback is not kept, and its result comes back.
+/// Work that returns a rollback is rolled back, and its result is returned.
 pub async fn transact_rolls_back<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let (answer, _) = claim_in_transact::<F>(&store, &consumer, &message, End::Rollback).await;
@@ -47,7 +47,7 @@ pub async fn transact_rolls_back<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
 }
 
-/// A begin that fails is told apart from a commit that fails: the work did not run.
+/// A begin that fails is distinct from a commit that fails: the work did not run.
 pub async fn transact_reports_begin_errors<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     fixture.refuse_begin().await;
@@ -57,7 +57,7 @@ pub async fn transact_reports_begin_errors<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
 }
 
-/// A refused commit says so, and nothing was kept.
+/// A refused commit returns its error, and nothing is stored.
 pub async fn transact_reports_refused_commits<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let (inner, fixture, name, claim) = (store.clone(), fixture.clone(), consumer.clone(), request(&message));
@@ -76,7 +76,7 @@ pub async fn transact_reports_refused_commits<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &consumer, &message).await, Claim::Fresh);
 }
 
-/// A dropped call before the commit is a rollback.
+/// A call that is dropped before the commit is rolled back.
 pub async fn dropped_transact_leaves_no_row<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let (inner, name, claim) = (store.clone(), consumer.clone(), request(&message));
@@ -84,7 +84,7 @@ pub async fn dropped_transact_leaves_no_row<F: StoreFixture>(fixture: &F) {
     let work = store.transact::<()>(Box::new(move |mut tx| {
         Box::pin(async move {
             inner.claim(&mut tx, &name, &[claim]).await.expect("claims are answered");
-            // Nobody listening means that the case is over.
+            // A closed receiver means that the case is over.
             let _ = claimed.send(());
             std::future::pending::<()>().await;
             (tx, End::Commit(()))

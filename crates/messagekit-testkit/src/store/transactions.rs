@@ -1,4 +1,4 @@
-//! All or nothing, and known.
+//! Transactions are atomic, and their outcome is known.
 
 use messagekit::{ErrorKind, NextOffset, Offsets, Store};
 
@@ -6,7 +6,7 @@ use super::StoreFixture;
 use super::fixture::{begin, commit};
 use crate::{DEADLINE, eventually, unique};
 
-/// After `Ok` the row is there.
+/// The row exists after `Ok`.
 pub async fn commit_keeps_the_row<F: StoreFixture>(fixture: &F) {
     let (store, key) = (fixture.store(), unique("row"));
     let mut tx = begin(&store).await;
@@ -15,7 +15,7 @@ pub async fn commit_keeps_the_row<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(&key).await, 1);
 }
 
-/// After a rollback nothing is there.
+/// Nothing is stored after a rollback.
 pub async fn rollback_leaves_no_row<F: StoreFixture>(fixture: &F) {
     let (store, key) = (fixture.store(), unique("row"));
     let mut tx = begin(&store).await;
@@ -24,7 +24,7 @@ pub async fn rollback_leaves_no_row<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(&key).await, 0);
 }
 
-/// A dropped transaction is rolled back, and what it held is free soon.
+/// A dropped transaction is rolled back, and its locks are released soon.
 pub async fn dropped_transaction_leaves_no_row<F: StoreFixture>(fixture: &F) {
     let (store, key) = (fixture.store(), unique("row"));
     let mut tx = begin(&store).await;
@@ -39,7 +39,7 @@ pub async fn dropped_transaction_leaves_no_row<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(&key).await, 1, "only the second transaction's row is there");
 }
 
-/// A commit after a failed statement that nobody looked at is refused, and keeps nothing.
+/// A commit after a failed statement with an ignored error is refused, and stores nothing.
 pub async fn swallowed_error_fails_the_commit<F: StoreFixture>(fixture: &F) {
     let (store, key) = (fixture.store(), unique("row"));
     let mut tx = begin(&store).await;
@@ -50,7 +50,7 @@ pub async fn swallowed_error_fails_the_commit<F: StoreFixture>(fixture: &F) {
     assert_eq!(fixture.effects(&key).await, 0);
 }
 
-/// The offsets row tells of a failed statement before it comes to the commit.
+/// The write of the offsets row reports a failed statement before the commit.
 pub async fn swallowed_error_fails_the_last_statement<F: StoreFixture>(fixture: &F) {
     let store = fixture.store();
     let mut tx = begin(&store).await;
@@ -61,7 +61,7 @@ pub async fn swallowed_error_fails_the_last_statement<F: StoreFixture>(fixture: 
     assert_eq!(refused.kind(), ErrorKind::Aborted);
 }
 
-/// Two handles are one database.
+/// Two handles use one database.
 pub async fn another_handle_sees_what_was_committed<F: StoreFixture>(fixture: &F) {
     let (first, consumer) = (fixture.store(), unique("consumer"));
     let second = fixture.second().await.expect("the fixture has a second handle");

@@ -1,4 +1,4 @@
-//! Leaving, and coming back.
+//! Closing a subscriber and joining again.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ async fn ten<F: TransportFixture>(fixture: &F, topic: &Arc<str>) {
     publish(fixture, &batch).await;
 }
 
-/// A close does not wait for receipts: what is out counts as released.
+/// A close does not wait for receipts: messages in flight count as released.
 pub async fn closes_cleanly_with_messages_in_flight<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     ten(fixture, &topic).await;
@@ -27,7 +27,7 @@ pub async fn closes_cleanly_with_messages_in_flight<F: TransportFixture>(fixture
     next.settle(fixture, received).await;
 }
 
-/// A close makes everything durable that was settled before it.
+/// A close makes every earlier settle durable.
 pub async fn what_was_settled_before_the_close_stays_settled<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     ten(fixture, &topic).await;
@@ -57,7 +57,7 @@ pub async fn yields_nothing_after_a_close<F: TransportFixture>(fixture: &mut F) 
     receiver.close().await.expect("a second close is harmless");
 }
 
-/// Messages and positions are there after a restart of the process.
+/// Messages and positions survive a restart of the process.
 pub async fn survives_a_restart<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     ten(fixture, &topic).await;
@@ -75,7 +75,7 @@ pub async fn survives_a_restart<F: TransportFixture>(fixture: &mut F) {
     receiver.settle(fixture, received).await;
 }
 
-/// A hostile topic name is refused when binding and when publishing, and refused for good; other messages of the batch go.
+/// A hostile topic name is refused permanently when binding and when publishing. Other messages of the batch are published.
 pub async fn refuses_a_topic_that_breaks_the_grammar<F: TransportFixture>(fixture: &mut F) {
     let (topic, bad) = (fixture.topic().await, fixture.bad_topics());
     let mut batch: Vec<Message> = bad.iter().map(|name| message(&Arc::from(&**name), None, "m")).collect();

@@ -1,4 +1,4 @@
-//! Messages arrive as they were sent.
+//! Message contents are preserved.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use messagekit::{MAX_PAYLOAD_BYTES, Message, headers};
 use super::{Receiver, TransportFixture, publish};
 use crate::unique;
 
-/// Sends one message after the other and demands that each arrives equal.
+/// Sends messages one by one and requires that each arrives equal.
 async fn round_trip<F: TransportFixture>(fixture: &F, topic: Arc<str>, sent: Vec<Message>) {
     for message in &sent {
         publish(fixture, std::slice::from_ref(message)).await;
@@ -79,14 +79,14 @@ pub async fn carries_bytes_that_are_not_text<F: TransportFixture>(fixture: &mut 
     round_trip(fixture, topic, vec![binary, broken]).await;
 }
 
-/// No key is not the empty key.
+/// An absent key differs from the empty key.
 pub async fn absent_and_empty_keys_stay_different<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let sent = vec![with_id(&topic, "{}"), with_id(&topic, "{}").with_key("")];
     round_trip(fixture, topic, sent).await;
 }
 
-/// From no byte to the largest payload that a writer accepts.
+/// Payload sizes range from zero to the largest payload that a writer accepts.
 pub async fn empty_and_large_payloads<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     assert!(fixture.publisher().max_bytes() >= MAX_PAYLOAD_BYTES, "the adapter takes what writers accept");

@@ -1,4 +1,4 @@
-//! Everything arrives, in order, for everybody.
+//! Every consumer receives every message in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn numbered(topic: &Arc<str>, keys: usize, numbers: std::ops::Range<usize>) -> V
         .collect()
 }
 
-/// Three hundred messages, with and without keys, in batches of several sizes: none is missing.
+/// Three hundred messages arrive, with and without keys, in batches of several sizes.
 pub async fn delivers_every_message<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let mut sent = BTreeSet::new();
@@ -37,7 +37,7 @@ pub async fn delivers_every_message<F: TransportFixture>(fixture: &mut F) {
     receiver.settle(fixture, received).await;
 }
 
-/// First deliveries of a key come in the order in which they were published.
+/// First deliveries of a key are in the order of publication.
 pub async fn keeps_order_per_key<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let batch = numbered(&topic, 5, 0..100);
@@ -58,7 +58,7 @@ pub async fn keeps_order_per_key<F: TransportFixture>(fixture: &mut F) {
     receiver.settle(fixture, received).await;
 }
 
-/// A name that was never used reads what was published before it came.
+/// A new consumer reads the messages that were published before it joined.
 pub async fn new_consumer_starts_at_the_earliest<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     publish(fixture, &numbered(&topic, 3, 0..10)).await;
@@ -69,7 +69,7 @@ pub async fn new_consumer_starts_at_the_earliest<F: TransportFixture>(fixture: &
     receiver.settle(fixture, received).await;
 }
 
-/// Consumers of different names do not share.
+/// Each of two consumers receives every message.
 pub async fn two_consumers_each_get_all<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     publish(fixture, &numbered(&topic, 3, 0..20)).await;
@@ -81,14 +81,14 @@ pub async fn two_consumers_each_get_all<F: TransportFixture>(fixture: &mut F) {
     second.settle(fixture, all).await;
 }
 
-/// A subscriber that has nothing to yield is woken by what comes.
+/// A subscriber that waits is woken by a new message.
 pub async fn waits_for_what_is_published_later<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     publish(fixture, &numbered(&topic, 1, 0..1)).await;
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &unique("consumer")).await;
     let first = receiver.take_distinct(1).await;
     receiver.settle(fixture, first).await;
-    // In a task of its own: one that is joined would be woken together with the receiver.
+    // In its own task: a joined future would be woken together with the receiver.
     let (publisher, late) = (fixture.publisher(), numbered(&topic, 1, 1..2));
     let publishing = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -114,7 +114,7 @@ pub async fn reads_every_topic_of_its_source<F: TransportFixture>(fixture: &mut 
     receiver.settle(fixture, received).await;
 }
 
-/// A place belongs to one record, and grows with the order of its partition.
+/// A position identifies one record, and grows with the order of its partition.
 pub async fn position_identifies_one_record<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     publish(fixture, &numbered(&topic, 4, 0..40)).await;

@@ -1,4 +1,4 @@
-//! What an adapter supplies to run the transport suite.
+//! The fixture that an adapter supplies to run the transport suite.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use messagekit::{Capabilities, Delivery, Message, NextOffset, Publisher, Source,
 
 use crate::unique;
 
-/// A backend with a fresh corner for one case: only constructors, no behaviour of its own.
+/// A backend with fresh names for one case. It has only constructors, no behaviour of its own.
 pub trait TransportFixture: Send + Sync + 'static {
-    /// What the adapter's consumers read from.
+    /// The adapter's source of messages.
     type Source: Source;
 
-    /// Says what the adapter can do, as its source says.
+    /// Returns the capabilities of the adapter, as its source declares them.
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes an empty topic; of at least two partitions where members share the work.
+    /// Creates an empty topic, with at least two partitions where members share the work.
     fn topic(&self) -> impl Future<Output = Arc<str>> + Send {
         async { Arc::from(unique("topic")) }
     }
@@ -27,54 +27,54 @@ pub trait TransportFixture: Send + Sync + 'static {
     /// Returns a new publisher to the same backend.
     fn publisher(&self) -> Box<dyn Publisher>;
 
-    /// Called before receipts are settled, with the positions behind the contiguous handled prefixes.
+    /// Runs before receipts are settled, with the positions behind the contiguous handled prefixes.
     ///
-    /// A broker remembers what is settled; a log in a database remembers what [`advance`](messagekit::Offsets::advance)
+    /// A broker stores what is settled. A log in a database stores what [`advance`](messagekit::Offsets::advance)
     /// wrote in the handler's transaction, so its fixture commits the positions here.
     fn handled(&self, _consumer: &str, _next: &[NextOffset]) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Returns how many messages may still come after a pause.
+    /// Returns how many messages may still arrive after a pause.
     fn in_flight(&self) -> usize {
         0
     }
 
-    /// Returns how long nothing must arrive until a case believes that nothing will.
+    /// Returns how long a case waits before it concludes that no message arrives.
     fn quiet(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    /// Returns names that no topic of this backend can have; unless overridden, the hostile ones of
+    /// Returns names that no topic of this backend can have. The default returns the hostile names of
     /// [`check_topic`](messagekit::check_topic).
     fn bad_topics(&self) -> Vec<String> {
         ["", "..", "a b", "tüpic", "x'; DROP TABLE records; --"].map(str::to_owned).into()
     }
 
-    /// Names the cases that this backend cannot play, each with the reason: for a stand-in that lacks what the real one has.
-    /// They are reported as skipped.
+    /// Returns the cases that this backend cannot run, each with the reason. It is for a stand-in that lacks a feature of the
+    /// real backend. They are reported as skipped.
     fn beyond(&self) -> &[(&'static str, &'static str)] {
         &[]
     }
 
-    /// Says whether [`lose`](Self::lose) works.
+    /// Returns whether [`lose`](Self::lose) works.
     fn can_lose(&self) -> bool {
         false
     }
 
-    /// Takes the lanes of a consumer away and assigns them again, as after a missed heartbeat.
+    /// Revokes the lanes of a consumer and assigns them again, as after a missed heartbeat.
     fn lose(&self, _consumer: &str) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// Ends every connection and opens the backend anew, as a restart of the process does; only called when
+    /// Closes every connection and opens the backend again, as a restart of the process does. Cases call it only when
     /// [`persistent`](Capabilities::persistent).
     fn reopen(&mut self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// Makes the message that most cases use: its text is payload and id.
+/// Returns the message that most cases use: its text is payload and id.
 pub fn message(topic: &Arc<str>, key: Option<&str>, text: &str) -> Message {
     let message = Message::new(topic.clone(), text.to_owned()).with_header(headers::ID, text.to_owned());
     match key {
@@ -83,10 +83,10 @@ pub fn message(topic: &Arc<str>, key: Option<&str>, text: &str) -> Message {
     }
 }
 
-/// Publishes in one batch and demands that everything is taken.
+/// Publishes in one batch and requires that every message is accepted.
 ///
 /// # Panics
-/// When a message is refused.
+/// Panics when a message is refused.
 pub async fn publish<F: TransportFixture>(fixture: &F, batch: &[Message]) {
     for (message, result) in batch.iter().zip(fixture.publisher().publish(batch).await) {
         assert!(result.is_ok(), "publish of {message:?} was refused: {result:?}");

@@ -1,4 +1,4 @@
-//! The cases of the transport suite, in one list.
+//! The list of the cases of the transport suite.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use crate::run::skipped;
 
 /// A case of the transport suite.
 pub struct TransportCase<F> {
-    /// Its name, which is the behaviour.
+    /// Its name, which states the behaviour.
     pub name: &'static str,
-    /// What it needs of the adapter.
+    /// The capability that it needs of the adapter.
     pub need: Need,
     // Not Send: a case runs on the thread that waits for it.
     run: for<'a> fn(&'a mut F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
 impl<F: TransportFixture> TransportCase<F> {
-    /// Returns whether the fixture has what the case needs.
+    /// Returns whether the fixture has the capability that the case needs.
     pub fn applies(&self, fixture: &F) -> bool {
         let can = fixture.capabilities();
         match self.need {
@@ -31,10 +31,10 @@ impl<F: TransportFixture> TransportCase<F> {
         }
     }
 
-    /// Runs the case, or says why not.
+    /// Runs the case, or prints why it is skipped.
     ///
     /// # Panics
-    /// When the adapter breaks the promise.
+    /// Panics when the adapter breaks the promise.
     #[expect(clippy::print_stderr, reason = "a skipped case must be seen in the output of the tests")]
     pub async fn run(&self, fixture: &mut F) {
         if let Some((_, why)) = fixture.beyond().iter().find(|(case, _)| *case == self.name) {
@@ -56,7 +56,7 @@ impl<F> std::fmt::Debug for TransportCase<F> {
     }
 }
 
-/// Hands every case to a callback macro: area, name and need. The only list of them.
+/// Passes the area, name and need of every case to a callback macro. This is the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __each_transport_case {
@@ -118,17 +118,17 @@ macro_rules! collect {
 
 __each_transport_case! { [collect] () }
 
-/// Runs the case of this name over a fresh fixture; a capability that is absent prints that it was skipped, and why.
+/// Runs the case with this name over a fresh fixture. It prints the reason when a capability is absent and skips the case.
 ///
 /// # Panics
-/// When there is no such case, or when the adapter breaks its promise.
+/// Panics when no case has this name, or when the adapter breaks its promise.
 pub async fn run<F: TransportFixture>(mut fixture: F, name: &str) {
     let case = all::<F>().into_iter().find(|case| case.name == name);
     case.unwrap_or_else(|| panic!("there is no transport case {name}")).run(&mut fixture).await;
 }
 
-/// Makes one `#[test]` per case of the transport suite; the expression makes a fresh
-/// [`TransportFixture`](crate::transport::TransportFixture) each time and may await.
+/// Generates one `#[test]` per case of the transport suite. The expression creates a fresh
+/// [`TransportFixture`](crate::transport::TransportFixture) for each test and may await.
 ///
 /// ```
 /// messagekit_testkit::transport_cases!(messagekit_testkit::fixtures::MemoryTransport::new());

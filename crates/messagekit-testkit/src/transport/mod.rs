@@ -1,7 +1,7 @@
-//! What every transport promises.
+//! The promises of a transport.
 //!
-//! Delivery is at least once: cases accept duplicates where the traits do, and state what must arrive as sets, what must
-//! not arrive with a sentinel published behind it.
+//! Delivery is at least once: cases accept duplicates where the traits do. They compare arrivals as sets, and prove
+//! non-arrival with a sentinel that is published afterwards.
 
 pub mod closing;
 pub mod contents;

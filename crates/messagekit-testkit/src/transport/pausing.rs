@@ -7,7 +7,7 @@ use messagekit::{Delivery, Lane, Subscriber};
 use super::{Receiver, TransportFixture, message, publish, texts};
 use crate::unique;
 
-/// More messages of one key than may be in flight after a pause.
+/// Returns more messages of one key than may arrive after a pause.
 async fn more_than_is_in_flight<F: TransportFixture>(fixture: &F, topic: &Arc<str>) -> usize {
     let count = fixture.in_flight() + 50;
     let batch: Vec<_> = (0..count).map(|number| message(topic, Some("k"), &format!("m{number}"))).collect();
@@ -17,7 +17,7 @@ async fn more_than_is_in_flight<F: TransportFixture>(fixture: &F, topic: &Arc<st
     count
 }
 
-/// Receives the first message and pauses its lane; what comes nevertheless is returned, in order.
+/// Receives the first message and pauses its lane. Returns the messages that still arrive, in order.
 async fn pause_at_the_first<S: Subscriber, F: TransportFixture>(
     fixture: &F,
     receiver: &mut Receiver<S>,
@@ -30,7 +30,7 @@ async fn pause_at_the_first<S: Subscriber, F: TransportFixture>(
     (lane, received)
 }
 
-/// A pause ends deliveries, except for the few that were in flight.
+/// A pause stops deliveries, except for the few that were in flight.
 pub async fn paused_lane_delivers_nothing_more_than_was_in_flight<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     more_than_is_in_flight(fixture, &topic).await;
@@ -41,7 +41,7 @@ pub async fn paused_lane_delivers_nothing_more_than_was_in_flight<F: TransportFi
     receiver.settle(fixture, received).await;
 }
 
-/// A resumed lane goes on where it was paused, without a gap.
+/// A resumed lane continues where it was paused, without a gap.
 pub async fn resume_goes_on<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let count = more_than_is_in_flight(fixture, &topic).await;
@@ -54,7 +54,7 @@ pub async fn resume_goes_on<F: TransportFixture>(fixture: &mut F) {
     receiver.settle(fixture, received).await;
 }
 
-/// A late pause of an earlier assignment must not stop the present one.
+/// A late pause of an earlier assignment must not stop the current one.
 pub async fn a_lane_of_another_epoch_is_not_paused<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let count = more_than_is_in_flight(fixture, &topic).await;

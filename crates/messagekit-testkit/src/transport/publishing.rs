@@ -1,4 +1,4 @@
-//! What `Ok` means to a publisher.
+//! The promise of a publisher's `Ok`.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use messagekit::{Message, PublishErrorKind};
 use super::{Receiver, TransportFixture, message, publish, text};
 use crate::unique;
 
-/// A publisher that disappears right after its `Ok` has lost nothing; nor has a backend that restarts, where messages
-/// survive that.
+/// A publisher that disappears right after its `Ok` loses nothing. Neither does a backend that restarts, if its messages
+/// are persistent.
 pub async fn publish_returns_only_when_durable<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     for number in 0..5 {
@@ -26,7 +26,7 @@ pub async fn publish_returns_only_when_durable<F: TransportFixture>(fixture: &mu
     receiver.settle(fixture, received).await;
 }
 
-/// Results stand in input order, one for each message; an empty batch has none.
+/// Results are in input order, one for each message. An empty batch has none.
 pub async fn answers_one_result_per_message<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let publisher = fixture.publisher();
@@ -42,7 +42,7 @@ pub async fn answers_one_result_per_message<F: TransportFixture>(fixture: &mut F
     assert_eq!(error.refusal, PublishErrorKind::Rejected, "a payload over the limit is never taken");
 }
 
-/// After a refusal nothing of the same key is published in that batch; other keys are not held up.
+/// After a refusal nothing of the same key is published in that batch. Other keys are published.
 pub async fn oks_of_a_key_are_a_prefix<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let publisher = fixture.publisher();

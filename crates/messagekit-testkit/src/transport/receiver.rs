@@ -11,7 +11,7 @@ use messagekit::{Delivery, Error, Incoming, Lane, NextOffset, Receipt, Source, S
 use super::{TransportFixture, text};
 use crate::DEADLINE;
 
-/// A bound subscriber that checks the rules of the stream while it receives: messages come in assigned lanes only, and
+/// A bound subscriber that checks the rules of the stream while it receives: messages arrive in assigned lanes only, and
 /// positions grow.
 pub struct Receiver<S> {
     subscriber: S,
@@ -19,7 +19,7 @@ pub struct Receiver<S> {
     lanes: BTreeSet<Lane>,
     names: BTreeMap<Lane, Arc<str>>,
     last: BTreeMap<Lane, u64>,
-    /// Delivered and not yet part of a handled prefix: place to lane and whether it is handled.
+    /// Delivered messages that are not part of a handled prefix: position to lane and whether it is handled.
     open: BTreeMap<(Arc<str>, i32, i64), (Lane, bool)>,
 }
 
@@ -27,7 +27,7 @@ impl<S: Subscriber> Receiver<S> {
     /// Joins a consumer.
     ///
     /// # Panics
-    /// When the backend refuses.
+    /// Panics when the backend refuses.
     pub async fn bind<F>(fixture: &F, topics: &[Arc<str>], consumer: &str) -> Self
     where
         F: TransportFixture<Source: Source<Subscriber = S>>,
@@ -55,22 +55,25 @@ impl<S: Subscriber> Receiver<S> {
         &self.lanes
     }
 
-    /// Returns what a lane is called, which is or was assigned.
+    /// Returns the name of a lane that is or was assigned.
     ///
     /// # Panics
-    /// When it never was.
+    /// Panics when the lane was never assigned.
     pub fn name(&self, lane: Lane) -> &Arc<str> {
         self.names.get(&lane).expect("the lane was assigned")
     }
 
-    /// Gives direct access to what has no rule to check: pausing, for example.
+    /// Returns the subscriber, for operations without a rule to check, such as pausing.
     pub fn subscriber(&mut self) -> &mut S {
         &mut self.subscriber
     }
 
-    /// Waits for the next happening, or for `None` after a close; `Err` says that nothing came within `limit`.
+    /// Waits for the next item, or for `None` after a close.
     ///
-    /// The time is looked at first, so that a subscriber that forgets to wake its caller is not saved by the deadline.
+    /// It checks the time first. A deadline must not hide a subscriber that does not wake its caller.
+    ///
+    /// # Errors
+    /// Returns [`Quiet`] when nothing arrives within `limit`.
     pub async fn next_within(&mut self, limit: Duration) -> Result<Option<Incoming>, Quiet> {
         loop {
             let answer = tokio::select! {
@@ -90,7 +93,10 @@ impl<S: Subscriber> Receiver<S> {
         }
     }
 
-    /// Waits for the next message. A revoked lane is given up at once.
+    /// Waits for the next message, and gives up a revoked lane at once.
+    ///
+    /// # Errors
+    /// Returns [`Quiet`] when no message arrives within `limit`.
     pub async fn message_within(&mut self, limit: Duration) -> Result<Delivery, Quiet> {
         loop {
             match self.next_within(limit).await? {
@@ -104,12 +110,12 @@ impl<S: Subscriber> Receiver<S> {
     /// Waits for the next message.
     ///
     /// # Panics
-    /// When none comes before the deadline.
+    /// Panics when none arrives before the deadline.
     pub async fn message(&mut self) -> Delivery {
         self.message_within(DEADLINE).await.unwrap_or_else(|_| panic!("no message came within {DEADLINE:?}"))
     }
 
-    /// Receives until `count` messages came.
+    /// Receives until `count` messages have arrived.
     pub async fn take(&mut self, count: usize) -> Vec<Delivery> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
@@ -121,7 +127,7 @@ impl<S: Subscriber> Receiver<S> {
         taken
     }
 
-    /// Receives until `count` different texts came; returns everything that came, duplicates included.
+    /// Receives until `count` different texts have arrived. Returns every message, duplicates included.
     pub async fn take_distinct(&mut self, count: usize) -> Vec<Delivery> {
         let (mut taken, mut seen) = (Vec::new(), BTreeSet::new());
         while seen.len() < count {
@@ -151,7 +157,7 @@ impl<S: Subscriber> Receiver<S> {
         }
     }
 
-    /// Receives until nothing came for `quiet`.
+    /// Receives until no message arrives for `quiet`.
     pub async fn take_while_busy(&mut self, quiet: Duration) -> Vec<Delivery> {
         let mut taken = Vec::new();
         while let Ok(delivery) = self.message_within(quiet).await {
@@ -160,7 +166,7 @@ impl<S: Subscriber> Receiver<S> {
         taken
     }
 
-    /// Settles deliveries the way the consumer's loop does: first the handled prefixes, then the receipts.
+    /// Settles deliveries as the consumer's loop does: first the handled prefixes, then the receipts.
     pub async fn settle<F: TransportFixture>(&mut self, fixture: &F, deliveries: Vec<Delivery>) {
         let mut next = Vec::new();
         for position in deliveries.iter().filter_map(|delivery| delivery.position.as_ref()) {
@@ -192,23 +198,26 @@ impl<S: Subscriber> Receiver<S> {
         self.settle_receipts(deliveries.into_iter().map(|delivery| delivery.receipt).collect());
     }
 
-    /// Settles receipts and nothing else.
+    /// Settles only receipts.
     pub fn settle_receipts(&mut self, mut receipts: Vec<Receipt>) {
         self.subscriber.settle(&mut receipts);
         assert!(receipts.is_empty(), "settle empties the list");
     }
 
-    /// Gives deliveries back.
+    /// Releases deliveries.
     pub fn release(&mut self, deliveries: Vec<Delivery>) {
         let mut back: Vec<Receipt> = deliveries.into_iter().map(|delivery| delivery.receipt).collect();
         self.subscriber.release(&mut back);
         assert!(back.is_empty(), "release empties the list");
     }
 
-    /// Closes and answers what the subscriber said.
+    /// Closes the subscriber and returns its answer.
+    ///
+    /// # Errors
+    /// Returns the error of the subscriber.
     ///
     /// # Panics
-    /// When it does not end before the deadline.
+    /// Panics when it does not end before the deadline.
     pub async fn close(&mut self) -> Result<(), Error> {
         let closed = tokio::time::timeout(DEADLINE, poll_fn(|cx| self.subscriber.poll_close(cx))).await;
         closed.expect("close ends before the deadline")
@@ -255,7 +264,7 @@ impl<S: Subscriber> Receiver<S> {
     }
 }
 
-/// Nothing came in this time.
+/// No item arrived in this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quiet(Duration);
 

@@ -1,4 +1,4 @@
-//! Settled, released, or neither.
+//! Messages that are settled, released, or neither.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use messagekit::{Delivery, Incoming, Receipt, Subscriber};
 use super::{Receiver, TransportFixture, message, publish, text, texts};
 use crate::unique;
 
-/// Publishes `m0`, `m1`, … under one key, so that their order is known.
+/// Publishes `m0`, `m1`, … under one key, which gives them a known order.
 async fn one_key<F: TransportFixture>(fixture: &F, topic: &Arc<str>, count: usize) {
     let batch: Vec<_> = (0..count).map(|number| message(topic, Some("k"), &format!("m{number}"))).collect();
     publish(fixture, &batch).await;
 }
 
-/// Publishes a message behind everything and returns what a consumer gets up to it, each text once.
+/// Publishes a sentinel and returns what a consumer receives up to it, each text once.
 async fn rest<F: TransportFixture>(fixture: &F, topic: &Arc<str>, consumer: &str) -> BTreeSet<String> {
     publish(fixture, &[message(topic, Some("k"), "end")]).await;
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(topic), consumer).await;
@@ -26,7 +26,7 @@ fn set(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
     numbers.into_iter().map(|number| format!("m{number}")).collect()
 }
 
-/// What was settled does not come again, to this member or the next.
+/// A settled message is not delivered again, to this member or the next.
 pub async fn settled_is_not_redelivered<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 10).await;
@@ -38,7 +38,7 @@ pub async fn settled_is_not_redelivered<F: TransportFixture>(fixture: &mut F) {
     assert_eq!(rest(fixture, &topic, &consumer).await, set([]));
 }
 
-/// What was given back comes again, to the same member if it stays.
+/// A released message is delivered again, to the same member if it stays.
 pub async fn released_is_redelivered<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 3).await;
@@ -51,7 +51,7 @@ pub async fn released_is_redelivered<F: TransportFixture>(fixture: &mut F) {
     receiver.settle(fixture, again).await;
 }
 
-/// What was given back comes before what the lane has not delivered yet.
+/// A released message comes before the undelivered messages of its lane.
 pub async fn released_comes_before_later_ones<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 7).await;
@@ -63,7 +63,7 @@ pub async fn released_comes_before_later_ones<F: TransportFixture>(fixture: &mut
     receiver.settle(fixture, again).await;
 }
 
-/// A member that pauses a lane, releases what it has and is replaced loses nothing: released messages count as unhandled also
+/// A member that pauses a lane, releases its messages and is replaced loses nothing. Released messages count as unhandled, also
 /// when none is in flight.
 pub async fn released_in_a_paused_lane_goes_to_the_next_member<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
@@ -75,8 +75,8 @@ pub async fn released_in_a_paused_lane_goes_to_the_next_member<F: TransportFixtu
     receiver.subscriber().pause(paused);
     receiver.settle(fixture, received).await;
     receiver.release(released);
-    // Time to store positions while nothing is in flight. An adapter may give up the lane and begin another one, which is not
-    // paused.
+    // Leave time to store positions while nothing is in flight. An adapter may give up the lane and begin another one,
+    // which is not paused.
     let early = receiver.take_while_busy(fixture.quiet()).await;
     let in_paused = early.iter().filter(|delivery| delivery.receipt.lane() == paused).count();
     assert_eq!(in_paused, 0, "a paused lane delivered some of {:?}", texts(&early));
@@ -87,7 +87,7 @@ pub async fn released_in_a_paused_lane_goes_to_the_next_member<F: TransportFixtu
     assert!(again.is_disjoint(&set(0..4)), "settled messages came again: {again:?}");
 }
 
-/// A member that dies takes nothing with it.
+/// A member that crashes loses no message.
 pub async fn redelivers_when_subscriber_dies_unsettled<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 10).await;
@@ -100,7 +100,7 @@ pub async fn redelivers_when_subscriber_dies_unsettled<F: TransportFixture>(fixt
     assert!(again.is_superset(&set(4..10)), "unsettled messages were lost: {again:?}");
 }
 
-/// Who gets a lane after somebody else knows it by the same name.
+/// The next owner of a lane knows it by the same name.
 pub async fn lanes_have_the_same_names_in_each_process<F: TransportFixture>(fixture: &mut F) {
     let (topics, consumer) = ([fixture.topic().await, fixture.topic().await], unique("consumer"));
     for topic in &topics {
@@ -125,7 +125,7 @@ pub async fn lanes_have_the_same_names_in_each_process<F: TransportFixture>(fixt
     assert_eq!(known[0], known[1]);
 }
 
-/// Whatever the order of settling, nothing unsettled is passed over.
+/// Settling in any order skips no unsettled message.
 pub async fn settling_out_of_order_loses_nothing<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 30).await;
@@ -145,7 +145,7 @@ pub async fn settling_out_of_order_loses_nothing<F: TransportFixture>(fixture: &
     assert!(again.is_disjoint(&set(0..4)), "the settled prefix came again: {again:?}");
 }
 
-/// Receipts of an assignment that is over settle nothing of the next one.
+/// Receipts of an earlier assignment settle nothing of the next one.
 pub async fn stale_receipts_change_nothing<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 6).await;
@@ -159,7 +159,7 @@ pub async fn stale_receipts_change_nothing<F: TransportFixture>(fixture: &mut F)
     assert_eq!(rest(fixture, &topic, &consumer).await, set(0..6));
 }
 
-/// A member is told that its lanes are gone before they come back, with greater epochs.
+/// A member learns that its lanes are lost before they come back with greater epochs.
 pub async fn lost_lanes_come_back_with_greater_epochs<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 3).await;
@@ -183,12 +183,12 @@ pub async fn lost_lanes_come_back_with_greater_epochs<F: TransportFixture>(fixtu
     drop(first);
 }
 
-/// Positions tell the order of deliveries of a lane, also of repeated ones.
+/// Positions follow the order of deliveries of a lane, repeated ones included.
 pub async fn positions_grow_within_a_lane<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     one_key(fixture, &topic, 10).await;
     let mut receiver = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
-    // The receiver checks every position that it gets.
+    // The receiver checks every position that it receives.
     let mut received = receiver.take(10).await;
     let back = received.split_off(5);
     receiver.settle(fixture, received).await;

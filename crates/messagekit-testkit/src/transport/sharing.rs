@@ -8,21 +8,22 @@ use messagekit::{Delivery, Incoming, Message};
 use super::{Receiver, TransportFixture, message, publish, text, texts};
 use crate::{DEADLINE, unique};
 
-/// Many keys, so that every partition gets some.
+/// Returns messages of many keys, enough for every partition.
 fn many(topic: &Arc<str>, numbers: std::ops::Range<usize>) -> Vec<Message> {
     numbers
         .map(|number| message(topic, Some(&format!("key-{}", number % 40)), &format!("m{number}")))
         .collect()
 }
 
-/// With two members, both get messages, together they get all, and once the lanes are divided nobody gets the other's.
+/// Both of two members receive messages, and together they receive all. Once the lanes are divided, no member receives
+/// the lanes of the other.
 pub async fn members_share_the_work<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     let mut first = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
     let mut second = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
     let mut missing = BTreeSet::new();
     let end = tokio::time::Instant::now() + DEADLINE;
-    // A rebalance takes a real broker some time: publish until a round is divided.
+    // A rebalance of a real broker takes some time: publish until a round is divided.
     for round in 0.. {
         let batch = many(&topic, round * 40..(round + 1) * 40);
         missing.extend(batch.iter().map(|message| String::from_utf8_lossy(&message.payload).into_owned()));
@@ -47,7 +48,7 @@ pub async fn members_share_the_work<F: TransportFixture>(fixture: &mut F) {
     }
 }
 
-/// What a member leaves behind goes to the one that stays.
+/// The unhandled messages of a member that leaves go to the one that stays.
 pub async fn a_leaving_member_hands_its_lanes_over<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     let mut first = Receiver::bind(fixture, std::slice::from_ref(&topic), &consumer).await;
@@ -67,11 +68,11 @@ pub async fn a_leaving_member_hands_its_lanes_over<F: TransportFixture>(fixture:
     }
 }
 
-/// The partitions of two members while the second one joins and the first one holds what it was asked for.
+/// Two members during a join: the first one holds the messages of the lanes that it is asked to revoke.
 struct Handover<S> {
     first: Receiver<S>,
     second: Receiver<S>,
-    /// What the first member holds of a lane that is being revoked.
+    /// The messages of a revoking lane that the first member holds.
     held: Vec<Delivery>,
     done: messagekit::Done,
 }
@@ -91,7 +92,7 @@ async fn second_member_joins<F: TransportFixture>(
     let end = tokio::time::Instant::now() + DEADLINE;
     loop {
         assert!(tokio::time::Instant::now() < end, "no lane with messages was asked for");
-        // Both are polled: a member that is not heard of loses its lanes. The news stay in their queue when the time is up.
+        // Poll both: a member that is not polled loses its lanes. Reports stay in their queue when the time is up.
         let quiet = fixture.quiet();
         let (news, moved) = tokio::join!(first.next_within(quiet), second.take_while_busy(quiet));
         let moved: Vec<String> = texts(&moved);
@@ -106,7 +107,7 @@ async fn second_member_joins<F: TransportFixture>(
     }
 }
 
-/// While `done` is held, what the first member holds is not given to the second; afterwards it is.
+/// While `done` is held, the second member does not receive the messages that the first one holds. Afterwards it does.
 pub async fn revoked_lane_is_not_reassigned_before_it_is_done<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let Handover { first, mut second, held, done } = second_member_joins(fixture, &topic).await;
@@ -127,14 +128,14 @@ pub async fn revoked_lane_is_not_reassigned_before_it_is_done<F: TransportFixtur
     }
 }
 
-/// What is settled between `Revoking` and the end of `done` does not come to the next owner.
+/// A message that is settled between `Revoking` and the end of `done` is not delivered to the next owner.
 pub async fn what_is_settled_while_revoking_counts<F: TransportFixture>(fixture: &mut F) {
     let topic = fixture.topic().await;
     let Handover { mut first, mut second, held, done } = second_member_joins(fixture, &topic).await;
     let settled: BTreeSet<String> = texts(&held).into_iter().collect();
     first.settle(fixture, held).await;
     drop(done);
-    // Every partition gets a message behind what was settled.
+    // Every partition gets a message behind the settled ones.
     publish(fixture, &many(&topic, 1000..1040)).await;
     let (mut seen, quiet) = (BTreeSet::new(), fixture.quiet());
     let end = tokio::time::Instant::now() + DEADLINE;
@@ -150,7 +151,7 @@ pub async fn what_is_settled_while_revoking_counts<F: TransportFixture>(fixture:
     assert!(again.is_empty(), "settled messages came again: {again:?}");
 }
 
-/// A second member gets nothing while the first works, and everything unsettled when it is gone.
+/// A second member receives nothing while the first works, and every unsettled message when it is gone.
 pub async fn standby_takes_over<F: TransportFixture>(fixture: &mut F) {
     let (topic, consumer) = (fixture.topic().await, unique("consumer"));
     publish(fixture, &many(&topic, 0..10)).await;
@@ -160,7 +161,7 @@ pub async fn standby_takes_over<F: TransportFixture>(fixture: &mut F) {
     first.settle(fixture, received).await;
     let waiting = unsettled.iter().map(text).collect::<BTreeSet<_>>();
 
-    // An adapter may let the second one wait in `bind` already.
+    // An adapter may already let the second member wait in `bind`.
     let source = fixture.source(&[topic]);
     let (name, quiet) = (consumer.clone(), fixture.quiet());
     let standby = tokio::spawn(async move {

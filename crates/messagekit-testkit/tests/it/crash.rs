@@ -1,4 +1,4 @@
-//! Child processes, with a shell in the place of a program.
+//! Child processes, with a shell in place of a program.
 #![cfg(unix)]
 
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The suites over the adapters in memory, and the suites' own tests.
+//! The suites over the in-memory adapters, and the tests of the suites.
 
 mod crash;
 mod ledger;

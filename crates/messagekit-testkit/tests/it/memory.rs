@@ -1,4 +1,4 @@
-//! Both suites over the adapters in memory.
+//! Both suites over the in-memory adapters.
 
 use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
 

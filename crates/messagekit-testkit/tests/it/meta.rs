@@ -1,4 +1,4 @@
-//! The suites notice every fault, and nothing else.
+//! The suites catch every fault, and pass correct adapters.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,20 +13,20 @@ use messagekit_testkit::relay::{RelayFixture, TOPICS};
 use messagekit_testkit::{DEADLINE, block_on, relay, store, transport};
 use tempfile::TempDir;
 
-/// The threads whose panics are asked for.
+/// The name of the threads whose panics are expected.
 const CASE_THREAD: &str = "case with a fault";
 
 /// How a case ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Passed,
-    /// With the words of its panic.
+    /// The message of its panic.
     Failed(String),
-    /// It neither ended nor let time pass.
+    /// It did not end, and the clock did not advance.
     Hung,
 }
 
-/// A file whose topics leave it.
+/// A file database whose topics are published by relays.
 #[derive(Clone)]
 struct Relayed {
     store: SqliteStore,
@@ -53,7 +53,7 @@ impl RelayFixture for Relayed {
     }
 }
 
-/// Runs one case in memory under a paused clock, so that waiting in vain costs nothing.
+/// Runs one in-memory case under a paused clock, which makes waiting free.
 fn in_memory(suite: Suite, case: &str, fault: Option<Fault>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
@@ -73,13 +73,13 @@ fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
         let passed = std::panic::catch_unwind(|| {
             match suite {
                 Suite::Transport | Suite::Store => in_memory(suite, case, fault),
-                // A file has a thread of its own, which does not know of any other clock.
+                // A file has its own thread, which does not use the paused clock.
                 Suite::Relay => block_on(async {
                     relay::run(FaultyRelayFixture::new(Relayed::new().await, fault), case).await;
                 }),
             }
         });
-        // Nobody listens any more when it took too long.
+        // The receiver is gone after a timeout.
         let _ = ended.send(passed.map_err(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
@@ -95,7 +95,7 @@ fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
 
 #[test]
 fn every_fault_fails_its_case() {
-    // Their messages would only hide a real one.
+    // Hide the messages of expected panics, because they would hide a real one.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() != Some(CASE_THREAD) {
