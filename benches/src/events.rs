@@ -5,34 +5,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::Outcome;
 
-/// About 1 KiB of JSON. Its text is random, because what compresses would measure the compression.
+/// An event of about 1 KiB of JSON. Its text is random: otherwise the cell would measure compression.
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 #[event(type = "bench.event.made", key = "account")]
 pub(crate) struct Made {
-    /// The key: one of [`ACCOUNTS`], some of them far more often than others.
+    /// The key: one of [`ACCOUNTS`], some of them far more frequent than others.
     pub(crate) account: String,
-    /// Different in each event of a run.
+    /// A number that is unique in a run.
     pub(crate) number: u64,
-    /// The bulk.
+    /// The filler text.
     pub(crate) text: String,
 }
 
-/// How many keys the events may have.
+/// The number of possible keys.
 pub(crate) const ACCOUNTS: f64 = 10_000.0;
 
-/// The topic of the events, where a cell does not move them to one of its own.
+/// The topic of the events, unless a cell uses its own.
 pub(crate) const TOPIC: &str = Made::TOPIC;
 
-/// How many characters of text fill an event up to 1 KiB.
+/// The characters of text that fill an event up to 1 KiB.
 const TEXT: usize = 820;
 
 const FAILED_MESSAGES: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
-/// Makes `n` events, numbered from 0; the same ones each time.
+/// Generates `n` events, numbered from 0. Every call returns the same events.
 pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
     let mut dice = fastrand::Rng::with_seed(20_251_120);
     (0..n as u64).map(move |number| {
-        // The third power makes the first hundredth of the keys a fifth of the events.
+        // The third power gives a fifth of the events to the first hundredth of the keys.
         let account = (dice.f64().powi(3) * ACCOUNTS) as u64;
         let text = (0..TEXT).map(|_| char::from(FAILED_MESSAGES[dice.usize(..64)])).collect();
         Made { account: format!("account-{account}"), number, text }
@@ -44,14 +44,14 @@ pub(crate) fn messages(n: usize) -> Outcome<Vec<Message>> {
     events(n).map(|made| Ok(codec::encode(&Envelope::new(made), "bench")?)).collect()
 }
 
-/// The same for a topic of another name.
+/// Encodes `n` events for another topic.
 pub(crate) fn messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
     let topic: std::sync::Arc<str> = topic.into();
     let moved = |message: Message| Message { topic: topic.clone(), ..message };
     Ok(messages(n)?.into_iter().map(moved).collect())
 }
 
-/// The same with keys that are all as frequent.
+/// Encodes `n` events for another topic, with equally frequent keys.
 pub(crate) fn even_messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
     let topic: std::sync::Arc<str> = topic.into();
     let even =
@@ -60,7 +60,7 @@ pub(crate) fn even_messages_to(topic: &str, n: usize) -> Outcome<Vec<Message>> {
         .collect()
 }
 
-/// Publishes them, each of which has to be there then.
+/// Publishes messages and requires that each is durable.
 pub(crate) async fn publish(publisher: &impl Publisher, messages: &[Message]) -> Outcome<()> {
     for published in publisher.publish(messages).await {
         published?;

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: messagekit beside what the machine allows and beside its peers, in one run.
+//! `cargo xtask bench`: compares messagekit with the limits of the machine and with its peers, in one run.
 //!
-//! Machines are noisy, so all contenders of a cell are run in turn, several rounds, and only figures of one run compare. Every run
-//! ends with a ledger: what was lost, doubled or out of order fails it, whatever its speed.
+//! Machines are noisy. All contenders of a cell therefore run in turn, for several rounds, and only metrics of one run
+//! are comparable. Every run ends with a ledger: lost, doubled or reordered events fail it, whatever its speed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints")]
 
 mod cells;
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Returns whether every run was sound.
+/// Returns whether every run was without a fault.
 async fn measure(options: Options) -> Outcome<bool> {
     if let Some(client) = options.member {
         client.run().await?;
@@ -88,7 +88,7 @@ async fn measure(options: Options) -> Outcome<bool> {
         let results = run(&cell, &(cell.plan)(Arc::clone(&settings)), options.rounds).await;
         println!("{results}\n");
         all.push(results);
-        // After each cell: an interrupted run keeps what it has.
+        // Write after each cell: an interrupted run keeps its results.
         if let Some(file) = &options.json {
             std::fs::write(file, format!("{:#}\n", json(&machine, options.rounds, &all)))?;
         }
@@ -124,7 +124,7 @@ fn chosen(names: &[String]) -> Outcome<Vec<Cell>> {
     Ok(chosen)
 }
 
-/// What the servers say of themselves; who is not there is left out.
+/// Returns the versions that the servers report. Absent servers are left out.
 async fn versions(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut versions = vec![("messagekit", env!("CARGO_PKG_VERSION").to_owned())];
     let database = async {

@@ -1,10 +1,13 @@
-//! Other projects that do the same work, each with a small program of ours around it under `benches/peers`.
+//! Other projects that do the same work. Each has a small program around it under `benches/peers`.
 //!
-//! A program is told by variables where things are: `BENCH_DATABASE` (a URL of PostgreSQL), `BENCH_KAFKA`, `BENCH_TOPIC`. Called
-//! with `fill` it moves the rows of `bench_source (number, account, payload)` into its outbox by the peer's own interface and
-//! ends; called with `relay` it publishes until it is killed; called with `consume` it reads the topic as group `BENCH_GROUP` until
-//! SIGTERM and, in one transaction per message, adds its header `id` to `seen` and, when that is new, its account and number to `effects`. A peer that is
-//! not installed, or fails, is listed with the reason.
+//! A program reads the environment variables `BENCH_DATABASE` (a URL of PostgreSQL), `BENCH_KAFKA` and `BENCH_TOPIC`.
+//!
+//! - `fill` moves the rows of `bench_source (number, account, payload)` into its outbox by the peer's own interface and exits.
+//! - `relay` publishes until it is killed.
+//! - `consume` reads the topic as group `BENCH_GROUP` until SIGTERM. In one transaction per message it adds the header `id` to
+//!   `seen` and, when that is new, its account and number to `effects`.
+//!
+//! A peer that is not installed, or fails, is listed with the reason.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -18,17 +21,17 @@ use crate::frame::{Measured, Meter, Outcome};
 use crate::resources::{Database, Program, Topic, folder};
 use crate::settings::Settings;
 
-/// One of them.
+/// A peer project.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Its name and version.
     pub(crate) name: &'static str,
     folder: &'static str,
-    /// The program, as a path inside the folder or a name on the search path, and what it is told first.
+    /// The program, as a path inside the folder or a name on the search path, and its first arguments.
     command: &'static [&'static str],
 }
 
-/// Those that move an outbox of PostgreSQL to Kafka.
+/// Peers that move an outbox of PostgreSQL to Kafka.
 pub(crate) const RELAYS: [Peer; 6] = [
     Peer {
         name: "outbox-core 0.6 + outbox-kafka 0.2 (Rust)",
@@ -50,7 +53,7 @@ pub(crate) const RELAYS: [Peer; 6] = [
     Peer { name: "Namastack 1.6 (Java)", folder: "namastack", command: &["target/peer.jar"] },
 ];
 
-/// Those that read Kafka and deduplicate in PostgreSQL.
+/// Peers that read Kafka and deduplicate in PostgreSQL.
 pub(crate) const CONSUMERS: [Peer; 2] = [
     Peer {
         name: "Watermill router 1.5, deduplication by hand (Go)",
@@ -64,7 +67,7 @@ pub(crate) const CONSUMERS: [Peer; 2] = [
     },
 ];
 
-/// Drains a backlog of `events` by a peer.
+/// Drains a backlog of `events` with a peer.
 pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, peer, events).await?;
     let meter = Meter::start(settings.parts());
@@ -75,7 +78,7 @@ pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: 
     Ok(measured.with("events/s", watched.0).with("seconds", watched.1).with_all(cpu))
 }
 
-/// Kills a peer in the middle of a drain and starts it again at once.
+/// Kills a peer in the middle of a drain and restarts it at once.
 pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, peer, events).await?;
     let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
@@ -86,7 +89,7 @@ pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: u
     Ok(seen.measured(topic.judge(events).await?))
 }
 
-/// Has a peer consume a topic.
+/// Consumes a topic with a peer.
 pub(crate) async fn consume(
     settings: Arc<Settings>,
     peer: &'static Peer,
@@ -107,7 +110,7 @@ pub(crate) async fn consume(
     Ok(Measured::new(ledger).with("events/s", rate).with_all(cpu))
 }
 
-/// Rate and seconds; the last words of the program when nothing arrives.
+/// Returns rate and seconds, or the last output of the program when no record arrives.
 async fn until(mut program: Program, topic: &Topic, events: usize) -> Outcome<(f64, f64)> {
     match topic.until(events).await {
         Ok(watched) => Ok((watched.rate, watched.seconds)),
@@ -151,7 +154,7 @@ impl Peer {
         Ok(command)
     }
 
-    /// Returns its program, which wants to be told by variables where things are.
+    /// Returns the command of its program, without the variables.
     pub(crate) fn program(&self, what: &str) -> Outcome<Command> {
         let place = folder("peers").join(self.folder);
         let (program, arguments) = self.command.split_first().ok_or("a peer without a program")?;
@@ -172,7 +175,7 @@ impl Peer {
     }
 }
 
-/// A URL without the settings of sqlx, which other clients take for settings of the server.
+/// Returns a URL without the parameters of sqlx, which other clients would send to the server.
 pub(crate) fn plain(url: &str) -> &str {
     url.split_once('?').map_or(url, |(url, _)| url)
 }

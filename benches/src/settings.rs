@@ -1,4 +1,4 @@
-//! What a run is told: the services, the size, who takes part.
+//! The settings of a run: services, size and participants.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,13 +58,13 @@ impl Settings {
         Ok(self.connect.as_deref().ok_or("no Kafka Connect: say --connect")?)
     }
 
-    /// Changes the server's settings, where that is asked for.
+    /// Changes the server's settings, if the options require it.
     pub(crate) async fn prepare(&self) -> Outcome<()> {
         if !self.durable {
             return Ok(());
         }
         let mut connection = PgConnection::connect(self.database()?).await?;
-        // Each alone: none of the first two may stand in a transaction.
+        // Run each alone: the first two cannot run in a transaction.
         for sql in [
             "ALTER SYSTEM SET fsync = on",
             "ALTER SYSTEM SET full_page_writes = on",
@@ -88,7 +88,7 @@ impl Settings {
         if program.is_file() { Ok(program) } else { Err(missing().into()) }
     }
 
-    /// Returns a size as this run has it, never less than 100.
+    /// Returns a size multiplied by the scale of this run, at least 100.
     pub(crate) fn scaled(&self, size: usize) -> usize {
         ((size as f64 * self.scale) as usize).max(100)
     }
@@ -106,7 +106,7 @@ impl Settings {
     }
 }
 
-/// The port of an address, alone or in a URL.
+/// Returns the port of an address, alone or in a URL.
 fn port(place: &str) -> Option<u16> {
     let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
     let place = place.split_once("://").map_or(place, |(_, place)| place);

@@ -1,4 +1,4 @@
-//! C2: writers beside a cleanup of what was published and handled long ago.
+//! C2: writers during a cleanup of old events and markers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,10 +20,10 @@ use crate::settings::Settings;
 pub(crate) const C2: Cell =
     Cell { id: "C2", title: "writers beside a cleanup", figure: P99, better: Better::Lower, plan };
 
-/// Old events and as many old markers.
+/// The number of old events, and of old markers.
 const OLD: usize = 1_000_000;
 const WRITERS: usize = 4;
-/// How long a writer waits between two events.
+/// The pause of a writer between two events.
 const BETWEEN: Duration = Duration::from_millis(10);
 const SECONDS: f64 = 20.0;
 const P99: &str = "p99 ms";
@@ -32,7 +32,7 @@ const ALONE: &str = "writers alone";
 const BESIDE: &str = "writers beside messagekit cleanup";
 const BY_DAY: &str = "writers beside messagekit cleanup, tables divided by day";
 
-/// What the writers have written, and nothing of what was old.
+/// The rows that the writers have written, without the old ones.
 const WRITTEN: &str = "
 SELECT aggregate_id, (convert_from(payload, 'UTF8')::json ->> 'number')::bigint FROM messagekit.outbox_events
 WHERE created_at > now() - interval '1 day' ORDER BY seq";
@@ -64,7 +64,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     Plan { sizes, contenders, goals }
 }
 
-/// How what is old is removed.
+/// How old rows are removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
     NotAtAll,
@@ -78,7 +78,7 @@ async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measure
         partitioning::divide(&database.url, &SchemaName::default(), Duration::from_secs(30)).await?;
     }
     let store = database.store().await?;
-    // What is filled in was published long ago: the trigger that would make it pending stays out.
+    // The filled-in events count as published: disable the trigger that would make them pending.
     database
         .execute(format!(
             "SET session_replication_role = replica;
@@ -114,7 +114,7 @@ async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measure
     let mut took: Vec<f64> = written.into_iter().flatten().collect();
     took.sort_by(f64::total_cmp);
     let commits = took.len();
-    // Writers of a key do not wait for each other here, so there is no order to judge.
+    // Writers of a key do not wait for each other here, so there is no order to check.
     let Ledger { lost, doubled, .. } = database.judge(commits, WRITTEN).await?;
     let mut measured = Measured::new(Ledger { lost, doubled, out_of_order: 0 })
         .with("p50 ms", quantile(&took, 0.5))
@@ -140,7 +140,7 @@ async fn clean_or_not(
     if how != How::NotAtAll {
         let done = clean(&store, &Retention::default(), false, std::future::pending::<()>()).await?;
         for kind in &done {
-            // All of them are of one day.
+            // All of them have the same day.
             let expected = match (kind.what, how) {
                 (CleanupTarget::FailedMessages, _) => (0, 0),
                 (_, How::ByDay) => (0, 1),
@@ -162,7 +162,7 @@ async fn clean_or_not(
     Ok((removed, seconds))
 }
 
-/// Commits an event now and then, and returns how many milliseconds each took.
+/// Commits an event at a steady pace, and returns the milliseconds of each commit.
 async fn steadily(
     store: PostgresStore,
     outbox: Outbox<PostgresStore>,
@@ -188,7 +188,7 @@ async fn steadily(
     }
 }
 
-/// Looks at who waits for a lock, all the time, and returns the longest wait that was seen, in milliseconds.
+/// Polls lock waits continuously, and returns the longest one in milliseconds.
 async fn longest_lock_wait(url: String, ended: Arc<AtomicBool>) -> Outcome<f64> {
     let look = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8 * 1000
         FROM pg_locks l JOIN pg_stat_activity a USING (pid)

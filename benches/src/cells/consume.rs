@@ -1,5 +1,5 @@
-//! C1: claim, one effect, commit; the consumer beside the same statements by hand. Both read from memory, so that no broker is
-//! measured.
+//! C1: claim, one effect, commit. It compares the consumer with the same statements by hand. Both read from memory, which keeps
+//! the broker out of the measurement.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -26,7 +26,7 @@ pub(crate) const C1: Cell = Cell {
     plan,
 };
 
-/// Messages of a transaction, lanes, events, one duplicate in so many, and what part of the statements by hand is wanted.
+/// Messages per transaction, lanes, events, one duplicate in so many, and the required ratio to the statements by hand.
 const SIZES: [(u32, usize, usize, usize, f64); 6] = [
     (1, 1, 3_000, 0, 0.8),
     (1, 8, 12_000, 0, 0.8),
@@ -41,7 +41,7 @@ const OURS: &str = "messagekit consumer";
 
 pub(crate) const EFFECTS: &str = "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL)";
 
-/// In the order in which they were applied.
+/// The effects in the order in which they were applied.
 pub(crate) const APPLIED: &str = "SELECT account, number FROM effects ORDER BY id";
 
 pub(super) const EFFECT: &str = "INSERT INTO effects (account, number) VALUES ($1, $2)";
@@ -77,14 +77,14 @@ fn plan(settings: Arc<Settings>) -> Plan {
     }
 }
 
-/// What a consumer gets through.
+/// The size of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
-    /// Messages of a transaction; what the consumer takes by itself without one.
+    /// Messages per transaction, or `None` for the consumer's default.
     pub(super) batch: Option<u32>,
     pub(super) lanes: usize,
     pub(super) events: usize,
-    /// One duplicate in so many; none for 0.
+    /// One duplicate in this many events, or 0 for none.
     pub(super) every: usize,
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn consume(settings: Arc<Settings>, size: Size, role: Role) -> 
     Ok(Measured::new(ledger).with(C1.figure, rate).with_all(cpu))
 }
 
-/// Makes a topic, some of its events twice, and says how many records it has.
+/// Creates a topic with some duplicate events, and returns the number of its records.
 pub(super) async fn fill(size: Size) -> Outcome<(MemoryLog, usize)> {
     let log = MemoryLog::new(size.lanes);
     let mut arrivals = 0;
@@ -145,14 +145,14 @@ async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize)
         let stats = stats.read();
         stats.handled + stats.duplicates
     };
-    // A first batch opens connections and is noted as a whole.
+    // The first batch opens connections and is recorded as a whole.
     let rate = pace(arrivals, size.lanes * size.batch() as usize, done, || running.is_finished()).await?;
     shutdown.request();
     running.await??;
     Ok(rate)
 }
 
-/// Has each lane walked through in a task of its own, and returns how many seconds that took.
+/// Processes each lane in its own task, and returns the seconds.
 pub(super) async fn by_hand<F>(log: MemoryLog, walk: impl Fn(i32, Vec<(Message, i64)>) -> F) -> Outcome<f64>
 where
     F: Future<Output = Outcome<()>> + Send + 'static,

@@ -26,9 +26,9 @@ pub(crate) const C4: Cell = Cell {
 const EVENTS: usize = 60_000;
 const OURS: &str = "messagekit consumer";
 const BATCH: &str = "messagekit consumer, a statement for the effects of a batch";
-/// One message in so many comes twice.
+/// One message in this many arrives twice.
 const TWICE: usize = 10;
-/// No new effect for so long: the rest is lost.
+/// Without a new effect for this time, the remaining ones are lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -91,7 +91,7 @@ async fn apply_all(tx: &mut PgTx, events: Vec<Envelope<Made>>) -> Result<(), Han
     Ok(())
 }
 
-/// A topic with the events, one of [`TWICE`] once more behind the others of its batch.
+/// Creates a topic with the events, and repeats one in [`TWICE`] at the end of its batch.
 pub(crate) async fn filled(settings: &Settings, events: usize) -> Outcome<Topic> {
     let topic = Topic::make(settings.kafka()?).await?;
     let publisher = Kafka::new(settings.kafka()?).publisher()?;
@@ -102,12 +102,12 @@ pub(crate) async fn filled(settings: &Settings, events: usize) -> Outcome<Topic>
     Ok(topic)
 }
 
-/// Watches the effects from outside until there are so many, or no more come, and returns how many there were per second between
-/// the first and the last: joining the group is a matter of Kafka's settings.
+/// Polls the effects until there are `events` of them or no more arrive. Returns the rate per second between the first
+/// and the last: the time to join the group depends on Kafka's settings.
 pub(crate) async fn watch(pool: &PgPool, events: usize) -> Outcome<f64> {
     let (mut first, mut latest) = (None, (0, Instant::now()));
     while latest.0 < events && latest.1.elapsed() < PATIENCE {
-        // Nothing is rolled back behind an insert, so the number of the last row is how many there are.
+        // No insert is rolled back, so the number of the last row is the number of rows.
         let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM effects").fetch_one(pool).await?;
         let (count, now) = (usize::try_from(last.unwrap_or(0))?, Instant::now());
         if count > latest.0 {

@@ -1,4 +1,4 @@
-//! R1: a backlog in PostgreSQL, until all of it stands in Kafka.
+//! R1: a backlog in PostgreSQL, until all of it is in Kafka.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const EVENTS: usize = 100_000;
 
 pub(super) const SKETCH: &str = "sketch of the same structure";
 pub(super) const OURS: &str = "messagekit relay";
-/// How many events were published before.
+/// The number of events that were published before.
 const PUBLISHED: usize = 1_000_000;
 const BEHIND: &str = "messagekit relay behind what was published";
 const EMPTY: &str = "an empty outbox";
@@ -99,10 +99,10 @@ async fn ours(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
     relay(settings, events, &[]).await
 }
 
-/// Drains a backlog behind events that were published before.
+/// Drains a backlog in a table with events that were published before.
 async fn beside(settings: Arc<Settings>, events: usize, published: usize) -> Outcome<Measured> {
     let (database, topic) = backlog(&settings, events, false).await?;
-    // The trigger that would make them pending stays out.
+    // Disable the trigger that would make them pending.
     database
         .execute(format!(
             "SET session_replication_role = replica;
@@ -116,7 +116,7 @@ async fn beside(settings: Arc<Settings>, events: usize, published: usize) -> Out
     drain(settings, events, (database, topic), &[]).await
 }
 
-/// Drains a backlog by a relay with options.
+/// Drains a backlog with a relay and these options.
 pub(super) async fn relay(settings: Arc<Settings>, events: usize, more: &[String]) -> Outcome<Measured> {
     let place = backlog(&settings, events, false).await?;
     drain(settings, events, place, more).await
@@ -153,10 +153,10 @@ async fn debezium(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
         ]);
         Ok(command)
     };
-    // It says when it reads, by then all may have arrived.
+    // The command returns once the connector reads, and by then every record may have arrived.
     let (applied, watched) = tokio::join!(Program::finish(connector(&["apply"])?), topic.until(events));
     let cpu = meter.per_100k(events);
-    // With its slot, or the database could not be dropped.
+    // Delete the slot too: it would prevent the removal of the database.
     Program::finish(connector(&["delete", "--slot", "--yes"])?).await?;
     applied?;
     let watched = watched?;
@@ -164,7 +164,7 @@ async fn debezium(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {
     Ok(measured.with(R1.figure, watched.rate).with("seconds", watched.seconds).with_all(cpu))
 }
 
-/// Makes a database with a backlog for a topic.
+/// Creates a database with a backlog for a topic.
 pub(super) async fn backlog(
     settings: &Settings,
     events: usize,

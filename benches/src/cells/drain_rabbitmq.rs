@@ -1,4 +1,4 @@
-//! R1Q: a backlog in PostgreSQL, until all of it stands in a quorum queue.
+//! R1Q: a backlog in PostgreSQL, until all of it is in a quorum queue.
 
 use std::process::Command;
 use std::sync::Arc;

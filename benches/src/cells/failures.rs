@@ -1,5 +1,5 @@
-//! C3: handlers that fail. The consumer, which rolls back and runs the others again, beside a savepoint around each message,
-//! which costs two round trips whether anything fails or not.
+//! C3: handlers that fail. It compares the consumer, which rolls back and runs the other messages again, with a savepoint around
+//! each message. A savepoint costs two round trips whether a handler fails or not.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 pub(crate) const C3: Cell =
     Cell { id: "C3", title: "consume: handlers that fail", figure: "events/s", better: Better::Higher, plan };
 
-/// One failure in so many; none for 0.
+/// One failure in this many messages, or 0 for none.
 const RATES: [u64; 4] = [0, 1_000, 50, 10];
 const EVENTS: usize = 20_000;
 const BATCH: u32 = 50;
@@ -36,7 +36,7 @@ const SET_ASIDE: &str = "WITH marker AS (
       (consumer, message_id, topic, key, state, attempts, headers, payload, kind, error, fingerprint)
     VALUES ('hand', $1, $2, $3, 'dead', 1, '[]', $4, 'failed', 'no stock', 'f')";
 
-/// Effects in their order; failed messages stand for themselves.
+/// Effects in their order. A failed message counts as its effect.
 const HANDLED: &str = "SELECT account, number FROM (
       SELECT 0 AS kind, id, account, number FROM effects
       UNION ALL
@@ -111,7 +111,7 @@ async fn ours(store: PostgresStore, log: MemoryLog, every: u64, arrivals: usize)
         let stats = stats.read();
         stats.handled + stats.dead
     };
-    // A first batch opens connections and is noted as a whole.
+    // The first batch opens connections and is recorded as a whole.
     let rate = pace(arrivals, LANES * BATCH as usize, done, || running.is_finished()).await?;
     shutdown.request();
     running.await??;

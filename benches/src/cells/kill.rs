@@ -18,7 +18,7 @@ const ALL: &str = "seconds until all is visible";
 const COPIES: &str = "copies";
 const RESTARTED: &str = "messagekit relay, started again at once";
 const TAKEN_OVER: &str = "messagekit relay, another one is running";
-/// What may be in flight of four calls of 500 events each.
+/// The upper limit of events in flight: four calls of 500 events each.
 const IN_FLIGHT: f64 = 2_000.0;
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -68,7 +68,7 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
         other = Some(start(&settings, &database, "bench", &[])?);
     }
     let seen = watch(&topic, killed, events).await?;
-    // Copies come last when a shard is published again: wait until nothing is pending.
+    // Duplicates come last when a shard is published again: wait until no event is pending.
     let store = database.store().await?;
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
@@ -87,16 +87,16 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
     Ok(seen.measured(topic.judge(events).await?))
 }
 
-/// Where the kill strikes: in the middle of whatever a contender takes at a time, and not between two of them.
+/// Returns the number of events before the kill: in the middle of a batch of every contender, not between two batches.
 pub(crate) fn middle(events: usize) -> usize {
     events * 453 / 1_000
 }
 
 /// How events became visible after a kill.
 pub(crate) struct Seen {
-    /// The longest time without a new record.
+    /// The longest time without a new record, in seconds.
     silence: f64,
-    /// Until every event had appeared.
+    /// The time until every event had appeared, in seconds.
     all: f64,
 }
 
@@ -108,7 +108,7 @@ impl Seen {
     }
 }
 
-/// Watches a topic from a kill until it has every event, or until nothing has come for two minutes.
+/// Polls a topic from the kill until it has every event, or until no record has arrived for two minutes.
 pub(crate) async fn watch(topic: &Topic, killed: Instant, events: usize) -> Outcome<Seen> {
     let (mut count, mut since, mut silence) = (0, killed, 0.0_f64);
     while since.elapsed() < Duration::from_secs(120) {
@@ -116,7 +116,7 @@ pub(crate) async fn watch(topic: &Topic, killed: Instant, events: usize) -> Outc
         if now > count {
             silence = silence.max(since.elapsed().as_secs_f64());
             (count, since) = (now, Instant::now());
-            // Copies count as records, so there may be enough of them and events missing.
+            // Duplicates count as records, so the count can be reached while events are missing.
             if count >= events as u64 && topic.judge_now(events).await?.lost == 0 {
                 break;
             }

@@ -1,4 +1,4 @@
-//! R2, R3, R4: how long an event takes from its commit to a reader of Kafka.
+//! R2, R3, R4: the latency of an event from its commit to a reader of Kafka.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,7 +128,7 @@ impl Steady {
             }
         }
         let all = messages_to(&topic.name, self.events + 1)?;
-        // What runs for the first time is over before anything is timed.
+        // Finish every first-time operation before the measurement starts.
         let (warm, all) = all.split_first().ok_or("no events")?;
         commit(&store, self.way, &publisher, warm).await?;
         reader.until(1).await?;
@@ -160,8 +160,8 @@ impl Steady {
         Ok(Measured::new(ledger).with("p50 ms", p50).with(P99, p99).with("max ms", max))
     }
 
-    /// Writes at its rate, whatever becomes of earlier events, and says when each commit began. The events of a key have one
-    /// writer.
+    /// Writes at a fixed rate, whatever happens to earlier events, and returns when each commit began. The events of a key
+    /// have one writer.
     async fn write(
         &self,
         store: &PostgresStore,
@@ -198,7 +198,7 @@ impl Steady {
     }
 }
 
-/// Writes one event in the way that is measured, and says when its commit began.
+/// Writes one event in the measured way, and returns when its commit began.
 async fn commit(
     store: &PostgresStore,
     way: Way,
@@ -226,7 +226,7 @@ async fn commit(
     Ok(began)
 }
 
-/// Reads a topic on a thread of its own and notes when it saw what.
+/// Reads a topic on its own thread and records when each event arrived.
 struct Reader {
     seen: Arc<Mutex<HashMap<u64, Instant>>>,
     ended: Arc<AtomicBool>,
@@ -260,7 +260,7 @@ impl Reader {
         Ok(Self { seen, ended, thread })
     }
 
-    /// Waits until it has seen so many events, or none for a minute.
+    /// Waits until `events` events have arrived, or none for a minute.
     async fn until(&self, events: usize) -> Outcome<()> {
         let (mut latest, mut since) = (0, Instant::now());
         while latest < events && since.elapsed() < Duration::from_secs(60) && !self.thread.is_finished() {

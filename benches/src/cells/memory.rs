@@ -1,4 +1,4 @@
-//! M1: what a relay holds and spends, idle and at work.
+//! M1: memory and processor time of a relay, idle and at work.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is measured, a cell per file.
+//! The benchmark cells, one per file.
 
 mod bridge;
 mod cleanup;
@@ -46,7 +46,7 @@ pub(crate) const ALL: [Cell; 19] = [
     writers::W2,
 ];
 
-/// The cells that look for better settings; they are measured when they are named, alone or together as `tuning`.
+/// The cells that search for better settings. They run only when they are named, singly or together as `tuning`.
 pub(crate) const TUNING: [Cell; 2] = [tuning::T1, tuning::T2];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! R5: the broker refuses an event, and what is behind it of its key waits.
+//! R5: the broker refuses an event, and the later events of its key wait.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ const HEALTHY: &str = "messagekit relay, no key is poisoned";
 const POISONED: &str = "messagekit relay, the busiest key is poisoned";
 /// The key with the most events, a twentieth of them.
 const KEY: &str = "account-0";
-/// What the topic takes: more than any request of small events needs.
+/// The topic's limit in bytes, above every request of small events.
 const LARGEST: usize = 600_000;
-/// What the outbox takes.
+/// The size of the poison event in bytes, which the outbox accepts.
 const POISON: usize = 850_000;
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -54,7 +54,7 @@ async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcom
         let is_behind = |message: &&Message| message.key.as_deref() == Some(KEY.as_bytes());
         behind = messages.iter().filter(is_behind).count();
         let first = messages.iter().find(is_behind).ok_or("no event has the key")?;
-        // Nothing that compression makes small.
+        // Random bytes, because compression must not shrink them.
         let mut dice = fastrand::Rng::with_seed(5);
         let payload: Vec<u8> = std::iter::repeat_with(|| dice.u8(..)).take(POISON).collect();
         let poison = Message { payload: payload.into(), ..first.clone() };
@@ -75,14 +75,14 @@ async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcom
     }
     let ledger = topic.judge(events).await?;
     let mut measured = Measured::new(ledger);
-    // What the broker had taken of the key before it refused the poison goes out once more, behind it.
+    // Events of the key that the broker accepted before it refused the poison event are published once more.
     measured.may_double = poisoned;
     let (held_back, copies) = (behind as f64, ledger.doubled as f64);
     let measured = measured.with(R5.figure, watched.rate).with("held back", held_back);
     Ok(measured.with("copies", copies).with_all(cpu))
 }
 
-/// Demands that one event is rejected, and that so many wait behind it.
+/// Requires that one event is rejected and `behind` events wait behind it.
 async fn only_they_wait(database: &Database, behind: usize) -> Outcome<()> {
     let store = database.store().await?;
     let sql = "SELECT count(error), count(*) - count(error) FROM messagekit.outbox_rejected";

@@ -1,4 +1,4 @@
-//! T1, T2: what fixed settings give beside the defaults, which should be nearly the best everywhere.
+//! T1, T2: fixed settings compared with the defaults, which should be nearly the best everywhere.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ fn role(name: &str) -> Role {
     if name == DEFAULTS { Role::Ours } else { Role::Limit }
 }
 
-/// The defaults reach nine tenths of whatever is best.
+/// The defaults reach nine tenths of the best rate.
 fn goal(group: &str, name: &'static str) -> Option<Goal> {
     let (group, target) = (group.to_owned(), Target::AtLeast(0.9));
     (name != DEFAULTS).then_some(Goal { group, figure: FIGURE, over: DEFAULTS, under: Some(name), target })

@@ -1,4 +1,4 @@
-//! W1: writing events, a few and many in a transaction, on one connection.
+//! W1: writing events on one connection, a few and many per transaction.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,14 +19,14 @@ pub(crate) const W1: Cell = Cell {
     plan,
 };
 
-/// Events in a transaction, events in a run, and what part of the raw insert is wanted.
+/// Events per transaction, events per run, and the required ratio to the raw insert.
 const SIZES: [(usize, usize, f64); 4] =
     [(1, 4_000, 0.9), (10, 20_000, 0.8), (100, 40_000, 0.7), (500, 60_000, 0.7)];
 
 const RAW: &str = "BEGIN, INSERT, COMMIT by hand";
 const OURS: &str = "outbox.add";
 
-/// What the tables hold afterwards, in the order of the outbox.
+/// The rows of the tables after a run, in the order of the outbox.
 pub(super) const WRITTEN: &str = "
 SELECT aggregate_id, (convert_from(payload, 'UTF8')::json ->> 'number')::bigint FROM messagekit.outbox_events ORDER BY seq";
 
@@ -67,7 +67,7 @@ async fn write(settings: Arc<Settings>, way: Way, count: usize, each: usize) -> 
         Way::Raw | Way::Ours => Database::migrated(server).await?,
     };
     let store = database.store().await?;
-    // The connection and its statements are there before anything is timed.
+    // Open the connection and prepare its statements before the measurement starts.
     store.commit(store.begin().await?).await?;
     let meter = Meter::start(settings.parts());
     let seconds = match way {

@@ -1,4 +1,4 @@
-//! W2: many writers at once, each commit waking a relay or not.
+//! W2: many writers at once, with and without waking a relay at each commit.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,7 +72,7 @@ async fn write(settings: Arc<Settings>, commits: usize, wakes: bool) -> Outcome<
     let cpu = meter.per_100k(commits);
     shutdown.request();
     relaying.await??;
-    // Writers of a key do not wait for each other here, so there is no order to judge.
+    // Writers of a key do not wait for each other here, so there is no order to check.
     let Ledger { lost, doubled, .. } = database.judge(commits, WRITTEN).await?;
     let measured = Measured::new(Ledger { lost, doubled, out_of_order: 0 });
     Ok(measured.with(W2.figure, commits as f64 / seconds).with_all(cpu))

@@ -1,4 +1,4 @@
-//! What became of every event: lost, doubled, out of order.
+//! The ledger of events: lost, doubled, out of order.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ pub(crate) struct Ledger {
     pub(crate) lost: u64,
     /// Arrivals of an event that had arrived before.
     pub(crate) doubled: u64,
-    /// First arrivals behind a later event of their key.
+    /// First arrivals after a later event of their key.
     pub(crate) out_of_order: u64,
 }
 
@@ -21,7 +21,7 @@ impl Ledger {
         self == Self::default()
     }
 
-    /// Adds what became of other events.
+    /// Adds the counts of other events.
     pub(crate) fn add(&mut self, other: Self) {
         self.lost += other.lost;
         self.doubled += other.doubled;
@@ -29,8 +29,8 @@ impl Ledger {
     }
 }
 
-/// Sees events arrive, in the order of each key. The events of a run are numbered from 0, and those of a key were written in the
-/// order of their numbers.
+/// Checks arrivals, in the order of each key. The events of a run are numbered from 0, and those of a key were written
+/// in the order of their numbers.
 #[derive(Debug)]
 pub(crate) struct Judge {
     seen: Vec<bool>,
@@ -44,7 +44,7 @@ impl Judge {
         Self { seen: vec![false; events], last: HashMap::new(), ledger: Ledger::default() }
     }
 
-    /// Notes an arrival.
+    /// Records an arrival.
     pub(crate) fn see(&mut self, account: &str, number: u64) -> Outcome<()> {
         let seen = usize::try_from(number).ok().and_then(|number| self.seen.get_mut(number));
         let seen = seen.ok_or_else(|| format!("event {number} arrived, which nobody wrote"))?;
@@ -60,25 +60,25 @@ impl Judge {
         Ok(())
     }
 
-    /// Notes an arrival by its payload, which holds account and number somewhere.
+    /// Records an arrival by its payload, which contains account and number.
     pub(crate) fn see_payload(&mut self, payload: &[u8]) -> Outcome<()> {
         let account = field(payload, b"\"account\"").ok_or("a payload without an account arrived")?;
         self.see(account.trim_matches('"'), Self::number(payload)?)
     }
 
-    /// The number in a payload.
+    /// Returns the number in a payload.
     pub(crate) fn number(payload: &[u8]) -> Outcome<u64> {
         Ok(field(payload, b"\"number\"").ok_or("a payload without a number arrived")?.parse()?)
     }
 
-    /// Whatever has not arrived by now is lost.
+    /// Counts every event that has not arrived as lost.
     pub(crate) fn verdict(self) -> Ledger {
         let lost = self.seen.iter().filter(|seen| !**seen).count() as u64;
         Ledger { lost, ..self.ledger }
     }
 }
 
-/// The value behind a name in JSON, whatever stands around it: contenders wrap their payloads differently.
+/// Returns the value of a name in JSON, whatever surrounds it: contenders wrap their payloads differently.
 fn field<'a>(payload: &'a [u8], name: &[u8]) -> Option<&'a str> {
     let at = payload.windows(name.len()).position(|window| window == name)? + name.len();
     let value = std::str::from_utf8(&payload[at..]).ok()?.trim_start().strip_prefix(':')?.trim_start();

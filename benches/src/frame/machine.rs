@@ -1,24 +1,24 @@
-//! Where and when it was measured.
+//! The machine and time of a measurement.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-/// What figures depend on.
+/// The facts that results depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     processor: String,
     cores: usize,
     memory_gib: u64,
-    /// Of one minute, when the run began: others may use the machine too.
+    /// The one-minute load average at the start of the run: other users may share the machine.
     load: f64,
     date: String,
-    /// Servers, by name.
+    /// Versions of servers, by name.
     versions: Vec<(&'static str, String)>,
 }
 
 impl Machine {
-    /// Looks at this one.
+    /// Reads the facts of this machine.
     pub(crate) fn here(versions: Vec<(&'static str, String)>) -> Self {
         let read = |file| fs::read_to_string(file).unwrap_or_default();
         let value = |text: &str, name: &str| {

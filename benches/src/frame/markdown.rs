@@ -1,14 +1,14 @@
-//! The tables as a page shows them.
+//! The result tables as Markdown.
 
 use std::fmt::Write;
 
 use super::results::shown;
 use super::{CellResults, Role, Spread};
 
-/// Returns a cell as a section: its plot, its table, and what was wanted.
+/// Returns a cell as a section: its plot, its table, and its goals.
 pub(crate) fn markdown(cell: &CellResults) -> String {
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = section(&mut text, cell);
     text
 }

@@ -1,9 +1,9 @@
-//! Processor time by part: database, brokers, the program that is measured.
+//! Processor time by part: database, brokers, the measured program.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-/// The processes of the services, as far as they run on this machine.
+/// The processes of the services that run on this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) database: Option<u32>,
@@ -12,7 +12,7 @@ pub(crate) struct Parts {
     pub(crate) connect: Option<u32>,
 }
 
-/// The processor time that passes between two moments.
+/// Measures processor time between two moments.
 #[derive(Debug)]
 pub(crate) struct Meter {
     parts: Parts,
@@ -28,17 +28,17 @@ struct Used {
 }
 
 impl Meter {
-    /// Begins now; what is measured is this process with its children.
+    /// Starts to measure this process and its children.
     pub(crate) fn start(parts: Parts) -> Self {
         Self::start_over(parts, std::process::id())
     }
 
-    /// Begins now; what is measured is this process with its children.
+    /// Starts to measure `process` and its children.
     pub(crate) fn start_over(parts: Parts, process: u32) -> Self {
         Self { parts, process, before: used(parts, process) }
     }
 
-    /// Returns seconds per 100,000 events, of those parts that can be seen.
+    /// Returns seconds per 100,000 events for the visible parts.
     pub(crate) fn per_100k(&self, events: usize) -> Vec<(&'static str, f64)> {
         let after = used(self.parts, self.process);
         let spent = |after: Option<f64>, before: Option<f64>| {
@@ -66,7 +66,7 @@ fn used(parts: Parts, process: u32) -> Used {
 
 struct Stat {
     parent: u32,
-    /// With that of children it has waited for.
+    /// Processor time, including that of children the process has waited for.
     seconds: f64,
 }
 
@@ -77,7 +77,7 @@ fn processes() -> HashMap<u32, Stat> {
         .filter_map(|folder| {
             let pid = folder.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(folder.path().join("stat")).ok()?;
-            // The name in parentheses may hold anything.
+            // The name in parentheses may contain any character.
             let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
             let spent =
                 fields.get(11..15)?.iter().map(|field| field.parse::<f64>().unwrap_or(0.0)).sum::<f64>();
@@ -92,7 +92,7 @@ fn tree_seconds(table: &HashMap<u32, Stat>, root: u32) -> f64 {
     own + children.map(|(child, _)| tree_seconds(table, *child)).sum::<f64>()
 }
 
-/// Returns who listens on a port of this machine; nobody when it is a container's.
+/// Returns the process that listens on a port of this machine, or `None` if it is in a container.
 pub(crate) fn listener(port: u16) -> Option<u32> {
     let sockets: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -101,7 +101,7 @@ pub(crate) fn listener(port: u16) -> Option<u32> {
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     let holders: HashSet<u32> = processes().into_keys().filter(|pid| holds(*pid, &sockets)).collect();
-    // A child may have the socket from its parent.
+    // A child may have inherited the socket from its parent.
     let table = processes();
     let first =
         holders.iter().find(|pid| table.get(pid).is_some_and(|stat| !holders.contains(&stat.parent)))?;

@@ -1,4 +1,4 @@
-//! What every measurement shares: contenders that are run in turn, their ledger, their processor time, medians and ratios.
+//! The frame of every measurement: contenders that run in turn, their ledger, processor time, medians and ratios.
 
 mod ledger;
 mod machine;
@@ -22,5 +22,5 @@ pub(crate) use results::{CellResults, json};
 pub(crate) use run::run;
 pub(crate) use spread::{Spread, quantile};
 
-/// What a measurement returns: whatever goes wrong ends that measurement.
+/// The result of a measurement. Any error ends that measurement.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

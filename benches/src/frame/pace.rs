@@ -1,11 +1,11 @@
-//! How fast something that runs gets through its work.
+//! The rate of a running contender.
 
 use std::time::{Duration, Instant};
 
 use super::Outcome;
 
-/// Waits until `done` says that all is done or `ended` that nothing more comes, and returns how many were done per second
-/// behind the first `warm` ones.
+/// Waits until `done` reports that all is done or `ended` that no more will come. Returns the rate per second
+/// after the first `warm` ones.
 pub(crate) async fn pace(
     all: usize,
     warm: usize,

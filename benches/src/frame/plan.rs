@@ -1,4 +1,4 @@
-//! What is measured in a cell, who takes part, and what is wanted of whom.
+//! The plan of a cell: metric, contenders and goals.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,22 +9,22 @@ use messagekit::BoxFuture;
 use super::{Ledger, Outcome};
 use crate::settings::Settings;
 
-/// One question, asked of several contenders.
+/// One question, measured for several contenders.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
-    /// How it is called on the command line.
+    /// Its name on the command line.
     pub(crate) id: &'static str,
-    /// What is asked.
+    /// The question.
     pub(crate) title: &'static str,
-    /// The figure that decides.
+    /// The metric that decides.
     pub(crate) figure: &'static str,
-    /// Which way it is better.
+    /// The direction in which the metric is better.
     pub(crate) better: Better,
-    /// Who takes part.
+    /// Returns the contenders.
     pub(crate) plan: fn(Arc<Settings>) -> Plan,
 }
 
-/// Which way a figure is better.
+/// The direction in which a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     /// The higher, the better.
@@ -33,7 +33,7 @@ pub(crate) enum Better {
     Lower,
 }
 
-/// The contenders of a cell and what is wanted.
+/// The contenders of a cell and its goals.
 pub(crate) struct Plan {
     /// Sizes and settings, for the heading.
     pub(crate) sizes: String,
@@ -41,20 +41,20 @@ pub(crate) struct Plan {
     pub(crate) goals: Vec<Goal>,
 }
 
-/// Who a contender is.
+/// The role of a contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// What the machine allows: the same work with nothing around it.
+    /// The limit of the machine: the same work without a library.
     Limit,
     /// This project.
     Ours,
-    /// Somebody else's project, or somebody else's way. It may fail, and is listed with the reason then.
+    /// Another project or approach. It may fail, and is listed with the reason then.
     Peer,
 }
 
-/// One who takes part.
+/// A participant of a cell.
 pub(crate) struct Contender {
-    /// Those of one group do the same work.
+    /// Contenders of one group do the same work.
     pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) role: Role,
@@ -76,13 +76,13 @@ impl Contender {
     }
 }
 
-/// What one run gave.
+/// The result of one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
-    /// Figures by name; the unit is part of the name.
+    /// Metrics by name, which includes the unit.
     pub(crate) figures: BTreeMap<&'static str, f64>,
     pub(crate) ledger: Ledger,
-    /// Copies belong to what is measured, as after a kill, and are no fault.
+    /// Duplicates are expected, as after a kill, and are no fault.
     pub(crate) may_double: bool,
 }
 
@@ -101,7 +101,7 @@ impl Measured {
         self
     }
 
-    /// Returns what is wrong with the run, if anything is.
+    /// Returns the fault of the run, if it has one.
     pub(crate) fn fault(&self) -> Option<String> {
         let Ledger { lost, doubled, out_of_order } = self.ledger;
         let forgiven = Ledger { doubled: if self.may_double { 0 } else { doubled }, ..self.ledger };
@@ -110,23 +110,23 @@ impl Measured {
     }
 }
 
-/// A wish about one contender, or about two of one group.
+/// A goal for one contender, or for two of one group.
 #[derive(Clone, Debug)]
 pub(crate) struct Goal {
     pub(crate) group: String,
     pub(crate) figure: &'static str,
     pub(crate) over: &'static str,
-    /// Without one the figure itself is compared.
+    /// Without a second contender the metric itself is compared.
     pub(crate) under: Option<&'static str>,
     pub(crate) target: Target,
 }
 
-/// What should be reached. Missing it is no error, because machines differ.
+/// The goal. To miss it is no error, because machines differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
-    /// The difference and not the ratio: so much more at most.
+    /// The largest allowed difference.
     Within(f64),
 }
 
@@ -138,7 +138,7 @@ impl Target {
         }
     }
 
-    /// Says what of two figures of one round is compared.
+    /// Returns the compared value of two metrics of one round.
     pub(crate) fn of(self, over: f64, under: f64) -> f64 {
         match self {
             Self::AtLeast(_) | Self::AtMost(_) => over / under,
@@ -146,7 +146,7 @@ impl Target {
         }
     }
 
-    /// The sign between the two.
+    /// Returns the sign between the two.
     pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::AtLeast(_) | Self::AtMost(_) => "/",

@@ -1,4 +1,4 @@
-//! A cell as a picture: one bar per contender, a whisker from its slowest to its fastest round.
+//! A cell as a plot: one bar per contender, a whisker from its slowest to its fastest round.
 
 use svg::Document;
 use svg::node::element::{Line, Rectangle, Text};
@@ -10,10 +10,10 @@ const LEFT: f64 = 370.0;
 const WIDTH: f64 = 900.0;
 const BAR: f64 = 18.0;
 const ROW: f64 = 26.0;
-/// Room for the figure behind the longest bar.
+/// Space for the number behind the longest bar.
 const FIGURE: f64 = 120.0;
 
-/// Draws it; who has no figure stands there without a bar.
+/// Draws the plot. A contender without a result has no bar.
 pub(crate) fn plot(cell: &CellResults) -> Document {
     let spreads: Vec<Option<Spread>> = cell.scores.iter().map(|score| score.spread(cell.figure)).collect();
     let most = spreads.iter().flatten().map(|spread| spread.max).fold(0.0, f64::max);

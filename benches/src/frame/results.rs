@@ -1,4 +1,4 @@
-//! What came out, for people and for programs.
+//! Results for people and for programs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Better, Cell, Goal, Ledger, Machine, Plan, Role, Spread};
 
-/// Everything about one cell.
+/// The results of one cell.
 #[derive(Debug)]
 pub(crate) struct CellResults {
     pub(crate) id: &'static str,
@@ -20,17 +20,17 @@ pub(crate) struct CellResults {
     pub(crate) goals: Vec<Goal>,
 }
 
-/// What one contender reached.
+/// The results of one contender.
 #[derive(Debug)]
 pub(crate) struct Score {
     pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// One figure per round.
+    /// One value per round.
     pub(crate) figures: BTreeMap<&'static str, Vec<f64>>,
-    /// Of all rounds together.
+    /// The ledger of all rounds together.
     pub(crate) ledger: Ledger,
-    /// Why it has failed, or could not run.
+    /// The reason why it failed or could not run.
     pub(crate) reason: Option<String>,
 }
 
@@ -62,12 +62,12 @@ impl CellResults {
         }
     }
 
-    /// Returns whether everybody but the peers ran without a fault.
+    /// Returns whether every contender except peers ran without a fault.
     pub(crate) fn is_sound(&self) -> bool {
         self.scores.iter().all(|score| score.role == Role::Peer || score.reason.is_none())
     }
 
-    /// Of each round, because rounds drift together; `None` when a side is missing.
+    /// Returns the spread of a goal over the rounds, because rounds drift together. Returns `None` when a side is missing.
     pub(crate) fn reached(&self, goal: &Goal) -> Option<Spread> {
         let of = |name| {
             let score = self.scores.iter().find(|score| score.group == goal.group && score.name == name)?;
@@ -113,7 +113,7 @@ pub(crate) fn json(machine: &Machine, rounds: u32, cells: &[CellResults]) -> Val
     json!({ "machine": machine.json(), "rounds": rounds, "cells": cells })
 }
 
-/// Few digits: more would promise what no run holds.
+/// Formats a number with few digits: more would exceed the precision of a run.
 pub(crate) fn shown(figure: f64) -> String {
     match figure.abs() {
         size if size >= 100.0 => format!("{figure:.0}"),
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// The medians of the contenders would say 1: a round in which everything was slow must not.
+    /// The medians of the contenders would give 1: a round in which everything was slow must not.
     #[test]
     fn ratio_is_the_median_of_the_ratios_of_each_round() {
         let results = results(&[10.0, 20.0, 90.0], &[20.0, 40.0, 10.0]);

@@ -1,9 +1,9 @@
-//! Running the contenders of a cell in turn.
+//! Runs the contenders of a cell in turn.
 
 use super::results::{CellResults, Score, shown};
 use super::{Cell, Plan, Role};
 
-/// Runs every contender once a round; each round begins with another one, so that nobody always follows the same.
+/// Runs every contender once per round. Each round begins with another one, which rotates their order.
 pub(crate) async fn run(cell: &Cell, plan: &Plan, rounds: u32) -> CellResults {
     let mut results = CellResults::of(cell, plan);
     let count = plan.contenders.len();
@@ -11,7 +11,7 @@ pub(crate) async fn run(cell: &Cell, plan: &Plan, rounds: u32) -> CellResults {
         for index in (0..count).map(|index| (index + round * 3) % count) {
             let (contender, score) = (&plan.contenders[index], &mut results.scores[index]);
             if score.reason.is_some() && score.figures.is_empty() && contender.role == Role::Peer {
-                // It cannot run here: once is enough to know.
+                // It cannot run here: one attempt is enough.
                 continue;
             }
             tell(cell, round, rounds, score);

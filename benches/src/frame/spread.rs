@@ -1,6 +1,6 @@
-//! The middle of some figures, and how far they lie apart.
+//! The median of some values, and their spread.
 
-/// The smallest, the middle and the largest figure; not numbers when there is none.
+/// The smallest, the middle and the largest value, or NaN without values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) min: f64,
@@ -17,7 +17,7 @@ impl Spread {
     }
 }
 
-/// The figure that `part` of all lie below, of figures in order.
+/// Returns the value below which `part` of the sorted values are.
 pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let index = (last as f64 * part).round() as usize;

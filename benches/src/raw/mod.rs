@@ -1,4 +1,4 @@
-//! The raw limits: the same work by hand, with nothing around it.
+//! The raw limits: the same work by hand.
 
 pub(crate) mod outbox;
 pub(crate) mod relay;

@@ -26,7 +26,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, messages: &[Message]) 
     Ok(())
 }
 
-/// The key of a message as text.
+/// Returns the key of a message as text.
 pub(crate) fn key(message: &Message) -> Outcome<Option<&str>> {
     Ok(message.key.as_deref().map(std::str::from_utf8).transpose()?)
 }

@@ -1,5 +1,5 @@
-//! A sketch of a relay, with the structure of ours and nothing else: read a page behind the last one, hand it to the client,
-//! read the next one meanwhile, delete what is confirmed. It has no lease, finds no late commit and survives no error.
+//! A sketch of a relay with the same structure: read a page behind the last one, hand it to the client, read the next page
+//! meanwhile, delete confirmed events. It has no lease, finds no late commit and survives no error.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::frame::Outcome;
 
-/// As ours.
+/// The page size of messagekit's relay.
 const PAGE: i64 = 500;
 const PAGES: usize = 4;
 const POLL: Duration = Duration::from_millis(50);
@@ -58,7 +58,7 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
         };
         let is_empty = rows.is_empty();
         in_flight.push_back(send(&producer, rows)?);
-        // From the beginning only when nothing is in flight, or it would be published again.
+        // Start from the beginning only when nothing is in flight. Otherwise events would be published twice.
         while in_flight.len() >= PAGES || (is_last && !in_flight.is_empty()) {
             let Some(sent) = in_flight.pop_front() else { break };
             settle(store.pool(), sent).await?;

@@ -1,4 +1,4 @@
-//! A database of its own on somebody's server.
+//! A fresh database on an existing server.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::{remove_behind, unique};
 use crate::frame::{Judge, Ledger, Outcome};
 
-/// How many events of a backlog stand in one transaction.
+/// The number of events of a backlog per transaction.
 pub(crate) const TOGETHER: usize = 100;
 
-/// It is dropped under whoever still uses it.
+/// A database. A drop removes it, even while it has connections.
 pub(crate) struct Database {
     server: PgConnectOptions,
     pub(crate) name: String,
@@ -23,7 +23,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Makes an empty one.
+    /// Creates an empty database.
     pub(crate) async fn empty(server: &str) -> Outcome<Self> {
         let server: PgConnectOptions =
             server.parse().map_err(|error| format!("--database is not a URL of PostgreSQL: {error}"))?;
@@ -33,14 +33,14 @@ impl Database {
         Ok(Self { server, name, url })
     }
 
-    /// Makes one with the tables of messagekit.
+    /// Creates a database with the tables of messagekit.
     pub(crate) async fn migrated(server: &str) -> Outcome<Self> {
         let database = Self::empty(server).await?;
         migrations::migrate(&database.url).await?;
         Ok(database)
     }
 
-    /// Makes one whose events are the relay's.
+    /// Creates a database whose events are published by a relay.
     pub(crate) async fn for_relay(server: &str) -> Outcome<Self> {
         let database = Self::migrated(server).await?;
         to_relay(&database.url, &SchemaName::default(), Existing::Refuse, Duration::from_secs(30)).await?;
@@ -51,7 +51,7 @@ impl Database {
         Ok(PostgresStore::options().max_connections(80).connect(&self.url).await?)
     }
 
-    /// Writes a backlog of events, [`TOGETHER`] in a transaction, and has the server look at its tables.
+    /// Writes a backlog of events, [`TOGETHER`] per transaction, and analyses the tables.
     pub(crate) async fn fill(&self, messages: &[Message]) -> Outcome<()> {
         let store = self.store().await?;
         for messages in messages.chunks(TOGETHER) {
@@ -69,15 +69,15 @@ impl Database {
         Ok(connection.close().await?)
     }
 
-    /// What was written before does not fall upon what is measured.
+    /// Flushes earlier writes, which would slow the measurement down.
     pub(crate) async fn settle(&self) -> Outcome<()> {
         self.execute("VACUUM ANALYZE".to_owned()).await?;
-        // Needs a right that the owner of a database may not have.
+        // Requires a privilege that the owner of a database may not have.
         drop(self.execute("CHECKPOINT".to_owned()).await);
         Ok(())
     }
 
-    /// Judges the rows of a query with the columns account and number, in the order in which they were written.
+    /// Checks the rows of a query with the columns account and number, in the order in which they were written.
     pub(crate) async fn judge(&self, events: usize, sql: &'static str) -> Outcome<Ledger> {
         let mut connection = sqlx::PgConnection::connect(&self.url).await?;
         let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&mut connection).await?;

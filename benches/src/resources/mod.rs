@@ -1,4 +1,4 @@
-//! What a run writes to: a database, a topic, a queue, a program. Each is made for one run and removed behind it.
+//! The resources of a run: a database, a topic, a queue, a program. Each is created for one run and removed after it.
 
 mod database;
 mod program;
@@ -13,14 +13,14 @@ pub(crate) use topic::{PARTITIONS, Topic};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A name that nobody has used.
+/// Returns an unused name.
 fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("bench_{now}_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes something from a destructor, whatever runtime is there: on a thread with one of its own.
+/// Removes a resource from a destructor under any runtime: on a thread with its own runtime.
 fn remove_behind(what: String, removing: impl Future<Output = crate::frame::Outcome<()>> + Send) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let removed = std::thread::scope(|scope| {

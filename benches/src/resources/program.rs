@@ -1,4 +1,4 @@
-//! A program that takes part as a process of its own.
+//! A contender in its own process.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::frame::Outcome;
 
 const LOOK: Duration = Duration::from_millis(10);
 
-/// It is killed when dropped.
+/// A running program. A drop kills it.
 pub(crate) struct Program {
     child: Child,
     name: String,
@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts one, its output going into a file.
+    /// Starts a program whose output goes into a file.
     pub(crate) fn start(mut command: Command) -> Outcome<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let folder = TempDir::new()?;
@@ -30,7 +30,7 @@ impl Program {
         Ok(Self { child, name, folder })
     }
 
-    /// Runs one to its end, which must be a good one.
+    /// Runs a program to its end, which must be successful.
     pub(crate) async fn finish(command: Command) -> Outcome<()> {
         Self::start(command)?.ended_within(Duration::MAX).await
     }
@@ -39,7 +39,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Fails when it has ended, with its last words.
+    /// Fails with the last output when the program has exited.
     pub(crate) fn is_alive(&mut self) -> Outcome<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -47,12 +47,12 @@ impl Program {
         }
     }
 
-    /// Ends it by SIGKILL, and returns when.
+    /// Kills the program with SIGKILL, and returns the time.
     pub(crate) fn kill(mut self) -> Outcome<Instant> {
         self.end()
     }
 
-    /// The same of one that is put back into its place.
+    /// Kills the program in place, and returns the time.
     pub(crate) fn end(&mut self) -> Outcome<Instant> {
         self.is_alive()?;
         self.child.kill()?;
@@ -65,7 +65,7 @@ impl Program {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Waits until it has ended well.
+    /// Waits until the program has exited successfully.
     pub(crate) async fn ended_within(&mut self, patience: Duration) -> Outcome<()> {
         let began = Instant::now();
         while began.elapsed() < patience {
@@ -78,7 +78,7 @@ impl Program {
         Err(format!("{} has not ended within {patience:?}: {}", self.name, self.said()).into())
     }
 
-    /// Its last lines, on one.
+    /// Returns its last lines, joined into one.
     fn said(&self) -> String {
         let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().rev().take(4).collect();
@@ -88,13 +88,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A folder of this crate, where it was built.
+/// Returns a folder of this crate at its build location.
 pub(crate) fn folder(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }

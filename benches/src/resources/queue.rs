@@ -1,4 +1,4 @@
-//! A quorum queue behind an exchange of its own.
+//! A quorum queue with its own exchange.
 
 use futures_util::StreamExt;
 use lapin::options::{
@@ -15,7 +15,7 @@ use crate::frame::{Judge, Ledger, Outcome};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Exchange and queue have one name; the exchange gives everything to the queue.
+/// Exchange and queue have one name. The exchange routes every message to the queue.
 pub(crate) struct Queue {
     pub(crate) name: String,
     url: String,
@@ -41,7 +41,7 @@ impl Queue {
         Ok(Self { name, url: url.to_owned(), connection, channel })
     }
 
-    /// Waits until it has so many messages, or until no more come.
+    /// Waits until the queue has `events` messages, or until no more arrive.
     pub(crate) async fn until(&self, events: usize) -> Outcome<Watched> {
         let began = Instant::now();
         let (mut first, mut latest) = (None, (0, Instant::now()));
@@ -61,14 +61,14 @@ impl Queue {
         Ok(Watched { rate, seconds: (latest.1 - began).as_secs_f64() })
     }
 
-    /// Returns how many messages it has.
+    /// Returns the number of messages in the queue.
     pub(crate) async fn count(&self) -> Outcome<u32> {
         let passive = QueueDeclareOptions { passive: true, ..Default::default() };
         let queue = self.channel.queue_declare(self.name.as_str().into(), passive, FieldTable::default());
         Ok(queue.await?.message_count())
     }
 
-    /// Takes everything out and says what became of the events below `events`.
+    /// Drains the queue and returns the ledger of the events below `events`.
     pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {
         let channel = self.connection.create_channel().await?;
         let count = self.count().await?;

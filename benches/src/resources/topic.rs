@@ -1,4 +1,4 @@
-//! A topic of Kafka, watched from outside: contenders are believed nothing.
+//! A topic of Kafka, measured from outside: no contender reports its own results.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::frame::{Judge, Ledger, Outcome};
 
 pub(crate) const PARTITIONS: i32 = 6;
 
-/// Nothing new for so long: the rest is lost.
+/// Without a new record for this time, the remaining ones are lost.
 const PATIENCE: Duration = Duration::from_secs(75);
 
 pub(crate) struct Topic {
@@ -24,9 +24,9 @@ pub(crate) struct Topic {
 
 /// How events became visible.
 pub(crate) struct Watched {
-    /// Per second, from the first to the last.
+    /// Records per second, from the first to the last.
     pub(crate) rate: f64,
-    /// From the call until the last.
+    /// Seconds from the call until the last record.
     pub(crate) seconds: f64,
 }
 
@@ -35,7 +35,7 @@ impl Topic {
         Self::with(brokers, 1024 * 1024).await
     }
 
-    /// Makes one that refuses records of more bytes.
+    /// Creates a topic that refuses records of more than `largest` bytes.
     pub(crate) async fn with(brokers: &str, largest: usize) -> Outcome<Self> {
         let (name, largest) = (unique(), largest.to_string());
         let topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1));
@@ -52,12 +52,12 @@ impl Topic {
         Ok(Self { name, brokers: brokers.to_owned(), watcher: Arc::new(watcher) })
     }
 
-    /// Waits until it has so many records, or until no more come.
+    /// Waits until the topic has `events` records, or until no more arrive.
     pub(crate) async fn until(&self, events: usize) -> Outcome<Watched> {
         self.until_beyond(0, events).await
     }
 
-    /// The same, of a topic that had some before.
+    /// Waits in the same way on a topic that already has `before` records.
     pub(crate) async fn until_beyond(&self, before: u64, events: usize) -> Outcome<Watched> {
         let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
         tokio::task::spawn_blocking(move || {
@@ -82,13 +82,13 @@ impl Topic {
         .await?
     }
 
-    /// Returns how many records it has.
+    /// Returns the number of records in the topic.
     pub(crate) async fn count(&self) -> Outcome<u64> {
         let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
         tokio::task::spawn_blocking(move || ends(&watcher, &name)).await?
     }
 
-    /// Returns how many records the group of the topic's name has settled.
+    /// Returns how many records the group with the topic's name has settled.
     pub(crate) async fn committed(&self) -> Outcome<u64> {
         let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
         tokio::task::spawn_blocking(move || {
@@ -102,8 +102,7 @@ impl Topic {
         .await?
     }
 
-    /// Says what became of the events below `events`. What is missing may still come: it is lost when nothing more has come for
-    /// a minute.
+    /// Returns the ledger of the events below `events`. A missing event is lost when no record has arrived for a minute.
     pub(crate) async fn judge(&self, events: usize) -> Outcome<Ledger> {
         let (mut count, mut since) = (self.count().await?, Instant::now());
         loop {
@@ -121,7 +120,7 @@ impl Topic {
         }
     }
 
-    /// Reads everything and says what became of the events below `events` until now.
+    /// Reads every record and returns the ledger of the events below `events` as of now.
     pub(crate) async fn judge_now(&self, events: usize) -> Outcome<Ledger> {
         let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
         tokio::task::spawn_blocking(move || {

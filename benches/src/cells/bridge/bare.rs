@@ -1,4 +1,4 @@
-//! A publisher without anything around it: one channel, confirms, a window.
+//! A bare publisher: one channel, confirms, a window.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -10,7 +10,7 @@ use messagekit::{Message, headers};
 use crate::frame::Outcome;
 use crate::resources::Queue;
 
-/// Publishes messages and waits for every confirm, with so many of them outstanding.
+/// Publishes messages with at most `window` unconfirmed ones, and waits for every confirm.
 pub(in crate::cells) async fn publish(queue: &Queue, messages: &[Message], window: usize) -> Outcome<()> {
     let channel = queue.connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -37,7 +37,7 @@ pub(in crate::cells) async fn publish(queue: &Queue, messages: &[Message], windo
     Ok(())
 }
 
-/// Demands a plain confirm.
+/// Requires a plain confirm.
 pub(super) fn taken(confirmed: Option<lapin::Result<Confirmation>>) -> Outcome<()> {
     match confirmed {
         Some(Ok(Confirmation::Ack(None))) => Ok(()),
@@ -46,7 +46,7 @@ pub(super) fn taken(confirmed: Option<lapin::Result<Confirmation>>) -> Outcome<(
     }
 }
 
-/// As large as what the bridge sends.
+/// Returns properties as large as those that the bridge sends.
 pub(super) fn properties(message: &Message) -> BasicProperties {
     let mut table = FieldTable::default();
     for (name, value) in [

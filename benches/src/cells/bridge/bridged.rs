@@ -13,8 +13,8 @@ use crate::frame::Outcome;
 use crate::resources::{Queue, Topic};
 use crate::settings::Settings;
 
-/// Forwards the whole topic and returns how many messages were confirmed per second. Joining the group is not counted: it is a
-/// matter of Kafka's settings.
+/// Forwards the whole topic and returns how many messages were confirmed per second. The time to join the group is not
+/// counted: it depends on Kafka's settings.
 pub(super) async fn forward(
     settings: &Settings,
     topic: &Topic,

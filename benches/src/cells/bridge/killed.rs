@@ -1,4 +1,4 @@
-//! B2: the bridge is killed every five seconds, and started again at once.
+//! B2: the bridge is killed every five seconds and restarted at once.
 
 use std::fs;
 use std::process::Command;
@@ -26,7 +26,7 @@ pub(crate) const B2: Cell = Cell {
 const MESSAGES: usize = 120_000;
 const PER_SECOND: usize = 4_000;
 const EVERY: Duration = Duration::from_secs(5);
-/// Fewer kills show nothing.
+/// Fewer kills prove nothing.
 const KILLS: u32 = 2;
 const TICK: Duration = Duration::from_millis(10);
 const SILENCE: &str = "longest silence, s";
@@ -34,7 +34,8 @@ const AFTER: &str = "seconds until all is there";
 const COPIES: &str = "copies per kill";
 const LIVES: &str = "messagekit bridge, without kills";
 const KILLED: &str = "messagekit bridge, started again at once";
-/// What half a second forwards, because offsets are committed so often, and what may be unconfirmed.
+/// The upper limit of repeated messages per kill: half a second of forwarding, the interval of offset commits, and the
+/// unconfirmed messages.
 const AGAIN: f64 = (PER_SECOND / 2 + 500) as f64;
 
 fn plan(settings: Arc<Settings>) -> Plan {
@@ -63,7 +64,7 @@ async fn forward(settings: Arc<Settings>, count: usize, killed: bool) -> Outcome
     let mut bridge = start(&settings, &topic, &queue, &folder)?;
     let messages = messages_to(&topic.name, count)?;
     let publisher = Kafka::new(settings.kafka()?).publisher()?;
-    // It has joined its group when the first ones are there.
+    // The bridge has joined its group when the first messages arrive.
     let (warm, messages) = messages.split_at(PER_SECOND.min(count / 2));
     publish(&publisher, warm).await?;
     queue.until(warm.len()).await?;
@@ -111,7 +112,7 @@ async fn forward(settings: Arc<Settings>, count: usize, killed: bool) -> Outcome
     Ok(measured)
 }
 
-/// Starts a bridge as users do. With an instance id it has its partitions back at once.
+/// Starts a bridge as users do. With an instance id it gets its partitions back at once.
 fn start(settings: &Settings, topic: &Topic, queue: &Queue, folder: &TempDir) -> Outcome<Program> {
     let text = format!(
         "[bridge]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ninstance_id = \"{name}-0\"\n\
@@ -129,7 +130,7 @@ fn start(settings: &Settings, topic: &Topic, queue: &Queue, folder: &TempDir) ->
     Program::start(command)
 }
 
-/// Writes so many per second.
+/// Writes [`PER_SECOND`] messages per second.
 async fn write(publisher: &impl Publisher, messages: &[Message]) -> Outcome<()> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -1,4 +1,4 @@
-//! B1: from Kafka to a quorum queue, as fast as it goes.
+//! B1: from Kafka to a quorum queue, at full speed.
 
 pub(super) mod bare;
 mod bridged;
@@ -107,7 +107,7 @@ async fn by_hand(settings: Arc<Settings>, keys: Keys, count: usize) -> Outcome<M
     Ok(Measured::new(queue.judge(count).await?).with(B1.figure, rate).with_all(cpu))
 }
 
-/// A topic with the messages, and an empty queue.
+/// Creates a topic with the messages, and an empty queue.
 async fn filled(settings: &Settings, keys: Keys, count: usize) -> Outcome<(Topic, Queue)> {
     let (topic, queue) = (Topic::make(settings.kafka()?).await?, Queue::make(settings.rabbitmq()?).await?);
     let messages = keys.messages(&topic.name, count)?;

@@ -1,4 +1,4 @@
-//! One message at a time, as bridges are written by hand: claim it, publish it, wait for the confirm, commit.
+//! One message at a time, as a hand-written bridge works: claim it, publish it, wait for the confirm, commit.
 
 use std::future::poll_fn;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::frame::Outcome;
 use crate::resources::{Database, Queue, Topic};
 use crate::settings::Settings;
 
-/// Forwards `count` messages and returns how many per second.
+/// Forwards `count` messages and returns the rate per second.
 pub(super) async fn forward(settings: &Settings, topic: &Topic, queue: &Queue, count: usize) -> Outcome<f64> {
     let database = Database::migrated(settings.database()?).await?;
     let store = database.store().await?;

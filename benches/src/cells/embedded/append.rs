@@ -1,4 +1,4 @@
-//! Appending through the engine, many tasks at once.
+//! Appends through the engine, with many tasks at once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use super::{Ran, Run};
 use crate::events::{messages, publish};
 use crate::frame::Outcome;
 
-/// `writers` tasks, each waiting for its event to be durable before it appends the next.
+/// Runs `writers` tasks. Each waits until its event is durable before it appends the next.
 pub(super) async fn engine(run: Run<'_>, writers: usize) -> Outcome<Ran> {
     let events = run.events;
     let store = open(&run).await?;

@@ -1,4 +1,4 @@
-//! The raw limit: the engine's statements by hand on one connection, with nothing around them.
+//! The raw limit: the engine's statements by hand on one connection.
 
 use std::time::Instant;
 

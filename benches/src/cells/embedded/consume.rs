@@ -1,4 +1,4 @@
-//! Consuming through the engine: claim, one effect, settle.
+//! Consumes through the engine: claim, one effect, settle.
 
 use messagekit::{Consumer, Envelope, HandlerError, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
@@ -27,7 +27,7 @@ pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     let consumer = consumer.build()?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
-    // A first batch opens connections and is noted as a whole.
+    // The first batch opens connections and is recorded as a whole.
     let warm = if one_by_one { 0 } else { 400 };
     let rate = pace(run.events, warm, || stats.read().handled, || running.is_finished()).await?;
     shutdown.request();
@@ -37,7 +37,7 @@ pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     Ok(Ran { rate, ledger, group: None })
 }
 
-/// Makes a file with all records and a table for effects.
+/// Creates a file with all records and a table for effects.
 pub(super) async fn fill(run: &Run<'_>) -> Outcome<SqliteStore> {
     let store = open(run).await?;
     let mut tx = store.begin().await?;

@@ -1,4 +1,4 @@
-//! The file of a cell, and the check afterwards.
+//! The file of a cell, and the check after the run.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) fn database(folder: &Path) -> std::path::PathBuf {
     folder.join("bench.db")
 }
 
-/// Opens a connection as a careful user would.
+/// Opens a connection with the settings of a careful user.
 pub(super) fn connect(run: &Run<'_>) -> Outcome<Connection> {
     let connection = Connection::open(database(run.folder))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -27,7 +27,7 @@ pub(super) async fn open(run: &Run<'_>) -> Outcome<SqliteStore> {
     Ok(SqliteStore::options().synchronous(run.synchronous).open(database(run.folder)).await?)
 }
 
-/// Says what became of events that were applied, the ids of which grow in the order in which they were made.
+/// Returns the ledger of applied events, whose ids grow in the order of their creation.
 pub(super) fn judge_effects(run: &Run<'_>) -> Outcome<Ledger> {
     let sql = "SELECT count(*) FROM (SELECT event_id, max(event_id) OVER earlier AS latest FROM effects
         WINDOW earlier AS (PARTITION BY account ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) WHERE event_id < latest";
@@ -35,7 +35,7 @@ pub(super) fn judge_effects(run: &Run<'_>) -> Outcome<Ledger> {
     Ok(Ledger { out_of_order: u64::try_from(behind)?, ..judge(run, "effects", "event_id")? })
 }
 
-/// Says what became of the events, by the different values in a column of a table, whatever their order.
+/// Returns the ledger of events by the distinct values in a column of a table, whatever their order.
 pub(super) fn judge(run: &Run<'_>, table: &str, column: &str) -> Outcome<Ledger> {
     let sql = format!("SELECT count(*), count(DISTINCT {column}) FROM {table}");
     let (rows, different) =

@@ -24,7 +24,7 @@ pub(crate) const E1: Cell = Cell {
 };
 
 const EVENTS: usize = 40_000;
-/// How many events the engine puts into a commit of 64 writers, or nearly.
+/// The approximate number of events that the engine puts into a commit of 64 writers.
 const GROUP: usize = 32;
 const PER_COMMIT: &str = "events per commit";
 
@@ -34,22 +34,22 @@ const MANY: &str = "messagekit-sqlite, 64 writers";
 const BARE: &str = "bare rusqlite, the same statements";
 const BARE_GROUP: &str = "bare rusqlite, 32 in a commit";
 
-/// What a run of one file gave.
+/// The result of a run over one file.
 struct Ran {
     rate: f64,
     ledger: Ledger,
-    /// Events of a commit, where it is counted.
+    /// Events per commit, where it is counted.
     group: Option<f64>,
 }
 
-/// Where the file is, how its commits reach the disk, and how many events.
+/// The path of the file, its commit mode, and the number of events.
 struct Run<'a> {
     folder: &'a Path,
     synchronous: Synchronous,
     events: usize,
 }
 
-/// In the settings they come with.
+/// With their default settings.
 const QUEUES: [(&str, Work); 2] = [
     ("litequeue 0.9 (Python)", |run| Box::pin(async move { python::queue(&run, "litequeue") })),
     ("persist-queue 1.1 (Python)", |run| Box::pin(async move { python::queue(&run, "persist-queue") })),

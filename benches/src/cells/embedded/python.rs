@@ -1,4 +1,4 @@
-//! Python programs with one commit per event: as people write it without this project, and queues of others.
+//! Python programs with one commit per event: hand-written ones, and queue libraries.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::{Ran, Run};
 use crate::frame::{Ledger, Outcome};
 use crate::resources::folder;
 
-/// Returns events per second, measured by the program itself without its start.
+/// Returns events per second. The program measures them itself, without its start.
 pub(super) fn append(run: &Run<'_>, journal: &str) -> Outcome<Ran> {
     let events = run.events;
     let output = Command::new("python3")
@@ -26,7 +26,7 @@ pub(super) fn append(run: &Run<'_>, journal: &str) -> Outcome<Ran> {
     Ok(Ran { rate: events as f64 / seconds, ledger, group: None })
 }
 
-/// Measures a queue of PyPI, which counts its own events afterwards.
+/// Measures a queue library of PyPI, which counts its own events afterwards.
 pub(super) fn queue(run: &Run<'_>, name: &str) -> Outcome<Ran> {
     let place = folder("peers/queues");
     let python = place.join(".venv/bin/python");

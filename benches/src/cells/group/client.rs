@@ -1,4 +1,4 @@
-//! One consumer, as `bench --member` runs it: told by the variables that peers are told by.
+//! One consumer, as `bench --member` runs it. It reads the environment variables of peers.
 
 use std::future::IntoFuture;
 use std::pin::pin;
@@ -17,7 +17,7 @@ use crate::cells::consume::{EFFECT, apply};
 use crate::events::Made;
 use crate::frame::Outcome;
 
-/// What it is made with, each with its defaults.
+/// The client library, each with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
     /// A consumer of messagekit
@@ -74,7 +74,7 @@ async fn bare() -> Outcome<()> {
     loop {
         tokio::select! {
             () = &mut shutdown => return Ok(()),
-            // After an error the client goes on by itself.
+            // The client recovers from errors by itself.
             record = consumer.recv() => if let Ok(record) = record {
                 apply_bare(&pool, &record).await?;
             },
@@ -82,7 +82,7 @@ async fn bare() -> Outcome<()> {
     }
 }
 
-/// What it has seen and the effect share a transaction, as in the peers.
+/// Writes the seen marker and the effect in one transaction, as the peers do.
 async fn apply_bare(pool: &PgPool, record: &BorrowedMessage<'_>) -> Outcome<()> {
     let headers = record.headers().ok_or("a record without headers")?;
     let id = headers.iter().find(|header| header.key == "id").and_then(|header| header.value);

@@ -1,4 +1,4 @@
-//! What happens to the members.
+//! Disturbances of group members.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::members::{MEMBERS, Members};
 use super::watch::Watch;
 use crate::frame::Outcome;
 
-/// Longer than a session of ours or of Watermill lasts, shorter than one of librdkafka.
+/// Longer than a session of messagekit or Watermill, shorter than one of librdkafka.
 pub(super) const FREEZE: Duration = Duration::from_secs(14);
 
 /// The member that is killed or frozen.
@@ -30,7 +30,7 @@ impl Disturbance {
         }
     }
 
-    /// Returns when the last member has gone on or was started again.
+    /// Returns when the last member has resumed or was restarted.
     pub(super) async fn strike(self, members: &mut Members, watch: &Watch) -> Outcome<()> {
         match self {
             Self::Kill => members.kill_and_start(VICTIM),
@@ -42,7 +42,7 @@ impl Disturbance {
             Self::Restarts => {
                 for member in 0..MEMBERS {
                     members.restart(member).await?;
-                    // As an orchestrator does: the next one when this one is at work.
+                    // As an orchestrator does: restart the next member when this one works.
                     watch.until_shared().await?;
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! The members of a group, each a process of its own.
+//! The members of a group, each in its own process.
 
 use std::process::Command;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 
 type Start = Box<dyn Fn(usize) -> Outcome<Program> + Send + Sync>;
 
-/// They are killed when this is dropped.
+/// The members of a group. A drop kills them.
 pub(super) struct Members {
     programs: Vec<Program>,
     start: Start,
@@ -85,12 +85,12 @@ impl Members {
     }
 }
 
-/// Its connections to the database have this name, and so has what it has applied.
+/// Returns the name of a member. Its database connections use it, and so do its effects.
 pub(super) fn name(member: usize) -> String {
     format!("member-{member}")
 }
 
-/// This program again, as a consumer.
+/// Returns the command that starts this program as a consumer.
 fn own(client: Client) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--member").arg(client.name());

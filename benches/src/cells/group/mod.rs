@@ -1,4 +1,4 @@
-//! K2: one of three members of a group is killed, frozen, or each is restarted in turn.
+//! K2: one of three members of a group is killed or frozen, or each is restarted in turn.
 
 mod client;
 mod disturb;
@@ -30,14 +30,14 @@ pub(crate) const K2: Cell = Cell {
 
 const WORST: &str = "seconds without progress, worst partition";
 const MEDIAN: &str = "median partition";
-/// Of the partitions that the disturbed member did not have.
+/// The partitions that the disturbed member did not own.
 const OTHERS: &str = "worst of the other members' partitions";
 
 const OURS: &str = "messagekit consumer";
 const NAMED: &str = "messagekit consumer, with instance ids";
 const BARE: &str = "bare librdkafka consumer";
 
-/// The name of a connection is that of its member, so that a row says which member has applied it.
+/// Each connection has the name of its member, and each row records that name.
 const TABLES: &str = "
 CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account text NOT NULL, number bigint NOT NULL,
     member text NOT NULL DEFAULT current_setting('application_name'));

@@ -1,4 +1,4 @@
-//! Watches from outside, in the table of effects, when each partition goes on and through which member.
+//! Polls the table of effects, to see when each partition continues and through which member.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +12,15 @@ use crate::frame::Outcome;
 use crate::resources::PARTITIONS;
 
 const LOOK: Duration = Duration::from_millis(20);
-/// A partition without an effect for so long stands still.
+/// A partition without an effect for this time is stalled.
 const STILL: Duration = Duration::from_secs(1);
-/// So long no partition stands still before anything is done, and after it.
+/// No partition stalls for this time before and after the disturbance.
 const BEFORE: Duration = Duration::from_secs(5);
 const AFTER: Duration = Duration::from_secs(20);
-/// Longer than the worst that was seen.
+/// Longer than the longest observed stall.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// The newest effect of each partition. The number of an event says in which partition it is.
+/// The newest effect of each partition. The number of an event identifies its partition.
 const NEWEST: &str = "
 SELECT part::int, newest.number, newest.member FROM generate_series(0::bigint, 5) part,
     LATERAL (SELECT number, member FROM effects WHERE number % 6 = part ORDER BY number DESC LIMIT 1) newest";
@@ -33,7 +33,7 @@ struct Partition {
     owner: Option<String>,
 }
 
-/// It ends when this is dropped.
+/// A poll of the table of effects. A drop ends it.
 pub(super) struct Watch {
     partitions: Arc<Mutex<Vec<Partition>>>,
     task: JoinHandle<Outcome<()>>,
@@ -48,25 +48,25 @@ impl Watch {
         Ok(Self { partitions, task, connection: url.to_owned() })
     }
 
-    /// Forgets how long anything has stood still until now.
+    /// Resets the stall times.
     pub(super) fn begin(&self) {
         self.with(|partitions| {
             partitions.iter_mut().for_each(|partition| partition.longest = Duration::ZERO);
         });
     }
 
-    /// Returns the member that has applied the newest event of each partition.
+    /// Returns the member that applied the newest event of each partition.
     pub(super) fn owners(&self) -> Vec<Option<String>> {
         self.with(|partitions| partitions.iter().map(|partition| partition.owner.clone()).collect())
     }
 
-    /// Returns for how many seconds each partition has stood still at most.
+    /// Returns the longest stall of each partition in seconds.
     pub(super) fn waits(&self) -> Vec<f64> {
         let wait = |partition: &Partition| partition.longest.max(partition.since.elapsed()).as_secs_f64();
         self.with(|partitions| partitions.iter().map(wait).collect())
     }
 
-    /// Waits until every member has partitions and none stands still.
+    /// Waits until every member has partitions and no partition is stalled.
     pub(super) async fn until_shared(&self) -> Outcome<()> {
         self.until(BEFORE, "every member has partitions", |partitions| {
             let owners: BTreeSet<_> =
@@ -76,12 +76,12 @@ impl Watch {
         .await
     }
 
-    /// Waits until no partition has stood still for a while.
+    /// Waits until no partition has stalled for a while.
     pub(super) async fn until_calm(&self) -> Outcome<()> {
         self.until(AFTER, "every partition goes on", |_| true).await
     }
 
-    /// Waits until so many events are applied; what is missing after a minute is lost.
+    /// Waits until `events` events are applied. Events that are missing after a minute are lost.
     pub(super) async fn until_applied(&self, events: usize) -> Outcome<()> {
         let mut connection = PgConnection::connect(&self.connection).await?;
         let end = Instant::now() + Duration::from_secs(60);

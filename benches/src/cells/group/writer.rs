@@ -1,4 +1,4 @@
-//! Writes to every partition at a steady rate. An event's number says in which partition it is.
+//! Writes to every partition at a steady rate. The number of an event identifies its partition.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use crate::events::Made;
 use crate::frame::Outcome;
 use crate::resources::PARTITIONS;
 
-/// Between two events of a partition.
+/// The pause between two events of a partition.
 pub(super) const PACE: Duration = Duration::from_millis(100);
 
-/// It ends when this is dropped.
+/// A writer in the background. A drop ends it.
 pub(super) struct Writer {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Outcome<usize>>,
@@ -34,7 +34,7 @@ impl Writer {
         Ok(Self { stop, task })
     }
 
-    /// Returns how many events there are.
+    /// Stops the writer and returns the number of events.
     pub(super) async fn finish(mut self) -> Outcome<usize> {
         self.stop.store(true, Ordering::Relaxed);
         (&mut self.task).await?

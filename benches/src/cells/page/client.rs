@@ -1,4 +1,4 @@
-//! A client that costs next to nothing: one connection, one request after the other.
+//! A minimal HTTP client: one connection, one request at a time.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ impl Client {
         Ok(Self { stream, secret: secret.to_owned(), buffer: Vec::new() })
     }
 
-    /// Asks for a page and reads it to its end.
+    /// Requests a page and reads it to its end.
     pub(super) async fn get(&mut self, path: &str) -> Outcome<()> {
         let ask =
             format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret);

@@ -1,9 +1,9 @@
-//! Failed messages, and a page of them by hand.
+//! Failed messages, and a page of them read by hand.
 
 use crate::frame::Outcome;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-/// Fills the table as a consumer of 20 topics' worth of failures would leave it.
+/// Fills the table with the failures of a consumer of 20 topics.
 pub(super) async fn fill(connection: &mut PgConnection, failed_messages: u32) -> Outcome<()> {
     let insert = format!(
         r#"INSERT INTO messagekit.failed_messages
@@ -18,7 +18,7 @@ FROM generate_series(1, {failed_messages}) n"#
     Ok(())
 }
 
-/// Reads the first page, as a program without the admin would: every column, every row.
+/// Reads the first page as a program without the admin would: every column, every row.
 pub(super) async fn page(connection: &mut PgConnection, state: &str) -> Outcome<()> {
     let condition = if state.is_empty() { "" } else { "WHERE state = $1" };
     let select = format!(

@@ -1,4 +1,4 @@
-//! A1: the first page of failed messages over HTTP, beside the statement behind it.
+//! A1: the first page of failed messages over HTTP, compared with its statement.
 
 mod client;
 mod failed_messages;
