@@ -1,6 +1,6 @@
 //! cargo run -q -p messagekit-examples --bin 01-outbox-in-memory
 //!
-//! The whole idea without a database: an event exists if and only if its transaction committed, and a consumer applies it
+//! The whole idea without a database. An event exists if and only if its transaction committed. A consumer applies it
 //! once, however often it is delivered. The in-memory adapters are for docs and tests; example 02 is the same on SQLite.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -15,7 +15,7 @@ struct OrderPlaced {
     pence: i64,
 }
 
-/// The handler: its effects, the mark "processed" and any events it adds are one transaction.
+/// Handles an order: its effects, the processed marker and any events it adds are one transaction.
 async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     println!("billing {} for {} pence", order.data.order_id, order.data.pence);
     tx.add("billed", order.data.pence);

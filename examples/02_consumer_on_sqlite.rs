@@ -1,7 +1,7 @@
 //! cargo run -q -p messagekit-examples --bin 02-consumer-on-sqlite
 //!
-//! Two services in one SQLite file, each with tables of its own. The consumer's rows, its mark "processed" and the event it
-//! adds share one transaction; a second consumer reads what the first one wrote.
+//! Two services in one SQLite file, each with its own tables. The consumer's rows, its processed marker and the event it
+//! adds share one transaction. A second consumer reads the events of the first one.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::sync::Arc;
@@ -69,14 +69,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     .await?;
     store.commit(tx).await?;
 
-    // The order service: row and event, or neither.
+    // The order service writes row and event, or neither.
     let outbox = Outbox::new(store.clone(), "order-service");
     let mut tx = store.begin().await?;
     tx.call(|c| c.execute("INSERT INTO orders VALUES ('o-1', 1250)", ())).await?;
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), pence: 1_250 }).await?;
     outbox.commit(tx).await?;
 
-    // The billing service and a printer, each with a cursor of its own.
+    // The billing service and a printer, each with its own cursor.
     let shutdown = Shutdown::new();
     let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service") });
     let bills = Consumer::builder("billing", store.clone())

@@ -1,6 +1,6 @@
 //! cargo run -q -p messagekit-examples --bin 03-failed-message-fix-retry
 //!
-//! A message that cannot be applied is kept whole, with its error. After the cause is repaired, a retry runs the same
+//! A message that cannot be applied is stored in full, with its error. After the cause is repaired, a retry runs the same
 //! handler again, in the process that consumes, and the effect happens once.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -58,11 +58,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let running = tokio::spawn(billing.run(shutdown.clone()));
 
-    // Three runs fail, then the failed message is dead: found, understood, ...
+    // Three runs fail, and the failed message is dead. Find it, ...
     let failed_message = in_state(&store, FailedMessageState::Dead).await?;
     println!("dead after {} runs: {}", failed_message.attempts, failed_message.error);
 
-    // ... repaired, and replayed.
+    // ... repair the cause, and retry it.
     change(&store, "INSERT INTO products VALUES ('lamp')").await?;
     let operator = Operator::new("operator", "example");
     for acted in store.act(Action::Retry, &[failed_message.id], &operator).await? {
@@ -95,7 +95,7 @@ async fn change(store: &SqliteStore, sql: &'static str) -> Result<(), messagekit
     store.commit(tx).await
 }
 
-/// Waits until the only failed message is in a state, as an operator would by looking again.
+/// Waits until the only failed message is in a state. It polls, as an operator would.
 async fn in_state(
     store: &SqliteStore,
     state: FailedMessageState,

@@ -1,8 +1,8 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… cargo run -q -p messagekit-examples --bin 04-orders-on-postgres
 //!
-//! A row and its event in one transaction of PostgreSQL: both are there, or neither. What is in the outbox is published by
-//! Debezium, which reads it from the database's log (`messagekit connector apply`); nothing here knows a broker. The example
-//! leaves its tables and a few rows in the database. For one to try it on:
+//! A row and its event in one transaction of PostgreSQL: both exist, or neither. Debezium publishes the outbox: it reads
+//! the database's log (`messagekit connector apply`). The example needs no broker. It leaves its tables and a few rows in
+//! the database. To start a database for it:
 //!
 //! ```sh
 //! cargo xtask stack up --services postgres
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let url = database_url()?;
-    // What `messagekit migrate` does. A service in production leaves that to the command.
+    // This does the same as `messagekit migrate`. In production, run the command instead.
     migrations::migrate(&url).await?;
     let store = PostgresStore::connect(&url).await?;
     let outbox = Outbox::new(store.clone(), "order-service");
@@ -49,11 +49,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     sqlx::query(table).execute(&mut *tx).await?;
     store.commit(tx).await?;
 
-    // Every run has orders of its own, so that it can be repeated.
+    // Every run has its own orders and can be repeated.
     let run = MessageId::new();
     let (lamp, chair, desk) = (format!("lamp-{run}"), format!("chair-{run}"), format!("desk-{run}"));
 
-    // A business row and its event, committed together. In a transaction that something else began, `add_on` takes its
+    // A business row and its event, committed together. In a transaction that other code began, `add_on` takes its
     // connection, and checks that there is a transaction.
     let mut tx = store.begin().await?;
     sqlx::query("INSERT INTO example_orders VALUES ($1, 1250)").bind(&lamp).execute(&mut *tx).await?;
@@ -68,7 +68,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     store.rollback(tx).await?;
     println!("rolled back: {}", found(&store, &chair).await?);
 
-    // The same by SQL alone, as psql, a trigger or a service in another language writes it.
+    // The same in plain SQL, as psql, a trigger or a service in another language writes it.
     let mut tx = store.begin().await?;
     sqlx::query("INSERT INTO example_orders VALUES ($1, 4900)").bind(&desk).execute(&mut *tx).await?;
     let publish = "SELECT messagekit.publish('example.order', $1::text, 'example.order.placed',
@@ -79,7 +79,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says what the database holds about an order, read as anybody could read it.
+/// Returns the rows of an order, read with plain SQL.
 async fn found(store: &PostgresStore, order: &str) -> Result<String, Box<dyn Error>> {
     let mut tx = store.begin().await?;
     let (rows, events, topic): (i64, i64, Option<String>) = sqlx::query_as(

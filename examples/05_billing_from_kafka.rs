@@ -1,8 +1,8 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… MESSAGEKIT_KAFKA=… cargo run -q -p messagekit-examples --bin 05-billing-from-kafka
 //!
-//! An order that Kafka delivers twice is billed once: the bill and the mark "processed" share a transaction, so the second
-//! delivery finds the mark. The order is published here by hand; in a system it comes from an outbox through Debezium, in
-//! the same form. Each run has a topic and a consumer of its own and leaves them. For services to try it on:
+//! An order that Kafka delivers twice is billed once: the bill and the processed marker share a transaction, and the second
+//! delivery finds the marker. The example publishes the order itself. In a system it comes from an outbox through Debezium,
+//! in the same form. Each run has its own topic and consumer and leaves them. To start services for it:
 //!
 //! ```sh
 //! cargo xtask stack up --services postgres,kafka
@@ -29,7 +29,7 @@ struct OrderPlaced {
     pence: i64,
 }
 
-/// The handler: its effects, the mark "processed" and any events it adds are one transaction.
+/// Handles an order: its effects, the processed marker and any events it adds are one transaction.
 async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     sqlx::query("INSERT INTO example_bills VALUES ($1, $2)")
         .bind(&order.data.order_id)
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let (url, brokers) = services()?;
-    // What `messagekit migrate` does. A service in production leaves that to the command.
+    // This does the same as `messagekit migrate`. In production, run the command instead.
     migrations::migrate(&url).await?;
     let store = PostgresStore::connect(&url).await?;
     let mut tx = store.begin().await?;
@@ -61,9 +61,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     sqlx::query(table).execute(&mut *tx).await?;
     store.commit(tx).await?;
 
-    // One order, published twice: what happens when the answer to the first attempt is lost.
+    // One order, published twice, as after a lost answer to the first attempt.
     let run = MessageId::new();
-    // Somebody watches: half a minute would be a long time to learn that there is no broker.
+    // A person waits for this run: report a missing broker sooner than after half a minute.
     let kafka = Kafka::new(brokers).set("delivery.timeout.ms", "10000")?;
     let order_id = format!("lamp-{run}");
     let placed = Envelope::new(OrderPlaced { order_id: order_id.clone(), pence: 1_250 });

@@ -1,9 +1,8 @@
 //! MESSAGEKIT_KAFKA=… MESSAGEKIT_RABBITMQ=amqp://… cargo run -q -p messagekit-examples --bin 06-bridge
 //!
-//! From a topic of Kafka to a queue of RabbitMQ: every record comes out of the queue with its id and its bytes, and one that no
-//! queue wants is a failed message with the reason, so that nothing is lost without a word. In life this is the program
-//! `messagekit-bridge` with a file of rules. Each run has topics of its own and leaves them; exchange and queue are the same
-//! each time. For services to try it on:
+//! From a topic of Kafka to a queue of RabbitMQ. Every record arrives in the queue with its id and its bytes. A record that no
+//! queue takes becomes a failed message with the reason. In production this is the program `messagekit-bridge` with a file of
+//! rules. Each run has its own topics and leaves them; exchange and queue are the same each time. To start services for it:
 //!
 //! ```sh
 //! cargo xtask stack up --services kafka,rabbitmq
@@ -37,7 +36,7 @@ struct OrderPlaced {
     pence: i64,
 }
 
-/// No queue is bound to this type.
+/// An event of a type that no queue is bound to.
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "example.survey.answered", key = "order_id")]
 struct SurveyAnswered {
@@ -61,7 +60,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let rabbit = RabbitMq::new(&url)?.name("example");
     let kafka = Kafka::new(brokers).set("delivery.timeout.ms", "10000")?;
 
-    // What shipping declares for itself: a queue that gets orders, and where they go when they cannot be handled.
+    // The topology of shipping: a queue that gets orders, and a dead-letter queue.
     let topology = rabbit
         .topology()
         .exchange(EXCHANGE)
@@ -70,7 +69,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .bind(QUEUE, EXCHANGE, "example.order.#");
     topology.declare().await?;
 
-    // Two records in a topic of this run, as Debezium would put them there.
+    // Two records in a topic of this run, in the form that Debezium writes.
     let run = MessageId::new();
     let topic: Arc<str> = format!("example.order.{run}").into();
     let order_id = format!("lamp-{run}");
@@ -84,7 +83,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("published to Kafka: 2 records");
 
-    // The bridge: it settles a record when RabbitMQ has confirmed it, or Kafka its failed message.
+    // The bridge settles a record when RabbitMQ has confirmed it, or Kafka its failed message.
     let shutdown = Shutdown::on_signal()?;
     let name = format!("example-bridge-{run}");
     let dead = format!("{name}.dead");
@@ -100,7 +99,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("forwarded: {}, failed messages: {}", stats.read().forwarded, stats.read().dead_lettered);
 
-    // Whoever reads the queue gets what stood in the topic.
+    // A reader of the queue gets the record of the topic.
     let sent = &records[0];
     let from_queue = first(rabbit.queue(QUEUE), "example.order.placed", sent, &shutdown).await?;
     let same = |name| from_queue.headers.get(name) == sent.headers.get(name);
@@ -111,7 +110,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         from_queue.headers.text(headers::SOURCE_OFFSET).unwrap_or("nowhere"),
     );
 
-    // And whoever looks after the bridge, what nobody wanted.
+    // An operator of the bridge gets the record that no queue took.
     let sent = &records[1];
     let failed_message = first(kafka.topics([dead]), "example.survey.answered", sent, &shutdown).await?;
     println!(
@@ -124,7 +123,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads as a consumer of its own until a copy of this message comes.
+/// Reads with its own consumer until a copy of this message arrives.
 async fn first<S: messagekit::Source>(
     source: S,
     event_type: &'static str,
@@ -137,7 +136,7 @@ async fn first<S: messagekit::Source>(
     let reader = Consumer::builder(format!("example-reader-{}", MessageId::new()), MemoryStore::new())
         .from(source)
         .on_message(event_type, move |_: &mut MemoryTx, message: Message| {
-            // The queue may hold something of an earlier run.
+            // The queue may hold messages of an earlier run.
             if message.headers.text(headers::ID) == id.as_deref() {
                 note.lock().expect("nobody panics here").replace(message);
             }

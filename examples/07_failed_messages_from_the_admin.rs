@@ -1,9 +1,9 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… MESSAGEKIT_KAFKA=… cargo run -q -p messagekit-examples --bin
 //! 07-failed-messages-from-the-admin
 //!
-//! A failed message as an operator sees it over HTTP: found in a list, understood, the cause repaired, retried; a second click
-//! does nothing, and the order is billed once. The admin's routes are served by this program itself; `messagekit admin` serves
-//! the same ones. Each run has a topic and a consumer of its own and leaves them. For services to try it on:
+//! An operator handles a failed message over HTTP: finds it in a list, repairs the cause, and retries it. A second click
+//! does nothing, and the order is billed once. This program serves the admin's routes itself; `messagekit admin` serves
+//! the same ones. Each run has its own topic and consumer and leaves them. To start services for it:
 //!
 //! ```sh
 //! cargo xtask stack up --services postgres,kafka
@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let (url, brokers) = services()?;
-    // What `messagekit migrate` does. A service in production leaves that to the command.
+    // This does the same as `messagekit migrate`. In production, run the command instead.
     migrations::migrate(&url).await?;
     let store = PostgresStore::connect(&url).await?;
     let mut tx = store.begin().await?;
@@ -74,7 +74,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     sqlx::raw_sql(tables).execute(&mut *tx).await?;
     store.commit(tx).await?;
 
-    // An order of a product that nobody has entered yet.
+    // An order of a product that is not in the table yet.
     let run = MessageId::new();
     let (order_id, product) = (format!("order-{run}"), format!("lamp-{run}"));
     let placed = OrderPlaced { order_id: order_id.clone(), product: product.clone(), pence: 1_250 };
@@ -94,7 +94,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .build()?;
     let billing = tokio::spawn(billing.run(shutdown.clone()));
 
-    // The admin lets nobody in without a token, and keeps only its hash.
+    // The admin refuses requests without a token, and stores only the hash of a token.
     let token = Token::generate()?;
     let mut tokens = Tokens::new();
     tokens.add("ann", Role::Operator, token.hash())?;
@@ -105,14 +105,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let stop = shutdown.clone();
     let admin = tokio::spawn(async move { admin.serve(listener, stop).await });
 
-    // Found: ...
+    // Find it, ...
     let dead = ann.failed_message(&name, "dead").await?;
     println!("dead after {} runs: {}", dead["attempts"], dead["error"]);
-    // ... repaired: ...
+    // ... repair the cause, ...
     let mut tx = store.begin().await?;
     sqlx::query("INSERT INTO example_products VALUES ($1)").bind(&product).execute(&mut *tx).await?;
     store.commit(tx).await?;
-    // ... and retried, by a double click.
+    // ... and retry it with a double click.
     let retry = format!("/api/v1/dlq/{}/retry", dead["id"]);
     let (first, second) = (ann.post(&retry).await?, ann.post(&retry).await?);
     println!("first click: {}, second click: {}", first.0, second.0);
@@ -133,14 +133,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Somebody with a token, as curl would be.
+/// A client with a token, such as curl.
 struct Operator {
     address: String,
     token: String,
 }
 
 impl Operator {
-    /// Waits until the consumer's only failed message is in a state, as a person does who looks again.
+    /// Waits until the consumer's only failed message is in a state. It polls, as an operator would.
     async fn failed_message(&self, consumer: &str, state: &str) -> Result<Value, Box<dyn Error>> {
         let path = format!("/api/v1/dlq?consumer={consumer}&state={state}");
         loop {
@@ -154,7 +154,7 @@ impl Operator {
         }
     }
 
-    /// Acts, and returns the status and what was answered; 409 says that somebody was quicker.
+    /// Performs an action, and returns the status and the body. Status 409 says that another operator was first.
     async fn post(&self, path: &str) -> Result<(u16, Value), Box<dyn Error>> {
         let request =
             ureq::post(format!("{}{path}", self.address)).config().http_status_as_error(false).build();

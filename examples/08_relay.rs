@@ -1,9 +1,9 @@
 //! MESSAGEKIT_DATABASE_URL=postgres://… MESSAGEKIT_KAFKA=… cargo run -q -p messagekit-examples --bin 08-relay
 //!
-//! A service that publishes its own outbox: no Kafka Connect and no slot. The relay wakes up with each commit of its process,
-//! keeps the order of each key, and publishes a delayed event when it is due. It publishes to the topic `example.order`, with a
-//! key of its own in each run; a broker that makes no topics by itself must have it. The database must not have a connector of
-//! Debezium on the same outbox. For services to try it on:
+//! A service that publishes its own outbox, without Kafka Connect and replication slot. The relay wakes up with each commit
+//! of its process, keeps the order of each key, and publishes a delayed event when it is due. It publishes to the topic
+//! `example.order`, with a new key in each run. A broker that does not create topics automatically must have the topic. The
+//! database must not have a Debezium connector on the same outbox. To start services for it:
 //!
 //! ```sh
 //! cargo xtask stack up --services postgres,kafka
@@ -50,12 +50,12 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let (url, brokers) = services()?;
-    // What `messagekit migrate --relay` does. A service in production leaves that to the command.
+    // This does the same as `messagekit migrate --relay`. In production, run the command instead.
     migrations::migrate(&url).await?;
     to_relay(&url, &SchemaName::default(), Existing::Leave, Duration::from_secs(60)).await?;
     let store = PostgresStore::connect(&url).await?;
 
-    // Somebody watches: half a minute would be a long time to learn that there is no broker.
+    // A person waits for this run: report a missing broker sooner than after half a minute.
     let kafka = Kafka::new(brokers).set("delivery.timeout.ms", "10000")?;
     let relay = Relay::builder("example-orders")
         .reader(Arc::new(store.clone()))
@@ -68,7 +68,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let order_id = format!("lamp-{}", MessageId::new());
     let mut tx = store.begin().await?;
     outbox.add(&mut tx, OrderPlaced { order_id: order_id.clone(), pence: 1_250 }).await?;
-    // It is written with the order, and goes out a second later.
+    // The reminder is written with the order, and is published a second later.
     let reminder = OrderReminded { order_id: order_id.clone() };
     outbox.add_after(&mut tx, reminder, Duration::from_secs(1)).await?;
     outbox.commit(tx).await?;

@@ -1,7 +1,7 @@
 //! cargo run -q -p messagekit-examples --bin 09-order-and-parking
 //!
-//! What happens to one order is applied in order, or not at all: when its first step cannot be applied, the later ones wait
-//! behind it, while other orders go on. After the repair everything runs in the order in which it was written.
+//! The steps of one order are applied in order, or not at all. When its first step cannot be applied, the later ones wait
+//! behind it, while other orders proceed. After the repair every step runs in the order in which it was written.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use messagekit::{
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let holds_back = store.show(head.id).await?.holds_back;
     println!("a: {}, and holds back {holds_back}: {}", head.state, head.error);
 
-    // The first one runs again, and behind it what has waited.
+    // The first step runs again, and then the ones that waited.
     change(&store, "INSERT INTO orders VALUES ('a')").await?;
     for acted in store.act(Action::Retry, &[head.id], &Operator::new("operator", "example")).await? {
         acted.done(Action::Retry, head.id)?;
@@ -88,7 +88,7 @@ async fn change(store: &SqliteStore, sql: &'static str) -> Result<(), messagekit
     store.commit(tx).await
 }
 
-/// What was noted of an order, in the order of the notes.
+/// Returns the recorded steps of an order, in their order.
 async fn steps(store: &SqliteStore, order: &'static str) -> Result<Vec<String>, messagekit::Error> {
     let read = store.read(move |c| {
         let mut steps = c.prepare("SELECT step FROM steps WHERE order_id = ?1 ORDER BY n")?;

@@ -1,8 +1,8 @@
-//! The numbered programs beside this file are the examples; each says in its first line how to run it, and
-//! `tests/output.rs` compares what it prints.
+//! The numbered programs beside this file are the examples. Each says in its first line how to run it, and
+//! `tests/output.rs` compares its output.
 //!
-//! The library itself is empty. It is here so that every Rust block of the project's pages is compiled. A test of the
-//! workspace compares this list with the pages.
+//! The library itself is empty. It compiles every Rust block of the project's pages. A test of the workspace compares this
+//! list with the pages.
 
 #[cfg(doctest)]
 mod pages {

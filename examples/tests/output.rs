@@ -1,4 +1,4 @@
-//! Each example prints what its page promises.
+//! Each example prints the output that its page shows.
 
 use std::process::Command;
 
@@ -50,7 +50,7 @@ fn a_key_waits_behind_its_first_failure_and_keeps_its_order() {
     );
 }
 
-/// Runs an example that needs services without naming any, and returns its one line.
+/// Runs an example without the services it needs, and returns its one line.
 fn refusal_of(program: &str) -> String {
     let mut command = Command::new(program);
     let output = command.env_remove("MESSAGEKIT_DATABASE_URL").env_remove("MESSAGEKIT_KAFKA").output();

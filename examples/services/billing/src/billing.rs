@@ -1,11 +1,11 @@
-//! What happens to an order.
+//! Handles placed orders.
 
 use messagekit::{Envelope, Event, HandlerError, Outbox};
 use messagekit_postgres::{PgTx, PostgresStore};
 
 use crate::events::{BillIssued, OrderPlaced};
 
-/// The handler and the outbox it writes to.
+/// The handler and its outbox.
 pub(crate) struct Billing {
     outbox: Outbox<PostgresStore>,
 }
@@ -15,7 +15,7 @@ impl Billing {
         Self { outbox }
     }
 
-    /// Writes the bill, the customer's total and the event about the bill, all in the transaction of the mark.
+    /// Writes the bill, the customer's total and the event about the bill, in the transaction of the processed marker.
     pub(crate) async fn placed(
         &self,
         tx: &mut PgTx,
@@ -23,7 +23,7 @@ impl Billing {
     ) -> Result<(), HandlerError> {
         let OrderPlaced { order_id, customer, pence } = &order.data;
         if *pence < 0 {
-            // No repetition makes a bill of it: a failed message, for a person to decide about.
+            // A retry cannot succeed: make it a failed message, for an operator to decide about.
             return Err(HandlerError::permanent(
                 "an order of less than nothing is a correction: write a credit note",
             ));

@@ -1,7 +1,7 @@
-//! What the service reads and what it tells others.
+//! The events that the service reads and writes.
 //!
-//! [`OrderPlaced`] is a copy and not the order service's own type: services are built and deployed apart, and share what is
-//! on the wire, nothing else. It names only the fields that bills need; the others pass by.
+//! [`OrderPlaced`] is a copy of the order service's type. Services are built and deployed separately, and share only the
+//! wire format. The copy has only the fields that bills need; other fields are ignored.
 
 use messagekit::Event;
 use serde::{Deserialize, Serialize};

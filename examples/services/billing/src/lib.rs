@@ -1,7 +1,7 @@
-//! The billing service: a consumer that writes a bill for each order, once, and tells others about it.
+//! The billing service: a consumer that writes one bill for each order, and an event about it.
 //!
-//! The bill, the customer's total, the event and the mark "processed" are one transaction. The tables of messagekit are made
-//! by `messagekit migrate`, its own by the service itself.
+//! The bill, the customer's total, the event and the processed marker are one transaction. `messagekit migrate` creates the
+//! tables of messagekit, and the service creates its own.
 
 mod billing;
 mod events;
@@ -21,10 +21,11 @@ pub use settings::{SETTINGS, Settings};
 use billing::Billing;
 use events::OrderPlaced;
 
-/// Bills orders until SIGTERM or Ctrl-C, finishes what is in work, and ends.
+/// Bills orders until SIGTERM or Ctrl-C, finishes the messages in flight, and returns.
 ///
 /// # Errors
-/// When the database does not answer at the start or lacks the tables of messagekit, or when the consumer ends by itself.
+/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, or when the consumer
+/// stops by itself.
 pub async fn run(settings: Settings) -> Result<(), Error> {
     log::start(settings.log);
     let shutdown = Shutdown::on_signal()?;
@@ -40,10 +41,10 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let consumer = Consumer::builder(format!("{prefix}billing"), store)
         .from(orders)
         .on_with(billing, Billing::placed)
-        // Orders of a customer do not build on each other: one that cannot be billed holds up no other.
+        // Orders of a customer do not depend on each other: one that cannot be billed blocks no other.
         .on_failure(OnFailure::DeadLetter)
         .build()?;
-    // Whoever waits for the line may have left; that is no reason to end.
+    // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "ready").ok();
     consumer.run(shutdown).await
 }

@@ -3,9 +3,9 @@
 use messagekit::Store;
 use messagekit_postgres::{Error, PostgresStore};
 
-/// No constraint keeps a second bill of an order out, on purpose: that an order is billed once is the work of the mark, and
-/// if it ever failed, the second bill must be there to see. `IF NOT EXISTS` alone is no protection against a second process
-/// that creates at the same moment: the lock is.
+/// No constraint prevents a second bill of an order, on purpose: the processed marker must prevent it, and if that ever
+/// failed, the second bill must be visible. `IF NOT EXISTS` alone does not protect against another process that creates the
+/// tables at the same moment: the lock does.
 const TABLES: &str = "
     SELECT pg_advisory_xact_lock(hashtext('tables of the billing service'));
     CREATE TABLE IF NOT EXISTS public.bills (
@@ -21,7 +21,7 @@ const TABLES: &str = "
       pence    bigint NOT NULL
     )";
 
-/// Makes what is not there yet; several processes may do so at once.
+/// Creates missing tables. Several processes may do so at once.
 pub(crate) async fn create(store: &PostgresStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     sqlx::raw_sql(TABLES).execute(&mut *tx).await?;

@@ -1,9 +1,9 @@
-//! What the service tells others.
+//! The events that the service writes.
 
 use messagekit::Event;
 use serde::{Deserialize, Serialize};
 
-/// An order was placed. The events of one customer keep their order; orders of nobody known have no key.
+/// An order was placed. The events of one customer keep their order; orders of unknown customers have no key.
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.placed", key = "customer")]
 pub(crate) struct OrderPlaced {

@@ -1,4 +1,4 @@
-//! The HTTP side: `POST /orders`, `GET /orders/{order_id}`, `GET /health`.
+//! The HTTP routes: `POST /orders`, `GET /orders/{order_id}`, `GET /health`.
 
 use std::future::IntoFuture;
 use std::io::Write;
@@ -21,13 +21,13 @@ use crate::orders::{Orders, Placed};
 use crate::problem::Problem;
 
 const BODY_LIMIT: usize = 16_384;
-/// How long answers in flight may take after the end was asked for.
+/// The time that requests in flight have after a shutdown was requested.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Answers requests until the end is asked for.
+/// Answers requests until a shutdown is requested.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// Returns an error when it cannot listen on the address.
 pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown) -> Result<(), Error> {
     let refused = |error: std::io::Error| {
         let text = "cannot listen: end what has this address, or name another in ORDERS_LISTEN";
@@ -35,7 +35,7 @@ pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown
     };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    // Whoever waits for the line may have left; that is no reason to end.
+    // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "listening on http://{address}").ok();
     let serving =
         axum::serve(listener, routes(orders)).with_graceful_shutdown(shutdown.clone().into_future());
@@ -45,7 +45,7 @@ pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown
     };
     tokio::select! {
         ended = serving.into_future() => ended.map_err(refused),
-        // A client that sends its request byte by byte does not keep the service alive.
+        // A client that sends its request byte by byte must not keep the service alive.
         () = patience => Ok(()),
     }
 }
@@ -92,7 +92,7 @@ async fn show(
     State(orders): State<Arc<Orders>>,
     Path(order_id): Path<String>,
 ) -> Result<Json<Order>, Problem> {
-    // What cannot be an order's name is not worth a question; the database would refuse some of it.
+    // Do not query for an impossible name: the database would refuse some of them.
     let order = if is_name(&order_id) { orders.find(order_id).await? } else { None };
     order.map(Json).ok_or(Problem::new(StatusCode::NOT_FOUND, "no order of this order_id is placed"))
 }

@@ -1,7 +1,7 @@
 //! The order service: `POST /orders` writes an order and the event about it in one transaction, and answers 201.
 //!
-//! It knows no broker: Debezium reads the committed events from the database and publishes them. The tables of messagekit
-//! are made by `messagekit migrate`, its own by the service itself.
+//! The service needs no broker: Debezium reads the committed events from the database and publishes them. `messagekit
+//! migrate` creates the tables of messagekit, and the service creates its own.
 
 mod event;
 mod http;
@@ -19,10 +19,10 @@ pub use settings::{SETTINGS, Settings};
 
 use orders::Orders;
 
-/// Takes orders until SIGTERM or Ctrl-C, answers what is in flight, and ends.
+/// Accepts orders until SIGTERM or Ctrl-C, answers the requests in flight, and returns.
 ///
 /// # Errors
-/// When the database does not answer or lacks the tables of messagekit, or when the address is taken.
+/// Returns an error when the database is not reachable or lacks the tables of messagekit, or when the address is in use.
 pub async fn run(settings: Settings) -> Result<(), Error> {
     log::start(settings.log);
     let shutdown = Shutdown::on_signal()?;

@@ -1,8 +1,8 @@
-//! An order as it comes in and goes out.
+//! An order in requests and answers.
 
 use serde::{Deserialize, Serialize};
 
-/// An order; `pence` is its total, negative for what is given back.
+/// An order. `pence` is its total, negative for a refund.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
@@ -13,7 +13,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Says which field breaks its form, without its value: an answer repeats nothing that a stranger sent.
+    /// Returns the field that is invalid, without its value: an answer repeats nothing of the request.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if !is_name(&self.order_id) {
             Err("order_id is not 1 to 64 characters of a-z A-Z 0-9 . _ -")
@@ -30,7 +30,7 @@ impl Order {
     }
 }
 
-/// Says whether a text may name an order or a customer.
+/// Returns whether a text may name an order or a customer.
 pub(crate) fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=64).contains(&text.len()) && text.bytes().all(legal)

@@ -1,4 +1,4 @@
-//! Placing an order: its row and its event, or neither.
+//! Placing an order: writes its row and its event, or neither.
 
 use messagekit::{MessageId, Outbox, Store};
 use messagekit_postgres::{Error, PgTx, PostgresStore};
@@ -12,11 +12,11 @@ pub(crate) struct Orders {
     limit_pence: Option<i64>,
 }
 
-/// How placing an order ended.
+/// The outcome of placing an order.
 pub(crate) enum Placed {
     /// Row and event are committed.
     Now(MessageId),
-    /// The order was there before.
+    /// The order existed before.
     Before,
     /// It is above the limit.
     OverLimit,
@@ -27,10 +27,10 @@ impl Orders {
         Self { outbox, limit_pence }
     }
 
-    /// Places an order; whatever it answers but [`Placed::Now`] leaves no trace.
+    /// Places an order. Every outcome but [`Placed::Now`] writes nothing.
     ///
     /// # Errors
-    /// `OutcomeUnknown`: it may be placed; the same order again tells by [`Placed::Before`].
+    /// `OutcomeUnknown`: the order may be placed. Repeat it: the answer is [`Placed::Before`] if it was.
     pub(crate) async fn place(&self, order: Order) -> Result<Placed, Error> {
         let mut tx = self.outbox.store().begin().await?;
         let placed = self.write(&mut tx, order).await?;
@@ -43,7 +43,7 @@ impl Orders {
 
     async fn write(&self, tx: &mut PgTx, order: Order) -> Result<Placed, Error> {
         let Order { order_id, customer, country, pence } = order;
-        // Waits for another process that is placing the same order, and leaves the transaction usable when it was first.
+        // Waits for another process that is placing the same order. When that process was first, the transaction stays usable.
         let inserted = sqlx::query(
             "INSERT INTO orders (order_id, customer, country, pence) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         )
@@ -57,7 +57,7 @@ impl Orders {
             return Ok(Placed::Before);
         }
         let id = self.outbox.add(tx, OrderPlaced { order_id, customer, country, pence }).await?;
-        // Asked last on purpose, as one asks who learns late that it cannot be: what was written is taken back.
+        // Check last on purpose, like a service that learns late of a refusal: the earlier writes are rolled back.
         if self.limit_pence.is_some_and(|limit| pence > limit) {
             return Ok(Placed::OverLimit);
         }

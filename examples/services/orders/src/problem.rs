@@ -1,4 +1,4 @@
-//! An answer that says what went wrong and what to do, and repeats nothing of the request.
+//! An answer that names the problem and its cure, and repeats nothing of the request.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -28,7 +28,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The framework's own text names what was sent, so only its status is kept.
+/// The framework's own text quotes the request, so only its status is kept.
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let detail = match rejection.status() {
@@ -43,7 +43,7 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-/// The caller learns whether a repetition is useful; the log learns why.
+/// The caller learns whether a retry is useful; the log holds the reason.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let error_text = chain(&error);
@@ -80,7 +80,7 @@ mod tests {
         messagekit::Error::new(kind, "a statement").into()
     }
 
-    /// What the service says about a body.
+    /// Returns the answer of the service to a body.
     async fn answer(content_type: &str, body: &'static str) -> (u16, String) {
         let request =
             Request::post("/orders").header(header::CONTENT_TYPE, content_type).body(Body::from(body));

@@ -1,4 +1,4 @@
-//! What the service must be told, by variables of the environment.
+//! The settings of the service, read from environment variables.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,21 +20,22 @@ const LOG: &str = "RUST_LOG";
 /// Every variable that the service reads.
 pub const SETTINGS: &[&str] = &[DATABASE_URL, LISTEN, LIMIT_PENCE, NAME_PREFIX, LOG];
 
-/// What the service was told.
+/// The settings of the service.
 pub struct Settings {
     pub(crate) database_url: String,
     pub(crate) listen: SocketAddr,
     pub(crate) limit_pence: Option<i64>,
-    /// What stands in front of the names of topics.
+    /// The prefix of the names of topics.
     pub(crate) name_prefix: String,
     pub(crate) log: Option<Targets>,
 }
 
 impl Settings {
-    /// Reads the variables named in [`SETTINGS`]; an empty one counts as not set.
+    /// Reads the variables named in [`SETTINGS`]. An empty variable counts as not set.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
+    /// Returns [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
+    /// A retry is useless.
     pub fn from_env() -> Result<Self, Error> {
         let mut environment = Environment::default();
         let database_url =
@@ -50,7 +51,7 @@ impl Settings {
     }
 }
 
-/// Shows no URL: it holds a password.
+/// Omits the URL, because it holds a password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -61,7 +62,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Reads variables and remembers what is wrong with them.
+/// Reads variables and collects their errors.
 #[derive(Default)]
 struct Environment {
     problems: Vec<String>,
@@ -91,7 +92,7 @@ impl Environment {
     }
 }
 
-/// What is not text is given and wrong.
+/// A value that is not UTF-8 counts as set and wrong.
 fn given(key: &str) -> Option<Result<String, OsString>> {
     std::env::var_os(key).filter(|value| !value.is_empty()).map(OsString::into_string)
 }

@@ -3,7 +3,7 @@
 use messagekit::Store;
 use messagekit_postgres::{Error, PostgresStore};
 
-/// `IF NOT EXISTS` alone is no protection against a second process that creates at the same moment: the lock is.
+/// `IF NOT EXISTS` alone does not protect against another process that creates the table at the same moment: the lock does.
 const TABLES: &str = "
     SELECT pg_advisory_xact_lock(hashtext('tables of the order service'));
     CREATE TABLE IF NOT EXISTS public.orders (
@@ -14,7 +14,7 @@ const TABLES: &str = "
       placed_at timestamptz NOT NULL DEFAULT now()
     )";
 
-/// Makes what is not there yet; several processes may do so at once.
+/// Creates missing tables. Several processes may do so at once.
 pub(crate) async fn create(store: &PostgresStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     sqlx::raw_sql(TABLES).execute(&mut *tx).await?;

@@ -1,4 +1,4 @@
-//! What the service reads, and what happens to it.
+//! The event that the service reads, and its handler.
 
 use messagekit::{Envelope, Event, HandlerError};
 use messagekit_postgres::PgTx;
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A bill was issued.
 ///
-/// A copy and not the billing service's own type: services are built and deployed apart, and share what is on the wire,
-/// nothing else. The amount does not matter to whoever ships, so it is not here.
+/// This is a copy of the billing service's type. Services are built and deployed separately, and share only the wire format.
+/// Shipping does not need the amount, so the copy omits it.
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "billing.bill.issued", key = "customer")]
 pub(crate) struct BillIssued {
@@ -15,7 +15,7 @@ pub(crate) struct BillIssued {
     customer: Option<String>,
 }
 
-/// Writes the shipment, in the transaction of the mark.
+/// Writes the shipment, in the transaction of the processed marker.
 pub(crate) async fn ship(tx: &mut PgTx, bill: Envelope<BillIssued>) -> Result<(), HandlerError> {
     let BillIssued { order_id, customer } = &bill.data;
     sqlx::query("INSERT INTO shipments (order_id, customer) VALUES ($1, $2)")

@@ -1,7 +1,7 @@
-//! The shipping service: a consumer that writes a shipment for each bill, once.
+//! The shipping service: a consumer that writes one shipment for each bill.
 //!
-//! Bills come from RabbitMQ, where the bridge has put them. The shipment and the mark "processed" are one transaction. The tables
-//! of messagekit are made by `messagekit migrate`, its own by the service itself.
+//! Bills come from RabbitMQ, where the bridge publishes them. The shipment and the processed marker are one transaction.
+//! `messagekit migrate` creates the tables of messagekit, and the service creates its own.
 
 mod bill;
 mod log;
@@ -18,10 +18,11 @@ pub use settings::{SETTINGS, Settings};
 
 pub use queue::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 
-/// Ships what was billed until SIGTERM or Ctrl-C, finishes what is in work, and ends.
+/// Ships billed orders until SIGTERM or Ctrl-C, finishes the messages in flight, and returns.
 ///
 /// # Errors
-/// When the database does not answer at the start or lacks the tables of messagekit, or when the consumer ends by itself.
+/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, or when the consumer
+/// stops by itself.
 pub async fn run(settings: Settings) -> Result<(), Error> {
     log::start(settings.log);
     let shutdown = Shutdown::on_signal()?;
@@ -30,7 +31,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     queue::declare(&settings.rabbitmq).await?;
     let bills = settings.rabbitmq.queue(QUEUE);
     let consumer = Consumer::builder("shipping", store).from(bills).on(bill::ship).build()?;
-    // Whoever waits for the line may have left; that is no reason to end.
+    // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "ready").ok();
     consumer.run(shutdown).await
 }

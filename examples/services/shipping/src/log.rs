@@ -1,4 +1,4 @@
-//! The log goes to stderr, so that stdout holds only what others wait for.
+//! The log goes to stderr. Stdout holds only the lines that other programs wait for.
 
 use std::io::{IsTerminal, stderr};
 
@@ -6,10 +6,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts it; without a wish it shows what happens, and of the driver's words only the warnings.
+/// Starts the log. The default level is info, and warnings only for the database driver.
 pub(crate) fn start(wished: Option<Targets>) {
     let usual = || Targets::new().with_default(LevelFilter::INFO).with_target("sqlx", LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    // A second start in one process, as tests do, leaves the first in place.
+    // A second start in one process, as in tests, keeps the first log.
     tracing_subscriber::registry().with(lines).with(wished.unwrap_or_else(usual)).try_init().ok();
 }

@@ -1,4 +1,4 @@
-//! The service as a program; its settings are variables of the environment.
+//! The service as a program. Its settings are environment variables.
 #![allow(clippy::print_stderr, reason = "a program says why it ended")]
 
 use std::process::ExitCode;

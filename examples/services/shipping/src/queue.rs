@@ -1,16 +1,16 @@
-//! What the service needs at RabbitMQ.
+//! The topology that the service needs in RabbitMQ.
 
 use messagekit::Error;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 
-/// Where the bridge publishes; the routing key is the event's type.
+/// The exchange of the bridge. The routing key is the event's type.
 pub const EXCHANGE: &str = "events";
-/// The bills that wait to be shipped.
+/// The queue of bills that wait for shipping.
 pub const QUEUE: &str = "shipping.bills";
-/// What RabbitMQ took out of that queue because it was delivered too often.
+/// The dead-letter queue of bills that were delivered too often.
 pub const FAILED_MESSAGES: &str = "shipping.bills.dead";
 
-/// Declares what is missing; what is there must be as it would be declared.
+/// Declares missing exchanges and queues. Existing ones must match.
 pub(crate) async fn declare(rabbitmq: &RabbitMq) -> Result<(), Error> {
     let topology = rabbitmq
         .topology()

@@ -1,4 +1,4 @@
-//! What the service must be told, by variables of the environment.
+//! The settings of the service, read from environment variables.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +16,7 @@ const LOG: &str = "RUST_LOG";
 /// Every variable that the service reads.
 pub const SETTINGS: &[&str] = &[DATABASE_URL, RABBITMQ, LOG];
 
-/// What the service was told.
+/// The settings of the service.
 pub struct Settings {
     pub(crate) database_url: String,
     pub(crate) rabbitmq: RabbitMq,
@@ -24,10 +24,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the variables named in [`SETTINGS`]; an empty one counts as not set.
+    /// Reads the variables named in [`SETTINGS`]. An empty variable counts as not set.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
+    /// Returns [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
+    /// A retry is useless.
     pub fn from_env() -> Result<Self, Error> {
         let mut environment = Environment::default();
         let database_url =
@@ -40,14 +41,14 @@ impl Settings {
     }
 }
 
-/// Shows no URL: it holds a password.
+/// Omits URLs, because they hold passwords.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("rabbitmq", &self.rabbitmq).finish_non_exhaustive()
     }
 }
 
-/// Reads variables and remembers what is wrong with them.
+/// Reads variables and collects their errors.
 #[derive(Default)]
 struct Environment {
     problems: Vec<String>,
@@ -77,7 +78,7 @@ impl Environment {
     }
 }
 
-/// What is not text is given and wrong.
+/// A value that is not UTF-8 counts as set and wrong.
 fn given(key: &str) -> Option<Result<String, OsString>> {
     std::env::var_os(key).filter(|value| !value.is_empty()).map(OsString::into_string)
 }

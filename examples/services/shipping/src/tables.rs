@@ -3,8 +3,8 @@
 use messagekit::Store;
 use messagekit_postgres::{Error, PostgresStore};
 
-/// No constraint keeps a second shipment of an order out, on purpose: if the mark ever failed, it must be there to see.
-/// `IF NOT EXISTS` alone is no protection against a second process that creates at the same moment: the lock is.
+/// No constraint prevents a second shipment of an order, on purpose: if the processed marker ever failed, it must be visible.
+/// `IF NOT EXISTS` alone does not protect against another process that creates the table at the same moment: the lock does.
 const TABLES: &str = "
     SELECT pg_advisory_xact_lock(hashtext('tables of the shipping service'));
     CREATE TABLE IF NOT EXISTS public.shipments (
@@ -13,7 +13,7 @@ const TABLES: &str = "
       customer text
     )";
 
-/// Makes what is not there yet; several processes may do so at once.
+/// Creates missing tables. Several processes may do so at once.
 pub(crate) async fn create(store: &PostgresStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     sqlx::raw_sql(TABLES).execute(&mut *tx).await?;

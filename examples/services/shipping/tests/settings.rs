@@ -1,10 +1,10 @@
-//! A service that is told nothing, or nonsense, says so in one line and ends.
+//! A service with missing or invalid settings prints the error in one line and exits.
 
 use std::process::{Command, Output};
 
 use messagekit_shipping::SETTINGS;
 
-/// Runs the service with these variables of its own and no others.
+/// Runs the service with only these variables.
 fn run(variables: &[(&str, &str)]) -> Output {
     let mut service = Command::new(env!("CARGO_BIN_EXE_messagekit-shipping"));
     SETTINGS.iter().for_each(|key| {
@@ -13,7 +13,7 @@ fn run(variables: &[(&str, &str)]) -> Output {
     service.envs(variables.iter().copied()).output().expect("the service starts")
 }
 
-/// Returns the one line it ends with.
+/// Returns the one line that it prints before it exits.
 fn last_word(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).expect("messages are text");
     assert_eq!(output.status.code(), Some(code), "{text}");
@@ -50,7 +50,7 @@ fn wrong_settings_are_named_together_without_their_values() {
 
 #[test]
 fn unreachable_database_ends_service_without_showing_password() {
-    // Port 1 is not listened on.
+    // No process listens on port 1.
     let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
     let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", "amqp://127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
     assert!(line.starts_with("shipping: ") && !line.contains("sesame"), "{line}");
