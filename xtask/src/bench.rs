@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the programs built for speed, the services up, the measurements, the services down.
+//! `cargo xtask bench`: builds the programs in release mode, starts the services, measures, and stops the services.
 
 use std::process::{Command, ExitCode};
 
@@ -9,7 +9,7 @@ use crate::stack::{Service, Stack};
 use crate::stage::cargo;
 use crate::test;
 
-/// What is measured; the rest is asked of the measurements themselves.
+/// Options of this task. All others are passed to the benchmark program.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Leave the services running; without it those started here are stopped and their data deleted
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     rest: Vec<String>,
 }
 
-/// Whoever says where all of them are has services of their own.
+/// If all of these variables are set, the user's own services are measured.
 const GIVEN: [&str; 4] = [
     "MESSAGEKIT_TEST_POSTGRES_URL",
     "MESSAGEKIT_TEST_KAFKA",
@@ -28,14 +28,14 @@ const GIVEN: [&str; 4] = [
     "MESSAGEKIT_TEST_CONNECT_URL",
 ];
 
-/// Measures; the exit code is that of the measurements.
+/// Runs the benchmarks and returns their exit code.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     build()?;
     let mut command = command(&options.rest);
     if asks_only(&options.rest) || GIVEN.iter().all(|name| std::env::var_os(name).is_some()) {
         return test::end(&mut command);
     }
-    // The server is this task's, and its settings are those of tests.
+    // This task started the server with the settings for tests.
     command.arg("--durable");
     let stack = Stack::find()?;
     test::with_services(&stack, &Service::ALL, options.keep, || {
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     })
 }
 
-/// All, because relay and bridge are measured as users run them.
+/// Builds all programs, because relay and bridge are measured as users run them.
 fn build() -> Result<(), String> {
     let mut build = Command::new(cargo());
     build.args([
@@ -69,7 +69,7 @@ fn command(rest: &[String]) -> Command {
     command
 }
 
-/// Needs no service.
+/// Returns whether the options need no service.
 fn asks_only(rest: &[String]) -> bool {
     rest.iter().any(|word| matches!(word.as_str(), "--list" | "--help" | "-h"))
 }

@@ -1,8 +1,8 @@
-//! Which stages each task runs, and in which order: the one place that says what the gate is.
+//! The stages of each task in their order. This is the only definition of the gate.
 
 use crate::stage::Stage;
 
-/// The stages of `cargo xtask check`: nothing in them needs a service.
+/// Returns the stages of `cargo xtask check`. None of them needs a service.
 pub(crate) fn check(full: bool) -> Vec<Stage> {
     let tests = Stage::new("tests", &["test", "--workspace"]);
     // The same tests, the long ones at their stated size.
@@ -10,50 +10,49 @@ pub(crate) fn check(full: bool) -> Vec<Stage> {
     vec![fmt(), clippy(), tests]
 }
 
-/// The stages of `cargo xtask ci`, quick ones first so that a slip is reported early. The packages named `unpublished`
+/// Returns the stages of `cargo xtask ci`, quick ones first, to report a slip early. The packages named `unpublished`
 /// are not packaged.
 pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
     vec![fmt(), clippy(), docs(), tests(full), package(unpublished), demo()]
 }
 
-/// Formatting, for every member of the workspace.
+/// Checks the formatting of every member of the workspace.
 fn fmt() -> Stage {
     Stage::new("fmt", &["fmt", "--all", "--check"])
 }
 
-/// Lints, in libraries, binaries, tests, examples and benches alike, those behind a feature too.
+/// Lints libraries, binaries, tests, examples and benches, including those behind a feature.
 fn clippy() -> Stage {
     let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     Stage::new("clippy", &args)
 }
 
-/// The reference documentation; a link that leads nowhere is an error.
+/// Builds the reference documentation. A broken link is an error.
 fn docs() -> Stage {
     let stage = Stage::new("docs", &["doc", "--workspace", "--no-deps", "--all-features"]);
     Stage { env: &[("RUSTDOCFLAGS", "-D warnings")], ..stage }
 }
 
-/// Every test with its services, the examples in the documentation included.
+/// Runs every test with its services, including the examples in the documentation.
 fn tests(full: bool) -> Stage {
     Stage::new("tests", if full { &["xtask", "test", "--full"] } else { &["xtask", "test"] })
 }
 
-/// The archives that would be published: manifests, versions and the order of publishing.
+/// Packs the archives that would be published, which checks manifests, versions and the order of publishing.
 ///
-/// All members go into one command because none of them is on the registry yet: only together do
-/// they resolve against each other. A new adapter crate is packaged without a change here.
+/// All members are in one command because none of them is on the registry yet: they resolve only against each other. A new
+/// adapter crate is packaged without a change here.
 ///
-/// `--no-verify`, since cargo keeps what it unpacked and built from the archives of one run for as
-/// long as the version stays the same: the next run would compile each crate against the old
-/// sources of its siblings, and fail or pass by accident. `CONTRIBUTING.md` has the command that
-/// does verify, in a directory used once.
+/// It uses `--no-verify`: cargo reuses the unpacked and built archives of earlier runs while the version is the same. The next
+/// run would compile each crate against the old sources of its siblings, and fail or pass by accident. `CONTRIBUTING.md` has
+/// the command that verifies, in a directory used once.
 fn package(unpublished: &[String]) -> Stage {
     let mut stage = Stage::new("package", &["package", "--workspace", "--allow-dirty", "--no-verify"]);
     stage.args.extend(unpublished.iter().flat_map(|name| ["--exclude".to_owned(), name.clone()]));
     stage
 }
 
-/// The demo from start to end, as a user would build it; its exit code decides.
+/// Runs the demo from start to end, as a user would build it. Its exit code decides.
 fn demo() -> Stage {
     Stage::new("demo", &["run", "--release", "--package", "messagekit-demo"])
 }

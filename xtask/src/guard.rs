@@ -1,8 +1,9 @@
-//! A task that stops what it has started, whatever ends it.
+//! Stops everything that a task has started, however the task ends.
 //!
-//! The program that a user starts runs the task in a second process of itself, the worker, which holds the reading end of a pipe.
-//! When the user's program is ended by a signal or dies, the pipe closes: the worker ends the commands that it runs, and then does
-//! what a task does after a failure. A SIGINT, SIGTERM or SIGHUP is answered when that is done; a second one is answered at once.
+//! The program that a user starts runs the task in a second process of itself, the worker, which holds the reading end of a
+//! pipe. When a signal ends the user's program or it crashes, the pipe closes. The worker then ends the commands that it runs,
+//! and cleans up as after a failure. The program exits on SIGINT, SIGTERM or SIGHUP when that is done, and on a second signal
+//! at once.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -18,17 +19,17 @@ use signal_hook::low_level::{emulate_default_handler, signal_name};
 use crate::stack::Group;
 use crate::terminal::note;
 
-/// Tells a process that it is the worker.
+/// Marks a process as the worker.
 const WORKER: &str = "MESSAGEKIT_XTASK_WORKER";
 
-/// How long a command may take to end after SIGTERM. A task that it runs may have services to stop.
+/// The time that a command has to exit after SIGTERM. A task that it runs may have services to stop.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What the worker does at the moment.
+/// The current work of the worker.
 static WORK: Mutex<Work> = Mutex::new(Work { ended: false, groups: Vec::new() });
 
 struct Work {
-    /// The other side of the pipe is gone: no further command is started.
+    /// The other end of the pipe is closed: no further command is started.
     ended: bool,
     groups: Vec<Group>,
 }
@@ -39,19 +40,19 @@ pub(crate) fn run(task: impl FnOnce() -> Result<ExitCode, String>) -> Result<Exi
         return wait_for_worker().map_err(|error| format!("cannot run this program a second time: {error}"));
     }
     thread::spawn(|| {
-        // Nothing is ever written: this returns when the other side is gone.
+        // Nothing is ever written: this call returns when the other end is closed.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         end();
     });
     task()
 }
 
-/// Runs a command to its end, or until the task is ended: then the command is ended with all that it has started.
+/// Runs a command to its end, or until the task is ended. Then it ends the command and all its child processes.
 ///
 /// # Errors
-/// When it cannot be started, or the task was ended before.
+/// Returns an error when the command cannot be started, or when the task was ended before.
 pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
-    // In a group of its own it is ended as a whole, and no key of the terminal ends it before the task knows.
+    // In its own group it can be ended as a whole, and no key of the terminal ends it before the task knows.
     command.stdin(Stdio::null()).env_remove(WORKER).process_group(0);
     let (mut child, group) = {
         let mut work = work();
@@ -72,20 +73,20 @@ pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
     if ended {
         group.ends_within(PATIENCE);
     }
-    // Also what a command that ended by itself has left behind.
+    // Also kill child processes of a command that exited by itself.
     group.kill();
     status
 }
 
-/// Whether the task was ended: what waits for something gives up then.
+/// Returns whether the task was ended. Loops that wait stop then.
 pub(crate) fn is_ended() -> bool {
     work().ended
 }
 
 fn wait_for_worker() -> io::Result<ExitCode> {
-    // Before there is anything to stop.
+    // Before anything is started.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    // Also when the file has been replaced by a newer build.
+    // Works also when a newer build has replaced the file.
     let mut worker = Command::new("/proc/self/exe");
     worker.args(std::env::args_os().skip(1)).env(WORKER, "1").stdin(Stdio::piped()).process_group(0);
     let mut worker = worker.spawn()?;

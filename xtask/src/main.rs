@@ -1,8 +1,8 @@
 //! Development tasks of the workspace, run as `cargo xtask <task>` from any directory in it.
 //!
-//! [`check`] and the gate are fixed lists of cargo commands, run one after another until one fails ([`stage`]); a failed
-//! stage prints exactly what to type. [`guard`] ends what a task has started. The [`stack`] is the services that some tests need, [`test`](mod@test) runs
-//! the tests with them, and [`bench`](mod@bench) the measurements.
+//! [`check`] and the gate are fixed lists of cargo commands, which run one after another until one fails ([`stage`]). A failed
+//! stage prints the command that repeats it. [`guard`] stops everything that a task has started. The [`stack`] is the services
+//! that some tests need, [`test`](mod@test) runs the tests with them, and [`bench`](mod@bench) the measurements.
 
 mod bench;
 mod check;
@@ -30,7 +30,7 @@ struct Cli {
     task: Task,
 }
 
-/// What `cargo xtask` can do.
+/// The tasks of `cargo xtask`.
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Check a change before committing it: formatting, lints, every test that needs no service
@@ -46,7 +46,7 @@ enum Task {
     Stack(stack::Action),
 }
 
-/// How long the tests may take.
+/// The size of the long tests.
 #[derive(Debug, Args)]
 struct Size {
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
@@ -71,18 +71,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs a task when the workspace can be built.
+/// Runs a task after checking that the workspace can be built.
 fn prepared(task: impl FnOnce() -> Result<ExitCode, String>) -> Result<ExitCode, String> {
     stack::prepare_build()?;
     task()
 }
 
-/// Turns a yes or a no into an exit code.
+/// Converts a result into an exit code.
 fn answered(answer: Result<bool, String>) -> Result<ExitCode, String> {
     answer.map(|yes| if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs a list of stages and prints how it went.
+/// Runs a list of stages and prints the report.
 fn stages(stages: &[Stage]) -> ExitCode {
     let report = stage::run(stages, guard::status);
     say(format_args!("\n{report}"));

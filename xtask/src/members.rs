@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::stage::cargo;
 
-/// What cargo says of the packages and their targets.
+/// Returns the packages and their targets, as `cargo metadata` prints them.
 pub(crate) fn metadata() -> Result<Value, String> {
     let mut command = Command::new(cargo());
     let output = command.args(["metadata", "--no-deps", "--format-version", "1"]).output();
@@ -18,7 +18,7 @@ pub(crate) fn metadata() -> Result<Value, String> {
         .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))
 }
 
-/// The packages that are never published, by name.
+/// Returns the names of the packages that are never published.
 pub(crate) fn unpublished() -> Result<Vec<String>, String> {
     let metadata = metadata()?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();

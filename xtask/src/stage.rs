@@ -1,4 +1,4 @@
-//! A stage is one cargo command with a name. This module runs a list of them and says how it went.
+//! A stage is one cargo command with a name. This module runs a list of stages and reports the result.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,26 +11,26 @@ use crate::terminal::say;
 /// One cargo command of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
-    /// The word that stands for the stage in headings and in the table.
+    /// The name of the stage in headings and in the table.
     pub(crate) name: &'static str,
-    /// Variables set for the command, on top of the inherited ones.
+    /// Variables set for the command, in addition to the inherited ones.
     pub(crate) env: &'static [(&'static str, &'static str)],
-    /// What follows `cargo`.
+    /// The arguments of `cargo`.
     pub(crate) args: Vec<String>,
 }
 
-/// The cargo that started this program.
+/// Returns the cargo that started this program.
 pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 impl Stage {
-    /// A stage without variables.
+    /// Returns a stage without variables.
     pub(crate) fn new(name: &'static str, args: &[&str]) -> Self {
         Self { name, env: &[], args: args.iter().map(|arg| (*arg).to_owned()).collect() }
     }
 
-    /// The command, ready to start.
+    /// Returns the command, ready to start.
     fn command(&self) -> Command {
         let mut command = Command::new(cargo());
         command.args(&self.args).envs(self.env.iter().copied());
@@ -38,7 +38,7 @@ impl Stage {
     }
 }
 
-/// Writes the command as one would type it in a shell.
+/// Writes the command as a user would type it in a shell.
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in self.env {
@@ -49,18 +49,18 @@ impl fmt::Display for Stage {
     }
 }
 
-/// How one stage ended.
+/// The outcome of one stage.
 #[derive(Debug)]
 enum Outcome {
     /// The command succeeded.
     Passed(Duration),
-    /// The command failed or did not start; the text says which.
+    /// The command failed or did not start; the text holds the reason.
     Failed(Duration, String),
     /// An earlier stage failed.
     NotRun,
 }
 
-/// How a whole run went; [`Display`](fmt::Display) writes the table of stages and seconds.
+/// The result of a whole run. [`Display`](fmt::Display) writes the table of stages and seconds.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// Every stage of the task, in its order.
@@ -69,8 +69,8 @@ pub(crate) struct Report {
 
 /// Runs `stages` in order and stops at the first that fails.
 ///
-/// `execute` starts a prepared command and waits for its end: [`guard::status`](crate::guard::status), unless a test wants the
-/// output out of the way.
+/// `execute` starts a prepared command and waits for its end. It is [`guard::status`](crate::guard::status), unless a test hides
+/// the output.
 pub(crate) fn run(
     stages: &[Stage],
     mut execute: impl FnMut(&mut Command) -> io::Result<ExitStatus>,
@@ -96,7 +96,7 @@ pub(crate) fn run(
 }
 
 impl Report {
-    /// Which stage failed, why, and what to run after a fix; `None` when every stage passed.
+    /// Returns the failed stage, its reason, and the command to run after a fix. Returns `None` when every stage passed.
     pub(crate) fn failure(&self) -> Option<String> {
         self.stages.iter().find_map(|(stage, outcome)| match outcome {
             Outcome::Failed(_, why) => {
@@ -143,7 +143,7 @@ mod tests {
         Stage::new("later", &["--version"])
     }
 
-    /// Runs the command for real, without its output in the middle of the test's.
+    /// Runs the command and hides its output from the output of the test.
     fn quietly(command: &mut Command) -> io::Result<ExitStatus> {
         command.stdout(Stdio::null()).stderr(Stdio::null()).status()
     }

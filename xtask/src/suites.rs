@@ -1,8 +1,8 @@
-//! The test programs of the workspace: what was built is compared with what should be there, and run in lanes side by side.
+//! The test programs of the workspace: compares the built ones with the expected ones, and runs them in parallel lanes.
 //!
-//! Programs that need a broker run one after the other, since some of them stop it. Those that need the database alone, and those
-//! that need nothing, like the examples in the documentation, run beside them. So do the tests of the whole path, which take every
-//! service down, where they have services of their own; elsewhere they begin when all others have ended.
+//! Programs that need a broker run one after another, because some of them stop it. Programs that need only the database or no
+//! service run beside them, like the examples in the documentation. The tests of the whole path take every service down: they
+//! run beside the others if they have their own services, and otherwise after them.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::guard;
 use crate::terminal::say;
 
-/// What can be tested: a library, a program or a test target of a package, by kind and name.
+/// A test target: a library, a program or a test of a package, by kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
     package: String,
@@ -25,7 +25,7 @@ pub(crate) struct Target {
     name: String,
 }
 
-/// What a suite shares with others: those of one lane run one after the other.
+/// The resource that suites share: suites of one lane run one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
     Alone,
@@ -34,7 +34,7 @@ enum Lane {
     Path,
 }
 
-/// A test program that was built, or another command that tests.
+/// A test program that was built, or another test command.
 #[derive(Debug)]
 pub(crate) struct Suite {
     target: Target,
@@ -44,12 +44,12 @@ pub(crate) struct Suite {
     folder: PathBuf,
 }
 
-/// How a suite ended.
+/// The result of a suite.
 #[derive(Debug)]
 pub(crate) struct Run {
     name: String,
     took: Duration,
-    /// What went wrong.
+    /// The reason of the failure.
     failure: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Target {
 /// Returns the suites among the messages of a build.
 ///
 /// # Errors
-/// When a target that `metadata` has for these services was not built: a run must not pass because something was left out.
+/// Returns an error when a target that `metadata` has for these services was not built: a run must not pass with missing tests.
 pub(crate) fn built(metadata: &Value, messages: &str, services: &[String]) -> Result<Vec<Suite>, String> {
     let mut expected = expected(metadata, services);
     let mut suites = Vec::new();
@@ -96,12 +96,12 @@ pub(crate) fn built(metadata: &Value, messages: &str, services: &[String]) -> Re
         let missing: Vec<String> = expected.iter().map(|(target, _)| target.to_string()).collect();
         return Err(format!("not built, and so not run: {}", missing.join("; ")));
     }
-    // The order of a build is that of its compilers.
+    // The compilers finish in no fixed order.
     suites.sort_by_key(|suite| suite.target.clone());
     Ok(suites)
 }
 
-/// Every target with tests and its lane, except those that need a service that does not run.
+/// Returns every target with tests and its lane, except those that need a service that does not run.
 fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
     let mut found = Vec::new();
     for package in list(&metadata["packages"]) {
@@ -117,8 +117,8 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
     found
 }
 
-/// Runs the suites, and the examples in the documentation by the command given, each with its output in one piece. All are run,
-/// also behind one that fails.
+/// Runs the suites and the given command for the examples in the documentation, each with its output in one piece. A failure
+/// does not stop the others.
 pub(crate) fn run(
     suites: Vec<Suite>,
     doc: Suite,
@@ -156,7 +156,7 @@ impl Lane {
 }
 
 impl Suite {
-    /// The command that tests the examples in the documentation.
+    /// Returns the suite of the examples in the documentation.
     pub(crate) fn doc(command: &Command) -> Self {
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
         Self {
@@ -188,7 +188,7 @@ impl Suite {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(&self.folder).stdout(output).stderr(errors);
         command.envs(env.iter().map(|(name, value)| (*name, value)));
-        // What cargo tells a test program; this one was told its own. The path of shared libraries is the same.
+        // Cargo sets these variables for a test program. The path of shared libraries is the same.
         command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.target.package);
         command.env("CARGO_MANIFEST_PATH", self.folder.join("Cargo.toml"));
         let status = guard::status(&mut command);
@@ -197,7 +197,7 @@ impl Suite {
     }
 }
 
-/// The table of a run: what it was spent on, and what failed.
+/// The table of a run with times and failures.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub(crate) build: Duration,
@@ -206,7 +206,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Whether every suite passed.
+    /// Returns whether every suite passed.
     pub(crate) fn is_green(&self) -> bool {
         self.runs.iter().all(|run| run.failure.is_none())
     }
@@ -264,7 +264,7 @@ mod tests {
         let suites = built(&metadata, &messages, &services).expect("everything is built");
         let different: BTreeSet<&Target> = suites.iter().map(|suite| &suite.target).collect();
         assert_eq!((suites.len(), different.len()), (with_tests, with_tests));
-        // They take brokers down, or need them up: never beside each other.
+        // They take brokers down, or need them up: they never run at the same time.
         let names = |lane: Lane| {
             let suites = suites.iter().filter(|suite| suite.lane == lane);
             suites.map(|suite| &*suite.target.name).collect::<Vec<_>>()

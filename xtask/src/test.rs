@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the services up beside the build, every test with its services required, the services down.
+//! `cargo xtask test`: starts the services during the build, runs every test with its services, and stops the services.
 
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,7 +15,7 @@ use crate::suites::{self, Suite, Table};
 use crate::terminal::say;
 use crate::{guard, members};
 
-/// What the tests may need, and what happens to it afterwards.
+/// The services of the tests, and their state after the run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The services whose tests are run; connect needs all the others
@@ -35,15 +35,15 @@ pub(crate) struct Options {
     keep: bool,
 }
 
-/// What the tests run on.
+/// The stacks of the tests.
 struct Stacks {
     shared: Stack,
     services: Vec<Service>,
-    /// The tests of the whole path take services down: they run beside the others on services of their own.
+    /// The tests of the whole path take services down: they run beside the others with their own services.
     path: Option<Stack>,
 }
 
-/// Builds while the services start, runs the tests, and says where the time went.
+/// Builds while the services start, runs the tests, and prints the times.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let all = needed(&options.services);
     let stacks = Stacks::find(&all)?;
@@ -79,14 +79,14 @@ impl Stacks {
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// One after the other: both may have to install the same.
+    /// Start one after another: both may have to install the same packages.
     fn start(&self, all: &[Service]) -> Result<(), String> {
         start(&self.shared, &self.services)?;
         self.path.as_ref().map_or(Ok(()), |path| start(path, all))
     }
 }
 
-/// The variables of tests that run on these services.
+/// Returns the variables of tests that use these services.
 fn env(stack: &Stack, services: &[Service], full: bool) -> Result<Vec<(&'static str, String)>, String> {
     let mut env = stack.env(services)?;
     if full {
@@ -95,7 +95,7 @@ fn env(stack: &Stack, services: &[Service], full: bool) -> Result<Vec<(&'static 
     Ok(env)
 }
 
-/// Does something with services, and stops those that it has started.
+/// Runs work with services, and stops those that it has started.
 pub(crate) fn with_services(
     stack: &Stack,
     services: &[Service],
@@ -103,19 +103,19 @@ pub(crate) fn with_services(
     work: impl FnOnce() -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
     let ours = stack.missing(services)?;
-    // What ran before goes on with its data: somebody else needs it.
+    // Services that ran before keep running with their data: another process needs them.
     let stop = || if keep || ours.is_empty() { Ok(()) } else { stack.down(&ours, true) };
     stopped_after(work, stop)
 }
 
-/// Does something with a stack that nothing else uses: what a run that died has left there goes first.
+/// Runs work on a stack that nothing else uses. It first removes the data of a run that crashed.
 fn alone_on(stack: &Stack, work: impl FnOnce() -> Result<ExitCode, String>) -> Result<ExitCode, String> {
     let stop = || stack.down(&Service::ALL, true);
     stop()?;
     stopped_after(work, stop)
 }
 
-/// Does something, and stops what was started for it, also after a failure or a panic.
+/// Runs work, and stops the services that were started for it, also after a failure or a panic.
 fn stopped_after<T>(
     work: impl FnOnce() -> Result<T, String>,
     stop: impl FnOnce() -> Result<(), String>,
@@ -126,7 +126,7 @@ fn stopped_after<T>(
     stopped.map(|()| done)
 }
 
-/// The services of the tests named: those of connect follow a record from the database to the last consumer.
+/// Returns the services of the named tests: those of connect follow a record from the database to the last consumer.
 fn needed(named: &[Service]) -> Vec<Service> {
     let mut all = named.to_vec();
     if named.contains(&Service::Connect) {
@@ -135,7 +135,7 @@ fn needed(named: &[Service]) -> Vec<Service> {
     Service::chosen(&all, &Service::DEFAULT)
 }
 
-/// Starts the services and looks again whether each answers: a test must not be the first to find out.
+/// Starts the services and checks again that each answers: a test must not be the first to notice.
 pub(crate) fn start(stack: &Stack, services: &[Service]) -> Result<(), String> {
     stack.up(services)?;
     let states = stack.status(services)?;
@@ -150,7 +150,7 @@ pub(crate) fn start(stack: &Stack, services: &[Service]) -> Result<(), String> {
     Err(format!("{} should be running and does not answer; nothing was run", missing.join(", ")))
 }
 
-/// Builds every test of the workspace, with those that need one of the services, and the programs that they start.
+/// Builds every test of the workspace, those that need one of the services included, and the programs that they start.
 fn build(services: &[Service], logs: &Path) -> Result<Vec<Suite>, String> {
     let metadata = members::metadata()?;
     let mut command = cargo_test(services, &["--no-run", "--message-format=json-render-diagnostics"]);
@@ -168,7 +168,7 @@ fn build(services: &[Service], logs: &Path) -> Result<Vec<Suite>, String> {
     suites::built(&metadata, &messages, &services)
 }
 
-/// `cargo test` of the workspace, with the tests that need one of the services.
+/// Returns `cargo test` for the workspace, with the tests that need one of the services.
 fn cargo_test(services: &[Service], arguments: &[&str]) -> Command {
     let features: Vec<String> =
         services.iter().map(|service| format!("messagekit-tests/{service}")).collect();

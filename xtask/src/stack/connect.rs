@@ -11,7 +11,7 @@ use super::service::Service;
 /// The password of the replication role in tests. Connectors name the variable, so that no configuration holds it.
 pub(crate) const PASSWORD: (&str, &str) = ("MESSAGEKIT_CDC_PASSWORD", "messagekit-cdc");
 
-/// Starts the worker. The broker need not answer yet: the worker asks until it does.
+/// Starts the worker. The broker may start later: the worker retries until it answers.
 pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     let home = folder.data(Service::Connect);
     let settings = home.join("worker.properties");
@@ -23,7 +23,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the worker says that it is healthy: that it has read its topics and can be asked.
+/// Returns whether the worker reports itself healthy: it has read its topics and accepts requests.
 pub(crate) fn is_ready(ports: &Ports) -> bool {
     probe::answers(ports.get("connect"), "/health", "")
 }

@@ -12,12 +12,12 @@ use super::state::{Health, State};
 use super::{Alarm, connect};
 use crate::guard;
 
-/// A stack of containers. Ports and passwords are those of `docker-compose.yml`.
+/// A stack of containers. `docker-compose.yml` sets ports and passwords.
 #[derive(Debug)]
 pub(crate) struct Docker;
 
 impl Docker {
-    /// Whether an engine answers. Having the command is not enough.
+    /// Returns whether an engine answers. The command alone is not enough.
     pub(crate) fn answers() -> bool {
         let mut info = Command::new("docker");
         info.arg("info").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -33,15 +33,15 @@ impl Docker {
         if status.success() { Ok(()) } else { Err(failed(&args, status)) }
     }
 
-    /// Stops and removes the containers; with `wipe` their volumes go too.
+    /// Stops and removes the containers, and with `wipe` their volumes.
     pub(crate) fn down(&self, services: &[Service], wipe: bool) -> Result<(), String> {
         let options: &[&str] = if wipe { &["down", "--volumes"] } else { &["down"] };
-        // With every service named nothing is: the network of the project goes too.
+        // Without names, compose also removes the network of the project.
         let all = Service::ALL.iter().all(|service| services.contains(service));
         compose(options, if all { &[] } else { services }).map(drop)
     }
 
-    /// How each service is.
+    /// Returns the state of each service.
     pub(crate) fn status(&self, services: &[Service]) -> Result<Vec<State>, String> {
         let output = compose(&["ps", "--format", "json"], &[])?;
         let containers = containers(&output.stdout)?;
@@ -61,7 +61,7 @@ impl Docker {
         Ok(services.iter().map(state).collect())
     }
 
-    /// The variables that name the services.
+    /// Returns the variables with the addresses of the services.
     pub(crate) fn env(&self, services: &[Service]) -> Vec<(&'static str, String)> {
         let address = |service| format!("127.0.0.1:{}", port(service));
         let variables = services.iter().flat_map(|service| match service {
@@ -88,7 +88,7 @@ impl Docker {
         variables.collect()
     }
 
-    /// Ends a container as a crash would, and returns when it does not run any more.
+    /// Kills a container as a crash would, and returns when it no longer runs.
     pub(crate) fn kill(&self, service: Service) -> Result<(), String> {
         if self.is_down(service)? {
             return Err(format!("{service} is not running; nothing was killed"));
@@ -104,12 +104,12 @@ impl Docker {
         Ok(())
     }
 
-    /// Freezes a container, or lets it go on.
+    /// Freezes or resumes a container.
     pub(crate) fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
         compose(&[if on { "pause" } else { "unpause" }], &[service]).map(drop)
     }
 
-    /// Stops or frees the publishers of RabbitMQ.
+    /// Blocks or resumes the publishers of RabbitMQ.
     pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
         let [command, kind, limit] = alarm.arguments();
         compose(&["exec", "-T", "rabbitmq", "rabbitmqctl", command, kind, limit], &[]).map(drop)
@@ -120,7 +120,7 @@ impl Docker {
     }
 }
 
-/// The port of the compose file that clients use.
+/// Returns the port of the compose file that clients use.
 fn port(service: Service) -> u16 {
     match service {
         Service::Postgres => 5432,
@@ -130,14 +130,14 @@ fn port(service: Service) -> u16 {
     }
 }
 
-/// Runs one compose command, also after the task was ended. Only its output is kept.
+/// Runs one compose command, even after the task was ended. Only its stdout is returned.
 fn compose(args: &[&str], services: &[Service]) -> Result<Output, String> {
     let output = command(args, services).stdout(Stdio::piped()).output();
     let output = output.map_err(|error| format!("cannot start docker: {error}"))?;
     if output.status.success() { Ok(output) } else { Err(failed(args, output.status)) }
 }
 
-/// A compose command. What it says goes to the terminal's error stream.
+/// Returns a compose command. Its stderr goes to the terminal.
 fn command(args: &[&str], services: &[Service]) -> Command {
     let mut command = Command::new("docker");
     command.args(["compose", "-f", "docker-compose.yml"]).args(args);
@@ -153,7 +153,7 @@ fn failed(args: &[&str], status: ExitStatus) -> String {
     )
 }
 
-/// Reads what `ps` prints: one object per line, or one list in older versions.
+/// Parses the output of `ps`: one object per line, or one list in older versions.
 fn containers(output: &[u8]) -> Result<Vec<Value>, String> {
     let mut found = Vec::new();
     for value in Deserializer::from_slice(output).into_iter() {

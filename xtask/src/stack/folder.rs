@@ -1,11 +1,11 @@
-//! The folder of a stack: where its data, logs, records and downloads lie, and the lock on it.
+//! The folder of a stack with its data, logs, records and downloads, and the lock on it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf, absolute};
 
 use super::service::Service;
 
-/// The folder of one stack; everything a stack owns lies in it, except what it downloads into a shared one.
+/// The folder of one stack. It holds everything of the stack except downloads in a shared folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
@@ -13,7 +13,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// The folder that the variables name: `MESSAGEKIT_STACK_DIR`, by default `stack` in cargo's target folder, and
+    /// Returns the folder that the variables name: `MESSAGEKIT_STACK_DIR`, by default `stack` in cargo's target folder, and
     /// `MESSAGEKIT_STACK_DIST` for the downloads, by default `dist` in the former.
     pub(crate) fn from_env() -> Result<Self, String> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -27,55 +27,55 @@ impl Folder {
         Ok(Self { root: absolute(root)?, downloads: absolute(downloads)? })
     }
 
-    /// A folder of this name inside this one, with the same downloads.
+    /// Returns a folder with this name inside this one, with the same downloads.
     pub(crate) fn inside(&self, name: &str) -> Self {
         Self { root: self.root.join(name), downloads: self.downloads.clone() }
     }
 
-    /// A folder at a given place.
+    /// Returns the folder at a path.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), downloads: root.join("dist") }
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where downloads are kept; several stacks may share it.
+    /// Returns the folder of downloads. Several stacks may share it.
     pub(crate) fn downloads(&self) -> &Path {
         &self.downloads
     }
 
-    /// What a service writes, apart from its log.
+    /// Returns the data folder of a service, which does not hold its log.
     pub(crate) fn data(&self, service: Service) -> PathBuf {
         self.root.join(service.name())
     }
 
-    /// The log of a process or of an installation step.
+    /// Returns the log of a process or of an installation step.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.root.join("log").join(format!("{name}.log"))
     }
 
-    /// The file that says which process runs under a name.
+    /// Returns the file that records the process with this name.
     pub(crate) fn record(&self, name: &str) -> PathBuf {
         self.root.join("run").join(format!("{name}.pid"))
     }
 
-    /// The file that remembers the ports.
+    /// Returns the file that stores the ports.
     pub(crate) fn ports(&self) -> PathBuf {
         self.root.join("ports")
     }
 
-    /// The copy of this program that tests call: the original may be rebuilt while they run.
+    /// Returns the copy of this program that tests call: the original may be rebuilt while they run.
     pub(crate) fn program(&self) -> PathBuf {
         self.root.join("xtask")
     }
 
-    /// A short name that no other folder has.
+    /// Returns a short name that is unique to this folder.
     pub(crate) fn fingerprint(&self) -> String {
-        // FNV-1a: the hasher of the standard library may change with the toolchain, and data would be lost sight of.
+        // FNV-1a: the hasher of the standard library may change with the toolchain, and the data would not be found again.
         let bytes = self.root.as_os_str().as_encoded_bytes();
         let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -83,7 +83,7 @@ impl Folder {
         format!("{hash:016x}")
     }
 
-    /// Creates the folder if need be and waits until no other command changes this stack; the lock ends with the file.
+    /// Creates the folder if it is absent and waits until no other command changes this stack. The lock ends with the file.
     pub(crate) fn lock(&self) -> Result<File, String> {
         for name in ["log", "run"] {
             let path = self.root.join(name);
@@ -94,12 +94,12 @@ impl Folder {
     }
 }
 
-/// The root of the workspace this program was built in.
+/// Returns the root of the workspace in which this program was built.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Waits for the lock on `path`; it ends when the file is dropped, or with the process.
+/// Waits for the lock on `path`. The lock ends when the file is dropped, or with the process.
 pub(crate) fn lock(path: &Path) -> Result<File, String> {
     let locked = File::create(path).and_then(|file| file.lock().map(|()| file));
     locked.map_err(|error| format!("cannot lock {}: {error}", path.display()))
@@ -113,7 +113,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Removes a file or a whole folder; one that is not there is no error.
+/// Removes a file or a folder with its contents. An absent one is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), String> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {

@@ -1,4 +1,4 @@
-//! The jars of Kafka and Debezium: downloaded by Maven once per version, and shared by every stack.
+//! The jars of Kafka and Debezium. Maven downloads them once per version, and all stacks share them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,32 +15,32 @@ use crate::terminal::note;
 pub(crate) struct Jars(PathBuf);
 
 impl Jars {
-    /// The jars that the stack in `folder` uses, downloaded or not.
+    /// Returns the jars that the stack in `folder` uses, downloaded or not.
     pub(crate) fn of(folder: &Folder) -> Self {
         Self(folder.downloads().join(format!("kafka-{KAFKA}-debezium-{DEBEZIUM}")))
     }
 
-    /// Whether the download was finished.
+    /// Returns whether the download is complete.
     pub(crate) fn are_complete(&self) -> bool {
         self.marker().exists()
     }
 
-    /// The class path of the broker and the worker.
+    /// Returns the class path of the broker and the worker.
     pub(crate) fn class_path(&self) -> String {
         format!("{}/*", self.0.join("libs").display())
     }
 
-    /// The folder where the worker looks for connectors.
+    /// Returns the folder where the worker looks for connectors.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.0.join("plugins")
     }
 
-    /// The archive of loaded classes for the program `name`.
+    /// Returns the archive of loaded classes for the program `name`.
     pub(crate) fn archive(&self, name: &str) -> PathBuf {
         self.0.join(format!("{name}.jsa"))
     }
 
-    /// Downloads the jars, unless they are there.
+    /// Downloads the jars if they are absent.
     pub(crate) fn download(&self, log: &Path) -> Result<(), String> {
         if self.are_complete() {
             return Ok(());
@@ -57,7 +57,8 @@ impl Jars {
         self.run(self.maven(), log)?;
         let archive = format!("libs/debezium-connector-postgres-{DEBEZIUM}-plugin.tar.gz");
         let archive = self.0.join(archive);
-        // The worker gives each connector a class loader of its own; on the common class path it would meet Kafka's.
+        // The worker gives each connector its own class loader. On the common class path the connector would load Kafka's
+        // classes.
         let plugins = self.plugins();
         fs::create_dir_all(&plugins)
             .map_err(|error| format!("cannot create {}: {error}", plugins.display()))?;
@@ -68,7 +69,7 @@ impl Jars {
         folder::write(&self.marker(), "")
     }
 
-    /// One Maven for both goals: starting it again would take longer than the download.
+    /// Returns one Maven command for both goals: a second start would take longer than the download.
     fn maven(&self) -> Command {
         let plugin = format!("io.debezium:debezium-connector-postgres:{DEBEZIUM}:tar.gz:plugin");
         let mut maven = Command::new("mvn");
@@ -98,7 +99,7 @@ impl Jars {
     }
 }
 
-/// The Maven project whose runtime dependencies are the class path.
+/// Returns the Maven project whose runtime dependencies are the class path.
 fn project() -> String {
     let dependencies = [
         ("org.apache.kafka", "kafka_2.13", KAFKA),

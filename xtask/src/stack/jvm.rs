@@ -1,4 +1,4 @@
-//! Java programs of the stack: small, quick to start, and quicker the second time.
+//! Java programs of the stack. They are small and start quickly, and faster from the second start on.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::jars::Jars;
 use super::packages;
 use super::process;
 
-/// Everything to the console, which is the log file.
+/// Logs everything to the console, which is the log file.
 const LOGGING: &str = "\
 status = error
 rootLogger.level = info
@@ -19,10 +19,10 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %-5p %X{connector.context}%m (%c)%n
 ";
 
-/// The command that runs `main` with the configuration file `settings`.
+/// Returns the command that runs `main` with the configuration file `settings`.
 ///
-/// The collector is the one with the least memory and start-up work, and only the quick compiler is used: on two cores
-/// a server would otherwise compile longer than it takes to answer.
+/// It selects the collector with the least memory and start-up work, and only the quick compiler: on two cores a server would
+/// otherwise compile longer than it takes to answer.
 pub(crate) fn command(folder: &Folder, name: &str, main: &str, settings: &Path) -> Result<Command, String> {
     let jars = Jars::of(folder);
     let logging = folder.root().join("log4j2.properties");
@@ -32,7 +32,7 @@ pub(crate) fn command(folder: &Folder, name: &str, main: &str, settings: &Path) 
     command.arg("-Djava.awt.headless=true");
     let archive = jars.archive(name);
     if archive.exists() {
-        // One that no longer fits the Java installed is ignored.
+        // Java ignores an archive that does not match the installed version.
         command.args(["-Xshare:auto", &format!("-XX:SharedArchiveFile={}", archive.display())]);
     } else if records(folder, name) {
         let recording = recording(folder, name);
@@ -45,14 +45,14 @@ pub(crate) fn command(folder: &Folder, name: &str, main: &str, settings: &Path) 
     Ok(command)
 }
 
-/// Whether an orderly end of the program is needed to write its archive of loaded classes.
+/// Returns whether the program must shut down cleanly to write its archive of loaded classes.
 ///
-/// Writing takes longer than one start saves, so a machine that lives for one run does without.
+/// Writing takes longer than one start saves, so a machine that exists for one run skips it.
 pub(crate) fn records(folder: &Folder, name: &str) -> bool {
     !packages::in_ci() && !Jars::of(folder).archive(name).exists()
 }
 
-/// Takes over the archive that a program has written at its orderly end; that of any other end may be cut off.
+/// Keeps the archive that a program wrote at a clean shutdown. After any other end it may be incomplete.
 pub(crate) fn ended(folder: &Folder, name: &str, orderly: bool) -> Result<(), String> {
     let recording = recording(folder, name);
     if orderly && recording.exists() {
@@ -64,7 +64,7 @@ pub(crate) fn ended(folder: &Folder, name: &str, orderly: bool) -> Result<(), St
     folder::remove(&recording)
 }
 
-/// Where the program writes; each stack its own, as several may share the jars.
+/// Returns the file that the program writes. Each stack has its own, because several may share the jars.
 fn recording(folder: &Folder, name: &str) -> PathBuf {
     Jars::of(folder).archive(&format!("{name}-{}", folder.fingerprint()))
 }

@@ -1,4 +1,4 @@
-//! The broker: one node that is its own controller.
+//! The Kafka broker: one node that is its own controller.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     folder::write(&settings, &properties(&data.display().to_string(), ports))?;
     let identity = data.join("meta.properties");
     if !identity.exists() {
-        // This file is all that formatting leaves behind when the voters are fixed; the tool for it starts two JVMs.
+        // With fixed voters this file is the only result of formatting. The tool for it starts two JVMs.
         folder::write(&identity, &format!("version=1\ncluster.id={}\nnode.id=1\n", cluster_id()))?;
     }
     let mut command = jvm::command(folder, "kafka", "kafka.Kafka", &settings)?;
@@ -27,7 +27,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether clients are served: the port opens a little before, the line is written after.
+/// Returns whether the broker serves clients: the port opens a little before, and the log line is written after.
 pub(crate) fn is_ready(folder: &Folder, ports: &Ports) -> bool {
     probe::listens(ports.get("kafka"))
         && File::open(folder.log("kafka")).is_ok_and(|log| {
@@ -38,11 +38,11 @@ pub(crate) fn is_ready(folder: &Folder, ports: &Ports) -> bool {
         })
 }
 
-/// 16 random bytes as Kafka writes them: base64 for URLs, without padding.
+/// Returns 16 random bytes as Kafka writes them: base64 for URLs, without padding.
 fn cluster_id() -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let digit = |value: usize| char::from(DIGITS[value]);
-    // 21 digits of 6 bits and one of the 2 bits that are left. A name that begins with `-` confuses Kafka's tools.
+    // 21 digits of 6 bits and one of the remaining 2 bits. A name that begins with `-` confuses Kafka's tools.
     let digits = std::iter::once(fastrand::usize(..62)).chain((0..20).map(|_| fastrand::usize(..64)));
     digits.chain([fastrand::usize(..4) << 4]).map(digit).collect()
 }

@@ -1,7 +1,7 @@
 //! The services that tests need: PostgreSQL, Kafka, Kafka Connect with Debezium, and RabbitMQ.
 //!
-//! They run as containers ([`docker`]) where a Docker engine answers, and otherwise as processes of this machine
-//! ([`native`]) with their own data and ports, beside anything the system runs. `MESSAGEKIT_STACK` set to `native` or
+//! They run as containers ([`docker`]) if a Docker engine answers, and otherwise as processes of this machine
+//! ([`native`]) with their own data and ports, beside services of the system. `MESSAGEKIT_STACK` set to `native` or
 //! `docker` decides instead.
 
 mod connect;
@@ -34,7 +34,7 @@ pub(crate) use state::{Health, State};
 use crate::guard;
 use crate::terminal::say;
 
-/// What can be done with the stack.
+/// The actions on the stack.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Start services, and return when each answers; as root, packages that they need are installed
@@ -78,17 +78,17 @@ pub(crate) enum Action {
     },
 }
 
-/// Whether RabbitMQ is short of memory.
+/// The memory alarm of RabbitMQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Alarm {
-    /// Publishers are stopped.
+    /// Publishers are blocked.
     On,
-    /// Publishers go on.
+    /// Publishers may publish.
     Off,
 }
 
 impl Alarm {
-    /// What `rabbitmqctl` is told: no program fits into a megabyte.
+    /// Returns the arguments for `rabbitmqctl`: no program fits into a megabyte.
     pub(crate) fn arguments(self) -> [&'static str; 3] {
         let limit = match self {
             Self::On => "1MB",
@@ -98,7 +98,7 @@ impl Alarm {
     }
 }
 
-/// The services that a command is about.
+/// The services that a command selects.
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
     /// A list such as postgres,kafka; without it `up` means all of them, and the others what `up` has started
@@ -106,32 +106,32 @@ pub(crate) struct Chosen {
     pub(crate) services: Vec<Service>,
 }
 
-/// The stack of this workspace, by whichever way it runs.
+/// The stack of this workspace, as containers or processes.
 #[derive(Debug)]
 pub(crate) struct Stack {
     folder: Folder,
     way: Way,
 }
 
-/// How the services run.
+/// The kind of stack.
 #[derive(Debug)]
 enum Way {
     Native(Native),
     Docker(Docker),
 }
 
-/// Makes sure that the workspace can be built: what is missing is installed as root, or named.
+/// Ensures that the workspace can be built: installs missing packages as root, or names them.
 pub(crate) fn prepare_build() -> Result<(), String> {
     packages::for_build(&Folder::from_env()?)
 }
 
-/// Does what the command line asks for; `false` when the answer to a question is no.
+/// Runs an action, and returns `false` when the answer to a query is no.
 pub(crate) fn run(action: Action) -> Result<bool, String> {
     let stack = Stack::find()?;
     match action {
         Action::Up { chosen } => {
             let services = Service::chosen(&chosen.services, &Service::DEFAULT);
-            // Where nobody can say what runs, nothing can be started either.
+            // If the state is unknown, nothing can be started either.
             let missing = stack.missing(&services).unwrap_or_default();
             let started = stack.up(&services);
             if started.is_err() && guard::is_ended() && !missing.is_empty() {
@@ -164,7 +164,7 @@ pub(crate) fn run(action: Action) -> Result<bool, String> {
 }
 
 impl Stack {
-    /// Finds out where the stack is and how it runs; starts nothing.
+    /// Finds the stack and its kind. It starts nothing.
     pub(crate) fn find() -> Result<Self, String> {
         let folder = Folder::from_env()?;
         let native = || Way::Native(Native { folder: folder.clone() });
@@ -178,7 +178,8 @@ impl Stack {
         Ok(Self { folder, way })
     }
 
-    /// A second stack of this name with services of its own; `None` where the services are containers, of which there is one set.
+    /// Returns a second stack with this name and its own services. Returns `None` if the services are containers, of which there
+    /// is one set.
     pub(crate) fn beside(&self, name: &str) -> Option<Self> {
         match &self.way {
             Way::Native(native) => {
@@ -189,12 +190,12 @@ impl Stack {
         }
     }
 
-    /// Where the logs of this stack and of its tests are.
+    /// Returns the folder with the logs of this stack and its tests.
     pub(crate) fn logs(&self) -> PathBuf {
         self.folder.root().join("log")
     }
 
-    /// Starts what does not run, and returns when every service answers.
+    /// Starts the services that do not run, and returns when every service answers.
     pub(crate) fn up(&self, services: &[Service]) -> Result<(), String> {
         match &self.way {
             Way::Native(native) => native.up(services)?,
@@ -204,7 +205,7 @@ impl Stack {
         native::copy_program(&self.folder.program())
     }
 
-    /// Stops the services; with `wipe` their data goes too.
+    /// Stops the services, and deletes their data with `wipe`.
     pub(crate) fn down(&self, services: &[Service], wipe: bool) -> Result<(), String> {
         match &self.way {
             Way::Native(native) => native.down(services, wipe),
@@ -212,7 +213,7 @@ impl Stack {
         }
     }
 
-    /// How each service is.
+    /// Returns the state of each service.
     pub(crate) fn status(&self, services: &[Service]) -> Result<Vec<State>, String> {
         match &self.way {
             Way::Native(native) => native.status(services),
@@ -220,19 +221,19 @@ impl Stack {
         }
     }
 
-    /// Those of the services that do not run.
+    /// Returns the services that do not run.
     pub(crate) fn missing(&self, services: &[Service]) -> Result<Vec<Service>, String> {
         let states = self.status(services)?.into_iter();
         Ok(states.filter(|state| state.health == Health::Down).map(|state| state.service).collect())
     }
 
-    /// The variables by which tests find these services and this stack.
+    /// Returns the variables by which tests find these services and this stack.
     pub(crate) fn env(&self, services: &[Service]) -> Result<Vec<(&'static str, String)>, String> {
         let (mut variables, way) = match &self.way {
             Way::Native(native) => (native.env(services)?, "native"),
             Way::Docker(docker) => (docker.env(services), "docker"),
         };
-        // The last three make a program that was given these variables speak of this stack, from any directory.
+        // With the last three, a program that has these variables uses this stack from any directory.
         variables.push(("MESSAGEKIT_TEST_STACK", self.folder.program().display().to_string()));
         variables.push(("MESSAGEKIT_STACK", way.to_owned()));
         variables.push(("MESSAGEKIT_STACK_DIR", self.folder.root().display().to_string()));
@@ -240,7 +241,7 @@ impl Stack {
         Ok(variables)
     }
 
-    /// Ends one service with SIGKILL.
+    /// Kills one service with SIGKILL.
     fn kill(&self, service: Service) -> Result<(), String> {
         match &self.way {
             Way::Native(native) => native.kill(service),
@@ -248,7 +249,7 @@ impl Stack {
         }
     }
 
-    /// Freezes a service, or lets it go on.
+    /// Freezes or resumes a service.
     fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
         match &self.way {
             Way::Native(native) => native.freeze(service, on),
@@ -256,7 +257,7 @@ impl Stack {
         }
     }
 
-    /// Stops or frees the publishers of RabbitMQ.
+    /// Blocks or resumes the publishers of RabbitMQ.
     fn alarm(&self, alarm: Alarm) -> Result<(), String> {
         match &self.way {
             Way::Native(native) => native.alarm(alarm),
@@ -264,7 +265,7 @@ impl Stack {
         }
     }
 
-    /// The services named, or else those that were started, or else those that `up` would start.
+    /// Returns the named services, otherwise the started ones, otherwise those that `up` would start.
     fn known(&self, chosen: Chosen) -> Result<Vec<Service>, String> {
         if !chosen.services.is_empty() {
             return Ok(chosen.services);

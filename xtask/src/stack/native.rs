@@ -16,10 +16,10 @@ use super::{Alarm, connect, jvm, kafka, packages, postgres, rabbitmq};
 use crate::guard;
 use crate::terminal::note;
 
-/// How long a service may take from its start to its first answer.
+/// The time that a service has from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often a service that starts is asked.
+/// The interval between two probes of a starting service.
 const ASK: Duration = Duration::from_millis(50);
 
 /// A stack of processes in one folder.
@@ -29,7 +29,7 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    /// Starts what does not run, all at once, and returns when every service answers.
+    /// Starts the services that do not run, all at once, and returns when every service answers.
     pub(crate) fn up(&self, services: &[Service]) -> Result<(), String> {
         let _lock = self.folder.lock()?;
         packages::for_services(&self.folder, services)?;
@@ -41,7 +41,7 @@ impl Native {
         let since = Instant::now();
         let missing: Vec<Service> =
             services.iter().copied().filter(|service| self.process(*service).is_none()).collect();
-        // In threads, as PostgreSQL first creates its cluster, which need not keep the others waiting.
+        // In threads: PostgreSQL first creates its cluster, and the others need not wait for that.
         thread::scope(|scope| {
             let starts: Vec<_> =
                 missing.iter().map(|service| scope.spawn(|| self.start(*service, &ports))).collect();
@@ -52,7 +52,7 @@ impl Native {
         self.wait(services, &ports, since)
     }
 
-    /// Stops the services, the worker before the broker it writes to; with `wipe` their data goes too.
+    /// Stops the services, the worker before the broker it writes to, and deletes their data with `wipe`.
     pub(crate) fn down(&self, services: &[Service], wipe: bool) -> Result<(), String> {
         if !self.folder.root().exists() {
             return Ok(());
@@ -69,19 +69,19 @@ impl Native {
         Ok(())
     }
 
-    /// How each service is.
+    /// Returns the state of each service.
     pub(crate) fn status(&self, services: &[Service]) -> Result<Vec<State>, String> {
         let ports = self.ports()?;
         Ok(services.iter().map(|service| self.state(*service, &ports)).collect())
     }
 
-    /// The services that were started at some time and not wiped since.
+    /// Returns the services that were started at some time and not wiped since.
     pub(crate) fn known(&self) -> Result<Vec<Service>, String> {
         let ports = self.ports()?;
         Ok(Service::ALL.into_iter().filter(|service| ports.knows(*service)).collect())
     }
 
-    /// The variables that name the services.
+    /// Returns the variables with the addresses of the services.
     pub(crate) fn env(&self, services: &[Service]) -> Result<Vec<(&'static str, String)>, String> {
         let ports = self.ports()?;
         let mut variables = Vec::new();
@@ -117,7 +117,7 @@ impl Native {
         Ok(variables)
     }
 
-    /// Ends a service as a crash would, and returns when nothing of it runs.
+    /// Kills a service as a crash would, and returns when none of its processes runs.
     pub(crate) fn kill(&self, service: Service) -> Result<(), String> {
         let _lock = self.folder.lock()?;
         let process =
@@ -128,14 +128,14 @@ impl Native {
         self.ended(service, false)
     }
 
-    /// Freezes a service and all that it has started, or lets them go on.
+    /// Freezes or resumes a service and all its child processes.
     pub(crate) fn freeze(&self, service: Service, on: bool) -> Result<(), String> {
         let process = self.process(service).ok_or_else(|| format!("{service} is not running"))?;
         process.freeze(on);
         Ok(())
     }
 
-    /// Stops or frees the publishers of RabbitMQ.
+    /// Blocks or resumes the publishers of RabbitMQ.
     pub(crate) fn alarm(&self, alarm: Alarm) -> Result<(), String> {
         let ports = Ports::remembered(&self.folder.ports())?;
         rabbitmq::alarm(&self.folder, &ports, alarm)
@@ -154,7 +154,7 @@ impl Native {
         }
     }
 
-    /// Asks the services in turn until each has answered.
+    /// Probes the services in turn until each has answered.
     fn wait(&self, services: &[Service], ports: &Ports, since: Instant) -> Result<(), String> {
         let mut left = services.to_vec();
         loop {
@@ -206,12 +206,12 @@ impl Native {
         State { service, health, pid: process.map(Process::pid), port: ports.get(service.name()) }
     }
 
-    /// Sends each its signal to end, then waits for all.
+    /// Sends a signal to each service, then waits for all.
     fn stop(&self, services: &[Service], wipe: bool) -> Result<(), String> {
         let running: Vec<(Service, Process)> =
             services.iter().filter_map(|service| Some((*service, self.process(*service)?))).collect();
         for (service, process) in &running {
-            // One that a test has frozen would not hear it.
+            // A process that a test has frozen would not receive the signal.
             process.freeze(false);
             process.signal(self.signal(*service, wipe));
         }
@@ -228,21 +228,21 @@ impl Native {
         Ok(())
     }
 
-    /// The signal a service ends with.
+    /// Returns the signal that stops a service.
     fn signal(&self, service: Service, wipe: bool) -> Signal {
         match service {
             Service::Kafka | Service::Connect if wipe && !jvm::records(&self.folder, service.name()) => {
                 Signal::KILL
             }
-            // Data about to be deleted need no orderly end. PostgreSQL would leave its children behind.
+            // Data that will be deleted need no clean shutdown. PostgreSQL would leave its child processes behind.
             Service::Rabbitmq if wipe => Signal::KILL,
-            // The fast shutdown: open transactions are rolled back, clients are not waited for.
+            // The fast shutdown rolls back open transactions and does not wait for clients.
             Service::Postgres => Signal::INT,
             _ => Signal::TERM,
         }
     }
 
-    /// Clears up after the end of a process.
+    /// Cleans up after the end of a process.
     fn ended(&self, service: Service, orderly: bool) -> Result<(), String> {
         match service {
             Service::Kafka | Service::Connect => jvm::ended(&self.folder, service.name(), orderly)?,
@@ -252,7 +252,7 @@ impl Native {
         folder::remove(&self.folder.record(service.name()))
     }
 
-    /// Deletes data; with the last data also the ports. Logs stay, to be read after a failed test.
+    /// Deletes data, and the ports with the last data. Logs stay, to be read after a failed test.
     fn wipe(&self, services: &[Service]) -> Result<(), String> {
         for service in services {
             folder::remove(&self.data(*service))?;
@@ -276,14 +276,14 @@ impl Native {
     }
 }
 
-/// Copies this program to `path`, also when the file it was started from has been replaced.
+/// Copies this program to `path`, also when a newer build has replaced its file.
 pub(crate) fn copy_program(path: &Path) -> Result<(), String> {
     let same = std::env::current_exe().is_ok_and(|own| own == path);
     if same {
         return Ok(());
     }
     let new = path.with_extension("new");
-    // A running copy keeps its file: renaming replaces the name only.
+    // A running copy keeps its file: renaming replaces only the name.
     let copied = std::fs::copy("/proc/self/exe", &new).and_then(|_| std::fs::rename(&new, path));
     copied.map_err(|error| format!("cannot copy this program to {}: {error}", path.display()))
 }

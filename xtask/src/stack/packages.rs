@@ -1,4 +1,4 @@
-//! The system packages the native stack needs: which are missing, and whether they may be installed.
+//! The system packages that the native stack needs: finds missing ones and installs them if it may.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,16 +12,16 @@ use super::{postgres, process, rabbitmq};
 use crate::guard;
 use crate::terminal::note;
 
-/// The script that Debian's packages ask before they start a system service.
+/// The script that Debian's packages run before they start a system service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Whether this machine belongs to a CI run and lives only for it.
+/// Returns whether this machine belongs to a CI run and exists only for it.
 pub(crate) fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Makes sure that everything is installed that the services need beside this program: as root it is installed, otherwise the
-/// error holds the command to run.
+/// Ensures that everything is installed that the services need beside this program. As root it installs missing packages;
+/// otherwise the error holds the command to run.
 pub(crate) fn for_services(folder: &Folder, services: &[Service]) -> Result<(), String> {
     let java = services.iter().any(|service| matches!(service, Service::Kafka | Service::Connect));
     let missing = chosen(&[
@@ -35,8 +35,8 @@ pub(crate) fn for_services(folder: &Folder, services: &[Service]) -> Result<(), 
     ensure(&missing, &folder.log("apt"))
 }
 
-/// The same for what the build of the workspace needs beside Rust and a C compiler, and its tests beside the services: librdkafka
-/// is compiled from C and C++, and uses OpenSSL. On a system without apt-get it is left to the build to say what it misses.
+/// Ensures the same for the build and the tests of the workspace, beside Rust and a C compiler: librdkafka is compiled from C and
+/// C++, and uses OpenSSL. On a system without apt-get the build itself reports what is missing.
 pub(crate) fn for_build(folder: &Folder) -> Result<(), String> {
     if !on_path("apt-get") {
         return Ok(());
@@ -98,7 +98,7 @@ fn apt(args: &[&str], log: &Path) -> Result<(), String> {
     let output = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
     let (output, errors) = output.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
     let mut command = Command::new("apt-get");
-    // Another apt-get may be at work, as on a machine that has just booted.
+    // Another apt-get may be running, as on a machine that has just booted.
     command.args(["--quiet", "--option", "DPkg::Lock::Timeout=300"]).args(args);
     command.env("DEBIAN_FRONTEND", "noninteractive").stdout(output).stderr(errors);
     let status = guard::status(&mut command).map_err(|error| {
@@ -110,7 +110,7 @@ fn apt(args: &[&str], log: &Path) -> Result<(), String> {
     Err(format!("apt-get {} failed ({status}); {}", args.join(" "), process::end_of(log)))
 }
 
-/// Keeps packages from starting their services on the standard ports, as long as it lives.
+/// Prevents packages from starting their services on the standard ports. A drop removes it.
 struct Policy {
     ours: Option<PathBuf>,
 }
@@ -120,7 +120,7 @@ impl Policy {
         if path.exists() {
             return Ok(Self { ours: None });
         }
-        // 101 is the answer "not allowed".
+        // 101 means "not allowed".
         folder::write(path, "#!/bin/sh\nexit 101\n")?;
         let policy = Self { ours: Some(path.to_owned()) };
         fs::set_permissions(path, Permissions::from_mode(0o755))

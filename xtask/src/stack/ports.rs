@@ -1,4 +1,4 @@
-//! The ports of a stack: picked once, remembered, and the same after every restart.
+//! The ports of a stack: picked once, stored, and the same after every restart.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::folder;
 use super::service::Service;
 
-/// Where ports are picked. Linux hands out those from 32768 on to outgoing connections, one of which could hold a
-/// service's port just while that service restarts.
+/// The range of picked ports. Linux assigns ports from 32768 on to outgoing connections, one of which could hold a
+/// service's port while that service restarts.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// The ports by name, as one file of `name=port` lines remembers them.
+/// The ports by name, stored in a file of `name=port` lines.
 #[derive(Debug)]
 pub(crate) struct Ports {
     file: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Reads what `file` remembers; no file means no port yet.
+    /// Reads the ports in `file`. Without the file there are none.
     pub(crate) fn remembered(file: &Path) -> Result<Self, String> {
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
@@ -41,7 +41,7 @@ impl Ports {
         Ok(Self { file: file.to_owned(), ports: ports.collect::<Result<_, _>>()? })
     }
 
-    /// Picks the ports that `services` lack, and remembers them.
+    /// Picks the missing ports of `services`, and stores them.
     pub(crate) fn assign(&mut self, services: &[Service]) -> Result<(), String> {
         let names = services.iter().flat_map(|service| service.ports()).copied();
         let missing: Vec<&str> = names.filter(|name| !self.ports.contains_key(*name)).collect();
@@ -58,23 +58,23 @@ impl Ports {
         folder::write(&self.file, &lines)
     }
 
-    /// Whether a service has its ports.
+    /// Returns whether a service has its ports.
     pub(crate) fn knows(&self, service: Service) -> bool {
         service.ports().iter().all(|name| self.ports.contains_key(*name))
     }
 
-    /// The port of that name; 0, which nobody listens on, when none was picked.
+    /// Returns the port with that name, or 0 when none was picked: no process listens on port 0.
     pub(crate) fn get(&self, name: &str) -> u16 {
         self.ports.get(name).copied().unwrap_or(0)
     }
 
-    /// Refuses to go on when somebody else listens on a port of a service that does not run.
+    /// Fails when another process listens on a port of a service that does not run.
     pub(crate) fn free(&self, service: Service) -> Result<(), String> {
         let since = Instant::now();
         for name in service.ports() {
             let port = self.get(name);
             while !is_free(port) {
-                // What a killed process held is given back a moment after its end.
+                // The ports of a killed process are released a moment after its end.
                 if since.elapsed() > Duration::from_secs(2) {
                     return Err(format!(
                         "port {port} of {service} is taken by another process; end that one, or pick new ports with \
@@ -88,7 +88,7 @@ impl Ports {
     }
 }
 
-/// Whether one could listen on the port.
+/// Returns whether the port is free.
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -10,10 +10,10 @@ use super::ports::Ports;
 use super::process::{self, Process};
 use super::service::Service;
 
-/// Name of the superuser, of the database, and the password.
+/// The name of the superuser and of the database, and the password.
 pub(crate) const NAME: &str = "messagekit";
 
-/// What differs from a fresh cluster. Without fsync a killed server still recovers; a power cut is not survived.
+/// Settings that differ from a fresh cluster. Without fsync the server survives a kill, but not a power cut.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -29,7 +29,7 @@ full_page_writes = off
 log_line_prefix = '%m [%p] %u@%d '
 ";
 
-/// The folder with the programs of the highest PostgreSQL installed.
+/// Returns the folder with the programs of the highest PostgreSQL installed.
 pub(crate) fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -47,7 +47,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     if !data.exists() {
         create(&programs, &home, &folder.log("initdb"))?;
     }
-    // A server killed by a parent that has not collected it still answers to its pid, and the next one would give up.
+    // A killed server whose parent has not reaped it still answers to its pid, and the next server would refuse to start.
     let lock = data.join("postmaster.pid");
     let owner = fs::read_to_string(&lock).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
     if owner.is_some_and(process::is_zombie) {
@@ -59,7 +59,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a client that logs in with the password gets an answer to a query.
+/// Returns whether a client that logs in with the password gets an answer to a query.
 pub(crate) fn is_ready(ports: &Ports) -> bool {
     let Some(programs) = programs() else { return false };
     let mut psql = Command::new(programs.join("psql"));
@@ -69,7 +69,7 @@ pub(crate) fn is_ready(ports: &Ports) -> bool {
     psql.output().is_ok_and(|output| output.stdout == b"1\n")
 }
 
-/// Where the cluster lies. As root the server runs as the user postgres, who may not be let into the stack's folder.
+/// Returns the folder of the cluster. As root the server runs as the user postgres, who may have no access to the stack's folder.
 pub(crate) fn home(folder: &Folder) -> PathBuf {
     if is_root() {
         let mut test = as_owner(|program| Command::new(program), Path::new("test"));
@@ -81,7 +81,7 @@ pub(crate) fn home(folder: &Folder) -> PathBuf {
     folder.data(Service::Postgres)
 }
 
-/// Creates the cluster and the database beside their final place, so that one half made is never taken for it.
+/// Creates the cluster and the database in a temporary folder first. An incomplete cluster is therefore never used.
 fn create(programs: &Path, home: &Path, log: &Path) -> Result<(), String> {
     let (password, new) = (home.join("password"), home.join("new"));
     folder::remove(home)?;
@@ -105,7 +105,7 @@ fn create(programs: &Path, home: &Path, log: &Path) -> Result<(), String> {
     ]);
     initdb.arg("--username").arg(NAME).arg("--pwfile").arg(&password).arg("-D").arg(&new);
     run(initdb, Stdio::null(), log)?;
-    // Written into the file that initdb made: it belongs to the right user.
+    // Append to the file that initdb created: it belongs to the right user.
     let settings = new.join("postgresql.auto.conf");
     fs::write(&settings, SETTINGS).map_err(|error| cannot("write", &settings, error))?;
     let statement = home.join("database.sql");
@@ -130,9 +130,9 @@ fn run(mut command: Command, input: Stdio, log: &Path) -> Result<(), String> {
     Err(format!("the cluster of postgres could not be created ({}); {}", output.status, process::end_of(log)))
 }
 
-/// A command for the user who owns the cluster: PostgreSQL refuses to run as root.
+/// Returns a command that runs as the owner of the cluster: PostgreSQL refuses to run as root.
 ///
-/// The environment is empty, since PostgreSQL reads a good part of its settings from there.
+/// The environment is empty, because PostgreSQL reads many settings from it.
 fn as_owner(command: impl FnOnce(&Path) -> Command, program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = command(Path::new("setpriv"));
@@ -150,7 +150,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The ids of a user and its group, from the system's list of users.
+/// Returns the ids of a user and its group, from the system's list of users.
 fn user(name: &str) -> Option<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());

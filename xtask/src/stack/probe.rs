@@ -1,18 +1,18 @@
-//! Questions that only a working server answers.
+//! Probes that only a working server answers.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long one question may take.
+/// The time limit of one probe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether somebody listens on the port.
+/// Returns whether a process listens on the port.
 pub(crate) fn listens(port: u16) -> bool {
     connect(port).is_some()
 }
 
-/// Whether `GET path` is answered with status 200. `headers` are whole lines, each with its line end.
+/// Returns whether `GET path` has status 200. `headers` are whole lines, each with its line end.
 pub(crate) fn answers(port: u16, path: &str, headers: &str) -> bool {
     let ask = || {
         let mut stream = connect(port)?;
@@ -21,7 +21,7 @@ pub(crate) fn answers(port: u16, path: &str, headers: &str) -> bool {
         write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n").ok()?;
         let mut status = [0; 12];
         stream.read_exact(&mut status).ok()?;
-        // To the end, or the server logs a broken connection.
+        // Read to the end: otherwise the server logs a broken connection.
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
         Some(status.starts_with(b"HTTP/1.") && status.ends_with(b" 200"))
     };

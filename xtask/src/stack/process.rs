@@ -1,6 +1,6 @@
-//! A process the stack has started: its record, its life and its end.
+//! A process that the stack has started: its record, its life and its end.
 //!
-//! A record holds the pid and the time the process was started, since a pid alone may meanwhile be somebody else's.
+//! A record holds the pid and the start time of the process, because the system may reuse a pid.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -13,17 +13,17 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::folder;
 
-/// How often the end of a process is looked for.
+/// The interval between two checks for the end of a process.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// One process, known by its pid and the time of its start.
+/// One process, identified by its pid and its start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pid: i32,
     started: u64,
 }
 
-/// What the kernel says about a process.
+/// The state of a process, as the kernel reports it.
 struct Stat {
     state: char,
     parent: i32,
@@ -33,7 +33,7 @@ struct Stat {
     started: u64,
 }
 
-/// A command that will run in a session of its own, so that Ctrl-C in the terminal spares it.
+/// Returns a command that runs in its own session, which protects it from Ctrl-C in the terminal.
 pub(crate) fn detached(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setsid");
     command.arg(program);
@@ -41,7 +41,7 @@ pub(crate) fn detached(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 impl Process {
-    /// Starts a [`detached`] command with its output in `log` only, and records it.
+    /// Starts a [`detached`] command with its output only in `log`, and records it.
     pub(crate) fn start(mut command: Command, log: &Path, record: &Path) -> Result<Self, String> {
         let output = OpenOptions::new().create(true).write(true).truncate(true).open(log);
         let output = output.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
@@ -52,14 +52,14 @@ impl Process {
             .map_err(|error| format!("cannot start {}: {error}", command.get_program().to_string_lossy()))?;
         let pid = i32::try_from(child.id()).map_err(|_| format!("the pid {} is out of range", child.id()))?;
         let process = Self::now(pid);
-        // Whoever starts a process has to collect its end: it would stay a zombie as long as this program runs.
+        // Reap the child: it would stay a zombie as long as this program runs.
         thread::spawn(move || child.wait());
         let process = process.ok_or_else(|| format!("the process of {} is gone at once", log.display()))?;
         folder::write(record, &format!("{} {}\n", process.pid, process.started))?;
         Ok(process)
     }
 
-    /// The process that `record` names, if it still runs.
+    /// Returns the process that `record` names, if it still runs.
     pub(crate) fn recorded(record: &Path) -> Option<Self> {
         let text = fs::read_to_string(record).ok()?;
         let (pid, started) = text.trim().split_once(' ')?;
@@ -67,30 +67,30 @@ impl Process {
         process.is_alive().then_some(process)
     }
 
-    /// The process that has this pid now.
+    /// Returns the process that has this pid now.
     fn now(pid: i32) -> Option<Self> {
         stat(pid).map(|stat| Self { pid, started: stat.started })
     }
 
-    /// Its pid.
+    /// Returns its pid.
     pub(crate) fn pid(self) -> i32 {
         self.pid
     }
 
-    /// Whether it runs. A zombie does not, once all of its threads have ended.
+    /// Returns whether it runs. A zombie does not, once all of its threads have ended.
     pub(crate) fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_dead())
     }
 
-    /// Sends a signal, unless the pid is no longer this process.
+    /// Sends a signal, unless the pid now belongs to another process.
     pub(crate) fn signal(self, signal: Signal) {
         if let (true, Some(pid)) = (self.is_alive(), Pid::from_raw(self.pid)) {
-            // It may end in between; then there is nothing left to signal.
+            // It may exit in between; then no signal is needed.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Waits for its end and says whether it came in time.
+    /// Waits for its end, and returns whether it came in time.
     pub(crate) fn ends_within(self, patience: Duration) -> bool {
         let since = Instant::now();
         while self.is_alive() {
@@ -102,9 +102,9 @@ impl Process {
         true
     }
 
-    /// Kills it and all that it has started, and waits until they are gone; says whether they are.
+    /// Kills it and all its child processes, waits for their end, and returns whether they are gone.
     pub(crate) fn kill(self) -> bool {
-        // Stopped first: what it starts after the look around would survive.
+        // Stop it first: a child that it starts after the scan would survive.
         self.signal(Signal::STOP);
         let mut family = vec![self];
         family.extend(self.descendants());
@@ -114,7 +114,7 @@ impl Process {
         family.iter().all(|process| process.ends_within(Duration::from_secs(10)))
     }
 
-    /// Stops it and all that it has started where they are, or lets them go on.
+    /// Freezes or resumes it and all its child processes.
     pub(crate) fn freeze(self, on: bool) {
         let signal = if on { Signal::STOP } else { Signal::CONT };
         self.signal(signal);
@@ -123,7 +123,7 @@ impl Process {
         }
     }
 
-    /// The processes below it.
+    /// Returns its descendants.
     fn descendants(self) -> Vec<Self> {
         let all: Vec<(i32, Stat)> = all().collect();
         let mut found = vec![self];
@@ -137,29 +137,29 @@ impl Process {
     }
 }
 
-/// A command with all that it has started, except what has left its group.
+/// A command with all its child processes, except those that have left its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Group(Pid);
 
 impl Group {
-    /// The group of a command that was started in one of its own.
+    /// Returns the group of a command that was started in its own group.
     pub(crate) fn of(child: &Child) -> Self {
         Self(Pid::from_child(child))
     }
 
-    /// Asks all of it to end.
+    /// Sends SIGTERM to the whole group.
     pub(crate) fn terminate(self) {
-        // It may have ended in between.
+        // It may have exited in between.
         let _ = kill_process_group(self.0, Signal::TERM);
     }
 
-    /// Kills what is left of it, and waits until that is gone.
+    /// Kills the rest of the group, and waits for its end.
     pub(crate) fn kill(self) {
         let _ = kill_process_group(self.0, Signal::KILL);
         self.ends_within(Duration::from_secs(10));
     }
 
-    /// Waits until nothing of it runs, and says whether that came in time.
+    /// Waits until the whole group has exited, and returns whether that came in time.
     pub(crate) fn ends_within(self, patience: Duration) -> bool {
         let since = Instant::now();
         while all().any(|(_, stat)| stat.group == self.0.as_raw_nonzero().get() && !stat.is_dead()) {
@@ -173,18 +173,19 @@ impl Group {
 }
 
 impl Stat {
-    /// Dead, though perhaps not yet collected. The first thread of a program may be a zombie while others still end.
+    /// Returns whether it has exited, even if it was not reaped. The first thread of a program may be a zombie while other
+    /// threads still run.
     fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
-/// Whether the pid belongs to a process that has ended and was not collected by its parent.
+/// Returns whether the pid belongs to a process that has exited and was not reaped by its parent.
 pub(crate) fn is_zombie(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| stat.is_dead())
 }
 
-/// The last lines of a log, for an error that has to explain itself.
+/// Returns the last lines of a log, for an error message.
 pub(crate) fn end_of(log: &Path) -> String {
     const LINES: usize = 25;
     let lines = fs::File::open(log).map(|file| BufReader::new(file).lines().map_while(Result::ok).collect());
@@ -193,14 +194,14 @@ pub(crate) fn end_of(log: &Path) -> String {
     format!("the end of {}:\n    {end}", log.display())
 }
 
-/// Every process there is.
+/// Returns every process.
 fn all() -> impl Iterator<Item = (i32, Stat)> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid| Some((pid, stat(pid)?)))
 }
 
-/// Reads `/proc/PID/stat`. The name in it may hold anything, so the fields are counted from its closing parenthesis.
+/// Reads `/proc/PID/stat`. The name in it may contain any character, so the fields are counted from its closing parenthesis.
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();

@@ -1,4 +1,4 @@
-//! RabbitMQ: a private node beside any that the system runs, with a port mapper of its own.
+//! RabbitMQ: a private node with its own port mapper, beside any node of the system.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,22 +12,22 @@ use super::probe;
 use super::process::{self, Process};
 use super::service::Service;
 
-/// The real start script. The one on PATH changes the user and insists on the system's folders.
+/// The real start script. The one on PATH changes the user and uses the system's folders.
 pub(crate) const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /// The real control script, for the same reason.
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
-/// Name of the user, and the password.
+/// The name of the user, and the password.
 pub(crate) const NAME: &str = "messagekit";
 
-/// That user's login as an HTTP header.
+/// The login of that user as an HTTP header.
 const LOGIN: &str = "Authorization: Basic bWVzc2FnZWtpdDptZXNzYWdla2l0\r\n";
 
-/// The name under which the port mapper of Erlang is recorded.
+/// The record name of Erlang's port mapper.
 const MAPPER: &str = "epmd";
 
-/// Starts the node, and its port mapper first: the node would start one that outlives it.
+/// Starts the port mapper and then the node. A mapper that the node starts itself would outlive it.
 pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     let home = folder.data(Service::Rabbitmq);
     folder::write(&home.join("rabbitmq.conf"), &settings(ports))?;
@@ -48,7 +48,7 @@ pub(crate) fn start(folder: &Folder, ports: &Ports) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends the port mapper that a node has left behind.
+/// Ends the port mapper of a node that has ended.
 pub(crate) fn end_mapper(folder: &Folder) -> Result<(), String> {
     let record = folder.record(MAPPER);
     if let Some(mapper) = Process::recorded(&record) {
@@ -57,7 +57,7 @@ pub(crate) fn end_mapper(folder: &Folder) -> Result<(), String> {
     folder::remove(&record)
 }
 
-/// Stops or frees publishers by the limit of memory.
+/// Blocks or resumes publishers by the limit of memory.
 pub(crate) fn alarm(folder: &Folder, ports: &Ports, alarm: Alarm) -> Result<(), String> {
     let home = folder.data(Service::Rabbitmq);
     let mut command = Command::new(CONTROL);
@@ -71,7 +71,7 @@ pub(crate) fn alarm(folder: &Folder, ports: &Ports, alarm: Alarm) -> Result<(), 
     }
 }
 
-/// Whether the node listens and its virtual host runs. Asked over HTTP: the command line tools boot an Erlang each.
+/// Returns whether the node listens and its virtual host runs. It uses HTTP, because each command line tool boots an Erlang.
 pub(crate) fn is_ready(ports: &Ports) -> bool {
     let listener = format!("/api/health/checks/port-listener/{}", ports.get("rabbitmq"));
     let checks = [listener.as_str(), "/api/health/checks/virtual-hosts"];
@@ -91,7 +91,7 @@ fn server(home: &Path, ports: &Ports) -> Command {
     command.env("ERL_EPMD_PORT", ports.get("rabbitmq-epmd").to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
     let kernel = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2";
     command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", kernel);
-    // Then the script becomes the node: the pid recorded is the one to stop.
+    // With this the script becomes the node: the recorded pid is the one to stop.
     command.env("RUNNING_UNDER_SYSTEMD", "1");
     command
 }

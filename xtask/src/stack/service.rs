@@ -1,10 +1,10 @@
-//! The services a stack can hold, and which needs which.
+//! The services of a stack, and their dependencies.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-/// One service of the stack, under the name it has on the command line and in the compose file.
+/// One service of the stack, with its name on the command line and in the compose file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Service {
     /// The database.
@@ -18,13 +18,13 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// Every service there is.
+    /// Every service.
     pub(crate) const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Connect, Self::Rabbitmq];
 
-    /// What is meant when nothing is named: what the tests need.
+    /// The services without a selection: those that the tests need.
     pub(crate) const DEFAULT: [Self; 4] = Self::ALL;
 
-    /// Its name everywhere: command line, compose file, folders, logs.
+    /// Returns its name on the command line, in the compose file, and in folders and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -34,7 +34,7 @@ impl Service {
         }
     }
 
-    /// The names of the ports it listens on; the first is the one its clients use.
+    /// Returns the names of the ports it listens on. Clients use the first one.
     pub(crate) fn ports(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => &["postgres"],
@@ -46,7 +46,8 @@ impl Service {
         }
     }
 
-    /// The services named, or `otherwise` when none is, with those they cannot run without; each once, in a fixed order.
+    /// Returns the named services, or `otherwise` when none is named, with those they depend on. Each is listed once, in a
+    /// fixed order.
     pub(crate) fn chosen(named: &[Self], otherwise: &[Self]) -> Vec<Self> {
         let named = if named.is_empty() { otherwise } else { named };
         let wanted = |service: &Self| {

@@ -1,28 +1,28 @@
-//! How a service is at the moment.
+//! The current state of a service.
 
 use std::fmt;
 
 use super::service::Service;
 
-/// What is known about one service; [`Display`](fmt::Display) writes its line of `status`.
+/// The state of one service. [`Display`](fmt::Display) writes its line of `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
     /// The service.
     pub(crate) service: Service,
-    /// Whether it answers.
+    /// Its health.
     pub(crate) health: Health,
-    /// Its process, when it is one of this machine.
+    /// Its process, if it runs on this machine.
     pub(crate) pid: Option<i32>,
     /// The port its clients use.
     pub(crate) port: u16,
 }
 
-/// Whether a service can be used.
+/// The health of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     /// It answers.
     Ready,
-    /// It runs and does not answer yet.
+    /// It runs but does not answer yet.
     Starting,
     /// It does not run.
     Down,

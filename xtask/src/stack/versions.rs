@@ -1,8 +1,8 @@
-//! The versions of what the native stack downloads: the one place that pins them.
+//! The pinned versions of the downloads of the native stack.
 //!
 //! PostgreSQL, Java, Maven and RabbitMQ come from the system's packages; the highest PostgreSQL installed is used.
 
-/// Kafka, the broker and the Connect worker alike.
+/// Kafka, for the broker and the Connect worker.
 pub(crate) const KAFKA: &str = "4.3.1";
 
 /// The PostgreSQL connector of Debezium.
@@ -11,7 +11,7 @@ pub(crate) const DEBEZIUM: &str = "3.7.0.Final";
 /// The logging interface that Kafka is compiled against.
 pub(crate) const SLF4J: &str = "1.7.36";
 
-/// The logging that Kafka configures; its own packages do not ask for it.
+/// The logging that Kafka configures. Its own packages do not depend on it.
 pub(crate) const LOG4J: &str = "2.25.4";
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! A task whose output nobody reads any more, as behind `| head -1`.
+//! A task whose stdout is closed, as behind `| head -1`.
 
 use std::io::pipe;
 use std::process::ExitStatus;
 
 use super::{Machine, WIPE};
 
-/// Runs a task whose output and errors are closed.
+/// Runs a task with closed stdout and stderr.
 fn closed(machine: &Machine, line: &str) -> ExitStatus {
     let (reader, writer) = pipe().expect("a pipe");
     drop(reader);
@@ -21,7 +21,7 @@ fn a_task_without_a_reader_does_all_that_it_does_with_one() {
         let mut expected = machine.docker_calls();
         let status = closed(&machine, line);
         let mut calls = machine.docker_calls();
-        // Some are made side by side.
+        // Some are created in parallel.
         expected.sort_unstable();
         calls.sort_unstable();
         assert_eq!(calls, expected, "{line}");

@@ -1,4 +1,4 @@
-//! A task that is ended from outside leaves nothing behind.
+//! A task that is ended from outside leaves no process behind.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Machine, WIPE, fakes};
 
-/// How long anything here may take on a busy machine.
+/// The time limit of a step on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -26,7 +26,7 @@ fn is_alive(pid: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
 }
 
-/// A task in the middle of a command that does not end, with the processes of that command.
+/// A task that runs a command without end, with the processes of that command.
 struct Run {
     machine: Machine,
     program: Child,
@@ -53,7 +53,7 @@ impl Run {
         kill_process(Pid::from_child(&self.program), signal).expect("it runs");
     }
 
-    /// Ends it by SIGTERM, and waits until it has ended with all that it has started.
+    /// Sends SIGTERM, and waits until the task and all its child processes have exited.
     fn ends(&mut self) {
         self.end(Signal::TERM);
         let mut status = None;
@@ -119,7 +119,7 @@ fn a_stack_ended_during_its_start_stops_only_what_it_started() {
     assert_eq!(run.machine.calls().last(), Some(&down));
 }
 
-/// On a system where the stand-ins are all that there is, and which only root may change.
+/// The test needs a system with only the stand-ins, which only root may change.
 #[test]
 fn packages_that_are_being_installed_are_given_up_with_the_task() {
     let machine = Machine::without_engine().with("hang", "");

@@ -1,4 +1,4 @@
-//! The stack on a Docker engine, and a test run with it, seen through the commands they give: scripts on PATH stand in
+//! The stack on a Docker engine, and a test run with it. The tests compare the commands: scripts on PATH stand in
 //! for `docker`, `cargo`, `apt-get`, `mvn` and `java`.
 
 mod closed;
@@ -30,7 +30,7 @@ impl Machine {
         machine.with("exit", "0\n").with("metadata", r#"{"packages": []}"#).with("messages", "")
     }
 
-    /// Creates a file that the stand-ins look at.
+    /// Creates a file that the stand-ins read.
     fn with(self, name: &str, text: &str) -> Self {
         fs::write(self.0.path().join(name), text).expect("a temporary folder");
         self
@@ -51,7 +51,7 @@ impl Machine {
             .env("FAKE_DOCKER", self.0.path());
         command.env("MESSAGEKIT_STACK_DIR", self.stack());
         command.env("CARGO", fake.join("cargo")).env("FAKE_XTASK", env!("CARGO_BIN_EXE_xtask"));
-        // They are set when this very test is run with a stack.
+        // They are set when this test itself runs with a stack.
         command
             .env_remove("MESSAGEKIT_STACK")
             .env_remove("MESSAGEKIT_STACK_DIST")
@@ -59,21 +59,21 @@ impl Machine {
         command
     }
 
-    /// Runs a command that has to succeed, and returns the lines it prints.
+    /// Runs a command that must succeed, and returns the lines of its output.
     fn prints(&self, line: &str) -> Vec<String> {
         let output = self.xtask(line);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").lines().map(ToOwned::to_owned).collect()
     }
 
-    /// Runs a command that has to fail, and returns what it says.
+    /// Runs a command that must fail, and returns its error.
     fn refuses(&self, line: &str) -> String {
         let output = self.xtask(line);
         assert_eq!(output.status.code(), Some(1), "{line}");
         String::from_utf8(output.stderr).expect("text")
     }
 
-    /// The commands that docker was given since the last look.
+    /// Returns the docker commands since the last call.
     fn docker_calls(&self) -> Vec<String> {
         let calls = self.calls();
         fs::write(self.0.path().join("calls"), "").expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! A system with Rust and a C compiler, and with none of the packages that the build needs besides.
+//! A system with Rust and a C compiler, and without the other packages that the build needs.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::{Machine, fakes};
 
 const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl";
 
-/// For those who are not root.
+/// The page is for users who are not root.
 #[test]
 fn the_contributors_page_names_every_required_package() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../CONTRIBUTING.md");
@@ -22,7 +22,7 @@ fn the_contributors_page_names_every_required_package() {
 fn build_packages_are_installed_as_root_or_named_to_other_users() {
     let machine = Machine::without_engine();
     let mut command = machine.command("check");
-    // The stand-ins are all that is on this system.
+    // This system has only the stand-ins.
     let output = command.env("PATH", fakes()).env_remove("OPENSSL_DIR").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let (calls, quiet) = (machine.docker_calls(), "apt-get --quiet --option DPkg::Lock::Timeout=300");

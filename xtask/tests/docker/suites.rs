@@ -1,5 +1,5 @@
-//! What a test run builds, runs and says, seen through the commands it gives.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The builds, runs and output of a test run, seen through its commands.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{self, Permissions};
@@ -9,7 +9,7 @@ use super::{INFO, Machine, PS, UP, WIPE};
 
 const CARGO: &str = "cargo test --workspace --features messagekit-tests/postgres,messagekit-tests/kafka,messagekit-tests/connect,messagekit-tests/rabbitmq";
 
-/// A test program: notes where it runs and what it was told, and ends with the code in the file of its name.
+/// A test program. It records its folder and arguments, and exits with the code in the file with its name.
 const PROGRAM: &str = r#"#!/bin/sh
 name=${0##*/}
 echo "$name in ${PWD##*/} of $CARGO_PKG_NAME ${CARGO_MANIFEST_DIR##*/} full=$MESSAGEKIT_FULL kafka=$MESSAGEKIT_TEST_KAFKA" >>"$FAKE_DOCKER/calls"
@@ -53,7 +53,7 @@ fn workspace() -> Machine {
             program.display()
         );
     }
-    // A program is no test of its own.
+    // A program is not a test.
     messages += r#"{"reason": "compiler-artifact", "profile": {"test": false}, "executable": "/bin/false"}"#;
     machine
         .with("metadata", &format!(r#"{{"packages": [{}]}}"#, packages.join(",")))
@@ -65,7 +65,7 @@ fn sorted(mut calls: Vec<String>) -> Vec<String> {
     calls
 }
 
-/// The calls of a run: the build beside the services, then the suites and the documentation, in the end the services again.
+/// Compares the calls of a run: the build beside the services, then the suites and the documentation, then the services again.
 fn check(calls: Vec<String>, full: &str) {
     let build = format!("{CARGO} --no-run --message-format=json-render-diagnostics");
     assert_eq!(calls[..2], [INFO, PS]);
