@@ -1,4 +1,4 @@
-//! Acts over HTTP on failed messages in PostgreSQL.
+//! Actions over HTTP on failed messages in PostgreSQL.
 
 use messagekit_admin::Role;
 use messagekit_testkit::block_on;

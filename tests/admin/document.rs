@@ -1,6 +1,6 @@
-//! What the admin answers against what its document says, found by requests that a program makes up.
+//! Compares the admin's answers with its OpenAPI document, by generated requests.
 //!
-//! The program is schemathesis, in the versions of `python/requirements.txt`; it is installed into a folder below `target`.
+//! schemathesis generates them, in the versions of `python/requirements.txt`. It is installed into a folder below `target`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use messagekit_tests::Database;
 
 use crate::stock::{self, Served};
 
-/// Every check of the program: no 5xx, and statuses, types, shapes and headers as described.
+/// Every check of schemathesis: no 5xx, and statuses, types, shapes and headers as documented.
 const CHECKS: &str = "all";
 
 #[test]
@@ -45,11 +45,11 @@ fn judge(program: &Path, served: &Served, role: Role) {
     let output = command.stdin(Stdio::null()).output().expect("schemathesis starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "as {role}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
-    // A run that asked nothing would pass, too.
+    // A run without requests would pass, too.
     assert!(said.contains("Tested: 28"), "as {role}: {said}");
 }
 
-/// Returns the program, installed once per version.
+/// Returns the path of schemathesis, which is installed once per version.
 fn schemathesis() -> PathBuf {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("admin/python/requirements.txt");
     let wanted = std::fs::read_to_string(&list).expect("the versions are in the tree");

@@ -17,7 +17,7 @@ fn worker(database: &Database) -> Child {
     worker.arg(database.url()).stdin(Stdio::null()).spawn().expect("the worker starts")
 }
 
-/// How many rows of each copy there are.
+/// Returns the number of rows of each republication.
 async fn copies(store: &PostgresStore) -> Vec<(i64, i64)> {
     let select = "SELECT copy::bigint, count(*) FROM messagekit.outbox_events GROUP BY copy ORDER BY copy";
     let rows = sqlx::query(select).fetch_all(store.pool()).await.unwrap();

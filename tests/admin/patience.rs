@@ -1,4 +1,4 @@
-//! What takes longer than its caller waits.
+//! Requests that take longer than their caller waits.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::console::ask;
 use crate::stock::{self, Served};
 
-/// A database with events, and a connection of its own that has locked one of the tables.
+/// Returns a database with events, and a connection that has locked one of the tables.
 async fn locked(lock: &'static str) -> (Database, PgConnection) {
     let database = Database::fresh().await;
     stock::events(&database.store().await, 10).await;
@@ -24,7 +24,7 @@ async fn locked(lock: &'static str) -> (Database, PgConnection) {
     (database, connection)
 }
 
-/// How many statements like this one wait for a lock in the database.
+/// Returns how many statements like this one wait for a lock in the database.
 async fn waiting(database: &Database, statement: &'static str) -> i64 {
     let select = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1";
@@ -50,7 +50,7 @@ fn an_order_whose_caller_goes_away_is_written_down_all_the_same() {
     .unwrap();
     block_on(eventually("it is being ordered", DEADLINE, async || waiting(&database, order).await == 1));
     drop(caller);
-    // The admin has had its turn: whoever left is known to be gone.
+    // After these yields the admin knows that the caller has disconnected.
     for _ in 0..20 {
         assert_eq!(ask(&served, "GET", "/health/live", None).0, 200);
     }

@@ -1,4 +1,4 @@
-//! Mending what a broker refused, over HTTP.
+//! Retries and discards of refused events, over HTTP.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::stock::{self, Served};
 
-/// Sets the first event of each of `keys` keys aside, as a relay does, with a second one behind it.
+/// Sets the first event of each of `keys` keys aside, as a relay does, with a second event behind it.
 async fn refused(database: &Database, keys: usize) {
     let limit = Duration::from_secs(60);
     to_relay(database.url(), &SchemaName::default(), Existing::Refuse, limit).await.unwrap();
@@ -26,7 +26,7 @@ async fn refused(database: &Database, keys: usize) {
         let page = store.pending("relay", &wanted, &[], &[], 1_000).await.unwrap();
         for row in page.rows {
             let error = Some(Error::new(ErrorKind::TooLarge, "message is over the limit of the topic"));
-            // Of the second one nothing is there any more: it was set aside with the first.
+            // The second event is gone: it was set aside with the first.
             store.set_aside("relay", &Rejection { lease, entry: row.entry(), error }).await.unwrap();
         }
     }
@@ -63,7 +63,7 @@ fn operators_mend_what_was_refused_and_each_act_is_in_the_audit() {
     }
     let ids: Vec<i64> = events.iter().map(|event| event["id"].as_i64().unwrap()).collect();
 
-    // By pages, and with those that wait.
+    // By pages, with the events that wait.
     let (mut found, mut query) = (Vec::new(), "?waiting=true&limit=2".to_owned());
     loop {
         let (_, page) = ask(&served, Role::Viewer, &format!("{list}{query}"));

@@ -11,7 +11,7 @@ use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
 use messagekit_tests::Database;
 
-/// An admin on a socket; it ends with this value.
+/// An admin on a socket. A drop ends it.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     tokens: Vec<(Role, Token)>,
@@ -20,7 +20,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Serves a database, on a runtime of its own.
+    /// Serves a database, on its own runtime.
     pub(crate) fn over(database: &Database) -> Self {
         let tokens: Vec<(Role, Token)> =
             Role::ALL.into_iter().map(|role| (role, Token::generate().unwrap())).collect();
