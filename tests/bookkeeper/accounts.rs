@@ -1,4 +1,4 @@
-//! What RabbitMQ says about a death, for each reason and each type of queue, and what strangers forge.
+//! The death headers of RabbitMQ for each reason and each type of queue, and forged ones.
 
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Origin};
@@ -72,7 +72,7 @@ fn the_last_of_several_deaths_is_the_one_that_counts() {
         let stage = Stage::new().await;
         let (rabbit, dead) = (&stage.rabbit, stage.dead());
         let (work, wait) = (stage.of("work"), stage.of("wait"));
-        // Rejected in one queue, it waits in a second one until its time is over there.
+        // The message is rejected in one queue and waits in a second one until it expires there.
         rabbit.queue_into(&work, &wait, &[]).await;
         rabbit.queue_into(&wait, &dead, &[("x-message-ttl", AMQPValue::LongInt(20))]).await;
         rabbit.publish("", &work, order("m-1"), b"{}").await;
@@ -114,7 +114,7 @@ fn strangers_and_forgers_end_nothing_and_send_nothing_anywhere() {
             forged(entry(text(&"q".repeat(100_000)))),
         ];
         for (number, properties) in strange.iter().enumerate() {
-            // Ids differ, so that none counts as a copy of another.
+            // Different ids, so no message counts as a copy of another.
             let properties = match properties.message_id() {
                 Some(_) => properties.clone().with_message_id(format!("m-{number}").into()),
                 None => properties.clone(),

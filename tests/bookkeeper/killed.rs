@@ -1,4 +1,4 @@
-//! A bookkeeper that is killed at each of its places.
+//! A bookkeeper that is killed at each of its crash points.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -10,11 +10,11 @@ use messagekit_tests::services;
 use crate::rabbit::{header, order};
 use crate::stage::{PATIENCE, Stage};
 
-/// A bookkeeper as a process; it is killed when dropped.
+/// A bookkeeper in its own process. A drop kills it.
 struct Program(Child);
 
 impl Program {
-    /// Starts one, to be ended at a place if there is one.
+    /// Starts a bookkeeper, with a crash point if there is one.
     fn start(stage: &Stage, at: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bookkeeper"));
         command
@@ -31,7 +31,7 @@ impl Program {
         Self(command.spawn().unwrap())
     }
 
-    /// Waits until it has died at its place.
+    /// Waits until it has aborted at its crash point.
     async fn dies(mut self) {
         eventually("it dies at its place", PATIENCE, async || self.0.try_wait().unwrap().is_some()).await;
         let ended = self.0.wait().unwrap();
@@ -41,7 +41,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -85,7 +85,7 @@ fn a_redelivery_killed_midway_repeats_the_same_message_only() {
             let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
             assert_eq!(stage.act(Action::Retry, failed_message).await, ActionResult::Done);
             first.dies().await;
-            // The lease of the dead process has ended.
+            // Let the lease of the crashed process expire.
             sqlx::query("UPDATE messagekit.failed_messages SET due = now() WHERE due IS NOT NULL")
                 .execute(stage.store.pool())
                 .await

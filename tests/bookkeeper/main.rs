@@ -1,5 +1,5 @@
-//! What a bookkeeper makes of failed messages of real brokers.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! A bookkeeper with dead letters of real brokers.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
 mod accounts;

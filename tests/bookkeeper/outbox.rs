@@ -1,4 +1,4 @@
-//! What the outbox learns about its own events.
+//! The failures that the outbox records for its own events.
 
 use messagekit::{Message, OutboxRows, Store, headers};
 use messagekit_testkit::{block_on, eventually};
@@ -32,7 +32,7 @@ fn a_failure_of_our_event_is_noted_and_of_another_one_not() {
                 .unwrap();
         let reason = format!("rejected by a consumer of queue {billing}");
         assert_eq!(noted, [("ours-1".to_owned(), format!("queue:{billing}"), reason)]);
-        // Counted a moment after the commit.
+        // The counter follows a moment after the commit.
         eventually("it says how many were not ours", PATIENCE, async || {
             let counts = bookkeeper.stats.read();
             (counts.kept, counts.ours) == (2, 1)

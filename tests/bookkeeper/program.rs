@@ -1,4 +1,4 @@
-//! A bookkeeper of one queue as a process of its own, built with the places where a test ends it.
+//! A bookkeeper of one queue in its own process, built with crash points.
 
 use messagekit::Shutdown;
 use messagekit::bookkeeper::Bookkeeper;

@@ -1,4 +1,4 @@
-//! RabbitMQ as an administrator and as a foreign client sees it.
+//! RabbitMQ as seen by an administrator and a foreign client.
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{
@@ -15,7 +15,7 @@ pub(crate) struct Rabbit {
     channel: Channel,
 }
 
-/// A message as a foreign client writes it: an id, a header of its own, a payload.
+/// Returns the properties of a foreign client: an id and a header of its own.
 pub(crate) fn order(id: &str) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert("x-k-tenant".into(), AMQPValue::LongString("north".into()));
@@ -39,7 +39,7 @@ impl Rabbit {
         Self { _connection: connection, channel }
     }
 
-    /// Declares a durable queue with settings.
+    /// Declares a durable queue with arguments.
     pub(crate) async fn queue(&self, name: &str, settings: &[(&str, AMQPValue)]) {
         let mut table = FieldTable::default();
         for (key, value) in settings {
@@ -71,7 +71,7 @@ impl Rabbit {
         }
     }
 
-    /// Publishes and waits until the broker has it.
+    /// Publishes a message and waits for the confirm.
     pub(crate) async fn publish(
         &self,
         exchange: &str,
@@ -84,7 +84,7 @@ impl Rabbit {
         sent.await.unwrap().await.unwrap();
     }
 
-    /// Takes the next message of a queue, which has to come.
+    /// Takes the next message of a queue, which must arrive.
     pub(crate) async fn next(&self, queue: &str) -> BasicGetMessage {
         let mut found = None;
         eventually("a message stands in the queue", DEADLINE, async || {
@@ -95,13 +95,13 @@ impl Rabbit {
         found.unwrap()
     }
 
-    /// Rejects the next message of a queue, as a consumer does that cannot handle it.
+    /// Rejects the next message of a queue, like a consumer that cannot handle it.
     pub(crate) async fn reject(&self, queue: &str) {
         let options = BasicRejectOptions { requeue: false };
         self.next(queue).await.reject(options).await.unwrap();
     }
 
-    /// Gives a message back until the queue has had enough, and so many stand in the queue of the dead.
+    /// Requeues a message until the queue exceeds its limit and the dead-letter queue holds `expected` messages.
     pub(crate) async fn give_back_until_dead(&self, queue: &str, dead: &str, expected: u32) {
         eventually("the queue sets the message aside", DEADLINE, async || {
             let found = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap();
@@ -113,7 +113,7 @@ impl Rabbit {
         .await;
     }
 
-    /// Returns how many messages stand in a queue, ready.
+    /// Returns the number of ready messages in a queue.
     pub(crate) async fn count(&self, queue: &str) -> u32 {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
@@ -121,7 +121,7 @@ impl Rabbit {
     }
 }
 
-/// Returns a header of a message that a client takes.
+/// Returns a header of a message.
 pub(crate) fn header(message: &BasicGetMessage, name: &str) -> Option<String> {
     match message.properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),

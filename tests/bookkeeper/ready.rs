@@ -1,4 +1,4 @@
-//! Whether a bookkeeper knows that its brokers are there.
+//! The readiness of a bookkeeper while its brokers are up or down.
 
 use messagekit::bookkeeper::Reading;
 use messagekit_testkit::eventually;

@@ -1,4 +1,4 @@
-//! Kafka as an administrator and as a foreign client sees it.
+//! Kafka as seen by an administrator and a foreign client.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const ADMIN: Duration = Duration::from_secs(60);
 
-/// Makes a topic of one partition.
+/// Creates a topic with one partition.
 pub(crate) async fn make_topic(name: &str) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();

@@ -1,4 +1,4 @@
-//! Failed messages on their way back to a queue.
+//! Redelivery of failed messages to a queue.
 
 use messagekit::{Action, ActionResult, Consumer, FailedMessageState, HandlerError, Message, Shutdown};
 use messagekit_postgres::PgTx;
@@ -20,7 +20,7 @@ fn redelivery_reaches_only_its_own_queue_and_has_one_effect() {
         let bookkeeper = stage.keep_queue();
         let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
 
-        // Two operators and a double click: one of the three is done.
+        // Two operators and a double click: one of the three actions is done.
         let acts = tokio::join!(
             stage.act(Action::Retry, failed_message),
             stage.act(Action::Retry, failed_message),
@@ -32,7 +32,7 @@ fn redelivery_reaches_only_its_own_queue_and_has_one_effect() {
         stage.until_state(failed_message, FailedMessageState::Resolved).await;
         assert_eq!((stage.rabbit.count(&billing).await, stage.rabbit.count(&shipping).await), (1, 1));
 
-        // A late copy beside the returned one, and a consumer that is repaired by now.
+        // A late copy beside the redelivered one, and a consumer that is repaired by now.
         stage.rabbit.publish("", &billing, order("m-1"), b"{}").await;
         sqlx::raw_sql("CREATE TABLE bills (id text NOT NULL)").execute(stage.store.pool()).await.unwrap();
         let shutdown = Shutdown::new();

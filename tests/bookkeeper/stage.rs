@@ -1,4 +1,4 @@
-//! A database, a dead-letter queue and a bookkeeper of their own for one test.
+//! A database, a dead-letter queue and a bookkeeper for one test.
 
 use std::time::Duration;
 
@@ -36,12 +36,12 @@ impl Stage {
         stage
     }
 
-    /// A name of this test.
+    /// Returns a name that is unique to this test.
     pub(crate) fn of(&self, name: &str) -> String {
         format!("{}.{name}", self.name)
     }
 
-    /// The dead-letter queue, and the dead-letter topic.
+    /// Returns the name of the dead-letter queue and of the dead-letter topic.
     pub(crate) fn dead(&self) -> String {
         self.of("dead")
     }
@@ -57,7 +57,7 @@ impl Stage {
         Running::start(bookkeeper.queues(rabbit.queue(self.dead()), rabbit.publisher()).build().unwrap())
     }
 
-    /// Makes the dead-letter topic and starts a bookkeeper of it.
+    /// Creates the dead-letter topic and starts a bookkeeper of it.
     pub(crate) async fn keep_topic(&self) -> Running {
         records::make_topic(&self.dead()).await;
         let kafka = Kafka::new(services::kafka());
@@ -66,7 +66,7 @@ impl Stage {
         Running::start(bookkeeper.topics(topics, kafka.publisher().unwrap()).build().unwrap())
     }
 
-    /// Every failed message, oldest first.
+    /// Returns every failed message, oldest first.
     pub(crate) async fn failed_messages(&self) -> Vec<FailedMessage> {
         let mut failed_messages = Vec::new();
         for id in self.store.ids(&FailedMessageFilter::default(), 1_000).await.unwrap() {
@@ -75,7 +75,7 @@ impl Stage {
         failed_messages
     }
 
-    /// Waits for so many failed messages.
+    /// Waits for `failed_messages` failed messages.
     pub(crate) async fn until_failed_messages(&self, failed_messages: usize) -> Vec<FailedMessage> {
         let mut found = Vec::new();
         eventually("the failed messages are kept", PATIENCE, async || {
@@ -86,7 +86,7 @@ impl Stage {
         found
     }
 
-    /// A person acts.
+    /// Performs an action as an operator.
     pub(crate) async fn act(&self, act: Action, failed_message: i64) -> ActionResult {
         self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await.unwrap()[0]
     }
@@ -98,14 +98,14 @@ impl Stage {
         .await;
     }
 
-    /// A person sends a failed message back, and it arrives.
+    /// Retries a failed message as an operator, and waits until it is redelivered.
     pub(crate) async fn send_back(&self, failed_message: i64) {
         assert_eq!(self.act(Action::Retry, failed_message).await, ActionResult::Done);
         self.until_state(failed_message, FailedMessageState::Resolved).await;
     }
 }
 
-/// A loop at work.
+/// A running loop.
 pub(crate) struct Running {
     pub(crate) stats: BookkeeperStats,
     pub(crate) readings: Vec<Reading>,
@@ -119,7 +119,7 @@ impl Running {
         Self { stats, readings, task: tokio::spawn(bookkeeper.run(shutdown.clone())), shutdown }
     }
 
-    /// Stops it as a deployment does.
+    /// Stops the loop as a deployment does.
     pub(crate) async fn stop(self) {
         self.shutdown.request();
         self.task.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Dead-letter topics on Kafka: those of our own programs, and those of sink connectors.
+//! Dead-letter topics on Kafka, of messagekit's programs and of sink connectors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! Failed messages whose properties a client library cannot read.
+//! Dead letters whose properties a client library cannot read.
 
 use lapin::types::AMQPValue;
 use messagekit::Origin;
@@ -16,7 +16,7 @@ fn a_dead_letter_queue_is_read_past_what_cannot_be_read() {
     block_on(async {
         let stage = Stage::new().await;
         let (work, dead) = (stage.of("work"), stage.dead());
-        // They expire: a client that rejects them would have to read them.
+        // They expire, because a client would have to read them to reject them.
         stage.rabbit.queue_into(&work, &dead, &[("x-message-ttl", AMQPValue::LongLongInt(1))]).await;
         let text = [&b"S\0\0\0\x01"[..], b"x"].concat();
         let hostile = [
@@ -68,7 +68,7 @@ fn a_dead_letter_queue_is_read_past_what_cannot_be_read() {
             assert!((50..=16 * 1024).contains(&raw.len()), "{} bytes", raw.len());
         }
 
-        // What can be read of one goes back.
+        // The readable part of one is redelivered.
         stage.rabbit.delete(&work).await;
         stage.rabbit.queue(&work, &[]).await;
         stage.send_back(unreadable[1].id).await;
