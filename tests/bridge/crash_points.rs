@@ -6,7 +6,7 @@ use crate::rabbit::id_of;
 use crate::records::{ids, order, orders, publish, read};
 use crate::stage::Stage;
 
-/// Ends the bridge at a point, starts it again and demands that everything is there.
+/// Crashes the bridge at a point, restarts it and requires that every message arrives.
 fn dies_at(point: &str) {
     block_on(async {
         let stage = Stage::new(1).await;

@@ -41,7 +41,7 @@ fn a_binding_that_is_deleted_in_the_middle_loses_nothing() {
             let original = unwanted.iter().find(|message| message.headers.text("id") == Some(id)).unwrap();
             assert_eq!((&dead_letter.payload, &dead_letter.key), (&original.payload, &original.key));
         }
-        // Repaired: the copies go out from the retry topic.
+        // After the repair the retries are published from the retry topic.
         let retry = stage.retry();
         let copies: Vec<Message> = dead_letters
             .into_iter()

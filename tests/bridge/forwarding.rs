@@ -78,7 +78,7 @@ fn hostile_headers_reach_no_other_queue_nor_close_the_channel() {
     });
 }
 
-/// Header names with a zero byte do not go through our own publisher.
+/// Publishes raw records: the publisher of messagekit refuses header names with a zero byte.
 async fn publish_raw(messages: &[Message]) {
     let plain: Vec<Message> = messages
         .iter()

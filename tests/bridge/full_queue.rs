@@ -8,8 +8,8 @@ use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish};
 use crate::stage::{PATIENCE, Stage};
 
-/// How often one message may be offered in so long a time: the waits are 1, 2, 4, 8, 16 and then 30 seconds, of which up to
-/// a half is left out.
+/// Returns the largest number of attempts at one message in this time. The waits are 1, 2, 4, 8, 16 and then 30 seconds, each
+/// shortened by up to a half.
 fn offers(time: Duration) -> usize {
     let waits = [1, 2, 4, 8, 16].into_iter().chain(std::iter::repeat(30));
     let ends = waits.scan(Duration::ZERO, |end, wait| {

@@ -1,4 +1,4 @@
-//! What the health of a bridge says of the gates that hold it back.
+//! The health of a bridge whose gates hold it back.
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,7 @@ use crate::stage::{PATIENCE, Stage};
 use crate::wire::{Wire, run};
 
 const KILLS: usize = 5;
-/// Few, so that they are soon out before a broker that is silent.
+/// A small number, which is soon reached with a silent broker.
 const UNCONFIRMED: usize = 20;
 
 #[test]
@@ -21,7 +21,7 @@ fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
         let queue = stage.bound_queue("all").await;
         const KEYS: usize = 100;
         let (mut sent, mut of) = (Vec::new(), 0);
-        // Slow enough, and enough of it, that each kill meets unfinished work, whatever the machine.
+        // Slow enough and long enough that each kill meets unfinished work on any machine.
         let limit = format!("unconfirmed = {UNCONFIRMED}\n[bridge.limit]\nmessages = 500\nper = \"1s\"");
         for round in 0..KILLS {
             wire.mend();
@@ -40,7 +40,7 @@ fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
                 settled(&stage.name, &stage.topic, stage.partitions).await > before
             })
             .await;
-            // Every other bridge dies with as many messages unconfirmed as may be, and they are lost with its connection.
+            // Every other bridge is killed with the largest number of unconfirmed messages, which are lost with its connection.
             if round % 2 == 0 {
                 wire.stall();
                 bridge.unconfirmed(UNCONFIRMED).await;
@@ -73,7 +73,7 @@ fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
     });
 }
 
-/// Waits until the committed offsets have stayed the same for longer than a bridge takes to commit what is settled.
+/// Waits until the committed offsets have not changed for longer than a bridge takes to commit settled records.
 async fn until_commits_rest(stage: &Stage) {
     let (mut known, mut since) = (0, Instant::now());
     eventually("the committed offsets rest", PATIENCE, async || {

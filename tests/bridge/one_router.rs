@@ -1,4 +1,4 @@
-//! One router, four transports: what a service does with its events does not know where they come from.
+//! One router with four transports: the handlers of a service do not depend on the transport.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ struct OrderPlaced {
     pence: i64,
 }
 
-/// What the service does: books what was ordered.
+/// Books an order, as the service does.
 async fn book(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     tx.add("pence", order.data.pence);
     tx.add("orders", 1);
     Ok(())
 }
 
-/// The orders as the outbox of a service has written them.
+/// Returns the orders as the outbox of a service has written them.
 async fn orders() -> Vec<Message> {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);

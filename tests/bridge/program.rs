@@ -1,4 +1,4 @@
-//! The program `messagekit-bridge`, built with the places where a test ends it.
+//! The program `messagekit-bridge`, built with crash points.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! RabbitMQ as an administrator and as a reader sees it.
+//! RabbitMQ as seen by an administrator and a reader.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Rabbit {
         self.channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await.unwrap();
     }
 
-    /// Declares a durable quorum queue with settings and binds it.
+    /// Declares a durable quorum queue with arguments and binds it.
     pub(crate) async fn queue(
         &self,
         name: &str,
@@ -62,14 +62,14 @@ impl Rabbit {
         self.channel.queue_unbind(queue.into(), exchange.into(), binding.into(), table).await.unwrap();
     }
 
-    /// Returns how many messages stand ready in a queue.
+    /// Returns the number of ready messages in a queue.
     pub(crate) async fn depth(&self, queue: &str) -> usize {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
         found.message_count() as usize
     }
 
-    /// Takes everything from a queue until the broker says twice that it is empty and nothing came in between.
+    /// Takes every message from a queue until the broker reports it empty twice with no delivery in between.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let table = FieldTable::default();
@@ -78,7 +78,7 @@ impl Rabbit {
         let mut found = Vec::new();
         let mut quiet = 0;
         while quiet < 2 {
-            // What the broker delivered before it answers how many there are has arrived before the answer.
+            // The broker sends deliveries before its answer to the count, so they have arrived before it.
             match tokio::time::timeout(Duration::from_secs(1), consumer.next()).await {
                 Ok(delivery) => {
                     found.push(delivery.expect("the consumer is open").unwrap());

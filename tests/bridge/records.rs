@@ -1,4 +1,4 @@
-//! Kafka as a writer and as a reader sees it.
+//! Kafka as seen by a producer and a reader.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const ADMIN: Duration = Duration::from_secs(60);
 
-/// Makes a topic of this name.
+/// Creates a topic with this name.
 pub(crate) async fn make_topic(name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
@@ -34,7 +34,7 @@ fn exists(topic: &str) -> bool {
     })
 }
 
-/// Publishes and demands that each is taken.
+/// Publishes messages and requires that each is accepted.
 pub(crate) async fn publish(messages: &[Message]) {
     let kafka = Kafka::new(services::kafka()).set("message.max.bytes", "2097152").unwrap();
     let publisher = kafka.publisher().unwrap().without_limits();
@@ -43,7 +43,7 @@ pub(crate) async fn publish(messages: &[Message]) {
     }
 }
 
-/// The message `key-n` of a topic.
+/// Returns the message `key-n` of a topic.
 pub(crate) fn order(topic: &str, key: &str, n: usize) -> Message {
     let id = format!("{key}-{n}");
     Message::new(topic, format!("{{\"orderId\": \"{id}\", \"note\": \"{}\"}}", "x".repeat(n % 200)))
@@ -52,7 +52,7 @@ pub(crate) fn order(topic: &str, key: &str, n: usize) -> Message {
         .with_header(headers::EVENT_TYPE, "orders.order.placed")
 }
 
-/// `of` messages of each of `keys` keys, in turn.
+/// Returns `of` messages of each of `keys` keys, in turn.
 pub(crate) fn orders(topic: &str, keys: usize, of: usize) -> Vec<Message> {
     (0..of).flat_map(|n| (0..keys).map(move |key| order(topic, &format!("k{key}"), n))).collect()
 }
@@ -78,7 +78,7 @@ pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
         for partition in 0..partitions {
             list.add_partition(&topic, partition);
         }
-        // A coordinator that has just come back may refuse to answer at first.
+        // A coordinator that has just restarted may refuse to answer at first.
         let end = Instant::now() + ADMIN;
         let found = loop {
             match outside(&group).committed_offsets(list.clone(), ADMIN) {
@@ -99,7 +99,7 @@ pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
     tokio::task::spawn_blocking(look).await.unwrap()
 }
 
-/// Reads a topic from its beginning until `count` records were seen.
+/// Reads a topic from its beginning until it has seen `count` records.
 pub(crate) async fn read(topic: &str, count: usize) -> Vec<Message> {
     let source = Kafka::new(services::kafka()).topics([topic]);
     let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Kafka dies and freezes again and again under a bridge, which reads from it and writes its dead letters to it.
+//! Kafka crashes and freezes repeatedly under a bridge, which reads from it and writes its dead letters to it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ use crate::rabbit::id_of;
 use crate::records::{ids, make_topic, order, settled};
 use crate::stage::{PATIENCE, Stage};
 
-/// How often the broker goes away; it is frozen every third time and killed otherwise.
+/// Returns the number of broker failures. Every third one is a freeze, the others are kills.
 fn restarts() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
 }
 
-/// How many messages of each topic there are behind each restart.
+/// The number of messages in each topic after each restart.
 const BATCH: usize = 500;
 
-/// Publishes until everything was taken, and answers how often something was not.
+/// Publishes until every message is accepted, and returns the number of refused attempts.
 async fn publish(publisher: &KafkaPublisher, messages: &[Message]) -> usize {
     let (mut left, mut failed) = (messages.to_vec(), 0);
     while !left.is_empty() {
@@ -37,7 +37,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
     block_on(async {
         let stage = Stage::alone(2).await;
         let queue = stage.bound_queue("all").await;
-        // What goes to the other exchange has no queue, and becomes a dead letter on a topic of Kafka.
+        // Messages to the other exchange have no queue, and become dead letters on a topic of Kafka.
         let (unwanted, exchange) = (stage.queue("unwanted"), stage.queue("nowhere"));
         make_topic(&unwanted, 1).await;
         stage.rabbit.exchange(&exchange).await;
@@ -55,7 +55,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
             publish(&publisher, &more_dead).await;
             wanted.extend(more);
             dead.extend(more_dead);
-            // In the middle of its work, but for the last time.
+            // In the middle of its work, except for the last time.
             let open = if restart < restarts() { BATCH / 2 } else { 0 };
             let topics = [(&stage.topic, stage.partitions, wanted.len()), (&unwanted, 1, dead.len())];
             eventually("the bridge goes on", PATIENCE, async || {
@@ -87,7 +87,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
             }
         }
         eprintln!("{} restarts, the longest pause {longest:.1?}", restarts());
-        // Copies count as settled records too, so the last messages may still be on their way.
+        // Duplicates count as settled records too, so the last messages may still be in flight.
         let mut found = BTreeSet::new();
         eventually("every message is in the queue", PATIENCE, async || {
             found.extend(stage.rabbit.drain(&queue).await.iter().map(id_of));

@@ -1,4 +1,4 @@
-//! Offsets before a broker that keeps its connections and confirms nothing.
+//! Offsets with a broker that keeps its connections and confirms nothing.
 
 use std::collections::BTreeSet;
 
@@ -28,12 +28,12 @@ fn nothing_is_settled_while_the_unconfirmed_limit_is_reached() {
         let sent = orders(&stage.topic, 40, 5);
         publish(&sent).await;
         bridge.unconfirmed(UNCONFIRMED).await;
-        // A stop commits whatever is settled.
+        // A stop commits every settled record.
         assert!(bridge.stop().await.success());
         let at = settled(&stage.name, &stage.topic, stage.partitions).await;
         assert_eq!(at, warm.len() as i64, "records are settled that the broker has not confirmed");
 
-        // What the stalled connection held is lost with it.
+        // The messages in the stalled connection are lost with it.
         wire.cut();
         stage.amqp = services::amqp_url();
         let mut bridge = stage.start("");

@@ -1,4 +1,4 @@
-//! Topics, an exchange and a bridge of their own for one test.
+//! Topics, an exchange and a bridge for one test.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,20 +22,20 @@ pub(crate) struct Stage {
     pub(crate) exchange: String,
     pub(crate) partitions: i32,
     pub(crate) rabbit: Rabbit,
-    /// How long a dead bridge keeps its lanes, in seconds: where none dies, longer than a machine may stand still.
+    /// The seconds after which the lanes of a crashed bridge are reassigned. Without crashes, longer than a machine may stall.
     pub(crate) session: u32,
-    /// Where the bridge finds RabbitMQ.
+    /// The address of RabbitMQ for the bridge.
     pub(crate) amqp: String,
     folder: TempDir,
     _broker: Broker,
 }
 
-/// How a test has Kafka.
+/// The access of a test to Kafka.
 pub(crate) enum Broker {
     Together {
         _guard: RwLockReadGuard<'static, ()>,
     },
-    /// It may take Kafka away.
+    /// The test may stop Kafka.
     Alone {
         _guard: RwLockWriteGuard<'static, ()>,
     },
@@ -54,12 +54,12 @@ impl Broker {
 }
 
 impl Stage {
-    /// Makes the topics and an exchange without a queue.
+    /// Creates the topics and an exchange without a queue.
     pub(crate) async fn new(partitions: i32) -> Self {
         Self::with(partitions, Broker::together()).await
     }
 
-    /// Makes them while no other test uses Kafka.
+    /// Creates them while no other test uses Kafka.
     pub(crate) async fn alone(partitions: i32) -> Self {
         Self::with(partitions, Broker::alone()).await
     }
@@ -92,19 +92,19 @@ impl Stage {
         format!("{}.retry", self.name)
     }
 
-    /// The name of a queue of this test.
+    /// Returns the name of a queue of this test.
     pub(crate) fn queue(&self, name: &str) -> String {
         format!("{}.{name}", self.name)
     }
 
-    /// Declares a queue and binds it to everything.
+    /// Declares a queue and binds it to every routing key.
     pub(crate) async fn bound_queue(&self, name: &str) -> String {
         let queue = self.queue(name);
         self.rabbit.queue(&queue, &self.exchange, "#", &[]).await;
         queue
     }
 
-    /// The settings of a bridge from the topic to the exchange, `extra` in its section.
+    /// Returns the settings of a bridge from the topic to the exchange, with `extra` in its section.
     pub(crate) fn settings(&self, extra: &str) -> String {
         format!(
             "[bridge]\nname = \"{}\"\n{extra}\n[kafka]\nbrokers = [\"{}\"]\n\
@@ -141,7 +141,7 @@ impl Stage {
     }
 }
 
-/// The program as a process of its own; it is killed when dropped.
+/// The program in its own process. A drop kills it.
 pub(crate) struct Bridge {
     pub(crate) child: Child,
     listen: String,
@@ -172,7 +172,7 @@ impl Bridge {
         self.reports("ready", |text| text.contains("\"status\":\"ready\"")).await;
     }
 
-    /// Waits until its readiness says something.
+    /// Waits until `says` accepts its readiness report.
     pub(crate) async fn reports(&mut self, what: &str, says: impl Fn(&str) -> bool) {
         eventually(what, PATIENCE, async || {
             self.is_alive_still();
@@ -181,12 +181,12 @@ impl Bridge {
         .await;
     }
 
-    /// Asks its port; `None` while nothing answers.
+    /// Returns the body of a request to its port, or `None` while it does not answer.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         Some(self.answer(path)?.1)
     }
 
-    /// Asks its port; returns status and text.
+    /// Returns status and body of a request to its port.
     pub(crate) fn answer(&self, path: &str) -> Option<(u16, String)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut answer = agent.get(format!("http://{}{path}", self.listen)).call().ok()?;
@@ -194,7 +194,7 @@ impl Bridge {
         Some((answer.status().as_u16(), text))
     }
 
-    /// Waits until so many messages are published and not confirmed.
+    /// Waits until `messages` messages are published and not confirmed.
     pub(crate) async fn unconfirmed(&mut self, messages: usize) {
         let line = format!("}} {messages}");
         eventually("as many are unconfirmed as may be", PATIENCE, async || {
@@ -211,21 +211,21 @@ impl Bridge {
         assert!(ended.is_none(), "the bridge ended with {ended:?}: {}", self.log());
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.is_alive_still();
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end and waits for that.
+    /// Sends SIGTERM and waits for its exit.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.ended().await
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has exited.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the bridge ends", PATIENCE, async || {
@@ -236,7 +236,7 @@ impl Bridge {
         status.unwrap()
     }
 
-    /// Returns what it has logged.
+    /// Returns its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }

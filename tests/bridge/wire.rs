@@ -1,4 +1,4 @@
-//! The way of a bridge to RabbitMQ, which a test cuts, stalls and mends.
+//! The connection between a bridge and RabbitMQ, which a test cuts, stalls and restores.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) struct Wire {
-    /// The broker's URL by this way.
+    /// The URL of the broker through this connection.
     pub(crate) url: String,
     way: watch::Sender<Way>,
     connections: Arc<Mutex<JoinSet<()>>>,
@@ -20,7 +20,7 @@ pub(crate) struct Wire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Open,
-    /// Connections stay, and nothing is carried.
+    /// Connections stay open, and no byte is forwarded.
     Stalled,
     Cut,
 }
@@ -34,7 +34,7 @@ impl Wire {
         Self { url: format!("{login}@{}/{vhost}", wire.url), ..wire }
     }
 
-    /// Its URL is an address alone.
+    /// Its URL has only the address.
     async fn to(broker: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (broker, url) = (broker.to_owned(), listener.local_addr().unwrap().to_string());
@@ -49,13 +49,13 @@ impl Wire {
         Self { url, way, connections }
     }
 
-    /// Ends every connection, and each new one at once; what a stalled one held is lost.
+    /// Closes every connection, and each new one at once. Bytes in a stalled connection are lost.
     pub(crate) fn cut(&self) {
         self.way.send_replace(Way::Cut);
         self.connections.lock().unwrap().abort_all();
     }
 
-    /// Keeps the connections and carries nothing in either direction: the broker has become silent.
+    /// Keeps the connections and forwards nothing in either direction, like a silent broker.
     pub(crate) fn stall(&self) {
         self.way.send_replace(Way::Stalled);
     }
@@ -69,7 +69,7 @@ async fn carry(client: TcpStream, broker: String, way: watch::Receiver<Way>) {
     if *way.borrow() == Way::Cut {
         return;
     }
-    // Either side may end a connection at any time.
+    // Either side may close a connection at any time.
     let Ok(broker) = TcpStream::connect(broker).await else { return };
     let ((from_client, to_client), (from_broker, to_broker)) = (client.into_split(), broker.into_split());
     let _ = tokio::try_join!(copy(from_client, to_broker, way.clone()), copy(from_broker, to_client, way));
@@ -83,7 +83,7 @@ async fn copy(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        // The test that stalled it may be over. What it holds when it is cut must not get through: its task is ended a moment later.
+        // The test that stalled it may be over. Its bytes must not get through when it is cut: its task ends a moment later.
         let now = way.wait_for(|way| *way != Way::Stalled).await.map(|way| *way);
         if matches!(now, Ok(Way::Cut)) {
             return Err(ErrorKind::ConnectionAborted.into());
@@ -95,7 +95,7 @@ async fn copy(
     }
 }
 
-/// Runs a test beside the wire, which carries while the test waits for an answer on its own thread.
+/// Runs a test beside the proxy, which forwards while the test waits for an answer on its own thread.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(test);

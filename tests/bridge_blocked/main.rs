@@ -1,7 +1,7 @@
-//! The bridge while RabbitMQ stops publishers: a program of its own, because the alarm is for all of them.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The bridge while RabbitMQ blocks publishers. It is a program of its own, because the alarm affects every publisher.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
-// The fixtures are those of the other tests of the bridge, which use more of them.
+// The other tests of the bridge use more of these shared fixtures.
 #![allow(dead_code)]
 #![allow(clippy::print_stderr, reason = "the figures are of interest beside the verdict")]
 
@@ -22,12 +22,12 @@ use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish, settled};
 use crate::stage::{PATIENCE, Stage};
 
-/// How much larger the process may become while it is blocked.
+/// The memory that the process may gain while it is blocked, in bytes.
 const GROWTH: u64 = 64 * 1024 * 1024;
-/// How soon after the unblock it must publish; the figure is printed, and five seconds are usual.
+/// The time in which it must publish after the unblock. The test prints the measured time; five seconds are usual.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The alarm, taken back however the test ends.
+/// The alarm. A drop clears it.
 struct Blocked;
 
 impl Blocked {
@@ -43,7 +43,7 @@ impl Drop for Blocked {
     }
 }
 
-/// Resident memory of a process, in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -107,7 +107,7 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         })
         .await;
         assert_eq!(found, expected);
-        // The membership was kept: no lane went, and none came a second time.
+        // The member stayed in the group: no lane was revoked, and none was assigned a second time.
         let log = bridge.log();
         assert!(!log.contains("lane lost") && !log.contains("lane revoked"), "{log}");
         assert_eq!(log.matches("lane assigned").count(), 7, "{log}");
