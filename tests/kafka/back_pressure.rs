@@ -1,4 +1,4 @@
-//! What a slow consumer costs.
+//! The memory that a slow consumer uses.
 
 use std::sync::Arc;
 use std::time::Duration;

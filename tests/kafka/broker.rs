@@ -1,4 +1,4 @@
-//! The broker under test: settings with short intervals, topics, and what an administrator can do.
+//! The broker under test: settings with short intervals, topics, and operations of an administrator.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long the broker may take for what an administrator asks.
+/// The time limit of an administrator's request.
 pub(crate) const ADMIN: Duration = Duration::from_secs(60);
 
-/// Returns settings with short intervals, but for the session: a machine that stands still for a while keeps its lanes.
+/// Returns settings with short intervals, except for the session: a machine that stalls for a while keeps its lanes.
 pub(crate) fn kafka() -> Kafka {
     let settings =
         [("session.timeout.ms", "30000"), ("heartbeat.interval.ms", "100"), ("fetch.wait.max.ms", "50")];
@@ -30,7 +30,7 @@ pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap()
 }
 
-/// Makes a topic with settings and waits until the broker has it.
+/// Creates a topic with settings and waits until the broker has it.
 pub(crate) async fn topic(partitions: i32, settings: &[(&str, &str)]) -> Arc<str> {
     let name = unique("topic");
     create_topic(&name, partitions, settings).await;
@@ -43,7 +43,7 @@ pub(crate) async fn create_topic(name: &str, partitions: i32, settings: &[(&str,
         topic = topic.set(key, value);
     }
     let options = AdminOptions::new().operation_timeout(Some(ADMIN));
-    // A starved broker that is just out of its own cluster says that there is nobody to hold the topic.
+    // A starved broker that has just dropped out of its own cluster reports that no broker can hold the topic.
     let end = Instant::now() + DEADLINE;
     loop {
         let made = admin().create_topics([&topic], &options).await.unwrap();
@@ -55,7 +55,7 @@ pub(crate) async fn create_topic(name: &str, partitions: i32, settings: &[(&str,
     }
 }
 
-/// Publishes one message after the other under one key and demands that each is taken.
+/// Publishes messages one by one under one key and requires that each is accepted.
 pub(crate) async fn publish(topic: &Arc<str>, texts: impl IntoIterator<Item = String>) {
     let batch: Vec<Message> =
         texts.into_iter().map(|text| Message::new(topic.clone(), text).with_key("k")).collect();
@@ -80,7 +80,7 @@ pub(crate) fn impatient() -> Kafka {
 /// The interval of [`impatient`].
 pub(crate) const POLL: Duration = Duration::from_secs(15);
 
-/// Returns a client without a group of its own, to look from outside.
+/// Returns a client that is no member of the group, to observe it from outside.
 pub(crate) fn outside(group: &str) -> BaseConsumer {
     let mut config = ClientConfig::new();
     config
@@ -105,7 +105,7 @@ pub(crate) async fn committed(group: &str, topic: &str, partition: i32) -> Optio
     .await
 }
 
-/// Runs what waits for the broker beside the tasks.
+/// Runs blocking work in a thread beside the tasks.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! A machine whose clock the broker does not believe.
+//! A machine whose clock the broker does not accept.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 
 use crate::broker::{ADMIN, admin, join, kafka, topic};
 
-/// Of a topic: how old a record may say that it is. Each takes a while from the client to the broker, so none is as young as the
-/// broker's own time wants it.
+/// The topic setting for the largest age of a record's timestamp. A record takes some time from the client to the broker, so with
+/// the smallest value none is young enough.
 const OLDEST: &str = "message.timestamp.before.max.ms";
 
 fn text(number: usize) -> String {
     format!("m{number}")
 }
 
-/// Whoever sets it aside for good gives up, one by one, every event that a machine publishes until somebody sets its clock.
+/// A permanent refusal would set aside every event of a machine, one by one, until an operator corrects its clock.
 #[test]
 fn timestamp_refused_by_the_broker_is_an_outage_not_a_rejection() {
     block_on(async {
@@ -35,7 +35,7 @@ fn timestamp_refused_by_the_broker_is_an_outage_not_a_rejection() {
         let error = results[0].as_ref().unwrap_err();
         assert!(chain(error).to_string().contains("set its clock"), "{error:?}");
 
-        // As if somebody had set the clock.
+        // As if an operator had corrected the clock.
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set(OLDEST, "3600000");
         let options = AdminOptions::new().operation_timeout(Some(ADMIN));
         admin().alter_configs([&change], &options).await.unwrap()[0].as_ref().unwrap();

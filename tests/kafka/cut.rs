@@ -1,6 +1,6 @@
-//! A partition that is not the log any more that was read: an unclean election has cut it, or it was made anew.
+//! A partition that is no longer the log that was read: an unclean election has truncated it, or it was recreated.
 //!
-//! A consumer sees the same of both, and of a group whose offset comes from another topic: other records at its offsets.
+//! A consumer sees the same in both cases, and with an offset of another topic: different records at its offsets.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::broker::{ADMIN, blocking, committed, join, kafka, outside, publish, topic};
 use crate::lost_positions::{delete_before, handle_all, permanent_error};
 
-/// Commits for one topic what the group has committed for another one, with its metadata.
+/// Commits for one topic the offsets that the group has committed for another one, with their metadata.
 async fn copy_offset(consumer: &str, from: &Arc<str>, to: &Arc<str>) {
     let (group, from, to) = (consumer.to_owned(), from.clone(), to.clone());
     blocking(move || {

@@ -22,7 +22,7 @@ async fn accept(_tx: &mut MemoryTx, _order: Envelope<OrderPlaced>) -> Result<(),
     Ok(())
 }
 
-/// Publishes orders of many keys, so that each partition has some.
+/// Publishes orders of many keys, enough for every partition.
 async fn place(topic: &Arc<str>, orders: std::ops::Range<usize>) {
     let message = |number: usize| {
         let order = Envelope::new(OrderPlaced { order_id: format!("o-{number}") });
@@ -36,7 +36,7 @@ async fn place(topic: &Arc<str>, orders: std::ops::Range<usize>) {
     }
 }
 
-/// Five minutes in the stated size.
+/// Returns the time that the gate is closed: five minutes at the stated size.
 fn closed_for() -> Duration {
     if std::env::var_os("MESSAGEKIT_FULL").is_some() { Duration::from_secs(300) } else { POLL * 2 }
 }
@@ -56,7 +56,7 @@ fn gate_closed_for_several_poll_intervals_causes_no_rebalance() {
         let (stats, shutdown) = (consumer.stats(), Shutdown::new());
         let running = tokio::spawn(consumer.run(shutdown.clone()));
 
-        // Another member, which hears of each change in the group, and takes nothing.
+        // Another member, which sees each change in the group and receives nothing.
         let mut other = join(&impatient(), &topic, &name).await;
         let mut theirs: BTreeSet<Lane> = BTreeSet::new();
         let end = Instant::now() + DEADLINE;
@@ -68,7 +68,7 @@ fn gate_closed_for_several_poll_intervals_causes_no_rebalance() {
             other.subscriber().pause(lane);
         }
         gate.close();
-        // What was admitted before it was closed comes to its end.
+        // Messages that were admitted before the close are completed.
         let mut before = stats.read();
         eventually("it rests", DEADLINE, async || {
             let now = stats.read();

@@ -1,4 +1,4 @@
-//! Records that the client library cannot read, among others.
+//! Records that the client library cannot read, among readable ones.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -95,7 +95,7 @@ impl Record {
     }
 
     fn write(&self, delta: usize, out: &mut Vec<u8>) {
-        // Attributes, and the difference to the batch's time.
+        // Attributes, and the offset from the batch's time.
         let mut record = vec![0, 0];
         varint(delta as i64, &mut record);
         sized(&self.key, &mut record);
@@ -109,11 +109,11 @@ impl Record {
     }
 }
 
-/// Writes records to partition 0 in one batch, past every client library, and waits for the broker's answer.
+/// Writes records to partition 0 in one batch without a client library, and waits for the broker's answer.
 fn produce(topic: &str, records: &[Record]) {
     let count = i32::try_from(records.len()).unwrap();
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
-    // What the checksum covers: attributes to the last record.
+    // The checksum covers the attributes up to the last record.
     let mut checked = vec![0, 0];
     checked.extend((count - 1).to_be_bytes());
     checked.extend(now.to_be_bytes());
@@ -129,7 +129,7 @@ fn produce(topic: &str, records: &[Record]) {
     batch.extend(crc32c(&checked).to_be_bytes());
     batch.extend(checked);
 
-    // Key 0 is Produce; version 3 is the first one that brokers still take, without tagged fields.
+    // Key 0 is Produce. Version 3 is the first one that brokers still accept, without tagged fields.
     let mut request = [0_i16.to_be_bytes(), 3_i16.to_be_bytes()].concat();
     request.extend(1_i32.to_be_bytes());
     // No client id, no transactional id; every replica confirms.

@@ -1,4 +1,4 @@
-//! Throwing a member out of its group, which no client offers.
+//! Removes a member from its group, which no client offers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use rdkafka::consumer::Consumer;
 
 use crate::broker::{ADMIN, outside};
 
-/// Sends `LeaveGroup` for every member of a group, as if each had asked for it itself: their next heartbeat is refused.
+/// Sends `LeaveGroup` for every member of a group, as if the members had sent it themselves. Their next heartbeat is refused.
 pub(crate) fn throw_out(group: &str) {
     let listed = outside("nobody").fetch_group_list(Some(group), ADMIN).unwrap();
     let members: Vec<String> = listed

@@ -1,4 +1,4 @@
-//! A place that the broker has lost stops the consumer, and says what to do.
+//! A position that the broker has lost stops the consumer, with an error that names the cure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::broker::{ADMIN, admin, committed, join, kafka, publish, topic};
 
-/// Joins with what a database remembers of partition 0.
+/// Joins with the position that a database has stored for partition 0.
 async fn join_remembering(topic: &Arc<str>, consumer: &str, next: i64) -> KafkaSubscriber {
     let remembered = NextOffset { topic: topic.clone(), partition: 0, key_lane: 0, next };
     kafka().topics([topic.clone()]).bind(consumer, &[remembered]).await.unwrap()
 }
 
-/// Waits for the error that ends a subscriber, and demands that no message comes before it and nothing behind it.
+/// Waits for the error that ends a subscriber, and requires that no message comes before or after it.
 pub(crate) async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
     let mut next = async || {
         let answer =
@@ -85,7 +85,7 @@ fn a_remembered_offset_that_the_group_has_too_is_no_loss() {
     });
 }
 
-/// A process that dies between its first commit in the database and the first one here has not lost anything.
+/// A process that crashes between its first commit in the database and the first one here has not lost anything.
 #[test]
 fn new_consumer_commits_its_start_before_its_first_message() {
     block_on(async {

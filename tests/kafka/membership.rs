@@ -1,4 +1,4 @@
-//! Staying in the group, and coming back to it.
+//! Staying in the group, and joining it again.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -22,7 +22,7 @@ fn handler_slower_than_the_poll_interval_keeps_its_lane() {
         let taken = receiver.take(2).await;
         let lane = taken[0].receipt.lane();
         receiver.subscriber().pause(lane);
-        // Longer than the interval, in which nobody takes or settles anything.
+        // Longer than the interval, without receiving or settling a message.
         let news = receiver.next_within(POLL + Duration::from_secs(3)).await;
         assert!(news.is_err(), "the group took the lane away: {news:?}");
         receiver.settle_receipts(taken.into_iter().map(|delivery| delivery.receipt).collect());
@@ -33,7 +33,7 @@ fn handler_slower_than_the_poll_interval_keeps_its_lane() {
     });
 }
 
-/// Follows which lanes a member has until nothing more happens to it for a while. A revoked one is given up at once.
+/// Follows the lanes of a member until they no longer change. It gives up a revoked lane at once.
 pub(crate) async fn follow(member: &mut Receiver<KafkaSubscriber>, lanes: &mut BTreeSet<Lane>) {
     while let Ok(Some(incoming)) = member.next_within(Duration::from_millis(300)).await {
         match incoming {
@@ -57,7 +57,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
         };
         let mut stays = bind("a").await;
         let mut leaves = bind("b").await;
-        // Until the lanes are divided, and what one gave up is the other's.
+        // Until the lanes are divided, and the lanes that one member gave up belong to the other.
         let end = tokio::time::Instant::now() + DEADLINE;
         let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
         while (ours.len(), theirs.len()) != (2, 2) {
@@ -155,7 +155,7 @@ fn a_lane_that_does_not_come_to_rest_is_lost() {
     });
 }
 
-/// The hint of twice a second is of no help here: the group has just had one.
+/// The hint twice a second does not help here: the group has just had one.
 #[test]
 fn what_is_settled_last_is_committed_when_its_lane_is_given_up() {
     block_on(async {
@@ -185,7 +185,7 @@ fn what_is_settled_last_is_committed_when_its_lane_is_given_up() {
     });
 }
 
-/// Else what is given back would come again and again until the lane is gone.
+/// Otherwise a released message would be delivered repeatedly until the lane is revoked.
 #[test]
 fn a_lane_that_is_given_up_delivers_nothing_more() {
     block_on(async {
@@ -204,7 +204,7 @@ fn a_lane_that_is_given_up_delivers_nothing_more() {
     });
 }
 
-/// Waits until the first member is asked for a lane because the second one joins.
+/// Waits until the first member must revoke a lane because the second one joins.
 async fn revoking(
     first: &mut Receiver<KafkaSubscriber>,
     second: &mut Receiver<KafkaSubscriber>,
@@ -234,7 +234,7 @@ fn partitions_that_are_added_later_are_read_from_their_start() {
         let end = tokio::time::Instant::now() + DEADLINE;
         loop {
             assert!(tokio::time::Instant::now() < end, "nothing was written to a new partition");
-            // A client of its own each time, until one knows the new partitions.
+            // A new client each time, until one knows the new partitions.
             publish_keys(&topic, 40).await;
             let taken = receiver.take(40).await;
             if taken.iter().any(|delivery| delivery.position.as_ref().unwrap().partition > 0) {
@@ -244,7 +244,7 @@ fn partitions_that_are_added_later_are_read_from_their_start() {
     });
 }
 
-/// Publishes messages of different keys, so that every partition gets some.
+/// Publishes messages of different keys, enough for every partition.
 async fn publish_keys(topic: &Arc<str>, count: usize) {
     let batch: Vec<Message> = (0..count)
         .map(|number| Message::new(topic.clone(), format!("m{number}")).with_key(format!("k{number}")))

@@ -1,4 +1,4 @@
-//! What the broker takes and refuses.
+//! Messages that the broker accepts or refuses.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use messagekit_testkit::{DEADLINE, block_on, unique};
 
 use crate::broker::{self, join, kafka};
 
-/// A record that is too large for its topic, and that the client cannot know to be so.
+/// Returns a payload that is too large for its topic, which the client cannot know.
 fn large() -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(3);
     std::iter::repeat_with(|| random.u8(b' '..b'~')).take(60_000).collect()
@@ -42,7 +42,7 @@ fn rejected_record_blocks_its_key_and_the_rest_is_sent_once() {
             "{results:?}"
         );
 
-        // The same publisher goes on, and what was not Ok lands once and in order.
+        // The same publisher continues, and every message without an `Ok` is published once and in order.
         let again: Vec<Message> = (0..30)
             .filter(|index| *index != 15 && refusals[*index].is_some())
             .map(|index| batch[index].clone())
@@ -60,7 +60,7 @@ fn rejected_record_blocks_its_key_and_the_rest_is_sent_once() {
     });
 }
 
-/// The broker knows nothing of a client yet whose first record it refuses, and would take the next one with any number.
+/// The broker has no state of a client whose first record it refuses, and would accept the next one with any sequence number.
 #[test]
 fn nothing_behind_a_refused_first_record_is_published() {
     block_on(async {

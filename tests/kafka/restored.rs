@@ -48,7 +48,7 @@ async fn numbers(store: &SqliteStore) -> Vec<i64> {
     store.read(all).await.unwrap()
 }
 
-/// Runs a consumer on a file until it has so many notes, and stops it.
+/// Runs a consumer on a file until it has `notes` rows, and stops it.
 async fn run_until(file: &Path, topic: &Arc<str>, consumer: &str, notes: i64) {
     let store = SqliteStore::open(file).await.unwrap();
     let mut tx = store.begin().await.unwrap();
@@ -93,7 +93,7 @@ fn what_a_restored_database_has_lost_is_applied_again() {
     });
 }
 
-/// A database that remembers one position of partition 0, or none.
+/// A database that has stored one position of partition 0, or none.
 struct Remembers(Vec<NextOffset>);
 
 impl RememberedOffsets for Remembers {
@@ -102,7 +102,7 @@ impl RememberedOffsets for Remembers {
     }
 }
 
-/// Joins with what was remembered at the start of the process, and what is remembered now.
+/// Joins with the position at the start of the process, and the position that is stored now.
 async fn join_remembering(
     topic: &Arc<str>,
     consumer: &str,

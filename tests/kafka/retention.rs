@@ -1,4 +1,4 @@
-//! How long the broker says that topics keep their records.
+//! The retention that the broker reports for topics.
 
 use std::time::Duration;
 
