@@ -1,4 +1,4 @@
-//! A topic, a database, and the members that move one into the other.
+//! A topic, a database, and the members that copy one into the other.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ use crate::steady_supply::SteadySupply;
 use crate::watch::Watch;
 
 pub(crate) const PARTITIONS: i32 = 12;
-/// So many keys that every partition has some.
+/// The number of keys, enough for every partition.
 const KEYS: usize = 96;
-/// How long the broker may take.
+/// The time limit of a request to the broker.
 pub(crate) const BROKER: Duration = Duration::from_secs(60);
 
 #[derive(messagekit::Event, Serialize, serde::Deserialize)]
@@ -32,7 +32,7 @@ struct StepTaken {
     key: String,
 }
 
-/// Returns a record of its own id.
+/// Returns a record with a new id.
 pub(crate) fn step(topic: &Arc<str>, key: &str) -> Message {
     let mut step = Envelope::new(StepTaken { key: key.to_owned() });
     step.event_id = MessageId::new();
@@ -40,7 +40,7 @@ pub(crate) fn step(topic: &Arc<str>, key: &str) -> Message {
     Message { topic: topic.clone(), ..message }
 }
 
-/// The stage of a storm.
+/// The topic and database of a storm.
 pub(crate) struct Group {
     pub(crate) name: String,
     topic: Arc<str>,
@@ -73,7 +73,7 @@ impl Group {
         Self { name, topic: topic.into(), database, pool, publisher, published: 0, slowest, folder }
     }
 
-    /// Starts a member; a static one comes back under its name. Without a session its settings are the defaults.
+    /// Starts a member. A static one joins again under its name. Without a session its settings are the defaults.
     pub(crate) fn member(&self, name: &str, is_static: bool, session: Option<Duration>) -> Process {
         let brokers = services::kafka();
         let mut settings = vec![
@@ -98,7 +98,7 @@ impl Group {
         self.folder.path().join(format!("{name}.log"))
     }
 
-    /// Publishes until so many wait.
+    /// Publishes until `waiting` records wait.
     pub(crate) async fn supply(&mut self, waiting: usize) {
         while self.waiting().await < waiting {
             let steps: Vec<Message> = (0..KEYS).map(|key| step(&self.topic, &format!("k-{key}"))).collect();
@@ -114,7 +114,7 @@ impl Group {
         SteadySupply::start(self.topic.clone())
     }
 
-    /// Ends a steady supply and counts what it has published.
+    /// Stops a steady supply and counts its records.
     pub(crate) fn end(&mut self, supply: SteadySupply) {
         self.published += supply.end();
     }
@@ -123,20 +123,20 @@ impl Group {
         &self.pool
     }
 
-    /// How many records nobody has applied yet.
+    /// Returns how many records no member has applied yet.
     pub(crate) async fn waiting(&self) -> usize {
         let applied: i64 =
             sqlx::query_scalar("SELECT count(*) FROM applied").fetch_one(&self.pool).await.unwrap();
         self.published.saturating_sub(usize::try_from(applied).unwrap())
     }
 
-    /// How many records each member has applied.
+    /// Returns how many records each member has applied.
     pub(crate) async fn applied_by(&self) -> BTreeMap<String, i64> {
         let count = "SELECT member, count(*) FROM applied GROUP BY member";
         sqlx::query_as(count).fetch_all(&self.pool).await.unwrap().into_iter().collect()
     }
 
-    /// Compares everything: each record was applied once, those of a partition in their order.
+    /// Requires that each record was applied once, those of a partition in their order.
     pub(crate) async fn compare(&self) -> usize {
         let rows: Vec<(i32, i64)> = sqlx::query_as("SELECT partition, place FROM applied ORDER BY n")
             .fetch_all(&self.pool)
@@ -157,7 +157,7 @@ impl Group {
         rows.len()
     }
 
-    /// Returns who looks from outside; no partition that has work may stand still for so long.
+    /// Returns an observer, which requires that no partition with work stalls for `patience`.
     pub(crate) fn watch(&self, patience: Duration) -> Watch {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", services::kafka()).set("group.id", &self.name);

@@ -1,5 +1,5 @@
-//! A group under storm: members join, leave, are killed and frozen, while their handlers are slow.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! A group under a storm: members join, leave, are killed and frozen, while their handlers are slow.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod group;

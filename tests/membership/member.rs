@@ -1,8 +1,9 @@
-//! A member of a group, for tests that stop, freeze and kill it: notes each record that it has handled, after a while.
+//! A member of a group, for tests that stop, freeze and kill it. It inserts a row for each record that it has handled, after
+//! a while.
 //!
-//! Its settings stand in the environment: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME`, `SLOWEST` (milliseconds), and
-//! `STATIC`, where it comes back under its name, and `SESSION` (milliseconds), where it is not the default; with `DROPS` it does
-//! not close when it is asked to end, but drops everything.
+//! Its settings are environment variables: `DATABASE`, `BROKERS`, `TOPIC`, `GROUP`, `NAME` and `SLOWEST` (milliseconds). With
+//! `STATIC` it joins again under its name. `SESSION` (milliseconds) replaces the default. With `DROPS` it does not close on
+//! SIGTERM, but drops everything.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader that it has begun")]
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ struct StepTaken {
     key: String,
 }
 
-/// Handlers come nowhere near it, however busy the machine.
+/// Handlers take far less time, however busy the machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Member {
@@ -65,12 +66,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .from(steps)
         .on_with(member, note)
         .on_failure(OnFailure::ParkKey)
-        // What a frozen member holds is free a moment behind this.
+        // The database ends the transaction of a frozen member a moment after this deadline.
         .deadline(DEADLINE)
         .build()?;
     println!("ready");
     if std::env::var("DROPS").is_ok() {
-        // As a program does that ends in the midst of it.
+        // Like a program that exits in the middle of its work.
         return tokio::select! {
             ended = consumer.run(Shutdown::new()) => Ok(ended?),
             () = shutdown => Ok(()),

@@ -1,4 +1,4 @@
-//! A member as a process of its own.
+//! A member in its own process.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use messagekit_testkit::{DEADLINE, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// It is killed when dropped.
+/// A running member. A drop kills it.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
@@ -25,18 +25,18 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Returns how it has ended, if it has.
+    /// Returns its exit status, if it has exited.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, and expects that it does so cleanly.
+    /// Sends SIGTERM, and expects a clean exit.
     pub(crate) async fn leave(&mut self) {
         self.send(Signal::TERM);
         let mut ended = None;
@@ -48,7 +48,7 @@ impl Process {
         assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", self.said());
     }
 
-    /// What it has said of its troubles.
+    /// Returns its error output.
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What the table says of the progress of each partition.
+//! The progress of each partition, read from the table.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,14 +23,14 @@ impl DatabaseTime {
         sqlx::query_as(last).fetch_all(pool).await.unwrap().into_iter().collect()
     }
 
-    /// Says whether each partition had a record applied since.
+    /// Returns whether each partition had a record applied since.
     pub(crate) async fn all_have_gone_on(self, pool: &PgPool) -> bool {
         let partitions = "SELECT count(DISTINCT partition) FROM applied WHERE at > to_timestamp($1)";
         let count: i64 = sqlx::query_scalar(partitions).bind(self.0).fetch_one(pool).await.unwrap();
         count == i64::from(PARTITIONS)
     }
 
-    /// Returns for how long each partition stood still at most, between two records of which the second was applied since.
+    /// Returns the longest stall of each partition, between two records of which the second was applied since.
     pub(crate) async fn longest_stands(self, pool: &PgPool) -> BTreeMap<i32, Duration> {
         let gaps = "SELECT partition, max(extract(epoch FROM next - at))::float8 FROM (
                 SELECT partition, at, coalesce(lead(at) OVER (PARTITION BY partition ORDER BY at), clock_timestamp()) AS next

@@ -1,4 +1,4 @@
-//! How long partitions stand still after kills and freezes, with the default settings.
+//! Stalls of partitions after kills and freezes, with the default settings.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use crate::progress::DatabaseTime;
 use crate::steady_supply::SteadySupply;
 use crate::storm::full;
 
-/// Promised are 10 s for the partitions of a killed member. A machine whose cores are busy gets as much again.
+/// The promise is 10 s for the partitions of a killed member. The limit is twice that, for a machine with busy cores.
 const READ_AGAIN: Duration = Duration::from_secs(20);
-/// Promised is 1 s. With 20 busy processes for each core it was 3.4 s.
+/// The promise is 1 s. With 20 busy processes for each core it was 3.4 s.
 const SURVIVORS: Duration = Duration::from_secs(10);
-/// Promised are 3 s after the restart.
+/// The promise is 3 s after the restart.
 const STATIC_READ_AGAIN: Duration = Duration::from_secs(10);
-/// Promised are 15 s.
+/// The promise is 15 s.
 const AFTER_A_STORM: Duration = Duration::from_secs(30);
 
 /// Members with default settings, and records for each partition.
@@ -46,7 +46,7 @@ impl Members {
         self.members.get_mut(name).unwrap().kill();
     }
 
-    /// Waits until each member has its share of the partitions, and each partition goes on.
+    /// Waits until each member has its share of the partitions, and each partition has progressed.
     async fn until_divided(&self) {
         let share = PARTITIONS as usize / self.members.len();
         eventually("the partitions are divided", DEADLINE, async || {
@@ -63,7 +63,7 @@ impl Members {
         eventually("all partitions are read", DEADLINE, async || since.all_have_gone_on(pool).await).await;
     }
 
-    /// Ends everything: each record was applied once, those of a partition in their order.
+    /// Stops everything, and requires that each record was applied once, those of a partition in their order.
     async fn compare(self) {
         let Self { mut group, mut members, supply, .. } = self;
         group.end(supply);
@@ -74,8 +74,8 @@ impl Members {
         group.compare().await;
     }
 
-    /// Kills a member and starts it again, at once or when others have its partitions. Returns how long the partitions of the
-    /// killed one and those of the others stood still at most.
+    /// Kills a member and restarts it, at once or when others have its partitions. Returns the longest stall of the
+    /// partitions of the killed member and of the others.
     async fn kill_and_measure(&mut self, name: &'static str, at_once: bool) -> (Duration, Duration) {
         self.until_divided().await;
         let (pool, since) = (self.group.pool().clone(), DatabaseTime::now(self.group.pool()).await);
@@ -143,12 +143,12 @@ fn all_partitions_resume_soon_after_many_kills_and_freezes() {
     block_on(async {
         let mut members = Members::start(&names, false).await;
         members.until_divided().await;
-        // 20 blows, 6 s apart, are two minutes.
+        // 20 disturbances, 6 s apart, take two minutes.
         for blow in 0..if full() { 20 } else { 4 } {
             let (name, pause) =
                 (names[random.usize(..names.len())], Duration::from_millis(random.u64(..4_000)));
             tokio::time::sleep(pause).await;
-            // The last one is a kill: a session has to end behind it.
+            // The last one is a kill: a session must expire after it.
             if blow % 2 == 1 {
                 println!("{name} is killed");
                 members.kill(name);

@@ -1,4 +1,4 @@
-//! Publishes to every partition several times per second, so that a partition that is not read shows.
+//! Publishes to every partition several times per second, which makes a partition visible that is not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::group::{PARTITIONS, step};
 
 const EVERY: Duration = Duration::from_millis(200);
 
-/// A thread that publishes until it is ended.
+/// A thread that publishes until it is stopped.
 pub(crate) struct SteadySupply {
     over: Arc<AtomicBool>,
     thread: JoinHandle<usize>,
@@ -42,7 +42,7 @@ impl SteadySupply {
         Self { over, thread }
     }
 
-    /// Stops, and returns how many records are in the topic for sure.
+    /// Stops, and returns how many records are certainly in the topic.
     pub(crate) fn end(self) -> usize {
         self.over.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
@@ -50,7 +50,7 @@ impl SteadySupply {
     }
 }
 
-/// The partition is named, so that each gets the same.
+/// Publishes to a named partition, which gives each the same number.
 fn publish(producer: &ThreadedProducer<DefaultProducerContext>, topic: &Arc<str>, partition: i32) {
     let message = step(topic, &format!("p-{partition}"));
     let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {

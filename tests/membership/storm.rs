@@ -1,4 +1,4 @@
-//! Three members under storm: no offset past unfinished work, no partition that stands still, each record applied once.
+//! Three members under a storm: no offset beyond unfinished work, no partition that stalls, each record applied once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Blow {
-    /// SIGKILL, and back under the same name.
+    /// SIGKILL, and a restart under the same name.
     Kill,
-    /// SIGTERM, and back.
+    /// SIGTERM, and a restart.
     Leave,
-    /// SIGSTOP past the session, and on as a zombie.
+    /// SIGSTOP beyond the session, and SIGCONT as a zombie.
     Freeze,
-    /// A fourth one comes, works, and goes.
+    /// A fourth member joins, works, and leaves.
     Join,
 }
 
-/// How long the broker believes in a member that says nothing.
+/// The session timeout of the broker.
 const SESSION: Duration = Duration::from_secs(8);
 
 const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
@@ -31,7 +31,7 @@ pub(crate) fn full() -> bool {
     std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
 }
 
-/// The members by name; the last one has no name at the broker.
+/// The members by name. The last one has no instance id at the broker.
 struct Members {
     group: Group,
     members: BTreeMap<&'static str, Process>,
@@ -50,7 +50,7 @@ impl Members {
         self.members.insert(name, self.group.member(name, matches!(name, "ada" | "bea"), Some(SESSION)));
     }
 
-    /// Waits until a member has applied more than before, while there is something to do.
+    /// Waits until a member has applied more records than before, while there is work.
     async fn until_at_work(&mut self, name: &'static str) {
         let before = self.group.applied_by().await.get(name).copied().unwrap_or(0);
         let (group, waiting) = (&mut self.group, self.waiting);
@@ -61,7 +61,7 @@ impl Members {
         .await;
     }
 
-    /// Strikes a member that works, and returns when the group has got over it.
+    /// Disturbs a working member, and returns when the group has recovered.
     async fn strike(&mut self, blow: Blow, name: &'static str) {
         self.until_at_work(name).await;
         assert!(self.group.waiting().await > 0, "void: nothing was unfinished");
@@ -90,7 +90,7 @@ impl Members {
         assert_eq!(ended, None, "{name}: {}", self.members[name].said());
     }
 
-    /// Waits until all that waits now was applied: a partition of somebody frozen is not, until another has it.
+    /// Waits until every record that waits now is applied. A partition of a frozen member waits until another member has it.
     async fn until_others_have_everything(&mut self) {
         eventually("others have its partitions", self.patience, async || self.group.waiting().await == 0)
             .await;
@@ -98,19 +98,21 @@ impl Members {
     }
 }
 
-/// What a storm is made of.
+/// The size of a storm.
 struct Size {
     slowest: Duration,
-    /// How many records wait at least.
+    /// The smallest number of waiting records.
     waiting: usize,
     rounds: usize,
-    /// How long the group may take for all that it has to do: a green run never waits for it.
+    /// The time that the group has for all its work. A passing run does not use it up.
     patience: Duration,
-    /// How long a partition that has work may stand still. The longest that it does with reason is the sum of: a session (8 s)
-    /// until a dead or frozen member is missed; the handlers in work (the slowest) for which the others wait before they hand
-    /// over; the deadline and a second (21 s) until the database ends the transaction of whoever is frozen; and, behind a death
-    /// in a first batch, the first messages of twelve partitions, which one process handles one at a time (twelve times the
-    /// slowest).
+    /// The longest time that a partition with work may stall. It is the sum of:
+    ///
+    /// - a session (8 s) until the broker misses a crashed or frozen member;
+    /// - the slowest handler in flight, for which the others wait before they hand over;
+    /// - the deadline and a second (21 s) until the database ends the transaction of a frozen member;
+    /// - after a crash in a first batch, the first messages of twelve partitions, which one process handles one at a time (twelve
+    ///   times the slowest handler).
     still: Duration,
 }
 
@@ -118,7 +120,7 @@ impl Size {
     /// The sums are 133 s and 35 s.
     fn wanted() -> Self {
         match full() {
-            // Such handlers make a run of many minutes.
+            // Such handlers make a run take many minutes.
             true => Self {
                 slowest: Duration::from_secs(8),
                 waiting: 36,
@@ -137,7 +139,7 @@ impl Size {
     }
 }
 
-/// Strikes until each blow has struck; returns how often each did, and how many records were applied.
+/// Disturbs the group until each disturbance has happened. Returns the count of each, and the number of applied records.
 async fn storm(mut group: Group, size: &Size, random: &mut fastrand::Rng) -> (BTreeMap<Blow, usize>, usize) {
     group.supply(size.waiting).await;
     let watch = group.watch(size.still);
@@ -173,7 +175,7 @@ fn a_storm_of_members_skips_no_message_and_stalls_no_partition() {
         let over = Shutdown::new();
         let mut watching = tokio::spawn(group.watch(size.still).look_until(over.clone()));
         let (struck, applied) = tokio::select! {
-            // Whoever looks ends first only when they have seen a fault.
+            // The observer ends first only when it has found a fault.
             seen = &mut watching => panic!("{}", seen.unwrap()),
             storm = storm(group, &size, &mut random) => storm,
         };

@@ -1,4 +1,4 @@
-//! Looks at a group from outside, ten times per second.
+//! Observes a group from outside, ten times per second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use tokio::time::MissedTickBehavior;
 
 use crate::group::{BROKER, PARTITIONS};
 
-/// How far looks are apart.
+/// The interval between two observations.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// No offset is past unfinished work, and no partition that has work stands still for longer than the patience.
+/// An observer. It requires that no offset is beyond unfinished work, and no partition with work stalls for longer than
+/// the patience.
 pub(crate) struct Watch {
     pub(crate) outside: Arc<BaseConsumer>,
     pub(crate) topic: Arc<str>,
@@ -24,12 +25,12 @@ pub(crate) struct Watch {
     pub(crate) patience: Duration,
 }
 
-/// What was looked at.
+/// The observations.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     looks: usize,
     failed: usize,
-    /// The longest time that work of a partition waited without a step.
+    /// The longest time that work of a partition waited without progress.
     longest: Duration,
     partitions: BTreeMap<i32, Standing>,
 }
@@ -40,7 +41,7 @@ struct Standing {
     committed: Step,
 }
 
-/// How far something is, and since when it is no further.
+/// The progress of a partition, and the time since when it has not changed.
 #[derive(Debug)]
 struct Step {
     at: i64,
@@ -48,7 +49,7 @@ struct Step {
 }
 
 impl Step {
-    /// Returns for how long it has stood still before `end`.
+    /// Returns how long it stalled before `end`.
     fn takes(&mut self, at: i64, end: i64) -> Duration {
         if at != self.at || at >= end {
             *self = Self { at, since: Instant::now() };
@@ -58,7 +59,7 @@ impl Step {
 }
 
 impl Watch {
-    /// Looks until `over`.
+    /// Observes until `over`.
     pub(crate) async fn look_until(self, over: Shutdown) -> Seen {
         let (mut seen, begun) = (Seen::default(), Instant::now());
         let mut next = tokio::time::interval(EVERY);
@@ -75,7 +76,7 @@ impl Watch {
         seen
     }
 
-    /// Returns whether everything that was published is committed.
+    /// Returns whether every published record is committed.
     pub(crate) async fn is_through(&self) -> bool {
         let offsets = self.offsets().await;
         offsets.is_ok_and(|offsets| offsets.iter().all(|(_, committed, end)| committed == end))
@@ -84,10 +85,10 @@ impl Watch {
     async fn look(&self, seen: &mut Seen) {
         let offsets = match self.offsets().await {
             Ok(offsets) => offsets,
-            // The broker may be asked again a moment later.
+            // The next request may succeed.
             Err(error) => return seen.fails(&error.to_string()),
         };
-        // Behind the offsets: what was committed before them is in the table by now.
+        // Read the table after the offsets: records that were committed before them are in the table by now.
         let of_partitions =
             "SELECT o.partition, count(DISTINCT place) FILTER (WHERE place < o.committed), count(DISTINCT place)
             FROM unnest($1::int[], $2::bigint[]) AS o (partition, committed) LEFT JOIN applied USING (partition)
@@ -120,7 +121,7 @@ impl Watch {
         seen.looks += 1;
     }
 
-    /// Asks for what is committed of each partition, and then for its end.
+    /// Returns the committed offset of each partition, and then its end.
     async fn offsets(&self) -> KafkaResult<Vec<(i32, i64, i64)>> {
         let (outside, topic) = (self.outside.clone(), self.topic.clone());
         let ask = move || {
@@ -134,7 +135,7 @@ impl Watch {
                 end.error()?;
                 let one = committed.find_partition(&topic, end.partition());
                 let committed = one.and_then(|one| one.offset().to_raw()).unwrap_or(0);
-                // Nothing committed and nothing written are negative numbers.
+                // The offsets are negative without a commit or a record.
                 let end_at = end.offset().to_raw().unwrap_or(0);
                 offsets.push((end.partition(), committed.max(0), end_at.max(0)));
             }
@@ -145,14 +146,14 @@ impl Watch {
 }
 
 impl Seen {
-    /// A broker that nobody strikes answers, but for a moment.
+    /// Records a failed request: a broker without a disturbance answers again after a moment.
     fn fails(&mut self, error: &str) {
         self.failed += 1;
         println!("look {} failed: {error}", self.looks + self.failed);
         assert!(self.failed <= 5 + self.looks / 20, "too many looks failed: {self:?}");
     }
 
-    /// Whoever looks now and then only has seen nothing.
+    /// Requires enough observations: rare ones would prove nothing.
     fn are_enough(&self, time: Duration) {
         let wanted = time.as_millis() / EVERY.as_millis() / 2;
         assert!(self.looks as u128 >= wanted, "void: {} looks in {time:?}, {wanted} wanted", self.looks);
