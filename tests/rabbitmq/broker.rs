@@ -1,4 +1,4 @@
-//! The broker under test: queues of every shape, and what an operator can do.
+//! The broker under test: queues of every kind, and operations of an operator.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) fn rabbit() -> RabbitMq {
     RabbitMq::new(&services::amqp_url()).unwrap().prefetch(1_000)
 }
 
-/// Makes a queue without a limit of deliveries.
+/// Creates a queue without a delivery limit.
 pub(crate) async fn queue() -> Arc<str> {
     let name = unique("queue");
     declare(Queue::dead_letters(&name)).await;
@@ -28,7 +28,7 @@ pub(crate) async fn declare(queue: Queue) {
     rabbit().topology().queue(queue).declare().await.unwrap();
 }
 
-/// Makes a queue and an exchange that routes to it by its name.
+/// Creates a queue and an exchange that routes to it by its name.
 pub(crate) async fn bound() -> (String, Arc<str>) {
     let (exchange, queue) = (unique("exchange"), unique("queue"));
     let topology = rabbit().topology().exchange(&exchange).queue(Queue::dead_letters(&queue));
@@ -36,7 +36,7 @@ pub(crate) async fn bound() -> (String, Arc<str>) {
     (exchange, queue.into())
 }
 
-/// A client beside the adapter.
+/// Returns a client that does not use the adapter.
 pub(crate) async fn outside() -> (Connection, Channel) {
     let connection = Connection::connect(&services::amqp_url(), Default::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
@@ -56,7 +56,7 @@ pub(crate) async fn unbind(queue: &str, exchange: &str, routing_key: &str) {
         .unwrap();
 }
 
-/// Returns how many messages stand ready in a queue.
+/// Returns the number of ready messages in a queue.
 pub(crate) async fn depth(name: &str) -> u32 {
     let (_connection, channel) = outside().await;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -84,14 +84,14 @@ pub(crate) fn message(topic: &str, key: Option<&str>, text: &str) -> Message {
     messagekit_testkit::transport::message(&Arc::from(topic), key, text)
 }
 
-/// Publishes to queues and demands that everything is taken.
+/// Publishes to queues and requires that every message is accepted.
 pub(crate) async fn publish(batch: &[Message]) {
     for result in rabbit().publisher().publish(batch).await {
         result.unwrap();
     }
 }
 
-/// Publishes `m0`, `m1`, … of one key.
+/// Publishes `m0`, `m1`, … with one key.
 pub(crate) async fn numbered(queue: &str, count: usize) {
     let batch: Vec<Message> =
         (0..count).map(|number| message(queue, Some("k"), &format!("m{number}"))).collect();
@@ -104,7 +104,7 @@ pub(crate) async fn join(rabbit: &RabbitMq, queue: &Arc<str>) -> Receiver<Rabbit
     Receiver::new(subscriber, &consumer)
 }
 
-/// Names what each message came to: `ok`, or the refusal.
+/// Returns the result of each message: `ok`, or the error kind.
 pub(crate) fn named(results: &[Published]) -> Vec<String> {
     let name = |result: &Published| match result {
         Ok(()) => "ok".to_owned(),
@@ -113,7 +113,7 @@ pub(crate) fn named(results: &[Published]) -> Vec<String> {
     results.iter().map(name).collect()
 }
 
-/// Where the management interface has a path, and the login for it.
+/// Returns the URL of a path of the management interface, and the login for it.
 fn management(path: &str) -> (String, String) {
     let base = services::rabbitmq_api();
     let (scheme, rest) = base.split_once("://").unwrap();
@@ -122,7 +122,7 @@ fn management(path: &str) -> (String, String) {
     (format!("{scheme}://{host}/api/{path}"), format!("Basic {}", base64(&format!("{user}:{password}"))))
 }
 
-/// Writes something over the management interface.
+/// Sends a PUT request to the management interface.
 pub(crate) async fn put(path: &str, what: serde_json::Value) {
     let (url, login) = management(path);
     let put = move || {
@@ -133,7 +133,7 @@ pub(crate) async fn put(path: &str, what: serde_json::Value) {
     answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"));
 }
 
-/// Asks the management interface; answers the body.
+/// Sends a GET request to the management interface and returns the body.
 async fn api(path: &str) -> serde_json::Value {
     let (url, login) = management(path);
     let get = move || {
@@ -144,8 +144,8 @@ async fn api(path: &str) -> serde_json::Value {
     serde_json::from_str(&answer.unwrap_or_else(|error| panic!("GET {path}: {error}"))).unwrap()
 }
 
-/// Asks the management interface to close a connection. One that goes at this moment is answered 404 or 500: what the
-/// answer was worth, the list of the connections tells.
+/// Requests over the management interface that a connection is closed. For one that closes at this moment the answer is
+/// 404 or 500; the list of connections shows the result.
 async fn ask_to_close(connection: &str) {
     let path = format!("connections/{}", connection.replace(' ', "%20").replace('>', "%3E"));
     let (url, login) = management(&path);
@@ -170,7 +170,7 @@ fn base64(text: &str) -> String {
     out
 }
 
-/// Closes every connection of a name, as an operator does; waits until there is one, and until those are gone.
+/// Closes every connection with a name, as an operator does. It waits until there is one, and until those are gone.
 pub(crate) async fn close_connections(name: &str) {
     let end = tokio::time::Instant::now() + DEADLINE;
     let mut closing = BTreeSet::new();
@@ -190,7 +190,7 @@ pub(crate) async fn close_connections(name: &str) {
     }
 }
 
-/// The connections of a name that the broker tells of; it counts them once per second.
+/// Returns the connections with a name that the broker lists; it updates the list once per second.
 pub(crate) async fn connections(name: &str) -> BTreeSet<String> {
     let all = api("connections").await;
     let named = |connection: &&serde_json::Value| connection["client_properties"]["connection_name"] == name;
@@ -198,5 +198,5 @@ pub(crate) async fn connections(name: &str) -> BTreeSet<String> {
     all.as_array().unwrap().iter().filter(named).map(id).collect()
 }
 
-/// How long nothing must happen until a test believes that nothing will.
+/// The time without events after which a test concludes that none comes.
 pub(crate) const QUIET: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! What a subscriber does when connection, channel and queue come and go.
+//! A subscriber while connection, channel and queue come and go.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ fn stale_receipts_are_never_sent() {
         let stale: Vec<Receipt> =
             receiver.take(5).await.into_iter().map(|delivery| delivery.receipt).collect();
         close_connections(&format!("messagekit consumer {consumer}")).await;
-        // The new channel counts its tags anew: sent, the old ones would settle other messages.
+        // The new channel counts its tags from one: the old receipts would settle other messages.
         let again = receiver.take(5).await;
         receiver.settle_receipts(stale);
         receiver.close().await.unwrap();
@@ -73,7 +73,7 @@ fn a_queue_deleted_under_a_consumer_is_read_once_recreated() {
 fn missing_queue_is_reported_and_waited_for() {
     block_on(async {
         let short = unique("queue");
-        // Of what it says the broker cuts off what is over a limit, at one of the two inside a failed message.
+        // The broker cuts its text at a limit, here in the middle of a character.
         let long = |begin: String| format!("{begin}{}", "é".repeat((255 - begin.len()) / 2));
         let (one, other) = (long(format!("{short}.")), long(format!("{short}..")));
         let any = rabbit().allow_lossy_queues();
@@ -145,7 +145,7 @@ fn connections_closed_under_load_deliver_everything() {
         let writing = async {
             let mut part = 0;
             while written.get().is_none() {
-                // What is written last is written after the last connection was closed, so somebody reads until then.
+                // The last message is published after the last connection was closed: read until then.
                 if closed.get() {
                     written.set(Some((part + 1) * 20));
                 }
@@ -155,7 +155,7 @@ fn connections_closed_under_load_deliver_everything() {
                     result.unwrap();
                 }
                 part += 1;
-                // The management interface decides how long this goes on; it must not decide how much there is to read.
+                // The management interface decides how long this takes; it must not decide how many messages there are.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -207,7 +207,7 @@ fn an_acknowledgement_waits_for_no_other() {
     });
 }
 
-/// A message of another publisher: other types, no id of ours.
+/// A message of a foreign publisher: other header types, and no messagekit id.
 #[test]
 fn foreign_messages_are_read_as_they_are() {
     block_on(async {

@@ -18,7 +18,7 @@ struct Deadly {
     exchange: String,
 }
 
-/// A queue whose failed messages go over an exchange to a queue of their own.
+/// Creates a queue whose dead messages go through an exchange to a second queue.
 async fn deadly(limit: u32) -> Deadly {
     let (queue, dead, exchange) = (unique("queue"), unique("dead"), unique("exchange"));
     let topology = rabbit().topology().exchange(&exchange);
@@ -28,7 +28,7 @@ async fn deadly(limit: u32) -> Deadly {
     Deadly { queue: queue.into(), dead: dead.into(), exchange }
 }
 
-/// Takes a message and gives it back, and answers its count of deliveries; none when the queue is empty.
+/// Takes a message and requeues it. Returns its delivery count, or `None` when the queue is empty.
 async fn requeue(queue: &str) -> Option<i64> {
     let (_connection, channel) = outside().await;
     let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap()?;
@@ -52,7 +52,7 @@ fn a_message_requeued_over_the_limit_is_kept_as_failed_message() {
         while Instant::now() < end {
             match requeue(&queue).await {
                 Some(count) => counts.push(count),
-                // It is dead, or not back yet from the connection that was just closed.
+                // It is dead, or not yet requeued from the connection that was just closed.
                 None if depth(&dead).await == 1 => break,
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -85,7 +85,7 @@ fn a_message_requeued_over_the_limit_is_kept_as_failed_message() {
 
 #[test]
 fn dead_letter_without_a_route_arrives_after_the_queue_is_bound() {
-    // Longer than other tests may take: the broker routes again what it could not route after three minutes.
+    // Longer than the limit of other tests: the broker routes unroutable messages again after three minutes.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.unwrap().block_on(async {
         let Deadly { queue, dead, exchange } = deadly(20).await;

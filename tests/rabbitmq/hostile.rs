@@ -1,4 +1,4 @@
-//! Messages that a client library cannot read, among others.
+//! Messages that a client library cannot read, among readable ones.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::broker::{declare, depth, holds, join, message, publish, rabbit};
 use crate::proxy::Proxy;
 
-/// Longer than a consumer needs for so few messages, far less than a loop of reconnections takes to spend a limit.
+/// Longer than a consumer needs for these messages, and far less than a loop of reconnections needs to reach a limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Event, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ fn good(id: &str) -> RawProperties {
     RawProperties::default().message_id(id.as_bytes()).kind(b"hostile.order.placed")
 }
 
-/// Every kind of properties over which the client library ends the connection, or its process.
+/// Returns every kind of properties that makes the client library close the connection, or crash its process.
 pub(crate) fn hostile(id: &str) -> Vec<(&'static str, Vec<u8>)> {
     let text = [&b"S\0\0\0\x01"[..], b"x"].concat();
     let mut table = Vec::new();
@@ -62,7 +62,7 @@ pub(crate) fn hostile(id: &str) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Reads one queue until 40 good messages were applied and one was set aside; answers what was set aside.
+/// Reads one queue until 40 good messages are applied and one is set aside. Returns the failed message.
 async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> FailedMessage {
     let store = MemoryStore::new();
     let consumer = Consumer::builder("hostile", store.clone())
@@ -87,11 +87,11 @@ async fn consume(rabbit: &RabbitMq, queue: &str, dead: &str) -> FailedMessage {
     store.show(failed_message).await.unwrap()
 }
 
-/// Puts a message with these properties between 40 good ones and reads them all; answers what was set aside.
+/// Publishes a message with these properties between 40 good ones and reads them all. Returns the failed message.
 pub(crate) async fn between_good_ones(rabbit: &RabbitMq, properties: &[u8]) -> FailedMessage {
     let (queue, dead) = (unique("queue"), unique("dead"));
     declare(Queue::dead_letters(&dead)).await;
-    // What is delivered a third time is in the other queue.
+    // The third delivery moves a message to the other queue.
     declare(Queue::quorum(&queue).delivery_limit(1).dead_letter("", &dead)).await;
     let mut raw = RawPublisher::connect().await;
     for number in 0..40 {
@@ -133,7 +133,7 @@ fn a_message_whose_routing_key_is_not_text_is_read_as_any_other() {
     });
 }
 
-/// Whatever it is over which a connection ends, the frames of this one are fine.
+/// Whatever ended the connection, the frames of this one are valid.
 #[test]
 fn message_that_breaks_connections_takes_no_neighbour_with_it() {
     block_on(async {

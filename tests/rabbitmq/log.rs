@@ -1,4 +1,4 @@
-//! What is logged while all is well.
+//! The log of a run without errors.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::{connections, rabbit};
 
-/// Set in the process whose log is read: in the one of all tests others provoke errors.
+/// Set in the process whose log is read: in the common process other tests provoke errors.
 const LIFE: &str = "MESSAGEKIT_TEST_LIFE";
 
 #[derive(Event, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ fn order(id: &str) -> Message {
         .with_header(headers::EVENT_TYPE, "log.order.placed")
 }
 
-/// One start, run and stop of a service that declares, publishes and consumes.
+/// Starts, runs and stops a service that declares, publishes and consumes.
 async fn live(rabbit: &RabbitMq, name: &str, queue: &str, part: u32) {
     let (exchange, dead) = (format!("{queue}.exchange"), format!("{queue}.dead"));
     let topology = rabbit
@@ -74,7 +74,7 @@ fn a_healthy_start_run_and_stop_logs_no_warning_and_no_error() {
         let (name, queue) = (unique("log"), unique("queue"));
         block_on(async {
             for part in 0..3 {
-                // What a process knows of its queues does not outlive it.
+                // The state that a process keeps about its queues does not outlive it.
                 live(&rabbit().name(name.as_str()), &name, &queue, part).await;
             }
         });

@@ -1,5 +1,5 @@
-//! The adapter for RabbitMQ over a real broker.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The adapter for RabbitMQ with a real broker.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
 mod broker;

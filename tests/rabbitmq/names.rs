@@ -1,4 +1,4 @@
-//! Names that are legal here and nowhere else.
+//! Names that are legal only in RabbitMQ.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A way to the broker on which a test can hold answers back and end connections.
+//! A proxy to the broker with which a test can withhold answers and close connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     /// Connections with a smaller number are silent.
     silent: watch::Sender<u64>,
-    /// Connections with a smaller number have ended.
+    /// Connections with a smaller number are closed.
     cut: watch::Sender<u64>,
     opened: watch::Receiver<u64>,
 }
@@ -24,17 +24,17 @@ impl Proxy {
         Self::with(Turning::default()).await
     }
 
-    /// Ends each connection over which the broker sends these bytes, as a client does that cannot take them.
+    /// Closes each connection over which the broker sends these bytes, like a client that cannot read them.
     pub(crate) async fn that_breaks_at(bytes: &'static [u8]) -> Self {
         Self::with(Turning { breaks_at: bytes, ..Turning::default() }).await
     }
 
-    /// Holds back what the broker says behind the first of these bytes, on the connection over which they come.
+    /// Withholds the broker's bytes after the first match, on the connection that carries it.
     pub(crate) async fn that_falls_silent_behind(bytes: &'static [u8]) -> Self {
         Self::with(Turning { silent_behind: Arc::new(Mutex::new(bytes)), ..Turning::default() }).await
     }
 
-    /// Lets no frame come to the broker that holds one of these: what it asks for is never answered.
+    /// Drops every frame to the broker that contains one of these: the request is never answered.
     pub(crate) async fn that_swallows(frames_with: &[&[u8]]) -> Self {
         let swallows = frames_with.iter().map(|bytes| bytes.to_vec()).collect();
         Self::with(Turning { swallows, ..Turning::default() }).await
@@ -64,7 +64,7 @@ impl Proxy {
         Self { address, silent, cut, opened }
     }
 
-    /// The broker by this way, without heartbeats: they would end a silent connection in the end.
+    /// Returns the broker through this proxy, without heartbeats: they would close a silent connection.
     pub(crate) fn rabbit(&self) -> RabbitMq {
         let url = services::amqp_url();
         let (login, rest) = url.split_once('@').unwrap();
@@ -72,32 +72,32 @@ impl Proxy {
         RabbitMq::new(&format!("{login}@{}/{vhost}?heartbeat=0", self.address)).unwrap()
     }
 
-    /// Holds back what the broker says on every connection that is open; what the client says still arrives.
+    /// Withholds the broker's bytes on every open connection; the client's bytes still arrive.
     pub(crate) fn silence(&self) {
         self.silent.send_replace(self.opened());
     }
 
-    /// Lets through what was held back, and what comes.
+    /// Delivers the withheld bytes and all later ones.
     pub(crate) fn speak(&self) {
         self.silent.send_replace(0);
     }
 
-    /// Ends every connection that is open without a word to either side.
+    /// Closes every open connection without notice.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(self.opened());
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(crate) fn opened(&self) -> u64 {
         *self.opened.borrow()
     }
 }
 
-/// What either side must say for a connection to change.
+/// The bytes that change the state of a connection.
 #[derive(Clone, Default)]
 struct Turning {
     breaks_at: &'static [u8],
-    /// Empty when it has been said.
+    /// Empty once the bytes have been seen.
     silent_behind: Arc<Mutex<&'static [u8]>>,
     swallows: Vec<Vec<u8>>,
 }
@@ -144,25 +144,25 @@ async fn carry(client: TcpStream, number: u64, silencing: watch::Sender<u64>, tu
             }
         }
     };
-    // Whoever closes first ends both ways.
+    // The first side to close ends both directions.
     tokio::select! {
         _ = frames(from_client, to_broker, &turning.swallows) => {}
         _ = down => {}
     }
 }
 
-/// Carries what a client says frame by frame, without those that are swallowed.
+/// Forwards the client's bytes frame by frame, without the dropped frames.
 async fn frames(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     swallows: &[Vec<u8>],
 ) -> std::io::Result<()> {
-    // The name and version of the protocol come first.
+    // The protocol header comes first.
     let mut frame = vec![0; 8];
     from.read_exact(&mut frame).await?;
     to.write_all(&frame).await?;
     loop {
-        // Type, channel and size; behind the payload an octet that ends the frame.
+        // Type, channel and size. An end octet follows the payload.
         frame.resize(7, 0);
         from.read_exact(&mut frame).await?;
         let size = u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]) as usize;

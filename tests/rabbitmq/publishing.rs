@@ -1,4 +1,4 @@
-//! What `Ok` means, and what becomes of everything else.
+//! The meaning of `Ok`, and the outcome of all other messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn an_unroutable_message_is_rejected_and_its_key_waits() {
     });
 }
 
-/// The client attaches returned messages to other messages' acknowledgements: none of them may pass for published.
+/// The client attaches returned messages to other messages' acknowledgements: none of them may count as published.
 #[test]
 fn of_concurrent_messages_exactly_unroutable_ones_are_rejected() {
     block_on(async {
@@ -244,7 +244,7 @@ fn the_wire_form_is_as_documented() {
     });
 }
 
-/// Everything that was answered `Ok` is there, whatever happened to the connection; per key the first copies are in order.
+/// Every message with an `Ok` is in the queue, whatever happened to the connection. The first copies of a key are in order.
 #[test]
 fn connections_closed_by_the_operator_under_load_lose_nothing() {
     block_on(async {
@@ -266,7 +266,7 @@ fn connections_closed_by_the_operator_under_load_lose_nothing() {
                         assert!(again, "{error:?}");
                     }
                     number += 1;
-                    // The management interface decides how long this goes on; it must not decide how much there is to read.
+                    // The management interface decides how long this takes; it must not decide how many messages there are.
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 number
@@ -284,7 +284,7 @@ fn connections_closed_by_the_operator_under_load_lose_nothing() {
         let mut receiver = join(&rabbit(), &queue).await;
         let (mut seen, mut last) = (BTreeSet::new(), BTreeMap::new());
         while seen.len() < taken {
-            // Settled one by one: however many there are, the broker goes on delivering.
+            // Settled one by one: the broker continues to deliver, however many there are.
             let delivery = receiver.message().await;
             let text = text(&delivery);
             receiver.settle_receipts(vec![delivery.receipt]);
@@ -336,7 +336,7 @@ fn a_dropped_publish_sends_no_more_messages() {
         publish(&[message(&queue, Some("k"), "first")]).await;
         let batch: Vec<Message> =
             (0..500).map(|number| message(&queue, Some("k"), &format!("m{number}"))).collect();
-        // Dropped at its first await: nothing was sent yet, or the first one only.
+        // Dropped at its first await: no message or only the first one was sent.
         let dropped = tokio::time::timeout(Duration::ZERO, publisher.publish(&batch)).await;
         assert!(dropped.is_err(), "500 messages one by one take time");
         publisher.publish(&[message(&queue, Some("k"), "last")]).await.remove(0).unwrap();

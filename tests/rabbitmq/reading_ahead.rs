@@ -1,4 +1,4 @@
-//! How far ahead queues are read after a connection has ended and nothing says why.
+//! The prefetch of queues after a connection has ended without a reason.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn settle(receiver: &mut Receiver<RabbitMqSubscriber>, deliveries: Vec<Delivery>
     receiver.settle_receipts(deliveries.into_iter().map(|delivery| delivery.receipt).collect());
 }
 
-/// Makes a queue of 40 messages, and a member that has lost the connection over which it had 6 of them.
+/// Creates a queue of 40 messages, and a member that has lost the connection over which it had 6 of them.
 async fn cut_off() -> (Arc<str>, Proxy, Receiver<RabbitMqSubscriber>) {
     let (queue, proxy) = (queue().await, Proxy::start().await);
     numbered(&queue, 40).await;
@@ -43,7 +43,7 @@ fn one_message_is_here_then_two_then_four_up_to_the_prefetch() {
     });
 }
 
-/// The broker says that it ends the connection: no message is suspected.
+/// The broker announces that it closes the connection: no message is the cause.
 #[test]
 fn what_an_operator_ends_is_read_as_far_ahead_as_before() {
     block_on(async {
@@ -91,7 +91,7 @@ fn queue_that_breaks_connections_does_not_stop_other_queues() {
             receiver.settle_receipts(vec![delivery.receipt]);
         }
         assert!(proxy.opened() < 20, "{} connections", proxy.opened());
-        // A connection that ends just now takes the last acknowledgements with it: those messages come again.
+        // A connection that ends now loses the last acknowledgements: those messages are delivered again.
         let _ = receiver.close().await;
         let mut healthy = join(&rabbit(), &good).await;
         while let Ok(delivery) = healthy.message_within(QUIET).await {

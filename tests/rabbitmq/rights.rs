@@ -1,4 +1,4 @@
-//! Users who may not write everywhere (403).
+//! Users without write permission (403).
 
 use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ fn an_exchange_without_write_permission_rejects_until_granted() {
     });
 }
 
-/// The broker closes the channel and does not say over which message.
+/// The broker closes the channel without naming the message.
 #[test]
 fn only_messages_with_a_forbidden_routing_key_are_rejected() {
     block_on(async {

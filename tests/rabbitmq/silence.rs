@@ -1,4 +1,4 @@
-//! A broker that takes messages and says nothing any more.
+//! A broker that accepts messages and stops answering.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -12,10 +12,10 @@ use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use crate::broker::{declare, delete_queue, depth, holds, join, message, named, numbered, publish, queue};
 use crate::proxy::Proxy;
 
-/// How long a queue has to be opened before it is given up for a while.
+/// The time that a queue has to open before it is given up for a while.
 const GIVEN_UP: Duration = Duration::from_secs(10);
 
-/// How long confirms may stay out: longer than a busy machine takes to send one message.
+/// The time that confirms may take: longer than a busy machine takes to send one message.
 const SILENCE: Duration = Duration::from_secs(15);
 
 #[test]
@@ -38,7 +38,7 @@ fn a_missing_confirm_is_unknown_in_time_and_then_reconnects() {
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
         assert!(error.to_string().contains("did not confirm in time"), "{error}");
         assert!(!publisher.is_blocked(), "the broker has not said so");
-        // It may be there, and here it is.
+        // The message may be in the queue, and here it is.
         eventually("it is there", DEADLINE, async || depth(&queue).await > before).await;
         // The old connection stays silent.
         eventually("it publishes again", DEADLINE, async || publish("3").await.iter().all(Result::is_ok))
@@ -47,13 +47,13 @@ fn a_missing_confirm_is_unknown_in_time_and_then_reconnects() {
     });
 }
 
-/// As a queue does that has no leader for a while.
+/// Like a queue without a leader for a while.
 #[test]
 fn a_consumer_that_the_broker_begins_too_late_keeps_no_message() {
     block_on(async {
         let (queue, consumer) = (queue().await, unique("consumer"));
         numbered(&queue, 20).await;
-        // basic.qos-ok: what comes next is that the consumer has begun.
+        // basic.qos-ok: the next frame says that the consumer has begun.
         let proxy = Proxy::that_falls_silent_behind(&[0, 60, 0, 11, 0xce]).await;
         let source = proxy.rabbit().prefetch(5).topics([queue.clone()]);
         let mut subscriber = source.bind(&consumer, &[]).await.unwrap();
@@ -79,7 +79,7 @@ fn a_consumer_that_the_broker_begins_too_late_keeps_no_message() {
     });
 }
 
-/// As queues do that have no leader: nothing that is asked of them is answered.
+/// Like queues without a leader: no request to them is answered.
 #[test]
 fn queues_that_do_not_answer_hold_up_no_other_one_and_no_close() {
     block_on(async {
@@ -107,13 +107,13 @@ fn queues_that_do_not_answer_hold_up_no_other_one_and_no_close() {
     });
 }
 
-/// A reader is replaced while its queue is read further ahead again.
+/// A reader is replaced when the prefetch of its queue grows again.
 #[test]
 fn unreplaced_reader_delays_no_other_queue_and_loses_no_ack() {
     block_on(async {
         let (first, second, consumer) = (queue().await, queue().await, unique("consumer"));
         numbered(&first, 20).await;
-        // basic.cancel with the tag of a first reader on a channel.
+        // basic.cancel with the tag of the first reader on a channel.
         let proxy = Proxy::that_swallows(&[b".0\0\xce"]).await;
         let source = proxy.rabbit().prefetch(5).topics([first.clone(), second.clone()]);
         let mut receiver = Receiver::new(source.bind(&consumer, &[]).await.unwrap(), &consumer);
@@ -124,7 +124,7 @@ fn unreplaced_reader_delays_no_other_queue_and_loses_no_ack() {
         let begin = tokio::time::Instant::now();
         receiver.settle_receipts(vec![head.receipt]);
         numbered(&second, 1).await;
-        // The reader that is still there may have the next one of the first queue.
+        // The reader that still exists may have the next message of the first queue.
         while receiver.message().await.message.topic != second {}
         receiver.close().await.unwrap();
         assert!(begin.elapsed() < GIVEN_UP, "it took {:?}", begin.elapsed());

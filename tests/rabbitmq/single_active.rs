@@ -1,4 +1,4 @@
-//! Queues of which one member reads at a time.
+//! Queues with a single active consumer.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use messagekit_testkit::{DEADLINE, block_on, unique};
 use crate::broker::{QUIET, declare, join, numbered, rabbit};
 use crate::proxy::Proxy;
 
-/// Makes a queue of that many messages.
+/// Creates a queue with `messages` messages.
 async fn single_active(messages: usize) -> Arc<str> {
     let name = unique("queue");
     declare(Queue::dead_letters(&name).single_active_consumer()).await;
@@ -18,7 +18,7 @@ async fn single_active(messages: usize) -> Arc<str> {
     name.into()
 }
 
-/// Joins behind the member that reads, and waits until the broker knows.
+/// Joins as a standby of the active member, and waits until the broker knows it.
 async fn stand_by(queue: &Arc<str>) -> Receiver<RabbitMqSubscriber> {
     let mut second = join(&rabbit(), queue).await;
     while second.lanes().is_empty() {
@@ -61,7 +61,7 @@ fn leaving_member_hands_over_from_the_first_unsettled_message() {
     });
 }
 
-/// Reading further ahead takes another consumer, and the end of the one before is where another member may go on.
+/// A larger prefetch needs another consumer, and another member could become active when the earlier consumer ends.
 #[test]
 fn a_member_that_reads_further_ahead_again_is_not_overtaken() {
     block_on(async {
@@ -78,7 +78,7 @@ fn a_member_that_reads_further_ahead_again_is_not_overtaken() {
             let mut second = stand_by(&queue).await;
             let mut passed = Vec::new();
             while passed.is_empty() {
-                // The last one first: what was settled is never everything up to some message.
+                // The last one first: a settle never acknowledges multiple messages.
                 let last = held.pop().into_iter().collect();
                 settle(&mut first, last);
                 held.extend(first.take_while_busy(QUIET).await);

@@ -1,4 +1,4 @@
-//! TLS: who is trusted, and who is not.
+//! TLS: trusted and untrusted certificates.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), file }
     }
 
-    /// Listens with a certificate for a host and passes everything on to the broker.
+    /// Listens with a certificate for a host and forwards every byte to the broker.
     async fn listener(&self, host: &str, expired: bool) -> SocketAddr {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         if expired {
@@ -60,7 +60,7 @@ impl Authority {
             while let Ok((client, _)) = listener.accept().await {
                 let (acceptor, broker) = (acceptor.clone(), broker.clone());
                 tokio::spawn(async move {
-                    // A client that trusts nobody here goes away.
+                    // A client that does not trust this certificate disconnects.
                     let Ok(mut client) = acceptor.accept(client).await else { return };
                     let mut broker = TcpStream::connect(broker).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut broker).await;
@@ -80,7 +80,7 @@ fn over_tls(port: u16) -> RabbitMq {
     rabbit.confirm_deadline(Duration::from_secs(3))
 }
 
-/// Publishes until the refusal says one of these: on a busy machine the deadline may come first.
+/// Publishes until the refusal contains one of these texts: on a busy machine the deadline may come first.
 async fn is_refused(rabbit: &RabbitMq, says: &[&str]) {
     let said = async || {
         let error = rabbit.publisher().publish(&[message("q", None, "m")]).await.remove(0);

@@ -1,7 +1,7 @@
-//! The adapter while RabbitMQ stops publishers: a program of its own, because the alarm is for all of them.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! The adapter while RabbitMQ blocks publishers. It is a program of its own, because the alarm affects every publisher.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
-// The fixtures are those of the other tests of the adapter, which use more of them.
+// The other tests of the adapter use more of these shared fixtures.
 #![allow(dead_code)]
 
 #[path = "../rabbitmq/broker.rs"]
@@ -17,7 +17,7 @@ use messagekit_tests::services;
 
 use crate::broker::{join, message, queue, rabbit};
 
-/// The alarm, taken back however the test ends.
+/// The alarm. A drop clears it.
 struct Blocked;
 
 impl Blocked {
@@ -55,14 +55,14 @@ fn blocked_publishers_send_nothing_while_readers_go_on() {
         assert!(!publisher.is_blocked());
 
         let blocked = Blocked::begin();
-        // The broker says so after the first message that it does not take.
+        // The broker announces the block after the first message that it does not accept.
         eventually("a publisher is stopped", DEADLINE, async || {
             publish().await.is_err_and(|error| error.error.to_string().contains("has stopped publishers"))
         })
         .await;
         assert!(publisher.is_blocked());
         let mut receiver = join(&rabbit(), &queue).await;
-        // Readers are not stopped.
+        // Readers are not blocked.
         let first = receiver.message().await;
         assert!(publish().await.is_err(), "nothing is taken meanwhile");
 
