@@ -19,7 +19,7 @@ use crate::writers::Writers;
 
 const KEYS: usize = 16;
 
-/// A library that makes the clock of a process wrong.
+/// A library that shifts the clock of a process.
 struct WrongClock {
     folder: TempDir,
 }
@@ -49,14 +49,14 @@ impl WrongClock {
         [("LD_PRELOAD", library.to_str().unwrap().to_owned()), ("WRONG_BY", wrong_by.to_string())]
     }
 
-    /// Starts a relay whose clock is wrong by so many seconds.
+    /// Starts a relay whose clock is wrong by `wrong_by` seconds.
     fn relay(&self, stage: &Stage, name: &str, wrong_by: i64) -> Relay {
         let variables = self.variables(wrong_by);
         stage.relay_with(name, &variables.each_ref().map(|(name, value)| (*name, value.as_str())))
     }
 }
 
-/// Settings under which nobody is late with renewing its lease: a shard changes hands only when somebody is gone.
+/// Returns settings under which every relay renews its lease in time: a shard changes its owner only when a relay is gone.
 fn settings() -> String {
     format!(
         "[relay]\nlease = \"60s\"\n[kafka]\nbrokers = [\"{}\"]\nproperties = {{ \"retry.backoff.max.ms\" = \"100\" }}\n",
@@ -64,7 +64,7 @@ fn settings() -> String {
     )
 }
 
-/// Who has each shard, and since which change of hands.
+/// Returns the owner of each shard, and its epoch.
 async fn owners(stage: &Stage) -> BTreeMap<i16, (Option<String>, i64)> {
     let sql = "SELECT shard::int2, owner, epoch FROM messagekit.relay_shards";
     let rows: Vec<(i16, Option<String>, i64)> =
@@ -106,7 +106,7 @@ fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
         let keys =
             (0..4).map(|writer| (0..4).map(|key| format!("k{}", 4 * key + writer)).collect()).collect();
         let writers = Writers::start(&stage, keys);
-        // Ahead of its time for the one, a long time ago for the other.
+        // In the future for the one, long ago for the other.
         delayed(&stage, "later", Duration::from_secs(1_200)).await;
         delayed(&stage, "soon", Duration::from_secs(1)).await;
         eventually("what is due goes out", DEADLINE, async || waiting(&stage, "soon").await == 0).await;
@@ -121,7 +121,7 @@ fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
         ahead.kill();
         eventually("its shards are taken", DEADLINE, async || share("behind").await == 64).await;
         writers.finish().await;
-        // The shop gives them up: what is left must be all there.
+        // The shop deletes them: every remaining event must be published.
         stage
             .count("WITH gone AS (DELETE FROM messagekit.outbox_pending WHERE event_id LIKE 'later-%' RETURNING 1) SELECT count(*) FROM gone")
             .await;
@@ -135,7 +135,7 @@ fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
     });
 }
 
-/// Two hours ahead is more than a broker believes, unless its topic says otherwise.
+/// The broker refuses timestamps two hours ahead, unless its topic allows them.
 #[test]
 fn a_relay_with_a_refused_clock_reports_it_and_drops_no_event() {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ pub(crate) fn program() -> PathBuf {
     path
 }
 
-/// Runs a command on a database and expects success; returns what it printed.
+/// Runs a command on a database, requires success, and returns its output.
 pub(crate) fn messagekit(arguments: &[&str], database: &str) -> String {
     let mut command = Command::new(program());
     command.args(arguments).args(["--database", database]).stdin(Stdio::null());
@@ -22,7 +22,7 @@ pub(crate) fn messagekit(arguments: &[&str], database: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs one that answers JSON.
+/// Runs a command that prints JSON.
 pub(crate) fn asked(arguments: &[&str], database: &str) -> Value {
     serde_json::from_str(&messagekit(arguments, database)).unwrap()
 }

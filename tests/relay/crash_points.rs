@@ -1,4 +1,4 @@
-//! A relay that ends at each of its places, and what the next one makes of it.
+//! A relay that aborts at each of its crash points, and the relay after it.
 
 use std::sync::PoisonError;
 
@@ -13,7 +13,7 @@ use crate::verdict::compare;
 const KEYS: usize = 20;
 const OF_EACH: usize = 20;
 
-/// Ends a relay at a place while it has work, starts another one and demands that everything is there.
+/// Crashes a relay at a point while it has work, starts another one and requires that every event arrives.
 fn dies_at(point: &str) {
     let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     block_on(async {
@@ -34,7 +34,7 @@ fn dies_at(point: &str) {
         let relay = stage.relay("healthy");
         stage.until_published().await;
         let statistics = compare(&stage, Some(POISON)).await;
-        // The poison, and those of its key from the middle on.
+        // The poison event, and the events of its key from the middle on.
         assert_eq!(stage.rejected().await, 1 + (OF_EACH / 2) as i64, "{point}");
         println!("{point}: {statistics}");
         relay.stop().await;
@@ -66,7 +66,7 @@ fn event_stays_rejected_when_its_relay_crashes_afterwards() {
     dies_at("relay.rejected:1");
 }
 
-/// Asserts that the program was built so that it can be told to end: no other build names the variable.
+/// Asserts that the program was built with crash points: no other build contains the variable.
 fn has_points() {
     let bytes = std::fs::read(program()).unwrap();
     let variable = crash::VARIABLE.as_bytes();

@@ -1,4 +1,4 @@
-//! An event that is given up at the command line.
+//! An event that is discarded on the command line.
 
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! Topics that leave a SQLite file, through the program, which is killed.
+//! Topics that a relay publishes from a SQLite file; the program is killed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use crate::topic::Topic;
 
 const KEYS: usize = 8;
 
-/// How often a relay is killed while it has work.
+/// Returns how often a relay is killed while it has work.
 fn kills() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 40 } else { 4 }
 }
 
-/// A file, a topic of the broker under the same name, and what was committed, in the order of each key.
+/// A file, a topic of the broker with the same name, and the committed events in the order of each key.
 struct File {
     store: SqliteStore,
     topic: Topic,
@@ -59,7 +59,7 @@ impl File {
             .with_header(headers::ID, id.to_owned())
     }
 
-    /// Adds an event of each key in one transaction; every fifth is rolled back.
+    /// Adds an event of each key in one transaction. Every fifth transaction is rolled back.
     async fn write(&mut self, round: usize) {
         let kept = !round.is_multiple_of(5);
         let event = |key: usize| {
@@ -88,8 +88,8 @@ impl File {
         eventually("every event has left", 2 * DEADLINE, async || self.waiting().await == 0).await;
     }
 
-    /// Demands that the broker has what was committed and nothing else, first appearances in the order of each key; returns
-    /// how many came again.
+    /// Requires that the broker has exactly the committed events, with first copies in the order of each key. Returns
+    /// the number of duplicates.
     fn compare(&self, but: &[&str]) -> usize {
         let mut firsts: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut again = 0;
@@ -124,7 +124,7 @@ fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
                 relay.health(&address).is_some_and(|(_, report)| report["shards"].as_u64() > Some(0))
             })
             .await;
-            // More than a read takes, so that something is in flight.
+            // More events than one read returns, to have some in flight.
             for _ in 0..100 {
                 round += 1;
                 file.write(round).await;
@@ -143,7 +143,7 @@ fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
     });
 }
 
-/// Ends a relay at a place while it has work, starts another one and demands that everything is there.
+/// Crashes a relay at a point while it has work, starts another one and requires that every event arrives.
 async fn dies_at(point: &str) {
     let mut file = File::new().await;
     for round in 1..=20 {

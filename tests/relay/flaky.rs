@@ -1,4 +1,4 @@
-//! A relay as a process of its own whose broker fails one call in a hundred: half of those do nothing, of the others the answer
+//! A relay in its own process whose broker fails one call in a hundred. Half of those do nothing; of the others the answer
 //! is lost.
 #![allow(clippy::print_stdout, reason = "a program of the tests tells its reader what it did")]
 
@@ -47,9 +47,9 @@ impl Publisher for Flaky {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [name, database, brokers] = ["NAME", "DATABASE", "BROKERS"].map(std::env::var);
-    // As the settings that the program gets from the tests.
+    // The same settings that the tests give to the program.
     let kafka = Kafka::new(brokers?).set("batch.size", "100000")?.set("retry.backoff.max.ms", "100")?;
-    // Killed again and again, it must not begin with the same calls each time.
+    // After each kill, it must not begin with the same calls.
     let calls = AtomicU64::new(u64::from(std::process::id()));
     let flaky = Flaky { kafka: kafka.publisher()?, calls };
     let relay = Relay::builder(name?)

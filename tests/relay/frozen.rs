@@ -1,4 +1,4 @@
-//! A broker that freezes for longer than a request may take, and goes on.
+//! A broker that freezes for longer than a request may take, and resumes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -11,12 +11,12 @@ use crate::stage::Stage;
 use crate::verdict::compare;
 use crate::writers::Writers;
 
-/// How often it freezes at least.
+/// Returns the smallest number of freezes.
 fn freezes() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 40 } else { 3 }
 }
 
-/// A request is given up after a second, and a publish after three.
+/// Returns settings in which a request times out after a second, and a publish after three.
 fn impatient() -> String {
     format!(
         "[relay]\nlease = \"600s\"\nbatch = 50\n[kafka]\nbrokers = [\"{}\"]\n\
@@ -25,7 +25,7 @@ fn impatient() -> String {
     )
 }
 
-/// How many publishes the relay has had to repeat so far.
+/// Returns how many publishes the relay has repeated so far.
 fn repeated(address: &str) -> u64 {
     let statistics =
         ureq::get(format!("{address}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
@@ -33,13 +33,13 @@ fn repeated(address: &str) -> u64 {
     line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
 }
 
-/// How many records of the topic are not the first of their id.
+/// Returns how many records of the topic are duplicates.
 fn copies(stage: &Stage) -> usize {
     let mut seen = BTreeSet::new();
     stage.topic.read().iter().filter(|record| !seen.insert(record.id())).count()
 }
 
-/// What it has read from its socket and not answered is written when it goes on, beside what was sent again.
+/// Records that the broker has received and not answered are written when it resumes, beside their retries.
 #[test]
 fn a_frozen_broker_that_resumes_has_each_event_in_key_order() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ fn a_frozen_broker_that_resumes_has_each_event_in_key_order() {
             let before = left().await;
             eventually("events leave", DEADLINE, async || left().await > before + 200).await;
             let frozen = Frozen::new(Service::Kafka);
-            // What was in flight is given up: it lies in the socket of the broker, and will be sent again.
+            // The requests in flight have timed out: they are in the socket of the broker, and will be sent again.
             let given_up = repeated(&address);
             eventually("publishes are given up", DEADLINE, async || {
                 relay.is_alive_still();

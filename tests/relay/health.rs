@@ -1,4 +1,4 @@
-//! What a relay says of itself while it cannot publish.
+//! The health of a relay while it cannot publish.
 
 use std::sync::PoisonError;
 

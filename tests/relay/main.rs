@@ -1,7 +1,7 @@
 //! The program `messagekit relay` between a real PostgreSQL and a real Kafka, killed, frozen and refused.
 //!
-//! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses what is rolled back.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! `MESSAGEKIT_FULL=1` runs the long tests at their stated size. `MESSAGEKIT_SEED` selects the transactions that are rolled back.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod clocks;
@@ -20,5 +20,5 @@ mod topic;
 mod verdict;
 mod writers;
 
-/// The storm takes the broker away from every other test.
+/// The storm stops the broker for every other test.
 static ALONE: std::sync::RwLock<()> = std::sync::RwLock::new(());

@@ -1,4 +1,4 @@
-//! A transaction that stays open elsewhere in the database keeps dead rows behind; the relay goes on.
+//! A transaction that stays open elsewhere in the database keeps dead rows; the relay continues.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -10,13 +10,13 @@ use sqlx::Executor;
 use crate::ALONE;
 use crate::stage::Stage;
 
-/// How long events are written without the open transaction, and again beside it.
+/// Returns how long events are written without the open transaction, and again beside it.
 fn time() -> Duration {
     Duration::from_secs(if is_full() { 60 } else { 5 })
 }
 
-/// Events of one transaction, and the time from one to the next where the machine keeps up: 5,000 a second, or 1,000 that a busy
-/// one keeps up with too. Where it does not, the times are those of a queue that grows.
+/// Returns the events per transaction. A machine that keeps up writes 5,000 events a second, or 1,000 at the smaller
+/// size, which a busy machine keeps up with too. On a slower machine the times are those of a growing queue.
 fn batch() -> u64 {
     if is_full() { 50 } else { 10 }
 }
@@ -27,12 +27,12 @@ fn is_full() -> bool {
     std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
 }
 
-/// At so many events that wait, the writer rests.
+/// The writer pauses at this number of waiting events.
 const BACKLOG: u64 = 20_000;
 
-/// Times below this are noise: those of a debug build beside other tests.
+/// Times below this are noise of a debug build beside other tests.
 const NOISE: Duration = Duration::from_millis(100);
-/// A neighbour that takes the machine away during one half spoils some of so many measurements; dead rows spoil each.
+/// Another process that uses the machine during one half spoils some of the measurements; dead rows spoil each.
 const MEASUREMENTS: usize = 6;
 
 #[test]
@@ -42,7 +42,7 @@ fn relay_goes_on_beside_a_transaction_that_stays_open() {
         let mut measured = Vec::new();
         while measured.len() < MEASUREMENTS {
             let (without, beside) = measure().await;
-            // What is published beside it may take three times as long, and not longer the longer it is open.
+            // Events beside the transaction may take three times as long, and not longer the longer it is open.
             if beside <= 3 * without.max(NOISE) {
                 return;
             }
@@ -61,7 +61,7 @@ async fn measure() -> (Duration, Duration) {
     let reader = {
         let (stage, stop, arrived) = (stage.clone(), stop.clone(), arrived.clone());
         std::thread::spawn(move || {
-            // When it was written, and how long it took to be here.
+            // When it was written, and how long it took to arrive.
             let mut times: Vec<(Duration, Duration)> = Vec::new();
             stage.topic.follow(|record| {
                 if let Some(record) = record {
@@ -76,7 +76,7 @@ async fn measure() -> (Duration, Duration) {
         })
     };
     let mut written = write(&stage, start, &arrived, 0).await;
-    // What the first half has left waiting counts for that half.
+    // The backlog of the first half counts for that half.
     stage.until_published().await;
     let mut elsewhere = stage.database.connection().await;
     let look = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM messagekit.outbox_events";
@@ -110,7 +110,7 @@ async fn measure() -> (Duration, Duration) {
     (without.at(990), beside.at(990))
 }
 
-/// Writes for a while; returns how many events.
+/// Writes for a while, and returns the number of events.
 async fn write(stage: &Stage, start: Instant, arrived: &AtomicU64, before: u64) -> u64 {
     let (begun, mut written, batch) = (Instant::now(), 0, batch());
     while begun.elapsed() < time() {
@@ -123,7 +123,7 @@ async fn write(stage: &Stage, start: Instant, arrived: &AtomicU64, before: u64) 
             .collect();
         stage.write(&events).await;
         written += batch;
-        // What a slow machine leaves waiting must not grow without a bound.
+        // The backlog of a slow machine must not grow without a bound.
         while written.is_multiple_of(10 * batch)
             && before + written > arrived.load(Ordering::Relaxed) + BACKLOG
             && begun.elapsed() < DEADLINE
@@ -136,7 +136,7 @@ async fn write(stage: &Stage, start: Instant, arrived: &AtomicU64, before: u64) 
     written
 }
 
-/// How long events took, the shortest first.
+/// The latencies of events in ascending order.
 struct Times(Vec<Duration>);
 
 impl Times {
@@ -147,7 +147,7 @@ impl Times {
         Self(times)
     }
 
-    /// The time that so many thousandths of the events did not exceed.
+    /// Returns the latency that `part` thousandths of the events did not exceed.
     fn at(&self, part: usize) -> Duration {
         self.0[self.0.len() * part / 1_000]
     }

@@ -1,4 +1,4 @@
-//! A relay as a process of its own.
+//! A relay in its own process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::command::program;
 
-/// It is killed when dropped.
+/// A running relay. A drop kills it.
 pub(crate) struct Relay {
     pub(crate) name: String,
     child: Child,
@@ -22,12 +22,12 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Starts one, to be ended at a place if there is one.
+    /// Starts a relay, with a crash point if there is one.
     pub(crate) fn start(name: &str, config: &Path, database: &str, at: Option<&str>) -> Self {
         Self::start_with(name, config, database, at.map(|at| (crash::VARIABLE, at)).as_slice())
     }
 
-    /// Starts one with some more variables.
+    /// Starts a relay with additional variables.
     pub(crate) fn start_with(name: &str, config: &Path, database: &str, variables: &[(&str, &str)]) -> Self {
         let log = config.with_file_name(format!("{name}.log"));
         let errors = File::options().append(true).create(true).open(&log).unwrap();
@@ -47,7 +47,7 @@ impl Relay {
         Self::spawn(name, command, log)
     }
 
-    /// Starts one of which a call in a hundred fails.
+    /// Starts a relay of which one call in a hundred fails.
     pub(crate) fn flaky(name: &str, folder: &Path, database: &str, brokers: &str) -> Self {
         let log = folder.join(format!("{name}.log"));
         let errors = File::options().append(true).create(true).open(&log).unwrap();
@@ -61,14 +61,14 @@ impl Relay {
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();
         let (tell, lines) = mpsc::channel();
-        // Read to the end, whoever listens: a full pipe would stop the program.
+        // Read to the end, even without a receiver: a full pipe would block the program.
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
         Self { name: name.to_owned(), child, lines, log }
     }
 
-    /// Asks `/health/ready`: the code and what it says.
+    /// Requests `/health/ready`, and returns the status and the body.
     pub(crate) fn health(&self, address: &str) -> Option<(u16, Value)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut answer = agent.get(format!("{address}/health/ready")).call().ok()?;
@@ -76,14 +76,14 @@ impl Relay {
         Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
     }
 
-    /// Waits for the line that says where it listens.
+    /// Waits for the line with its address.
     pub(crate) fn address(&self) -> String {
         let line = self.lines.recv_timeout(DEADLINE);
         let line = line.unwrap_or_else(|_| panic!("{} did not start: {}", self.name, self.said()));
         line.strip_prefix("health and figures on ").unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
-    /// Waits until its readiness says something.
+    /// Waits until `says` accepts its readiness report.
     pub(crate) async fn reports(&mut self, address: &str, what: &str, says: impl Fn(u16, &Value) -> bool) {
         eventually(what, DEADLINE, async || {
             self.is_alive_still();
@@ -92,7 +92,7 @@ impl Relay {
         .await;
     }
 
-    /// Returns how many of its calls have failed since this was asked last.
+    /// Returns how many of its calls have failed since the last call of this function.
     pub(crate) fn failures(&self) -> usize {
         self.lines.try_iter().filter(|line| line.starts_with("failed a call")).count()
     }
@@ -106,14 +106,14 @@ impl Relay {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.is_alive_still();
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, and expects that it ends well.
+    /// Sends SIGTERM, and expects a clean exit.
     pub(crate) async fn stop(mut self) {
         self.is_alive_still();
         self.send(Signal::TERM);
@@ -121,7 +121,7 @@ impl Relay {
         assert!(status.success(), "{} ended with {status}: {}", self.name, self.said());
     }
 
-    /// Waits until it has died at its place.
+    /// Waits until it has aborted at its crash point.
     pub(crate) async fn dies(mut self) {
         let status = self.ended().await;
         assert_eq!(status.signal(), Some(6), "aborted, and not ended with {status}: {}", self.said());
@@ -144,7 +144,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

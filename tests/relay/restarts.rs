@@ -1,4 +1,4 @@
-//! Kafka dies and freezes again and again under those that publish to it: a relay, and a service with a publisher of its own.
+//! Kafka crashes and freezes repeatedly under a relay, and under a service with its own publisher.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,12 +17,12 @@ use crate::topic::Topic;
 use crate::verdict::compare;
 use crate::writers::Writers;
 
-/// How often the broker goes away; it is frozen every third time and killed otherwise.
+/// Returns the number of broker failures. Every third one is a freeze, the others are kills.
 fn restarts() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
 }
 
-/// What both have to get out until they count as going on: more than a queue of the client may have held.
+/// The number of messages that both must publish until they count as recovered: more than a queue of the client may have held.
 const MORE: i64 = 500;
 
 #[test]
@@ -67,7 +67,7 @@ fn relay_and_publisher_recover_from_every_broker_restart() {
     });
 }
 
-/// A service that publishes batches one after the other, and repeats what was not taken.
+/// A service that publishes batches one after another, and repeats messages that were not accepted.
 struct Publishing {
     topic: Topic,
     progress: Arc<Progress>,
@@ -96,7 +96,7 @@ impl Publishing {
         self.progress.failed.load(Ordering::Relaxed)
     }
 
-    /// Lets it end, and demands that each message is in the topic, those of a key in their order.
+    /// Stops it, and requires that each message is in the topic, those of a key in their order.
     async fn finish(self) {
         self.progress.stop.store(true, Ordering::Relaxed);
         let batches = tokio::time::timeout(DEADLINE, self.task).await.expect("the service ends").unwrap();
@@ -142,7 +142,7 @@ async fn publish(topic: String, progress: Arc<Progress>) -> usize {
             progress.failed.fetch_add(left.len(), Ordering::Relaxed);
         }
         progress.taken.fetch_add(KEYS, Ordering::Relaxed);
-        // Slow enough that a reader gets through all of it.
+        // Slow enough for a reader to read everything.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     unreachable!("the numbers do not end")

@@ -1,4 +1,4 @@
-//! A database, a topic and relays of their own for one test.
+//! A database, a topic and relays for one test.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::command::messagekit;
 use crate::program::Relay;
 use crate::topic::Topic;
 
-/// The largest record that the topic takes.
+/// The largest record that the topic accepts.
 pub(crate) const LIMIT: usize = 300_000;
 
 /// The id of the event that the broker refuses.
 pub(crate) const POISON: &str = "poison";
 
-/// What relays of the tests are told, to publish to this broker.
+/// Returns the relay settings of the tests, with this broker.
 pub(crate) fn settings(brokers: &str) -> String {
     // Batches stay below the limit of the topic, which refuses a batch as a whole.
     format!(
@@ -35,7 +35,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes them; the outbox is the relay's.
+    /// Creates them. A relay publishes the outbox.
     pub(crate) async fn new(partitions: i32) -> Self {
         let database = Database::fresh().await;
         messagekit(&["migrate", "--relay"], database.url());
@@ -45,17 +45,17 @@ impl Stage {
         stage
     }
 
-    /// Has relays that are started from now on publish to this broker.
+    /// Sets the broker of relays that start from now on.
     pub(crate) fn publish_to(&self, brokers: &str) {
         self.configure(&settings(brokers));
     }
 
-    /// Has relays that are started from now on read these settings.
+    /// Sets the settings of relays that start from now on.
     pub(crate) fn configure(&self, settings: &str) {
         std::fs::write(self.config(), settings).unwrap();
     }
 
-    /// An event that is larger than the topic takes, and that no compression makes smaller.
+    /// Returns an event that is larger than the topic accepts, and that compression does not shrink.
     pub(crate) fn poison(&self, key: &str) -> Message {
         let mut dice = fastrand::Rng::with_seed(1);
         self.event(key, POISON, std::iter::repeat_with(|| dice.u8(..)).take(2 * LIMIT).collect())
@@ -70,27 +70,27 @@ impl Stage {
         self.relay_with(name, &[])
     }
 
-    /// Starts one with some more variables.
+    /// Starts a relay with additional variables.
     pub(crate) fn relay_with(&self, name: &str, variables: &[(&str, &str)]) -> Relay {
         Relay::start_with(name, &self.config(), self.database.url(), variables)
     }
 
-    /// Starts one of which a call in a hundred fails.
+    /// Starts a relay of which one call in a hundred fails.
     pub(crate) fn flaky(&self, name: &str) -> Relay {
         Relay::flaky(name, self.folder.path(), self.database.url(), &services::kafka())
     }
 
-    /// Starts one on another database.
+    /// Starts a relay on another database.
     pub(crate) fn relay_on(&self, database: &str) -> Relay {
         Relay::start("elsewhere", &self.config(), database, None)
     }
 
-    /// Starts one that ends itself at a place.
+    /// Starts a relay that aborts at a crash point.
     pub(crate) fn doomed(&self, at: &str) -> Relay {
         Relay::start("doomed", &self.config(), self.database.url(), Some(at))
     }
 
-    /// An event of this topic.
+    /// Returns an event of this topic.
     pub(crate) fn event(&self, key: &str, id: &str, payload: Vec<u8>) -> Message {
         Message::new(self.topic.name.as_str(), payload)
             .with_key(key.to_owned())
@@ -117,7 +117,7 @@ impl Stage {
         self.count("SELECT count(*) FROM messagekit.outbox_rejected").await
     }
 
-    /// How many events wait in the shards of a relay.
+    /// Returns how many events wait in the shards of a relay.
     pub(crate) async fn waits_for(&self, relay: &str) -> i64 {
         let sql =
             "SELECT count(*) FROM messagekit.outbox_pending p JOIN messagekit.relay_shards s USING (shard)
@@ -125,13 +125,13 @@ impl Stage {
         sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
     }
 
-    /// How many shards a relay has, by what the database says.
+    /// Returns how many shards a relay holds in the database.
     pub(crate) async fn shards_of(&self, relay: &str) -> i64 {
         let sql = "SELECT count(*) FROM messagekit.relay_shards WHERE owner LIKE $1 || '-%'";
         sqlx::query_scalar(sql).bind(relay).fetch_one(self.store.pool()).await.unwrap()
     }
 
-    /// Waits until everything has left that may leave.
+    /// Waits until every publishable event is published.
     pub(crate) async fn until_published(&self) {
         eventually("every event has left", 2 * DEADLINE, async || self.pending().await == 0).await;
     }

@@ -1,5 +1,5 @@
-//! Relays that are killed and frozen, of whose calls one in a hundred fails, while the broker refuses what they hold, and one
-//! event that it refuses for good.
+//! Relays that are killed and frozen, and of whose calls one in a hundred fails. The broker refuses the events that
+//! they hold, and one event permanently.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -15,11 +15,11 @@ use crate::stage::{LIMIT, POISON, Stage};
 use crate::verdict::compare;
 use crate::writers::Writers;
 
-/// How many keys are written, one of them in the shard of the first one.
+/// The number of keys, one of them in the shard of the first one.
 const KEYS: usize = 16;
 const WRITERS: usize = 4;
 
-/// How often a relay is killed, and one is frozen, with two relays and again with four.
+/// Returns how often a relay is killed and one is frozen, with two relays and again with four.
 fn rounds() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 20 } else { 1 }
 }
@@ -48,7 +48,7 @@ fn relays_that_crash_and_freeze_publish_all_in_key_order() {
             failures >= 3
         })
         .await;
-        // What they hold is answered by nobody.
+        // No call in flight is answered.
         services::kill(Service::Kafka);
         unfinished += kill(&stage, &mut relays).await;
         services::start(Service::Kafka);
@@ -61,7 +61,7 @@ fn relays_that_crash_and_freeze_publish_all_in_key_order() {
             started.elapsed()
         );
 
-        // Somebody makes room and has it go on.
+        // An operator raises the limit and retries the event.
         let stage = Arc::into_inner(stage).expect("the writers have ended");
         let url = stage.database.url().to_owned();
         let list = asked(&["outbox", "rejected", "list", "--json"], &url);
@@ -81,7 +81,7 @@ fn relays_that_crash_and_freeze_publish_all_in_key_order() {
     });
 }
 
-/// Kills a relay that has something to do, and starts another one. Returns how much it left.
+/// Kills a relay that has work, and starts another one. Returns the number of events it left.
 async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
     let relay = relays.remove(busy(stage, relays).await);
     let name = relay.name.clone();
@@ -91,7 +91,7 @@ async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
     left
 }
 
-/// Freezes a relay that has something to do, until others have its shards, and lets it go on. Returns how much it held.
+/// Freezes a relay that has work, until others have its shards, and resumes it. Returns the number of events it held.
 async fn freeze(stage: &Stage, relays: &mut [Relay]) -> i64 {
     let relay = &mut relays[busy(stage, relays).await];
     relay.send(Signal::STOP);
@@ -117,20 +117,19 @@ async fn busy(stage: &Stage, relays: &[Relay]) -> usize {
     found.unwrap()
 }
 
-/// Waits until there is work for one that does nothing any more: the writers go on, and its lease lasts for a while. Returns how
-/// much there is.
+/// Waits until a stopped relay has work: the writers continue, and its lease lasts for a while. Returns the number of events.
 async fn leaves_something(stage: &Stage, relay: &str) -> i64 {
     let mut left = 0;
     eventually("something is unfinished", DEADLINE, async || {
         left = stage.waits_for(relay).await;
-        // On a slow machine others may have it already.
+        // On a slow machine other relays may hold its shards already.
         left > 0 || stage.shards_of(relay).await == 0
     })
     .await;
     left
 }
 
-/// The keys of each writer. The first two keys share a shard, so that one of them is seen to go on without the other.
+/// Returns the keys of each writer. The first two keys share a shard, which shows that one continues without the other.
 async fn keys(stage: &Stage) -> Vec<Vec<String>> {
     let neighbour = "SELECT 'n' || n FROM generate_series(1, 100000) n
       WHERE get_byte(sha256(convert_to('n' || n, 'UTF8')), 0) & 63 = get_byte(sha256(convert_to('k0', 'UTF8')), 0) & 63 LIMIT 1";

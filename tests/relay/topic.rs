@@ -1,4 +1,4 @@
-//! A topic, as its owner changes it and as a reader finds it.
+//! A topic as seen by its owner and by a reader.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long the broker may take for one answer.
+/// The time limit of one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(30);
 
 pub(crate) struct Topic {
@@ -18,7 +18,7 @@ pub(crate) struct Topic {
     partitions: i32,
 }
 
-/// A record as it lies in a topic.
+/// A record of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) key: Option<Vec<u8>>,
@@ -68,7 +68,7 @@ impl Topic {
         made
     }
 
-    /// Lets it take records up to this size, of which the broker measures what is left by compression.
+    /// Sets the largest record size, which the broker measures after compression.
     pub(crate) async fn takes_up_to(&self, limit: usize) {
         let limit = limit.to_string();
         let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set("max.message.bytes", &limit);
@@ -79,7 +79,7 @@ impl Topic {
         .await;
     }
 
-    /// Returns the offset behind the last record by partition; `None` when the broker does not answer.
+    /// Returns the offset behind the last record by partition, or `None` when the broker does not answer.
     fn ends(&self) -> Option<Vec<i64>> {
         let consumer: BaseConsumer = client().create().unwrap();
         let end =
@@ -87,9 +87,9 @@ impl Topic {
         (0..self.partitions).map(end).collect()
     }
 
-    /// Opens it at its beginning.
+    /// Opens the topic at its beginning.
     fn reader(&self) -> BaseConsumer {
-        // The group is never joined: partitions are taken by hand and nothing is committed.
+        // The consumer never joins the group: partitions are assigned by hand and nothing is committed.
         let consumer: BaseConsumer =
             client().set("group.id", "reads-all").set("enable.auto.commit", "false").create().unwrap();
         let mut partitions = TopicPartitionList::new();
@@ -100,7 +100,7 @@ impl Topic {
         consumer
     }
 
-    /// Reads it from its beginning to what is its end now. Records of one partition stand in their order.
+    /// Reads the topic from its beginning to its current end. Records of one partition are in their order.
     pub(crate) fn read(&self) -> Vec<Record> {
         let until = Instant::now() + DEADLINE;
         let ends = loop {
@@ -115,7 +115,7 @@ impl Topic {
         let mut last = Instant::now();
         while records.len() < expected {
             assert!(last.elapsed() < DEADLINE, "{} of {expected} records could be read", records.len());
-            // What the client says of a broker that was just restarted passes by itself.
+            // Client errors about a broker that has just restarted are temporary.
             if let Some(Ok(record)) = consumer.poll(Duration::from_millis(100)) {
                 records.push(Record::of(&record));
                 last = Instant::now();
@@ -124,7 +124,7 @@ impl Topic {
         records
     }
 
-    /// Tells each record when it arrives, until that says to stop.
+    /// Passes each record to `arrives` until that returns false.
     pub(crate) fn follow(&self, mut arrives: impl FnMut(Option<Record>) -> bool) {
         let consumer = self.reader();
         loop {

@@ -1,4 +1,4 @@
-//! What a reader of the topic finds, against what was committed.
+//! Compares the topic with the committed events.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +16,8 @@ impl fmt::Display for Statistics {
     }
 }
 
-/// Demands that everything that was committed is in the topic, up to the event that blocks its key where one is named: by key
-/// in order, each copy with the same bytes, and nothing besides.
+/// Requires that every committed event is in the topic, up to the event that blocks its key if one is named: in the order of each
+/// key, each copy with the same bytes, and nothing else.
 pub(crate) async fn compare(stage: &Stage, blocked_by: Option<&str>) -> Statistics {
     let sql = "SELECT event_id, aggregate_id, payload FROM messagekit.outbox_events ORDER BY seq";
     let rows: Vec<(String, String, Vec<u8>)> =

@@ -1,4 +1,4 @@
-//! Services that write events of a few keys without an end, faster than what keeps the relays from publishing.
+//! Services that write events of a few keys continuously, faster than a blocked relay can publish.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::stage::Stage;
 
-/// So many events may wait before the writers rest: a slow machine has to publish and to read all of them.
+/// The writers pause at this number of waiting events: a slow machine must publish and read all of them.
 const BACKLOG: i64 = 2_000;
 
 pub(crate) struct Writers {
@@ -20,8 +20,8 @@ pub(crate) struct Writers {
 }
 
 impl Writers {
-    /// Each writer has keys of its own, so that they are committed in the order in which they are added. Every fifth
-    /// transaction is rolled back. The first key gets the poison when it is asked for.
+    /// Each writer has its own keys, which are committed in the order in which they are added. Every fifth
+    /// transaction is rolled back. The first key gets the poison event on request.
     pub(crate) fn start(stage: &Arc<Stage>, keys: Vec<Vec<String>>) -> Self {
         let (stop, poison) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let tasks = keys
@@ -35,7 +35,7 @@ impl Writers {
         Self { stop, poison, tasks }
     }
 
-    /// Has the first writer commit an event that is larger than the topic takes, with more of its key behind it.
+    /// Lets the first writer commit an event that is larger than the topic accepts, with more events of its key behind it.
     pub(crate) fn poison(&self) {
         self.poison.store(true, Ordering::Relaxed);
     }
