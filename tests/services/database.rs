@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use crate::services::postgres_url;
 
-/// A database of its own in the test cluster. It is left behind; the cluster's data is deleted after the tests.
+/// A database in the test cluster. It is not removed; the cluster's data is deleted after the tests.
 #[derive(Clone, Debug)]
 pub struct Database {
     url: String,
@@ -15,26 +15,26 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes an empty one with the tables of this program.
+    /// Creates a database with the tables of this program.
     pub async fn fresh() -> Self {
         let database = Self::empty().await;
         migrations::migrate(&database.url).await.expect("migrates");
         database
     }
 
-    /// Makes one whose events and markers are divided by day, with every id on some day: by the hash of its text, as if what a
-    /// test writes had come in a month.
+    /// Creates a database whose events and markers are partitioned by day. Each id has a day by the hash of its text, as if
+    /// the rows of a test had arrived within a month.
     pub async fn divided() -> Self {
         let database = Self::fresh().await;
         partitioning::divide(&database.url, &SchemaName::default(), DEADLINE).await.expect("divides");
-        // While they are empty, so that no row stands in the part of another day.
+        // While they are empty: no row may be in the partition of another day.
         let spread = "CREATE OR REPLACE FUNCTION messagekit.day_of(id text) RETURNS smallint
             LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (hashtext(id) & 31)::smallint";
         sqlx::raw_sql(spread).execute(&mut database.connection().await).await.expect("spreads");
         database
     }
 
-    /// Makes one without any table.
+    /// Creates a database without tables.
     pub async fn empty() -> Self {
         let server = postgres_url();
         let name = unique("test").replace(['.', '-'], "_");

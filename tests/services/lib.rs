@@ -1,7 +1,7 @@
-//! What the tests of this package share when they need real services.
+//! Shared helpers for tests with real services.
 //!
-//! The services are started by `cargo xtask test` (or `cargo xtask stack up`) and named by variables. A test that needs one
-//! and does not find it fails; it is never passed over.
+//! `cargo xtask test` (or `cargo xtask stack up`) starts the services and sets variables with their addresses. A test that needs
+//! a service and does not find it fails; it is never skipped.
 
 mod database;
 mod port;

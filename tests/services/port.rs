@@ -1,11 +1,11 @@
-//! A port that nobody else is given.
+//! A port that no other process gets.
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpSocket;
 
-/// A port of this machine, kept by a socket that listens to nobody. The system gives it to no other socket and refuses whoever
-/// connects, until a program listens there that was told its number: programs ask to share an address that nobody listens on.
+/// A port of this machine, reserved by a socket that does not listen. The system gives the port to no other socket and refuses
+/// connections until a program listens on it. Programs set the option to share an address without a listener.
 #[derive(Debug)]
 pub struct Port {
     _kept: TcpSocket,
@@ -13,7 +13,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a free one; it is given back when this is dropped.
+    /// Reserves a free port. A drop releases it.
     pub fn free() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket can be made");
         socket.set_reuseaddr(true).expect("an address can be shared");

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::services;
 
-/// How long the broker may take for an answer.
+/// The time limit of an answer of the broker.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The methods of the protocol that a publisher needs, as class and number.
@@ -18,10 +18,10 @@ const CHANNEL_OPEN: (u16, u16) = (20, 10);
 const CONFIRM_SELECT: (u16, u16) = (85, 10);
 const PUBLISH: (u16, u16) = (60, 40);
 
-/// Properties as they stand on the wire: the flags and what they announce.
+/// Properties as they are on the wire: the flags and their values.
 #[derive(Clone, Debug, Default)]
 pub struct RawProperties {
-    /// By the number of its flag.
+    /// Values by the number of their flag.
     parts: std::collections::BTreeMap<u16, Vec<u8>>,
 }
 
@@ -46,7 +46,7 @@ impl RawProperties {
         self.short(12, value)
     }
 
-    /// Sets the headers to one of this name with this value, which begins with its type.
+    /// Sets the headers to one header with this name and value, which begins with its type.
     #[must_use]
     pub fn header(mut self, name: &[u8], value: &[u8]) -> Self {
         let table = [&short(name)[..], value].concat();
@@ -59,7 +59,7 @@ impl RawProperties {
         self
     }
 
-    /// Returns them as they stand behind the size of the body.
+    /// Returns the bytes that follow the size of the body.
     pub fn to_bytes(&self) -> Vec<u8> {
         let flags = self.parts.keys().fold(0_u16, |flags, flag| flags | 1 << (15 - flag));
         let parts: Vec<u8> = self.parts.values().flatten().copied().collect();
@@ -67,7 +67,7 @@ impl RawProperties {
     }
 }
 
-/// Returns arrays that stand in each other, as a value of a header.
+/// Returns nested arrays, as a value of a header.
 pub fn nested_arrays(depth: usize) -> Vec<u8> {
     let mut value = Vec::new();
     for outer in (0..depth).rev() {
@@ -77,12 +77,12 @@ pub fn nested_arrays(depth: usize) -> Vec<u8> {
     value
 }
 
-/// A text of at most 255 bytes, behind its length.
+/// Returns a text of at most 255 bytes, after its length.
 fn short(bytes: &[u8]) -> Vec<u8> {
     [&[u8::try_from(bytes.len()).expect("a short text")][..], bytes].concat()
 }
 
-/// Bytes behind their length.
+/// Returns bytes after their length.
 fn long(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).expect("bytes of a test fit").to_be_bytes()[..], bytes].concat()
 }
@@ -97,7 +97,7 @@ impl RawPublisher {
     /// Connects to the broker under test.
     ///
     /// # Panics
-    /// When the broker refuses or does not answer.
+    /// Panics when the broker refuses or does not answer.
     pub async fn connect() -> Self {
         let url = services::amqp_url();
         let (login, rest) =
@@ -125,10 +125,10 @@ impl RawPublisher {
         raw
     }
 
-    /// Publishes a message and waits until the broker has it.
+    /// Publishes a message and waits for the confirm.
     ///
     /// # Panics
-    /// When the broker refuses it.
+    /// Panics when the broker refuses it.
     pub async fn publish(&mut self, exchange: &[u8], routing_key: &[u8], properties: &[u8], payload: &[u8]) {
         let place = [&[0, 0], &short(exchange)[..], &short(routing_key), &[0]].concat();
         self.method(1, PUBLISH, &place).await;

@@ -1,4 +1,4 @@
-//! Where the services are, and taking them down and up again.
+//! The addresses of the services, and commands to stop and start them.
 
 use std::process::{Command, Output, Stdio};
 
@@ -57,17 +57,17 @@ pub fn program() -> String {
     required("MESSAGEKIT_TEST_STACK", "connect")
 }
 
-/// Ends a service with SIGKILL and waits until it is gone.
+/// Kills a service with SIGKILL and waits until it is gone.
 pub fn kill(service: Service) {
     stack(&["kill", service.name()]);
 }
 
-/// A service that keeps its connections and answers nothing. It goes on when this is dropped: the tests behind need it too.
+/// A service that keeps its connections and answers nothing. A drop resumes it, because later tests need it.
 #[derive(Debug)]
 pub struct Frozen(Service);
 
 impl Frozen {
-    /// Freezes it.
+    /// Freezes a service.
     pub fn new(service: Service) -> Self {
         stack(&["freeze", service.name()]);
         Self(service)
@@ -80,10 +80,10 @@ impl Drop for Frozen {
     }
 }
 
-/// Looks whether every service of the stack answers; the error says how each of them is.
+/// Checks that every service of the stack answers. The error holds the state of each.
 ///
 /// # Errors
-/// When one does not answer.
+/// Returns an error when a service does not answer.
 pub fn status() -> Result<(), String> {
     let output = run(&["status"]);
     if output.status.success() { Ok(()) } else { Err(both(&output)) }
@@ -94,7 +94,7 @@ pub fn start(service: Service) {
     stack(&["up", "--services", service.name()]);
 }
 
-/// Makes RabbitMQ stop publishers, as it does when memory is short, or lets them go on.
+/// Makes RabbitMQ block publishers, as it does when memory is short, or resumes them.
 pub fn alarm(on: bool) {
     stack(&["alarm", if on { "on" } else { "off" }]);
 }
