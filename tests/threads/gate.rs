@@ -1,4 +1,4 @@
-//! Who waits at a gate is woken by whoever changes it.
+//! A change of a gate wakes every task that waits at it.
 
 use std::future::poll_fn;
 use std::sync::Arc;

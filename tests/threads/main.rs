@@ -1,9 +1,9 @@
-//! Threads that wake each other, in the orders in which they may meet: the gates of a consumer, the thread that polls Kafka,
+//! Threads that wake each other, in every order in which they may meet: the gates of a consumer, the thread that polls Kafka,
 //! the writer thread of SQLite.
 //!
-//! The files under test are compiled here against shuttle's locks, atomics and threads. shuttle decides who runs at each of
-//! them, and a thread that nobody wakes is a deadlock, which it reports: here no wait ever times out. Each model stands beside
-//! one in which the wake is left out, and which must be refused.
+//! The files under test are compiled here with shuttle's locks, atomics and threads. shuttle schedules the threads at each of
+//! them. A thread that is never woken is a deadlock, which shuttle reports: here no wait ever times out. Beside each model is
+//! one without the wake, which must be refused.
 
 #![allow(clippy::unwrap_used, reason = "a thread that panicked has failed its model")]
 

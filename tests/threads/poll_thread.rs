@@ -1,4 +1,4 @@
-//! The thread that polls Kafka stops when enough is in flight, and goes on when there is room.
+//! The thread that polls Kafka stops when enough messages are in flight, and continues when there is room.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::in_flight::UnderWay;
 use crate::orders::in_every_order;
 use crate::sync::{MESSAGES, Thread, current, park};
 
-/// Sends more than there is room for, to somebody who takes each message and wakes as `wake` says.
+/// Sends more messages than there is room for, to a receiver that takes each message and wakes as `wake` says.
 fn fill_and_empty(wake: fn(bool, &Thread)) {
     const SENT: usize = MESSAGES + 2;
     let in_flight = Arc::new(UnderWay::default());

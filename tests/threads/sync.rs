@@ -1,4 +1,4 @@
-//! shuttle's side of what the files under test use.
+//! The shuttle types that replace those of the files under test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use shuttle::sync::Condvar;
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 
-/// Few enough that filling and emptying meet in all ways.
+/// A small number, to let filling and emptying meet in all ways.
 pub(crate) const MESSAGES: usize = 2;
 pub(crate) const BYTES: usize = 100;
 
-/// A thread that can be unparked. shuttle's own ends a wait for no reason too, and would hide a wake that is missing.
+/// A thread that can be unparked. shuttle's own also ends a wait spuriously, and would hide a missing wake.
 #[derive(Clone, Default)]
 pub(crate) struct Thread(Arc<(Mutex<bool>, Condvar)>);
 
@@ -40,7 +40,7 @@ pub(crate) fn park() {
     }
 }
 
-/// Without the time: whoever relies on it to notice something is found.
+/// Ignores the time, which reveals code that relies on it.
 pub(crate) fn park_timeout(_: Duration) {
     park();
 }

@@ -12,7 +12,7 @@ use crate::unpark::Unpark;
 
 const TIMES: u32 = 2;
 
-/// Work that is ready after it was woken `TIMES` times; the last wake may come before, between or after look and wait.
+/// Serves work that is ready after `TIMES` wakes. The last wake may come before, between or after check and wait.
 fn serve(wake: fn(&Waker)) {
     let unpark = Unpark::of_this_thread();
     let (waker, done) = (Waker::from(Arc::clone(&unpark)), Arc::new(AtomicU32::new(0)));
@@ -26,7 +26,7 @@ fn serve(wake: fn(&Waker)) {
         }
     });
     loop {
-        // Relaxed above and here: the wake itself must carry what was written before it.
+        // Relaxed above and here: the wake itself must publish the earlier writes.
         if unpark.take() && done.load(Ordering::Relaxed) == TIMES {
             break;
         }
