@@ -1,4 +1,4 @@
-//! What a worker is asked to do.
+//! The command line of a worker.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ pub(crate) struct Arguments {
     pub(crate) file: PathBuf,
 }
 
-/// Which process of the shop this is.
+/// The role of this process in the shop.
 pub(crate) enum Role {
     Orders(Plan),
     Billing {
@@ -19,11 +19,11 @@ pub(crate) enum Role {
         parks: bool,
     },
     Printing,
-    /// Discards whatever is dead.
+    /// Discards every dead failed message
     Operator,
 }
 
-/// Which orders are placed.
+/// The orders to place.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) from: u64,

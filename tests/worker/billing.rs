@@ -1,4 +1,4 @@
-//! Billing: a bill, the customer's total and an event about the bill, in the transaction of the marker.
+//! Billing: a bill, the customer's total and an event about the bill, in the transaction of the processed marker.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use messagekit_sqlite::{SqliteStore, SqliteTx};
 use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
 
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
-/// No handler comes near it, however busy the machine: a placed order must not become a failed message.
+/// Handlers take far less time, however busy the machine: a placed order must not become a failed message.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Who ends its process for the fifth time has that long to answer, twice, before it is dead.
+/// The handler that crashes its process for the fifth time has this time to answer, twice, before its message is dead.
 const DEADLINE_OF_THE_DEADLY: Duration = Duration::from_secs(10);
 
 struct Billing {
@@ -20,7 +20,7 @@ struct Billing {
     deadly: Option<u64>,
 }
 
-/// Bills orders until asked to end; the deadly one ends the process.
+/// Bills orders until shutdown. The deadly order crashes the process.
 pub(crate) async fn run(
     store: &SqliteStore,
     deadly: Option<u64>,
@@ -56,7 +56,7 @@ impl Billing {
     async fn shaky(&self, tx: &mut SqliteTx, order: Envelope<OrderShaky>) -> Result<(), HandlerError> {
         let OrderShaky { number, customer, pence } = order.data.clone();
         self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
-        // After the effects, so that they would be seen if they stayed.
+        // After the effects: they would be visible if they stayed.
         match order.delivery().map(|delivery| delivery.attempt) {
             Some(1) => Err(HandlerError::retryable("the first run of this order fails")),
             _ => Ok(()),

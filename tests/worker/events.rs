@@ -12,7 +12,7 @@ pub(crate) struct OrderPlaced {
     pub(crate) pence: i64,
 }
 
-/// An order that billing can handle in its second run only.
+/// An order that billing can handle only in its second run.
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 #[event(type = "orders.order.shaky", key = "customer")]
 pub(crate) struct OrderShaky {
@@ -30,7 +30,7 @@ pub(crate) struct OrderSpoiled {
     pub(crate) pence: i64,
 }
 
-/// What billing says about a bill, in the transaction of the bill.
+/// The event about a bill, in the transaction of the bill.
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 #[event(type = "billing.bill.issued", key = "customer")]
 pub(crate) struct BillIssued {

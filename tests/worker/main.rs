@@ -1,9 +1,9 @@
 //! A process of a small shop, for tests that kill it: the order service, billing, printing, or an operator, on one SQLite file.
 //!
-//! `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`, which is
-//! billing that keeps the order of each customer, `worker printing FILE`, and `worker operator FILE`, who discards what is dead.
-//! Each ends by itself when its standard input closes, so that none outlives its test, and says `ready` once the file is open.
-//! The order service prints what it does, a line at a time, for a ledger that somebody else keeps; see `orders`.
+//! The commands are `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`
+//! (billing that keeps the order of each customer), `worker printing FILE`, and `worker operator FILE` (discards dead failed
+//! messages). Each exits when its standard input closes, so none outlives its test, and prints `ready` once the file is open.
+//! The order service prints a line for each step, for a ledger that another process keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
 
 mod arguments;
@@ -69,7 +69,7 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     Ok(store.close().await?)
 }
 
-/// The kernel closes the pipe when the test dies, whatever it dies of.
+/// Waits for the end of stdin: the kernel closes the pipe when the test exits or crashes.
 fn until_input_closes(shutdown: &Shutdown) {
     let shutdown = shutdown.clone();
     std::thread::spawn(move || {

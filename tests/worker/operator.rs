@@ -1,4 +1,4 @@
-//! The operator: gives up whatever is dead, so that what waits behind it goes on.
+//! The operator: discards every dead failed message, which releases the messages behind it.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use messagekit::{
 };
 use messagekit_sqlite::SqliteStore;
 
-/// How many failed messages one act discards.
+/// The number of failed messages that one action discards.
 const AT_ONCE: u32 = 20;
-/// How long the operator looks away: keys are held meanwhile.
+/// The pause of the operator between two checks: keys are blocked meanwhile.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 
-/// Discards failed messages until asked to end.
+/// Discards failed messages until shutdown.
 pub(crate) async fn run(store: &SqliteStore, shutdown: &Shutdown) -> Result<(), Error> {
     let operator = Operator::new("operator", "test");
     let dead =

@@ -1,8 +1,8 @@
 //! The order service: a row and an event in one transaction, or neither.
 //!
-//! Prints `begin NUMBER EVENT-ID PENCE KIND COPIES` before it ends a transaction, and then `committed NUMBER` or
-//! `rolled-back NUMBER`. An order whose last line is `begin` was in flight: it is there wholly or not at all. What has no
-//! line was never sent to the end of its transaction. Some events are written twice, as a careless publisher would.
+//! It prints `begin NUMBER EVENT-ID PENCE KIND COPIES` before it ends a transaction, and then `committed NUMBER` or
+//! `rolled-back NUMBER`. An order whose last line is `begin` was in flight: it is stored completely or not at all. The
+//! transaction of an order without a line was never ended. Some events are written twice, as a careless publisher would.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +18,9 @@ use crate::say::say;
 
 const TASKS: u64 = 8;
 const CUSTOMERS: u64 = 16;
-/// How many orders may wait to be billed: what is left at the end of a test must not depend on how quick the disk was.
+/// The largest number of orders that wait for billing: the backlog at the end of a test must not depend on the speed of the disk.
 const AHEAD: i64 = 2_000;
-/// How many orders a task places between two looks at how many wait.
+/// The number of orders that a task places between two checks of the backlog.
 const BETWEEN_LOOKS: u64 = 20;
 
 struct Service {
@@ -31,7 +31,7 @@ struct Service {
     given_up: AtomicU64,
 }
 
-/// Places the planned orders, or fewer when asked to end.
+/// Places the planned orders, or fewer after a shutdown.
 pub(crate) async fn run(store: &SqliteStore, plan: Plan, shutdown: &Shutdown) -> Result<(), Error> {
     let outbox = Outbox::new(store.clone(), "order-service");
     let (next, given_up) = (AtomicU64::new(plan.from), AtomicU64::new(0));
@@ -114,7 +114,7 @@ impl Service {
         Ok(())
     }
 
-    /// Ends a transaction in one of the ways in which services do so, in turn.
+    /// Rolls a transaction back in one of the usual ways, in turn.
     async fn give_up<E: Event + Clone>(
         &self,
         mut tx: SqliteTx,
@@ -143,7 +143,7 @@ impl Service {
         Ok(())
     }
 
-    /// Returns a number that depends on the seed, the order and the question alone.
+    /// Returns a number that depends only on the seed, the order and the question.
     fn choice(&self, number: u64, question: u64) -> u64 {
         // SplitMix64 (Steele, Lea, Flood 2014): neighbours of a counter become independent.
         let mut z = self.plan.seed ^ (number << 8 | question).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -153,7 +153,7 @@ impl Service {
     }
 }
 
-/// Differs from order to order, so that two exchanged bills cannot hide in a sum.
+/// Returns a different amount for each order: two swapped bills cannot cancel out in a sum.
 fn pence(number: u64) -> i64 {
     100 + (number * 7_919 % 99_991).cast_signed()
 }

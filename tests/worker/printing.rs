@@ -1,11 +1,11 @@
-//! Printing: the consumer of what billing says.
+//! Printing: the consumer of billing's events.
 
 use messagekit::{Consumer, Envelope, Error, Event, HandlerError, Shutdown};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use crate::events::BillIssued;
 
-/// Prints bills until asked to end.
+/// Prints bills until shutdown.
 pub(crate) async fn run(store: &SqliteStore, shutdown: Shutdown) -> Result<(), Error> {
     Consumer::builder("printing", store.clone())
         .from(store.topics([BillIssued::TOPIC]))

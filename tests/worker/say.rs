@@ -1,11 +1,11 @@
-//! Telling the ledger.
+//! Output for the ledger.
 
 use std::io::Write;
 
-/// Prints a line with one write and no buffer: what was said before a kill is in the pipe, and no line is there by half.
+/// Prints a line with one unbuffered write: a line before a kill is in the pipe, and no line is incomplete.
 pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody listening any more is the end of the test, which closes our input too.
+    // A closed stdout means the end of the test, which closes stdin too.
     out.write_all(format!("{line}\n").as_bytes()).ok();
     out.flush().ok();
 }

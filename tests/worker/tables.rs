@@ -3,7 +3,7 @@
 use messagekit::{Error, Store};
 use messagekit_sqlite::SqliteStore;
 
-/// Bills have no constraint that could hide a second run: what is billed twice stands there twice.
+/// Bills have no constraint that could hide a second run: a bill that is issued twice has two rows.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS orders (number INTEGER NOT NULL, event_id TEXT NOT NULL, pence INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS bills (
@@ -12,7 +12,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS totals (customer TEXT PRIMARY KEY, pence INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS printed (number INTEGER NOT NULL, pence INTEGER NOT NULL) STRICT;";
 
-/// Makes what is not there yet; several processes may do so at once.
+/// Creates missing tables. Several processes may do so at once.
 pub(crate) async fn create(store: &SqliteStore) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     tx.call(|c| c.execute_batch(TABLES)).await?;
