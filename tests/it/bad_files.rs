@@ -1,4 +1,4 @@
-//! Files that cannot be opened: one line says what, where and what to do, and nothing is left half-done.
+//! Files that cannot be opened: the one-line error names the problem, the file and the cure, and nothing is changed.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use messagekit::ErrorKind;
 use messagekit_sqlite::{SqliteStore, migrations, rusqlite};
 use tempfile::TempDir;
 
-/// What stands in a folder, with sizes: a refused file leaves it as it was.
+/// Returns the files of a folder with their sizes: a refused file leaves it unchanged.
 fn contents(folder: &Path) -> Vec<(String, u64)> {
     let mut names: Vec<(String, u64)> = fs::read_dir(folder)
         .unwrap()
@@ -20,7 +20,7 @@ fn contents(folder: &Path) -> Vec<(String, u64)> {
     names
 }
 
-/// Opening and migrating are refused in one line that names the file and what to do; looking says the same.
+/// Requires that opening and migrating fail with one line that names the file and the cure, and that the check says the same.
 async fn refused(path: &Path, kind: ErrorKind, says: &str) {
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap();
     let listed = folder.starts_with(std::env::temp_dir());
@@ -67,7 +67,7 @@ async fn a_path_below_a_file_is_refused() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn folder_without_write_access_is_refused() {
-    // Rights do not bind root, but not even root makes files in /proc.
+    // Permissions do not restrict root, but not even root can create files in /proc.
     refused(
         Path::new("/proc/shop.db"),
         ErrorKind::Unavailable,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::console::{Console, NoteTaken, note, write, write_down};
 
-/// An event whose names the derive macro would not let through.
+/// An event with names that the derive macro would refuse.
 #[derive(Serialize, Deserialize)]
 struct Unruly<const TYPE: usize, const TOPIC: usize> {
     text: String,
@@ -34,7 +34,7 @@ fn unruly<const TYPE: usize, const TOPIC: usize>(text: &str) -> Unruly<TYPE, TOP
     Unruly { text: text.to_owned() }
 }
 
-/// Adding is refused in one line, and the transaction goes on without it.
+/// Requires that adding fails with one line, and that the transaction continues without the event.
 async fn adding_is_refused<E: Event>(
     console: &Console,
     event: impl Into<Envelope<E>>,

@@ -1,4 +1,4 @@
-//! A consumer that blocks: its lane waits for the message that fails, and the order of each key is kept.
+//! A consumer that blocks: its lane waits for the failing message, and the order of each key is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,7 +27,7 @@ impl Repairable {
             return Ok(());
         }
         self.runs.fetch_add(1, Ordering::Relaxed);
-        // Blocking asks nobody whether trying again is of use.
+        // Blocking ignores whether a retry is useful.
         if self.repaired.load(Ordering::Relaxed) {
             Ok(())
         } else {
@@ -57,7 +57,7 @@ async fn a_failing_message_blocks_its_lane_until_it_succeeds() {
         "what stood before it is applied, and no more"
     );
 
-    // Another process in its place changes nothing.
+    // A restart of the process changes nothing.
     running.stop().await;
     let running = Running::start(consumer());
     let before = handler.runs.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the order service has said, kept outside its process: the truth that the file is compared with.
+//! The output of the order service, kept outside its process: the truth that the file is compared with.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use messagekit_testkit::ledger::{self, Entry, Ledger};
 
-/// What handling an order leads to.
+/// The result of handling an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Placed,
@@ -16,27 +16,27 @@ pub(crate) enum Kind {
     Spoiled,
 }
 
-/// How an order ended, as its service knows.
+/// The outcome of an order, as its service reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The service died before it had an answer.
+    /// The service crashed before it had an answer.
     Unknown,
     Committed,
     RolledBack,
 }
 
-/// An order that was sent to the end of its transaction.
+/// An order whose transaction was ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) event_id: String,
     pub(crate) pence: i64,
     pub(crate) kind: Kind,
-    /// How often its event was written.
+    /// The number of times that its event was written.
     pub(crate) copies: usize,
     pub(crate) outcome: Outcome,
 }
 
-/// The orders by number, and the ledger on disk. Cloning gives another handle.
+/// The orders by number, and the ledger on disk. A clone is another handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
     path: PathBuf,
@@ -50,14 +50,14 @@ struct Pages {
 }
 
 impl Book {
-    /// Begins a book with its ledger in a folder.
+    /// Creates a book with its ledger in a folder.
     pub(crate) fn new(folder: &Path) -> Self {
         let path = folder.join("ledger.ndjson");
         let ledger = Ledger::open(&path).expect("a ledger can be written");
         Self { path, pages: Arc::new(Mutex::new(Pages { ledger, orders: BTreeMap::new() })) }
     }
 
-    /// Notes a line of the order service.
+    /// Records a line of the order service.
     pub(crate) fn hear(&self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |word: &str| word.parse::<i64>().unwrap_or_else(|_| panic!("{line:?} names no number"));
@@ -106,7 +106,7 @@ impl Book {
         ledger.record(kind, &number.to_string(), order.pence).expect("the ledger can be written");
     }
 
-    /// Returns the first number behind those that were heard: no greater one can be in the file.
+    /// Returns the first number after the recorded ones: the file contains no greater one.
     pub(crate) fn next_number(&self) -> i64 {
         self.lock().orders.last_key_value().map_or(1, |(number, _)| number + 1)
     }

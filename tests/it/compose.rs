@@ -1,5 +1,5 @@
-//! The compose file and the image it builds: nothing here starts a container, so everything that can be known of them
-//! without one is checked, and each check is shown a file that it must refuse.
+//! The compose file and the image it builds. These tests start no container and check everything else. Each check is also
+//! run on a file that it must refuse.
 
 mod configuration;
 mod file;
@@ -21,7 +21,7 @@ fn the_compose_file_is_right() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// An edit of the compose file that breaks it, and what is then said.
+/// An edit of the compose file that breaks it, and the finding.
 const BROKEN: &[(&str, &str, &str)] = &[
     // The form: keys, values, types.
     ("    restart: unless-stopped", "    restrat: unless-stopped", "restrat"),
@@ -110,7 +110,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "amqp://guest:guest@",
         "shipping: comes to RabbitMQ as nobody",
     ),
-    // Who waits for whom.
+    // Dependencies.
     ("      bookkeeper-migrate:\n", "      billing-migrate:\n", "does not wait for bookkeeper-migrate"),
     (
         "      shipping:\n        condition: service_started",
@@ -173,7 +173,7 @@ fn every_rule_refuses_a_file_that_breaks_it() {
     }
 }
 
-/// An edit of a mounted file that breaks it, and what its program then says.
+/// An edit of a mounted file that breaks it, and the error of its program.
 const MISWRITTEN: &[(&str, &str, &str, &str)] = &[
     ("bridge", "listen =", "listens =", "bridge.listens"),
     ("bridge", "[[rule]]", "[[rules]]", "there is no [[rule]]"),
@@ -262,7 +262,7 @@ fn what_the_build_reads_is_sent_to_it() {
         assert!(root().join(name).exists(), "{name} is not there");
         assert!(!ignored.contains(&name), "{name} is not sent to the build");
     }
-    // With it, the compiler of the image would first download what only developers need.
+    // With this file, the compiler of the image would first download components that only developers need.
     assert!(ignored.contains(&"rust-toolchain.toml"));
     for private in [".env", ".git"] {
         assert!(ignored.contains(&private), "{private} is sent to the build");

@@ -1,4 +1,4 @@
-//! A file with a note pad, for the tests that need no other process.
+//! A file with a table of notes, for the tests that need no other process.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::time::SOON;
 
-/// What the tests write down.
+/// The event of the tests.
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 #[event(type = "desk.note.taken", key = "pad")]
 pub(crate) struct NoteTaken {
@@ -25,14 +25,14 @@ pub(crate) struct NoteTaken {
     pub(crate) number: i64,
 }
 
-/// A new file in a folder of its own.
+/// A new file in its own folder.
 pub(crate) struct Console {
     folder: TempDir,
     pub(crate) store: SqliteStore,
 }
 
 impl Console {
-    /// Topics get one partition, so that everything stands in one order.
+    /// Creates the file. Topics have one partition, which gives one order of all records.
     pub(crate) async fn new() -> Self {
         Self::with(patient().partitions(NonZeroU32::MIN)).await
     }
@@ -45,7 +45,7 @@ impl Console {
         console
     }
 
-    /// The same file opened once more, as another process would.
+    /// Opens the same file once more, as another process would.
     pub(crate) async fn second(&self) -> SqliteStore {
         patient().open(self.path()).await.unwrap()
     }
@@ -61,12 +61,12 @@ impl Console {
         self.store.commit(tx).await.unwrap();
     }
 
-    /// The first column of a query.
+    /// Returns the first column of a query.
     pub(crate) async fn numbers(&self, sql: &'static str) -> Vec<i64> {
         self.store.read(move |c| c.query_all(sql, (), |row| row.get(0))).await.unwrap()
     }
 
-    /// The numbers that handlers have written down, in that order.
+    /// Returns the numbers that handlers have inserted, in that order.
     pub(crate) async fn notes(&self) -> Vec<i64> {
         self.numbers("SELECT number FROM notes ORDER BY rowid").await
     }
@@ -79,7 +79,7 @@ impl Console {
         failed_messages
     }
 
-    /// Asks for one more run of a failed message.
+    /// Requests a retry of a failed message.
     pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
         retry(&self.store, failed_message).await
     }
@@ -90,52 +90,52 @@ impl Console {
         }
     }
 
-    /// Publishes notes of these numbers, each with an id of its own.
+    /// Publishes notes with these numbers, each with a new id.
     pub(crate) async fn publish_notes(&self, numbers: impl IntoIterator<Item = i64>) {
         self.publish(&numbers.into_iter().map(note).collect::<Vec<_>>()).await;
     }
 
-    /// A consumer of the notes, still without a handler.
+    /// Returns a consumer of the notes, without a handler.
     pub(crate) fn consumer(&self) -> ConsumerBuilder<SqliteStore, SqliteSource> {
         consumer(&self.store)
     }
 }
 
-/// Asks for one more run of a failed message, as an operator.
+/// Requests a retry of a failed message, as an operator.
 pub(crate) async fn retry(store: &SqliteStore, failed_message: i64) -> Result<(), Error> {
     store.act(Action::Retry, &[failed_message], &Operator::new("operator", "test")).await?[0]
         .done(Action::Retry, failed_message)
 }
 
-/// Options for tests that are not about the lock bound: a busy machine must not look like a misbehaving handler.
+/// Returns options for tests that do not test the transaction timeout: a busy machine must not look like a misbehaving handler.
 pub(crate) fn patient() -> SqliteOptions {
     SqliteStore::options().transaction_timeout(Duration::from_secs(60)).busy_timeout(Duration::from_secs(60))
 }
 
-/// The consumer `reader` of a store's notes, still without a handler. Notes stand alone: one that fails holds up no other.
+/// Returns the consumer `reader` of a store's notes, without a handler. Notes are independent: one that fails blocks no other.
 pub(crate) fn consumer(store: &SqliteStore) -> ConsumerBuilder<SqliteStore, SqliteSource> {
     let notes = store.topics([NoteTaken::TOPIC]);
     Consumer::builder("reader", store.clone()).from(notes).on_failure(OnFailure::DeadLetter)
 }
 
-/// A note as a message of its own.
+/// Returns a note as a message with its own id.
 pub(crate) fn note(number: i64) -> Message {
     let note = NoteTaken { pad: "p-1".to_owned(), number };
     codec::encode(&Envelope::new(note), "desk").unwrap()
 }
 
-/// The handler that does what it should.
+/// Handles a note correctly.
 pub(crate) async fn write_down(tx: &mut SqliteTx, note: Envelope<NoteTaken>) -> Result<(), HandlerError> {
     write(tx, note.data.number).await?;
     Ok(())
 }
 
-/// Writes a number into the notes.
+/// Inserts a number into the notes.
 pub(crate) async fn write(tx: &mut SqliteTx, number: i64) -> Result<usize, messagekit_sqlite::Error> {
     tx.call(move |c| c.execute("INSERT INTO notes (number) VALUES (?1)", [number])).await
 }
 
-/// A consumer that runs.
+/// A running consumer.
 pub(crate) struct Running {
     pub(crate) shutdown: Shutdown,
     pub(crate) stats: Stats,
@@ -150,7 +150,7 @@ impl Running {
         Self { shutdown, stats, task }
     }
 
-    /// Waits until the counts are as expected.
+    /// Waits until the statistics are as expected.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(ConsumerStats) -> bool) {
         eventually(what, SOON, async || {
             assert!(!self.task.is_finished(), "the consumer ended before: {what}");
@@ -159,7 +159,7 @@ impl Running {
         .await;
     }
 
-    /// Ends it and returns its counts.
+    /// Stops it and returns its statistics.
     pub(crate) async fn stop(self) -> ConsumerStats {
         self.shutdown.request();
         tokio::time::timeout(SOON, self.task).await.expect("the consumer ends in time").unwrap().unwrap();

@@ -1,8 +1,8 @@
-//! Pages for contributors name files that exist, and list every decision.
+//! Pages for contributors name existing files, and list every decision.
 
 use crate::tree::{files, read, root};
 
-/// Pages for contributors, whose paths are relative to the root, to the crates or to the sources of the core.
+/// Returns the pages for contributors. Their paths are relative to the root, to the crates or to the sources of the core.
 fn contributors_pages() -> Vec<String> {
     let is_one = |file: &String| {
         ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md"].contains(&file.as_str())

@@ -1,4 +1,4 @@
-//! A process that ends at each named point, and what the others make of it.
+//! A process that crashes at each crash point, and the recovery by other processes.
 
 use messagekit::crash::POINTS;
 
@@ -7,7 +7,7 @@ use crate::worker::{Role, Worker};
 
 const ORDERS: Role = Role::Orders { count: 500, seed: 5 };
 
-/// Lets a worker crash at a point while another one works beside it, and compares what healthy ones make of the file.
+/// Crashes a worker at a point while another one works beside it, and compares the file after healthy workers have run.
 fn heals_after(role: Role, at: &str) {
     let shop = Shop::new();
     let crashing = shop.that_crashes(role, at);
@@ -16,7 +16,7 @@ fn heals_after(role: Role, at: &str) {
             let billing = shop.start(Role::Billing);
             crashing.until_crashed();
             billing.finish();
-            // The service goes on behind what it had said.
+            // The service continues after the orders that it printed.
             shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
         }
         Role::Billing | Role::DeadlyBilling { .. } | Role::Parking | Role::Printing | Role::Operator => {
@@ -29,7 +29,7 @@ fn heals_after(role: Role, at: &str) {
     assert!(statistics.billed > 50 && statistics.dead > 0 && statistics.rolled_back > 0, "{statistics:?}");
 }
 
-/// One test for each line; every point must have a line.
+/// Generates one test for each line. Every point must have a line.
 macro_rules! points {
     ($($test:ident: $role:expr, $point:literal, $time:literal;)*) => {
         $(
@@ -43,7 +43,7 @@ macro_rules! points {
         fn every_point_has_a_test() {
             let mut tested = vec![$($point),*];
             tested.dedup();
-            // The shop has no broker: what dies beside one is tested with one.
+            // The shop has no broker: crash points beside one are tested with one.
             let beside_a_broker = |point: &str| {
                 ["relay.", "bridge.", "bookkeeper."].into_iter().any(|suite| point.starts_with(suite))
             };

@@ -1,4 +1,4 @@
-//! Futures that are dropped or time out at every await: nothing is lost, nothing is doubled, nothing stays locked.
+//! Futures that are dropped or time out at every await: nothing is lost, applied twice or left locked.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +14,11 @@ use messagekit_testkit::{Moment, eventually, given_up};
 use crate::console::{Console, NoteTaken, Running, write, write_down};
 use crate::time::SOON;
 
-/// Where an order was when its future was dropped: each waits for the writer.
+/// The stages of an order at which its future is dropped. Each waits for the writer.
 const STAGES: [&str; 4] = ["call", "add", "second call", "commit"];
 const COMMIT: usize = 3;
 
-/// Places an order as a service does, and notes how far it has come.
+/// Places an order as a service does, and records its stage.
 async fn place(store: &SqliteStore, number: i64, stage: &AtomicUsize) -> Result<(), Error> {
     let outbox = Outbox::new(store.clone(), "desk");
     let mut tx = store.begin().await?;
@@ -31,7 +31,7 @@ async fn place(store: &SqliteStore, number: i64, stage: &AtomicUsize) -> Result<
     outbox.commit(tx).await
 }
 
-/// Says what the caller knows of an order whose future gave this, if anything, and had come so far.
+/// Returns the knowledge of the caller about an order, from the result and the stage of its future.
 fn known(outcome: Option<Result<(), Error>>, stage: usize) -> Known {
     match outcome {
         Some(outcome) => {
@@ -43,7 +43,7 @@ fn known(outcome: Option<Result<(), Error>>, stage: usize) -> Known {
     }
 }
 
-/// How an order ended, as far as its caller knows.
+/// The outcome of an order, as far as its caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Kept,
@@ -51,7 +51,7 @@ enum Known {
     Unknown,
 }
 
-/// Row and event of an order are both there or both not, as its caller was told.
+/// Requires that row and event of an order both exist or are both absent, as its caller knows.
 async fn is_whole_or_not_there(console: &Console, number: i64, known: Known) -> bool {
     let (rows, events) = console
         .store
@@ -72,7 +72,7 @@ async fn is_whole_or_not_there(console: &Console, number: i64, known: Known) -> 
     rows == 1
 }
 
-/// Consumes everything that was placed, and compares.
+/// Consumes every placed order, and compares.
 async fn each_order_is_handled_once(console: Console, mut placed: Vec<i64>) {
     console.change("DELETE FROM notes").await;
     let running = Running::start(console.consumer().on(write_down));
@@ -99,10 +99,10 @@ async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
             let outcome = given_up(place(&console.store, number, &stage), polls, moment).await;
             let stage = stage.into_inner();
             let known = known(outcome, stage);
-            // The writer may answer before it is asked again, so the same number of polls may end at another await.
+            // The writer may answer before the next poll, so the same number of polls may end at another await.
             polls = if known == Known::Kept { 1 } else { polls + 1 };
             dropped[stage] += usize::from(known != Known::Kept);
-            // The same task goes on: no lock of its own stands in its way.
+            // The same task continues: no lock of its own blocks it.
             let after = number + 100_000;
             place(&console.store, after, &AtomicUsize::new(0)).await.unwrap();
             placed.push(after);
@@ -118,7 +118,7 @@ async fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
 async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     const TASKS: i64 = 8;
     const ORDERS: usize = 100;
-    /// So many of a task's orders are kept at least, and so many too slow.
+    /// The smallest number of orders of a task that are kept, and that are too slow.
     const OF_EACH: usize = 10;
     let console = Console::new().await;
     let tasks: Vec<_> = (0..TASKS)
@@ -126,7 +126,7 @@ async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
             let store = console.store.clone();
             tokio::spawn(async move {
                 let mut random = fastrand::Rng::with_seed(task.cast_unsigned());
-                // Follows the machine, so that about every second order is too slow.
+                // Adapts to the machine: about every second order is too slow.
                 let mut longest = Duration::from_millis(4);
                 let (mut ended, mut kept) = (Vec::new(), 0);
                 for number in (task..).step_by(TASKS as usize) {
@@ -148,7 +148,7 @@ async fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     let mut placed = Vec::new();
     for task in tasks {
         for (number, known) in task.await.unwrap() {
-            // Behind the next answer of the writer, whatever it was doing is over.
+            // After the next answer of the writer, its earlier work is over.
             console.change("DELETE FROM notes WHERE number < 0").await;
             if is_whole_or_not_there(&console, number, known).await {
                 placed.push(number);
@@ -169,7 +169,7 @@ async fn a_call_that_was_dropped_ends_its_transaction() {
         c.execute("INSERT INTO notes (number) VALUES (2)", ())
     });
     assert!(given_up(slow, 1, Moment::Waiting).await.is_none());
-    // It may not have begun: then nobody waits.
+    // It may not have begun: then nothing waits.
     go_on.send(()).ok();
     assert_eq!(write(&mut tx, 3).await.unwrap_err().kind(), ErrorKind::Aborted);
     assert_eq!(console.store.commit(tx).await.unwrap_err().kind(), ErrorKind::Aborted);
@@ -198,7 +198,7 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
             .on(shaky)
             .batch(batch)
             .backoff(Backoff::fixed(Duration::from_millis(1)))
-            // No handler comes near it, however busy the machine.
+            // Handlers take far less time, however busy the machine.
             .deadline(Duration::from_secs(60))
     };
     let behind = "SELECT count(*) FROM messagekit_topic_records WHERE (pos & 1099511627775) >=
@@ -207,7 +207,7 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
     let mut dropped = 0;
     while dropped < 30 || console.numbers(behind).await != [0] {
         if console.numbers(behind).await == [0] {
-            // They were quicker than expected, and there is more.
+            // They were faster than expected: publish more.
             assert!(notes < 10 * NOTES, "only {dropped} runs were dropped");
             console.publish_notes(notes..notes + NOTES).await;
             notes += NOTES;
@@ -218,7 +218,7 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
         dropped += 1;
     }
 
-    // A failed message whose run was dropped would be leased for a while yet.
+    // A failed message whose run was dropped would stay leased for a while.
     console.change("UPDATE messagekit_failed_messages SET due = 0 WHERE running_since IS NOT NULL").await;
     let running = Running::start(consumer());
     eventually("every failed message is resolved", SOON, async || {

@@ -1,4 +1,4 @@
-//! Failed messages, their duplicates and their retries: applied when a person says so, and once.
+//! Failed messages, their duplicates and their retries: applied once, when an operator retries them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn a_duplicate_of_a_dead_message_is_not_applied() {
     let running = Running::start(handler.consumer(&console.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
 
-    // The repair alone must not let a duplicate pass the failed message.
+    // The repair alone must not let a duplicate be applied before the failed message.
     handler.repaired.store(true, Ordering::Relaxed);
     console.publish(&[message.clone(), note(8), message.clone()]).await;
     running.until("the note between is handled", |stats| stats.handled == 1 && stats.duplicates == 2).await;
@@ -60,7 +60,7 @@ async fn a_duplicate_of_a_dead_message_is_not_applied() {
     running.until("the failed message is applied", |stats| stats.handled == 2).await;
     assert_eq!(console.notes().await, [8, 7]);
 
-    // And behind it the id is done.
+    // Afterwards the id is done.
     console.publish(&[message]).await;
     running.until("another duplicate is passed", |stats| stats.duplicates == 3).await;
     running.stop().await;
@@ -187,7 +187,7 @@ async fn a_failed_message_set_aside_by_one_process_is_run_by_the_next() {
     console.publish_notes([1, 2, 3]).await;
     let never = Backoff::fixed(Duration::from_millis(600));
     let running = Running::start(console.consumer().on(fails).backoff(never).attempts(NonZeroU32::MAX));
-    // Or more: a machine that stands still lets them run again.
+    // Or more: a machine that stalls lets them run again.
     running.until("all are set aside", |stats| stats.set_aside >= 3).await;
     running.stop().await;
     assert!(console.notes().await.is_empty());

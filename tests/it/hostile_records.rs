@@ -1,20 +1,20 @@
-//! Records that no handler can take: kept whole, explained without their contents, and passed.
+//! Records that no handler can take: stored in full, reported without their contents, and skipped.
 
 use messagekit::{ConsumerStats, FailedMessageState, MAX_PAYLOAD_BYTES, Message, headers};
 
 use crate::console::{Console, Running, note, write_down};
 
-/// Stands in every hostile payload: no error may repeat it.
+/// A part of every hostile payload: no error may repeat it.
 const SECRET: &str = "s3cret-value";
 
-/// A hostile record and what becomes of it.
+/// A hostile record and its outcome.
 struct Hostile {
     name: &'static str,
     message: Message,
     kind: &'static str,
-    /// Stands in the error and helps.
+    /// A part of the error that helps to find the cause.
     says: &'static str,
-    /// The failed message has the record's own id, not its place.
+    /// The failed message has the record's own id, not its position.
     has_id: bool,
 }
 
@@ -22,12 +22,12 @@ fn hostile(name: &'static str, message: Message, kind: &'static str, says: &'sta
     Hostile { name, message, kind, says, has_id: false }
 }
 
-/// As [`hostile`], of a record whose id can be used.
+/// Like [`hostile`], for a record with a usable id.
 fn identified(name: &'static str, message: Message, kind: &'static str, says: &'static str) -> Hostile {
     Hostile { has_id: true, ..hostile(name, message, kind, says) }
 }
 
-/// A payload under an id and a type that the consumer handles.
+/// Returns a payload with an id and a type that the consumer handles.
 fn record(id: &str, payload: impl Into<bytes::Bytes>) -> Message {
     Message::new("desk.note", payload)
         .with_key("p-1")
@@ -36,7 +36,7 @@ fn record(id: &str, payload: impl Into<bytes::Bytes>) -> Message {
         .with_header(headers::CONTENT_TYPE, headers::JSON)
 }
 
-/// A payload under the same type, without an id in the headers.
+/// Returns a payload of the same type, without an id in the headers.
 fn anonymous(payload: impl Into<bytes::Bytes>) -> Message {
     Message::new("desk.note", payload).with_header(headers::EVENT_TYPE, "desk.note.taken")
 }
@@ -146,7 +146,7 @@ fn not_what_the_type_says() -> Vec<Hostile> {
     ]
 }
 
-/// Publishes each record with a good note behind it, and returns what the consumer did.
+/// Publishes each record followed by a good note, and returns the statistics of the consumer.
 async fn consume(console: &Console, records: &[Hostile]) -> ConsumerStats {
     for (number, record) in (0..).zip(records) {
         console.publish(&[record.message.clone(), note(number)]).await;

@@ -1,4 +1,4 @@
-//! The names of tests are short enough to be read in a list.
+//! The names of tests are short enough for a list.
 
 use crate::tree::{files, read, test_names};
 

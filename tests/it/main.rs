@@ -1,7 +1,7 @@
-//! Tests across the crates: what is promised holds on the real engine, in real processes that are really killed.
+//! Tests across the crates: promises with the real engine, in real processes that are killed.
 //!
-//! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses the moments of the kills.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! `MESSAGEKIT_FULL=1` runs the long tests at their stated size. `MESSAGEKIT_SEED` selects the moments of the kills.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_files;

@@ -1,4 +1,5 @@
-//! Handlers that swallow, panic, sleep or never end: only the culprit is set apart, its neighbours are applied once.
+//! Handlers that swallow errors, panic, sleep or never end: only the failing message is set aside, its neighbours are
+//! applied once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use crate::console::{Console, NoteTaken, Running, patient, write};
 /// The note at which a handler misbehaves.
 const CULPRIT: i64 = 5;
 const NOTES: i64 = 12;
-/// How long the lock may be held: longer than the neighbours hold it, however busy the machine.
+/// The time that the lock may be held: longer than the neighbours hold it, however busy the machine.
 const BOUND: Duration = Duration::from_secs(4);
 const TOO_LONG: Duration = Duration::from_secs(6);
 
-/// Says how a handler misbehaves at the culprit, after it has written it down.
+/// The way in which a handler misbehaves at the failing note, after it has inserted it.
 #[derive(Clone, Copy, Debug)]
 enum Misbehaviour {
     OrRollback,
@@ -34,7 +35,7 @@ enum Misbehaviour {
 
 struct Handler {
     misbehaviour: Misbehaviour,
-    /// Runs of the culprit.
+    /// Runs of the failing note.
     runs: AtomicU32,
 }
 
@@ -50,7 +51,7 @@ impl Handler {
                 tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES (1)", ())).await.unwrap_err();
             }
             Misbehaviour::OrRollbackThenMore => {
-                // The second statement would commit by itself, behind everybody's back.
+                // The second statement would commit by itself, unnoticed.
                 let swallowed = tx.call(|c| {
                     c.execute("INSERT OR ROLLBACK INTO taken VALUES (1)", ()).unwrap_err();
                     c.execute("INSERT INTO taken VALUES (2)", ())
@@ -83,7 +84,7 @@ impl Handler {
     }
 }
 
-/// A desk whose lock may be held for a moment only, unless it is the deadline that is to strike.
+/// Returns a file whose lock may be held only for a moment, unless the test is about the deadline.
 async fn desk_for(misbehaviour: Misbehaviour) -> Console {
     match misbehaviour {
         Misbehaviour::Never => Console::new().await,
@@ -91,7 +92,7 @@ async fn desk_for(misbehaviour: Misbehaviour) -> Console {
     }
 }
 
-/// Lets a consumer work through the notes, of which one is the culprit, until all others are handled and that one is dead.
+/// Runs a consumer over the notes, of which one fails, until all others are handled and that one is dead.
 async fn work_through(console: &Console, misbehaviour: Misbehaviour, others: u64) -> (ConsumerStats, u32) {
     console.change("CREATE TABLE taken (id INTEGER PRIMARY KEY) STRICT; INSERT INTO taken VALUES (1)").await;
     let handler = Arc::new(Handler { misbehaviour, runs: AtomicU32::new(0) });
@@ -103,18 +104,18 @@ async fn work_through(console: &Console, misbehaviour: Misbehaviour, others: u64
     let running = Running::start(match misbehaviour {
         // Long enough for the neighbours on a busy machine.
         Misbehaviour::Never => consumer.deadline(BOUND),
-        // The statement is cut off although its handler has been given up before.
+        // The statement is interrupted although its handler has been given up before.
         Misbehaviour::SleepInsideAStatement | Misbehaviour::EndlessStatement => {
             consumer.deadline(BOUND * 3 / 4)
         }
-        // The deadline must not come before the lock bound.
+        // The deadline must not come before the transaction timeout.
         _ => consumer.deadline(Duration::from_secs(60)),
     });
     running.until("all are handled but one", |stats| stats.handled == others && stats.dead == 1).await;
     (running.stop().await, handler.runs.load(Ordering::Relaxed))
 }
 
-/// The culprit stands apart, and everything else is as if it had never been.
+/// Requires that only the failing note is set aside, and everything else is as if it had never existed.
 async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, says: &str) {
     let console = desk_for(misbehaviour).await;
     console.publish_notes(0..NOTES).await;
@@ -137,7 +138,7 @@ async fn only_the_culprit_is_set_apart(misbehaviour: Misbehaviour, kind: &str, s
     assert_eq!((stats.handled, stats.set_aside, stats.dead), (others, 1, 1));
     let markers = "SELECT outcome FROM messagekit_processed_messages WHERE outcome = 0";
     assert_eq!(console.numbers(markers).await.len() as u64, others);
-    // When nobody knows who it was, the batch is halved: at most log2(12) and once alone, and the retry.
+    // When the failing message is unknown, the batch is bisected: at most log2(12) runs, one alone, and the retry.
     assert!((2..=6).contains(&runs), "{runs} runs of the culprit");
     console.store.close().await.unwrap();
 }
@@ -221,7 +222,7 @@ async fn a_swallowed_constraint_error_commits_the_rest() {
     assert_eq!(console.notes().await, [0, 1, 2, 3, 4]);
 }
 
-/// Writes past its transaction, which would wait for the lock that it holds.
+/// Writes outside its transaction, which waits for the lock that the transaction holds.
 struct Past(SqliteStore);
 
 impl Past {

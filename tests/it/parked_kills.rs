@@ -1,4 +1,4 @@
-//! Processes killed while keys are held: a customer's orders are billed in order, through failures, kills and an operator.
+//! Processes killed while keys are blocked: a customer's orders are billed in order, through failures, kills and an operator.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::shop::Shop;
 use crate::time::long;
 use crate::worker::{Role, Worker};
 
-/// More than are placed before the last kill, however quick the machine.
+/// More than are placed before the last kill, however fast the machine.
 const ORDERS: u64 = 1_000_000;
 
 #[test]
@@ -21,16 +21,16 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
 
     let wanted = if long() { 150 } else { 30 };
     let (mut kills, mut crash_count_of, mut idle) = (0, [0; 3], 0);
-    // More where somebody was not killed at work yet.
+    // More kills if a worker was not killed at work yet.
     while kills < wanted || crash_count_of.contains(&0) {
-        // The act itself: a moment that nothing in the workers decides.
+        // The kill comes at a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_millis(random.u64(5..150)));
         let index = random.usize(..workers.len());
         let victim = &mut workers[index];
         let role = victim.role();
         assert!(victim.is_alive(), "{role:?} has ended by itself");
         victim.kill();
-        // Only what happens while orders wait behind a failed message is of interest here.
+        // Only kills while orders wait behind a failed message count.
         if shop.look().waiting() > 0 {
             kills += 1;
             crash_count_of[index] += 1;
@@ -38,7 +38,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
             idle += 1;
             assert!(idle < 50 * wanted, "no key was held: {kills} kills in {idle} moments");
         }
-        // Else the lease of a failed message whose process is dead holds its key for minutes.
+        // Otherwise the lease of a failed message whose process crashed blocks its key for minutes.
         if role == Role::Parking {
             shop.end_leases();
         }

@@ -1,4 +1,4 @@
-//! A message that ends its process again and again is set apart for good.
+//! A message that crashes its process repeatedly is set aside permanently.
 
 use messagekit_sqlite::SqliteStore;
 
@@ -8,20 +8,20 @@ use crate::shop::{Shop, View};
 use crate::time::{SOON, wait_until};
 use crate::worker::Role;
 
-/// After so many deaths a message is not run again.
+/// After this number of crashes a message is not run again.
 const KILLS: i64 = 5;
 
 #[test]
 fn a_failed_message_that_ends_its_process_five_times_is_dead() {
     let shop = Shop::new();
-    // Order 17 is spoiled and 23 is shaky, so each has a failed message that is run again.
+    // Order 17 is spoiled and 23 is shaky, so each has a failed message that is retried.
     shop.start(Role::Orders { count: 25, seed: 1 }).until_done();
     let failed_messages =
         shop.book.orders().values().filter(|order| order.kind != crate::book::Kind::Placed).count();
     assert_eq!(failed_messages, 2);
     for _ in 0..2 * KILLS {
         shop.that_crashes(Role::Billing, "retry.leased:1").until_crashed();
-        // Until the second failed message is there the lease of the first one must hold: the next process would not come further.
+        // Until the second failed message exists the lease of the first one must hold: the next process would not get further.
         if shop.look().failed_messages_to_run() == 2 {
             shop.end_leases();
         }
@@ -66,12 +66,12 @@ fn a_message_is_dead_after_five_crashes_and_neighbours_apply() {
         shop.look().all(last, |row| row.get(0)).pop().expect("there is more than one partition");
     let deadly = *orders.iter().find(|(_, order)| order.event_id == last).expect("it is an order").0;
 
-    // The first one leaves a note of its batch, and the others one of the order alone.
+    // The first crash leaves an attempt of its batch, and the others one of the order alone.
     for death in 0..=KILLS {
         assert_eq!(failed_messages(&shop.look()), [], "before death {death}");
         shop.start(Role::DeadlyBilling { order: deadly }).until_crashed();
     }
-    // The order is as deadly as ever, and nobody runs it any more.
+    // The order still crashes its process, and no process runs it any more.
     let survivor = shop.start(Role::DeadlyBilling { order: deadly });
     wait_until("the neighbours are billed", SOON, || shop.look().behind("billing", "orders.order") == 0);
     survivor.finish();
@@ -90,7 +90,7 @@ fn a_message_is_dead_after_five_crashes_and_neighbours_apply() {
     );
     drop(view);
 
-    // Repaired, and asked for by a person.
+    // Repaired, and retried by an operator.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let store = SqliteStore::open(shop.file()).await.unwrap();

@@ -9,26 +9,26 @@ use crate::shop::Shop;
 use crate::time::long;
 use crate::worker::{Role, Worker};
 
-/// More than are placed before the last kill, however quick the machine.
+/// More than are placed before the last kill, however fast the machine.
 const ORDERS: u64 = 1_000_000;
-/// Among so many there are enough that are rolled back, and enough failed messages.
+/// This number contains enough orders that are rolled back, and enough failed messages.
 const ENOUGH: i64 = 1_000;
-/// The shop's tables, those of every step of the engine, and the one with its version.
+/// Returns the number of tables: the shop's, those of every migration step, and the one with its version.
 fn all_tables() -> i64 {
     let of_step = |sql: &str| sql.matches("CREATE TABLE ").count() - sql.matches("DROP TABLE ").count();
     4 + MIGRATIONS.iter().map(|step| of_step(step.sql)).sum::<usize>() as i64 + 1
 }
 
-/// Returns how many orders nobody knows the end of; exact while no order service runs.
+/// Returns the number of orders with an unknown outcome. It is exact while no order service runs.
 fn unknown(shop: &Shop) -> usize {
     shop.book.orders().values().filter(|order| order.outcome == Outcome::Unknown).count()
 }
 
-/// Returns whether a worker of this role has something left to do.
+/// Returns whether a worker of this role has work left.
 fn is_unfinished(shop: &Shop, role: Role) -> bool {
     let view = shop.look();
     match role {
-        // It never comes to the end of its orders.
+        // It never reaches the end of its orders.
         Role::Orders { .. } => true,
         Role::Billing | Role::DeadlyBilling { .. } => {
             view.behind("billing", "orders.order") > 0 || view.failed_messages_to_run() > 0
@@ -53,10 +53,10 @@ fn fifty_random_kills_lose_and_double_nothing() {
     let mut kills = 0;
     let mut kills_of = [0; 4];
     let (mut idle, mut met) = (0, 0);
-    // More on a machine so quick or so slow that somebody was not killed at work yet, or no order in flight was met.
+    // More kills on a machine so fast or so slow that a worker was not killed at work yet, or no order in flight was hit.
     while kills < wanted || kills_of.contains(&0) || met == 0 || shop.book.next_number() < ENOUGH {
         assert!(kills < 10 * wanted, "killed {kills_of:?}, met {met} orders in flight");
-        // The act itself: a moment that nothing in the workers decides.
+        // The kill comes at a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
         let index = random.usize(..workers.len());
         let victim = &mut workers[index];
@@ -71,7 +71,7 @@ fn fifty_random_kills_lose_and_double_nothing() {
         if matches!(role, Role::Orders { .. }) {
             met = unknown(&shop);
         }
-        // Only what is left undone by its death was interrupted.
+        // Only kills that leave work unfinished count as interruptions.
         if is_unfinished(&shop, role) {
             kills += 1;
             kills_of[index] += 1;
@@ -90,7 +90,7 @@ fn fifty_random_kills_lose_and_double_nothing() {
 #[test]
 fn processes_killed_while_they_make_the_file_leave_it_usable() {
     let mut random = fastrand::Rng::with_seed(29);
-    // Follows the machine, so that about every second file is not made yet.
+    // Adapts to the machine: about every second file is incomplete.
     let mut longest = Duration::from_millis(12);
     let (mut rounds, mut unmade) = (0, 0);
     while rounds < 20 || unmade < 4 {

@@ -1,4 +1,4 @@
-//! What the pages say about the tree is true.
+//! The statements of the pages about the tree are true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).expect("the page is there")
 }
 
-/// Returns every file under a folder with this ending. Hidden folders and folders of build output are left out.
+/// Returns every file under a folder with this ending, without hidden folders and build output.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
@@ -27,12 +27,12 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Takes the words in backticks out of a text.
+/// Returns the words in backticks of a text.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Returns where the tests of each suite are, as the first table of the page says.
+/// Returns the files of each suite, from the first table of the page.
 fn suites(text: &str) -> BTreeMap<&str, Vec<PathBuf>> {
     let table = text.split("\n## ").next().expect("a text has a beginning");
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
@@ -45,7 +45,7 @@ fn suites(text: &str) -> BTreeMap<&str, Vec<PathBuf>> {
     .collect()
 }
 
-/// Returns whether a function is a test, or a case that a suite makes tests of.
+/// Returns whether a function is a test, or a case from which a suite generates tests.
 fn is_test(text: &str, name: &str) -> bool {
     text.match_indices(&format!("fn {name}")).any(|(at, found)| {
         let before = &text[..at];
@@ -53,7 +53,7 @@ fn is_test(text: &str, name: &str) -> bool {
         let called = text[at + found.len()..].chars().next();
         match called {
             Some('(') => attributes.contains("#[test]") || attributes.contains("#[tokio::test"),
-            // Cases are generic over what they are run with.
+            // Cases are generic over their fixture.
             Some('<') => attributes.contains("pub async"),
             _ => false,
         }
@@ -143,7 +143,7 @@ fn every_link_of_the_pages_leads_to_a_file() {
 fn every_metric_that_a_page_names_exists() {
     let word = |c: char| !(c.is_ascii_lowercase() || c == '_');
     let mut named = 0;
-    // The other pages are for those who build it, and name tables too.
+    // The other pages are for contributors, and name tables too.
     let for_operators = |page: &String| page.starts_with("docs/") && !page.starts_with("docs/decisions/");
     for page in pages().into_iter().filter(for_operators) {
         let text = self::page(&page);

@@ -15,10 +15,10 @@ use crate::console::{Console, NoteTaken, Running, consumer, patient, write};
 use crate::time::{SOON, long};
 
 const WORKERS: u64 = 16;
-/// How often the id is tried by all workers together.
+/// The number of tries of the id by all workers together.
 const TRIES: u64 = 10_000;
 
-/// How often each worker tries: 10,000 times together, or each in the long form.
+/// Returns the tries per worker: 10,000 together, or each in the long form.
 fn tries_of_each() -> u64 {
     if long() { TRIES } else { TRIES / WORKERS }
 }
@@ -38,13 +38,13 @@ impl Counted {
     }
 }
 
-/// Copies of one message that differ in their key only, so that they stand in different partitions.
+/// Returns copies of one message that differ only in their key, which puts them into different partitions.
 fn copies(count: u64) -> Vec<Message> {
     let original = codec::encode(&Envelope::new(NoteTaken { pad: "p".into(), number: 7 }), "desk").unwrap();
     (0..count).map(|copy| original.clone().with_key(format!("k-{copy}"))).collect()
 }
 
-/// Claims an id by hand, and writes the effect when nobody else has.
+/// Claims an id by hand, and writes the effect when the claim is fresh.
 async fn apply_once(
     store: &SqliteStore,
     id: &MessageId,
@@ -68,7 +68,7 @@ async fn same_id_claimed_by_sixteen_workers_has_one_effect() {
     let effects = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| {
-            // Half of them as another process would: with a writer of their own.
+            // Half of them as another process would: with their own writer.
             let store = if worker % 2 == 0 { console.store.clone() } else { second.clone() };
             let (id, effects) = (id.clone(), Arc::clone(&effects));
             tokio::spawn(async move {
@@ -125,7 +125,7 @@ async fn a_rival_claims_an_id_after_rollback_and_not_after_commit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn same_id_at_sixteen_consumers_sharing_the_work_has_one_effect() {
     let console = Console::new().await;
-    // A log whose partitions are shared out, so that sixteen loops claim on the file at the same time.
+    // A log whose partitions are shared, to let sixteen loops claim on the file at the same time.
     let log = MemoryLog::new(WORKERS as usize);
     let handler = Arc::new(Counted::default());
     let shutdown = Shutdown::new();
@@ -145,7 +145,7 @@ async fn same_id_at_sixteen_consumers_sharing_the_work_has_one_effect() {
     let copies = copies(TRIES);
     let busy = || stats.iter().filter(|stats| stats.read().batches > 0).count();
     let mut published = 0;
-    // Some join late on a busy machine: then all copies come once more.
+    // Some join late on a busy machine: then all copies are published once more.
     while published < TRIES || busy() < 8 {
         assert!(published < 20 * TRIES, "only {} of the consumers had work", busy());
         for batch in copies.chunks(100) {
@@ -168,7 +168,7 @@ async fn same_id_at_sixteen_consumers_sharing_the_work_has_one_effect() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn same_id_read_by_sixteen_consumers_of_a_file_has_one_effect() {
-    // However quick the first one is, it finds no more than a part to do.
+    // However fast the first one is, it finds only a part of the work.
     const PARTS: u64 = 4;
     let console = Console::with(patient()).await;
     let copies = copies(TRIES);
@@ -181,7 +181,7 @@ async fn same_id_read_by_sixteen_consumers_of_a_file_has_one_effect() {
             Running::start(consumer(store).on_with(Arc::clone(&handler), Counted::write_down))
         })
         .collect();
-    // One works at a time: whoever does is ended, and the next goes on.
+    // One works at a time: stop it, and the next one continues.
     let (mut handled, mut passed, mut published) = (0, 0, 0);
     while handled + passed < TRIES {
         let is_last = standing_by.len() == 1;

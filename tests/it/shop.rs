@@ -12,10 +12,10 @@ use crate::time::wait_until;
 use crate::verdict::{Failed, Statistics};
 use crate::worker::{Role, Worker};
 
-/// How long the rest may take: the order service is never further ahead than a slow disk lets billing catch up with.
+/// The time limit for the rest: billing on a slow disk can catch up with the order service in this time.
 const REST: Duration = Duration::from_secs(300);
 
-/// A file, the book about it, and nobody at work yet.
+/// A file and its book, without running processes.
 pub(crate) struct Shop {
     folder: TempDir,
     pub(crate) book: Book,
@@ -40,29 +40,29 @@ impl Shop {
         Worker::that_crashes(role, &self.file(), &self.book, at)
     }
 
-    /// Looks into the file. Each look is a connection of its own: one that stayed would spare the others the recovery of
+    /// Opens the file for a check. Each check has its own connection: a lasting one would spare the others the recovery of
     /// the log after a kill.
     pub(crate) fn look(&self) -> View {
         View::open(&self.file())
     }
 
-    /// Lets the time of the leases pass that died with their processes. Call it while nobody is at work.
+    /// Expires the leases of killed processes. Call it while no process runs.
     pub(crate) fn end_leases(&self) {
         let conn = Connection::open(self.file()).expect("the file is there");
         conn.busy_timeout(REST).expect("a timeout can be set");
-        // Due now, and so behind every other one that is due.
+        // Due now, and so after every other due message.
         let now = UNIX_EPOCH.elapsed().expect("it is later").as_micros() as i64;
         let end =
             "UPDATE messagekit_failed_messages SET due = ?1 WHERE running_since IS NOT NULL AND due > ?1";
         conn.execute(end, [now]).expect("leases can be ended");
     }
 
-    /// Lets healthy processes work until nothing is left, and compares the file with the book. Nobody else is at work.
+    /// Runs healthy processes until no work is left, and compares the file with the book. No other process runs.
     pub(crate) fn heal_and_compare(&self) -> Statistics {
         self.healed_by(&[Role::Billing, Role::Printing], Failed::IsDead)
     }
 
-    /// The same where billing parks what fails, and an operator discards what is dead.
+    /// Does the same with billing that parks failures, and an operator that discards dead messages.
     pub(crate) fn heal_and_compare_in_order(&self) -> Statistics {
         self.healed_by(&[Role::Parking, Role::Operator, Role::Printing], Failed::IsDiscarded)
     }
@@ -79,7 +79,7 @@ impl Shop {
     }
 }
 
-/// A look into the file.
+/// A connection for checks of the file.
 pub(crate) struct View(Connection);
 
 impl View {
@@ -105,7 +105,7 @@ impl View {
         self.all(sql, |row| row.get(0))[0]
     }
 
-    /// Rows by their first column; a second row of the same makes a longer list.
+    /// Returns rows by their first column. Rows with the same value are in one list.
     pub(crate) fn by<T>(
         &self,
         sql: &str,
@@ -118,7 +118,7 @@ impl View {
         rows
     }
 
-    /// Returns how many records of a topic a consumer has not passed yet.
+    /// Returns how many records of a topic a consumer has not read yet.
     pub(crate) fn behind(&self, consumer: &str, topic: &str) -> i64 {
         self.number(&format!(
             "SELECT coalesce(sum(p.next_offset - coalesce(c.next, 0)), 0)
@@ -128,12 +128,12 @@ impl View {
         ))
     }
 
-    /// Returns how many tables there are, the engine's and the shop's.
+    /// Returns the number of tables, the engine's and the shop's.
     pub(crate) fn tables(&self) -> i64 {
         self.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     }
 
-    /// Returns how many failed messages are still to be run.
+    /// Returns the number of failed messages that will still run.
     pub(crate) fn failed_messages_to_run(&self) -> i64 {
         self.number(
             "SELECT count(*) FROM messagekit_failed_messages WHERE state IN ('retry_scheduled', 'retry_requested')",
@@ -145,14 +145,14 @@ impl View {
         self.number("SELECT count(*) FROM messagekit_failed_messages WHERE state = 'blocked'")
     }
 
-    /// Returns how many failed messages are open.
+    /// Returns the number of open failed messages.
     pub(crate) fn held(&self) -> i64 {
         self.number(
             "SELECT count(*) FROM messagekit_failed_messages WHERE state NOT IN ('resolved', 'discarded')",
         )
     }
 
-    /// Returns whether the consumers have nothing left to do. Failed messages first: what they lead to is printed later.
+    /// Returns whether the consumers have no work left. Check failed messages first: their events are printed later.
     pub(crate) fn is_finished(&self) -> bool {
         self.behind("billing", "orders.order") == 0
             && self.failed_messages_to_run() == 0

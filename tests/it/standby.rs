@@ -6,12 +6,12 @@ use crate::shop::Shop;
 use crate::time::wait_until;
 use crate::worker::{Role, Worker};
 
-/// The kernel frees the name at once, and the other one asks ten times a second; the rest is for a machine that is busy.
+/// The kernel frees the name at once, and the other one checks ten times a second. The rest is for a busy machine.
 const TAKEOVER: Duration = Duration::from_secs(120);
-/// More than are placed in a test, however quick the machine.
+/// More than are placed in a test, however fast the machine.
 const ORDERS: u64 = 1_000_000;
 
-/// How many records billing has passed.
+/// Returns how many records billing has read.
 fn passed(shop: &Shop) -> i64 {
     shop.look().number(
         "SELECT coalesce(sum(next), 0) FROM messagekit_consumer_cursors
@@ -19,7 +19,7 @@ fn passed(shop: &Shop) -> i64 {
     )
 }
 
-/// Replaces the active process again and again while orders come in, and says who goes on.
+/// Replaces the active process repeatedly while orders arrive, and checks which one continues.
 fn takes_over(end: impl Fn(Worker)) {
     let shop = Shop::new();
     let mut active = shop.start(Role::Billing);
@@ -64,7 +64,7 @@ fn a_standby_comes_and_goes_without_disturbing_the_other() {
         shop.look().behind("billing", "orders.order") == 0
     });
 
-    // It may stand by and leave again without the other noticing.
+    // It may stand by and stop again without effect on the other one.
     let standby = shop.start(Role::Billing);
     standby.until_ready();
     shop.start(Role::Orders { count: 200, seed: 13 }).until_done();

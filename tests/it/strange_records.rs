@@ -1,4 +1,4 @@
-//! Records that look odd and can be handled all the same, and those that nobody handles.
+//! Unusual records that can be handled, and records without a handler.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ fn record(payload: impl Into<bytes::Bytes>) -> Message {
     Message::new("desk.note", payload)
 }
 
-/// Remembers the envelopes that it was given.
+/// Stores the envelopes that it received.
 #[derive(Default)]
 struct Seen(Mutex<Vec<Envelope<NoteTaken>>>);
 
@@ -41,7 +41,7 @@ async fn what_is_strange_and_readable_is_handled() {
         typed(r#"{"eventId":"s-1","pad":"a\u0000b\ud83d\ude00","number":1}"#.to_owned()).with_key("\0key\n"),
         typed(format!(r#"{{"eventId":"s-2","pad":"p","number":2,"unknown":{deep}}}"#)),
         typed(large),
-        // CloudEvents in binary form name id and type in headers of their own.
+        // CloudEvents in binary form have id and type in headers of their own.
         record(r#"{"pad":"p","number":4}"#)
             .with_header(headers::CE_ID, "s-4")
             .with_header(headers::CE_TYPE, "desk.note.taken"),
@@ -52,7 +52,7 @@ async fn what_is_strange_and_readable_is_handled() {
         // An older or a later minor version of the same major one.
         typed(r#"{"eventId":"s-6","pad":"p","number":6,"dataVersion":"1.17"}"#.to_owned()),
         typed(r#"{"eventId":"s-7","pad":"p","number":7,"dataVersion":"0.9"}"#.to_owned()),
-        // A type that is not text in its header stands in the payload.
+        // If the type in the header is not text, the payload has it.
         record(r#"{"eventId":"s-8","eventType":"desk.note.taken","pad":"p","number":8}"#)
             .with_header(headers::EVENT_TYPE, b"\xff".as_slice()),
         typed(format!(r#"{{"eventId":"{}","pad":"p","number":9}}"#, "ü".repeat(100))),

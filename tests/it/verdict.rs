@@ -1,4 +1,4 @@
-//! The file against the book: everything that was committed once, and nothing of what was not.
+//! Compares the file with the book: everything that was committed once, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,28 +7,28 @@ use messagekit_testkit::ledger;
 use crate::book::{Book, Kind, Order, Outcome};
 use crate::shop::View;
 
-/// What a comparison was about.
+/// The statistics of a comparison.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Statistics {
-    /// Orders that were sent to the end of their transaction.
+    /// Orders whose transaction was ended.
     pub(crate) tried: usize,
     pub(crate) committed: usize,
     pub(crate) rolled_back: usize,
-    /// Orders whose service died before it had an answer, and how many of them are there.
+    /// Orders whose service crashed before it had an answer, and how many of them exist.
     pub(crate) unknown: usize,
     pub(crate) unknown_and_there: usize,
     pub(crate) billed: usize,
     pub(crate) dead: usize,
     pub(crate) resolved: usize,
-    /// Records that are second copies of another.
+    /// Records that are second copies of another one.
     pub(crate) duplicates: usize,
     pub(crate) pence: i64,
 }
 
-/// What has become of an order that billing can never handle, and of the order of its customer.
+/// The outcome of an order that billing can never handle, and the order of its customer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Failed {
-    /// It is a failed message, and later orders of its customer have passed it.
+    /// It is a failed message, and later orders of its customer have overtaken it.
     IsDead,
     /// An operator has discarded it, and later orders of its customer have waited for that.
     IsDiscarded,
@@ -47,7 +47,7 @@ struct ReadBack {
     failed_messages: BTreeMap<String, String>,
 }
 
-/// Records of a topic with a field of their payload.
+/// Returns the query for the records of a topic with a field of their payload.
 fn records(topic: &str, field: &str) -> String {
     format!(
         "SELECT json_extract(CAST(r.payload AS TEXT), '$.number'), {field} FROM messagekit_topic_records r
@@ -118,7 +118,7 @@ impl ReadBack {
         assert_eq!(found, failed_message, "failed message of {about}");
     }
 
-    /// Nothing is there that no order service has ever said.
+    /// Requires that the file has only orders that an order service printed.
     fn has_no_strangers(&self, orders: &BTreeMap<i64, Order>) {
         let strangers = |found: BTreeSet<i64>| {
             found.into_iter().filter(|number| !orders.contains_key(number)).collect::<Vec<_>>()
@@ -135,7 +135,7 @@ impl ReadBack {
     }
 }
 
-/// Compares everything, and says what it was about.
+/// Compares everything, and returns the statistics.
 pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Statistics {
     let found = ReadBack::read(view);
     let orders = &book.orders();
@@ -145,7 +145,7 @@ pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Statistics {
         let is_there = match order.outcome {
             Outcome::Committed => true,
             Outcome::RolledBack => false,
-            // Wholly or not at all: whatever stands for it decides, and everything else must agree.
+            // Completely or not at all: the order row decides, and everything else must agree.
             Outcome::Unknown => found.orders.contains_key(number),
         };
         match order.outcome {
@@ -176,7 +176,7 @@ pub(crate) fn compare(view: &View, book: &Book, failed: Failed) -> Statistics {
     statistics
 }
 
-/// The ledger as it was read from the disk, against the bills and the failed messages.
+/// Compares the ledger on disk with the bills and the failed messages.
 fn ledger_agrees(view: &View, book: &Book) {
     let bills =
         view.all("SELECT CAST(number AS TEXT), pence FROM bills", |row| Ok((row.get(0)?, row.get(1)?)));
@@ -200,7 +200,7 @@ fn sums_are_equal(view: &View, pence: i64) {
     assert_eq!(view.number(per_customer), 0, "totals of customers");
 }
 
-/// The bills of a customer stand in the order of his records. Where failed messages give the order up they are left out.
+/// Requires that the bills of a customer are in the order of the records. Failed messages that gave up their order are left out.
 fn order_is_kept(view: &View, failed: Failed) {
     let per_customer = |sql: &str| {
         let mut of: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -225,7 +225,7 @@ fn order_is_kept(view: &View, failed: Failed) {
     assert_eq!(records, bills, "order of each customer");
 }
 
-/// Offsets have no gap, cursors stand at the end, and SQLite finds nothing wrong.
+/// Requires that offsets have no gap, cursors are at the end, and SQLite's integrity check passes.
 fn log_is_whole(view: &View) {
     let with_gaps = "SELECT count(*) FROM messagekit_topic_partitions p WHERE next_offset <>
         (SELECT count(*) FROM messagekit_topic_records r WHERE r.pos >> 40 = p.id

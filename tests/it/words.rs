@@ -1,4 +1,4 @@
-//! Names, SQL, help texts and headings keep to the words of docs/glossary.md.
+//! Names, SQL, help texts and headings use only the words of docs/glossary.md.
 
 mod texts;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::tree::{files, read};
 use texts::{Subject, subjects};
 
-/// Phrases that may hold a word that is out: the file, or nothing for every file; the phrase; the reason.
+/// Phrases that may contain a word of the list: the file, or empty for every file; the phrase; the reason.
 const ALLOWED: [(&str, &str, &str); 8] = [
     ("", "dead letter", "a term of its own: a failed message that nothing retries by itself"),
     ("", "as slice", "a name of the standard library"),
@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &str, &str); 8] = [
     ("crates/messagekit-testkit/src/ledger.rs", "entry", "the lines of a ledger are its entries"),
 ];
 
-/// A word or phrase that is out. With a capital letter it is out as the name of a type only.
+/// A word or phrase that is out. With a capital letter it is out only as the name of a type.
 struct Out {
     text: String,
     words: Vec<String>,
@@ -28,7 +28,7 @@ struct Out {
 }
 
 impl Out {
-    /// Returns whether a text has it, whose words are given too.
+    /// Returns whether a text, with its words, contains it.
     fn is_in(&self, subject: &Subject, words: &[String]) -> bool {
         let is_for_types = self.text.starts_with(|first: char| first.is_ascii_uppercase());
         position(words, &self.words).is_some()
@@ -36,7 +36,7 @@ impl Out {
     }
 }
 
-/// Returns what is wrong with a text, a line for each word that is out.
+/// Returns the problems of a text, a line for each word that is out.
 fn problems(subject: &Subject, list: &[Out]) -> Vec<String> {
     let Subject { file, line, text, .. } = subject;
     let words = without_allowed(file, split(text));
@@ -44,7 +44,8 @@ fn problems(subject: &Subject, list: &[Out]) -> Vec<String> {
     found.map(|out| format!("{file}:{line}: `{}` is out, write {}: {text}", out.text, out.instead)).collect()
 }
 
-/// Splits names and sentences into lowercase words: at all that is no letter, and before a capital behind a small letter.
+/// Splits names and sentences into lowercase words: at every character that is no letter, and between a small and a
+/// capital letter.
 fn split(text: &str) -> Vec<String> {
     let (mut words, mut word, mut was_small) = (Vec::new(), String::new(), false);
     for next in text.chars() {
@@ -63,13 +64,13 @@ fn split(text: &str) -> Vec<String> {
     words
 }
 
-/// Returns where a phrase begins; each of its words may be in the plural.
+/// Returns the position of a phrase. Each of its words may be in the plural.
 fn position(words: &[String], phrase: &[String]) -> Option<usize> {
     let same = |(word, out): (&String, &String)| word == out || word.strip_suffix('s') == Some(out.as_str());
     words.windows(phrase.len()).position(|window| window.iter().zip(phrase).all(same))
 }
 
-/// Puts empty words where a phrase is allowed.
+/// Replaces the words of allowed phrases by empty words.
 fn without_allowed(file: &str, mut words: Vec<String>) -> Vec<String> {
     for (only, phrase, _) in ALLOWED {
         let phrase = split(phrase);

@@ -1,4 +1,4 @@
-//! A worker process of the shop: started, listened to, killed or asked to end.
+//! A worker process of the shop: starts it, reads its output, and kills or stops it.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,30 +11,30 @@ use messagekit_testkit::crash::{self, Ended};
 
 use crate::book::Book;
 
-/// How long a process may take to do what it was asked.
+/// The time limit of a request to a process.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What a process does.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Places orders behind those that the book knows.
+    /// Places orders after those that the book knows.
     Orders {
         count: u64,
         seed: u64,
     },
     Billing,
-    /// Billing whose handler ends the process at this order.
+    /// Billing whose handler crashes the process at this order.
     DeadlyBilling {
         order: i64,
     },
     /// Billing that keeps the order of each customer through failures.
     Parking,
     Printing,
-    /// Discards what is dead.
+    /// Discards dead messages.
     Operator,
 }
 
-/// A running worker. It is killed when dropped, and ends by itself when the test dies.
+/// A running worker. A drop kills it, and it exits by itself when the test dies.
 pub(crate) struct Worker {
     role: Role,
     child: Child,
@@ -48,7 +48,7 @@ impl Worker {
         Self::spawn(role, file, book, None)
     }
 
-    /// Starts one that ends itself at a named point.
+    /// Starts a worker that aborts at a crash point.
     pub(crate) fn that_crashes(role: Role, file: &Path, book: &Book, at: &str) -> Self {
         Self::spawn(role, file, book, Some(at))
     }
@@ -95,30 +95,30 @@ impl Worker {
         self.ready.recv_timeout(PATIENCE).expect("the worker opens the file");
     }
 
-    /// Returns whether it has not ended by itself.
+    /// Returns whether it has not exited.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
     }
 
-    /// Ends it by SIGKILL; what it had said before is heard.
+    /// Kills it with SIGKILL. Its earlier output is still read.
     pub(crate) fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().expect("a child can be waited for");
         self.hear_the_rest();
     }
 
-    /// Asks it to end, and expects that it does so cleanly.
+    /// Stops it, and expects a clean exit.
     pub(crate) fn finish(mut self) {
         self.input.take();
         self.until_done();
     }
 
-    /// Waits for its own clean end.
+    /// Waits for its own clean exit.
     pub(crate) fn until_done(self) {
         self.ends_by(Ended::Exited(Some(0)));
     }
 
-    /// Waits until it has ended itself at its crash point.
+    /// Waits until it has aborted at its crash point.
     pub(crate) fn until_crashed(self) {
         self.ends_by(Ended::Aborted);
     }

@@ -1,4 +1,4 @@
-//! A process that works on the replays of a database until it is killed.
+//! A process that runs the replays of a database until it is killed.
 
 use messagekit::Shutdown;
 use messagekit_postgres::PostgresStore;

@@ -1,4 +1,4 @@
-//! The configurations that compose mounts, judged by the programs that read them.
+//! The configurations that compose mounts, checked by the programs that read them.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::file::Service;
 use super::image::page;
 
-/// Gives a text to the program of a service, together with the variables of the service; the error is what it says.
+/// Passes a text to the program of a service, together with the variables of the service. The error is that of the program.
 pub(crate) fn check(service: &Service, text: &str) -> Result<(), String> {
     let path = service.configuration().unwrap_or_default();
     let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -37,7 +37,7 @@ pub(crate) fn check(service: &Service, text: &str) -> Result<(), String> {
     }
 }
 
-/// The addresses of Kafka that the mounted files of a service name.
+/// Returns the addresses of Kafka in the mounted files of a service.
 pub(crate) fn brokers(service: &Service) -> Vec<String> {
     let mounted = service.volumes.iter().filter_map(|volume| volume.split(':').next());
     let files =

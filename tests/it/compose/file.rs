@@ -1,4 +1,4 @@
-//! The compose file as types: the keys of the Compose specification that ours uses, and no other.
+//! The compose file as types: the keys of the Compose specification that this project uses, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(crate) struct Volume {}
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
     pub(crate) image: String,
-    /// The folder of the Dockerfile, for images that are ours.
+    /// The folder of the Dockerfile, for images of this project.
     pub(crate) build: Option<String>,
     pub(crate) hostname: Option<String>,
     #[serde(default)]
@@ -40,7 +40,7 @@ pub(crate) struct Service {
     pub(crate) restart: Option<Restart>,
 }
 
-/// What another container must have done first.
+/// The condition that another container must reach first.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Dependency {
@@ -56,7 +56,7 @@ pub(crate) enum Condition {
     ServiceCompletedSuccessfully,
 }
 
-/// How the engine finds out that a container answers.
+/// The probe of the engine for a container.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Healthcheck {
@@ -74,9 +74,9 @@ pub(crate) enum Restart {
 }
 
 impl File {
-    /// Reads a compose file whose variables are filled in; the error says where it departs from these types.
+    /// Reads a compose file whose variables are filled in. The error names the first place that does not fit these types.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
-        // Quotes around numbers in text: without them other programs read 1000 and "1000" as two things.
+        // Requires quotes around numbers in text: without them other programs read 1000 and "1000" as two values.
         let options = serde_saphyr::options! { no_schema: true };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
     }
@@ -89,7 +89,7 @@ impl File {
             .map(|(name, service)| (name.as_str(), service))
     }
 
-    /// Everything that is started before a service, and before what that needs.
+    /// Returns every service that starts before a service, and before its dependencies.
     pub(crate) fn before<'a>(&'a self, name: &'a str) -> BTreeSet<&'a str> {
         let mut before = BTreeSet::new();
         let mut open = vec![name];
@@ -103,34 +103,34 @@ impl File {
 }
 
 impl Service {
-    /// Whether it ends by itself: nothing starts it again.
+    /// Returns whether it exits by itself and is not restarted.
     pub(crate) fn is_one_shot(&self) -> bool {
         self.restart.is_none()
     }
 
-    /// Whether it changes the schema of its database, or adds the slot to it.
+    /// Returns whether it changes the schema of its database, or adds the slot to it.
     pub(crate) fn migrates(&self) -> bool {
         self.command.iter().any(|word| word == "migrate")
     }
 
-    /// The databases it is given; `None` for a URL that cannot be taken apart.
+    /// Returns the databases of its settings, with `None` for a URL that cannot be parsed.
     pub(crate) fn databases(&self) -> Vec<Option<Access<'_>>> {
         let named = |key: &str| key.starts_with("MESSAGEKIT_DATABASE_") && key.ends_with("_URL");
         let urls = self.environment.iter().filter(|(key, _)| named(key));
         urls.map(|(_, url)| Access::of(url)).collect()
     }
 
-    /// Whether a database stands among those it is given.
+    /// Returns whether its settings contain a database.
     pub(crate) fn uses(&self, database: &str) -> bool {
         self.databases().into_iter().flatten().any(|access| access.database == database)
     }
 
-    /// Whether it shows the databases of others, which nothing else may.
+    /// Returns whether it is the admin, the only service that uses databases of other services.
     pub(crate) fn is_admin(&self) -> bool {
         self.command.iter().take(2).eq(["messagekit", "admin"])
     }
 
-    /// The path of its configuration in the container.
+    /// Returns the path of its configuration in the container.
     pub(crate) fn configuration(&self) -> Option<&str> {
         let mut words = self.command.iter();
         words.find(|word| *word == "--config").and_then(|_| words.next()).map(String::as_str)
@@ -147,7 +147,7 @@ impl<'a> Access<'a> {
     }
 }
 
-/// A database URL, taken apart.
+/// A parsed database URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access<'a> {
     pub(crate) role: &'a str,
@@ -156,8 +156,8 @@ pub(crate) struct Access<'a> {
     pub(crate) database: &'a str,
 }
 
-/// Fills in `${NAME:-default}` and `$$` as compose does. Another form is an error: one without a default would need a
-/// setting before anything runs.
+/// Fills in `${NAME:-default}` and `$$` as compose does. Any other form is an error: a variable without a default would need a
+/// setting before any service runs.
 pub(crate) fn interpolate(text: &str, value: impl Fn(&str, &str) -> String) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! What the Dockerfile builds, and what the sources say about it.
+//! The contents of the Dockerfile, and the matching facts in the sources.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ pub(crate) fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Returns the tag of an image, `None` without one.
+/// Returns the tag of an image, or `None` without one.
 pub(crate) fn tag(image: &str) -> Option<&str> {
     let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
     name.split_once(':').map(|(_, tag)| tag)
 }
 
-/// Whether a tag names one version: 17.10, not 17 and not latest. A date, as Debian's images have, is one too.
+/// Returns whether a tag names one version: 17.10, not 17 and not latest. A date, as in Debian's images, is one too.
 pub(crate) fn is_pinned(tag: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let version = tag.split('-').next().unwrap_or_default();
@@ -48,24 +48,24 @@ pub(crate) fn packages(dockerfile: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the programs that are put into the image.
+/// Returns the programs of the image.
 pub(crate) fn programs() -> Vec<String> {
     programs_of(&page("Dockerfile"))
 }
 
-/// Returns the programs that a Dockerfile puts into its image.
+/// Returns the programs that a Dockerfile copies into its image.
 pub(crate) fn programs_of(dockerfile: &str) -> Vec<String> {
     let built = dockerfile.split_whitespace().filter_map(|word| word.strip_prefix("target/release/"));
     built.map(str::to_owned).collect()
 }
 
-/// Whether a program reads a variable. Services list theirs; the command line names its own in its sources.
+/// Returns whether a program reads a variable. Services list theirs; the command line names its own in its sources.
 pub(crate) fn reads(program: &str, key: &str) -> bool {
     match program {
         "messagekit-orders" => messagekit_orders::SETTINGS.contains(&key),
         "messagekit-billing" => messagekit_billing::SETTINGS.contains(&key),
         "messagekit-shipping" => messagekit_shipping::SETTINGS.contains(&key),
-        // What its own reader looks at, together with the file: see `configuration`.
+        // The reader of the configuration checks these, together with the file: see `configuration`.
         "messagekit" | "messagekit-bridge" if key.contains("__") => true,
         "messagekit" if key == messagekit_postgres::cdc::PASSWORD_VARIABLE => true,
         "messagekit" => names(&root().join("crates/messagekit-cli/src"), &format!("\"{key}\"")),

@@ -1,4 +1,4 @@
-//! What must hold of the compose file, beyond its form.
+//! The rules of the compose file, beyond its form.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,11 +9,11 @@ use super::file::{Condition, File, Service, interpolate};
 use super::image;
 use super::root;
 
-/// A finding is one line; the file is right when there is none.
+/// Findings, one line each. A correct file has none.
 type Findings = Vec<String>;
 
-/// Looks at a compose file with its defaults, and once more with every variable set: a password that is written out where a
-/// variable belongs is right only the first time.
+/// Checks a compose file with its defaults, and once more with every variable set. A password in place of a
+/// variable is correct only the first time.
 pub(crate) fn findings(text: &str) -> Findings {
     let with_defaults = interpolate(text, |_, default| default.to_owned());
     let with_all_set = interpolate(text, |name, default| match default.starts_with("sha256:") {
@@ -49,7 +49,8 @@ pub(crate) fn findings(text: &str) -> Findings {
     findings
 }
 
-/// Every image has a version of at least two numbers, ours that of the workspace, the brokers' that of the native stack.
+/// Every image has a version of at least two numbers: images of this project that of the workspace, brokers that of the
+/// native stack.
 fn images(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in &file.services {
@@ -70,7 +71,7 @@ fn images(file: &File) -> Findings {
     findings
 }
 
-/// What is mounted is there, and a script that the image runs may be run; every other volume is declared.
+/// Every mounted file exists, and a script that the image runs is executable. Every other volume is declared.
 fn mounts(file: &File) -> Findings {
     let mut findings = Vec::new();
     let mut used = BTreeSet::new();
@@ -97,7 +98,7 @@ fn mounts(file: &File) -> Findings {
     findings
 }
 
-/// Every program reads every variable it is given, and exists in the image.
+/// Every program reads each of its variables, and exists in the image.
 fn settings(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in file.ours() {
@@ -119,7 +120,7 @@ fn settings(file: &File) -> Findings {
     findings
 }
 
-/// A configuration is mounted read-only, and the program takes it together with its variables.
+/// A configuration is mounted read-only, and its program accepts it together with the variables.
 fn configured(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in file.ours() {
@@ -145,7 +146,7 @@ fn configured(file: &File) -> Findings {
     findings
 }
 
-/// Whoever comes to RabbitMQ comes as the user that is made there.
+/// Every client of RabbitMQ uses the user that is created there.
 fn brokers(file: &File) -> Findings {
     let nothing = Service::default();
     let server = &file.services.get("rabbitmq").unwrap_or(&nothing).environment;
@@ -160,8 +161,8 @@ fn brokers(file: &File) -> Findings {
     odd.map(|(name, _)| format!("{name}: comes to RabbitMQ as nobody who is known there")).collect()
 }
 
-/// Each service has its own database, role and password, which are those the init script makes; only the jobs that make a
-/// slot come as the administrator, and only the admin comes to several.
+/// Each service has its own database, role and password, which the init script creates. Only the jobs that create a
+/// slot connect as the administrator, and only the admin connects to several databases.
 fn databases(file: &File) -> Findings {
     let mut findings = Vec::new();
     let script = image::page("deploy/postgres/init.sh");
@@ -191,7 +192,7 @@ fn databases(file: &File) -> Findings {
             findings
                 .push(format!("{name}: nothing makes the database {} on {}", access.database, access.server));
         }
-        // The admin comes to each database as its owner does: that is what it is for.
+        // The admin connects to each database as its owner: that is its purpose.
         if service.is_one_shot() || service.is_admin() {
             continue;
         }
@@ -203,7 +204,7 @@ fn databases(file: &File) -> Findings {
     findings
 }
 
-/// No service starts before its tables, and its slot, are there: what is committed before a slot exists is never published.
+/// No service starts before its tables and its slot exist: an event that is committed before its slot exists is never published.
 fn order(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in file.ours().filter(|(_, service)| !service.migrates()) {
@@ -218,7 +219,7 @@ fn order(file: &File) -> Findings {
     findings
 }
 
-/// What is waited for exists and can do what it is waited for.
+/// Every dependency exists and can reach the required condition.
 fn dependencies(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in &file.services {
@@ -262,7 +263,7 @@ fn ports(file: &File) -> Findings {
     findings
 }
 
-/// Clients are given addresses of Kafka that it advertises: in containers the one for containers, on the host a published one.
+/// Clients get addresses of Kafka that it advertises: in containers the one for containers, on the host a published one.
 fn listeners(file: &File) -> Findings {
     let mut findings = Vec::new();
     let Some(kafka) = file.services.get("kafka") else { return findings };
@@ -290,7 +291,8 @@ fn listeners(file: &File) -> Findings {
     findings
 }
 
-/// A health check has a command and times in seconds, and leaves a slow machine a minute, and a broken service three.
+/// A health check has a command and times in seconds. It allows a slow machine a minute, and reports a broken service
+/// within three.
 fn health(file: &File) -> Findings {
     let mut findings = Vec::new();
     let seconds = |text: &str| text.strip_suffix('s').and_then(|number| number.parse::<u32>().ok());
@@ -308,7 +310,7 @@ fn health(file: &File) -> Findings {
     findings
 }
 
-/// The infrastructure can be started alone and waited for.
+/// The infrastructure can be started alone, with health checks to wait for.
 fn stack(file: &File) -> Findings {
     let mut findings = Vec::new();
     if file.name != "messagekit" {

@@ -1,4 +1,4 @@
-//! What of the tree is compared with the words of the glossary.
+//! The names and texts that are compared with the words of the glossary.
 
 use crate::tree::{read, test_names};
 
@@ -85,7 +85,7 @@ fn headings(file: &str, text: &str) -> Vec<Subject> {
     headings
 }
 
-/// Returns all that the list is for in one file.
+/// Returns all subjects of one file.
 pub(super) fn subjects(file: &str) -> Vec<Subject> {
     let is_source = file.starts_with("crates/") && file.contains("/src/");
     let mut subjects = Vec::new();
