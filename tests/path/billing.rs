@@ -11,14 +11,14 @@ use crate::broker;
 use crate::names::Names;
 use crate::process::Process;
 
-/// How many processes bill. They come back under their names: one that does not would hold its partitions for as long as a
-/// session lasts.
+/// The number of billing processes. They keep their instance ids: a process without one would hold its partitions until its
+/// session ends.
 pub(crate) const MEMBERS: usize = 2;
-/// How long the services may take for everything that is left: the long form has tens of thousands of orders, and a machine
+/// The time that the services have for all remaining work: the long form has tens of thousands of orders, and a machine
 /// may be slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The processes of billing at work.
+/// The running processes of billing.
 pub(crate) struct Billing {
     members: Vec<Process>,
     pub(crate) database: Database,
@@ -27,13 +27,13 @@ pub(crate) struct Billing {
 }
 
 impl Billing {
-    /// Starts billing with an empty database and on empty topics, and waits until every process has work.
+    /// Starts billing with an empty database and empty topics, and waits until every process has partitions.
     pub(crate) async fn open() -> Self {
         let database = Database::fresh().await;
         Self::open_on(database, Names::make().await).await
     }
 
-    /// Starts billing, and waits until every process has work.
+    /// Starts billing, and waits until every process has partitions.
     pub(crate) async fn open_on(database: Database, names: Names) -> Self {
         let before = broker::working_members(&names.billing);
         let members = (0..MEMBERS).map(|member| start_member(&database, &names, member)).collect();
@@ -49,19 +49,19 @@ impl Billing {
         self.members[member].kill();
     }
 
-    /// Starts a killed one again under its name, and waits until it has its partitions back.
+    /// Restarts a killed process under its name, and waits until it has its partitions back.
     pub(crate) async fn start_again(&mut self, member: usize) {
         let before = broker::working_members(&self.names.billing);
         self.members[member] = start_member(&self.database, &self.names, member);
         self.until_works(member, &before).await;
     }
 
-    /// Asserts that no process has ended by itself.
+    /// Asserts that no process has exited.
     pub(crate) fn are_alive(&mut self) {
         self.members.iter_mut().for_each(Process::is_alive_still);
     }
 
-    /// Returns how many bills there are; `None` while the database does not answer.
+    /// Returns the number of bills, or `None` while the database does not answer.
     pub(crate) async fn bills(&self) -> Option<usize> {
         // The connection is kept: a login takes longer than a batch of bills.
         let mut look = self.look.lock().await;
@@ -75,7 +75,7 @@ impl Billing {
         Some(count as usize)
     }
 
-    /// Waits until there are so many bills.
+    /// Waits until there are `count` bills.
     pub(crate) async fn until_bills(&self, count: usize) {
         let mut last = None;
         eventually(&format!("{count} bills"), PATIENCE, async || {
@@ -85,7 +85,7 @@ impl Billing {
         .await;
     }
 
-    /// Waits until every record that lies in the topic has been dealt with, late copies included.
+    /// Waits until every record of the topic is settled, late copies included.
     pub(crate) async fn until_read(&self) {
         eventually("every record is dealt with", PATIENCE, async || {
             let Some(ends) = broker::ends(&self.names.orders) else { return false };
@@ -126,7 +126,7 @@ pub(crate) fn start_member(database: &Database, names: &Names, member: usize) ->
     Process::start("messagekit-billing", &settings)
 }
 
-/// Returns the variables of a process of billing, which has an instance id or not.
+/// Returns the variables of a process of billing, with or without an instance id.
 pub(crate) fn member_settings(
     database: &Database,
     names: &Names,
@@ -141,7 +141,7 @@ pub(crate) fn member_settings(
     settings
 }
 
-/// Returns what a count comes to; `None` while the database does not answer.
+/// Returns the result of a count, or `None` while the database does not answer.
 pub(crate) async fn number(database: &Database, sql: &'static str) -> Option<usize> {
     let mut connection = PgConnection::connect(database.url()).await.ok()?;
     let number: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.ok()?;

@@ -1,22 +1,22 @@
-//! What the writers saw, kept outside every service.
+//! The observations of the writers, kept outside every service.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::orders::Order;
 
-/// What is known from answers alone.
+/// The knowledge from answers alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    /// Committed, each customer's in the order of the answers.
+    /// Committed orders, each customer's in the order of the answers.
     pub(crate) placed: Vec<Order>,
-    /// Rolled back after row and event had been written.
+    /// Orders that were rolled back after row and event had been written.
     pub(crate) rolled_back: BTreeSet<String>,
-    /// A second time under the same id, and refused.
+    /// The number of orders that were repeated under the same id, and refused.
     pub(crate) repeated: usize,
-    /// At least one answer was lost or said that nobody knows.
+    /// Orders with at least one lost answer or unknown outcome.
     pub(crate) unknown: BTreeSet<String>,
-    /// Of these: a repetition found the order there.
+    /// The number of these that a repetition found in the database.
     pub(crate) unknown_there: usize,
 }
 
@@ -41,12 +41,12 @@ impl Book {
         self.write().unknown.insert(order.id.clone());
     }
 
-    /// Notes that an order of no known outcome was found there when it was repeated.
+    /// Records that an order with an unknown outcome was found when it was repeated.
     pub(crate) fn was_there(&self) {
         self.write().unknown_there += 1;
     }
 
-    /// Returns how many orders are known to be committed that billing must book.
+    /// Returns the number of committed orders that billing must book.
     pub(crate) fn to_be_billed(&self) -> usize {
         self.write().placed.iter().filter(|order| order.is_billable()).count()
     }

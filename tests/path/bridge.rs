@@ -32,28 +32,28 @@ impl Bridge {
         self.process.kill();
     }
 
-    /// Starts it again, with a limit of messages per second or without one.
+    /// Restarts it, with a limit of messages per second or without one.
     pub(crate) fn start_again(&mut self, limit: Option<u32>) {
         self.process = start(&self.folder, &self.names, limit);
     }
 
-    /// Asserts that it has not ended by itself.
+    /// Asserts that it has not exited.
     pub(crate) fn is_alive_still(&mut self) {
         self.process.is_alive_still();
     }
 
-    /// Waits until it has settled every record that lies in the topic.
+    /// Waits until it has settled every record of the topic.
     pub(crate) async fn until_forwarded(&self) {
         eventually("every bill is forwarded", PATIENCE, async || self.backlog() == Some(0)).await;
     }
 
-    /// Returns how many bills it has not settled; `None` when the broker does not answer.
+    /// Returns how many bills it has not settled, or `None` when the broker does not answer.
     pub(crate) fn backlog(&self) -> Option<i64> {
         let ends = broker::ends(&self.names.bills)?;
         Some(ends.iter().sum::<i64>() - self.settled()?)
     }
 
-    /// Returns how many bills it has settled; `None` when the broker does not answer.
+    /// Returns how many bills it has settled, or `None` when the broker does not answer.
     pub(crate) fn settled(&self) -> Option<i64> {
         let next = broker::committed(&self.names.bridge, (&self.names.bills, BILL_PARTITIONS))?;
         Some(next.into_iter().flatten().sum())
@@ -63,7 +63,7 @@ impl Bridge {
 fn start(folder: &TempDir, names: &Names, limit: Option<u32>) -> Process {
     let limit = limit.map(|limit| format!("[bridge.limit]\nmessages = {limit}\nper = \"1s\"\n"));
     let name = &names.bridge;
-    // An instance takes its partitions up again at once; without a name the dead one would hold them for a session.
+    // An instance gets its partitions back at once. Without a name the killed member would hold them for a session.
     let settings = format!(
         "[bridge]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ninstance_id = \"{name}-0\"\n{}\
          [kafka]\nbrokers = [\"{}\"]\n[rabbitmq]\nurl = \"{}\"\n\

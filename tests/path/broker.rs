@@ -1,4 +1,4 @@
-//! The broker seen from outside: topics made for a test, and read whole, byte by byte, by a client of no group.
+//! The broker seen from outside: topics created for a test, and read completely, byte by byte, by a client without a group.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,28 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long the broker may take for one answer.
+/// The time limit of one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A record as it lies in the topic.
+/// A record of the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Raw {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Vec<u8>,
-    /// A header may stand there without a value.
+    /// A header may have no value.
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Raw {
-    /// Returns the value of a header as text; `None` when it is absent or has no value.
+    /// Returns the value of a header as text, or `None` when it is absent or has no value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
         value.as_deref().map(|value| std::str::from_utf8(value).expect("a header of text"))
     }
 
-    /// Returns its id as the headers say it.
+    /// Returns its id from the headers.
     pub(crate) fn id(&self) -> &str {
         self.header("id").expect("a record of the outbox has an id")
     }
@@ -46,14 +46,14 @@ pub(crate) fn client() -> ClientConfig {
     config
 }
 
-/// Says whether a client is answered.
+/// Checks that the broker answers a client.
 pub(crate) fn answers() -> Result<(), String> {
     let consumer: BaseConsumer = client().create().expect("a client can be made");
     let answer = consumer.fetch_metadata(None, Duration::from_secs(10));
     answer.map(drop).map_err(|error| format!("kafka does not answer: {error}"))
 }
 
-/// Makes topics that are not there yet.
+/// Creates missing topics.
 pub(crate) async fn make(topics: &[(&str, i32)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().expect("a client can be made");
     let options = AdminOptions::new().operation_timeout(Some(ANSWER));
@@ -62,9 +62,9 @@ pub(crate) async fn make(topics: &[(&str, i32)]) {
         eventually("a topic is made", DEADLINE, async || {
             let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
             match &made[0] {
-                // An answer may be lost, and the question is repeated then.
+                // An answer may be lost, and the request is then repeated.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => true,
-                // A starved broker that is just out of its own cluster says that there is nobody to hold the topic.
+                // A starved broker that has just dropped out of its own cluster reports that no broker can hold the topic.
                 Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => false,
                 Err((_, code)) => panic!("{name} cannot be made: {code}"),
             }
@@ -73,8 +73,8 @@ pub(crate) async fn make(topics: &[(&str, i32)]) {
     }
 }
 
-/// Returns where a group goes on in a topic, by partition; `None` when the broker does not answer, as one that changes its
-/// coordinator.
+/// Returns the committed offsets of a group in a topic, by partition. Returns `None` when the broker does not answer, as during a
+/// change of the coordinator.
 pub(crate) fn committed(group: &str, (topic, partitions): (&str, i32)) -> Option<Vec<Option<i64>>> {
     let consumer: BaseConsumer = client().set("group.id", group).create().ok()?;
     let mut asked = TopicPartitionList::new();
@@ -84,8 +84,8 @@ pub(crate) fn committed(group: &str, (topic, partitions): (&str, i32)) -> Option
     Some(places.elements().iter().map(|place| next(place.offset())).collect())
 }
 
-/// Returns how many records a topic holds, and the offset behind the last one by partition. `None` when the broker does not
-/// answer.
+/// Returns the number of records in a topic, and the offset behind the last one by partition. Returns `None` when the
+/// broker does not answer.
 pub(crate) fn ends(topic: &str) -> Option<Vec<i64>> {
     let consumer: BaseConsumer = client().create().expect("a client can be made");
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER).ok()?;
@@ -94,10 +94,10 @@ pub(crate) fn ends(topic: &str) -> Option<Vec<i64>> {
     (0..partitions as i32).map(end).collect()
 }
 
-/// Reads a topic from its beginning to what is its end now.
+/// Reads a topic from its beginning to its current end.
 pub(crate) fn read(topic: &str) -> Vec<Raw> {
     let ends = ends(topic).expect("the broker answers");
-    // The group is never joined: partitions are taken by hand and nothing is committed.
+    // The consumer never joins the group: partitions are assigned by hand and nothing is committed.
     let consumer: BaseConsumer = client()
         .set("group.id", "reads-all")
         .set("enable.auto.commit", "false")
@@ -119,7 +119,7 @@ pub(crate) fn read(topic: &str) -> Vec<Raw> {
         );
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(record)) => {
-                // However many there are: each of them has its time.
+                // Each record has its own deadline, however many there are.
                 deadline = Instant::now() + DEADLINE;
                 records.push(Raw {
                     partition: record.partition(),
@@ -141,7 +141,7 @@ pub(crate) fn read(topic: &str) -> Vec<Raw> {
     records
 }
 
-/// Returns the ids of a group's members that hold partitions; the id of a static member begins with its name.
+/// Returns the ids of a group's members that hold partitions. The id of a static member begins with its name.
 pub(crate) fn working_members(group: &str) -> Vec<String> {
     let consumer: BaseConsumer = client().create().expect("a client can be made");
     let Ok(list) = consumer.fetch_group_list(Some(group), ANSWER) else { return Vec::new() };

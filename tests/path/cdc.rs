@@ -1,4 +1,4 @@
-//! A Debezium connector for one database, made and removed by the program `messagekit`.
+//! A Debezium connector for one database, created and removed by the program `messagekit`.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
@@ -8,13 +8,13 @@ use messagekit_tests::{Database, services};
 use crate::billing::PATIENCE;
 use crate::process::program;
 
-/// A connector with its slot; both are deleted when it is dropped.
+/// A connector with its slot. A drop deletes both.
 pub(crate) struct Connector {
     url: String,
 }
 
 impl Connector {
-    /// Prepares the database for change capture and sets the connector up.
+    /// Prepares the database for change capture and creates the connector.
     pub(crate) fn apply(database: &Database) -> Self {
         let connector = Self { url: database.url().to_owned() };
         until_done(|| messagekit(&["migrate", "--cdc", "--database", &connector.url]));
@@ -26,7 +26,7 @@ impl Connector {
     pub(crate) fn delete_with_slot(self) {
         let deleted = self.command(&["delete", "--slot", "--yes"]);
         assert!(deleted.status.success(), "{}", said(&deleted));
-        // There is nothing left to delete.
+        // Both are deleted already.
         std::mem::forget(self);
     }
 
@@ -45,7 +45,7 @@ impl Drop for Connector {
     }
 }
 
-/// Runs a command that may be run twice until it ends well: it gives up before a slow worker has started.
+/// Repeats an idempotent command until it succeeds: it times out before a slow worker has started.
 pub(crate) fn until_done(command: impl Fn() -> Output) {
     let end = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,5 @@
-//! The connector as `messagekit connector` makes and watches it: what arrives on Kafka, and what its RUNNING hides.
+//! The connector as `messagekit connector` creates and checks it: the records on Kafka, and the problems that its state
+//! RUNNING hides.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,10 +16,10 @@ use crate::connector_server::Server;
 use crate::process::program;
 use crate::turn::alone_blocking;
 
-/// How long a look may take, whatever hangs: its own limit of 8 s, and what a busy machine adds.
+/// The time limit of a check, whatever hangs: its own limit of 8 s, and the delay of a busy machine.
 const LOOK: Duration = Duration::from_secs(90);
 
-/// A database with the connector's commands; connector and slot are deleted when it is dropped.
+/// A database with the connector's commands. A drop deletes connector and slot.
 struct Captured {
     url: String,
 }
@@ -58,7 +59,7 @@ impl Captured {
         messagekit(&[&["connector"], arguments, &place[..]].concat())
     }
 
-    /// Asks how things are and expects this problem, in time, and what the connector says of itself.
+    /// Checks the connector and expects this problem within the time limit. Returns the connector's own status.
     fn has_problem(&self, check: &str, what: &str) -> Value {
         let (status, problem) = self.problem(check);
         assert!(problem["problem"].as_str().is_some_and(|text| text.contains(what)), "{status}");
@@ -68,7 +69,7 @@ impl Captured {
         status
     }
 
-    /// Looks again while a worker that is busy does not say that it is running.
+    /// Repeats the check while a busy worker does not report RUNNING.
     fn problem(&self, check: &str) -> (Value, Value) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -89,7 +90,7 @@ impl Captured {
         eventually("all is well", DEADLINE, async || self.connector(&["status"]).code == 0).await;
     }
 
-    /// Applies it again until a slow worker has started it.
+    /// Applies it repeatedly until a slow worker has started it.
     async fn until_applied(&self) {
         eventually("it is applied", PATIENCE, async || self.connector(&["apply"]).code == 0).await;
     }
@@ -117,7 +118,7 @@ fn signal(signal: &str, process: i32) {
     assert!(sent.success(), "{process} is not there");
 }
 
-/// Returns whether connector and task say that all is well.
+/// Returns whether connector and task report RUNNING.
 fn says_running(status: &Value) -> bool {
     let says = |check: &str| {
         let checks = status["checks"].as_array().unwrap();
@@ -126,7 +127,7 @@ fn says_running(status: &Value) -> bool {
     says("connector") && says("task")
 }
 
-/// Waits until a topic holds this many records, and returns them in the order in which they were written.
+/// Waits until a topic holds `count` records, and returns them in the order in which they were written.
 async fn records(topic: &str, count: i64) -> Vec<broker::Raw> {
     eventually("the records have arrived", PATIENCE, async || {
         broker::ends(topic).is_some_and(|ends| ends.iter().sum::<i64>() >= count)
@@ -150,7 +151,7 @@ fn row_arrives_byte_for_byte_and_a_second_apply_changes_nothing() {
 
         let topic = unique("connector");
         let mut conn = captured.connection().await;
-        // Bytes that no decoder on the way would leave alone.
+        // Bytes that every decoder would change.
         let payload = b"{\"dec\":1.10,\"big\":12345678901234567890}\x00\xff\n";
         let insert = "INSERT INTO messagekit.outbox_events
             (event_id, topic, aggregate_id, event_type, payload, content_type, headers, traceparent)
@@ -224,7 +225,7 @@ fn faults_behind_a_running_connector_are_found_and_repaired() {
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
         captured.is_well().await;
 
-        // Without its reader for the moment that dropping takes.
+        // Without its reader for the duration of the drop.
         let slot = format!("messagekit_{name}");
         let drop_slot = format!(
             "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = '{slot}' AND active;
@@ -236,7 +237,7 @@ fn faults_behind_a_running_connector_are_found_and_repaired() {
         .await;
         captured.has_problem("slot", "is missing");
 
-        // As the fix says.
+        // As the cure in the report says.
         captured.connector(&["delete", "--slot", "--yes"]).ok();
         messagekit(&["migrate", "--cdc", "--database", &captured.url]).ok();
         captured.until_applied().await;
@@ -267,7 +268,7 @@ fn dropped_publication_is_unhealthy_until_the_fix_is_applied() {
         let refused = messagekit(&["migrate", "--cdc", "--database", &captured.url]);
         assert!(refused.code == 1 && refused.err.contains("delete --slot"), "{}", refused.err);
 
-        // Whoever makes it by hand is told that nothing is read, and how to begin again.
+        // An operator who creates it by hand learns that nothing reads it, and how to start again.
         let table =
             "TABLE messagekit.outbox_events WITH (publish = 'insert', publish_via_partition_root = true)";
         run(&mut conn, format!("CREATE PUBLICATION messagekit_outbox FOR {table}")).await;
@@ -295,7 +296,7 @@ fn a_lost_slot_is_found_while_the_connector_says_running() {
         let mut conn = captured.connection().await;
         run(&mut conn, format!("SELECT messagekit.publish('{topic}', 'k', 'a.b', '{{}}')")).await;
         records(&topic, 1).await;
-        // The reader is held still while the WAL grows over the limit, and ended by the server; the connector comes back.
+        // Freeze the reader while the WAL grows over the limit: the server ends it, and the connector restarts.
         let reader = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'messagekit_shop'";
         let reader: i32 = sqlx::query_scalar(reader).fetch_one(&mut conn).await.expect("somebody reads");
         signal("-STOP", reader);
@@ -325,7 +326,7 @@ fn who_does_not_answer_is_named_in_time() {
     let _turn = alone_blocking();
     block_on(async {
         let database = Database::fresh().await;
-        // A port on which nobody listens, and one on which nobody answers.
+        // A port without a listener, and one whose listener never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let silent_at = silent.local_addr().unwrap();
         let closed = Port::free();

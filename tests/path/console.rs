@@ -1,4 +1,4 @@
-//! `messagekit admin` as a process, and the people who use it over HTTP.
+//! `messagekit admin` as a process, and operators who use it over HTTP.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use ureq::Agent;
 
 use crate::process::{Process, program};
 
-/// How long an answer may take.
+/// The time limit of an answer.
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// A running admin over one database.
@@ -24,7 +24,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Starts it for operators of these names.
+    /// Starts it for operators with these names.
     pub(crate) fn open(database: &Database, operators: &[&'static str]) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let tokens: Vec<_> = operators.iter().map(|name| token(name)).collect();
@@ -35,7 +35,7 @@ impl Console {
         Self { process, address, folder, database: database.clone(), secrets }
     }
 
-    /// Returns an operator who is let in.
+    /// Returns an operator with a token.
     pub(crate) fn operator(&self, name: &str) -> Operator {
         let (_, secret) =
             self.secrets.iter().find(|(known, _)| *known == name).expect("a name that was told");
@@ -49,7 +49,7 @@ impl Console {
         self.process.kill();
     }
 
-    /// Starts it again, at another address.
+    /// Restarts it at another address.
     pub(crate) fn start_again(&mut self) {
         (self.process, self.address) = start(&self.folder, &self.database);
     }
@@ -65,7 +65,7 @@ fn start(folder: &TempDir, database: &Database) -> (Process, String) {
     (process, address)
 }
 
-/// Makes a token; returns it and the line that lets it in.
+/// Creates a token. Returns it and the line that accepts it.
 fn token(name: &str) -> (String, String) {
     let mut command = Command::new(program("messagekit"));
     command.args(["admin", "token", "--name", name, "--role", "operator", "--json"]).stdin(Stdio::null());
@@ -76,7 +76,7 @@ fn token(name: &str) -> (String, String) {
     (text("token"), text("line"))
 }
 
-/// Somebody with a token.
+/// A client with a token.
 #[derive(Clone)]
 pub(crate) struct Operator {
     agent: Agent,
@@ -85,7 +85,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Asks for something; returns the status and what was answered.
+    /// Sends a GET request, and returns the status and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         let request = self.agent.get(format!("{}{path}", self.address));
         let mut answer =
@@ -94,14 +94,14 @@ impl Operator {
         (answer.status().as_u16(), body)
     }
 
-    /// Asks for something that is there.
+    /// Sends a GET request that must succeed.
     pub(crate) fn shows(&self, path: &str) -> Value {
         let (status, body) = self.get(path);
         assert_eq!(status, 200, "GET {path}: {body}");
         body
     }
 
-    /// Downloads something as it is.
+    /// Downloads the body unchanged.
     pub(crate) fn downloads(&self, path: &str) -> Vec<u8> {
         let request = self.agent.get(format!("{}{path}", self.address));
         let mut answer =
@@ -110,7 +110,7 @@ impl Operator {
         answer.body_mut().read_to_vec().expect("bytes")
     }
 
-    /// Acts on something by its path alone.
+    /// Sends a POST request without a body.
     pub(crate) fn acts(&self, path: &str) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.address));
         let mut answer =
@@ -119,7 +119,7 @@ impl Operator {
         (answer.status().as_u16(), body)
     }
 
-    /// Sends an order in JSON.
+    /// Sends an order as JSON.
     pub(crate) fn sends(&self, path: &str, order: &Value) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.address));
         let request = request.header("authorization", &self.authorization);

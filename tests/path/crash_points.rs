@@ -1,4 +1,4 @@
-//! A service ends at each named point, is started again, and everything has happened once.
+//! A service crashes at each crash point and is restarted, and everything has happened once.
 
 mod doomed;
 mod outcome;
@@ -27,14 +27,14 @@ use crate::writers::Writers;
 use crate::year::WRITERS;
 use crate::{turn, verdict};
 
-/// How many orders are placed in a case of the order service.
+/// The number of orders in a case of the order service.
 const PLACED: usize = 200;
-/// Behind the commit of a batch and before it is settled: what it held must come again.
+/// Points after the commit of a batch and before its settle: its messages must be delivered again.
 const UNSETTLED: [&str; 3] = ["store.committed", "consumer.committed", "set_aside.committed"];
-/// Inside the run of a failed message.
+/// Points inside the run of a failed message.
 const IN_A_RETRY: [&str; 3] = ["retry.leased", "retry.handled", "retry.resolved"];
 
-/// One test for each line; every point must have a line.
+/// Generates one test for each line. Every point must have a line.
 macro_rules! points {
     ($($test:ident: $service:ident, $point:literal, $time:literal;)*) => {
         $(
@@ -55,7 +55,7 @@ macro_rules! points {
     };
 }
 
-// The tables of a service are its first commit, so the counts of the store's points begin behind it.
+// The tables of a service are its first commit, so the counts of the store's points begin after it.
 points! {
     order_service_dies_after_writing_the_event: order_service, "outbox.written", 40;
     billing_dies_after_writing_an_event: billing, "outbox.written", 30;
@@ -78,7 +78,7 @@ points! {
     billing_dies_after_the_commit_of_a_retry: billing, "retry.committed", 2;
 }
 
-/// Returns the suite that has the cases of a point which no service of the shop reaches.
+/// Returns the suite with the cases of a point that no service of the shop reaches.
 fn suite_of(point: &str) -> Option<&'static str> {
     ["relay", "bridge", "bookkeeper"].into_iter().find(|suite| point.split('.').next() == Some(*suite))
 }
@@ -89,19 +89,19 @@ fn every_other_point_has_a_case_in_its_suite() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
         let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let names = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
-        // With the count behind it or without.
+        // With or without a count.
         let named = |text: String| text.contains(&format!("\"{point}"));
         assert!(names.into_iter().any(named), "nothing dies at {point} in {}", folder.display());
     }
 }
 
-/// Lets the order service die while eight clients place orders through it, and follows every order to its parcel.
+/// Crashes the order service while eight clients place orders through it, and follows every order to its parcel.
 async fn order_service(point: &str, time: usize) {
     let started = Instant::now();
     let mut shop = Shop::open().await;
     let book = Book::default();
     let limit = LIMIT_PENCE.to_string();
-    // Where it listened before: its clients know no other address.
+    // The same address as before: its clients know no other.
     let listen = shop.address.strip_prefix("http://").expect("a URL").to_owned();
     let settings = [
         ("MESSAGEKIT_DATABASE_URL", shop.orders_database.url()),
@@ -130,12 +130,12 @@ async fn order_service(point: &str, time: usize) {
     );
 }
 
-/// Lets a process of billing die at its work, starts it again, and compares what became of the orders.
+/// Crashes a process of billing at work, restarts it, and compares the outcome of the orders.
 async fn billing(point: &str, time: usize) {
     let started = Instant::now();
     let (database, names) = (Database::fresh().await, Names::make().await);
     let mut look = database.connection().await;
-    // Whoever gets there first dies; the other one is cut off in what it does then.
+    // The first process to reach the point crashes; the other one is killed in the middle of its work.
     let doomed = (0..MEMBERS).map(|_| doomed_member(&database, &names, point, time)).collect();
     let mut rule = Rule::make(&mut look).await;
     send(&names, records()).await;
@@ -166,20 +166,20 @@ async fn billing(point: &str, time: usize) {
 }
 
 fn doomed_member(database: &Database, names: &Names, point: &str, time: usize) -> Doomed {
-    // Without an instance id: the group waits for a process that has one until its session ends, 45 s after its death.
+    // Without an instance id: the group would wait for a process with one until its session ends, 45 s after its crash.
     let settings = member_settings(database, names, None);
     let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
     Doomed::start("messagekit-billing", &settings, point, time)
 }
 
-/// Waits until the database has ended what the dead had begun.
+/// Waits until the database has ended the transactions of the killed processes.
 async fn until_forgotten(look: &mut PgConnection) {
     let others = "SELECT count(*) FROM pg_stat_activity
       WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     eventually("the sessions of the dead end", DEADLINE, async || count(look, others).await == 0).await;
 }
 
-/// Lets the time of the leases pass that died with their processes; returns how many there were.
+/// Expires the leases of the killed processes, and returns how many there were.
 async fn end_leases(look: &mut PgConnection) -> u64 {
     let sql = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";
     sqlx::query(sql).execute(look).await.expect("leases can be ended").rows_affected()

@@ -1,7 +1,7 @@
-//! Every command of the pages for operators, run on real services as it stands there.
+//! Runs every command of the pages for operators on real services, unchanged.
 //!
-//! A page is read from its beginning: each block of TOML becomes the file that the next command names, each line of a block
-//! `sh` is run by a shell. What the line must do stands here, so that a line which is added or changed without it fails.
+//! A page is read from its beginning. Each block of TOML becomes the file that the next command names, and a shell runs each line
+//! of a block `sh`. The expected outcomes are listed here: a line that is added or changed without one fails.
 
 mod page;
 
@@ -95,7 +95,7 @@ async fn the_commands_of_the_page_on_failed_messages_do_what_it_says() {
     page.replace("\"connect.dead\"", &format!("{:?}", topics[1]));
     page.run(FAILED_MESSAGES).await;
 
-    // What the page promises of its last two commands: the failed message goes back to its queue, the other one nowhere.
+    // The page promises for its last two commands: one failed message is redelivered to its queue, the other one is not.
     eventually("the failed message has gone back", DEADLINE, async || {
         store.show(rejected).await.unwrap().state == FailedMessageState::Resolved
     })
@@ -104,7 +104,7 @@ async fn the_commands_of_the_page_on_failed_messages_do_what_it_says() {
     assert_eq!(store.show(failed).await.unwrap().state, FailedMessageState::Discarded);
 }
 
-/// Writes a failed message of a consumer and one that RabbitMQ has kept; returns their numbers.
+/// Writes a failed message of a consumer and a dead letter of RabbitMQ, and returns their numbers.
 async fn failed_messages(store: &PostgresStore, queue: &str) -> (i64, i64) {
     let received = |topic: &str, kind: &'static str| {
         let id = MessageId::new();
@@ -154,7 +154,7 @@ async fn commands_of_the_publishing_modes_page_work() {
     page.run(PUBLISHING_MODES).await;
 }
 
-/// The page on operating has requests, which the tests of `messagekit-admin` send; a command on it must be run here.
+/// The tests of `messagekit-admin` send the requests of the page on operating. Its commands must be run here.
 const OPERATING: &[(&str, Outcome)] = &[
     ("messagekit cleanup --keep-events 7d --keep-failed-messages 30d", Prints("removed")),
     ("messagekit cleanup --dry-run", Prints("would be removed")),

@@ -1,8 +1,8 @@
-//! A service that was killed, and comes back whatever the test does next.
+//! A service that was killed, and is restarted whatever the test does next.
 
 use messagekit_tests::services::{self, Service};
 
-/// A service that is down. It is started again when dropped: the tests behind this one need it too.
+/// A service that is down. A drop restarts it, because later tests need it too.
 pub(crate) struct Down(Service);
 
 impl Down {
@@ -12,7 +12,7 @@ impl Down {
         Self(service)
     }
 
-    /// Starts it again, and waits until it answers.
+    /// Restarts it, and waits until it answers.
     pub(crate) fn start(self) {
         drop(self);
     }

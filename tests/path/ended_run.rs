@@ -10,14 +10,14 @@ use messagekit_tests::services;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
-/// Stands in for cargo: its tests never end.
+/// A stand-in for cargo whose tests never end.
 const CARGO: &str = r#"#!/bin/sh
 [ "$1" != metadata ] || { echo '{"packages": []}'; exit 0; }
 echo $$ >"$STARTED.new" && mv "$STARTED.new" "$STARTED"
 exec sleep 600
 "#;
 
-/// Returns the pid that a file begins with.
+/// Returns the pid at the beginning of a file.
 fn pid(file: &Path) -> Option<Pid> {
     let text = fs::read_to_string(file).ok()?;
     Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)
@@ -47,7 +47,7 @@ fn interrupted_test_run_stops_its_processes_and_deletes_data() {
 
     assert_eq!(status.code(), Some(128 + Signal::TERM.as_raw()));
     for pid in pids {
-        // What nobody collects is gone all the same.
+        // A zombie counts as gone.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(test_kill_process(pid).is_err() || stat.contains(") Z "), "left behind: {stat}");
     }

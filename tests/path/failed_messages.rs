@@ -1,4 +1,4 @@
-//! Failed messages of billing, and what operators make of them over HTTP.
+//! Failed messages of billing, and actions of operators over HTTP.
 
 use std::sync::Barrier;
 
@@ -13,10 +13,10 @@ use crate::names::ORDER_PARTITIONS;
 use crate::records::{Record, send};
 use crate::{broker, turn};
 
-/// How often billing tries an order before it is dead.
+/// The number of attempts of billing before an order is dead.
 const ATTEMPTS: i64 = 10;
 
-/// Billing with a mistake in its database, and the desk over it.
+/// Billing with a mistake in its database, and its admin.
 struct Shop {
     billing: Billing,
     console: Console,
@@ -25,11 +25,11 @@ struct Shop {
 
 impl Shop {
     /// Starts both on an empty topic. The database refuses bills of orders named `bad-…`, as a wrong rule would, and counts
-    /// how often it did.
+    /// the refusals.
     async fn open() -> Self {
         let billing = Billing::open().await;
         let mut look = billing.database.connection().await;
-        // A sequence keeps what a transaction takes back.
+        // A rollback does not reset a sequence.
         let rule = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                 PERFORM nextval('runs_' || replace(NEW.order_id, '-', '_'));
                 RAISE EXCEPTION 'this product is not in the catalogue';
@@ -57,7 +57,7 @@ impl Shop {
         self.billing.until_read().await;
     }
 
-    /// Waits until so many failed messages are dead. The hours between their runs pass at once.
+    /// Waits until `failed_messages` failed messages are dead. It skips the hours between their runs.
     async fn until_dead(&mut self, failed_messages: i64) {
         eventually(&format!("{failed_messages} failed messages are dead"), DEADLINE, async || {
             let pass = "UPDATE messagekit.failed_messages SET due = now() WHERE state = 'retry_scheduled' AND running_since IS NULL";
@@ -77,7 +77,7 @@ impl Shop {
         sqlx::query_scalar(count).fetch_optional(&mut self.look).await.unwrap().unwrap_or(0)
     }
 
-    /// Returns how many bills, events about a bill and marks there are for an order.
+    /// Returns the number of bills, events about a bill and processed markers of an order.
     async fn effects(&mut self, order: &Order) -> (i64, i64, i64) {
         let sql = "SELECT (SELECT count(*) FROM bills WHERE order_id = $1),
             (SELECT count(*) FROM messagekit.outbox_events WHERE convert_from(payload, 'UTF8')::jsonb ->> 'order_id' = $1),
@@ -86,7 +86,7 @@ impl Shop {
         found.fetch_one(&mut self.look).await.unwrap()
     }
 
-    /// Asserts that every bill is in its customer's total once, and returns how many there are.
+    /// Asserts that every bill is in its customer's total once, and returns the number of bills.
     async fn totals_are_right(&mut self) -> i64 {
         let sql = "SELECT count(*) FROM (SELECT customer, count(*), sum(pence) FROM bills GROUP BY 1
             EXCEPT SELECT customer, bills, pence FROM totals) wrong";
@@ -107,7 +107,7 @@ impl Order {
         Self { name: name.to_owned(), id: MessageId::new(), pence }
     }
 
-    /// Its record; each copy is the same.
+    /// Returns its record; each copy is the same.
     fn record(&self) -> (i32, Record) {
         let partition = self.name.bytes().map(i32::from).sum::<i32>() % ORDER_PARTITIONS;
         (
@@ -129,7 +129,7 @@ fn only_failed_message(operator: &Operator, consumer: &str, state: &str) -> Valu
     failed_messages[0].clone()
 }
 
-/// Waits until a failed message is in a state, as a person does who looks again.
+/// Waits until a failed message is in a state. It polls, as an operator would.
 async fn until_state(operator: &Operator, id: i64, state: &str) -> Value {
     let mut failed_message = Value::Null;
     eventually(&format!("failed message {id} is {state}"), DEADLINE, async || {
@@ -151,7 +151,7 @@ async fn a_repaired_message_retried_over_http_is_billed_once() {
     let [bad, good] = &orders;
     assert_eq!((shop.effects(bad).await, shop.effects(good).await), ((0, 0, 0), (1, 1, 1)));
 
-    // Found and understood.
+    // Find it and understand the cause.
     let ann = shop.console.operator("ann");
     let failed_message = only_failed_message(&ann, &shop.billing.names.billing, "dead");
     let id = failed_message["id"].as_i64().unwrap();
@@ -185,7 +185,7 @@ async fn a_repaired_message_retried_over_http_is_billed_once() {
     assert_eq!(status, 409, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("is resolved"), "{answer}");
 
-    // The same record once more, long after: the mark of the retry holds.
+    // The same record once more, much later: the processed marker of the retry holds.
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (1, 1, 1));
     assert_eq!(shop.totals_are_right().await, 2);
@@ -241,7 +241,7 @@ async fn double_clicks_of_two_operators_bill_each_message_once() {
 async fn an_order_that_always_fails_stops_at_its_cap() {
     let _turn = turn::alone().await;
     let mut shop = Shop::open().await;
-    // The last one is less than nothing: no repetition makes a bill of it.
+    // The last one has a negative amount: no retry makes a bill of it.
     let orders = [Order::new("bad-first", 1), Order::new("never", -1)];
     shop.send(&orders).await;
     shop.until_dead(2).await;
@@ -253,7 +253,7 @@ async fn an_order_that_always_fails_stops_at_its_cap() {
         assert_eq!(failed_message["attempts"].as_i64(), Some(expected), "{failed_message}");
     }
 
-    // While another one goes the same way, nothing runs it again, however much time passes.
+    // While another one goes the same way, it does not run again, however much time passes.
     shop.send(&[Order::new("bad-second", 2)]).await;
     shop.until_dead(3).await;
     assert_eq!(shop.runs(&orders[0]).await, runs);
@@ -281,7 +281,7 @@ async fn a_discarded_order_is_billed_only_after_undo() {
     assert_eq!(act("discard"), (409, None));
     assert_eq!(act("retry"), (409, None));
 
-    // Nothing would keep a late copy from being billed now but the discard.
+    // Now only the discard prevents that a late copy is billed.
     shop.repair().await;
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (0, 0, 0));

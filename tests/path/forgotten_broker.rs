@@ -1,5 +1,5 @@
-//! A broker that its cluster has forgotten: whoever asks it hears of topics and of no broker, as in the first moment after a long
-//! pause of the machine, and a client of Kafka may drop every address that it has.
+//! A broker that its cluster has forgotten: its metadata contain topics and no broker, as in the first moment after a long
+//! pause of the machine. A Kafka client may then drop every address that it has.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,13 +18,13 @@ use crate::outage::orders;
 use crate::records::send;
 use crate::{broker, turn};
 
-/// How long clients ask a broker that knows of none.
+/// The time that clients query a broker whose metadata contain no broker.
 const FORGOTTEN: Duration = Duration::from_secs(10);
-/// Silence, a question in vain, another one, and the session of whoever is gone: twice over, and more.
+/// Silence, two failed requests, and the session of a lost member: twice that time, and more.
 const SOON: Duration = DEADLINE.saturating_mul(2);
 
-/// Takes the broker out of its cluster: request 64, version 0, which the client of these tests does not know. It goes on to serve,
-/// and is known again when it starts anew.
+/// Unregisters the broker from its cluster: request 64, version 0, which the client of these tests does not know. The
+/// broker keeps serving, and is known again after a restart.
 fn forget(broker: i32) {
     let mut request = vec![0, 64, 0, 0, 0, 0, 0, 1, 0, 4];
     request.extend(b"test\0");
@@ -37,7 +37,7 @@ fn forget(broker: i32) {
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
-    // Behind the number of the request, its tags and the time to wait.
+    // The error code follows the correlation id, the tags and the throttle time.
     assert_eq!(answer[9..11], [0, 0], "the broker refuses: {answer:?}");
 }
 
@@ -69,7 +69,7 @@ async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
     let heard_of = || witness.fetch_metadata(None, DEADLINE).map(|known| known.brokers().len());
     eventually("nobody knows the broker", DEADLINE, async || matches!(heard_of(), Ok(0))).await;
     let mut waiting = std::pin::pin!(publish(&publisher, &bills, "b-2"));
-    // What clients are answered meanwhile is what is tried here.
+    // The answers to clients during this time are the subject of the test.
     let published = tokio::time::timeout(FORGOTTEN, &mut waiting).await.is_ok();
     Down::kill(Service::Kafka).start();
 

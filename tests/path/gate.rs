@@ -1,4 +1,4 @@
-//! A gate in front of a service's table, so that a test decides when the service goes on and not the speed of the machine.
+//! A lock on a service's table: the test decides when the service continues, not the speed of the machine.
 
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::Database;
@@ -11,7 +11,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Closes it behind the rows that are being written, and returns when these are committed.
+    /// Closes it after the rows that are being written, and returns when these are committed.
     pub(crate) async fn close(database: &Database, table: &'static str) -> Self {
         let mut connection = database.connection().await;
         let close = AssertSqlSafe(format!("BEGIN; LOCK TABLE {table} IN SHARE MODE"));
@@ -19,7 +19,7 @@ impl Gate {
         Self { connection, table }
     }
 
-    /// Waits until the service stands before it, inside a transaction.
+    /// Waits until the service waits at it, inside a transaction.
     pub(crate) async fn until_somebody_waits(&mut self) {
         let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass($1) AND NOT granted)";
         eventually("the service has something in hand", DEADLINE, async || {

@@ -1,4 +1,4 @@
-//! What the admin says of an outbox whose connector is gone.
+//! The admin's report on an outbox whose connector is gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,19 +18,19 @@ use crate::down::Down;
 use crate::orders::is_full;
 use crate::{broker, turn};
 
-/// So many checkpoints are noted before the connector dies: what was written since then is judged by them.
+/// The number of recorded checkpoints before the connector is killed: later events are measured by them.
 const CHECKPOINTS: i64 = 3;
 /// The time between two orders.
 const PACE: Duration = Duration::from_millis(20);
 
-/// How long the connector is away. The short form ends where a connector that restarts would be back: half a minute.
+/// Returns how long the connector is away. The short form is as long as a restart of the connector: half a minute.
 fn outage() -> Duration {
     Duration::from_secs(if is_full() { 60 } else { 40 })
 }
 
-/// Somebody who writes orders at a steady rate.
+/// A writer of orders at a steady rate.
 struct Writer {
-    /// When each order was written, and where the log of the database stood behind it.
+    /// The time of each order, and the position of the database's log after it.
     written: Arc<Mutex<Vec<(Instant, i64)>>>,
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
@@ -43,7 +43,7 @@ impl Writer {
         let mut connection = database.connection().await;
         let task = tokio::spawn(async move {
             let mut pace = tokio::time::interval(PACE);
-            // A machine that stood still writes nothing for a while; the rate stays as it is.
+            // A stalled machine writes nothing for a while; the rate stays the same.
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut number = 0;
             while !stopped.load(Ordering::Relaxed) {
@@ -61,7 +61,7 @@ impl Writer {
         Self { written, stop, task }
     }
 
-    /// Returns how many orders were written behind a place in the log, and when the first of them was.
+    /// Returns how many orders were written after a position of the log, and the time of the first of them.
     fn behind(&self, position: i64) -> (i64, Option<Instant>) {
         let orders = self.written.lock().unwrap();
         let first = orders.partition_point(|(_, at)| *at <= position);
@@ -75,7 +75,7 @@ impl Writer {
     }
 }
 
-/// Returns a place in the log of the database as a number.
+/// Returns a position of the database's log as a number.
 async fn position(connection: &mut PgConnection, place: &str) -> i64 {
     let sql = AssertSqlSafe(format!("SELECT ({place} - '0/0'::pg_lsn)::bigint"));
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
@@ -85,7 +85,7 @@ fn arrived(topic: &str) -> Option<i64> {
     broker::ends(topic).map(|ends| ends.iter().sum())
 }
 
-/// Returns the status and what is said of the outbox, whether it is well or not.
+/// Returns the status and the report on the outbox, healthy or not.
 fn look(ann: &Operator) -> (u16, Value) {
     let (status, body) = ann.get("/health/outbox");
     assert_eq!(body["databases"][0]["database"], "shop", "{body}");
@@ -115,9 +115,9 @@ async fn dead_connector_degrades_health_and_lag_is_exact_to_a_tenth() {
 
     let down = Down::kill(Service::Connect);
     let since = Instant::now();
-    // How long it is away is what is tried here.
+    // The time that it is away is the subject of the test.
     tokio::time::sleep(outage()).await;
-    // What it had sent and not confirmed waits as well: it is sent again.
+    // Events that it had sent and not confirmed wait as well: they are sent again.
     let confirmed =
         "(SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE database = current_database())";
     let confirmed = position(&mut database, confirmed).await;

@@ -1,4 +1,4 @@
-//! What the programs log while nothing is wrong: no warning and no error, or operators learn to pass over both.
+//! The log of the programs without errors: no warning and no error, because operators would learn to ignore both.
 
 use std::fs;
 
@@ -57,7 +57,7 @@ fn place(address: &str) {
     assert_eq!(answer.status().as_u16(), 201);
 }
 
-/// Whether a line has such a level, in the form `TIME LEVEL target: text`.
+/// Returns whether a line has such a level, in the form `TIME LEVEL target: text`.
 fn is_alarming(line: &str) -> bool {
     line.split_whitespace().nth(1).is_some_and(|level| matches!(level, "WARN" | "ERROR"))
 }

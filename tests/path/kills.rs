@@ -18,23 +18,23 @@ use crate::writers::Writers;
 use crate::year::WRITERS;
 use crate::{broker, queues, turn, verdict};
 
-/// How many rows the short form takes.
+/// The number of rows in the short form.
 const ROWS: usize = 12_000;
-/// How often billing is killed.
+/// The number of kills of billing.
 const BILLING_KILLS: usize = 10;
-/// How often a kill may come when everything is billed; the next ones come where that cannot be.
+/// The number of kills that may come when everything is billed. The next ones come at a point where that is impossible.
 const TOO_LATE: usize = 5;
-/// How often the bridge is killed, in the short form and in the long one.
+/// The number of kills of the bridge, in the short form and in the long one.
 const BRIDGE_KILLS: (usize, usize) = (6, 20);
-/// How many bills the bridge may forward per second until its last kill, so that each kill meets unfinished work.
+/// The number of bills per second that the bridge may forward until its last kill. Each kill therefore meets unfinished work.
 const BRIDGE_LIMIT: u32 = 200;
-/// How often RabbitMQ is killed.
+/// The number of kills of RabbitMQ.
 const RABBITMQ_KILLS: usize = 2;
-/// How often the Connect worker is killed at least, and at most until records stand in the topic twice.
+/// The smallest number of kills of the Connect worker, and the largest until the topic has duplicates.
 const CONNECT_KILLS: (usize, usize) = (2, 20);
-/// How often the bridge is killed at most until something is certain to be forwarded twice.
+/// The largest number of kills of the bridge until a message is certain to be forwarded twice.
 const MOST_BRIDGE_KILLS: usize = 100;
-/// So many orders wait to be billed when something is killed.
+/// The number of orders that wait for billing at a kill.
 const UNFINISHED: usize = 20;
 
 /// A shop whose parts are killed while its writers work.
@@ -43,11 +43,11 @@ struct Siege {
     book: Book,
     writers: Writers,
     random: Rng,
-    /// How many orders are let through before a kill.
+    /// The number of orders that are permitted before a kill.
     shard: usize,
     billing_kills: usize,
     bridge_kills: usize,
-    /// A killed bridge had published what its group had not noted.
+    /// A killed bridge had published messages that its group had not committed.
     comes_twice: bool,
     too_late: usize,
     service_kills: Vec<Service>,
@@ -142,10 +142,10 @@ impl Siege {
         loop {
             let member = self.random.usize(..MEMBERS);
             let (committed, gate) = self.until_unfinished().await;
-            // Not held, it opens here.
+            // Without a hold it opens here.
             let held = (self.too_late == TOO_LATE).then_some(gate);
             if held.is_none() {
-                // The act itself: a moment that nothing in billing decides.
+                // The kill comes at a moment that nothing in billing decides.
                 tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
             }
             self.shop.billing.kill(member);
@@ -165,7 +165,7 @@ impl Siege {
         let held = self.random.bool().then_some(gate);
         let lost = self.book.answers().unknown.len();
         let killing = tokio::task::spawn_blocking(move || Down::kill(service));
-        // Orders are placed until it dies: what the worker has published and not yet noted comes twice.
+        // Orders are placed until the kill: events that the worker has published and not yet committed come twice.
         eventually("it is dead", PATIENCE, async || {
             self.allow_when_used_up(WRITERS);
             killing.is_finished()
@@ -174,13 +174,13 @@ impl Siege {
         let down = killing.await.expect("it can be killed");
         drop(held);
         let known = self.book.to_be_billed();
-        // Orders go on being placed while it is away; without the database they are only asked for.
+        // Orders are still placed while it is away; without the database they are only requested.
         self.writers.pace.allow(self.shard / 2);
         if service == Service::Postgres {
             eventually("an answer is lost", PATIENCE, async || self.book.answers().unknown.len() > lost)
                 .await;
         } else {
-            // Each writer may have had one in flight; what is placed behind these reaches billing only later.
+            // Each writer may have had one in flight; later orders reach billing only afterwards.
             let placed = known + WRITERS;
             eventually("orders are placed", PATIENCE, async || self.book.to_be_billed() > placed).await;
             let billed = self.shop.billing.bills().await.expect("the database answers");
@@ -203,12 +203,12 @@ impl Siege {
         self.shop.bridge.start_again(None);
     }
 
-    /// Lets orders through until more bills wait for the bridge than it forwards while a test can look.
+    /// Permits orders until more bills wait for the bridge than it forwards between two checks.
     async fn until_bills_wait(&self) {
         eventually("bills wait for the bridge", PATIENCE, async || {
             let waits = self.shop.bridge.backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
             if !waits {
-                // More than the bridge forwards until the next look, also where a look takes seconds.
+                // More than the bridge forwards until the next check, also where a check takes seconds.
                 self.allow_when_used_up(4 * BRIDGE_LIMIT as usize);
             }
             waits
@@ -221,13 +221,13 @@ impl Siege {
         loop {
             self.until_bills_wait().await;
             let before = queues::tapped_so_far().await;
-            // It is at work; the act itself comes at a moment that nothing in it decides.
+            // It is at work. The kill comes at a moment that nothing in it decides.
             eventually("the bridge forwards", PATIENCE, async || queues::tapped_so_far().await > before)
                 .await;
             tokio::time::sleep(Duration::from_micros(self.random.u64(..30_000))).await;
             self.shop.bridge.kill();
             let left = self.shop.bridge.backlog().expect("the broker answers");
-            // More was published than is noted, and what is not noted is published again.
+            // More was published than is committed, and the difference is published again.
             let noted = self.shop.bridge.settled().expect("the broker answers");
             self.comes_twice |= i64::from(queues::tapped_so_far().await) > noted;
             self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
@@ -239,7 +239,7 @@ impl Siege {
         }
     }
 
-    /// Kills RabbitMQ while bills wait for it, and again when they had all been forwarded before it died.
+    /// Kills RabbitMQ while bills wait for it, and again when they had all been forwarded before the kill.
     async fn kill_rabbitmq(&mut self) {
         loop {
             self.until_bills_wait().await;
@@ -254,16 +254,16 @@ impl Siege {
         }
     }
 
-    /// Lets more orders through once those that were allowed are placed: how long something takes does not decide how much
-    /// there is to be billed.
+    /// Permits more orders once the permitted ones are placed: the duration of a step does not decide how many orders
+    /// are billed.
     fn allow_when_used_up(&self, orders: usize) {
         if self.writers.pace.is_used_up() {
             self.writers.pace.allow(orders);
         }
     }
 
-    /// Closes the gate, and lets orders through until many are committed and not billed, and billing has one in hand.
-    /// Returns how many are known to be committed.
+    /// Closes the gate, and permits orders until many are committed and not billed, and billing has one in flight.
+    /// Returns the number of committed orders.
     async fn until_unfinished(&self) -> (usize, Gate) {
         let mut gate = Gate::close(&self.shop.billing.database, "bills").await;
         let billed = self.shop.billing.bills().await.expect("the database answers");
@@ -287,7 +287,7 @@ impl Siege {
         self.service_kills.iter().filter(|killed| **killed == service).count()
     }
 
-    /// Returns how many records stand in the orders' topic besides the first of each event.
+    /// Returns the number of duplicates in the orders' topic.
     fn duplicates(&self) -> usize {
         let records = broker::read(&self.shop.billing.names.orders);
         let ids: std::collections::BTreeSet<_> = records.iter().map(|record| record.id()).collect();

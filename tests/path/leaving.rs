@@ -1,4 +1,4 @@
-//! A consumer whose broker is frozen or dead ends its process when it is asked to, whether it is closed or dropped.
+//! A consumer whose broker is frozen or dead exits on SIGTERM, whether it is closed or dropped.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ async fn publish(topic: &str) {
     let step = |n| codec::encode(&Envelope::new(StepTaken { key: format!("k-{n}") }), "test").unwrap();
     let steps: Vec<Message> =
         (0..400).map(step).map(|step| Message { topic: topic.into(), ..step }).collect();
-    // A broker that has just come back knows of a new topic a moment later.
+    // A restarted broker knows of a new topic a moment later.
     eventually("the topic is there", DEADLINE, async || publisher.publish(&steps[..1]).await[0].is_ok())
         .await;
     for published in publisher.publish(&steps[1..]).await {
@@ -32,9 +32,9 @@ async fn publish(topic: &str) {
     }
 }
 
-/// A member in the midst of its work: some records are handled, and others are not.
+/// Returns a member in the middle of its work: some records are handled, and others are not.
 async fn busy(drops: bool) -> Process {
-    // The group of a member that could not leave is not over yet.
+    // The group of a member that could not leave still exists.
     let name = unique("leaving");
     broker::make(&[(&name, 4)]).await;
     let database = Database::fresh().await;
@@ -70,7 +70,7 @@ fn leaves(mut member: Process, how: &str) {
     member.is_alive_still();
     let asked = Instant::now();
     let status = member.ends_within(DEADLINE).unwrap_or_else(|| panic!("{how}: it hangs"));
-    // Closed, it may say that its last places were not written; it is not ended by anybody else.
+    // After a close it may report that its last offsets were not committed. It was not killed.
     assert!(matches!(status.code(), Some(0 | 1)), "{how}: {status}");
     println!("{how}: ended after {:.1} s, {status}", asked.elapsed().as_secs_f64());
 }

@@ -1,7 +1,7 @@
 //! The whole path: services as processes, PostgreSQL, Debezium, Kafka, the bridge, RabbitMQ, and all of them killed.
 //!
-//! `MESSAGEKIT_FULL=1` runs the long tests in their stated size, `MESSAGEKIT_SEED` chooses what is rolled back and who dies.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+//! `MESSAGEKIT_FULL=1` runs the long tests at their stated size. `MESSAGEKIT_SEED` selects rollbacks and kills.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod billing;

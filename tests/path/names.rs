@@ -4,33 +4,33 @@ use messagekit_testkit::unique;
 
 use crate::broker;
 
-/// How many partitions the topic of the orders has here.
+/// The number of partitions of the orders' topic.
 pub(crate) const ORDER_PARTITIONS: i32 = 8;
-/// How many partitions the topic of the bills has here.
+/// The number of partitions of the bills' topic.
 pub(crate) const BILL_PARTITIONS: i32 = 4;
 
-/// What the services of one test are named at the broker. A group that another test has left, with its offsets and its dead
-/// members, is none of these.
+/// The names of the services of one test at the broker. No other test has a group with these names, whose offsets or dead members
+/// would interfere.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// What the services are given as `MESSAGEKIT_NAME_PREFIX`.
+    /// The value of `MESSAGEKIT_NAME_PREFIX` for the services.
     pub(crate) prefix: String,
     pub(crate) orders: String,
     pub(crate) bills: String,
-    /// The consumer of billing, and so its group.
+    /// The consumer of billing, which is also its group.
     pub(crate) billing: String,
-    /// The bridge, and so its group.
+    /// The bridge, which is also its group.
     pub(crate) bridge: String,
 }
 
 impl Names {
-    /// Takes names of its own for a test, and makes its topics.
+    /// Creates unique names for a test, and its topics.
     pub(crate) async fn make() -> Self {
         let prefix = format!("{}.", unique("path"));
         let name = |name: &str| format!("{prefix}{name}");
         let (orders, bills) = (name("orders.order"), name("billing.bill"));
         let (billing, bridge) = (name("billing"), name("bridge"));
-        // Where the bridge puts what RabbitMQ refuses, and where repaired copies come from.
+        // The topics for messages that RabbitMQ refuses, and for their retries.
         let of_bridge = ["dead", "retry"].map(|end| format!("{bridge}.{end}"));
         let [dead, retry] = &of_bridge;
         broker::make(&[(&orders, ORDER_PARTITIONS), (&bills, BILL_PARTITIONS), (dead, 1), (retry, 1)]).await;

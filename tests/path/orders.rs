@@ -1,11 +1,11 @@
-//! The year of orders as this suite places it, and what happens to each besides.
+//! The year of orders as this suite places it, with additional events for each order.
 
 use std::path::Path;
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The order service refuses what is above, after it has written row and event. No real order comes near.
+/// The order service refuses larger amounts, after it has written row and event. No real order comes near.
 pub(crate) const LIMIT_PENCE: i64 = 20_000_000;
 /// An order as it is placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,29 +18,29 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Returns whether billing can book it: it takes nothing below zero.
+    /// Returns whether billing can book it: it refuses negative amounts.
     pub(crate) fn is_billable(&self) -> bool {
         self.pence >= 0
     }
 
-    /// Returns one of its own that is over the limit, of the same customer.
+    /// Returns a new order of the same customer that is over the limit.
     pub(crate) fn over_the_limit(&self) -> Self {
         Self { id: format!("{}-over", self.id), pence: LIMIT_PENCE + 1, ..self.clone() }
     }
 }
 
-/// An order and what its writer does around it.
+/// An order and the additional steps of its writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub(crate) order: Order,
-    /// An order that is rolled back stands before it.
+    /// An order that is rolled back comes before it.
     pub(crate) after_a_refused_one: bool,
     /// It is placed a second time, under the same id.
     pub(crate) twice: bool,
 }
 
 impl Planned {
-    /// Returns it as it is placed in a round: in each but the first one under an id of its own.
+    /// Returns the order for a round. Each round but the first uses new ids.
     pub(crate) fn in_round(&self, round: usize) -> Self {
         let mut planned = self.clone();
         if round > 0 {
@@ -59,20 +59,20 @@ struct Row {
     total_pence: i64,
 }
 
-/// Returns whether the tests run in their stated size.
+/// Returns whether the tests run at their stated size.
 pub(crate) fn is_full() -> bool {
     std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
 }
 
-/// Returns the number that decides what is rolled back and who is killed.
+/// Returns the seed for rollbacks and kills.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(1, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");
     seed
 }
 
-/// Returns the orders of the year and its three adjustments, or so many of them in the short form. What was given back is
-/// left out: no order was placed there.
+/// Returns the orders of the year and its three adjustments, or `short` of them in the short form. Refunds are left
+/// out: no order was placed for them.
 pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/retail-orders.csv");
     let mut file = csv::Reader::from_path(path).expect("the data is in the repository");
@@ -90,7 +90,7 @@ pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
     if !is_full() {
         orders.truncate(short - adjustments.len());
     }
-    // Two of the adjustments are below zero: in the middle, so that orders of all kinds follow them.
+    // Two of the adjustments are negative. They come in the middle, with orders of all kinds after them.
     let middle = orders.len() / 2;
     orders.splice(middle..middle, adjustments);
     let mut random = Rng::with_seed(seed);
@@ -99,7 +99,7 @@ pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
     orders.into_iter().map(plan).collect()
 }
 
-/// Deals the orders out so that all orders of a customer are with one writer, who therefore serialises on the key.
+/// Distributes the orders. All orders of a customer go to one writer, which serialises them by key.
 pub(crate) fn dealt_to(writers: usize, orders: Vec<Planned>) -> Vec<Vec<Planned>> {
     let mut dealt = vec![Vec::new(); writers];
     for (index, planned) in orders.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Billing while the database or the broker is away: it waits, burns no attempt, loses nothing and goes on by itself.
+//! Billing while the database or the broker is away: it waits, uses up no attempt, loses nothing and continues by itself.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::orders::is_full;
 use crate::records::{Record, send};
 use crate::turn;
 
-/// How long a service stays away: five minutes, or several times as long as the first attempts of a message would last.
+/// Returns how long a service is away: five minutes, or several times the duration of a message's first attempts.
 pub(crate) fn outage() -> Duration {
     Duration::from_secs(if is_full() { 300 } else { 4 })
 }
 
-/// How soon there must be something new when the service is back: seconds are usual and printed, the rest is for slow machines.
+/// The time limit for progress after the service is back. The test prints the usual seconds; the rest is for slow machines.
 pub(crate) const SOON: Duration = DEADLINE;
-/// How many orders come before, and again behind.
+/// The number of orders before the outage, and again after it.
 const ORDERS_EACH: usize = 1_000;
 
 pub(crate) fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record)> {
@@ -35,7 +35,7 @@ pub(crate) fn orders(numbers: Range<usize>) -> impl Iterator<Item = (i32, Record
     })
 }
 
-/// Billing in the middle of the first half of the orders: it has billed some, and holds others before the gate.
+/// Returns billing in the middle of the first half of the orders: it has billed some, and others wait at the gate.
 async fn busy_billing() -> (Billing, Gate) {
     let billing = Billing::open().await;
     send(&billing.names, orders(0..ORDERS_EACH / 2)).await;
@@ -46,7 +46,7 @@ async fn busy_billing() -> (Billing, Gate) {
     (billing, gate)
 }
 
-/// Every order is billed once, in its customer's order, by the same processes, and no attempt was burnt.
+/// Requires that every order is billed once, in its customer's order, by the same processes, without a lost attempt.
 async fn everything_is_billed(mut billing: Billing) {
     billing.until_read().await;
     billing.are_alive();
@@ -69,7 +69,7 @@ async fn everything_is_billed(mut billing: Billing) {
     no_death_is_counted(&mut database).await;
 }
 
-/// What waits for a service that is away has not ended its process.
+/// Requires that no crash is counted: a message that waits for a service has not crashed its process.
 pub(crate) async fn no_death_is_counted(database: &mut PgConnection) {
     let deaths = "SELECT count(*) FROM messagekit.in_flight_attempts";
     let notes: i64 = sqlx::query_scalar(deaths).fetch_one(database).await.unwrap();
@@ -86,12 +86,12 @@ async fn goes_on(billing: &Billing, before: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_waits_for_its_database_and_goes_on_by_itself() {
     let _turn = turn::alone().await;
-    // The gate dies with the server.
+    // The gate opens when the server is killed.
     let (mut billing, _gate) = busy_billing().await;
     let before = billing.bills().await.unwrap();
     let down = Down::kill(Service::Postgres);
     send(&billing.names, orders(ORDERS_EACH..2 * ORDERS_EACH)).await;
-    // How long it is away is what is tried here.
+    // The time that it is away is the subject of the test.
     tokio::time::sleep(outage()).await;
     billing.are_alive();
     down.start();
@@ -107,7 +107,7 @@ async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
     drop(gate);
     tokio::time::sleep(outage()).await;
     billing.are_alive();
-    // What it had in hand it has billed.
+    // It has billed its orders in flight.
     let before = billing.bills().await.unwrap();
     assert!(before < 2 * ORDERS_EACH);
     down.start();

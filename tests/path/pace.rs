@@ -1,4 +1,4 @@
-//! How many orders the writers may still place: so that a test can kill something while work is unfinished.
+//! The number of orders that the writers may still place: a test can kill a service while work is unfinished.
 
 use std::sync::{Condvar, Mutex};
 
@@ -9,7 +9,7 @@ struct State {
     is_over: bool,
 }
 
-/// Permits that are handed to writers one by one.
+/// Permits that writers take one by one.
 #[derive(Default)]
 pub(crate) struct Pace {
     state: Mutex<State>,
@@ -17,17 +17,17 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Allows so many more.
+    /// Adds permits.
     pub(crate) fn allow(&self, more: usize) {
         self.change(|state| state.allowed += more);
     }
 
-    /// Allows everything from now on.
+    /// Permits everything from now on.
     pub(crate) fn open(&self) {
         self.change(|state| state.is_open = true);
     }
 
-    /// Lets the writers end without placing what is left.
+    /// Stops the writers without placing the remaining orders.
     pub(crate) fn end(&self) {
         self.change(|state| state.is_over = true);
     }
@@ -37,7 +37,7 @@ impl Pace {
         self.state.lock().expect("no writer panicked here").allowed == 0
     }
 
-    /// Waits for a permit; `false` says that nothing more is to be placed, and nothing to spare once everything is allowed.
+    /// Waits for a permit. `false` means that no more orders are placed, or no spare ones once everything is permitted.
     pub(crate) fn take(&self, is_spare: bool) -> bool {
         let state = self.state.lock().expect("no writer panicked here");
         let waiting = |state: &mut State| !state.is_over && !state.is_open && state.allowed == 0;

@@ -1,4 +1,4 @@
-//! A service as a process of its own: started, killed, and never left behind.
+//! A service in its own process: started, killed, and never left behind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long a process may take until it says that it is ready.
+/// The time that a process has to report that it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the path of a program that was built together with these tests.
@@ -17,18 +17,18 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A running service. It is killed when dropped.
+/// A running service. A drop kills it.
 pub(crate) struct Process {
-    /// What its log is called; the program's name, unless several run at a time.
+    /// The name of its log: the program's name, unless several run at a time.
     name: &'static str,
-    /// Where its part of the log begins.
+    /// The position in the log where its output begins.
     log_from: u64,
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
-    /// Starts a program; what it logs goes to a file that is named when something goes wrong.
+    /// Starts a program. Its output goes to a file that errors name.
     pub(crate) fn start(name: &'static str, settings: &[(&str, &str)]) -> Self {
         Self::start_with(name, &[], settings)
     }
@@ -38,7 +38,7 @@ impl Process {
         Self::start_as(name, name, arguments, settings)
     }
 
-    /// Starts a program with arguments and a log of its own name.
+    /// Starts a program with arguments and its own log name.
     pub(crate) fn start_as(
         name: &'static str,
         program_name: &str,
@@ -53,14 +53,14 @@ impl Process {
         let mut child = command.spawn().expect("the service starts");
         let output = child.stdout.take().expect("it was piped");
         let (tell, lines) = mpsc::channel();
-        // Read to the end, whoever listens: a full pipe would stop the service.
+        // Read to the end, even without a receiver: a full pipe would block the service.
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
         Self { name, log_from, child, lines }
     }
 
-    /// Waits for the line that says where it listens, and returns that address.
+    /// Waits for the line with its address, and returns that address.
     pub(crate) fn address(&self) -> String {
         let line = self.lines.recv_timeout(PATIENCE);
         let line =
@@ -69,13 +69,13 @@ impl Process {
         address.unwrap_or_else(|| panic!("{} said {line:?}", self.name))
     }
 
-    /// Ends it by SIGKILL, and waits until it is gone.
+    /// Kills it with SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.is_alive_still();
         self.end();
     }
 
-    /// Asserts that it has not ended by itself.
+    /// Asserts that it has not exited.
     pub(crate) fn is_alive_still(&mut self) {
         let ended = self.child.try_wait().expect("a child can be asked");
         assert!(
@@ -86,12 +86,12 @@ impl Process {
         );
     }
 
-    /// Returns the code with which it has ended by itself; `None` while it runs.
+    /// Returns its exit code, or `None` while it runs.
     pub(crate) fn code(&mut self) -> Option<i32> {
         self.child.try_wait().expect("a child can be asked").and_then(|status| status.code())
     }
 
-    /// Asks it to end by SIGTERM, and waits until it has ended well.
+    /// Sends SIGTERM, and waits for a successful exit.
     pub(crate) fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
@@ -100,7 +100,7 @@ impl Process {
         assert!(status.success(), "{} ended with {status}: see {}", self.name, log(self.name).display());
     }
 
-    /// Asks it to end by SIGTERM, and returns how it has ended; `None` after so long.
+    /// Sends SIGTERM, and returns its exit status, or `None` after `patience`.
     pub(crate) fn ends_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
@@ -116,12 +116,12 @@ impl Process {
         None
     }
 
-    /// Returns what its log is called.
+    /// Returns the name of its log.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Returns the lines that it has written to stderr, and to stdout without those that were taken from there.
+    /// Returns the lines that it has written to stderr, and those of stdout that were not taken from there.
     pub(crate) fn output(&self) -> Vec<String> {
         let written = std::fs::read(log(self.name)).expect("its log can be read");
         let written = String::from_utf8_lossy(&written[self.log_from as usize..]).into_owned();

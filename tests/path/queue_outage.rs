@@ -1,4 +1,4 @@
-//! Shipping while RabbitMQ is away, out of which it reads: it waits, burns no attempt, loses nothing and goes on by itself.
+//! Shipping while its RabbitMQ is away: it waits, uses up no attempt, loses nothing and continues by itself.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::outage::{SOON, no_death_is_counted, outage};
 use crate::shop::start_shipping;
 use crate::{queues, turn};
 
-/// How many bills come before, and again behind.
+/// The number of bills before the outage, and again after it.
 const BILLS_EACH: usize = 500;
-/// More than shipping takes out of its queue at once, so that the broker holds some as well.
+/// More than the prefetch of shipping, to leave some at the broker.
 const MORE_THAN_IN_HAND: usize = 400;
 
-/// How old the queues are when their broker is killed. RabbitMQ 3.10 writes the names of new quorum queues down a few seconds
-/// late: one that is younger is refused to everybody for ever after a kill ("could not be restarted", `enoent`).
+/// The age of the queues when their broker is killed. RabbitMQ 3.10 writes the names of new quorum queues to disk a few seconds
+/// late: after a kill, a younger one is refused permanently ("could not be restarted", `enoent`).
 const WRITTEN_DOWN: Duration = Duration::from_secs(15);
 
-/// What billing issues.
+/// The event of billing.
 #[derive(messagekit::Event, Serialize, Deserialize)]
 #[event(type = "billing.bill.issued", key = "customer")]
 struct BillIssued {
@@ -36,8 +36,8 @@ struct BillIssued {
     customer: String,
 }
 
-/// Publishes bills as the bridge does: under their type, to the exchange, and once more what a broker refuses that has just
-/// started.
+/// Publishes bills as the bridge does: with their type, to the exchange. It repeats messages that a broker refuses just after its
+/// start.
 async fn issue(numbers: Range<usize>) {
     let mut bills: Vec<Message> = numbers
         .map(|number| {
@@ -70,7 +70,7 @@ async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
     queues::wipe().await;
     let database = Database::fresh().await;
     let mut shipping = start_shipping(&database);
-    // It binds its queue before it reads from it: what is published earlier goes by.
+    // It binds its queue before it reads from it: earlier messages would be lost.
     eventually("shipping reads", PATIENCE, async || queues::readers(QUEUE).await == Some(1)).await;
     tokio::time::sleep(WRITTEN_DOWN).await;
     issue(0..BILLS_EACH - MORE_THAN_IN_HAND).await;
@@ -80,11 +80,11 @@ async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
     gate.until_somebody_waits().await;
 
     let down = Down::kill(Service::RabbitMq);
-    // What it has in hand it ships, and cannot say so.
+    // It ships its messages in flight, and cannot acknowledge them.
     let before = shipped(&database).await;
     drop(gate);
     eventually("it ships what it has in hand", DEADLINE, async || shipped(&database).await > before).await;
-    // How long it is away is what is tried here.
+    // The time that it is away is the subject of the test.
     tokio::time::sleep(outage()).await;
     shipping.is_alive_still();
     let before = shipped(&database).await;
@@ -95,7 +95,7 @@ async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
     eventually("shipping goes on", SOON, async || shipped(&database).await > before).await;
     println!("away for {:?}: the next shipment {:?} after it was back", outage(), back.elapsed());
     eventually("every bill is shipped", PATIENCE, async || shipped(&database).await >= 2 * BILLS_EACH).await;
-    // What it has in hand the broker does not count: one that ends gives back what it did not finish.
+    // The broker does not count messages in flight: a process that stops requeues unfinished ones.
     loop {
         eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0)).await;
         shipping.is_alive_still();

@@ -1,4 +1,4 @@
-//! RabbitMQ seen from outside: wiped between tests, and tapped by a queue that gets everything.
+//! RabbitMQ seen from outside: wiped between tests, and tapped by a queue that gets every message.
 
 use futures_util::StreamExt;
 use lapin::options::{
@@ -11,7 +11,7 @@ use messagekit_shipping::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services;
 
-/// Gets a copy of everything that is published to the exchange.
+/// The queue that gets a copy of every message to the exchange.
 const TAP: &str = "tap";
 
 /// A message as it was delivered.
@@ -29,7 +29,7 @@ async fn channel() -> Option<(Connection, Channel)> {
     Some((connection, channel))
 }
 
-/// Deletes queues and exchange with everything in them, and makes the exchange anew with the tap.
+/// Deletes queues and exchange with all messages, and creates the exchange again with the tap.
 pub(crate) async fn wipe() {
     let (_connection, channel) = channel().await.expect("the broker answers");
     for queue in [QUEUE, FAILED_MESSAGES, TAP] {
@@ -49,12 +49,12 @@ pub(crate) async fn wipe() {
     channel.queue_bind(TAP.into(), EXCHANGE.into(), "#".into(), bind, none).await.expect("it can be bound");
 }
 
-/// Returns how many messages wait in a queue and were given to nobody; `None` when the broker does not answer.
+/// Returns the number of ready messages in a queue, or `None` when the broker does not answer.
 pub(crate) async fn waiting(queue: &str) -> Option<u32> {
     Some(look(queue).await?.message_count())
 }
 
-/// Returns how many read from a queue; `None` when the broker does not answer.
+/// Returns the number of consumers of a queue, or `None` when the broker does not answer.
 pub(crate) async fn readers(queue: &str) -> Option<u32> {
     Some(look(queue).await?.consumer_count())
 }
@@ -65,7 +65,7 @@ async fn look(queue: &str) -> Option<Queue> {
     channel.queue_declare(queue.into(), look, FieldTable::default()).await.ok()
 }
 
-/// Returns how many messages were tapped so far.
+/// Returns the number of messages that were tapped so far.
 pub(crate) async fn tapped_so_far() -> u32 {
     let mut found = None;
     eventually("the tap can be looked at", DEADLINE, async || {
@@ -76,7 +76,7 @@ pub(crate) async fn tapped_so_far() -> u32 {
     found.unwrap_or_default()
 }
 
-/// Takes everything that was tapped, in its order.
+/// Takes every tapped message, in order.
 pub(crate) async fn tapped() -> Vec<Tapped> {
     let expected = tapped_so_far().await as usize;
     let (_connection, channel) = channel().await.expect("the broker answers");

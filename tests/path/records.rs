@@ -1,4 +1,4 @@
-//! Records put into the topic by hand, as Debezium or a service in Python would write them.
+//! Records written to the topic by hand, in the form of Debezium or of a service in Python.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::broker::client;
 use crate::names::Names;
 
-/// How long the broker may take to confirm.
+/// The time that the broker has to confirm.
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// A record about an order.
@@ -22,7 +22,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// As Debezium writes it from the outbox: header `id` and its like, and headers without a value.
+    /// Returns the record that Debezium writes from the outbox: header `id` and similar ones, and headers without a value.
     pub(crate) fn of_debezium(id: &MessageId, order: &str, customer: &str, pence: i64) -> Self {
         let payload = json!({
             "eventId": id.as_str(), "eventType": "orders.order.placed", "aggregateId": customer,
@@ -43,7 +43,7 @@ impl Record {
         Self { key: customer.to_owned(), payload: payload.to_string(), headers: Some(headers) }
     }
 
-    /// As the Python package of the same name writes it: no header at all, and the envelope's fields in snake_case.
+    /// Returns the record of the Python package of the same name: no headers, and the envelope's fields in snake_case.
     pub(crate) fn of_python(id: &MessageId, order: &str, customer: &str, pence: i64) -> Self {
         let payload: Value = json!({
             "event_id": id.as_str(), "event_type": "orders.order.placed", "aggregate_id": customer,
@@ -55,7 +55,7 @@ impl Record {
     }
 }
 
-/// Puts records into the orders' topic, each into the partition named and in this order, whatever is repeated on the way; returns
+/// Writes records to the orders' topic, each to its partition and in this order, whatever is repeated on the way. Returns
 /// when the broker has all of them.
 pub(crate) async fn send(names: &Names, records: impl IntoIterator<Item = (i32, Record)>) {
     let producer: FutureProducer =

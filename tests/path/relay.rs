@@ -1,4 +1,4 @@
-//! The other publishing mode: a relay in place of Debezium, and the change from one to the other and back.
+//! The other publishing mode: a relay instead of Debezium, and the change from one to the other and back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,11 +42,11 @@ fn count(topic: &str) -> i64 {
     broker::ends(topic).map_or(0, |ends| ends.iter().sum())
 }
 
-/// What a consumer sees of a record beside its offset and its time, with bytes that can be read: partition, key, payload,
+/// The parts of a record that a consumer sees, except offset and time, with readable bytes: partition, key, payload,
 /// headers.
 type Seen = (Option<i32>, Option<String>, String, Vec<(String, String)>);
 
-/// The records of each key in their order; those without a key by id, in whichever partition they lie.
+/// Returns the records of each key in their order, and those without a key by id, whatever their partition.
 fn seen(records: &[Raw]) -> BTreeMap<String, Vec<Seen>> {
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
     let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -54,7 +54,7 @@ fn seen(records: &[Raw]) -> BTreeMap<String, Vec<Seen>> {
         let key = record.key.as_deref().map(text);
         let of =
             key.as_ref().map_or_else(|| format!("without: {}", record.id()), |key| format!("key: {key}"));
-        // For a column that is empty Debezium writes a header without a value, and we none: a consumer sees no header.
+        // For an empty column Debezium writes a header without a value, and the relay writes none: a consumer sees no header.
         let headers =
             record.headers.iter().filter_map(|(name, value)| Some((name.clone(), text(value.as_deref()?))));
         let partition = key.is_some().then_some(record.partition);
@@ -73,7 +73,7 @@ fn relay_and_connector_publish_byte_identical_records() {
         broker::make(&[(&topic, 3)]).await;
         let connector = Connector::apply(&database);
 
-        // What a service of ours writes, what SQL writes, and what nobody should.
+        // Events written by a service, by SQL, and in a form that no writer should use.
         let store = database.store().await;
         let outbox = Outbox::new(store.clone(), "order-service");
         let mut tx = store.begin().await.unwrap();
@@ -99,7 +99,7 @@ fn relay_and_connector_publish_byte_identical_records() {
           VALUES ('m-ü', $1, 'key ü', 'orders.order.placed', $2, 'application/json', '{\"tenant\": \"north\", \"b\": \"2\"}', '00-ab-cd-01'),
             ('m-1', $1, NULL, NULL, 'x', NULL, NULL, NULL), ('m-2', $1, '', 't', '{}', 'text/plain', '{}', ''),
             ('m-3', $1, 'k', 't', '{}', NULL, NULL, NULL)";
-        // Bytes that no decoder on the way would leave alone.
+        // Bytes that every decoder would change.
         let payload = b"{\"dec\":1.10,\"big\":12345678901234567890}\x00\xff\n";
         sqlx::query(by_hand).bind(&topic).bind(&payload[..]).execute(&mut *tx).await.unwrap();
         // Times of every precision.
@@ -134,22 +134,22 @@ fn relay_and_connector_publish_byte_identical_records() {
     });
 }
 
-/// What is asked of whoever writes.
+/// Instructions to the writers.
 #[derive(Default)]
 struct Wishes {
     stop: AtomicBool,
-    /// Ids tell the day on which they were made.
+    /// Ids contain the day of their creation.
     with_days: AtomicBool,
 }
 
-/// An id of version 7 from a clock that is a week ahead: its day has a part of its own.
+/// Returns an id of version 7 from a clock that is a week ahead: its day has its own partition.
 fn in_a_week(number: u64, n: u64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let millis = now.as_millis() + 7 * 24 * 3_600 * 1_000;
     format!("{:08x}-{:04x}-7000-8{n:03x}-{number:012x}", millis >> 16, millis & 0xffff)
 }
 
-/// Writes events of eight keys without an end, a transaction at a time, and rolls every fifth one back.
+/// Writes events of eight keys continuously, one transaction at a time, and rolls every fifth one back.
 async fn write(store: PostgresStore, topic: String, wishes: Arc<Wishes>) {
     let mut dice = fastrand::Rng::with_seed(seed());
     for number in 0_u64.. {
@@ -175,19 +175,19 @@ async fn write(store: PostgresStore, topic: String, wishes: Arc<Wishes>) {
             true => store.commit(tx).await.unwrap(),
             false => store.rollback(tx).await.unwrap(),
         }
-        // Whoever publishes has to come after.
+        // The publisher must keep up.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Waits until 200 more records are there, and returns how many there are.
+/// Waits until 200 more records have arrived, and returns their number.
 async fn goes_on(topic: &str, what: &str) -> i64 {
     let before = count(topic);
     eventually(what, 2 * DEADLINE, async || count(topic) > before + 200).await;
     count(topic)
 }
 
-/// Waits until every committed event is there, each key in order, and returns how many events and how many records there are.
+/// Waits until every committed event has arrived, each key in order, and returns the number of events and of records.
 async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize) {
     let committed = "SELECT event_id, aggregate_id FROM messagekit.outbox_events ORDER BY seq";
     let committed: Vec<(String, String)> =
@@ -204,7 +204,7 @@ async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize)
         for record in read {
             let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
             let ids = found.entry(key).or_default();
-            // A copy changes no order.
+            // A duplicate does not change the order.
             if !ids.iter().any(|id| id == record.id()) {
                 ids.push(record.id().to_owned());
             }
@@ -218,7 +218,7 @@ async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize)
     (committed.len(), records)
 }
 
-/// The connector reads on, the relay too, and nothing that was there goes out a second time.
+/// Connector and relay continue, and no earlier event is published a second time.
 #[test]
 fn tables_divided_by_day_under_load_lose_and_repeat_no_event() {
     let _turn = alone_blocking();
@@ -274,7 +274,7 @@ fn publishing_mode_changes_both_ways_under_load_without_loss() {
         connector.delete_with_slot();
         let by_relay = goes_on("the relay publishes").await;
         migrate(&database, &["--cdc"]);
-        // There is nothing left for it to do, ever.
+        // It has no more work, ever.
         eventually("the relay ends", DEADLINE, async || first.code().is_some()).await;
         assert_eq!(first.code(), Some(1));
         let connector = Connector::apply(&database);
@@ -322,7 +322,7 @@ fn a_relay_publishes_to_an_existing_exchange_by_routing_key() {
         })
         .await;
         assert_eq!(queues::waiting(&queue).await, Some(1));
-        // What no queue takes would be lost: it is set aside.
+        // An event that no queue takes would be lost: it is set aside.
         let set_aside = "SELECT event_id FROM messagekit.outbox_rejected";
         let set_aside: Vec<String> = sqlx::query_scalar(set_aside).fetch_all(store.pool()).await.unwrap();
         assert_eq!(set_aside, ["e-2"]);

@@ -1,4 +1,4 @@
-//! Events that were published long ago go out again, ordered over HTTP, through the connector as at the first time.
+//! Old events are published again: ordered over HTTP, through the connector as the first time.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use crate::cdc::Connector;
 use crate::console::{Console, Operator};
 use crate::turn;
 
-/// How many events were written before the range, in it and behind it.
+/// The number of events before the range, in it and after it.
 const EVENTS: [i64; 3] = [300, 1_500, 300];
-/// How many are published again in a second where a pace is set, and so in one transaction.
+/// The number of republications per second with a limit, and so per transaction.
 const PACE: i64 = 250;
 
 /// An outbox whose events have all arrived at Kafka.
 struct Published {
-    // The admin ends before the connector does: dropped in this order.
+    // The admin stops before the connector: fields are dropped in this order.
     console: Console,
     _connector: Connector,
     database: Database,
     topic: String,
-    /// When the first and the last event of the range were written.
+    /// The times of the first and the last event of the range.
     range: (String, String),
 }
 
@@ -35,12 +35,12 @@ impl Published {
         let connector = Connector::apply(&database);
         let console = Console::open(&database, &["ann"]);
         let topic = unique("replay");
-        // A burst into a topic that is only being made may block the connector's producer for good.
+        // A burst to a topic that is just being created may block the connector's producer permanently.
         broker::make(&[(&topic, 8)]).await;
         let mut connection = database.connection().await;
         let mut range = (String::new(), String::new());
         for (part, events) in EVENTS.into_iter().enumerate() {
-            // Bytes that no decoder on the way would leave alone, and what may be absent absent in some.
+            // Bytes that every decoder would change, and optional fields that some events lack.
             let insert = "WITH written AS (
                 INSERT INTO messagekit.outbox_events
                     (event_id, topic, aggregate_id, event_type, payload, content_type, headers, traceparent, occurred_at)
@@ -70,7 +70,7 @@ impl Published {
         .await;
     }
 
-    /// Waits until everything in the outbox has passed the connector: it reads in the order of the log.
+    /// Waits until the connector has captured the whole outbox: it reads in the order of the log.
     async fn until_captured(&self) -> Vec<Raw> {
         let last = unique("last");
         let mut connection = self.database.connection().await;
@@ -83,7 +83,7 @@ impl Published {
         broker::read(&self.topic)
     }
 
-    /// Orders a replay of the range and returns where it can be looked at.
+    /// Orders a replay of the range and returns its URL path.
     fn order(&self, ann: &Operator, per_second: Option<i64>) -> String {
         let filter = json!({"from": self.range.0, "to": self.range.1});
         let (status, count) = ann.sends("/api/v1/replay/count", &json!({"filter": &filter}));
@@ -103,7 +103,7 @@ fn published(job: &Value) -> i64 {
     job["published"].as_i64().expect("a number")
 }
 
-/// Waits until every event of a replay went out.
+/// Waits until every event of a replay is published.
 async fn until_done(ann: &Operator, job: &str) {
     let mut last = 0;
     eventually("the replay is done", 2 * DEADLINE, async || {
@@ -117,8 +117,8 @@ async fn until_done(ann: &Operator, job: &str) {
     assert_eq!(last, EVENTS[1]);
 }
 
-/// Asserts that every event of the range arrived again as it was, every other one did not, and each key's in their order.
-/// Returns how many came more often than once more.
+/// Asserts that every event of the range arrived again unchanged, no other event did, and each key's are in order.
+/// Returns how many arrived more than twice.
 fn compare(records: &[Raw]) -> usize {
     let mut by_id: BTreeMap<&str, Vec<&Raw>> = BTreeMap::new();
     let mut again: BTreeMap<(i32, Option<&[u8]>), Vec<&str>> = BTreeMap::new();
@@ -171,14 +171,14 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     let _turn = turn::alone().await;
     let mut shop = Published::open().await;
     let ann = shop.console.operator("ann");
-    // No step goes out that is not let through, so that none of the kills comes too late.
+    // The test permits each step, so no kill comes too late.
     let mut gate = Gate::close(&shop.database).await;
     let job = shop.order(&ann, Some(PACE));
     for _ in 0..2 {
         gate = gate.let_one_through(&shop.database).await;
     }
 
-    // Killed inside of a step: its rows are written when the lock goes, and must not stay.
+    // Killed inside a step: its rows are written when the lock is released, and must not stay.
     gate.until_a_step_waits().await;
     let stood = published(&ann.shows(&job));
     assert!((1..EVENTS[1]).contains(&stood), "{stood}");
@@ -190,7 +190,7 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     let after = ann.shows(&job);
     assert_eq!((published(&after), after["state"].as_str()), (stood, Some("running")), "{after}");
 
-    // And between two steps, as it comes.
+    // And between two steps, at any moment.
     let gate = gate.let_one_through(&shop.database).await;
     let before = stood;
     let stood = published(&ann.shows(&job));
@@ -208,7 +208,7 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     assert!(repeated as i64 <= PACE, "{repeated} repeats");
 }
 
-/// Nothing can be written into the outbox while it is closed.
+/// A lock on the outbox. While it is held, no row can be written.
 struct Gate(PgConnection);
 
 const CLOSE: &str = "BEGIN; LOCK TABLE messagekit.outbox_events IN SHARE MODE";
@@ -228,7 +228,7 @@ impl Gate {
         .await;
     }
 
-    /// Lets the next step pass and no other: another gate stands in the queue right behind it. Returns when it is committed.
+    /// Lets only the next step pass: another lock request waits right behind it. Returns when the step is committed.
     async fn let_one_through(mut self, database: &Database) -> Self {
         self.until_a_step_waits().await;
         let mut next = database.connection().await;
@@ -246,7 +246,7 @@ impl Gate {
         Self(closing.await.unwrap())
     }
 
-    /// Opens it, and waits until the database has ended what the dead had begun.
+    /// Opens it, and waits until the database has ended the transactions of the killed processes.
     async fn open(mut self) {
         let others = "SELECT count(*) FROM pg_locks
             WHERE relation = 'messagekit.replay_jobs'::regclass AND pid <> pg_backend_pid()";

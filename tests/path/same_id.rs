@@ -1,4 +1,4 @@
-//! One id, many records: one bill, whoever brings it, and none behind the back of a failed message.
+//! One id, many records: one bill, whichever record comes first, and none for a failed message.
 
 use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -14,7 +14,7 @@ async fn billed(connection: &mut PgConnection) -> Vec<String> {
     bills.fetch_all(connection).await.expect("bills can be read")
 }
 
-/// What stands in the table of failed messages: order, state, attempts, kind, payload.
+/// Returns the rows of failed messages: order, state, attempts, kind, payload.
 async fn failed_messages(connection: &mut PgConnection) -> Vec<(String, String, i32, String, Vec<u8>)> {
     let failed_messages =
         "SELECT message_id, state, attempts, kind, payload FROM messagekit.failed_messages ORDER BY id";
@@ -25,13 +25,13 @@ async fn failed_messages(connection: &mut PgConnection) -> Vec<(String, String, 
 async fn same_id_in_two_processes_at_once_is_billed_once() {
     let _turn = turn::alone().await;
     let mut billing = Billing::open().await;
-    // A group that is just being divided anew names nobody.
+    // A group during a rebalance lists no members.
     eventually("both share the partitions", DEADLINE, async || {
         broker::working_members(&billing.names.billing).len() == MEMBERS
     })
     .await;
 
-    // A copy in each partition, so that both processes hold the same id at the same time, again and again.
+    // A copy in each partition: both processes hold the same id at the same time, repeatedly.
     let copies = (0..300).flat_map(|number| {
         let (id, order) = (MessageId::new(), format!("o-{number:03}"));
         (0..ORDER_PARTITIONS).map(move |partition| {
@@ -62,7 +62,7 @@ async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
     let failed_message = failed_messages(&mut database).await;
     assert_eq!((failed_message[0].0.as_str(), failed_message[0].1.as_str()), (id.as_str(), "dead"));
 
-    // Nothing would be wrong with these any more, but the failed message is what stands for the id.
+    // These could be applied now, but the failed message holds the id.
     let late = [3, 5].map(|partition| (partition, Record::of_debezium(&id, "o-dead", "c-1", 5)));
     send(&billing.names, late).await;
     send(&billing.names, [(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
@@ -84,7 +84,7 @@ async fn record_without_headers_is_billed_once_by_the_id_in_its_body() {
             (0, Record::of_python(&first, "o-1", "c-1", 100)),
             (6, Record::of_python(&first, "o-1", "c-1", 100)),
             (0, Record::of_python(&second, "o-2", "c-1", 200)),
-            // The same event once more, now by way of an outbox: one id, two spellings.
+            // The same event once more, now through an outbox: one id, two spellings.
             (2, Record::of_debezium(&second, "o-2", "c-1", 200)),
         ],
     )

@@ -1,4 +1,4 @@
-//! The three services at work: each with a database of its own, two connectors between the databases and Kafka, and the
+//! The three running services: each with its own database, two connectors between the databases and Kafka, and the
 //! bridge between Kafka and RabbitMQ.
 
 use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
@@ -14,21 +14,21 @@ use crate::orders::LIMIT_PENCE;
 use crate::process::Process;
 use crate::queues;
 
-/// Everything that runs. The fields are dropped in their order: processes first, then what they stood on.
+/// Everything that runs. The fields are dropped in their order: processes first, then their resources.
 pub(crate) struct Shop {
     pub(crate) orders: Process,
     pub(crate) billing: Billing,
     pub(crate) bridge: Bridge,
     pub(crate) shipping: Process,
     _connectors: [Connector; 2],
-    /// Where the order service listens.
+    /// The address of the order service.
     pub(crate) address: String,
     pub(crate) orders_database: Database,
     pub(crate) shipping_database: Database,
 }
 
 impl Shop {
-    /// Starts all of it on empty topics and empty databases, and waits until orders are taken and billing has work.
+    /// Starts everything on empty topics and empty databases, and waits until orders are accepted and billing has partitions.
     pub(crate) async fn open() -> Self {
         let names = Names::make().await;
         queues::wipe().await;
@@ -44,7 +44,7 @@ impl Shop {
         ];
         let orders = Process::start("messagekit-orders", &settings);
         let shipping = start_shipping(&shipping_database);
-        // Whoever declares a queue late misses what is published before.
+        // A queue that is declared late misses earlier messages.
         eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
         let bridge = Bridge::start(&names);
         let billing = Billing::open_on(billing_database, names).await;
@@ -61,7 +61,7 @@ impl Shop {
         }
     }
 
-    /// Waits until everything that was placed is billed and shipped, and every record of the topics has been dealt with,
+    /// Waits until every placed order is billed and shipped, and every record of the topics is settled,
     /// late copies included.
     pub(crate) async fn until_settled(&mut self, book: &Book) {
         let expected = book.to_be_billed();
@@ -78,8 +78,8 @@ impl Shop {
         self.bridge.is_alive_still();
     }
 
-    /// Waits until nothing is left in shipping's queue. What a process has in hand is not counted by the broker: one that is
-    /// asked to end gives back what it did not finish.
+    /// Waits until shipping's queue is empty. The broker does not count messages in flight: a process that is
+    /// stopped requeues unfinished ones.
     async fn until_queue_is_worked_off(&mut self) {
         loop {
             eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0))

@@ -16,10 +16,10 @@ use crate::cdc::{Connector, messagekit, said};
 use crate::process::Process;
 use crate::turn::alone_blocking;
 
-/// What an outbox of PostgreSQL takes beside the payload; the rest of 100,000 is for names, id and time.
+/// The bytes that an outbox of PostgreSQL accepts beside the payload. The rest of 100,000 is for names, id and time.
 const BESIDE: usize = 99_500;
 
-/// Bytes that no compression makes fewer.
+/// Returns bytes that compression does not shrink.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut dice = fastrand::Rng::with_seed(bytes as u64);
     std::iter::repeat_with(|| dice.u8(..)).take(bytes).collect()
@@ -30,7 +30,7 @@ fn failed_messages(bytes: usize) -> String {
     std::iter::repeat_with(|| dice.alphanumeric()).take(bytes).collect()
 }
 
-/// An event with a key and a payload of so many bytes.
+/// Returns an event with a key and a payload of these sizes.
 fn event(topic: &str, id: &'static str, key: usize, payload: usize) -> Message {
     Message::new(topic, noise(payload)).with_key(failed_messages(key)).with_header(headers::ID, id)
 }
@@ -42,7 +42,7 @@ async fn write(store: &PostgresStore, event: &Message) -> Result<(), ErrorKind> 
     Ok(())
 }
 
-/// One byte more is refused by whoever writes it, with the library or without, and the transaction that wanted it keeps nothing.
+/// The write of one byte more is refused, with the library or without, and its transaction keeps nothing.
 async fn one_byte_more_is_refused(store: &PostgresStore, topic: &str) {
     for over in [event(topic, "over", 1, MAX_PAYLOAD_BYTES + 1), event(topic, "over", BESIDE + 1, 1)] {
         assert_eq!(write(store, &over).await, Err(ErrorKind::TooLarge));
@@ -54,7 +54,7 @@ async fn one_byte_more_is_refused(store: &PostgresStore, topic: &str) {
     }
 }
 
-/// Waits until a topic of one partition holds so many records.
+/// Waits until a topic with one partition holds `count` records.
 async fn records(topic: &str, count: i64) -> Vec<Raw> {
     eventually("the records have arrived", 2 * DEADLINE, async || {
         broker::ends(topic).is_some_and(|ends| ends.iter().sum::<i64>() >= count)
@@ -91,7 +91,7 @@ fn the_largest_event_passes_debezium_and_one_byte_more_fails() {
     });
 }
 
-/// RabbitMQ takes less beside the payload than Kafka does: what is over that is a failed message that says so.
+/// RabbitMQ accepts less beside the payload than Kafka does: a larger event becomes a failed message with this reason.
 #[test]
 fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
     let _turn = alone_blocking();
@@ -104,7 +104,7 @@ fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
         assert!(migrated.status.success(), "{}", said(&migrated));
         let store = database.store().await;
         one_byte_more_is_refused(&store, &topic).await;
-        // Beside the key stand its name, the record's place and the name of the topic.
+        // The header also contains its name, the record's position and the name of the topic.
         let (fits, over) = (MAX_HEADER_BYTES - 600, MAX_HEADER_BYTES + 1);
         let events = [
             event(&topic, "first", 1, 1),

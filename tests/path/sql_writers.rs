@@ -1,4 +1,4 @@
-//! Writers without this library: psql, and a script of Python, publish through the SQL function.
+//! Writers without this library: psql, and a Python script, publish through the SQL function.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::book::Book;
 use crate::orders::{Order, Planned};
 
-/// Has psql place orders, one transaction each, and roll the refused ones back.
+/// Places orders with psql, one transaction each, and rolls the refused ones back.
 pub(crate) fn psql_places(database_url: &str, topic: &str, share: &[Planned], book: &Book) {
     let (mut script, topic) = (String::new(), quoted(topic));
     for (order, keep) in transactions(share) {
@@ -38,7 +38,7 @@ pub(crate) fn psql_places(database_url: &str, topic: &str, share: &[Planned], bo
     write_down(share, book);
 }
 
-/// Has Python place orders, one transaction each, and roll the refused ones back.
+/// Places orders with Python, one transaction each, and rolls the refused ones back.
 pub(crate) fn python_places(database_url: &str, topic: &str, share: &[Planned], book: &Book) {
     let mut lines = String::new();
     for (order, keep) in transactions(share) {
@@ -54,7 +54,7 @@ pub(crate) fn python_places(database_url: &str, topic: &str, share: &[Planned], 
     write_down(share, book);
 }
 
-/// Every transaction in order, and whether it is committed.
+/// Returns every transaction in order, and whether it is committed.
 fn transactions(share: &[Planned]) -> impl Iterator<Item = (Order, bool)> {
     share.iter().flat_map(|planned| {
         let refused = planned.after_a_refused_one.then(|| (planned.order.over_the_limit(), false));
@@ -80,7 +80,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns where psql is: on the path, or where Debian's packages put it.
+/// Returns the path of psql: on the search path, or in the folder of Debian's packages.
 fn psql() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("psql"));

@@ -1,5 +1,5 @@
-//! One test at a time, and none on services that do not answer: the tests share a broker, a worker and the queues of shipping,
-//! and some take all of it down.
+//! Runs one test at a time, and none when services do not answer. The tests share a broker, a worker and the queues of shipping,
+//! and some stop all of them.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use crate::broker;
 static TURN: Mutex<()> = Mutex::const_new(());
 static SERVICES: Services = Services { broken: OnceLock::new() };
 
-/// How often services that do not answer are looked at.
+/// The interval of checks of services that do not answer.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Waits until no other test of this binary runs; the guard is the turn.
+/// Waits until no other test of this binary runs. The guard is the turn.
 ///
 /// # Panics
-/// When the services do not answer. The first test waits for them; later ones fail at once with its reason.
+/// Panics when the services do not answer. The first test waits for them; later ones fail at once with its reason.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     let turn = TURN.lock().await;
     SERVICES.answer(DEADLINE, look);
     turn
 }
 
-/// The same outside of a runtime.
+/// Does the same outside a runtime.
 pub(crate) fn alone_blocking() -> MutexGuard<'static, ()> {
     let turn = TURN.blocking_lock();
     SERVICES.answer(DEADLINE, look);
@@ -38,7 +38,7 @@ fn look() -> Result<(), String> {
     broker::answers()
 }
 
-/// The services of all tests, and why they cannot be used any more.
+/// The services of all tests, and the reason why they are unusable.
 struct Services {
     broken: OnceLock<String>,
 }

@@ -1,4 +1,4 @@
-//! What the databases and the topics hold, compared with what the writers saw.
+//! Compares the databases and the topics with the observations of the writers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::orders::Order;
 use crate::queues::{self, Tapped};
 use crate::shop::Shop;
 
-/// What a run came to.
+/// The statistics of a run.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub(crate) written: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Statistics {
     pub(crate) unknown_there: usize,
     pub(crate) billed: usize,
     pub(crate) pence: i64,
-    /// Records beyond the first of each event, in both topics.
+    /// Duplicates in both topics.
     pub(crate) duplicates: usize,
     pub(crate) failed_messages: usize,
     pub(crate) shipped: usize,
@@ -55,13 +55,13 @@ struct OutboxRow {
     created_at: i64,
 }
 
-/// A bill, and what a parcel says about one.
+/// A bill, and the reference to one in a parcel.
 type Bill = (String, Option<String>, i64);
 
-/// Compares everything. Call it when nothing is left to do.
+/// Compares everything. Call it when no work is left.
 ///
 /// # Panics
-/// When a promise is broken.
+/// Panics when a promise is broken.
 pub(crate) async fn compare(shop: &Shop, book: &Book) -> Statistics {
     let answers = book.answers();
     let names = &shop.billing.names;
@@ -109,7 +109,7 @@ pub(crate) async fn compare(shop: &Shop, book: &Book) -> Statistics {
     }
 }
 
-/// Each order billed once, to the penny, and each customer's in the order of the answers.
+/// Requires that each order is billed once, to the penny, and each customer's orders in the order of the answers.
 fn bills_are_what_was_placed(bills: &[Bill], placed: &[Order]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     bills.iter().for_each(|(id, ..)| *counts.entry(id).or_default() += 1);
@@ -124,7 +124,7 @@ fn bills_are_what_was_placed(bills: &[Bill], placed: &[Order]) {
     assert!(lost.is_empty(), "never billed: {lost:?}");
     let sum = |bills: &[Bill]| bills.iter().map(|(_, _, pence)| pence).sum::<i64>();
     assert_eq!(sum(bills), sum(&expected), "the bills do not add up");
-    // What has no customer has no key, and so no order among its like.
+    // An order without a customer has no key, and so no order among others.
     let by_customer = |bills: &[Bill]| {
         let mut customers: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
         for (id, customer, pence) in bills {
@@ -141,7 +141,7 @@ fn bills_are_what_was_placed(bills: &[Bill], placed: &[Order]) {
     assert_eq!(found.len(), expected.len(), "bills of customers who ordered nothing");
 }
 
-/// The totals stand in the bills' transactions, and so say the same.
+/// Requires that the totals equal the bills: both are in the same transactions.
 async fn totals_are_the_bills(billing: &mut PgConnection) {
     let wrong: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM totals t FULL JOIN
@@ -154,7 +154,7 @@ async fn totals_are_the_bills(billing: &mut PgConnection) {
     assert_eq!(wrong, 0, "totals that are not the sum of the customer's bills");
 }
 
-/// Returns the orders whose failed messages are dead; nothing else may be in the table.
+/// Returns the orders of the dead failed messages. The table may hold no others.
 async fn failed_messages(billing: &mut PgConnection) -> BTreeSet<String> {
     let failed_messages: Vec<(String, Vec<u8>)> =
         sqlx::query_as("SELECT state, payload FROM messagekit.failed_messages")
@@ -170,8 +170,8 @@ async fn failed_messages(billing: &mut PgConnection) -> BTreeSet<String> {
     ids
 }
 
-/// Every row of the outbox stands in the topic, unchanged, at least once, and nothing else does. Returns how many records
-/// stand there besides the first of each row.
+/// Requires that every row of the outbox is in the topic, unchanged, at least once, and nothing else is. Returns the number of
+/// duplicates.
 async fn topic_is_the_outbox(connection: &mut PgConnection, topic: &str) -> usize {
     let rows: Vec<OutboxRow> = sqlx::query(
         "SELECT event_id, event_type, aggregate_id, payload, content_type, traceparent, headers,
@@ -218,8 +218,8 @@ fn is_equal(row: &OutboxRow, record: &Raw) {
     assert_eq!(free, row.headers, "headers of {id}");
 }
 
-/// Everything that stands in the bills' topic was published to the exchange, and nothing else: each copy with the same
-/// bytes, and first copies of a key in the order of the topic. Returns how many stand there besides the first of each.
+/// Requires that exactly the records of the bills' topic were published to the exchange: each copy with the same
+/// bytes, and first copies of a key in the order of the topic. Returns the number of duplicates.
 async fn exchange_is_the_topic(bills: &str) -> usize {
     let records = broker::read(bills);
     let mut sent: BTreeMap<&str, &Raw> = BTreeMap::new();
@@ -244,7 +244,7 @@ async fn exchange_is_the_topic(bills: &str) -> usize {
     tapped.len() - seen.len()
 }
 
-/// Nobody has written into the database of another: the outbox of each holds its own events, and markers are its own.
+/// Requires that no service has written to another one's database: each outbox holds its own events, and markers are its own.
 async fn databases_are_apart(shop: &Shop) {
     let names = &shop.billing.names;
     for (database, topics, consumers) in [
@@ -266,7 +266,7 @@ async fn databases_are_apart(shop: &Shop) {
     }
 }
 
-/// Each bill's event became one parcel. Returns how many there are.
+/// Requires that each bill's event became one parcel. Returns their number.
 async fn parcels_follow_bills(shop: &Shop, bills: &[Bill]) -> usize {
     let mut shipping = shop.shipping_database.connection().await;
     let mut parcels: Vec<String> = all(&mut shipping, "SELECT order_id FROM shipments").await;
@@ -277,7 +277,7 @@ async fn parcels_follow_bills(shop: &Shop, bills: &[Bill]) -> usize {
     parcels.len()
 }
 
-/// Returns which order an event is about.
+/// Returns the order of an event.
 pub(crate) fn order_of(payload: &[u8]) -> String {
     let event: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
     event["order_id"].as_str().expect("an event about an order").to_owned()

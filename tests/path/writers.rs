@@ -1,4 +1,4 @@
-//! Eight clients of the order service, each with its own customers, who repeat what they have no answer for.
+//! Eight clients of the order service, each with its own customers, which repeat requests without an answer.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,29 +10,29 @@ use crate::book::Book;
 use crate::orders::{Order, Planned};
 use crate::pace::Pace;
 
-/// How long an order may take, repetitions included: a broken service is back long before.
+/// The time limit of an order, repetitions included: a broken service is back long before.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How long one request may take until its answer counts as lost.
+/// The time after which the answer to a request counts as lost.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// How the order service answered in the end.
+/// The final answer of the order service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Placed,
-    /// The id is taken.
+    /// The id is in use.
     Taken,
     OverTheLimit,
 }
 
-/// Writers at work. When dropped they end after the order in hand.
+/// Running writers. A drop stops them after the current order.
 pub(crate) struct Writers {
     pub(crate) pace: Arc<Pace>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Writers {
-    /// Starts one for each share of the orders; they place nothing before [`Writers::pace`] allows it. As long as the pace
-    /// is not open there is always more: who has placed his share begins it anew under other ids.
+    /// Starts one writer for each share of the orders. They place nothing before [`Writers::pace`] permits it. Until the pace
+    /// is open there is always more: a writer at the end of its share begins it again under other ids.
     pub(crate) fn start(address: &str, shares: Vec<Vec<Planned>>, book: &Book) -> Self {
         let pace = Arc::<Pace>::default();
         let start = |share: Vec<Planned>| {
@@ -51,7 +51,7 @@ impl Writers {
         Self { pace, threads }
     }
 
-    /// Lets them place everything that is left, and waits until each order has its answer.
+    /// Permits all remaining orders, and waits until each has its answer.
     pub(crate) fn finish(mut self) {
         self.pace.open();
         for thread in self.threads.drain(..) {
@@ -62,7 +62,7 @@ impl Writers {
     }
 }
 
-/// Every order of a share, and then each of them under another id, without an end.
+/// Returns every order of a share, and then each of them under another id, without an end.
 fn again_and_again(share: &[Planned]) -> impl Iterator<Item = (usize, Planned)> {
     let rounds = if share.is_empty() { 0 } else { usize::MAX };
     (0..rounds).flat_map(|round| share.iter().map(move |planned| (round, planned.in_round(round))))
@@ -94,7 +94,7 @@ impl Client {
             self.book.rolled_back(&refused);
         }
         match self.place(order) {
-            // After an answer that was lost, "taken" says that the order had been placed.
+            // After a lost answer, "taken" means that the order had been placed.
             (Answer::Placed, _) | (Answer::Taken, true) => self.book.placed(order),
             (answer, _) => panic!("{} is answered {answer:?}", order.id),
         }
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Repeats an order under its id until it has an answer; says too whether an answer before that one was lost.
+    /// Repeats an order under its id until it has an answer. Also returns whether an earlier answer was lost.
     fn place(&self, order: &Order) -> (Answer, bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut is_unknown = false;
@@ -122,11 +122,11 @@ impl Client {
         }
     }
 
-    /// Sends it once; `None` when nobody knows what became of it.
+    /// Sends it once, and returns `None` when the outcome is unknown.
     fn post(&self, order: &Order) -> Option<Answer> {
         let mut response = self.agent.post(&self.url).send_json(order).ok()?;
         let status = response.status().as_u16();
-        // Read to the end, so that the connection can be used again.
+        // Read to the end, to keep the connection usable.
         let text = response.body_mut().read_to_string().ok()?;
         match status {
             201 => Some(Answer::Placed),

@@ -19,9 +19,9 @@ use crate::sql_writers::{psql_places, python_places};
 use crate::writers::Writers;
 use crate::{turn, verdict};
 
-/// How many rows the short form takes.
+/// The number of rows in the short form.
 const ROWS: usize = 3_000;
-/// How many clients the order service has.
+/// The number of clients of the order service.
 pub(crate) const WRITERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,7 +52,7 @@ async fn every_order_of_the_year_is_billed_once_and_unchanged() {
     handlers_see(&shop.billing.names.orders).await;
 }
 
-/// What the handlers of a reader were called with, by id.
+/// The arguments of a reader's handlers, by id.
 struct Seen<T>(Arc<Mutex<BTreeMap<String, T>>>);
 
 impl<T: Send + 'static> Seen<T> {
@@ -75,8 +75,8 @@ impl<T> Clone for Seen<T> {
     }
 }
 
-/// Reads the topic once more as two consumers of this process, and compares what their handlers get with the records: bytes
-/// as they are, a header without a value absent, and the decoded event with the JSON of the payload.
+/// Reads the topic once more as two consumers of this process, and compares the arguments of their handlers with the
+/// records: bytes unchanged, a header without a value absent, and the decoded event equal to the JSON of the payload.
 async fn handlers_see(topic: &str) {
     let records = broker::read(topic);
     let records: BTreeMap<&str, &Raw> = records.iter().map(|record| (record.id(), record)).collect();

@@ -1,4 +1,4 @@
-//! A service that is told to end at a point.
+//! A service that aborts at a crash point.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,13 +12,13 @@ use messagekit_testkit::{DEADLINE, eventually};
 
 use crate::process::program;
 
-/// The process of such a service. It is killed when dropped.
+/// The process of such a service. A drop kills it.
 pub(super) struct Doomed {
     child: Child,
 }
 
 impl Doomed {
-    /// Starts it; it ends when it reaches the point for the `time`th time.
+    /// Starts it. It aborts when it reaches the point for the `time`th time.
     pub(super) fn start(name: &'static str, settings: &[(&str, &str)], point: &str, time: usize) -> Self {
         has_points(name);
         let log = File::options().append(true).create(true).open(log(point)).expect("a log can be written");
@@ -28,7 +28,7 @@ impl Doomed {
         Self { child: command.spawn().expect("the service starts") }
     }
 
-    /// Waits until one of them has died at the point, and kills the others. Does something again and again meanwhile.
+    /// Waits until one of them has aborted at the point, and kills the others. Calls `meanwhile` repeatedly until then.
     pub(super) async fn until_one_died(mut all: Vec<Self>, point: &str, mut meanwhile: impl AsyncFnMut()) {
         let log = log(point);
         eventually(&format!("a service reaches {point}, see {}", log.display()), 2 * DEADLINE, async || {
@@ -49,7 +49,7 @@ impl Doomed {
         self.child.try_wait().expect("a child can be asked").is_some()
     }
 
-    /// Says how it ended, or kills it now.
+    /// Returns how it ended, or kills it now.
     fn end(&mut self) -> Ended {
         crash::wait(&mut self.child, Duration::ZERO).expect("a child can be asked")
     }
@@ -66,7 +66,7 @@ fn log(point: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-at-{point}.log"))
 }
 
-/// Asserts that a service was built so that it can be told to end: no other build names the variable.
+/// Asserts that a service was built with crash points: no other build contains the variable.
 fn has_points(name: &'static str) {
     static KNOWN: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

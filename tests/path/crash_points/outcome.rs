@@ -1,4 +1,4 @@
-//! What the orders came to in billing's database and in its group.
+//! The outcome of the orders in billing's database and in its group.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::broker;
 use crate::names::{Names, ORDER_PARTITIONS};
 use crate::verdict::order_of;
 
-/// What a case came to.
+/// The outcome of a case.
 #[derive(Debug)]
 pub(super) struct Outcome {
     billed: usize,
@@ -31,7 +31,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// Asserts that every order is billed once or is one failed message, and that nothing else is there.
+    /// Asserts that every order is billed once or is one failed message, and that nothing else exists.
     pub(super) async fn compare(look: &mut PgConnection) -> Self {
         is_consistent(look).await;
         let bills = bills(look).await;
@@ -71,8 +71,8 @@ impl Outcome {
     }
 }
 
-/// Asserts what holds between any two transactions: bill, event and mark stand together, and so do failed message and mark.
-/// Returns how many bills there are.
+/// Asserts the invariant between any two transactions: bill, event and processed marker exist together, and so do
+/// failed message and marker. Returns the number of bills.
 pub(super) async fn is_consistent(look: &mut PgConnection) -> i64 {
     let (bills, events, done, open, held): (i64, i64, i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM bills), (SELECT count(*) FROM messagekit.outbox_events),
@@ -96,7 +96,7 @@ async fn bills(look: &mut PgConnection) -> Vec<Order> {
     bills.fetch_all(look).await.expect("bills can be read")
 }
 
-/// The plain ones only: a failed message's turn comes when it comes, and all others keep their place.
+/// Returns only the plain orders: a failed message may come later, and all others keep their order.
 fn by_customer(bills: &[Order]) -> BTreeMap<&str, Vec<&str>> {
     let mut customers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (order, customer, _) in bills.iter().filter(|(order, ..)| order.starts_with("plain-")) {
@@ -129,7 +129,7 @@ async fn failed_messages(look: &mut PgConnection) -> Vec<(String, String)> {
     failed_messages.into_iter().map(|(state, payload)| (state, order_of(&payload))).collect()
 }
 
-/// Returns how many records the database has done with that the group has not: whoever comes gets them again.
+/// Returns how many records are settled in the database and not in the group: the next owner gets them again.
 pub(super) async fn delivered_again(look: &mut PgConnection, names: &Names) -> i64 {
     let mut places = None;
     eventually("the group says where it stands", DEADLINE, async || {
@@ -149,7 +149,7 @@ pub(super) async fn delivered_again(look: &mut PgConnection, names: &Names) -> i
     next.into_iter().map(|(partition, next)| (next - places[partition as usize].unwrap_or(0)).max(0)).sum()
 }
 
-/// Returns whether the group has done with every record of the topic.
+/// Returns whether the group has settled every record of the topic.
 pub(super) fn is_settled(names: &Names) -> bool {
     let places = broker::committed(&names.billing, (&names.orders, ORDER_PARTITIONS));
     let places: Option<Vec<i64>> = places.and_then(|places| places.into_iter().collect());

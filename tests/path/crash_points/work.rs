@@ -1,4 +1,4 @@
-//! What billing is given to do.
+//! The orders that billing receives.
 
 use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -7,29 +7,29 @@ use sqlx::PgConnection;
 use crate::names::ORDER_PARTITIONS;
 use crate::records::Record;
 
-/// How many orders there are, and how many customers they come from.
+/// The number of orders, and of their customers.
 const SENT: usize = 240;
 const CUSTOMERS: usize = 24;
 
-/// What billing can make of an order.
+/// The outcome of an order in billing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,
     /// The database refuses its bill at first.
     Refused,
-    /// Less than nothing: it can never be billed.
+    /// Its amount is negative: it can never be billed.
     Dead,
 }
 
 /// An order: its id, its customer and its pence.
 pub(super) type Order = (String, String, i64);
 
-/// Returns the orders of these kinds as they were placed.
+/// Returns the orders of these kinds in the order in which they were placed.
 pub(super) fn orders(kinds: &[Kind]) -> Vec<Order> {
     (1..=SENT).filter(|number| kinds.contains(&kind(*number))).map(order).collect()
 }
 
-/// The orders as records, each customer's in one partition; some twice, as from a publisher that has lost an answer.
+/// Returns the orders as records, each customer's in one partition. Some come twice, as from a publisher that has lost an answer.
 pub(super) fn records() -> impl Iterator<Item = (i32, Record)> {
     (1..=SENT).flat_map(|number| {
         let (order, customer, pence) = order(number);
@@ -56,13 +56,13 @@ fn order(number: usize) -> Order {
     (format!("{prefix}-{number:03}"), format!("c-{:02}", number % CUSTOMERS), sign * (100 + number as i64))
 }
 
-/// A rule of billing's database that refuses some bills, as a wrong one would.
+/// A trigger in billing's database that refuses some bills, as a wrong rule would.
 pub(super) struct Rule {
     stands: bool,
 }
 
 impl Rule {
-    /// Makes it as soon as there is a table of bills.
+    /// Creates it as soon as the table of bills exists.
     pub(super) async fn make(look: &mut PgConnection) -> Self {
         eventually("billing has made its tables", DEADLINE, async || {
             let made = sqlx::query_scalar("SELECT to_regclass('bills') IS NOT NULL").fetch_one(&mut *look);

@@ -1,4 +1,4 @@
-//! A page of the documentation, its commands and the folder they are run in.
+//! A page of the documentation, its commands and their working folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::process::program;
 
-/// What a command must do.
+/// The expected outcome of a command.
 pub(crate) enum Outcome {
-    /// It ends well, and what it prints holds this.
+    /// It succeeds, and its output contains this.
     Prints(&'static str),
-    /// It runs until the page is through.
+    /// It runs until the end of the page.
     Stays,
 }
 
@@ -47,18 +47,18 @@ impl Page {
         self.folder.path().to_owned()
     }
 
-    /// Sets a variable of the environment, as the page tells its reader to.
+    /// Sets an environment variable, as the page says.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Puts what this test has in the place of what the page's reader has: an address, a name.
+    /// Replaces an address or a name of the page by that of this test.
     pub(crate) fn replace(&mut self, here: &str, there: &str) {
         assert!(self.text.contains(here), "{} no longer has {here:?}", self.name);
         self.replaced.push((here.to_owned(), there.to_owned()));
     }
 
-    /// Runs the page; its commands are these, in this order. What stays goes on until the page is dropped.
+    /// Runs the page, whose commands must be these, in this order. Commands that stay run until the page is dropped.
     pub(crate) async fn run(&mut self, wanted: &[(&str, Outcome)]) {
         let parts = self.parts();
         let written: Vec<&str> = parts
@@ -93,7 +93,7 @@ impl Page {
             match kind {
                 "toml" => parts.push(Part::Toml(format!("{block}\n"))),
                 "sh" => {
-                    // A line that ends with a backslash goes on.
+                    // A line that ends with a backslash continues.
                     let block = block.replace("\\\n", "");
                     let lines = block
                         .lines()
@@ -116,12 +116,12 @@ impl Page {
             Outcome::Stays => {
                 let log =
                     File::options().append(true).create(true).open(self.folder.path().join(LOG)).unwrap();
-                // In the place of the shell, so that it can be ended.
+                // Replaces the shell, to make the command killable.
                 let mut command = self.shell(&format!("exec {}", self.here(line)));
                 let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
                 self.running.push((line.to_owned(), child));
             }
-            // What has just been started answers a moment later.
+            // A command that has just started answers a moment later.
             Outcome::Prints(text) if line.starts_with("curl ") => {
                 eventually(line, DEADLINE, async || self.prints(line, text).is_ok()).await;
             }
@@ -160,14 +160,14 @@ impl Drop for Page {
     }
 }
 
-/// What the commands that stay have told.
+/// The log of the commands that stay.
 const LOG: &str = "log";
 
 fn said(folder: &Path) -> String {
     fs::read_to_string(folder.join(LOG)).unwrap_or_default()
 }
 
-/// The file that a command takes its configuration from.
+/// Returns the file from which a command reads its configuration.
 fn configuration(line: &str) -> Option<&str> {
     line.split_once("--config ")?.1.split_whitespace().next()
 }
