@@ -1,4 +1,4 @@
-//! Change data capture: what is made, with which rights, and what is found to be wrong.
+//! Change data capture: the created objects, their rights, and the problems that checks find.
 
 use messagekit::ErrorKind;
 use messagekit_postgres::cdc::{self, Capture, Finding, Subject};
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::cdc_server::Server;
 
-/// The role belongs to the whole server: tests that share one make it with the password that a worker has, too.
+/// The role belongs to the whole server: tests that share one create it with the password of the worker.
 fn password() -> String {
     std::env::var(cdc::PASSWORD_VARIABLE).unwrap_or_else(|_| "messagekit-cdc".to_owned())
 }
@@ -22,13 +22,13 @@ async fn set_up(url: &str) -> Vec<String> {
     cdc::set_up(url, &SchemaName::default(), Some(&password())).await.expect("sets up")
 }
 
-/// What is wrong, except that no worker reads the slot in these tests.
+/// Returns the findings, except that no worker reads the slot in these tests.
 async fn findings(url: &str) -> Vec<Finding> {
     let found = cdc::findings(url, &SchemaName::default()).await.expect("looks");
     found.into_iter().filter(|found| found.subject != Subject::Reader).collect()
 }
 
-/// A database that is captured; its slot is dropped at the end, so that the server keeps no WAL for it.
+/// A captured database. Its slot is dropped at the end, because the server would keep WAL for it.
 struct Captured {
     database: Database,
     capture: Capture,
@@ -267,7 +267,7 @@ fn the_role_streams_the_outbox_and_can_do_nothing_else() {
             assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{refused}");
         }
 
-        // What the superuser takes away is found; what is missing is made again.
+        // Objects that the superuser removes are found missing, and created again.
         for (sql, what) in [
             ("ALTER ROLE messagekit_cdc NOLOGIN", "no LOGIN right"),
             ("ALTER ROLE messagekit_cdc NOREPLICATION", "no REPLICATION right"),

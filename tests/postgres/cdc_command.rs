@@ -1,4 +1,4 @@
-//! The command line on a real server: migrating, capture and failed messages, and one line for each mistake.
+//! The command line on a real server: migration, capture and failed messages, and one line for each mistake.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,7 +38,7 @@ impl Answer {
         serde_json::from_str(&self.ok()).expect("JSON")
     }
 
-    /// Expects one line that says this, and nothing else.
+    /// Expects one line that contains these texts, and nothing else.
     fn refused(self, says: &[&str]) {
         assert_eq!((self.code, &*self.out), (1, ""), "{}", self.err);
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);

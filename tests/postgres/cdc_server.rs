@@ -1,4 +1,4 @@
-//! A PostgreSQL server of one test, for settings and rights that would disturb its neighbours.
+//! A PostgreSQL server of one test, for settings and rights that would disturb other tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use messagekit_tests::Port;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-/// It ends, with its data, when it is dropped.
+/// A running server. A drop stops it and deletes its data.
 pub(crate) struct Server {
     command: Command,
     child: Option<Child>,
@@ -18,7 +18,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on this machine only, with WAL in pieces of 1 MB and these settings.
+    /// Starts a server on this machine only, with WAL segments of 1 MB and these settings.
     pub(crate) async fn start(settings: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let data = folder.path().join("data");
@@ -49,7 +49,7 @@ impl Server {
         server
     }
 
-    /// Runs it on its data, and waits until it answers.
+    /// Starts it on its data, and waits until it answers.
     pub(crate) async fn run(&mut self) {
         self.child = Some(self.command.spawn().expect("the server starts"));
         let url = self.url("postgres");
@@ -76,12 +76,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // At once, without a farewell to clients; its children end with it.
+        // Immediate shutdown, without notice to clients; its child processes end with it.
         self.end("-QUIT");
     }
 }
 
-/// A program of the newest PostgreSQL here, run as the user that may run it.
+/// Returns a program of the newest installed PostgreSQL, run as the user that may run it.
 fn program(name: &str) -> Command {
     let path = binaries().join(name);
     if !is_root() {

@@ -1,4 +1,4 @@
-//! What is removed, and everything that is not: each reason to stay has its row here.
+//! The rows that cleanup removes, and all others: each reason to keep a row has one here.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn markers(store: &PostgresStore) -> Vec<String> {
     texts(store, "SELECT consumer || ':' || message_id FROM messagekit.processed_messages").await
 }
 
-/// Writes events as somebody did so many days ago.
+/// Writes events as if it were `days` days ago.
 async fn write(store: &PostgresStore, ids: &[&str], days: i32) {
     for id in ids {
         let insert =
@@ -78,7 +78,7 @@ fn an_event_stays_until_published_and_past_its_retention() {
         let left = ["behind/0", "delayed/0", "pending/0", "refused/0", "young/0"];
         assert_eq!(events(&store).await, left);
 
-        // What is due moves to another place among the pending, and is no less pending for that.
+        // A due event moves to another position among the pending ones, and is still pending.
         run(store.pool(), "UPDATE messagekit.outbox_pending SET shard = shard + 64 WHERE shard < 0").await;
         assert_eq!(cleaned(&store, CleanupTarget::Events).await.removed, 0);
         assert_eq!(events(&store).await, left);
@@ -147,7 +147,7 @@ fn captured_event_stays_until_the_slot_passes_its_commit() {
         captured.checkpoint("1 hour").await;
         assert_eq!(cleaned(store, CleanupTarget::Events).await.removed, 0, "the slot has not passed that");
         captured.confirm(&captured.position().await).await;
-        // What had a place at the checkpoint before; the copy of an old event, written since, has none.
+        // An event had a position before the checkpoint; the republication of an old event, written since, has none.
         let copy = "INSERT INTO messagekit.outbox_events (event_id, copy, topic, payload, created_at)
             VALUES ('gone', 1, 'orders.order', '\\x00', now() - interval '8 days')";
         run(store.pool(), copy).await;
@@ -156,7 +156,7 @@ fn captured_event_stays_until_the_slot_passes_its_commit() {
     });
 }
 
-/// Its session is gone, nobody waits for it, and it may be committed tomorrow.
+/// Its session is gone, no process waits for it, and it may be committed tomorrow.
 #[test]
 fn event_of_a_prepared_transaction_stays_until_the_slot_has_it() {
     block_on(async {
@@ -185,7 +185,7 @@ fn event_of_a_prepared_transaction_stays_until_the_slot_has_it() {
     });
 }
 
-/// Its writer may have stood still between taking its time and its place in the log.
+/// Its writer may have stalled between taking its time and its position in the log.
 #[test]
 fn captured_event_just_before_a_checkpoint_awaits_the_next_one() {
     block_on(async {
@@ -272,7 +272,7 @@ fn while_processes_are_replaced_the_longer_window_counts() {
         run(store.pool(), long_ago).await;
         assert_eq!(cleaned(&store, CleanupTarget::Markers).await.removed, 1);
 
-        // Nobody has started for long: what was noted last counts, however long ago.
+        // No consumer has started for a long time: the last recorded window counts, however old it is.
         mark(&store, "billing", "old", "done", 20).await;
         run(store.pool(), "UPDATE messagekit.consumer_windows SET noted_at = noted_at - interval '900 days'")
             .await;
@@ -313,7 +313,7 @@ fn two_cleanups_share_a_large_table_and_a_dry_run_only_counts() {
         assert_eq!((trial[2].what, trial[2].removed), (CleanupTarget::Markers, 15_000));
         assert_eq!(markers(&store).await.len(), 60_000);
 
-        // What somebody holds is passed over, not waited for.
+        // Rows that another session has locked are skipped, not waited for.
         let mut holder = store.begin().await.unwrap();
         let hold =
             "SELECT 1 FROM messagekit.processed_messages WHERE message_id IN ('m-3', 'm-7') FOR UPDATE";

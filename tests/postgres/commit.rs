@@ -1,4 +1,4 @@
-//! What a commit answers, and what is there afterwards.
+//! The answer of a commit, and the rows afterwards.
 
 use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -1,4 +1,4 @@
-//! What a cleanup has removed stays known as removed, whatever window comes after it.
+//! Markers that a cleanup has removed stay recorded as removed, whatever dedup window follows.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), Handler
     Ok(())
 }
 
-/// Has the message delivered, written so many days ago, and returns how it ended: how often handled, known and dead.
+/// Delivers the message, written `days` days ago, and returns its outcome: how often handled, done and dead.
 async fn deliver(shop: &Shop, id: &MessageId, days: i32, window: Option<Duration>) -> (u64, u64, u64) {
     let at = "SELECT to_char((now() - $1 * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let at: String = sqlx::query_scalar(at).bind(days).fetch_one(shop.store.pool()).await.unwrap();
@@ -88,7 +88,7 @@ fn longer_dedup_window_applies_no_message_of_a_removed_marker() {
                 let failed_messages = shop.store.list(&FailedMessageFilter::default(), 10).await.unwrap();
                 assert_eq!((failed_messages.len(), failed_messages[0].kind.as_str()), (1, "outside_window"));
 
-                // What the shorter one would have taken is taken.
+                // A message within the shorter window is applied.
                 assert_eq!(deliver(&shop, &MessageId::new(), 6, longer).await, (1, 0, 0));
             }
         }
@@ -120,7 +120,7 @@ fn a_replay_reports_events_without_markers_under_any_window() {
     });
 }
 
-/// The rows of a part that goes at once are not looked at, so what its consumers learn goes by their windows.
+/// A partition that is removed as a whole is not read row by row, so its consumers learn a time from their windows.
 #[test]
 fn consumers_learn_of_a_day_of_markers_that_goes_at_once() {
     block_on(async {
@@ -175,7 +175,7 @@ fn complete_since_from_a_fast_clock_is_corrected_in_every_row() {
     });
 }
 
-/// Returns whether somebody waits for a row of the windows.
+/// Returns whether a session waits for a row of the windows.
 async fn waits(store: &PostgresStore) -> bool {
     let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
         AND wait_event_type = 'Lock' AND query LIKE '%consumer_windows%')";
@@ -192,7 +192,7 @@ fn a_window_noted_during_cleanup_keeps_markers_or_sees_the_loss() {
             VALUES ('billing', 'm-10', 'done', now() - interval '10 days')";
         run(store.pool(), mark).await;
 
-        // A process notes a longer window in the moment in which a cleanup begins: its marker stays.
+        // A process records a longer window at the moment in which a cleanup begins: its marker stays.
         let mut rival = PgConnection::connect(shop.database.url()).await.unwrap();
         rival.execute("BEGIN; SELECT FROM messagekit.consumer_windows FOR UPDATE").await.unwrap();
         let cleaning = tokio::spawn({
@@ -207,7 +207,7 @@ fn a_window_noted_during_cleanup_keeps_markers_or_sees_the_loss() {
         assert_eq!(cleaning.await.unwrap(), (0, 0), "of the longer window it was not old");
         assert_eq!(store.note_window("billing", Some(DAY * 14)).await.unwrap(), None);
 
-        // A process notes a longer one still while the marker is being removed: it waits for the end, and learns of it.
+        // A process records an even longer one while the marker is being removed: it waits for the end, and learns of it.
         run(
             store.pool(),
             "UPDATE messagekit.processed_messages SET processed_at = now() - interval '20 days'",

@@ -1,4 +1,4 @@
-//! The suite that every store passes, with a database of its own for each case.
+//! The suite that every store passes, with its own database for each case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl StoreFixture for Rows {
         count.fetch_one(self.store.pool()).await.map(i64::unsigned_abs).expect("counts")
     }
 
-    /// As the connector reads them: each column becomes the header of its name, and null is no header.
+    /// Returns them as the connector reads them: each column becomes the header with its name, and null is no header.
     async fn events(&self, topic: &str) -> Vec<Message> {
         let select = "SELECT payload, aggregate_id, event_id, event_type, content_type, traceparent,
             headers::text, (extract(epoch FROM created_at) * 1000000)::bigint
@@ -140,8 +140,8 @@ impl StoreFixture for Rows {
         true
     }
 
-    /// Takes every connection that the pool may open, for less long than a case may take and for twice as long as `begin`
-    /// waits.
+    /// Takes every connection that the pool may open, for a shorter time than the limit of a case and for twice as long as
+    /// `begin` waits.
     async fn refuse_begin(&self) {
         let pool = self.store.pool();
         let mut taken = Vec::new();
@@ -158,7 +158,7 @@ impl StoreFixture for Rows {
 
 messagekit_testkit::store_cases!(Rows::new().await);
 
-/// A database whose outbox is made for a relay.
+/// A database whose outbox is published by a relay.
 #[derive(Clone)]
 struct Relayed {
     database: Database,
@@ -193,7 +193,7 @@ mod relay {
     messagekit_testkit::relay_cases!(super::Relayed::new().await);
 }
 
-/// The same, with tables that are divided by day.
+/// The same suites, with tables that are partitioned by day.
 mod divided {
     use messagekit_tests::Database;
 

@@ -1,4 +1,4 @@
-//! Connections that die, and transactions that must not stay behind.
+//! Connections that break, and transactions that must not stay open.
 
 use std::future::Future;
 use std::pin::pin;
@@ -34,7 +34,7 @@ fn begin_passes_over_connections_that_died_while_idle() {
         let mut tx = shop.store.begin().await.expect("a fresh connection is made");
         insert_bill(&mut tx, "b-1").await;
         shop.store.commit(tx).await.unwrap();
-        // The pool itself may still hold dead ones.
+        // The pool itself may still hold broken ones.
         let bills = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM bills").fetch_one(other.pool());
         assert_eq!(bills.await.unwrap(), 1);
     });
@@ -54,7 +54,7 @@ fn statements_of_their_own_pass_over_dead_connections_too() {
     });
 }
 
-/// With a lock that nothing but the limit of reads ends in the time of a test.
+/// The test holds a lock that only the limit of reads ends in the time of a test.
 #[test]
 fn abandoned_reads_time_out_and_free_their_connections() {
     block_on(async {
@@ -102,7 +102,7 @@ fn dropped_begin_leaves_no_transaction_open() {
         for polls in 0..40 {
             let mut begin = pin!(shop.store.begin());
             let mut left = polls % 8;
-            // Dropped after so many polls, wherever that is.
+            // Drop it after this number of polls, wherever that is.
             std::future::poll_fn(|cx| {
                 if left == 0 || begin.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
@@ -154,7 +154,7 @@ fn transaction_begins_at_read_committed_whatever_the_default_is() {
 fn limits_hold_and_say_what_they_are() {
     block_on(async {
         let shop = Shop::open().await;
-        // Each in a store of its own: on a busy machine another one could strike first. Those that run at any time are longer.
+        // Each in its own store: on a busy machine another limit could expire first. Limits that always apply are longer.
         let url = shop.database.url();
         let (short, long) = (Duration::from_millis(100), Duration::from_secs(5));
         let store = PostgresStore::options().lock_timeout(short).connect(url).await.unwrap();
@@ -202,7 +202,7 @@ fn rollback_after_a_dropped_statement_waits_within_its_limit() {
         let rolling_back = store.rollback(tx);
         let other = shop.bill(&store, &MessageId::new()).await;
         store.commit(other).await.unwrap();
-        // The answer may be that of the dropped statement; either way nothing is held any more.
+        // The answer may be that of the dropped statement; either way no lock is held any more.
         let _ = tokio::time::timeout(DEADLINE, rolling_back).await.expect("the server has ended it");
         let rival = shop.bill(&store, &id).await;
         store.commit(rival).await.unwrap();
@@ -210,7 +210,7 @@ fn rollback_after_a_dropped_statement_waits_within_its_limit() {
     });
 }
 
-/// No packet says that the other side is gone: a machine without power, a firewall that forgets.
+/// No packet says that the other side is gone: a machine without power, a firewall that drops its state.
 #[test]
 fn server_that_falls_silent_is_given_up() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! What people do with failed messages: the second click, two operators, a run that is in flight, a change of mind.
+//! Actions on failed messages: the second click, two operators, a run in flight, an undo.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn two_operators_on_the_same_failed_messages_act_once_on_each() {
         for _ in 0..40 {
             failed_messages.push(failed_message(&shop, Next::Dead).await.1);
         }
-        // Each in an order of their own, and in pieces, so that they meet in the middle.
+        // Each in its own order, and in pieces: they meet in the middle.
         let clerk = |mine: Vec<i64>, name: &'static str| {
             let store = shop.store.clone();
             tokio::spawn(async move {
@@ -150,7 +150,7 @@ fn late_copy_waits_for_the_discard_and_is_not_applied() {
     block_on(async {
         let shop = Shop::open().await;
         let (id, failed_message) = failed_message(&shop, Next::Dead).await;
-        // Held up between its markers and its commit by the audit, which somebody else has locked.
+        // The audit is locked, which holds the action between its markers and its commit.
         let mut lock = shop.store.begin().await.unwrap();
         sqlx::query("LOCK TABLE messagekit.admin_audit").execute(&mut *lock).await.unwrap();
         let store = shop.store.clone();
@@ -196,7 +196,7 @@ fn undo_brings_a_discarded_failed_message_back_to_be_retried() {
     });
 }
 
-/// The marker of a discarded failed message may be older than what is kept of markers.
+/// The marker of a discarded failed message may be older than the retention of markers.
 #[test]
 fn undo_makes_a_forgotten_marker_again() {
     block_on(async {
@@ -292,7 +292,7 @@ async fn blocks(connection: &mut sqlx::PgConnection, query: &str) -> u64 {
     count("Shared Hit Blocks") + count("Shared Read Blocks")
 }
 
-/// Waits until a server process of this database waits for another one's lock.
+/// Waits until a server process of this database waits for a lock of another one.
 async fn until_somebody_waits(shop: &Shop) {
     messagekit_testkit::eventually("somebody waits", messagekit_testkit::DEADLINE, async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity

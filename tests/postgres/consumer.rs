@@ -1,4 +1,4 @@
-//! Whole consumers whose effects are in PostgreSQL.
+//! Consumers whose effects are in PostgreSQL.
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -23,7 +23,7 @@ use crate::shop::{OrderPlaced, Shop, backend, run, terminate};
 /// The order at which a handler misbehaves.
 const CULPRIT: &str = "o-5";
 
-/// Orders in one partition, and a consumer of them that is still without a handler.
+/// Returns a log with orders in one partition.
 async fn orders(numbers: std::ops::Range<u32>) -> MemoryLog {
     let log = MemoryLog::new(1);
     let orders: Vec<_> = numbers
@@ -143,7 +143,7 @@ fn late_duplicate_of_a_failed_message_is_not_applied() {
         running.until("all came twice", |stats| stats.duplicates == 10).await;
         assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
 
-        // Only a person brings it back.
+        // Only an operator can retry it.
         let failed_message = failed_messages(&shop).await.remove(0);
         assert_eq!(failed_message.state, FailedMessageState::Dead);
         let acted =
@@ -173,7 +173,7 @@ fn constraint_that_a_handler_violates_is_its_own_failure() {
     });
 }
 
-/// Two handlers that take the same two rows in opposite order, the first time at the same moment.
+/// Two handlers that lock the same two rows in opposite order, the first time at the same moment.
 struct Crossing {
     met: Barrier,
     runs: AtomicU32,
@@ -238,7 +238,7 @@ fn deadlock_between_two_handlers_burns_no_attempt() {
     });
 }
 
-/// A handler that has something done to its connection when the culprit runs for the first time.
+/// A handler that calls a function on its connection when the failing order runs for the first time.
 struct Trouble<F> {
     runs: AtomicU32,
     cause: F,
@@ -298,13 +298,13 @@ fn commit_whose_answer_is_lost_applies_its_batch_once() {
     });
 }
 
-/// A handler whose statement would run for ten minutes.
+/// Handles an order with a statement that would run for ten minutes.
 async fn sleep(tx: &mut PgTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     sqlx::query("SELECT pg_sleep(600)").execute(&mut **tx).await?;
     Ok(())
 }
 
-/// How many statements of the shop's database are asleep on the server.
+/// Returns how many statements of the shop's database sleep on the server.
 async fn asleep(shop: &Shop) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'active' AND query = 'SELECT pg_sleep(600)'";
@@ -315,7 +315,7 @@ async fn asleep(shop: &Shop) -> i64 {
 fn a_handler_deadline_ends_its_statement_on_the_server_too() {
     block_on(async {
         let (shop, log) = (Shop::open().await, orders(0..1).await);
-        // Nothing else would end it: a statement of these connections may take an hour.
+        // No other limit ends it: a statement of these connections may take an hour.
         let hour = PostgresStore::options().statement_timeout(Duration::from_secs(3_600));
         let store = hour.connect(shop.database.url()).await.unwrap();
         let consumer = consumer("billing", &store, &log).deadline(Duration::from_secs(1)).on(sleep);

@@ -1,4 +1,4 @@
-//! A wire between client and server that writes down what is executed.
+//! A proxy between client and server that records executed statements.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::proxy::server_of;
 
-/// Forwards connections to the database; TLS is refused by the test server, so that everything can be read.
+/// Forwards connections to the database. The test server refuses TLS, which makes everything readable.
 pub(crate) struct Counter {
     address: std::net::SocketAddr,
     said: Arc<Mutex<Vec<String>>>,
@@ -38,7 +38,7 @@ impl Counter {
         Self { address, said }
     }
 
-    /// Returns the database's URL through this wire.
+    /// Returns the database's URL through this proxy.
     pub(crate) fn url(&self, database: &Database) -> String {
         let url = database.url().replace(&server_of(database.url()), &self.address.to_string());
         format!("{url}?sslmode=disable")
@@ -50,7 +50,7 @@ impl Counter {
     }
 }
 
-/// Passes on whole messages of the protocol, and notes those that execute something. Ends with the connection.
+/// Forwards whole protocol messages, and records those that execute something. Returns at the end of the connection.
 async fn forward(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, said: Arc<Mutex<Vec<String>>>) {
     let (mut statements, mut portals) = (HashMap::new(), HashMap::new());
     // The first message has no type.
@@ -88,7 +88,7 @@ async fn forward(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, said: Ar
     }
 }
 
-/// The text that begins at a place, and where the next one does.
+/// Returns the text at an offset, and the offset of the next one.
 fn text(body: &[u8], at: usize) -> (String, usize) {
     let length = body[at..].iter().position(|byte| *byte == 0).expect("texts end with a zero");
     (String::from_utf8_lossy(&body[at..at + length]).into_owned(), at + length + 1)

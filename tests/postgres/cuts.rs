@@ -1,6 +1,6 @@
-//! A line that is cut after any number of bytes, under a writer and under a consumer.
+//! A connection that is cut after any number of bytes, under a writer and under a consumer.
 //!
-//! `MESSAGEKIT_FULL=1` cuts it a thousand times, `MESSAGEKIT_SEED` chooses where.
+//! `MESSAGEKIT_FULL=1` cuts it a thousand times. `MESSAGEKIT_SEED` selects the offsets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use crate::proxy::Proxy;
 use crate::shop::{OrderPlaced, Shop};
 
-/// How often the line is cut.
+/// Returns the number of cuts.
 fn cuts() -> u64 {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 1_000 } else { 20 }
 }
@@ -27,7 +27,7 @@ fn dice() -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
 }
 
-/// Where the line is cut: so many bytes behind the beginning of the transaction, or behind all that stands before the commit.
+/// The position of the cut: a number of bytes after the begin of the transaction, or after everything before the commit.
 #[derive(Clone, Copy)]
 enum Cut {
     InTheWork(u32),
@@ -59,14 +59,14 @@ async fn place(
     done
 }
 
-/// How many bills and events of an order there are.
+/// Returns the number of bills and of events of an order.
 async fn kept(shop: &Shop, id: &MessageId) -> (i64, i64) {
     let sql = "SELECT (SELECT count(*) FROM bills WHERE id = $1),
         (SELECT count(*) FROM messagekit.outbox_events WHERE event_id = $1)";
     sqlx::query_as(sql).bind(id.as_str()).fetch_one(shop.store.pool()).await.unwrap()
 }
 
-/// Whoever gets no clear answer does it again under the id that the event had at first, and needs not look.
+/// A caller without a clear answer repeats the order under the first id of the event, without a check.
 #[test]
 fn order_cut_off_at_any_byte_exists_once_after_it_is_repeated() {
     block_on(async {
@@ -88,7 +88,7 @@ fn order_cut_off_at_any_byte_exists_once_after_it_is_repeated() {
             let mut again = Envelope::new(OrderPlaced::new(&format!("o-{tried}")));
             again.meta.event_id = id.clone();
             let answer = place(line, (&id, order), Some(cut)).await;
-            // The server may still be busy with what it has read.
+            // The server may still be busy with the bytes that it has read.
             let mut is = kept(&shop, &id).await;
             match answer {
                 Ok(()) => assert_eq!(is, (1, 1), "it said that it is kept"),
@@ -118,7 +118,7 @@ fn order_cut_off_at_any_byte_exists_once_after_it_is_repeated() {
     });
 }
 
-/// Waits until no transaction of a cut line is left on the server.
+/// Waits until no transaction of a cut connection is left on the server.
 async fn settles(shop: &Shop) {
     let open =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -126,7 +126,7 @@ async fn settles(shop: &Shop) {
     eventually("the server has ended what was cut", DEADLINE, async || shop.count(open).await == 0).await;
 }
 
-/// A line is cut in claims, handlers, commits and what stands between.
+/// The connection is cut in claims, handlers, commits and between them.
 #[test]
 fn a_connection_cut_at_any_byte_applies_each_message_once() {
     block_on(async {
@@ -153,7 +153,7 @@ fn a_connection_cut_at_any_byte_applies_each_message_once() {
                 let mut written = 0_u64;
                 while !is_over.load(Ordering::Relaxed) {
                     let ahead = written.saturating_sub(stats.read().handled);
-                    // Enough that work is in flight, and no more than it gets done on a slow machine.
+                    // Enough to have work in flight, and no more than a slow machine can do.
                     if ahead < 200 {
                         let order = Envelope::new(OrderPlaced::new(&format!("o-{written:06}")));
                         log.publish(&[codec::encode(&order, "shop").unwrap()]).await.remove(0).unwrap();
@@ -172,7 +172,7 @@ fn a_connection_cut_at_any_byte_applies_each_message_once() {
             eventually("the line is cut", DEADLINE, async || proxy.struck() > struck).await;
             eventually("it goes on", DEADLINE, async || stats.read().handled > handled).await;
         }
-        // An answer to a commit is a few bytes of many, so that one is cut on purpose: what it had applied comes again.
+        // An answer to a commit is a few bytes of many, so cut one on purpose: its messages are delivered again.
         eventually("something comes again", DEADLINE, async || {
             proxy.cut_next_commit();
             stats.read().duplicates > 0

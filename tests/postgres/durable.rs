@@ -26,7 +26,7 @@ async fn count(store: &PostgresStore, table: &'static str) -> i64 {
     count
 }
 
-/// Kills one process of the server: it ends all others, forgets what it has not written, and comes back.
+/// Kills one process of the server: the server ends all others, loses unwritten data, and restarts.
 async fn crash(server: &Server) {
     let url = server.url("postgres");
     let mut victim = PgConnection::connect(&url).await.unwrap();
@@ -40,7 +40,7 @@ async fn crash(server: &Server) {
 #[test]
 fn settled_messages_survive_a_crash_despite_async_commits() {
     block_on(async {
-        // What nobody waits for is written as late as the server allows.
+        // Commits without a wait are written as late as the server allows.
         let server = Server::start(&["wal_writer_delay=10s"]).await;
         let url = server.url("shop");
         migrations::migrate(&url).await.unwrap();

@@ -1,4 +1,4 @@
-//! Databases that cannot keep every text: refused at once, with the cure.
+//! Databases that cannot store every text: refused at once, with the cure.
 
 use messagekit::{Error, ErrorKind, OutboxHealth};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
@@ -7,7 +7,7 @@ use messagekit_testkit::{DEADLINE, block_on, unique};
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
-/// Makes a database of another encoding; returns its URL and its name.
+/// Creates a database with another encoding, and returns its URL and its name.
 async fn made(encoding: &str) -> (String, String) {
     let neighbour = Database::empty().await;
     let name = unique("other").replace(['.', '-'], "_");
@@ -46,7 +46,7 @@ fn database_that_is_not_utf8_is_refused_with_its_cure() {
     });
 }
 
-/// Tables may be there from before; a store that connects later says it where it is asked.
+/// Tables may exist from before; a store that connects later returns the error at the first operation.
 #[test]
 fn tables_in_a_database_that_is_not_utf8_are_refused_too() {
     block_on(async {

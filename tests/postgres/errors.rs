@@ -1,4 +1,4 @@
-//! Bad input: typed, in one line, with the cure, without a secret.
+//! Bad input: typed errors in one line, with the cure, without a secret.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ async fn refused(url: &str) -> Error {
     Error::from(error)
 }
 
-/// Expects this kind, these words, and nothing that nobody may see.
+/// Expects this kind, these words, and no secret.
 fn assert_says(error: &Error, kind: ErrorKind, said: &str) {
     let text = messagekit::chain(error);
     assert_eq!(error.kind(), kind, "{text}");
@@ -28,7 +28,7 @@ fn assert_says(error: &Error, kind: ErrorKind, said: &str) {
     assert!(!shown.contains(SECRET), "{shown}");
 }
 
-/// Puts other credentials or another place into the URL of the test server.
+/// Returns the URL of the test server with other credentials or another address.
 fn url(user: &str, place: Option<&str>, database: &str) -> String {
     let server = messagekit_tests::services::postgres_url();
     let (_, rest) = server.rsplit_once('@').expect("the URL names a user");
@@ -108,7 +108,7 @@ fn server_that_never_answers_is_given_up() {
     });
 }
 
-/// As PgBouncer answers unless it was told to ignore them.
+/// PgBouncer answers like this unless it is configured to ignore them.
 #[test]
 fn pooler_that_refuses_the_settings_is_not_taken_for_an_outage() {
     block_on(async {
@@ -116,7 +116,7 @@ fn pooler_that_refuses_the_settings_is_not_taken_for_an_outage() {
         let place = pooler.local_addr().unwrap().to_string();
         let answer = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
         tokio::spawn(async move {
-            // Asked for TLS first; it has none.
+            // The client asks for TLS first; this pooler has none.
             let (mut client, _) = pooler.accept().await.unwrap();
             let mut asked = [0; 4_096];
             assert!(client.read(&mut asked).await.unwrap() > 0);
@@ -231,7 +231,7 @@ fn codes_say_what_a_caller_can_do() {
             ("55P03", Some(ErrorKind::Conflict)),
             ("57014", Some(ErrorKind::TransactionTimeout)),
             ("25P02", Some(ErrorKind::Aborted)),
-            // A handler's own mistakes.
+            // The handler's own mistakes.
             ("23505", None),
             ("23514", None),
             ("22P02", None),

@@ -1,4 +1,4 @@
-//! What the tables keep of a message that was set aside.
+//! The columns of a message that was set aside.
 
 use messagekit::{
     Claim, FailedMessageFilter, FailedMessages, Failure, FailureKind, Message, MessageId, ReceivedMessage,
@@ -22,7 +22,7 @@ async fn set_aside(shop: &Shop, message: Message) -> (MessageId, SetAsideOutcome
 fn failed_message_has_the_hash_of_its_key() {
     block_on(async {
         let shop = Shop::open().await;
-        // As FNV-1a of 64 bits is defined, so that every program finds the same queue.
+        // FNV-1a of 64 bits, as it is defined: every program finds the same queue.
         let long = vec![b'k'; 90_000];
         for (key, hash) in [(Some(&b"a"[..]), Some(0xaf63_dc4c_8601_ec8c_u64.cast_signed())), (None, None)] {
             let mut message = Message::new("orders.order", "{}");
@@ -76,7 +76,7 @@ fn failed_message_without_marker_replaces_only_a_closed_one() {
             run(shop.store.pool(), "DELETE FROM messagekit.processed_messages").await;
             let update = sqlx::query("UPDATE messagekit.failed_messages SET state = $1").bind(state);
             update.execute(shop.store.pool()).await.unwrap();
-            // An open failed message without its marker is a contradiction; nothing is written over it.
+            // An open failed message without its marker is a contradiction; nothing overwrites it.
             if kept {
                 assert_eq!(write().await.unwrap(), SetAsideOutcome::SetAside, "{state}");
             } else {

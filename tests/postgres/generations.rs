@@ -1,4 +1,4 @@
-//! Claims of ranges that are processed again, and claims that are taken back.
+//! Claims of ranges that are processed again, and claims that are undone.
 
 use messagekit::{Claim, ClaimRequest, ErrorKind, MessageId, Processed, Store};
 use messagekit_postgres::PgTx;
@@ -85,7 +85,8 @@ fn held_and_discarded_messages_stay_what_they_are() {
     });
 }
 
-/// Whoever resolves the failed message moves its marker last, so a claim that locked it first would wait for the handler's rows.
+/// The process that resolves the failed message updates its marker last. A claim that locked the marker first would wait for the
+/// handler's rows.
 #[test]
 fn held_marker_is_not_locked_by_a_claim() {
     block_on(async {
@@ -122,7 +123,7 @@ fn claim_of_a_greater_generation_can_be_taken_back() {
         assert_eq!(claim(&shop, &mut tx, &[request(&id, 1)]).await, [Claim::Fresh]);
         shop.store.unclaim(&mut tx, &shop.consumer, &[request(&id, 1)]).await.unwrap();
         shop.store.commit(tx).await.unwrap();
-        // Whoever knows of no range passes over it as before.
+        // A consumer without the range skips it as before.
         assert_eq!(claim_now(&shop, &[request(&id, 0)]).await, [Claim::Done]);
         let new = MessageId::new();
         let mut tx = shop.store.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! Whether events leave the outbox, as far as the database can tell: with a slot that the test reads itself.
+//! Whether events leave the outbox, as far as the database knows: with a slot that the test reads itself.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use crate::cdc_server::Server;
 use crate::shop::run;
 
-/// A server of its own, whose log nobody else writes, with a publication and a slot.
+/// A server whose log no other test writes, with a publication and a slot.
 pub(crate) struct Captured {
     server: Server,
     pub(crate) store: PostgresStore,
@@ -42,7 +42,7 @@ impl Captured {
         self.server.url("shop")
     }
 
-    /// Notes a checkpoint as it is noted all the time, and says that it is so old.
+    /// Records a checkpoint as the periodic job does, and sets its age.
     pub(crate) async fn checkpoint(&self, age: &str) {
         self.store.checkpoint(Duration::ZERO).await.unwrap();
         let newest = format!(
@@ -57,7 +57,7 @@ impl Captured {
         sqlx::query(make).bind(&self.slot).execute(self.store.pool()).await.unwrap();
     }
 
-    /// Confirms everything up to a position, as a connector does that has sent it.
+    /// Confirms everything up to a position, like a connector that has sent it.
     pub(crate) async fn confirm(&self, position: &str) {
         let advance = "SELECT pg_replication_slot_advance($1, $2::pg_lsn)";
         sqlx::query(advance).bind(&self.slot).bind(position).execute(self.store.pool()).await.unwrap();
@@ -68,11 +68,11 @@ impl Captured {
         sqlx::query_scalar(here).fetch_one(self.store.pool()).await.unwrap()
     }
 
-    /// Two minutes of events at a steady rate, with a checkpoint each ten seconds, which ended when this was called. Returns the
-    /// position of the log at each second.
+    /// Writes two minutes of events at a steady rate, with a checkpoint each ten seconds, which ended at the time of this call.
+    /// Returns the position of the log at each second.
     async fn two_minutes(&self) -> Vec<String> {
         let mut positions = Vec::new();
-        // However long the writing takes, the times are the same distance apart.
+        // However long the writes take, the times have the same distance.
         let end: String =
             sqlx::query_scalar("SELECT clock_timestamp()::text").fetch_one(self.store.pool()).await.unwrap();
         for second in 0..120 {
@@ -91,7 +91,7 @@ impl Captured {
     }
 }
 
-/// Whether a figure is off by no more than a tenth of the truth, which grew meanwhile.
+/// Returns whether a value is within a tenth of the true one, which grew meanwhile.
 fn near(figure: u64, truth: std::ops::RangeInclusive<u64>) -> bool {
     (truth.start() * 9..=truth.end() * 11).contains(&(figure * 10))
 }
@@ -102,14 +102,14 @@ fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
         let captured = Captured::start().await;
         let ended = Instant::now();
         let positions = captured.two_minutes().await;
-        // The connector stood still for so many seconds, at a checkpoint or between two of them.
+        // The connector was stopped for this many seconds, at a checkpoint or between two of them.
         for stood in [90, 75, 60, 57] {
             captured.confirm(&positions[120 - stood]).await;
             let (stood, before) = (stood as u64, ended.elapsed().as_secs());
             let lag = captured.store.lag().await.unwrap();
             let after = ended.elapsed().as_secs() + 1;
             assert!(near(lag.pending, 20 * stood..=20 * stood), "{stood} s: {lag:?}");
-            // What is younger than ten seconds is not overdue, and with time all of it grows older.
+            // An event younger than ten seconds is not overdue, and with time each event gets older.
             let overdue = |since: u64| 20 * stood.min(stood + since - 10);
             assert!(near(lag.overdue, overdue(before)..=overdue(after)), "{stood} s: {lag:?}");
             let oldest = lag.oldest.unwrap().as_secs();
@@ -124,7 +124,7 @@ fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
     });
 }
 
-/// Their rows say when the originals were written.
+/// Their rows contain the time of the originals.
 #[test]
 fn copies_that_have_not_left_are_pending_like_originals() {
     block_on(async {
@@ -146,7 +146,7 @@ fn copies_that_have_not_left_are_pending_like_originals() {
         let lag = store.lag().await.unwrap();
         assert_eq!((lag.pending, lag.overdue), (150, 0), "{lag:?}");
 
-        // They have left, and their time is forgotten with the checkpoints of that week.
+        // They are published, and their times are removed with the checkpoints of that week.
         captured.confirm(&captured.position().await).await;
         assert_eq!(store.lag().await.unwrap().pending, 0);
         run(store.pool(), "UPDATE messagekit.outbox_copies SET at = at - interval '8 days'").await;
@@ -168,7 +168,7 @@ fn slot_that_is_gone_is_a_problem_and_everything_is_pending() {
         assert_eq!(lag.pending, 2_400);
         assert!(lag.problems.iter().any(|problem| problem.contains("is missing")), "{lag:?}");
 
-        // Made again, it stands behind everything that it has missed: so the publication is of use.
+        // A new slot begins after everything that it has missed, so the publication is needed.
         captured.make_slot().await;
         let lag = captured.store.lag().await.unwrap();
         assert!(lag.pending <= 20, "{lag:?}");

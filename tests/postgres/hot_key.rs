@@ -1,4 +1,4 @@
-//! One key that many messages arrive for: blocked by one failure, it becomes free again while they go on arriving.
+//! One key with many arriving messages: blocked by one failure, it becomes free again while they keep arriving.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::shop::{Shop, run};
 
 const CONSUMER: &str = "noting";
-/// Room for whatever a test sends.
+/// Limits above everything that a test sends.
 const ENDLESS: ParkingLimits = ParkingLimits { per_key: 1_000_000, in_all: 1_000_000 };
 
 #[derive(Event, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ struct OrderChanged {
     change: i64,
 }
 
-/// Notes each change; the first one cannot be noted until that is repaired.
+/// Inserts each change; the first one fails until it is repaired.
 async fn note(
     repaired: &AtomicBool,
     tx: &mut PgTx,
@@ -42,15 +42,15 @@ async fn note(
     Ok(())
 }
 
-/// How fast messages arrive.
+/// The rate at which messages arrive.
 #[derive(Clone, Copy)]
 enum Pace {
-    /// So many in each hundredth of a second.
+    /// This many in each hundredth of a second.
     Each(i64),
     HalfOfWhatIsApplied,
 }
 
-/// A consumer of one key, and what it has been sent.
+/// A consumer of one key, and its messages.
 struct HotKey {
     shop: Shop,
     log: MemoryLog,
@@ -90,7 +90,7 @@ impl HotKey {
         sent.fetch_add(changes, Ordering::SeqCst);
     }
 
-    /// Goes on sending until it is asked to stop: so many messages in each hundredth of a second, or half as many as are applied.
+    /// Sends messages until it is stopped: a fixed number in each hundredth of a second, or half as many as are applied.
     fn stream(&self, pace: Pace, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
         let (log, sent, stop) = (self.log.clone(), Arc::clone(&self.sent), Arc::clone(stop));
         let stats = self.stats.clone();
@@ -113,7 +113,7 @@ impl HotKey {
         })
     }
 
-    /// Repairs what the first message has failed of, and asks for one more run of it.
+    /// Repairs the cause of the first failure, and requests a retry.
     async fn repair(&self) {
         self.repaired.store(true, Ordering::SeqCst);
         let dead =
@@ -123,7 +123,7 @@ impl HotKey {
         assert_eq!(acted, [ActionResult::Done]);
     }
 
-    /// Returns how many messages are parked.
+    /// Returns the number of parked messages.
     async fn parked(&self) -> i64 {
         let count =
             "SELECT coalesce(sum(count), 0)::bigint FROM messagekit.blocked_keys WHERE consumer <> ''";
@@ -149,7 +149,7 @@ impl HotKey {
     }
 }
 
-/// Blocks the key with so many messages, repairs it, and returns how long it takes then and in how many transactions.
+/// Blocks the key with `messages` messages, repairs it, and returns how long the drain takes and in how many transactions.
 async fn drains(batch: BatchLimit, messages: i64) -> (Duration, u64) {
     let key = HotKey::start(batch, ENDLESS).await;
     HotKey::send(&key.log, &key.sent, messages).await;
@@ -178,8 +178,9 @@ fn a_thousand_blocked_messages_of_a_key_share_transactions() {
     });
 }
 
-/// Blocks a key for ten seconds while 1,000 messages a second arrive, or with so many at once where the machine decides how fast
-/// they arrive then; repairs it, and says how long it takes until it is free and until nothing waits before it.
+/// Blocks a key for ten seconds while 1,000 messages a second arrive, or with a fixed number at once if the speed of
+/// the machine sets the rate. It then repairs the key, and prints how long it takes until the key is free and until no
+/// message waits.
 async fn frees_a_hot_key(room: ParkingLimits, full: bool) {
     let key = HotKey::start(BatchLimit::DEFAULT, room).await;
     let stop = Arc::new(AtomicBool::new(false));

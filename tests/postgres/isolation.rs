@@ -1,5 +1,5 @@
-//! One database and one login role per service: the script that the compose file mounts is run here, on a real server,
-//! under names of its own, and each role is sent to each database.
+//! One database and one login role per service. The test runs the script that the compose file mounts, on a real server
+//! with unique names, and connects each role to each database.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 const SERVICES: [&str; 4] = ["orders", "billing", "shipping", "bookkeeper"];
 const CDC: &str = "messagekit_cdc";
 
-/// What the script makes, under a prefix that nothing else on the server has.
+/// The objects that the script creates, with a prefix that is unique on the server.
 struct Server {
     prefix: String,
     superuser: String,
@@ -36,7 +36,7 @@ impl Server {
         Self { prefix, superuser, password, address, database }
     }
 
-    /// Runs the script as the image of PostgreSQL does, with the passwords it is given.
+    /// Runs the script as the image of PostgreSQL does, with these passwords.
     fn run(&self, passwords: &[(&str, &str)]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/postgres/init.sh");
         let (host, port) = self.address.split_once(':').expect("the URL names a port");
@@ -54,7 +54,7 @@ impl Server {
         command.output().expect("the script starts")
     }
 
-    /// Runs it with a password of its own for each role.
+    /// Runs it with a different password for each role.
     fn set_up(&self) {
         let output = self.run(&[
             ("ORDERS_PASSWORD", "password of orders"),
@@ -85,7 +85,7 @@ impl Server {
         PgConnection::connect(&self.url(role, database)).await
     }
 
-    /// Everything the script has made, as the server's catalogue has it: rights and password hashes too.
+    /// Returns everything that the script has created, from the server's catalogue, with rights and password hashes.
     async fn catalogue(&self) -> Vec<String> {
         let mut admin = PgConnection::connect(&postgres_url()).await.unwrap();
         let rows = sqlx::query(
@@ -104,7 +104,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-/// No right: also what the server says to a role that may not connect.
+/// Insufficient privilege, also for a role that may not connect.
 const DENIED: &str = "42501";
 
 #[test]
@@ -214,7 +214,7 @@ fn a_missing_password_is_named_and_nothing_is_made() {
     });
 }
 
-/// The reason that compose runs `migrate --cdc` as the administrator, and `migrate` as the service.
+/// This is why compose runs `migrate --cdc` as the administrator, and `migrate` as the service.
 #[test]
 fn service_creates_its_tables_and_only_an_admin_the_slot() {
     block_on(async {
@@ -233,10 +233,10 @@ fn service_creates_its_tables_and_only_an_admin_the_slot() {
 
         let made = cdc::set_up(&admin, &schema, Some("messagekit-cdc")).await.unwrap();
         assert!(made.iter().any(|what| what.starts_with("slot ")), "{made:?}");
-        // The service may look at all of it, as `connector apply` does: nothing is missing but the reader.
+        // The service may read all of it, as `connector apply` does: only the reader is missing.
         let left = cdc::findings(&own, &schema).await.unwrap();
         assert!(left.iter().all(|found| found.subject == cdc::Subject::Reader), "{left:?}");
-        // The service goes on as before: what the administrator made took nothing from it.
+        // The service works as before: the objects of the administrator take no right from it.
         let mut orders = PgConnection::connect(&own).await.unwrap();
         let kept = orders.fetch_one("SELECT count(*) FROM messagekit.outbox_events").await.unwrap();
         assert_eq!(kept.get::<i64, _>(0), 0);

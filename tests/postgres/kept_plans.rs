@@ -1,4 +1,4 @@
-//! What is planned once for a connection: the statements of a message that comes alone.
+//! Statements that a connection plans once: those of a message that comes alone.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use messagekit_tests::Database;
 
 use crate::shop::OrderPlaced;
 
-/// The server plans a statement five times before it thinks of keeping a plan.
+/// The server plans a statement five times before it considers a kept plan.
 const RUNS: i32 = 12;
 
 fn request(generation: i32) -> ClaimRequest {

@@ -1,4 +1,4 @@
-//! A cleanup that is killed in the middle of a step, again and again.
+//! A cleanup that is killed in the middle of a step, repeatedly.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,8 +16,8 @@ use crate::shop::run;
 /// The steps, counted over all runs, in which a cleanup is killed.
 const KILLED_IN: [i64; 5] = [1, 4, 5, 20, 41];
 
-/// Whoever deletes markers stops in these steps, before their first row, for as long as the test holds the lock. The counter
-/// is not turned back when a step is undone.
+/// A session that deletes markers waits in these steps, before their first row, for as long as the test holds the lock.
+/// A rollback of a step does not reset the counter.
 const STOPS: &str = "
 CREATE SEQUENCE steps;
 CREATE FUNCTION stops() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -39,7 +39,7 @@ async fn count(store: &PostgresStore, rows: &str) -> i64 {
     sqlx::query_scalar(count).fetch_one(store.pool()).await.unwrap()
 }
 
-/// The sessions that wait for the lock of the test.
+/// Returns the sessions that wait for the lock of the test.
 async fn stopped(store: &PostgresStore) -> Vec<i32> {
     let waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";

@@ -1,5 +1,5 @@
 //! Tests that need PostgreSQL.
-// Fixtures are test code too, which clippy sees only in functions marked as tests.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod cdc;

@@ -1,4 +1,4 @@
-//! The tables' version: who runs a step, what a failure leaves, and what is refused.
+//! The tables' version: which process runs a step, the state after a failure, and refused versions.
 
 use messagekit::{ErrorKind, chain};
 use messagekit_postgres::migrations::{self, MIGRATIONS, Migration, Status};
@@ -18,7 +18,7 @@ async fn count(conn: &mut PgConnection, sql: &'static str) -> i64 {
 const OBJECTS: &str = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'messagekit' AND c.relkind = 'r'";
 
-/// A role of its own, which owns nothing.
+/// Creates a role that owns nothing.
 async fn role(conn: &mut PgConnection) -> String {
     let role = unique("nobody").replace(['.', '-'], "_");
     run(conn, &format!("CREATE ROLE {role} LOGIN PASSWORD 'nobody'")).await;
@@ -80,7 +80,7 @@ fn the_statements_that_are_shown_do_the_same() {
 fn processes_that_migrate_at_once_run_each_step_once() {
     block_on(async {
         let database = Database::empty().await;
-        // Whoever has waited for the lock must see what was done meanwhile, whatever the database's default is.
+        // A process that has waited for the lock must see the latest changes, whatever the database's default isolation level is.
         let level = format!(
             "ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'",
             database.name()
@@ -108,7 +108,7 @@ fn a_step_that_fails_leaves_nothing_and_holds_no_lock() {
     block_on(async {
         let database = Database::empty().await;
         let mut conn = database.connection().await;
-        // In the way of the last table of the step.
+        // It conflicts with the last table of the step.
         run(&mut conn, "CREATE SCHEMA messagekit; CREATE TABLE messagekit.admin_audit (a int)").await;
         let error = migrations::migrate(database.url()).await.expect_err("the name is taken");
         assert!(chain(&error).contains("admin_audit"), "{error:?}");
@@ -200,7 +200,7 @@ fn migration_needs_the_right_to_create_or_own_the_schema() {
     });
 }
 
-/// The steps of a later version: this one's, and two that are made up.
+/// Returns the steps of a later version: those of this one, and two invented ones.
 fn later_steps(second: &'static str) -> Vec<Migration> {
     let next = MIGRATIONS.last().unwrap().version + 1;
     let first = "ALTER TABLE messagekit.outbox_failures ADD COLUMN seen_by text";

@@ -14,14 +14,14 @@ use crate::shop::{OrderPlaced, Shop, run};
 
 const ORDERS: u64 = 300;
 
-/// A service that reads every order, from a log of its own, and writes what it has done into a table of its own.
+/// A service that reads every order, from its own log, and writes to its own table.
 struct Service {
     stats: Stats,
     shutdown: Shutdown,
     running: JoinHandle<Result<(), messagekit::Error>>,
 }
 
-/// Writes down what was handled.
+/// Inserts a row for the handled order.
 async fn note(table: &&'static str, tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     let insert = AssertSqlSafe(format!("INSERT INTO {table} VALUES ($1)"));
     sqlx::query(insert).bind(&order.data.order_id).execute(&mut **tx).await?;
@@ -40,7 +40,7 @@ impl Service {
         Self { stats, shutdown, running }
     }
 
-    /// Waits until it has seen every order, and ends it. Returns how many it has handled, and how many it took for done.
+    /// Waits until it has seen every order, and stops it. Returns how many it has handled, and how many were done before.
     async fn read_all(self) -> (u64, u64) {
         eventually("it has seen every order", DEADLINE, async || {
             assert!(!self.running.is_finished(), "the consumer has ended");
@@ -55,7 +55,7 @@ impl Service {
     }
 }
 
-/// Two logs that hold the same orders, as two readers of one topic see them.
+/// Returns two logs with the same orders, as two readers of one topic see them.
 async fn same_orders() -> [MemoryLog; 2] {
     let logs = [MemoryLog::new(2), MemoryLog::new(2)];
     let order = |number: u64| {
@@ -94,7 +94,7 @@ fn services_that_share_a_database_each_handle_a_message_once() {
     });
 }
 
-/// A name is one consumer, whatever its processes do: what one of them has handled is done for all.
+/// A name is one consumer, whatever its processes do: a message that one of them has handled is done for all.
 #[test]
 fn services_of_one_name_share_the_messages_of_one_consumer() {
     block_on(async {

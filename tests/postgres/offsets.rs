@@ -1,4 +1,4 @@
-//! Positions that several transactions note at once.
+//! Positions that several transactions write at once.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn a_partition_advanced_twice_keeps_its_furthest_offset() {
     });
 }
 
-/// Else two batches could each hold what the other waits for.
+/// Otherwise two batches could each hold the row that the other waits for.
 #[test]
 fn who_waits_for_a_position_holds_none_behind_it() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! A consumer that keeps the order of each key through a failure, over PostgreSQL.
+//! A consumer that keeps the order of each key through a failure, with PostgreSQL.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn publish(log: &MemoryLog, order: &str, changes: impl Iterator<Item = i64
     }
 }
 
-/// Notes each change; the fifth of order `a` cannot be noted until somebody has repaired that.
+/// Inserts each change; the fifth of order `a` fails until it is repaired.
 async fn note(
     repaired: &AtomicBool,
     tx: &mut PgTx,
@@ -53,7 +53,7 @@ async fn note(
     Ok(())
 }
 
-/// The changes of an order as they took effect.
+/// Returns the changes of an order as they took effect.
 async fn changes(shop: &Shop, order: &str) -> Vec<i64> {
     sqlx::query_scalar("SELECT change FROM changes WHERE id = $1 ORDER BY at")
         .bind(order)

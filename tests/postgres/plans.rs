@@ -1,11 +1,11 @@
-//! How the server runs each statement of the store: never by walking what was published, handled or resolved.
+//! The query plan of each statement of the store: none scans published, handled or resolved rows.
 
 use messagekit_postgres::{relay_settings, statements};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// The types of a statement's parameters, as the driver declares them.
+/// Returns the types of a statement's parameters, as the driver declares them.
 fn parameters(statement: &str) -> &'static str {
     match statement {
         "claim" | "look" | "unclaim" => "text, text[]",
@@ -90,7 +90,7 @@ fn parameters(statement: &str) -> &'static str {
     }
 }
 
-/// What is planned for its values each time is asked with values: the rare ones that a person looks for.
+/// Returns values for statements that are planned for their values each time: the rare ones that an operator looks for.
 fn values(name: &str) -> Option<String> {
     let time = "now() - interval '1 min', now()";
     Some(match name {
@@ -122,12 +122,12 @@ fn values(name: &str) -> Option<String> {
     })
 }
 
-/// Says whether a connection keeps one plan of a statement that has no reason to walk.
+/// Returns whether a connection keeps one plan of a statement that need not scan.
 fn is_kept(name: &str) -> bool {
     values(name).is_none() && !WALKS.contains(&name)
 }
 
-/// What runs on a relay's own connections.
+/// Statements on a relay's own connections.
 const RELAY: [&str; 7] = [
     "relay_lease",
     "relay_hand_over",
@@ -138,13 +138,13 @@ const RELAY: [&str; 7] = [
     "relay_next_due",
 ];
 
-/// Go through much on purpose, when a person asks: the oldest event, to refuse what reaches behind it; the markers of each
-/// consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week, when the
-/// outbox is cleaned. And all blocked keys of a consumer, when a message is parked.
+/// Statements that read many rows on purpose, on request: the oldest event, to refuse earlier ranges; the markers of
+/// each consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week,
+/// at a cleanup of the outbox; and all blocked keys of a consumer, when a message is parked.
 const WALKS: [&str; 6] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all", "left"];
 
-/// Walks over the markers of its consumer until the server has counted them for the first time, and is rare: a claim is taken
-/// back when its message failed.
+/// Scans the markers of its consumer until the server has analysed them for the first time. It is rare: an unclaim after a
+/// failure.
 const UNCOUNTED: &str = "unclaim";
 
 /// Returns the plan that a connection keeps for a statement, whatever its parameters are.
@@ -171,7 +171,7 @@ async fn plan(connection: &mut PgConnection, name: &str, text: &str) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Says whether a plan goes through a table or through everything that a consumer ever had in it.
+/// Returns whether a plan scans a table or all rows of a consumer.
 fn walks(plan: &str) -> bool {
     let tables = [
         "outbox_events",
@@ -187,7 +187,7 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // A handful of rows: messages that are handled, replays that run, events that stand refused, relays at this moment, and
+        // Few rows: messages in flight, running replays, refused events, current relays, and
         // windows.
         if line.contains("Delete on in_flight_attempts") {
             continue;
@@ -259,7 +259,7 @@ fn no_plan_walks_what_is_finished() {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
         sqlx::raw_sql(FILL).execute(&mut connection).await.expect("fills the tables");
-        // What nobody has counted yet is guessed from the size of its file.
+        // The server estimates tables without statistics by the size of their file.
         no_plan_walks_a_table(&mut connection, is_kept).await;
         sqlx::raw_sql("ANALYZE").execute(&mut connection).await.expect("counts the rows");
         no_plan_walks_a_table(&mut connection, |name| !WALKS.contains(&name)).await;
@@ -272,16 +272,16 @@ fn no_plan_of_the_first_day_walks_a_table() {
     block_on(async {
         let database = Database::fresh().await;
         let mut connection = database.connection().await;
-        // What is planned for its values anew follows the tables as they grow.
+        // Statements that are planned for their values follow the tables as they grow.
         no_plan_walks_a_table(&mut connection, is_kept).await;
-        // An hour later, when nobody has counted the rows.
+        // An hour later, before the server has analysed the rows.
         let few = FILL
             .replace("series(1, 101000)", "series(1, 2000)")
             .replace("series(1, 100000)", "series(1, 2000)");
         sqlx::raw_sql(AssertSqlSafe(few)).execute(&mut connection).await.expect("fills the tables");
         no_plan_walks_a_table(&mut connection, |name| is_kept(name) && name != UNCOUNTED).await;
 
-        // A day begins with an empty part, every midnight.
+        // A day begins with an empty partition, every midnight.
         let mut connection = Database::divided().await.connection().await;
         no_plan_walks_a_table(&mut connection, is_kept).await;
     });

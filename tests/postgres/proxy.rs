@@ -1,4 +1,4 @@
-//! A wire between client and server that can lose an answer, or fall silent.
+//! A proxy between client and server that can lose an answer, or fall silent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use messagekit_tests::Database;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Forwards connections to the database until it is told to cut the next commit.
+/// Forwards connections to the database, and cuts the next commit on request.
 pub(crate) struct Proxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
@@ -16,7 +16,7 @@ pub(crate) struct Proxy {
     limit: Arc<Limit>,
 }
 
-/// How many bytes more may pass, in both directions together.
+/// The number of bytes that may still pass, in both directions together.
 struct Limit {
     left: AtomicI64,
     struck: AtomicU64,
@@ -26,14 +26,14 @@ struct Limit {
 const ALL: i64 = i64::MAX / 2;
 
 impl Limit {
-    /// Returns how many of these bytes may pass; fewer than there are when the line is cut now.
+    /// Returns how many of these bytes may pass: fewer than all when the connection is cut now.
     fn pass(&self, count: usize) -> usize {
         let count = i64::try_from(count).expect("a few bytes");
         let left = self.left.fetch_sub(count, Ordering::SeqCst);
         if left >= count {
             return usize::try_from(count).expect("as before");
         }
-        // What comes behind it, on this line or on a new one, passes.
+        // Later bytes pass, on this connection or on a new one.
         self.left.store(ALL, Ordering::SeqCst);
         self.struck.fetch_add(1, Ordering::SeqCst);
         usize::try_from(left.max(0)).expect("not negative")
@@ -59,7 +59,7 @@ impl Proxy {
         Self { address, cut, silent, limit }
     }
 
-    /// Returns the database's URL through this wire.
+    /// Returns the database's URL through this proxy.
     pub(crate) fn url(&self, database: &Database) -> String {
         database.url().replace(&server_of(database.url()), &self.address.to_string())
     }
@@ -69,22 +69,22 @@ impl Proxy {
         self.cut.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts a connection when so many bytes more have passed, wherever in a message that is.
+    /// Cuts a connection after this many more bytes, wherever in a message that is.
     pub(crate) fn cut_after(&self, bytes: u32) {
         self.limit.left.store(i64::from(bytes), Ordering::SeqCst);
     }
 
-    /// Cuts nothing any more.
+    /// Disables every cut.
     pub(crate) fn spare(&self) {
         self.limit.left.store(ALL, Ordering::SeqCst);
     }
 
-    /// How many connections were cut after so many bytes.
+    /// Returns how many connections were cut by the byte limit.
     pub(crate) fn struck(&self) -> u64 {
         self.limit.struck.load(Ordering::SeqCst)
     }
 
-    /// Passes nothing on from now on, and closes nothing.
+    /// Forwards nothing from now on, and closes nothing.
     pub(crate) fn fall_silent(&self) {
         self.silent.store(true, Ordering::SeqCst);
     }
@@ -111,7 +111,7 @@ async fn forward(
                     return std::future::pending().await;
                 }
                 let passed = limit.pass(count);
-                // A connection that the server has ended takes nothing.
+                // A connection that the server has closed accepts no bytes.
                 if server.write_all(&sent[..passed]).await.is_err() || passed < count {
                     return;
                 }

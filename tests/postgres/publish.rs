@@ -1,4 +1,4 @@
-//! The SQL function `publish`: what it writes is what the consumer reads, and what it refuses it refuses with a cure.
+//! The SQL function `publish`: a consumer reads what it writes, and its errors contain the cure.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,13 +17,13 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 #[serde(rename_all = "camelCase")]
 struct Weighed {
     order_id: String,
-    /// As it stands in the payload, digit by digit.
+    /// The number as in the payload, digit by digit.
     price: Box<RawValue>,
     big: Box<RawValue>,
     text: String,
 }
 
-/// The envelopes that a handler was given.
+/// The envelopes that a handler received.
 #[derive(Default)]
 struct Seen(Mutex<Vec<Envelope<Weighed>>>);
 
@@ -35,7 +35,7 @@ impl Seen {
     }
 }
 
-/// Makes of a row the message that Debezium makes of it: columns that are NULL become no header.
+/// Converts a row into the message that Debezium writes: columns that are NULL become no header.
 fn message(row: &PgRow) -> Message {
     let topic: String = row.get("topic");
     let mut message = Message::new(topic, row.get::<Vec<u8>, _>("payload"));
@@ -62,7 +62,7 @@ async fn rows(conn: &mut PgConnection) -> Vec<Message> {
     rows.iter().map(message).collect()
 }
 
-/// Runs messages through a consumer and returns what its handler was given.
+/// Runs messages through a consumer and returns the envelopes that its handler received.
 async fn consumed(messages: &[Message]) -> Vec<Envelope<Weighed>> {
     let (log, seen) = (MemoryLog::new(1), Arc::new(Seen::default()));
     for result in log.publish(messages).await {
@@ -151,7 +151,7 @@ fn what_is_left_out_is_filled_in_or_absent() {
         }
         let seen = consumed(&messages).await;
         let envelope = &seen[0];
-        // A UUID of version 7 and of now.
+        // A UUID of version 7 with the current time.
         assert_eq!((id.len(), &id[14..15], envelope.event_id.as_str()), (36, "7", &*id));
         assert!(["8", "9", "a", "b"].contains(&&id[19..20]), "{id}");
         let millis = i64::from_str_radix(&id.replace('-', "")[..12], 16).unwrap();

@@ -1,4 +1,4 @@
-//! Publishing kept events again: copies, and workers that die or meet.
+//! Republication of stored events: copies, and workers that crash or run at the same time.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::shop::{Shop, run, terminate};
 
 const LEASE: Duration = Duration::from_secs(600);
 
-/// Events `e-1` to `e-N`, an hour old and a second apart.
+/// Writes events `e-1` to `e-N`, an hour old and a second apart.
 async fn events(shop: &Shop, number: i32) {
     let insert = "INSERT INTO messagekit.outbox_events
         (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at, created_at)
@@ -44,7 +44,7 @@ async fn step(store: &PostgresStore, lease: ReplayLease, max: u32) -> Result<Opt
     store.replay_step(lease, max, LEASE, &never).await
 }
 
-/// The copies in the order of their rows.
+/// Returns the republications in the order of their rows.
 async fn copies(shop: &Shop) -> Vec<(String, i32)> {
     let select = "SELECT event_id, copy FROM messagekit.outbox_events WHERE copy > 0 ORDER BY seq";
     let rows = sqlx::query(select).fetch_all(shop.store.pool()).await.unwrap();
@@ -55,7 +55,7 @@ fn once(numbers: std::ops::RangeInclusive<i32>) -> Vec<(String, i32)> {
     numbers.map(|number| (format!("e-{number}"), 1)).collect()
 }
 
-/// What Debezium sends is made of these columns; `createdAt` is among them.
+/// Debezium builds its record from these columns; `createdAt` is among them.
 #[test]
 fn copy_is_what_the_original_was_its_time_included() {
     block_on(async {
@@ -102,7 +102,7 @@ fn killed_replay_step_publishes_nothing_and_repeats_whole() {
         let job = order(&shop.store, &all(ReplayIds::Same)).await;
         let lease = lease(&shop.store).await;
         step(&shop.store, lease, 10).await.unwrap();
-        // Held up between the copies and its commit by the job's row, which somebody else has locked.
+        // The job's row is locked, which holds the step between the copies and its commit.
         run(
             shop.store.pool(),
             "CREATE TRIGGER wait BEFORE UPDATE ON messagekit.replay_jobs FOR EACH ROW EXECUTE FUNCTION wait()",
@@ -123,7 +123,7 @@ fn killed_replay_step_publishes_nothing_and_repeats_whole() {
         assert_eq!(shop.store.replay(job.id).await.unwrap().published, 10);
         assert_eq!(copies(&shop).await, once(1..=10));
 
-        // The progress is in the database: whoever comes next goes on behind it.
+        // The progress is in the database: the next worker continues after it.
         run(shop.store.pool(), "DROP TRIGGER wait ON messagekit.replay_jobs").await;
         run(shop.store.pool(), "UPDATE messagekit.replay_jobs SET lease_until = now()").await;
         let next = self::lease(&shop.store).await;
@@ -160,7 +160,7 @@ fn workers_that_take_over_a_replay_publish_each_event_once() {
             let store = shop.store.clone();
             tokio::spawn(async move {
                 while store.replay(job.id).await.unwrap().state == ReplayState::Running {
-                    // A lease that is over at once: the other may take it at any moment.
+                    // A lease that expires at once: the other worker may take it at any moment.
                     if let Some((lease, _)) = store.lease_replay(Duration::ZERO).await.unwrap() {
                         store.replay_step(lease, 3, Duration::ZERO, &never).await.unwrap();
                     }
@@ -254,7 +254,7 @@ fn event_that_cannot_be_republished_ends_the_replay_with_reason() {
     });
 }
 
-/// Cleaning up may be quicker than a slow replay.
+/// Cleanup may be faster than a slow replay.
 #[test]
 fn replay_tells_how_many_of_its_events_were_gone() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Events as rows: what is written, what is refused, and by whom.
+//! Events as rows: written ones, refused ones, and the part that refuses them.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ fn added_on_a_connection_needs_its_transaction() {
         let refused = shop.outbox.add_on(&mut connection, OrderPlaced::new("o-0")).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NotInTransaction);
 
-        // Whoever began it: by sqlx, or by hand.
+        // Begun by sqlx, or by hand.
         let mut tx = connection.begin().await.unwrap();
         shop.outbox.add_on(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
         tx.commit().await.unwrap();
@@ -130,7 +130,7 @@ fn event_added_on_a_connection_has_the_topic_prefix() {
     });
 }
 
-/// What is refused before anything is sent leaves the transaction usable.
+/// A refusal before anything is sent leaves the transaction usable.
 #[test]
 fn message_that_no_row_can_hold_is_refused_with_the_cure() {
     block_on(async {
@@ -162,7 +162,7 @@ fn message_that_no_row_can_hold_is_refused_with_the_cure() {
     });
 }
 
-/// What only the table knows ends the transaction, and says why.
+/// A refusal by the table ends the transaction, and names the constraint.
 #[test]
 fn row_that_the_table_refuses_says_which_rule() {
     block_on(async {
@@ -236,7 +236,7 @@ fn every_header_comes_back_and_absent_ones_stay_absent() {
     });
 }
 
-/// Whoever writes with SQL alone meets the same rules.
+/// A writer with plain SQL has the same rules.
 #[test]
 fn checks_refuse_what_a_raw_insert_tries() {
     block_on(async {

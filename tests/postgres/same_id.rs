@@ -1,4 +1,4 @@
-//! The same message in two places at once.
+//! The same message in two processes at once.
 
 use messagekit::memory::MemoryLog;
 use messagekit::{
@@ -9,7 +9,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 
 use crate::shop::{OrderPlaced, Shop, backend, insert_bill, until_it_waits};
 
-/// Claims and bills as a process of its own would, and answers the claim.
+/// Claims and bills like another process, and returns the claim.
 async fn handle(shop: &Shop, store: &PostgresStore, id: &MessageId) -> Claim {
     let mut tx = store.begin().await.expect("begins");
     let claim = shop.claim_in(store, &mut tx, id).await;
@@ -45,7 +45,7 @@ fn same_id_in_many_stores_at_once_is_applied_once() {
     });
 }
 
-/// Each has noted the message before the first one has its claim: nobody takes the others for dead.
+/// Each has begun its attempt at the message before the first one has its claim: none counts the others as crashed.
 #[test]
 fn same_id_delivered_to_sixteen_consumers_is_billed_once() {
     block_on(async {
@@ -108,7 +108,7 @@ fn claim_waits_for_the_rival_and_then_knows() {
     });
 }
 
-/// Else two batches could each hold what the other waits for.
+/// Otherwise two batches could each hold the row that the other waits for.
 #[test]
 fn who_waits_for_a_claim_holds_none_behind_it() {
     block_on(async {

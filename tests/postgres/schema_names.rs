@@ -1,4 +1,4 @@
-//! Tables in a schema whose name is a word of SQL: everything that works elsewhere works there.
+//! Tables in a schema whose name is a word of SQL: every operation works there.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn in_schema(name: &str) -> (Database, SchemaName, PostgresStore) {
     (database, schema, store)
 }
 
-/// Fails the order `o-3` until it is told otherwise.
+/// Fails the order `o-3` until it is repaired.
 async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     let is_open: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM mended)").fetch_one(&mut **tx).await?;
     match order.data.order_id.as_str() {
@@ -54,7 +54,7 @@ async fn write(store: &PostgresStore, schema: &str, orders: std::ops::Range<u32>
     store.pool().execute(AssertSqlSafe(by_hand)).await.expect("publishes");
 }
 
-/// Relays what is pending, and returns how many events went out.
+/// Relays the pending events, and returns how many were published.
 async fn relayed(store: &PostgresStore) -> usize {
     let (log, shutdown) = (Arc::new(Log::default()), Shutdown::new());
     let running = tokio::spawn(relay(store, &log).unwrap().run(shutdown.clone()));
@@ -104,7 +104,7 @@ async fn consumes(store: &PostgresStore) {
     running.await.unwrap().unwrap();
 }
 
-/// Publishes kept events once more, as the workers of the admin do.
+/// Publishes stored events once more, as the workers of the admin do.
 async fn replays(store: &PostgresStore) {
     let filter = EventFilter::default();
     let events = store.events(&filter, None, 100).await.unwrap().len() as u64;
@@ -175,7 +175,7 @@ fn printed_statements_work_in_a_schema_named_by_a_keyword() {
     });
 }
 
-/// A connector matches the name as it is, without quotes.
+/// A connector compares the name as it is, without quotes.
 #[test]
 fn connector_is_given_the_table_without_quotes() {
     let schema = "order".parse::<SchemaName>().unwrap();

@@ -1,4 +1,4 @@
-//! A business beside the tables of messagekit, and what a test asks of it.
+//! A business table beside the tables of messagekit, and helpers for tests.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Shop {
         let database = Database::fresh().await;
         let store = database.store().await;
         run(store.pool(), "CREATE TABLE bills (id text NOT NULL)").await;
-        // A row that is inserted here keeps its commit busy until somebody ends it.
+        // An insert into this table keeps its commit busy until the test ends its session.
         run(
             store.pool(),
             "CREATE TABLE slow (id text);
@@ -72,7 +72,7 @@ impl Shop {
         store.claim(tx, &self.consumer, &[self.request(id)]).await.expect("claims are answered")[0]
     }
 
-    /// Asks what a claim would answer, and leaves no trace.
+    /// Returns the answer to a claim, and rolls back.
     pub(crate) async fn look(&self, id: &MessageId) -> Claim {
         let mut tx = self.store.begin().await.expect("begins");
         let claim = self.claim_in(&self.store, &mut tx, id).await;
@@ -106,7 +106,7 @@ pub(crate) async fn backend(tx: &mut PgTx) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **tx).await.expect("answers")
 }
 
-/// Waits until a server process waits for another one's lock.
+/// Waits until a server process waits for a lock of another one.
 pub(crate) async fn until_it_waits(pool: &PgPool, backend: i32) {
     eventually("it waits for the rival", DEADLINE, async || {
         let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";

@@ -1,4 +1,4 @@
-//! How many statements a message costs: what is written, relayed and consumed crosses a wire that counts.
+//! The number of statements per message: writes, relaying and consuming through a counting proxy.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use messagekit_tests::Database;
 use crate::counter::Counter;
 use crate::shop::{OrderPlaced, insert_bill, run};
 
-/// A database behind a counting wire, and a store that reaches it through nothing else.
+/// A database behind a counting proxy, and a store that uses only the proxy.
 struct Counted {
     database: Database,
     counter: Counter,
@@ -33,13 +33,13 @@ impl Counted {
         let store =
             PostgresStore::options().max_connections(1).connect(&counter.url(&database)).await.unwrap();
         let counted = Self { database, counter, store };
-        // What a connection says once is over before anything is counted.
+        // The first statements of a connection come before the count.
         counted.store.commit(counted.store.begin().await.unwrap()).await.unwrap();
         counted
     }
 
-    /// Returns what crossed the wire meanwhile. The checked commit leaves an empty transaction, which ends when the connection
-    /// goes back: that may be here or a moment later, and is left out.
+    /// Returns the statements during `work`. The checked commit leaves an empty transaction, which ends when the connection
+    /// returns to the pool. That may be later, so it is left out.
     async fn during(&self, work: impl Future<Output = ()>) -> Vec<String> {
         self.counter.take();
         work.await;
@@ -88,7 +88,7 @@ async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), Handler
     Ok(())
 }
 
-/// Beside what the handlers do, a transaction of 50 messages costs as many statements as one of a single message.
+/// Apart from the handlers' statements, a transaction of 50 messages costs as many statements as one of a single message.
 #[test]
 fn fifty_messages_share_begin_claim_offsets_and_commit() {
     block_on(async {
@@ -131,7 +131,7 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
                 count(part)
             );
         }
-        // The looks at due failed messages come by the clock, whatever is handled.
+        // The checks for due failed messages come by the clock, whatever is handled.
         let by_the_clock = count("messagekit.failed_messages");
         let suspects = count("messagekit.in_flight_attempts");
         assert!(suspects <= 4, "{suspects} statements about notes: the first messages are noted as a whole");
@@ -140,7 +140,7 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
     });
 }
 
-/// The sum goes through all blocked keys, so it is asked for every failed message only where the bound is near.
+/// The sum reads all blocked keys, so each failed message requires it only near the limit.
 #[test]
 fn failed_messages_that_hold_keys_are_counted_now_and_then() {
     block_on(async {
@@ -183,7 +183,7 @@ fn waiting(offset: i64) -> ReceivedMessage {
     ReceivedMessage { id: MessageId::from_stored(&format!("m{offset}")), message, position }
 }
 
-/// Blocks a key with a message and so many behind it, and returns what is said to apply all of them.
+/// Blocks a key with a message and `behind` more, and returns the statements that apply all of them.
 async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> Vec<String> {
     let (store, room) = (&counted.store, ParkingLimits::default());
     let mut tx = store.begin().await.unwrap();
@@ -231,7 +231,7 @@ fn run_of_200_parked_messages_costs_as_few_statements_as_of_two() {
     });
 }
 
-/// A broker that takes everything.
+/// A broker that accepts everything.
 struct Everything;
 
 impl Publisher for Everything {
@@ -263,7 +263,7 @@ fn five_hundred_events_leave_with_one_read_and_one_delete() {
         }
         let reader: Arc<dyn OutboxReader> = Arc::new(counted.store.clone());
         let relay = Relay::builder("shop").reader(reader).to(Arc::new(Everything)).calls(NonZeroUsize::MIN);
-        // Looks that find nothing come by the clock: none comes in the time of a test.
+        // Checks without a result come by the clock: none comes in the time of a test.
         let relay = relay.poll(Duration::from_secs(600)).build().unwrap();
         let (stats, shutdown) = (relay.stats(), Shutdown::new());
         counted.counter.take();

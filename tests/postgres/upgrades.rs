@@ -1,4 +1,4 @@
-//! Databases of every released schema are upgraded by this program.
+//! This program upgrades databases of every released schema.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// A dump of each released schema with its version. They are never edited: a new schema adds its own.
-/// `pg_dump --schema=messagekit --column-inserts --no-owner`, after rows were put into each new table.
+/// `pg_dump --schema=messagekit --column-inserts --no-owner`, after rows were inserted into each new table.
 const DUMPS: &[(i32, &str)] = &[(1, include_str!("upgrades/0001.sql"))];
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ async fn run(conn: &mut PgConnection, sql: &'static str) {
     conn.execute(sqlx::raw_sql(sql)).await.expect("runs");
 }
 
-/// Every table with the number of its rows.
+/// Returns every table with the number of its rows.
 async fn rows(conn: &mut PgConnection) -> Vec<(String, i64)> {
     let tables = "SELECT relname::text FROM pg_class
         WHERE relnamespace = 'messagekit'::regnamespace AND relkind = 'r' AND relname <> 'schema_migrations' ORDER BY 1";
@@ -42,8 +42,8 @@ async fn rows(conn: &mut PgConnection) -> Vec<(String, i64)> {
     rows
 }
 
-/// What defines the tables, without the order of columns, the trigger of the relay, and the parentheses of functions: a restored
-/// expression has others.
+/// Returns the definitions of the tables, without the order of columns, the trigger of the relay, and the parentheses
+/// of functions: a restored expression has different ones.
 async fn definitions(conn: &mut PgConnection) -> Vec<String> {
     let definitions = "
         SELECT concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,

@@ -1,4 +1,4 @@
-//! Consumers: what was claimed takes effect once, whenever it was dropped.
+//! Consumers: a claimed message takes effect once, whenever its future is dropped.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -119,7 +119,7 @@ fn a_consumer_dropped_at_any_await_bills_each_order_once() {
         let (mut random, mut orders) = (fastrand::Rng::with_seed(23), 0);
         for _ in 0..DROPS {
             if log.committed("billing", OrderPlaced::TOPIC, 0) == orders as i64 {
-                // They were quicker than expected, and there is more.
+                // They were faster than expected: publish more.
                 publish(&log, orders..orders + ORDERS).await;
                 orders += ORDERS;
             }
@@ -128,14 +128,14 @@ fn a_consumer_dropped_at_any_await_bills_each_order_once() {
             let (polls, moment) =
                 (random.u32(1..most), *random.choice(&[Moment::Waiting, Moment::Answered]).unwrap());
             let run = given_up(consumer().run(Shutdown::new()), polls, moment);
-            // Where nothing is left to do nobody polls it.
+            // Without work left, nothing polls it.
             let run = tokio::time::timeout(Duration::from_secs(1), run).await;
             assert!(!matches!(run, Ok(Some(_))), "the consumer ended by itself");
             assert_pool_is_clean(&store).await;
-            // Who was dropped counts as a death, and five would set a message aside.
+            // A dropped run counts as a crash, and five would set a message aside.
             run_sql(shop.store.pool(), "DELETE FROM messagekit.in_flight_attempts").await;
         }
-        // A failed message whose run was dropped would be leased for a while yet.
+        // A failed message whose run was dropped would stay leased for a while.
         let due = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";
         run_sql(shop.store.pool(), due).await;
         let shutdown = Shutdown::new();
@@ -155,7 +155,7 @@ fn a_consumer_dropped_at_any_await_bills_each_order_once() {
     });
 }
 
-/// Bills an order, and waits for ever in a statement when it runs for the first time and is one of three.
+/// Bills an order. One of three waits for ever in a statement in its first run.
 async fn stuck(seen: &SeenBefore, tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     let id = order.data.order_id;
     insert_bill(tx, &id).await;

@@ -1,4 +1,4 @@
-//! Failed messages: parked, run again, and acted on by people.
+//! Failed messages: parked, retried, and changed by actions of operators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::shop::{Shop, insert_bill};
 const LONG: Duration = Duration::from_secs(3_600);
 const ROOM: ParkingLimits = ParkingLimits { per_key: 1_000, in_all: 1_000_000 };
 
-/// Two messages of a key of their own: the first fails, the second stands behind it.
+/// Two messages of a new key: the first fails, the second is behind it.
 struct Pair {
     key: String,
     messages: [ReceivedMessage; 2],
@@ -37,7 +37,7 @@ fn pair(number: usize) -> Pair {
 
 const PARKING: [&str; 5] = ["begin", "park", "claim", "park behind", "commit"];
 
-/// Keeps both, unless that is done already.
+/// Parks both, unless that is done already.
 async fn park(shop: &Shop, store: &PostgresStore, pair: &Pair, stage: &Stage) -> Result<(), Error> {
     let [culprit, behind] = &pair.messages;
     let mut tx = store.begin().await?;
@@ -59,7 +59,7 @@ async fn park(shop: &Shop, store: &PostgresStore, pair: &Pair, stage: &Stage) ->
     store.commit(tx).await
 }
 
-/// What there is of a key: open failed messages, failed messages that are resolved, its count, held markers and bills.
+/// The rows of a key: open failed messages, resolved failed messages, its count, held markers and bills.
 #[derive(Debug, PartialEq, Eq)]
 struct Held {
     open: i64,
@@ -116,7 +116,7 @@ fn parking_dropped_at_any_await_keeps_all_or_nothing() {
 
 const RUN: [&str; 5] = ["lease", "begin", "effect", "resolve", "commit"];
 
-/// Runs the failed message that is due, as a worker does.
+/// Runs the due failed message, as a worker does.
 async fn run_due(shop: &Shop, store: &PostgresStore, stage: &Stage) -> Result<bool, Error> {
     let Some(leased) = store.lease(&shop.consumer, 1, LONG).await?.pop() else { return Ok(false) };
     stage.is(1);
@@ -150,7 +150,7 @@ fn retry_dropped_at_any_await_has_one_effect_and_blocks_no_next() {
                 Known::Nothing => assert_eq!(found, BOTH, "kept without a commit"),
                 Known::Unknown => assert!(found == one || found == BOTH, "kept by half: {found:?}"),
             }
-            // Its lease ends.
+            // Let its lease expire.
             let due = "UPDATE messagekit.failed_messages SET due = now() WHERE running_since IS NOT NULL";
             sqlx::query(due).execute(store.pool()).await.unwrap();
             while run_due(&shop, &store, &Stage::default()).await.unwrap() {}
@@ -166,7 +166,7 @@ struct FailedMessage {
     message: MessageId,
 }
 
-/// Sets a message aside that nothing can cure.
+/// Sets a message aside with a permanent failure.
 async fn dead(shop: &Shop) -> FailedMessage {
     let received =
         ReceivedMessage { id: MessageId::new(), message: Message::new("orders.order", "{}"), position: None };
@@ -178,7 +178,7 @@ async fn dead(shop: &Shop) -> FailedMessage {
     FailedMessage { id: newest[0].id, message: received.id }
 }
 
-/// Acts on a failed message in one state again and again: it moves once, with one row of the audit that says so.
+/// Repeats an action on failed messages in one state: each moves once, with one row of the audit.
 async fn an_act_dropped_at_any_await_happens_wholly_or_not_at_all(
     act: Action,
     from: FailedMessageState,

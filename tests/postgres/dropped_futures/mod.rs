@@ -1,5 +1,5 @@
-//! Futures that are dropped or time out at every await: nothing is lost, nothing is doubled, and whoever uses the pool next is in
-//! nobody's transaction.
+//! Futures that are dropped or time out at every await: nothing is lost or applied twice, and the next user of the pool is in
+//! no other transaction.
 
 mod consumer;
 mod failed_messages;
@@ -14,10 +14,10 @@ use messagekit_testkit::{Moment, given_up};
 use messagekit_tests::Database;
 use sqlx::Row;
 
-/// So often each stage is struck at least, and each piece of work is walked through from its first poll to its end.
+/// The smallest number of drops in each stage, and of complete walks through each operation, from its first poll to its end.
 const TIMES: usize = 3;
 
-/// What its caller knows of a piece of work.
+/// The caller's knowledge of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Kept,
@@ -25,7 +25,7 @@ enum Known {
     Unknown,
 }
 
-/// How far a piece of work has come.
+/// The current stage of an operation.
 #[derive(Default)]
 struct Stage(AtomicUsize);
 
@@ -39,7 +39,7 @@ impl Stage {
     }
 }
 
-/// Says what the caller knows of work whose future gave this, if anything. Only in the last stage something may be kept.
+/// Returns the caller's knowledge from the result of a future. Only in the last stage something may be kept.
 fn known(outcome: Option<Result<(), Error>>, stage: &Stage, stages: &[&str]) -> Known {
     match outcome {
         Some(outcome) => {
@@ -51,7 +51,7 @@ fn known(outcome: Option<Result<(), Error>>, stage: &Stage, stages: &[&str]) -> 
     }
 }
 
-/// Drops one piece of work after the other, each a poll later than the one before, until every stage was struck.
+/// Drops one operation after another, each a poll later than the previous one, until every stage was hit.
 async fn strike<T>(
     stages: &[&str],
     prepare: impl AsyncFn(usize) -> T,
@@ -68,7 +68,7 @@ async fn strike<T>(
             let (subject, stage) = (prepare(number).await, Stage::default());
             let outcome = given_up(work(&subject, &stage), polls, moment).await;
             let known = known(outcome, &stage, stages);
-            // The server may answer before it is asked again, so the same number of polls may end at another await.
+            // The server may answer before the next poll, so the same number of polls may end at another await.
             if known == Known::Kept {
                 (polls, walks) = (1, walks + 1);
             } else {
@@ -79,18 +79,18 @@ async fn strike<T>(
     }
 }
 
-/// Opens a database with few connections, so that what is left on one is met by the next user.
+/// Opens a database with few connections: the next user meets the state that an operation left on one.
 async fn narrow(database: &Database, connections: u32) -> PostgresStore {
     let options = PostgresStore::options().max_connections(connections);
     options.connect(database.url()).await.unwrap()
 }
 
-/// Looks at every connection of a pool as its next user does.
+/// Checks every connection of a pool as its next user would find it.
 async fn assert_pool_is_clean(store: &PostgresStore) {
     let mut held = Vec::new();
     for _ in 0..store.pool().options().get_max_connections() {
         let mut connection = store.pool().acquire().await.unwrap();
-        // The two are the same where no transaction was open before.
+        // The two are equal if no transaction was open before.
         let is_alone = sqlx::raw_sql("SELECT now() = statement_timestamp()");
         let row = is_alone.fetch_one(&mut *connection).await.unwrap();
         assert!(row.get::<bool, _>(0), "a connection came back in a transaction");

@@ -1,4 +1,4 @@
-//! Writers: a row and its events are there wholly or not at all.
+//! Writers: a row and its events are stored completely or not at all.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn place(store: &PostgresStore, number: usize, stage: &Stage) -> Result<()
     outbox.commit(tx).await
 }
 
-/// Row and events of an order are all there or none is, as its caller was told.
+/// Requires that row and events of an order all exist or none does, as its caller knows.
 async fn is_whole_or_not_there(store: &PostgresStore, number: usize, known: Known) -> bool {
     let count = "SELECT (SELECT count(*) FROM bills WHERE id = $1),
         (SELECT count(DISTINCT event_id) FROM messagekit.outbox_events WHERE aggregate_id = $1)";
@@ -50,7 +50,7 @@ async fn shop() -> Shop {
     shop
 }
 
-/// What was found when it was looked at is what there is in the end.
+/// Requires that the rows in the end are those of the earlier checks.
 async fn assert_nothing_else_is_there(shop: &Shop, placed: &[usize]) {
     let ids: Vec<String> =
         sqlx::query_scalar("SELECT id FROM bills").fetch_all(shop.store.pool()).await.unwrap();
@@ -74,7 +74,7 @@ fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
             place_one,
             async |number, known| {
                 assert_pool_is_clean(&store).await;
-                // The same task goes on: nothing of the order that was dropped is kept with it.
+                // The same task continues: nothing of the dropped order is kept with it.
                 let next = number + 100_000;
                 place(&store, next, &Stage::default()).await.unwrap();
                 placed.borrow_mut().push(next);
@@ -92,7 +92,7 @@ fn an_order_dropped_at_any_await_is_there_wholly_or_not_at_all() {
 fn orders_that_time_out_are_there_wholly_or_not_at_all() {
     const TASKS: usize = 8;
     const ORDERS: usize = 60;
-    /// So many of a task's orders are kept at least, and so many too slow.
+    /// The smallest number of orders of a task that are kept, and that are too slow.
     const OF_EACH: usize = 10;
     block_on(async {
         let shop = shop().await;
@@ -102,7 +102,7 @@ fn orders_that_time_out_are_there_wholly_or_not_at_all() {
                 let store = store.clone();
                 tokio::spawn(async move {
                     let mut random = fastrand::Rng::with_seed(task as u64);
-                    // Follows the machine, so that about every second order is too slow.
+                    // Adapts to the machine: about every second order is too slow.
                     let mut longest = Duration::from_millis(4);
                     let (mut ended, mut kept) = (Vec::new(), 0);
                     for number in (task..).step_by(TASKS) {
@@ -125,7 +125,7 @@ fn orders_that_time_out_are_there_wholly_or_not_at_all() {
         for task in tasks {
             ended.extend(task.await.unwrap());
         }
-        // Behind this nothing is in flight any more.
+        // After this nothing is in flight any more.
         assert_pool_is_clean(&store).await;
         let mut placed = Vec::new();
         for (number, known) in ended {

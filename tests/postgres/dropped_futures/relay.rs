@@ -1,4 +1,4 @@
-//! Relays: every event goes out, in the order of its key, whenever one of them was dropped.
+//! Relays: every event is published, in the order of its key, whenever a future was dropped.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};
 use super::{Known, Stage, assert_pool_is_clean, narrow, strike};
 use crate::relay::outbox::{LEASE, Log, Relayed, entries, id};
 
-/// A broker with a way there and a way back.
+/// A broker with a delay before and after each call.
 struct Far(Arc<Log>);
 
 impl Publisher for Far {
@@ -33,7 +33,7 @@ impl Publisher for Far {
 
 const STEP: [&str; 4] = ["lease", "read", "publish", "delete"];
 
-/// One step as a relay makes it.
+/// Runs one step of a relay.
 async fn step(store: &PostgresStore, broker: &Far, stage: &Stage) -> Result<(), Error> {
     let leases = store.lease("r1", LEASE).await?;
     stage.is(1);
@@ -74,7 +74,7 @@ fn a_step_of_a_relay_dropped_at_any_await_loses_no_event() {
                 Known::Unknown => assert!(is_out),
             }
             step(&store, &broker, &Stage::default()).await.unwrap();
-            // The statement that was dropped goes on by itself, on the server.
+            // The dropped statement continues by itself on the server.
             eventually("nothing is pending", DEADLINE, async || relayed.pending().await == 0).await;
             assert!(broker.0.ids().contains(&event), "it is lost");
         })
@@ -86,7 +86,7 @@ fn a_step_of_a_relay_dropped_at_any_await_loses_no_event() {
     });
 }
 
-/// The first appearances of each key.
+/// Returns the first copies of each key.
 fn first_appearances(ids: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let (mut seen, mut keys) = (std::collections::HashSet::new(), BTreeMap::<_, Vec<_>>::new());
     for id in ids.iter().filter(|id| seen.insert(*id)) {
@@ -121,7 +121,7 @@ fn relays_dropped_at_any_await_publish_all_in_key_order() {
             let run = given_up(relay().run(Shutdown::new()), random.u32(1..60), moment).await;
             assert!(run.is_none(), "the relay ended by itself");
             assert_pool_is_clean(&store).await;
-            // Its lease ends.
+            // Let its lease expire.
             let end = "UPDATE messagekit.relay_members SET until = now()";
             sqlx::query(end).execute(relayed.store.pool()).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! Markers whose ids say another day than the one on which they were written: a UUID of version 7 may say any.
+//! Markers whose ids contain another day than that of their write: a UUID of version 7 may contain any.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::shop::{Shop, insert_bill, run};
 const LAST: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 const FIRST: &str = "00000000-0000-7000-8000-000000000000";
 
-/// What publishers have been seen to send, and what they could.
+/// Returns ids that publishers have been seen to send, and possible ones.
 fn any_ids() -> Vec<MessageId> {
     let dated =
         [id(0, 1), id(40, 1), in_days(1, 1), in_days(2, 1), in_days(3, 1), in_days(33, 1), in_days(4_000, 1)];
@@ -115,7 +115,7 @@ fn open_failure_of_any_id_can_be_settled_after_partitioning() {
     });
 }
 
-/// Redeliveries come in from several processes all the time, before, while and after the tables are divided.
+/// Redeliveries arrive from several processes all the time: before, during and after the partitioning.
 #[test]
 fn a_message_is_applied_once_while_the_tables_are_divided() {
     block_on(async {
@@ -151,7 +151,7 @@ fn a_message_is_applied_once_while_the_tables_are_divided() {
     });
 }
 
-/// As a consumer does: what meets somebody else is tried again.
+/// Applies a message like a consumer: repeats it after a conflict.
 async fn apply(shop: &Shop, id: &MessageId) {
     loop {
         let mut tx = shop.store.begin().await.unwrap();
@@ -167,7 +167,7 @@ async fn apply(shop: &Shop, id: &MessageId) {
     }
 }
 
-/// As an operator leaves one who copies rows by hand, or a division by a program that did not look for them.
+/// Such a row remains after an operator copies rows by hand, or after a partitioning that did not check for them.
 #[test]
 fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
     block_on(async {
@@ -217,13 +217,13 @@ async fn claim(store: &PostgresStore, request: ClaimRequest) -> Claim {
     claims[0]
 }
 
-/// Its part is that of some day, which may be emptied at any time.
+/// Its partition is that of some day, which may be truncated at any time.
 #[test]
 fn a_marker_lives_for_its_dedup_window_whatever_its_id_day() {
     block_on(async {
         let (_database, store) = divided().await;
         store.note_window("billing", Some(Duration::from_secs(7 * DAY))).await.unwrap();
-        // Beside what leaves today, from the same part of the wheel.
+        // In the same partition as rows that are removed today.
         for (ahead, number) in [(32 - 9, 1), (64 - 9, 1), (32 * 100 - 9, 1)] {
             mark(&store, "billing", &in_days(ahead, number), "done", 1).await;
         }

@@ -1,4 +1,4 @@
-//! Tables that are divided while they are in use.
+//! Tables that are partitioned while they are in use.
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn a_division_cut_off_in_its_index_build_is_finished_by_a_rerun() {
         let database = Database::fresh().await;
         let store = database.store().await;
         write(&store, "order-17", 0).await;
-        // An older transaction: the index waits for it, and nobody for the index.
+        // An older transaction: the index waits for it, and no session waits for the index.
         let mut older = store.begin().await.unwrap();
         let claim = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome) VALUES ('billing', 'm', 'done')";
         sqlx::query(claim).execute(&mut *older).await.unwrap();

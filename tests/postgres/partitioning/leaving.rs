@@ -1,4 +1,4 @@
-//! Days that go at once, and what keeps one.
+//! Days that are removed at once, and rows that keep one.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn a_day_whose_events_have_left_goes_at_once() {
 fn a_day_stays_whole_for_an_event_that_is_needed() {
     block_on(async {
         let (_database, store) = divided().await;
-        // Pending, refused, and written when the wheel had come round to the same part.
+        // Pending, refused, and written after the cycle of partitions had reached the same one again.
         for (days, number) in [(8, 1), (8, 2), (9, 1), (9, 2), (34, 1)] {
             write(&store, &id(days, number), 8).await;
         }
@@ -63,7 +63,7 @@ fn a_day_stays_whole_for_an_event_that_is_needed() {
         assert_eq!(cleaned(&store, CleanupTarget::Events).await, (0, 0));
         assert_eq!(count(&store, "messagekit.outbox_events").await, 6);
 
-        // Two days later the rest does not wait for them any longer.
+        // Two days later the other rows no longer wait for them.
         run(store.pool(), "UPDATE messagekit.outbox_events SET created_at = created_at - interval '2 days'")
             .await;
         assert_eq!(cleaned(&store, CleanupTarget::Events).await, (3, 0));
@@ -94,7 +94,7 @@ fn a_captured_day_stays_until_the_slot_has_passed_it() {
         captured.checkpoint("2 hours").await;
         assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 0), "the slot has passed nothing");
         captured.confirm(&captured.position().await).await;
-        // Of the same day by its id and its time, and written only now: it has no place before a checkpoint.
+        // Of the same day by its id and its time, but written only now: it has no position before a checkpoint.
         write(store, &id(8, 2), 8).await;
         assert_eq!(cleaned(store, CleanupTarget::Events).await, (0, 0));
         captured.checkpoint("1 hour").await;
@@ -122,7 +122,7 @@ fn day_of_markers_is_dropped_when_its_messages_are_too_old() {
     });
 }
 
-/// What keeps one marker keeps its day, and when that lasts, the others leave without it.
+/// A marker that must stay keeps its day, and when that lasts, the other markers are removed singly.
 #[test]
 fn a_day_stays_whole_for_a_marker_that_is_needed() {
     block_on(async {
@@ -168,7 +168,7 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
     });
 }
 
-/// A dump, or a report that somebody has left open, reads all parts.
+/// A dump, or a report that a user has left open, reads all partitions.
 #[test]
 fn cleanup_skips_a_day_in_use_without_waiting() {
     block_on(async {
@@ -189,7 +189,7 @@ fn cleanup_skips_a_day_in_use_without_waiting() {
     });
 }
 
-/// As of whoever cleaned up row by row before, with the rights for that.
+/// The role of an earlier installation may have only the rights to delete row by row.
 #[test]
 fn cleanup_deletes_the_rows_of_a_day_unless_it_may_truncate() {
     block_on(async {

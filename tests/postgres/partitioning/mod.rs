@@ -1,4 +1,4 @@
-//! Tables that are divided by day: what dividing keeps, and what leaves with a whole day.
+//! Tables that are partitioned by day: rows that partitioning keeps, and rows that are removed with a whole day.
 
 mod ahead;
 mod dividing;
@@ -21,7 +21,7 @@ async fn divide(database: &Database) -> Result<Vec<String>, messagekit_postgres:
     partitioning::divide(database.url(), &SchemaName::default(), DEADLINE).await
 }
 
-/// An outbox of a relay and markers, divided since before the first of them.
+/// Returns an outbox of a relay and markers, partitioned before the first row.
 async fn divided() -> (Database, PostgresStore) {
     let database = Database::fresh().await;
     to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
@@ -30,7 +30,7 @@ async fn divided() -> (Database, PostgresStore) {
     (database, store)
 }
 
-/// An id of version 7, as somebody made it so many days ago at noon.
+/// Returns an id of version 7, created `days` days ago at noon.
 fn id(days: u64, number: u64) -> String {
     of_day(today() - days, number)
 }
@@ -57,7 +57,7 @@ async fn count(store: &PostgresStore, what: &str) -> i64 {
     sqlx::query_scalar(count).fetch_one(store.pool()).await.unwrap()
 }
 
-/// Writes an event whose id and row are so many days old.
+/// Writes an event whose id and row are `days` days old.
 async fn write(store: &PostgresStore, id: &str, days: u64) {
     let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
         VALUES ($1, 'orders.order', 'k-' || $1, '\\x00', now() - $2 * interval '1 day')";
@@ -77,7 +77,7 @@ async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, da
     sqlx::query(insert).bind(consumer).bind(id).bind(outcome).bind(days).execute(store.pool()).await.unwrap();
 }
 
-/// Returns how many rows went one by one, and how many days.
+/// Returns how many rows were removed one by one, and how many days.
 async fn cleaned(store: &PostgresStore, what: CleanupTarget) -> (u64, u64) {
     let done = clean(store, &Retention::default(), false, std::future::pending::<()>()).await.unwrap();
     let CleanupReport { removed, days, .. } = done.into_iter().find(|cleaned| cleaned.what == what).unwrap();

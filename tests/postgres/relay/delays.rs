@@ -1,4 +1,4 @@
-//! Delayed events: accepted where a relay waits for them, and refused where nothing would.
+//! Delayed events: accepted in relay mode, and refused in Debezium mode, where they would not wait.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::shop::OrderPlaced;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Adds a delayed event in a transaction of its own; the outcome is that of the call.
+/// Adds a delayed event in its own transaction, and returns the outcome of the call.
 async fn add_after(
     outbox: &Outbox<PostgresStore>,
     order: &str,
@@ -53,7 +53,7 @@ async fn refuses_delays(store: &PostgresStore) {
     assert_eq!(count(store, "outbox_events").await, before, "nothing was written");
 }
 
-/// What needs no waiting goes through, and so does what its writer lets go at once.
+/// Requires that an event without a delay is published at once, and so is one whose writer permits that.
 async fn sends_at_once_what_asks_for_it(store: &PostgresStore) {
     let delayed = async || count(store, "outbox_events WHERE available_at > now()").await;
     let before = (count(store, "outbox_events").await, delayed().await);
@@ -77,7 +77,7 @@ async fn delays(store: &PostgresStore) {
     store.pool().execute("DELETE FROM messagekit.outbox_pending").await.unwrap();
 }
 
-/// Who writes keeps its connections, its prepared statements and its store: nothing of the former mode is remembered.
+/// A writer keeps its connections, its prepared statements and its store: it caches nothing of the former mode.
 #[test]
 fn delay_is_refused_or_kept_by_the_current_publishing_mode() {
     block_on(async {
@@ -112,7 +112,7 @@ fn outbox_divided_by_day_treats_delays_like_an_undivided_one() {
         to_relay(url, &schema, Existing::Leave, DEADLINE).await.unwrap();
         delays(&store).await;
 
-        // Divided while a relay publishes it.
+        // Partitioned while a relay publishes it.
         let database = Database::fresh().await;
         to_relay(database.url(), &schema, Existing::Refuse, DEADLINE).await.unwrap();
         partitioning::divide(database.url(), &schema, DEADLINE).await.unwrap();

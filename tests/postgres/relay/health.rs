@@ -1,4 +1,4 @@
-//! What is said of an outbox that relays publish.
+//! The health of an outbox that relays publish.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A slot that is gone with what it had not passed on, and how that is published after all.
+//! A lost slot with unread events, and their publication afterwards.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use messagekit_tests::Database;
 use super::outbox::{LEASE, Log, Relayed, relay};
 use super::switch::{password, read_slot};
 
-/// An outbox whose slot was lost: `before` went out, `gap` was written and never read.
+/// An outbox whose slot was lost: `before` was published, `gap` was written and never read.
 struct Lost {
     relayed: Relayed,
     slot: String,
@@ -44,7 +44,7 @@ impl Lost {
     }
 }
 
-/// A slot that is made again holds nothing of what was written before it.
+/// A new slot holds nothing that was written before it.
 #[test]
 fn replay_fills_the_gap_of_a_lost_slot_in_order_with_same_ids() {
     block_on(async {
@@ -55,7 +55,7 @@ fn replay_fills_the_gap_of_a_lost_slot_in_order_with_same_ids() {
         relayed.write("after", Some("k")).await;
         assert_eq!(read_slot(store.pool(), &slot).await, ["after"], "the gap stays in the outbox");
 
-        // From the first of which nobody knows whether it has left.
+        // From the first event on whose outcome is unknown.
         let written = "SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM messagekit.outbox_events WHERE event_id = 'gap-1'";
         let from = jiff::Timestamp::from_microsecond(relayed.count(written).await).unwrap();
         let filter = EventFilter { from: Some(from), ..EventFilter::default() };
@@ -69,7 +69,7 @@ fn replay_fills_the_gap_of_a_lost_slot_in_order_with_same_ids() {
     });
 }
 
-/// Nobody knows any more which of them have left, so somebody has to say that all go out.
+/// It is unknown which of them are published, so an operator must confirm that all of them will be.
 #[test]
 fn events_missed_by_a_lost_slot_are_published_by_the_relay() {
     block_on(async {

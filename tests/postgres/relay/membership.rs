@@ -1,4 +1,4 @@
-//! A relay whose process is gone is followed at once, and not when its lease has ended.
+//! The shards of a relay whose process is gone are taken at once, not when its lease has ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use super::outbox::{LEASE, Relayed};
 
-/// Renews until the others can see that it is there.
+/// Renews until the other relays can see its membership.
 pub(super) async fn present(store: &PostgresStore, name: &str) {
     eventually("it is present", DEADLINE, async || {
         store.lease(name, LEASE).await.unwrap();
@@ -75,7 +75,7 @@ fn a_live_relay_taken_for_dead_regains_shards_in_a_new_epoch() {
         let first = relayed.database.store().await;
         present(&first, "first").await;
         let before = first.lease("first", LEASE).await.unwrap();
-        // While it is being looked after, the lock that is cut off is taken again at once.
+        // A relay that is renewed takes a lost lock again at once.
         let mut taken = before.clone();
         eventually("the second one takes it for gone", DEADLINE, async || {
             cut(relayed.store.pool()).await;
@@ -90,7 +90,7 @@ fn a_live_relay_taken_for_dead_regains_shards_in_a_new_epoch() {
         relayed.write("e-1", Some("k")).await;
         assert!(relayed.read("first", &before).await.rows.is_empty(), "it reads nothing any more");
 
-        // Its row may still say that it is present, from before its lock was cut off.
+        // Its row may still mark it as present, from before the loss of its lock.
         let mut surplus = taken;
         eventually("the first one counts again", DEADLINE, async || {
             first.lease("first", LEASE).await.unwrap();
@@ -113,7 +113,7 @@ fn a_relay_that_leaves_leaves_no_lock_behind() {
     });
 }
 
-/// A program may drop a relay and start another one for as long as it lives.
+/// A program may drop a relay and start another one for as long as it runs.
 #[test]
 fn dropped_relay_keeps_no_session_after_its_lease() {
     block_on(async {

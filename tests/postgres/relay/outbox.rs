@@ -1,4 +1,4 @@
-//! An outbox that is made for a relay, and short ways to use it.
+//! An outbox in relay mode, and helpers for it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Relayed {
         Self { database, store, outbox }
     }
 
-    /// Writes an event of the topic `orders.order`, as somebody does who has no library.
+    /// Writes an event of the topic `orders.order` with plain SQL.
     pub(crate) async fn write(&self, id: &str, key: Option<&str>) {
         self.write_to("orders.order", id, key).await;
     }
@@ -42,7 +42,7 @@ impl Relayed {
         self.store.lease(name, LEASE).await.expect("leases")
     }
 
-    /// Reads everything that is ready as the relay `name`, with the leases that it has.
+    /// Reads every event that is ready as the relay `name`, with its leases.
     pub(crate) async fn read(&self, name: &str, leases: &Leases) -> Page {
         self.read_but(name, leases, &[], &[], 1_000).await
     }
@@ -84,7 +84,7 @@ pub(crate) fn ids(page: &Page) -> Vec<&str> {
     page.rows.iter().map(id).collect()
 }
 
-/// Their places, in the order of the outbox.
+/// Returns their positions, in the order of the outbox.
 pub(crate) fn in_order(page: &Page) -> Vec<&str> {
     let mut rows: Vec<&Pending> = page.rows.iter().collect();
     rows.sort_by_key(|row| row.seq);
@@ -95,7 +95,7 @@ pub(crate) fn entries(page: &Page) -> Vec<PendingId> {
     page.rows.iter().map(Pending::entry).collect()
 }
 
-/// A broker that takes everything and keeps it in order.
+/// A broker that accepts everything and keeps the order.
 #[derive(Default)]
 pub(crate) struct Log(Mutex<Vec<Message>>);
 
@@ -119,7 +119,7 @@ impl Publisher for Log {
     }
 }
 
-/// A relay that publishes into a log, polling each 5 ms.
+/// Returns a relay that publishes to a log, with a poll interval of 5 ms.
 pub(crate) fn relay(store: &PostgresStore, log: &Arc<Log>) -> Result<Relay, Error> {
     let (reader, to): (Arc<dyn OutboxReader>, Arc<dyn Publisher>) =
         (Arc::new(store.clone()), Arc::<Log>::clone(log));

@@ -1,4 +1,4 @@
-//! How the server finds what is pending when an outbox fills up under a relay that has run since it was empty.
+//! The plans for pending events when an outbox fills up under a relay that has run since it was empty.
 
 use messagekit_postgres::{relay_settings, statements};
 use messagekit_testkit::block_on;
@@ -10,11 +10,11 @@ async fn run(connection: &mut PgConnection, sql: impl Into<String>) {
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await.expect("runs");
 }
 
-/// Prepares what a relay asks all the time, and asks it until the server may keep a plan, while nothing is pending.
+/// Prepares the periodic statements of a relay, and runs them until the server may keep a plan, while nothing is pending.
 async fn warmed_up(relayed: &Relayed, settings: &str) -> PgConnection {
     let mut connection = relayed.database.connection().await;
     for table in ["outbox_pending", "outbox_events", "outbox_rejected", "relay_shards"] {
-        // Nobody may analyse them meanwhile.
+        // They must not be analysed meanwhile.
         run(&mut connection, format!("ALTER TABLE messagekit.{table} SET (autovacuum_enabled = off)")).await;
         run(&mut connection, format!("VACUUM (ANALYZE) messagekit.{table}")).await;
     }
@@ -57,7 +57,7 @@ fn asks() -> [String; 3] {
     ]
 }
 
-/// Returns the plans with what was really read.
+/// Returns the plans with the rows that were read.
 async fn plans(connection: &mut PgConnection) -> String {
     plans_of(connection, asks()).await
 }
@@ -74,7 +74,7 @@ async fn plans_of(connection: &mut PgConnection, asks: [String; 3]) -> String {
     text
 }
 
-/// However much is pending of what the broker does not take: a read that walked over it might never end.
+/// Events that the broker does not accept may be many: a read that scanned them might never end.
 #[test]
 fn what_is_paused_is_not_walked_over() {
     block_on(async {
@@ -92,7 +92,7 @@ fn what_is_paused_is_not_walked_over() {
     });
 }
 
-/// What is paused stands below the floor, for the floor goes on with the others.
+/// Paused events are below the starting position, because it advances with the other events.
 #[test]
 fn what_is_paused_is_not_walked_over_from_a_floor_either() {
     block_on(async {
@@ -121,7 +121,7 @@ fn what_is_paused_is_not_walked_over_from_a_floor_either() {
 }
 
 async fn fill(relayed: &Relayed) {
-    // The epoch that the questions name.
+    // The epoch in the parameters.
     relayed.lease("r1").await;
     let fill = "UPDATE messagekit.relay_shards SET epoch = 1;
         INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, available_at)
@@ -130,7 +130,7 @@ async fn fill(relayed: &Relayed) {
     relayed.store.pool().execute(sqlx::raw_sql(fill)).await.unwrap();
 }
 
-/// Says whether a plan goes through a table, or through an index from its beginning.
+/// Returns whether a plan scans a table, or an index from its beginning.
 fn walks(plans: &str) -> bool {
     let ours = |line: &str| {
         ["outbox_pending", "outbox_events", "outbox_rejected"].iter().any(|table| line.contains(table))
@@ -155,13 +155,13 @@ fn plan_of_an_empty_outbox_is_not_kept_for_a_full_one() {
         let plans = plans(&mut connection).await;
         assert!(plans.contains("actual rows=500"), "{plans}");
         assert!(!walks(&plans), "{plans}");
-        // A page of events, and the few that were left out before them: not what stands behind.
+        // A page of events, and the few that were left out before them: not the later ones.
         let most = plans.lines().filter(|line| line.contains("outbox_")).filter_map(rows).max();
         assert!(most.is_some_and(|most| most <= 500), "{plans}");
     });
 }
 
-/// What the settings of a relay's connections are for.
+/// This is the reason for the settings of a relay's connections.
 #[test]
 fn plan_that_is_kept_would_walk_the_outbox() {
     block_on(async {
@@ -173,7 +173,7 @@ fn plan_that_is_kept_would_walk_the_outbox() {
     });
 }
 
-/// How many rows a step has returned in all.
+/// Returns how many rows a step has returned in total.
 fn rows(line: &str) -> Option<u64> {
     let (_, actual) = line.split_once("actual rows=")?;
     let (rows, loops) = actual.split_once(" loops=")?;

@@ -1,4 +1,4 @@
-//! What a relay finds.
+//! The events that a relay reads.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn events_of_every_kind_of_writer_are_read() {
     });
 }
 
-/// A reader that goes on from the last place it has seen never finds what commits behind it.
+/// A reader that starts from the last position it has seen never finds an event that commits later below it.
 #[test]
 fn late_commit_is_found_from_the_beginning_not_from_a_position() {
     block_on(async {
@@ -60,7 +60,7 @@ fn late_commit_is_found_from_the_beginning_not_from_a_position() {
     });
 }
 
-/// A reader may begin behind a place only when nobody can commit before it any more.
+/// A reader may start after a position only when no transaction can commit below it any more.
 #[test]
 fn stable_position_waits_for_open_writers_of_earlier_positions() {
     block_on(async {
@@ -71,7 +71,7 @@ fn stable_position_waits_for_open_writers_of_earlier_positions() {
         let first = relayed.read("r1", &leases).await.rows[0].seq;
         eventually("the first is decided", DEADLINE, async || decided().await == first).await;
 
-        // A long transaction that writes no event does not matter; one that does is waited for.
+        // A long transaction that writes no event does not matter; one that writes events is waited for.
         let mut elsewhere = relayed.store.begin().await.unwrap();
         sqlx::query("CREATE TABLE elsewhere ()").execute(&mut *elsewhere).await.unwrap();
         let mut open = relayed.store.begin().await.unwrap();
@@ -158,7 +158,7 @@ fn delayed_events_beyond_one_statement_become_ready_too() {
     });
 }
 
-/// A standby that takes over without the last commits gives their places to other events.
+/// A standby that takes over without the last commits assigns their positions to other events.
 #[test]
 fn event_at_a_reused_position_is_neither_deleted_nor_rejected() {
     block_on(async {

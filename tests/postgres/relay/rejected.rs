@@ -1,4 +1,4 @@
-//! Events that a broker refused, what waits behind them, and who mends them.
+//! Events that a broker refused, events that wait behind them, and actions of operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ fn ann() -> Operator {
     Operator::new("ann", "cli")
 }
 
-/// A relay of every shard, and what it does with events.
+/// A relay that holds every shard, and its operations on events.
 struct Console {
     relayed: Relayed,
 }
@@ -66,7 +66,7 @@ fn retry_restores_a_whole_key_in_order_and_rereads_its_shard() {
         }
         console.set_aside("a-1", Some("too large")).await;
         let before = console.relayed.lease("r1").await;
-        // Any of the key's events names the key.
+        // Any event of the key identifies the key.
         let waits = console.id_of("a-3").await;
         assert_eq!(console.relayed.store.retry_rejected(waits, &ann()).await.unwrap(), 3);
         let page = console.relayed.read("r1", &before).await;
@@ -86,8 +86,8 @@ fn retry_restores_a_whole_key_in_order_and_rereads_its_shard() {
     });
 }
 
-/// The operator puts the key back again and again while a relay reads it, sets it aside, and sets aside what it found held:
-/// nothing vanishes, nothing is there twice, and nothing is read out of order.
+/// An operator restores the key repeatedly while a relay reads it, sets it aside, and sets aside the events that it found held.
+/// No event is lost, doubled or read out of order.
 #[test]
 fn operator_and_relay_moving_one_key_at_once_lose_nothing() {
     block_on(async {

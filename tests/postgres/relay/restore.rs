@@ -18,7 +18,7 @@ use super::outbox::{Log, Relayed, relay, write_to};
 use crate::cdc_server::Server;
 use crate::shop::run;
 
-/// Has the old server count further than a new one does.
+/// Advances the counters of the old server beyond those of a new one.
 const SPEND: &str =
     "DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
 
@@ -36,7 +36,7 @@ async fn succeed(url: &str, name: &str, arguments: impl FnOnce(&mut Command)) {
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
 }
 
-/// Starts a server of its own and restores the database there.
+/// Starts a second server and restores the database there.
 async fn restored(database: &Database) -> (Server, PostgresStore) {
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("dump.sql");
@@ -63,7 +63,7 @@ async fn pending(store: &PostgresStore) -> i64 {
     sqlx::query_scalar(count).fetch_one(store.pool()).await.unwrap()
 }
 
-/// Publishes what is ready into a log, and is gone then without a word.
+/// Publishes every ready event to a log, and then stops without cleanup.
 async fn killed_when_all_is_out(relayed: &Relayed, log: &Arc<Log>) {
     let store = relayed.database.store().await;
     let running = tokio::spawn(relay(&store, log).unwrap().run(std::future::pending::<()>()));
@@ -71,7 +71,7 @@ async fn killed_when_all_is_out(relayed: &Relayed, log: &Arc<Log>) {
     running.abort();
     running.await.unwrap_err();
     drop(store);
-    // Another one follows, has every shard for ten minutes, and says that it lives.
+    // Another relay follows, holds every shard for ten minutes, and renews its membership.
     let store = relayed.database.store().await;
     eventually("it has all shards", DEADLINE, async || {
         present(&store, "dead").await;
@@ -80,7 +80,7 @@ async fn killed_when_all_is_out(relayed: &Relayed, log: &Arc<Log>) {
     .await;
 }
 
-/// First appearances, by the key that the id begins with.
+/// Returns first copies, by the key at the beginning of the id.
 fn by_key(ids: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let (mut seen, mut keys) = (BTreeSet::new(), BTreeMap::<_, Vec<_>>::new());
     for id in ids.iter().filter(|id| seen.insert(*id)) {
@@ -112,7 +112,7 @@ async fn goes_on_by_itself(database: Database) {
     killed_when_all_is_out(&relayed, &old).await;
     assert_eq!(old.ids().iter().collect::<BTreeSet<_>>().len(), 30);
 
-    // What only a dump can bring across: ready, delayed, and refused with one behind it.
+    // Only a dump transfers these: ready, delayed, and refused with one behind it.
     for (key, id) in write(relayed.store.pool(), 30..90).await {
         expected.entry(key).or_default().push(id);
     }
@@ -133,7 +133,7 @@ async fn goes_on_by_itself(database: Database) {
         last_transaction(store.pool()).await < last_transaction(relayed.store.pool()).await,
         "void: it counts on where the old server stopped"
     );
-    // A moment before the relay, and beside it.
+    // A moment before the relay, and during its run.
     for (key, id) in write(store.pool(), 90..100).await {
         expected.entry(key).or_default().push(id);
     }
@@ -157,7 +157,7 @@ async fn goes_on_by_itself(database: Database) {
     let ids = new.ids();
     let expected: BTreeMap<&str, Vec<&str>> =
         expected.iter().map(|(key, ids)| (key.as_str(), ids.iter().map(String::as_str).collect())).collect();
-    // In order, and nothing that went out before.
+    // In order, and no event that was published before.
     assert_eq!(by_key(&ids), expected);
 }
 

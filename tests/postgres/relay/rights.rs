@@ -1,4 +1,5 @@
-//! Roles that own nothing: the statements of the page on operating are what a writer, a consumer and a relay need, and no more.
+//! Roles that own nothing: the statements of the page on operating grant exactly the rights that a writer, a consumer
+//! and a relay need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use sqlx::AssertSqlSafe;
 use super::outbox::{Log, Relayed, relay};
 use crate::shop::{OrderPlaced, run};
 
-/// The statements of the page, for roles of this test: they belong to the whole server.
+/// Returns the statements of the page with the roles of this test: roles belong to the whole server.
 fn granted(roles: &[String; 3]) -> String {
     let page = include_str!("../../../docs/operating.md");
     let (_, behind) = page.split_once("## Roles that own nothing").unwrap();
@@ -25,7 +26,7 @@ fn granted(roles: &[String; 3]) -> String {
     names.into_iter().zip(roles).fold(sql, |sql, (name, role)| sql.replace(name, role))
 }
 
-/// Fails at its first run, so that it becomes a failed message.
+/// Fails in its first run, which creates a failed message.
 async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     if order.delivery().is_some_and(|delivery| delivery.attempt == 1) && order.data.order_id == "o-1" {
         return Err(HandlerError::retryable("not yet"));
@@ -105,7 +106,7 @@ fn roles_need_only_the_rights_that_the_page_lists() {
         relaying.await.unwrap().unwrap();
         consuming.await.unwrap().unwrap();
 
-        // What a later step would add.
+        // A table that a later migration would add.
         run(owner.store.pool(), "CREATE TABLE messagekit.later (n int)").await;
         for store in [&consumer, &relays] {
             run(store.pool(), "INSERT INTO messagekit.later VALUES (1); DELETE FROM messagekit.later").await;

@@ -1,4 +1,4 @@
-//! What only a server of its own shows: prepared transactions, a password that changes, a slot that is lost.
+//! Cases that need their own server: prepared transactions, a changed password, a lost slot.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn event(id: &str) -> messagekit::Message {
     messagekit::Message::new("orders.order", "{}").with_key("k").with_header("id", id.to_owned())
 }
 
-/// A transaction that is prepared has another name among the locks than before, and may be committed at any time.
+/// A prepared transaction has a different name among the locks than before, and may be committed at any time.
 #[test]
 fn stable_position_stops_before_a_prepared_transaction() {
     block_on(async {
@@ -56,7 +56,7 @@ fn stable_position_stops_before_a_prepared_transaction() {
             VALUES ('prepared', 'orders.order', 'k', '{}')";
         open.execute(sqlx::raw_sql(insert)).await.unwrap();
         write(&store, "third").await;
-        // Looked at while it is open, so that its name of then is known.
+        // Observe it while it is open, to record its earlier name.
         tokio::time::sleep(Duration::from_millis(60)).await;
         assert_eq!(read(&store, &leases).await.stable, first);
         open.execute("PREPARE TRANSACTION 'later'").await.unwrap();
@@ -72,14 +72,14 @@ fn stable_position_stops_before_a_prepared_transaction() {
     });
 }
 
-/// How a server loses the last places that it gave: they were never written, or a standby had not heard of them.
+/// The ways in which a server loses its last positions: they were never written, or a standby had not received them.
 #[derive(Clone, Copy, Debug)]
 enum Loss {
     Restart,
     Crash,
 }
 
-/// Kills a server process: the others are ended with it, and the server recovers without being started anew.
+/// Kills a server process: the server ends the others, and recovers without a restart.
 async fn crash(server: &Server) {
     let url = server.url("postgres");
     let mut conn = PgConnection::connect(&url).await.unwrap();
@@ -91,7 +91,7 @@ async fn crash(server: &Server) {
     eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
 }
 
-/// By the first look the places were given again and more, so that the last one tells nothing.
+/// At the first check the positions were assigned again and more, so the last position proves nothing.
 async fn decides_anew_after(loss: Loss) {
     let (mut server, store) = made(&[]).await;
     let leases = store.lease("r1", LEASE).await.unwrap();
@@ -199,7 +199,7 @@ fn running_relay_survives_a_password_change_and_a_new_one_fails() {
     });
 }
 
-/// A slot that was made before and lost since would take the place of the relay and keep nothing.
+/// A slot that was created before and lost since would replace the relay and keep nothing.
 #[test]
 fn relay_is_not_ended_for_a_slot_that_was_lost() {
     block_on(async {

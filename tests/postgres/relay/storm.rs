@@ -1,4 +1,4 @@
-//! Many writers that commit late, and a relay that must skip nobody.
+//! Many writers that commit late, and a relay that must skip no event.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use super::outbox::{Log, Relayed, entries, id, relay};
 use crate::shop::OrderPlaced;
 
-/// How large the test is: a moment in each run, as large as it is stated when `MESSAGEKIT_FULL` is set.
+/// The size of the test: short in each run, and the stated size with `MESSAGEKIT_FULL`.
 struct Size {
     writers: usize,
     each: usize,
@@ -32,7 +32,7 @@ struct Written {
     rolled_back: BTreeSet<String>,
 }
 
-/// Writers that wait for a while between event and commit, and roll back three in ten.
+/// Runs writers that wait between event and commit, and roll back three in ten.
 async fn write(relayed: &Relayed, size: &Size) -> Written {
     let store = PostgresStore::options()
         .max_connections(u32::try_from(size.writers).unwrap())
@@ -87,7 +87,7 @@ fn every_committed_event_is_published_and_no_rolled_back_one() {
     });
 }
 
-/// The same writers, and a reader that goes on from the last place that it has seen in a shard.
+/// The same writers, and a reader that starts from the last position that it has seen in a shard.
 #[test]
 fn reader_with_a_cursor_loses_events_in_the_same_storm() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Changing the publishing mode while somebody writes.
+//! Changes of the publishing mode under concurrent writers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ fn schema() -> SchemaName {
     SchemaName::default()
 }
 
-/// The role belongs to the whole server: tests that share one make it with the password that a worker has, too.
+/// The role belongs to the whole server: tests that share one create it with the password of the worker.
 pub(crate) fn password() -> String {
     std::env::var(cdc::PASSWORD_VARIABLE).unwrap_or_else(|_| "messagekit-cdc".to_owned())
 }
 
-/// Writers that do not cease until they are told to.
+/// Writers that run until they are stopped.
 struct Writers {
     is_over: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Vec<String>>>,
@@ -68,7 +68,7 @@ impl Writers {
     }
 }
 
-/// Reads what a slot holds and confirms it, as a connector does. Returns the ids that are in it.
+/// Reads the contents of a slot and confirms them, as a connector does. Returns the ids.
 pub(super) async fn read_slot(pool: &PgPool, slot: &str) -> Vec<String> {
     read_slot_of(pool, slot, "messagekit_outbox").await
 }
@@ -82,14 +82,15 @@ pub(crate) async fn read_slot_of(pool: &PgPool, slot: &str, publication: &str) -
     inserts.map(|change| first_column(change)).collect()
 }
 
-/// An insert: its failed message, the table, N, the number of columns, then for each t, its length and its text.
+/// Returns the first column of an insert message. Its layout: the message type, the table, N, the number of columns,
+/// then for each t, its length and its text.
 fn first_column(insert: &[u8]) -> String {
     assert_eq!((insert[5], insert[8]), (b'N', b't'));
     let length = u32::from_be_bytes(insert[9..13].try_into().unwrap()) as usize;
     String::from_utf8(insert[13..13 + length].to_vec()).unwrap()
 }
 
-/// A connector that reads until it is told to stop.
+/// Runs a connector that reads until it is stopped.
 fn connector(pool: &PgPool, slot: &str, is_over: &Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
     let (pool, slot, is_over) = (pool.clone(), slot.to_owned(), Arc::clone(is_over));
     tokio::spawn(async move {
@@ -119,7 +120,7 @@ fn switch_to_the_relay_and_back_under_load_loses_no_event() {
         })
         .await;
 
-        // To the relay, which begins when the slot has passed what was written before.
+        // To the relay, which begins when the slot has passed all earlier events.
         let log = Arc::new(Log::default());
         let shutdown = Shutdown::new();
         let done = to_relay(url, &schema, Existing::Refuse, DEADLINE).await.unwrap();
@@ -135,7 +136,7 @@ fn switch_to_the_relay_and_back_under_load_loses_no_event() {
         let done = to_cdc(url, &schema, Some(&password()), DEADLINE).await.unwrap();
         assert_eq!(done.last().unwrap(), "end of the relay");
         shutdown.request();
-        // It is told that its trigger is gone, or that it is to end.
+        // The error says that its trigger is gone, or that it must stop.
         let _ = running.await.unwrap();
         assert_eq!(
             sqlx::query_scalar::<_, i64>("SELECT count(*) FROM messagekit.outbox_pending")
@@ -255,7 +256,7 @@ async fn write_for(relayed: &Relayed, id: &str, time: &str) {
     relayed.store.pool().execute(AssertSqlSafe(insert)).await.unwrap();
 }
 
-/// What it says, run as it stands there, makes the next switch work.
+/// Its cure, run unchanged, makes the next change work.
 #[test]
 fn change_from_relay_names_the_latest_delayed_event_and_a_cure() {
     block_on(async {
@@ -298,9 +299,9 @@ fn switch_from_the_relay_waits_for_due_events_not_delayed_ones() {
         })
         .await;
         let url = relayed.database.url().to_owned();
-        // A slot is not made beside an open transaction.
+        // A slot cannot be created beside an open transaction.
         cdc::set_up(&url, &schema(), Some(&password())).await.unwrap();
-        // A writer keeps the switch waiting, and delays an event.
+        // A writer delays the change, and adds a delayed event.
         let mut open = relayed.store.begin().await.unwrap();
         let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
             VALUES ('far', 'a.b', '', '9999-12-29 12:00:00+00')";
@@ -331,7 +332,7 @@ fn switch_from_the_relay_waits_for_due_events_not_delayed_ones() {
     });
 }
 
-/// An outbox that nobody publishes yet.
+/// Returns an outbox without a publisher.
 async fn before_the_switch() -> Relayed {
     let database = Database::fresh().await;
     let store = database.store().await;
@@ -344,7 +345,7 @@ async fn until_the_switch_waits(relayed: &Relayed) {
     eventually("the switch waits", DEADLINE, async || relayed.count(waiting).await > 0).await;
 }
 
-/// A writer that keeps its transaction open only delays the switch; others go on meanwhile.
+/// A writer that keeps its transaction open only delays the change; other writers continue meanwhile.
 #[test]
 fn change_to_relay_waits_for_an_open_writer_but_not_for_others() {
     block_on(async {
@@ -365,7 +366,7 @@ fn change_to_relay_waits_for_an_open_writer_but_not_for_others() {
     });
 }
 
-/// What nobody can see yet is not decided about by anybody.
+/// The change must not decide about events that are not visible yet.
 #[test]
 fn event_committed_during_the_switch_is_not_skipped_silently() {
     block_on(async {
@@ -389,7 +390,8 @@ fn event_committed_during_the_switch_is_not_skipped_silently() {
     });
 }
 
-/// A first call that ended before the slot had passed leaves the trigger; what that has listed must not be listed again.
+/// A first call that ended before the slot had passed leaves the trigger; events that the trigger has listed must not
+/// be listed again.
 #[test]
 fn delayed_event_that_is_due_by_now_is_listed_once() {
     block_on(async {

@@ -1,4 +1,4 @@
-//! Rows that no reader can carry: refused where they are written, and set aside by name where they are there already.
+//! Rows that no reader can read: refused at the write, and set aside by name if they exist already.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn refusal(error: &sqlx::Error) -> (String, Option<String>) {
     (error.code().to_owned(), error.constraint().map(str::to_owned))
 }
 
-/// Who may only insert could otherwise stop every relay.
+/// A role that may only insert could otherwise stop every relay.
 async fn refuses_strange_times(database: &Database) {
     to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
     let mut conn: PgConnection = database.connection().await;
@@ -69,7 +69,7 @@ fn unreadable_times_are_refused_in_an_outbox_divided_by_day() {
     block_on(async { refuses_strange_times(&Database::divided().await).await });
 }
 
-/// As after a constraint was dropped, or from tables of before it.
+/// Drops the constraints, as an operator may do, or as in tables from before them.
 async fn without_rules(pool: &PgPool) {
     run(
         pool,
@@ -103,7 +103,7 @@ fn unreadable_event_is_rejected_by_id_and_others_are_published() {
         for n in 0..20 {
             relayed.write(&format!("good-{n}"), Some(&format!("k-{n}"))).await;
         }
-        // Behind each of them, of its key.
+        // One event behind each of them, with its key.
         for (id, key) in [("behind-0", "bad-0"), ("behind-large", "large"), ("behind-lost", "lost")] {
             relayed.write(id, Some(key)).await;
         }
@@ -138,7 +138,7 @@ fn unreadable_event_is_rejected_by_id_and_others_are_published() {
         let problems = relayed.store.lag().await.expect("its lag can be measured").problems;
         assert!(problems.iter().any(|problem| problem.contains("refused 8 events")), "{problems:?}");
 
-        // What is mended goes out when an operator says so; what is gone can be given up.
+        // A repaired event is published when an operator retries it; a lost one can be discarded.
         run(pool, "UPDATE messagekit.outbox_events SET created_at = now() WHERE event_id = 'time-0'").await;
         for event in rejected.iter().filter(|event| event.error.is_some()) {
             let (id, ann) = (event.id, Operator::new("ann", "test"));
@@ -157,7 +157,7 @@ fn unreadable_event_is_rejected_by_id_and_others_are_published() {
     });
 }
 
-/// An insert is what makes an event pending, whoever inserts.
+/// An insert makes an event pending, whichever client inserts.
 #[test]
 fn reinserted_event_once_discarded_is_published_once_in_order() {
     block_on(async {
@@ -195,7 +195,7 @@ fn reinserted_event_once_discarded_is_published_once_in_order() {
     });
 }
 
-/// Before the rule there could be delays without an end; such an event waits, and nothing waits for it.
+/// Before the constraint there could be endless delays; such an event waits, and no other event waits for it.
 #[test]
 fn delay_without_an_end_stops_no_relay() {
     block_on(async {

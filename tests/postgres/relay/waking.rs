@@ -1,4 +1,4 @@
-//! Waking the relays of the process that writes.
+//! A commit wakes the relays of its own process.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::outbox::Relayed;
 use crate::shop::OrderPlaced;
 
-/// Time enough for a hint that nobody was to give.
+/// The time in which an unexpected hint would arrive.
 const QUIET: Duration = Duration::from_millis(200);
 
 #[test]

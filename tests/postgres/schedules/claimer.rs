@@ -1,4 +1,4 @@
-//! Whoever runs failed messages again.
+//! A process that retries failed messages.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) struct Claimer {
 }
 
 impl Claimer {
-    /// Leases or answers; false when there was nothing to do.
+    /// Leases or answers, and returns false when there was nothing to do.
     pub(super) async fn step(&mut self, world: &World, store: &PostgresStore) -> Result<bool, Error> {
         if self.leased.is_empty() {
             let lease = if world.mishap(30) { Duration::ZERO } else { LONG };
@@ -25,7 +25,7 @@ impl Claimer {
         let index = world.state().random.usize(0..self.leased.len());
         let leased = self.leased.swap_remove(index);
         if world.mishap(5) {
-            // It answers again, later: too late.
+            // It answers again later: too late.
             self.leased.push(leased.clone());
         }
         if world.mishap(10) {
@@ -36,8 +36,8 @@ impl Claimer {
     }
 }
 
-/// Runs a failed message, alone or with what waits behind it. Where one of those fails, what stands before it is applied without
-/// it.
+/// Runs a failed message, alone or with the messages behind it. If one of those fails, the messages before it are applied
+/// without it.
 async fn run(world: &World, store: &PostgresStore, leased: RetryLease) -> Result<(), Error> {
     let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
     let mut most = if leads { world.state().random.u32(1..6) } else { 1 };
@@ -54,7 +54,7 @@ async fn run(world: &World, store: &PostgresStore, leased: RetryLease) -> Result
     }
 }
 
-/// Runs at most so many messages, and returns which one failed when it is not the first.
+/// Runs up to `most` messages, and returns which one failed when it is not the first.
 async fn attempt(
     world: &World,
     store: &PostgresStore,

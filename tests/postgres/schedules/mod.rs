@@ -1,8 +1,9 @@
-//! Parking under random schedules of statements: owners, late owners, retries, people, deaths of processes and of sessions.
+//! Parking under random schedules of statements: owners, replaced owners, retries, operators, crashes of processes and
+//! of sessions.
 //!
-//! A schedule is a seed. Every process reaches the server over a wire on which each statement waits for leave, and the schedule
-//! gives leave to one at a time, by weights that change: transactions stand still half-way, and go on when others have passed.
-//! Records come without a fence, as from a broker: owners that were replaced go on.
+//! A schedule is a seed. Every process reaches the server through a proxy on which each statement waits for permission. The
+//! schedule permits one at a time, by weights that change: transactions stop half-way, and continue when others have passed.
+//! Records come without a fence, as from a broker: replaced owners continue.
 
 mod claimer;
 mod mutants;
@@ -19,7 +20,7 @@ use mutants::{MUTANTS, Mutant, Wrong};
 use seen::Seen;
 use stage::Theatre;
 
-/// How many schedules are run: enough for most of the mutants to be caught several times over, or the stated size.
+/// Returns the number of schedules: enough to catch most of the mutants several times, or the stated size.
 fn schedules() -> u64 {
     if std::env::var_os("MESSAGEKIT_FULL").is_some() { 2_000 } else { 40 }
 }
@@ -45,7 +46,7 @@ fn random_schedules_keep_key_order_and_apply_messages_once() {
     });
 }
 
-/// Told at once, and not after all schedules.
+/// Checks this at once, not after all schedules.
 #[test]
 fn every_wrong_statement_is_made_of_one_that_there_is() {
     let exists = |from: &str| messagekit_postgres::statements().iter().any(|(_, text)| text.contains(from));
@@ -73,7 +74,7 @@ fn every_mutant_is_caught() {
     });
 }
 
-/// Each of them is there at once; how often its moment comes differs.
+/// The number of schedules within which each mutant must be caught.
 const ENOUGH: u64 = 400;
 
 async fn catch(theatre: &Theatre, mutant: &'static Mutant) -> (u64, String) {

@@ -1,7 +1,7 @@
-//! Statements and steps that are exchanged for wrong ones, each of which the schedules must notice.
+//! Wrong statements and steps, each of which the schedules must catch.
 //!
-//! Where several rules keep the same promise, one that fails alone harms nobody: a retry compares what it has locked, and a
-//! discard looks at the failed message, at its marker and at both again. Such a mutant takes all of them away.
+//! Several rules may keep the same promise, and then one wrong rule alone is harmless: a retry compares the rows that it has
+//! locked, and a discard checks the failed message, its marker and both again. Such a mutant removes all of them.
 
 /// One wrong statement or step.
 pub(super) struct Mutant {
@@ -9,20 +9,20 @@ pub(super) struct Mutant {
     pub(super) wrong: Wrong,
 }
 
-/// A part of a statement, and what the server gets instead.
+/// A part of a statement, and its replacement.
 pub(super) struct Rewrite {
     pub(super) from: &'static str,
     pub(super) to: &'static str,
 }
 
-/// Where it is wrong.
+/// The wrong part.
 #[derive(Clone, Copy)]
 pub(super) enum Wrong {
     Statement(&'static [Rewrite]),
     Step(Step),
 }
 
-/// What a consumer does wrong.
+/// The wrong step of a consumer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     RunsWhatIsBehind,
@@ -212,7 +212,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
             ),
-            // The other acts lock their failed messages all the same.
+            // The other actions lock their failed messages nevertheless.
             change(
                 "FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) AND d.parked ORDER BY 1, 2, 3",
                 "FROM messagekit.failed_messages d WHERE d.id = ANY(ARRAY(

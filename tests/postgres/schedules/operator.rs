@@ -1,4 +1,4 @@
-//! People, who click at random and repeat each other.
+//! Operators, who act at random and repeat each other.
 
 use messagekit::{Action, ActionResult, Error, FailedMessages, Operator};
 use messagekit_postgres::PostgresStore;
@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::world::{World, cut};
 
-/// Acts on some failed messages in one transaction, more often than not so that it fits the first of them.
+/// Performs an action on some failed messages in one transaction. Mostly the action is valid for the first of them.
 pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Error> {
     let known = failed_messages(world, "true").await?;
     if known.is_empty() {
@@ -26,7 +26,7 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
         (act, chosen.iter().map(|failed_message| failed_message.id).collect::<Vec<i64>>())
     };
     if act == Action::Undo {
-        // Noted before: nobody may be left to note it.
+        // Record it before the action: the process may crash before it could record it.
         let meant = known
             .iter()
             .filter(|failed_message| ids.contains(&failed_message.id))
@@ -38,7 +38,7 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
     Ok(())
 }
 
-/// Asks for a run of everything that is dead; returns whether there was any.
+/// Retries every dead message, and returns whether there was one.
 pub(super) async fn retry_all(world: &World, store: &PostgresStore) -> Result<bool, Error> {
     let dead: Vec<i64> = failed_messages(world, "state = 'dead'")
         .await?

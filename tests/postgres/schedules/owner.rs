@@ -1,4 +1,4 @@
-//! Whoever reads a partition, or believes so.
+//! The owner of a partition, or a process that believes to be.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use messagekit_postgres::{PgTx, PostgresStore};
 use super::mutants;
 use super::world::{Record, Reprocess, TOPIC, World, request};
 
-/// For how many more batches an owner goes on, once it was replaced.
+/// The number of batches for which an owner continues after it was replaced.
 pub(super) type Late = Arc<AtomicU8>;
 
-/// An owner that is one.
+/// The current owner.
 pub(super) const OWNS: u8 = u8::MAX;
 
 pub(super) struct Owner {
     pub(super) partition: usize,
     pub(super) next: usize,
-    /// The ranges it was told of when it began.
+    /// The ranges that it got at its start.
     ranges: Vec<Reprocess>,
-    /// The end of the batch in hand, and how its last message has failed.
+    /// The end of the current batch, and the failure of its last message.
     until: usize,
     culprit: Option<Failure>,
     late: Late,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Worked,
     AtEnd,
-    /// There is no room to park what comes next.
+    /// The parking limits have no space for the next message.
     Blocked,
-    /// It has noticed that somebody else is the owner.
+    /// It has noticed that another process is the owner.
     Replaced,
 }
 
@@ -88,7 +88,7 @@ impl Owner {
         let mut tx = store.begin().await?;
         let requests: Vec<ClaimRequest> = handled.iter().map(|record| self.request(world, record)).collect();
         let claims = store.claim(&mut tx, consumer, &requests).await?;
-        // Where nothing failed yet the batch may end early, as it does when its time is up.
+        // Without a failure the batch may end early, as it does at its time limit.
         let mut through = handled.len();
         if culprit.is_none() && through > 1 && world.chance(10) {
             through = world.state().random.usize(1..through);
@@ -149,14 +149,14 @@ impl Owner {
         store.advance(&mut tx, consumer, &[self.position(end)]).await?;
         store.commit(tx).await?;
         (self.next, self.until, self.culprit) = (end, end, None);
-        // A broker takes no answer from an owner that it has replaced, and may lose that of any.
+        // A broker refuses the answer of a replaced owner, and may lose that of any owner.
         if self.late.load(Ordering::Relaxed) == OWNS && !world.mishap(3) {
             world.state().settled[self.partition] = end;
         }
         Ok(Step::Worked)
     }
 
-    /// Ends the batch before a message for which there is no room.
+    /// Ends the batch before a message that exceeds the parking limits.
     fn cut(&mut self, world: &World, at: usize) -> Step {
         world.state().seen.full += 1;
         (self.until, self.culprit) = (at, None);

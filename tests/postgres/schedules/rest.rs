@@ -1,4 +1,4 @@
-//! Working until nothing moves any more, one step after the other.
+//! Works until nothing changes any more, one step after another.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;

@@ -1,4 +1,4 @@
-//! What has happened in schedules.
+//! Counters of the events in schedules.
 
 use std::ops::AddAssign;
 
@@ -14,7 +14,7 @@ macro_rules! seen {
         }
 
         impl Seen {
-            /// Schedules in which something never happens prove nothing about it.
+            /// Schedules without an event prove nothing about it.
             pub(super) fn assert_everything_happened(&self) {
                 $(assert!(self.$name > 0, "no {}: {self:?}", stringify!($name));)*
             }
@@ -31,21 +31,21 @@ seen! {
     behind,
     full,
     resolved,
-    /// Runs of several that were resolved.
+    /// Runs of several messages that were resolved.
     runs,
-    /// Runs whose lease was over when they were to be resolved.
+    /// Runs whose lease had expired when they were to be resolved.
     fenced,
     acts,
-    /// Processes that ended between two statements of theirs.
+    /// Processes that crashed between two of their statements.
     deaths,
-    /// Of those, the ones whose last statement went on.
+    /// Of those, the ones whose last statement continued.
     overtaken,
     /// Sessions that the server ended.
     sessions,
-    /// Batches of owners that were replaced.
+    /// Batches of replaced owners.
     late,
     ranges,
-    /// Statements that waited for a lock of somebody else.
+    /// Statements that waited for a lock of another session.
     waits,
     /// Steps that ended in a conflict, a deadlock or a lost session.
     tried_again,

@@ -1,4 +1,4 @@
-//! Who plays, and whose statement goes on.
+//! The roles of a schedule, and the choice of the next statement.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::world::{Reprocess, World};
 use super::{operator, verdict};
 use crate::proxy::server_of;
 
-/// How long a statement takes at most that nothing holds up; one that takes longer is asked about.
+/// The usual time of a statement without a lock wait; the test checks a slower one for a lock.
 const PROMPT: Duration = Duration::from_millis(3);
 
 /// One database for many schedules.
@@ -34,11 +34,11 @@ pub(super) struct Theatre {
     direct: PgPool,
 }
 
-/// How a role has ended by itself.
+/// The reason why a role ended by itself.
 pub(super) enum Ending {
-    /// Another one has its place.
+    /// Another process has replaced it.
     Replaced,
-    /// Something happened that never may.
+    /// A promise was broken.
     Broken(String),
 }
 
@@ -49,7 +49,7 @@ enum Part {
     Operator,
 }
 
-/// A role with the process it runs in. Both end when it is dropped.
+/// A role with its process. A drop ends both.
 struct Role {
     part: Part,
     weight: u32,
@@ -73,7 +73,7 @@ struct Stage<'a> {
     roles: BTreeMap<u64, Role>,
     last_role: u64,
     waiting: Vec<Waiting>,
-    /// The sessions whose statement the server has not answered, with their roles.
+    /// The sessions with a statement in flight, with their roles.
     in_flight: BTreeMap<i32, u64>,
     broken: Option<String>,
 }
@@ -83,7 +83,7 @@ impl Theatre {
         let database = Database::fresh().await;
         let direct = format!("{}?application_name=verdict", database.url());
         let direct = PgPoolOptions::new().max_connections(4).connect(&direct).await.unwrap();
-        // A second would be long where each schedule has its deadlocks.
+        // A second would be long: each schedule has its deadlocks.
         let name = database.name();
         let quick = format!("ALTER DATABASE {name} SET deadlock_timeout = '10ms'");
         sqlx::raw_sql(AssertSqlSafe(quick)).execute(&direct).await.unwrap();
@@ -93,8 +93,8 @@ impl Theatre {
         Self { database, direct }
     }
 
-    /// Runs one schedule to its rest, and once more after everything was repaired; says what broke a promise, and whether a
-    /// statement was rewritten.
+    /// Runs one schedule to its end, and once more after everything was repaired. Returns the broken promise, if any, and
+    /// whether a statement was rewritten.
     pub(super) async fn play(
         &self,
         seed: u64,
@@ -148,7 +148,7 @@ impl Theatre {
         verdict::unfinished(world).await.map_or(Ok(seen), Err)
     }
 
-    /// Ends every session but those of the test itself.
+    /// Ends every session except those of the test itself.
     async fn clear(&self) {
         eventually("nobody is left", DEADLINE, async || {
             let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -192,7 +192,7 @@ impl Stage<'_> {
         self.broken.take()
     }
 
-    /// A process with its role comes on.
+    /// Starts a process with its role.
     async fn enter(&mut self, part: Part) {
         self.last_role += 1;
         let role = self.last_role;
@@ -209,13 +209,13 @@ impl Stage<'_> {
         self.until_it_waits(role, None).await;
     }
 
-    /// Gives leave to one of those that wait.
+    /// Permits one of the waiting statements.
     async fn step(&mut self) {
         while let Ok(news) = self.news.try_recv() {
             self.hear(news);
         }
         if self.waiting.is_empty() {
-            // Everybody waits for a lock: the server ends that.
+            // Every session waits for a lock: the server ends the deadlock.
             let news = timeout(DEADLINE, self.news.recv()).await.expect("a deadlock is ended");
             self.hear(news.expect("the stage itself can tell"));
             return;
@@ -249,7 +249,7 @@ impl Stage<'_> {
         if let Some(session) = session {
             self.in_flight.insert(session, role);
             self.world.state().seen.statements += 1;
-            // What the server was given goes on without the process that gave it.
+            // A statement at the server continues without its process.
             if self.world.chance(1) {
                 tokio::task::yield_now().await;
                 self.world.state().seen.overtaken += 1;
@@ -260,7 +260,7 @@ impl Stage<'_> {
         self.until_it_waits(role, session).await;
     }
 
-    /// Listens until a role waits again, for leave or for a lock.
+    /// Waits until a role waits again, for permission or for a lock.
     async fn until_it_waits(&mut self, role: u64, session: Option<i32>) {
         let begun = Instant::now();
         loop {
@@ -282,7 +282,7 @@ impl Stage<'_> {
                         self.world.state().seen.waits += 1;
                         return;
                     }
-                    // A session on its way back to the pool says its last words beside its role, which is elsewhere.
+                    // A session on its way back to the pool sends its last statements beside its role, which is busy elsewhere.
                     None if self.is_elsewhere(role) => return,
                     _ => assert!(begun.elapsed() < DEADLINE, "role {role} neither works nor waits"),
                 },
@@ -324,7 +324,7 @@ impl Stage<'_> {
         self.roles.remove(&role)
     }
 
-    /// A process ends with all that it holds, and another one takes its part.
+    /// Crashes a process with all its state, and starts another one with its role.
     async fn die(&mut self, role: u64) {
         let Some(dead) = self.leave(role) else { return };
         let part = dead.part.clone();
@@ -390,7 +390,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The old owner does not know it yet.
+    /// Starts a new owner; the old one does not know it yet.
     async fn replace_owner(&mut self, partition: usize) {
         let left = self.world.state().random.u8(0..6);
         for role in self.roles.values() {
@@ -404,7 +404,7 @@ impl Stage<'_> {
     }
 }
 
-/// Asks for leave to begin a step.
+/// Requests permission to begin a step.
 struct Turns {
     role: u64,
     tell: mpsc::UnboundedSender<News>,
@@ -415,13 +415,13 @@ impl Turns {
         let (leave, left) = oneshot::channel();
         let waiting = Waiting { role: self.role, session: None, leave };
         if self.tell.send(News::Waits(waiting)).is_err() || left.await.is_err() {
-            // The play is over.
+            // The schedule is over.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// Plays a part until its process ends, or it is noticed that somebody else has it.
+/// Runs a role until its process ends, or it notices that another process has replaced it.
 async fn act(part: Part, world: Arc<World>, store: PostgresStore, turns: Turns) {
     let mut owner = match &part {
         Part::Owner { partition, late } => Some(Owner::new(&world, *partition, Arc::clone(late))),
@@ -447,7 +447,7 @@ async fn act(part: Part, world: Arc<World>, store: PostgresStore, turns: Turns) 
     let _ = turns.tell.send(News::Ended { role: turns.role, how });
 }
 
-/// Conflicts, deadlocks and lost sessions are tried again.
+/// Returns whether an error may happen: conflicts, deadlocks and lost sessions are retried.
 fn may_happen(error: &Error) -> bool {
     error.is_transient() || error.kind() == ErrorKind::Aborted
 }

@@ -1,4 +1,4 @@
-//! What must hold in the database when everything stands still.
+//! The invariants of the database when nothing changes any more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::world::World;
 
-/// Rows that must not exist, each query with what its rows mean.
+/// Rows that must not exist: each query with the meaning of its rows.
 const NEVER: &[(&str, &str)] = &[
     (
         "a marker is held without an open failed message",
@@ -72,7 +72,7 @@ const NEVER: &[(&str, &str)] = &[
     ),
 ];
 
-/// Says what is wrong, if anything is.
+/// Returns the broken invariant, if any.
 pub(super) async fn broken(world: &World) -> Option<String> {
     for (meaning, query) in NEVER {
         if let Some(message) = first(world, query).await {
@@ -88,7 +88,7 @@ pub(super) async fn broken(world: &World) -> Option<String> {
     }
 }
 
-/// Says what is left over when everything could be applied.
+/// Returns the remaining work, if any, when everything could be applied.
 pub(super) async fn unfinished(world: &World) -> Option<String> {
     let open = "SELECT message_id || ' ' || state FROM messagekit.failed_messages
         WHERE consumer = $1 AND state NOT IN ('resolved', 'discarded')";
@@ -103,7 +103,7 @@ pub(super) async fn unfinished(world: &World) -> Option<String> {
     passed_over(world).await
 }
 
-/// Every message of a range was processed again, or belongs to a failed message.
+/// Requires that every message of a range was processed again, or belongs to a failed message.
 async fn passed_over(world: &World) -> Option<String> {
     let stand = "SELECT m.message_id, m.generation FROM messagekit.processed_messages m WHERE m.consumer = $1
         AND NOT EXISTS (SELECT 1 FROM messagekit.failed_messages d WHERE d.consumer = $1 AND d.message_id = m.message_id)";
@@ -122,7 +122,7 @@ async fn first(world: &World, query: &'static str) -> Option<String> {
     sqlx::query_scalar(query).bind(&world.consumer).fetch_optional(&world.direct).await.unwrap()
 }
 
-/// What was passed has a marker.
+/// Requires that every settled message has a marker.
 async fn unmarked(world: &World) -> Option<String> {
     let marked = "SELECT message_id FROM messagekit.processed_messages WHERE consumer = $1";
     let marked = sqlx::query_scalar(marked).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
@@ -136,7 +136,7 @@ async fn unmarked(world: &World) -> Option<String> {
     None
 }
 
-/// The first effects of a key come in the order of its records, except for what a person brought back.
+/// Requires that the first effects of a key are in the order of its records, except for undone ones.
 async fn out_of_order(world: &World) -> Option<String> {
     let effects = "SELECT message, min(at) FROM effects WHERE consumer = $1 GROUP BY message";
     let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
@@ -161,7 +161,7 @@ async fn out_of_order(world: &World) -> Option<String> {
     None
 }
 
-/// An effect of a generation lies in a range of it.
+/// Requires that an effect of a generation is in one of its ranges.
 async fn out_of_range(world: &World) -> Option<String> {
     let effects = "SELECT message, generation FROM effects WHERE consumer = $1 AND generation > 0";
     let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();

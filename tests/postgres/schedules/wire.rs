@@ -1,4 +1,4 @@
-//! A wire to the server on which every statement waits for leave.
+//! A proxy to the server on which every statement waits for permission.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use tokio::task::JoinSet;
 
 use super::mutants::Rewrite;
 
-/// Something that waits for leave.
+/// A statement or step that waits for permission.
 pub(super) struct Waiting {
-    /// Who waits.
+    /// The waiting role.
     pub(super) role: u64,
-    /// The session whose next statement waits; `None` where a role is about to begin a step.
+    /// The session whose next statement waits, or `None` for a role that begins a step.
     pub(super) session: Option<i32>,
-    /// Leave, unless the statement was overtaken by the death of its process.
+    /// The permission. It is dropped if the process crashed before the statement.
     pub(super) leave: oneshot::Sender<()>,
 }
 
-/// What wires and roles tell the schedule.
+/// Messages of proxies and roles to the schedule.
 pub(super) enum News {
     Waits(Waiting),
     /// The server has answered a statement, or has ended its session.
@@ -35,18 +35,18 @@ pub(super) enum News {
     },
 }
 
-/// How a wire passes statements on.
+/// The forwarding mode of a proxy.
 #[derive(Clone)]
 pub(super) struct Way {
     pub(super) role: u64,
-    /// `None` for a wire on which nothing waits.
+    /// `None` for a proxy on which nothing waits.
     pub(super) news: Option<mpsc::UnboundedSender<News>>,
     pub(super) rewrites: &'static [Rewrite],
-    /// Noted when a statement was rewritten.
+    /// Set when a statement was rewritten.
     pub(super) struck: Arc<AtomicBool>,
 }
 
-/// The wire of one process. It is cut when it is dropped: the server notices at the end of what it is doing.
+/// The proxy of one process. A drop cuts it: the server notices at the end of its statement.
 pub(super) struct Wire {
     address: SocketAddr,
     _connections: JoinSet<()>,
@@ -70,13 +70,13 @@ impl Wire {
         Self { address, _connections: connections }
     }
 
-    /// Returns the URL of a database through this wire.
+    /// Returns the URL of a database through this proxy.
     pub(super) fn url(&self, url: &str) -> String {
         format!("{}?sslmode=disable", url.replace(&crate::proxy::server_of(url), &self.address.to_string()))
     }
 }
 
-/// A whole message of the protocol, its type in front.
+/// A whole protocol message, which begins with its type.
 struct Frame(Vec<u8>);
 
 impl Frame {
@@ -102,7 +102,7 @@ impl Frame {
         i32::from_be_bytes(self.0[5..9].try_into().unwrap())
     }
 
-    /// Exchanges parts of the text of a statement that is prepared.
+    /// Replaces parts of the text of a prepared statement.
     fn rewrite(&mut self, way: &Way) {
         if self.kind() != b'P' {
             return;
@@ -123,7 +123,7 @@ impl Frame {
     }
 }
 
-/// Passes a session on until one of its ends is gone.
+/// Forwards a session until one of its ends is gone.
 async fn carry(mut client: TcpStream, mut server: TcpStream, way: Way) -> Option<()> {
     let session = log_in(&mut client, &mut server).await?;
     loop {
@@ -150,7 +150,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, way: Way) -> Option
     }
 }
 
-/// Passes one unit on, and its answer back; `None` when the session has ended.
+/// Forwards one unit, and its answer back. Returns `None` when the session has ended.
 async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, unit: &[u8]) -> Option<()> {
     server.write_all(unit).await.ok()?;
     loop {
@@ -162,7 +162,7 @@ async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, unit: &[u8]) ->
     }
 }
 
-/// Passes the beginning on, which nothing holds up, and returns the number of the session.
+/// Forwards the login, which never waits, and returns the number of the session.
 async fn log_in(client: &mut TcpStream, server: &mut TcpStream) -> Option<i32> {
     let length = client.read_u32().await.ok()?;
     let mut first = length.to_be_bytes().to_vec();
@@ -174,7 +174,7 @@ async fn log_in(client: &mut TcpStream, server: &mut TcpStream) -> Option<i32> {
         let frame = Frame::read(server).await?;
         client.write_all(&frame.0).await.ok()?;
         match frame.kind() {
-            // A password, or the steps of an exchange that proves it, are answered.
+            // The client answers with a password, or with the steps of an exchange that proves it.
             b'R' if matches!(frame.number(), 3 | 5 | 10 | 11) => {
                 let answer = Frame::read(client).await?;
                 server.write_all(&answer.0).await.ok()?;

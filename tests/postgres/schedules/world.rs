@@ -1,4 +1,4 @@
-//! The records, what handlers make of them, and what everybody knows.
+//! The records, the effects of handlers, and the shared state.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,10 +18,10 @@ use super::seen::Seen;
 pub(super) const TOPIC: &str = "orders";
 /// Longer than any schedule takes.
 pub(super) const LONG: Duration = Duration::from_secs(3_600);
-/// A run more than this is dead.
+/// A message with more runs than this is dead.
 const ATTEMPTS: u32 = 3;
 
-/// How a handler takes a record until everything is repaired.
+/// The behaviour of a handler for a record until everything is repaired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nature {
     Sound,
@@ -54,15 +54,15 @@ pub(super) struct Reprocess {
     pub(super) generation: i32,
 }
 
-/// What changes while a schedule runs.
+/// The state that changes during a schedule.
 pub(super) struct State {
     pub(super) random: fastrand::Rng,
-    /// Where the next owner of each partition begins: behind what the last one has settled, or where somebody has put it.
+    /// The start of the next owner of each partition: after the last settled offset, or where an operator has put it.
     pub(super) settled: Vec<usize>,
     pub(super) ranges: Vec<Reprocess>,
     /// Every handler succeeds from now on.
     pub(super) repaired: bool,
-    /// What a person may have brought back: it may come after later messages of its key.
+    /// Messages that an operator may have undone: they may come after later messages of their key.
     pub(super) undone: HashSet<String>,
     pub(super) seen: Seen,
 }
@@ -74,11 +74,11 @@ impl State {
 }
 
 pub(super) struct World {
-    /// Each schedule has a consumer of its own in the database of all.
+    /// The consumer of this schedule; all schedules share the database.
     pub(super) consumer: String,
     pub(super) log: Vec<Vec<Arc<Record>>>,
     pub(super) room: ParkingLimits,
-    /// For what no store offers: ends of leases, and the verdict. Nothing waits on it.
+    /// A pool for operations that no store offers: expiry of leases, and the verdict. Nothing waits on it.
     pub(super) direct: PgPool,
     pub(super) mutant: Option<&'static Mutant>,
     flaky: u8,
@@ -116,13 +116,13 @@ impl World {
         self.state().chance(percent)
     }
 
-    /// Returns whether something goes wrong that goes wrong until everything is repaired.
+    /// Returns whether an error happens, of a kind that stops when everything is repaired.
     pub(super) fn mishap(&self, percent: u8) -> bool {
         let mut state = self.state();
         !state.repaired && state.chance(percent)
     }
 
-    /// Runs the handler of a record inside a transaction, as its run of this number.
+    /// Runs the handler of a record inside a transaction, with this run number.
     pub(super) async fn handle(
         &self,
         tx: &mut PgTx,
@@ -138,7 +138,7 @@ impl World {
                     Nature::Flaky => state.chance(self.flaky),
                     Nature::Poison | Nature::Hopeless => true,
                 };
-            // Half of the failures come after the effect, which must go with them.
+            // Half of the failures come after the effect, which must be rolled back with them.
             let has_effect = !fails || state.random.bool();
             (fails, has_effect, if state.random.bool() { Duration::ZERO } else { LONG })
         };
@@ -157,14 +157,14 @@ impl World {
         Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
     }
 
-    /// What is leased is due again, and what waits for its time as well. What somebody holds is passed over.
+    /// Expires leases and delays. Rows that another session has locked are skipped.
     pub(super) async fn let_time_pass(&self) {
         let end = "UPDATE messagekit.failed_messages SET due = now() - interval '1 s' WHERE id = ANY (ARRAY (
             SELECT id FROM messagekit.failed_messages WHERE consumer = $1 AND due IS NOT NULL FOR UPDATE SKIP LOCKED))";
         sqlx::query(end).bind(&self.consumer).execute(&self.direct).await.unwrap();
     }
 
-    /// Returns how far the consumer has ever come in a partition.
+    /// Returns the highest committed offset of the consumer in a partition.
     pub(super) async fn committed(&self, partition: usize) -> usize {
         let next = "SELECT coalesce(max(next), 0) FROM messagekit.consumer_offsets WHERE consumer = $1 AND partition = $2";
         let next = sqlx::query_scalar(next).bind(&self.consumer).bind(partition as i32);
@@ -178,12 +178,12 @@ impl World {
     }
 }
 
-/// A session that was ended is nothing to wonder about.
+/// Maps an error of an ended session, which is expected.
 pub(super) fn cut(error: sqlx::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "session lost").caused_by(error)
 }
 
-/// Up to three partitions, few keys, some records without one, some second copies.
+/// Generates up to three partitions with few keys, some records without a key, some second copies.
 fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
     let keys = random.u8(1..6);
     (0..random.usize(1..4))
