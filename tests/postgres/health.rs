@@ -1,4 +1,4 @@
-//! Whether events leave the outbox, as far as the database knows: with a slot that the test reads itself.
+//! Health of the outbox as far as the database knows it, with a slot that the test reads itself.
 
 use std::time::{Duration, Instant};
 

@@ -13,13 +13,13 @@ pub(crate) struct Arguments {
 pub(crate) enum Role {
     Orders(Plan),
     Billing {
-        /// The number of an order whose handler ends the process.
+        /// The number of an order whose handler crashes the process.
         deadly: Option<u64>,
-        /// What fails holds up the later orders of its customer.
+        /// Whether a failed order blocks the later orders of its customer.
         parks: bool,
     },
     Printing,
-    /// Discards every dead failed message
+    /// Discards every dead failed message.
     Operator,
 }
 

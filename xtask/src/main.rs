@@ -41,7 +41,7 @@ enum Task {
     Test(test::Options),
     /// Measure messagekit beside the raw limits and its peers: start the services, measure, stop them
     Bench(bench::Options),
-    /// Start, stop and ask about the services that tests need
+    /// Start, stop and check the services that tests need
     #[command(subcommand)]
     Stack(stack::Action),
 }

@@ -92,7 +92,7 @@ pub(crate) fn middle(events: usize) -> usize {
     events * 453 / 1_000
 }
 
-/// How events became visible after a kill.
+/// The times at which events became visible after a kill.
 pub(crate) struct Seen {
     /// The longest time without a new record, in seconds.
     silence: f64,

@@ -22,7 +22,7 @@ pub(crate) struct Topic {
     watcher: Arc<BaseConsumer>,
 }
 
-/// How events became visible.
+/// The rate at which events became visible.
 pub(crate) struct Watched {
     /// Records per second, from the first to the last.
     pub(crate) rate: f64,

@@ -14,7 +14,7 @@ pub use messagekit::crash::POINTS;
 /// The environment variable that holds the crash point.
 pub const VARIABLE: &str = "MESSAGEKIT_CRASH_AT";
 
-/// How a child process ended.
+/// The end of a child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It aborted at its crash point, if it had one.

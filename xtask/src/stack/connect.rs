@@ -8,7 +8,7 @@ use super::probe;
 use super::process::Process;
 use super::service::Service;
 
-/// The password of the replication role in tests. Connectors name the variable, so that no configuration holds it.
+/// The password of the replication role in tests. Connectors name the variable, which keeps the password out of configurations.
 pub(crate) const PASSWORD: (&str, &str) = ("MESSAGEKIT_CDC_PASSWORD", "messagekit-cdc");
 
 /// Starts the worker. The broker may start later: the worker retries until it answers.

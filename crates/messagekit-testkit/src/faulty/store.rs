@@ -35,7 +35,7 @@ pub(super) struct Notes {
     pub(super) handed_back: BTreeSet<i64>,
     /// A parked failed message is dead.
     pub(super) has_died: bool,
-    /// How many messages were parked.
+    /// The number of parked messages.
     pub(super) arrivals: i64,
     pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,

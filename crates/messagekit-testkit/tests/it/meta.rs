@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The name of the threads whose panics are expected.
 const CASE_THREAD: &str = "case with a fault";
 
-/// How a case ended.
+/// The end of a case.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Passed,
