@@ -7,10 +7,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::{
-    Action, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
-    HandlerError, Operator, Outbox, Shutdown, Store,
-};
+use messagekit::operations::{Action, FailedMessageFilter, FailedMessageState, FailedMessages, Operator};
+use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +97,7 @@ async fn change(store: &SqliteStore, sql: &'static str) -> Result<(), messagekit
 async fn in_state(
     store: &SqliteStore,
     state: FailedMessageState,
-) -> Result<messagekit::FailedMessageHead, messagekit::Error> {
+) -> Result<messagekit::operations::FailedMessageHead, messagekit::Error> {
     let filter = FailedMessageFilter { state: Some(state), ..FailedMessageFilter::default() };
     loop {
         if let Some(failed_message) = store.list(&filter, 1).await?.pop() {

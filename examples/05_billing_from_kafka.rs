@@ -15,9 +15,8 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use messagekit::{
-    Consumer, Envelope, Event, HandlerError, MessageId, Publisher, Shutdown, Store, chain, codec,
-};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Consumer, Envelope, Event, HandlerError, MessageId, Shutdown, Store, chain};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::{PgTx, PostgresStore, migrations};
 use serde::{Deserialize, Serialize};

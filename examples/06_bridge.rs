@@ -16,11 +16,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{Publisher, codec};
 use messagekit::bridge::{Bridge, Rule};
 use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{
-    Consumer, Envelope, Event, HandlerError, Message, MessageId, Publisher, Shutdown, chain, codec, headers,
-};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Message, MessageId, Shutdown, chain, headers};
 use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use serde::{Deserialize, Serialize};
@@ -124,7 +123,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Reads with its own consumer until a copy of this message arrives.
-async fn first<S: messagekit::Source>(
+async fn first<S: messagekit::adapter::Source>(
     source: S,
     event_type: &'static str,
     wanted: &Message,

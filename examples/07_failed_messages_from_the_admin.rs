@@ -18,9 +18,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    Backoff, Consumer, Envelope, Event, HandlerError, MessageId, Publisher, Shutdown, Store, chain, codec,
-};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, MessageId, Shutdown, Store, chain};
 use messagekit_admin::{Admin, Role, Token, Tokens};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::{PgTx, PostgresStore, migrations};

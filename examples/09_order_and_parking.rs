@@ -4,10 +4,8 @@
 //! behind it, while other orders proceed. After the repair every step runs in the order in which it was written.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use messagekit::{
-    Action, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages, HandlerError,
-    Operator, Outbox, Shutdown, Store,
-};
+use messagekit::operations::{Action, FailedMessageFilter, FailedMessageState, FailedMessages, Operator};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, sleep};

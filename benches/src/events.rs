@@ -1,6 +1,7 @@
 //! The event of every cell.
 
-use messagekit::{Envelope, Event, Message, Publisher, codec};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Event, Message};
 use serde::{Deserialize, Serialize};
 
 use crate::frame::Outcome;

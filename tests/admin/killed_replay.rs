@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use messagekit::{EventFilter, Operator, ReplayIds, ReplayOrder, ReplayState, Replays};
+use messagekit::operations::{EventFilter, Operator, ReplayIds, ReplayOrder, ReplayState, Replays};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

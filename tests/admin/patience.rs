@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::Replays;
+use messagekit::operations::Replays;
 use messagekit_admin::Role;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use messagekit::{
-    Failure, FailureKind, Message, MessageId, OutboxRows, ReceivedMessage, SetAside, Shutdown, Store, headers,
-};
+use messagekit::adapter::{Failure, FailureKind, OutboxRows, ReceivedMessage, SetAside};
+use messagekit::{Message, MessageId, Shutdown, Store, headers};
 use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
 use messagekit_tests::Database;

@@ -1,7 +1,8 @@
 //! The death headers of RabbitMQ for each reason and each type of queue, and forged ones.
 
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Origin};
+use messagekit::ErrorKind;
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Origin};
 use messagekit_testkit::block_on;
 
 use crate::rabbit::{order, text};

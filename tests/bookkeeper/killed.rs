@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use messagekit::{Action, ActionResult, FailedMessageState};
+use messagekit::operations::{Action, ActionResult, FailedMessageState};
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::services;
 

@@ -1,6 +1,7 @@
 //! The failures that the outbox records for its own events.
 
-use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::{Message, Store, headers};
 use messagekit_testkit::{block_on, eventually};
 
 use crate::rabbit::order;

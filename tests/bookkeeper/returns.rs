@@ -1,6 +1,7 @@
 //! Redelivery of failed messages to a queue.
 
-use messagekit::{Action, ActionResult, Consumer, FailedMessageState, HandlerError, Message, Shutdown};
+use messagekit::operations::{Action, ActionResult, FailedMessageState};
+use messagekit::{Consumer, HandlerError, Message, Shutdown};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{block_on, eventually};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
-use messagekit::{
-    Action, ActionResult, Error, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Operator, Shutdown,
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
+use messagekit::{Error, Shutdown};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::RabbitMq;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use messagekit::{
-    Action, ActionResult, Consumer, FailedMessageState, HandlerError, Message, NoStore, Origin, Publisher,
-    Shutdown, headers,
-};
+use messagekit::adapter::Publisher;
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Origin};
+use messagekit::{Consumer, HandlerError, Message, NoStore, Shutdown, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::services;

@@ -1,7 +1,7 @@
 //! Dead letters whose properties a client library cannot read.
 
 use lapin::types::AMQPValue;
-use messagekit::Origin;
+use messagekit::operations::Origin;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::raw_amqp::{RawProperties, RawPublisher, nested_arrays};
 

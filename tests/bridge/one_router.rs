@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use messagekit::adapter::{Publisher, Source};
 use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
-use messagekit::{
-    Consumer, Envelope, Event, HandlerError, Message, Outbox, Publisher, Router, Shutdown, Source, Store,
-};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Message, Outbox, Router, Shutdown, Store};
 use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_sqlite::SqliteStore;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher, headers};
+use messagekit::adapter::Publisher;
+use messagekit::{Message, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{eventually, unique};
 use messagekit_tests::services;
@@ -102,7 +103,7 @@ pub(crate) async fn settled(group: &str, topic: &str, partitions: i32) -> i64 {
 /// Reads a topic from its beginning until it has seen `count` records.
 pub(crate) async fn read(topic: &str, count: usize) -> Vec<Message> {
     let source = Kafka::new(services::kafka()).topics([topic]);
-    let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();
+    let subscriber = messagekit::adapter::Source::bind(source, &unique("reader"), &[]).await.unwrap();
     let mut receiver = messagekit_testkit::transport::Receiver::new(subscriber, "reader");
     let mut found = Vec::new();
     while found.len() < count {

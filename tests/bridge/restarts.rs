@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher};
+use messagekit::Message;
+use messagekit::adapter::Publisher;
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{block_on, eventually, unique};
@@ -95,7 +96,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
         })
         .await;
         let source = Kafka::new(services::kafka()).topics([stage.dead()]);
-        let subscriber = messagekit::Source::bind(source, &unique("reader"), &[]).await.unwrap();
+        let subscriber = messagekit::adapter::Source::bind(source, &unique("reader"), &[]).await.unwrap();
         let dead_letters = Receiver::new(subscriber, "reader").take_distinct(dead.len()).await;
         let dead_letters: Vec<Message> = dead_letters.into_iter().map(|delivery| delivery.message).collect();
         assert_eq!(ids(&dead_letters), ids(&dead));

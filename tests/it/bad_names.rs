@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, MAX_PAYLOAD_BYTES, Message, Outbox, PublishErrorKind, Publisher,
-    Shutdown, Store, chain,
-};
+use messagekit::adapter::{MAX_PAYLOAD_BYTES, PublishErrorKind, Publisher};
+use messagekit::{Consumer, Envelope, ErrorKind, Event, Message, Outbox, Shutdown, Store, chain};
 use serde::{Deserialize, Serialize};
 
 use crate::console::{Console, NoteTaken, note, write, write_down};

@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use messagekit::adapter::{Publisher, codec};
+use messagekit::operations::{Action, FailedMessage, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{
-    Action, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, FailedMessage,
-    FailedMessageFilter, FailedMessages, HandlerError, Message, OnFailure, Operator, Publisher, Shutdown,
-    Stats, Store, codec,
+    Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, HandlerError, Message, OnFailure,
+    Shutdown, Stats, Store,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;

@@ -4,10 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use messagekit::{
-    Backoff, BatchLimit, Envelope, Error, ErrorKind, FailedMessageState, HandlerError, Outbox, Shutdown,
-    Store,
-};
+use messagekit::adapter::BatchLimit;
+use messagekit::operations::FailedMessageState;
+use messagekit::{Backoff, Envelope, Error, ErrorKind, HandlerError, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::{Moment, eventually, given_up};
 

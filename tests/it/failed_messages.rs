@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use messagekit::{
-    Backoff, ConsumerBuilder, Envelope, Error, ErrorKind, FailedMessageState, FailedMessages, HandlerError,
-    Message,
-};
+use messagekit::operations::{FailedMessageState, FailedMessages};
+use messagekit::{Backoff, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 use tokio::sync::Barrier;

@@ -1,6 +1,8 @@
 //! Records that no handler can take: stored in full, reported without their contents, and skipped.
 
-use messagekit::{ConsumerStats, FailedMessageState, MAX_PAYLOAD_BYTES, Message, headers};
+use messagekit::adapter::MAX_PAYLOAD_BYTES;
+use messagekit::operations::FailedMessageState;
+use messagekit::{ConsumerStats, Message, headers};
 
 use crate::console::{Console, Running, note, write_down};
 

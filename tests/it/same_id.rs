@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use messagekit::adapter::{Publisher, codec};
 use messagekit::memory::MemoryLog;
 use messagekit::{
-    Claim, Consumer, Envelope, Event, HandlerError, Message, MessageId, Publisher, Shutdown, Store, claim,
-    codec,
+    Claim, Consumer, Envelope, Event, HandlerError, Message, MessageId, Shutdown, Store, claim,
 };
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use messagekit::{Action, FailedMessageState, StateMachine};
+use messagekit::operations::{Action, FailedMessageState, StateMachine};
 
 use crate::tree::{files, read};
 

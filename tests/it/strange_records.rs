@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use messagekit::{
-    Envelope, FailedMessageState, HandlerError, MAX_PAYLOAD_BYTES, Message, OnUnknown, headers,
-};
+use messagekit::adapter::MAX_PAYLOAD_BYTES;
+use messagekit::operations::FailedMessageState;
+use messagekit::{Envelope, HandlerError, Message, OnUnknown, headers};
 use messagekit_sqlite::SqliteTx;
 
 use crate::console::{Console, NoteTaken, Running, note, write, write_down};

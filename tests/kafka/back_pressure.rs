@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Message, Publisher, Subscriber};
+use messagekit::Message;
+use messagekit::adapter::{Publisher, Subscriber};
 use messagekit_testkit::{block_on, unique};
 
 use crate::broker::{self, join, kafka};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher};
+use messagekit::Message;
+use messagekit::adapter::Publisher;
 use messagekit_kafka::{Kafka, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, unique};
@@ -66,7 +67,8 @@ pub(crate) async fn publish(topic: &Arc<str>, texts: impl IntoIterator<Item = St
 
 /// Joins a consumer.
 pub(crate) async fn join(kafka: &Kafka, topic: &Arc<str>, consumer: &str) -> Receiver<KafkaSubscriber> {
-    let subscriber = messagekit::Source::bind(kafka.topics([topic.clone()]), consumer, &[]).await.unwrap();
+    let subscriber =
+        messagekit::adapter::Source::bind(kafka.topics([topic.clone()]), consumer, &[]).await.unwrap();
     Receiver::new(subscriber, consumer)
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Message, PublishErrorKind, Publisher, chain};
+use messagekit::adapter::{PublishErrorKind, Publisher};
+use messagekit::{Message, chain};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{ErrorKind, Source};
+use messagekit::ErrorKind;
+use messagekit::adapter::Source;
 use messagekit_testkit::transport::texts;
 use messagekit_testkit::{block_on, unique};
 use rdkafka::consumer::{CommitMode, Consumer};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use messagekit::adapter::{Lane, Publisher, Subscriber, codec};
 use messagekit::memory::{MemoryStore, MemoryTx, TestGate};
-use messagekit::{Consumer, Envelope, Event, HandlerError, Lane, Publisher, Shutdown, Subscriber, codec};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Shutdown};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use serde::{Deserialize, Serialize};
 

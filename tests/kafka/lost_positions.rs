@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Incoming, NextOffset, Source, Subscriber};
+use messagekit::adapter::{Incoming, NextOffset, Source, Subscriber};
+use messagekit::{Error, ErrorKind};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

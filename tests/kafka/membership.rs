@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Done, Incoming, Lane, Message, Publisher, Subscriber};
+use messagekit::Message;
+use messagekit::adapter::{Done, Incoming, Lane, Publisher, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -53,7 +54,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
         let (topic, consumer) = (topic(4, &[]).await, unique("consumer"));
         let bind = async |instance: &str| {
             let source = kafka().topics([topic.clone()]).instance_id(instance);
-            Receiver::new(messagekit::Source::bind(source, &consumer, &[]).await.unwrap(), &consumer)
+            Receiver::new(messagekit::adapter::Source::bind(source, &consumer, &[]).await.unwrap(), &consumer)
         };
         let mut stays = bind("a").await;
         let mut leaves = bind("b").await;
@@ -81,7 +82,7 @@ fn a_second_process_with_an_instance_id_ends_the_first() {
         let (topic, consumer) = (topic(1, &[]).await, unique("consumer"));
         let bind = async || {
             let source = kafka().topics([topic.clone()]).instance_id("the same");
-            messagekit::Source::bind(source, &consumer, &[]).await.unwrap()
+            messagekit::adapter::Source::bind(source, &consumer, &[]).await.unwrap()
         };
         let mut first = bind().await;
         let assigned = async |member: &mut KafkaSubscriber| loop {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, PublishErrorKind, Publisher};
+use messagekit::Message;
+use messagekit::adapter::{PublishErrorKind, Publisher};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::transport::texts;
 use messagekit_testkit::{DEADLINE, block_on, unique};

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use messagekit::{
-    BoxFuture, Consumer, Envelope, Error, Event, HandlerError, Message, NextOffset, RememberedOffsets,
-    Router, Shutdown, Source, Store, headers,
-};
+use messagekit::adapter::{BoxFuture, NextOffset, RememberedOffsets, Source};
+use messagekit::{Consumer, Envelope, Error, Event, HandlerError, Message, Router, Shutdown, Store, headers};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::transport::{Receiver, texts};
@@ -78,7 +76,7 @@ fn what_a_restored_database_has_lost_is_applied_again() {
         let (file, backup) = (folder.path().join("app.db"), folder.path().join("backup.db"));
         let publisher = kafka().publisher().unwrap();
         let publish = async |numbers| {
-            let results = messagekit::Publisher::publish(&publisher, &taken(&topic, numbers)).await;
+            let results = messagekit::adapter::Publisher::publish(&publisher, &taken(&topic, numbers)).await;
             results.into_iter().for_each(|result| result.unwrap());
         };
         publish(0..5).await;

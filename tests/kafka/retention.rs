@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Source, TopicRetention};
+use messagekit::adapter::{Source, TopicRetention};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, unique};
 

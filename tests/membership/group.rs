@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Envelope, Message, MessageId, Publisher, codec};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::{Database, services};

@@ -7,10 +7,9 @@ mod page;
 
 use std::fs;
 
-use messagekit::{
-    Bookkeeping, BrokerDeadLetter, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Message, MessageId, Origin, ReceivedMessage, SetAside, Store, headers,
-};
+use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Failure, FailureKind, ReceivedMessage, SetAside};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages, Origin};
+use messagekit::{Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, eventually, unique};

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use messagekit::{Envelope, Event, Message, Publisher, codec};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Event, Message};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services::{self, Service};

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use messagekit::{Envelope, Event, Message, Publisher, codec};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Event, Message};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;

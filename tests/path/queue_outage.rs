@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Envelope, Message, Publisher, codec};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Message};
 use messagekit_rabbitmq::RabbitMq;
 use messagekit_shipping::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{DEADLINE, eventually};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::{Event, Message, Outbox, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::{Event, Message, Outbox, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -82,7 +83,7 @@ fn relay_and_connector_publish_byte_identical_records() {
             let note = ["", "ü €", "\"quoted\" \\ \n", "\u{1F600}"][n % 4].repeat(n);
             let order = OrderPlaced { order_id: format!("o-{}", n % 7), note };
             let envelope = messagekit::Envelope::new(order);
-            let mut message = messagekit::codec::encode(&envelope, outbox.source()).unwrap();
+            let mut message = messagekit::adapter::codec::encode(&envelope, outbox.source()).unwrap();
             message.topic = topic.as_str().into();
             rows.push(match n % 3 {
                 0 => message,

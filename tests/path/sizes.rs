@@ -3,7 +3,8 @@
 use std::fs;
 
 use bytes::Bytes;
-use messagekit::{ErrorKind, MAX_PAYLOAD_BYTES, Message, OutboxRows, Store, headers};
+use messagekit::adapter::{MAX_PAYLOAD_BYTES, OutboxRows};
+use messagekit::{ErrorKind, Message, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{MAX_HEADER_BYTES, Queue, RabbitMq};
 use messagekit_testkit::transport::Receiver;
@@ -139,8 +140,10 @@ fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
         }
         let consumer = unique("sizes");
         let source = rabbitmq.queue(queue.as_str());
-        let mut receiver =
-            Receiver::new(messagekit::Source::bind(source, &consumer, &[]).await.unwrap(), &consumer);
+        let mut receiver = Receiver::new(
+            messagekit::adapter::Source::bind(source, &consumer, &[]).await.unwrap(),
+            &consumer,
+        );
         let mut found: Vec<Message> = Vec::new();
         while found.len() < 2 {
             let message = receiver.message().await.message;

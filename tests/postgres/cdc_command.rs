@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use messagekit::{Failure, FailureKind, Message, ReceivedMessage, SetAside, Store, headers};
+use messagekit::adapter::{Failure, FailureKind, ReceivedMessage, SetAside};
+use messagekit::{Message, Store, headers};
 use messagekit_postgres::migrations::MIGRATIONS;
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::{ErrorKind, FailedMessages, MessageId, Replays, Retries, Store};
+use messagekit::adapter::Retries;
+use messagekit::operations::{FailedMessages, Replays};
+use messagekit::{ErrorKind, MessageId, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
@@ -65,7 +67,7 @@ fn abandoned_reads_time_out_and_free_their_connections() {
         let mut lock = shop.store.begin().await.unwrap();
         let statement = "LOCK TABLE messagekit.failed_messages IN ACCESS EXCLUSIVE MODE";
         sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
-        let filter = messagekit::FailedMessageFilter::default();
+        let filter = messagekit::operations::FailedMessageFilter::default();
         let refused = store.list(&filter, 10).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::TransactionTimeout);
         let given_up =
@@ -161,9 +163,11 @@ fn limits_hold_and_say_what_they_are() {
         let id = messagekit::MessageId::new();
         let rival = shop.bill(&shop.store, &id).await;
         let mut tx = store.begin().await.unwrap();
-        let request = messagekit::ClaimRequest { id, topic: "orders.order".into(), key: None, generation: 0 };
-        let waited =
-            messagekit::Processed::claim(&store, &mut tx, &shop.consumer, &[request]).await.unwrap_err();
+        let request =
+            messagekit::adapter::ClaimRequest { id, topic: "orders.order".into(), key: None, generation: 0 };
+        let waited = messagekit::adapter::Processed::claim(&store, &mut tx, &shop.consumer, &[request])
+            .await
+            .unwrap_err();
         assert_eq!(waited.kind(), ErrorKind::Conflict);
         shop.store.rollback(rival).await.unwrap();
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Message, MessageId, Next, Operator, Processed, ReceivedMessage, Retries, SetAside, Store,
-    headers,
+use messagekit::adapter::{Failure, FailureKind, Next, Processed, ReceivedMessage, Retries, SetAside};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
+use messagekit::{Claim, Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use sqlx::Row;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use messagekit::adapter::{Publisher, codec};
 use messagekit::memory::{MemoryLog, MemorySource};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
+    Operator,
+};
 use messagekit::{
-    Action, ActionResult, Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event,
-    FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages, HandlerError, Operator,
-    Publisher, Shutdown, Stats, Store, codec,
+    Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event, HandlerError, Shutdown, Stats, Store,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use messagekit::adapter::{Publisher, codec};
 use messagekit::memory::MemoryLog;
-use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, FailedMessageFilter, HandlerError, MessageId, Outbox, Publisher,
-    Shutdown, Store, codec,
-};
+use messagekit::operations::FailedMessageFilter;
+use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, MessageId, Outbox, Shutdown, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
@@ -192,7 +191,9 @@ fn a_connection_cut_at_any_byte_applies_each_message_once() {
             .unwrap();
         assert_eq!(billed, (0..written).map(|number| format!("o-{number:06}")).collect::<Vec<_>>());
         let failed_messages =
-            messagekit::FailedMessages::list(&shop.store, &FailedMessageFilter::default(), 10).await.unwrap();
+            messagekit::operations::FailedMessages::list(&shop.store, &FailedMessageFilter::default(), 10)
+                .await
+                .unwrap();
         assert_eq!(failed_messages, [], "a line that is cut is nobody's fault");
         println!("{} lines cut, {written} billed, {} again", proxy.struck(), stats.read().duplicates);
     });

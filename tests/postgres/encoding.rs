@@ -1,6 +1,7 @@
 //! Databases that cannot store every text: refused at once, with the cure.
 
-use messagekit::{Error, ErrorKind, OutboxHealth};
+use messagekit::operations::OutboxHealth;
+use messagekit::{Error, ErrorKind};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::{DEADLINE, block_on, unique};

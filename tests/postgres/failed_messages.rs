@@ -1,9 +1,8 @@
 //! The columns of a message that was set aside.
 
-use messagekit::{
-    Claim, FailedMessageFilter, FailedMessages, Failure, FailureKind, Message, MessageId, ReceivedMessage,
-    SetAside, SetAsideOutcome, Store, headers,
-};
+use messagekit::adapter::{Failure, FailureKind, ReceivedMessage, SetAside, SetAsideOutcome};
+use messagekit::operations::{FailedMessageFilter, FailedMessages};
+use messagekit::{Claim, Message, MessageId, Store, headers};
 use messagekit_testkit::block_on;
 use sqlx::Row;
 

@@ -1,6 +1,7 @@
 //! Claims of ranges that are processed again, and claims that are undone.
 
-use messagekit::{Claim, ClaimRequest, ErrorKind, MessageId, Processed, Store};
+use messagekit::adapter::{ClaimRequest, Processed};
+use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::block_on;
 

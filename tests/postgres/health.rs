@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::{ErrorKind, EventFilter, Operator, OutboxHealth, ReplayIds, ReplayOrder, Replays};
+use messagekit::ErrorKind;
+use messagekit::operations::{EventFilter, Operator, OutboxHealth, ReplayIds, ReplayOrder, Replays};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use messagekit_testkit::block_on;

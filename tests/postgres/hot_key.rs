@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use messagekit::adapter::{BatchLimit, Publisher, codec};
 use messagekit::memory::MemoryLog;
-use messagekit::{
-    Action, ActionResult, BatchLimit, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState,
-    FailedMessages, HandlerError, OnFailure, Operator, ParkingLimits, Publisher, Shutdown, Stats, codec,
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
+use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown, Stats};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use serde::{Deserialize, Serialize};

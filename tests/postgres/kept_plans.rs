@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{Claim, ClaimRequest, MessageId, NextOffset, Offsets, Outbox, Processed, Store};
+use messagekit::adapter::{ClaimRequest, NextOffset, Offsets, Processed};
+use messagekit::{Claim, MessageId, Outbox, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;

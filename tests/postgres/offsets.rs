@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{NextOffset, Offsets, Store};
+use messagekit::Store;
+use messagekit::adapter::{NextOffset, Offsets};
 use messagekit_testkit::block_on;
 
 use crate::shop::{Shop, backend, until_it_waits};

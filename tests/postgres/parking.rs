@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use messagekit::adapter::{Offsets, Publisher, codec};
 use messagekit::memory::MemoryLog;
-use messagekit::{
-    Action, ActionResult, Backoff, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageHead,
-    FailedMessageState, FailedMessages, HandlerError, Offsets, OnFailure, Operator, ParkingLimits, Publisher,
-    Shutdown, codec,
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
+    Operator,
 };
+use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use serde::{Deserialize, Serialize};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Error, ErrorKind, EventFilter, Message, MessageId, Operator, OutboxRows, ReplayIds, ReplayJob,
-    ReplayLease, ReplayOrder, ReplayState, Replays, Store, StoredEvent, headers,
+use messagekit::adapter::OutboxRows;
+use messagekit::operations::{
+    EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
+use messagekit::{Error, ErrorKind, Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Row;
@@ -292,7 +293,7 @@ fn page_of_events_follows_the_last_one_even_among_equal_times() {
         loop {
             let page = shop.store.events(&EventFilter::default(), after.as_ref(), 4).await.unwrap();
             let Some(last) = page.last() else { break };
-            after = Some(messagekit::EventCursor {
+            after = Some(messagekit::operations::EventCursor {
                 created_at: last.created_at,
                 event_id: last.event_id.clone(),
             });

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::{Envelope, ErrorKind, Headers, Message, MessageId, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::{Envelope, ErrorKind, Headers, Message, MessageId, Store, headers};
 use messagekit_postgres::AddOn;
 use messagekit_testkit::{block_on, unique};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};

@@ -4,14 +4,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{Publisher, codec};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::memory::MemoryLog;
-use messagekit::relay::RejectedEvents;
-use messagekit::{
-    Action, Backoff, Consumer, Envelope, ErrorKind, Event, EventFilter, FailedMessageFilter,
-    FailedMessageState, FailedMessages, HandlerError, Operator, Outbox, OutboxHealth, Publisher, ReplayIds,
-    ReplayOrder, Replays, Shutdown, Store, codec,
+use messagekit::operations::{
+    Action, EventFilter, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, OutboxHealth,
+    ReplayIds, ReplayOrder, Replays,
 };
+use messagekit::relay::RejectedEvents;
+use messagekit::{Backoff, Consumer, Envelope, ErrorKind, Event, HandlerError, Outbox, Shutdown, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, cdc, migrations, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{Claim, ClaimRequest, Event, MessageId, Outbox, Processed, Store};
+use messagekit::adapter::{ClaimRequest, Processed};
+use messagekit::{Claim, Event, MessageId, Outbox, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, eventually, unique};
 use messagekit_tests::Database;

@@ -4,12 +4,15 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{
+    BatchLimit, ClaimRequest, Failure, FailureKind, Processed, Publisher, ReceivedMessage, Retries, SetAside,
+    SetAsideOutcome, codec,
+};
 use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
-    BatchLimit, ClaimRequest, Consumer, Envelope, Event, Failure, FailureKind, HandlerError, Message,
-    MessageId, Outbox, ParkingLimits, Position, Processed, Publisher, ReceivedMessage, Retries, SetAside,
-    SetAsideOutcome, Shutdown, Store, codec,
+    Consumer, Envelope, Event, HandlerError, Message, MessageId, Outbox, ParkingLimits, Position, Shutdown,
+    Store,
 };
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
@@ -238,7 +241,7 @@ impl Publisher for Everything {
     fn publish<'a>(
         &'a self,
         batch: &'a [messagekit::Message],
-    ) -> messagekit::BoxFuture<'a, Vec<messagekit::Published>> {
+    ) -> messagekit::adapter::BoxFuture<'a, Vec<messagekit::adapter::Published>> {
         Box::pin(async move { batch.iter().map(|_| Ok(())).collect() })
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use messagekit::relay::RejectedEvents;
-use messagekit::{
-    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    InFlightAttempts, Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store,
-    StoredEvent,
+use messagekit::adapter::{Bookkeeping, ClaimRequest, InFlightAttempts, Offsets, Processed, Retries};
+use messagekit::operations::{
+    Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
+    Replays, StoredEvent,
 };
+use messagekit::relay::RejectedEvents;
+use messagekit::{Claim, Store};
 use messagekit_postgres::migrations::{self, MIGRATIONS};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;

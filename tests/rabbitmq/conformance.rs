@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Capabilities, Publisher, Source};
+use messagekit::adapter::{Capabilities, Publisher, Source};
 use messagekit_rabbitmq::{RabbitMq, RabbitMqSource};
 use messagekit_testkit::transport::TransportFixture;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use messagekit::{ErrorKind, Message, Publisher};
+use messagekit::adapter::Publisher;
+use messagekit::{ErrorKind, Message};
 use messagekit_rabbitmq::Queue;
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{block_on, unique};

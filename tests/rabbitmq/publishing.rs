@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
-use messagekit::{ErrorKind, Message, PublishErrorKind, Publisher, chain, headers};
+use messagekit::adapter::{PublishErrorKind, Publisher};
+use messagekit::{ErrorKind, Message, chain, headers};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Delivery, Source};
+use messagekit::adapter::{Delivery, Source};
 use messagekit_rabbitmq::RabbitMqSubscriber;
 use messagekit_testkit::transport::{Receiver, text};
 use messagekit_testkit::{block_on, unique};

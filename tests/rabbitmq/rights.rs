@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use messagekit::{ErrorKind, Message, Publisher, chain};
+use messagekit::adapter::Publisher;
+use messagekit::{ErrorKind, Message, chain};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -95,7 +96,7 @@ fn only_messages_with_a_forbidden_routing_key_are_rejected() {
             if let Err(error) = result {
                 assert_eq!(
                     error.refusal,
-                    messagekit::PublishErrorKind::Rejected,
+                    messagekit::adapter::PublishErrorKind::Rejected,
                     "message {number}: {error:?}"
                 );
             }

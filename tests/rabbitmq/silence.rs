@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use messagekit::{ErrorKind, Incoming, Publisher, Source, Subscriber};
+use messagekit::ErrorKind;
+use messagekit::adapter::{Incoming, Publisher, Source, Subscriber};
 use messagekit_rabbitmq::Queue;
 use messagekit_testkit::transport::{Receiver, text};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

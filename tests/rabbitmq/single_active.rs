@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::Delivery;
+use messagekit::adapter::Delivery;
 use messagekit_rabbitmq::{Queue, RabbitMqSubscriber};
 use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, unique};

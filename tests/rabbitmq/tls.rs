@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Publisher, chain};
+use messagekit::adapter::Publisher;
+use messagekit::chain;
 use messagekit_rabbitmq::RabbitMq;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;

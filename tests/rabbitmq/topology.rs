@@ -7,7 +7,7 @@ use messagekit_rabbitmq::Queue;
 use messagekit_testkit::{block_on, unique};
 
 use crate::broker::{depth, holds, message, outside, rabbit};
-use messagekit::Publisher;
+use messagekit::adapter::Publisher;
 
 #[test]
 fn a_topology_is_declared_once_and_again_without_harm() {

@@ -10,7 +10,7 @@ mod broker;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{PublishErrorKind, Publisher};
+use messagekit::adapter::{PublishErrorKind, Publisher};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services;

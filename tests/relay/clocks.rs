@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use messagekit::{OutboxRows, Store, WithoutRelay};
+use messagekit::Store;
+use messagekit::adapter::{OutboxRows, WithoutRelay};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services;
 use tempfile::TempDir;

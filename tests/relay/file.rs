@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use messagekit::{Message, OutboxHealth, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::operations::OutboxHealth;
+use messagekit::{Message, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;

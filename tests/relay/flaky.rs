@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, PublishError, PublishErrorKind, Published, Publisher};
 use messagekit::relay::Relay;
-use messagekit::{
-    BoxFuture, Error, ErrorKind, Message, PublishError, PublishErrorKind, Published, Publisher, Shutdown,
-};
+use messagekit::{Error, ErrorKind, Message, Shutdown};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_postgres::PostgresStore;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, PublishErrorKind, Publisher, headers};
+use messagekit::adapter::{PublishErrorKind, Publisher};
+use messagekit::{Message, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::{Message, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, eventually, unique};
 use messagekit_tests::{Database, services};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::{OutboxRows, Store};
+use messagekit::Store;
+use messagekit::adapter::OutboxRows;
 use messagekit_testkit::DEADLINE;
 use tokio::task::JoinHandle;
 

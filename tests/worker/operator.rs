@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, Shutdown,
-};
+use messagekit::operations::{Action, FailedMessageFilter, FailedMessageState, FailedMessages, Operator};
+use messagekit::{Error, Shutdown};
 use messagekit_sqlite::SqliteStore;
 
 /// The number of failed messages that one action discards.

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use messagekit::adapter::Processed;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::{Outbox, Processed, Store};
+use messagekit::{Outbox, Store};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
 use sqlx::Connection;
 

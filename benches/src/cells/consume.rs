@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use messagekit::adapter::BatchLimit;
 use messagekit::memory::MemoryLog;
-use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, Shutdown, headers};
+use messagekit::{Consumer, Envelope, HandlerError, Message, Shutdown, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::PgPool;
 

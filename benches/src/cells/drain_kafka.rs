@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use messagekit::BoxFuture;
+use messagekit::adapter::BoxFuture;
 
 use crate::events::messages_to;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};

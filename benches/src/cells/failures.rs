@@ -6,8 +6,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::BatchLimit;
 use messagekit::memory::MemoryLog;
-use messagekit::{BatchLimit, Consumer, Envelope, HandlerError, Message, OnFailure, Shutdown, headers};
+use messagekit::{Consumer, Envelope, HandlerError, Message, OnFailure, Shutdown, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::{Executor, PgPool};
 

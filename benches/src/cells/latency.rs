@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use messagekit::adapter::OutboxRows;
 use messagekit::relay::Relay;
-use messagekit::{Message, OutboxRows, Shutdown, Store};
+use messagekit::{Message, Shutdown, Store};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_postgres::PostgresStore;
 use rdkafka::consumer::{BaseConsumer, Consumer};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::BoxFuture;
+use messagekit::adapter::BoxFuture;
 
 use super::{Ledger, Outcome};
 use crate::settings::Settings;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::OutboxRows;
+use messagekit::adapter::OutboxRows;
 use messagekit::{Message, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};

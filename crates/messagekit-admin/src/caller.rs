@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use messagekit::Operator;
+use messagekit::operations::Operator;
 
 use crate::problem::Problem;
 use crate::request_id::RequestId;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use messagekit::{Error, ErrorKind, EventFilter, Operations, ReplayCount};
+use messagekit::operations::{EventFilter, Operations, ReplayCount};
+use messagekit::{Error, ErrorKind};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;

@@ -6,8 +6,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use messagekit::FailedMessageFilter;
 use messagekit::metrics::{self, Metrics};
+use messagekit::operations::FailedMessageFilter;
 use prometheus::Registry;
 use tokio::sync::Mutex;
 

@@ -5,9 +5,10 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use messagekit::{
-    Action, ActionResult, ErrorKind, EventFilter, EventHead, FailedMessageFilter, FailedMessageState,
-    ReplayIds, ReplayOrder,
+use messagekit::ErrorKind;
+use messagekit::operations::{
+    Action, ActionResult, EventFilter, EventHead, FailedMessageFilter, FailedMessageState, ReplayIds,
+    ReplayOrder,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};

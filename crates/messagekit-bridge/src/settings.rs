@@ -6,9 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use messagekit::Error;
+use messagekit::adapter::check_topic;
 use messagekit::bridge::{Bridge, RoutingKey};
 use messagekit::config::{Configuration, Secret, Section};
-use messagekit::{Error, check_topic};
 use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::RabbitMq;
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use messagekit::cleanup::Cleanup;
+use messagekit::operations::{FailedMessages, OutboxHealth, Replays};
 use messagekit::relay::RejectedEvents;
-use messagekit::{Error, ErrorKind, FailedMessages, OutboxHealth, Replays, chain};
+use messagekit::{Error, ErrorKind, chain};
 use messagekit_postgres::cdc::Capture;
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_sqlite::SqliteStore;

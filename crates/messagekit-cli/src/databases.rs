@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use messagekit::Error;
 use messagekit::config::{Configuration, Section};
-use messagekit::{Error, Operations};
+use messagekit::operations::Operations;
 use messagekit_admin::{READ_LIMIT, is_database_name};
 use messagekit_postgres::PostgresStore;
 

@@ -8,7 +8,8 @@ mod list;
 mod show;
 mod state;
 
-use messagekit::{Action, Error};
+use messagekit::Error;
+use messagekit::operations::Action;
 
 /// List, group, show, retry and discard failed messages.
 #[derive(Debug, clap::Args)]

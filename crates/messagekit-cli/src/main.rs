@@ -90,9 +90,9 @@ fn main() -> ExitCode {
 }
 
 /// Returns the operator for the audit.
-fn operator() -> messagekit::Operator {
+fn operator() -> messagekit::operations::Operator {
     let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
-    messagekit::Operator::new(user, "cli")
+    messagekit::operations::Operator::new(user, "cli")
 }
 
 /// Prints help and version on standard output, and a usage error as one line.

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use messagekit::log::{Log, Page, Start};
-use messagekit::{Error, Event as _, FailedMessageFilter, FailedMessageState, FailedMessages, headers};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
+use messagekit::{Error, Event as _, headers};
 use messagekit_sqlite::SqliteStore;
 
 use crate::billing_service::CONSUMER;

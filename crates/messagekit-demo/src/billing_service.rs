@@ -9,10 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use messagekit::adapter::{BatchLimit, BoxFuture};
 use messagekit::gate::{BatchView, Gate, Outcome, Permit};
-use messagekit::{
-    Backoff, BatchLimit, BoxFuture, Consumer, Envelope, Error, HandlerError, OnFailure, Shutdown, Store,
-};
+use messagekit::{Backoff, Consumer, Envelope, Error, HandlerError, OnFailure, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 

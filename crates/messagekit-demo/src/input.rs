@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use messagekit::{Error, ErrorKind, Event, check_type, codec};
+use messagekit::adapter::{check_type, codec};
+use messagekit::{Error, ErrorKind, Event};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    Envelope, Error, ErrorKind, Event, Message, MessageId, Outbox, Publisher, Shutdown, Store, codec,
-};
+use messagekit::adapter::{Publisher, codec};
+use messagekit::{Envelope, Error, ErrorKind, Event, Message, MessageId, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqlitePublisher, SqliteStore};
 use tokio::task::JoinSet;
 

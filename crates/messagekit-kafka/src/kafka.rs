@@ -64,7 +64,7 @@ impl Kafka {
 
     /// Creates a publisher; its clones share one client.
     ///
-    /// An unreachable broker is no error here: [`publish`](messagekit::Publisher::publish) reports it.
+    /// An unreachable broker is no error here: [`publish`](messagekit::adapter::Publisher::publish) reports it.
     ///
     /// # Errors
     /// Permanent, [`ErrorKind::InvalidConfiguration`], when librdkafka does not accept a setting.

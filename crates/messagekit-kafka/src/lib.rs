@@ -1,8 +1,9 @@
-//! Kafka for messagekit: a [`Source`](messagekit::Source) for consumers and a [`Publisher`](messagekit::Publisher).
+//! Kafka for messagekit: a [`Source`](messagekit::adapter::Source) for consumers and a [`Publisher`](messagekit::adapter::Publisher).
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! use messagekit::{Message, Publisher};
+//! use messagekit::Message;
+//! use messagekit::adapter::Publisher;
 //! use messagekit_kafka::Kafka;
 //!
 //! let kafka = Kafka::new("broker-1:9092,broker-2:9092")

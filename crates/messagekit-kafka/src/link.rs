@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::Thread;
 
-use messagekit::{Delivery, Done, Error, Incoming, Lane, Receipt};
+use messagekit::Error;
+use messagekit::adapter::{Delivery, Done, Incoming, Lane, Receipt};
 use tokio::sync::mpsc;
 
 use crate::in_flight::UnderWay;

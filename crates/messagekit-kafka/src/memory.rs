@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message, NextOffset, Position, RememberedOffsets};
+use messagekit::adapter::{NextOffset, RememberedOffsets};
+use messagekit::{Error, ErrorKind, Message, Position};
 use tokio::runtime::Handle;
 
 /// How long the database may take to answer; only the queried partitions wait. It exceeds the time that a busy

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Headers, MAX_HEADERS, Message, headers};
+use messagekit::adapter::MAX_HEADERS;
+use messagekit::{Error, ErrorKind, Headers, Message, headers};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 
 /// The header that holds the headers after the first 256 names: a JSON list of `[name, value]`, in the serialised

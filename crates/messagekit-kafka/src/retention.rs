@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, RetentionProbe, TopicRetention};
+use messagekit::adapter::{BoxFuture, RetentionProbe, TopicRetention};
+use messagekit::{Error, ErrorKind};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;

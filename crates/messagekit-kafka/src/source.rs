@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use messagekit::{
-    BatchLimit, Capabilities, Error, ErrorKind, NextOffset, RememberedOffsets, RetentionProbe, Source,
-    check_topic,
+use messagekit::adapter::{
+    BatchLimit, Capabilities, NextOffset, RememberedOffsets, RetentionProbe, Source, check_topic,
 };
+use messagekit::{Error, ErrorKind};
 
 use crate::memory::{Lent, Memory};
 use crate::record::check_unwinding;

@@ -5,7 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Incoming, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Incoming, Lane, Receipt, Subscriber};
+use messagekit::{Error, ErrorKind};
 use tokio::sync::oneshot;
 
 use crate::Kafka;

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind};
+use messagekit::adapter::BoxFuture;
+use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::PgTx;

@@ -1,7 +1,8 @@
 //! Removes rows that are no longer needed.
 
+use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
-use messagekit::{BoxFuture, Error, Store};
+use messagekit::{Error, Store};
 
 use crate::cdc::Capture;
 use crate::tables::cleanup::{self, Left, Stretch};

@@ -1,9 +1,11 @@
 //! Lists failed messages, and applies the actions of operators.
 
-use messagekit::{
-    Action, ActionResult, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageTotal, FailedMessages, Operator, Store,
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageTotal, FailedMessages, Operator,
 };
+use messagekit::{Error, Store};
 
 use crate::PostgresStore;
 use crate::tables::{actions, failed_message_lists};

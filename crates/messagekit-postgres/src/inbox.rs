@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{
-    Claim, ClaimRequest, Error, Failure, Follower, InFlightAttempts, MessageId, NextOffset, Offsets,
-    ParkingLimits, Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
+use messagekit::adapter::{
+    ClaimRequest, Failure, Follower, InFlightAttempts, NextOffset, Offsets, Processed, ReceivedMessage,
+    Retries, RetryLease, SetAside, SetAsideOutcome,
 };
+use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
 use crate::tables::failed_messages::{self, WayBack};
 use crate::tables::{cleanup, in_flight_attempts, offsets, parking, processed, retries};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, OutboxRows, WithoutRelay, crash};
+use messagekit::adapter::{OutboxRows, WithoutRelay};
+use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, crash};
 use sqlx::PgConnection;
 
 use crate::error::{from_sqlx, of};

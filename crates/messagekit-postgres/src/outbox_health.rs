@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::relay::RejectedEvents;
-use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, Store};
+use messagekit::{Error, ErrorKind, Store};
 
 use crate::cdc::{self, Capture};
 use crate::tables::health;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::Operator;
 use messagekit::relay::{
     Leases, OutboxReader, Page, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease, ShardRead,
 };
-use messagekit::{BoxFuture, Error, ErrorKind, Operator, Store};
+use messagekit::{Error, ErrorKind, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;

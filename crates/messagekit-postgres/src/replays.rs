@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, Operator,
-    ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Store, StoredEvent, chain,
-    no_replay,
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, Replays, StoredEvent, no_replay,
 };
+use messagekit::{Error, ErrorKind, Message, MessageId, Store, chain};
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;

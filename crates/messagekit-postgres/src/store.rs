@@ -6,7 +6,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, ParkingLimits, Store, Wake};
+use messagekit::adapter::Wake;
+use messagekit::{Error, ErrorKind, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
@@ -67,7 +68,7 @@ impl PostgresStore {
     }
 
     /// Creates a store that connects at its first use, for programs that must start while a database is down. Until then
-    /// user, password and tables are unchecked. See [`OutboxHealth::ping`](messagekit::OutboxHealth::ping).
+    /// user, password and tables are unchecked. See [`OutboxHealth::ping`](messagekit::operations::OutboxHealth::ping).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] for a URL that cannot be parsed.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use messagekit::{Delivery, Lane, Message, Receipt};
+use messagekit::Message;
+use messagekit::adapter::{Delivery, Lane, Receipt};
 
 #[derive(Debug)]
 pub(crate) struct Held {

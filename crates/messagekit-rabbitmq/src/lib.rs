@@ -1,9 +1,10 @@
-//! RabbitMQ for messagekit: a [`Source`](messagekit::Source) for consumers, a [`Publisher`](messagekit::Publisher), and the
+//! RabbitMQ for messagekit: a [`Source`](messagekit::adapter::Source) for consumers, a [`Publisher`](messagekit::adapter::Publisher), and the
 //! [`Topology`] under them.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! use messagekit::{Message, Publisher};
+//! use messagekit::Message;
+//! use messagekit::adapter::Publisher;
 //! use messagekit_rabbitmq::{Queue, RabbitMq};
 //!
 //! let rabbit = RabbitMq::new(&std::env::var("RABBITMQ_URL")?)?.name("shipping");
@@ -67,7 +68,7 @@
 //!
 //! Properties with a text that is not UTF-8, or with arrays or tables nested over 64 deep, would end the connection
 //! or the process if the client library read them. The subscriber finds them earlier, in the frames of the
-//! connection. Consumers store such a message as [`Unreadable`](messagekit::FailureKind::Unreadable), with its
+//! connection. Consumers store such a message as [`Unreadable`](messagekit::adapter::FailureKind::Unreadable), with its
 //! readable parts and with the bytes of its properties in the header [`UNREADABLE_PROPERTIES`], and continue after
 //! it. A routing key that is not UTF-8 does no harm.
 //!

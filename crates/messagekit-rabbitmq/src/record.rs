@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use messagekit::adapter::MAX_HEADERS;
 use messagekit::headers::{
     CE_ID, CE_TYPE, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE, FREE_HEADERS, ID,
     RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, UNREADABLE, X_DEATH,
 };
-use messagekit::{Error, ErrorKind, MAX_HEADERS, Message};
+use messagekit::{Error, ErrorKind, Message};
 use serde_json::Value;
 
 use crate::frames::Unreadable;

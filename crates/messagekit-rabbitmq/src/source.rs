@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source};
+use messagekit::adapter::{BatchLimit, Capabilities, NextOffset, Source};
+use messagekit::{Error, ErrorKind};
 
 use crate::names::check_queue;
 use crate::{RabbitMq, RabbitMqSubscriber};

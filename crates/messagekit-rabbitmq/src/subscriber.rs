@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use messagekit::{Error, ErrorKind, Incoming, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Incoming, Lane, Receipt, Subscriber};
+use messagekit::{Error, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::RabbitMq;

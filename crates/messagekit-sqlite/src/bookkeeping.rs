@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Bookkeeping, BrokerDeadLetter, Error, Failure, MessageId, Next, Origin, Redelivery, SetAsideOutcome,
-};
+use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Failure, Next, Redelivery, SetAsideOutcome};
+use messagekit::operations::Origin;
+use messagekit::{Error, MessageId};
 
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};

@@ -1,7 +1,8 @@
 //! Removes rows that are no longer needed.
 
+use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
-use messagekit::{BoxFuture, Error, ErrorKind};
+use messagekit::{Error, ErrorKind};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!((own.kind(), own.to_string()), (ErrorKind::Other, "no stock left".to_owned()));
         assert!(classify(&Error(own)).is_none());
 
-        let busy = messagekit::TransactError::Begin(from_sqlite(failure(ffi::SQLITE_BUSY)));
+        let busy = messagekit::adapter::TransactError::Begin(from_sqlite(failure(ffi::SQLITE_BUSY)));
         assert_eq!(from_closure(Box::new(busy)).kind(), ErrorKind::Conflict);
     }
 }

@@ -1,8 +1,10 @@
 //! Lists failed messages, and applies the actions of operators.
 
-use messagekit::{
-    Action, ActionResult, BoxFuture, Error, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageTotal, FailedMessages, Operator,
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageTotal, FailedMessages, Operator,
 };
 
 use crate::SqliteStore;

@@ -1,6 +1,7 @@
 //! Records of messages whose handler is running, to detect the message that crashes its process.
 
-use messagekit::{Error, InFlightAttempts, MessageId};
+use messagekit::adapter::InFlightAttempts;
+use messagekit::{Error, MessageId};
 
 use crate::error::from_sqlite;
 use crate::tables::{in_flight_attempts, names, now};

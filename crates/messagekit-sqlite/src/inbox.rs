@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, MessageId, NextOffset, Offsets, ParkingLimits,
-    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
+use messagekit::adapter::{
+    ClaimRequest, Failure, Follower, NextOffset, Offsets, Processed, ReceivedMessage, Retries, RetryLease,
+    SetAside, SetAsideOutcome,
 };
+use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits};
 
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use messagekit::adapter::BoxFuture;
 use messagekit::log::{Bounds, Log, LogReader, Page, Record, Start};
-use messagekit::{BoxFuture, Error, ErrorKind, Position};
+use messagekit::{Error, ErrorKind, Position};
 use tokio::sync::watch;
 
 use crate::SqliteStore;

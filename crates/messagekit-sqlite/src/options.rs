@@ -80,7 +80,8 @@ impl SqliteOptions {
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::sync::Arc;
     /// use messagekit::relay::Relay;
-    /// use messagekit::{Publisher, Shutdown};
+    /// use messagekit::Shutdown;
+    /// use messagekit::adapter::Publisher;
     /// use messagekit_sqlite::SqliteStore;
     ///
     /// # let kafka: Arc<dyn Publisher> = unimplemented!();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Message, OutboxRows, WithoutRelay, crash};
+use messagekit::adapter::{OutboxRows, WithoutRelay};
+use messagekit::{Error, Message, crash};
 
 use crate::tables::{append, delayed, micros, now};
 use crate::{SqliteStore, SqliteTx};

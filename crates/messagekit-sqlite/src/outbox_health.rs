@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::relay::RejectedEvents;
-use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag};
+use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;

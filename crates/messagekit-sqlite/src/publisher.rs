@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, PublishErrorKind, Published,
-    Publisher,
+use messagekit::adapter::{
+    BoxFuture, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
 };
+use messagekit::{Error, ErrorKind, Message};
 
 use crate::SqliteStore;
 use crate::tables::{append, now};

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, Operator, ReplayCount,
-    ReplayIds, ReplayJob, ReplayLease, ReplayOrder, Replays, Republication, chain,
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, Replays, Republication,
 };
+use messagekit::{Error, ErrorKind, Message, chain};
 use rusqlite::Connection;
 
 use crate::SqliteStore;

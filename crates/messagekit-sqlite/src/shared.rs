@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use messagekit::{Error, ErrorKind, Wake};
+use messagekit::adapter::Wake;
+use messagekit::{Error, ErrorKind};
 
 use crate::SqliteTx;
 use crate::binding::Bindings;

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{BatchLimit, Capabilities, Error, ErrorKind, NextOffset, Source, check_topic};
+use messagekit::adapter::{BatchLimit, Capabilities, NextOffset, Source, check_topic};
+use messagekit::{Error, ErrorKind};
 
 use crate::{SqliteStore, SqliteSubscriber};
 

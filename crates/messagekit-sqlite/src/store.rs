@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::{Error, ErrorKind, Store, TransactError, Wake, Work, check_topic};
+use messagekit::adapter::{TransactError, Wake, Work, check_topic};
+use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;

@@ -8,7 +8,8 @@ mod wake;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use messagekit::{Delivery, Error, Incoming, Lane, Receipt, Subscriber};
+use messagekit::Error;
+use messagekit::adapter::{Delivery, Incoming, Lane, Receipt, Subscriber};
 
 use self::link::{Happening, Link};
 use self::unsettled::Unsettled;
@@ -127,7 +128,8 @@ mod tests {
     use std::future::poll_fn;
     use std::time::{Duration, Instant};
 
-    use messagekit::{Message, Publisher, Source};
+    use messagekit::Message;
+    use messagekit::adapter::{Publisher, Source};
 
     use super::*;
 

@@ -21,7 +21,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Wake};
+use messagekit::adapter::Wake;
+use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 

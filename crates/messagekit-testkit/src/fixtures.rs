@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{Capabilities, Publisher, Source};
 use messagekit::memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
-use messagekit::{Capabilities, ErrorKind, Message, MessageId, Publisher, Source};
+use messagekit::{ErrorKind, Message, MessageId};
 
 use crate::store::{Audited, StoreFixture};
 use crate::transport::TransportFixture;

@@ -24,10 +24,10 @@
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
 //! - [`relay`] and [`bridge`]: publish from the outbox to a broker, and forward from one broker to another.
-//! - [`FailedMessages`]: lists, shows and retries failed messages.
+//! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
 //! - [`config`] and [`metrics`]: settings and metrics of a program.
-//! - [`Store`], [`Source`], [`Publisher`], [`log::Log`]: traits that adapters implement. `messagekit-sqlite` is the
+//! - [`adapter`] and [`log`]: what a database or a broker implements. `messagekit-sqlite` is the
 //!   embedded adapter; [`memory`] serves docs and tests.
 //!
 //! # What it does not do
@@ -44,6 +44,7 @@
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;
 
+pub mod adapter;
 pub mod bookkeeper;
 pub mod bridge;
 pub mod cleanup;
@@ -61,6 +62,7 @@ pub mod log;
 pub mod memory;
 mod message;
 pub mod metrics;
+pub mod operations;
 mod outbox_health;
 pub mod relay;
 mod replay;
@@ -74,30 +76,8 @@ pub use consumer::{
     IdempotentConsumer, Inner, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
 };
 pub use error::{Error, ErrorKind, chain};
-pub use event::{Event, check_topic, check_type};
-pub use failed_messages::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, StateMachine,
-    no_failed_message,
-};
-pub use message::{
-    DeliveryInfo, Envelope, Headers, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES,
-    Message, MessageId, Meta, Position, codec, headers,
-};
+pub use event::Event;
+pub use message::{DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers};
 pub use messagekit_macros::Event;
-pub use outbox_health::{Operations, OutboxHealth, OutboxLag};
-pub use replay::{
-    EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
-    ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
-};
 pub use shutdown::Shutdown;
-pub use store::{
-    Bookkeeping, BoxFuture, BrokerDeadLetter, Claim, ClaimRequest, End, Failure, FailureKind, Follower,
-    InFlightAttempts, Inbox, Next, NextOffset, NoStore, Offsets, Outbox, OutboxRows, ParkingLimits,
-    Processed, ReceivedMessage, Redelivery, Retries, RetryLease, SetAside, SetAsideOutcome, Store,
-    TransactError, Wake, WithoutRelay, Work, claim,
-};
-pub use transport::{
-    BatchLimit, Capabilities, Delivery, Done, Incoming, Lane, PublishError, PublishErrorKind, Published,
-    Publisher, Receipt, RememberedOffsets, RetentionProbe, Source, Subscriber, TopicRetention, Watermark,
-};
+pub use store::{Claim, NoStore, Outbox, ParkingLimits, Store, claim};

@@ -49,6 +49,9 @@ pub trait OutboxHealth: Send + Sync {
 }
 
 /// Groups the traits that operators' tools need of a database.
-pub trait Operations: crate::FailedMessages + crate::Replays + OutboxHealth {}
+pub trait Operations: crate::failed_messages::FailedMessages + crate::replay::Replays + OutboxHealth {}
 
-impl<T: crate::FailedMessages + crate::Replays + OutboxHealth + ?Sized> Operations for T {}
+impl<T: crate::failed_messages::FailedMessages + crate::replay::Replays + OutboxHealth + ?Sized> Operations
+    for T
+{
+}

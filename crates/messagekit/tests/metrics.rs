@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::metrics::{Metrics, names, text as text_of};
-use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, FailedMessageState, FailedMessageTotal, HandlerError, Outbox,
-    OutboxLag, Shutdown, Store,
-};
+use messagekit::operations::{FailedMessageState, FailedMessageTotal, OutboxLag};
+use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Outbox, Shutdown, Store};
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 

@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{BatchLimit, NextOffset, Offsets, Processed, Publisher, codec};
 use messagekit::memory::{MemoryLog, MemorySource};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{
-    Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, Envelope, Error, Event, FailedMessageFilter,
-    FailedMessageState, FailedMessages, HandlerError, MessageId, NextOffset, Offsets, OnFailure, Processed,
-    Publisher, Shutdown, Store, codec,
+    Backoff, Claim, Consumer, ConsumerBuilder, Envelope, Error, Event, HandlerError, MessageId, OnFailure,
+    Shutdown, Store,
 };
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState,
-    FailedMessages, Failure, FailureKind, Message, MessageId, Next, Operator, ParkingLimits, Position,
-    Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, FailureKind, Next, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
 };
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
+};
+use messagekit::{Claim, Error, Message, MessageId, ParkingLimits, Position, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use sqlx::Row;

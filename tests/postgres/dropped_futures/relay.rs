@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, Published, Publisher};
 use messagekit::relay::{OutboxReader, Relay, ShardRead};
-use messagekit::{BoxFuture, Error, Message, Published, Publisher, Shutdown};
+use messagekit::{Error, Message, Shutdown};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::cleanup::CleanupTarget;
-use messagekit::{
-    Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessages, Failure, FailureKind,
-    InFlightAttempts, Message, MessageId, Operator, ParkingLimits, Position, Processed, ReceivedMessage,
-    Retries, SetAside, SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, FailureKind, InFlightAttempts, Processed, ReceivedMessage, Retries, SetAside,
+    SetAsideOutcome,
 };
+use messagekit::cleanup::CleanupTarget;
+use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessages, Operator};
+use messagekit::{Claim, Message, MessageId, ParkingLimits, Position, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;

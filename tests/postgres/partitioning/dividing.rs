@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::Processed;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupTarget, Retention};
-use messagekit::{Claim, ErrorKind, MessageId, Processed, Store};
+use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on};
@@ -77,7 +78,7 @@ fn an_id_is_claimed_once_wherever_its_day_is() {
                 let id = id.clone();
                 async move {
                     let mut tx = store.begin().await.unwrap();
-                    let request = messagekit::ClaimRequest {
+                    let request = messagekit::adapter::ClaimRequest {
                         id,
                         topic: "orders.order".into(),
                         key: None,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::Store;
+use messagekit::adapter::Processed;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::{Processed, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on};

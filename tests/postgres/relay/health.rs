@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::relay::{OutboxReader, Rejection};
-use messagekit::{Error, ErrorKind, OutboxHealth, OutboxLag};
+use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{EventFilter, Operator, Outbox, OutboxHealth, ReplayIds, ReplayOrder, Replays, Shutdown};
+use messagekit::operations::{EventFilter, Operator, OutboxHealth, ReplayIds, ReplayOrder, Replays};
+use messagekit::{Outbox, Shutdown};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, Published, Publisher};
 use messagekit::relay::{Leases, OutboxReader, Page, Pending, PendingId, Relay, ShardRead};
-use messagekit::{BoxFuture, Error, Message, Outbox, Published, Publisher, headers};
+use messagekit::{Error, Message, Outbox, headers};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::DEADLINE;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::operations::{EventFilter, Operator, ReplayIds, ReplayOrder, Replays};
 use messagekit::relay::{OutboxReader, Rejection, ShardRead};
-use messagekit::{Envelope, ErrorKind, EventFilter, Operator, ReplayIds, ReplayOrder, Replays, Store};
+use messagekit::{Envelope, ErrorKind, Store};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Executor;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use messagekit::operations::Operator;
 use messagekit::relay::{OutboxReader, Pending, RejectedEvents, Rejection};
-use messagekit::{Error, ErrorKind, Operator};
+use messagekit::{Error, ErrorKind};
 use messagekit_testkit::block_on;
 
 use super::outbox::{Relayed, id, in_order};

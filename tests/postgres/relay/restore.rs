@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use messagekit::Shutdown;
+use messagekit::operations::Operator;
 use messagekit::relay::RejectedEvents;
-use messagekit::{Operator, Shutdown};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

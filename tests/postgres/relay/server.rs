@@ -4,8 +4,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::OutboxRows;
 use messagekit::relay::{Leases, OutboxReader, Page, ShardRead};
-use messagekit::{Error, ErrorKind, OutboxRows, Shutdown, Store};
+use messagekit::{Error, ErrorKind, Shutdown, Store};
 use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, migrations};

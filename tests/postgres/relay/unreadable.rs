@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use messagekit::Shutdown;
+use messagekit::operations::{Operator, OutboxHealth};
 use messagekit::relay::{OutboxReader, RejectedEvents, Relay};
-use messagekit::{Operator, OutboxHealth, Shutdown};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::OutboxRows;
 use messagekit::relay::OutboxReader;
-use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit::{Message, Store, headers};
 use messagekit_testkit::{DEADLINE, block_on};
 use tokio::time::timeout;
 

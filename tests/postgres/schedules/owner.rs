@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use messagekit::{
-    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside,
-    SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside, SetAsideOutcome,
 };
+use messagekit::{Claim, Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 
 use super::mutants;

@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use messagekit::{
-    ClaimRequest, Error, ErrorKind, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Position,
-    ReceivedMessage,
-};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage};
+use messagekit::{Error, ErrorKind, Message, MessageId, ParkingLimits, Position};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::unique;
 use sqlx::PgPool;

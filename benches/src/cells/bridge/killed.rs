@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Message, Publisher};
+use messagekit::Message;
+use messagekit::adapter::Publisher;
 use messagekit_kafka::Kafka;
 use tempfile::TempDir;
 use tokio::time::MissedTickBehavior;

@@ -69,7 +69,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     Plan { sizes, contenders, goals }
 }
 
-type Work = fn(Arc<Settings>, Keys, usize) -> messagekit::BoxFuture<'static, Outcome<Measured>>;
+type Work = fn(Arc<Settings>, Keys, usize) -> messagekit::adapter::BoxFuture<'static, Outcome<Measured>>;
 
 impl Keys {
     fn messages(self, topic: &str, count: usize) -> Outcome<Vec<Message>> {

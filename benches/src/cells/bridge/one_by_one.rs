@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::time::Instant;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use messagekit::{Incoming, Source, Store, Subscriber, claim, headers};
+use messagekit::adapter::{Incoming, Source, Subscriber};
+use messagekit::{Store, claim, headers};
 use messagekit_kafka::Kafka;
 
 use super::bare::{properties, taken};

@@ -9,7 +9,7 @@ mod python;
 use std::path::Path;
 use std::sync::Arc;
 
-use messagekit::BoxFuture;
+use messagekit::adapter::BoxFuture;
 use messagekit_sqlite::Synchronous;
 
 use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target};

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::{Action, ActionResult};
+use messagekit::operations::{Action, ActionResult};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

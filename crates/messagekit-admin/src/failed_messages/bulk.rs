@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::{Action, ActionResult, FailedMessageFilter, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageFilter, Operator};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -1,7 +1,7 @@
 //! Filters for failed messages.
 
 use jiff::Timestamp;
-use messagekit::FailedMessageFilter;
+use messagekit::operations::FailedMessageFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

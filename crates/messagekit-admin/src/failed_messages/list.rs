@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use messagekit::FailedMessageFilter;
+use messagekit::operations::FailedMessageFilter;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 

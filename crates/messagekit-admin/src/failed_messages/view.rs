@@ -1,7 +1,7 @@
 //! The JSON form of a failed message.
 
 use jiff::Timestamp;
-use messagekit::{FailedMessageHead, FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageHead, FailedMessageState, Origin};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -1,6 +1,8 @@
 //! Queries every database concurrently, with a deadline.
 
-use messagekit::{BoxFuture, Error, ErrorKind, OutboxHealth, OutboxLag, chain};
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::{Error, ErrorKind, chain};
 
 use super::Asked;
 use crate::database::DEADLINE;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use messagekit::{OutboxHealth, Stats};
+use messagekit::Stats;
+use messagekit::operations::OutboxHealth;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -79,7 +80,7 @@ where
 /// ```
 /// use std::sync::Arc;
 ///
-/// use messagekit::OutboxHealth;
+/// use messagekit::operations::OutboxHealth;
 /// use messagekit::memory::MemoryStore;
 ///
 /// let shop: Arc<dyn OutboxHealth> = Arc::new(MemoryStore::new());

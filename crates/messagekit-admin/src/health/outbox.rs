@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::OutboxLag;
+use messagekit::operations::OutboxLag;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use messagekit::{EventCursor, EventFilter, EventHead};
+use messagekit::operations::{EventCursor, EventFilter, EventHead};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{ReplayJob, ReplayState};
+use messagekit::operations::{ReplayJob, ReplayState};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{ErrorKind, EventFilter, Operator, ReplayIds, ReplayJob, ReplayOrder};
+use messagekit::ErrorKind;
+use messagekit::operations::{EventFilter, Operator, ReplayIds, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Message, MessageId, StoredEvent, headers};
+use messagekit::operations::StoredEvent;
+use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -107,7 +108,7 @@ mod tests {
         let event = event(r#"{"eventId":"m-1","eventType":"orders.order.placed"}"#);
         let (id, message) = renamed(&event).unwrap();
         assert_eq!(
-            messagekit::Identity::of(
+            messagekit::adapter::Identity::of(
                 &message.clone().with_header(headers::EVENT_TYPE, "orders.order.placed")
             )
             .unwrap()

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ReplayJob, ReplayLease, ReplayState, Replays, Shutdown, chain};
+use messagekit::operations::{ReplayJob, ReplayLease, ReplayState, Replays};
+use messagekit::{Error, Shutdown, chain};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, header};
-use messagekit::Operations;
+use messagekit::operations::Operations;
 use messagekit_admin::{Admin, Role, Token, Tokens};
 use serde_json::Value;
 use tower::ServiceExt;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
-use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, ErrorKind, HandlerError, Message, NextOffset, OnFailure,
-    Publisher, RetentionProbe, Shutdown, Source, Stats, TopicRetention, headers,
+use messagekit::adapter::{
+    BoxFuture, Capabilities, NextOffset, Publisher, RetentionProbe, Source, TopicRetention,
 };
+use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
+use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, OnFailure, Shutdown, Stats, headers};
 use messagekit_admin::health_router_with;
 use serde_json::{Value, json};
 use tower::ServiceExt;

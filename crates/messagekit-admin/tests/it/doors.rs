@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
+use messagekit::ErrorKind;
 use messagekit::memory::MemoryStore;
-use messagekit::{ErrorKind, Operations};
+use messagekit::operations::Operations;
 use messagekit_admin::{Admin, Role, Token, Tokens};
 use tower::ServiceExt;
 

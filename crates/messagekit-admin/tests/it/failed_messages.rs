@@ -146,7 +146,8 @@ async fn two_operators_at_once_have_one_effect() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
-    use messagekit::{Failure, FailureKind, Message, ReceivedMessage, SetAside, Store};
+    use messagekit::adapter::{Failure, FailureKind, ReceivedMessage, SetAside};
+    use messagekit::{Message, Store};
     let store = MemoryStore::new();
     let payload = vec![0xff; 100_000];
     let message = Message::new("t", payload.clone()).with_key(b"\xff\0".to_vec());

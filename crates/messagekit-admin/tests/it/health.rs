@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use messagekit::ErrorKind;
 use messagekit::memory::{Failpoint, MemoryStore};
-use messagekit::{ErrorKind, OutboxHealth, OutboxLag};
+use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit_admin::{Role, health_router};
 use serde_json::{Value, json};
 use tower::ServiceExt;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use messagekit::ErrorKind;
 use messagekit::memory::{Failpoint, MemoryStore};
-use messagekit::{ErrorKind, Operations};
+use messagekit::operations::Operations;
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 

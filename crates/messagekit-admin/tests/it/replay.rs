@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::memory::MemoryStore;
-use messagekit::{Operations, Shutdown, headers};
+use messagekit::operations::Operations;
+use messagekit::{Shutdown, headers};
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 

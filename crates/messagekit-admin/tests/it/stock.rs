@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use messagekit::adapter::{Failure, FailureKind, Next, OutboxRows, ReceivedMessage, SetAside};
 use messagekit::memory::MemoryStore;
-use messagekit::{
-    Failure, FailureKind, Message, MessageId, Next, Operations, OutboxRows, ReceivedMessage, SetAside,
-    headers,
-};
+use messagekit::operations::Operations;
+use messagekit::{Message, MessageId, headers};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{Error, OutboxHealth, Shutdown};
+use messagekit::operations::OutboxHealth;
+use messagekit::{Error, Shutdown};
 use messagekit_admin::{Admin, health_router};
 use tracing_subscriber::filter::LevelFilter;
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use messagekit::adapter::{Bookkeeping, Inbox};
 use messagekit::bookkeeper;
 use messagekit::metrics::{self, Metrics};
-use messagekit::{Bookkeeping, Error, Inbox, OutboxHealth, Shutdown};
+use messagekit::operations::OutboxHealth;
+use messagekit::{Error, Shutdown};
 use messagekit_admin::health_router_with;
 use messagekit_postgres::PostgresStore;
 use prometheus::Registry;

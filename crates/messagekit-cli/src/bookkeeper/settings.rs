@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use messagekit::adapter::check_topic;
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::config::{self, Configuration, Section};
 use messagekit::memory::{MemoryLog, MemoryStore};
-use messagekit::{Error, chain, check_topic};
+use messagekit::{Error, chain};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::{RabbitMq, check_queue};
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use indicatif::ProgressBar;
-use messagekit::{
-    Action, ActionResult, Error, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessages, chain,
-};
+use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages};
+use messagekit::{Error, ErrorKind, chain};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;

@@ -1,7 +1,7 @@
 //! The failed messages of a command.
 
 use jiff::Timestamp;
-use messagekit::{FailedMessageFilter, FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, Origin};
 
 use crate::input::{bytes_of_hex, moment};
 

@@ -1,6 +1,7 @@
 //! `messagekit dlq groups`.
 
-use messagekit::{Error, FailedMessageGroup};
+use messagekit::Error;
+use messagekit::operations::FailedMessageGroup;
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;

@@ -1,6 +1,6 @@
 //! Failed messages as JSON.
 
-use messagekit::{FailedMessageHead, FailedMessageTotal};
+use messagekit::operations::{FailedMessageHead, FailedMessageTotal};
 use serde_json::{Value, json};
 
 use crate::output::json_bytes;

@@ -1,6 +1,7 @@
 //! `messagekit dlq list`.
 
-use messagekit::{Error, FailedMessageFilter, FailedMessageState, FailedMessageTotal};
+use messagekit::Error;
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessageTotal};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;

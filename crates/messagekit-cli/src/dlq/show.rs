@@ -1,6 +1,7 @@
 //! `messagekit dlq show`.
 
-use messagekit::{Action, Error, Origin};
+use messagekit::Error;
+use messagekit::operations::{Action, Origin};
 
 use super::{json, state};
 use crate::database::Database;

@@ -1,7 +1,7 @@
 //! The state of a failed message in words.
 
 use jiff::SignedDuration;
-use messagekit::{FailedMessageHead, FailedMessageState};
+use messagekit::operations::{FailedMessageHead, FailedMessageState};
 
 use crate::output::number;
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use messagekit::Error;
+use messagekit::adapter::Publisher;
 use messagekit::bridge::RoutingKey;
 use messagekit::config::{Configuration, Secret, Section};
 use messagekit::relay::RelayBuilder;
-use messagekit::{Error, Publisher};
 use messagekit_rabbitmq::Topology;
 
 use crate::database::{Kind, URL_VARIABLE};

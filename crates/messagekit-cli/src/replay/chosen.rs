@@ -1,7 +1,7 @@
 //! The events of a command.
 
 use jiff::Timestamp;
-use messagekit::EventFilter;
+use messagekit::operations::EventFilter;
 
 use crate::input::moment;
 

@@ -1,6 +1,7 @@
 //! `messagekit replay count`.
 
-use messagekit::{Error, ReplayCount};
+use messagekit::Error;
+use messagekit::operations::ReplayCount;
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;

@@ -1,6 +1,6 @@
 //! The end of a page of events, as one word.
 
-use messagekit::{EventCursor, EventHead};
+use messagekit::operations::{EventCursor, EventHead};
 
 /// Parses the cursor that the previous page has printed.
 pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {

@@ -1,6 +1,7 @@
 //! `messagekit replay events`.
 
-use messagekit::{Error, EventCursor, EventHead};
+use messagekit::Error;
+use messagekit::operations::{EventCursor, EventHead};
 use serde_json::{Value, json};
 
 use super::chosen::Chosen;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, ReplayJob, ReplayState, Replays, Shutdown};
+use messagekit::operations::{ReplayJob, ReplayState, Replays};
+use messagekit::{Error, ErrorKind, Shutdown};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::count::events;

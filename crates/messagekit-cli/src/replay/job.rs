@@ -1,6 +1,7 @@
 //! A replay as text and as JSON.
 
-use messagekit::{Error, ErrorKind, ReplayJob, ReplayState};
+use messagekit::operations::{ReplayJob, ReplayState};
+use messagekit::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use super::count::events;

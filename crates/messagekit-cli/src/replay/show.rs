@@ -1,6 +1,7 @@
 //! `messagekit replay show`.
 
-use messagekit::{Error, ReplayJob, Replays};
+use messagekit::Error;
+use messagekit::operations::{ReplayJob, Replays};
 
 use super::follow::follow;
 use super::job;

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
-use messagekit::{Error, ErrorKind, EventFilter, ReplayIds, ReplayOrder};
+use messagekit::operations::{EventFilter, ReplayIds, ReplayOrder};
+use messagekit::{Error, ErrorKind};
 use serde_json::json;
 
 use super::chosen::Chosen;
@@ -65,7 +66,7 @@ impl Start {
     async fn order(
         &self,
         order: ReplayOrder,
-        store: &dyn messagekit::Replays,
+        store: &dyn messagekit::operations::Replays,
         name: &str,
     ) -> Result<(), Error> {
         let count = store.replay_count(&order.filter).await?;

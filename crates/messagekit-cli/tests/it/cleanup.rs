@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Action, ClaimRequest, FailedMessages, Operator, Processed, Store};
+use messagekit::Store;
+use messagekit::adapter::{ClaimRequest, Processed};
+use messagekit::operations::{Action, FailedMessages, Operator};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 

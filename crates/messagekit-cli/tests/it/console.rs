@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messagekit::{
-    Claim, ClaimRequest, Failure, FailureKind, Message, Next, ParkingLimits, Position, Processed,
-    ReceivedMessage, SetAside, Store, headers,
-};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, Processed, ReceivedMessage, SetAside};
+use messagekit::{Claim, Message, ParkingLimits, Position, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 

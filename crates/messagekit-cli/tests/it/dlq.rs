@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::{Failure, FailureKind, Retries};
+use messagekit::adapter::{Failure, FailureKind, Retries};
 use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use messagekit::adapter::OutboxRows;
 use messagekit::relay::{OutboxReader, Rejection, ShardRead};
-use messagekit::{Error, ErrorKind, Message, OutboxRows, Store};
+use messagekit::{Error, ErrorKind, Message, Store};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use messagekit::{Message, Publisher, Store};
+use messagekit::adapter::Publisher;
+use messagekit::{Message, Store};
 use messagekit_demo::{Outcome, Verdict, verdict};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;

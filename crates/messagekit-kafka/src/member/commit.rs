@@ -29,7 +29,7 @@ const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
 
 /// A commit in flight, and its offsets.
 pub(super) struct Begun {
-    pub(super) lanes: Vec<(messagekit::Lane, i64)>,
+    pub(super) lanes: Vec<(messagekit::adapter::Lane, i64)>,
     pub(super) answer: Answer<KafkaResult<()>>,
 }
 

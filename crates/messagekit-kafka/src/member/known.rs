@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use messagekit::{Error, ErrorKind, NextOffset};
+use messagekit::adapter::NextOffset;
+use messagekit::{Error, ErrorKind};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Delivery, Message, Position, Receipt, Watermark};
+use messagekit::adapter::{Delivery, Receipt, Watermark};
+use messagekit::{Message, Position};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -18,7 +19,7 @@ use crate::record;
 
 /// A partition under one assignment: its queue, its messages in flight and its handled offset.
 pub(super) struct Lane {
-    pub(super) id: messagekit::Lane,
+    pub(super) id: messagekit::adapter::Lane,
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     /// Back-pressure: a paused lane does not poll its queue.
@@ -64,7 +65,7 @@ pub(super) enum Stage {
 }
 
 impl Lane {
-    pub(super) fn new(id: messagekit::Lane, start: Start, queue: PartitionQueue<Context>) -> Self {
+    pub(super) fn new(id: messagekit::adapter::Lane, start: Start, queue: PartitionQueue<Context>) -> Self {
         let durable = start.committed();
         let Start { partition: (topic, partition), offset, last, remembered, .. } = start;
         Self {

@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use messagekit::{Error, ErrorKind, Receipt};
+use messagekit::adapter::Receipt;
+use messagekit::{Error, ErrorKind};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -206,14 +207,14 @@ impl Member {
         }
     }
 
-    fn set_paused(&mut self, lane: messagekit::Lane, paused: bool) {
+    fn set_paused(&mut self, lane: messagekit::adapter::Lane, paused: bool) {
         if let Some(lane) = self.lane(lane) {
             lane.paused = paused;
         }
     }
 
     /// Returns a lane of the current assignments.
-    fn lane(&mut self, id: messagekit::Lane) -> Option<&mut Lane> {
+    fn lane(&mut self, id: messagekit::adapter::Lane) -> Option<&mut Lane> {
         self.lanes.get_mut(&id.slot).filter(|lane| lane.id == id)
     }
 

@@ -29,7 +29,7 @@ pub(super) enum Step {
     /// has them, so the query never waits behind a join.
     Assigning { partitions: TopicPartitionList, asked: Option<Asked>, ask_at: Instant },
     /// Revoked partitions whose lanes finish their work.
-    Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::Lane>, deadline: Instant },
+    Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::adapter::Lane>, deadline: Instant },
 }
 
 impl Step {
@@ -59,7 +59,7 @@ impl Member {
     }
 
     /// Records that a revoked lane has finished its work.
-    pub(super) fn done(&mut self, lane: messagekit::Lane) {
+    pub(super) fn done(&mut self, lane: messagekit::adapter::Lane) {
         if let Some(Step::Revoking { busy, .. }) = &mut self.step {
             busy.remove(&lane);
         }
@@ -170,13 +170,13 @@ impl Member {
         queue.set_nonempty_callback(move || thread.unpark());
         let slot = self.slot(topic, *partition);
         self.epoch += 1;
-        let id = messagekit::Lane { slot, epoch: self.epoch };
+        let id = messagekit::adapter::Lane { slot, epoch: self.epoch };
         self.lanes.insert(slot, Lane::new(id, start, queue));
         Some(slot)
     }
 
     /// Gives lanes up: commits what they handled, unless other members own them already.
-    fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::Lane>) {
+    fn revoke(&mut self, partitions: &TopicPartitionList, late: &BTreeSet<messagekit::adapter::Lane>) {
         self.commits_end();
         let lost = self.consumer.assignment_lost();
         let gone: Vec<Lane> =

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Published};
+use messagekit::adapter::{PublishError, PublishErrorKind, Published};
+use messagekit::{Error, ErrorKind, Message};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::delivery_outcome::DeliveryOutcome;

@@ -8,7 +8,8 @@ mod warm_up;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messagekit::{BoxFuture, MAX_PAYLOAD_BYTES, Message, Published, Publisher};
+use messagekit::Message;
+use messagekit::adapter::{BoxFuture, MAX_PAYLOAD_BYTES, Published, Publisher};
 use tokio::time::Instant;
 
 use crate::{Error, Kafka};

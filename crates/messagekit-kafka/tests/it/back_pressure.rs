@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Message, Publisher, Source, Subscriber};
+use messagekit::Message;
+use messagekit::adapter::{Publisher, Source, Subscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 

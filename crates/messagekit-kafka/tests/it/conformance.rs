@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Capabilities, Publisher, Source};
+use messagekit::adapter::{Capabilities, Publisher, Source};
 use messagekit_kafka::{Kafka, KafkaSource, KafkaSubscriber};
 use messagekit_testkit::transport::TransportFixture;
 use messagekit_testkit::unique;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{Delivery, ErrorKind, Incoming, Message, Publisher, Source, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, Publisher, Source, Subscriber};
+use messagekit::{ErrorKind, Message};
 use messagekit_kafka::{Kafka, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Message, PublishErrorKind, Publisher};
+use messagekit::Message;
+use messagekit::adapter::{PublishErrorKind, Publisher};
 use messagekit_testkit::block_on;
 
 use crate::mock::Mock;

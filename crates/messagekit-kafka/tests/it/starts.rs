@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, Incoming, Message, NextOffset, Position, Publisher, RememberedOffsets,
-    Source, Subscriber,
+use messagekit::adapter::{
+    BoxFuture, Incoming, NextOffset, Publisher, RememberedOffsets, Source, Subscriber,
 };
+use messagekit::{Error, ErrorKind, Message, Position};
 use messagekit_kafka::{KafkaSource, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, unique};

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator};
+use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, MessageId, Origin, Redelivery};
+use messagekit::adapter::Redelivery;
+use messagekit::operations::Origin;
+use messagekit::{Error, MessageId};
 use sqlx::{PgConnection, Row};
 
 use super::retries::leased_of;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message, WithoutRelay};
+use messagekit::adapter::WithoutRelay;
+use messagekit::{Error, ErrorKind, Message};
 use sqlx::PgConnection;
 
 use super::columns::Columns;

@@ -4,8 +4,9 @@
 //! Only the usual first pages have cached plans, because one index serves them whatever the table holds.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
-use messagekit::{
-    Error, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
+use messagekit::Error;
+use messagekit::operations::{
+    FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
     FailedMessageTotal, no_failed_message,
 };
 use sqlx::postgres::{PgArguments, PgRow};

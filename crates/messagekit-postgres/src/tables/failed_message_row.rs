@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff_sqlx::Timestamp;
-use messagekit::{
-    Error, ErrorKind, FailedMessageHead, FailedMessageState, Headers, Message, MessageId, Position,
-    ReceivedMessage,
-};
+use messagekit::adapter::ReceivedMessage;
+use messagekit::operations::{FailedMessageHead, FailedMessageState};
+use messagekit::{Error, ErrorKind, Headers, Message, MessageId, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row};
 

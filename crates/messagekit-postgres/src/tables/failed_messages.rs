@@ -1,6 +1,8 @@
 //! Writes complete failed messages.
 
-use messagekit::{Error, ErrorKind, Failure, Origin, ReceivedMessage, SetAsideOutcome, headers};
+use messagekit::adapter::{Failure, ReceivedMessage, SetAsideOutcome};
+use messagekit::operations::Origin;
+use messagekit::{Error, ErrorKind, headers};
 use sqlx::{PgConnection, Row};
 
 use super::key_hash::key_hash;

@@ -26,7 +26,7 @@ pub(crate) mod stored_events;
 
 use std::time::Duration;
 
-use messagekit::{Failure, Next};
+use messagekit::adapter::{Failure, Next};
 
 /// Every statement with its name, for the test of their plans.
 pub(crate) const STATEMENTS: &[(&str, &str)] = &[

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use messagekit::{Error, NextOffset};
+use messagekit::Error;
+use messagekit::adapter::NextOffset;
 use sqlx::{PgConnection, Row};
 
 use crate::SchemaName;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use messagekit::{Error, ErrorKind, Failure, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{Failure, ReceivedMessage, SetAsideOutcome};
+use messagekit::{Error, ErrorKind};
 use sqlx::PgConnection;
 
 use super::blocked_keys::{self, Held};

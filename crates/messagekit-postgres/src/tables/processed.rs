@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use messagekit::{Claim, ClaimRequest, Error, ErrorKind};
+use messagekit::adapter::ClaimRequest;
+use messagekit::{Claim, Error, ErrorKind};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};

@@ -4,7 +4,8 @@
 //! has to search for that position, however many events are left.
 
 use jiff_sqlx::Timestamp;
-use messagekit::{Error, ErrorKind, EventFilter, Message, MessageId, StoredEvent, headers};
+use messagekit::operations::{EventFilter, StoredEvent};
+use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
-use messagekit::{
-    Error, ErrorKind, EventFilter, ReplayIds, ReplayJob, ReplayOrder, ReplayState, other_count,
-};
+use messagekit::operations::{EventFilter, ReplayIds, ReplayJob, ReplayOrder, ReplayState, other_count};
+use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Failure, Follower, RetryLease};
+use messagekit::adapter::{Failure, Follower, RetryLease};
+use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

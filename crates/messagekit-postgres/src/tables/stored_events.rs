@@ -2,7 +2,8 @@
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::{Error, EventCursor, EventFilter, EventHead, MessageId, out_of_range};
+use messagekit::operations::{EventCursor, EventFilter, EventHead, out_of_range};
+use messagekit::{Error, MessageId};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};

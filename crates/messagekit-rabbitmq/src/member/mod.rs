@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, SelectAll, Stream, StreamExt};
 use lapin::Connection;
 use lapin::message::Delivery;
-use messagekit::{Error, ErrorKind, Lane, Message};
+use messagekit::adapter::Lane;
+use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use lapin::options::{BasicAckOptions, BasicCancelOptions};
 use lapin::{Channel, Connection};
-use messagekit::{Error, ErrorKind, Lane};
+use messagekit::adapter::Lane;
+use messagekit::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::pace::{Next, Pace};

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, Consumer};
-use messagekit::{Error, ErrorKind, Lane};
+use messagekit::adapter::Lane;
+use messagekit::{Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::error::unavailable;

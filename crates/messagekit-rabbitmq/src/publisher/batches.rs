@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, Message, PublishError, PublishErrorKind, Published};
+use messagekit::adapter::{PublishError, PublishErrorKind, Published};
+use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

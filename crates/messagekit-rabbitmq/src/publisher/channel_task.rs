@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::{Error, ErrorKind, PublishErrorKind};
+use messagekit::adapter::PublishErrorKind;
+use messagekit::{Error, ErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, PublishError, PublishErrorKind, Published,
-    Publisher,
+use messagekit::adapter::{
+    BoxFuture, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
 };
+use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 

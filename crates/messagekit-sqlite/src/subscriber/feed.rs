@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Lane, Position};
+use messagekit::adapter::Lane;
+use messagekit::{Error, ErrorKind, Position};
 use rusqlite::Connection;
 
 use super::link::{Arrival, Link, Room};

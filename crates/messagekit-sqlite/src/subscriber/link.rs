@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 
-use messagekit::{Error, Lane, Message, Position};
+use messagekit::adapter::Lane;
+use messagekit::{Error, Message, Position};
 
 use crate::SqliteStore;
 use crate::binding::{Binding, Move};

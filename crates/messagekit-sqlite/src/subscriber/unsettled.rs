@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use messagekit::{Position, Watermark};
+use messagekit::Position;
+use messagekit::adapter::Watermark;
 
 use crate::binding::Move;
 

@@ -1,6 +1,7 @@
 //! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
 
-use messagekit::{Action, ActionResult, Error, ErrorKind, FailedMessageState, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator};
+use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;

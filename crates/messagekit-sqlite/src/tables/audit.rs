@@ -1,6 +1,6 @@
 //! The audit of operators' actions, written in the transaction of the action.
 
-use messagekit::Operator;
+use messagekit::operations::Operator;
 use rusqlite::{Connection, Result};
 
 use super::count;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{
-    Error, ErrorKind, EventCursor, EventFilter, EventHead, MessageId, ReplayCount, StoredEvent, out_of_range,
-};
+use messagekit::operations::{EventCursor, EventFilter, EventHead, ReplayCount, StoredEvent, out_of_range};
+use messagekit::{Error, ErrorKind, MessageId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 

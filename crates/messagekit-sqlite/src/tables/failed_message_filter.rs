@@ -1,6 +1,6 @@
 //! The WHERE clause of a filter: only the columns that it names, so that an index can serve it.
 
-use messagekit::{FailedMessageFilter, FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, Origin};
 use rusqlite::types::Value;
 
 use super::micros_of;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, ErrorKind, FailedMessageHead, MessageId, Position};
+use messagekit::operations::FailedMessageHead;
+use messagekit::{Error, ErrorKind, MessageId, Position};
 use rusqlite::Row;
 
 use super::timestamp;

@@ -1,9 +1,10 @@
 //! Operators' reads of failed messages.
 
-use messagekit::{
-    Error, ErrorKind, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, no_failed_message,
+use messagekit::operations::{
+    FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
+    FailedMessageTotal, no_failed_message,
 };
+use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::failed_message_filter::Conditions;

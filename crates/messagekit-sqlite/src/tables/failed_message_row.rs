@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message, MessageId, Position, ReceivedMessage};
+use messagekit::adapter::ReceivedMessage;
+use messagekit::{Error, Message, MessageId, Position};
 use rusqlite::Row;
 
 use super::columns;

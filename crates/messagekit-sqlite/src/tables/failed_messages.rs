@@ -1,8 +1,8 @@
 //! Writes complete failed messages.
 
-use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, Next, Origin, ReceivedMessage, SetAsideOutcome, headers,
-};
+use messagekit::adapter::{Failure, Next, ReceivedMessage, SetAsideOutcome};
+use messagekit::operations::{FailedMessageState, Origin};
+use messagekit::{Error, ErrorKind, headers};
 use rusqlite::{Connection, params};
 
 use super::{columns, micros, processed};

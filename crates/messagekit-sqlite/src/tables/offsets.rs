@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::NextOffset;
+use messagekit::adapter::NextOffset;
 use rusqlite::{Connection, Result};
 
 use super::names;

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use messagekit::{
-    Error, ErrorKind, FailedMessageState, Failure, FailureKind, Next, ParkingLimits, Position,
-    ReceivedMessage, SetAsideOutcome,
-};
+use messagekit::adapter::{Failure, FailureKind, Next, ReceivedMessage, SetAsideOutcome};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Error, ErrorKind, ParkingLimits, Position};
 use rusqlite::Connection;
 
 use super::blocked_keys::{self, BlockedKey};

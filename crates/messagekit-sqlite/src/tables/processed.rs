@@ -1,6 +1,7 @@
 //! Deduplication markers.
 
-use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId};
+use messagekit::adapter::ClaimRequest;
+use messagekit::{Claim, Error, ErrorKind, MessageId};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::blocked_keys::{self, BlockedKey};

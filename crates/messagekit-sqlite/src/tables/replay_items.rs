@@ -1,6 +1,7 @@
 //! The remaining events of a replay.
 
-use messagekit::{Error, EventFilter, StoredEvent};
+use messagekit::Error;
+use messagekit::operations::{EventFilter, StoredEvent};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 

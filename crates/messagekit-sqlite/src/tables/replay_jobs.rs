@@ -1,9 +1,10 @@
 //! Replays as rows.
 
-use messagekit::{
-    Error, ErrorKind, EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState,
-    no_replay, other_count,
+use messagekit::operations::{
+    EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, no_replay,
+    other_count,
 };
+use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{audit, count, events, micros_of, replay_items, timestamp};

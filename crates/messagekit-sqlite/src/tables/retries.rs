@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, FailedMessageState, Failure, Follower, MessageId, RetryLease};
+use messagekit::adapter::{Failure, Follower, RetryLease};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Error, ErrorKind, MessageId};
 use rusqlite::{Connection, Result, params};
 
 use super::blocked_keys::{self, BlockedKey, head_of};

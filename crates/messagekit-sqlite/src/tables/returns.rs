@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Origin, Redelivery};
+use messagekit::Error;
+use messagekit::adapter::Redelivery;
+use messagekit::operations::Origin;
 use rusqlite::{Connection, Result};
 
 use super::{micros, retries};

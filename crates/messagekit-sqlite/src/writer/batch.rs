@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
-use messagekit::{BoxFuture, End, TransactError, Work};
+use messagekit::adapter::{BoxFuture, End, TransactError, Work};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;

@@ -4,7 +4,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use messagekit::{Error, Wake, chain};
+use messagekit::adapter::Wake;
+use messagekit::{Error, chain};
 
 use super::guard::Guarded;
 use crate::tables::append::Appended;

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use messagekit::{Error, ErrorKind, TransactError};
+use messagekit::adapter::TransactError;
+use messagekit::{Error, ErrorKind};
 use tokio::sync::oneshot;
 
 use super::Writer;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use messagekit::{End, Error, ErrorKind, Store};
+use messagekit::adapter::End;
+use messagekit::{Error, ErrorKind, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;

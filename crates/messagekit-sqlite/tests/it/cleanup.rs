@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit::Store;
+use messagekit::adapter::Processed;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::{Processed, Store};
 use messagekit_sqlite::SqliteStore;
 
 use crate::tables_support::*;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{Capabilities, NextOffset, Offsets, Publisher, Source};
 use messagekit::log::{Log, Page, Start};
-use messagekit::{Capabilities, Message, MessageId, NextOffset, Offsets, Publisher, Source, Store};
+use messagekit::{Message, MessageId, Store};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::relay::{RelayFixture, TOPICS};
 use messagekit_testkit::store::{Audited, StoreFixture};

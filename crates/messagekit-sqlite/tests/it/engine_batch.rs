@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use messagekit::{BoxFuture, End, ErrorKind, Store, TransactError, Work};
+use messagekit::adapter::{BoxFuture, End, TransactError, Work};
+use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx, rusqlite};
 use tokio::sync::oneshot;
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{OutboxRows, Publisher, WithoutRelay};
 use messagekit::log::Log;
 use messagekit::memory::MemoryLog;
-use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, ShardRead};
-use messagekit::{
-    Error, ErrorKind, EventFilter, Message, Operator, OutboxHealth, OutboxLag, OutboxRows, Publisher,
-    ReplayIds, ReplayOrder, Replays, Shutdown, Store, WithoutRelay, headers,
+use messagekit::operations::{
+    EventFilter, Operator, OutboxHealth, OutboxLag, ReplayIds, ReplayOrder, Replays,
 };
+use messagekit::relay::{OutboxReader, Page, Pending, RejectedEvents, Rejection, Relay, ShardRead};
+use messagekit::{Error, ErrorKind, Message, Shutdown, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, eventually};
 use tempfile::TempDir;

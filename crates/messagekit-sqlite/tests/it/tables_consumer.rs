@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Consumer, Envelope, Event, FailedMessageFilter, FailedMessageState, FailedMessages,
-    HandlerError, Operator, Outbox, Shutdown, Store,
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
+use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
 

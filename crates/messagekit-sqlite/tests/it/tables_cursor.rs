@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{ErrorKind, NextOffset, Offsets, Store, Subscriber};
+use messagekit::adapter::{NextOffset, Offsets, Subscriber};
+use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 
 use crate::tables_support::*;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, ClaimRequest, FailedMessageFilter, FailedMessageState, FailedMessages,
-    Failure, FailureKind, Message, Next, NextOffset, Offsets, Operator, Position, Processed, ReceivedMessage,
-    Retries, SetAside, SetAsideOutcome, Store, claim,
+use messagekit::adapter::{
+    ClaimRequest, Failure, FailureKind, Next, NextOffset, Offsets, Processed, ReceivedMessage, Retries,
+    SetAside, SetAsideOutcome,
 };
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
+};
+use messagekit::{Claim, Message, Position, Store, claim};
 use messagekit_sqlite::SqliteStore;
 
 use crate::tables_support::*;

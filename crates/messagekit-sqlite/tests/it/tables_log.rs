@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 
+use messagekit::adapter::{PublishErrorKind, Publisher};
 use messagekit::log::{Bounds, Log, LogReader, Page, Start};
-use messagekit::{Envelope, ErrorKind, Event, Message, Outbox, PublishErrorKind, Publisher, Store, headers};
+use messagekit::{Envelope, ErrorKind, Event, Message, Outbox, Store, headers};
 use serde::{Deserialize, Serialize};
 
 use crate::tables_support::*;

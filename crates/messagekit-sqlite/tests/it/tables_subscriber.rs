@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::{ErrorKind, Message, Publisher, Source, Subscriber, headers};
+use messagekit::adapter::{Publisher, Source, Subscriber};
+use messagekit::{ErrorKind, Message, headers};
 
 use crate::tables_support::*;
 
@@ -131,7 +132,7 @@ async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
     let first = delivery(&mut subscriber).await;
     subscriber.pause(lane);
     assert!(is_quiet(&mut subscriber).await);
-    subscriber.resume(messagekit::Lane { epoch: lane.epoch + 1, ..lane });
+    subscriber.resume(messagekit::adapter::Lane { epoch: lane.epoch + 1, ..lane });
     assert!(is_quiet(&mut subscriber).await, "a lane of another epoch");
     subscriber.release(&mut vec![first.receipt]);
     lost(&mut subscriber).await;

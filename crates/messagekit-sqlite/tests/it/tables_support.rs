@@ -4,10 +4,8 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    Delivery, Error, Incoming, Lane, Message, NextOffset, Offsets, Publisher, Source, Store, Subscriber,
-    headers,
-};
+use messagekit::adapter::{Delivery, Incoming, Lane, NextOffset, Offsets, Publisher, Source, Subscriber};
+use messagekit::{Error, Message, Store, headers};
 use messagekit_sqlite::{SqliteStore, SqliteSubscriber};
 use tempfile::TempDir;
 

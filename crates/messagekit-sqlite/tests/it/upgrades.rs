@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messagekit::relay::RejectedEvents;
-use messagekit::{
-    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, EventFilter, FailedMessageFilter, FailedMessages,
-    InFlightAttempts, Offsets, Operator, Origin, Processed, ReplayState, Replays, Retries, Store,
-    StoredEvent,
+use messagekit::adapter::{Bookkeeping, ClaimRequest, InFlightAttempts, Offsets, Processed, Retries};
+use messagekit::operations::{
+    Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
+    Replays, StoredEvent,
 };
+use messagekit::relay::RejectedEvents;
+use messagekit::{Claim, Store};
 use messagekit_sqlite::migrations::{self, MIGRATIONS};
 use messagekit_sqlite::rusqlite::Connection;
 use messagekit_sqlite::{SqliteOptions, SqliteStore};

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Bookkeeping, BrokerDeadLetter, Error, MessageId, Next, Origin, Redelivery, SetAside, SetAsideOutcome,
-    Store,
-};
+use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Next, Redelivery, SetAside, SetAsideOutcome};
+use messagekit::operations::Origin;
+use messagekit::{Error, MessageId, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

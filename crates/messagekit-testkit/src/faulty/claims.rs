@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{Claim, ClaimRequest, Error, ErrorKind, MessageId, Processed, Store};
+use messagekit::adapter::{ClaimRequest, Processed};
+use messagekit::{Claim, Error, ErrorKind, MessageId, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

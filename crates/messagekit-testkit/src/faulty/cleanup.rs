@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::Error;
+use messagekit::adapter::{BoxFuture, Processed};
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep};
-use messagekit::{BoxFuture, Error, Processed};
 
 use super::Fault;
 use super::store::FaultyStore;

@@ -1,9 +1,11 @@
 //! A store with one fault in failed-message lists and actions.
 
-use messagekit::{
-    Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
-    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessages, Operator,
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator,
 };
+use messagekit::{Error, ErrorKind};
 
 use super::Fault;
 use super::store::FaultyStore;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ClaimRequest, Error, FailedMessages, Failure, Follower, MessageId, Next, Operator, ParkingLimits,
-    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, Follower, Next, Processed, ReceivedMessage, Retries, RetryLease, SetAside,
+    SetAsideOutcome,
 };
+use messagekit::operations::{Action, FailedMessages, Operator};
+use messagekit::{Error, MessageId, ParkingLimits, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};
@@ -233,7 +235,7 @@ impl Retries for FaultyStore {
             Some(Fault::HandBackBurnsAttempt) => {
                 let failure = Failure {
                     next: Next::Retry(delay),
-                    ..Failure::retryable(messagekit::FailureKind::Failed, "handed back")
+                    ..Failure::retryable(messagekit::adapter::FailureKind::Failed, "handed back")
                 };
                 self.inner.fail(consumer, leased, &failure).await
             }

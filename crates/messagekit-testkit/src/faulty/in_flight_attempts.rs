@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{BoxFuture, Error, ErrorKind, InFlightAttempts, MessageId, OutboxHealth, OutboxLag, Store};
+use messagekit::adapter::{BoxFuture, InFlightAttempts};
+use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::{Error, ErrorKind, MessageId, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

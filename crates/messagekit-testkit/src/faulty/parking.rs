@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessageState, FailedMessages, Failure,
-    FailureKind, Follower, Next, ParkingLimits, Position, Processed, ReceivedMessage, Retries, RetryLease,
-    SetAside, SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, FailureKind, Follower, Next, Processed, ReceivedMessage, Retries, RetryLease,
+    SetAside, SetAsideOutcome,
 };
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
+use messagekit::{Claim, Error, ParkingLimits, Position, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use messagekit::Message;
+use messagekit::adapter::{BoxFuture, Published, Publisher};
 use messagekit::memory::MemoryLog;
-use messagekit::{BoxFuture, Message, Published, Publisher};
 
 use super::Fault;
 

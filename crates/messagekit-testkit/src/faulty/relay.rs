@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, OutboxRows, WithoutRelay};
+use messagekit::operations::Operator;
 use messagekit::relay::{
     Leases, OutboxReader, Page, Pending, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease,
     ShardRead,
 };
-use messagekit::{BoxFuture, Error, Message, Operator, OutboxRows, Store, WithoutRelay};
+use messagekit::{Error, Message, Store};
 
 use super::Fault;
 use crate::relay::RelayFixture;

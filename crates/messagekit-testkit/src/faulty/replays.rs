@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, Republication, StoredEvent,
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, ReplayState, Replays, Republication, StoredEvent,
 };
+use messagekit::{Error, ErrorKind};
 
 use super::Fault;
 use super::store::FaultyStore;

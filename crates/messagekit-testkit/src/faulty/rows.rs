@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Message, NextOffset, Offsets, OutboxRows, Store, WithoutRelay};
+use messagekit::adapter::{NextOffset, Offsets, OutboxRows, WithoutRelay};
+use messagekit::{Error, ErrorKind, Message, Store};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

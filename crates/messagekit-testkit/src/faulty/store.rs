@@ -7,8 +7,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use messagekit::adapter::{ClaimRequest, End, Processed, TransactError, Work};
 use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{ClaimRequest, End, Error, ErrorKind, MessageId, Processed, Store, TransactError, Work};
+use messagekit::{Error, ErrorKind, MessageId, Store};
 
 use super::Fault;
 
@@ -27,7 +28,7 @@ pub(super) struct Notes {
     pub(super) unheld: BTreeSet<MessageId>,
     pub(super) resolved: BTreeSet<MessageId>,
     pub(super) tokens: BTreeMap<i64, i64>,
-    pub(super) leased: Vec<messagekit::RetryLease>,
+    pub(super) leased: Vec<messagekit::adapter::RetryLease>,
     pub(super) first_lease: bool,
     pub(super) replayed: BTreeSet<i64>,
     pub(super) discarded: BTreeSet<i64>,
@@ -37,7 +38,7 @@ pub(super) struct Notes {
     pub(super) has_died: bool,
     /// The number of parked messages.
     pub(super) arrivals: i64,
-    pub(super) replay: Option<(messagekit::ReplayLease, messagekit::ReplayJob)>,
+    pub(super) replay: Option<(messagekit::operations::ReplayLease, messagekit::operations::ReplayJob)>,
     pub(super) consumers: BTreeSet<String>,
     /// The reported time since which markers are complete.
     pub(super) since: Option<jiff::Timestamp>,

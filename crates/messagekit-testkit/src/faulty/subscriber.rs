@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use messagekit::adapter::{Delivery, Done, Incoming, Lane, Publisher, Receipt, Subscriber};
 use messagekit::memory::{MemoryLog, MemorySubscriber};
-use messagekit::{Delivery, Done, Error, Incoming, Lane, Message, Publisher, Receipt, Subscriber, headers};
+use messagekit::{Error, Message, headers};
 
 use super::Fault;
 use super::transport::Shared;

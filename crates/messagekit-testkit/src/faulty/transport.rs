@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use messagekit::Error;
+use messagekit::adapter::{Capabilities, NextOffset, Publisher, Source};
 use messagekit::memory::{MemoryLog, MemorySubscriber};
-use messagekit::{Capabilities, Error, NextOffset, Publisher, Source};
 
 use super::{Fault, FaultyPublisher, FaultySubscriber};
 use crate::transport::TransportFixture;

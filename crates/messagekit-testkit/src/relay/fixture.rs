@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::OutboxRows;
+use messagekit::operations::Operator;
 use messagekit::relay::{
     Leases, OutboxReader, Page, Pending, PendingId, RejectedEvents, Rejection, ShardLease, ShardRead,
 };
-use messagekit::{Error, ErrorKind, Message, Operator, OutboxRows, headers};
+use messagekit::{Error, ErrorKind, Message, headers};
 
 /// The topics whose events relays publish.
 pub const TOPICS: [&str; 2] = ["orders.order", "stock.item"];

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::{OutboxRows, WithoutRelay};
 use messagekit::relay::{OutboxReader, Pending, PendingId, Rejection, ShardRead};
-use messagekit::{Error, ErrorKind, Message, OutboxRows, Store, WithoutRelay, headers};
+use messagekit::{Error, ErrorKind, Message, Store, headers};
 
 use super::fixture::{
     event, everything, id, ids, in_order, lease, lease_of, publish, read, read_but, write, write_key,

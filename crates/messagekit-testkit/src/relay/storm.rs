@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, OutboxRows, Published, Publisher};
 use messagekit::relay::{OutboxReader, Relay};
-use messagekit::{BoxFuture, Message, OutboxRows, Published, Publisher, Shutdown, Store, headers};
+use messagekit::{Message, Shutdown, Store, headers};
 
 use super::fixture::{event, lease, read};
 use super::{RelayFixture, TOPICS};

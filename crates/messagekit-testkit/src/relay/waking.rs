@@ -3,8 +3,9 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use messagekit::adapter::OutboxRows;
 use messagekit::relay::OutboxReader;
-use messagekit::{Outbox, OutboxRows, Store};
+use messagekit::{Outbox, Store};
 
 use super::fixture::event;
 use super::{RelayFixture, TOPICS};

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, FailedMessageState, FailedMessages, Failure, Operator, ReceivedMessage,
-    Retries, SetAsideOutcome, Store,
-};
+use messagekit::adapter::{Failure, ReceivedMessage, Retries, SetAsideOutcome};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator};
+use messagekit::{Claim, Store};
 
 use super::fixture::{
     act, begin, claim_now, commit, failed_message, look, of, only_failed_message, set_aside_now, somebody,

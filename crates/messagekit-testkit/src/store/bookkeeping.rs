@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Bookkeeping, BrokerDeadLetter, Claim, FailedMessageState, FailedMessages,
-    MessageId, Origin, OutboxRows, Processed, ReceivedMessage, Retries, SetAsideOutcome, Store, headers,
+use messagekit::adapter::{
+    Bookkeeping, BrokerDeadLetter, OutboxRows, Processed, ReceivedMessage, Retries, SetAsideOutcome,
 };
+use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Origin};
+use messagekit::{Claim, MessageId, Store, headers};
 
 use super::fixture::{act, begin, commit, look, of, only_failed_message};
 use super::{StoreFixture, dead, received, retry_in};

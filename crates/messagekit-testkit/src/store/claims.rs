@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, ClaimRequest, Error, Inbox, MessageId, Processed, ReceivedMessage, Store};
+use messagekit::adapter::{ClaimRequest, Inbox, Processed, ReceivedMessage};
+use messagekit::{Claim, Error, MessageId, Store};
 
 use super::fixture::{begin, claim_in, claim_now, commit, look, until_through};
 use super::{StoreFixture, received, request};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use messagekit::Claim;
+use messagekit::adapter::{Processed, ReceivedMessage};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::{Claim, Processed, ReceivedMessage};
 
 use super::fixture::{claim_now, look, set_aside_now};
 use super::{StoreFixture, dead, received};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, ErrorKind, FailedMessageFilter, FailedMessageState, FailedMessageTotal,
-    FailedMessages, Failure, FailureKind, Origin, Retries, headers,
+use messagekit::adapter::{Failure, FailureKind, Retries};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages, Origin,
 };
+use messagekit::{Claim, ErrorKind, headers};
 
 use super::bookkeeping::{found, keep_now};
 use super::fixture::{act, begin, commit, failed_message, look, of, only_failed_message, set_aside_now};
@@ -190,7 +191,7 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
     message.message = message.message.with_key(vec![0xff, 0x00]);
     set_aside_now(&store, &consumer, &message, &retry_in(LONG)).await;
     let position = message.position.clone();
-    let keyless = messagekit::ReceivedMessage { position: None, ..received("orders.order", "") };
+    let keyless = messagekit::adapter::ReceivedMessage { position: None, ..received("orders.order", "") };
     set_aside_now(&store, &consumer, &keyless, &dead("no")).await;
 
     let heads = store.list(&of(&consumer), 10).await.expect("failed messages can be listed");

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::cleanup::Cleanup;
-use messagekit::{
-    Action, ActionResult, Bookkeeping, Claim, ClaimRequest, Error, FailedMessageFilter, FailedMessages,
-    Failure, FailureKind, InFlightAttempts, Inbox, Message, MessageId, Next, Operations, Operator,
-    OutboxRows, ParkingLimits, Position, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store,
-    headers,
+use messagekit::adapter::{
+    Bookkeeping, ClaimRequest, Failure, FailureKind, InFlightAttempts, Inbox, Next, OutboxRows,
+    ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
 };
+use messagekit::cleanup::Cleanup;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,
+};
+use messagekit::{Claim, Error, Message, MessageId, ParkingLimits, Position, Store, headers};
 
 use crate::{DEADLINE, unique};
 
@@ -268,7 +270,7 @@ pub(super) fn of(consumer: &str) -> FailedMessageFilter {
 pub(super) async fn only_failed_message<S: FailedMessages>(
     store: &S,
     consumer: &str,
-) -> messagekit::FailedMessage {
+) -> messagekit::operations::FailedMessage {
     let failed_messages = store.ids(&of(consumer), 10).await.expect("failed messages can be listed");
     assert_eq!(failed_messages.len(), 1, "{consumer} has one failed message");
     store.show(failed_messages[0]).await.expect("the failed message can be shown")

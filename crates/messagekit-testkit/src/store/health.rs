@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::OutboxHealth;
+use messagekit::operations::OutboxHealth;
 
 use super::StoreFixture;
 

@@ -1,6 +1,7 @@
 //! In-flight attempts, which count the crashes of a message.
 
-use messagekit::{InFlightAttempts, ReceivedMessage, Store};
+use messagekit::Store;
+use messagekit::adapter::{InFlightAttempts, ReceivedMessage};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};

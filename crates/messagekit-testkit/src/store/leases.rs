@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::{FailedMessages, Retries};
+use messagekit::adapter::Retries;
+use messagekit::operations::FailedMessages;
 use tokio::time::Instant;
 
 use super::fixture::{of, only_failed_message, set_aside_now, until_through};

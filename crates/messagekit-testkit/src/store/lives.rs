@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{
-    Action, FailedMessageState, FailedMessages, Failure, Operator, Retries, RetryLease, StateMachine, Store,
-};
+use messagekit::Store;
+use messagekit::adapter::{Failure, Retries, RetryLease};
+use messagekit::operations::{Action, FailedMessageState, FailedMessages, Operator, StateMachine};
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};

@@ -1,6 +1,7 @@
 //! Offsets of a consumer.
 
-use messagekit::{NextOffset, Offsets, Store};
+use messagekit::Store;
+use messagekit::adapter::{NextOffset, Offsets};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

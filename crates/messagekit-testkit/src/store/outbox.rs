@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use messagekit::{Message, OutboxRows, Store, headers};
+use messagekit::adapter::OutboxRows;
+use messagekit::{Message, Store, headers};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
-    Failure, FailureKind, ParkingLimits, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
-    Store,
+use messagekit::adapter::{
+    Failure, FailureKind, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
 };
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
+};
+use messagekit::{Claim, ParkingLimits, Store};
 
 use super::fixture::{
     act, apply_leased, begin, behind_now, claim_in, claim_now, commit, look, look_again, of, of_key,
@@ -24,7 +26,7 @@ async fn failed_message<S: FailedMessages>(
     store: &S,
     consumer: &str,
     message: &ReceivedMessage,
-) -> messagekit::FailedMessageHead {
+) -> messagekit::operations::FailedMessageHead {
     let failed_messages = store.list(&of(consumer), 1_000).await.expect("failed messages can be listed");
     let found = failed_messages.into_iter().find(|failed_message| failed_message.message_id == message.id);
     found.expect("the message has a failed message")
@@ -44,7 +46,7 @@ pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
     assert_eq!(look(&store, &unique("consumer"), &later).await, Claim::Fresh);
 
     let mut tx = begin(&store).await;
-    let alone = messagekit::ClaimRequest { key: None, ..request(&later) };
+    let alone = messagekit::adapter::ClaimRequest { key: None, ..request(&later) };
     let claims = store.claim(&mut tx, &consumer, &[alone]).await.expect("claims are answered");
     assert_eq!(claims, [Claim::Fresh]);
     store.rollback(tx).await.expect("a transaction can be rolled back");

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::{
-    Action, Claim, FailedMessageState, FailedMessages, Failure, Follower, ReceivedMessage, Retries,
-    RetryLease, SetAsideOutcome, StateMachine, Store,
-};
+use messagekit::adapter::{Failure, Follower, ReceivedMessage, Retries, RetryLease, SetAsideOutcome};
+use messagekit::operations::{Action, FailedMessageState, FailedMessages, StateMachine};
+use messagekit::{Claim, Store};
 
 use super::fixture::{
     begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs, set_aside_now, somebody,

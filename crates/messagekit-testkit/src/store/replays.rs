@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, Error, ErrorKind, EventFilter, EventHead, FailedMessages, Message, MessageId, Operator,
-    OutboxRows, Processed, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
-    headers,
+use messagekit::adapter::{OutboxRows, Processed};
+use messagekit::operations::{
+    Action, EventFilter, EventHead, FailedMessages, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
+    ReplayState, Replays, StoredEvent,
 };
+use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 
 use super::cleanup::{cleaned, handled, note};
 use super::fixture::{begin, claim_now, commit, somebody};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, FailedMessageState, FailedMessages, ReceivedMessage, Retries, RetryLease, Store};
+use messagekit::adapter::{ReceivedMessage, Retries, RetryLease};
+use messagekit::operations::{FailedMessageState, FailedMessages};
+use messagekit::{Claim, Store};
 use tokio::time::Instant;
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};

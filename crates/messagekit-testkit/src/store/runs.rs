@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Action, ActionResult, Claim, ErrorKind, FailedMessageHead, FailedMessageState, FailedMessages, Follower,
-    MessageId, ParkingLimits, ReceivedMessage, Retries, RetryLease, SetAside, Store,
-};
+use messagekit::adapter::{Follower, ReceivedMessage, Retries, RetryLease, SetAside};
+use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages};
+use messagekit::{Claim, ErrorKind, MessageId, ParkingLimits, Store};
 
 use super::fixture::{
     act, apply_leased, begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs,

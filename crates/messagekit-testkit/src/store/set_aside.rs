@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::{
-    Claim, FailedMessageFilter, FailedMessageState, FailedMessages, Failure, Message, MessageId, Position,
-    ReceivedMessage, Retries, SetAside, SetAsideOutcome, Store, headers,
-};
+use messagekit::adapter::{Failure, ReceivedMessage, Retries, SetAside, SetAsideOutcome};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
+use messagekit::{Claim, Message, MessageId, Position, Store, headers};
 
 use super::fixture::{
     apply_leased, begin, claim_in, claim_now, commit, look, look_again, of_key, only_failed_message,

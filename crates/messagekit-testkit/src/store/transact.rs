@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::{Claim, End, ErrorKind, Processed, Store, TransactError};
+use messagekit::adapter::{End, Processed, TransactError};
+use messagekit::{Claim, ErrorKind, Store};
 
 use super::fixture::look;
 use super::{StoreFixture, received, request};
@@ -13,7 +14,7 @@ use crate::unique;
 async fn claim_in_transact<F: StoreFixture>(
     store: &F::Store,
     consumer: &str,
-    of: &messagekit::ReceivedMessage,
+    of: &messagekit::adapter::ReceivedMessage,
     end: fn(Claim) -> End<Claim>,
 ) -> (Result<Claim, TransactError>, bool) {
     let (inner, consumer, request) = (store.clone(), consumer.to_owned(), request(of));

@@ -1,6 +1,7 @@
 //! Transactions are atomic, and their outcome is known.
 
-use messagekit::{ErrorKind, NextOffset, Offsets, Store};
+use messagekit::adapter::{NextOffset, Offsets};
+use messagekit::{ErrorKind, Store};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use messagekit::{Message, PublishErrorKind, Source, Subscriber};
+use messagekit::Message;
+use messagekit::adapter::{PublishErrorKind, Source, Subscriber};
 
 use super::{Receiver, TransportFixture, message, publish, texts};
 use crate::{DEADLINE, unique};

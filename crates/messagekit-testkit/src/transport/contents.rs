@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::{MAX_PAYLOAD_BYTES, Message, headers};
+use messagekit::adapter::MAX_PAYLOAD_BYTES;
+use messagekit::{Message, headers};
 
 use super::{Receiver, TransportFixture, publish};
 use crate::unique;

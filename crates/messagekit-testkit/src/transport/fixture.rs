@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Capabilities, Delivery, Message, NextOffset, Publisher, Source, headers};
+use messagekit::adapter::{Capabilities, Delivery, NextOffset, Publisher, Source};
+use messagekit::{Message, headers};
 
 use crate::unique;
 
@@ -29,7 +30,7 @@ pub trait TransportFixture: Send + Sync + 'static {
 
     /// Runs before receipts are settled, with the positions behind the contiguous handled prefixes.
     ///
-    /// A broker stores what is settled. A log in a database stores what [`advance`](messagekit::Offsets::advance)
+    /// A broker stores what is settled. A log in a database stores what [`advance`](messagekit::adapter::Offsets::advance)
     /// wrote in the handler's transaction, so its fixture commits the positions here.
     fn handled(&self, _consumer: &str, _next: &[NextOffset]) -> impl Future<Output = ()> + Send {
         async {}
@@ -46,7 +47,7 @@ pub trait TransportFixture: Send + Sync + 'static {
     }
 
     /// Returns names that no topic of this backend can have. The default returns the hostile names of
-    /// [`check_topic`](messagekit::check_topic).
+    /// [`check_topic`](messagekit::adapter::check_topic).
     fn bad_topics(&self) -> Vec<String> {
         ["", "..", "a b", "tüpic", "x'; DROP TABLE records; --"].map(str::to_owned).into()
     }

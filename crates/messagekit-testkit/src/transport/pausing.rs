@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::{Delivery, Lane, Subscriber};
+use messagekit::adapter::{Delivery, Lane, Subscriber};
 
 use super::{Receiver, TransportFixture, message, publish, texts};
 use crate::unique;

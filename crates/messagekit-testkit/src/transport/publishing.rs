@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use messagekit::{Message, PublishErrorKind};
+use messagekit::Message;
+use messagekit::adapter::PublishErrorKind;
 
 use super::{Receiver, TransportFixture, message, publish, text};
 use crate::unique;

@@ -6,7 +6,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Delivery, Error, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
+use messagekit::Error;
+use messagekit::adapter::{Delivery, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
 
 use super::{TransportFixture, text};
 use crate::DEADLINE;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use messagekit::{Delivery, Incoming, Receipt, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, Receipt, Subscriber};
 
 use super::{Receiver, TransportFixture, message, publish, text, texts};
 use crate::unique;

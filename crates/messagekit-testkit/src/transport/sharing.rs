@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use messagekit::{Delivery, Incoming, Message};
+use messagekit::Message;
+use messagekit::adapter::{Delivery, Incoming};
 
 use super::{Receiver, TransportFixture, message, publish, text, texts};
 use crate::{DEADLINE, unique};
@@ -74,13 +75,13 @@ struct Handover<S> {
     second: Receiver<S>,
     /// The messages of a revoking lane that the first member holds.
     held: Vec<Delivery>,
-    done: messagekit::Done,
+    done: messagekit::adapter::Done,
 }
 
 async fn second_member_joins<F: TransportFixture>(
     fixture: &F,
     topic: &Arc<str>,
-) -> Handover<<F::Source as messagekit::Source>::Subscriber> {
+) -> Handover<<F::Source as messagekit::adapter::Source>::Subscriber> {
     let consumer = unique("consumer");
     publish(fixture, &many(topic, 0..80)).await;
     let mut first = Receiver::bind(fixture, std::slice::from_ref(topic), &consumer).await;
@@ -166,7 +167,7 @@ pub async fn standby_takes_over<F: TransportFixture>(fixture: &mut F) {
     let (name, quiet) = (consumer.clone(), fixture.quiet());
     let standby = tokio::spawn(async move {
         let subscriber =
-            messagekit::Source::bind(source, &name, &[]).await.expect("a second member can join");
+            messagekit::adapter::Source::bind(source, &name, &[]).await.expect("a second member can join");
         let mut receiver = Receiver::new(subscriber, &name);
         let first = receiver.message().await;
         (receiver, first)

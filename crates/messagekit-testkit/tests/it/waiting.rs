@@ -25,5 +25,5 @@ async fn it_names_what_did_not_happen() {
 fn unique_names_are_topics_and_differ() {
     let (a, b) = (unique("topic"), unique("topic"));
     assert_ne!(a, b);
-    messagekit::check_topic(&a).unwrap();
+    messagekit::adapter::check_topic(&a).unwrap();
 }

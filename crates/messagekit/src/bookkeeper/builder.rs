@@ -12,10 +12,11 @@ use super::reading::Reading;
 use super::recorder::Recorder;
 use super::redelivery::Redeliverer;
 use super::stats::BookkeeperStats;
+use crate::failed_messages::Origin;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, BoxFuture, Inbox};
 use crate::transport::{Publisher, Source};
-use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
+use crate::{Consumer, Error, ErrorKind, OnFailure, Router, Shutdown};
 
 /// Records messages of dead-letter queues and dead-letter topics in the database, and redelivers failed messages.
 ///
@@ -26,7 +27,9 @@ use crate::{Consumer, Error, ErrorKind, OnFailure, Origin, Router, Shutdown};
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use messagekit::bookkeeper::Bookkeeper;
 /// use messagekit::memory::{MemoryLog, MemoryStore};
-/// use messagekit::{FailedMessages, FailedMessageFilter, Message, Publisher, Shutdown, headers};
+/// use messagekit::{Message, Shutdown, headers};
+/// use messagekit::adapter::Publisher;
+/// use messagekit::operations::{FailedMessages, FailedMessageFilter};
 ///
 /// let (kafka, store) = (MemoryLog::new(1), MemoryStore::new());
 /// let dead = Message::new("bridge.dead", "{}").with_header(headers::ID, "m-1");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::Origin;
 use crate::consumer::Stats;
+use crate::failed_messages::Origin;
 
 /// Provides a live view of one source of a bookkeeper; cloning is cheap.
 #[derive(Clone, Debug)]

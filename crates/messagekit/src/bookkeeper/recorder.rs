@@ -4,9 +4,10 @@ use super::death_headers::{DeathHeaders, claim_id};
 use super::stats::BookkeeperStats;
 use crate::consumer::{Erased, Given, Handling, TakesAll};
 use crate::crash;
+use crate::failed_messages::Origin;
 use crate::metrics::Metrics;
 use crate::store::{Bookkeeping, SetAsideOutcome};
-use crate::{HandlerError, Message, MessageId, Origin, Position};
+use crate::{HandlerError, Message, MessageId, Position};
 
 /// Records all messages of one origin.
 pub(super) struct Recorder<S> {

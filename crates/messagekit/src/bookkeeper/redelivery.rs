@@ -8,10 +8,12 @@ use super::death_headers::returns;
 use super::stats::BookkeeperStats;
 use crate::consumer::RETRY_POLL;
 use crate::crash;
+use crate::failed_messages::Origin;
 use crate::message::headers;
+use crate::store::FailureKind;
 use crate::store::{Bookkeeping, End, Failure, Inbox, Redelivery, TransactError};
 use crate::transport::{PublishError, PublishErrorKind, Publisher};
-use crate::{Backoff, Error, ErrorKind, FailureKind, Message, Origin, Shutdown, chain};
+use crate::{Backoff, Error, ErrorKind, Message, Shutdown, chain};
 
 /// Maximum number of redeliveries in flight.
 const BATCH: u32 = 50;

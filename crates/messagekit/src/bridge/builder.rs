@@ -11,10 +11,11 @@ use prometheus::Registry;
 
 use super::settings::{DRAIN, DeadLetterTopic, Settings, Target, UNCONFIRMED};
 use super::{Duplicates, Rule, Stats, run};
+use crate::event::check_topic;
 use crate::gate::{Gate, Gates};
 use crate::metrics::Metrics;
 use crate::transport::{Publisher, Source};
-use crate::{Error, ErrorKind, check_topic};
+use crate::{Error, ErrorKind};
 
 /// Forwards messages: a name, a source, rules and a dead-letter topic.
 ///

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::settings::{Settings, Target};
 use crate::message::id_of;
 use crate::store::{Failure, FailureKind};
-use crate::{ErrorKind, Message, MessageId, Position, PublishError, chain, headers};
+use crate::transport::PublishError;
+use crate::{ErrorKind, Message, MessageId, Position, chain, headers};
 
 /// A message to publish for a record.
 #[derive(Debug)]

@@ -5,7 +5,8 @@
 //! use std::sync::Arc;
 //! use messagekit::bridge::{Bridge, Rule};
 //! use messagekit::memory::MemoryLog;
-//! use messagekit::{Message, Publisher, Shutdown, headers};
+//! use messagekit::{Message, Shutdown, headers};
+//! use messagekit::adapter::Publisher;
 //!
 //! // In life: `kafka.topics([...])` of messagekit-kafka, `rabbit.publisher_to("events")` of messagekit-rabbitmq.
 //! let (log, queues) = (MemoryLog::new(1), MemoryLog::new(1));

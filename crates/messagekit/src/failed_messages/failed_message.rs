@@ -46,7 +46,7 @@ pub struct FailedMessageHead {
     pub holds_back: u64,
     /// When it runs again, by database time; while leased, the end of the lease.
     pub due: Option<Timestamp>,
-    /// The reason in one word, as [`FailureKind`](crate::FailureKind) spells it.
+    /// The reason in one word, as [`FailureKind`](crate::adapter::FailureKind) spells it.
     pub kind: String,
     /// The error with its sources, in one line.
     pub error: String,
@@ -88,7 +88,7 @@ pub struct FailedMessageFilter {
     pub origin: Option<Origin>,
     /// Only messages of this event type.
     pub event_type: Option<String>,
-    /// Only messages with this failure kind, as [`FailureKind`](crate::FailureKind) spells it.
+    /// Only messages with this failure kind, as [`FailureKind`](crate::adapter::FailureKind) spells it.
     pub kind: Option<String>,
     /// Only messages with this fingerprint.
     pub fingerprint: Option<String>,

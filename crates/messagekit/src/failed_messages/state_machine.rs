@@ -12,7 +12,7 @@ use crate::store::Claim;
 ///
 /// ```
 /// use jiff::Timestamp;
-/// use messagekit::{Action, FailedMessageState, StateMachine};
+/// use messagekit::operations::{Action, FailedMessageState, StateMachine};
 ///
 /// let now = Timestamp::UNIX_EPOCH;
 /// let mut failed_message = StateMachine::set_aside(1, None);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Failpoint, MemoryStore};
+use crate::Error;
+use crate::outbox_health::{OutboxHealth, OutboxLag};
 use crate::store::BoxFuture;
-use crate::{Error, OutboxHealth, OutboxLag};
 
 impl OutboxHealth for MemoryStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {

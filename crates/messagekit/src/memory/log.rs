@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use super::state::Shared;
 use super::{MemorySource, reader};
+use crate::event::check_topic;
 use crate::log::{Bounds, Log, LogReader, Record, Start};
+use crate::message::MAX_PAYLOAD_BYTES;
 use crate::store::BoxFuture;
 use crate::transport::{PublishError, PublishErrorKind, Published, Publisher};
-use crate::{Error, ErrorKind, MAX_PAYLOAD_BYTES, Message, check_topic};
+use crate::{Error, ErrorKind, Message};
 
 /// Implements an in-memory log: [`Publisher`], [`Log`] and, through [`topics`](Self::topics), a
-/// [`Source`](crate::Source).
+/// [`Source`](crate::adapter::Source).
 ///
 /// A topic is created with its first record. A stable hash of a record's key selects its partition. Records without a
 /// key go round-robin, one partition per batch. A clone is a handle to the same log.
@@ -81,7 +83,7 @@ impl MemoryLog {
     }
 
     /// Ends every assignment of a consumer without a release and assigns its lanes again. Members receive
-    /// [`Lost`](crate::Incoming::Lost), then [`Assigned`](crate::Incoming::Assigned) with greater epochs, then every
+    /// [`Lost`](crate::adapter::Incoming::Lost), then [`Assigned`](crate::adapter::Incoming::Assigned) with greater epochs, then every
     /// record that was not settled.
     pub fn lose(&self, consumer: &str) {
         self.shared.change(|state| state.groups.get_mut(consumer).into_iter().for_each(|group| group.lose()));

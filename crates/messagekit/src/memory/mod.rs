@@ -8,7 +8,8 @@
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! use messagekit::memory::{MemoryLog, MemoryStore};
-//! use messagekit::{Message, Publisher, Store};
+//! use messagekit::{Message, Store};
+//! use messagekit::adapter::Publisher;
 //!
 //! let log = MemoryLog::new(2);
 //! log.publish(&[Message::new("orders.order", "{}").with_key("o-1")]).await;

@@ -9,12 +9,12 @@ use super::MemoryStore;
 use super::store::Tables;
 use crate::failed_messages::Operator;
 use crate::message::headers;
-use crate::store::BoxFuture;
-use crate::{
-    Error, ErrorKind, EventCursor, EventFilter, EventHead, Message, MessageId, ReplayCount, ReplayIds,
-    ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count,
-    out_of_range,
+use crate::replay::{
+    EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
+    ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range,
 };
+use crate::store::BoxFuture;
+use crate::{Error, ErrorKind, Message, MessageId};
 
 /// A replay with internal data of the store.
 pub(super) struct Replay {

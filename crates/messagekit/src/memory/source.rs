@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{MemoryLog, MemorySubscriber};
+use crate::event::check_topic;
 use crate::store::NextOffset;
 use crate::transport::{BatchLimit, Capabilities, Source};
-use crate::{Error, ErrorKind, check_topic};
+use crate::{Error, ErrorKind};
 
 /// Represents the topics of a [`MemoryLog`] that a consumer reads.
 #[derive(Clone, Debug)]

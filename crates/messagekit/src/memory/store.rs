@@ -16,8 +16,10 @@ use super::parking::Queues;
 use super::replays::{Replay, stored_event};
 use super::tx::Writes;
 use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
+use crate::outbox_health::OutboxLag;
+use crate::replay::StoredEvent;
 use crate::store::{Claim, Store};
-use crate::{Error, ErrorKind, Message, MessageId, OutboxLag, StoredEvent};
+use crate::{Error, ErrorKind, Message, MessageId};
 
 /// Implements every store trait in memory, with user-defined numbers and texts ([`MemoryTx::add`]) for handlers to
 /// write.

@@ -85,9 +85,7 @@ impl Subscriber for MemorySubscriber {
                     .with(|state| group(state, &self.consumer).queue(lane.slot as usize).name());
                 Incoming::Assigned { lane, name }
             }
-            Some(Next::News(News::Revoking(lane))) => {
-                Incoming::Revoking { lane, done: self.done(lane) }
-            }
+            Some(Next::News(News::Revoking(lane))) => Incoming::Revoking { lane, done: self.done(lane) },
             Some(Next::News(News::Lost(lane))) => Incoming::Lost { lane },
         };
         Poll::Ready(Some(Ok(incoming)))

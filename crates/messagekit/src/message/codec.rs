@@ -88,7 +88,8 @@ pub(super) struct RawEnvelope<'a> {
 /// [`Message::check`] does. A retry does not help.
 ///
 /// ```
-/// use messagekit::{Envelope, Event, codec};
+/// use messagekit::{Envelope, Event};
+/// use messagekit::adapter::codec;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Event, Serialize, Deserialize)]
 /// # #[event(type = "orders.order.placed", key = "order_id")]

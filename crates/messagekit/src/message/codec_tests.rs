@@ -286,10 +286,10 @@ fn the_limit_is_on_the_whole_payload_to_the_byte() {
         event.data.text = "x".repeat(bytes - envelope);
         encode(&event, "tests")
     };
-    for bytes in [crate::MAX_PAYLOAD_BYTES - 1, crate::MAX_PAYLOAD_BYTES] {
+    for bytes in [crate::message::MAX_PAYLOAD_BYTES - 1, crate::message::MAX_PAYLOAD_BYTES] {
         assert_eq!(exact(bytes).expect("it fits").payload.len(), bytes);
     }
-    let error = exact(crate::MAX_PAYLOAD_BYTES + 1).expect_err("one byte too many");
+    let error = exact(crate::message::MAX_PAYLOAD_BYTES + 1).expect_err("one byte too many");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.to_string().contains("900001 bytes"), "{error}");
 }

@@ -32,7 +32,7 @@ pub const SOURCE_TOPIC: &str = "x-messagekit-topic";
 pub const SOURCE_PARTITION: &str = "x-messagekit-partition";
 /// The offset of a forwarded message, in decimal digits.
 pub const SOURCE_OFFSET: &str = "x-messagekit-offset";
-/// On a message in a dead-letter topic: the failure kind, as [`FailureKind`](crate::FailureKind) spells it.
+/// On a message in a dead-letter topic: the failure kind, as [`FailureKind`](crate::adapter::FailureKind) spells it.
 pub const DEAD_KIND: &str = "x-messagekit-dead-kind";
 /// On a message in a dead-letter topic: the error in one line.
 pub const DEAD_ERROR: &str = "x-messagekit-dead-error";
@@ -46,7 +46,7 @@ pub const RETURNS: &str = "x-messagekit-returns";
 pub const X_DEATH: &str = "x-death";
 
 /// On a message that the transport could not read completely: the reason, in one line. Consumers set the message aside
-/// as [`Unreadable`](crate::FailureKind::Unreadable).
+/// as [`Unreadable`](crate::adapter::FailureKind::Unreadable).
 pub const UNREADABLE: &str = "x-messagekit-unreadable";
 
 /// The content type of the default wire form.

@@ -67,7 +67,7 @@ impl Message {
         self
     }
 
-    /// Checks that every hop can carry the message: the topic's name by [`check_topic`](crate::check_topic), and [the
+    /// Checks that every hop can carry the message: the topic's name by [`check_topic`](crate::adapter::check_topic), and [the
     /// sizes](Self::check_sizes).
     ///
     /// # Errors

@@ -40,7 +40,9 @@ pub use relay::RelayMetrics;
 use relay::Relays;
 use watched::Watched;
 
-use crate::{Error, ErrorKind, FailedMessageTotal, OutboxLag, Stats};
+use crate::failed_messages::FailedMessageTotal;
+use crate::outbox_health::OutboxLag;
+use crate::{Error, ErrorKind, Stats};
 
 /// Upper bounds of time buckets in seconds: from half a millisecond to half a minute.
 pub(crate) const SECONDS: [f64; 15] =

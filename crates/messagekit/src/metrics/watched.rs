@@ -7,7 +7,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::names;
-use crate::{FailedMessageTotal, OutboxLag, Stats};
+use crate::Stats;
+use crate::failed_messages::FailedMessageTotal;
+use crate::outbox_health::OutboxLag;
 
 /// Watched consumers and the last known values of databases.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use messagekit::relay::{OutboxReader, Relay};
-//! use messagekit::{Error, Publisher, Shutdown};
+//! use messagekit::{Error, Shutdown};
+//! use messagekit::adapter::Publisher;
 //!
 //! /// Beside the service that writes the events, or in a process of its own. In life the outbox is a `PostgresStore` and the
 //! /// broker `kafka.publisher()` or `rabbit.publisher_to("events")`.

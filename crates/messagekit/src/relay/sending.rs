@@ -114,7 +114,7 @@ impl Settings {
         Ok(message)
     }
 
-    async fn publish(&self, batch: &[Message]) -> Vec<crate::Published> {
+    async fn publish(&self, batch: &[Message]) -> Vec<crate::transport::Published> {
         if batch.is_empty() {
             return Vec::new();
         }

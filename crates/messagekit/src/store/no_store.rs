@@ -30,7 +30,8 @@ use crate::{Error, ErrorKind, Message, MessageId, chain};
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use messagekit::memory::MemoryLog;
-/// use messagekit::{Consumer, HandlerError, Message, NoStore, Publisher, Shutdown, headers};
+/// use messagekit::{Consumer, HandlerError, Message, NoStore, Shutdown, headers};
+/// use messagekit::adapter::Publisher;
 ///
 /// async fn print(_: &mut (), message: Message) -> Result<(), HandlerError> {
 ///     Err(HandlerError::permanent("out of paper"))

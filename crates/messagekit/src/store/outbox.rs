@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
+use crate::event::check_topic;
 use crate::message::{Envelope, MessageId, codec};
-use crate::{Error, ErrorKind, Event, Message, check_topic};
+use crate::{Error, ErrorKind, Event, Message};
 
 /// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -17,7 +17,7 @@ const HINTS: [Duration; 3] = [Duration::from_millis(2), Duration::from_millis(10
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let wake = messagekit::Wake::default();
+/// let wake = messagekit::adapter::Wake::default();
 /// wake.wake();
 /// wake.woken().await; // at once: the news waits for whoever asks next
 /// # });

@@ -11,8 +11,8 @@ pub struct Lane {
     pub epoch: u64,
 }
 
-/// The exclusive right to settle a delivery. The caller moves it into [`settle`](crate::Subscriber::settle) or
-/// [`release`](crate::Subscriber::release), so settling twice does not compile.
+/// The exclusive right to settle a delivery. The caller moves it into [`settle`](crate::adapter::Subscriber::settle) or
+/// [`release`](crate::adapter::Subscriber::release), so settling twice does not compile.
 #[must_use = "a receipt that is neither settled nor released keeps its message unfinished"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {

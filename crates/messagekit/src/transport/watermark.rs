@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// It has no clock and no lock. Positions increase and may have gaps, as in a compacted topic; a gap does not stop the prefix.
 ///
 /// ```
-/// use messagekit::Watermark;
+/// use messagekit::adapter::Watermark;
 ///
 /// let mut lane = Watermark::new();
 /// for offset in [10, 11, 13] {

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::{Backoff, BatchLimit, Claim, Offsets, headers};
+use messagekit::adapter::{BatchLimit, Offsets};
+use messagekit::{Backoff, Claim, headers};
 use tokio::time::Instant;
 
 use crate::fixture::{

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use messagekit::adapter::OutboxRows;
 use messagekit::memory::{Failpoint, MemoryStore, MemoryTx};
-use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure, OutboxRows};
+use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure};
 
 use crate::fixture::{Action, CONSUMER, Placed, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};

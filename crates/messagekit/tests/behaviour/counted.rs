@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use messagekit::{Capabilities, Error, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
+use messagekit::Error;
+use messagekit::adapter::{Capabilities, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
 
 /// Counters of a [`Counted`] source.
 #[derive(Clone, Default)]

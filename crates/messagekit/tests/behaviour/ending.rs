@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use messagekit::{Capabilities, Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
+use messagekit::adapter::{Capabilities, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
+use messagekit::{Error, ErrorKind};
 use tokio::time::Sleep;
 
 pub(crate) struct Ending<S> {

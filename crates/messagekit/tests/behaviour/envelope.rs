@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::codec;
 use messagekit::memory::MemoryTx;
 use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
-    Outbox, Position, Store, codec, headers,
+    Outbox, Position, Store, headers,
 };
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};

@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use messagekit::adapter::Retries;
 use messagekit::memory::Failpoint;
-use messagekit::{Claim, ErrorKind, FailedMessageState, Retries};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Claim, ErrorKind};
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};

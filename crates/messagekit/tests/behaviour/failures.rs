@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::memory::MemoryTx;
-use messagekit::{Consumer, Envelope, FailedMessageState, HandlerError};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Consumer, Envelope, HandlerError};
 
 use tokio::time::Instant;
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use messagekit::adapter::{BatchLimit, Inbox, Publisher, Source, codec};
 use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
+use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{
-    Backoff, BatchLimit, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, FailedMessage,
-    FailedMessageFilter, FailedMessages, Inbox, Message, MessageId, OnFailure, Operator, Publisher, Shutdown,
-    Source, Stats, codec, headers,
+    Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Message, MessageId, OnFailure,
+    Shutdown, Stats, headers,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -139,14 +140,18 @@ impl World {
     }
 
     /// Applies an operator's action to a failed message.
-    pub(crate) async fn act(&self, act: messagekit::Action, failed_message: i64) -> Result<(), Error> {
+    pub(crate) async fn act(
+        &self,
+        act: messagekit::operations::Action,
+        failed_message: i64,
+    ) -> Result<(), Error> {
         let acted = self.store.act(act, &[failed_message], &Operator::new("ann", "test")).await?;
         acted[0].done(act, failed_message)
     }
 
     /// Requests one more run of a failed message, as an operator.
     pub(crate) async fn retry(&self, failed_message: i64) -> Result<(), Error> {
-        self.act(messagekit::Action::Retry, failed_message).await
+        self.act(messagekit::operations::Action::Retry, failed_message).await
     }
 
     /// Returns the number of failed messages.

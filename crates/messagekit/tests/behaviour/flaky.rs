@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{
-    Claim, ClaimRequest, Error, ErrorKind, Failure, Follower, InFlightAttempts, MessageId, NextOffset,
-    Offsets, ParkingLimits, Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome,
-    Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, Follower, InFlightAttempts, NextOffset, Offsets, Processed, ReceivedMessage,
+    Retries, RetryLease, SetAside, SetAsideOutcome,
 };
+use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
 
 /// A call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

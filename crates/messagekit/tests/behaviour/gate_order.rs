@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::Lane;
+use messagekit::adapter::Lane;
 use messagekit::gate::{BatchView, CircuitBreaker, Concurrency, Gate, Outcome, Permit, RateLimit};
 use messagekit::memory::MemoryStore;
 

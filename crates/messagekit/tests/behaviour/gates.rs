@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use messagekit::ErrorKind;
 use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
 use messagekit::memory::TestGate;
 use messagekit::metrics::{self, Metrics};
-use messagekit::{ErrorKind, FailedMessageState};
+use messagekit::operations::FailedMessageState;
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{

@@ -1,6 +1,7 @@
 //! Invalid records: each becomes a failed message, byte for byte, and the partition continues.
 
-use messagekit::{FailedMessageState, Message, Position, headers};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Message, Position, headers};
 
 use crate::fixture::{CONSUMER, TOPIC, World, placed, start, until};
 

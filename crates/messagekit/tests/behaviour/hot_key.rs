@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use messagekit::gate::RateLimit;
 use messagekit::memory::Failpoint;
-use messagekit::{ErrorKind, FailedMessageState, FailedMessages, OnFailure, Operator, ParkingLimits};
+use messagekit::operations::{FailedMessageState, FailedMessages, Operator};
+use messagekit::{ErrorKind, OnFailure, ParkingLimits};
 use tokio::time::Instant;
 
 use crate::fixture::{Action, Builder, World, names, pass, placed, seconds, start, until};
@@ -221,7 +222,10 @@ async fn action_on_a_message_of_a_key_run_rolls_it_back_without_cost() {
     world.script.next("a-3", [Action::Take(Duration::from_millis(30))]);
     let consumer = start(parking(&world));
     until(|| world.script.runs_of("a-3").len() == 1).await;
-    world.act(messagekit::Action::Discard, world.failed_message("a-5").await.id).await.expect("it waits");
+    world
+        .act(messagekit::operations::Action::Discard, world.failed_message("a-5").await.id)
+        .await
+        .expect("it waits");
     let acted = Instant::now();
     until(|| world.applied().len() == 5).await;
     assert!(acted.elapsed() < seconds(5), "no lease had to end: {:?}", acted.elapsed());
@@ -246,7 +250,7 @@ async fn a_requested_retry_runs_alone_while_other_keys_drain() {
     let (a, b) = (world.failed_message("a-1").await.id, world.failed_message("b-1").await.id);
     world
         .store
-        .act(messagekit::Action::Retry, &[a, b], &Operator::new("ann", "test"))
+        .act(messagekit::operations::Action::Retry, &[a, b], &Operator::new("ann", "test"))
         .await
         .expect("it is answered");
     until(|| world.script.runs_of("b-1").len() == 2).await;

@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use messagekit::adapter::{Capabilities, NextOffset, Offsets, RememberedOffsets, Source};
 use messagekit::memory::MemorySource;
-use messagekit::{Capabilities, Error, ErrorKind, NextOffset, Offsets, OnFailure, RememberedOffsets, Source};
+use messagekit::{Error, ErrorKind, OnFailure};
 
 use crate::fixture::{
     Action, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,

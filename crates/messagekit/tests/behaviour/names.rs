@@ -1,6 +1,7 @@
 //! Names rejected at run time equal those that `#[derive(Event)]` rejects: both tests use the same lists.
 
-use messagekit::{ErrorKind, check_topic, check_type};
+use messagekit::ErrorKind;
+use messagekit::adapter::{check_topic, check_type};
 
 #[test]
 fn types_follow_the_grammar_of_the_derive() {

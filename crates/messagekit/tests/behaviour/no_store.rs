@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, PublishError, PublishErrorKind, Published, Publisher};
 use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
-    Backoff, BoxFuture, Consumer, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message,
-    NoStore, OnFailure, PublishError, PublishErrorKind, Published, Publisher, headers,
+    Backoff, Consumer, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message, NoStore,
+    OnFailure, headers,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;

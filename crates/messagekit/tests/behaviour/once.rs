@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use messagekit::adapter::Publisher;
 use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
-use messagekit::{Claim, Consumer, Envelope, ErrorKind, HandlerError, Publisher, Store, claim};
+use messagekit::{Claim, Consumer, Envelope, ErrorKind, HandlerError, Store, claim};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{ErrorKind, FailedMessageState, OnFailure};
+use messagekit::operations::FailedMessageState;
+use messagekit::{ErrorKind, OnFailure};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{Action, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::Source;
 use messagekit::memory::MemoryLog;
+use messagekit::operations::FailedMessageState;
 use messagekit::{
-    Consumer, ErrorKind, FailedMessageState, Message, NoStore, OnFailure, OnUnknown, ParkingLimits, Shutdown,
-    Source, headers,
+    Consumer, ErrorKind, Message, NoStore, OnFailure, OnUnknown, ParkingLimits, Shutdown, headers,
 };
 
 use crate::fixture::{
@@ -134,7 +135,7 @@ async fn a_record_that_cannot_be_read_holds_its_key() {
         .find(|failed_message| failed_message.state == FailedMessageState::Dead)
         .expect("the broken one");
     assert_eq!(failed_messages.len(), 3);
-    world.act(messagekit::Action::Discard, dead.id).await.expect("it is open");
+    world.act(messagekit::operations::Action::Discard, dead.id).await.expect("it is open");
     until(|| world.applied().len() == 4).await;
     assert_eq!(applied_of(&world, "a"), names("a", 2));
     consumer.stop().await;
@@ -298,9 +299,9 @@ async fn what_a_person_brings_back_runs_after_what_has_passed_it() {
     let consumer = start(parking(&world));
     until(|| world.committed(0) == 3).await;
     let head = world.failed_message("a-1").await.id;
-    world.act(messagekit::Action::Discard, head).await.expect("it is open");
+    world.act(messagekit::operations::Action::Discard, head).await.expect("it is open");
     until(|| world.applied().len() == 2).await;
-    world.act(messagekit::Action::Undo, head).await.expect("it was discarded");
+    world.act(messagekit::operations::Action::Undo, head).await.expect("it was discarded");
     world.push("a", 4).await;
     until(|| world.committed(0) == 4).await;
     pass(seconds(10)).await;

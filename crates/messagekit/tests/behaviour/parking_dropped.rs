@@ -8,7 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Backoff, Consumer, FailedMessageState, OnFailure, ParkingLimits};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Backoff, Consumer, OnFailure, ParkingLimits};
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;

@@ -2,9 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use messagekit::{
-    Capabilities, Error, FailedMessageState, Incoming, Lane, NextOffset, Receipt, Source, Subscriber,
-};
+use messagekit::Error;
+use messagekit::adapter::{Capabilities, Incoming, Lane, NextOffset, Receipt, Source, Subscriber};
+use messagekit::operations::FailedMessageState;
 
 use crate::fixture::{CONSUMER, TOPIC, World, start, until};
 

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use messagekit::adapter::BatchLimit;
 use messagekit::memory::{Failpoint, TestGate};
-use messagekit::{BatchLimit, Claim, ErrorKind, FailedMessageState, OnFailure, ParkingLimits};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Claim, ErrorKind, OnFailure, ParkingLimits};
 use proptest::sample::Index;
 use tokio::time::Instant;
 
@@ -34,7 +36,7 @@ pub(crate) enum Step {
     Join,
     Stop(Index),
     Kill(Index),
-    ActByPerson(messagekit::Action, Index),
+    ActByPerson(messagekit::operations::Action, Index),
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ impl Play {
                     let failed_message = &failed_messages[index.index(failed_messages.len())];
                     // The action does not apply to most states; those are unchanged.
                     let acted = self.world.act(act, failed_message.id).await;
-                    if acted.is_ok() && act == messagekit::Action::Undo {
+                    if acted.is_ok() && act == messagekit::operations::Action::Undo {
                         self.undone.insert(failed_message.message_id.to_string());
                     }
                 }

@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let unknown = prop::sample::select(vec![CommitUnknownKept, CommitUnknownLost]);
     let calls =
         vec![Call::Begin, Call::Claim, Call::SetAside, Call::Commit, Call::Lease, Call::Fail, Call::HandBack];
-    use messagekit::Action::{Discard, Retry, Undo};
+    use messagekit::operations::Action::{Discard, Retry, Undo};
     let acts = prop::sample::select(vec![Retry, Retry, Discard, Undo]);
     prop_oneof![
         24 => (0..KEYS.len(), fates()).prop_map(|(key, fate)| Step::Push(key, fate)),

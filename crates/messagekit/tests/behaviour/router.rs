@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use messagekit::adapter::codec;
 use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, Router, codec, headers,
+    Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, Router, headers,
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use messagekit::adapter::OutboxRows;
 use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{Envelope, Error, ErrorKind, Event, HandlerError, Message, OutboxRows};
+use messagekit::{Envelope, Error, ErrorKind, Event, HandlerError, Message};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 

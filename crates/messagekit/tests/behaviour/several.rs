@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use messagekit::adapter::{BatchLimit, OutboxRows, codec};
 use messagekit::memory::{MemoryStore, MemoryTx};
-use messagekit::{
-    Backoff, BatchLimit, Consumer, Envelope, Event, FailedMessageState, HandlerError, Inner, Message,
-    Middleware, OnFailure, OutboxRows, codec,
-};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Inner, Message, Middleware, OnFailure};
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{

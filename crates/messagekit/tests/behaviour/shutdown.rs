@@ -8,7 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use messagekit::memory::MemorySource;
-use messagekit::{Backoff, Consumer, ErrorKind, FailedMessageState, MessageId, Shutdown};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Backoff, Consumer, ErrorKind, MessageId, Shutdown};
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{ErrorKind, FailedMessage, FailedMessageState, OnFailure, ParkingLimits};
+use messagekit::operations::{FailedMessage, FailedMessageState};
+use messagekit::{ErrorKind, OnFailure, ParkingLimits};
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};

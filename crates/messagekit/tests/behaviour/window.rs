@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::adapter::{BoxFuture, Capabilities, NextOffset, RetentionProbe, Source, TopicRetention};
 use messagekit::cleanup::{Retention, clean};
 use messagekit::memory::MemoryTx;
 use messagekit::metrics::{Metrics, text};
-use messagekit::{
-    BoxFuture, Capabilities, Consumer, Error, ErrorKind, FailedMessageState, Message, NextOffset, NoStore,
-    OnFailure, RetentionProbe, Shutdown, Source, TopicRetention, headers,
-};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Consumer, Error, ErrorKind, Message, NoStore, OnFailure, Shutdown, headers};
 
 use crate::fixture::{CONSUMER, World, placed, seconds, start, until};
 

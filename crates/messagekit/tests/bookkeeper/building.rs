@@ -1,8 +1,9 @@
 //! Building and ending a bookkeeper.
 
+use messagekit::ErrorKind;
 use messagekit::bookkeeper::Bookkeeper;
 use messagekit::memory::MemoryLog;
-use messagekit::{ErrorKind, FailedMessageState};
+use messagekit::operations::FailedMessageState;
 
 use crate::fixture::{DEAD, Running, World, rejected};
 
@@ -35,7 +36,7 @@ async fn one_bookkeeper_redelivers_to_queues_and_to_topics() {
     let dead = messagekit::Message::new(DEAD, "{}").with_header("id", "m-1");
     let dead = dead.with_header(messagekit::headers::DEAD_KIND, "failed");
     let dead = dead.with_header(messagekit::headers::RETRY_TOPIC, "mailer.retry");
-    messagekit::Publisher::publish(&kafka, &[dead]).await;
+    messagekit::adapter::Publisher::publish(&kafka, &[dead]).await;
     world.until_failed_messages(2).await;
     for failed_message in world.failed_messages().await {
         world.retry(failed_message.id).await;

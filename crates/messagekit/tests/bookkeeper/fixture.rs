@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::{BoxFuture, PublishError, PublishErrorKind, Published, Publisher};
 use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats};
 use messagekit::memory::{MemoryLog, MemoryStore};
-use messagekit::{
-    Action, ActionResult, BoxFuture, Error, ErrorKind, FailedMessage, FailedMessageFilter,
-    FailedMessageState, FailedMessages, Message, Operator, PublishError, PublishErrorKind, Published,
-    Publisher, Shutdown, headers,
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
+use messagekit::{Error, ErrorKind, Message, Shutdown, headers};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

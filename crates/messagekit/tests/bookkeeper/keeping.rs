@@ -1,7 +1,9 @@
 //! A dead letter becomes one failed message.
 
+use messagekit::adapter::OutboxRows;
 use messagekit::memory::Failpoint;
-use messagekit::{ErrorKind, FailedMessageState, Message, Origin, OutboxRows, Store, headers};
+use messagekit::operations::{FailedMessageState, Origin};
+use messagekit::{ErrorKind, Message, Store, headers};
 
 use crate::fixture::{DEAD, World, pass, rejected, until};
 

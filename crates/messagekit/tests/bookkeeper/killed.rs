@@ -1,6 +1,7 @@
 //! State after a bookkeeper is killed, and its recovery.
 
-use messagekit::{FailedMessageState, headers};
+use messagekit::headers;
+use messagekit::operations::FailedMessageState;
 
 use crate::fixture::{Answer, DEAD, World, pass, rejected, until};
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use messagekit::adapter::{
+    BatchLimit, Capabilities, Incoming, Lane, NextOffset, Receipt, Source, Subscriber,
+};
 use messagekit::bookkeeper::{Bookkeeper, Reading};
 use messagekit::memory::MemoryStore;
-use messagekit::{
-    BatchLimit, Capabilities, Error, ErrorKind, Incoming, Lane, NextOffset, Receipt, Shutdown, Source,
-    Subscriber,
-};
+use messagekit::{Error, ErrorKind, Shutdown};
 use tokio::sync::mpsc;
 
 use crate::fixture::{World, until};

@@ -1,7 +1,9 @@
 //! Redelivery at an operator's request.
 
+use messagekit::adapter::PublishErrorKind;
 use messagekit::memory::Failpoint;
-use messagekit::{Action, ActionResult, ErrorKind, FailedMessageState, Message, PublishErrorKind, headers};
+use messagekit::operations::{Action, ActionResult, FailedMessageState};
+use messagekit::{ErrorKind, Message, headers};
 
 use crate::fixture::{Answer, DEAD, Running, World, pass, rejected, until};
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::Publisher;
 use messagekit::bridge::{Bridge, BridgeBuilder, Rule, Stats};
 use messagekit::memory::{MemoryLog, MemorySource};
-use messagekit::{Error, Message, Publisher, Shutdown, headers};
+use messagekit::{Error, Message, Shutdown, headers};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 

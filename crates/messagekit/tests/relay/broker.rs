@@ -4,9 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::{
-    BoxFuture, Error, ErrorKind, Message, PublishError, PublishErrorKind, Published, Publisher,
-};
+use messagekit::adapter::{BoxFuture, PublishError, PublishErrorKind, Published, Publisher};
+use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::watch;
 
 /// The result of one message.

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use messagekit::adapter::BoxFuture;
 use messagekit::relay::{Leases, OutboxReader, Page, PendingId, Rejection, ShardLease, ShardRead};
-use messagekit::{BoxFuture, Error, ErrorKind, Message};
+use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-use messagekit::{Error, ErrorKind, Event, check_topic};
+use messagekit::adapter::check_topic;
+use messagekit::{Error, ErrorKind, Event};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::filter::Targets;
 

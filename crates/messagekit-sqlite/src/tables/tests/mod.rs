@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::{
-    Action, ActionResult, Claim, ClaimRequest, ErrorKind, FailedMessageFilter, FailedMessageState, Failure,
-    FailureKind, Headers, Message, MessageId, Next, NextOffset, Operator, Position, ReceivedMessage,
-    SetAsideOutcome, headers,
+use messagekit::adapter::{
+    ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
 };
+use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessageState, Operator};
+use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, headers};
 use proptest::prelude::*;
 use rusqlite::Connection;
 

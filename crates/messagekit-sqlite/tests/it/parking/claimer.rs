@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Failure, ReceivedMessage, Retries, RetryLease, Store};
+use messagekit::adapter::{Failure, ReceivedMessage, Retries, RetryLease};
+use messagekit::{Error, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use super::mutants::Wrong;

@@ -1,6 +1,7 @@
 //! Operators, who act at random and repeat each other.
 
-use messagekit::{Action, ActionResult, Error, FailedMessages, Operator};
+use messagekit::Error;
+use messagekit::operations::{Action, ActionResult, FailedMessages, Operator};
 
 use super::mutants::Wrong;
 use super::world::World;

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use messagekit::{
-    Claim, ClaimRequest, Error, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside,
-    SetAsideOutcome, Store,
+use messagekit::adapter::{
+    ClaimRequest, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside, SetAsideOutcome,
 };
+use messagekit::{Claim, Error, Store};
 
 use super::mutants::Wrong;
 use super::world::{CONSUMER, Record, Reprocess, TOPIC, World, request};

@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{
-    ClaimRequest, Error, Failure, FailureKind, Message, MessageId, Next, ParkingLimits, Position,
-    ReceivedMessage,
-};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage};
+use messagekit::{Error, Message, MessageId, ParkingLimits, Position};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
 use messagekit_testkit::DEADLINE;
 use tempfile::TempDir;

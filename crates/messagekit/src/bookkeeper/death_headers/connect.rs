@@ -2,7 +2,8 @@
 
 use super::dead_letter_topic::place;
 use super::{Death, short};
-use crate::{FailureKind, Message, Position};
+use crate::store::FailureKind;
+use crate::{Message, Position};
 
 const TOPIC: &str = "__connect.errors.topic";
 const PARTITION: &str = "__connect.errors.partition";

@@ -1,8 +1,10 @@
 //! Headers of a bridge, or of a consumer without a database, on a dead letter.
 
 use super::{Death, short};
+use crate::event::check_topic;
 use crate::message::headers;
-use crate::{FailureKind, Message, Position, check_topic};
+use crate::store::FailureKind;
+use crate::{Message, Position};
 
 /// Reads the headers of messagekit programs; `None` if there are none. A redelivery target must satisfy `is_name`.
 pub(super) fn read(message: &Message, is_name: impl Fn(&str) -> bool) -> Option<Death> {
@@ -63,7 +65,10 @@ mod tests {
             (headers::RETRY_TOPIC, "bridge.retry"),
         ]);
         let DeathHeaders { found, event_id } = DeathHeaders::of_topic(message, None);
-        assert_eq!((found.origin, &*found.scope), (crate::Origin::Topic, "topic:bridge.dead/bridge"));
+        assert_eq!(
+            (found.origin, &*found.scope),
+            (crate::failed_messages::Origin::Topic, "topic:bridge.dead/bridge")
+        );
         assert_eq!(
             (found.failure.kind, &*found.failure.error),
             (FailureKind::Unroutable, "no queue wanted it")

@@ -1,7 +1,7 @@
 //! Reads the death headers of a broker dead letter.
 //!
 //! Others write these headers, and recording a message needs none of them. A name is accepted only if the broker allows
-//! it. A message with unreadable headers becomes [`Unexplained`](crate::FailureKind::Unexplained); it is never lost.
+//! it. A message with unreadable headers becomes [`Unexplained`](crate::adapter::FailureKind::Unexplained); it is never lost.
 
 mod connect;
 mod dead_letter_topic;
@@ -10,9 +10,11 @@ mod failed_message_id;
 mod hostile;
 mod x_death;
 
+use crate::event::check_topic;
+use crate::failed_messages::Origin;
 use crate::message::{headers, undisputed_id, unreadable};
 use crate::store::{BrokerDeadLetter, Failure, FailureKind, ReceivedMessage};
-use crate::{Message, MessageId, Origin, Position, check_topic};
+use crate::{Message, MessageId, Position};
 
 /// Holds a broker dead letter with the content of its death headers.
 #[derive(Clone, Debug, PartialEq, Eq)]

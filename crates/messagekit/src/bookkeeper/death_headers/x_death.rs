@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{Death, is_queue, short};
+use crate::Message;
 use crate::message::headers;
-use crate::{FailureKind, Message};
+use crate::store::FailureKind;
 
 /// Reads the newest death in the header `x-death`: its first entry, for both classic and quorum queues. The time of an
 /// entry is not usable, because RabbitMQ keeps the time of the first death of its kind.
@@ -49,7 +50,7 @@ mod tests {
     use super::super::DeathHeaders;
     use super::*;
 
-    fn found(x_death: &Value) -> crate::BrokerDeadLetter {
+    fn found(x_death: &Value) -> crate::store::BrokerDeadLetter {
         let message = Message::new("dead", "{}").with_header("id", "m-1");
         DeathHeaders::of_queue(message.with_header(headers::X_DEATH, x_death.to_string())).found
     }

@@ -11,8 +11,9 @@ use crate::bridge::settings::{ROOM, no_room, outage};
 use crate::bridge::stats::Counters;
 use crate::bridge::timers::Due;
 use crate::gate::{Outcome, Verdict};
+use crate::transport::PublishError;
 use crate::transport::{Lane, PublishErrorKind, Subscriber};
-use crate::{Error, PublishError, chain, crash};
+use crate::{Error, chain, crash};
 
 impl<Sub: Subscriber> Running<Sub> {
     pub(super) fn sent(&mut self, sent: Sent) {

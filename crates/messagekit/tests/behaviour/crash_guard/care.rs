@@ -1,6 +1,6 @@
 //! Order of a lane after a crash: one message at a time while the poison message may be among them.
 
-use messagekit::InFlightAttempts;
+use messagekit::adapter::InFlightAttempts;
 use messagekit::memory::TestGate;
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};

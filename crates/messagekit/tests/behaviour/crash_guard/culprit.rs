@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::{Claim, ErrorKind, FailedMessageState, OnFailure};
+use messagekit::operations::FailedMessageState;
+use messagekit::{Claim, ErrorKind, OnFailure};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lanes_noted, noted};
 use crate::fixture::{Action, CONSUMER, Running, World, id, names, pass, seconds, sorted, start, until};

@@ -8,7 +8,8 @@ mod others;
 
 use std::time::Duration;
 
-use messagekit::{InFlightAttempts, MessageId};
+use messagekit::MessageId;
+use messagekit::adapter::InFlightAttempts;
 
 use crate::fixture::{Action, CONSUMER, TOPIC, World};
 

@@ -1,6 +1,7 @@
 //! When in-flight attempts are written and cleared.
 
-use messagekit::{InFlightAttempts, Store, claim};
+use messagekit::adapter::InFlightAttempts;
+use messagekit::{Store, claim};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, noted};
 use crate::fixture::{Action, CONSUMER, World, id, placed, seconds, start, until};

@@ -1,7 +1,8 @@
 //! A message in flight in several processes is not a poison message before their time limit ends.
 
+use messagekit::adapter::{InFlightAttempts, Inbox};
 use messagekit::memory::MemoryTx;
-use messagekit::{Claim, ErrorKind, InFlightAttempts, Inbox, MessageId, OnFailure, Store, claim};
+use messagekit::{Claim, ErrorKind, MessageId, OnFailure, Store, claim};
 
 use super::{after_a_death, noted};
 use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
