@@ -44,7 +44,7 @@ struct Siege {
     writers: Writers,
     random: Rng,
     /// The number of orders that are permitted before a kill.
-    shard: usize,
+    share: usize,
     billing_kills: usize,
     bridge_kills: usize,
     /// A killed bridge had published messages that its group had not committed.
@@ -63,7 +63,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 
     let mut shares = dealt_to(WRITERS + 2, of_the_year(seed, ROWS));
     let (for_python, for_psql) = (shares.pop().unwrap(), shares.pop().unwrap());
-    let shard = if is_full() { 500 } else { 200 };
+    let share = if is_full() { 500 } else { 200 };
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
     let service_kills = Vec::new();
@@ -73,7 +73,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         book,
         writers,
         random,
-        shard,
+        share,
         billing_kills,
         bridge_kills,
         comes_twice,
@@ -175,7 +175,7 @@ impl Siege {
         drop(held);
         let known = self.book.to_be_billed();
         // Orders are still placed while it is away; without the database they are only requested.
-        self.writers.pace.allow(self.shard / 2);
+        self.writers.pace.allow(self.share / 2);
         if service == Service::Postgres {
             eventually("an answer is lost", PATIENCE, async || self.book.answers().unknown.len() > lost)
                 .await;
@@ -270,7 +270,7 @@ impl Siege {
         eventually("orders wait to be billed", PATIENCE, async || {
             let is_unfinished = self.book.to_be_billed() >= billed + UNFINISHED;
             if !is_unfinished {
-                self.allow_when_used_up(self.shard);
+                self.allow_when_used_up(self.share);
             }
             is_unfinished
         })

@@ -1,4 +1,4 @@
-//! Republication of stored events: copies, and workers that crash or run at the same time.
+//! Republication of stored events, and workers that crash or run at the same time.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ use crate::{Tokens, document, protection, replay, serve};
 /// The default address of `messagekit admin`: loopback only.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
-/// The HTTP interface for operators of one or several databases.
+/// Serves operators of one or several databases over HTTP.
 ///
 /// Every request needs a token, also on a health path; [`health_router`](crate::health_router) is open. Cloning is
 /// cheap.

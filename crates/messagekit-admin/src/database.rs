@@ -118,8 +118,8 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`, which need no escaping in a query or
-/// cursor.
+/// Returns whether a database may have this name here: 1 to 63 of `a-z 0-9 _ -`. Such a name needs no escaping in a
+/// query or cursor.
 pub fn is_database_name(name: &str) -> bool {
     let usable = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=63).contains(&name.len()) && name.bytes().all(usable)

@@ -31,7 +31,7 @@ const TOKEN: &str = "token";
 )]
 struct Description;
 
-/// Returns all routes with the roles that they need: documented and enforced in one place.
+/// Returns all routes with the roles that they need: this function both documents and enforces them.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     let viewers = failed_messages::for_viewers()
         .merge(rejected::for_viewers())

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use messagekit::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer};
 
-/// The rights of a token's owner; each role includes the rights of those before it.
+/// Defines the rights of a token's owner; each role includes the rights of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Role {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 const PREFIX: &str = "mk_";
 const HASH_PREFIX: &str = "sha256:";
 
-/// A new secret of 256 random bits, for one caller.
+/// Holds a new secret of 256 random bits, for one caller.
 ///
 /// ```
 /// let token = messagekit_admin::Token::generate()?;
@@ -53,7 +53,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a token, written `sha256:` and 64 hexadecimal digits.
+/// Holds the SHA-256 of a token, written `sha256:` and 64 hexadecimal digits.
 ///
 /// A hash without salt and stretching is enough, because a [`Token`] is 256 random bits: it cannot be guessed. Do not
 /// use the hash of a word that a person chose.

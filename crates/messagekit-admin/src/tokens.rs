@@ -7,7 +7,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::{Role, TokenHash};
 
-/// The accepted tokens, each with its name in the audit and its role. Only their hashes are stored.
+/// Lists the accepted tokens, each with its name in the audit and its role. Only their hashes are stored.
 ///
 /// A name may have several tokens, so that a new token is in use before the old one is removed.
 ///

@@ -1,7 +1,7 @@
 //! The bridge from Kafka to RabbitMQ: a program, and the library under it.
 //!
-//! The bridge publishes every record of its topics to an exchange, at least once, in order per key, and with the same
-//! id, headers and payload bytes. A record that cannot be forwarded is stored as a complete dead letter before its
+//! The bridge publishes every record of its topics to an exchange, at least once and in order per key. Id, headers
+//! and payload bytes stay the same. A record that cannot be forwarded is stored as a complete dead letter before its
 //! offset moves. The loop and its guarantees are [`messagekit::bridge`]; this crate reads settings, opens the
 //! connections and serves health and metrics.
 //!

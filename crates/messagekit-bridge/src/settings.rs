@@ -13,7 +13,7 @@ use messagekit::config::{Configuration, Secret, Section};
 use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::RabbitMq;
 
-/// The settings of a bridge; `docs/bridge.md` lists the keys.
+/// Holds the settings of a bridge; `docs/bridge.md` lists the keys.
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) name: String,

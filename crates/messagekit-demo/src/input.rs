@@ -13,7 +13,7 @@ use crate::events::{Foreign, InvoiceAdjusted, InvoiceCancelled, InvoicePlaced, S
 use crate::invoices::Invoice;
 use crate::order_service::SERVICE;
 
-/// An invalid line.
+/// Reports an invalid line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadLine {
     /// Its number, from 1.

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::billing_service::BillingOptions;
 use crate::invoices::IN_A_YEAR;
 
-/// The options of the demo, used alone or as a part of a larger command line.
+/// Holds the options of the demo, used alone or as a part of a larger command line.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// How many invoices: the first N of the year, which repeats after its end

@@ -19,11 +19,11 @@ pub enum Outcome {
     Kept,
     /// The promise did not hold.
     Broken,
-    /// Nothing was broken, but nothing is proven: too few kills, or no duplicate.
+    /// Nothing was broken, but the run proves nothing: too few kills, or no duplicate.
     Void,
 }
 
-/// The statistics of a run, read from the tables; the crate's documentation explains each name.
+/// Holds the statistics of a run, read from the tables; the crate's documentation explains each name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "explained in the table of the crate's documentation")]
 pub struct Statistics {
@@ -41,7 +41,7 @@ pub struct Statistics {
     pub kills: u64,
 }
 
-/// A promise and its outcome.
+/// Describes a promise and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Promise {
     /// A stable name.
@@ -54,7 +54,7 @@ pub struct Promise {
     pub statistics: String,
 }
 
-/// The result of a run.
+/// Holds the result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The statistics.

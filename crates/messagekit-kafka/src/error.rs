@@ -7,7 +7,7 @@ use messagekit::ErrorKind;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaConfRes;
 
-/// An error between this process and Kafka.
+/// Describes an error between this process and Kafka.
 ///
 /// Its text is one lowercase sentence; the error of librdkafka is its source.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use crate::properties::{
 };
 use crate::{Error, KafkaPublisher, KafkaSource};
 
-/// The settings of a connection to Kafka. Creating them opens no connection.
+/// Holds the settings of a connection to Kafka. Creating them opens no connection.
 ///
 /// ```
 /// use messagekit_kafka::Kafka;

@@ -51,8 +51,8 @@
 //! for it. A fatal error of librdkafka, such as a second member of the same instance id, ends the subscriber.
 //!
 //! The subscriber does not poll a paused lane: its queue fills to `queued.max.messages.kbytes`, and librdkafka stops
-//! fetching. In addition, at most [`KafkaSubscriber::IN_FLIGHT`] messages, or 8 MiB, are in flight to the consumer.
-//! The duration of a handler does not affect the membership. A revoked lane has 30 seconds, or half of
+//! fetching. In addition, at most [`KafkaSubscriber::IN_FLIGHT`] messages, or 8 MiB, are in flight to the consumer. A
+//! slow handler affects neither the session nor the membership. A revoked lane has 30 seconds, or half of
 //! `max.poll.interval.ms`, to finish its work; then it is lost.
 //!
 //! # Records
@@ -79,9 +79,9 @@
 //! | `reconnect.backoff.max.ms` | 2000 | a client reconnects soon to a broker that returns |
 //! | `metadata.recovery.strategy` | none | members rejoin after an outage of all brokers; set `rebootstrap` if addresses change |
 //! | `partition.assignment.strategy` | `cooperative-sticky` | only partitions that change owners are revoked |
-//! | `session.timeout.ms` | 6000; 45000 with an instance id | a crashed process's partitions are read again after it |
+//! | `session.timeout.ms` | 6000; 45000 with an instance id | delay until others read a crashed process's partitions |
 //! | `heartbeat.interval.ms` | 500 | members learn of a rebalance sooner |
-//! | `statistics.interval.ms` | 5000 (subscribers) | they show that a client lost all brokers for good; 0 keeps it |
+//! | `statistics.interval.ms` | 5000 (subscribers) | they reveal a client without brokers, which is then replaced; 0: never |
 //! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers) | a new topic is found within about a second |
 //! | `queued.max.messages.kbytes` | 2048 | each partition has a queue of its own |
 //! | `queued.min.messages` | 1000 | the same |

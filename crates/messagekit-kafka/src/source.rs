@@ -12,7 +12,7 @@ use crate::record::check_unwinding;
 use crate::retention::BrokerRetention;
 use crate::{Kafka, KafkaSubscriber};
 
-/// Topics of a [`Kafka`] that a consumer reads.
+/// Selects topics of a [`Kafka`] that a consumer reads.
 #[derive(Clone, Debug)]
 pub struct KafkaSource {
     kafka: Kafka,

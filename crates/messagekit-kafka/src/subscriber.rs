@@ -19,7 +19,7 @@ use crate::memory::Memory;
 /// How long a revoked lane may take to finish its work, unless `max.poll.interval.ms` is short.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// A member of a consumer group; its lanes are partitions.
+/// Reads as a member of a consumer group; its lanes are partitions.
 ///
 /// Its own thread polls Kafka, so the group keeps the member however long handlers take. Dropping it leaves the group
 /// in the background, like a close, without waiting.

@@ -29,8 +29,8 @@ impl<'a> Key<'a> {
     /// Returns the body of `Event::key`.
     pub(crate) fn body(&self) -> TokenStream {
         let name = self.name;
-        // The calls that need `Display` have the location of the type, so that the compiler reports a missing
-        // `Display` at the field and not at the derive. Names are still resolved at the derive.
+        // The calls that need `Display` have the location of the type: the compiler then reports a missing `Display`
+        // at the field and not at the derive. Names are still resolved at the derive.
         let place = Span::call_site().located_at(self.inside.span());
         match (self.optional, is_text(self.inside)) {
             (false, true) => quote! {

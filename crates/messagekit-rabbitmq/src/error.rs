@@ -6,7 +6,7 @@ use std::fmt;
 use lapin::ErrorKind as Amqp;
 use messagekit::ErrorKind;
 
-/// An error between this process and RabbitMQ.
+/// Describes an error between this process and RabbitMQ.
 ///
 /// Its text is one lowercase sentence; the error of the broker or the client is its source. It never contains a
 /// password.

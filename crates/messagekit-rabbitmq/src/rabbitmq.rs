@@ -14,7 +14,7 @@ use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
 /// The heartbeat interval that this crate requests, unless the address sets one.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// The settings of a connection to RabbitMQ. Creating them opens no connection.
+/// Holds the settings of a connection to RabbitMQ. Creating them opens no connection.
 ///
 /// ```
 /// use messagekit_rabbitmq::RabbitMq;

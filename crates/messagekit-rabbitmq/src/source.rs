@@ -8,7 +8,7 @@ use messagekit::{Error, ErrorKind};
 use crate::names::check_queue;
 use crate::{RabbitMq, RabbitMqSubscriber};
 
-/// Queues of a [`RabbitMq`] that a consumer reads.
+/// Selects queues of a [`RabbitMq`] that a consumer reads.
 ///
 /// A queue belongs to one consumer: another reader would take messages away from it. For a second consumer, bind a
 /// second queue to the exchange.

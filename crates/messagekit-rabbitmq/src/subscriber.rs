@@ -14,7 +14,7 @@ use crate::RabbitMq;
 use crate::lane::Held;
 use crate::member::{Closed, Command, Member, News};
 
-/// A member of a consumer; its lanes are queues, each on its own channel.
+/// Reads as a member of a consumer; its lanes are queues, each on its own channel.
 ///
 /// It holds at most [`prefetch`](RabbitMq::prefetch) unsettled messages of each queue. Members of one queue share its
 /// messages one by one: the order of a key holds while one member reads the queue. With a [single active

@@ -19,7 +19,7 @@ use super::outbox::{Log, Relayed, relay, write_to};
 use crate::cdc_server::Server;
 use crate::shop::run;
 
-/// Advances the counters of the old server beyond those of a new one.
+/// Advances the transaction ids of the old server beyond those of a new one.
 const SPEND: &str =
     "DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$";
 

@@ -17,7 +17,7 @@ pub(super) struct Waiting {
     pub(super) role: u64,
     /// The session whose next statement waits, or `None` for a role that begins a step.
     pub(super) session: Option<i32>,
-    /// The permission. It is dropped if the process crashed before the statement.
+    /// Grants the permission. Sending fails if the process has crashed meanwhile.
     pub(super) leave: oneshot::Sender<()>,
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn discard(
     act(app, caller, id, which, ActWord::Discard, StateWord::Discarded).await
 }
 
-/// Take a discard back: the failed message is dead again, outside its key's order
+/// Take a discard back: the failed message returns to state `dead`, outside its key's order
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),

@@ -74,8 +74,8 @@ where
 /// `/health/outbox` and `/health`.
 ///
 /// They expose names of databases, counts and ages, and nothing else; keep them from strangers. Inside a tokio
-/// runtime, a task records checkpoints of these databases until the router is dropped, so that the lag of a captured
-/// outbox is accurate.
+/// runtime, a task records checkpoints of these databases until the router is dropped. They make the lag of a
+/// captured outbox accurate.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -114,8 +114,8 @@ pub(crate) struct CountView {
     events: u64,
     /// For each consumer of this database: the number of them that it has handled, and would skip under the same ids.
     skipped_by: Vec<Skipped>,
-    /// For each consumer of this database: the number of them that are older than its dedup window or its complete
-    /// markers. It would reject them as failed messages under the same ids.
+    /// For each consumer of this database: the number of them that are older than its dedup window, or than the time
+    /// since which its markers are complete. It would store them as failed messages under the same ids.
     too_old_for: Vec<Skipped>,
 }
 

@@ -12,7 +12,7 @@ use super::template::{self, Reach};
 use super::worker::Worker;
 use crate::output::print;
 
-/// How long the connector may take from its creation to reading the slot.
+/// How long the connector may take from its new settings to reading the slot.
 const START: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long it must read without a gap: a task that fails at the first row reads for a moment after each restart.

@@ -8,7 +8,7 @@ use crate::output::number;
 /// The two times of a new row differ by the time between their reads.
 const SAME: SignedDuration = SignedDuration::from_millis(10);
 
-/// Returns whether an operator's action made it dead again: its retry has failed, or its discard was undone.
+/// Returns whether an operator's action returned it to state `dead`: its retry has failed, or its discard was undone.
 ///
 /// A retry counts from 0 and has one run that ends the failed message; runs that crashed their process are counted
 /// beside it. A failed message that is dead after its last scheduled run has had more.

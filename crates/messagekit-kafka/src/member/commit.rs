@@ -21,7 +21,7 @@ const REPEAT: Duration = Duration::from_millis(50);
 /// An offset that has not changed for this long since its hint is committed with confirmation.
 const STILL: Duration = Duration::from_secs(2);
 
-/// How long a refused confirmation waits: the refusal may last, such as a missing right.
+/// How long to wait after a refused confirmation: the cause may last, such as a missing right.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a confirmation in flight may delay a last commit.

@@ -161,7 +161,8 @@ fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &A
     let error = offsets::earliest(consumer, &partitions, &mut |partition, earliest| {
         if let Some(mut start) = unread.remove(&partition) {
             start.offset = match start.place {
-                // The lane reports records that were deleted before they were read when it resumes.
+                // Never beyond the committed offset: the lane there reports records that were deleted before they
+                // were read.
                 StartPosition::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
                 _ => start.offset.max(earliest),
             };

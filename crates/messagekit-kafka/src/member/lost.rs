@@ -15,7 +15,7 @@ use super::{End, Member};
 const ASK: Duration = Duration::from_secs(3);
 
 impl Member {
-    /// Returns the end of a member whose lane wants an offset that the broker does not have; the error names the
+    /// Returns the end of a member whose lane requires an offset that the broker does not have; the error names the
     /// offsets it has.
     pub(super) fn lost_records(&self, slot: u32) -> End {
         let lane = &self.lanes[&slot];

@@ -11,8 +11,8 @@ use crate::link::Event;
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
 
 impl Member {
-    /// Commits where new lanes start, and announces the lanes afterwards. Otherwise a process that dies after its
-    /// first commit in the database would leave a position there and none in the group, which looks like a lost
+    /// Commits where new lanes start, and announces the lanes afterwards. Otherwise a process could crash after its
+    /// first commit in the database. That would leave a position there and none in the group, which looks like a lost
     /// offset.
     pub(super) fn open(&mut self) {
         if let Some(opening) = self.opening.take() {

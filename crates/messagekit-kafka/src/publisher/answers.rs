@@ -226,8 +226,8 @@ mod tests {
         assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]);
     }
 
-    /// The client reports one record of a rejected request by its own error and the others as invalid. Here the
-    /// broker rejects several for this machine's clock.
+    /// If a broker rejects several records of a request for this machine's clock, the client reports each as an
+    /// invalid record. It reports `InvalidTimestamp` only for the single record of a request.
     #[test]
     fn a_record_is_refused_only_when_it_was_sent_by_itself() {
         for code in [Code::InvalidRecord, Code::MessageSizeTooLarge] {

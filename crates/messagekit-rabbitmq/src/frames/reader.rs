@@ -34,7 +34,7 @@ const MAX_METHOD: usize = 1_200;
 #[derive(Debug)]
 pub(super) struct FrameReader {
     state: State,
-    /// The largest frame that the client wants.
+    /// The largest frame that the client requests.
     wanted: usize,
     /// The largest frame that both sides agreed on.
     largest: usize,

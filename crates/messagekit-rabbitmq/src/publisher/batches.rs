@@ -271,7 +271,7 @@ mod tests {
                 batches.expire(end, &[], &Error::new(ErrorKind::Unavailable, "away"));
                 waiting.pop_front();
             }
-            // Three messages each are in at most five places; as many again may be given up.
+            // The three messages of a round are stored in at most five entries; as many again may be given up.
             assert!(batches.jobs() <= 2 * 5 * 52, "{} jobs after round {round}", batches.jobs());
         }
     }

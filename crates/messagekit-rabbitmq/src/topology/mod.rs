@@ -15,7 +15,7 @@ use crate::{Error, RabbitMq, link};
 use compare::{Found, IfAbsent};
 use queue::Queue;
 
-/// A list of required exchanges, queues and bindings.
+/// Lists required exchanges, queues and bindings, and creates or verifies them.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), messagekit_rabbitmq::Error> {

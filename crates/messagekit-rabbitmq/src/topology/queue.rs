@@ -13,7 +13,7 @@ pub const DELIVERY_LIMIT: u32 = 1_000;
 /// A limit this high has no effect.
 const NO_LIMIT: u32 = 1_000_000_000;
 
-/// A durable quorum queue.
+/// Describes a durable quorum queue.
 ///
 /// The broker sends a message over the delivery limit to the dead-letter exchange; without one it drops the message.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ const SHORT: Duration = Duration::from_millis(200);
 const TOPIC: &str = "orders.order";
 const ALL: u32 = 100;
 
-/// Blocks a key with `count` messages, the first of them due at once, and leases that one.
+/// Blocks a key with `messages` messages, the first of them due at once, and leases that one.
 async fn blocked<F: StoreFixture>(
     fixture: &F,
     consumer: &str,
