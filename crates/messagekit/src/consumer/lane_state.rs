@@ -68,13 +68,20 @@ impl LaneState {
         }
     }
 
+    fn after_outage(&mut self) -> Duration {
+        self.outages += 1;
+        Backoff::OUTAGE.delay(self.outages)
+    }
+
     fn pause(&mut self, rules: &Rules, pause: &Pause) -> Option<Duration> {
         Some(match pause {
             Pause::CrashFound => return None,
-            Pause::Outage(_) | Pause::Unavailable(_) => {
-                self.outages += 1;
-                Backoff::OUTAGE.delay(self.outages)
+            Pause::Outage(_) => {
+                // No handler runs during an outage, so its time does not count towards the limit of an unavailable message.
+                self.unavailable = None;
+                self.after_outage()
             }
+            Pause::Unavailable(_) => self.after_outage(),
             Pause::Conflict(_) => {
                 self.limit = (self.limit / 2).max(1);
                 Backoff::after_conflict()

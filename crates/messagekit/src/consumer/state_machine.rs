@@ -295,9 +295,9 @@ impl StateMachine {
     }
 }
 
-/// Duplicates do not count: uncommitted messages are behind them.
+/// Duplicates and ignored messages do not count: they come again after a crash, and uncommitted messages are behind them.
 fn finished(done: &ConsumerStats) -> u32 {
-    let finished = done.handled + done.set_aside + done.dead + done.parked + done.ignored;
+    let finished = done.handled + done.set_aside + done.dead + done.parked;
     u32::try_from(finished).unwrap_or(u32::MAX)
 }
 

@@ -352,6 +352,9 @@ impl<'a> World<'a> {
                 self.said = None;
             }
         }
+        if matches!(weather, Weather::Outage | Weather::Unknown) {
+            self.said = None;
+        }
         Ok(answer_in(weather, range, done))
     }
 

@@ -167,6 +167,26 @@ async fn an_outage_of_the_store_does_not_count_towards_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_outage_in_between_starts_the_limit_again() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.push_all("b", 1).await;
+    world.script.always("a-1", Action::Unavailable);
+    let flaky = Flaky::new(&world.store);
+    let consumer = start(world.consumer_on(CONSUMER, flaky.clone()).on_failure(OnFailure::ParkKey));
+    until(|| !world.script.runs_of("a-1").is_empty()).await;
+    flaky.fail(Call::Begin, ErrorKind::Unavailable);
+    pass(seconds(3_600)).await;
+    let runs = world.script.runs_of("a-1").len();
+    flaky.heal();
+    until(|| world.script.runs_of("a-1").len() > runs + 1).await;
+    assert_eq!((world.applied().len(), world.failed_messages_now()), (0, 0));
+    pass(DEFAULT + minutes(1)).await;
+    assert_eq!((world.applied(), world.failed_messages_now()), (vec!["b-1".to_owned()], 1));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_outage_parks_each_message_once_and_keeps_order() {
     for policy in [OnFailure::ParkKey, OnFailure::DeadLetter, OnFailure::Block] {
         let world = World::new(1);

@@ -72,6 +72,27 @@ async fn an_ignored_type_begins_no_in_flight_attempt() {
     assert_eq!((flaky.calls(Call::Suspect), consumer.stop().await.ignored), (0, 300));
 }
 
+/// Ignored messages have no marker, so they come again after each crash.
+#[tokio::test(start_paused = true)]
+async fn ignored_messages_do_not_hide_a_poison_message() {
+    let world = World::new(1);
+    for n in 1..=400 {
+        let ignored = placed("a", n).with_header(messagekit::headers::EVENT_TYPE, "orders.order.forgotten");
+        world.publish_all(&[placed("b", n), ignored]).await;
+    }
+    world.script.always("b-400", FOR_EVER);
+    for crashes in 0..=4 {
+        let victim = start(world.billing().deadline(DEADLINE));
+        let before = world.script.runs_of("b-400").len();
+        until(|| world.script.runs_of("b-400").len() > before).await;
+        victim.kill().await;
+        // The first crash comes after the guarded batch, and the second leaves the attempt of a batch.
+        let attempts = if crashes < 2 { vec![] } else { vec![(id("b-400"), crashes - 1)] };
+        assert_eq!(noted(&world), attempts);
+        world.log.redeliver(CONSUMER);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn duplicates_after_a_lost_offset_cost_no_note_of_their_own() {
     for died in [false, true] {
