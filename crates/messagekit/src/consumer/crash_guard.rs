@@ -4,10 +4,11 @@
 //! not committed are delivered again and are fresh. The culprit is therefore among the first fresh messages of a lane after an
 //! assignment. Before each batch of those messages, the lane records an *in-flight attempt* in the database, and withdraws it
 //! when the batch ends. An existing attempt of another run means that a process crashed in such a batch. The lane then runs
-//! those messages one at a time, each behind its own attempt, and nothing else runs in the consumer meanwhile. The message with the attempt at the time of the crash is the culprit. The transaction that applies or parks a
-//! message clears its attempts; a normal stop, an outage and a failure withdraw this run's. A message with five attempts of
-//! other runs is dead after the maximum time of a run. The lane waits that long because a live member may be running a copy of
-//! it, and clears or withdraws its attempt by then.
+//! those messages one at a time, each behind its own attempt, and nothing else runs in the consumer meanwhile. The message with
+//! the attempt at the time of the crash is the culprit. The transaction that applies or parks a message clears its attempts; a
+//! normal stop, an outage and a failure withdraw this run's. A message with five attempts of other runs is dead after the maximum
+//! time of a run. The lane waits that long because a live member may be running a copy of it, and clears or withdraws its attempt
+//! by then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
