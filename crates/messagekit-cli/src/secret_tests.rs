@@ -6,7 +6,7 @@ use super::Arguments;
 
 const SECRET: &str = "postgres://me:s3cret@host/shop";
 
-/// Returns a line for each command, with a secret in place of each URL.
+/// Returns a line for each command, with a secret instead of each URL.
 fn lines(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
     let mut line = [before, &[command.get_name().to_owned()]].concat();
     let mut found: Vec<Vec<String>> =
