@@ -6,18 +6,14 @@ mod file;
 mod image;
 mod rules;
 
-use std::path::{Path, PathBuf};
-
-use image::{bases, is_pinned, packages, page, programs_of, tag, workspace_programs};
+use image::{bases, is_pinned, packages, programs_of, tag, workspace_programs};
 use rules::findings;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the workspace").to_owned()
-}
+use crate::tree::{read, root};
 
 #[test]
 fn the_compose_file_is_right() {
-    let findings = findings(&page("docker-compose.yml"));
+    let findings = findings(&read("docker-compose.yml"));
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
@@ -162,7 +158,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
 
 #[test]
 fn every_rule_refuses_a_file_that_breaks_it() {
-    let text = page("docker-compose.yml");
+    let text = read("docker-compose.yml");
     for (from, to, says) in BROKEN {
         assert!(text.contains(from), "the compose file no longer has {from:?}");
         let findings = findings(&text.replace(from, to)).join("\n");
@@ -190,10 +186,10 @@ const MISWRITTEN: &[(&str, &str, &str, &str)] = &[
 
 #[test]
 fn a_mounted_file_with_a_mistake_is_refused_by_its_program() {
-    let file = file::interpolate(&page("docker-compose.yml"), |_, default| default.to_owned());
+    let file = file::interpolate(&read("docker-compose.yml"), |_, default| default.to_owned());
     let file = file::File::read(&file.expect("has defaults")).expect("is right");
     for (service, from, to, says) in MISWRITTEN {
-        let text = page(&format!("deploy/{service}.toml"));
+        let text = read(&format!("deploy/{service}.toml"));
         assert!(text.contains(from), "deploy/{service}.toml no longer has {from:?}");
         let checked = configuration::check(&file.services[*service], &text.replacen(from, to, 1));
         let problem = checked.err().unwrap_or_else(|| panic!("{service}: {to:?} is taken"));
@@ -203,7 +199,7 @@ fn a_mounted_file_with_a_mistake_is_refused_by_its_program() {
 
 #[test]
 fn what_the_mounted_files_name_is_what_the_programs_declare() {
-    let (bridge, bookkeeper) = (page("deploy/bridge.toml"), page("deploy/bookkeeper.toml"));
+    let (bridge, bookkeeper) = (read("deploy/bridge.toml"), read("deploy/bookkeeper.toml"));
     let exchange = format!("exchange = \"{}\"", messagekit_shipping::EXCHANGE);
     assert!(bridge.contains(&exchange), "the bridge publishes to another exchange than shipping declares");
     let queue = format!("queues = [\"{}\"]", messagekit_shipping::FAILED_MESSAGES);
@@ -217,13 +213,13 @@ fn what_the_mounted_files_name_is_what_the_programs_declare() {
 
 #[test]
 fn image_is_built_from_pinned_bases_and_workspace_packages() {
-    let dockerfile = page("Dockerfile");
+    let dockerfile = read("Dockerfile");
     let bases = bases(&dockerfile);
     assert_eq!(bases.len(), 2, "one stage builds and one runs: {bases:?}");
     for base in &bases {
         assert!(tag(base).is_some_and(is_pinned), "{base} is not pinned");
     }
-    let toolchain = page("rust-toolchain.toml");
+    let toolchain = read("rust-toolchain.toml");
     let channel = toolchain.split("channel = \"").nth(1).and_then(|rest| rest.split('"').next());
     let compiler = tag(bases[0]).and_then(|tag| tag.split('-').next());
     assert_eq!(compiler, channel, "the image and rust-toolchain.toml name different compilers");
@@ -244,7 +240,7 @@ fn image_is_built_from_pinned_bases_and_workspace_packages() {
 
 #[test]
 fn what_the_build_reads_is_sent_to_it() {
-    let ignored = page(".dockerignore");
+    let ignored = read(".dockerignore");
     let ignored: Vec<&str> =
         ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let needed = [
@@ -271,9 +267,9 @@ fn what_the_build_reads_is_sent_to_it() {
 
 #[test]
 fn the_pages_name_the_images_that_compose_runs() {
-    let file = file::interpolate(&page("docker-compose.yml"), |_, default| default.to_owned());
+    let file = file::interpolate(&read("docker-compose.yml"), |_, default| default.to_owned());
     let file = file::File::read(&file.expect("has defaults")).expect("is right");
-    let notes = page("deploy/README.md");
+    let notes = read("deploy/README.md");
     for service in file.services.values().filter(|service| service.build.is_none()) {
         assert!(
             notes.contains(&format!("`{}`", service.image)),
@@ -282,7 +278,7 @@ fn the_pages_name_the_images_that_compose_runs() {
         );
         let name = service.image.trim_end_matches(|character| character != ':');
         for path in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md"] {
-            let text = page(path);
+            let text = read(path);
             let versions = text.match_indices(name).map(|(at, _)| &text[at..]);
             for named in
                 versions.filter(|named| named[name.len()..].starts_with(|next: char| next.is_ascii_digit()))

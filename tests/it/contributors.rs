@@ -1,6 +1,6 @@
 //! Pages for contributors name existing files, and list every decision.
 
-use crate::tree::{files, read, root};
+use crate::tree::{files, link_targets, quoted, read, root};
 
 /// Returns the pages for contributors. Their paths are relative to the root, to the crates or to the sources of the core.
 fn contributors_pages() -> Vec<String> {
@@ -21,7 +21,7 @@ fn every_path_of_the_contributors_pages_exists() {
     let (mut count, mut missing) = (0, Vec::new());
     for page in contributors_pages() {
         let prose: String = read(&page).split("```").step_by(2).collect();
-        for path in prose.split('`').skip(1).step_by(2).filter(is_path) {
+        for path in quoted(&prose).filter(is_path) {
             let folders = ["", "crates", "crates/messagekit/src"];
             if !folders.iter().any(|folder| root().join(folder).join(path).exists()) {
                 missing.push(format!("{page} names {path}"));
@@ -45,7 +45,7 @@ fn every_decision_is_listed_and_has_its_four_parts() {
         let text = read(&format!("docs/decisions/{page}"));
         let parts: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(parts, ["## Context", "## Decision", "## Alternatives", "## Consequences"], "{page}");
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in link_targets(&text) {
             let exists = target.contains("://") || root().join("docs/decisions").join(target).exists();
             assert!(exists, "{page} links to {target}, which is not there");
         }

@@ -1,46 +1,24 @@
 //! The statements of the pages about the tree are true.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the workspace").to_owned()
-}
-
-fn page(name: &str) -> String {
-    fs::read_to_string(root().join(name)).expect("the page is there")
-}
-
-/// Returns every file under a folder with this ending, without hidden folders and build output.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
-        let path = entry.expect("the folder can be read").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() && !name.starts_with(['.', '_']) && !name.starts_with("target") {
-            found.extend(files(&path, ending));
-        } else if name.ends_with(ending) {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// Returns the words in backticks of a text.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
+use crate::tree::{files, link_targets, quoted, read, root};
 
 /// Returns the files of each suite, from the first table of the page.
-fn suites(text: &str) -> BTreeMap<&str, Vec<PathBuf>> {
+fn suites(text: &str) -> BTreeMap<&str, Vec<String>> {
+    let files = files();
     let table = text.split("\n## ").next().expect("a text has a beginning");
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
     rows.map(|row| {
         let columns: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").map(str::trim).collect();
         let [suite, command, folders] = columns[..] else { panic!("{row}") };
         assert!(command.starts_with("`cargo test -p ") && command.ends_with(" NAME`"), "{row}");
-        (suite, folders.split(", ").map(|folder| root().join(folder)).collect())
+        let sources_in = |folder: &str| {
+            assert!(root().join(folder).is_dir(), "{folder} is no folder, in {row}");
+            let is_source = |file: &&String| file.starts_with(&format!("{folder}/")) && file.ends_with(".rs");
+            files.iter().filter(is_source).cloned().collect::<Vec<_>>()
+        };
+        (suite, folders.split(", ").flat_map(sources_in).collect())
     })
     .collect()
 }
@@ -79,13 +57,10 @@ fn assert_tests_exist(row: &str, suites: &BTreeMap<&str, String>) {
 
 #[test]
 fn every_guarantee_names_tests_of_the_suite_that_runs_them() {
-    let text = page("docs/guarantees.md");
+    let text = read("docs/guarantees.md");
     let suites: BTreeMap<&str, String> = suites(&text)
         .into_iter()
-        .map(|(suite, folders)| {
-            let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
-            (suite, sources.map(|path| fs::read_to_string(path).expect("sources are text")).collect())
-        })
+        .map(|(suite, sources)| (suite, sources.iter().map(|file| read(file)).collect()))
         .collect();
     let (_, guarantees) = text.split_once("\n## ").expect("the page has sections");
     let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| guarantee |");
@@ -96,21 +71,17 @@ fn every_guarantee_names_tests_of_the_suite_that_runs_them() {
 
 /// Returns the path of every page in the tree.
 fn pages() -> Vec<String> {
-    let name = |path: PathBuf| {
-        let path = path.strip_prefix(root()).expect("the path begins at the root");
-        path.to_str().expect("a path of text").to_owned()
-    };
-    files(&root(), ".md").into_iter().map(name).collect()
+    files().into_iter().filter(|file| file.ends_with(".md")).collect()
 }
 
 #[test]
 fn every_rust_block_of_a_page_is_compiled() {
-    let doctests = page("examples/lib.rs");
+    let doctests = read("examples/lib.rs");
     let compiled = doctests.split("include_str!(\"../").skip(1).filter_map(|rest| rest.split('"').next());
     let compiled: BTreeSet<String> = compiled.map(str::to_owned).collect();
     let mut with_rust = BTreeSet::new();
     for name in pages() {
-        let text = page(&name);
+        let text = read(&name);
         let blocks: Vec<&str> =
             text.lines().map(str::trim_start).filter(|line| line.starts_with("```rust")).collect();
         assert!(
@@ -127,10 +98,10 @@ fn every_rust_block_of_a_page_is_compiled() {
 #[test]
 fn every_link_of_the_pages_leads_to_a_file() {
     for name in pages() {
-        let text = page(&name);
+        let text = read(&name);
         let path = root().join(&name);
         let folder = path.parent().expect("a page lies in a folder");
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in link_targets(&text) {
             let file = target.split('#').next().unwrap_or_default();
             if !target.contains("://") && !file.is_empty() {
                 assert!(folder.join(file).exists(), "{name} links to {target}, which is not there");
@@ -146,7 +117,7 @@ fn every_metric_that_a_page_names_exists() {
     // The other pages are for contributors, and name tables too.
     let for_operators = |page: &String| page.starts_with("docs/") && !page.starts_with("docs/decisions/");
     for page in pages().into_iter().filter(for_operators) {
-        let text = self::page(&page);
+        let text = read(&page);
         let metrics = quoted(&text).flat_map(|code| code.split(word)).filter(|name| {
             // Crates have no more than two words.
             name.starts_with("messagekit_") && name.matches('_').count() > 1
@@ -161,7 +132,7 @@ fn every_metric_that_a_page_names_exists() {
 
 #[test]
 fn every_page_of_the_docs_is_in_their_index() {
-    let index = page("docs/README.md");
+    let index = read("docs/README.md");
     let pages = pages();
     let indexed = |name: &&str| !name.contains('/') && *name != "README.md";
     for name in pages.iter().filter_map(|name| name.strip_prefix("docs/")).filter(indexed) {
@@ -171,7 +142,7 @@ fn every_page_of_the_docs_is_in_their_index() {
 
 #[test]
 fn the_crash_table_of_the_architecture_names_every_point() {
-    let architecture = page("ARCHITECTURE.md");
+    let architecture = read("ARCHITECTURE.md");
     for point in messagekit::crash::POINTS {
         let (_, step) = point.split_once('.').expect("points are named area.step");
         let named = quoted(&architecture).any(|word| word == point || word.strip_prefix('.') == Some(step));

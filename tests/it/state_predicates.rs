@@ -47,9 +47,8 @@ fn sql_files() -> impl Iterator<Item = String> {
 
 #[test]
 fn every_list_of_states_in_sql_is_a_set_of_the_state_machine() {
-    let open = states(FailedMessageState::is_open);
     let sets = [
-        open.clone(),
+        states(FailedMessageState::is_open),
         states(|state| !state.is_open()),
         states(may_run),
         states(|_| true),

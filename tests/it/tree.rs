@@ -13,21 +13,16 @@ pub(crate) fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Returns the files of the tree that this project wrote, relative to its root.
+/// Returns every file of the tree relative to its root, without hidden folders and build output.
 pub(crate) fn files() -> Vec<String> {
     fn collect(folder: &str, files: &mut Vec<String>) {
         for entry in fs::read_dir(root().join(folder)).expect("the folder can be read") {
             let entry = entry.expect("the folder can be read");
             let name = entry.file_name().to_str().expect("names are text").to_owned();
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-            if name.starts_with(['.', '_']) {
-                continue;
-            }
             if !entry.file_type().expect("the folder can be read").is_dir() {
                 files.push(path);
-            } else if !name.starts_with("target")
-                && !["benches/peers", "examples/data"].contains(&path.as_str())
-            {
+            } else if !name.starts_with(['.', '_']) && !name.starts_with("target") {
                 collect(&path, files);
             }
         }
@@ -36,6 +31,27 @@ pub(crate) fn files() -> Vec<String> {
     collect("", &mut files);
     files.sort();
     files
+}
+
+/// Returns the files that this project wrote: the words of other projects and of data are theirs.
+pub(crate) fn own_files() -> Vec<String> {
+    let is_own = |file: &String| {
+        let name = file.rsplit('/').next().expect("a path has a last part");
+        !name.starts_with(['.', '_'])
+            && !file.starts_with("benches/peers/")
+            && !file.starts_with("examples/data/")
+    };
+    files().into_iter().filter(is_own).collect()
+}
+
+/// Returns the words in backticks of a text.
+pub(crate) fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Returns the targets of the links of a page.
+pub(crate) fn link_targets(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
 /// Returns the names of the tests in a file, each with its line.

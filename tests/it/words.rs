@@ -5,7 +5,7 @@ mod texts;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::tree::{files, read};
+use crate::tree::{own_files, quoted, read};
 use texts::{Subject, subjects};
 
 /// Phrases that may contain a word of the list: the file, or empty for every file; the phrase; the reason.
@@ -90,7 +90,7 @@ fn list() -> Vec<Out> {
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let columns: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
         let [out, instead] = columns[..] else { panic!("two columns, and not {row}") };
-        for text in out.split('`').skip(1).step_by(2) {
+        for text in quoted(out) {
             list.push(Out { text: text.to_owned(), words: split(text), instead: instead.trim().to_owned() });
         }
     }
@@ -99,7 +99,7 @@ fn list() -> Vec<Out> {
 
 #[test]
 fn names_and_texts_keep_to_the_words_of_the_glossary() {
-    let (files, list) = (files(), list());
+    let (files, list) = (own_files(), list());
     // Each folder once, and each file.
     let paths: BTreeSet<&Path> = files
         .iter()

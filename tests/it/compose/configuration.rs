@@ -8,7 +8,7 @@ use messagekit::config::Configuration;
 use tempfile::TempDir;
 
 use super::file::Service;
-use super::image::page;
+use crate::tree::{read, root};
 
 /// Passes a text to the program of a service, together with the variables of the service. The error is that of the program.
 pub(crate) fn check(service: &Service, text: &str) -> Result<(), String> {
@@ -40,10 +40,9 @@ pub(crate) fn check(service: &Service, text: &str) -> Result<(), String> {
 /// Returns the addresses of Kafka in the mounted files of a service.
 pub(crate) fn brokers(service: &Service) -> Vec<String> {
     let mounted = service.volumes.iter().filter_map(|volume| volume.split(':').next());
-    let files =
-        mounted.filter(|source| source.ends_with(".toml") && Path::new(&super::root().join(source)).exists());
+    let files = mounted.filter(|source| source.ends_with(".toml") && root().join(source).exists());
     let lines: Vec<String> =
-        files.flat_map(|file| page(file).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        files.flat_map(|file| read(file).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     let named = lines.iter().filter_map(|line| line.strip_prefix("brokers = "));
     named.flat_map(|list| list.split('"').skip(1).step_by(2).map(str::to_owned)).collect()
 }

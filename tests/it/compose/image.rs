@@ -6,12 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::root;
-
-/// Reads a file of the tree.
-pub(crate) fn page(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
+use crate::tree::{read, root};
 
 /// Returns the tag of an image, or `None` without one.
 pub(crate) fn tag(image: &str) -> Option<&str> {
@@ -30,7 +25,7 @@ pub(crate) fn is_pinned(tag: &str) -> bool {
 
 /// Returns a version that the native stack pins.
 pub(crate) fn stack_version(name: &str) -> String {
-    let versions = page("xtask/src/stack/versions.rs");
+    let versions = read("xtask/src/stack/versions.rs");
     let start = format!("const {name}: &str = \"");
     let value = versions.split_once(&start).and_then(|(_, rest)| rest.split_once('"'));
     value.unwrap_or_else(|| panic!("the native stack pins no {name}")).0.to_owned()
@@ -50,7 +45,7 @@ pub(crate) fn packages(dockerfile: &str) -> Vec<&str> {
 
 /// Returns the programs of the image.
 pub(crate) fn programs() -> Vec<String> {
-    programs_of(&page("Dockerfile"))
+    programs_of(&read("Dockerfile"))
 }
 
 /// Returns the programs that a Dockerfile copies into its image.

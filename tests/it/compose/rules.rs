@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::configuration;
 use super::file::{Condition, File, Service, interpolate};
 use super::image;
-use super::root;
+use crate::tree::{read, root};
 
 /// Findings, one line each. A correct file has none.
 type Findings = Vec<String>;
@@ -110,7 +110,7 @@ fn settings(file: &File) -> Findings {
             findings.push(format!("{name}: {program} does not know the setting {key}"));
         }
     }
-    let script = image::page("deploy/postgres/init.sh");
+    let script = read("deploy/postgres/init.sh");
     let given = file.services.get("postgres").map(|postgres| &postgres.environment);
     for (key, _) in given.into_iter().flatten().filter(|(key, _)| !key.starts_with("POSTGRES_")) {
         if !script.contains(&format!("${{{key}:?")) {
@@ -165,7 +165,7 @@ fn brokers(file: &File) -> Findings {
 /// slot connect as the administrator, and only the admin connects to several databases.
 fn databases(file: &File) -> Findings {
     let mut findings = Vec::new();
-    let script = image::page("deploy/postgres/init.sh");
+    let script = read("deploy/postgres/init.sh");
     let nothing = Service::default();
     let server = &file.services.get("postgres").unwrap_or(&nothing).environment;
     let given = |key: &str| server.get(key).map_or("", String::as_str);
