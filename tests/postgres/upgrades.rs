@@ -1,24 +1,14 @@
 //! This program upgrades databases of every released schema.
 
-use std::time::Duration;
-
-use messagekit::adapter::{Bookkeeping, ClaimRequest, InFlightAttempts, Offsets, Processed, Retries};
-use messagekit::operations::{
-    Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
-    Replays, StoredEvent,
-};
-use messagekit::relay::RejectedEvents;
-use messagekit::{Claim, Store};
+use messagekit_postgres::PostgresStore;
 use messagekit_postgres::migrations::{self, MIGRATIONS};
-use messagekit_testkit::block_on;
+use messagekit_testkit::{block_on, upgraded};
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// A dump of each released schema with its version. They are never edited: a new schema adds its own.
 /// `pg_dump --schema=messagekit --column-inserts --no-owner`, after rows were inserted into each new table.
 const DUMPS: &[(i32, &str)] = &[(1, include_str!("upgrades/0001.sql"))];
-
-const LEASE: Duration = Duration::from_secs(60);
 
 async fn restored(dump: &'static str) -> Database {
     let database = Database::empty().await;
@@ -111,28 +101,22 @@ fn released_schemas_upgrade_beside_an_open_writer_and_keep_rows() {
     });
 }
 
+/// Returns a store on a database of every released schema, upgraded.
+async fn stores() -> Vec<PostgresStore> {
+    let mut stores = Vec::new();
+    for (_, dump) in DUMPS {
+        let database = restored(dump).await;
+        migrations::migrate(database.url()).await.unwrap();
+        stores.push(database.store().await);
+    }
+    stores
+}
+
 #[test]
 fn outbox_of_every_released_schema_goes_on() {
     block_on(async {
-        for (_, dump) in DUMPS {
-            let database = restored(dump).await;
-            migrations::migrate(database.url()).await.unwrap();
-            let store = database.store().await;
-            let ann = Operator::new("ann", "cli");
-
-            let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
-            let copies: Vec<_> = events.iter().map(|event| (event.event_id.as_str(), event.copies)).collect();
-            assert_eq!(copies, [("e-1", 1), ("e-2", 0), ("e-3", 0), ("e-4", 0)]);
-            let rejected = store.rejected(0, 10, false).await.unwrap();
-            assert_eq!(rejected[0].error.as_deref(), Some("record too large"));
-            assert_eq!(store.retry_rejected(rejected[0].id, &ann).await.unwrap(), 2, "the whole key");
-
-            let jobs = store.replays(None, 10).await.unwrap();
-            assert_eq!((jobs[0].state, jobs[0].events, jobs[0].published), (ReplayState::Running, 2, 1));
-            let (lease, _) = store.lease_replay(LEASE).await.unwrap().expect("the job goes on");
-            let renamed = |_: &StoredEvent| unreachable!("its events keep their ids");
-            let job = store.replay_step(lease, 10, LEASE, &renamed).await.unwrap();
-            assert!(job.is_some_and(|job| job.state == ReplayState::Done && job.published == 2));
+        for store in stores().await {
+            upgraded::outbox_goes_on(&store, &[("e-1", 1), ("e-2", 0), ("e-3", 0), ("e-4", 0)]).await;
         }
     });
 }
@@ -140,27 +124,8 @@ fn outbox_of_every_released_schema_goes_on() {
 #[test]
 fn inbox_of_every_released_schema_goes_on() {
     block_on(async {
-        for (_, dump) in DUMPS {
-            let database = restored(dump).await;
-            migrations::migrate(database.url()).await.unwrap();
-            let store = database.store().await;
-
-            let ids = ["m-done", "m-dead", "m-discarded", "m-new"];
-            let requests = ids.map(|id| ClaimRequest {
-                id: id.parse().unwrap(),
-                topic: "orders.order".into(),
-                key: None,
-                generation: 0,
-            });
-            let mut tx = store.begin().await.unwrap();
-            let claims = store.claim(&mut tx, "billing", &requests).await.unwrap();
-            assert_eq!(claims, [Claim::Done, Claim::Held, Claim::Discarded, Claim::Fresh]);
-            store.rollback(tx).await.unwrap();
-            let mut next: Vec<_> = store.next_of("billing", "orders.order").await.unwrap();
-            next.sort_by_key(|next| next.key_lane);
-            assert_eq!(next.iter().map(|next| next.next).collect::<Vec<_>>(), [12, 9]);
-            let poison = "m-poison".parse().unwrap();
-            assert_eq!(store.begin_attempt("billing", &poison, "billing-c").await.unwrap(), 2);
+        for store in stores().await {
+            upgraded::inbox_goes_on(&store, "orders.order").await;
         }
     });
 }
@@ -168,28 +133,8 @@ fn inbox_of_every_released_schema_goes_on() {
 #[test]
 fn failed_messages_of_every_released_schema_go_on() {
     block_on(async {
-        for (_, dump) in DUMPS {
-            let database = restored(dump).await;
-            migrations::migrate(database.url()).await.unwrap();
-            let store = database.store().await;
-
-            assert_eq!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().len(), 5);
-            let dead = store.show(1).await.unwrap();
-            assert_eq!(
-                (dead.attempts, dead.crash_count, &*dead.received.message.payload),
-                (4, 1, &[0xfe, 0][..])
-            );
-            assert_eq!(dead.received.message.headers.text("id"), Some("m-dead"));
-            let leased = store.lease("billing", 10, LEASE).await.unwrap();
-            assert_eq!(
-                (leased.len(), leased[0].failed_message, leased[0].crash_count, leased[0].token),
-                (1, 2, 1, 3)
-            );
-            assert!(leased[0].parked);
-            let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
-            assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));
-            let acted = store.act(Action::Retry, &[1], &Operator::new("ann", "cli")).await.unwrap();
-            assert_eq!(acted, [ActionResult::Done]);
+        for store in stores().await {
+            upgraded::failed_messages_go_on(&store).await;
         }
     });
 }

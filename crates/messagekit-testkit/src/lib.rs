@@ -17,6 +17,7 @@
 //!
 //! - [`transport`] and [`store`]: the suites. A case prints the reason when the adapter lacks its capability and skips it.
 //! - [`relay`]: the suite of a store whose outbox is published by relays.
+//! - [`upgraded`]: checks of a database that was restored from the dump of an earlier schema.
 //! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. They test the suites
 //!   themselves.
 //! - [`ledger`]: a record of requests, written by a process other than the one under test, and the verdict.
@@ -36,6 +37,7 @@ pub mod relay;
 mod run;
 pub mod store;
 pub mod transport;
+pub mod upgraded;
 
 pub use eventually::{DEADLINE, eventually};
 pub use given_up::{Moment, given_up};

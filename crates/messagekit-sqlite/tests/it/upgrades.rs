@@ -2,25 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use messagekit::adapter::{Bookkeeping, ClaimRequest, InFlightAttempts, Offsets, Processed, Retries};
-use messagekit::operations::{
-    Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
-    Replays, StoredEvent,
-};
-use messagekit::relay::RejectedEvents;
-use messagekit::{Claim, Store};
 use messagekit_sqlite::migrations::{self, MIGRATIONS};
 use messagekit_sqlite::rusqlite::Connection;
 use messagekit_sqlite::{SqliteOptions, SqliteStore};
+use messagekit_testkit::upgraded;
 use tempfile::TempDir;
 
 /// A dump of each released schema with its version. Never edit one: a new schema adds its own. Made by `.dump` of the
 /// shell, with rows in each new table.
 const DUMPS: &[(u32, &str)] = &[(1, include_str!("upgrades/0001.sql"))];
-
-const LEASE: Duration = Duration::from_secs(60);
 
 /// A file restored from a dump.
 struct Restored {
@@ -97,22 +88,9 @@ async fn every_released_schema_is_upgraded_and_keeps_its_rows() {
 async fn outbox_of_every_released_schema_goes_on() {
     for (_, dump) in DUMPS {
         let restored = Restored::of(dump);
-        let store =
-            SqliteOptions::default().relayed_topics(["orders.order"]).open(&restored.path).await.unwrap();
-        let events = store.events(&EventFilter::default(), None, 10).await.unwrap();
-        let copies: Vec<_> = events.iter().map(|event| (event.event_id.as_str(), event.copies)).collect();
-        assert_eq!(copies, [("e-1", 1), ("e-2", 0), ("e-3", 0)]);
-        let rejected = store.rejected(0, 10, false).await.unwrap();
-        assert_eq!(rejected[0].error.as_deref(), Some("record too large"));
-        let ann = Operator::new("ann", "cli");
-        assert_eq!(store.retry_rejected(rejected[0].id, &ann).await.unwrap(), 2, "the whole key");
-
-        let jobs = store.replays(None, 10).await.unwrap();
-        assert_eq!((jobs[0].state, jobs[0].events, jobs[0].published), (ReplayState::Running, 2, 1));
-        let (lease, _) = store.lease_replay(LEASE).await.unwrap().expect("the job goes on");
-        let renamed = |_: &StoredEvent| unreachable!("its events keep their ids");
-        let job = store.replay_step(lease, 10, LEASE, &renamed).await.unwrap();
-        assert!(job.is_some_and(|job| job.state == ReplayState::Done && job.published == 2));
+        let options = SqliteOptions::default().relayed_topics(["orders.order"]);
+        let store = options.open(&restored.path).await.unwrap();
+        upgraded::outbox_goes_on(&store, &[("e-1", 1), ("e-2", 0), ("e-3", 0)]).await;
     }
 }
 
@@ -120,23 +98,7 @@ async fn outbox_of_every_released_schema_goes_on() {
 async fn inbox_of_every_released_schema_goes_on() {
     for (_, dump) in DUMPS {
         let restored = Restored::of(dump);
-        let store = restored.open().await;
-        let ids = ["m-done", "m-dead", "m-discarded", "m-new"];
-        let requests = ids.map(|id| ClaimRequest {
-            id: id.parse().unwrap(),
-            topic: "orders.order".into(),
-            key: None,
-            generation: 0,
-        });
-        let mut tx = store.begin().await.unwrap();
-        let claims = store.claim(&mut tx, "billing", &requests).await.unwrap();
-        assert_eq!(claims, [Claim::Done, Claim::Held, Claim::Discarded, Claim::Fresh]);
-        store.rollback(tx).await.unwrap();
-        let mut next = store.next_of("billing", "payments.payment").await.unwrap();
-        next.sort_by_key(|next| next.key_lane);
-        assert_eq!(next.iter().map(|next| next.next).collect::<Vec<_>>(), [12, 9]);
-        let poison = "m-poison".parse().unwrap();
-        assert_eq!(store.begin_attempt("billing", &poison, "billing-c").await.unwrap(), 2);
+        upgraded::inbox_goes_on(&restored.open().await, "payments.payment").await;
     }
 }
 
@@ -144,23 +106,6 @@ async fn inbox_of_every_released_schema_goes_on() {
 async fn failed_messages_of_every_released_schema_go_on() {
     for (_, dump) in DUMPS {
         let restored = Restored::of(dump);
-        let store = restored.open().await;
-        assert_eq!(store.list(&FailedMessageFilter::default(), 10).await.unwrap().len(), 5);
-        let dead = store.show(1).await.unwrap();
-        assert_eq!(
-            (dead.attempts, dead.crash_count, &*dead.received.message.payload),
-            (4, 1, &[0xfe, 0][..])
-        );
-        assert_eq!(dead.received.message.headers.text("id"), Some("m-dead"));
-        let leased = store.lease("billing", 10, LEASE).await.unwrap();
-        assert_eq!(
-            (leased.len(), leased[0].failed_message, leased[0].crash_count, leased[0].token),
-            (1, 2, 1, 3)
-        );
-        assert!(leased[0].parked);
-        let back = store.lease_returns(Origin::Queue, 10, LEASE).await.unwrap();
-        assert_eq!((back[0].return_to.as_str(), back[0].leased.failed_message), ("printing", 5));
-        let acted = store.act(Action::Retry, &[1], &Operator::new("ann", "cli")).await.unwrap();
-        assert_eq!(acted, [ActionResult::Done]);
+        upgraded::failed_messages_go_on(&restored.open().await).await;
     }
 }
