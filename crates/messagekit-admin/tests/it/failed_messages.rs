@@ -110,8 +110,8 @@ async fn audit_names_the_token_and_the_request() {
     dead(&store, 1).await;
     let console = Console::of([("shop", Arc::new(store.clone()) as _)]);
     let mut request = console.request(Role::Operator, "POST /api/v1/dlq/1/retry", None);
-    request.headers_mut().insert("x-request-id", "permit-12".parse().unwrap());
-    assert_eq!(console.send(request).await.header("x-request-id"), "permit-12");
+    request.headers_mut().insert("x-request-id", "ticket-12".parse().unwrap());
+    assert_eq!(console.send(request).await.header("x-request-id"), "ticket-12");
     let forged = "x y\u{e9}";
     let mut request = console.request(Role::Admin, "POST /api/v1/dlq/1/retry", None);
     request.headers_mut().insert("x-request-id", forged.parse().unwrap());
@@ -121,7 +121,7 @@ async fn audit_names_the_token_and_the_request() {
         let entry: &messagekit::memory::AuditEntry = &audit[index];
         (entry.by.clone(), entry.through.clone(), entry.request_id.clone().unwrap())
     };
-    assert_eq!(told(0), ("the-operator".to_owned(), "http".to_owned(), "permit-12".to_owned()));
+    assert_eq!(told(0), ("the-operator".to_owned(), "http".to_owned(), "ticket-12".to_owned()));
     assert_eq!(told(1), ("the-admin".to_owned(), "http".to_owned(), own.clone()));
     assert!(!own.is_empty() && !own.contains(' '));
 }

@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::time::Instant;
 
 use super::answers::key;
-use super::delivery_outcome::{DeliveryOutcome, DeliveryOutcomes, Permit};
+use super::delivery_outcome::{DeliveryOutcome, DeliveryOutcomes, Opaque};
 use super::warm_up::WarmUp;
 use crate::error::unusable_settings;
 use crate::record;
@@ -116,22 +116,22 @@ impl Client {
         let mut refused = HashSet::new();
         for (index, message) in messages {
             let key = key(message);
-            let permit = outcomes.permit(*index);
+            let opaque = outcomes.opaque(*index);
             if key.is_some_and(|key| refused.contains(&key)) {
-                permit.settle(DeliveryOutcome::behind());
+                opaque.settle(DeliveryOutcome::behind());
             } else if let Some(error) = &ended {
-                permit.settle(DeliveryOutcome::NotSent(error.clone()));
+                opaque.settle(DeliveryOutcome::NotSent(error.clone()));
             } else {
-                match self.enqueue(message, permit, deadline).await {
+                match self.enqueue(message, opaque, deadline).await {
                     Ok(()) => {}
-                    Err((error, permit)) => {
+                    Err((error, opaque)) => {
                         match error.rdkafka_error_code().map(|_| DeliveryOutcome::of(&error)) {
                             Some(fate @ DeliveryOutcome::Refused(_)) => {
                                 refused.extend(key);
-                                permit.settle(fate);
+                                opaque.settle(fate);
                             }
                             _ => {
-                                permit.settle(DeliveryOutcome::NotSent(error.clone()));
+                                opaque.settle(DeliveryOutcome::NotSent(error.clone()));
                                 ended = Some(error);
                             }
                         }
@@ -162,12 +162,12 @@ impl Client {
     async fn enqueue(
         &self,
         message: &Message,
-        permit: Permit,
+        opaque: Opaque,
         deadline: Instant,
-    ) -> Result<(), (KafkaError, Permit)> {
+    ) -> Result<(), (KafkaError, Opaque)> {
         let headers = record::headers_of(message);
         let mut record =
-            BaseRecord::with_opaque_to(&message.topic, permit).payload(&message.payload[..]).headers(headers);
+            BaseRecord::with_opaque_to(&message.topic, opaque).payload(&message.payload[..]).headers(headers);
         if let Some(key) = &message.key {
             record = record.key(&key[..]);
         }
@@ -213,9 +213,9 @@ impl Drop for Client {
 pub(super) struct Reports(Arc<WarmUp>);
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Permit;
+    type DeliveryOpaque = Opaque;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, permit: Permit) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Opaque) {
         let fate = match result {
             Ok(record) if record.offset() >= 0 => {
                 self.0.took(record.topic(), record.partition());
@@ -226,7 +226,7 @@ impl ProducerContext for Reports {
             Ok(_) => DeliveryOutcome::Unknown(KafkaError::Canceled),
             Err((error, _)) => DeliveryOutcome::of(error),
         };
-        permit.settle(fate);
+        opaque.settle(fate);
     }
 }
 

@@ -53,7 +53,7 @@ struct State {
 }
 
 /// Returns with the delivery report of a message; the client passes it as a pointer.
-pub(super) type Permit = Box<Entry>;
+pub(super) type Opaque = Box<Entry>;
 
 /// A message that the client holds: its index in the batch.
 pub(super) struct Entry {
@@ -73,7 +73,7 @@ impl Entry {
 }
 
 impl DeliveryOutcomes {
-    pub(super) fn permit(self: &Arc<Self>, index: usize) -> Permit {
+    pub(super) fn opaque(self: &Arc<Self>, index: usize) -> Opaque {
         self.lock().open += 1;
         Box::new(Entry { index, outcomes: Arc::clone(self) })
     }

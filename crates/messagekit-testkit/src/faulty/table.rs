@@ -228,7 +228,7 @@ faults! {
     /// A lease accepts a second answer.
     AnswersTwice: Store answered_lease_is_over,
     /// A failed message is due at once after a failed retry.
-    FailForgetsDelay: Store failed_failed_message_waits_until_due,
+    FailForgetsDelay: Store failed_retry_waits_until_due,
     /// A failed message is never dead.
     FailKeepsRetrying: Store permanent_failure_of_a_retry_is_dead,
     /// Handing back counts as an attempt.

@@ -117,7 +117,7 @@ macro_rules! __each_store_case {
             retries::stale_token_cannot_resolve: Nothing,
             retries::stale_token_cannot_answer: Nothing,
             retries::answered_lease_is_over: Nothing,
-            retries::failed_failed_message_waits_until_due: Nothing,
+            retries::failed_retry_waits_until_due: Nothing,
             retries::permanent_failure_of_a_retry_is_dead: Nothing,
             retries::handed_back_failed_message_burns_no_attempt: Nothing,
             failed_message_lists::operator_retry_runs_a_failed_message_once: Nothing,

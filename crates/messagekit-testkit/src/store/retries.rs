@@ -124,7 +124,7 @@ pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
 }
 
 /// A failed run is due again after the failure's delay, with its error and one more attempt.
-pub async fn failed_failed_message_waits_until_due<F: StoreFixture>(fixture: &F) {
+pub async fn failed_retry_waits_until_due<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
     let (delay, began) = (Duration::from_millis(200), Instant::now());

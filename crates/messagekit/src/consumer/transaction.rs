@@ -236,9 +236,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
         let (settings, batch) = (self.settings, self.batch);
         let parked: Vec<&ReceivedMessage> = self.behind.iter().map(|index| batch.received(*index)).collect();
-        let limits = settings.store.park_behind(tx, &settings.name, &parked, settings.limits).await;
-        let limits = limits.map_err(|error| self.broken(error))?;
-        if let Some(index) = self.behind.get(limits) {
+        let fitting = settings.store.park_behind(tx, &settings.name, &parked, settings.limits).await;
+        let fitting = fitting.map_err(|error| self.broken(error))?;
+        if let Some(index) = self.behind.get(fitting) {
             return Err(Attempted::Full { index: *index, failure: None });
         }
         self.stats.parked += parked.len() as u64;
