@@ -4,8 +4,8 @@
 //! once, however often it is delivered. The in-memory adapters are for docs and tests; example 02 is the same on SQLite.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::bridge::{Bridge, Rule};
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, MessageId, Shutdown, chain, headers};
+use messagekit_bridge::{Bridge, Rule};
 use messagekit_kafka::Kafka;
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use serde::{Deserialize, Serialize};
 

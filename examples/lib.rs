@@ -9,6 +9,9 @@ mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../docs/observability.md")]
+    struct Observability;
+
     #[doc = include_str!("../docs/operating.md")]
     struct Operating;
 

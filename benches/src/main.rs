@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sqlx::Connection;
 
-use cells::{ALL, Client, TUNING};
+use cells::{ALL, Client, TUNING, consume_traced};
 use frame::{Cell, Machine, Outcome, json, markdown, plot, run};
 use settings::Settings;
 
@@ -45,6 +45,12 @@ struct Options {
     /// Consume as a member of a group, for a cell that has started this program so
     #[arg(long, value_name = "CLIENT", hide = true)]
     member: Option<Client>,
+    /// Consume the file in this folder and print the rate, for a cell that has started this program so
+    #[arg(long, value_name = "FOLDER", hide = true, requires = "events")]
+    traced: Option<PathBuf>,
+    /// The number of events in that file
+    #[arg(long, value_name = "N", hide = true)]
+    events: Option<usize>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -72,6 +78,10 @@ async fn main() -> ExitCode {
 async fn measure(options: Options) -> Outcome<bool> {
     if let Some(client) = options.member {
         client.run().await?;
+        return Ok(true);
+    }
+    if let (Some(folder), Some(events)) = (&options.traced, options.events) {
+        println!("{}", consume_traced(folder, events).await?);
         return Ok(true);
     }
     if options.list {

@@ -10,14 +10,11 @@
 //! A peer that is not installed, or fails, is listed with the reason.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Instant;
 
 use sqlx::Connection;
 
-use crate::cells::{APPLIED, EFFECTS, consume_kafka, kill};
 use crate::events::messages;
-use crate::frame::{Measured, Meter, Outcome};
+use crate::frame::Outcome;
 use crate::resources::{Database, Program, Topic, folder};
 use crate::settings::Settings;
 
@@ -67,58 +64,8 @@ pub(crate) const CONSUMERS: [Peer; 2] = [
     },
 ];
 
-/// Drains a backlog of `events` with a peer.
-pub(crate) async fn drain(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
-    let (database, topic) = backlog(&settings, peer, events).await?;
-    let meter = Meter::start(settings.parts());
-    let program = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
-    let watched = until(program, &topic, events).await?;
-    let cpu = meter.per_100k(events);
-    let measured = Measured::new(topic.judge(events).await?);
-    Ok(measured.with("events/s", watched.0).with("seconds", watched.1).with_all(cpu))
-}
-
-/// Kills a peer in the middle of a drain and restarts it at once.
-pub(crate) async fn kill(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
-    let (database, topic) = backlog(&settings, peer, events).await?;
-    let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
-    topic.until(kill::middle(events)).await?;
-    let killed: Instant = victim.kill()?;
-    let _again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
-    let seen = kill::watch(&topic, killed, events).await?;
-    Ok(seen.measured(topic.judge(events).await?))
-}
-
-/// Consumes a topic with a peer.
-pub(crate) async fn consume(
-    settings: Arc<Settings>,
-    peer: &'static Peer,
-    events: usize,
-) -> Outcome<Measured> {
-    let database = Database::empty(settings.database()?).await?;
-    database.execute(format!("{EFFECTS}; CREATE TABLE seen (id text PRIMARY KEY)")).await?;
-    let topic = consume_kafka::filled(&settings, events).await?;
-    let pool = sqlx::PgPool::connect(&database.url).await?;
-    let meter = Meter::start(settings.parts());
-    let mut program = Program::start(peer.command(&settings, &database, &topic, "consume")?)?;
-    let rate = match consume_kafka::watch(&pool, events).await {
-        Ok(rate) => rate,
-        Err(error) => return Err(program.is_alive().err().unwrap_or(error)),
-    };
-    let cpu = meter.per_100k(events);
-    let ledger = database.judge(events, APPLIED).await?;
-    Ok(Measured::new(ledger).with("events/s", rate).with_all(cpu))
-}
-
-/// Returns rate and seconds, or the last output of the program when no record arrives.
-async fn until(mut program: Program, topic: &Topic, events: usize) -> Outcome<(f64, f64)> {
-    match topic.until(events).await {
-        Ok(watched) => Ok((watched.rate, watched.seconds)),
-        Err(error) => Err(program.is_alive().err().unwrap_or(error)),
-    }
-}
-
-async fn backlog(settings: &Settings, peer: &Peer, events: usize) -> Outcome<(Database, Topic)> {
+/// Creates a topic, and a database whose outbox the peer has filled with events.
+pub(crate) async fn backlog(settings: &Settings, peer: &Peer, events: usize) -> Outcome<(Database, Topic)> {
     let (database, topic) =
         (Database::empty(settings.database()?).await?, Topic::make(settings.kafka()?).await?);
     let mut connection = sqlx::PgConnection::connect(&database.url).await?;
@@ -138,7 +85,8 @@ async fn backlog(settings: &Settings, peer: &Peer, events: usize) -> Outcome<(Da
 }
 
 impl Peer {
-    fn command(
+    /// Returns the command of its program, with the variables that it reads.
+    pub(crate) fn command(
         &self,
         settings: &Settings,
         database: &Database,

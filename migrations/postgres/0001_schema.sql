@@ -378,6 +378,7 @@ CREATE TABLE messagekit.in_flight_attempts (
 -- A message that was set aside, whole. Key, header values and payload are bytes, so that any record can be kept: headers is a
 -- list of [name, value] pairs as JSON text in bytes, because jsonb refuses the character NUL.
 -- return_to: the queue or retry topic for a message that its broker kept; NULL where it is unknown.
+-- reason: why it is in its state, stored by the statement that changed the state.
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
 -- parked: the failed message takes part in the order of its key. run_length: how many messages of the key ran together in the
 -- last lease. alone: how many, from here on, run one at a time after a death.
@@ -396,6 +397,9 @@ CREATE TABLE messagekit.failed_messages (
   parked        boolean NOT NULL DEFAULT false,
   state         text COLLATE "C" NOT NULL
                 CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
+  reason        text COLLATE "C" NOT NULL
+                CHECK (reason IN ('set_aside', 'key_blocked', 'key_freed', 'run_failed', 'retry_requested', 'requested_run_failed',
+                                  'applied', 'discarded', 'discard_undone')),
   attempts      int NOT NULL CHECK (attempts >= 0),
   crash_count         int NOT NULL DEFAULT 0,
   run_length    int NOT NULL DEFAULT 1,

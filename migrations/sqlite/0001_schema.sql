@@ -165,8 +165,8 @@ CREATE TABLE messagekit_in_flight_attempts (
 -- A message that was set aside, whole. consumer_id: for a message that its broker kept, a scope among the consumers, `queue:` or
 -- `topic:` and the name; return_to is where a retry of it goes. position_topic is NULL when it is the topic.
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
--- parked = 1: the failed message takes part in the order of its key. State waiting: an open failed message of its key stands
--- before it. run_length: how many messages of the key ran together in the last lease. alone: how many, from here on, run one at a
+-- parked = 1: the failed message takes part in the order of its key. State blocked: an open failed message of its key stands
+-- before it. reason: why it is in its state, stored by the statement that changed the state. run_length: how many messages of the key ran together in the last lease. alone: how many, from here on, run one at a
 -- time after a death.
 CREATE TABLE messagekit_failed_messages (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -181,6 +181,9 @@ CREATE TABLE messagekit_failed_messages (
   return_to     TEXT,
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
   state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
+  reason        TEXT NOT NULL
+                CHECK (reason IN ('set_aside', 'key_blocked', 'key_freed', 'run_failed', 'retry_requested', 'requested_run_failed',
+                                  'applied', 'discarded', 'discard_undone')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
   crash_count         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,

@@ -1,7 +1,7 @@
 //! A bookkeeper of one queue in its own process, built with crash points.
 
 use messagekit::Shutdown;
-use messagekit::bookkeeper::Bookkeeper;
+use messagekit_bookkeeper::Bookkeeper;
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::RabbitMq;
 

@@ -1,6 +1,6 @@
 //! The readiness of a bookkeeper while its brokers are up or down.
 
-use messagekit::bookkeeper::Reading;
+use messagekit_bookkeeper::Reading;
 use messagekit_testkit::eventually;
 
 use crate::stage::{PATIENCE, Stage};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
 use messagekit::{Error, Shutdown};
+use messagekit_bookkeeper::{Bookkeeper, BookkeeperStats, Reading};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::RabbitMq;

@@ -134,8 +134,8 @@ fn a_full_queue_holds_its_own_keys_only_and_nothing_is_dead() {
         })
         .await;
         stage.all_settled(200).await;
-        let figures = bridge.get("/metrics").unwrap();
-        assert!(!figures.contains("messagekit_bridge_dead_lettered_total{"), "{figures}");
+        let metrics = bridge.get("/metrics").unwrap();
+        assert!(!metrics.contains("messagekit_bridge_dead_lettered_total{"), "{metrics}");
         assert!(bridge.stop().await.success());
     });
 }

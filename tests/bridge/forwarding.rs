@@ -35,14 +35,36 @@ fn forwarded_records_keep_bytes_ids_headers_and_order_per_key() {
             }
         }
         assert_eq!(arrived, ids(&sent));
-        let figures = bridge.get("/metrics").unwrap();
+        let metrics = bridge.get("/metrics").unwrap();
         let line = format!(
             "messagekit_bridge_forwarded_total{{bridge=\"{}\",exchange=\"{}\"}} {}",
             stage.name,
             stage.exchange,
             sent.len()
         );
-        assert!(figures.contains(&line), "{figures}");
+        assert!(metrics.contains(&line), "{metrics}");
+        assert!(bridge.stop().await.success());
+    });
+}
+
+#[test]
+fn trace_context_reaches_rabbitmq_as_it_was_written() {
+    block_on(async {
+        const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        const FREE: &str = "{\"tenant\":\"nörd\",\"tracestate\":\"vendor=1,other=2\"}";
+        let stage = Stage::new(1).await;
+        let queue = stage.bound_queue("all").await;
+        let traced = order(&stage.topic, "a", 0)
+            .with_header(headers::TRACEPARENT, PARENT)
+            .with_header(headers::FREE_HEADERS, FREE);
+        publish(&[traced]).await;
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(1).await;
+        let found = stage.rabbit.drain(&queue).await;
+        let [delivery] = &found[..] else { panic!("{} deliveries", found.len()) };
+        assert_eq!(header(delivery, headers::TRACEPARENT).as_deref(), Some(PARENT));
+        assert_eq!(header(delivery, headers::FREE_HEADERS).as_deref(), Some(FREE));
         assert!(bridge.stop().await.success());
     });
 }

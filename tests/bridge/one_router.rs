@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use messagekit::adapter::{Publisher, Source};
-use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, Outbox, Router, Shutdown, Store};
 use messagekit_kafka::Kafka;
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{block_on, eventually, unique};

@@ -89,6 +89,10 @@ impl Rabbit {
             }
         }
         self.channel.basic_cancel("drain".into(), Default::default()).await.unwrap();
+        // What came between the count and the cancellation is settled already: nobody else gets it.
+        while let Some(delivery) = consumer.next().await {
+            found.push(delivery.unwrap());
+        }
         found
     }
 }

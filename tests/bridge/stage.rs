@@ -199,8 +199,8 @@ impl Bridge {
         let line = format!("}} {messages}");
         eventually("as many are unconfirmed as may be", PATIENCE, async || {
             self.is_alive_still();
-            let figures = self.get("/metrics").unwrap_or_default();
-            let mut lines = figures.lines();
+            let metrics = self.get("/metrics").unwrap_or_default();
+            let mut lines = metrics.lines();
             lines.any(|found| found.starts_with("messagekit_bridge_unconfirmed{") && found.ends_with(&line))
         })
         .await;

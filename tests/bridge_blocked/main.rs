@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 // The other tests of the bridge use more of these shared fixtures.
 #![allow(dead_code)]
-#![allow(clippy::print_stderr, reason = "the figures are of interest beside the verdict")]
+#![allow(clippy::print_stderr, reason = "the measurements are of interest beside the verdict")]
 
 #[path = "../bridge/rabbit.rs"]
 mod rabbit;
@@ -81,15 +81,15 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         assert!(most - before < GROWTH, "it grew by {} MiB", (most - before) / (1024 * 1024));
         let at = settled(&stage.name, &stage.topic, stage.partitions).await;
         assert!(at < (warm.len() + waiting.len()) as i64, "nothing was left to wait");
-        let forwarded = |figures: &str| -> u64 {
-            let line = figures.lines().find(|line| line.starts_with("messagekit_bridge_forwarded_total{"));
+        let forwarded = |metrics: &str| -> u64 {
+            let line = metrics.lines().find(|line| line.starts_with("messagekit_bridge_forwarded_total{"));
             line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
         };
         let before_unblock = forwarded(&bridge.get("/metrics").unwrap());
         drop(blocked);
         let unblocked = Instant::now();
         eventually("the first publish after the unblock", SOON, async || {
-            bridge.get("/metrics").is_some_and(|figures| forwarded(&figures) > before_unblock)
+            bridge.get("/metrics").is_some_and(|metrics| forwarded(&metrics) > before_unblock)
         })
         .await;
         eprintln!(

@@ -145,6 +145,29 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("      retries: 45", "      retries: 4500", "postgres: the health check"),
     ("[\"CMD\", \"curl\"", "[\"curl\"", "connect: the health check has no command"),
     ("      timeout: 15s", "      timeout: soon", "kafka: the health check"),
+    // What watches the programs.
+    ("profiles: [\"observability\"]", "profiles: [\"all\"]", "grafana: is not in the profile observability"),
+    (
+        "prom/prometheus:v3.5.0",
+        "prom/prometheus:v3",
+        "prometheus: the image prom/prometheus:v3 is not pinned",
+    ),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT: *otlp", "OTEL_EXPORTER_OTLP_ENDPOIND: *otlp", "does not know the setting"),
+    (
+        "127.0.0.1:8091:8091",
+        "127.0.0.1:8091:8092",
+        "bookkeeper:8091 is scraped, and no service has this port",
+    ),
+    (
+        "      prometheus:\n        condition: service_healthy",
+        "      messagekit:\n        condition: service_healthy",
+        "grafana: waits for messagekit, which is no service",
+    ),
+    (
+        "      rabbitmq:\n        condition: service_healthy\n    restart",
+        "      jaeger:\n        condition: service_healthy\n    restart",
+        "shipping: waits for jaeger, which starts with a profile only",
+    ),
     // The infrastructure alone.
     ("    hostname: rabbitmq\n", "", "rabbitmq: loses its data"),
     ("name: messagekit\n", "name: shop\n", "the project is called shop"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use messagekit::operations::{FailedMessageState, FailedMessages};
+use messagekit::operations::{FailedMessageState, FailedMessages, StateReason};
 use messagekit::{Backoff, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
@@ -98,9 +98,10 @@ async fn a_requested_retry_that_fails_counts_as_dead_once_more() {
     let running = Running::start(handler.consumer(&console.store));
     running.until("it is dead", |stats| stats.dead == 1).await;
     console.retry(console.failed_messages().await[0].id).await.unwrap();
-    running.until("it is dead again", |stats| stats.dead == 2).await;
+    running.until("its requested run failed", |stats| stats.dead == 2).await;
     running.stop().await;
-    assert_eq!(console.failed_messages().await[0].state, FailedMessageState::Dead);
+    let head = console.failed_messages().await.remove(0);
+    assert_eq!((head.state, head.reason), (FailedMessageState::Dead, StateReason::RequestedRunFailed));
 }
 
 #[tokio::test]
@@ -157,14 +158,15 @@ async fn a_failed_requested_retry_is_dead_and_can_be_requested_again() {
     running.until("it is dead", |stats| stats.dead == 1).await;
     let failed_message = console.failed_messages().await[0].id;
     console.retry(failed_message).await.unwrap();
-    running.until("it is dead again", |stats| stats.dead == 2).await;
-    let state = || async { console.store.show(failed_message).await.unwrap().state };
-    assert_eq!(state().await, FailedMessageState::Dead);
+    running.until("its requested run failed", |stats| stats.dead == 2).await;
+    let dead = console.store.show(failed_message).await.unwrap();
+    assert_eq!((dead.state, dead.reason), (FailedMessageState::Dead, StateReason::RequestedRunFailed));
 
     handler.repaired.store(true, Ordering::Relaxed);
     console.retry(failed_message).await.unwrap();
     running.until("it is applied", |stats| stats.handled == 1).await;
-    assert_eq!(state().await, FailedMessageState::Resolved);
+    let resolved = console.store.show(failed_message).await.unwrap();
+    assert_eq!((resolved.state, resolved.reason), (FailedMessageState::Resolved, StateReason::Applied));
     let refused = console.retry(failed_message).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::WrongState);
     assert!(refused.to_string().contains("is resolved"), "{refused}");

@@ -4,6 +4,7 @@
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod alerts;
 mod bad_files;
 mod bad_names;
 mod blocked_lane;
@@ -15,6 +16,7 @@ mod crash_points;
 mod dropped_futures;
 mod failed_messages;
 mod hostile_records;
+mod import_circles;
 mod long_names;
 mod misbehaving_handlers;
 mod parked_kills;

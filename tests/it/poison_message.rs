@@ -83,11 +83,7 @@ fn a_message_is_dead_after_five_crashes_and_neighbours_apply() {
         |view: &View| view.all("SELECT number FROM bills ORDER BY number", |row| row.get::<_, i64>(0));
     let neighbours: Vec<i64> = placed.iter().copied().filter(|number| *number != deadly).collect();
     assert_eq!(billed(&view), neighbours);
-    assert_eq!(
-        view.number("SELECT count(*) FROM messagekit_in_flight_attempts"),
-        0,
-        "nobody is suspected any more"
-    );
+    assert_eq!(view.number("SELECT count(*) FROM messagekit_in_flight_attempts"), 0, "no attempt is left");
     drop(view);
 
     // Repaired, and retried by an operator.

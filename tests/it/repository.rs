@@ -1,6 +1,7 @@
 //! The statements of the pages about the tree are true.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use crate::tree::{files, link_targets, quoted, read, root};
 
@@ -123,7 +124,7 @@ fn every_metric_that_a_page_names_exists() {
             name.starts_with("messagekit_") && name.matches('_').count() > 1
         });
         for name in metrics {
-            assert!(messagekit::metrics::names::ALL.contains(&name), "{page}: there is no metric {name}");
+            assert!(messagekit_prometheus::names::ALL.contains(&name), "{page}: there is no metric {name}");
             named += 1;
         }
     }
@@ -148,4 +149,18 @@ fn the_crash_table_of_the_architecture_names_every_point() {
         let named = quoted(&architecture).any(|word| word == point || word.strip_prefix('.') == Some(step));
         assert!(named, "ARCHITECTURE.md does not say what a process leaves behind that is ended at {point}");
     }
+}
+
+#[test]
+fn core_depends_on_no_telemetry_library() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "-p", "messagekit", "-e", "normal", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let crates = String::from_utf8(tree.stdout).unwrap();
+    assert!(crates.lines().any(|line| line.starts_with("tracing v")), "the search finds what is there");
+    let telemetry = |line: &&str| line.contains("opentelemetry") || line.starts_with("tracing-subscriber ");
+    assert_eq!(crates.lines().find(telemetry), None);
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::{
     Claim, Consumer, Envelope, Event, HandlerError, Message, MessageId, Shutdown, Store, claim,
 };
+use messagekit_memory::MemoryLog;
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 

@@ -1,9 +1,9 @@
-//! The states that statements name are those of the state machine of failed messages.
+//! The states and reasons that statements name are those of the state machine of failed messages.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use messagekit::operations::{Action, FailedMessageState, StateMachine};
+use messagekit::operations::{Action, FailedMessageState, StateMachine, StateReason};
 
 use crate::tree::{files, read};
 
@@ -87,4 +87,39 @@ fn each_action_in_sql_begins_where_the_transition_table_says() {
             assert_eq!(named(&format!("state {predicate}")), Some(from), "{file}: {action}");
         }
     }
+}
+
+/// Returns the words in quotes in `sql`.
+fn quoted(sql: &str) -> Vec<&str> {
+    sql.split('\'').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_table_accepts_exactly_the_known_reasons() {
+    for engine in ["postgres", "sqlite"] {
+        let text = read(&format!("migrations/{engine}/0001_schema.sql"));
+        let (_, list) = text.split_once("CHECK (reason IN (").expect("the column has a list");
+        let (list, _) = list.split_once(')').expect("the list ends");
+        assert_eq!(quoted(list), StateReason::ALL.map(StateReason::as_str), "{engine}");
+    }
+}
+
+/// A statement that changed the state alone would leave the reason of the state before.
+#[test]
+fn every_statement_that_sets_a_state_sets_its_reason() {
+    let mut seen = 0;
+    for file in sql_files().filter(|file| file.contains("/tables/") && !file.contains("/tests/")) {
+        let text = read(&file);
+        for (at, _) in text.match_indices("UPDATE messagekit").chain(text.match_indices("DO UPDATE SET")) {
+            let set = text[at..].split_once("WHERE").map_or(&text[at..], |(set, _)| set);
+            let is_of_failed_messages =
+                ["failed_messages", "DO UPDATE SET"].iter().any(|of| set.contains(of));
+            let changes = set.contains("SET state = ") || set.contains("state = excluded.state");
+            if is_of_failed_messages && changes {
+                seen += 1;
+                assert!(set.contains("reason = "), "{file}: no reason in {set}");
+            }
+        }
+    }
+    assert!(seen >= 16, "only {seen} statements were found");
 }

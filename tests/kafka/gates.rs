@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{Lane, Publisher, Subscriber, codec};
-use messagekit::memory::{MemoryStore, MemoryTx, TestGate};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Shutdown};
+use messagekit_memory::{MemoryStore, MemoryTx, TestGate};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use serde::{Deserialize, Serialize};
 

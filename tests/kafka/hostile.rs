@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::operations::{FailedMessageFilter, FailedMessages};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, Router, Shutdown, headers};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ mod page;
 
 use std::fs;
 
-use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Failure, FailureKind, ReceivedMessage, SetAside};
+use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Failure, FailureKind, Inbox, ReceivedMessage};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages, Origin};
 use messagekit::{Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;
@@ -56,7 +56,7 @@ const FAILED_MESSAGES: &[(&str, Outcome)] = &[
     ("messagekit dlq show \"$FAILED_MESSAGE\"", Prints("no stock")),
     ("messagekit dlq retry \"$FAILED_MESSAGE\"", Prints("accepted")),
     ("messagekit dlq discard \"$FAILED_MESSAGE\"", Prints("discarded")),
-    ("messagekit dlq undo \"$FAILED_MESSAGE\"", Prints("dead again")),
+    ("messagekit dlq undo \"$FAILED_MESSAGE\"", Prints("discard undone")),
     ("messagekit dlq retry --kind rejected --yes", Prints("1 of 1 failed message accepted")),
     ("messagekit dlq discard --type orders.order.placed --yes", Prints("1 of 1 failed message discarded")),
     ("messagekit bookkeeper --config bookkeeper.toml", Stays),
@@ -155,6 +155,7 @@ async fn commands_of_the_publishing_modes_page_work() {
 
 /// The tests of `messagekit-admin` send the requests of the page on operating. Its commands must be run here.
 const OPERATING: &[(&str, Outcome)] = &[
+    ("messagekit doctor", Prints("no finding")),
     ("messagekit cleanup --keep-events 7d --keep-failed-messages 30d", Prints("removed")),
     ("messagekit cleanup --dry-run", Prints("would be removed")),
     ("messagekit migrate --by-day", Prints("divided by day")),

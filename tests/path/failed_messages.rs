@@ -168,12 +168,13 @@ async fn a_repaired_message_retried_over_http_is_billed_once() {
         .unwrap();
     assert_eq!(ann.downloads(&format!("/api/v1/dlq/{id}/payload")), sent.payload);
 
-    // Retried before it is repaired: one run, and dead again.
+    // Retried before it is repaired: one run, then dead because the requested run failed.
     let runs = shop.runs(bad).await;
     let retry = format!("/api/v1/dlq/{id}/retry");
     assert_eq!(ann.acts(&retry).0, 202);
     let failed_message = until_state(&ann, id, "dead").await;
     assert_eq!((failed_message["attempts"].as_i64(), shop.runs(bad).await), (Some(1), runs + 1));
+    assert_eq!(failed_message["reason"].as_str(), Some("requested_run_failed"));
     assert_eq!(shop.effects(bad).await, (0, 0, 0));
 
     shop.repair().await;

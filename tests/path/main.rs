@@ -39,6 +39,7 @@ mod same_id;
 mod shop;
 mod sizes;
 mod sql_writers;
+mod traces;
 mod turn;
 mod verdict;
 mod writers;

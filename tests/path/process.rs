@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// The time that a process has to report that it is ready.
@@ -15,6 +15,25 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(name);
     assert!(path.exists(), "{} is not built: run `cargo build --workspace`", path.display());
     path
+}
+
+/// The receiver of the traces of all programs.
+static TRACES: Mutex<Option<String>> = Mutex::new(None);
+
+/// Makes programs that start from now on export their traces, until it is dropped. The tests run one at a time.
+pub(crate) struct Traced;
+
+impl Traced {
+    pub(crate) fn to(endpoint: String) -> Self {
+        *TRACES.lock().unwrap() = Some(endpoint);
+        Self
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        *TRACES.lock().unwrap() = None;
+    }
 }
 
 /// A running service. A drop kills it.
@@ -49,6 +68,8 @@ impl Process {
         let log_from = log.metadata().expect("a file has a length").len();
         let mut command = Command::new(program(program_name));
         command.args(arguments).envs(settings.iter().copied());
+        command.envs(TRACES.lock().unwrap().iter().map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)));
+        command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the service starts");
         let output = child.stdout.take().expect("it was piped");

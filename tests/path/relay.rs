@@ -28,13 +28,13 @@ struct OrderPlaced {
     note: String,
 }
 
-fn relay(database: &Database) -> Process {
+pub(crate) fn relay(database: &Database) -> Process {
     let kafka = services::kafka();
     let place = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
     Process::start_with("messagekit", &place, &[])
 }
 
-fn migrate(database: &Database, arguments: &[&str]) {
+pub(crate) fn migrate(database: &Database, arguments: &[&str]) {
     let done = messagekit(&[&["migrate", "--database", database.url()], arguments].concat());
     assert!(done.status.success(), "migrate {}: {}", arguments.join(" "), said(&done));
 }

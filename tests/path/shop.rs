@@ -1,5 +1,7 @@
-//! The three running services: each with its own database, two connectors between the databases and Kafka, and the
+//! The three running services: each with its own database, a publisher between each outbox and Kafka, and the
 //! bridge between Kafka and RabbitMQ.
+
+use std::any::Any;
 
 use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::eventually;
@@ -14,13 +16,16 @@ use crate::orders::LIMIT_PENCE;
 use crate::process::Process;
 use crate::queues;
 
+/// What publishes the events of an outbox until it is dropped: a connector or a relay.
+pub(crate) type Publisher = Box<dyn Any>;
+
 /// Everything that runs. The fields are dropped in their order: processes first, then their resources.
 pub(crate) struct Shop {
     pub(crate) orders: Process,
     pub(crate) billing: Billing,
     pub(crate) bridge: Bridge,
     pub(crate) shipping: Process,
-    _connectors: [Connector; 2],
+    _publishers: [Publisher; 2],
     /// The address of the order service.
     pub(crate) address: String,
     pub(crate) orders_database: Database,
@@ -30,11 +35,16 @@ pub(crate) struct Shop {
 impl Shop {
     /// Starts everything on empty topics and empty databases, and waits until orders are accepted and billing has partitions.
     pub(crate) async fn open() -> Self {
+        Self::open_with(|database| Box::new(Connector::apply(database))).await
+    }
+
+    /// Does the same with another publisher of the outboxes of orders and billing.
+    pub(crate) async fn open_with(publisher: fn(&Database) -> Publisher) -> Self {
         let names = Names::make().await;
         queues::wipe().await;
         let (orders_database, billing_database, shipping_database) =
             (Database::fresh().await, Database::fresh().await, Database::fresh().await);
-        let connectors = [Connector::apply(&orders_database), Connector::apply(&billing_database)];
+        let publishers = [publisher(&orders_database), publisher(&billing_database)];
         let limit = LIMIT_PENCE.to_string();
         let settings = [
             ("MESSAGEKIT_DATABASE_URL", orders_database.url()),
@@ -54,7 +64,7 @@ impl Shop {
             billing,
             bridge,
             shipping,
-            _connectors: connectors,
+            _publishers: publishers,
             address,
             orders_database,
             shipping_database,

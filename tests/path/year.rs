@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, HandlerError, Message, Shutdown};
 use messagekit_kafka::Kafka;
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::{eventually, unique};
 use messagekit_tests::services;
 

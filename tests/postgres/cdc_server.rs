@@ -20,6 +20,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on this machine only, with WAL segments of 1 MB and these settings.
     pub(crate) async fn start(settings: &[&str]) -> Self {
+        Self::start_with(settings, &[]).await
+    }
+
+    /// As `start`, with variables in the environment of the server.
+    pub(crate) async fn start_with(settings: &[&str], variables: &[(&str, String)]) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let data = folder.path().join("data");
         let password = folder.path().join("password");
@@ -41,6 +46,7 @@ impl Server {
         for setting in settings {
             command.args(["-c", setting]);
         }
+        command.envs(variables.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Self { command, child: None, port, _folder: folder };
         server.run().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::adapter::Processed;
+use messagekit::adapter::Inbox;
 use messagekit::cleanup::{CleanupReport, CleanupTarget, Retention, clean};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName};
@@ -216,8 +216,8 @@ async fn mark(store: &PostgresStore, consumer: &str, id: &str, outcome: &str, da
 
 async fn failed_message(store: &PostgresStore, id: &str, state: &str, days: i32) {
     let insert = "INSERT INTO messagekit.failed_messages
-        (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint, changed_at)
-        VALUES ('billing', $1, 'orders.order', $2, 1, '', '', 'failed', 'no', 'f', now() - $3 * interval '1 day')";
+        (consumer, message_id, topic, state, reason, attempts, headers, payload, kind, error, fingerprint, changed_at)
+        VALUES ('billing', $1, 'orders.order', $2, 'set_aside', 1, '', '', 'failed', 'no', 'f', now() - $3 * interval '1 day')";
     sqlx::query(insert).bind(id).bind(state).bind(days).execute(store.pool()).await.unwrap();
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Processed, Publisher, codec};
+use messagekit::adapter::{Inbox, Publisher, codec};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::memory::MemoryLog;
 use messagekit::operations::{EventFilter, FailedMessageFilter, FailedMessages, Replays};
 use messagekit::{Backoff, Claim, Consumer, Envelope, Event, HandlerError, MessageId, Shutdown, headers};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

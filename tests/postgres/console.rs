@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Next, Processed, ReceivedMessage, Retries, SetAside};
+use messagekit::adapter::{Failure, FailureKind, Inbox, Next, ReceivedMessage};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
@@ -229,10 +229,10 @@ fn discard_skips_an_applied_message_and_changes_only_the_chosen() {
 }
 
 const MANY: &str = "
-INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, attempts, event_type, headers, payload,
-    kind, error, fingerprint)
-  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 100, 'UTF8'), n % 100, 'dead', 1, 'orders.order.placed',
-    '[]', convert_to(repeat('x', 3000) || n, 'UTF8'), 'failed', 'no stock', 'f-' || n % 1000
+INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, reason, attempts, event_type,
+    headers, payload, kind, error, fingerprint)
+  SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 100, 'UTF8'), n % 100, 'dead', 'set_aside', 1,
+    'orders.order.placed', '[]', convert_to(repeat('x', 3000) || n, 'UTF8'), 'failed', 'no stock', 'f-' || n % 1000
   FROM generate_series(1, 100000) n;
 VACUUM ANALYZE messagekit.failed_messages";
 

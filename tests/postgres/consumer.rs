@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
     Operator,
@@ -15,6 +14,7 @@ use messagekit::operations::{
 use messagekit::{
     Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event, HandlerError, Shutdown, Stats, Store,
 };
+use messagekit_memory::{MemoryLog, MemorySource};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use tokio::sync::Barrier;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::operations::FailedMessageFilter;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, MessageId, Outbox, Shutdown, Store};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 

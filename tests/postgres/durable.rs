@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{Connection, PgConnection};

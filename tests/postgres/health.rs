@@ -93,8 +93,8 @@ impl Captured {
 }
 
 /// Returns whether a value is within a tenth of the true one, which grew meanwhile.
-fn near(figure: u64, truth: std::ops::RangeInclusive<u64>) -> bool {
-    (truth.start() * 9..=truth.end() * 11).contains(&(figure * 10))
+fn near(value: u64, truth: std::ops::RangeInclusive<u64>) -> bool {
+    (truth.start() * 9..=truth.end() * 11).contains(&(value * 10))
 }
 
 #[test]

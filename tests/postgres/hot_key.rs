@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{BatchLimit, Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
 use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown, Stats};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::{Consumer, Envelope, Event, HandlerError, Shutdown, Stats};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::AssertSqlSafe;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::Store;
-use messagekit::adapter::{NextOffset, Offsets};
+use messagekit::adapter::{Inbox, NextOffset};
 use messagekit_testkit::block_on;
 
 use crate::shop::{Shop, backend, until_it_waits};

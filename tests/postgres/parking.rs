@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use messagekit::adapter::{Offsets, Publisher, codec};
-use messagekit::memory::MemoryLog;
+use messagekit::adapter::{Inbox, Publisher, codec};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
     Operator,
 };
 use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use serde::{Deserialize, Serialize};

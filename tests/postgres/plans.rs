@@ -37,9 +37,9 @@ fn parameters(statement: &str) -> &'static str {
         }
         "mark" => "text[], text[], text, text",
         "audit" => "text, text, text, text, bigint[], text, bigint, text",
-        "suspect" => "text, text, text",
-        "absolve" => "text, text",
-        "stand_down" => "text, text, text",
+        "begin_attempt" => "text, text, text",
+        "clear_attempts" => "text, text",
+        "withdraw_attempt" => "text, text, text",
         "sweep" | "confirmed" | "held_in_all" => "text",
         "left" => "text",
         "clean_events" => "text, text, float8, timestamptz, bigint",
@@ -64,7 +64,7 @@ fn parameters(statement: &str) -> &'static str {
         "ping" => "int",
         "hold_windows" | "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place"
         | "relay_writers" => "",
-        "lease" => "text, bigint, float8",
+        "retry_lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint, int",
         "begin_run" => "text, bigint, bigint, int, float8",
@@ -75,6 +75,11 @@ fn parameters(statement: &str) -> &'static str {
         "write" | "write_optional" => {
             "text[], text[], text[], text[], bytea[], text[], text[], text[], float8"
         }
+        "write_linked" | "write_optional_linked" => {
+            "text[], text[], text[], text[], bytea[], text[], text[], text[], float8, text[], text[], text[]"
+        }
+        "write_one_linked" => "text, text, text, text, bytea, text, text, text, float8, text, text, text",
+        "clean_links" => "text, text, float8",
         "write_one" => "text, text, text, text, bytea, text, text, text, float8",
         "relay_lease" => "text, float8, float8, boolean, int",
         "relay_hand_over" => "text, smallint[], bigint[]",
@@ -106,6 +111,7 @@ fn values(name: &str) -> Option<String> {
         "confirmed" => "'messagekit_shop'".to_owned(),
         "clean_events" => "'(0,0)', '(128,0)', 6e11, now(), 100000".to_owned(),
         "clean_markers" => "'(0,0)', '(128,0)', 1e11, 6e11".to_owned(),
+        "clean_links" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "clean_failed_messages" => "'(0,0)', '(128,0)', 6e11".to_owned(),
         "lock" | "lock_keys" => "'{7, 100007}'".to_owned(),
         "resolve_run" => "'billing', 7, '{7, 100007}', '{1, 1}'".to_owned(),
@@ -212,7 +218,9 @@ fn walks(plan: &str) -> bool {
 
 async fn no_plan_walks_a_table(connection: &mut PgConnection, names: impl Fn(&str) -> bool) {
     let mut walking = Vec::new();
-    for (name, text) in statements().iter().filter(|(name, _)| names(name)) {
+    // Lookups of one event are measured by what they read: see event_history/lookups.rs.
+    let planned = statements().iter().filter(|(name, _)| !name.starts_with("history_") && names(name));
+    for (name, text) in planned {
         let plan = plan(connection, name, text).await;
         if walks(&plan) {
             walking.push(format!("{name}:\n{plan}"));
@@ -238,10 +246,10 @@ INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, cr
   FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
   SELECT 'billing', 'm-' || n, CASE WHEN n <= 100000 THEN 'done' ELSE 'held' END FROM generate_series(1, 101000) n;
-INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, attempts, due, headers, payload, kind,
-    error, fingerprint)
+INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_hash, state, reason, attempts, due, headers, payload,
+    kind, error, fingerprint)
   SELECT 'billing', 'm-' || n, 'orders.order', convert_to('k-' || n % 1000, 'UTF8'), n % 1000, CASE WHEN n <= 100000 THEN 'resolved' WHEN n % 2 = 0 THEN 'dead' ELSE 'retry_scheduled' END,
-    1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', 'f-' || n % 1000
+    'set_aside', 1, CASE WHEN n > 100000 AND n % 2 = 1 THEN now() END, '[]', '{}', 'failed', 'no stock', 'f-' || n % 1000
   FROM generate_series(1, 101000) n;
 INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
   SELECT 'billing-' || n / 100, 'orders.order', n % 100, n FROM generate_series(1, 10000) n;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use messagekit::adapter::Publisher;
-use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, Shutdown, headers};
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;
 use serde::{Deserialize, Serialize};

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
-use messagekit::memory::MemoryLog;
 use messagekit::operations::{
     Action, EventFilter, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, OutboxHealth,
     ReplayIds, ReplayOrder, Replays,
 };
 use messagekit::relay::RejectedEvents;
 use messagekit::{Backoff, Consumer, Envelope, ErrorKind, Event, HandlerError, Outbox, Shutdown, Store};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::publishing_mode::{Existing, to_cdc, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, cdc, migrations, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    BatchLimit, ClaimRequest, Failure, FailureKind, Processed, Publisher, ReceivedMessage, Retries, SetAside,
-    SetAsideOutcome, codec,
+    BatchLimit, ClaimRequest, Failure, FailureKind, Inbox, Publisher, ReceivedMessage, SetAsideOutcome, codec,
 };
-use messagekit::memory::MemoryLog;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     Consumer, Envelope, Event, HandlerError, Message, MessageId, Outbox, ParkingLimits, Position, Shutdown,
     Store,
 };
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
@@ -136,9 +135,9 @@ fn fifty_messages_share_begin_claim_offsets_and_commit() {
         }
         // The checks for due failed messages come by the clock, whatever is handled.
         let by_the_clock = count("messagekit.failed_messages");
-        let suspects = count("messagekit.in_flight_attempts");
-        assert!(suspects <= 4, "{suspects} statements about notes: the first messages are noted as a whole");
-        let beside = said.len() - MESSAGES - by_the_clock - suspects;
+        let attempts = count("messagekit.in_flight_attempts");
+        assert!(attempts <= 4, "{attempts} statements about attempts: the first messages are one attempt");
+        let beside = said.len() - MESSAGES - by_the_clock - attempts;
         assert!(beside <= 5 * batches + 10, "{beside} statements in {batches} transactions: {said:#?}");
     });
 }
@@ -207,7 +206,7 @@ async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> 
 
     let lease = Duration::from_secs(600);
     let apply = counted.during(async {
-        let leased = Retries::lease(store, consumer, 1, lease).await.unwrap().remove(0);
+        let leased = Inbox::lease(store, consumer, 1, lease).await.unwrap().remove(0);
         assert_eq!(store.begin_run(consumer, &leased, 1_000, lease).await.unwrap(), Some(1_000));
         let mut tx = store.begin().await.unwrap();
         let followers =

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// A dump of each released schema with its version. They are never edited: a new schema adds its own.
 /// `pg_dump --schema=messagekit --column-inserts --no-owner`, after rows were inserted into each new table.
-const DUMPS: &[(i32, &str)] = &[(1, include_str!("upgrades/0001.sql"))];
+const DUMPS: &[(i32, &str)] =
+    &[(1, include_str!("upgrades/0001.sql")), (2, include_str!("upgrades/0002.sql"))];
 
 async fn restored(dump: &'static str) -> Database {
     let database = Database::empty().await;
@@ -49,7 +50,8 @@ async fn definitions(conn: &mut PgConnection) -> Vec<String> {
         UNION ALL SELECT concat_ws(' ', translate(pg_get_functiondef(oid), '()', ''), has_function_privilege('public', oid, 'EXECUTE')) FROM pg_proc
           WHERE pronamespace = 'messagekit'::regnamespace
         UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger
-          WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname <> 'outbox_is_pending'
+          WHERE tgrelid IN ('messagekit.outbox_events'::regclass, 'messagekit.outbox_links'::regclass)
+            AND tgname <> 'outbox_is_pending'
         ORDER BY 1";
     sqlx::query_scalar(definitions).fetch_all(conn).await.unwrap()
 }

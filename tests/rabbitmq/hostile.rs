@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessages};
 use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, Router, Shutdown, headers};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq, UNREADABLE_PROPERTIES};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{block_on, eventually, unique};

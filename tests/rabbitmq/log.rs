@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use messagekit::adapter::Publisher;
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, OnFailure, Router, Shutdown, headers};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use serde::{Deserialize, Serialize};

@@ -80,7 +80,7 @@ impl Relay {
     pub(crate) fn address(&self) -> String {
         let line = self.lines.recv_timeout(DEADLINE);
         let line = line.unwrap_or_else(|_| panic!("{} did not start: {}", self.name, self.said()));
-        line.strip_prefix("health and figures on ").unwrap_or_else(|| panic!("{line}")).to_owned()
+        line.strip_prefix("health and metrics on ").unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
     /// Waits until `says` accepts its readiness report.

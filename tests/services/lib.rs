@@ -4,9 +4,11 @@
 //! a service and does not find it fails; it is never skipped.
 
 mod database;
+mod otlp_receiver;
 mod port;
 pub mod raw_amqp;
 pub mod services;
 
 pub use database::Database;
+pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::Port;

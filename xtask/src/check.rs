@@ -7,13 +7,13 @@ pub(crate) fn check(full: bool) -> Vec<Stage> {
     let tests = Stage::new("tests", &["test", "--workspace"]);
     // The same tests, the long ones at their stated size.
     let tests = if full { Stage { env: &[("MESSAGEKIT_FULL", "1")], ..tests } } else { tests };
-    vec![fmt(), clippy(), tests]
+    vec![fmt(), clippy(), without_features(), tests]
 }
 
 /// Returns the stages of `cargo xtask ci`, quick ones first, to report a slip early. The packages named `unpublished`
 /// are not packaged.
 pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
-    vec![fmt(), clippy(), docs(), tests(full), package(unpublished), demo()]
+    vec![fmt(), clippy(), without_features(), docs(), tests(full), package(unpublished), demo()]
 }
 
 /// Checks the formatting of every member of the workspace.
@@ -25,6 +25,12 @@ fn fmt() -> Stage {
 fn clippy() -> Stage {
     let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     Stage::new("clippy", &args)
+}
+
+/// Checks the one library that leaves most of itself out without its default features.
+fn without_features() -> Stage {
+    let args = ["check", "--package", "messagekit-bridge", "--all-targets", "--no-default-features"];
+    Stage::new("without features", &args)
 }
 
 /// Builds the reference documentation. A broken link is an error.
@@ -88,7 +94,7 @@ mod tests {
         let [short, full] = [check(false), check(true)].map(|stages| commands(&stages));
         assert_eq!(short.last().map(String::as_str), Some("cargo test --workspace"));
         assert_eq!(full.last().map(String::as_str), Some("MESSAGEKIT_FULL=1 cargo test --workspace"));
-        assert_eq!(short[..2], full[..2]);
+        assert_eq!(short[..3], full[..3]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-use crate::stack::Group;
+use crate::stack::process::Group;
 use crate::terminal::note;
 
 /// Marks a process as the worker.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::guard;
+use crate::stack::Service;
 use crate::terminal::say;
 
 /// A test target: a library, a program or a test of a package, by kind and name.
@@ -107,10 +108,13 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
     for package in list(&metadata["packages"]) {
         let name = package["name"].as_str().unwrap_or_default();
         for target in list(&package["targets"]).iter().filter(|target| target["test"] == true) {
-            let needs = list(&target["required-features"]);
+            // A feature that is no service is on by default.
+            let is_service = |need: &&Value| Service::ALL.iter().any(|service| **need == service.to_string());
+            let needs: Vec<_> =
+                list(&target["required-features"]).iter().filter(is_service).cloned().collect();
             let runs = |need: &Value| services.iter().any(|service| *need == service.as_str());
             if let (true, Some(target)) = (needs.iter().all(runs), Target::read(name, target)) {
-                found.push((target, Lane::of(needs)));
+                found.push((target, Lane::of(&needs)));
             }
         }
     }
@@ -242,7 +246,6 @@ mod tests {
 
     use super::*;
     use crate::members;
-    use crate::stack::Service;
 
     #[test]
     fn every_target_with_tests_is_in_one_lane_when_all_services_run() {
@@ -274,7 +277,7 @@ mod tests {
             assert!(brokers.contains(&name), "{name} would run beside the others: {brokers:?}");
         }
         assert_eq!(names(Lane::Database), ["admin", "postgres"]);
-        assert_eq!(names(Lane::Path), ["path"]);
+        assert_eq!(names(Lane::Path), ["doctor", "path"]);
     }
 
     /// A program without tests of its own is not linked a second time to find none; one with tests must be.

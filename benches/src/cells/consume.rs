@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use messagekit::adapter::BatchLimit;
-use messagekit::memory::MemoryLog;
 use messagekit::{Consumer, Envelope, HandlerError, Message, Shutdown, headers};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::PgPool;
 

@@ -11,8 +11,8 @@ use sqlx::PgPool;
 use super::consume::{APPLIED, EFFECTS, apply};
 use crate::events::{Made, messages_to, publish};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::peers;
-use crate::resources::{Database, Topic};
+use crate::peers::{self, Peer};
+use crate::resources::{Database, Program, Topic};
 use crate::settings::Settings;
 
 pub(crate) const C4: Cell = Cell {
@@ -53,7 +53,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     if settings.peers {
         for peer in &peers::CONSUMERS {
             let settings = Arc::clone(&settings);
-            let run = move || peers::consume(Arc::clone(&settings), peer, events / 10);
+            let run = move || theirs(Arc::clone(&settings), peer, events / 10);
             contenders.push(Contender::new("", peer.name, Role::Peer, run));
             let (group, target) = (String::new(), Target::AtLeast(5.0));
             goals.push(Goal { group, figure: C4.figure, over: OURS, under: Some(peer.name), target });
@@ -83,6 +83,23 @@ async fn ours(settings: Arc<Settings>, events: usize, handled: fn(Builder) -> Bu
     Ok(Measured::new(database.judge(events, APPLIED).await?).with(C4.figure, rate).with_all(cpu))
 }
 
+/// Consumes a topic with a peer.
+async fn theirs(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
+    let database = Database::empty(settings.database()?).await?;
+    database.execute(format!("{EFFECTS}; CREATE TABLE seen (id text PRIMARY KEY)")).await?;
+    let topic = filled(&settings, events).await?;
+    let pool = PgPool::connect(&database.url).await?;
+    let meter = Meter::start(settings.parts());
+    let mut program = Program::start(peer.command(&settings, &database, &topic, "consume")?)?;
+    let rate = match watch(&pool, events).await {
+        Ok(rate) => rate,
+        Err(error) => return Err(program.is_alive().err().unwrap_or(error)),
+    };
+    let cpu = meter.per_100k(events);
+    let ledger = database.judge(events, APPLIED).await?;
+    Ok(Measured::new(ledger).with(C4.figure, rate).with_all(cpu))
+}
+
 async fn apply_all(tx: &mut PgTx, events: Vec<Envelope<Made>>) -> Result<(), HandlerError> {
     let accounts: Vec<&str> = events.iter().map(|event| &*event.data.account).collect();
     let numbers: Vec<i64> = events.iter().map(|event| event.data.number as i64).collect();
@@ -92,7 +109,7 @@ async fn apply_all(tx: &mut PgTx, events: Vec<Envelope<Made>>) -> Result<(), Han
 }
 
 /// Creates a topic with the events, and repeats one in [`TWICE`] at the end of its batch.
-pub(crate) async fn filled(settings: &Settings, events: usize) -> Outcome<Topic> {
+async fn filled(settings: &Settings, events: usize) -> Outcome<Topic> {
     let topic = Topic::make(settings.kafka()?).await?;
     let publisher = Kafka::new(settings.kafka()?).publisher()?;
     for batch in messages_to(&topic.name, events)?.chunks(500) {
@@ -104,7 +121,7 @@ pub(crate) async fn filled(settings: &Settings, events: usize) -> Outcome<Topic>
 
 /// Polls the effects until there are `events` of them or no more arrive. Returns the rate per second between the first
 /// and the last: the time to join the group depends on Kafka's settings.
-pub(crate) async fn watch(pool: &PgPool, events: usize) -> Outcome<f64> {
+async fn watch(pool: &PgPool, events: usize) -> Outcome<f64> {
     let (mut first, mut latest) = (None, (0, Instant::now()));
     while latest.0 < events && latest.1.elapsed() < PATIENCE {
         // No insert is rolled back, so the number of the last row is the number of rows.

@@ -7,7 +7,7 @@ use messagekit::adapter::BoxFuture;
 
 use crate::events::messages_to;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
-use crate::peers;
+use crate::peers::{self, Peer};
 use crate::raw;
 use crate::resources::{Database, Program, TOGETHER, Topic};
 use crate::settings::Settings;
@@ -56,7 +56,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
         for peer in &peers::RELAYS {
             goals.push(goal(peer.name, Target::AtLeast(6.0)));
             let settings = Arc::clone(&settings);
-            let run = move || peers::drain(Arc::clone(&settings), peer, events / 10);
+            let run = move || theirs(Arc::clone(&settings), peer, events / 10);
             contenders.push(Contender::new("", peer.name, Role::Peer, run));
         }
     }
@@ -136,6 +136,25 @@ async fn drain(
     drop(program);
     let measured = Measured::new(topic.judge(events).await?);
     Ok(measured.with(R1.figure, watched.rate).with("seconds", watched.seconds).with_all(cpu))
+}
+
+/// Drains a backlog of `events` with a peer.
+async fn theirs(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
+    let (database, topic) = peers::backlog(&settings, peer, events).await?;
+    let meter = Meter::start(settings.parts());
+    let program = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    let watched = until(program, &topic, events).await?;
+    let cpu = meter.per_100k(events);
+    let measured = Measured::new(topic.judge(events).await?);
+    Ok(measured.with(R1.figure, watched.0).with("seconds", watched.1).with_all(cpu))
+}
+
+/// Returns rate and seconds, or the last output of the program when no record arrives.
+async fn until(mut program: Program, topic: &Topic, events: usize) -> Outcome<(f64, f64)> {
+    match topic.until(events).await {
+        Ok(watched) => Ok((watched.rate, watched.seconds)),
+        Err(error) => Err(program.is_alive().err().unwrap_or(error)),
+    }
 }
 
 async fn debezium(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::BatchLimit;
-use messagekit::memory::MemoryLog;
 use messagekit::{Consumer, Envelope, HandlerError, Message, OnFailure, Shutdown, headers};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use sqlx::{Executor, PgPool};
 
@@ -34,8 +34,8 @@ const OURS: &str = "messagekit consumer";
 const SET_ASIDE: &str = "WITH marker AS (
       UPDATE messagekit.processed_messages SET outcome = 'held' WHERE consumer = 'hand' AND message_id = $1)
     INSERT INTO messagekit.failed_messages
-      (consumer, message_id, topic, key, state, attempts, headers, payload, kind, error, fingerprint)
-    VALUES ('hand', $1, $2, $3, 'dead', 1, '[]', $4, 'failed', 'no stock', 'f')";
+      (consumer, message_id, topic, key, state, reason, attempts, headers, payload, kind, error, fingerprint)
+    VALUES ('hand', $1, $2, $3, 'dead', 'set_aside', 1, '[]', $4, 'failed', 'no stock', 'f')";
 
 /// Effects in their order. A failed message counts as its effect.
 const HANDLED: &str = "SELECT account, number FROM (

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::drain_kafka::{backlog, start};
 use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Outcome, Plan, Role, Target};
-use crate::peers;
-use crate::resources::Topic;
+use crate::peers::{self, Peer};
+use crate::resources::{Program, Topic};
 use crate::settings::Settings;
 
 pub(crate) const K1: Cell =
@@ -32,7 +32,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     if settings.peers {
         for peer in &peers::RELAYS {
             let settings = Arc::clone(&settings);
-            let run = move || peers::kill(Arc::clone(&settings), peer, events / 10);
+            let run = move || theirs(Arc::clone(&settings), peer, events / 10);
             contenders.push(Contender::new("", peer.name, Role::Peer, run));
         }
     }
@@ -87,13 +87,24 @@ async fn ours(settings: Arc<Settings>, events: usize, another: bool) -> Outcome<
     Ok(seen.measured(topic.judge(events).await?))
 }
 
+/// Kills a peer in the middle of a drain and restarts it at once.
+async fn theirs(settings: Arc<Settings>, peer: &'static Peer, events: usize) -> Outcome<Measured> {
+    let (database, topic) = peers::backlog(&settings, peer, events).await?;
+    let victim = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    topic.until(middle(events)).await?;
+    let killed: Instant = victim.kill()?;
+    let _again = Program::start(peer.command(&settings, &database, &topic, "relay")?)?;
+    let seen = watch(&topic, killed, events).await?;
+    Ok(seen.measured(topic.judge(events).await?))
+}
+
 /// Returns the number of events before the kill: in the middle of a batch of every contender, not between two batches.
-pub(crate) fn middle(events: usize) -> usize {
+fn middle(events: usize) -> usize {
     events * 453 / 1_000
 }
 
 /// The times at which events became visible after a kill.
-pub(crate) struct Seen {
+struct Seen {
     /// The longest time without a new record, in seconds.
     silence: f64,
     /// The time until every event had appeared, in seconds.
@@ -101,7 +112,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn measured(self, ledger: Ledger) -> Measured {
+    fn measured(self, ledger: Ledger) -> Measured {
         let mut measured = Measured::new(ledger);
         measured.may_double = true;
         measured.with(STALL, self.silence).with(ALL, self.all).with(COPIES, ledger.doubled as f64)
@@ -109,7 +120,7 @@ impl Seen {
 }
 
 /// Polls a topic from the kill until it has every event, or until no record has arrived for two minutes.
-pub(crate) async fn watch(topic: &Topic, killed: Instant, events: usize) -> Outcome<Seen> {
+async fn watch(topic: &Topic, killed: Instant, events: usize) -> Outcome<Seen> {
     let (mut count, mut since, mut silence) = (0, killed, 0.0_f64);
     while since.elapsed() < Duration::from_secs(120) {
         let now = topic.count().await?;

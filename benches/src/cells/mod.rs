@@ -3,13 +3,13 @@
 mod bridge;
 mod cleanup;
 mod consume;
-pub(crate) mod consume_kafka;
+mod consume_kafka;
 mod drain_kafka;
 mod drain_rabbitmq;
 mod embedded;
 mod failures;
 mod group;
-pub(crate) mod kill;
+mod kill;
 mod latency;
 mod memory;
 mod page;
@@ -18,13 +18,13 @@ mod tuning;
 mod write;
 mod writers;
 
-pub(crate) use consume::{APPLIED, EFFECTS};
+pub(crate) use embedded::consume_traced;
 pub(crate) use group::Client;
 
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 19] = [
+pub(crate) const ALL: [Cell; 20] = [
     page::A1,
     bridge::B1,
     bridge::B2,
@@ -36,6 +36,7 @@ pub(crate) const ALL: [Cell; 19] = [
     kill::K1,
     group::K2,
     memory::M1,
+    embedded::O1,
     drain_kafka::R1,
     drain_rabbitmq::R1Q,
     latency::R2,

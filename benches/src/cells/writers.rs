@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
-use messagekit::memory::MemoryLog;
 use messagekit::relay::Relay;
 use messagekit::{Outbox, Shutdown, Store};
+use messagekit_memory::MemoryLog;
 
 use super::write::WRITTEN;
 use crate::events::{Made, events};

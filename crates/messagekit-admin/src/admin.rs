@@ -1,24 +1,21 @@
 //! The HTTP interface for operators of one or several databases.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use messagekit::metrics::Metrics;
 use messagekit::operations::{Operations, OutboxHealth};
 use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::app::{App, Shared};
 use crate::database::{Database, Databases, is_database_name};
-use crate::health::{self, Asked, Nothing};
+use crate::health::{self, Outboxes};
 use crate::metrics_page::{self, MetricsPage};
-use crate::parameters::Query;
 use crate::{Tokens, document, protection, replay, serve};
 
 /// The default address of `messagekit admin`: loopback only.
@@ -32,7 +29,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 /// ```
 /// use std::sync::{Arc, LazyLock};
 ///
-/// use messagekit::memory::MemoryStore;
+/// use messagekit_memory::MemoryStore;
 /// use messagekit_admin::{Admin, Role, Token, Tokens};
 ///
 /// let token = Token::generate()?;
@@ -63,7 +60,7 @@ impl Admin {
     /// replays wait, and the lag of a captured outbox is an estimate.
     pub fn router(&self) -> Router {
         let (routes, _) = document::routes().split_for_parts();
-        let counted = from_fn_with_state(self.app.clone(), metrics_page::count_request);
+        let counted = from_fn_with_state(Arc::clone(&self.app.metrics_page), metrics_page::count_request);
         let routes = routes.with_state(self.app.clone()).layer(counted);
         protection::closed(routes, self.tokens.clone(), self.hosts.clone())
     }
@@ -98,20 +95,8 @@ impl Admin {
 
     /// Records a checkpoint of each database's log position every 10 seconds, until the shutdown.
     pub async fn keep_checkpoints(&self, shutdown: Shutdown) {
-        health::keep_checkpoints(&self.app.asked, shutdown).await;
+        health::keep_checkpoints(&self.app.outboxes, shutdown).await;
     }
-}
-
-/// Describe every operation, in the form of OpenAPI 3.1
-#[utoipa::path(
-    get, path = "/openapi.json", tag = "health", operation_id = "openapi",
-    responses((status = 200, body = Object, content_type = "application/json"))
-)]
-pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
-    // It is the same for every caller, and consists of thousands of small parts.
-    static DOCUMENT: LazyLock<String> =
-        LazyLock::new(|| document::routes().into_openapi().to_json().expect("a document of our own is JSON"));
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 impl fmt::Debug for Admin {
@@ -205,14 +190,14 @@ impl AdminBuilder {
         };
         let databases: Vec<Database> =
             self.databases.into_iter().map(|(name, store)| Database::new(name.into(), store)).collect();
-        let asked = databases.iter().map(|database| {
+        let outboxes = databases.iter().map(|database| {
             let store: Arc<dyn OutboxHealth> = database.store.clone();
             (database.name.clone(), store)
         });
         let shared = Shared {
-            asked: Asked(asked.collect()),
+            outboxes: Outboxes(outboxes.collect()),
             databases: Databases(databases.into()),
-            metrics_page: MetricsPage::new(self.registry, metrics),
+            metrics_page: Arc::new(MetricsPage::new(self.registry, metrics)),
             ordered: Notify::new(),
         };
         Ok(Admin { app: App(Arc::new(shared)), tokens: self.tokens, hosts: self.hosts.into() })

@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use tokio::sync::Notify;
 
 use crate::database::Databases;
-use crate::health::Asked;
+use crate::health::{Connections, Consumers, Outboxes};
 use crate::metrics_page::MetricsPage;
 
 #[derive(Clone)]
@@ -15,8 +16,8 @@ pub(crate) struct App(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) databases: Databases,
-    pub(crate) asked: Asked,
-    pub(crate) metrics_page: MetricsPage,
+    pub(crate) outboxes: Outboxes,
+    pub(crate) metrics_page: Arc<MetricsPage>,
     /// Wakes the worker when a replay is ordered here.
     pub(crate) ordered: Notify,
 }
@@ -32,5 +33,36 @@ impl Deref for App {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("databases", &self.databases).finish_non_exhaustive()
+    }
+}
+
+impl FromRef<App> for Databases {
+    fn from_ref(app: &App) -> Self {
+        app.databases.clone()
+    }
+}
+
+impl FromRef<App> for Arc<MetricsPage> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.metrics_page)
+    }
+}
+
+impl FromRef<App> for Outboxes {
+    fn from_ref(app: &App) -> Self {
+        app.outboxes.clone()
+    }
+}
+
+/// An admin depends on databases only.
+impl FromRef<App> for Connections {
+    fn from_ref(_: &App) -> Self {
+        Self::default()
+    }
+}
+
+impl FromRef<App> for Consumers {
+    fn from_ref(_: &App) -> Self {
+        Self::default()
     }
 }

@@ -1,6 +1,10 @@
 //! The description of every operation, and the role that it needs.
 
+use std::sync::LazyLock;
+
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -9,8 +13,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::caller::allow;
+use crate::parameters::{Nothing, Query};
 use crate::problem::Problem;
-use crate::{Role, failed_messages, health, metrics_page, rejected, replay, unprefixed_paths};
+use crate::{
+    Role, audit, consumers, doctor, events, failed_messages, health, metrics_page, rejected, replay, status,
+    unprefixed_paths,
+};
 
 const TOKEN: &str = "token";
 
@@ -18,13 +26,16 @@ const TOKEN: &str = "token";
 #[openapi(
     info(
         title = "messagekit admin",
-        description = "Failed messages, rejected events, replay, health and figures. Every operation wants a token; its `security` names the weakest role that may use it."
+        description = "Failed messages, rejected events, replay, health and metrics. Every operation wants a token; its `security` names the weakest role that may use it."
     ),
     components(schemas(Problem)),
     tags(
         (name = "failed messages", description = "What could not be handled"),
+        (name = "events", description = "One event, and those around it"),
+        (name = "audit", description = "What operators did"),
         (name = "rejected events", description = "What the broker has refused on its publishing mode"),
         (name = "replay", description = "Publishing kept events again"),
+        (name = "status", description = "All at a glance"),
         (name = "health", description = "Whether all is well"),
         (name = "earlier paths", description = "The shapes of earlier versions")
     )
@@ -34,16 +45,21 @@ struct Description;
 /// Returns all routes with the roles that they need: this function both documents and enforces them.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     let viewers = failed_messages::for_viewers()
+        .merge(events::for_viewers())
+        .merge(audit::for_viewers())
+        .merge(consumers::for_viewers())
+        .merge(status::for_viewers())
         .merge(rejected::for_viewers())
         .merge(replay::for_viewers())
         .merge(unprefixed_paths::for_viewers())
         .merge(health::routes())
         .routes(utoipa_axum::routes!(metrics_page::metrics))
-        .routes(utoipa_axum::routes!(crate::admin::openapi));
+        .routes(utoipa_axum::routes!(openapi));
     let operators = failed_messages::for_operators()
         .merge(rejected::for_operators())
         .merge(replay::for_operators())
-        .merge(unprefixed_paths::for_operators());
+        .merge(unprefixed_paths::for_operators())
+        .merge(doctor::for_operators());
     let mut routes = OpenApiRouter::with_openapi(Description::openapi())
         .merge(needs(Role::Viewer, viewers))
         .merge(needs(Role::Reader, failed_messages::for_readers()))
@@ -53,6 +69,18 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     let components = routes.get_openapi_mut().components.get_or_insert_default();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
     routes
+}
+
+/// Describe every operation, in the form of OpenAPI 3.1
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health", operation_id = "openapi",
+    responses((status = 200, body = Object, content_type = "application/json"))
+)]
+pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
+    // It is the same for every caller, and consists of thousands of small parts.
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| routes().into_openapi().to_json().expect("a document of our own is JSON"));
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 fn needs(role: Role, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {

@@ -1,7 +1,7 @@
-//! The operators' interface of messagekit over HTTP: failed messages, rejected events, replay, health, metrics.
+//! The operators' interface of messagekit over HTTP: failed messages, events, rejected events, replay, health, metrics.
 //!
 //! ```no_run
-//! # async fn example(store: messagekit::memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(store: messagekit_memory::MemoryStore) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
 //! use messagekit::Shutdown;
@@ -17,6 +17,7 @@
 //!
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
+//! - [`Overview`]: the documents of events, audit and status, for a program without HTTP.
 //! - [`health_router`]: only the health paths, open, for any service.
 //! - [`serve`]: serves a router to connections that may be slow or many.
 //!
@@ -29,14 +30,19 @@
 
 mod admin;
 mod app;
+mod audit;
 mod body;
 mod byte_text;
 mod caller;
+mod consumers;
 mod database;
+mod doctor;
 mod document;
+mod events;
 mod failed_messages;
 mod health;
 mod metrics_page;
+mod overview;
 mod page;
 mod parameters;
 mod problem;
@@ -46,6 +52,7 @@ mod replay;
 mod request_id;
 mod role;
 mod serve;
+mod status;
 mod token;
 mod tokens;
 mod unprefixed_paths;
@@ -53,6 +60,7 @@ mod unprefixed_paths;
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use database::{READ_LIMIT, is_database_name};
 pub use health::{health_router, health_router_with};
+pub use overview::Overview;
 pub use replay::run_replays;
 pub use role::Role;
 pub use serve::serve;

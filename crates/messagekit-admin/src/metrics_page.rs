@@ -1,20 +1,19 @@
 //! The page for Prometheus.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use messagekit::metrics::{self, Metrics};
 use messagekit::operations::FailedMessageFilter;
+use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 use tokio::sync::Mutex;
 
-use crate::app::App;
 use crate::database::Databases;
-use crate::health::Nothing;
-use crate::parameters::Query;
+use crate::parameters::{Nothing, Query};
 
 /// How long metrics of the databases are reused: many scrapers cost no more than one.
 const FRESH: Duration = Duration::from_secs(5);
@@ -51,7 +50,7 @@ impl MetricsPage {
                         self.metrics.failed_messages(&database.name, &totals);
                     }
                     Err(error) => {
-                        tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no figures");
+                        tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no metrics of the database");
                         self.metrics.unreachable(&database.name);
                     }
                 }
@@ -67,14 +66,22 @@ impl MetricsPage {
     get, path = "/metrics", tag = "health", operation_id = "metrics",
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
-pub(crate) async fn metrics(State(app): State<App>, _nothing: Query<Nothing>) -> Response {
-    app.metrics_page.count(&app.databases).await;
-    let text = metrics::text(&app.metrics_page.registry);
+pub(crate) async fn metrics(
+    State(page): State<Arc<MetricsPage>>,
+    State(databases): State<Databases>,
+    _nothing: Query<Nothing>,
+) -> Response {
+    page.count(&databases).await;
+    let text = messagekit_prometheus::text(&page.registry);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// Counts a request under its route's pattern.
-pub(crate) async fn count_request(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn count_request(
+    State(page): State<Arc<MetricsPage>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let known = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
     let method = known.into_iter().find(|known| known == request.method());
@@ -82,6 +89,6 @@ pub(crate) async fn count_request(State(app): State<App>, request: Request, next
     let response = next.run(request).await;
     let method = method.as_ref().map_or("other", Method::as_str);
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    app.metrics_page.metrics.request(method, route, response.status().as_u16(), began.elapsed());
+    page.metrics.request(method, route, response.status().as_u16(), began.elapsed());
     response
 }

@@ -27,7 +27,7 @@ impl Position {
         })
     }
 
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number > 0);
         if let Some(number) = number(text) {
             return Some(Self(vec![(None, number)]));

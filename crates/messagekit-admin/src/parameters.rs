@@ -23,6 +23,16 @@ impl<A: FromParameters, B: FromParameters> FromParameters for (A, B) {
     }
 }
 
+/// No parameters.
+#[derive(Debug)]
+pub(crate) struct Nothing;
+
+impl FromParameters for Nothing {
+    fn take(_: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
 /// Extracts the parameters of an operation, and rejects all others.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);

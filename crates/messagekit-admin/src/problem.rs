@@ -51,6 +51,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
+    /// Converts the problem for a program without HTTP.
+    pub(crate) fn into_error(self) -> messagekit::Error {
+        let kind = match self.status {
+            400 | 422 => ErrorKind::InvalidConfiguration,
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::WrongState,
+            503 | 504 => ErrorKind::Unavailable,
+            _ => ErrorKind::Other,
+        };
+        messagekit::Error::new(kind, self.detail)
+    }
+
     /// Converts an error of a database. Only texts of this crate are shown; the rest is for the log.
     pub(crate) fn of(database: &str, error: &messagekit::Error) -> Self {
         match error.kind() {

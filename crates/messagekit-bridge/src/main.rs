@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    messagekit_bridge::program()
+    messagekit_bridge::program::main()
 }

@@ -27,7 +27,7 @@ impl Bookkeeper {
         if self.check {
             return print(format_args!("settings of bookkeeper {} can be used", settings.name));
         }
-        crate::log::begin(LevelFilter::INFO)?;
+        let _telemetry = crate::log::begin(LevelFilter::INFO)?;
         // The configuration is valid: a refusal of a database or a broker is a failure, exit code 1.
         serve::serve(settings).await.map_err(crate::database::refused)
     }

@@ -40,7 +40,7 @@ impl Cleanup {
 
     async fn clean(&self, database: &Operations) -> Result<Vec<CleanupReport>, Error> {
         let retention = Retention { events: self.keep_events, failed_messages: self.keep_failed_messages };
-        clean(database.cleanup(), &retention, self.dry_run, Shutdown::on_signal()?).await
+        clean(database.store(), &retention, self.dry_run, Shutdown::on_signal()?).await
     }
 
     fn show(&self, cleaned: &[CleanupReport]) -> Result<(), Error> {

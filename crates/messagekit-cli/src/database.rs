@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use messagekit::cleanup::Cleanup;
-use messagekit::operations::{FailedMessages, OutboxHealth, Replays};
+use messagekit::operations;
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, ErrorKind, chain};
 use messagekit_postgres::cdc::Capture;
@@ -91,21 +90,8 @@ impl Database {
 }
 
 impl Operations {
-    pub(crate) fn failed_messages(&self) -> &dyn FailedMessages {
-        match self {
-            Self::Sqlite(store) => store,
-            Self::Postgres(store) => store,
-        }
-    }
-
-    pub(crate) fn replays(&self) -> &dyn Replays {
-        match self {
-            Self::Sqlite(store) => store,
-            Self::Postgres(store) => store,
-        }
-    }
-
-    pub(crate) fn cleanup(&self) -> &dyn Cleanup {
+    /// Returns the database as the tools of operators see it.
+    pub(crate) fn store(&self) -> &dyn operations::Operations {
         match self {
             Self::Sqlite(store) => store,
             Self::Postgres(store) => store,
@@ -114,12 +100,8 @@ impl Operations {
 
     /// Returns the events that the broker rejected.
     pub(crate) fn rejected(&self) -> Result<&dyn RejectedEvents, Error> {
-        let rejected = match self {
-            Self::Sqlite(store) => store.rejected_events(),
-            Self::Postgres(store) => store.rejected_events(),
-        };
         let text = "no relay publishes this outbox: nothing of it can be rejected";
-        rejected.ok_or_else(|| Error::new(ErrorKind::WrongState, text))
+        self.store().rejected_events().ok_or_else(|| Error::new(ErrorKind::WrongState, text))
     }
 
     pub(crate) async fn close(self) -> Result<(), Error> {

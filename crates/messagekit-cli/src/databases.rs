@@ -2,14 +2,36 @@
 
 use std::sync::Arc;
 
-use messagekit::Error;
-use messagekit::config::{Configuration, Section};
 use messagekit::operations::Operations;
-use messagekit_admin::{READ_LIMIT, is_database_name};
+use messagekit::{Error, chain};
+use messagekit_admin::{Overview, READ_LIMIT, is_database_name};
+use messagekit_config::{Configuration, Section};
 use messagekit_postgres::PostgresStore;
 
-use crate::database::{Kind, open_file, postgres_name};
+use crate::database::{Kind, URL_VARIABLE, open_file, postgres_name};
 use crate::url::Url;
+
+/// The option of a command on one or several databases.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Databases {
+    /// A database, for example sqlite:shop.db or NAME=postgres://me@localhost/shop; may be given several times
+    #[arg(long = "database", value_name = "URL", env = URL_VARIABLE, hide_env_values = true, required = true)]
+    urls: Vec<Url>,
+}
+
+impl Databases {
+    /// Opens them for reading. A server is contacted when it is used: one that does not answer is named in the answer.
+    pub(crate) async fn overview(&self) -> Result<Overview, Error> {
+        let mut problems = Vec::new();
+        let named = told(&self.urls, &mut problems);
+        messagekit_config::refuse(&problems)?;
+        let mut open = Vec::new();
+        for database in named {
+            open.push((database.name.clone(), database.open().await?));
+        }
+        Ok(Overview::new(open))
+    }
+}
 
 /// A database and its name.
 #[derive(Clone, Debug)]
@@ -68,4 +90,25 @@ pub(crate) fn name_problem(known: &[Named], name: &str) -> Option<String> {
     }
     let twice = known.iter().any(|known| known.name == name);
     twice.then(|| format!("there are two databases {name}: give each a name of its own"))
+}
+
+/// Parses `NAME=URL`, or a URL alone, of each option.
+pub(crate) fn told(options: &[Url], problems: &mut Vec<String>) -> Vec<Named> {
+    let mut read: Vec<Named> = Vec::new();
+    for text in options {
+        let named = match text.split_once('=') {
+            Some((name, url)) if !name.contains(':') => {
+                Named::of(Some(name.to_owned()), url.to_owned().into())
+            }
+            _ => Named::of(None, text.clone()),
+        };
+        match named {
+            Ok(named) => {
+                problems.extend(name_problem(&read, &named.name));
+                read.push(named);
+            }
+            Err(error) => problems.push(chain(&error)),
+        }
+    }
+    read
 }

@@ -1,8 +1,10 @@
-//! The log of long-running commands on standard error.
+//! The log of long-running commands on standard error, and their traces.
 
 use std::io::{IsTerminal, stderr};
 
 use messagekit::{Error, ErrorKind};
+use messagekit_telemetry::{TelemetryGuard, WithTraceId};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,8 +12,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Sets the log level, or levels per target, such as `info,messagekit_admin=debug`.
 const VARIABLE: &str = "MESSAGEKIT_LOG";
 
-/// Starts the log at this level, unless the variable sets another one.
-pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
+/// Starts the log at this level, unless the variable sets another one, and exports traces where the environment names a
+/// receiver, until the guard is dropped.
+pub(crate) fn begin(usual: LevelFilter) -> Result<TelemetryGuard, Error> {
+    let telemetry = TelemetryGuard::from_env("messagekit")?;
     let wished: Targets = match wished()? {
         // The client of RabbitMQ logs errors that the adapter expects and handles.
         None => Targets::new().with_default(usual).with_target("lapin", LevelFilter::OFF),
@@ -24,9 +28,13 @@ pub(crate) fn begin(usual: LevelFilter) -> Result<(), Error> {
     };
     // This target logs the payload of a returned message.
     let filter = wished.with_target("lapin::returned_messages", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    tracing_subscriber::registry().with(lines).with(filter).try_init().ok();
-    Ok(())
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(WithTraceId::default())
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_filter(filter);
+    tracing_subscriber::registry().with(telemetry.layer()).with(lines).try_init().ok();
+    Ok(telemetry)
 }
 
 /// Returns the targets of the variable.

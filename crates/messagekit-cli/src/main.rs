@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod admin;
+mod audit;
 mod bookkeeper;
 mod cleanup;
 mod confirm;
@@ -12,16 +13,21 @@ mod connector;
 mod database;
 mod databases;
 mod dlq;
+mod doctor;
+mod document;
+mod events;
 mod input;
 mod listen;
 mod log;
 mod migrate;
+mod operator;
 mod outbox;
 mod output;
 mod progress;
 mod relay;
 mod replay;
 mod sections;
+mod status;
 mod url;
 
 #[cfg(test)]
@@ -50,6 +56,12 @@ enum Command {
     Connector(connector::Connector),
     /// List, group, show, retry and discard failed messages
     Dlq(dlq::Dlq),
+    /// Show an event with its publication, consumers, causes and effects, and find events
+    Events(events::Events),
+    /// Show all databases on one screen: outboxes, consumers, failed messages, replays
+    Status(status::Status),
+    /// List what operators did
+    Audit(audit::Audit),
     /// List stored events, and publish them again
     Replay(replay::Replay),
     /// Serve failed messages, replay, health and metrics over HTTP
@@ -58,10 +70,12 @@ enum Command {
     Bookkeeper(bookkeeper::Bookkeeper),
     /// Publish the events of an outbox to Kafka or RabbitMQ
     Relay(relay::Relay),
-    /// List, retry and discard events that the broker has rejected
+    /// List unpublished events, and list, retry and discard those that the broker has rejected
     Outbox(outbox::Outbox),
     /// Delete expired rows in small batches; run it nightly
     Cleanup(cleanup::Cleanup),
+    /// Find faults in the setup of databases and brokers, and print the repair of each
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -80,19 +94,17 @@ fn main() -> ExitCode {
         Command::Migrate(migrate) => finish(runtime.block_on(migrate.run())),
         Command::Connector(connector) => finish(runtime.block_on(connector.run())),
         Command::Dlq(dlq) => finish(runtime.block_on(dlq.run())),
+        Command::Events(events) => finish(runtime.block_on(events.run())),
+        Command::Status(status) => finish(runtime.block_on(status.run())),
+        Command::Audit(audit) => finish(runtime.block_on(audit.run())),
         Command::Replay(replay) => finish(runtime.block_on(replay.run())),
         Command::Admin(admin) => finish(runtime.block_on(admin.run())),
         Command::Bookkeeper(bookkeeper) => finish(runtime.block_on(bookkeeper.run())),
         Command::Relay(relay) => finish(runtime.block_on(relay.run())),
         Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
         Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
+        Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
     }
-}
-
-/// Returns the operator for the audit.
-fn operator() -> messagekit::operations::Operator {
-    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
-    messagekit::operations::Operator::new(user, "cli")
 }
 
 /// Prints help and version on standard output, and a usage error as one line.

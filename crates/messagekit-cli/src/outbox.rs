@@ -2,6 +2,7 @@
 
 mod action;
 mod list;
+mod unpublished;
 
 use messagekit::Error;
 
@@ -14,6 +15,8 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Pending events, oldest first, and then delayed ones
+    List(unpublished::List),
     /// List, retry and discard events that the broker has rejected
     Rejected(Rejected),
 }
@@ -36,7 +39,10 @@ enum OnRejected {
 
 impl Outbox {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let Command::Rejected(rejected) = self.command;
+        let rejected = match self.command {
+            Command::List(list) => return list.run().await,
+            Command::Rejected(rejected) => rejected,
+        };
         match rejected.command {
             OnRejected::List(list) => list.run().await,
             OnRejected::Retry(events) => events.run(action::Mending::Retry).await,

@@ -25,7 +25,7 @@ impl Relay {
         if self.check {
             return print(format_args!("settings of relay {} can be used", settings.name));
         }
-        crate::log::begin(LevelFilter::INFO)?;
+        let _telemetry = crate::log::begin(LevelFilter::INFO)?;
         // The settings are valid: a refusal of a database or a broker is a failure, exit code 1.
         serve::serve(settings).await.map_err(crate::database::refused)
     }

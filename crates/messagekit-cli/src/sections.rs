@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::config::{Secret, Section};
+use messagekit_config::{Secret, Section};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 

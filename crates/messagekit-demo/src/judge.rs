@@ -1,8 +1,9 @@
 //! The promises, each checked against the accounts.
 
 use crate::accounts::{Account, Accounts, Fate, Kind};
+use crate::promise::{Outcome, Promise};
+use crate::statistics::Statistics;
 use crate::text::{count, pounds, some};
-use crate::verdict::{Outcome, Promise, Statistics};
 
 /// How often the consumer must be killed with unfinished work; otherwise the run proves nothing.
 const KILLS_NEEDED: u64 = 3;

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use crate::input::BadLine;
 use crate::order_service::DATABASE;
+use crate::promise::{Outcome, Promise};
+use crate::statistics::Statistics;
 use crate::text::{count, some};
-use crate::verdict::{Outcome, Promise, Statistics, Verdict};
+use crate::verdict::Verdict;
 
 /// A finished run.
 #[derive(Debug)]

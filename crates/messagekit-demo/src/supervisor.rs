@@ -130,30 +130,15 @@ pub(crate) async fn run(
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let (mut kills, mut starts) = (0, 1);
-    let (mut last, mut moved) = (Look::default(), Instant::now());
+    let mut progress = Progress { last: Look::default(), moved: Instant::now() };
     let mut beaten = Instant::now();
     let mut process = billing.start()?;
     loop {
-        if shutdown.is_requested() {
-            return Err(Error::new(ErrorKind::Closed, "interrupted"));
-        }
-        if let Some(ended) = orders.try_join_next() {
-            ended.map_err(|error| Error::new(ErrorKind::Other, "order service").caused_by(error))??;
-        }
-        if let Some(status) = process.ended() {
-            return Err(billing.ended_by_itself(status));
-        }
+        check_running(billing, &mut process, orders, shutdown)?;
         let now = look(store).await?;
         bars.show(&now, kills);
         if now.starts == starts && schedule.is_due(&now) {
-            let ended = process.kill().map_err(|error| {
-                Error::new(ErrorKind::Other, "billing service cannot be killed").caused_by(error)
-            })?;
-            if ended.code().is_some() {
-                return Err(billing.ended_by_itself(ended));
-            }
-            // Records that were written before the kill and are not handled after it were unfinished.
-            let unfinished = now.records - look(store).await?.handled;
+            let unfinished = kill(billing, &mut process, store, &now).await?;
             ledger.note(&Entry::Killed(Kill { unfinished }))?;
             if unfinished > 0 {
                 schedule.done();
@@ -173,18 +158,63 @@ pub(crate) async fn run(
             process.beat();
             beaten = Instant::now();
         }
-        if now != last {
-            (last, moved) = (now, Instant::now());
-        } else if moved.elapsed() > STALLED {
-            return Err(Error::new(
-                ErrorKind::Other,
-                "nothing has moved for a minute: run again with --keep and look",
-            )
-            .with("handled", now.handled)
-            .with("records", now.records)
-            .with("open_failed_messages", now.open_failed_messages));
-        }
+        progress.check(now)?;
         tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Fails after an interrupt, and when a service has ended by itself.
+fn check_running(
+    billing: &Billing,
+    process: &mut Process,
+    orders: &mut JoinSet<Result<(), Error>>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    if shutdown.is_requested() {
+        return Err(Error::new(ErrorKind::Closed, "interrupted"));
+    }
+    if let Some(ended) = orders.try_join_next() {
+        ended.map_err(|error| Error::new(ErrorKind::Other, "order service").caused_by(error))??;
+    }
+    process.ended().map_or(Ok(()), |status| Err(billing.ended_by_itself(status)))
+}
+
+/// Kills the service, and returns how many records it left unfinished: those that were written before the kill and are
+/// not handled after it.
+async fn kill(
+    billing: &Billing,
+    process: &mut Process,
+    store: &SqliteStore,
+    before: &Look,
+) -> Result<i64, Error> {
+    let ended = process
+        .kill()
+        .map_err(|error| Error::new(ErrorKind::Other, "billing service cannot be killed").caused_by(error))?;
+    if ended.code().is_some() {
+        return Err(billing.ended_by_itself(ended));
+    }
+    Ok(before.records - look(store).await?.handled)
+}
+
+/// The last change of the tables.
+struct Progress {
+    last: Look,
+    moved: Instant,
+}
+
+impl Progress {
+    /// Fails when nothing has changed for a minute.
+    fn check(&mut self, now: Look) -> Result<(), Error> {
+        if now != self.last {
+            *self = Self { last: now, moved: Instant::now() };
+        } else if self.moved.elapsed() > STALLED {
+            let text = "nothing has moved for a minute: run again with --keep and look";
+            return Err(Error::new(ErrorKind::Other, text)
+                .with("handled", now.handled)
+                .with("records", now.records)
+                .with("open_failed_messages", now.open_failed_messages));
+        }
+        Ok(())
     }
 }
 

@@ -4,55 +4,13 @@ use std::path::Path;
 
 use messagekit::Error;
 use messagekit_sqlite::SqliteStore;
-use serde::Serialize;
 
 use crate::accounts::Accounts;
 use crate::judge::Judge;
 use crate::ledger::LEDGER;
 use crate::order_service::DATABASE;
-
-/// The outcome of a promise, or of a whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The promise held.
-    Kept,
-    /// The promise did not hold.
-    Broken,
-    /// Nothing was broken, but the run proves nothing: too few kills, or no duplicate.
-    Void,
-}
-
-/// Holds the statistics of a run, read from the tables; the crate's documentation explains each name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "explained in the table of the crate's documentation")]
-pub struct Statistics {
-    pub written: u64,
-    pub rolled_back: u64,
-    pub published: u64,
-    pub handled: u64,
-    pub ignored: u64,
-    pub duplicates_delivered: u64,
-    pub duplicates_suppressed: u64,
-    pub dead_letters: u64,
-    pub pence_ordered: i64,
-    pub pence_billed: i64,
-    pub pence_set_aside: i64,
-    pub kills: u64,
-}
-
-/// Describes a promise and its outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Promise {
-    /// A stable name.
-    pub name: &'static str,
-    /// The promise as text.
-    pub promise: &'static str,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The statistics that decide it, as text.
-    pub statistics: String,
-}
+use crate::promise::{Outcome, Promise};
+use crate::statistics::Statistics;
 
 /// Holds the result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::ErrorKind;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::Error;
 use crate::properties::{
     BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, PRODUCER, PRODUCER_FIXED, REFUSED, STATIC_CONSUMER,
 };
-use crate::{Error, KafkaPublisher, KafkaSource};
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
 ///
@@ -57,21 +56,6 @@ impl Kafka {
         Ok(self)
     }
 
-    /// Returns a source over topics; it waits for a topic that does not exist yet.
-    pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> KafkaSource {
-        KafkaSource::new(self.clone(), topics.into_iter().map(Into::into).collect())
-    }
-
-    /// Creates a publisher; its clones share one client.
-    ///
-    /// An unreachable broker is no error here: [`publish`](messagekit::adapter::Publisher::publish) reports it.
-    ///
-    /// # Errors
-    /// Permanent, [`ErrorKind::InvalidConfiguration`], when librdkafka does not accept a setting.
-    pub fn publisher(&self) -> Result<KafkaPublisher, Error> {
-        KafkaPublisher::new(self.clone())
-    }
-
     /// Returns the client settings of a subscriber.
     pub(crate) fn consumer(&self, group: &str, instance: Option<&str>) -> ClientConfig {
         let defaults = if instance.is_some() { STATIC_CONSUMER } else { &[] };
@@ -91,6 +75,19 @@ impl Kafka {
     /// Returns the settings of a client that only sends queries.
     pub(crate) fn asking(&self) -> ClientConfig {
         self.client(&[], &[])
+    }
+
+    /// Returns the settings of a client that queries offsets as the members of a group see them, and joins none.
+    pub(crate) fn offsets(&self) -> ClientConfig {
+        let mut config = self.client(&[CONSUMER], CONSUMER_FIXED);
+        // The default context logs statistics.
+        config.set("statistics.interval.ms", "0").remove("group.id").remove("group.instance.id");
+        config
+    }
+
+    /// Returns the addresses of the bootstrap brokers.
+    pub(crate) fn servers(&self) -> &str {
+        &self.servers
     }
 
     /// Returns the time limit of a publish.

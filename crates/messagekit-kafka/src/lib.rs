@@ -109,9 +109,11 @@
 mod client;
 mod contact;
 mod context;
+mod doctor;
 mod error;
 mod in_flight;
 mod kafka;
+mod lag;
 mod link;
 mod member;
 mod memory;
@@ -123,6 +125,7 @@ mod source;
 mod subscriber;
 mod sync;
 
+pub use doctor::KafkaDoctor;
 pub use error::Error;
 pub use kafka::Kafka;
 pub use publisher::KafkaPublisher;

@@ -7,9 +7,10 @@ use std::thread::Thread;
 
 use messagekit::Error;
 use messagekit::adapter::{Delivery, Done, Incoming, Lane, Receipt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::in_flight::UnderWay;
+use crate::member::Standing;
 
 /// A request of the subscriber. Commands keep the order of the calls: a receipt that is settled before its lane is
 /// done is committed with that lane.
@@ -27,6 +28,8 @@ pub(crate) enum Command {
         round: u32,
     },
     Done(Lane),
+    /// Asks how far the lanes are settled.
+    Standings(oneshot::Sender<Vec<Standing>>),
     Close,
 }
 

@@ -21,11 +21,15 @@ pub struct KafkaSource {
     memory: Option<Lent>,
 }
 
-impl KafkaSource {
-    pub(crate) fn new(kafka: Kafka, topics: Vec<Arc<str>>) -> Self {
-        Self { kafka, topics, instance: None, memory: None }
+impl Kafka {
+    /// Returns a source over topics; it waits for a topic that does not exist yet.
+    pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> KafkaSource {
+        let topics = topics.into_iter().map(Into::into).collect();
+        KafkaSource { kafka: self.clone(), topics, instance: None, memory: None }
     }
+}
 
+impl KafkaSource {
     /// Makes this process a static member of the group. If it returns under the same name within `session.timeout.ms`
     /// (45,000 unless set), it gets its partitions back at once, and other members are not disturbed. Until then no
     /// other member gets them. Without an instance id the session timeout is 6,000 ms. The partitions of a crashed
@@ -45,6 +49,7 @@ impl Source for KafkaSource {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            system: "kafka",
             persistent: true,
             shares_work: true,
             positions: true,

@@ -5,13 +5,14 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use messagekit::adapter::{Incoming, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Incoming, LagProbe, Lane, Receipt, Subscriber};
 use messagekit::{Error, ErrorKind};
 use tokio::sync::oneshot;
 
 use crate::Kafka;
 use crate::client::GroupClient;
 use crate::in_flight::UnderWay;
+use crate::lag::GroupLag;
 use crate::link::{Command, Commands, Events, Inbox};
 use crate::member::{Closed, Member};
 use crate::memory::Memory;
@@ -32,6 +33,7 @@ pub struct KafkaSubscriber {
     inbox: Inbox,
     closed: oneshot::Receiver<Closed>,
     stage: Stage,
+    lag: Arc<GroupLag>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +81,15 @@ impl KafkaSubscriber {
         std::thread::Builder::new().name("messagekit-kafka".into()).spawn(run).map_err(no_thread)?;
         let ended = |_| Error::new(ErrorKind::Other, "thread of the subscriber ended while it started");
         let thread = has_started.await.map_err(ended)??;
+        let commands = Commands::new(command, thread);
+        let lag = Arc::new(GroupLag::new(kafka.offsets(), commands.clone()));
         Ok(Self {
             consumer,
-            commands: Commands::new(command, thread),
+            commands,
             inbox: Inbox::new(events, in_flight),
             closed: is_closed,
             stage: Stage::Open,
+            lag,
         })
     }
 }
@@ -111,6 +116,10 @@ impl Subscriber for KafkaSubscriber {
 
     fn release(&mut self, back: &mut Vec<Receipt>) {
         self.inbox.release(std::mem::take(back), &self.commands);
+    }
+
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        Some(Arc::clone(&self.lag) as Arc<dyn LagProbe>)
     }
 
     fn poll_close(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {

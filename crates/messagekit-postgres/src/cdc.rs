@@ -7,25 +7,25 @@
 //! Rows that were committed before the slot existed are never sent: create the slot before the first event.
 
 mod capture;
-mod finding;
+pub(crate) mod fault;
+pub(crate) mod finding;
+#[cfg(test)]
+pub(crate) mod good_state;
+pub(crate) mod quoting;
+mod role;
 mod set_up;
-mod state;
+pub(crate) mod state;
 mod watch;
 
 use crate::SchemaName;
-use crate::migrations::link;
+use crate::migrations::connection;
 
 pub use capture::Capture;
-pub use finding::{Finding, Subject};
+pub use fault::Subject;
+pub use finding::Finding;
+pub use role::{PASSWORD_VARIABLE, ROLE};
 pub use set_up::{drop_slot, may_set_up, set_up, set_up_sql};
 pub(crate) use watch::watch;
-
-/// The variable that holds the password of [`ROLE`], here and in the connector's worker.
-pub const PASSWORD_VARIABLE: &str = "MESSAGEKIT_CDC_PASSWORD";
-
-/// The role that reads the slot. It has LOGIN, REPLICATION and CONNECT, and no right on any table. It belongs to the
-/// whole server.
-pub const ROLE: &str = "messagekit_cdc";
 
 /// Returns the problems that prevent capture, in the order of their repair; empty while a connector reads the rows.
 ///
@@ -35,8 +35,8 @@ pub const ROLE: &str = "messagekit_cdc";
 /// As [`migrations::status`](crate::migrations::status): the database could not be read.
 pub async fn findings(url: &str, schema: &SchemaName) -> Result<Vec<Finding>, crate::Error> {
     let capture = Capture::of(url, schema)?;
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     let state = state::State::read(&mut conn, &capture).await;
-    link::close(conn).await;
+    connection::close(conn).await;
     Ok(finding::of(&state?, &capture))
 }

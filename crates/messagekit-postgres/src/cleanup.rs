@@ -5,8 +5,9 @@ use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
 use messagekit::{Error, Store};
 
 use crate::cdc::Capture;
-use crate::tables::cleanup::{self, Left, Stretch};
+use crate::tables::cleanup::{self, Stretch};
 use crate::tables::days::{self, Divided, Emptied, Position};
+use crate::tables::left::{self, Left};
 use crate::{PgTx, PostgresStore};
 
 /// An event may go after a relay has published it, or after the slot has passed it. Events stay while neither publishes
@@ -48,7 +49,7 @@ impl PostgresStore {
         let mut left = None;
         if what == CleanupTarget::Events {
             let capture = Capture::by(&self.pool().connect_options(), schema);
-            let found = cleanup::left(tx, schema, &capture.slot).await?;
+            let found = left::left(tx, schema, &capture.slot).await?;
             if let Some(reason) = stays(&found) {
                 return Ok(CleanupStep {
                     removed: 0,

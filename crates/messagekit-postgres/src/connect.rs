@@ -1,13 +1,14 @@
-//! Opens the first connection, and reports each mistake in a URL with its repair.
+//! Opens connections, takes live ones from a pool, and reports each mistake in a URL with its repair.
 
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Postgres};
 
-use crate::error::{from_sqlx, of};
+use crate::error::{from_sqlx, is_lost, of};
 
 /// The time limit for opening a connection, and for a transaction's wait for one.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -141,6 +142,19 @@ fn check_version(version: Option<u32>, at: &str) -> Result<(), Error> {
             Err(Error::new(ErrorKind::InvalidConfiguration, text))
         }
         _ => Ok(()),
+    }
+}
+
+/// Takes a live connection: the pool also hands out connections that the server has closed.
+pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    let mut stale = pool.size();
+    loop {
+        let mut connection = pool.acquire().await.map_err(from_sqlx)?;
+        match connection.ping().await {
+            Ok(()) => return Ok(connection),
+            Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
+            Err(error) => return Err(from_sqlx(error)),
+        }
     }
 }
 

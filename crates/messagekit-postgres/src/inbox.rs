@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, InFlightAttempts, NextOffset, Offsets, Processed, ReceivedMessage,
-    Retries, RetryLease, SetAside, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
@@ -14,7 +13,9 @@ use crate::tables::failed_messages::{self, WayBack};
 use crate::tables::{cleanup, in_flight_attempts, offsets, parking, processed, retries};
 use crate::{PgTx, PostgresStore};
 
-impl Processed for PostgresStore {
+/// Leases and their results have their own transactions: a lease must outlive the transaction that failed. So do in-flight
+/// attempts, which must outlive a crash of the process.
+impl Inbox for PostgresStore {
     async fn note_window(
         &self,
         consumer: &str,
@@ -45,22 +46,7 @@ impl Processed for PostgresStore {
     async fn unclaim(&self, tx: &mut PgTx, consumer: &str, requests: &[ClaimRequest]) -> Result<(), Error> {
         self.statement(processed::unclaim(tx, self.schema(), consumer, requests)).await
     }
-}
 
-impl Offsets for PostgresStore {
-    async fn advance(&self, tx: &mut PgTx, consumer: &str, positions: &[NextOffset]) -> Result<(), Error> {
-        self.statement(offsets::advance(tx, self.schema(), consumer, positions)).await
-    }
-
-    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        self.statement(async {
-            offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
-        })
-        .await
-    }
-}
-
-impl SetAside for PostgresStore {
     async fn set_aside(
         &self,
         tx: &mut PgTx,
@@ -100,10 +86,7 @@ impl SetAside for PostgresStore {
     ) -> Result<usize, Error> {
         self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.quota(limits))).await
     }
-}
 
-/// Leases and their results have their own transactions: a lease must outlive the transaction that failed.
-impl Retries for PostgresStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         self.statement(async {
             retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
@@ -159,17 +142,14 @@ impl Retries for PostgresStore {
         })
         .await
     }
-}
 
-/// In-flight attempts have their own transactions: they must outlive a crash of the process.
-impl InFlightAttempts for PostgresStore {
-    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
+    async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {
             in_flight_attempts::begin_attempt(
                 &mut *self.connection().await?,
                 self.schema(),
                 consumer,
-                suspect,
+                message,
                 by,
             )
             .await
@@ -177,17 +157,17 @@ impl InFlightAttempts for PostgresStore {
         .await
     }
 
-    async fn clear_attempts(&self, tx: &mut PgTx, consumer: &str, suspect: &MessageId) -> Result<(), Error> {
-        self.statement(in_flight_attempts::clear_attempts(tx, self.schema(), consumer, suspect)).await
+    async fn clear_attempts(&self, tx: &mut PgTx, consumer: &str, message: &MessageId) -> Result<(), Error> {
+        self.statement(in_flight_attempts::clear_attempts(tx, self.schema(), consumer, message)).await
     }
 
-    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
+    async fn withdraw_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<(), Error> {
         self.statement(async {
             in_flight_attempts::withdraw_attempt(
                 &mut *self.connection().await?,
                 self.schema(),
                 consumer,
-                suspect,
+                message,
                 by,
             )
             .await
@@ -198,6 +178,17 @@ impl InFlightAttempts for PostgresStore {
     async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         self.statement(async {
             in_flight_attempts::sweep(&mut *self.connection().await?, self.schema(), consumer).await
+        })
+        .await
+    }
+
+    async fn advance(&self, tx: &mut PgTx, consumer: &str, positions: &[NextOffset]) -> Result<(), Error> {
+        self.statement(offsets::advance(tx, self.schema(), consumer, positions)).await
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        self.statement(async {
+            offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
         })
         .await
     }

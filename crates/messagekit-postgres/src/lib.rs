@@ -93,18 +93,19 @@
 //! default. The promises do not cover events that other programs commit with `off`, nor, with Debezium, events written by
 //! `COPY`.
 
-mod begin;
+mod audit;
 mod bookkeeping;
 pub mod cdc;
 mod cleanup;
-mod commit;
 mod connect;
+mod doctor;
 mod error;
+mod event_history;
 mod failed_messages;
 mod inbox;
-mod links;
 mod membership;
 pub mod migrations;
+mod opening;
 mod options;
 mod outbox;
 mod outbox_health;
@@ -112,27 +113,31 @@ mod parking_quota;
 pub mod partitioning;
 pub mod publishing_mode;
 mod relay;
+mod relay_connections;
 mod replays;
 mod schema;
 mod stable_position;
+mod status;
 mod store;
 mod tables;
+mod transaction;
 
 pub use error::Error;
 pub use options::PostgresOptions;
 pub use outbox::AddOn;
 pub use schema::SchemaName;
 pub use sqlx;
-pub use store::{PgTx, PostgresStore};
+pub use store::PostgresStore;
+pub use transaction::PgTx;
 
 /// Returns every statement of this crate with its name, for the test of their plans.
 #[doc(hidden)]
 pub fn statements() -> &'static [(&'static str, &'static str)] {
-    tables::STATEMENTS
+    tables::statements::STATEMENTS
 }
 
 /// Returns the settings of a relay's connections, for the same test.
 #[doc(hidden)]
 pub fn relay_settings() -> &'static str {
-    links::SETTINGS
+    relay_connections::SETTINGS
 }

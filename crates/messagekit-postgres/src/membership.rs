@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use sqlx::{PgConnection, PgPool};
 
+use crate::connect;
 use crate::error::from_sqlx;
 
 /// The lock space of relays' advisory locks; the second part is the hash of the relay's name.
@@ -80,7 +81,7 @@ impl Membership {
             {
                 return Ok(Some(held));
             }
-            let mut connection = crate::store::live(&pool).await?.detach();
+            let mut connection = connect::live(&pool).await?.detach();
             Ok::<_, Error>(is_held(&mut connection, &relay).await?.then_some(connection))
         });
         let connection = looked.await.ok().and_then(Result::ok).flatten();

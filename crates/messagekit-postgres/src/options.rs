@@ -4,25 +4,21 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use messagekit::ErrorKind;
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 
-use crate::begin::Limits;
-use crate::{PostgresStore, SchemaName, connect, migrations};
+use crate::SchemaName;
+use crate::transaction::limits::millis;
 
-/// The number of connections for reads with their own limit.
-const READERS: u32 = 4;
-
-/// Settings of a [`PostgresStore`].
+/// Settings of a [`PostgresStore`](crate::PostgresStore).
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until `connect` is called"]
 pub struct PostgresOptions {
-    schema: SchemaName,
-    max_connections: u32,
-    lock_timeout: Duration,
-    idle_in_transaction_timeout: Duration,
-    statement_timeout: Duration,
-    read_timeout: Option<Duration>,
+    pub(crate) schema: SchemaName,
+    pub(crate) max_connections: u32,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) idle_in_transaction_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+    pub(crate) read_timeout: Option<Duration>,
 }
 
 impl Default for PostgresOptions {
@@ -85,59 +81,12 @@ impl PostgresOptions {
         self
     }
 
-    /// Connects to `postgres://user:password@host:port/database` and checks the tables. Missing parts of the URL come
-    /// from the `PG…` variables and the password file, as in `psql`.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::connect`].
-    pub async fn connect(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        let options = connect::parse(url)?;
-        let mut connection = connect::connect(&self.with_limits(&options, self.statement_timeout)).await?;
-        migrations::check(&mut connection, &self.schema).await?;
-        // The pool opens its own connections on demand.
-        drop(connection);
-        Ok(self.lazily(&options))
-    }
-
-    /// Creates a store that connects at its first use. Parses the URL at once and checks nothing else.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::lazy`].
-    pub fn lazy(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        Ok(self.lazily(&connect::parse(url)?))
-    }
-
-    fn lazily(self, options: &PgConnectOptions) -> PostgresStore {
-        let pool = |max, limit| {
-            PgPoolOptions::new()
-                .max_connections(max)
-                .acquire_timeout(connect::LIMIT)
-                // A ping before each use would cost a round trip; `begin` and `read` replace dead connections instead.
-                .test_before_acquire(false)
-                .connect_lazy_with(self.with_limits(options, limit))
-        };
-        let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
-        let pool = pool(self.max_connections, self.statement_timeout);
-        let limits = Limits { statement: self.statement_timeout, idle: self.idle_in_transaction_timeout };
-        PostgresStore::new(pool, reads, self.schema, Some(limits))
-    }
-
-    /// Uses an existing pool unchanged: of these options only the schema applies. Checks the tables.
-    ///
-    /// Give its connections limits like those of these options. Without a `statement_timeout`, a call waits for the
-    /// server without limit.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::connect`].
-    pub async fn pool(self, pool: PgPool) -> Result<PostgresStore, crate::Error> {
-        let mut connection = pool.acquire().await?;
-        migrations::check(&mut connection, &self.schema).await?;
-        drop(connection);
-        Ok(PostgresStore::new(pool, None, self.schema, None))
-    }
-
     /// Sent as startup parameters, so that the limits cost no round trip later.
-    fn with_limits(&self, options: &PgConnectOptions, statement_timeout: Duration) -> PgConnectOptions {
+    pub(crate) fn with_limits(
+        &self,
+        options: &PgConnectOptions,
+        statement_timeout: Duration,
+    ) -> PgConnectOptions {
         let limits = [
             ("lock_timeout", self.lock_timeout),
             ("idle_in_transaction_session_timeout", self.idle_in_transaction_timeout),
@@ -149,9 +98,4 @@ impl PostgresOptions {
             None => options.application_name("messagekit"),
         }
     }
-}
-
-/// 0 would turn a limit off; the server's integers have 31 bits.
-pub(crate) fn millis(limit: Duration) -> u128 {
-    limit.as_millis().clamp(1, i32::MAX as u128)
 }

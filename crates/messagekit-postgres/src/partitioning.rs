@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::time::Instant;
 
 use crate::SchemaName;
-use crate::migrations::link::{code, fault};
+use crate::migrations::connection::{code, fault};
 use crate::publishing_mode::{LOCK_WAIT, PAUSE, begin, busy, end, is_late, stop};
 use crate::tables::days::IS_DIVIDED;
 

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, Tra
 
 use crate::SchemaName;
 use crate::cdc::Capture;
-use crate::migrations::link::{self, fault};
+use crate::migrations::connection::{self, fault};
 
 pub use to_cdc::to_cdc;
 pub use to_relay::{Existing, to_relay};
@@ -148,14 +148,14 @@ impl Waiting {
 
 /// Opens a connection that excludes other switches of the same outbox.
 pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     crate::migrations::check(&mut conn, schema).await?;
     let lock = "SELECT pg_try_advisory_lock($1, hashtext($2))";
     let lock = sqlx::query_scalar(lock).persistent(false).bind(LOCK_SPACE).bind(schema.as_str());
     if lock.fetch_one(&mut conn).await.map_err(fault)? {
         return Ok(conn);
     }
-    link::close(conn).await;
+    connection::close(conn).await;
     let text = "another process is switching this outbox: wait for it, then look at its outcome";
     Err(Error::new(ErrorKind::Conflict, text).with("schema", schema))
 }
@@ -164,7 +164,7 @@ pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection
 pub(crate) async fn end(mut conn: PgConnection) {
     let unlock = sqlx::query("SELECT pg_advisory_unlock_all()").persistent(false).execute(&mut conn).await;
     if unlock.is_ok() {
-        link::close(conn).await;
+        connection::close(conn).await;
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) async fn stop<'c>(
 
 /// Returns whether a lock was not granted in time.
 pub(crate) fn is_late(error: &sqlx::Error) -> bool {
-    matches!(link::code(error), Some("55P03" | "40P01"))
+    matches!(connection::code(error), Some("55P03" | "40P01"))
 }
 
 pub(crate) fn busy(schema: &SchemaName, limit: Duration) -> Error {

@@ -12,16 +12,16 @@ use messagekit::{Error, ErrorKind, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;
-use crate::links::Link;
-use crate::tables::{actions, pending, rejected, shards};
+use crate::relay_connections::RelayConnection;
+use crate::tables::{audit, delayed, pending, rejected, shards};
 
 impl PostgresStore {
     async fn relayed<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let work = async move |link: &mut Link| work(&mut link.connection).await;
-        self.statement(self.links().with(self.pool(), work)).await
+        let work = async move |link: &mut RelayConnection| work(&mut link.connection).await;
+        self.statement(self.relay_connections().with(self.pool(), work)).await
     }
 }
 
@@ -53,7 +53,7 @@ impl OutboxReader for PostgresStore {
         paused: &'a [Arc<str>],
         limit: u32,
     ) -> BoxFuture<'a, Result<Page, Error>> {
-        let work = async move |link: &mut Link| {
+        let work = async move |link: &mut RelayConnection| {
             // Read the stable position before the rows, so that the query sees every row up to it.
             let decided = self.decided().upto(link, self.schema()).await?;
             let server = link.server.clone().unwrap_or_default();
@@ -62,7 +62,7 @@ impl OutboxReader for PostgresStore {
                 pending::pending(connection, self.schema(), name, wanted, except, paused, limit).await?;
             Ok(Page { stable: decided, server, ..page })
         };
-        Box::pin(self.statement(self.links().with(self.pool(), work)))
+        Box::pin(self.statement(self.relay_connections().with(self.pool(), work)))
     }
 
     fn published<'a>(&'a self, rows: &'a [PendingId]) -> BoxFuture<'a, Result<(), Error>> {
@@ -85,7 +85,7 @@ impl OutboxReader for PostgresStore {
     }
 
     fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
-        Box::pin(self.relayed(async move |link| pending::due(link, self.schema()).await))
+        Box::pin(self.relayed(async move |link| delayed::due(link, self.schema()).await))
     }
 
     fn woken(&self) -> BoxFuture<'_, ()> {
@@ -135,8 +135,8 @@ impl PostgresStore {
         };
         shards::begin_again(tx, schema, shard).await?;
         let done = usize::try_from(back).unwrap_or(usize::MAX);
-        let entry = actions::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
-        actions::audit(tx, schema, operator, &entry, None).await?;
+        let entry = audit::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
+        audit::write(tx, schema, operator, &entry, None).await?;
         Ok(back)
     }
 }

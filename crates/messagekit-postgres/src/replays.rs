@@ -15,7 +15,7 @@ use messagekit::{Error, ErrorKind, Message, MessageId, Store, chain};
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;
-use crate::tables::actions::{self, Entry};
+use crate::tables::audit::{self, Entry};
 use crate::tables::replay_items::{self, Items};
 use crate::tables::{events, replay_jobs, stored_events};
 use crate::{PgTx, PostgresStore, SchemaName};
@@ -46,7 +46,7 @@ impl PostgresStore {
     ) -> Result<(), Error> {
         let entry =
             Entry { act, failed_messages: None, subject: Some(id.to_string()), done: usize::from(done) };
-        actions::audit(tx, self.schema(), by, &entry, Some(outcome)).await
+        audit::write(tx, self.schema(), by, &entry, Some(outcome)).await
     }
 
     async fn step(
@@ -86,13 +86,14 @@ impl PostgresStore {
     async fn rename(&self, tx: &mut PgTx, items: Items, renamed: Republication<'_>) -> Result<i64, Error> {
         let taken = replay_items::take(tx, self.schema(), items).await?;
         let mut messages = Vec::with_capacity(taken.len());
-        for event in &taken {
+        for (event, links) in taken {
             // An error of a caller's function is never retried.
-            let (_, message) = renamed(event).map_err(|error| {
+            let (_, mut message) = renamed(&event).map_err(|error| {
                 Error::new(ErrorKind::InvalidEvent, "event cannot go out under a new id")
                     .with("id", &event.event_id)
                     .caused_by(error)
             })?;
+            links.of_republication(&event.event_id).add_to(&mut message.headers);
             messages.push(message);
         }
         events::write(tx, self.schema(), &messages).await?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 
 use crate::SchemaName;
-use crate::links::Link;
+use crate::relay_connections::RelayConnection;
 use crate::tables::pending::{self, Look};
 
 /// The maximum age of a cached answer. An older one is still true, but a new one costs a round trip.
@@ -51,7 +51,7 @@ struct Candidate {
 
 impl StablePosition {
     /// Returns the stable position. Queries the writers unless the same server answered a moment ago.
-    pub(crate) async fn upto(&self, link: &mut Link, schema: &SchemaName) -> Result<i64, Error> {
+    pub(crate) async fn upto(&self, link: &mut RelayConnection, schema: &SchemaName) -> Result<i64, Error> {
         let began = Instant::now();
         {
             let mut known = self.known();

@@ -9,21 +9,16 @@ use std::time::Duration;
 use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{PgPool, Postgres};
 
-use crate::begin::Limits;
-use crate::error::{classify, from_sqlx, is_lost, lost};
-use crate::links::Links;
+use crate::error::{classify, from_sqlx, lost};
 use crate::membership::Membership;
 use crate::parking_quota::{ParkingQuota, Uncounted};
+use crate::relay_connections::RelayConnections;
 use crate::stable_position::StablePosition;
-use crate::{PostgresOptions, SchemaName, begin, commit, connect};
-
-/// A transaction of PostgreSQL: your statements, the marker of the message and new events share it.
-///
-/// It is sqlx's own type, so handlers run `sqlx::query(…).execute(&mut **tx)`. A failed statement ends it for every later
-/// one. If the handler swallows the error, [`Store::commit`] still fails with [`ErrorKind::Aborted`].
-pub type PgTx = sqlx::Transaction<'static, Postgres>;
+use crate::transaction::limits::Limits;
+use crate::transaction::{begin, commit};
+use crate::{PgTx, PostgresOptions, SchemaName, connect};
 
 /// A PostgreSQL database with the tables of messagekit in their own schema, and yours beside them.
 ///
@@ -47,7 +42,7 @@ struct Shared {
     /// The limits of its connections; unknown for such a pool, too.
     limits: Option<Limits>,
     wake: Wake,
-    links: Links,
+    relay_connections: RelayConnections,
     presence: Arc<Membership>,
     decided: StablePosition,
     uncounted: Uncounted,
@@ -90,7 +85,8 @@ impl PostgresStore {
         let patience = limits.map(|limits| limits.statement.saturating_add(connect::LIMIT));
         let reads_are_limited = limited.is_some();
         let reads = limited.unwrap_or_else(|| pool.clone());
-        let (wake, links, decided) = (Wake::default(), Links::default(), StablePosition::default());
+        let (wake, relay_connections, decided) =
+            (Wake::default(), RelayConnections::default(), StablePosition::default());
         Self {
             shared: Arc::new(Shared {
                 pool,
@@ -100,7 +96,7 @@ impl PostgresStore {
                 patience,
                 limits,
                 wake,
-                links,
+                relay_connections,
                 presence: Arc::default(),
                 decided,
                 uncounted: Uncounted::default(),
@@ -122,7 +118,7 @@ impl PostgresStore {
     pub async fn close(self) {
         self.shared.reads.close().await;
         self.shared.pool.close().await;
-        self.shared.links.clear();
+        self.shared.relay_connections.clear();
         self.shared.presence.clear();
     }
 
@@ -144,8 +140,8 @@ impl PostgresStore {
         ParkingQuota { bounds, uncounted: &self.shared.uncounted }
     }
 
-    pub(crate) fn links(&self) -> &Links {
-        &self.shared.links
+    pub(crate) fn relay_connections(&self) -> &RelayConnections {
+        &self.shared.relay_connections
     }
 
     pub(crate) fn presence(&self) -> &Arc<Membership> {
@@ -216,20 +212,7 @@ impl PostgresStore {
 
     /// Takes a live connection, for a single statement.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        live(self.pool()).await
-    }
-}
-
-/// Takes a live connection: the pool also hands out connections that the server has closed.
-pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
-    let mut stale = pool.size();
-    loop {
-        let mut connection = pool.acquire().await.map_err(from_sqlx)?;
-        match connection.ping().await {
-            Ok(()) => return Ok(connection),
-            Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
-            Err(error) => return Err(from_sqlx(error)),
-        }
+        connect::live(self.pool()).await
     }
 }
 

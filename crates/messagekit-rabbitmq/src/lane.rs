@@ -1,9 +1,10 @@
 //! The subscriber's state of one lane: fetched, delivered and released messages. Pure: no client and no clock.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use messagekit::Message;
 use messagekit::adapter::{Delivery, Lane, Receipt};
+use tokio::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -15,9 +16,16 @@ pub(crate) struct Held {
     back: BTreeMap<u64, Message>,
     /// Delivered and neither settled nor released, by position.
     out: BTreeMap<u64, (u64, Message)>,
-    /// Every tag that the broker has not received an acknowledgement for.
-    unsettled: BTreeSet<u64>,
+    /// Every tag that the broker has not received an acknowledgement for, and when it arrived.
+    unsettled: BTreeMap<u64, Instant>,
     next: u64,
+}
+
+/// What a lane holds that is not settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsettled {
+    pub(crate) messages: u64,
+    pub(crate) since: Option<Instant>,
 }
 
 /// Messages that were settled together.
@@ -36,13 +44,13 @@ impl Held {
             fetched: VecDeque::new(),
             back: BTreeMap::new(),
             out: BTreeMap::new(),
-            unsettled: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
             next: 0,
         }
     }
 
-    pub(crate) fn fetched(&mut self, tag: u64, message: Message) {
-        self.unsettled.insert(tag);
+    pub(crate) fn fetched(&mut self, tag: u64, message: Message, at: Instant) {
+        self.unsettled.insert(tag, at);
         self.fetched.push_back((tag, message));
     }
 
@@ -66,6 +74,11 @@ impl Held {
         }
     }
 
+    /// Returns how many messages are not settled, and when the oldest arrived.
+    pub(crate) fn unsettled(&self) -> Unsettled {
+        Unsettled { messages: self.unsettled.len() as u64, since: self.unsettled.values().next().copied() }
+    }
+
     /// Returns the acknowledgements for settled positions: one tag with everything up to it, and single tags above a
     /// gap.
     pub(crate) fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> Settled {
@@ -78,7 +91,7 @@ impl Held {
         for tag in &tags {
             self.unsettled.remove(tag);
         }
-        let gap = self.unsettled.first().copied().unwrap_or(u64::MAX);
+        let gap = self.unsettled.first_key_value().map_or(u64::MAX, |(tag, _)| *tag);
         let prefix = tags.partition_point(|tag| *tag < gap);
         // The tag for all before it must itself be unacknowledged: it is the last of those settled now.
         let whole = prefix.checked_sub(1).map(|last| (tags[last], last > 0));
@@ -98,7 +111,7 @@ mod tests {
     fn held(tags: impl IntoIterator<Item = u64>) -> Held {
         let mut held = Held::new(Lane { slot: 0, epoch: 1 });
         for tag in tags {
-            held.fetched(tag, Message::new("q", tag.to_string()));
+            held.fetched(tag, Message::new("q", tag.to_string()), Instant::now());
         }
         held
     }
@@ -126,7 +139,7 @@ mod tests {
     fn released_comes_before_what_was_fetched_and_in_order() {
         let mut held = held(1..=3);
         take(&mut held);
-        held.fetched(4, Message::new("q", "4"));
+        held.fetched(4, Message::new("q", "4"), Instant::now());
         held.release(2);
         held.release(0);
         let again = take(&mut held);

@@ -77,8 +77,10 @@
 //! It supports no transactions, no streams and no delayed delivery. The client logs a message that came back
 //! unroutable with its payload, at level warn under the target `lapin::returned_messages`: silence that target.
 
+mod doctor;
 mod error;
 mod frames;
+mod lag;
 mod lane;
 mod link;
 mod member;
@@ -90,6 +92,7 @@ mod source;
 mod subscriber;
 mod topology;
 
+pub use doctor::RabbitMqDoctor;
 pub use error::Error;
 pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;

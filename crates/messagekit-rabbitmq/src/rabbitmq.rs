@@ -8,8 +8,8 @@ use std::time::Duration;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use messagekit::ErrorKind;
 
+use crate::Error;
 use crate::topology::declarations::Declarations;
-use crate::{Error, RabbitMqPublisher, RabbitMqSource, Topology};
 
 /// The heartbeat interval that this crate requests, unless the address sets one.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -142,38 +142,9 @@ impl RabbitMq {
         self
     }
 
-    /// Returns a source over one queue; the queue's name is the topic.
-    pub fn queue(&self, name: impl Into<Arc<str>>) -> RabbitMqSource {
-        self.topics([name.into()])
-    }
-
-    /// Returns a source over queues; their names are the topics.
-    pub fn topics<T: Into<Arc<str>>>(&self, queues: impl IntoIterator<Item = T>) -> RabbitMqSource {
-        RabbitMqSource::new(self.clone(), queues.into_iter().map(Into::into).collect())
-    }
-
-    /// Creates a publisher to queues: the topic of a message names the queue. Clones share one connection.
-    pub fn publisher(&self) -> RabbitMqPublisher {
-        RabbitMqPublisher::new(self.clone(), "")
-    }
-
-    /// Creates a publisher to an exchange: the topic of a message is its routing key. Clones share one connection.
-    ///
-    /// # Panics
-    /// Panics if the name is longer than 255 bytes.
-    pub fn publisher_to(&self, exchange: &str) -> RabbitMqPublisher {
-        assert!(exchange.len() <= 255, "name of an exchange is over 255 bytes");
-        RabbitMqPublisher::new(self.clone(), exchange)
-    }
-
     /// Returns the name of a connection with its purpose.
     pub(crate) fn connection_name(&self, used_for: &str) -> String {
         format!("{} {used_for}", self.name)
-    }
-
-    /// Creates an empty topology: a list of required exchanges, queues and bindings.
-    pub fn topology(&self) -> Topology {
-        Topology::of(self.clone())
     }
 }
 

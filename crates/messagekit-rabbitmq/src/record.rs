@@ -9,7 +9,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use messagekit::adapter::MAX_HEADERS;
 use messagekit::headers::{
     CE_ID, CE_TYPE, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE, FREE_HEADERS, ID,
-    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, UNREADABLE, X_DEATH,
+    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, TRACESTATE, UNREADABLE,
+    X_DEATH,
 };
 use messagekit::{Error, ErrorKind, Message};
 use serde_json::Value;
@@ -36,11 +37,12 @@ const MAX_UNREADABLE: usize = 16 * 1024;
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// The names that are sent unchanged. Those that RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) are not among them.
-const AS_THEY_ARE: [&str; 16] = [
+const AS_THEY_ARE: [&str; 17] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
     TRACEPARENT,
+    TRACESTATE,
     CREATED_AT,
     FREE_HEADERS,
     CE_ID,

@@ -18,9 +18,15 @@ pub struct RabbitMqSource {
     queues: Vec<Arc<str>>,
 }
 
-impl RabbitMqSource {
-    pub(crate) fn new(rabbit: RabbitMq, queues: Vec<Arc<str>>) -> Self {
-        Self { rabbit, queues }
+impl RabbitMq {
+    /// Returns a source over one queue; the queue's name is the topic.
+    pub fn queue(&self, name: impl Into<Arc<str>>) -> RabbitMqSource {
+        self.topics([name.into()])
+    }
+
+    /// Returns a source over queues; their names are the topics.
+    pub fn topics<T: Into<Arc<str>>>(&self, queues: impl IntoIterator<Item = T>) -> RabbitMqSource {
+        RabbitMqSource { rabbit: self.clone(), queues: queues.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -29,6 +35,7 @@ impl Source for RabbitMqSource {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            system: "rabbitmq",
             persistent: true,
             shares_work: true,
             positions: false,

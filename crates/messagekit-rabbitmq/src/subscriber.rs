@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use messagekit::adapter::{Incoming, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Incoming, LagProbe, Lane, Receipt, Subscriber};
 use messagekit::{Error, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::RabbitMq;
+use crate::lag::{Load, QueueLag};
 use crate::lane::Held;
 use crate::member::{Closed, Command, Member, News};
 
@@ -39,6 +41,8 @@ pub struct RabbitMqSubscriber {
     /// The queue whose turn is next.
     turn: usize,
     waker: Option<Waker>,
+    load: Arc<Load>,
+    lag: Arc<QueueLag>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ impl RabbitMqSubscriber {
         let (commands, asked) = mpsc::unbounded_channel();
         let (told, news) = mpsc::unbounded_channel();
         let (ended, closed) = oneshot::channel();
+        let load = Arc::new(Load::new(queues.clone()));
+        let lag = Arc::new(QueueLag::new(rabbit.clone(), consumer, Arc::clone(&load)));
         tokio::spawn(Member::new(rabbit, queues.clone(), consumer, asked, told).run(ended));
         Self {
             consumer: consumer.into(),
@@ -67,6 +73,8 @@ impl RabbitMqSubscriber {
             ready: VecDeque::new(),
             turn: 0,
             waker: None,
+            load,
+            lag,
         }
     }
 
@@ -75,6 +83,10 @@ impl RabbitMqSubscriber {
     }
 
     fn take(&mut self, news: News) {
+        let slot = match &news {
+            News::Assigned(lane) | News::Delivered(lane, ..) | News::Lost(lane) => Some(lane.slot),
+            News::Trouble(_) => None,
+        };
         match news {
             News::Assigned(lane) => {
                 self.lanes[lane.slot as usize] = Some(Held::new(lane));
@@ -83,7 +95,7 @@ impl RabbitMqSubscriber {
             }
             News::Delivered(lane, tag, message) => {
                 if let Some(held) = self.held(lane) {
-                    held.fetched(tag, message);
+                    held.fetched(tag, message, Instant::now());
                 }
             }
             News::Lost(lane) => {
@@ -95,6 +107,13 @@ impl RabbitMqSubscriber {
             }
             News::Trouble(error) => self.ready.push_back(Err(error)),
         }
+        slot.into_iter().for_each(|slot| self.note(slot));
+    }
+
+    /// Tells the lag probe what a lane holds.
+    fn note(&self, slot: u32) {
+        let held = self.lanes.get(slot as usize).and_then(Option::as_ref);
+        self.load.set(slot, held.map(Held::unsettled));
     }
 
     /// Makes the caller poll again.
@@ -174,6 +193,7 @@ impl Subscriber for RabbitMqSubscriber {
                 let settled = held.settle(positions);
                 // The task may have ended, and the channel with it.
                 let _ = self.commands.send(Command::Settle(lane, settled));
+                self.note(lane.slot);
             }
         }
     }
@@ -187,6 +207,10 @@ impl Subscriber for RabbitMqSubscriber {
         self.wake();
     }
 
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        Some(Arc::clone(&self.lag) as Arc<dyn LagProbe>)
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.stage == Stage::Closed {
             return Poll::Ready(Ok(()));
@@ -194,6 +218,7 @@ impl Subscriber for RabbitMqSubscriber {
         if self.stage == Stage::Open {
             self.stage = Stage::Closing;
             let _ = self.commands.send(Command::Close);
+            self.load.clear();
         }
         let answered = ready!(Pin::new(&mut self.closed).poll(cx));
         self.stage = Stage::Closed;

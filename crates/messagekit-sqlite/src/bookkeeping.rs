@@ -8,7 +8,7 @@ use messagekit::{Error, MessageId};
 
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
-use crate::tables::{names, now, outbox_failures, returns};
+use crate::tables::{bookkeeping, names, now};
 use crate::{SqliteStore, SqliteTx};
 
 /// Scopes share the table of consumers; no consumer has such a name.
@@ -31,8 +31,10 @@ impl Bookkeeping for SqliteStore {
         reason: &str,
     ) -> Result<bool, Error> {
         let (event, scope, reason) = (event_id.clone(), scope.to_owned(), reason.to_owned());
-        tx.run(move |conn| outbox_failures::note(conn, &event, &scope, &reason, now()).map_err(from_sqlite))
-            .await
+        tx.run(move |conn| {
+            bookkeeping::note_failure(conn, &event, &scope, &reason, now()).map_err(from_sqlite)
+        })
+        .await
     }
 
     async fn lease_returns(
@@ -42,9 +44,12 @@ impl Bookkeeping for SqliteStore {
         lease: Duration,
     ) -> Result<Vec<Redelivery>, Error> {
         // Polled all the time: take the write lock only when there is work.
-        if !self.query(move |conn| returns::any_due(conn, origin, now()).map_err(from_sqlite)).await? {
+        if !self
+            .query(move |conn| bookkeeping::is_return_due(conn, origin, now()).map_err(from_sqlite))
+            .await?
+        {
             return Ok(Vec::new());
         }
-        self.job(move |conn| returns::lease(conn, origin, max, lease, now())).await
+        self.job(move |conn| bookkeeping::lease_returns(conn, origin, max, lease, now())).await
     }
 }

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, NextOffset, Offsets, Processed, ReceivedMessage, Retries, RetryLease,
-    SetAside, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits};
 
 use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
-use crate::tables::{cleanup, names, now, offsets, parking, processed, retries, timestamp};
+use crate::tables::{
+    cleanup, in_flight_attempts, names, now, offsets, parking, processed, retries, timestamp,
+};
 use crate::{SqliteStore, SqliteTx};
 
-/// Only one transaction of the file writes at a time, so claims never conflict.
-impl Processed for SqliteStore {
+/// Only one transaction of the file writes at a time, so claims never conflict. When a subscriber of this process reads the
+/// topics from this file, its fenced cursor moves in the transaction of [`advance`](Inbox::advance). A dropped call of a lease
+/// may still run: a lease that no caller received expires and counts as a crash.
+impl Inbox for SqliteStore {
     async fn note_window(
         &self,
         consumer: &str,
@@ -91,10 +94,7 @@ impl Processed for SqliteStore {
         })
         .await
     }
-}
 
-/// When a subscriber of this process reads the topics from this file, its fenced cursor moves in the same transaction.
-impl Offsets for SqliteStore {
     async fn advance(
         &self,
         tx: &mut SqliteTx,
@@ -123,27 +123,7 @@ impl Offsets for SqliteStore {
         let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
         self.query(move |conn| offsets::next_of(conn, &consumer, &topic).map_err(from_sqlite)).await
     }
-}
 
-/// A cursor is one position per partition: progress in one key lane does not cover the others.
-fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Error> {
-    positions
-        .into_iter()
-        .map(|position| {
-            let NextOffset { topic, partition, key_lane, next } = position;
-            if key_lane != 0 && binding.cursor(&topic, partition).is_some() {
-                return Err(Error::new(
-                    ErrorKind::InvalidConfiguration,
-                    "topics of an SQLite file are consumed in one lane: do not divide their partitions by key",
-                )
-                .with("topic", topic));
-            }
-            Ok(Move { topic, partition, next })
-        })
-        .collect()
-}
-
-impl SetAside for SqliteStore {
     async fn set_aside(
         &self,
         tx: &mut SqliteTx,
@@ -190,10 +170,7 @@ impl SetAside for SqliteStore {
         })
         .await
     }
-}
 
-/// A dropped call may still run. A lease that no caller received expires and counts as a crash.
-impl Retries for SqliteStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let consumer: Arc<str> = Arc::from(consumer);
         let name = consumer.clone();
@@ -271,4 +248,67 @@ impl Retries for SqliteStore {
         })
         .await
     }
+
+    async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
+        let (consumer, id, by, now) = (consumer.to_owned(), message.clone(), by.to_owned(), now());
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| in_flight_attempts::note(conn, consumer, &id, &by, now))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn clear_attempts(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        message: &MessageId,
+    ) -> Result<(), Error> {
+        let (consumer, id) = (consumer.to_owned(), message.clone());
+        tx.run(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| in_flight_attempts::clear_attempts(conn, consumer, &id))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn withdraw_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<(), Error> {
+        let (consumer, id, by) = (consumer.to_owned(), message.clone(), by.to_owned());
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| in_flight_attempts::withdraw_attempt(conn, consumer, &id, &by))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
+        let consumer = consumer.to_owned();
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| in_flight_attempts::sweep(conn, consumer))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+}
+
+/// A cursor is one position per partition: progress in one key lane does not cover the others.
+fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Error> {
+    positions
+        .into_iter()
+        .map(|position| {
+            let NextOffset { topic, partition, key_lane, next } = position;
+            if key_lane != 0 && binding.cursor(&topic, partition).is_some() {
+                return Err(Error::new(
+                    ErrorKind::InvalidConfiguration,
+                    "topics of an SQLite file are consumed in one lane: do not divide their partitions by key",
+                )
+                .with("topic", topic));
+            }
+            Ok(Move { topic, partition, next })
+        })
+        .collect()
 }

@@ -29,20 +29,22 @@
 //! as one holder. A write in a task that a handler spawns and awaits is not detected; the transaction timeout ends that
 //! handler.
 
+mod audit;
 mod binding;
 mod bookkeeping;
 mod cleanup;
+mod connect;
 mod connection;
+mod doctor;
 mod error;
+mod event_history;
 mod failed_messages;
 mod holder;
-mod in_flight_attempts;
 mod inbox;
-mod link;
 mod log;
 pub mod migrations;
 mod name_lock;
-mod open;
+mod opening;
 mod options;
 mod outbox;
 mod outbox_health;
@@ -52,14 +54,17 @@ mod relay;
 mod replays;
 mod shared;
 mod source;
+mod status;
 mod store;
 mod subscriber;
 mod sync;
 mod tables;
+mod transact;
 mod transaction;
 mod writer;
 
 pub use connection::Connection;
+pub use doctor::FileDoctor;
 pub use error::Error;
 pub use options::{SqliteOptions, Synchronous};
 pub use publisher::SqlitePublisher;

@@ -1,10 +1,7 @@
 //! Options of an opened file.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::time::Duration;
-
-use crate::{Error, SqliteStore};
 
 /// How a commit reaches the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +13,7 @@ pub enum Synchronous {
     Normal,
 }
 
-/// Settings of a [`SqliteStore`].
+/// Settings of a [`SqliteStore`](crate::SqliteStore).
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until `open` is called"]
 pub struct SqliteOptions {
@@ -101,15 +98,5 @@ impl SqliteOptions {
     pub fn local_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.staying.extend(topics.into_iter().map(Into::into));
         self
-    }
-
-    /// Opens the file, creates it if it is missing, and migrates its tables.
-    ///
-    /// # Errors
-    /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have,
-    /// and [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is both relayed and
-    /// local.
-    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
-        SqliteStore::open_with(path.as_ref(), self).await
     }
 }

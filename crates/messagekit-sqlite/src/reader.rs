@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 use crate::error::from_sqlite;
-use crate::{Connection, open, writer};
+use crate::{Connection, connect, writer};
 
 /// The most readers at a time.
 const MAX_READERS: u32 = 4;
@@ -119,7 +119,7 @@ impl Pool {
 
 impl Reader {
     fn open(path: &Path) -> Result<Self, Error> {
-        let conn = open::reader(path)?;
+        let conn = connect::reader(path)?;
         let user = writer::refuse_control_statements(&conn).map_err(from_sqlite)?;
         Ok(Self { conn, user })
     }

@@ -125,7 +125,8 @@ fn mend(conn: &Connection, id: i64, operator: &Operator, mending: Mending, now: 
     let back = back.map_err(from_sqlite)?;
     let note = || {
         shards::begin_again(conn, found.shard)?;
-        audit::write(conn, operator, act, &[id], usize::try_from(back).unwrap_or(usize::MAX), now)
+        let of = (id, found.event_id.as_deref());
+        audit::write_of_event(conn, operator, act, of, usize::try_from(back).unwrap_or(usize::MAX), now)
     };
     note().map_err(from_sqlite)?;
     Ok(back)

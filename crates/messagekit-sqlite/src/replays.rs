@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use crate::SqliteStore;
 use crate::error::from_sqlite;
 use crate::tables::replay_items::{self, Item};
-use crate::tables::{append, events, micros, now, replay_jobs};
+use crate::tables::{append, micros, now, replay_jobs, stored_events};
 
 /// Events are the records of the topics of this file; a copy comes behind them in the same partition.
 impl Replays for SqliteStore {
@@ -24,14 +24,14 @@ impl Replays for SqliteStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<EventHead>, Error>> {
         let (filter, after) = (filter.clone(), after.cloned());
-        Box::pin(self.query(move |conn| events::list(conn, &filter, after.as_ref(), limit)))
+        Box::pin(self.query(move |conn| stored_events::list(conn, &filter, after.as_ref(), limit)))
     }
 
     fn replay_count<'a>(&'a self, filter: &'a EventFilter) -> BoxFuture<'a, Result<ReplayCount, Error>> {
         let (filter, now) = (filter.clone(), now());
         Box::pin(self.query(move |conn| {
-            events::check_range(conn, &filter)?;
-            events::count(conn, &filter, now).map_err(from_sqlite)
+            stored_events::check_range(conn, &filter)?;
+            stored_events::count(conn, &filter, now).map_err(from_sqlite)
         }))
     }
 
@@ -126,7 +126,11 @@ fn copies(items: Vec<Item>, ids: ReplayIds, renamed: Republication<'_>) -> Copie
         })?;
         let message = match ids {
             ReplayIds::Same => event.message,
-            ReplayIds::New => renamed(&event)?.1,
+            ReplayIds::New => {
+                let mut message = renamed(&event)?.1;
+                item.links.of_republication(&event.event_id).add_to(&mut message.headers);
+                message
+            }
         };
         message.check()?;
         Ok(message)

@@ -2,14 +2,12 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind};
 
-use crate::SqliteTx;
 use crate::binding::Bindings;
 use crate::holder::{Holders, would_deadlock};
 use crate::reader::Readers;
@@ -55,13 +53,6 @@ impl Shared {
         self.check_open()?;
         self.check_thread()?;
         self.holders.check()
-    }
-
-    pub(crate) fn check_owned(self: &Arc<Self>, tx: &SqliteTx) -> Result<(), Error> {
-        if tx.belongs_to(self) {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::WrongState, "transaction belongs to another store"))
     }
 
     pub(crate) fn request(&self, request: Request) -> Result<(), Error> {

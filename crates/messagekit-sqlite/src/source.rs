@@ -38,6 +38,7 @@ impl Source for SqliteSource {
     fn capabilities(&self) -> Capabilities {
         const MESSAGES: NonZeroU32 = NonZeroU32::new(200).expect("200 > 0");
         Capabilities {
+            system: "messagekit",
             persistent: true,
             shares_work: false,
             positions: true,

@@ -6,21 +6,18 @@ use std::num::NonZeroU32;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use messagekit::adapter::{TransactError, Wake, Work, check_topic};
+use messagekit::adapter::{TransactError, Wake, Work};
 use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;
-use crate::error::{classify, from_sqlite};
-use crate::holder::Holders;
-use crate::reader::Readers;
+use crate::error::classify;
 use crate::shared::{Shared, closed};
 use crate::tables::append::Appended;
-use crate::tables::topics;
-use crate::writer::{self, BatchAnswer, Request};
-use crate::{Connection, SqliteOptions, SqliteTx, open};
+use crate::writer::{self, Request};
+use crate::{Connection, SqliteOptions, SqliteTx, connect, transact};
 
 /// A SQLite file with the engine's tables, and yours beside them.
 ///
@@ -52,33 +49,8 @@ impl SqliteStore {
         SqliteOptions::default()
     }
 
-    pub(crate) async fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, crate::Error> {
-        let path = open::absolute(path)?;
-        let (partitions, news) = (options.partitions, Wake::default());
-        let (target, synchronous) = (path.clone(), options.synchronous);
-        let (leaving, staying) = (options.leaving.clone(), options.staying.clone());
-        check_ways(&leaving, &staying)?;
-        let writer = writer::start(move || open::writer(&target, synchronous), options, news.clone()).await?;
-        let readers = Readers::new(path.clone());
-        let shared = Shared {
-            path,
-            partitions,
-            writer,
-            readers,
-            closed: AtomicBool::new(false),
-            holders: Holders::default(),
-            bindings: Bindings::default(),
-            news,
-        };
-        let store = Self { shared: Arc::new(shared) };
-        if !leaving.is_empty() || !staying.is_empty() {
-            let declare = move |conn: &rusqlite::Connection| {
-                topics::declare(conn, &leaving, true).map_err(from_sqlite)?;
-                topics::declare(conn, &staying, false).map_err(from_sqlite)
-            };
-            store.job(declare).await?;
-        }
-        Ok(store)
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
     }
 
     /// Runs queries of your own on a read-only connection, away from the threads that run tasks.
@@ -191,7 +163,7 @@ impl SqliteStore {
     /// the file is closed.
     pub(crate) fn open_reader(&self) -> Result<rusqlite::Connection, Error> {
         self.shared.check_open()?;
-        open::reader(&self.shared.path)
+        connect::reader(&self.shared.path)
     }
 }
 
@@ -205,12 +177,12 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, tx: SqliteTx) -> Result<(), Error> {
-        self.shared.check_owned(&tx)?;
+        tx.check_belongs_to(&self.shared)?;
         tx.commit().await
     }
 
     async fn rollback(&self, tx: SqliteTx) -> Result<(), Error> {
-        self.shared.check_owned(&tx)?;
+        tx.check_belongs_to(&self.shared)?;
         tx.rollback().await
     }
 
@@ -222,7 +194,7 @@ impl Store for SqliteStore {
         self.shared.check_write().map_err(TransactError::Begin)?;
         let (tx, mut turn) = SqliteTx::of_batch(Arc::clone(&self.shared));
         let (answer, answered) = oneshot::channel();
-        turn.batch = Some(writer::batch(work, tx, answer));
+        turn.batch = Some(transact::batch(work, tx, answer));
         self.shared.request(Request::Turn(turn)).map_err(TransactError::Begin)?;
         let mut waiting = Waiting { answered, shared: &self.shared };
         match (&mut waiting.answered).await {
@@ -238,21 +210,9 @@ impl Store for SqliteStore {
     }
 }
 
-/// Checks the names of relayed and local topics.
-fn check_ways(leaving: &[String], staying: &[String]) -> Result<(), Error> {
-    leaving.iter().chain(staying).try_for_each(|topic| check_topic(topic))?;
-    match leaving.iter().find(|topic| staying.contains(topic)) {
-        None => Ok(()),
-        Some(topic) => {
-            let text = "topic is to leave the file and to stay: say one of the two";
-            Err(Error::new(ErrorKind::InvalidConfiguration, text).with("topic", topic))
-        }
-    }
-}
-
 /// Wakes the writer when the caller of a batch drops its future.
 struct Waiting<'a, R> {
-    answered: oneshot::Receiver<BatchAnswer<R>>,
+    answered: oneshot::Receiver<transact::Answer<R>>,
     shared: &'a Shared,
 }
 

@@ -1,6 +1,7 @@
 //! A consumer's subscriber of topics in this file.
 
 mod feed;
+mod lag;
 mod link;
 mod unsettled;
 mod wake;
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use messagekit::Error;
-use messagekit::adapter::{Delivery, Incoming, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, LagProbe, Lane, Receipt, Subscriber};
 
+use self::lag::LaneLag;
 use self::link::{Happening, Link};
 use self::unsettled::Unsettled;
 use crate::SqliteStore;
@@ -27,6 +29,7 @@ use crate::SqliteStore;
 #[derive(Debug)]
 pub struct SqliteSubscriber {
     link: Arc<Link>,
+    topics: Vec<Arc<str>>,
     lane: Option<Lane>,
     unsettled: Unsettled,
 }
@@ -38,8 +41,8 @@ impl SqliteSubscriber {
         topics: Vec<Arc<str>>,
     ) -> Result<Self, Error> {
         let link = Arc::new(Link::new(store, consumer));
-        feed::start(&link, topics)?;
-        Ok(Self { link, lane: None, unsettled: Unsettled::default() })
+        feed::start(&link, topics.clone())?;
+        Ok(Self { link, topics, lane: None, unsettled: Unsettled::default() })
     }
 
     /// Drops the state of a lane that is over.
@@ -108,6 +111,10 @@ impl Subscriber for SqliteSubscriber {
             self.leave_lane();
             self.link.rewind(lane);
         }
+    }
+
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        Some(Arc::new(LaneLag { link: Arc::clone(&self.link), topics: self.topics.clone() }))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

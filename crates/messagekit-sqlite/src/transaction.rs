@@ -1,5 +1,7 @@
 //! An open transaction.
 
+mod link;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::mem;
@@ -10,10 +12,10 @@ use messagekit::{ErrorKind, MessageId};
 use tokio::sync::oneshot;
 
 use crate::error::from_closure;
-use crate::link::Link;
 use crate::shared::Shared;
 use crate::writer::{Access, Call, OnCommit, Session, Turn};
 use crate::{Connection, Error};
+use link::Link;
 
 /// A transaction of a [`SqliteStore`](crate::SqliteStore). It is exclusive, because SQLite has one writer.
 ///
@@ -204,8 +206,12 @@ impl SqliteTx {
         mem::take(&mut self.on_commit)
     }
 
-    pub(crate) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
-        Arc::ptr_eq(&self.shared, shared)
+    /// Refuses a transaction of another store.
+    pub(crate) fn check_belongs_to(&self, shared: &Arc<Shared>) -> Result<(), messagekit::Error> {
+        if Arc::ptr_eq(&self.shared, shared) {
+            return Ok(());
+        }
+        Err(messagekit::Error::new(ErrorKind::WrongState, "transaction belongs to another store"))
     }
 }
 

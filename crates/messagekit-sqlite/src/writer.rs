@@ -12,6 +12,7 @@ mod interactive;
 mod session;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod unpark;
 
 use std::collections::VecDeque;
@@ -26,15 +27,15 @@ use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-pub(crate) use batch::{Answer as BatchAnswer, batch};
+pub(crate) use batch::{Batch, OnCommit};
 use checkpoint::Checkpoints;
 use due::Due;
 use group::MAX_GROUP;
 pub(crate) use group::{Job, job};
 use guard::Guarded;
 pub(crate) use guard::{aborted, refuse_control_statements};
-pub(crate) use interactive::{Call, OnCommit, Turn};
 pub(crate) use session::{Access, Ended, Session};
+pub(crate) use turn::{Call, Turn};
 
 use crate::SqliteOptions;
 use crate::error::from_sqlite;

@@ -18,7 +18,7 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use std::time::Duration;
-/// use messagekit::memory::MemoryLog;
+/// use messagekit_memory::MemoryLog;
 /// use messagekit::Message;
 /// use messagekit::adapter::Publisher;
 /// use messagekit_testkit::eventually;

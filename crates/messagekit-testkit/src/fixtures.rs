@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Capabilities, Publisher, Source};
-use messagekit::memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use messagekit::{ErrorKind, Message, MessageId};
+use messagekit_memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 
 use crate::store::{Audited, StoreFixture};
 use crate::transport::TransportFixture;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Bookkeeping, ClaimRequest, Inbox, Retries};
+use messagekit::adapter::{Bookkeeping, ClaimRequest, Inbox};
 use messagekit::operations::{
     Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
     Replays, StoredEvent,
@@ -55,7 +55,7 @@ pub async fn inbox_goes_on<S: Inbox>(store: &S, topic: &str) {
 }
 
 /// Checks that failed messages are shown whole, and that leases, redeliveries and actions continue.
-pub async fn failed_messages_go_on<S: FailedMessages + Retries + Bookkeeping>(store: &S) {
+pub async fn failed_messages_go_on<S: FailedMessages + Bookkeeping>(store: &S) {
     let listed = store.list(&FailedMessageFilter::default(), 10).await.expect("they can be listed");
     assert_eq!(listed.len(), 5);
     let dead = store.show(1).await.expect("it can be shown");

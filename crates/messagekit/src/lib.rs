@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use messagekit::{Envelope, Event, HandlerError};
-//! use messagekit::memory::MemoryTx;
+//! use messagekit_memory::MemoryTx;
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Event, Serialize, Deserialize)]
@@ -23,19 +23,19 @@
 //! - [`Event`] and [`Envelope`]: domain facts and their metadata.
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
-//! - [`relay`] and [`bridge`]: publish from the outbox to a broker, and forward from one broker to another.
+//! - [`relay`]: publishes from the outbox to a broker.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
-//! - [`config`] and [`metrics`]: settings and metrics of a program.
-//! - [`adapter`] and [`log`]: what a database or a broker implements. `messagekit-sqlite` is the
-//!   embedded adapter; [`memory`] serves docs and tests.
+//! - [`adapter`] and [`log`]: what a database or a broker implements.
+//!
+//! Other crates hold the adapters (`messagekit-sqlite` is embedded, `messagekit-memory` serves tests) and what programs add:
+//! `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
 //!
 //! # What it does not do
 //!
 //! Effects outside the handler's transaction (an e-mail, a call to another service) happen at least once, not exactly
 //! once. The order of a key is lost if one of its messages fails and one of these holds: the source is a queue, the
-//! store is not a database, or the consumer uses [`OnFailure::DeadLetter`]. Adapters for brokers and databases are
-//! separate crates.
+//! store is not a database, or the consumer uses [`OnFailure::DeadLetter`].
 //!
 //! # Features
 //!
@@ -45,38 +45,42 @@
 extern crate self as messagekit;
 
 pub mod adapter;
-pub mod bookkeeper;
-pub mod bridge;
+mod audit;
 pub mod cleanup;
-pub mod config;
 mod consumer;
 #[doc(hidden)]
 pub mod crash;
+mod diagnosis;
+mod duration_histogram;
 mod error;
 mod event;
+mod event_history;
 mod failed_messages;
 #[doc(hidden)]
 pub mod fnv;
 pub mod gate;
+mod handler;
 pub mod log;
-pub mod memory;
 mod message;
-pub mod metrics;
+mod names;
 pub mod operations;
 mod outbox_health;
 pub mod relay;
 mod replay;
 mod shutdown;
+mod size_histogram;
+mod status;
 mod store;
 mod sync;
+mod telemetry;
 mod transport;
 
-pub use consumer::{
-    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, HandlerError, HandlerFn,
-    IdempotentConsumer, Inner, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
-};
+pub use consumer::{Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, OnFailure, Stats};
 pub use error::{Error, ErrorKind, chain};
 pub use event::Event;
+pub use handler::{
+    HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnUnknown, Router, StateHandlerFn,
+};
 pub use message::{DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers};
 pub use messagekit_macros::Event;
 pub use shutdown::Shutdown;

@@ -1,15 +1,51 @@
 //! What operators' tools use of a database: failed messages, replays, and the health of an outbox.
 //!
 //! [`FailedMessages`] lists, shows and moves failed messages; [`StateMachine`] is the table of their transitions. [`Replays`]
-//! publishes stored events again. [`OutboxHealth`] says how far publishing is behind. [`Operations`] is all of them.
+//! publishes stored events again. [`EventHistory`] looks up one event and those around it, [`Audit`] what operators did, and
+//! [`DatabaseStatus`] all at a glance. [`OutboxHealth`] says how far publishing is behind. [`Doctor`] finds faults of the setup.
+//! With [`Cleanup`], [`Operations`] is all of them.
 
+pub use crate::audit::{Audit, AuditFilter, AuditRecord};
+pub use crate::diagnosis::{
+    CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENTS_REJECTED, Finding, RELAY_ABSENT, Repair,
+    SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, Unchecked,
+};
+pub use crate::duration_histogram::DurationCounts;
+pub use crate::event_history::{
+    ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,
+    MarkerOutcome, Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
+};
 pub use crate::failed_messages::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, StateMachine,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, StateMachine, StateReason,
     no_failed_message,
 };
-pub use crate::outbox_health::{Operations, OutboxHealth, OutboxLag};
+pub use crate::outbox_health::{OutboxHealth, OutboxLag};
 pub use crate::replay::{
     EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
     ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
 };
+pub use crate::size_histogram::SizeCounts;
+pub use crate::status::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus};
+
+use crate::cleanup::Cleanup;
+
+/// What operators' tools need of a database: failed messages, replays, the history of events, the audit, the health of its
+/// outbox, the cleanup, and the faults of its setup.
+pub trait Operations:
+    FailedMessages + Replays + EventHistory + Audit + DatabaseStatus + OutboxHealth + Cleanup + Doctor
+{
+}
+
+impl<T> Operations for T where
+    T: FailedMessages
+        + Replays
+        + EventHistory
+        + Audit
+        + DatabaseStatus
+        + OutboxHealth
+        + Cleanup
+        + Doctor
+        + ?Sized
+{
+}

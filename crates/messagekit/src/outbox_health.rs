@@ -47,11 +47,3 @@ pub trait OutboxHealth: Send + Sync {
         None
     }
 }
-
-/// Groups the traits that operators' tools need of a database.
-pub trait Operations: crate::failed_messages::FailedMessages + crate::replay::Replays + OutboxHealth {}
-
-impl<T: crate::failed_messages::FailedMessages + crate::replay::Replays + OutboxHealth + ?Sized> Operations
-    for T
-{
-}

@@ -40,7 +40,7 @@ impl Shutdown {
             crate::Error::new(crate::ErrorKind::Unavailable, "signals cannot be watched").caused_by(error)
         };
         let shutdown = Self::new();
-        let asked = shutdown.clone();
+        let handle = shutdown.clone();
         #[cfg(unix)]
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(unwatched)?;
@@ -54,19 +54,19 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if asked.is_requested() {
+                if handle.is_requested() {
                     std::process::exit(130);
                 }
-                asked.request();
+                handle.request();
             }
         });
         #[cfg(not(unix))]
         tokio::spawn(async move {
             while tokio::signal::ctrl_c().await.map_err(unwatched).is_ok() {
-                if asked.is_requested() {
+                if handle.is_requested() {
                     std::process::exit(130);
                 }
-                asked.request();
+                handle.request();
             }
         });
         Ok(shutdown)
@@ -89,7 +89,7 @@ impl Shutdown {
     pub async fn requested(&self) {
         let mut receiver = self.0.subscribe();
         // `self` owns the sender, so the channel stays open during this wait.
-        let _ = receiver.wait_for(|asked| *asked).await;
+        let _ = receiver.wait_for(|is_requested| *is_requested).await;
     }
 }
 

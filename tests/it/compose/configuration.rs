@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use messagekit::config::Configuration;
+use messagekit_config::Configuration;
 use tempfile::TempDir;
 
 use super::file::Service;
@@ -16,7 +16,7 @@ pub(crate) fn check(service: &Service, text: &str) -> Result<(), String> {
     let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if service.command.first().is_some_and(|program| program == "messagekit-bridge") {
         let settings = Configuration::read((name, text), &service.environment)
-            .and_then(|configuration| messagekit_bridge::Settings::read(&configuration));
+            .and_then(|configuration| messagekit_bridge::program::Settings::read(&configuration));
         return settings.map(drop).map_err(|error| messagekit::chain(&error));
     }
     let folder = TempDir::new().expect("a folder can be made");

@@ -26,6 +26,9 @@ pub(crate) struct Service {
     /// The folder of the Dockerfile, for images of this project.
     pub(crate) build: Option<String>,
     pub(crate) hostname: Option<String>,
+    /// It starts only with one of these; without any it always does.
+    #[serde(default)]
+    pub(crate) profiles: Vec<String>,
     #[serde(default)]
     pub(crate) command: Vec<String>,
     #[serde(default)]
@@ -157,7 +160,7 @@ pub(crate) struct Access<'a> {
 }
 
 /// Fills in `${NAME:-default}` and `$$` as compose does. Any other form is an error: a variable without a default would need a
-/// setting before any service runs.
+/// setting before any service runs. Only those of OpenTelemetry may be empty, and then have no effect.
 pub(crate) fn interpolate(text: &str, value: impl Fn(&str, &str) -> String) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -171,7 +174,7 @@ pub(crate) fn interpolate(text: &str, value: impl Fn(&str, &str) -> String) -> R
         let variable = after.strip_prefix('{').and_then(|after| after.split_once('}'));
         let (name, default, after) = variable
             .and_then(|(inside, after)| inside.split_once(":-").map(|(name, default)| (name, default, after)))
-            .filter(|(_, default, _)| !default.is_empty())
+            .filter(|(name, default, _)| !default.is_empty() || name.starts_with("OTEL_"))
             .ok_or_else(|| {
                 format!("not of the form ${{NAME:-default}}: {:?}", after.lines().next().unwrap_or(""))
             })?;

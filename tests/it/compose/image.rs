@@ -18,6 +18,7 @@ pub(crate) fn tag(image: &str) -> Option<&str> {
 pub(crate) fn is_pinned(tag: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let version = tag.split('-').next().unwrap_or_default();
+    let version = version.strip_prefix('v').unwrap_or(version);
     let parts: Vec<&str> = version.split('.').collect();
     parts.len() >= 2 && parts[..2].iter().all(|part| number(part))
         || tag.split('-').any(|part| part.len() == 8 && number(part))
@@ -57,6 +58,10 @@ pub(crate) fn programs_of(dockerfile: &str) -> Vec<String> {
 /// Returns whether a program reads a variable. Services list theirs; the command line names its own in its sources.
 pub(crate) fn reads(program: &str, key: &str) -> bool {
     match program {
+        // Every program begins with messagekit-telemetry.
+        _ if key.starts_with("OTEL_") => {
+            names(&root().join("crates/messagekit-telemetry/src"), &format!("\"{key}\""))
+        }
         "messagekit-orders" => messagekit_orders::SETTINGS.contains(&key),
         "messagekit-billing" => messagekit_billing::SETTINGS.contains(&key),
         "messagekit-shipping" => messagekit_shipping::SETTINGS.contains(&key),

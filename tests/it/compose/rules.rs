@@ -16,9 +16,10 @@ type Findings = Vec<String>;
 /// variable is correct only the first time.
 pub(crate) fn findings(text: &str) -> Findings {
     let with_defaults = interpolate(text, |_, default| default.to_owned());
-    let with_all_set = interpolate(text, |name, default| match default.starts_with("sha256:") {
-        true => format!("sha256:{:064}", 7),
-        false => format!("the-{name}"),
+    let with_all_set = interpolate(text, |name, default| match default {
+        hash if hash.starts_with("sha256:") => format!("sha256:{:064}", name.len()),
+        "" => "http://jaeger:4318".to_owned(),
+        _ => format!("the-{name}"),
     });
     let mut findings = Vec::new();
     for filled in [with_defaults, with_all_set] {
@@ -37,6 +38,7 @@ pub(crate) fn findings(text: &str) -> Findings {
                     listeners,
                     health,
                     stack,
+                    observability,
                 ] {
                     findings.extend(rule(&file));
                 }
@@ -333,6 +335,35 @@ fn stack(file: &File) -> Findings {
         }
         if let Some(needed) = service.depends_on.keys().find(|needed| !stack.contains(&needed.as_str())) {
             findings.push(format!("{name}: brings {needed} along"));
+        }
+    }
+    findings
+}
+
+/// What watches the programs starts with its profile only, no program waits for it, and Prometheus asks addresses that exist.
+fn observability(file: &File) -> Findings {
+    let mut findings = Vec::new();
+    for name in ["prometheus", "grafana", "jaeger"] {
+        let service = file.services.get(name);
+        if service
+            .is_none_or(|service| service.profiles != ["observability"] || service.healthcheck.is_none())
+        {
+            findings.push(format!("{name}: is not in the profile observability, or lacks a health check"));
+        }
+    }
+    for (name, service) in file.services.iter().filter(|(_, service)| service.profiles.is_empty()) {
+        let behind = |needed: &&String| file.services.get(*needed).is_some_and(|it| !it.profiles.is_empty());
+        if let Some(needed) = service.depends_on.keys().find(behind) {
+            findings.push(format!("{name}: waits for {needed}, which starts with a profile only"));
+        }
+    }
+    let configuration = read("deploy/prometheus/prometheus.yml");
+    let lists = configuration.lines().filter_map(|line| line.trim().strip_prefix("- targets: ["));
+    for target in lists.flat_map(|list| list.trim_end_matches(']').split(", ")) {
+        let (name, port) = target.split_once(':').unwrap_or((target, ""));
+        let ports = file.services.get(name).map_or(&[][..], |service| &service.ports);
+        if !ports.iter().any(|published| published.ends_with(&format!(":{port}"))) {
+            findings.push(format!("prometheus: {target} is scraped, and no service has this port"));
         }
     }
     findings

@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::adapter::{BatchLimit, NextOffset, Offsets, Processed, Publisher, codec};
-use messagekit::memory::{MemoryLog, MemorySource};
+use messagekit::adapter::{BatchLimit, Inbox, NextOffset, Publisher, codec};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{
     Backoff, Claim, Consumer, ConsumerBuilder, Envelope, Error, Event, HandlerError, MessageId, OnFailure,
     Shutdown, Store,
 };
+use messagekit_memory::{MemoryLog, MemorySource};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, Moment, block_on, eventually, given_up};
 

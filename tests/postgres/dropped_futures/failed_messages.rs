@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Next, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
+    ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,

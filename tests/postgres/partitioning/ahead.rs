@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, InFlightAttempts, Processed, ReceivedMessage, Retries, SetAside,
-    SetAsideOutcome,
-};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::cleanup::CleanupTarget;
 use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{Claim, Message, MessageId, ParkingLimits, Position, Store};
@@ -200,8 +197,8 @@ fn a_marker_in_the_part_of_another_day_ends_no_consumer() {
 
         run(store.pool(), "UPDATE messagekit.processed_messages SET outcome = 'held'").await;
         let failed_message = "INSERT INTO messagekit.failed_messages
-            (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
-            VALUES ('billing', $1, 'orders.order', 'dead', 1, '', '', 'failed', 'no', 'f') RETURNING id";
+            (consumer, message_id, topic, state, reason, attempts, headers, payload, kind, error, fingerprint)
+            VALUES ('billing', $1, 'orders.order', 'dead', 'set_aside', 1, '', '', 'failed', 'no', 'f') RETURNING id";
         let failed_message: i64 =
             sqlx::query_scalar(failed_message).bind(LAST).fetch_one(store.pool()).await.unwrap();
         let acted =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::adapter::Processed;
+use messagekit::adapter::Inbox;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};
@@ -132,8 +132,8 @@ fn a_day_stays_whole_for_a_marker_that_is_needed() {
         store.note_window("shipping", Some(Duration::from_secs(11 * DAY))).await.unwrap();
         store.note_window("forever", None).await.unwrap();
         let failed_message = "INSERT INTO messagekit.failed_messages
-            (consumer, message_id, topic, state, attempts, headers, payload, kind, error, fingerprint)
-            VALUES ('billing', $1, 'orders.order', 'discarded', 1, '', '', 'failed', 'no', 'f')";
+            (consumer, message_id, topic, state, reason, attempts, headers, payload, kind, error, fingerprint)
+            VALUES ('billing', $1, 'orders.order', 'discarded', 'discarded', 1, '', '', 'failed', 'no', 'f')";
         sqlx::query(failed_message).bind(id(10, 9)).execute(store.pool()).await.unwrap();
         let kept = [
             ("billing", id(9, 9), "held"),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::memory::MemoryLog;
 use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
+use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use sqlx::AssertSqlSafe;

@@ -10,15 +10,15 @@ mod mutants;
 mod operator;
 mod owner;
 mod rest;
+mod schedule;
 mod seen;
-mod stage;
 mod verdict;
 mod wire;
 mod world;
 
 use mutants::{MUTANTS, Mutant, Wrong};
+use schedule::Theatre;
 use seen::Seen;
-use stage::Theatre;
 
 /// Returns the number of schedules: enough to catch most of the mutants several times, or the stated size.
 fn schedules() -> u64 {

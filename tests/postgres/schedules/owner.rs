@@ -4,9 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use messagekit::adapter::{
-    ClaimRequest, Failure, NextOffset, Offsets, Processed, ReceivedMessage, SetAside, SetAsideOutcome,
-};
+use messagekit::adapter::{ClaimRequest, Failure, Inbox, NextOffset, ReceivedMessage, SetAsideOutcome};
 use messagekit::{Claim, Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 

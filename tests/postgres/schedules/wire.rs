@@ -31,7 +31,7 @@ pub(super) enum News {
     /// A role has ended.
     Ended {
         role: u64,
-        how: super::stage::Ending,
+        how: super::schedule::Ending,
     },
 }
 

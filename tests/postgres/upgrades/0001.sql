@@ -247,6 +247,7 @@ CREATE TABLE messagekit.failed_messages (
     key_hash bigint,
     parked boolean DEFAULT false NOT NULL,
     state text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
     attempts integer NOT NULL,
     crash_count integer DEFAULT 0 NOT NULL,
     run_length integer DEFAULT 1 NOT NULL,
@@ -268,6 +269,7 @@ CREATE TABLE messagekit.failed_messages (
     CONSTRAINT failed_messages_check1 CHECK (((running_since IS NULL) OR (due IS NOT NULL))),
     CONSTRAINT failed_messages_check2 CHECK (((NOT parked) OR (key_hash IS NOT NULL))),
     CONSTRAINT failed_messages_origin_check CHECK ((origin = ANY (ARRAY['store'::text, 'queue'::text, 'topic'::text]))),
+    CONSTRAINT failed_messages_reason_check CHECK ((reason = ANY (ARRAY['set_aside'::text, 'key_blocked'::text, 'key_freed'::text, 'run_failed'::text, 'retry_requested'::text, 'requested_run_failed'::text, 'applied'::text, 'discarded'::text, 'discard_undone'::text]))),
     CONSTRAINT failed_messages_state_check CHECK ((state = ANY (ARRAY['retry_scheduled'::text, 'blocked'::text, 'dead'::text, 'retry_requested'::text, 'resolved'::text, 'discarded'::text])))
 );
 
@@ -467,12 +469,12 @@ INSERT INTO messagekit.consumer_resets (consumer, topic, partition, "from", unti
 INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_since) VALUES
 	('billing', 604800, '2026-11-01 09:00:00+00', '2026-10-25 09:00:00+00');
 
-INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
-	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
-	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
-	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
-	(4, 'store', NULL, 'billing', 'm-discarded', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'discarded', 1, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:30:00+00'),
-	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'retry_requested', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
+INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, reason, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
+	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 'run_failed', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
+	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 'set_aside', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
+	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 'key_blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
+	(4, 'store', NULL, 'billing', 'm-discarded', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'discarded', 'discarded', 1, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:30:00+00'),
+	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'retry_requested', 'retry_requested', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
 
 INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
 INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) VALUES

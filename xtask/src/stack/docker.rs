@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Deserializer, Value};
 
+use super::alarm::Alarm;
+use super::connect;
 use super::folder::workspace;
 use super::service::Service;
 use super::state::{Health, State};
-use super::{Alarm, connect};
 use crate::guard;
 
 /// A stack of containers. `docker-compose.yml` sets ports and passwords.

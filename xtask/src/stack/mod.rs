@@ -4,6 +4,7 @@
 //! ([`native`]) with their own data and ports, beside services of the system. `MESSAGEKIT_STACK` set to `native` or
 //! `docker` decides instead.
 
+mod alarm;
 mod connect;
 mod docker;
 mod folder;
@@ -15,7 +16,7 @@ mod packages;
 mod ports;
 mod postgres;
 mod probe;
-mod process;
+pub(crate) mod process;
 mod rabbitmq;
 mod service;
 mod state;
@@ -23,11 +24,11 @@ mod versions;
 
 use std::path::PathBuf;
 
+use alarm::Alarm;
 use clap::{Args, Subcommand};
 use docker::Docker;
 use folder::Folder;
 use native::Native;
-pub(crate) use process::Group;
 pub(crate) use service::Service;
 pub(crate) use state::{Health, State};
 
@@ -76,26 +77,6 @@ pub(crate) enum Action {
         /// Whether publishers are stopped
         state: Alarm,
     },
-}
-
-/// The memory alarm of RabbitMQ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Alarm {
-    /// Publishers are blocked.
-    On,
-    /// Publishers may publish.
-    Off,
-}
-
-impl Alarm {
-    /// Returns the arguments for `rabbitmqctl`: no program fits into a megabyte.
-    pub(crate) fn arguments(self) -> [&'static str; 3] {
-        let limit = match self {
-            Self::On => "1MB",
-            Self::Off => "2GB",
-        };
-        ["set_vm_memory_high_watermark", "absolute", limit]
-    }
 }
 
 /// The services that a command selects.

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::alarm::Alarm;
 use super::folder::{self, Folder};
 use super::jars::Jars;
 use super::ports::Ports;
 use super::process::{self, Process};
 use super::service::Service;
 use super::state::{Health, State};
-use super::{Alarm, connect, jvm, kafka, packages, postgres, rabbitmq};
+use super::{connect, jvm, kafka, packages, postgres, rabbitmq};
 use crate::guard;
 use crate::terminal::note;
 

@@ -30,9 +30,7 @@ pub(crate) fn for_services(folder: &Folder, services: &[Service]) -> Result<(), 
         ("maven", java && !Jars::of(folder).are_complete() && !on_path("mvn")),
         ("rabbitmq-server", services.contains(&Service::Rabbitmq) && !Path::new(rabbitmq::SERVER).exists()),
     ]);
-    let installs = !missing.is_empty() && is_root();
-    let _policy = installs.then(|| Policy::forbid_services(Path::new(POLICY))).transpose()?;
-    ensure(&missing, &folder.log("apt"))
+    install(&missing, &folder.log("apt"))
 }
 
 /// Ensures the same for the build and the tests of the workspace, beside Rust and a C compiler: librdkafka is compiled from C and
@@ -57,21 +55,25 @@ pub(crate) fn for_build(folder: &Folder) -> Result<(), String> {
         ("python3", !on_path("python3")),
         ("python3-venv", !works("python3", &["-c", "import ensurepip, venv"])),
         ("curl", !on_path("curl")),
+        // Holds promtool, which runs the alert rules.
+        ("prometheus", !on_path("promtool")),
     ]);
-    ensure(&missing, &folder.log("apt"))
+    install(&missing, &folder.log("apt"))
 }
 
 fn chosen(needs: &[(&'static str, bool)]) -> Vec<&'static str> {
     needs.iter().filter(|(_, missing)| *missing).map(|(package, _)| *package).collect()
 }
 
-fn ensure(missing: &[&str], log: &Path) -> Result<(), String> {
+/// Installs missing packages as root, without starting their services; otherwise the error holds the command to run.
+fn install(missing: &[&str], log: &Path) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
     if !is_root() {
         return Err(advice(missing));
     }
+    let _policy = Policy::forbid_services(Path::new(POLICY))?;
     note(format_args!("installing {} (the log is {})", missing.join(", "), log.display()));
     folder::write(log, "")?;
     apt(&["update"], log)?;

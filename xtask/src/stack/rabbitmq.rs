@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Alarm;
+use super::alarm::Alarm;
 use super::folder::{self, Folder};
 use super::ports::Ports;
 use super::probe;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messagekit::Shutdown;
-use messagekit::bridge::{Bridge, Rule};
+use messagekit_bridge::{Bridge, Rule};
 use messagekit_kafka::Kafka;
 use messagekit_rabbitmq::RabbitMq;
 

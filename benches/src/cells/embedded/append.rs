@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use messagekit::Message;
 
 use super::fixture::{judge, open};
-use super::{Ran, Run};
+use super::run::{Ran, Run};
 use crate::events::{messages, publish};
 use crate::frame::Outcome;
 

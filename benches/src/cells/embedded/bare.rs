@@ -7,7 +7,7 @@ use messagekit_sqlite::rusqlite::Connection;
 
 use super::consume::{EFFECT, fill};
 use super::fixture::{connect, judge, judge_effects, open};
-use super::{Ran, Run};
+use super::run::{Ran, Run};
 use crate::events::{TOPIC, messages};
 use crate::frame::Outcome;
 

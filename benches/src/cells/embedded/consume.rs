@@ -1,10 +1,10 @@
 //! Consumes through the engine: claim, one effect, settle.
 
-use messagekit::{Consumer, Envelope, HandlerError, Shutdown, Store};
+use messagekit::{Consumer, Envelope, HandlerError, Message, Shutdown, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use super::fixture::{judge_effects, open};
-use super::{Ran, Run};
+use super::run::{Ran, Run};
 use crate::events::{Made, TOPIC, messages, publish};
 use crate::frame::{Outcome, pace};
 
@@ -20,6 +20,13 @@ async fn apply(tx: &mut SqliteTx, event: Envelope<Made>) -> Result<(), HandlerEr
 /// Fills a topic, then measures a consumer over it.
 pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     let store = fill(&run).await?;
+    let rate = consume(store, run.events, one_by_one).await?;
+    let ledger = judge_effects(&run)?;
+    Ok(Ran { rate, ledger, group: None })
+}
+
+/// Consumes all events of a file, and returns the rate.
+pub(super) async fn consume(store: SqliteStore, events: usize, one_by_one: bool) -> Outcome<f64> {
     let mut consumer = Consumer::builder("bench", store.clone()).from(store.topics([TOPIC])).on(apply);
     if one_by_one {
         consumer = consumer.one_by_one();
@@ -29,23 +36,27 @@ pub(super) async fn engine(run: Run<'_>, one_by_one: bool) -> Outcome<Ran> {
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     // The first batch opens connections and is recorded as a whole.
     let warm = if one_by_one { 0 } else { 400 };
-    let rate = pace(run.events, warm, || stats.read().handled, || running.is_finished()).await?;
+    let rate = pace(events, warm, || stats.read().handled, || running.is_finished()).await?;
     shutdown.request();
     running.await??;
     store.close().await?;
-    let ledger = judge_effects(&run)?;
-    Ok(Ran { rate, ledger, group: None })
+    Ok(rate)
 }
 
 /// Creates a file with all records and a table for effects.
 pub(super) async fn fill(run: &Run<'_>) -> Outcome<SqliteStore> {
+    fill_with(run, &messages(run.events)?).await
+}
+
+/// Does the same with these records.
+pub(super) async fn fill_with(run: &Run<'_>, messages: &[Message]) -> Outcome<SqliteStore> {
     let store = open(run).await?;
     let mut tx = store.begin().await?;
     tx.call(|c| c.execute_batch("CREATE TABLE effects (id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, account TEXT NOT NULL) STRICT"))
         .await?;
     store.commit(tx).await?;
     let publisher = store.publisher();
-    for batch in messages(run.events)?.chunks(500) {
+    for batch in messages.chunks(500) {
         publish(&publisher, batch).await?;
     }
     Ok(store)

@@ -5,7 +5,7 @@ use std::path::Path;
 use messagekit_sqlite::rusqlite::Connection;
 use messagekit_sqlite::{SqliteStore, Synchronous};
 
-use super::Run;
+use super::run::Run;
 use crate::frame::{Ledger, Outcome};
 
 pub(super) fn database(folder: &Path) -> std::path::PathBuf {

@@ -5,15 +5,19 @@ mod bare;
 mod consume;
 mod fixture;
 mod python;
+mod run;
+mod traces;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
 use messagekit_sqlite::Synchronous;
 
-use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target};
+use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::settings::Settings;
+use run::{Ran, Run};
+
+pub(crate) use traces::{O1, consume as consume_traced};
 
 pub(crate) const E1: Cell = Cell {
     id: "E1",
@@ -33,21 +37,6 @@ const ONE: &str = "messagekit-sqlite, 1 writer";
 const MANY: &str = "messagekit-sqlite, 64 writers";
 const BARE: &str = "bare rusqlite, the same statements";
 const BARE_GROUP: &str = "bare rusqlite, 32 in a commit";
-
-/// The result of a run over one file.
-struct Ran {
-    rate: f64,
-    ledger: Ledger,
-    /// Events per commit, where it is counted.
-    group: Option<f64>,
-}
-
-/// The path of the file, its commit mode, and the number of events.
-struct Run<'a> {
-    folder: &'a Path,
-    synchronous: Synchronous,
-    events: usize,
-}
 
 /// With their default settings.
 const QUEUES: [(&str, Work); 2] = [

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::fixture::{database, judge};
-use super::{Ran, Run};
+use super::run::{Ran, Run};
 use crate::frame::{Ledger, Outcome};
 use crate::resources::folder;
 

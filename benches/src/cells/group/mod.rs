@@ -106,7 +106,7 @@ async fn measure(settings: Arc<Settings>, kind: Kind, disturbance: Disturbance) 
     let written = writer.finish().await?;
     watch.until_applied(written).await?;
     let all = Spread::of(waits.iter().copied());
-    let ledger = database.judge(written, super::APPLIED).await?;
+    let ledger = database.judge(written, super::consume::APPLIED).await?;
     let measured = Measured::new(ledger).with(WORST, all.max).with(MEDIAN, all.median);
     if disturbance == Disturbance::Restarts {
         return Ok(measured);

@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use view::FailedMessageView;
+pub(crate) use show::HeaderView;
+pub(crate) use view::{FailedMessageView, StateWord};
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new()

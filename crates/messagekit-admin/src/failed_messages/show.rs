@@ -35,11 +35,11 @@ pub(crate) struct FailedMessageDetail {
 /// A header of a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HeaderView {
-    name: String,
+    pub(crate) name: String,
     /// Its value; absent for a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    value: Option<ByteText>,
+    pub(crate) value: Option<ByteText>,
 }
 
 /// The beginning of a payload.

@@ -1,7 +1,7 @@
 //! The JSON form of a failed message.
 
 use jiff::Timestamp;
-use messagekit::operations::{FailedMessageHead, FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageHead, FailedMessageState, Origin, StateReason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,6 +31,7 @@ pub(crate) struct FailedMessageView {
     key: Option<ByteText>,
     event_type: Option<String>,
     state: StateWord,
+    reason: ReasonWord,
     /// The number of failed handler runs.
     attempts: u32,
     /// The number of runs that ended with a crash of the process.
@@ -71,6 +72,7 @@ impl FailedMessageView {
             key: head.key.map(|key| shown(&key)),
             event_type: head.event_type,
             state: head.state.into(),
+            reason: head.reason.into(),
             attempts: head.attempts,
             crash_count: head.crash_count,
             parked: head.parked,
@@ -135,6 +137,44 @@ impl From<StateWord> for FailedMessageState {
     }
 }
 
+/// Why a failed message is in its state. The transition to the state stored it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReasonWord {
+    /// It was set aside: scheduled, or dead because its failure allows no retry.
+    SetAside,
+    /// It was parked behind an earlier open message of its key.
+    KeyBlocked,
+    /// No earlier message of its key is open any more.
+    KeyFreed,
+    /// A scheduled run failed: it is scheduled again, or dead.
+    RunFailed,
+    RetryRequested,
+    /// The run that an operator requested failed.
+    RequestedRunFailed,
+    /// A run applied it, or its broker has it back.
+    Applied,
+    Discarded,
+    /// An operator undid its discard.
+    DiscardUndone,
+}
+
+impl From<StateReason> for ReasonWord {
+    fn from(reason: StateReason) -> Self {
+        match reason {
+            StateReason::KeyBlocked => Self::KeyBlocked,
+            StateReason::KeyFreed => Self::KeyFreed,
+            StateReason::RunFailed => Self::RunFailed,
+            StateReason::RetryRequested => Self::RetryRequested,
+            StateReason::RequestedRunFailed => Self::RequestedRunFailed,
+            StateReason::Applied => Self::Applied,
+            StateReason::Discarded => Self::Discarded,
+            StateReason::DiscardUndone => Self::DiscardUndone,
+            _ => Self::SetAside,
+        }
+    }
+}
+
 /// The component that stored a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -163,6 +203,19 @@ impl From<OriginWord> for Origin {
             OriginWord::Store => Self::Store,
             OriginWord::Queue => Self::Queue,
             OriginWord::Topic => Self::Topic,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_word() {
+        for reason in StateReason::ALL {
+            let word = serde_json::to_value(ReasonWord::from(reason)).expect("a word is JSON");
+            assert_eq!(word, reason.as_str());
         }
     }
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use messagekit::{Shutdown, chain};
 
-use super::Asked;
+use super::dependencies::Outboxes;
 use crate::database::DEADLINE;
 
 /// The interval between checkpoints, over all processes.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Records checkpoints until the shutdown.
-pub(crate) async fn keep_checkpoints(asked: &Asked, shutdown: Shutdown) {
+pub(crate) async fn keep_checkpoints(outboxes: &Outboxes, shutdown: Shutdown) {
     let work = async {
         loop {
-            note(asked).await;
+            note(outboxes).await;
             tokio::time::sleep(EVERY).await;
         }
     };
@@ -26,20 +26,20 @@ pub(crate) async fn keep_checkpoints(asked: &Asked, shutdown: Shutdown) {
 }
 
 /// Records checkpoints in a task as long as the databases are in use elsewhere.
-pub(super) fn keep_while_used(asked: &Asked) {
-    let databases = Arc::downgrade(&asked.0);
+pub(super) fn keep_while_used(outboxes: &Outboxes) {
+    let databases = Arc::downgrade(&outboxes.0);
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(async move {
             while let Some(databases) = databases.upgrade() {
-                note(&Asked(databases)).await;
+                note(&Outboxes(databases)).await;
                 tokio::time::sleep(EVERY).await;
             }
         });
     }
 }
 
-async fn note(asked: &Asked) {
-    let notes = asked.0.iter().map(|(name, store)| async move {
+async fn note(outboxes: &Outboxes) {
+    let notes = outboxes.0.iter().map(|(name, store)| async move {
         match tokio::time::timeout(DEADLINE, store.checkpoint(EVERY)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -4,26 +4,26 @@ use messagekit::adapter::BoxFuture;
 use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::{Error, ErrorKind, chain};
 
-use super::Asked;
+use super::dependencies::Outboxes;
 use crate::database::DEADLINE;
 use crate::problem::unwell;
 
 /// The name of a database with its answer, or the known reason for a missing one.
 pub(super) type Said<'a, T> = (&'a str, Result<T, &'static str>);
 
-pub(super) async fn ping(asked: &Asked) -> Vec<Said<'_, ()>> {
-    ask(asked, |store| store.ping()).await
+pub(super) async fn ping(outboxes: &Outboxes) -> Vec<Said<'_, ()>> {
+    ask(outboxes, |store| store.ping()).await
 }
 
-pub(super) async fn lag(asked: &Asked) -> Vec<Said<'_, OutboxLag>> {
-    ask(asked, |store| store.lag()).await
+pub(super) async fn lag(outboxes: &Outboxes) -> Vec<Said<'_, OutboxLag>> {
+    ask(outboxes, |store| store.lag()).await
 }
 
 async fn ask<'a, T>(
-    asked: &'a Asked,
+    outboxes: &'a Outboxes,
     question: fn(&'a dyn OutboxHealth) -> BoxFuture<'a, Result<T, Error>>,
 ) -> Vec<Said<'a, T>> {
-    let answers = asked.0.iter().map(|(name, store)| {
+    let answers = outboxes.0.iter().map(|(name, store)| {
         let answer = question(&**store);
         async move {
             let answer = tokio::time::timeout(DEADLINE, answer).await;

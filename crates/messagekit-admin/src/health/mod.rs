@@ -1,6 +1,7 @@
 //! Health of the databases and of the publishing of events.
 
 mod checkpoints;
+mod dependencies;
 mod measure;
 mod outbox;
 mod ready;
@@ -14,52 +15,15 @@ use messagekit::operations::OutboxHealth;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::protection;
 
 pub(crate) use checkpoints::keep_checkpoints;
-pub(crate) use ready::Nothing;
-
-/// The databases to query, by name.
-#[derive(Clone)]
-pub(crate) struct Asked(pub(crate) Arc<[Named]>);
-
-/// Returns the current fault of a dependency other than the databases.
-pub(crate) type Look = Box<dyn Fn() -> Option<String> + Send + Sync>;
-
-/// Dependencies of readiness other than the databases, by name.
-#[derive(Clone, Default)]
-pub(crate) struct Connections(pub(crate) Arc<[(String, Look)]>);
-
-/// The consumers of a service, by name.
-#[derive(Clone, Default)]
-pub(crate) struct Consumers(pub(crate) Arc<[(String, Stats)]>);
-
-/// An admin depends on databases only.
-impl FromRef<App> for Connections {
-    fn from_ref(_: &App) -> Self {
-        Self::default()
-    }
-}
-
-impl FromRef<App> for Consumers {
-    fn from_ref(_: &App) -> Self {
-        Self::default()
-    }
-}
-
-pub(crate) type Named = (Arc<str>, Arc<dyn OutboxHealth>);
-
-impl FromRef<App> for Asked {
-    fn from_ref(app: &App) -> Self {
-        app.asked.clone()
-    }
-}
+pub(crate) use dependencies::{Connections, Consumers, Outboxes};
 
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    Asked: FromRef<S>,
+    Outboxes: FromRef<S>,
     Connections: FromRef<S>,
     Consumers: FromRef<S>,
 {
@@ -81,7 +45,7 @@ where
 /// use std::sync::Arc;
 ///
 /// use messagekit::operations::OutboxHealth;
-/// use messagekit::memory::MemoryStore;
+/// use messagekit_memory::MemoryStore;
 ///
 /// let shop: Arc<dyn OutboxHealth> = Arc::new(MemoryStore::new());
 /// let app: axum::Router = axum::Router::new().merge(messagekit_admin::health_router([("shop", shop)]));
@@ -103,7 +67,7 @@ pub fn health_router<N: Into<String>>(
 /// a restart of the process would open no gate and repair no message.
 ///
 /// ```
-/// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
+/// use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 /// use messagekit::{Consumer, Message};
 /// use std::time::Duration;
 ///
@@ -129,11 +93,11 @@ pub fn health_router_with<N: Into<String>>(
 ) -> Router {
     let databases = databases.into_iter().map(|(name, store)| (Arc::from(name.into()), store));
     let state = Alone {
-        asked: Asked(databases.collect()),
+        outboxes: Outboxes(databases.collect()),
         connections: Connections(connections.into_iter().collect()),
         consumers: Consumers(consumers.into_iter().collect()),
     };
-    checkpoints::keep_while_used(&state.asked);
+    checkpoints::keep_while_used(&state.outboxes);
     let (routes, _) = routes::<Alone>().split_for_parts();
     protection::around(routes.with_state(state))
 }
@@ -141,14 +105,14 @@ pub fn health_router_with<N: Into<String>>(
 /// The state of the health paths without an admin.
 #[derive(Clone)]
 struct Alone {
-    asked: Asked,
+    outboxes: Outboxes,
     connections: Connections,
     consumers: Consumers,
 }
 
-impl FromRef<Alone> for Asked {
+impl FromRef<Alone> for Outboxes {
     fn from_ref(alone: &Alone) -> Self {
-        alone.asked.clone()
+        alone.outboxes.clone()
     }
 }
 

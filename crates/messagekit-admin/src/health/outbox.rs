@@ -10,9 +10,10 @@ use messagekit::operations::OutboxLag;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ready::{Nothing, Status, code};
-use super::{Asked, measure};
-use crate::parameters::Query;
+use super::dependencies::Outboxes;
+use super::measure;
+use super::ready::{Status, code};
+use crate::parameters::{Nothing, Query};
 
 /// The age above which the oldest event is stale.
 const STALE: Duration = Duration::from_secs(300);
@@ -75,10 +76,10 @@ pub(crate) struct DatabaseOutbox {
     responses((status = 200, body = OutboxView), (status = 503, description = "It is not well", body = OutboxView))
 )]
 pub(crate) async fn outbox(
-    State(asked): State<Asked>,
+    State(outboxes): State<Outboxes>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<OutboxView>) {
-    let said = measure::lag(&asked).await;
+    let said = measure::lag(&outboxes).await;
     let databases: Vec<DatabaseOutbox> = said
         .iter()
         .map(|(name, lag)| DatabaseOutbox::of(name, lag.as_ref().map_err(|error| *error)))

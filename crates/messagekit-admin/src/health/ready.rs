@@ -8,9 +8,9 @@ use messagekit::{Connection, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Asked, Connections, Consumers, measure};
-use crate::parameters::{FromParameters, Parameters, Query};
-use crate::problem::Problem;
+use super::dependencies::{Connections, Consumers, Outboxes};
+use super::measure;
+use crate::parameters::{Nothing, Query};
 
 /// A health status; a whole has the worst status of its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -22,16 +22,6 @@ pub(crate) enum Status {
     Degraded,
     /// It does not work.
     Unhealthy,
-}
-
-/// No parameters.
-#[derive(Debug)]
-pub(crate) struct Nothing;
-
-impl FromParameters for Nothing {
-    fn take(_: &mut Parameters) -> Result<Self, Problem> {
-        Ok(Self)
-    }
 }
 
 /// The process answers.
@@ -149,12 +139,12 @@ pub(crate) struct DatabaseReady {
     responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection or a consumer does not work", body = Ready))
 )]
 pub(crate) async fn ready(
-    State(asked): State<Asked>,
+    State(outboxes): State<Outboxes>,
     State(connections): State<Connections>,
     State(consumers): State<Consumers>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<Ready>) {
-    let databases: Vec<DatabaseReady> = measure::ping(&asked)
+    let databases: Vec<DatabaseReady> = measure::ping(&outboxes)
         .await
         .into_iter()
         .map(|(name, answer)| DatabaseReady {

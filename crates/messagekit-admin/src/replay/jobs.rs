@@ -8,7 +8,8 @@ use messagekit::operations::{ReplayJob, ReplayState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::order::{Filter, IdsWord};
+use super::filter::Filter;
+use super::ids::IdsWord;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;

@@ -1,6 +1,8 @@
 //! Publishing stored events again.
 
 mod events;
+mod filter;
+mod ids;
 mod jobs;
 mod order;
 mod renamed;
@@ -11,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub(crate) use jobs::JobView;
 pub(crate) use order::ordered;
 pub(crate) use worker::run;
 pub use worker::run_replays;

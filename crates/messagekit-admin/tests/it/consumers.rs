@@ -8,9 +8,9 @@ use axum::http::Request;
 use messagekit::adapter::{
     BoxFuture, Capabilities, NextOffset, Publisher, RetentionProbe, Source, TopicRetention,
 };
-use messagekit::memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, OnFailure, Shutdown, Stats, headers};
 use messagekit_admin::health_router_with;
+use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

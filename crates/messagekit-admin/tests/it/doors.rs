@@ -6,9 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use messagekit::ErrorKind;
-use messagekit::memory::MemoryStore;
 use messagekit::operations::Operations;
 use messagekit_admin::{Admin, Role, Token, Tokens};
+use messagekit_memory::MemoryStore;
 use tower::ServiceExt;
 
 use crate::ask::Console;
@@ -30,7 +30,7 @@ fn admin_needs_a_token_and_reports_every_problem() {
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
     assert!(refused.to_string().contains("no token"), "{refused}");
     let registry = prometheus::Registry::new();
-    messagekit::metrics::Metrics::new(&registry).unwrap();
+    messagekit_prometheus::Metrics::new(&registry).unwrap();
     let builder = Admin::builder().database("A", store()).database("b", store()).database("b", store());
     let refused = builder.registry(registry).build().unwrap_err().to_string();
     for part in ["no token", "database 1 has a name", "two databases b", "cannot be registered"] {
@@ -38,7 +38,7 @@ fn admin_needs_a_token_and_reports_every_problem() {
     }
     assert!(Admin::builder().tokens(tokens()).build().unwrap_err().to_string().contains("no database"));
     let registry = prometheus::Registry::new();
-    let metrics = messagekit::metrics::Metrics::new(&registry).unwrap();
+    let metrics = messagekit_prometheus::Metrics::new(&registry).unwrap();
     Admin::builder().database("b", store()).tokens(tokens()).metrics(registry, metrics).build().unwrap();
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
+use messagekit_memory::MemoryStore;
 use serde_json::{Value, json};
 
 use crate::ask::Console;
@@ -91,6 +91,9 @@ async fn an_act_moves_the_failed_message_and_is_written_down() {
         let retried = act("POST /api/v1/dlq/1/retry").await;
         assert_eq!((retried.status, &retried.json()["state"]), (202, &json!("retry_requested")));
         assert_eq!(console.get("/api/v1/dlq/1").await["failed_message"]["state"], "retry_requested");
+        let page = console.get("/api/v1/dlq").await;
+        let reason = |index: usize| page["failed_messages"][index]["reason"].as_str();
+        assert_eq!((reason(0), reason(1)), (Some("set_aside"), Some("retry_requested")));
         for line in
             ["POST /api/v1/dlq/77/retry", "GET /api/v1/dlq/77", "POST /api/v1/dlq/9223372036854775807/undo"]
         {
@@ -118,7 +121,7 @@ async fn audit_names_the_token_and_the_request() {
     let own = console.send(request).await.header("x-request-id").to_owned();
     let audit = store.audit();
     let told = |index: usize| {
-        let entry: &messagekit::memory::AuditEntry = &audit[index];
+        let entry: &messagekit_memory::AuditEntry = &audit[index];
         (entry.by.clone(), entry.through.clone(), entry.request_id.clone().unwrap())
     };
     assert_eq!(told(0), ("the-operator".to_owned(), "http".to_owned(), "ticket-12".to_owned()));
@@ -146,7 +149,7 @@ async fn two_operators_at_once_have_one_effect() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
-    use messagekit::adapter::{Failure, FailureKind, ReceivedMessage, SetAside};
+    use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage};
     use messagekit::{Message, Store};
     let store = MemoryStore::new();
     let payload = vec![0xff; 100_000];

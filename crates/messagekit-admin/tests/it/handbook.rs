@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
+use messagekit_memory::MemoryStore;
 
 use crate::ask::Console;
 use crate::stock::fill;

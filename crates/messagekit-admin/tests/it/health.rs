@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use messagekit::ErrorKind;
-use messagekit::memory::{Failpoint, MemoryStore};
 use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit_admin::{Role, health_router};
+use messagekit_memory::{Failpoint, MemoryStore};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

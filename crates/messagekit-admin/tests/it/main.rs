@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod ask;
+mod audit;
 mod bulk;
 mod consumers;
+mod doctor;
 mod doors;
+mod events;
 mod failed_messages;
 mod handbook;
 mod health;
@@ -14,5 +17,6 @@ mod pages;
 mod replay;
 mod roles;
 mod sockets;
+mod status;
 mod stock;
 mod unprefixed_paths;

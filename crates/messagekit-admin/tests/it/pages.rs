@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use messagekit::ErrorKind;
-use messagekit::memory::{Failpoint, MemoryStore};
 use messagekit::operations::Operations;
 use messagekit_admin::Role;
+use messagekit_memory::{Failpoint, MemoryStore};
 use serde_json::{Value, json};
 
 use crate::ask::Console;

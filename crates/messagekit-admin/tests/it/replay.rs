@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::memory::MemoryStore;
 use messagekit::operations::Operations;
 use messagekit::{Shutdown, headers};
 use messagekit_admin::Role;
+use messagekit_memory::MemoryStore;
 use serde_json::{Value, json};
 
 use crate::ask::{Console, DEADLINE};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::Shutdown;
-use messagekit::memory::MemoryStore;
 use messagekit_admin::Role;
+use messagekit_memory::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

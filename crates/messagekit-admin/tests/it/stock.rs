@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::{Failure, FailureKind, Next, OutboxRows, ReceivedMessage, SetAside};
-use messagekit::memory::MemoryStore;
+use messagekit::adapter::{Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage};
 use messagekit::operations::Operations;
 use messagekit::{Message, MessageId, headers};
+use messagekit_memory::MemoryStore;
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ impl Stores {
     }
 }
 
-pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, failed_messages: usize, events: usize) {
+pub(crate) async fn fill<S: Inbox + OutboxRows>(store: &S, failed_messages: usize, events: usize) {
     for number in 1..=failed_messages {
         dead(store, number).await;
     }
@@ -47,19 +47,19 @@ pub(crate) async fn fill<S: SetAside + OutboxRows>(store: &S, failed_messages: u
 }
 
 /// A failed message of `billing`, with the key `k-NUMBER`.
-pub(crate) async fn dead<S: SetAside>(store: &S, number: usize) {
+pub(crate) async fn dead<S: Inbox>(store: &S, number: usize) {
     let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
     set_aside(store, "billing", number, failure).await;
 }
 
 /// A failed message that its consumer still retries.
-pub(crate) async fn retrying<S: SetAside>(store: &S, number: usize) {
+pub(crate) async fn retrying<S: Inbox>(store: &S, number: usize) {
     let mut failure = Failure::retryable(FailureKind::Failed, "no answer");
     failure.next = Next::Retry(std::time::Duration::from_secs(3_600));
     set_aside(store, "stock", number, failure).await;
 }
 
-async fn set_aside<S: SetAside>(store: &S, consumer: &str, number: usize, failure: Failure) {
+async fn set_aside<S: Inbox>(store: &S, consumer: &str, number: usize, failure: Failure) {
     let message = Message::new("orders.order", format!(r#"{{"eventId":"m-{number}","note":"{SECRET}"}}"#))
         .with_key(format!("k-{number}"))
         .with_header(headers::EVENT_TYPE, "orders.order.placed")

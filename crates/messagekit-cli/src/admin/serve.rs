@@ -12,7 +12,7 @@ use crate::listen::{address, bind};
 use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
-    crate::log::begin(LevelFilter::INFO)?;
+    let _telemetry = crate::log::begin(LevelFilter::INFO)?;
     let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
     let mut asked: Vec<(String, Arc<dyn OutboxHealth>)> = Vec::new();
     for database in &settings.databases {

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use messagekit::config::{self, Configuration, Section};
 use messagekit::{Error, ErrorKind, chain};
 use messagekit_admin::{DEFAULT_ADDRESS, Role, TokenHash, Tokens};
+use messagekit_config::{Configuration, Section};
 
 use crate::database::URL_VARIABLE;
-use crate::databases::{self, Named, name_problem};
+use crate::databases::{self, Named, told};
 use crate::url::Url;
 
 /// Sections of the programs that may share the file.
@@ -95,30 +95,9 @@ impl Options {
             );
         }
         problems.extend(crate::log::wished().err().map(|error| chain(&error)));
-        config::refuse(&problems)?;
+        messagekit_config::refuse(&problems)?;
         Ok(Settings { listen, health, hosts, databases, tokens })
     }
-}
-
-/// Parses `NAME=URL`, or a URL alone, of each option.
-fn told(options: &[Url], problems: &mut Vec<String>) -> Vec<Named> {
-    let mut read: Vec<Named> = Vec::new();
-    for text in options {
-        let named = match text.split_once('=') {
-            Some((name, url)) if !name.contains(':') => {
-                Named::of(Some(name.to_owned()), url.to_owned().into())
-            }
-            _ => Named::of(None, text.clone()),
-        };
-        match named {
-            Ok(named) => {
-                problems.extend(name_problem(&read, &named.name));
-                read.push(named);
-            }
-            Err(error) => problems.push(chain(&error)),
-        }
-    }
-    read
 }
 
 /// Reads every `[[token]]`.

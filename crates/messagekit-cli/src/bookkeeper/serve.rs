@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use messagekit::adapter::{Bookkeeping, Inbox};
-use messagekit::bookkeeper;
-use messagekit::metrics::{self, Metrics};
+use messagekit::adapter::Bookkeeping;
 use messagekit::operations::OutboxHealth;
 use messagekit::{Error, Shutdown};
 use messagekit_admin::health_router_with;
+use messagekit_bookkeeper::Bookkeeper;
 use messagekit_postgres::PostgresStore;
+use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 
 use super::settings::Settings;
@@ -26,10 +26,9 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     }
 }
 
-async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settings) -> Result<(), Error> {
+async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> Result<(), Error> {
     let registry = Registry::new();
-    let mut builder =
-        bookkeeper::Bookkeeper::builder(&*settings.name, store.clone()).metrics(Metrics::new(&registry)?);
+    let mut builder = Bookkeeper::builder(&*settings.name, store.clone()).metrics(Metrics::new(&registry)?);
     if let Some((rabbitmq, queues)) = &settings.queues {
         let queues = rabbitmq.topics(queues.iter().map(String::as_str));
         builder = builder.queues(queues, rabbitmq.publisher());
@@ -41,9 +40,9 @@ async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settin
     let keeper = builder.build()?;
     let shutdown = Shutdown::on_signal()?;
     let listener = bind(settings.listen).await?;
-    print(format_args!("health and figures on http://{}", address(&listener)?))?;
+    print(format_args!("health and metrics on http://{}", address(&listener)?))?;
     let asked: [(&str, Arc<dyn OutboxHealth>); 1] = [("database", Arc::new(store))];
-    let figures = Router::new().route("/metrics", get(async move || metrics::text(&registry)));
+    let metrics = Router::new().route("/metrics", get(async move || messagekit_prometheus::text(&registry)));
     let connections = keeper.readings().into_iter().map(|reading| {
         let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new({
             let reading = reading.clone();
@@ -51,7 +50,7 @@ async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(store: S, settings: &Settin
         });
         (format!("{}s", reading.origin()), look)
     });
-    let router = health_router_with(asked, connections, []).merge(figures);
+    let router = health_router_with(asked, connections, []).merge(metrics);
     // When one ends, it stops the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(

@@ -5,10 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use messagekit::adapter::check_topic;
-use messagekit::bookkeeper::Bookkeeper;
-use messagekit::config::{self, Configuration, Section};
-use messagekit::memory::{MemoryLog, MemoryStore};
 use messagekit::{Error, chain};
+use messagekit_bookkeeper::Bookkeeper;
+use messagekit_config::{Configuration, Section};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::{RabbitMq, check_queue};
 
@@ -40,7 +39,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     }
     names(&section, "queues", &queues, check_queue);
     names(&section, "topics", &topics, check_topic);
-    if let Err(error) = named(&name) {
+    if let Err(error) = Bookkeeper::check_name(&name) {
         section.problem("name", chain(&error));
     }
     let any_database = !configuration.sections("database").is_empty();
@@ -59,7 +58,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     };
     let mut problems = configuration.problems();
     problems.extend(crate::log::wished().err().map(|error| chain(&error)));
-    config::refuse(&problems)?;
+    messagekit_config::refuse(&problems)?;
     let database = database.expect("without a database there was a problem");
     Ok(Settings { name, listen, database, queues, topics })
 }
@@ -73,12 +72,6 @@ fn names<E: Display>(section: &Section<'_>, key: &str, names: &[String], check: 
             section.problem(key, format!("{name} is named twice"));
         }
     }
-}
-
-/// Rejects a name that the bookkeeper rejects, by building one over empty stores.
-fn named(name: &str) -> Result<(), Error> {
-    let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
-    Bookkeeper::builder(name, store).topics(log.topics(["any"]), log.clone()).build().map(drop)
 }
 
 fn none<T>(configuration: &Configuration, section: &str) -> Option<T> {

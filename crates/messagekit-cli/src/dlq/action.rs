@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::chosen::Chosen;
 use crate::confirm::confirm;
 use crate::database::Database;
-use crate::operator;
+use crate::operator::operator;
 use crate::output::{number, print, printable};
 
 /// How many failed messages one transaction moves, and one page of a selection holds.
@@ -61,9 +61,9 @@ impl Selection {
         let filter = movable(act, filter)?;
         let store = self.database.open().await?;
         let outcome = if self.ids.is_empty() {
-            self.selection(act, filter, store.failed_messages()).await
+            self.selection(act, filter, store.store()).await
         } else {
-            self.named(act, store.failed_messages()).await
+            self.named(act, store.store()).await
         };
         store.close().await?;
         let (asked, outcome) = outcome?;
@@ -213,7 +213,7 @@ fn accepted(act: Action) -> &'static str {
         Action::Retry => "accepted, its consumer runs it once more",
         Action::Discard => "discarded, it is never applied; `undo` takes that back",
         Action::Undo => {
-            "dead again, `retry` runs it; later messages of its key may have been applied meanwhile"
+            "discard undone, `retry` runs it if it is dead; later messages of its key may have been applied meanwhile"
         }
     }
 }
@@ -223,7 +223,7 @@ fn accepted_together(act: Action) -> &'static str {
         Action::Retry => "accepted: their consumers run them once more",
         Action::Discard => "discarded: they are never applied; `undo` takes that back",
         Action::Undo => {
-            "dead again: `retry` runs them; later messages of their keys may have been applied meanwhile"
+            "brought back: `retry` runs those that are dead; later messages of their keys may have been applied meanwhile"
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let groups = store.failed_messages().groups(&self.chosen.filter(), self.limit).await?;
+        let groups = store.store().groups(&self.chosen.filter(), self.limit).await?;
         store.close().await?;
         if self.json {
             let groups: Vec<Value> = groups.iter().map(json).collect();

@@ -35,8 +35,8 @@ impl List {
         let filter = self.chosen.filter();
         let state = filter.state.or((!self.all).then_some(FailedMessageState::Dead));
         let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
-        let failed_messages = store.failed_messages().list(&page, self.limit).await?;
-        let totals = store.failed_messages().totals(&filter).await?;
+        let failed_messages = store.store().list(&page, self.limit).await?;
+        let totals = store.store().totals(&filter).await?;
         store.close().await?;
         let next = failed_messages
             .last()

@@ -1,7 +1,7 @@
 //! `messagekit dlq show`.
 
 use messagekit::Error;
-use messagekit::operations::{Action, Origin};
+use messagekit::operations::{Action, FailedMessage, Origin};
 
 use super::{json, state};
 use crate::database::Database;
@@ -21,7 +21,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let failed_message = store.failed_messages().show(self.id).await?;
+        let failed_message = store.store().show(self.id).await?;
         store.close().await?;
         let message = &failed_message.received.message;
         if self.json {
@@ -37,11 +37,7 @@ impl Show {
             "failed message",
             format!("{} of consumer {}", failed_message.id, printable(&failed_message.consumer)),
         );
-        let again = match state::is_dead_again(&failed_message) {
-            true => " again: its retry has failed, or its discard was undone",
-            false => "",
-        };
-        line("state", format!("{}{again}", failed_message.state));
+        line("state", state::with_reason(&failed_message));
         // A retry restarts the count.
         line(
             "runs",
@@ -74,18 +70,22 @@ impl Show {
         }
         line("payload", format!("{} bytes", message.payload.len()));
         lines.push(bytes(&message.payload));
-        let mut first = true;
-        for (act, effect) in [
+        lines.extend(self.commands(&failed_message));
+        print(lines.join("\n"))
+    }
+
+    /// Returns the commands that are possible in the state of the message, after an empty line.
+    fn commands(&self, failed_message: &FailedMessage) -> Vec<String> {
+        let possible = [
             (Action::Retry, "to run it once more"),
             (Action::Discard, "to give it up"),
             (Action::Undo, "to take the discard back"),
-        ] {
-            if act.of(failed_message.state).is_some() {
-                let command = self.database.command(&format!("messagekit dlq {act} {}", failed_message.id));
-                lines.push(format!("{}{effect}: {command}", if first { "\n" } else { "" }));
-                first = false;
-            }
-        }
-        print(lines.join("\n"))
+        ];
+        let possible = possible.into_iter().filter(|(action, _)| action.of(failed_message.state).is_some());
+        let lines = possible.enumerate().map(|(index, (action, effect))| {
+            let command = self.database.command(&format!("messagekit dlq {action} {}", failed_message.id));
+            format!("{}{effect}: {command}", if index == 0 { "\n" } else { "" })
+        });
+        lines.collect()
     }
 }

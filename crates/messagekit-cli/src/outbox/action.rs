@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::confirm::confirm;
 use crate::database::Database;
-use crate::operator;
+use crate::operator::operator;
 use crate::output::{number, print, printable};
 
 /// The page size of a list query.

@@ -63,6 +63,6 @@ fn problems(stats: &RelayStats) -> Vec<Value> {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    let text = messagekit::metrics::text(&health.registry);
+    let text = messagekit_prometheus::text(&health.registry);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::metrics::Metrics;
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{Backoff, Error, Shutdown, chain};
 use messagekit_postgres::PostgresStore;
+use messagekit_prometheus::Metrics;
 use messagekit_rabbitmq::Topology;
 use prometheus::Registry;
 
@@ -23,18 +23,16 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
         Kind::Sqlite(path) => Arc::new(open_file(path).await?),
     };
     let registry = Registry::new();
-    let builder = Relay::builder(&*settings.name)
-        .reader(outbox)
-        .to(settings.publisher)
-        .metrics(&Metrics::new(&registry)?);
+    let builder = Relay::builder(&*settings.name).reader(outbox).to(settings.publisher);
     let builder = match settings.routing_key {
         Some(routing_key) => builder.routing_key(routing_key),
         None => builder,
     };
     let relay = settings.pace.set(builder).build()?;
+    Metrics::new(&registry)?.relay(&settings.name, relay.stats());
     let shutdown = Shutdown::on_signal()?;
     let listener = bind(settings.listen).await?;
-    print(format_args!("health and figures on http://{}", address(&listener)?))?;
+    print(format_args!("health and metrics on http://{}", address(&listener)?))?;
     let health = Health { name: settings.name.into(), stats: relay.stats(), registry };
     // When one ends, it stops the other.
     let ending = Shutdown::new();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use messagekit::Error;
 use messagekit::adapter::Publisher;
-use messagekit::bridge::RoutingKey;
-use messagekit::config::{Configuration, Secret, Section};
+use messagekit::adapter::RoutingKey;
 use messagekit::relay::RelayBuilder;
+use messagekit_config::{Configuration, Secret, Section};
 use messagekit_rabbitmq::Topology;
 
 use crate::database::{Kind, URL_VARIABLE};

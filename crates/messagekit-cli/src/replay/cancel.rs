@@ -4,7 +4,7 @@ use messagekit::Error;
 
 use super::job;
 use crate::database::Database;
-use crate::operator;
+use crate::operator::operator;
 use crate::output::print;
 
 #[derive(Debug, clap::Args)]
@@ -21,9 +21,9 @@ pub(super) struct Cancel {
 impl Cancel {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let cancelled = store.replays().cancel_replay(self.id, &operator()).await;
+        let cancelled = store.store().cancel_replay(self.id, &operator()).await;
         let job = match cancelled {
-            Ok(()) => store.replays().replay(self.id).await,
+            Ok(()) => store.store().replay(self.id).await,
             Err(error) => Err(error),
         };
         store.close().await?;

@@ -22,7 +22,7 @@ pub(super) struct Count {
 impl Count {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let count = store.replays().replay_count(&self.chosen.filter()).await?;
+        let count = store.store().replay_count(&self.chosen.filter()).await?;
         store.close().await?;
         if self.json {
             let by_consumer = |counts: &[(String, u64)]| -> Value {

@@ -30,7 +30,7 @@ impl Events {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
         let filter = self.chosen.filter();
-        let events = store.replays().events(&filter, self.after.as_ref(), self.limit).await?;
+        let events = store.store().events(&filter, self.after.as_ref(), self.limit).await?;
         store.close().await?;
         let next = events.last().filter(|_| events.len() == self.limit as usize).map(behind);
         if self.json {

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// is.
 pub(super) async fn follow(store: &dyn Replays, name: &str, id: i64) -> Result<ReplayJob, Error> {
     // The log shows why the worker waits; the bar shows the rest.
-    crate::log::begin(LevelFilter::WARN)?;
+    let _telemetry = crate::log::begin(LevelFilter::WARN)?;
     let interrupted = Shutdown::on_signal()?;
     let enough = Shutdown::new();
     let watching = async {

@@ -25,7 +25,7 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let jobs = store.replays().replays(self.before, self.limit).await?;
+        let jobs = store.store().replays(self.before, self.limit).await?;
         store.close().await?;
         let next = jobs.last().filter(|_| jobs.len() == self.limit as usize).map(|last| last.id);
         if self.json {

@@ -26,7 +26,7 @@ impl Show {
     pub(super) async fn run(self) -> Result<(), Error> {
         let name = self.database.name()?;
         let store = self.database.open().await?;
-        let found = self.job(store.replays(), &name).await;
+        let found = self.job(store.store(), &name).await;
         store.close().await?;
         let found = found?;
         if self.json {

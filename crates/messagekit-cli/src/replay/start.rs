@@ -12,7 +12,7 @@ use super::follow::follow;
 use super::{count, job};
 use crate::confirm::confirm;
 use crate::database::Database;
-use crate::operator;
+use crate::operator::operator;
 use crate::output::print;
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ impl Start {
             per_second: self.per_second.map(NonZeroU32::get),
             count: None,
         };
-        let started = self.order(order, store.replays(), &name).await;
+        let started = self.order(order, store.store(), &name).await;
         store.close().await?;
         started
     }

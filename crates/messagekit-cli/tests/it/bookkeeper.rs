@@ -109,7 +109,7 @@ async fn a_bookkeeper_without_its_brokers_lives_and_is_not_ready() {
         ("MESSAGEKIT_DATABASE__0__URL", &database),
     ];
     let mut server = Server::start(&["bookkeeper"], &variables);
-    let position = server.says("health and figures on ");
+    let position = server.says("health and metrics on ");
     assert_eq!(get(&format!("{position}/health/live"), None).status(), 200);
     let ready = get(&format!("{position}/health/ready"), None);
     assert_eq!(ready.status(), 503);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, Processed, ReceivedMessage, SetAside};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage};
 use messagekit::{Claim, Message, ParkingLimits, Position, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;

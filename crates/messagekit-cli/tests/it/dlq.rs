@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Retries};
+use messagekit::adapter::{Failure, FailureKind, Inbox};
 use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
@@ -80,8 +80,9 @@ async fn a_failed_message_is_shown_whole() {
     assert_eq!(
         failed_message,
         json!({
-            "id": 1, "consumer": "billing", "origin": "store", "return_to": null, "state": "dead", "message_id": "m-1", "event_type": "orders.order.placed",
-            "topic": "orders.order", "partition": 3, "offset": 1, "key": { "hex": "fe01" }, "attempts": 1, "kills": 0,
+            "id": 1, "consumer": "billing", "origin": "store", "return_to": null, "state": "dead",
+            "reason": "set_aside", "message_id": "m-1", "event_type": "orders.order.placed",
+            "topic": "orders.order", "partition": 3, "offset": 1, "key": { "hex": "fe01" }, "attempts": 1, "crash_count": 0,
             "parked": false, "holds_back": 0, "due": null, "kind": "permanent", "error": "order 1 has no customer", "payload_bytes": payload.len(),
             "headers": { "eventType": "orders.order.placed", "tenant": { "hex": "ff6e6f727468" } },
             "payload": r#"{"customer":null,"pence":7}"#,
@@ -159,17 +160,19 @@ async fn a_retry_is_accepted_once() {
 async fn dlq_shows_a_dead_message_whose_retry_has_failed() {
     let console = Console::with((0..3).map(|_| message(None, b"{}"))).await;
     let list = || on(&console.file(), &["dlq", "list", "--state", "dead"]).text();
-    assert!(!list().contains("again"), "{}", list());
+    assert_eq!(list().matches("dead, no retry was scheduled").count(), 2, "{}", list());
     on(&console.file(), &["dlq", "retry", "1"]).text();
     let store = SqliteStore::open(console.file()).await.unwrap();
     let leased = store.lease("billing", 1, Duration::from_secs(60)).await.unwrap();
     let failure = Failure::permanent(FailureKind::Permanent, "still no customer".to_owned());
     assert!(store.fail("billing", &leased[0], &failure).await.unwrap());
     store.close().await.unwrap();
-    assert_eq!(list().matches("dead again").count(), 1, "{}", list());
+    assert_eq!(list().matches("dead, its requested run failed").count(), 1, "{}", list());
     let shown = |id| on(&console.file(), &["dlq", "show", id]).text();
-    assert!(shown("1").contains("dead again: its retry has failed"), "{}", shown("1"));
-    assert!(!shown("3").contains("again: "), "{}", shown("3"));
+    assert!(shown("1").contains("state        dead, its requested run failed\n"), "{}", shown("1"));
+    assert!(shown("3").contains("state        dead, no retry was scheduled\n"), "{}", shown("3"));
+    let reason = |id| on(&console.file(), &["dlq", "show", id, "--json"]).json()["reason"].clone();
+    assert_eq!((reason("1"), reason("3")), (json!("requested_run_failed"), json!("set_aside")));
 }
 
 #[tokio::test]
@@ -240,9 +243,10 @@ async fn a_discard_can_be_taken_back() {
     on(&console.file(), &["dlq", "retry", "1"]).explained(&["1 of 1 not accepted"]);
     assert_eq!(
         on(&console.file(), &["dlq", "undo", "1"]).text(),
-        "1: dead again, `retry` runs it; later messages of its key may have been applied meanwhile\n"
+        "1: discard undone, `retry` runs it if it is dead; later messages of its key may have been applied meanwhile\n"
     );
     assert!(show("1").contains("to run it once more"));
+    assert!(show("1").contains("dead, its discard was undone"), "{}", show("1"));
     let again = on(&console.file(), &["dlq", "undo", "1"]);
     assert_eq!((again.code, again.out.contains("failed message 1 is dead")), (1, true), "{again:?}");
 }
@@ -266,7 +270,10 @@ async fn a_list_says_what_holds_a_key_and_how_much_waits_behind_it() {
     let console = Console::with_a_blocked_key().await;
     let list = on(&console.file(), &["dlq", "list", "--all"]).text();
     assert_eq!(
-        (list.matches("dead, holds back 2").count(), list.matches(" blocked").count()),
+        (
+            list.matches("dead, no retry was scheduled, holds back 2").count(),
+            list.matches(" blocked").count()
+        ),
         (1, 3),
         "{list}"
     );

@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod audit;
 mod bookkeeper;
 mod cleanup;
 mod command;
 mod connector;
 mod console;
 mod dlq;
+mod doctor;
+mod events;
 mod migrate;
 mod mistakes;
 mod relay;
 mod replay;
 mod server;
+mod status;

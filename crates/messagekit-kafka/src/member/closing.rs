@@ -8,10 +8,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::background::spawn;
-use super::commit::{Begun, NextOf, commit_for_sure};
-use super::{Command, Member, Step};
+use super::commit::commit_for_sure;
+use super::commit_in_flight::CommitInFlight;
+use super::lane::NextOf;
+use super::step::Step;
+use super::{Closed, Member};
 use crate::context::{Context, answer};
 use crate::error::unavailable;
+use crate::link::Command;
 
 /// The time limit of the last commit. The commit may wait behind a join, which the broker answers when the session of
 /// a dead member ends: after 6 s by default.
@@ -19,9 +23,6 @@ const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// The time limit of leaving after the commit. The client's own shutdown has no limit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Whether the last positions are durable.
-pub(crate) type Closed = Result<(), Error>;
 
 impl Member {
     /// Commits everything handled and leaves, on another thread: an unreachable broker must not block the caller.
@@ -40,7 +41,7 @@ impl Member {
         let leave = move || {
             // The threads of these commits hold the client, which leaves the group when the last reference is
             // dropped.
-            opening.into_iter().chain(confirming).for_each(Begun::ends);
+            opening.into_iter().chain(confirming).for_each(CommitInFlight::ends);
             let next = if consumer.assignment_lost() { Vec::new() } else { next };
             let answered = match commit_for_sure(&consumer, next, Instant::now() + LAST_COMMIT) {
                 // This answer may be the first sign that other members own the partitions.

@@ -8,11 +8,15 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::Member;
 use super::background::{Answer, ask};
-use super::lane::{Lane, Stage};
-use super::{HINT_INTERVAL, Member};
+use super::commit_in_flight::CommitInFlight;
+use super::lane::{Lane, NextOf, Stage};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
+
+/// The interval of hints: unconfirmed commits of the handled prefix.
+const HINT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a commit is retried while the group rebalances.
 pub(super) const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
@@ -24,42 +28,11 @@ const STILL: Duration = Duration::from_secs(2);
 /// How long to wait after a refused confirmation: the cause may last, such as a missing right.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long a confirmation in flight may delay a last commit.
-const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);
-
-/// A commit in flight, and its offsets.
-pub(super) struct Begun {
-    pub(super) lanes: Vec<(messagekit::adapter::Lane, i64)>,
-    pub(super) answer: Answer<KafkaResult<()>>,
-}
-
-impl Begun {
-    /// Returns the answer if it is available; a commit without a thread never gets one.
-    pub(super) fn answered(&self) -> Poll<Option<KafkaResult<()>>> {
-        self.answer.poll()
-    }
-
-    /// Waits a short time for the end of the commit, whatever its result: an unreachable broker must not block the
-    /// caller.
-    pub(super) fn ends(self) {
-        // A later commit contains these offsets again.
-        let _ = self.answer.within(CONFIRM_DEADLINE);
-    }
-}
-
-/// The offset to commit for a partition.
-pub(super) struct NextOf {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    pub(super) metadata: String,
-}
-
 impl Member {
     /// Waits a short time for the commits in flight: none may arrive after a later commit of this member or of the
     /// next owner.
     pub(super) fn commits_end(&mut self) {
-        self.opening.take().into_iter().chain(self.confirming.take()).for_each(Begun::ends);
+        self.opening.take().into_iter().chain(self.confirming.take()).for_each(CommitInFlight::ends);
     }
 
     /// Sends the handled prefixes from time to time, so that a crashed process repeats little. The client does not
@@ -118,7 +91,11 @@ impl Member {
 
     /// Begins one commit of the lanes' offsets; `None` if there are none. It does not retry, because a retry could
     /// overtake a later offset: the next call decides anew.
-    pub(super) fn commit_once(&self, now: Instant, place: impl Fn(&Lane) -> Option<i64>) -> Option<Begun> {
+    pub(super) fn commit_once(
+        &self,
+        now: Instant,
+        place: impl Fn(&Lane) -> Option<i64>,
+    ) -> Option<CommitInFlight> {
         let (mut lanes, mut next) = (Vec::new(), Vec::new());
         for lane in self.lanes.values() {
             let Some(offset) = place(lane) else { continue };
@@ -128,7 +105,7 @@ impl Member {
         if lanes.is_empty() {
             return None;
         }
-        Some(Begun { lanes, answer: commit_begun(&self.consumer, next, now) })
+        Some(CommitInFlight { lanes, answer: begin_commit(&self.consumer, next, now) })
     }
 }
 
@@ -142,13 +119,13 @@ pub(super) fn commit_for_sure(
     if next.is_empty() {
         return Ok(());
     }
-    let answer = commit_begun(consumer, next, deadline);
+    let answer = begin_commit(consumer, next, deadline);
     let left = deadline.saturating_duration_since(Instant::now());
     answer.within(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
 }
 
 /// Commits on another thread: the client waits without a limit for an unreachable broker.
-fn commit_begun(
+fn begin_commit(
     consumer: &Arc<BaseConsumer<Context>>,
     next: Vec<NextOf>,
     deadline: Instant,

@@ -10,12 +10,43 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::commit::NextOf;
 use super::proof::{self, Fingerprint, Positions};
 use super::start::Start;
 use crate::context::Context;
 use crate::memory::Memory;
 use crate::record;
+
+/// The offset to commit for a partition.
+pub(super) struct NextOf {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) metadata: String,
+}
+
+/// How far a lane is settled.
+pub(crate) struct Standing {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    /// The offset of the oldest unsettled record, or of the next one to fetch.
+    pub(crate) next: i64,
+    /// When that record was written, in milliseconds since 1970; `None` until it is fetched.
+    pub(crate) written: Option<i64>,
+}
+
+/// A record on its way to the handled prefix.
+struct Reached {
+    offset: i64,
+    print: Fingerprint,
+    written: Option<i64>,
+}
+
+impl Reached {
+    fn of(record: &BorrowedMessage<'_>) -> Self {
+        let written = record.timestamp().to_millis();
+        Self { offset: record.offset(), print: Fingerprint::of(record), written }
+    }
+}
 
 /// A partition under one assignment: its queue, its messages in flight and its handled offset.
 pub(super) struct Lane {
@@ -37,7 +68,7 @@ pub(super) struct Lane {
     back: BTreeMap<i64, Message>,
     watermark: Watermark,
     /// Delivered and not yet part of the handled prefix, in order.
-    prints: VecDeque<(i64, Fingerprint)>,
+    prints: VecDeque<Reached>,
     /// The last record of the handled prefix.
     last: Option<(i64, Fingerprint)>,
     /// The positions that the database remembers: it has committed every settled message.
@@ -122,33 +153,34 @@ impl Lane {
     }
 
     fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {
-        let (offset, print, message) = loop {
+        let (reached, message) = loop {
             match self.queue.poll(Duration::ZERO) {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(error),
                 // A repeated record of this assignment: it is in flight, settled or queued here already.
                 Some(Ok(record)) if record.offset() < self.next => {}
                 Some(Ok(record)) => {
-                    break (record.offset(), Fingerprint::of(&record), record::read(&record, &self.topic));
+                    break (Reached::of(&record), record::read(&record, &self.topic));
                 }
             }
         };
-        self.reached(offset, print);
+        let offset = reached.offset;
+        self.reached(reached);
         Ok(Some((offset, message)))
     }
 
     /// Keeps a record that arrived before the partition had its own queue.
     pub(super) fn keep_early(&mut self, record: &BorrowedMessage<'_>) {
         if record.offset() >= self.next {
-            self.reached(record.offset(), Fingerprint::of(record));
+            self.reached(Reached::of(record));
             self.early.push_back((record.offset(), record::read(record, &self.topic)));
         }
     }
 
-    fn reached(&mut self, offset: i64, print: Fingerprint) {
-        self.next = offset + 1;
-        self.prints.push_back((offset, print));
-        self.watermark.delivered(position(offset));
+    fn reached(&mut self, reached: Reached) {
+        self.next = reached.offset + 1;
+        self.watermark.delivered(position(reached.offset));
+        self.prints.push_back(reached);
     }
 
     /// Settles one delivery; returns false if it does not belong to this assignment.
@@ -160,12 +192,23 @@ impl Lane {
         }
         let is_settled = self.watermark.settled(position(offset));
         let finished = self.watermark.finished();
-        while let Some((offset, _)) = self.prints.front()
-            && finished >= Some(position(*offset))
+        while let Some(reached) =
+            self.prints.pop_front_if(|reached| finished >= Some(position(reached.offset)))
         {
-            self.last = self.prints.pop_front();
+            self.last = Some((reached.offset, reached.print));
         }
         is_settled
+    }
+
+    /// Returns how far the lane is settled. Offsets without a record before the oldest unsettled one do not count.
+    pub(super) fn standing(&self) -> Standing {
+        let oldest = self.prints.front();
+        Standing {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            next: oldest.map_or(self.next, |oldest| oldest.offset),
+            written: oldest.and_then(|oldest| oldest.written),
+        }
     }
 
     /// Takes one delivery back.

@@ -9,7 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::background::{Answer, ask, spawn};
 use super::closing::let_go;
 use super::lane::Stage;
-use super::start::Unplaced;
+use super::replacement::Replacement;
+use super::unplaced::Unplaced;
 use super::{End, Member};
 use crate::client::GroupClient;
 use crate::context::Context;
@@ -23,19 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the first client has after that answer to regain contact: both learn of a broker that returns.
 const AGAIN: Duration = Duration::from_secs(10);
-
-/// The client that replaces one without brokers.
-#[derive(Default)]
-pub(super) enum Replacement {
-    #[default]
-    None,
-    /// Another client queries the group in the background.
-    Asking(Answer<Option<BaseConsumer<Context>>>),
-    /// The group has answered that client.
-    Answered { client: BaseConsumer<Context>, at: Instant },
-    /// The group answers no client: it is unreachable.
-    Vain { until: Instant },
-}
 
 impl Member {
     /// Replaces the client if it has had no contact for long and the group answers another client.

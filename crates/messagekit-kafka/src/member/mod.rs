@@ -3,7 +3,9 @@
 mod background;
 mod closing;
 mod commit;
+mod commit_in_flight;
 mod continuity;
+mod delivering;
 mod known;
 mod lane;
 mod liveness;
@@ -13,8 +15,12 @@ mod offsets;
 mod opening;
 mod proof;
 mod rebalancing;
+mod replacement;
 mod start;
 mod start_position;
+mod starting;
+mod step;
+mod unplaced;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
@@ -30,21 +36,20 @@ use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
 use crate::memory::Memory;
-pub(crate) use closing::Closed;
-use commit::Begun;
+use commit_in_flight::CommitInFlight;
 use lane::Lane;
-use liveness::Replacement;
+pub(crate) use lane::Standing;
 use notices::Notices;
-use rebalancing::Step;
-use start::Unplaced;
+use replacement::Replacement;
+use step::Step;
+use unplaced::Unplaced;
 
-/// The interval of hints: unconfirmed commits of the handled prefix.
-const HINT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the thread sleeps without a wake-up. A callback that librdkafka does not announce waits this long at
 /// most.
 const IDLE: Duration = Duration::from_millis(100);
-/// How many messages of one lane are taken before the next lane.
-const TURN: usize = 32;
+
+/// Whether the last positions are durable.
+pub(crate) type Closed = Result<(), Error>;
 
 /// A member of a group, on its own thread.
 pub(crate) struct Member {
@@ -65,8 +70,8 @@ pub(crate) struct Member {
     drain: Duration,
     next_hint: Instant,
     next_opening: Instant,
-    opening: Option<Begun>,
-    confirming: Option<Begun>,
+    opening: Option<CommitInFlight>,
+    confirming: Option<CommitInFlight>,
     next_confirming: Instant,
     unplaced: Unplaced,
     replacement: Replacement,
@@ -188,6 +193,10 @@ impl Member {
                     }
                 }
                 Ok(Command::Done(lane)) => self.done(lane),
+                Ok(Command::Standings(answer)) => {
+                    // The probe may be dropped.
+                    let _ = answer.send(self.lanes.values().map(Lane::standing).collect());
+                }
                 Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) => return Err(End::Asked),
                 Err(mpsc::TryRecvError::Empty) => return Ok(moved),
             }
@@ -216,36 +225,6 @@ impl Member {
     /// Returns a lane of the current assignments.
     fn lane(&mut self, id: messagekit::adapter::Lane) -> Option<&mut Lane> {
         self.lanes.get_mut(&id.slot).filter(|lane| lane.id == id)
-    }
-
-    /// Delivers messages while there is room.
-    fn deliver(&mut self) -> Result<bool, End> {
-        let mut moved = false;
-        let slots: Vec<u32> =
-            self.lanes.iter().filter(|(_, lane)| lane.is_delivering()).map(|(slot, _)| *slot).collect();
-        for slot in slots {
-            for _ in 0..TURN {
-                if !self.events.have_room() {
-                    return Ok(moved);
-                }
-                // After the check for room, so that a pause is followed by no more messages than were in flight.
-                moved |= self.obey()?;
-                let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
-                match lane.take() {
-                    Ok(Some(delivery)) => {
-                        let round = lane.round;
-                        self.events.send(Event::Message { delivery, round });
-                    }
-                    Ok(None) => break,
-                    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
-                        return Err(self.lost_records(slot));
-                    }
-                    Err(error) => self.failed(error)?,
-                }
-                moved = true;
-            }
-        }
-        Ok(moved)
     }
 
     /// Reports an error of librdkafka; fails only if librdkafka cannot recover from it.

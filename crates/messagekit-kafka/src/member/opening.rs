@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::Member;
-use super::commit::Begun;
+use super::commit_in_flight::CommitInFlight;
 use super::lane::{Lane, Stage};
 use crate::link::Event;
 
@@ -39,7 +39,7 @@ impl Member {
         }
     }
 
-    fn opened(&mut self, opening: Begun) {
+    fn opened(&mut self, opening: CommitInFlight) {
         for (id, start) in opening.lanes {
             let Some(lane) = self.lane(id).filter(|lane| lane.stage == Stage::Opening) else { continue };
             lane.durable = Some(start);

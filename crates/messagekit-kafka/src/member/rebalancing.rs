@@ -10,36 +10,15 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::background::{Answer, ask};
-use super::commit::{COMMIT_DEADLINE, NextOf, commit_for_sure};
-use super::known::Committed;
-use super::lane::{Lane, Stage};
+use super::commit::{COMMIT_DEADLINE, commit_for_sure};
+use super::lane::{Lane, NextOf, Stage};
 use super::start::Start;
+use super::step::{OffsetsQuery, Step};
 use super::{End, Member, offsets};
 use crate::context::{Rebalance, answer, is_cooperative};
 use crate::link::Event;
 
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-
-/// The query for the committed offsets of the group.
-type Asked = Answer<KafkaResult<Committed>>;
-
-/// A request of the group that is not answered yet.
-pub(super) enum Step {
-    /// New partitions. The thread queries their committed offsets at `ask_at`. The client does not rejoin before it
-    /// has them, so the query never waits behind a join.
-    Assigning { partitions: TopicPartitionList, asked: Option<Asked>, ask_at: Instant },
-    /// Revoked partitions whose lanes finish their work.
-    Revoking { partitions: TopicPartitionList, busy: BTreeSet<messagekit::adapter::Lane>, deadline: Instant },
-}
-
-impl Step {
-    pub(super) fn into_rebalance(self) -> Rebalance {
-        match self {
-            Self::Assigning { partitions, .. } => Rebalance::Assign(partitions),
-            Self::Revoking { partitions, .. } => Rebalance::Revoke { partitions, lost: false },
-        }
-    }
-}
 
 impl Member {
     /// Continues the current request of the group; the group sends no other one before it has an answer.
@@ -93,7 +72,7 @@ impl Member {
     fn assign(
         &mut self,
         partitions: TopicPartitionList,
-        asked: Option<Asked>,
+        asked: Option<OffsetsQuery>,
         ask_at: Instant,
     ) -> Result<bool, End> {
         let asked =
@@ -124,7 +103,7 @@ impl Member {
         }
     }
 
-    fn ask_committed(&self, partitions: TopicPartitionList) -> Asked {
+    fn ask_committed(&self, partitions: TopicPartitionList) -> OffsetsQuery {
         // The client leaves the group with its last reference.
         let consumer = Arc::downgrade(&self.consumer);
         let ask_group = move || {
@@ -225,7 +204,7 @@ mod tests {
     use crate::Kafka;
     use crate::client::GroupClient;
     use crate::link::Events;
-    use crate::member::commit::Begun;
+    use crate::member::commit_in_flight::CommitInFlight;
     use crate::memory::Memory;
 
     fn member() -> Member {
@@ -245,7 +224,7 @@ mod tests {
             written.store(true, Ordering::SeqCst);
             Ok(())
         });
-        member.opening = Some(Begun { lanes: Vec::new(), answer });
+        member.opening = Some(CommitInFlight { lanes: Vec::new(), answer });
         member.revoke(&TopicPartitionList::new(), &BTreeSet::new());
         assert!(member.opening.is_none() && is_written.load(Ordering::SeqCst));
         member.consumer.context().close();

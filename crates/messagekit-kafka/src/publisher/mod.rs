@@ -41,12 +41,21 @@ struct Shared {
     client: Mutex<Arc<Client>>,
 }
 
-impl KafkaPublisher {
-    pub(crate) fn new(kafka: Kafka) -> Result<Self, Error> {
-        let client = Mutex::new(Arc::new(Client::new(&kafka.producer())?));
-        Ok(Self { shared: Arc::new(Shared { kafka, client }), checks: true })
+impl Kafka {
+    /// Creates a publisher; its clones share one client.
+    ///
+    /// An unreachable broker is no error here: [`publish`](messagekit::adapter::Publisher::publish) reports it.
+    ///
+    /// # Errors
+    /// Permanent, [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration), when librdkafka does
+    /// not accept a setting.
+    pub fn publisher(&self) -> Result<KafkaPublisher, Error> {
+        let client = Mutex::new(Arc::new(Client::new(&self.producer())?));
+        Ok(KafkaPublisher { shared: Arc::new(Shared { kafka: self.clone(), client }), checks: true })
     }
+}
 
+impl KafkaPublisher {
     /// Skips the check of [`Message::check`]; the limits of the client and the broker, such as `message.max.bytes`,
     /// still apply. It is for messages that were read from Kafka and return there with a few more headers, as failed
     /// messages do.
@@ -109,6 +118,10 @@ impl Publisher for KafkaPublisher {
 
     fn max_bytes(&self) -> usize {
         if self.checks { MAX_PAYLOAD_BYTES } else { usize::MAX }
+    }
+
+    fn system(&self) -> &'static str {
+        "kafka"
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::SchemaName;
-use crate::migrations::link;
+use crate::migrations::connection;
 
 /// The captured outbox and its names, which are the same in the database, in the connector and in the checks.
 ///
@@ -41,7 +41,7 @@ impl Capture {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a URL that cannot be parsed.
     pub fn of(url: &str, schema: &SchemaName) -> Result<Self, crate::Error> {
-        Ok(Self::by(&link::options(url)?, schema))
+        Ok(Self::by(&connection::options(url)?, schema))
     }
 
     /// Derives the names from connection options.
@@ -74,7 +74,7 @@ impl Capture {
     }
 
     /// Returns the table with its schema, quoted for SQL.
-    pub(super) fn quoted_table(&self) -> String {
+    pub(crate) fn quoted_table(&self) -> String {
         format!("{}.outbox_events", self.schema.quoted())
     }
 }

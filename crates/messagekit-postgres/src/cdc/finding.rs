@@ -2,57 +2,17 @@
 
 use std::fmt;
 
-use super::set_up::quoted;
+use super::fault::{Fault, Subject};
+use super::quoting::quoted;
 use super::state::State;
 use super::{Capture, ROLE};
-
-/// The object that a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Subject {
-    /// The server's setting `wal_level`.
-    WalLevel,
-    /// The tables of messagekit.
-    Tables,
-    /// The publication of the outbox.
-    Publication,
-    /// The role that reads the slot.
-    Role,
-    /// The replication slot, which keeps rows until a connector has read them.
-    Slot,
-    /// The connection that reads the slot at this moment.
-    Reader,
-}
-
-impl Subject {
-    /// Every subject, in order of dependency.
-    pub const ALL: [Self; 6] =
-        [Self::WalLevel, Self::Tables, Self::Publication, Self::Role, Self::Slot, Self::Reader];
-
-    /// Returns the word that the command line uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WalLevel => "wal_level",
-            Self::Tables => "tables",
-            Self::Publication => "publication",
-            Self::Role => "role",
-            Self::Slot => "slot",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// One problem and its repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The object that it is about.
     pub subject: Subject,
+    pub(crate) fault: Fault,
     /// The problem: one line without a full stop.
     pub what: String,
     /// The repair: a statement or a command.
@@ -74,22 +34,23 @@ const ANEW: &str = "run `messagekit connector delete --slot`, `messagekit migrat
 impl State {
     /// Returns whether the slot is older than its publication. The server decodes rows with the catalogues of their own
     /// time. Such a slot fails permanently at its first row, also after the publication is created again.
-    pub(super) fn outlived(&self) -> bool {
+    pub(crate) fn outlived(&self) -> bool {
         self.publication.is_none() && self.slot.as_ref().is_some_and(|slot| slot.fits)
     }
 }
 
-pub(super) fn of(state: &State, capture: &Capture) -> Vec<Finding> {
+pub(crate) fn of(state: &State, capture: &Capture) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut say =
-        |subject, what: String, fix: &str| found.push(Finding { subject, what, fix: fix.to_owned() });
+    let mut say = |fault: Fault, what: String, fix: &str| {
+        found.push(Finding { subject: fault.subject(), fault, what, fix: fix.to_owned() });
+    };
     if state.wal_level != "logical" {
         let what = format!("wal_level is {}, and change data capture needs logical", state.wal_level);
         let fix = "as superuser run ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL";
-        say(Subject::WalLevel, what, fix);
+        say(Fault::WalLevel, what, fix);
     }
     if !state.table {
-        say(Subject::Tables, format!("table {} is missing", capture.table()), MIGRATE);
+        say(Fault::Tables, format!("table {} is missing", capture.table()), MIGRATE);
     }
     publication(state, capture, &mut say);
     role(state, capture, &mut say);
@@ -97,34 +58,38 @@ pub(super) fn of(state: &State, capture: &Capture) -> Vec<Finding> {
     found
 }
 
-fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
-    let mut say = |what: String, fix: &str| say(Subject::Publication, what, fix);
+fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Fault, String, &str)) {
     let (name, table) = (&capture.publication, capture.table());
     let Some(publication) = &state.publication else {
         let what = format!("publication {name} is missing");
         if state.outlived() {
-            return say(format!("{what}, and its slot is of no use without it"), ANEW);
+            let what = format!("{what}, and its slot is of no use without it");
+            return say(Fault::PublicationOutlived, what, ANEW);
         }
-        return say(what, MIGRATE);
+        return say(Fault::PublicationMissing, what, MIGRATE);
     };
     if publication.all_tables {
         let what = format!("publication {name} publishes every table");
         if state.slot.as_ref().is_some_and(|slot| slot.fits) {
-            return say(what, ANEW);
+            return say(Fault::AllTablesRead, what, ANEW);
         }
-        return say(what, &format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`"));
+        return say(
+            Fault::AllTables,
+            what,
+            &format!("run DROP PUBLICATION {name}, then `messagekit migrate --cdc`"),
+        );
     }
     let again = "and publish again what was written in between";
     let quoted = capture.quoted_table();
     let only = format!("run ALTER PUBLICATION {name} SET TABLE {quoted}, or `messagekit migrate --cdc`");
     if !publication.table {
         let what = format!("table {table} is not in the publication {name}: no event leaves");
-        say(what, &format!("{only}, {again}"));
+        say(Fault::TableNotPublished, what, &format!("{only}, {again}"));
     } else if publication.filtered {
         let what = format!("publication {name} leaves out rows or columns of {table}");
-        say(what, &format!("{only}, {again}"));
+        say(Fault::Filtered, what, &format!("{only}, {again}"));
     } else if publication.more_tables {
-        say(format!("publication {name} publishes other tables too"), &only);
+        say(Fault::MoreTables, format!("publication {name} publishes other tables too"), &only);
     }
     if !publication.inserts || publication.others {
         let (what, more) = match publication.inserts {
@@ -132,18 +97,18 @@ fn publication(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, S
             false => ("no inserts", format!(", {again}")),
         };
         let fix = format!("run ALTER PUBLICATION {name} SET (publish = 'insert'){more}");
-        say(format!("publication {name} publishes {what}"), &fix);
+        say(Fault::NotOfInserts, format!("publication {name} publishes {what}"), &fix);
     }
     if !publication.via_root {
         let fix = format!("run ALTER PUBLICATION {name} SET (publish_via_partition_root = true)");
-        say(format!("publication {name} would publish partitions under names that nobody reads"), &fix);
+        let what = format!("publication {name} would publish partitions under names that nobody reads");
+        say(Fault::NotViaRoot, what, &fix);
     }
 }
 
-fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
-    let mut say = |what: String, fix: &str| say(Subject::Role, what, fix);
+fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Fault, String, &str)) {
     let Some(role) = &state.role else {
-        return say(format!("role {ROLE} is missing"), MIGRATE);
+        return say(Fault::RoleMissing, format!("role {ROLE} is missing"), MIGRATE);
     };
     let missing = match (role.login, role.replication) {
         (true, true) => None,
@@ -153,25 +118,27 @@ fn role(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
     };
     if let Some(missing) = missing {
         let fix = format!("as an administrator, run ALTER ROLE {ROLE} {missing}");
-        say(format!("role {ROLE} has no {missing} right"), &fix);
+        say(Fault::RoleRights, format!("role {ROLE} has no {missing} right"), &fix);
     }
     if role.expired {
         let fix = format!("as an administrator, run ALTER ROLE {ROLE} VALID UNTIL 'infinity'");
-        say(format!("the password of role {ROLE} has expired"), &fix);
+        say(Fault::RoleExpired, format!("the password of role {ROLE} has expired"), &fix);
     }
     if !role.connect {
         let database = quoted(&capture.database);
         let fix = format!("as an administrator, run GRANT CONNECT ON DATABASE {database} TO {ROLE}");
-        say(format!("role {ROLE} has no CONNECT right on the database {}", capture.database), &fix);
+        let what = format!("role {ROLE} has no CONNECT right on the database {}", capture.database);
+        say(Fault::RoleConnect, what, &fix);
     }
 }
 
-fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, &str)) {
+fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Fault, String, &str)) {
     let name = &capture.slot;
     let Some(slot) = &state.slot else {
         // A database without any set-up has lost nothing.
         let fresh = !state.table || state.publication.is_none() || state.role.is_none();
-        return say(Subject::Slot, format!("slot {name} is missing"), if fresh { MIGRATE } else { ANEW });
+        let (fault, fix) = if fresh { (Fault::SlotNotMade, MIGRATE) } else { (Fault::SlotMissing, ANEW) };
+        return say(fault, format!("slot {name} is missing"), fix);
     };
     if !slot.fits {
         let what =
@@ -179,18 +146,18 @@ fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
         let fix = format!(
             "find out whose it is; if nobody needs it, run SELECT pg_drop_replication_slot('{name}')"
         );
-        return say(Subject::Slot, what, &fix);
+        return say(Fault::SlotForeign, what, &fix);
     }
     match &*slot.wal_status {
         "lost" => {
             let what = format!(
                 "slot {name} is lost: the server has removed WAL that was not read (max_slot_wal_keep_size)"
             );
-            return say(Subject::Slot, what, ANEW);
+            return say(Fault::SlotLost, what, ANEW);
         }
         "unreserved" => {
             let what = format!("slot {name} is about to be lost: its WAL is over max_slot_wal_keep_size");
-            say(Subject::Slot, what, "raise max_slot_wal_keep_size and see that the connector reads");
+            say(Fault::SlotNearlyLost, what, "raise max_slot_wal_keep_size and see that the connector reads");
         }
         _ => {}
     }
@@ -200,7 +167,10 @@ fn slot(state: &State, capture: &Capture, say: &mut impl FnMut(Subject, String, 
             "run `messagekit connector apply`, and look at the worker's log if it stays so; if that says that the \
              publication does not exist, {ANEW}"
         );
-        say(Subject::Reader, what, if state.outlived() { ANEW } else { &fix });
+        match state.outlived() {
+            true => say(Fault::UselessSlotUnread, what, ANEW),
+            false => say(Fault::SlotUnread, what, &fix),
+        }
     }
 }
 

@@ -1,41 +1,10 @@
-use super::super::state::{Publication, Role, Slot, User};
+use super::super::good_state::good;
+use super::super::state::{Publication, Role, Slot};
 use super::*;
 use crate::SchemaName;
 
 fn capture() -> Capture {
     Capture::of("postgres://me:s3cret@db/shop", &SchemaName::default()).unwrap()
-}
-
-/// A database without problems.
-fn good() -> State {
-    let user = User {
-        name: "me".to_owned(),
-        superuser: false,
-        replication: false,
-        makes_roles: false,
-        owns_database: true,
-        publishes: true,
-    };
-    let publication = Publication {
-        ours_to_change: true,
-        all_tables: false,
-        inserts: true,
-        others: false,
-        via_root: true,
-        table: true,
-        more_tables: false,
-        filtered: false,
-    };
-    let role = Role { login: true, replication: true, expired: false, connect: true, own_connect: true };
-    let slot = Slot { fits: true, active: true, wal_status: "reserved".to_owned() };
-    State {
-        wal_level: "logical".to_owned(),
-        user,
-        table: true,
-        publication: Some(publication),
-        role: Some(role),
-        slot: Some(slot),
-    }
 }
 
 /// Changes the good database and expects exactly this finding.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::state::State;
+use super::quoting::{literal, quoted};
+use super::state::{FAILOVER_SLOTS, State};
 use super::{Capture, Finding, PASSWORD_VARIABLE, ROLE, Subject, finding};
 use crate::SchemaName;
-use crate::migrations::link::{self, code, fault};
+use crate::migrations::connection::{self, code, fault};
 
 /// Creating a slot waits for every transaction that is open at that moment.
 const SLOT_WAIT: Duration = Duration::from_secs(30);
@@ -45,9 +46,9 @@ pub async fn set_up(
     password: Option<&str>,
 ) -> Result<Vec<String>, crate::Error> {
     let capture = Capture::of(url, schema)?;
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     let made = run(&mut conn, &capture, password).await;
-    link::close(conn).await;
+    connection::close(conn).await;
     Ok(made?)
 }
 
@@ -57,9 +58,9 @@ pub async fn set_up(
 /// As [`set_up`], except for missing tables and for problems that only creation reveals.
 pub async fn may_set_up(url: &str, schema: &SchemaName, password: Option<&str>) -> Result<(), crate::Error> {
     let capture = Capture::of(url, schema)?;
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     let state = State::read(&mut conn, &capture).await;
-    link::close(conn).await;
+    connection::close(conn).await;
     let state = state?;
     let missing = steps(&state, &capture, "'…'");
     let has_password = password.is_some_and(|password| !password.is_empty());
@@ -74,9 +75,9 @@ pub async fn may_set_up(url: &str, schema: &SchemaName, password: Option<&str>) 
 /// [`migrations::status`](crate::migrations::status).
 pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate::Error> {
     let capture = Capture::of(url, schema)?;
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     let state = State::read(&mut conn, &capture).await;
-    link::close(conn).await;
+    connection::close(conn).await;
     let state = state?;
     if state.outlived()
         && let Some(found) = finding::of(&state, &capture).into_iter().find(is_of_publication)
@@ -103,9 +104,9 @@ pub async fn set_up_sql(url: &str, schema: &SchemaName) -> Result<String, crate:
 /// [`ErrorKind::WrongState`] while a connection reads the slot. Otherwise as [`set_up`].
 pub async fn drop_slot(url: &str, schema: &SchemaName) -> Result<Vec<String>, crate::Error> {
     let capture = Capture::of(url, schema)?;
-    let mut conn = link::open(url).await?;
+    let mut conn = connection::open(url).await?;
     let dropped = remove(&mut conn, &capture).await;
-    link::close(conn).await;
+    connection::close(conn).await;
     Ok(dropped?)
 }
 
@@ -190,7 +191,10 @@ fn steps(state: &State, capture: &Capture, password: &str) -> Vec<Step> {
         add(&format!("right of {ROLE} to connect"), sql, may_grant);
     }
     if state.slot.is_none() {
-        let sql = format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput')", capture.slot);
+        // A server with slots that a standby can take over makes such a slot.
+        let failover = if state.version >= FAILOVER_SLOTS { ", failover => true" } else { "" };
+        let sql =
+            format!("SELECT pg_create_logical_replication_slot('{}', 'pgoutput'{failover})", capture.slot);
         add(&format!("slot {}", capture.slot), sql, state.user.replication);
     }
     steps
@@ -291,11 +295,6 @@ async fn remove(conn: &mut PgConnection, capture: &Capture) -> Result<Vec<String
     Ok(dropped)
 }
 
-/// Quotes an identifier for SQL.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
+#[cfg(test)]
+#[path = "set_up_tests.rs"]
+mod tests;

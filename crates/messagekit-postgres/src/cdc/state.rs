@@ -5,63 +5,74 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::{Capture, ROLE};
-use crate::migrations::link::fault;
+use crate::migrations::connection::fault;
+
+/// The first version whose logical slots a standby can take over.
+pub(crate) const FAILOVER_SLOTS: i32 = 170_000;
 
 /// The catalogues' content at one moment.
 #[derive(Clone, Debug)]
-pub(super) struct State {
-    pub(super) wal_level: String,
+pub(crate) struct State {
+    /// The server's version, as 150004 for 15.4.
+    pub(crate) version: i32,
+    pub(crate) wal_level: String,
     /// The rights of the connected user.
-    pub(super) user: User,
-    pub(super) table: bool,
-    pub(super) publication: Option<Publication>,
-    pub(super) role: Option<Role>,
-    pub(super) slot: Option<Slot>,
+    pub(crate) user: User,
+    pub(crate) table: bool,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) role: Option<Role>,
+    pub(crate) slot: Option<Slot>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct User {
-    pub(super) name: String,
-    pub(super) superuser: bool,
-    pub(super) replication: bool,
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) superuser: bool,
+    pub(crate) replication: bool,
     /// May create a role with REPLICATION: since version 16 not only a superuser.
-    pub(super) makes_roles: bool,
-    pub(super) owns_database: bool,
+    pub(crate) makes_roles: bool,
+    pub(crate) owns_database: bool,
     /// Owns the outbox, or will own it, and may create objects in the database.
-    pub(super) publishes: bool,
+    pub(crate) publishes: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Publication {
-    pub(super) ours_to_change: bool,
-    pub(super) all_tables: bool,
-    pub(super) inserts: bool,
-    pub(super) others: bool,
-    pub(super) via_root: bool,
-    pub(super) table: bool,
+pub(crate) struct Publication {
+    pub(crate) ours_to_change: bool,
+    pub(crate) all_tables: bool,
+    pub(crate) inserts: bool,
+    pub(crate) others: bool,
+    pub(crate) via_root: bool,
+    pub(crate) table: bool,
     /// Publishes more tables than the outbox.
-    pub(super) more_tables: bool,
+    pub(crate) more_tables: bool,
     /// Leaves rows or columns out.
-    pub(super) filtered: bool,
+    pub(crate) filtered: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Role {
-    pub(super) login: bool,
-    pub(super) replication: bool,
-    pub(super) expired: bool,
+pub(crate) struct Role {
+    pub(crate) login: bool,
+    pub(crate) replication: bool,
+    pub(crate) expired: bool,
     /// May connect, by its own right or by PUBLIC's.
-    pub(super) connect: bool,
+    pub(crate) connect: bool,
     /// Has its own right to connect, which stays when PUBLIC loses it.
-    pub(super) own_connect: bool,
+    pub(crate) own_connect: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     /// Is logical, belongs to this database, and uses pgoutput.
-    pub(super) fits: bool,
-    pub(super) active: bool,
-    pub(super) wal_status: String,
+    pub(crate) fits: bool,
+    pub(crate) active: bool,
+    pub(crate) wal_status: String,
+    /// The bytes of the log that were written and are not confirmed; `None` on a standby.
+    pub(crate) behind: Option<i64>,
+    /// The most bytes that the server keeps for a slot; `None` without a limit.
+    pub(crate) kept: Option<i64>,
+    /// A standby takes the slot over; `None` before version 17.
+    pub(crate) failover: Option<bool>,
 }
 
 /// to_jsonb reads columns that older servers lack. A slot has no plugin for a moment while the server creates it.
@@ -75,7 +86,7 @@ WITH outbox AS (
          coalesce(bool_or(to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL), false) AS filtered
   FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $2
 )
-SELECT current_setting('wal_level') AS wal_level,
+SELECT current_setting('wal_level') AS wal_level, current_setting('server_version_num')::int AS version,
        u.rolname::text AS user_name, u.rolsuper AS superuser, u.rolreplication AS replication,
        u.rolcreaterole AND u.rolreplication AND current_setting('server_version_num')::int >= 160000 AS makes_roles,
        pg_has_role(d.datdba, 'USAGE') AS owns_database,
@@ -90,7 +101,12 @@ SELECT current_setting('wal_level') AS wal_level,
        r.oid = d.datdba OR EXISTS (SELECT FROM aclexplode(d.datacl) acl
          WHERE acl.grantee = r.oid AND acl.privilege_type = 'CONNECT') AS role_own_connect,
        s.slot_name IS NOT NULL AS has_slot, s.active AS slot_active, coalesce(s.wal_status, 'reserved') AS slot_wal_status,
-       s.slot_type = 'logical' AND s.plugin IN ('pgoutput', '') AND s.database = d.datname AS slot_fits
+       s.slot_type = 'logical' AND s.plugin IN ('pgoutput', '') AND s.database = d.datname AS slot_fits,
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.confirmed_flush_lsn)::bigint
+         END AS slot_behind,
+       (SELECT CASE WHEN setting::bigint >= 0 THEN setting::bigint * 1048576 END FROM pg_settings
+         WHERE name = 'max_slot_wal_keep_size') AS slot_kept,
+       (to_jsonb(s) ->> 'failover')::boolean AS slot_failover
 FROM pg_database d JOIN pg_roles u ON u.rolname = current_user
   CROSS JOIN published t
   LEFT JOIN outbox o ON true
@@ -100,7 +116,7 @@ FROM pg_database d JOIN pg_roles u ON u.rolname = current_user
 WHERE d.datname = current_database()";
 
 impl State {
-    pub(super) async fn read(conn: &mut PgConnection, capture: &Capture) -> Result<Self, Error> {
+    pub(crate) async fn read(conn: &mut PgConnection, capture: &Capture) -> Result<Self, Error> {
         let state = Self::look(conn, capture).await?;
         if !state.outlived() {
             return Ok(state);
@@ -159,9 +175,13 @@ impl State {
                 fits: is("slot_fits")?,
                 active: is("slot_active")?,
                 wal_status: row.try_get("slot_wal_status")?,
+                behind: row.try_get("slot_behind")?,
+                kept: row.try_get("slot_kept")?,
+                failover: row.try_get("slot_failover")?,
             }),
         };
         let (wal_level, table) = (row.try_get("wal_level")?, is("has_table")?);
-        Ok(Self { wal_level, user, table, publication, role, slot })
+        let version = row.try_get("version")?;
+        Ok(Self { version, wal_level, user, table, publication, role, slot })
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Delayed, Look, PAUSE, STOP_WRITERS, Waiting, begin, busy, end, is_late, stop};
 use crate::SchemaName;
 use crate::cdc::{self, Capture};
-use crate::migrations::link::fault;
+use crate::migrations::connection::fault;
 
 /// How long producers wait while the relay publishes the rest.
 const DRAIN: Duration = Duration::from_secs(1);

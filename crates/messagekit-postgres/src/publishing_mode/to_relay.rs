@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Look, PAUSE, STOP_WRITERS, begin, busy, end, is_late, stop};
 use crate::SchemaName;
 use crate::cdc::Capture;
-use crate::migrations::link::fault;
+use crate::migrations::connection::fault;
 
 const TRIGGER: &str = "
 ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;

@@ -1,4 +1,4 @@
-//! Operators' actions on failed messages, and the audit.
+//! Operators' actions on failed messages.
 //!
 //! An action first locks the keys of parked failed messages in key order, then the failed messages in id order. It moves
 //! them by compare-and-set. It moves their markers last, because the claim of a late duplicate waits from there to the
@@ -11,8 +11,9 @@ use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::audit::{self, Entry};
 use super::blocked_keys::{self, BlockedKey};
-use super::{clean, failed_message_row};
+use super::failed_message_row;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -25,19 +26,20 @@ FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id F
 
 pub(crate) const RETRY: &str = "
 UPDATE messagekit.failed_messages
-SET state = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL, token = token + 1,
-  changed_at = clock_timestamp()
+SET state = 'retry_requested', reason = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL,
+  token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'dead'";
 
 pub(crate) const DISCARD: &str = "
 UPDATE messagekit.failed_messages
-SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
+SET state = 'discarded', reason = 'discarded', due = NULL, running_since = NULL, token = token + 1,
+  changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
 /// A parked message that has not run becomes blocked behind its key again.
 pub(crate) const UNDO: &str = "
 UPDATE messagekit.failed_messages
-SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END,
+SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END, reason = 'discard_undone',
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 
@@ -48,10 +50,6 @@ SELECT m.consumer, m.id, messagekit.day_of(m.id), $3 FROM unnest($1::text[], $2:
 ORDER BY m.consumer COLLATE "C", m.id COLLATE "C"
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4
 RETURNING consumer, message_id"#;
-
-pub(crate) const AUDIT: &str = "
-INSERT INTO messagekit.admin_audit (operator, through, request_id, act, failed_messages, subject, done, outcome)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
 
 /// A failed message that the action moves.
 struct Moving {
@@ -76,13 +74,36 @@ pub(crate) async fn act(
     };
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
-    let markers = match act {
+    let (answers, moving) = judge(act, &rows, &keys)?;
+    move_failed_messages(connection, schema, act, &moving).await?;
+    move_keys(connection, schema, act, &moving, &keys).await?;
+    if let Some((from, to)) = markers_of(act) {
+        mark(connection, schema, &moving, from, to).await?;
+    }
+    let answers: Vec<ActionResult> =
+        ids.iter().map(|id| answers.get(id).copied().unwrap_or(ActionResult::NotFound)).collect();
+    let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
+    audit::write(connection, schema, by, &entry, Some(serde_json::json!(refusals(ids, &answers)))).await?;
+    Ok(answers)
+}
+
+/// Returns the outcome of a marker before and after an action that moves it.
+fn markers_of(act: Action) -> Option<(&'static str, &'static str)> {
+    match act {
         Action::Retry => None,
         Action::Discard => Some(("held", "discarded")),
         Action::Undo => Some(("discarded", "held")),
-    };
+    }
+}
+
+/// Returns the result for each locked failed message, and those that the action moves. It has locked the keys.
+fn judge(
+    act: Action,
+    rows: &[PgRow],
+    keys: &[BlockedKey],
+) -> Result<(BTreeMap<i64, ActionResult>, Vec<Moving>), Error> {
     let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
-    for row in &rows {
+    for row in rows {
         let state: FailedMessageState = failed_message_row::state_of(row)?;
         let read = || {
             let marker: Option<&str> = row.try_get("marker")?;
@@ -93,7 +114,7 @@ pub(crate) async fn act(
             answers.insert(id, ActionResult::WrongState(state));
             continue;
         }
-        if let (Some((from, _)), Some(marker)) = (markers, marker)
+        if let (Some((from, _)), Some(marker)) = (markers_of(act), marker)
             && marker != from
         {
             answers.insert(id, ActionResult::Settled);
@@ -110,24 +131,19 @@ pub(crate) async fn act(
         answers.insert(id, ActionResult::Done);
         moving.push(moved);
     }
-    move_failed_messages(connection, schema, act, &moving).await?;
-    move_keys(connection, schema, act, &moving, &keys).await?;
-    if let Some((from, to)) = markers {
-        mark(connection, schema, &moving, from, to).await?;
-    }
-    let answers: Vec<ActionResult> =
-        ids.iter().map(|id| answers.get(id).copied().unwrap_or(ActionResult::NotFound)).collect();
-    let others: BTreeMap<i64, &str> = std::iter::zip(ids, &answers)
+    Ok((answers, moving))
+}
+
+/// Returns why failed messages were not moved, for the audit.
+fn refusals<'a>(ids: &[i64], answers: &'a [ActionResult]) -> BTreeMap<i64, &'a str> {
+    std::iter::zip(ids, answers)
         .filter_map(|(id, result)| match result {
             ActionResult::Done => None,
             ActionResult::NotFound => Some((*id, "not found")),
             ActionResult::WrongState(state) => Some((*id, state.as_str())),
             ActionResult::Settled => Some((*id, "settled")),
         })
-        .collect();
-    let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
-    audit(connection, schema, by, &entry, Some(serde_json::json!(others))).await?;
-    Ok(answers)
+        .collect()
 }
 
 async fn move_failed_messages(
@@ -224,32 +240,4 @@ async fn mark(
     Err(left.map_or(error.clone(), |failed_message| {
         error.with("failed_message", failed_message.id).with("id", &failed_message.message_id)
     }))
-}
-
-/// The columns of an audit row beside the operator.
-pub(crate) struct Entry<'a> {
-    pub(crate) act: &'a str,
-    pub(crate) failed_messages: Option<&'a [i64]>,
-    pub(crate) subject: Option<String>,
-    pub(crate) done: usize,
-}
-
-/// Writes a row of the audit.
-pub(crate) async fn audit(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    by: &Operator,
-    entry: &Entry<'_>,
-    outcome: Option<serde_json::Value>,
-) -> Result<(), Error> {
-    let insert = sqlx::query(schema.sql(AUDIT))
-        .bind(clean(&by.name))
-        .bind(clean(&by.through))
-        .bind(by.request_id.as_deref().map(clean))
-        .bind(entry.act)
-        .bind(entry.failed_messages)
-        .bind(entry.subject.as_deref())
-        .bind(i64::try_from(entry.done).unwrap_or(i64::MAX))
-        .bind(outcome.map(|outcome| outcome.to_string()));
-    insert.execute(connection).await.map(drop).map_err(from_sqlx)
 }

@@ -47,7 +47,8 @@ WHERE h.consumer = b.consumer AND h.topic = b.topic AND h.key_hash = b.key_hash"
 /// Schedules the first open failed message of each key if it is blocked. The array makes the plan look failed messages up
 /// by id, whatever it estimates for the keys.
 pub(crate) const PROMOTE: &str = r#"
-UPDATE messagekit.failed_messages d SET state = 'retry_scheduled', due = now(), changed_at = clock_timestamp()
+UPDATE messagekit.failed_messages d SET state = 'retry_scheduled', reason = 'key_freed', due = now(),
+  changed_at = clock_timestamp()
 WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(
   SELECT (
     SELECT o.id FROM messagekit.failed_messages o

@@ -15,6 +15,8 @@ use messagekit::cleanup::{MARGIN, NOTED_WITHIN};
 use sqlx::{PgConnection, Row};
 
 use super::days::{Divided, Position};
+use super::event_links::CLEAN_LINKS;
+use super::left::Left;
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -24,26 +26,6 @@ const BLOCKS: i64 = 8;
 
 /// The recorded window of a consumer that accepts messages of any age.
 const CENTURY: i64 = 100 * 365 * 24 * 3_600;
-
-/// How events leave, and up to where a slot has provably passed them. The proof is the last checkpoint with this
-/// property: all its transactions had ended when a later checkpoint was written that the slot has passed. The ten minutes
-/// cover a producer that pauses between taking the time of its event and drawing its number.
-pub(crate) const LEFT: &str = "
-WITH slot AS MATERIALIZED (
-  SELECT confirmed_flush_lsn AS wal FROM pg_replication_slots
-  WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()),
-passed AS MATERIALIZED (
-  SELECT c.oldest_xid FROM messagekit.outbox_checkpoints c
-  WHERE c.oldest_xid IS NOT NULL AND c.wal <= (SELECT wal FROM slot) ORDER BY c.wal DESC, c.at DESC LIMIT 1),
-upto AS MATERIALIZED (
-  SELECT c.at - interval '10 min' AS before, c.last_seq FROM messagekit.outbox_checkpoints c
-  WHERE c.xid <= (SELECT oldest_xid FROM passed) ORDER BY c.at DESC LIMIT 1)
-SELECT EXISTS (SELECT FROM pg_trigger
-    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
-  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
-  EXISTS (SELECT FROM messagekit.replay_jobs WHERE state = 'running') AS is_replayed,
-  EXISTS (SELECT FROM slot) AS has_slot,
-  (SELECT before FROM upto) AS before, (SELECT last_seq FROM upto) AS last_seq";
 
 /// A pending event has the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENTS: &str = "
@@ -117,42 +99,10 @@ pub(crate) const OLDEST_RETURN: &str = "
 SELECT (extract(epoch FROM now() - min(set_aside_at)) * 1000000)::bigint FROM messagekit.failed_messages
 WHERE return_to = ANY ($1::text[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
-/// How events leave a database.
-pub(crate) struct Left {
-    pub(crate) is_on: bool,
-    pub(crate) is_open: bool,
-    pub(crate) is_replayed: bool,
-    pub(crate) has_slot: bool,
-    /// The slot has passed events that were written before this time, at positions up to the next field.
-    pub(crate) before: Option<Timestamp>,
-    pub(crate) last_seq: Option<i64>,
-}
-
 /// The result of one range, and the start of the next.
 pub(crate) struct Stretch {
     pub(crate) removed: u64,
     pub(crate) next: Option<i64>,
-}
-
-/// Returns how events leave.
-pub(crate) async fn left(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    slot: &str,
-) -> Result<Left, Error> {
-    let select = sqlx::query(schema.sql(LEFT)).persistent(false).bind(slot);
-    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
-    let read = || {
-        Ok(Left {
-            is_on: row.try_get("is_on")?,
-            is_open: row.try_get("is_open")?,
-            is_replayed: row.try_get("is_replayed")?,
-            has_slot: row.try_get("has_slot")?,
-            before: row.try_get("before")?,
-            last_seq: row.try_get("last_seq")?,
-        })
-    };
-    read().map_err(from_sqlx)
 }
 
 /// Removes events of the range at `position`: those before the given time and, with a slot, up to the position that it
@@ -172,8 +122,28 @@ pub(crate) async fn events(
         .bind(micros(kept))
         .bind(left.before.filter(|_| left.has_slot))
         .bind(left.last_seq.filter(|_| left.has_slot));
+    let row = delete.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
+    let events = by_blocks(&row, position.block)?;
+    if position.is_in_a_day() {
+        return Ok(events);
+    }
+    // Beside the last part, or the only one.
+    let links = links(connection, schema, position.block, kept).await?;
+    Ok(Stretch { removed: events.removed, next: events.next.or(links.next) })
+}
+
+/// Removes links of the range at `block` whose event is gone.
+async fn links(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    block: i64,
+    kept: Duration,
+) -> Result<Stretch, Error> {
+    let (from, to) = stretch(block);
+    let delete =
+        sqlx::query(schema.sql(CLEAN_LINKS)).persistent(false).bind(from).bind(to).bind(micros(kept));
     let row = delete.fetch_one(connection).await.map_err(from_sqlx)?;
-    by_blocks(&row, position.block)
+    by_blocks(&row, block)
 }
 
 /// Removes markers of the range at `position`.

@@ -1,5 +1,6 @@
 //! The headers of a message as columns of the outbox.
 
+use messagekit::adapter::EventLinks;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -14,14 +15,24 @@ pub(crate) struct Columns<'a> {
     /// A JSON object.
     pub(crate) free: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
+    /// Kept in a table of their own.
+    pub(crate) links: EventLinks,
 }
 
 impl<'a> Columns<'a> {
     /// Splits key and headers into columns. Refuses values that no column can hold: every hop must carry the same
     /// message.
     pub(crate) fn of(message: &'a Message) -> Result<Self, Error> {
-        message.check()?;
-        let mut columns = Self::default();
+        let links = EventLinks::of(&message.headers);
+        // The links are no part of what is published.
+        if message.headers.iter().any(|(name, _)| EventLinks::is_header(name)) {
+            let mut published = message.clone();
+            EventLinks::take(&mut published.headers);
+            published.check()?;
+        } else {
+            message.check()?;
+        }
+        let mut columns = Self { links, ..Self::default() };
         for (name, value) in message.headers.iter() {
             let column = match name {
                 headers::ID => {
@@ -38,6 +49,7 @@ impl<'a> Columns<'a> {
                 headers::FREE_HEADERS => &mut columns.free,
                 // The row's time comes from the database clock.
                 headers::CREATED_AT => continue,
+                name if EventLinks::is_header(name) => continue,
                 _ => {
                     return Err(invalid(format!(
                         "outbox has no column for header {name:?}: put it into the header `headers` or the envelope's metadata"

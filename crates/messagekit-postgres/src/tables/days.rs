@@ -13,11 +13,11 @@ use messagekit::cleanup::{CleanupTarget, MARGIN, NOTED_WITHIN};
 use messagekit::{Error, ErrorKind};
 use sqlx::{Executor, PgConnection, Row};
 
-use super::cleanup::Left;
+use super::left::Left;
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
-use crate::migrations::link::code;
+use crate::migrations::connection::code;
 
 /// The number of days in the ring, as `messagekit.day_of` counts them.
 const WHEEL: i16 = 32;
@@ -294,6 +294,11 @@ impl Position {
     /// Returns the partition of a day that begins here.
     pub(crate) fn whole_day(self) -> Option<Part> {
         self.part.filter(|part| part.is_a_day() && self.block == 0)
+    }
+
+    /// Returns whether the position is in the partition of a day.
+    pub(crate) fn is_in_a_day(self) -> bool {
+        self.part.is_some_and(Part::is_a_day)
     }
 
     /// Returns the start of the next partition.

@@ -31,13 +31,15 @@ macro_rules! matching {
 macro_rules! head {
     () => {
         r#"d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.position_topic, d.partition, d."offset", d.key,
-  d.event_type, d.state, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, d.changed_at,
-  d.parked, CASE WHEN d.parked AND d.state IN ('retry_scheduled', 'dead', 'retry_requested') THEN (
+  d.event_type, d.state, d.reason, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at,
+  d.changed_at, d.parked, CASE WHEN d.parked AND d.state IN ('retry_scheduled', 'dead', 'retry_requested') THEN (
     SELECT k.count - 1 FROM messagekit.blocked_keys k WHERE k.consumer = d.consumer AND k.topic = d.topic AND k.key_hash = d.key_hash)
   END AS holds_back,
   octet_length(d.payload)::bigint AS payload_bytes"#
     };
 }
+
+pub(super) use head;
 
 pub(crate) const LIST: &str = concat!(
     "SELECT ",

@@ -90,6 +90,7 @@ pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
         key: columns.take::<Option<Vec<u8>>>()?.map(Bytes::from),
         event_type: columns.take()?,
         state: word(columns.take()?, "state")?,
+        reason: word(columns.take()?, "state reason")?,
         attempts: columns.take::<i32>()?.unsigned_abs(),
         crash_count: columns.take::<i32>()?.unsigned_abs(),
         due: columns.take::<Option<Timestamp>>()?.map(time),

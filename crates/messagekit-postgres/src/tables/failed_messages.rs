@@ -24,17 +24,18 @@ WITH marker AS (
   RETURNING 1),
 failed_message AS (
   INSERT INTO messagekit.failed_messages AS d
-    (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, state, attempts, due,
+    (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, state, reason, attempts, due,
      event_type, headers, payload, kind, error, fingerprint, origin, return_to, generation)
-  SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 microsecond',
+  SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'set_aside', $10, clock_timestamp() + $11 * interval '1 microsecond',
     $12, $13, $14, $15, $16, $17, $18, $19, $20
   FROM marker
   ON CONFLICT (consumer, message_id) DO UPDATE SET
     topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
     "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = false,
-    state = excluded.state, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL,
-    token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
-    headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
+    state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, crash_count = 0, alone = 0,
+    due = excluded.due, running_since = NULL, token = d.token + 1, generation = excluded.generation,
+    event_type = excluded.event_type, headers = excluded.headers, payload = excluded.payload,
+    kind = excluded.kind, error = excluded.error,
     fingerprint = excluded.fingerprint, origin = excluded.origin, return_to = excluded.return_to,
     changed_at = clock_timestamp()
   WHERE d.state IN ('resolved', 'discarded') RETURNING 1)

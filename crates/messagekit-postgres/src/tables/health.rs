@@ -59,6 +59,14 @@ FROM (
 CROSS JOIN (
   SELECT count(error) AS refused, count(*) - count(error) AS behind FROM messagekit.outbox_rejected) r";
 
+/// Who publishes; a relay that held its lease within the last half minute lives.
+pub(crate) const PUBLISHER: &str = "
+SELECT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
+  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
+  EXISTS (SELECT FROM pg_replication_slots
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot";
+
 pub(crate) const LAST_CHECKPOINT: &str = "
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
 
@@ -139,6 +147,32 @@ pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) 
             waiting: Waiting::of(&row)?,
             refused: row.try_get("refused")?,
             behind: row.try_get("behind")?,
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+/// Who publishes the events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publishers {
+    pub(crate) is_on: bool,
+    pub(crate) has_relay: bool,
+    pub(crate) has_slot: bool,
+}
+
+/// Returns who publishes the events.
+pub(crate) async fn publisher(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    slot: &str,
+) -> Result<Publishers, Error> {
+    let select = sqlx::query(schema.sql(PUBLISHER)).persistent(false).bind(slot);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || {
+        Ok(Publishers {
+            is_on: row.try_get("is_on")?,
+            has_relay: row.try_get("has_relay")?,
+            has_slot: row.try_get("has_slot")?,
         })
     };
     read().map_err(from_sqlx)

@@ -32,10 +32,10 @@ pub(crate) async fn begin_attempt(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    suspect: &MessageId,
+    message: &MessageId,
     by: &str,
 ) -> Result<u32, Error> {
-    let noted = sqlx::query_scalar(schema.sql(BEGIN_ATTEMPT)).bind(consumer).bind(suspect.as_str()).bind(by);
+    let noted = sqlx::query_scalar(schema.sql(BEGIN_ATTEMPT)).bind(consumer).bind(message.as_str()).bind(by);
     let notes: i64 = noted.fetch_one(connection).await.map_err(from_sqlx)?;
     Ok(u32::try_from(notes).unwrap_or(u32::MAX))
 }
@@ -45,10 +45,10 @@ pub(crate) async fn clear_attempts(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    suspect: &MessageId,
+    message: &MessageId,
 ) -> Result<(), Error> {
-    let absolve = sqlx::query(schema.sql(CLEAR_ATTEMPTS)).bind(consumer).bind(suspect.as_str());
-    absolve.execute(connection).await.map(drop).map_err(from_sqlx)
+    let clear = sqlx::query(schema.sql(CLEAR_ATTEMPTS)).bind(consumer).bind(message.as_str());
+    clear.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
 /// Deletes the runner's own attempt, and keeps those of others.
@@ -56,11 +56,11 @@ pub(crate) async fn withdraw_attempt(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    suspect: &MessageId,
+    message: &MessageId,
     by: &str,
 ) -> Result<(), Error> {
-    let stand_down = sqlx::query(schema.sql(WITHDRAW_ATTEMPT)).bind(consumer).bind(suspect.as_str()).bind(by);
-    stand_down.execute(connection).await.map(drop).map_err(from_sqlx)
+    let withdraw = sqlx::query(schema.sql(WITHDRAW_ATTEMPT)).bind(consumer).bind(message.as_str()).bind(by);
+    withdraw.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
 /// Deletes the attempts of messages that have a marker.

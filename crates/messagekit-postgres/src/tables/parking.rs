@@ -29,10 +29,10 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
 /// only when that is closed: retention has removed its marker, or a range is processed again.
 pub(crate) const FAILED_MESSAGES: &str = r#"
 INSERT INTO messagekit.failed_messages AS d
-  (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, attempts, due, generation,
-   event_type, headers, payload, kind, error, fingerprint)
+  (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, reason, attempts,
+   due, generation, event_type, headers, payload, kind, error, fingerprint)
 SELECT $1, b.id, b.topic, b.position_topic, b.partition, b."offset", b.key, b.key_hash, true,
-  CASE WHEN b.waits THEN 'blocked' ELSE $12 END, $13,
+  CASE WHEN b.waits THEN 'blocked' ELSE $12 END, CASE WHEN b.waits THEN 'key_blocked' ELSE 'set_aside' END, $13,
   CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
   coalesce((SELECT p.generation FROM messagekit.processed_messages p
     WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id)), 0),
@@ -49,9 +49,10 @@ FROM (
 ON CONFLICT (consumer, message_id) DO UPDATE SET
   topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
   "offset" = excluded."offset", key = excluded.key, key_hash = excluded.key_hash, parked = true,
-  state = excluded.state, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL,
-  token = d.token + 1, generation = excluded.generation, event_type = excluded.event_type,
-  headers = excluded.headers, payload = excluded.payload, kind = excluded.kind, error = excluded.error,
+  state = excluded.state, reason = excluded.reason, attempts = excluded.attempts, crash_count = 0, alone = 0,
+  due = excluded.due, running_since = NULL, token = d.token + 1, generation = excluded.generation,
+  event_type = excluded.event_type, headers = excluded.headers, payload = excluded.payload,
+  kind = excluded.kind, error = excluded.error,
   fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
 WHERE d.state IN ('resolved', 'discarded')"#;
 
@@ -106,7 +107,7 @@ pub(crate) async fn park_behind(
 
 fn key_of(received: &ReceivedMessage) -> Result<(&str, i64), Error> {
     let (Some(key), Some(_)) = (&received.message.key, &received.position) else {
-        let error = Error::new(ErrorKind::Other, "only a message with a key and a place can be parked");
+        let error = Error::new(ErrorKind::Other, "only a message with a key and a position can be parked");
         return Err(error.with("id", &received.id));
     };
     Ok((&received.message.topic, key_hash(key)))

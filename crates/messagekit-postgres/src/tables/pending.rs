@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff_sqlx::Timestamp;
@@ -20,9 +19,6 @@ const MOST_BYTES: i64 = 8 << 20;
 
 /// The bytes of an event beside its columns: the names of its headers, and the time.
 const OVERHEAD: i32 = 80;
-
-/// The most delayed events that become ready in one statement.
-const MOST_DUE: i64 = 1_000;
 
 /// The writers at one moment.
 pub(crate) struct Look {
@@ -113,21 +109,6 @@ USING unnest($1::smallint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
     SELECT q.ctid AS at FROM messagekit.outbox_pending q
     WHERE q.shard = d.shard AND q.topic = d.topic AND q.seq = d.seq AND q.event_id = d.event_id AND q.copy = d.copy OFFSET 0) f
 WHERE p.ctid = f.at";
-
-/// Compares with the start time of the statement, because an index condition needs a constant time.
-pub(crate) const DUE: &str = "
-UPDATE messagekit.outbox_pending p SET shard = p.shard + 64
-FROM (
-  SELECT shard, topic, seq FROM messagekit.outbox_pending
-  WHERE shard < 0 AND available_at <= statement_timestamp() ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED) d
-WHERE p.shard = d.shard AND p.topic = d.topic AND p.seq = d.seq";
-
-/// At most a day, because an infinite time cannot be subtracted.
-pub(crate) const NEXT_DUE: &str = "
-SELECT CASE WHEN min(available_at) IS NOT NULL THEN extract(epoch FROM
-    greatest(least(min(available_at), statement_timestamp() + interval '1 day'), statement_timestamp() - interval '1 day')
-    - statement_timestamp()) END::float8
-FROM messagekit.outbox_pending WHERE shard < 0";
 
 /// Returns the ready events of the requested shards.
 pub(crate) async fn pending(
@@ -273,22 +254,4 @@ pub(crate) async fn published(
         .bind(rows.iter().map(|row| row.copy).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| &*row.topic).collect::<Vec<_>>());
     delete.execute(connection).await.map(drop).map_err(from_sqlx)
-}
-
-/// Makes delayed events ready, and returns when the next one is due.
-pub(crate) async fn due(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-) -> Result<Option<Duration>, Error> {
-    let mut is_moved = false;
-    loop {
-        let next = sqlx::query_scalar(schema.sql(NEXT_DUE)).fetch_one(&mut *connection).await;
-        let Some(seconds): Option<f64> = next.map_err(from_sqlx)? else { return Ok(None) };
-        if seconds > 0.0 || is_moved {
-            return Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
-        }
-        let update = sqlx::query(schema.sql(DUE)).bind(MOST_DUE).execute(&mut *connection).await;
-        update.map_err(from_sqlx)?;
-        is_moved = true;
-    }
 }

@@ -1,4 +1,4 @@
-//! Deduplication markers.
+//! Claims of messages: the processed markers.
 
 use std::cmp::Reverse;
 
@@ -23,13 +23,14 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 /// As [`CLAIM`], for messages whose keys may be blocked: those are claimed as held. A scalar subquery, because EXISTS
 /// could be planned as a hash of all blocked keys, and that plan would be cached.
 ///
-/// The arrays come from subqueries so that the plan is cached. The server counts the elements of an array parameter.
-/// While they are few, it estimates a plan for these values as much cheaper than a generic one. It would then plan each
-/// time, which takes longer than the claim.
+/// The parameters come from subqueries so that the plan is cached. The server counts the elements of an array parameter,
+/// and looks a consumer up in the statistics of a table. It estimates a plan for these values as cheaper than a generic
+/// one, for the consumer as soon as the table was analyzed while empty. It would then plan each time, which takes longer
+/// than the claim.
 pub(crate) const CLAIM_KEYED: &str = r#"
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
-  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = (SELECT $1) AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END
 FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[])) AS b (id, topic, key_hash)
 ORDER BY b.id COLLATE "C"
@@ -41,13 +42,13 @@ ON CONFLICT DO NOTHING RETURNING message_id, outcome"#;
 pub(crate) const CLAIM_GENERATION: &str = r#"
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, b.id, messagekit.day_of(b.id), CASE WHEN (
-  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)
+  SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = (SELECT $1) AND k.topic = b.topic AND k.key_hash = b.key_hash)
   THEN 'held' ELSE 'done' END, b.generation
 FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SELECT $5::int[]))
   AS b (id, topic, key_hash, generation)
 WHERE (
   SELECT true FROM messagekit.processed_messages q
-  WHERE q.consumer = $1 AND q.message_id = b.id AND q.day = messagekit.day_of(b.id)
+  WHERE q.consumer = (SELECT $1) AND q.message_id = b.id AND q.day = messagekit.day_of(b.id)
     AND (q.outcome <> 'done' OR q.generation >= b.generation)) IS NULL
 ORDER BY b.id COLLATE "C"
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
@@ -59,18 +60,18 @@ RETURNING message_id, outcome"#;
 /// for `= ANY` of an unknown array the server may scan all markers of the consumer, and that plan would be cached.
 pub(crate) const LOOK: &str = "
 SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
-  WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
+  WHERE p.consumer = (SELECT $1) AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
 FROM unnest((SELECT $2::text[])) AS b (id)";
 
 /// [`LOOK`], and once more the keys of messages to handle: a concurrent transaction may have parked an earlier message of
 /// a key while the claim waited for it.
 pub(crate) const LOOK_KEYED: &str = "
 SELECT b.id, (SELECT p.outcome FROM messagekit.processed_messages p
-  WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
+  WHERE p.consumer = (SELECT $1) AND p.message_id = b.id AND p.day = messagekit.day_of(b.id))
 FROM unnest((SELECT $2::text[])) AS b (id)
 UNION ALL
 SELECT NULL, 'held' FROM unnest((SELECT $3::text[]), (SELECT $4::bigint[])) AS b (topic, key_hash)
-WHERE (SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = $1 AND k.topic = b.topic AND k.key_hash = b.key_hash)";
+WHERE (SELECT true FROM messagekit.blocked_keys k WHERE k.consumer = (SELECT $1) AND k.topic = b.topic AND k.key_hash = b.key_hash)";
 
 /// Undoes the claims of this transaction; restores markers of a smaller generation.
 pub(crate) const UNCLAIM: &str = "

@@ -4,11 +4,13 @@
 //! has to search for that position, however many events are left.
 
 use jiff_sqlx::Timestamp;
+use messagekit::adapter::EventLinks;
 use messagekit::operations::{EventFilter, StoredEvent};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::event_links::links_of;
 use super::stored_events::{chosen, filtered};
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
@@ -42,9 +44,11 @@ pub(crate) const TAKE: &str = "
 WITH taken AS (
   DELETE FROM messagekit.replay_items WHERE job = $1 AND n > $2 AND n <= $3 RETURNING n, event_id)
 SELECT e.event_id, e.topic, e.event_type, e.aggregate_id, e.payload, e.content_type, e.headers::text AS headers,
-  e.traceparent, e.created_at, e.copy AS copies
+  e.traceparent, e.created_at, e.copy AS copies, l.correlation_id, l.causation_id, l.replay_of
 FROM taken t CROSS JOIN LATERAL (
   SELECT * FROM messagekit.outbox_events o WHERE o.event_id = t.event_id ORDER BY o.copy DESC LIMIT 1) e
+LEFT JOIN LATERAL (
+  SELECT * FROM messagekit.outbox_links k WHERE k.event_id = t.event_id OFFSET 0) l ON true
 ORDER BY t.n";
 
 pub(crate) const FORGET: &str = "DELETE FROM messagekit.replay_items WHERE job = $1";
@@ -85,12 +89,12 @@ pub(crate) async fn copy(
     row.try_get(1).map_err(from_sqlx)
 }
 
-/// Takes events that are still kept from the list, and returns them in order.
+/// Takes events that are still kept from the list, and returns them in order, with their links.
 pub(crate) async fn take(
     connection: &mut PgConnection,
     schema: &SchemaName,
     items: Items,
-) -> Result<Vec<StoredEvent>, Error> {
+) -> Result<Vec<(StoredEvent, EventLinks)>, Error> {
     let take = sqlx::query(schema.sql(TAKE)).bind(items.job).bind(items.behind).bind(items.upto);
     take.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(event_of).collect()
 }
@@ -105,7 +109,7 @@ pub(super) async fn forget(
 }
 
 /// Reads an event as the connector does: each column becomes the header of its name, and a null column becomes no header.
-fn event_of(row: &PgRow) -> Result<StoredEvent, Error> {
+fn event_of(row: &PgRow) -> Result<(StoredEvent, EventLinks), Error> {
     let read = || {
         let mut message =
             Message::new(row.try_get::<&str, _>("topic")?, row.try_get::<Vec<u8>, _>("payload")?);
@@ -123,12 +127,13 @@ fn event_of(row: &PgRow) -> Result<StoredEvent, Error> {
             }
         }
         message.headers.set(headers::CREATED_AT, created_at.to_string());
-        Ok(StoredEvent {
+        let event = StoredEvent {
             event_id: MessageId::from_stored(row.try_get("event_id")?),
             copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
             created_at,
             message,
-        })
+        };
+        Ok((event, links_of(row)?))
     };
     read().map_err(from_sqlx)
 }

@@ -78,7 +78,7 @@ WHERE f.waits AND f.bytes <= $4 ORDER BY f.partition, f."offset", f.id"#;
 pub(crate) const RESOLVE: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
-  SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()
+  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 marker AS (
@@ -92,12 +92,13 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 pub(crate) const RESOLVE_PARKED: &str = r#"
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
-  SET state = 'resolved', due = NULL, running_since = NULL, changed_at = clock_timestamp()
+  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 next AS (
   UPDATE messagekit.failed_messages d
-  SET state = 'retry_scheduled', due = now(), alone = greatest(d.alone, $6), changed_at = clock_timestamp()
+  SET state = 'retry_scheduled', reason = 'key_freed', due = now(), alone = greatest(d.alone, $6),
+    changed_at = clock_timestamp()
   WHERE d.state = 'blocked' AND d.id = (
     SELECT o.id FROM messagekit.failed_messages o
     WHERE o.consumer = $1 AND o.topic = $4 AND o.key_hash = $5 AND o.parked
@@ -116,8 +117,8 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)"#;
 pub(crate) const RESOLVE_RUN: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages d
-  SET state = 'resolved', due = NULL, running_since = NULL, attempts = d.attempts + (d.state = 'blocked')::int,
-    changed_at = clock_timestamp()
+  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL,
+    attempts = d.attempts + (d.state = 'blocked')::int, changed_at = clock_timestamp()
   WHERE d.id = ANY($3::bigint[]) AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
     AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'blocked' END AND (d.consumer = $1) IS TRUE
   RETURNING message_id),
@@ -131,6 +132,7 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 pub(crate) const FAIL: &str = "
 UPDATE messagekit.failed_messages
 SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE $4 END,
+  reason = CASE WHEN state = 'retry_requested' THEN 'requested_run_failed' ELSE 'run_failed' END,
   due = CASE WHEN state = 'retry_requested' THEN NULL ELSE now() + $5 * interval '1 microsecond' END,
   changed_at = CASE WHEN state = $4 THEN changed_at ELSE clock_timestamp() END,
   running_since = NULL, kind = $6, error = $7, fingerprint = $8

@@ -6,9 +6,9 @@ use fastrand::Rng;
 use lapin::protocol::{basic, parse_class};
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::properties::{Fault, MAX_DEPTH, check};
+use super::properties::{Fault, HOLDER, MAX_DEPTH, check};
 use super::reader::FrameReader;
-use super::unreadable::{HOLDER, MAX_HELD, Unreadable};
+use super::unreadable::{MAX_HELD, Unreadable};
 
 /// An entry of a table.
 pub(super) fn header(name: &[u8], value: &[u8]) -> Vec<u8> {

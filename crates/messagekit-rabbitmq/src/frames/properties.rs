@@ -3,11 +3,14 @@
 use std::fmt;
 
 use super::cursor::Cursor;
-use super::unreadable::HOLDER;
 
 /// The limit of nested arrays and tables. RabbitMQ's own death headers have three levels; the client uses some two
 /// thousand bytes of its stack for each.
 pub(super) const MAX_DEPTH: usize = 64;
+
+/// The header that holds the bytes of unreadable properties. Properties in which a publisher has set it are treated as
+/// unreadable too, so that they hide nothing that the broker adds.
+pub(super) const HOLDER: &str = "x-messagekit-unreadable";
 
 /// The reason why properties cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,7 @@ use lapin::types::parsing::parse_value;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::cursor::Cursor;
-use super::properties::{Property, check, check_nested, value, walk};
-
-/// The header that holds the bytes. Properties in which a publisher has set it are treated as unreadable too, so that
-/// they hide nothing that the broker adds.
-pub(super) const HOLDER: &str = "x-messagekit-unreadable";
+use super::properties::{HOLDER, Property, check, check_nested, value, walk};
 
 /// The most bytes of properties that are held: RabbitMQ's default for the largest frame.
 pub(super) const MAX_HELD: usize = 128 * 1024;

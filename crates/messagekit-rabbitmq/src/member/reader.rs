@@ -77,6 +77,7 @@ pub(super) async fn check(connection: &Connection, rabbit: &RabbitMq, queue: &st
         Found::Declared { arguments, .. } if rabbit.verify => {
             let dangers = topology::queue::dangers(&arguments);
             if !dangers.is_empty() {
+                let dangers: Vec<String> = dangers.iter().map(ToString::to_string).collect();
                 let text = format!("queue may lose messages: {}", dangers.join("; "));
                 return Err(Error::new(ErrorKind::InvalidConfiguration, text));
             }

@@ -54,8 +54,24 @@ struct Shared {
     blocked: Arc<AtomicBool>,
 }
 
+impl RabbitMq {
+    /// Creates a publisher to queues: the topic of a message names the queue. Clones share one connection.
+    pub fn publisher(&self) -> RabbitMqPublisher {
+        RabbitMqPublisher::new(self.clone(), "")
+    }
+
+    /// Creates a publisher to an exchange: the topic of a message is its routing key. Clones share one connection.
+    ///
+    /// # Panics
+    /// Panics if the name is longer than 255 bytes.
+    pub fn publisher_to(&self, exchange: &str) -> RabbitMqPublisher {
+        assert!(exchange.len() <= 255, "name of an exchange is over 255 bytes");
+        RabbitMqPublisher::new(self.clone(), exchange)
+    }
+}
+
 impl RabbitMqPublisher {
-    pub(crate) fn new(rabbit: RabbitMq, exchange: &str) -> Self {
+    fn new(rabbit: RabbitMq, exchange: &str) -> Self {
         let (exchange, blocked) = (Arc::from(exchange), Arc::default());
         Self { shared: Arc::new(Shared { rabbit, exchange, task: Mutex::new(None), blocked }) }
     }
@@ -112,6 +128,10 @@ impl Publisher for RabbitMqPublisher {
 
     fn max_bytes(&self) -> usize {
         MAX_PAYLOAD_BYTES
+    }
+
+    fn system(&self) -> &'static str {
+        "rabbitmq"
     }
 }
 

@@ -50,11 +50,20 @@ struct Seen {
     absent: Vec<String>,
 }
 
-impl Topology {
-    pub(crate) fn of(rabbit: RabbitMq) -> Self {
-        Self { rabbit, exchanges: Vec::new(), queues: Vec::new(), bindings: Vec::new(), existing: Vec::new() }
+impl RabbitMq {
+    /// Creates an empty topology: a list of required exchanges, queues and bindings.
+    pub fn topology(&self) -> Topology {
+        Topology {
+            rabbit: self.clone(),
+            exchanges: Vec::new(),
+            queues: Vec::new(),
+            bindings: Vec::new(),
+            existing: Vec::new(),
+        }
     }
+}
 
+impl Topology {
     /// Adds a durable topic exchange.
     #[must_use]
     pub fn exchange(mut self, name: impl Into<String>) -> Self {

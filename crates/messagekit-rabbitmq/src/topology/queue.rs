@@ -1,6 +1,7 @@
 //! The required properties of a queue.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use lapin::types::{AMQPValue, LongString};
 
@@ -9,6 +10,9 @@ use lapin::types::{AMQPValue, LongString};
 /// Each prefetched message that is not handled when a process crashes counts one delivery, so the limit is far above
 /// any number of attempts.
 pub const DELIVERY_LIMIT: u32 = 1_000;
+
+/// The lowest delivery limit that is no fault.
+pub(crate) const LOWEST_LIMIT: i64 = 100;
 
 /// A limit this high has no effect.
 const NO_LIMIT: u32 = 1_000_000_000;
@@ -107,8 +111,38 @@ impl Queue {
 /// The names and values of a declaration's arguments.
 pub(crate) type Arguments = BTreeMap<String, AMQPValue>;
 
+/// A way in which a queue that a consumer reads may lose messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Danger {
+    /// Its type, which supports none of the other arguments; the broker does not compare them.
+    NotQuorum(String),
+    /// An argument with its value or `absent`, and the required value: dead letters may get lost.
+    LosesDeadLetters(&'static str, String, &'static str),
+    NoDeadLetterExchange,
+    NoDeliveryLimit,
+    LowDeliveryLimit(i64),
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotQuorum(kind) => write!(f, "x-queue-type is {kind} and should be quorum"),
+            Self::LosesDeadLetters(name, found, wanted) => {
+                write!(f, "{name} is {found} and should be {wanted}")
+            }
+            Self::NoDeadLetterExchange => f.write_str("x-dead-letter-exchange is absent"),
+            Self::NoDeliveryLimit => {
+                write!(f, "x-delivery-limit is absent and should be set, to {DELIVERY_LIMIT} or more")
+            }
+            Self::LowDeliveryLimit(limit) => {
+                write!(f, "x-delivery-limit is {limit} and should be far above the attempts, 100 or more")
+            }
+        }
+    }
+}
+
 /// Returns the faults of a queue that a consumer reads; empty if no message can be lost.
-pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
+pub(crate) fn dangers(found: &Arguments) -> Vec<Danger> {
     let text = |name: &str| match found.get(name) {
         Some(AMQPValue::LongString(text)) => Some(text.to_string()),
         _ => None,
@@ -117,37 +151,28 @@ pub(crate) fn dangers(found: &Arguments) -> Vec<String> {
         Some(AMQPValue::LongLongInt(limit)) => Some(*limit),
         _ => None,
     };
-    // A queue of another type supports none of the other arguments, and the broker does not compare them.
     let kind = text("x-queue-type").unwrap_or_else(|| "classic".to_owned());
     if kind != "quorum" {
-        return vec![format!("x-queue-type is {kind} and should be quorum")];
+        return vec![Danger::NotQuorum(kind)];
     }
     let mut dangers = Vec::new();
-    let mut demand = |name: &str, wanted: &str| {
-        let found = text(name);
-        if found.as_deref() != Some(wanted) {
-            let found = found.unwrap_or_else(|| "absent".to_owned());
-            dangers.push(format!("{name} is {found} and should be {wanted}"));
-        }
-    };
     // A queue without an effective limit drops nothing.
     if limit.is_none_or(|limit| limit < i64::from(NO_LIMIT)) {
-        demand("x-dead-letter-strategy", "at-least-once");
-        demand("x-overflow", "reject-publish");
+        for (name, wanted) in [("x-dead-letter-strategy", "at-least-once"), ("x-overflow", "reject-publish")]
+        {
+            let found = text(name);
+            if found.as_deref() != Some(wanted) {
+                let found = found.unwrap_or_else(|| "absent".to_owned());
+                dangers.push(Danger::LosesDeadLetters(name, found, wanted));
+            }
+        }
         if text("x-dead-letter-exchange").is_none() {
-            dangers.push("x-dead-letter-exchange is absent".to_owned());
+            dangers.push(Danger::NoDeadLetterExchange);
         }
     }
     match limit {
-        None => {
-            dangers
-                .push(format!("x-delivery-limit is absent and should be set, to {DELIVERY_LIMIT} or more"));
-        }
-        Some(limit) if limit < 100 => {
-            dangers.push(format!(
-                "x-delivery-limit is {limit} and should be far above the attempts, 100 or more"
-            ));
-        }
+        None => dangers.push(Danger::NoDeliveryLimit),
+        Some(limit) if limit < LOWEST_LIMIT => dangers.push(Danger::LowDeliveryLimit(limit)),
         Some(_) => {}
     }
     dangers

@@ -191,6 +191,10 @@ impl Link {
         true
     }
 
+    pub(super) fn has_lane(&self) -> bool {
+        self.lock().lane.is_some()
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.lock().orders.close
     }

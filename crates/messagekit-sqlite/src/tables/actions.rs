@@ -26,14 +26,15 @@ pub(crate) fn act(
 /// A broker's failed message without a redelivery target cannot be retried.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
-SET state = 'retry_requested', due = ?2, attempts = 0, crash_count = 0, running_since = NULL, token = token + 1, changed_at = ?2
+SET state = 'retry_requested', reason = 'retry_requested', due = ?2, attempts = 0, crash_count = 0, running_since = NULL,
+  token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
 
 /// Also while its handler runs: the token keeps the handler from resolving it.
 const DISCARD: &str = "
 UPDATE messagekit_failed_messages AS d
-SET state = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
+SET state = 'discarded', reason = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
@@ -41,7 +42,7 @@ RETURNING consumer_id, message_id, parked, topic, key";
 
 /// As a discard: only when the message's marker agrees with the failed message, or retention has removed it.
 const UNDO: &str = "
-UPDATE messagekit_failed_messages AS d SET state = 'dead', token = token + 1, changed_at = ?2
+UPDATE messagekit_failed_messages AS d SET state = 'dead', reason = 'discard_undone', token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
   SELECT 1 FROM messagekit_processed_messages m
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
@@ -56,7 +57,8 @@ pub(super) fn reopen_sql() -> String {
     );
     format!(
         "UPDATE messagekit_failed_messages AS d
-         SET state = CASE WHEN {before} THEN 'blocked' ELSE 'retry_scheduled' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
+         SET state = CASE WHEN {before} THEN 'blocked' ELSE 'retry_scheduled' END,
+             reason = CASE WHEN {before} THEN reason ELSE 'key_freed' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
          WHERE id = ?1 AND state = 'dead' AND parked = 1 AND attempts = 0"
     )
 }

@@ -4,6 +4,7 @@ use messagekit::{Error, Message};
 use rusqlite::Connection;
 
 use super::columns::Columns;
+use super::event_links;
 use super::murmur2::partition_of;
 use super::names::Topic;
 use super::pending;
@@ -30,19 +31,22 @@ pub(crate) fn append(
     partitions_of_new: u32,
     now: i64,
 ) -> Result<Appended, Error> {
-    messages.iter().try_for_each(Message::check)?;
+    // The links are no part of what is published.
+    let (plain, links): (Vec<_>, Vec<_>) = messages.iter().map(event_links::without).unzip();
+    plain.iter().try_for_each(|message| message.check())?;
     let mut runs = Runs::default();
-    let targets = messages
+    let targets = plain
         .iter()
         .map(|message| runs.add(conn, message, partitions_of_new))
         .collect::<rusqlite::Result<Vec<usize>>>()
         .map_err(from_sqlite)?;
     runs.take_offsets(conn).map_err(from_sqlite)?;
     let mut appended = Appended { positions: Vec::with_capacity(messages.len()), leaves: false };
-    for (message, run) in messages.iter().zip(targets) {
+    for ((message, links), run) in plain.iter().zip(&links).zip(targets) {
         let columns = Columns::of(&message.headers)?;
         let position = runs.next_position(run);
         insert(conn, position, message, &columns, now).map_err(from_sqlite)?;
+        event_links::add(conn, position, links).map_err(from_sqlite)?;
         if let Some(topic) = runs.leaving(run) {
             pending::add(conn, topic, position, message, now).map_err(from_sqlite)?;
             appended.leaves = true;

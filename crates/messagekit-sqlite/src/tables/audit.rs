@@ -1,11 +1,17 @@
 //! The audit of operators' actions, written in the transaction of the action.
 
-use messagekit::operations::Operator;
-use rusqlite::{Connection, Result};
+use messagekit::Error;
+use messagekit::operations::{AuditRecord, Operator};
+use rusqlite::{Connection, Result, Row};
 
-use super::count;
+use super::{count, timestamp};
+use crate::error::from_sqlite;
 
-/// Writes one row for one action.
+/// The columns that [`read`] reads, of rows `a`.
+pub(crate) const COLUMNS: &str =
+    "a.id, a.acted_at, a.operator, a.through, a.request_id, a.action, a.ids, a.event_id, a.done";
+
+/// Writes one row for one action on failed messages or a replay.
 pub(crate) fn write(
     conn: &Connection,
     by: &Operator,
@@ -14,11 +20,71 @@ pub(crate) fn write(
     done: usize,
     now: i64,
 ) -> Result<()> {
+    let row = insert(conn, by, action, ids, None, done, now)?;
+    let mut note = conn.prepare_cached(
+        "INSERT OR IGNORE INTO messagekit_admin_audit_ids (is_replay, id, audit_id) VALUES (?1, ?2, ?3)",
+    )?;
+    let is_replay = is_replay(action);
+    ids.iter().try_for_each(|id| note.execute((is_replay, id, row)).map(drop))
+}
+
+/// Writes one row for one action on a rejected event, whose number is not used again.
+pub(crate) fn write_of_event(
+    conn: &Connection,
+    by: &Operator,
+    action: &str,
+    (id, event): (i64, Option<&str>),
+    done: usize,
+    now: i64,
+) -> Result<()> {
+    insert(conn, by, action, &[id], event, done, now).map(drop)
+}
+
+fn insert(
+    conn: &Connection,
+    by: &Operator,
+    action: &str,
+    ids: &[i64],
+    event: Option<&str>,
+    done: usize,
+    now: i64,
+) -> Result<i64> {
     let ids = serde_json::to_string(ids).expect("numbers are JSON");
     conn.prepare_cached(
-        "INSERT INTO messagekit_admin_audit (acted_at, operator, through, request_id, action, ids, done)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO messagekit_admin_audit (acted_at, operator, through, request_id, action, ids, event_id, done)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
     )?
-    .execute((now, &by.name, &by.through, by.request_id.as_deref(), action, ids, count(done)))
-    .map(drop)
+    .query_row(
+        (now, &by.name, &by.through, by.request_id.as_deref(), action, ids, event, count(done)),
+        |row| row.get(0),
+    )
+}
+
+/// Returns whether the ids of an action are those of a replay.
+fn is_replay(action: &str) -> bool {
+    ["replay", "cancel-replay"].contains(&action)
+}
+
+/// Reads the columns of [`COLUMNS`].
+pub(crate) fn read(row: &Row<'_>) -> std::result::Result<AuditRecord, Error> {
+    let at = row.get(1).map_err(from_sqlite).and_then(timestamp)?;
+    let read = || -> Result<AuditRecord> {
+        let (action, ids): (String, String) = (row.get(5)?, row.get(6)?);
+        let ids: Vec<i64> = serde_json::from_str(&ids).unwrap_or_default();
+        let is_of_messages = ["retry", "discard", "undo"].contains(&action.as_str());
+        let replay = ids.first().copied().filter(|_| is_replay(&action));
+        Ok(AuditRecord {
+            id: row.get(0)?,
+            at,
+            operator: row.get(2)?,
+            through: row.get(3)?,
+            request_id: row.get(4)?,
+            action,
+            failed_messages: if is_of_messages { ids } else { Vec::new() },
+            replay,
+            event_id: row.get(7)?,
+            done: row.get::<_, i64>(8)?.unsigned_abs(),
+        })
+    };
+    read().map_err(from_sqlite)
 }

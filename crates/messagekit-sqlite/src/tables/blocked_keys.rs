@@ -98,7 +98,8 @@ pub(super) fn promote(conn: &Connection, key: BlockedKey<'_>, alone: u32, now: i
 
 pub(super) fn promote_sql() -> String {
     format!(
-        "UPDATE messagekit_failed_messages SET state = 'retry_scheduled', due = ?4, changed_at = ?4, alone = max(alone, ?5)
+        "UPDATE messagekit_failed_messages SET state = 'retry_scheduled', reason = 'key_freed', due = ?4, changed_at = ?4,
+           alone = max(alone, ?5)
          WHERE id = {} AND state = 'blocked'",
         head_of("?1", "?2", "?3")
     )

@@ -1,5 +1,6 @@
 //! Converts headers to columns and back without loss.
 
+use messagekit::adapter::EventLinks;
 use messagekit::{Error, ErrorKind, Headers, headers};
 
 /// The headers that have a column, in the order in which every writer of ours sets them.
@@ -23,7 +24,8 @@ impl<'a> Columns<&'a str> {
         let mut columns = Self::default();
         let mut rest = Headers::new();
         let mut next_column = 0;
-        for (name, value) in headers.iter() {
+        // The links of an event have a table of their own.
+        for (name, value) in headers.iter().filter(|(name, _)| !EventLinks::is_header(name)) {
             let column = NAMES.iter().position(|known| *known == name);
             let text = std::str::from_utf8(value).ok();
             if let (Some(column), Some(text)) = (column, text) {

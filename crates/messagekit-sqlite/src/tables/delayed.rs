@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Message, chain};
+use messagekit::{Error, Message, chain, headers};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::append::{self, Appended};
-use super::{columns, read};
+use super::{columns, event_links, read};
 use crate::error::from_sqlite;
 
 /// The most events that enter their topics in one transaction.
@@ -18,17 +18,21 @@ const NEVER: i64 = i64::MAX;
 
 /// Stores messages until they are due.
 pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) -> Result<(), Error> {
-    messages.iter().try_for_each(Message::check)?;
     let mut insert = conn
         .prepare_cached(
-            "INSERT INTO messagekit_outbox_delayed (due, topic, key, headers, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO messagekit_outbox_delayed (due, topic, key, headers, payload, event_id, links)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )
         .map_err(from_sqlite)?;
     for message in messages {
+        let (message, links) = event_links::without(message);
+        message.check()?;
         // The record will be younger than the event.
         let kept = columns::to_json(&read::timed(message.headers.clone(), now)?)?;
+        let links = event_links::to_json(&links)?;
+        let id = message.headers.text(headers::ID);
         insert
-            .execute((due, &*message.topic, message.key.as_deref(), kept, &*message.payload))
+            .execute((due, &*message.topic, message.key.as_deref(), kept, &*message.payload, id, links))
             .map_err(from_sqlite)?;
     }
     Ok(())
@@ -47,7 +51,7 @@ pub(crate) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
 pub(crate) fn append_due(conn: &Connection, partitions_of_new: u32, now: i64) -> Result<Appended, Error> {
     let mut select = conn
         .prepare_cached(
-            "SELECT number, topic, key, headers, payload FROM messagekit_outbox_delayed
+            "SELECT number, topic, key, headers, payload, links FROM messagekit_outbox_delayed
              WHERE due <= ?1 ORDER BY due, number LIMIT ?2",
         )
         .map_err(from_sqlite)?;
@@ -94,15 +98,17 @@ pub(crate) fn unreadable(conn: &Connection) -> rusqlite::Result<u64> {
 fn message_of(row: &Row<'_>) -> Result<Message, Error> {
     let read = || {
         let (topic, key) = (row.get::<_, String>(1)?, row.get::<_, Option<Vec<u8>>>(2)?);
-        Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, Vec<u8>>(4)?))
+        let links: Option<String> = row.get(5)?;
+        Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, Vec<u8>>(4)?, links))
     };
-    let (topic, key, headers, payload) = read().map_err(from_sqlite)?;
-    let message = Message {
+    let (topic, key, headers, payload, links) = read().map_err(from_sqlite)?;
+    let mut message = Message {
         topic: Arc::from(topic),
         key: key.map(Bytes::from),
         headers: columns::from_json(&headers)?,
         payload: payload.into(),
     };
     message.check()?;
+    event_links::from_json(links.as_deref())?.add_to(&mut message.headers);
     Ok(message)
 }

@@ -13,7 +13,7 @@ use crate::error::from_sqlite;
 /// The columns that [`read`] reads, of failed messages with the alias `d`. SQLite knows the length of a payload without
 /// reading it.
 pub(crate) const HEAD: &str = "d.id, d.message_id, d.topic, d.position_topic, d.partition, d.offset, d.key, d.event_type, \
-    d.origin, d.return_to, d.state, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
+    d.origin, d.return_to, d.state, d.reason, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at, \
     d.changed_at, d.parked, length(d.payload) AS payload_bytes, \
     CASE WHEN d.parked = 1 AND d.state NOT IN ('blocked', 'resolved', 'discarded') THEN \
       (SELECT count(*) - 1 FROM messagekit_failed_messages o INDEXED BY messagekit_failed_messages_key \
@@ -32,6 +32,7 @@ struct Columns {
     key: Option<Vec<u8>>,
     origin: String,
     state: String,
+    reason: String,
     due: Option<i64>,
     set_aside_at: i64,
     changed_at: i64,
@@ -50,6 +51,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
             key: row.get("key")?,
             origin: row.get("origin")?,
             state: row.get("state")?,
+            reason: row.get("reason")?,
             due: row.get("due")?,
             set_aside_at: row.get("set_aside_at")?,
             changed_at: row.get("changed_at")?,
@@ -78,6 +80,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         key: columns.key.map(Bytes::from),
         event_type: row.get("event_type").map_err(from_sqlite)?,
         state: columns.state.parse().map_err(|error| unknown("state", error))?,
+        reason: columns.reason.parse().map_err(|error| unknown("state reason", error))?,
         attempts: row.get("attempts").map_err(from_sqlite)?,
         crash_count: row.get("crash_count").map_err(from_sqlite)?,
         due: columns.due.map(timestamp).transpose()?,

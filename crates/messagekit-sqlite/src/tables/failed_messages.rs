@@ -1,7 +1,7 @@
 //! Writes complete failed messages.
 
 use messagekit::adapter::{Failure, Next, ReceivedMessage, SetAsideOutcome};
-use messagekit::operations::{FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageState, Origin, StateReason};
 use messagekit::{Error, ErrorKind, headers};
 use rusqlite::{Connection, params};
 
@@ -36,7 +36,7 @@ pub(crate) fn set_aside(
         return Ok(SetAsideOutcome::AlreadySettled);
     }
     let (state, due) = after(failure, now);
-    let entry = Entry { way, received, failure, parked: false, state, due };
+    let entry = Entry { way, received, failure, parked: false, state, reason: StateReason::SetAside, due };
     insert(conn, consumer, &entry, now)?;
     Ok(SetAsideOutcome::SetAside)
 }
@@ -50,6 +50,7 @@ pub(super) struct Entry<'a> {
     /// It belongs to the order of its key.
     pub(super) parked: bool,
     pub(super) state: FailedMessageState,
+    pub(super) reason: StateReason,
     pub(super) due: Option<i64>,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Entry<'a> {
 ///
 /// The caller holds the marker, so an existing open failed message contradicts it.
 pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i64) -> Result<(), Error> {
-    let Entry { way, received, failure, parked, state, due } = entry;
+    let Entry { way, received, failure, parked, state, reason, due } = entry;
     let message = &received.message;
     let headers = columns::to_json(&message.headers)?;
     let event_type =
@@ -69,13 +70,14 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
             "INSERT INTO messagekit_failed_messages AS d
                (consumer_id, message_id, topic, position_topic, partition, offset, event_type, state, attempts, due,
                 kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to,
-                parked)
+                parked, reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19,
-                ?20)
+                ?20, ?21)
              ON CONFLICT (consumer_id, message_id) DO UPDATE SET
                topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
                offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
-               attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due, running_since = NULL, token = d.token + 1,
+               reason = excluded.reason, attempts = excluded.attempts, crash_count = 0, alone = 0, due = excluded.due,
+               running_since = NULL, token = d.token + 1,
                kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
                changed_at = excluded.changed_at, key = excluded.key, headers = excluded.headers,
                payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to,
@@ -103,6 +105,7 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
             way.origin.as_str(),
             way.return_to,
             parked,
+            reason.as_str(),
         ])
     };
     if insert().map_err(from_sqlite)? == 1 {

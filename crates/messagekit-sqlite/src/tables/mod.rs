@@ -4,12 +4,15 @@
 pub(crate) mod actions;
 pub(crate) mod append;
 pub(crate) mod audit;
+pub(crate) mod audit_list;
 mod blocked_keys;
+pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 mod columns;
 pub(crate) mod cursors;
 pub(crate) mod delayed;
-pub(crate) mod events;
+pub(crate) mod event_links;
+pub(crate) mod event_record;
 mod failed_message_filter;
 mod failed_message_head;
 pub(crate) mod failed_message_lists;
@@ -19,7 +22,6 @@ pub(crate) mod in_flight_attempts;
 mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;
-pub(crate) mod outbox_failures;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod processed;
@@ -28,9 +30,11 @@ pub(crate) mod rejected;
 pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;
 pub(crate) mod retries;
-pub(crate) mod returns;
 pub(crate) mod shards;
+pub(crate) mod status;
+pub(crate) mod stored_events;
 pub(crate) mod topics;
+pub(crate) mod unpublished;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use messagekit::adapter::{Failure, FailureKind, Next, ReceivedMessage, SetAsideOutcome};
-use messagekit::operations::FailedMessageState;
+use messagekit::operations::{FailedMessageState, StateReason};
 use messagekit::{Error, ErrorKind, ParkingLimits, Position};
 use rusqlite::Connection;
 
@@ -76,16 +76,22 @@ fn of(consumer: i64, received: &ReceivedMessage) -> Result<(BlockedKey<'_>, &Pos
     Ok((BlockedKey { consumer, topic: &message.topic, key }, position))
 }
 
+/// A state, its reason, and when the failed message is due.
+type Standing = (FailedMessageState, StateReason, Option<i64>);
+
 /// Returns the state of a new failed message at a position of its key: blocked while an earlier one is open.
 fn standing(
     conn: &Connection,
     key: BlockedKey<'_>,
     position: &Position,
-    alone: (FailedMessageState, Option<i64>),
-) -> Result<(FailedMessageState, Option<i64>), Error> {
+    (state, due): (FailedMessageState, Option<i64>),
+) -> Result<Standing, Error> {
     let waits =
         blocked_keys::is_before(conn, key, position.partition, position.offset).map_err(from_sqlite)?;
-    Ok(if waits { (FailedMessageState::Blocked, None) } else { alone })
+    Ok(match waits {
+        true => (FailedMessageState::Blocked, StateReason::KeyBlocked, None),
+        false => (state, StateReason::SetAside, due),
+    })
 }
 
 fn keep(
@@ -93,10 +99,10 @@ fn keep(
     key: BlockedKey<'_>,
     received: &ReceivedMessage,
     failure: &Failure,
-    (state, due): (FailedMessageState, Option<i64>),
+    (state, reason, due): Standing,
     now: i64,
 ) -> Result<(), Error> {
-    let entry = Entry { way: &Way::default(), received, failure, parked: true, state, due };
+    let entry = Entry { way: &Way::default(), received, failure, parked: true, state, reason, due };
     failed_messages::insert(conn, key.consumer, &entry, now)
 }
 

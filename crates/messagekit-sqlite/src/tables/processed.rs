@@ -1,4 +1,4 @@
-//! Deduplication markers.
+//! Claims of messages: the processed markers.
 
 use messagekit::adapter::ClaimRequest;
 use messagekit::{Claim, Error, ErrorKind, MessageId};

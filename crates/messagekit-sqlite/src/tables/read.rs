@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messagekit::{Error, Headers, Message, headers};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns::Columns;
 use super::{timestamp, topics};
@@ -49,6 +49,18 @@ pub(crate) fn read(
         records.push(record);
     }
     Ok(records)
+}
+
+/// Returns when the first kept record of a partition from an offset on was written, or `None` without one.
+pub(crate) fn created_at(conn: &Connection, tp: i64, from: i64) -> Result<Option<i64>, Error> {
+    conn.prepare_cached(
+        "SELECT created_at FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT 1",
+    )
+    .and_then(|mut select| {
+        let range = (topics::position(tp, from), topics::position(tp + 1, 0));
+        select.query_row(range, |row| row.get(0)).optional()
+    })
+    .map_err(from_sqlite)
 }
 
 /// Reads the record at a position, or returns `None` when it is no longer kept.

@@ -105,12 +105,15 @@ pub(crate) struct Found {
     key_hash: Option<i64>,
     /// A broker rejected it; otherwise it waits behind a rejected one.
     pub(crate) is_refused: bool,
+    pub(crate) event_id: Option<String>,
 }
 
 /// Returns a record by its number.
 pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
     conn.prepare_cached(
-        "SELECT shard, seq, topic_id, key_hash, error IS NOT NULL FROM messagekit_outbox_rejected WHERE id = ?1",
+        "SELECT shard, seq, topic_id, key_hash, error IS NOT NULL,
+           (SELECT r.event_id FROM messagekit_topic_records r WHERE r.pos = j.pos)
+         FROM messagekit_outbox_rejected j WHERE id = ?1",
     )?
     .query_row([id], |row| {
         Ok(Found {
@@ -119,6 +122,7 @@ pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
             topic: row.get(2)?,
             key_hash: row.get(3)?,
             is_refused: row.get(4)?,
+            event_id: row.get(5)?,
         })
     })
     .optional()

@@ -1,11 +1,13 @@
 //! The remaining events of a replay.
 
 use messagekit::Error;
+use messagekit::adapter::EventLinks;
 use messagekit::operations::{EventFilter, StoredEvent};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::events::{self, Chosen, RECORDS};
+use super::event_links;
+use super::stored_events::{self, Chosen, RECORDS};
 use crate::error::from_sqlite;
 
 /// An entry of the list, with its event; `None` when the event is no longer kept.
@@ -14,6 +16,7 @@ pub(crate) struct Item {
     pub(crate) number: i64,
     pub(crate) position: i64,
     pub(crate) event: Option<StoredEvent>,
+    pub(crate) links: EventLinks,
 }
 
 /// Stores the list of a replay and returns its length.
@@ -41,7 +44,11 @@ pub(crate) fn next(conn: &Connection, job: i64, max: u32) -> Result<Vec<Item>, E
         .map_err(from_sqlite)?;
     places
         .into_iter()
-        .map(|(number, position)| Ok(Item { number, position, event: events::at(conn, position)? }))
+        .map(|(number, position)| {
+            let event = stored_events::at(conn, position)?;
+            let links = event_links::of(conn, position).map_err(from_sqlite)?;
+            Ok(Item { number, position, event, links })
+        })
         .collect()
 }
 

@@ -7,7 +7,7 @@ use messagekit::operations::{
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{audit, count, events, micros_of, replay_items, timestamp};
+use super::{audit, count, micros_of, replay_items, stored_events, timestamp};
 use crate::error::from_sqlite;
 
 const COLUMNS: &str = "id, event_type, topic, key, from_at, to_at, ids, per_second, state, events, published, ordered_by, \
@@ -20,7 +20,7 @@ pub(crate) fn order(
     by: &Operator,
     now: i64,
 ) -> Result<ReplayJob, Error> {
-    events::check_range(conn, &order.filter)?;
+    stored_events::check_range(conn, &order.filter)?;
     let write = || -> rusqlite::Result<(i64, usize)> {
         let ReplayOrder { filter, ids, per_second, count: _ } = order;
         let id = conn

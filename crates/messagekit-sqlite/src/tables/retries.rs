@@ -170,7 +170,8 @@ pub(crate) fn resolve(
 ) -> std::result::Result<bool, Error> {
     let resolved = conn
         .prepare_cached(
-            "UPDATE messagekit_failed_messages SET state = 'resolved', due = NULL, running_since = NULL, changed_at = ?4
+            "UPDATE messagekit_failed_messages SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL,
+               changed_at = ?4
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )
         .and_then(|mut update| update.execute((leased.failed_message, consumer, leased.token, now)))
@@ -182,7 +183,8 @@ pub(crate) fn resolve(
     for follower in followers {
         let resolved = conn
             .prepare_cached(
-                "UPDATE messagekit_failed_messages SET state = 'resolved', attempts = attempts + 1, changed_at = ?4
+                "UPDATE messagekit_failed_messages SET state = 'resolved', reason = 'applied', attempts = attempts + 1,
+                   changed_at = ?4
                  WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'blocked'",
             )
             .and_then(|mut update| update.execute((follower.failed_message, consumer, follower.token, now)))
@@ -227,6 +229,7 @@ pub(crate) fn fail(
         .prepare_cached(
             "UPDATE messagekit_failed_messages
              SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE ?4 END,
+                 reason = CASE WHEN state = 'retry_requested' THEN 'requested_run_failed' ELSE 'run_failed' END,
                  due = CASE WHEN state = 'retry_requested' THEN NULL ELSE ?5 END,
                  changed_at = CASE WHEN state = ?4 THEN changed_at ELSE ?6 END,
                  running_since = NULL, kind = ?7, error = ?8, fingerprint = ?9

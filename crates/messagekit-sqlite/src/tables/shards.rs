@@ -1,4 +1,4 @@
-//! The relays that own the shards.
+//! The relays that own the shards, by leases.
 
 use messagekit::relay::{Leases, SHARDS, ShardLease};
 use messagekit::{Error, ErrorKind};

@@ -1,6 +1,5 @@
 //! Serves one transaction of a caller: statements from a channel, or a future that is polled here.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -9,37 +8,13 @@ use std::thread;
 
 use messagekit::adapter::TransactError;
 use messagekit::{Error, ErrorKind};
-use tokio::sync::oneshot;
 
 use super::Writer;
 use super::batch::Batch;
 use super::guard::transaction_timeout;
-use super::session::{Ended, Session};
+use super::session::Session;
+use super::turn::{Call, Turn};
 use super::unpark::Unpark;
-
-/// Functions that run after a commit.
-pub(crate) type OnCommit = Vec<Box<dyn FnOnce() + Send>>;
-
-/// A request of a transaction's handle to the writer.
-pub(crate) enum Call {
-    Run(Box<dyn FnOnce(&Session) + Send>),
-    Commit { on_commit: OnCommit, answer: oneshot::Sender<Result<(), Error>> },
-    Rollback { answer: oneshot::Sender<()> },
-}
-
-/// A transaction that waits for the writer.
-pub(crate) struct Turn {
-    pub(crate) id: u64,
-    pub(crate) calls: Receiver<Call>,
-    pub(crate) ended: Ended,
-    pub(crate) batch: Option<Box<dyn Batch>>,
-}
-
-impl fmt::Debug for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("id", &self.id).finish_non_exhaustive()
-    }
-}
 
 impl Writer {
     /// Serves a transaction until it ends, its handle is dropped, or the time limit has passed.
@@ -89,7 +64,7 @@ impl Writer {
             if unpark.take() {
                 match catch_unwind(AssertUnwindSafe(|| batch.poll(&mut cx))) {
                     Ok(Poll::Pending) => {}
-                    Ok(Poll::Ready((tx, commit))) => return self.end_batch(session, batch, tx, commit),
+                    Ok(Poll::Ready(commit)) => return self.end_batch(session, batch, commit),
                     Err(panic) => {
                         session
                             .end(Error::new(ErrorKind::Aborted, "transaction has ended: its work panicked"));
@@ -113,7 +88,7 @@ impl Writer {
         }
     }
 
-    fn end_batch(&mut self, session: &Session, batch: Box<dyn Batch>, mut tx: crate::SqliteTx, commit: bool) {
+    fn end_batch(&mut self, session: &Session, mut batch: Box<dyn Batch>, commit: bool) {
         if !commit {
             session.end(Error::new(ErrorKind::Aborted, "transaction was rolled back"));
             return batch.answer(Ok(()));
@@ -122,14 +97,15 @@ impl Writer {
         if batch.is_abandoned() {
             return;
         }
-        let outcome = if tx.is(session.id()) {
+        let outcome = if batch.gave_back(session.id()) {
             session.commit()
         } else {
             Err(Error::new(ErrorKind::WrongState, "the work gave back another transaction than it was given"))
         };
+        let on_commit = batch.take_on_commit();
         batch.answer(match outcome {
             Ok(()) => {
-                self.committed(tx.take_on_commit());
+                self.committed(on_commit);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Err(TransactError::Unknown(error)),

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::adapter::Processed;
+use messagekit::adapter::Inbox;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit_sqlite::SqliteStore;
 
-use crate::tables_support::*;
+use crate::support::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -38,9 +38,9 @@ async fn failed_message(store: &SqliteStore, id: &str, state: &str, days: i64) {
     change(
         store,
         format!(
-            "INSERT INTO messagekit_failed_messages (consumer_id, message_id, topic, state, attempts, kind, error, fingerprint,
+            "INSERT INTO messagekit_failed_messages (consumer_id, message_id, topic, state, reason, attempts, kind, error, fingerprint,
                set_aside_at, changed_at, headers, payload)
-             SELECT id, '{id}', 'orders.order', '{state}', 1, 'failed', 'no', 'f', 0, (unixepoch() - {days} * 86400) * 1000000, '[]', x''
+             SELECT id, '{id}', 'orders.order', '{state}', 'set_aside', 1, 'failed', 'no', 'f', 0, (unixepoch() - {days} * 86400) * 1000000, '[]', x''
              FROM messagekit_consumers WHERE name = 'billing'"
         ),
     )

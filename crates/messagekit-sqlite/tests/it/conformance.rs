@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Capabilities, NextOffset, Offsets, Publisher, Source};
+use messagekit::adapter::{Capabilities, Inbox, NextOffset, Publisher, Source};
 use messagekit::log::{Log, Page, Start};
 use messagekit::{Message, MessageId, Store};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};

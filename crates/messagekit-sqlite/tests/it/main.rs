@@ -4,19 +4,17 @@
 
 mod cleanup;
 mod conformance;
-mod engine_batch;
-mod engine_guard;
-mod engine_open;
-mod engine_transaction;
-mod leaving;
-
-mod parking;
-
-mod tables_consumer;
-mod tables_copies;
-mod tables_cursor;
-mod tables_inbox;
-mod tables_log;
-mod tables_subscriber;
-mod tables_support;
+mod consumer;
+mod cursors;
+mod guard;
+mod inbox;
+mod log;
+mod migrations;
+mod opening;
+mod relay;
+mod schedules;
+mod subscriber;
+mod support;
+mod transact;
+mod transaction;
 mod upgrades;

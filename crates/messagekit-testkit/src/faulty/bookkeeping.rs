@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Next, Redelivery, SetAside, SetAsideOutcome};
+use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Inbox, Next, Redelivery, SetAsideOutcome};
 use messagekit::operations::Origin;
 use messagekit::{Error, MessageId, Store};
 

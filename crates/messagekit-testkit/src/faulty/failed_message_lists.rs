@@ -3,7 +3,7 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, StateReason,
 };
 use messagekit::{Error, ErrorKind};
 
@@ -25,6 +25,13 @@ impl FaultyStore {
             _ => {}
         }
         asked
+    }
+
+    /// Shows the reason from before a requested run failed.
+    fn forgets_why(&self, head: &mut FailedMessageHead) {
+        if self.is(Fault::FailKeepsTheReason) && head.reason == StateReason::RequestedRunFailed {
+            head.reason = StateReason::RetryRequested;
+        }
     }
 
     /// Returns the result that a fault reports in place of a refusal.
@@ -73,6 +80,7 @@ impl FailedMessages for FaultyStore {
                 }
                 _ => {}
             }
+            failed_messages.iter_mut().for_each(|head| self.forgets_why(head));
             Ok(failed_messages)
         })
     }
@@ -102,6 +110,7 @@ impl FailedMessages for FaultyStore {
             if self.is(Fault::ForgetsKills) || self.notes().handed_back.contains(&id) {
                 failed_message.head.crash_count = 0;
             }
+            self.forgets_why(&mut failed_message.head);
             Ok(failed_message)
         })
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messagekit::headers::{EVENT_TYPE, ID};
-use messagekit::memory::{Failpoint, MemoryLog, MemoryStore};
 use messagekit::{ErrorKind, Message, MessageId};
+use messagekit_memory::{Failpoint, MemoryLog, MemoryStore};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx, Notes};

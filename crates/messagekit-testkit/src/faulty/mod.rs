@@ -4,18 +4,24 @@
 //! own tests run that case against the faulty adapter and require that it fails. Faulty adapters wrap adapters that pass
 //! every case: the in-memory ones, and for relays the adapter of any fixture.
 
+mod audit;
 mod bookkeeping;
 mod claims;
 mod cleanup;
+mod event_history;
 mod failed_message_lists;
 mod failed_messages;
 mod fixture;
 mod in_flight_attempts;
+mod inbox;
+mod lag;
 mod parking;
 mod publisher;
 mod relay;
 mod replays;
 mod rows;
+mod shared;
+mod status;
 mod store;
 mod subscriber;
 mod table;

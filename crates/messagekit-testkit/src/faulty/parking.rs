@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Follower, Next, Processed, ReceivedMessage, Retries, RetryLease,
-    SetAside, SetAsideOutcome,
+    ClaimRequest, Failure, FailureKind, Follower, Inbox, Next, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{Claim, Error, ParkingLimits, Position, Store};

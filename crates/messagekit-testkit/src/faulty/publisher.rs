@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use messagekit::Message;
 use messagekit::adapter::{BoxFuture, Published, Publisher};
-use messagekit::memory::MemoryLog;
+use messagekit_memory::MemoryLog;
 
 use super::Fault;
 

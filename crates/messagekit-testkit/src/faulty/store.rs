@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::adapter::{ClaimRequest, End, Processed, TransactError, Work};
-use messagekit::memory::{MemoryStore, MemoryTx};
+use messagekit::adapter::{ClaimRequest, End, Inbox, TransactError, Work};
 use messagekit::{Error, ErrorKind, MessageId, Store};
+use messagekit_memory::{MemoryStore, MemoryTx};
 
 use super::Fault;
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::adapter::{Delivery, Done, Incoming, Lane, Publisher, Receipt, Subscriber};
-use messagekit::memory::{MemoryLog, MemorySubscriber};
+use messagekit::adapter::{Delivery, Done, Incoming, LagProbe, Lane, Publisher, Receipt, Subscriber};
 use messagekit::{Error, Message, headers};
+use messagekit_memory::{MemoryLog, MemorySubscriber};
 
 use super::Fault;
-use super::transport::Shared;
+use super::lag::FaultyLag;
+use super::shared::Shared;
 use crate::unique;
 
 /// A member of a consumer, with one fault.
@@ -26,6 +28,8 @@ pub struct FaultySubscriber {
     present: BTreeMap<u32, Lane>,
     revoking: BTreeSet<Lane>,
     paused: BTreeSet<Lane>,
+    /// A lane was paused.
+    was_paused: Arc<AtomicBool>,
     /// Messages that were delivered and neither settled nor released.
     out: BTreeMap<(Lane, u64), Message>,
     /// The real position of each position that was shown.
@@ -53,6 +57,7 @@ impl FaultySubscriber {
             present: BTreeMap::new(),
             revoking: BTreeSet::new(),
             paused: BTreeSet::new(),
+            was_paused: Arc::default(),
             out: BTreeMap::new(),
             truth: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -207,6 +212,7 @@ impl Subscriber for FaultySubscriber {
 
     fn pause(&mut self, lane: Lane) {
         self.paused.insert(lane);
+        self.was_paused.store(true, Ordering::Relaxed);
         match self.fault {
             Some(Fault::IgnoresPause) => {}
             Some(Fault::PausesAnyEpoch | Fault::RepeatsEpochs) => {
@@ -259,6 +265,11 @@ impl Subscriber for FaultySubscriber {
                 _ => self.inner().release(&mut vec![Receipt::new(lane, sequence)]),
             }
         }
+    }
+
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        let (inner, was_paused) = (self.inner.as_ref()?.lag()?, Arc::clone(&self.was_paused));
+        Some(Arc::new(FaultyLag::new(inner, self.fault, self.log.clone(), was_paused)))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

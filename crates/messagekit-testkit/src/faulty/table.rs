@@ -96,6 +96,12 @@ faults! {
     IgnoresResume: Transport resume_goes_on,
     /// A pause with any epoch pauses the current one.
     PausesAnyEpoch: Transport a_lane_of_another_epoch_is_not_paused,
+    /// The lag counts every record, settled or not.
+    LagIgnoresSettles: Transport lag_counts_what_is_not_settled,
+    /// A member with a paused lane tells no lag.
+    LagStopsWithAPause: Transport lag_of_a_paused_lane_grows,
+    /// A member that has closed repeats its last lag.
+    LagOutlivesTheMember: Transport lag_moves_with_the_lanes,
     /// Each member receives every message.
     SharesNothing: Transport members_share_the_work,
     /// A member that closes keeps its lanes.
@@ -239,6 +245,8 @@ faults! {
     RetryWithoutCompareAndSet: Store second_retry_changes_nothing,
     /// A retry of an unknown failed message succeeds.
     RetryInventsFailedMessages: Store retry_of_an_unknown_failed_message_is_not_found,
+    /// A failed message keeps the reason of its state when the run that an operator requested fails.
+    FailKeepsTheReason: Store failed_replay_is_dead_at_once,
     /// A failed retry by an operator is retried without end.
     ReplayGoesOn: Store failed_replay_is_dead_at_once,
     /// The oldest failed message is listed first.
@@ -372,23 +380,23 @@ faults! {
     /// An undone message never runs by itself.
     UndoneWaitsForEver: Store keys_keep_their_order_through_random_lives,
     /// Crashes are not counted.
-    SuspectsForgetDeaths: Store note_without_an_answer_counts_a_death,
+    AttemptsForgetDeaths: Store note_without_an_answer_counts_a_death,
     /// An in-flight attempt of this process counts as one of another process.
-    SuspectsSuspectThemselves: Store note_of_ones_own_counts_no_death,
+    AttemptsCountTheirOwn: Store own_attempt_counts_no_crash,
     /// A withdrawn attempt still counts as a crash after another process has counted it.
     CountedNotesStay: Store note_of_the_living_goes_with_them,
     /// Clearing attempts does nothing.
-    AbsolveDoesNothing: Store absolved_message_is_forgotten,
+    ClearingDoesNothing: Store cleared_attempts_are_forgotten,
     /// Attempts are cleared at once, outside the transaction.
-    AbsolvesOutsideTransaction: Store rolled_back_absolution_keeps_the_deaths,
+    AttemptsClearedOutsideTransaction: Store rolled_back_absolution_keeps_the_deaths,
     /// Withdrawing an attempt does nothing.
-    StandDownDoesNothing: Store stood_down_note_counts_no_death,
+    WithdrawalDoesNothing: Store withdrawn_attempt_counts_no_crash,
     /// Withdrawing an attempt clears every attempt.
-    StandDownAbsolves: Store standing_down_keeps_earlier_deaths,
+    WithdrawalClearsAttempts: Store standing_down_keeps_earlier_deaths,
     /// Cleanup of attempts does nothing.
     SweepDoesNothing: Store cleanup_clears_attempts_of_finished_messages,
     /// All consumers share their in-flight attempts.
-    SuspectsIgnoreConsumer: Store in_flight_attempts_belong_to_one_consumer,
+    AttemptsIgnoreConsumer: Store in_flight_attempts_belong_to_one_consumer,
     /// A dead letter that was found twice is recorded twice.
     KeepsAgain: Store found_message_is_one_failed_message,
     /// A recorded dead letter is retried without an action.
@@ -469,6 +477,44 @@ faults! {
     AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
     /// Handing a lease back resets the crash count.
     HandBackForgetsKills: Store failed_message_keeps_the_rules_through_random_lives,
+    /// The record of an event has no links.
+    RecordForgetsLinks: Store event_is_found_with_its_links,
+    /// The links of an event stay among its headers.
+    LinksArePublished: Store links_are_not_published,
+    /// The record of an unknown event tells of a failure.
+    UnknownEventFailed: Store record_of_an_unknown_event_is_empty,
+    /// The events that an event led to are not found.
+    EffectsAreLost: Store causes_and_effects_are_found,
+    /// A correlation does not contain its first event.
+    CorrelationForgetsItsFirst: Store events_of_a_correlation_are_found,
+    /// The record of an event has no marker.
+    RecordForgetsOutcomes: Store record_tells_what_each_consumer_did,
+    /// The record of an event has no action.
+    RecordForgetsActions: Store record_tells_what_operators_did,
+    /// The record of an event has no replay.
+    RecordForgetsReplays: Store record_tells_of_replays_and_republications,
+    /// The record of an event has no republication.
+    RecordForgetsRepublications: Store record_tells_of_replays_and_republications,
+    /// The record of an event has replays that did not choose it.
+    RecordTellsOfEveryReplay: Store record_tells_of_replays_and_republications,
+    /// The audit begins with the oldest action.
+    AuditOldestFirst: Store audit_is_read_newest_first,
+    /// The audit of one operator has the actions of all.
+    AuditIgnoresOperator: Store each_filter_narrows_the_audit,
+    /// The audit of a failed message or a replay has the actions on all.
+    AuditIgnoresIds: Store each_filter_narrows_the_audit,
+    /// The time filter of the audit is ignored.
+    AuditIgnoresTimes: Store each_filter_narrows_the_audit,
+    /// Every page of the audit is the first one.
+    AuditRepeatsPages: Store pages_of_the_audit_join_without_a_gap,
+    /// The state at a glance has consumers with failed messages only.
+    StatusForgetsConsumers: Store status_has_each_consumer_with_a_marker,
+    /// The state at a glance has one state of each consumer's failed messages.
+    StatusForgetsStates: Store status_counts_failed_messages,
+    /// The state at a glance has no dedup window.
+    StatusForgetsWindows: Store status_has_the_window_of_a_consumer,
+    /// The state at a glance has no running replay.
+    StatusForgetsReplays: Store status_counts_running_replays,
     /// The database is reported as down.
     PingFails: Store database_answers_pings,
     /// Shards that are handed over stay with their relay.

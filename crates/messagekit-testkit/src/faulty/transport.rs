@@ -1,13 +1,14 @@
 //! A transport with one fault.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::adapter::{Capabilities, NextOffset, Publisher, Source};
-use messagekit::memory::{MemoryLog, MemorySubscriber};
+use messagekit_memory::MemoryLog;
 
+use super::shared::Shared;
 use super::{Fault, FaultyPublisher, FaultySubscriber};
 use crate::transport::TransportFixture;
 use crate::unique;
@@ -18,24 +19,6 @@ pub struct FaultyTransport {
     log: MemoryLog,
     fault: Option<Fault>,
     shared: Arc<Shared>,
-}
-
-/// State that the members of a faulty transport share.
-#[derive(Default)]
-pub(super) struct Shared {
-    known: Mutex<BTreeSet<String>>,
-    undead: Mutex<Vec<MemorySubscriber>>,
-}
-
-impl Shared {
-    /// Keeps a member alive after it closed.
-    pub(super) fn keep(&self, member: MemorySubscriber) {
-        self.undead.lock().unwrap_or_else(PoisonError::into_inner).push(member);
-    }
-
-    fn is_new(&self, consumer: &str) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.to_owned())
-    }
 }
 
 impl FaultyTransport {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, ReceivedMessage, Retries, SetAsideOutcome};
+use messagekit::adapter::{Failure, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator};
 use messagekit::{Claim, Store};
 

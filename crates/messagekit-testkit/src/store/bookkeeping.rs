@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, BrokerDeadLetter, OutboxRows, Processed, ReceivedMessage, Retries, SetAsideOutcome,
+    Bookkeeping, BrokerDeadLetter, Inbox, OutboxRows, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Origin};
 use messagekit::{Claim, MessageId, Store, headers};

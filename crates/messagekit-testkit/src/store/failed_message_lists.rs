@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Retries};
+use messagekit::adapter::{Failure, FailureKind, Inbox};
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages, Origin,
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
+    Origin, StateReason,
 };
 use messagekit::{Claim, ErrorKind, headers};
 
@@ -84,7 +85,7 @@ pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fi
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-/// A failed retry that an operator requested starts no new series of attempts.
+/// A failed retry that an operator requested starts no new series of attempts, and the failed message says why it is dead.
 pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
@@ -95,8 +96,8 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
     assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
     let failed_message = only_failed_message(&store, &consumer).await;
     assert_eq!(
-        (failed_message.state, failed_message.due, &failed_message.error),
-        (FailedMessageState::Dead, None, &failure.error)
+        (failed_message.state, failed_message.reason, failed_message.due, &failed_message.error),
+        (FailedMessageState::Dead, StateReason::RequestedRunFailed, None, &failure.error)
     );
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
     assert_eq!(act(&store, Action::Retry, id).await, ActionResult::Done, "it can be run once more");

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, ClaimRequest, Failure, FailureKind, InFlightAttempts, Inbox, Next, OutboxRows,
-    ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
+    Bookkeeping, ClaimRequest, Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage, RetryLease,
+    SetAsideOutcome,
 };
-use messagekit::cleanup::Cleanup;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,
 };
@@ -19,7 +18,7 @@ use crate::{DEADLINE, unique};
 /// A database with its tables and a business table. A clone uses the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
-    type Store: Inbox + OutboxRows + InFlightAttempts + Bookkeeping + Operations + Cleanup;
+    type Store: OutboxRows + Bookkeeping + Operations;
 
     /// Returns a handle to the database.
     fn store(&self) -> Self::Store;

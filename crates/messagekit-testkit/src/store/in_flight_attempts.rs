@@ -1,7 +1,7 @@
 //! In-flight attempts, which count the crashes of a message.
 
 use messagekit::Store;
-use messagekit::adapter::{InFlightAttempts, ReceivedMessage};
+use messagekit::adapter::{Inbox, ReceivedMessage};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
@@ -14,7 +14,7 @@ struct Run<'a, S> {
     name: String,
 }
 
-impl<'a, S: InFlightAttempts> Run<'a, S> {
+impl<'a, S: Inbox> Run<'a, S> {
     fn new(store: &'a S, consumer: &'a str) -> Self {
         Self { store, consumer, name: unique("run") }
     }
@@ -31,7 +31,7 @@ impl<'a, S: InFlightAttempts> Run<'a, S> {
 }
 
 /// Begins an attempt that is never withdrawn, as if its process had crashed. Returns the number of earlier crashes.
-async fn dies<S: InFlightAttempts>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
+async fn dies<S: Inbox>(store: &S, consumer: &str, message: &ReceivedMessage) -> u32 {
     Run::new(store, consumer).note(message).await
 }
 
@@ -46,7 +46,7 @@ pub async fn note_without_an_answer_counts_a_death<F: StoreFixture>(fixture: &F)
 }
 
 /// A process that begins its attempt again, because the first outcome is unknown, counts no crash of its own.
-pub async fn note_of_ones_own_counts_no_death<F: StoreFixture>(fixture: &F) {
+pub async fn own_attempt_counts_no_crash<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let run = Run::new(&store, &consumer);
     for _ in 0..3 {
@@ -69,7 +69,7 @@ pub async fn note_of_the_living_goes_with_them<F: StoreFixture>(fixture: &F) {
 }
 
 /// The transaction that applies the message clears its crashes.
-pub async fn absolved_message_is_forgotten<F: StoreFixture>(fixture: &F) {
+pub async fn cleared_attempts_are_forgotten<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
     assert_eq!(dies(&store, &consumer, &message).await, 1);
@@ -96,7 +96,7 @@ pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &
 }
 
 /// A process that stops cleanly withdraws its attempt.
-pub async fn stood_down_note_counts_no_death<F: StoreFixture>(fixture: &F) {
+pub async fn withdrawn_attempt_counts_no_crash<F: StoreFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     for _ in 0..3 {
         let run = Run::new(&store, &consumer);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::Store;
-use messagekit::adapter::{Failure, Retries, RetryLease};
+use messagekit::adapter::{Failure, Inbox, RetryLease};
 use messagekit::operations::{Action, FailedMessageState, FailedMessages, Operator, StateMachine};
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
@@ -45,73 +44,101 @@ fn some_delay(random: &mut fastrand::Rng) -> Duration {
 async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (store, consumer) = (fixture.store(), unique("consumer"));
-    let (now, by) = (at(Duration::ZERO), Operator::new("ann", "test"));
     let message = received("orders.order", "{}");
     let (failure, again) = some_failure(&mut random);
     set_aside_now(&store, &consumer, &message, &failure).await;
-    let mut rules = StateMachine::set_aside(failure.attempts, again);
     let id = only_failed_message(&store, &consumer).await.id;
-    // Each lease has its token in the state machine. A store may count its own tokens differently.
-    let mut leases: Vec<(i64, RetryLease)> = Vec::new();
-
+    let rules = StateMachine::set_aside(failure.attempts, again);
+    let mut life = Life { store, consumer, id, rules, leases: Vec::new(), random, position: String::new() };
     for step in 0..STEPS {
-        let position = format!("seed {seed}, step {step}, {rules:?}");
-        // Mostly the last lease, sometimes one whose answer comes too late.
-        let lease = match leases.len() {
-            0 => None,
-            held if random.u8(0..4) > 0 => leases.get(held - 1),
-            held => leases.get(random.usize(0..held)),
-        };
-        match (random.u8(0..8), lease) {
-            (0, Some((token, leased))) => {
-                let mut tx = begin(&store).await;
-                let resolved =
-                    store.resolve(&mut tx, &consumer, leased, &[]).await.expect("answers are taken");
-                assert_eq!(resolved, rules.resolve(*token), "resolve at {position}");
-                match resolved {
-                    true => commit(&store, tx).await,
-                    false => store.rollback(tx).await.expect("a transaction can be rolled back"),
-                }
-            }
-            (1 | 2, Some((token, leased))) => {
-                let (failure, again) = some_failure(&mut random);
-                let failed = store.fail(&consumer, leased, &failure).await.expect("answers are taken");
-                assert_eq!(failed, rules.fail(*token, again), "fail at {position}");
-            }
-            (3, Some((token, leased))) => {
-                let delay = some_delay(&mut random);
-                let back = store.hand_back(&consumer, leased, delay).await.expect("answers are taken");
-                assert_eq!(back, rules.hand_back(*token, at(delay)), "hand back at {position}");
-            }
-            (4 | 5, _) => {
-                let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][random.usize(0..4)];
-                let acted = store.act(act, &[id], &by).await.expect("acts are answered");
-                let done = acted[0].done(act, id).is_ok();
-                assert_eq!(done, rules.act(act, now).is_ok(), "{act} at {position}");
-            }
-            _ => {
-                let lease = some_delay(&mut random);
-                let given = store.lease(&consumer, 10, lease).await.expect("leases are answered");
-                let token = rules.lease(now, at(lease));
-                assert_eq!(given.len(), usize::from(token.is_some()), "lease at {position}");
-                if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
-                    let counted = (leased.attempt, leased.crash_count, leased.requested);
-                    let requested = rules.state == FailedMessageState::RetryRequested;
-                    assert_eq!(
-                        counted,
-                        (rules.attempts, rules.crash_count, requested),
-                        "lease at {position}"
-                    );
-                    leases.push((token, leased));
-                }
-            }
-        }
-        let shown = store.show(id).await.expect("the failed message can be shown");
+        life.position = format!("seed {seed}, step {step}, {:?}", life.rules);
+        life.step().await;
+        let (shown, rules) =
+            (life.store.show(id).await.expect("the failed message can be shown"), &life.rules);
         assert_eq!(
-            (shown.state, shown.attempts, shown.crash_count, shown.due.is_some()),
-            (rules.state, rules.attempts, rules.crash_count, rules.due.is_some()),
-            "after {position}"
+            (shown.state, shown.reason, shown.attempts, shown.crash_count, shown.due.is_some()),
+            (rules.state, rules.reason, rules.attempts, rules.crash_count, rules.due.is_some()),
+            "after {}",
+            life.position
         );
-        assert_eq!(look(&store, &consumer, &message).await, rules.marker(), "claim after {position}");
+        let marker = look(&life.store, &life.consumer, &message).await;
+        assert_eq!(marker, rules.marker(), "claim after {}", life.position);
+    }
+}
+
+/// A failed message in a store and in the state machine.
+struct Life<S> {
+    store: S,
+    consumer: String,
+    id: i64,
+    rules: StateMachine,
+    /// Each lease with its token in the state machine. A store may count its own tokens differently.
+    leases: Vec<(i64, RetryLease)>,
+    random: fastrand::Rng,
+    /// The step, for messages.
+    position: String,
+}
+
+impl<S: Inbox + FailedMessages> Life<S> {
+    /// Lets a process or an operator act on both.
+    async fn step(&mut self) {
+        // Mostly the last lease, sometimes one whose answer comes too late.
+        let lease = match self.leases.len() {
+            0 => None,
+            held if self.random.u8(0..4) > 0 => self.leases.get(held - 1),
+            held => self.leases.get(self.random.usize(0..held)),
+        };
+        match (self.random.u8(0..8), lease.cloned()) {
+            (0, Some((token, leased))) => self.resolve(token, &leased).await,
+            (1 | 2, Some((token, leased))) => self.fail(token, &leased).await,
+            (3, Some((token, leased))) => self.hand_back(token, &leased).await,
+            (4 | 5, _) => self.act().await,
+            _ => self.lease().await,
+        }
+    }
+
+    async fn resolve(&mut self, token: i64, leased: &RetryLease) {
+        let Self { store, consumer, rules, position, .. } = self;
+        let mut tx = begin(store).await;
+        let resolved = store.resolve(&mut tx, consumer, leased, &[]).await.expect("answers are taken");
+        assert_eq!(resolved, rules.resolve(token), "resolve at {position}");
+        match resolved {
+            true => commit(store, tx).await,
+            false => store.rollback(tx).await.expect("a transaction can be rolled back"),
+        }
+    }
+
+    async fn fail(&mut self, token: i64, leased: &RetryLease) {
+        let (failure, again) = some_failure(&mut self.random);
+        let failed = self.store.fail(&self.consumer, leased, &failure).await.expect("answers are taken");
+        assert_eq!(failed, self.rules.fail(token, again), "fail at {}", self.position);
+    }
+
+    async fn hand_back(&mut self, token: i64, leased: &RetryLease) {
+        let delay = some_delay(&mut self.random);
+        let back = self.store.hand_back(&self.consumer, leased, delay).await.expect("answers are taken");
+        assert_eq!(back, self.rules.hand_back(token, at(delay)), "hand back at {}", self.position);
+    }
+
+    async fn act(&mut self) {
+        let act = [Action::Retry, Action::Retry, Action::Discard, Action::Undo][self.random.usize(0..4)];
+        let by = Operator::new("ann", "test");
+        let acted = self.store.act(act, &[self.id], &by).await.expect("acts are answered");
+        let done = acted[0].done(act, self.id).is_ok();
+        assert_eq!(done, self.rules.act(act, at(Duration::ZERO)).is_ok(), "{act} at {}", self.position);
+    }
+
+    async fn lease(&mut self) {
+        let Self { rules, position, .. } = self;
+        let lease = some_delay(&mut self.random);
+        let given = self.store.lease(&self.consumer, 10, lease).await.expect("leases are answered");
+        let token = rules.lease(at(Duration::ZERO), at(lease));
+        assert_eq!(given.len(), usize::from(token.is_some()), "lease at {position}");
+        if let (Some(leased), Some(token)) = (given.into_iter().next(), token) {
+            let counted = (leased.attempt, leased.crash_count, leased.requested);
+            let requested = rules.state == FailedMessageState::RetryRequested;
+            assert_eq!(counted, (rules.attempts, rules.crash_count, requested), "lease at {position}");
+            self.leases.push((token, leased));
+        }
     }
 }

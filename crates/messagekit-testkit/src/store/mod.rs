@@ -1,9 +1,11 @@
 //! The promises of a store.
 
 pub mod actions;
+pub mod audit;
 pub mod bookkeeping;
 pub mod claims;
 pub mod cleanup;
+pub mod event_history;
 pub mod failed_message_lists;
 mod fixture;
 pub mod health;
@@ -19,6 +21,7 @@ pub mod replays;
 pub mod retries;
 pub mod runs;
 pub mod set_aside;
+pub mod status;
 pub mod transact;
 pub mod transactions;
 

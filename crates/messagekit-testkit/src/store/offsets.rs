@@ -1,7 +1,7 @@
 //! Offsets of a consumer.
 
 use messagekit::Store;
-use messagekit::adapter::{NextOffset, Offsets};
+use messagekit::adapter::{Inbox, NextOffset};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

@@ -24,7 +24,10 @@ pub async fn commit_makes_event_readable<F: StoreFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut written =
         event(&topic, "{\"name\":\"寿司\"}").with_header(headers::EVENT_TYPE, "orders.order.placed");
-    written.headers.set_free(&BTreeMap::from([("tenant".to_owned(), "north".to_owned())]));
+    written.headers.set_free(&BTreeMap::from([
+        ("tenant".to_owned(), "north".to_owned()),
+        (headers::TRACESTATE.to_owned(), "vendor=1".to_owned()),
+    ]));
     let mut tx = begin(&store).await;
     store.write(&mut tx, std::slice::from_ref(&written)).await.expect("the event can be written");
     assert_eq!(texts(fixture, &topic).await, [""; 0], "an event was readable before its commit");

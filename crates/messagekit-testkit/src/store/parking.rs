@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{
-    Failure, FailureKind, Processed, ReceivedMessage, Retries, SetAside, SetAsideOutcome,
-};
+use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Failure, Follower, ReceivedMessage, Retries, RetryLease, SetAsideOutcome};
+use messagekit::adapter::{Failure, Follower, Inbox, ReceivedMessage, RetryLease, SetAsideOutcome};
 use messagekit::operations::{Action, FailedMessageState, FailedMessages, StateMachine};
 use messagekit::{Claim, Store};
 
@@ -283,6 +283,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
             assert_eq!(
                 (
                     head.state,
+                    head.reason,
                     head.attempts,
                     head.crash_count,
                     head.due.is_some(),
@@ -291,6 +292,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
                 ),
                 (
                     life.rules.state,
+                    life.rules.reason,
                     life.rules.attempts,
                     life.rules.crash_count,
                     life.rules.due.is_some(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Follower, ReceivedMessage, Retries, RetryLease, SetAside};
+use messagekit::adapter::{Follower, Inbox, ReceivedMessage, RetryLease};
 use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages};
 use messagekit::{Claim, ErrorKind, MessageId, ParkingLimits, Store};
 
@@ -35,7 +35,7 @@ async fn blocked<F: StoreFixture>(
 }
 
 /// Leases the failed message that is due now or soon.
-async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
+async fn leased_again<S: Inbox>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
     let mut next = Vec::new();
     let back = async || {
         next = store.lease(consumer, 1, lease).await.expect("leases are answered");
@@ -45,7 +45,7 @@ async fn leased_again<S: Retries>(store: &S, consumer: &str, lease: Duration) ->
     next.remove(0)
 }
 
-async fn begun<S: Retries>(
+async fn begun<S: Inbox>(
     store: &S,
     consumer: &str,
     leased: &RetryLease,
@@ -56,7 +56,7 @@ async fn begun<S: Retries>(
 }
 
 /// Returns the messages that wait behind a failed message.
-async fn waiting<S: Retries>(
+async fn waiting<S: Inbox>(
     store: &S,
     consumer: &str,
     failed_message: i64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, ReceivedMessage, Retries, SetAside, SetAsideOutcome};
+use messagekit::adapter::{Failure, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{Claim, Message, MessageId, Position, Store, headers};
 

@@ -1,6 +1,6 @@
 //! Transactions are atomic, and their outcome is known.
 
-use messagekit::adapter::{NextOffset, Offsets};
+use messagekit::adapter::{Inbox, NextOffset};
 use messagekit::{ErrorKind, Store};
 
 use super::StoreFixture;

@@ -60,7 +60,9 @@ pub async fn carries_headers_and_key_unchanged<F: TransportFixture>(fixture: &mu
         .with_header(headers::CONTENT_TYPE, headers::JSON)
         .with_header(headers::TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .with_header(headers::CREATED_AT, "2026-01-02T03:04:05.678901Z")
-        .with_header(headers::FREE_HEADERS, r#"{"tenant":"north"}"#);
+        // Foreign producers send the state of a trace as a header, messagekit among the free headers.
+        .with_header(headers::TRACESTATE, "vendor=1")
+        .with_header(headers::FREE_HEADERS, r#"{"tenant":"north","tracestate":"vendor=1"}"#);
     let unicode = with_id(&topic, "{\"name\":\"Žižkov ☂ 寿司\"}")
         .with_key("клю́ч-寿司")
         .with_header("tenant", "Łódź")

@@ -7,6 +7,7 @@ pub mod closing;
 pub mod contents;
 pub mod delivering;
 mod fixture;
+pub mod lagging;
 mod list;
 pub mod pausing;
 pub mod publishing;

@@ -23,14 +23,14 @@ impl AdaptiveBatch {
 
     /// Learns from a transaction: how far the range was committed, and the time of its handlers against their limit.
     pub(super) fn learn(&mut self, range: &Range<usize>, through: usize, took: Duration, limit: Duration) {
-        let (asked, ran) = (range.len(), through.saturating_sub(range.start));
+        let (length, ran) = (range.len(), through.saturating_sub(range.start));
         self.0 = match self.0 {
             // It may have ended early for another reason.
-            known if ran < asked && took < limit => known,
-            known if ran < asked => Some(ran.max(known.unwrap_or(asked) / 2).max(1)),
-            Some(most) if asked >= most => {
+            known if ran < length && took < limit => known,
+            known if ran < length => Some(ran.max(known.unwrap_or(length) / 2).max(1)),
+            Some(most) if length >= most => {
                 let pace = limit.as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
-                let would_fit = (asked as f64 * pace) as usize;
+                let would_fit = (length as f64 * pace) as usize;
                 Some(would_fit.clamp(most, most.saturating_mul(2)))
             }
             known => known,

@@ -1,8 +1,9 @@
-//! Waits between retries.
+//! Waits between retries of a failed message, and during outages.
 
 use std::time::Duration;
 
-use super::settings::A_YEAR;
+/// Maximum of deadlines and waits, so no sum of times overflows.
+pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Growing waits with jitter: `first × factor^(n - 1)`, at most `max`. Each wait is shortened by a random part of up to a half,
 /// so that messages that failed together are not retried together.
@@ -27,7 +28,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Waits during an outage: short, because an outage costs no attempt.
-    pub(crate) const OUTAGE: Self =
+    pub const OUTAGE: Self =
         Self { first: Duration::from_millis(50), factor: 2.0, max: Duration::from_secs(5) };
 
     /// Waits for room in the parking limits.

@@ -5,11 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::fault::Run;
-use super::handler::Erased;
-use super::router::Task;
+use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Meta;
+use crate::handler::{Erased, Task};
 use crate::store::{Failure, ReceivedMessage, Store};
 use crate::transport::Receipt;
 

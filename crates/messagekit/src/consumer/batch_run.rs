@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::batch::{Batch, Entry, Item};
 use super::crash_guard::{begin_attempt, clear_batch, withdraw, withdraw_batch};
 use super::fault::{Fault, store_fault};
 use super::lane_state::LaneState;
+use super::report::Report;
 use super::settings::Settings;
+use super::spans::{set_aside, trace_id};
 use super::state_machine::StateMachine;
-use super::steps::{After, Answer, Attempt, Pause, Plan, Report, Step};
+use super::steps::{After, Answer, Attempt, Pause, Plan, Step};
 use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use crate::gate::Outcome;
@@ -37,6 +40,8 @@ pub(super) struct Ended<S: Store> {
     pub(super) outcome: Outcome,
     /// Times until the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
+    /// The span of the run.
+    pub(super) span: Span,
 }
 
 struct BatchRun<S: Store> {
@@ -118,6 +123,7 @@ impl<S: Inbox> BatchRun<S> {
         let attempted = attempt(settings, &batch, plan).await;
         if !matches!(attempted, Attempted::Committed { .. }) {
             settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
+            Span::current().record("otel.status_code", "error");
         }
         match attempted {
             Attempted::Committed { through, stats, took } => {
@@ -166,7 +172,8 @@ impl<S: Inbox> BatchRun<S> {
         let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
         let rest = rest.collect();
         let used = u32::try_from(finished).unwrap_or(u32::MAX);
-        Ended { state, finished: receipts, rest, after, wait, outcome: Outcome { verdict, used }, due_in }
+        let (outcome, span) = (Outcome { verdict, used }, Span::current());
+        Ended { state, finished: receipts, rest, after, wait, outcome, due_in, span }
     }
 
     /// Returns a message for the next run. Without a database, a message whose attempts are used up and that waits for its
@@ -235,12 +242,14 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
 pub(super) fn log_failure(consumer: &str, received: &ReceivedMessage, failure: &Failure) {
     let (message_id, topic) = (&received.id, &*received.message.topic);
     let Failure { kind, error, attempts, next, .. } = failure;
+    let trace_id = trace_id(&received.message);
+    set_aside(consumer, received, failure);
     match next {
         Next::Retry(delay) => {
-            tracing::warn!(consumer, %message_id, topic, %kind, error, attempts, ?delay, "message set aside");
+            tracing::warn!(consumer, %message_id, topic, trace_id, %kind, error, attempts, ?delay, "message set aside");
         }
         Next::Dead => {
-            tracing::error!(consumer, %message_id, topic, %kind, error, attempts, "message is dead");
+            tracing::error!(consumer, %message_id, topic, trace_id, %kind, error, attempts, "message is dead");
         }
     }
 }

@@ -51,11 +51,11 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
 /// Repeats a call until the store answers.
 async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     consumer: &str,
-    mut ask: impl FnMut() -> F,
+    mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {
     let mut outages = 0;
     loop {
-        match ask().await {
+        match call().await {
             Err(error) if error.is_transient() => {
                 outages += 1;
                 let wait = Backoff::OUTAGE.delay(outages);

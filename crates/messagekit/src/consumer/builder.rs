@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::backoff::A_YEAR;
 use super::dedup_window::DedupWindow;
-use super::settings::{
-    A_CENTURY, A_YEAR, ATTEMPTS, DEADLINE, Rules, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT,
-};
+use super::settings::{A_CENTURY, ATTEMPTS, DEADLINE, Rules, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT};
 use super::stats::Ending;
-use super::{
-    Backoff, HandlerFn, IdempotentConsumer, Middleware, OnFailure, OnUnknown, Router, StateHandlerFn, Stats,
-    run,
-};
+use super::{Backoff, OnFailure, Stats, run};
 use crate::gate::{Gate, Gates};
-use crate::metrics::Metrics;
+use crate::handler::{HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn};
+use crate::names::check_name;
 use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
@@ -30,7 +27,7 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
+/// use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 /// use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
 /// # use serde::{Deserialize, Serialize};
 ///
@@ -79,7 +76,6 @@ impl<S: Inbox> Consumer<S, ()> {
             router: Router::new(),
             around: Vec::new(),
             gates: Gates::default(),
-            metrics: None,
             options: Options {
                 on_failure: None,
                 limits: ParkingLimits::default(),
@@ -134,7 +130,6 @@ pub struct ConsumerBuilder<S: Store, Src> {
     router: Router<S>,
     around: Vec<Arc<dyn Middleware<S>>>,
     gates: Gates,
-    metrics: Option<Metrics>,
     options: Options,
 }
 
@@ -161,7 +156,6 @@ impl<S: Inbox> ConsumerBuilder<S, ()> {
             router: self.router,
             around: self.around,
             gates: self.gates,
-            metrics: self.metrics,
             options: self.options,
         }
     }
@@ -254,12 +248,6 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Adds a middleware around every handler, inside earlier ones: the first one added runs first.
     pub fn wrap(mut self, middleware: impl Middleware<S>) -> Self {
         self.around.push(Arc::new(middleware));
-        self
-    }
-
-    /// Reports to these metrics under the consumer's name: the values of [`Metrics::watch`] and those of the gates.
-    pub fn metrics(mut self, metrics: &Metrics) -> Self {
-        self.metrics = Some(metrics.clone());
         self
     }
 
@@ -371,14 +359,10 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         let keeps_order = S::RUNS_AGAIN && capabilities.positions;
         let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
         let preferred = if S::RUNS_AGAIN { capabilities.batch } else { BatchLimit::ONE };
-        let stats = Stats::new(self.gates.holding());
-        let mut gates = self.gates;
-        if let Some(metrics) = &self.metrics {
-            metrics.watch(&self.name, stats.clone());
-            gates.count_into(metrics, &self.name);
-        }
+        let stats = Stats::new(self.gates.states());
         let settings = Settings {
             name: self.name,
+            system: capabilities.system,
             run: Uuid::now_v7().simple().to_string().into(),
             // The handler's own deadline comes first, because its error is clearer.
             store: self.store.limited(deadline.saturating_add(Duration::from_secs(1))),
@@ -399,20 +383,14 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
             stats,
             cut_off: Shutdown::new(),
         };
-        Ok(Consumer { settings, source: self.source, gates })
+        Ok(Consumer { settings, source: self.source, gates: self.gates })
     }
 
     /// Returns all problems of the parts.
     fn problems(&self) -> Vec<String> {
         let Options { deadline, window, key_lanes, on_failure, .. } = &self.options;
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
-            problems.push(format!(
-                "consumer name {:?} is not 1 to 200 characters of a-z A-Z 0-9 . _ -",
-                self.name
-            ));
-        }
+        problems.extend(check_name("consumer", &self.name, 200).err().map(|error| error.to_string()));
         let mut refuse = |is_wrong: bool, problem: &str| {
             if is_wrong {
                 problems.push(problem.to_owned());
@@ -431,11 +409,11 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
         }
         refuse(
             *key_lanes > NonZeroU32::MIN && !self.source.capabilities().any_order,
-            "this source keeps its place in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out",
+            "this source keeps its position in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out",
         );
         refuse(
             *on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN,
-            "nothing remembers which keys are held: ParkKey needs a database, use Block or FailedMessage",
+            "nothing remembers which keys are blocked: ParkKey needs a database, use Block or DeadLetter",
         );
         problems
     }

@@ -1,17 +1,19 @@
 //! Runs one handler and classifies its failure for the loop.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::Instrument;
 
-use super::handler::{Class, Erased, Given};
+use super::handler_run::Run;
 use super::settings::Settings;
-use super::{HandlerError, Inner};
-use crate::message::DeliveryInfo;
-use crate::store::{self, Failure, FailureKind, Inbox, ReceivedMessage};
-use crate::{Error, ErrorKind, Meta, chain};
+use super::spans::ProcessSpans;
+use crate::handler::{Class, Erased, HandlerError, Inner};
+use crate::store::{self, Failure, FailureKind, Inbox};
+use crate::{Error, ErrorKind, chain};
 
 /// The classification of a failed handler or transaction.
 #[derive(Debug)]
@@ -30,24 +32,16 @@ pub(super) enum Fault {
     Blame(Failure),
 }
 
-/// A message for a handler, and the number of its run.
-pub(super) struct Run<'a> {
-    pub(super) received: &'a ReceivedMessage,
-    pub(super) meta: &'a Meta,
-    pub(super) attempt: u32,
-}
-
-impl<'a> Run<'a> {
-    fn given(&self, deadline: Instant) -> Given<'a> {
-        Given {
-            message: &self.received.message,
-            meta: self.meta.clone(),
-            info: DeliveryInfo {
-                attempt: self.attempt,
-                headers: self.received.message.headers.clone(),
-                position: self.received.position.clone(),
-                deadline: Some(deadline),
-            },
+impl Fault {
+    /// Returns what failed, as spans name it.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Message(failure) | Self::TransactionTimeout(failure) | Self::Blame(failure) => {
+                failure.kind.as_str()
+            }
+            Self::Unavailable(_) => FailureKind::Unavailable.as_str(),
+            Self::Outage(_) => "outage",
+            Self::Conflict(_) => "conflict",
         }
     }
 }
@@ -67,9 +61,11 @@ pub(super) async fn handle<S: Inbox>(
         first: first.given(deadline),
         behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
+    let spans = ProcessSpans::begin(settings, &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught.
-    let handling = async { inner.run(tx).await };
+    let handling = async { inner.run(tx).await }.instrument(spans.around());
     let started = std::time::Instant::now();
+    let _in_flight = settings.stats.begins();
     let ended = tokio::select! {
         biased;
         ended = tokio::time::timeout(settings.rules.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
@@ -79,21 +75,19 @@ pub(super) async fn handle<S: Inbox>(
     };
     settings.stats.took(started.elapsed());
     let (culprit, fault) = match ended {
-        Ok(Ok(Ok(()))) => return Ok(()),
-        Ok(Ok(Err(error))) => (error.culprit.filter(|index| *index <= behind.len()), fault::<S>(&error)),
-        Ok(Err(panic)) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
-            (None, Fault::Message(Failure::retryable(FailureKind::Panicked, text)))
+        Ok(Ok(Ok(()))) => {
+            let handled = std::iter::once(&first).chain(behind);
+            handled.for_each(|run| settings.stats.sized(run.received.message.payload.len()));
+            return Ok(());
         }
+        Ok(Ok(Err(error))) => (error.culprit.filter(|index| *index <= behind.len()), fault::<S>(&error)),
+        Ok(Err(panic)) => (None, panicked(&*panic)),
         Err(_) => {
             let text = format!("handler did not end within its deadline of {:?}", settings.rules.deadline);
             (None, Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
         }
     };
+    spans.failed(culprit, fault.as_str());
     Err(match (culprit, fault) {
         (Some(index), fault) => (index, fault),
         // The culprit is one of several messages, or all of them together.
@@ -102,6 +96,13 @@ pub(super) async fn handle<S: Inbox>(
         }
         (None, fault) => (0, fault),
     })
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
+    Fault::Message(Failure::retryable(FailureKind::Panicked, text))
 }
 
 /// The fault of a handler that a stop has cancelled; it costs no attempt.

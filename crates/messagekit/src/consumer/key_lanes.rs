@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use crate::fnv::fnv1a;
-use crate::transport::{Delivery, Done, Incoming, Lane, Receipt, Subscriber};
+use crate::transport::{Delivery, Done, Incoming, LagProbe, Lane, Receipt, Subscriber};
 use crate::{Error, Message, Position};
 
 /// Maximum lead of a key lane over the slowest one of its lane, in messages: this many may be delivered again after a crash.
@@ -36,7 +36,7 @@ pub(super) struct KeyLanes<Sub> {
     count: NonZeroU32,
     whole: BTreeMap<u32, Whole>,
     /// Events for the other key lanes of a lane that follow from one event of the source.
-    told: VecDeque<Incoming>,
+    queued: VecDeque<Incoming>,
 }
 
 /// A lane of the source.
@@ -67,7 +67,7 @@ impl Whole {
 
 impl<Sub: Subscriber> KeyLanes<Sub> {
     pub(super) fn new(inner: Sub, count: NonZeroU32) -> Self {
-        Self { inner, count, whole: BTreeMap::new(), told: VecDeque::new() }
+        Self { inner, count, whole: BTreeMap::new(), queued: VecDeque::new() }
     }
 
     fn key_lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> + use<Sub> {
@@ -138,8 +138,8 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
 
 impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
-        if let Some(told) = self.told.pop_front() {
-            return Poll::Ready(Some(Ok(told)));
+        if let Some(incoming) = self.queued.pop_front() {
+            return Poll::Ready(Some(Ok(incoming)));
         }
         let incoming = match ready!(self.inner.poll_next(cx)) {
             Some(Ok(incoming)) => incoming,
@@ -150,7 +150,7 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
             Incoming::Assigned { lane, name } => {
                 self.whole.insert(lane.slot, Whole::new(lane));
                 let key_lanes = self.key_lanes(lane).zip(self.names(&name));
-                self.told.extend(key_lanes.map(|(lane, name)| Incoming::Assigned { lane, name }));
+                self.queued.extend(key_lanes.map(|(lane, name)| Incoming::Assigned { lane, name }));
             }
             Incoming::Revoking { lane, done } => {
                 // The last key lane reports that the lane is free.
@@ -159,16 +159,16 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
                     let done = Arc::clone(&done);
                     Incoming::Revoking { lane, done: Done::new(move || drop(done)) }
                 };
-                self.told.extend(self.key_lanes(lane).map(part));
+                self.queued.extend(self.key_lanes(lane).map(part));
             }
             Incoming::Lost { lane } => {
-                self.told.extend(self.key_lanes(lane).map(|lane| Incoming::Lost { lane }));
+                self.queued.extend(self.key_lanes(lane).map(|lane| Incoming::Lost { lane }));
                 if self.whole(lane).is_some() {
                     self.whole.remove(&lane.slot);
                 }
             }
         }
-        Poll::Ready(self.told.pop_front().map(Ok))
+        Poll::Ready(self.queued.pop_front().map(Ok))
     }
 
     fn pause(&mut self, lane: Lane) {
@@ -193,6 +193,10 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
         let mut done = self.closed(done);
         self.inner.settle(&mut done);
         self.relax();
+    }
+
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        self.inner.lag()
     }
 
     fn release(&mut self, back: &mut Vec<Receipt>) {

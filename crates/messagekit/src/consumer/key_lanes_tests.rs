@@ -6,30 +6,30 @@ use super::*;
 
 /// A source that yields queued events and records its calls.
 #[derive(Default)]
-struct Told {
+struct ScriptedSubscriber {
     next: VecDeque<Incoming>,
-    asked: Vec<(&'static str, Lane)>,
+    calls: Vec<(&'static str, Lane)>,
 }
 
-impl Subscriber for Told {
+impl Subscriber for ScriptedSubscriber {
     fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Incoming, Error>>> {
         self.next.pop_front().map_or(Poll::Pending, |next| Poll::Ready(Some(Ok(next))))
     }
 
     fn pause(&mut self, lane: Lane) {
-        self.asked.push(("pause", lane));
+        self.calls.push(("pause", lane));
     }
 
     fn resume(&mut self, lane: Lane) {
-        self.asked.push(("resume", lane));
+        self.calls.push(("resume", lane));
     }
 
     fn settle(&mut self, done: &mut Vec<Receipt>) {
-        self.asked.extend(done.drain(..).map(|receipt| ("settle", receipt.lane())));
+        self.calls.extend(done.drain(..).map(|receipt| ("settle", receipt.lane())));
     }
 
     fn release(&mut self, back: &mut Vec<Receipt>) {
-        self.asked.extend(back.drain(..).map(|receipt| ("release", receipt.lane())));
+        self.calls.extend(back.drain(..).map(|receipt| ("release", receipt.lane())));
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -39,16 +39,17 @@ impl Subscriber for Told {
 
 const LANE: Lane = Lane { slot: 5, epoch: 7 };
 
-fn of(incoming: impl IntoIterator<Item = Incoming>) -> KeyLanes<Told> {
-    let told = Told { next: incoming.into_iter().collect(), ..Told::default() };
-    KeyLanes::new(told, NonZeroU32::new(3).expect("3 > 0"))
+fn of(incoming: impl IntoIterator<Item = Incoming>) -> KeyLanes<ScriptedSubscriber> {
+    let subscriber =
+        ScriptedSubscriber { next: incoming.into_iter().collect(), ..ScriptedSubscriber::default() };
+    KeyLanes::new(subscriber, NonZeroU32::new(3).expect("3 > 0"))
 }
 
 fn assigned() -> Incoming {
     Incoming::Assigned { lane: LANE, name: Arc::from("orders/0") }
 }
 
-fn all(key_lanes: &mut KeyLanes<Told>) -> Vec<Incoming> {
+fn all(key_lanes: &mut KeyLanes<ScriptedSubscriber>) -> Vec<Incoming> {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     std::iter::from_fn(|| match key_lanes.poll_next(&mut cx) {
         Poll::Ready(Some(Ok(incoming))) => Some(incoming),
@@ -72,9 +73,9 @@ fn lane_changes_reach_each_key_lane_and_the_last_frees_the_lane() {
     let done = Done::new(|| FREE.store(true, Ordering::Relaxed));
     let mut key_lanes =
         of([assigned(), Incoming::Revoking { lane: LANE, done }, Incoming::Lost { lane: LANE }]);
-    let (mut told, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut changes, mut parts, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for incoming in all(&mut key_lanes) {
-        told.push(match incoming {
+        changes.push(match incoming {
             Incoming::Assigned { lane, name } => {
                 names.push(name);
                 ("assigned", lane)
@@ -89,7 +90,7 @@ fn lane_changes_reach_each_key_lane_and_the_last_frees_the_lane() {
     }
     let each = |what| (0..3).map(move |key_lane| (what, lane(key_lane)));
     let expected: Vec<_> = each("assigned").chain(each("revoking")).chain(each("lost")).collect();
-    assert_eq!(told, expected);
+    assert_eq!(changes, expected);
     assert_eq!(
         names.iter().map(|name| &**name).collect::<Vec<_>>(),
         ["orders/0/0", "orders/0/1", "orders/0/2"]
@@ -100,7 +101,7 @@ fn lane_changes_reach_each_key_lane_and_the_last_frees_the_lane() {
     }
     assert!(FREE.load(Ordering::Relaxed));
     key_lanes.pause(lane(0));
-    assert_eq!(key_lanes.inner.asked, [], "what is lost is not asked for");
+    assert_eq!(key_lanes.inner.calls, [], "a lost lane is not paused");
 }
 
 #[test]
@@ -111,11 +112,11 @@ fn a_lane_goes_on_when_none_of_its_key_lanes_is_paused() {
     key_lanes.pause(lane(2));
     key_lanes.resume(lane(0));
     key_lanes.resume(lane(1));
-    assert_eq!(key_lanes.inner.asked, [("pause", LANE)]);
+    assert_eq!(key_lanes.inner.calls, [("pause", LANE)]);
     key_lanes.resume(lane(2));
-    assert_eq!(key_lanes.inner.asked, [("pause", LANE), ("resume", LANE)]);
+    assert_eq!(key_lanes.inner.calls, [("pause", LANE), ("resume", LANE)]);
     key_lanes.pause(Lane { epoch: 6, ..lane(1) });
-    assert_eq!(key_lanes.inner.asked.len(), 2, "an earlier assignment");
+    assert_eq!(key_lanes.inner.calls.len(), 2, "an earlier assignment");
 }
 
 #[test]
@@ -133,15 +134,15 @@ fn key_keeps_its_lane_and_fast_lanes_wait_for_the_slowest() {
     }
     assert!(homes.values().all(|lanes| lanes.len() == 1), "{homes:?}");
     assert!(homes.values().flatten().collect::<BTreeSet<_>>().len() > 1, "{homes:?}");
-    assert_eq!(key_lanes.inner.asked, [("pause", LANE)]);
+    assert_eq!(key_lanes.inner.calls, [("pause", LANE)]);
 
     // All receipts except the first one, which still holds the others back.
     let first = receipts.remove(0);
     key_lanes.settle(&mut receipts);
-    assert_eq!(key_lanes.inner.asked.iter().filter(|(what, _)| *what == "resume").count(), 0);
+    assert_eq!(key_lanes.inner.calls.iter().filter(|(what, _)| *what == "resume").count(), 0);
     key_lanes.release(&mut vec![first]);
     assert_eq!(
-        key_lanes.inner.asked[key_lanes.inner.asked.len() - 2..],
+        key_lanes.inner.calls[key_lanes.inner.calls.len() - 2..],
         [("release", LANE), ("resume", LANE)]
     );
 }

@@ -20,13 +20,3 @@ pub enum OnFailure {
     /// attempt, or at once if a retry is useless. The order of the message's key is not kept.
     DeadLetter,
 }
-
-/// The policy for a type without a registered handler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnUnknown {
-    /// Ignores the message and counts it.
-    #[default]
-    Ignore,
-    /// Stores the message as a dead letter.
-    DeadLetter,
-}

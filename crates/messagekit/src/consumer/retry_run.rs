@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fault::{Fault, Run, cut_off, handle, store_fault};
-use super::handler::Erased;
-use super::router::Task;
+use super::fault::{Fault, cut_off, handle, store_fault};
+use super::handler_run::Run;
 use super::settings::{Settings, WINDOW_BYTES};
+use crate::handler::{Erased, Task};
 use crate::store::{
     End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
 };

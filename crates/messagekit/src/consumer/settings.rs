@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dedup_window::DedupWindow;
-use super::{Backoff, Middleware, OnFailure, Router, Stats};
+use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
+use crate::handler::{Middleware, Router};
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
@@ -18,8 +19,6 @@ pub(super) const CRASHES: u32 = 5;
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a lane waits for a message whose handler reports an unavailable dependency.
 pub(super) const UNAVAILABLE_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// Maximum of deadlines and waits, so no sum of times overflows.
-pub(super) const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Maximum of dedup windows.
 pub(super) const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Minimum of dedup windows: they must cover clock differences and the time that messages wait in lanes.
@@ -28,8 +27,8 @@ pub(super) const SHORTEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 pub(super) const WINDOW_MESSAGES: usize = 500;
 /// Number of bytes in a lane at which it is paused.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
-/// Interval of polls for failed messages whose due time this process does not know.
-pub(crate) const RETRY_POLL: Duration = Duration::from_millis(500);
+/// Interval of polls for failed messages whose due time this process does not know: 500 ms.
+pub const RETRY_POLL: Duration = Duration::from_millis(500);
 /// How long a shutdown or revocation waits for work in progress.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// How long a shutdown then waits for cancelled handlers, while their attempts and leases are withdrawn.
@@ -96,6 +95,8 @@ impl Rules {
 /// Shared by the loop and its batch runs.
 pub(super) struct Settings<S: Store> {
     pub(super) name: Arc<str>,
+    /// The kind of broker as spans name it.
+    pub(super) system: &'static str,
     /// The name of this run in in-flight attempts.
     pub(super) run: Arc<str>,
     pub(super) store: S,

@@ -15,8 +15,9 @@ use super::bisection::Bisection;
 use super::crash_guard::{Judgement, Mode, poison_message};
 use super::fault::Fault;
 use super::lane_state::LaneState;
+use super::report::Report;
 use super::settings::Rules;
-use super::steps::{After, Answer, Attempt, Pause, Plan, Report, Runs, Step};
+use super::steps::{After, Answer, Attempt, Pause, Plan, Runs, Step};
 use crate::gate::Verdict;
 use crate::store::{Failure, Next};
 

@@ -1,15 +1,16 @@
 //! Statistics of a consumer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Metric;
-use prometheus::{Histogram, HistogramOpts, proto};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::gate::Holding;
-use crate::metrics::{SECONDS, names};
+use crate::duration_histogram::{DurationCounts, DurationHistogram};
+use crate::gate::{GateState, GateStates};
+use crate::size_histogram::{SizeCounts, SizeHistogram};
+use crate::transport::PartitionLag;
 
 /// Counts of one consumer since it was built. They are statistics for people and dashboards; the tables contain the state of
 /// each message.
@@ -68,44 +69,59 @@ pub struct Connection {
 const LASTS: Duration = Duration::from_secs(30);
 
 /// A live view of a consumer's statistics. Cloning is cheap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stats(Arc<Counters>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counters {
     done: Mutex<ConsumerStats>,
     /// Without its trouble, which expires.
     connection: Mutex<Connection>,
     trouble: Mutex<Option<(Instant, String)>>,
     short_of: Mutex<Vec<String>>,
-    handle_seconds: Histogram,
-    holding: Holding,
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self::new(Holding::default())
-    }
+    lag: Mutex<Vec<PartitionLag>>,
+    handler_times: DurationHistogram,
+    message_sizes: SizeHistogram,
+    handlers_in_flight: AtomicU64,
+    assignments: AtomicU64,
+    gates: GateStates,
 }
 
 impl Stats {
-    pub(super) fn new(holding: Holding) -> Self {
-        let options = HistogramOpts::new(names::CONSUMER_HANDLE_SECONDS, "Time inside handlers");
-        let buckets = options.buckets(SECONDS.to_vec());
-        Self(Arc::new(Counters {
-            done: Mutex::default(),
-            connection: Mutex::default(),
-            trouble: Mutex::default(),
-            short_of: Mutex::default(),
-            handle_seconds: Histogram::with_opts(buckets).expect("name and bounds are legal"),
-            holding,
-        }))
+    pub(super) fn new(gates: GateStates) -> Self {
+        Self(Arc::new(Counters { gates, ..Counters::default() }))
     }
 
     /// Returns the gate that is closed for the consumer, and for how long; `None` while all gates are open. The consumer polls
     /// its gates when messages wait, and twice a second for failed messages that may be due.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
-        self.0.holding.read()
+        self.0.gates.held_back_by()
+    }
+
+    /// Returns the state of each gate, in polling order.
+    pub fn gates(&self) -> Vec<GateState> {
+        self.0.gates.read()
+    }
+
+    /// Returns the durations of handler runs.
+    pub fn handler_times(&self) -> DurationCounts {
+        self.0.handler_times.read()
+    }
+
+    /// Returns the sizes of the payloads of messages that a handler has finished without an error.
+    pub fn message_sizes(&self) -> SizeCounts {
+        self.0.message_sizes.read()
+    }
+
+    /// Returns the number of handler runs that have begun and not ended. A run over several messages is one.
+    pub fn handlers_in_flight(&self) -> u64 {
+        self.0.handlers_in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often a partition or queue was assigned to the consumer, the first time included: it grows with each rebalance
+    /// of the group and each reconnection that moves a partition.
+    pub fn assignments(&self) -> u64 {
+        self.0.assignments.load(Ordering::Relaxed)
     }
 
     /// Returns the current counts.
@@ -115,7 +131,7 @@ impl Stats {
 
     /// Returns the state of the connection to the source.
     pub fn connection(&self) -> Connection {
-        let trouble = locked(&self.0.trouble).clone().filter(|(told, _)| told.elapsed() < LASTS);
+        let trouble = locked(&self.0.trouble).clone().filter(|(at, _)| at.elapsed() < LASTS);
         Connection { trouble: trouble.map(|(_, error)| error), ..locked(&self.0.connection).clone() }
     }
 
@@ -123,6 +139,17 @@ impl Stats {
     /// none, and without a window. The consumer checks at its start and once an hour.
     pub fn outside_window(&self) -> Vec<String> {
         locked(&self.0.short_of).clone()
+    }
+
+    /// Returns how far the consumer is behind in each partition that this process owns, read every 5 seconds. Empty before the
+    /// first answer, while the backend does not answer, after the run, and for backends that cannot tell it.
+    pub fn lag(&self) -> Vec<PartitionLag> {
+        locked(&self.0.lag).clone()
+    }
+
+    /// Replaces the lag.
+    pub(super) fn lags(&self, lag: Vec<PartitionLag>) {
+        *locked(&self.0.lag) = lag;
     }
 
     /// Records the descriptions of messages older than the window that may be delivered again.
@@ -143,20 +170,31 @@ impl Stats {
         *locked(&self.0.trouble) = trouble;
     }
 
-    /// Records how the run ended. The consumer then has no lanes, and no gate is closed for it.
+    /// Records how the run ended. The consumer then has no lanes.
     fn end(&self, how: String) {
-        self.0.holding.set(None);
+        self.lags(Vec::new());
         *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
+    }
+
+    /// Counts an assigned partition or queue.
+    pub(super) fn assignment(&self) {
+        self.0.assignments.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a run of a handler until the answer is dropped.
+    pub(super) fn begins(&self) -> InFlight {
+        self.0.handlers_in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
+    }
+
+    /// Records the size of a handled message's payload.
+    pub(super) fn sized(&self, bytes: usize) {
+        self.0.message_sizes.add(bytes);
     }
 
     /// Records the time of one run of a handler.
     pub(super) fn took(&self, time: Duration) {
-        self.0.handle_seconds.observe(time.as_secs_f64());
-    }
-
-    /// Returns the histogram of handler times.
-    pub(crate) fn handle_seconds(&self) -> proto::Histogram {
-        self.0.handle_seconds.metric().get_histogram().clone()
+        self.0.handler_times.add(time);
     }
 
     /// Adds the counts of a transaction.
@@ -167,6 +205,15 @@ impl Stats {
 
 fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A run of a handler, including one that is dropped.
+pub(super) struct InFlight(Stats);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.handlers_in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Records the end of a run, including a dropped one.

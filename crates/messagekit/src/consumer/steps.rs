@@ -1,14 +1,11 @@
 //! The steps of the state machine and the answers of its driver.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use super::ConsumerStats;
 use super::fault::Fault;
-use super::lane_state::LaneState;
 use crate::Error;
-use crate::gate::Verdict;
 use crate::store::Failure;
 
 /// The next step.
@@ -119,20 +116,4 @@ pub(super) enum Pause {
     /// There is no room to park the first message: a culprit with its failure, or a message behind another one, which has not
     /// run. `is_first` marks the first of several consecutive times.
     Full { index: usize, failure: Option<Failure>, is_first: bool },
-}
-
-/// The result of a batch run.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) lane: LaneState,
-    /// The number of finished messages from the front.
-    pub(super) finished: usize,
-    /// Failures that are decided and not stored yet.
-    pub(super) failed: BTreeMap<usize, Failure>,
-    pub(super) after: After,
-    /// How long the lane waits.
-    pub(super) wait: Option<Duration>,
-    pub(super) verdict: Verdict,
-    /// Times until the retries of this run are due.
-    pub(super) due_in: Vec<Duration>,
 }

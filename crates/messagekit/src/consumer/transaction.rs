@@ -6,14 +6,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use super::ConsumerStats;
 use super::batch::{Batch, Duty, Entry};
-use super::fault::{Fault, Run, cut_off, handle};
-use super::handler::Erased;
+use super::fault::{Fault, cut_off, handle};
+use super::handler_run::Run;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
 use super::steps::Plan;
+use crate::handler::Erased;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
     TransactError,
@@ -39,14 +41,17 @@ pub(super) async fn attempt<S: Inbox>(
     plan: Plan,
 ) -> Attempted {
     let (shared, messages, index) = (Arc::clone(settings), Arc::clone(batch), plan.range.start);
+    let span = Span::current();
     let work = settings.store.transact(Box::new(move |mut tx| {
-        Box::pin(async move {
+        let applying = async move {
             let end = match Applying::new(&shared, &messages, plan).apply(&mut tx).await {
                 Ok(end) => end,
                 Err(attempted) => End::Rollback(attempted),
             };
             (tx, end)
-        })
+        };
+        // A store may run it on a thread of its own.
+        Box::pin(applying.instrument(span))
     }));
     let Some(ended) = settings.unless_cut_off(work).await else {
         return Attempted::Failed { index, fault: cut_off() };

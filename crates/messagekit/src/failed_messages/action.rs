@@ -12,8 +12,8 @@ pub enum Action {
     Retry,
     /// Discards an open failed message, even while it runs. Neither the message nor a late copy is ever applied.
     Discard,
-    /// Undoes a discard. The failed message is dead again, or takes its position in the order of its key if it has not
-    /// run yet. Later messages of its key may have been applied meanwhile.
+    /// Undoes a discard. The failed message is dead, or takes its position in the order of its key if it has not run
+    /// yet. Later messages of its key may have been applied meanwhile.
     Undo,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{FailedMessageState, Origin};
+use super::{FailedMessageState, Origin, StateReason};
 use crate::store::ReceivedMessage;
 use crate::{MessageId, Position};
 
@@ -35,6 +35,8 @@ pub struct FailedMessageHead {
     pub event_type: Option<String>,
     /// Its state.
     pub state: FailedMessageState,
+    /// Why it is in this state.
+    pub reason: StateReason,
     /// Number of failed handler runs.
     pub attempts: u32,
     /// Number of runs that ended without a result: the process crashed, or the consumer's future was dropped.
@@ -46,7 +48,7 @@ pub struct FailedMessageHead {
     pub holds_back: u64,
     /// When it runs again, by database time; while leased, the end of the lease.
     pub due: Option<Timestamp>,
-    /// The reason in one word, as [`FailureKind`](crate::adapter::FailureKind) spells it.
+    /// Why it failed, in one word, as [`FailureKind`](crate::adapter::FailureKind) spells it.
     pub kind: String,
     /// The error with its sources, in one line.
     pub error: String,

@@ -6,6 +6,7 @@ mod state;
 mod state_machine;
 #[cfg(test)]
 mod state_machine_tests;
+mod state_reason;
 
 pub use action::{Action, ActionResult, Operator, no_failed_message};
 pub use failed_message::{
@@ -13,6 +14,7 @@ pub use failed_message::{
 };
 pub use state::{FailedMessageState, Origin};
 pub use state_machine::StateMachine;
+pub use state_reason::StateReason;
 
 use crate::Error;
 use crate::store::BoxFuture;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, FailedMessageState};
+use super::{Action, FailedMessageState, StateReason};
 use crate::store::Claim;
 
 /// Defines the state of a failed message and its transitions. Every store implements these rules, and tests compare a
@@ -12,7 +12,7 @@ use crate::store::Claim;
 ///
 /// ```
 /// use jiff::Timestamp;
-/// use messagekit::operations::{Action, FailedMessageState, StateMachine};
+/// use messagekit::operations::{Action, FailedMessageState, StateMachine, StateReason};
 ///
 /// let now = Timestamp::UNIX_EPOCH;
 /// let mut failed_message = StateMachine::set_aside(1, None);
@@ -20,12 +20,14 @@ use crate::store::Claim;
 /// assert_eq!(failed_message.act(Action::Retry, now), Err(FailedMessageState::RetryRequested));
 /// let token = failed_message.lease(now, now).expect("it is due");
 /// assert!(failed_message.resolve(token));
-/// assert_eq!(failed_message.state, FailedMessageState::Resolved);
+/// assert_eq!((failed_message.state, failed_message.reason), (FailedMessageState::Resolved, StateReason::Applied));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateMachine {
     /// The state.
     pub state: FailedMessageState,
+    /// Why it is in this state. Set by every transition that changes the state, and by every failed run.
+    pub reason: StateReason,
     /// Number of runs that failed, including the one in flight.
     pub attempts: u32,
     /// Number of leases that ended without a result while the message ran alone.
@@ -51,6 +53,7 @@ impl StateMachine {
             if again.is_some() { FailedMessageState::RetryScheduled } else { FailedMessageState::Dead };
         Self {
             state,
+            reason: StateReason::SetAside,
             attempts,
             crash_count: 0,
             run_length: 1,
@@ -66,7 +69,10 @@ impl StateMachine {
     /// blocks it, whatever its failure is.
     pub fn parked(attempts: u32, again: Option<Timestamp>, behind: bool) -> Self {
         let first = Self { parked: true, ..Self::set_aside(attempts, again) };
-        if behind { Self { state: FailedMessageState::Blocked, due: None, ..first } } else { first }
+        if !behind {
+            return first;
+        }
+        Self { state: FailedMessageState::Blocked, reason: StateReason::KeyBlocked, due: None, ..first }
     }
 
     /// Schedules a blocked message at `now`, because no earlier message of its key is open. Returns false and changes
@@ -74,7 +80,8 @@ impl StateMachine {
     pub fn promote(&mut self, now: Timestamp) -> bool {
         let waited = self.state == FailedMessageState::Blocked;
         if waited {
-            (self.state, self.due) = (FailedMessageState::RetryScheduled, Some(now));
+            (self.state, self.reason) = (FailedMessageState::RetryScheduled, StateReason::KeyFreed);
+            self.due = Some(now);
         }
         waited
     }
@@ -119,7 +126,7 @@ impl StateMachine {
     pub fn resolve_behind(&mut self, token: i64) -> bool {
         let waits = self.state == FailedMessageState::Blocked && self.token == token;
         if waits {
-            self.state = FailedMessageState::Resolved;
+            (self.state, self.reason) = (FailedMessageState::Resolved, StateReason::Applied);
             self.attempts += 1;
         }
         waits
@@ -137,22 +144,25 @@ impl StateMachine {
 
     /// Records that the run of this lease was applied. Returns false and changes nothing if the lease is not current.
     pub fn resolve(&mut self, token: i64) -> bool {
-        self.answer(token, FailedMessageState::Resolved, None)
+        self.answer(token, FailedMessageState::Resolved, StateReason::Applied, None)
     }
 
     /// Records that the run of this lease failed: the message runs at `again` or is dead. It is dead at once if an
     /// operator requested the run. Returns false and changes nothing if the lease is not current.
     pub fn fail(&mut self, token: i64, again: Option<Timestamp>) -> bool {
-        match again.filter(|_| self.state != FailedMessageState::RetryRequested) {
-            Some(due) => self.answer(token, FailedMessageState::RetryScheduled, Some(due)),
-            None => self.answer(token, FailedMessageState::Dead, None),
-        }
+        let (reason, again) = match self.state {
+            FailedMessageState::RetryRequested => (StateReason::RequestedRunFailed, None),
+            _ => (StateReason::RunFailed, again),
+        };
+        let state =
+            if again.is_some() { FailedMessageState::RetryScheduled } else { FailedMessageState::Dead };
+        self.answer(token, state, reason, again)
     }
 
     /// Returns the lease without counting the run: the message is due again at `due`. Returns false and changes nothing
     /// if the lease is not current.
     pub fn hand_back(&mut self, token: i64, due: Timestamp) -> bool {
-        let handed_back = self.answer(token, self.state, Some(due));
+        let handed_back = self.answer(token, self.state, self.reason, Some(due));
         self.attempts -= u32::from(handed_back);
         handed_back
     }
@@ -170,6 +180,11 @@ impl StateMachine {
             (self.attempts, self.crash_count) = (0, 0);
         }
         self.due = (act == Action::Retry).then_some(now);
+        self.reason = match act {
+            Action::Retry => StateReason::RetryRequested,
+            Action::Discard => StateReason::Discarded,
+            Action::Undo => StateReason::DiscardUndone,
+        };
         (self.state, self.running) = (state, false);
         self.token += 1;
         Ok(state)
@@ -191,10 +206,16 @@ impl StateMachine {
         matches!(self.state, FailedMessageState::RetryScheduled | FailedMessageState::RetryRequested)
     }
 
-    fn answer(&mut self, token: i64, state: FailedMessageState, due: Option<Timestamp>) -> bool {
+    fn answer(
+        &mut self,
+        token: i64,
+        state: FailedMessageState,
+        reason: StateReason,
+        due: Option<Timestamp>,
+    ) -> bool {
         let ours = self.is_leased_as(token);
         if ours {
-            (self.state, self.due, self.running) = (state, due, false);
+            (self.state, self.reason, self.due, self.running) = (state, reason, due, false);
         }
         ours
     }

@@ -18,14 +18,14 @@ struct Story {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Now {
-    /// A run is planned; `asked` if an operator requested it.
+    /// A run is planned; `requested` if an operator requested it.
     Waits {
         at: i64,
-        asked: bool,
+        requested: bool,
     },
     Runs {
         until: i64,
-        asked: bool,
+        requested: bool,
     },
     Dead,
     Applied,
@@ -44,16 +44,16 @@ enum Step {
 
 impl Story {
     fn lease(&mut self, clock: i64, number: usize, lease: i64) -> bool {
-        let asked = match self.now {
-            Now::Waits { at, asked } if at <= clock => asked,
-            Now::Runs { until, asked } if until <= clock => {
+        let requested = match self.now {
+            Now::Waits { at, requested } if at <= clock => requested,
+            Now::Runs { until, requested } if until <= clock => {
                 self.deaths += 1;
-                asked
+                requested
             }
             _ => return false,
         };
         self.failed_runs += 1;
-        self.now = Now::Runs { until: clock + lease, asked };
+        self.now = Now::Runs { until: clock + lease, requested };
         self.open = Some(number);
         true
     }
@@ -61,9 +61,9 @@ impl Story {
     /// Returns whether an operator requested the run, if this lease may report a result.
     fn answers(&mut self, number: usize) -> Option<bool> {
         match self.now {
-            Now::Runs { asked, .. } if self.open == Some(number) => {
+            Now::Runs { requested, .. } if self.open == Some(number) => {
                 self.open = None;
-                Some(asked)
+                Some(requested)
             }
             _ => None,
         }
@@ -74,7 +74,7 @@ impl Story {
         match (act, self.now) {
             (Action::Retry, Now::Dead) => {
                 (self.failed_runs, self.deaths) = (0, 0);
-                self.now = Now::Waits { at: clock, asked: true };
+                self.now = Now::Waits { at: clock, requested: true };
             }
             (Action::Discard, _) if is_open => self.now = Now::GivenUp,
             (Action::Undo, Now::GivenUp) => self.now = Now::Dead,
@@ -86,10 +86,10 @@ impl Story {
 
     fn state(&self) -> (FailedMessageState, Claim) {
         match self.now {
-            Now::Waits { asked: false, .. } | Now::Runs { asked: false, .. } => {
+            Now::Waits { requested: false, .. } | Now::Runs { requested: false, .. } => {
                 (FailedMessageState::RetryScheduled, Claim::Held)
             }
-            Now::Waits { asked: true, .. } | Now::Runs { asked: true, .. } => {
+            Now::Waits { requested: true, .. } | Now::Runs { requested: true, .. } => {
                 (FailedMessageState::RetryRequested, Claim::Held)
             }
             Now::Dead => (FailedMessageState::Dead, Claim::Held),
@@ -131,7 +131,7 @@ proptest! {
     fn a_failed_message_lives_as_its_story_says(first in prop::option::of(0_i64..20), steps in steps()) {
         let mut clock = 0;
         let mut failed_message = StateMachine::set_aside(1, first.map(at));
-        let now = first.map_or(Now::Dead, |at| Now::Waits { at, asked: false });
+        let now = first.map_or(Now::Dead, |at| Now::Waits { at, requested: false });
         let mut story = Story { now, failed_runs: 1, deaths: 0, open: None };
         let mut tokens: Vec<i64> = Vec::new();
         for step in steps {
@@ -155,36 +155,36 @@ proptest! {
                 Step::Resolve(_) | Step::Fail(..) | Step::HandBack(..) if tokens.is_empty() => continue,
                 Step::Resolve(index) => {
                     let number = index.index(tokens.len());
-                    let asked = story.answers(number);
-                    if asked.is_some() {
+                    let requested = story.answers(number);
+                    if requested.is_some() {
                         story.now = Now::Applied;
                     }
                     let resolved = failed_message.resolve(tokens[number]);
-                    prop_assert_eq!(resolved, asked.is_some());
+                    prop_assert_eq!(resolved, requested.is_some());
                     resolved
                 }
                 Step::Fail(index, again) => {
                     let number = index.index(tokens.len());
                     let again = again.map(|delay| clock + delay);
-                    let asked = story.answers(number);
-                    match (asked, again) {
-                        (Some(false), Some(at)) => story.now = Now::Waits { at, asked: false },
+                    let requested = story.answers(number);
+                    match (requested, again) {
+                        (Some(false), Some(at)) => story.now = Now::Waits { at, requested: false },
                         (Some(_), _) => story.now = Now::Dead,
                         (None, _) => {}
                     }
                     let failed = failed_message.fail(tokens[number], again.map(at));
-                    prop_assert_eq!(failed, asked.is_some());
+                    prop_assert_eq!(failed, requested.is_some());
                     failed
                 }
                 Step::HandBack(index, delay) => {
                     let number = index.index(tokens.len());
-                    let asked = story.answers(number);
-                    if let Some(asked) = asked {
+                    let requested = story.answers(number);
+                    if let Some(requested) = requested {
                         story.failed_runs -= 1;
-                        story.now = Now::Waits { at: clock + delay, asked };
+                        story.now = Now::Waits { at: clock + delay, requested };
                     }
                     let handed_back = failed_message.hand_back(tokens[number], at(clock + delay));
-                    prop_assert_eq!(handed_back, asked.is_some());
+                    prop_assert_eq!(handed_back, requested.is_some());
                     handed_back
                 }
             };

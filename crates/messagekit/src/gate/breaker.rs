@@ -178,7 +178,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Ask,
+        Admit,
         Report(prop::sample::Index, Option<Verdict>),
         Wait(u64),
     }
@@ -191,7 +191,7 @@ mod tests {
             1 => Just(None),
         ];
         prop_oneof![
-            4 => Just(Step::Ask),
+            4 => Just(Step::Admit),
             4 => (any::<prop::sample::Index>(), verdict).prop_map(|(index, verdict)| Step::Report(index, verdict)),
             2 => (1_u64..12).prop_map(Step::Wait),
         ]
@@ -208,7 +208,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Wait(seconds) => now += Duration::from_secs(seconds),
-                    Step::Ask => {
+                    Step::Admit => {
                         let expected = model.admit(now);
                         let found = match breaker.admit(now) {
                             Admission::All(generation) => Some((generation, false)),

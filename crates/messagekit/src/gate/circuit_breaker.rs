@@ -68,11 +68,12 @@ impl Gate for CircuitBreaker {
         loop {
             let permit =
                 |stamp, granted| Poll::Ready(Permit::new(stamp, granted, Some(self.shared.clone() as _)));
-            let asked = self.shared.0.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
-                Admission::AfterTrial => None,
-                admission => Some(admission),
-            });
-            let until = match ready!(asked) {
+            let admission =
+                self.shared.0.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
+                    Admission::AfterTrial => None,
+                    known => Some(known),
+                });
+            let until = match ready!(admission) {
                 Admission::All(stamp) => return permit(stamp, batch.messages),
                 Admission::One(stamp) => return permit(stamp, 1),
                 Admission::AfterTrial => return Poll::Pending,

@@ -118,6 +118,6 @@ mod tests {
         gate.settle(first, &Outcome { verdict: Verdict::Failure, used: 0 });
         assert_eq!(waits.await.unwrap(), 9);
         drop(second);
-        assert_eq!(gate.in_use(), 0, "whoever drops a permit gives its permit back");
+        assert_eq!(gate.in_use(), 0, "a dropped permit is given back");
     }
 }

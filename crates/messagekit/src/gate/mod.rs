@@ -12,6 +12,7 @@ mod chain;
 mod circuit_breaker;
 mod concurrency;
 mod rate_limit;
+mod states;
 mod watched;
 
 use std::fmt;
@@ -21,10 +22,11 @@ use std::task::{Context, Poll};
 use crate::transport::Lane;
 
 pub use breaker::BreakerState;
-pub(crate) use chain::{Gates, Holding, Pass};
+pub use chain::{Gates, Pass};
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
 pub use rate_limit::RateLimit;
+pub use states::{GateState, GateStates};
 
 /// A request for admission. Polls for due failed messages also request admission: for one message, or for a batch while a
 /// blocked key is drained. They have 0 bytes and a lane of slot `u32::MAX`.

@@ -55,10 +55,10 @@ impl<T> Watched<T> {
         &self,
         handle: u64,
         cx: &mut Context<'_>,
-        ask: impl FnOnce(&mut T) -> Option<R>,
+        poll: impl FnOnce(&mut T) -> Option<R>,
     ) -> Poll<R> {
         let mut inner = self.lock();
-        match ask(&mut inner.state) {
+        match poll(&mut inner.state) {
             Some(answer) => {
                 inner.waiting.remove(&handle);
                 Poll::Ready(answer)

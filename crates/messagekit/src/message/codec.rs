@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON};
-use super::{Envelope, Message, Meta};
-use crate::event::check_type;
+use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
+use super::{Envelope, Message, Meta, TraceContext};
+use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
 
 /// Names of the envelope in both spellings; an event must not have such a field.
@@ -102,6 +102,15 @@ pub(super) struct RawEnvelope<'a> {
 /// # Ok::<(), messagekit::Error>(())
 /// ```
 pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message, Error> {
+    encode_in(envelope, source, envelope.trace.as_ref())
+}
+
+/// As [`encode`], in the given trace.
+pub(crate) fn encode_in<E: Event>(
+    envelope: &Envelope<E>,
+    source: &str,
+    trace: Option<&TraceContext>,
+) -> Result<Message, Error> {
     check_type(&envelope.event_type)?;
     check_version(&envelope.data_version)?;
     let source = if envelope.source.is_empty() { source } else { &envelope.source };
@@ -138,9 +147,29 @@ pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message,
         .with_header(ID, envelope.event_id.as_str().to_owned())
         .with_header(EVENT_TYPE, envelope.event_type.clone())
         .with_header(CONTENT_TYPE, JSON);
+    if let Some(trace) = trace {
+        message.headers.set(TRACEPARENT, trace.traceparent().to_owned());
+    }
+    message.headers.set_free(&free_headers(envelope, trace)?);
     message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
     message.check().map_err(|error| error.with("event_type", &envelope.event_type))?;
     Ok(message)
+}
+
+/// Returns the free headers of an envelope and the state of its trace.
+fn free_headers<E>(
+    envelope: &Envelope<E>,
+    trace: Option<&TraceContext>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut free = envelope.headers.clone();
+    if let Some(name) = free.keys().find(|name| name.is_empty() || is_own(name)) {
+        let text = format!("header {name:?} is empty or a name of messagekit: choose another name");
+        return Err(Error::new(ErrorKind::InvalidEvent, text).with("event_type", &envelope.event_type));
+    }
+    free.extend(
+        trace.and_then(TraceContext::tracestate).map(|state| (TRACESTATE.to_owned(), state.to_owned())),
+    );
+    Ok(free)
 }
 
 /// Consumers refuse any other form.
@@ -188,7 +217,12 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
 /// does not help.
 pub fn decode<E: DeserializeOwned>(meta: Meta, message: &Message) -> Result<Envelope<E>, Error> {
     match serde_json::from_slice(&message.payload) {
-        Ok(data) => Ok(Envelope { meta, data, delivery: None }),
+        Ok(data) => {
+            let mut headers = message.headers.free();
+            let trace = TraceContext::among(message, &headers);
+            headers.remove(TRACESTATE);
+            Ok(Envelope { meta, data, headers, trace, delivery: None })
+        }
         Err(error) => {
             Err(Error::new(ErrorKind::Undecodable, describe(&error)).with("event_type", &meta.event_type))
         }

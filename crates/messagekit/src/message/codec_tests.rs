@@ -302,7 +302,7 @@ fn an_envelope_that_breaks_a_rule_is_not_written() {
         encode(&envelope, "tests").expect_err("a rule is broken").to_string()
     };
     assert!(with(|event| event.event_type = "Not A Type".to_owned()).contains("event type \"Not A Type\""));
-    let error = encode(&Envelope::new(Pinged {}), "").expect_err("nobody says it").to_string();
+    let error = encode(&Envelope::new(Pinged {}), "").expect_err("the source is missing").to_string();
     assert!(error.contains("no source: name the outbox"), "{error}");
     for version in ["", "1", "new", "1.", ".1", "01.0", "1.2.3", "-1.0", "4294967296.0"] {
         let mut event = Envelope::new(Pinged {});

@@ -7,15 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Headers, MessageId, Position};
-use crate::Event;
+use super::{Headers, MessageId, Position, TraceContext};
 
 /// Holds the metadata of an event. On the wire these fields are beside the event's own, in camelCase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meta {
     /// Identifies the event on every hop.
     pub event_id: MessageId,
-    /// The event type, as in [`Event::TYPE`].
+    /// The event type, as in [`Event::TYPE`](crate::Event::TYPE).
     pub event_type: String,
     /// The key whose events keep their order.
     pub aggregate_id: Option<String>,
@@ -52,37 +51,19 @@ pub struct Envelope<E> {
     pub meta: Meta,
     /// The event.
     pub data: E,
+    /// Free headers, such as the name of a tenant. Every hop carries them unchanged, beside the payload, as one JSON object in
+    /// the header [`headers`](crate::headers::FREE_HEADERS).
+    pub headers: BTreeMap<String, String>,
+    /// The trace that the event belongs to. If a new event has none, the outbox takes that of the current span, if a telemetry
+    /// library has [been set](crate::adapter::set_telemetry).
+    pub trace: Option<TraceContext>,
     pub(crate) delivery: Option<DeliveryInfo>,
-}
-
-impl<E: Event> Envelope<E> {
-    /// Wraps an event that occurs now, with a new id.
-    pub fn new(data: E) -> Self {
-        let meta = Meta {
-            event_id: MessageId::new(),
-            event_type: E::TYPE.to_owned(),
-            aggregate_id: data.key().map(|key| key.into_owned()),
-            occurred_at: Timestamp::now(),
-            source: E::SOURCE.unwrap_or_default().to_owned(),
-            data_version: E::VERSION.to_owned(),
-            correlation_id: None,
-            causation_id: None,
-            metadata: BTreeMap::new(),
-        };
-        Self { meta, data, delivery: None }
-    }
 }
 
 impl<E> Envelope<E> {
     /// Returns the delivery information, or `None` if the event was not received.
     pub fn delivery(&self) -> Option<&DeliveryInfo> {
         self.delivery.as_ref()
-    }
-}
-
-impl<E: Event> From<E> for Envelope<E> {
-    fn from(event: E) -> Self {
-        Self::new(event)
     }
 }
 

@@ -9,14 +9,18 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use super::trace_context::TraceContext;
+
 /// The message's id: the dedup key on every hop.
 pub const ID: &str = "id";
 /// The event type.
 pub const EVENT_TYPE: &str = "eventType";
 /// The content type of the payload; [`JSON`] for the default wire form.
 pub const CONTENT_TYPE: &str = "contentType";
-/// The W3C trace context of the writer.
+/// The W3C trace context of the writer; see [`TraceContext`].
 pub const TRACEPARENT: &str = "traceparent";
+/// The state of vendors in the trace: a header of foreign producers, a name among the free headers of messagekit's.
+pub const TRACESTATE: &str = "tracestate";
 /// The database time of the outbox row (RFC 3339), kept by every hop. The dedup window uses only this clock.
 pub const CREATED_AT: &str = "createdAt";
 /// One JSON object with the headers that a user added.
@@ -49,14 +53,25 @@ pub const X_DEATH: &str = "x-death";
 /// as [`Unreadable`](crate::adapter::FailureKind::Unreadable).
 pub const UNREADABLE: &str = "x-messagekit-unreadable";
 
+/// From the outbox to its store: the first event of the chain. This header and the next two are [`EventLinks`] and are never
+/// published; see [`EventLinks::take`](crate::adapter::EventLinks::take).
+///
+/// [`EventLinks`]: crate::adapter::EventLinks
+pub const CORRELATION_ID: &str = "x-messagekit-correlation-id";
+/// From the outbox to its store: the event that led to this one.
+pub const CAUSATION_ID: &str = "x-messagekit-causation-id";
+/// From a replay to its store: the event that is republished under a new id.
+pub const REPLAY_OF: &str = "x-messagekit-replay-of";
+
 /// The content type of the default wire form.
 pub const JSON: &str = "application/json";
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 21] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
     TRACEPARENT,
+    TRACESTATE,
     CREATED_AT,
     FREE_HEADERS,
     CE_ID,
@@ -70,7 +85,15 @@ const KNOWN: [&str; 17] = [
     RETRY_TOPIC,
     RETURNS,
     X_DEATH,
+    CORRELATION_ID,
+    CAUSATION_ID,
+    REPLAY_OF,
 ];
+
+/// Returns whether messagekit, or a broker that it reads, gives this name a meaning.
+pub(super) fn is_own(name: &str) -> bool {
+    KNOWN.contains(&name) || name.starts_with("x-messagekit-")
+}
 
 /// Holds the headers of a message in insertion order; each name occurs once.
 ///

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::codec::{RawEnvelope, describe};
-use super::headers::{CE_ID, CE_TYPE, EVENT_TYPE, ID, UNREADABLE};
+use super::headers::{CE_ID, ID, UNREADABLE};
 use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
@@ -24,6 +24,38 @@ impl Identity {
             Error::new(ErrorKind::Undecodable, unusable.0.error).with("topic", &message.topic)
         })
     }
+
+    /// Reads the id alone; reads the payload only if the headers have none, and does not compare the two.
+    ///
+    /// # Errors
+    /// Returns a permanent [`Failure`] if there is no id, or if it is not usable.
+    pub fn unchecked(message: &Message) -> Result<MessageId, Failure> {
+        let id = match id_in_headers(message) {
+            Some(header) => header.and_then(usable_id),
+            None => read(message).and_then(|found| usable_id(&found.event_id.ok_or_else(no_id)?)),
+        };
+        id.map_err(|Unusable(failure)| failure)
+    }
+
+    /// Returns the id of a message even if the message is otherwise invalid. Returns `None` if the id is missing or not
+    /// usable, or if header and payload differ.
+    pub fn undisputed(message: &Message) -> Option<MessageId> {
+        match identify(message) {
+            Ok(meta) => Some(meta.event_id),
+            Err(Unusable(failure)) if failure.kind == FailureKind::IdMismatch => None,
+            Err(_) => usable_id(id_in_headers(message)?.ok()?).ok(),
+        }
+    }
+}
+
+impl Failure {
+    /// Returns the failure if the transport could not read the message completely. Its id is not trusted: the missing part
+    /// may change the meaning, and a readable copy with that id must not count as processed.
+    pub fn of_unreadable(message: &Message) -> Option<Self> {
+        let reason = String::from_utf8_lossy(message.headers.get(UNREADABLE)?);
+        let text = format!("what stands beside the payload cannot be read: {reason}");
+        Some(Self::permanent(FailureKind::Unreadable, text))
+    }
 }
 
 /// The reason why a message has no identity; it becomes a failed message under its position.
@@ -34,14 +66,6 @@ fn unusable(kind: FailureKind, text: impl Into<String>) -> Unusable {
     Unusable(Failure::permanent(kind, text))
 }
 
-/// Returns the failure if the transport could not read the message completely. Its id is not trusted: the missing part
-/// may change the meaning, and a readable copy with that id must not count as processed.
-pub(crate) fn unreadable(message: &Message) -> Option<Failure> {
-    let reason = String::from_utf8_lossy(message.headers.get(UNREADABLE)?);
-    let text = format!("what stands beside the payload cannot be read: {reason}");
-    Some(Failure::permanent(FailureKind::Unreadable, text))
-}
-
 /// Returns the id in the headers, without reading the payload.
 fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
     let header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID))?;
@@ -50,19 +74,6 @@ fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
 
 fn usable_id(text: &str) -> Result<MessageId, Unusable> {
     text.parse().map_err(|error: Error| unusable(FailureKind::BadId, error.to_string()))
-}
-
-/// Returns the type in the headers, without reading the payload.
-pub(crate) fn type_in_headers(message: &Message) -> Option<&str> {
-    message.headers.text(EVENT_TYPE).or_else(|| message.headers.text(CE_TYPE))
-}
-
-/// Reads the id alone, and reads the payload only if the headers have none.
-pub(crate) fn id_of(message: &Message) -> Result<MessageId, Unusable> {
-    match id_in_headers(message) {
-        Some(header) => usable_id(header?),
-        None => usable_id(&read(message)?.event_id.ok_or_else(no_id)?),
-    }
 }
 
 fn no_id() -> Unusable {
@@ -106,7 +117,7 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
     };
     let event_id = usable_id(id)?;
 
-    let event_type = match (type_in_headers(message), &found.event_type) {
+    let event_type = match (message.event_type(), &found.event_type) {
         (Some(header), Some(body)) if header != body => {
             return Err(unusable(FailureKind::TypeMismatch, "header and payload name different types"));
         }
@@ -139,7 +150,7 @@ impl Meta {
     /// Reads metadata from the headers alone, for raw message handlers; `None` if id or type is missing.
     pub(crate) fn from_headers(message: &Message) -> Option<Result<Self, Unusable>> {
         let id = id_in_headers(message)?;
-        let event_type = type_in_headers(message)?;
+        let event_type = message.event_type()?;
         Some(id.and_then(usable_id).map(|event_id| Self::unread(event_id, event_type, message)))
     }
 
@@ -160,16 +171,6 @@ impl Meta {
             causation_id: None,
             metadata: Default::default(),
         }
-    }
-}
-
-/// Returns the id of a message even if the message is otherwise invalid. Returns `None` if the id is missing or not
-/// usable, or if header and payload differ.
-pub(crate) fn undisputed_id(message: &Message) -> Option<MessageId> {
-    match identify(message) {
-        Ok(meta) => Some(meta.event_id),
-        Err(Unusable(failure)) if failure.kind == FailureKind::IdMismatch => None,
-        Err(_) => usable_id(id_in_headers(message)?.ok()?).ok(),
     }
 }
 

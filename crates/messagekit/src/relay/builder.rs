@@ -6,13 +6,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::Registry;
-
 use super::settings::{BATCH, CALLS, DRAIN, LEASE, POLL, Settings};
 use super::{OutboxReader, Stats, run};
-use crate::bridge::RoutingKey;
-use crate::metrics::Metrics;
-use crate::transport::Publisher;
+use crate::names::check_name;
+use crate::transport::{Publisher, RoutingKey};
 use crate::{Error, ErrorKind};
 
 /// A relay: a name, an outbox and a broker.
@@ -37,7 +34,6 @@ impl Relay {
             batch: BATCH,
             calls: CALLS,
             drain: DRAIN,
-            metrics: None,
         }
     }
 
@@ -77,7 +73,6 @@ pub struct RelayBuilder {
     batch: u32,
     calls: usize,
     drain: Duration,
-    metrics: Option<Metrics>,
 }
 
 impl RelayBuilder {
@@ -136,23 +131,13 @@ impl RelayBuilder {
         self
     }
 
-    /// Reports to these metrics, under the relay's name.
-    pub fn metrics(mut self, metrics: &Metrics) -> Self {
-        self.metrics = Some(metrics.clone());
-        self
-    }
-
     /// Checks the parts and builds the relay.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with a list of all problems.
     pub fn build(self) -> Result<Relay, Error> {
         let mut problems = Vec::new();
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if !(1..=200).contains(&self.name.len()) || !self.name.bytes().all(legal) {
-            problems
-                .push(format!("relay name {:?} is not 1 to 200 characters of a-z A-Z 0-9 . _ -", self.name));
-        }
+        problems.extend(check_name("relay", &self.name, 200).err().map(|error| error.to_string()));
         if self.reader.is_none() {
             problems.push("no outbox: set one with .reader(outbox)".to_owned());
         }
@@ -169,8 +154,6 @@ impl RelayBuilder {
             let error = Error::new(ErrorKind::InvalidConfiguration, problems.join("; "));
             return Err(error.with("relay", &self.name));
         };
-        // Without metrics, the values go to a registry that is never exported.
-        let metrics = self.metrics.map_or_else(|| Metrics::new(&Registry::new()), Ok)?.relay(&self.name);
         let settings = Settings {
             name: self.name,
             reader,
@@ -182,7 +165,6 @@ impl RelayBuilder {
             calls: self.calls,
             drain: self.drain,
             stats: Stats::default(),
-            metrics,
         };
         Ok(Relay { settings })
     }

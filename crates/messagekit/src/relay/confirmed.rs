@@ -28,7 +28,7 @@ impl Confirmed {
 
     /// Clears the positions that reads leave out, because another server may have assigned them to other events. Waiting
     /// deletions remain, because an entry identifies its event.
-    pub(super) fn forget_places(&mut self) {
+    pub(super) fn forget_positions(&mut self) {
         self.left_out.clear();
     }
 
@@ -42,8 +42,8 @@ impl Confirmed {
 
     /// Returns the positions of a shard that a read behind `above` would find.
     pub(super) fn above(&self, shard: u16, above: i64) -> impl Iterator<Item = i64> {
-        let places = (shard, above.saturating_add(1))..=(shard, i64::MAX);
-        self.left_out.range(places).map(|((_, seq), _)| *seq)
+        let positions = (shard, above.saturating_add(1))..=(shard, i64::MAX);
+        self.left_out.range(positions).map(|((_, seq), _)| *seq)
     }
 
     /// Takes the events to delete.
@@ -54,9 +54,9 @@ impl Confirmed {
     /// Records that rows are deleted. An event found at such a position later is another event and may be read.
     pub(super) fn deleted(&mut self, rows: &[PendingId]) {
         for row in rows {
-            let place = (row.shard, row.seq);
-            if self.left_out.get(&place) == Some(row) {
-                self.left_out.remove(&place);
+            let position = (row.shard, row.seq);
+            if self.left_out.get(&position) == Some(row) {
+                self.left_out.remove(&position);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Reports the state of a relay: changes to the log, everything to statistics and metrics.
+//! Reports the state of a relay: changes to the log, everything to statistics.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Reporter {
                 let relay = &*settings.name;
                 match error.is_transient() {
                     true => tracing::warn!(relay, error = text, "database does not answer"),
-                    false => tracing::warn!(relay, error = text, "database refuses what the relay asks"),
+                    false => tracing::warn!(relay, error = text, "database refuses a statement of the relay"),
                 }
                 *none = Some((Instant::now(), text));
             }
@@ -43,9 +43,9 @@ impl Reporter {
         }
     }
 
-    /// Updates statistics and metrics, and logs topics whose trouble begins or ends. Times of `shards` count from `started`.
+    /// Updates statistics, and logs topics whose trouble begins or ends. Times of `shards` count from `started`.
     pub(super) fn show(&mut self, settings: &Settings, shards: &Shards, started: Instant) {
-        let (counters, metrics) = (settings.stats.counters(), &settings.metrics);
+        let counters = settings.stats.counters();
         let (relay, troubled) = (&*settings.name, shards.topics.troubled());
         for (topic, trouble) in troubled {
             if self.topics.insert(topic.clone()) {
@@ -66,10 +66,6 @@ impl Reporter {
         });
         counters.shards.store(shards.held() as u64, Ordering::Relaxed);
         counters.undeleted.store(shards.confirmed.len() as u64, Ordering::Relaxed);
-        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
-        metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
-        metrics.shards.set(i64::try_from(shards.held()).unwrap_or(i64::MAX));
-        metrics.paused_topics.set(i64::try_from(troubled.len()).unwrap_or(i64::MAX));
         let mut standing = counters.standing();
         standing.database.clone_from(&self.database);
         let paused = troubled.iter();

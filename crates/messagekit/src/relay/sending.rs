@@ -9,7 +9,7 @@ use super::publish_batch::{Ended, Outage, PublishBatch};
 use super::settings::Settings;
 use super::single_flight::{PATIENCE, in_time};
 use super::{Rejection, ShardLease};
-use crate::transport::{PublishError, PublishErrorKind};
+use crate::transport::{PublishError, PublishErrorKind, PublishSpans};
 use crate::{Error, ErrorKind, Message, chain, crash};
 
 /// The result of a batch, and its counts.
@@ -41,7 +41,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
         fenced: false,
     };
     let (mut stopped, mut rejections) = (HashSet::new(), Vec::new());
-    let (mut places, mut batch) = (Vec::new(), Vec::with_capacity(part.rows.len()));
+    let (mut entries, mut batch) = (Vec::new(), Vec::with_capacity(part.rows.len()));
     for row in part.rows {
         let (lease, entry, key) = (row.lease, row.event.entry(), row.event.message.key.clone());
         if key.as_ref().is_some_and(|key| stopped.contains(key)) {
@@ -52,7 +52,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
             (None, true) => None,
             (None, false) => match settings.prepare(row.event.message) {
                 Ok(message) => {
-                    places.push((lease, entry));
+                    entries.push((lease, entry));
                     batch.push(message);
                     continue;
                 }
@@ -63,7 +63,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
         rejections.push(Rejection { lease, entry, error });
     }
     let answers = settings.publish(&batch).await;
-    for (index, ((lease, entry), message)) in places.into_iter().zip(&batch).enumerate() {
+    for (index, ((lease, entry), message)) in entries.into_iter().zip(&batch).enumerate() {
         let is_stopped = message.key.as_ref().is_some_and(|key| stopped.contains(key));
         match answers.get(index) {
             Some(Ok(())) => sent.ended.confirmed.push(entry),
@@ -118,9 +118,11 @@ impl Settings {
         if batch.is_empty() {
             return Vec::new();
         }
-        let asked = Instant::now();
+        let started = Instant::now();
+        let spans = PublishSpans::begin(&self.name, self.publisher.system(), batch);
         let answers = self.publisher.publish(batch).await;
-        self.metrics.publish_seconds.observe(asked.elapsed().as_secs_f64());
+        spans.end(&answers);
+        self.stats.counters().publish_times.add(started.elapsed());
         crash::point("relay.published");
         answers
     }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::{OutboxReader, Stats};
 use crate::Backoff;
-use crate::bridge::RoutingKey;
-use crate::metrics::RelayMetrics;
 use crate::transport::Publisher;
+use crate::transport::RoutingKey;
 
 /// Lease of a shard without a renewal.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
@@ -51,5 +50,4 @@ pub(super) struct Settings {
     pub(super) calls: usize,
     pub(super) drain: Duration,
     pub(super) stats: Stats,
-    pub(super) metrics: RelayMetrics,
 }

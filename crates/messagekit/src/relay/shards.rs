@@ -31,7 +31,7 @@ pub(super) struct Shards {
     shards: BTreeMap<u16, Shard>,
     valid_until: Duration,
     lost: bool,
-    reading: Option<Question>,
+    reading: Option<OutboxRead>,
     /// The server whose positions are known, from the first page on.
     server: Option<String>,
     reads: u64,
@@ -39,7 +39,7 @@ pub(super) struct Shards {
     full_at_once: usize,
     /// Duration of a read that takes no shard from its beginning.
     usual: Duration,
-    parts: BTreeMap<u64, UnderWay>,
+    parts: BTreeMap<u64, InFlight>,
     next_part: u64,
     /// Topics with events in flight, by shard. An entry may outlive the lease of the shard.
     busy: BTreeMap<u16, BTreeSet<Arc<str>>>,
@@ -64,14 +64,14 @@ struct Shard {
 
 /// A read of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct OutboxRead {
     pub(super) wanted: Vec<ShardRead>,
     pub(super) except: Vec<i64>,
     pub(super) paused: Vec<Arc<str>>,
-    asked: Duration,
+    started: Duration,
 }
 
-struct UnderWay {
+struct InFlight {
     topic: Arc<str>,
     shards: BTreeSet<u16>,
     started: Duration,
@@ -149,7 +149,7 @@ impl Shards {
     /// Returns the batches in flight that prevent a handover of their shards. Overdue batches do not: the next owner of the
     /// shard publishes them again, and a late answer is harmless. Events that the broker confirms are deleted whichever relay
     /// reports them. Rejected events stay, because the lease is lost.
-    fn awaited(&self, now: Duration) -> impl Iterator<Item = &UnderWay> {
+    fn awaited(&self, now: Duration) -> impl Iterator<Item = &InFlight> {
         self.parts.values().filter(move |part| now < part.started + PATIENCE)
     }
 
@@ -184,7 +184,7 @@ impl Shards {
     }
 
     /// Starts a read if one is due and allowed.
-    pub(super) fn ask(&mut self, now: Duration) -> Option<Question> {
+    pub(super) fn start_read(&mut self, now: Duration) -> Option<OutboxRead> {
         let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
         if self.reading.is_some()
             || now >= self.valid_until
@@ -218,9 +218,9 @@ impl Shards {
             except.extend(self.confirmed.above(shard, above));
             wanted.push(ShardRead { lease: ShardLease { shard, epoch: number.epoch }, above });
         }
-        let question = Question { wanted, except, paused: self.topics.paused(), asked: now };
-        self.reading = Some(question.clone());
-        Some(question)
+        let read = OutboxRead { wanted, except, paused: self.topics.paused(), started: now };
+        self.reading = Some(read.clone());
+        Some(read)
     }
 
     /// A shard is free if all its events in flight belong to paused topics, which its next read leaves out.
@@ -230,7 +230,7 @@ impl Shards {
 
     /// Records that a read got no answer.
     pub(super) fn unanswered(&mut self) {
-        for wanted in self.reading.take().into_iter().flat_map(|question| question.wanted) {
+        for wanted in self.reading.take().into_iter().flat_map(|read| read.wanted) {
             self.shards.get_mut(&wanted.lease.shard).into_iter().for_each(Shard::fall);
         }
     }
@@ -247,13 +247,13 @@ impl Shards {
             self.reading = None;
             return Vec::new();
         }
-        let Some(question) = self.reading.take() else { return Vec::new() };
+        let Some(read) = self.reading.take() else { return Vec::new() };
         self.reads += 1;
-        let full_again = self.full_again(&question, now);
+        let full_again = self.full_again(&read, now);
         let last = page.rows.last().map(|row| row.shard);
         let mut leases = BTreeMap::new();
         let mut is_beyond_cut = false;
-        for wanted in &question.wanted {
+        for wanted in &read.wanted {
             let shard = wanted.lease.shard;
             let is_cut = page.more && last == Some(shard);
             let is_served = !is_beyond_cut;
@@ -296,16 +296,16 @@ impl Shards {
         let is_another = before.is_some_and(|before| before != page.server);
         if is_another {
             self.parts.values_mut().for_each(|part| part.is_former = true);
-            self.confirmed.forget_places();
+            self.confirmed.forget_positions();
             self.fall();
         }
         is_another
     }
 
     /// Returns when the shards of a read are read from their beginnings again, and sets how many at once.
-    fn full_again(&mut self, question: &Question, now: Duration) -> Duration {
-        let took = now - question.asked;
-        let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING).count();
+    fn full_again(&mut self, read: &OutboxRead, now: Duration) -> Duration {
+        let took = now - read.started;
+        let full = read.wanted.iter().filter(|wanted| wanted.above == BEGINNING).count();
         let longer = took.saturating_sub(self.usual);
         match full {
             0 => self.usual = took,
@@ -314,7 +314,7 @@ impl Shards {
         }
         let reads = self.shards.len().div_ceil(full.max(1));
         let part = FULL_PART.saturating_mul(u32::try_from(reads).unwrap_or(u32::MAX));
-        question.asked + FULL_EVERY.max(longer.saturating_mul(part))
+        read.started + FULL_EVERY.max(longer.saturating_mul(part))
     }
 
     fn begin(&mut self, now: Duration, topic: Arc<str>, rows: Vec<Row>) -> PublishBatch {
@@ -324,7 +324,7 @@ impl Shards {
         for shard in &shards {
             self.busy.entry(*shard).or_default().insert(topic.clone());
         }
-        self.parts.insert(number, UnderWay { topic: topic.clone(), shards, started: now, is_former: false });
+        self.parts.insert(number, InFlight { topic: topic.clone(), shards, started: now, is_former: false });
         PublishBatch { number, topic, rows }
     }
 

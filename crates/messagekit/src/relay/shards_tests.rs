@@ -45,7 +45,7 @@ enum Step {
     Begin(Stream),
     Commit(usize),
     Rollback(usize),
-    Ask,
+    Read,
     Answer,
     LoseAnswer,
     End {
@@ -148,7 +148,7 @@ impl World {
                     self.rows.remove(&seq);
                 }
             }
-            Step::Ask => self.ask(),
+            Step::Read => self.start_read(),
             Step::Answer => self.take_answer(),
             Step::LoseAnswer => {
                 if self.answer.take().is_some() {
@@ -185,8 +185,8 @@ impl World {
                         self.parts.iter().filter(|part| self.now < self.began[&part.number] + PATIENCE);
                     let mut awaited = awaited.flat_map(|part| &part.rows);
                     assert!(!awaited.any(|row| row.lease.shard == lease.shard));
-                    let asked = self.answer.as_ref().is_some_and(|(asked, _)| asked.contains(&lease.shard));
-                    assert!(!asked, "a shard is handed over that is being read");
+                    let is_read = self.answer.as_ref().is_some_and(|(read, _)| read.contains(&lease.shard));
+                    assert!(!is_read, "a shard is handed over that is being read");
                     if self.epochs[usize::from(lease.shard)] == lease.epoch {
                         self.ours[usize::from(lease.shard)] = false;
                     }
@@ -231,8 +231,8 @@ impl World {
     }
 
     /// The outbox answers with its current state; the answer may arrive much later.
-    fn ask(&mut self) {
-        let Some(question) = self.shards.ask(self.now) else { return };
+    fn start_read(&mut self) {
+        let Some(read) = self.shards.start_read(self.now) else { return };
         assert!(self.answer.is_none(), "two reads are in flight");
         assert!(self.now < self.shards.valid_until());
         let decided =
@@ -240,7 +240,7 @@ impl World {
         // An outbox may know less than the truth.
         let decided = if self.next % 3 == 0 { decided.min(self.next - 7) } else { decided };
         let mut page = Page { stable: decided, server: self.server(), ..Page::default() };
-        'read: for wanted in &question.wanted {
+        'read: for wanted in &read.wanted {
             let shard = wanted.lease.shard;
             if !self.ours[usize::from(shard)] || self.epochs[usize::from(shard)] != wanted.lease.epoch {
                 page.lost.push(shard);
@@ -251,8 +251,8 @@ impl World {
                 let topic: Arc<str> = stream.0.to_string().into();
                 let is_left_out = shard_of(stream) != shard
                     || row.state != State::Pending
-                    || question.except.contains(seq)
-                    || question.paused.contains(&topic);
+                    || read.except.contains(seq)
+                    || read.paused.contains(&topic);
                 if is_left_out {
                     continue;
                 }
@@ -266,7 +266,7 @@ impl World {
                 page.rows.push(Pending { shard, seq: *seq, copy, held, unreadable: None, message });
             }
         }
-        self.answer = Some((question.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));
+        self.answer = Some((read.wanted.iter().map(|wanted| wanted.lease.shard).collect(), page));
     }
 
     fn server(&self) -> String {
@@ -384,7 +384,7 @@ impl World {
             if round % 40 == 0 || self.shards.take_lost() {
                 self.lease(|_| true, 0);
             }
-            for step in [Step::Pass(10), Step::Wake, Step::Ask, Step::Answer, Step::Delete { works: true }] {
+            for step in [Step::Pass(10), Step::Wake, Step::Read, Step::Answer, Step::Delete { works: true }] {
                 self.step(step);
             }
             self.step(Step::End { part: 0, ok: 0, fate: Fate::Confirmed });
@@ -396,8 +396,8 @@ impl World {
 /// Reads once, taking `each` per shard that is read from its beginning; returns those shards.
 fn look(shards: &mut Shards, now: &mut Duration, each: Duration) -> Vec<u16> {
     shards.wake();
-    let question = shards.ask(*now).unwrap();
-    let full = question.wanted.iter().filter(|wanted| wanted.above == BEGINNING);
+    let read = shards.start_read(*now).unwrap();
+    let full = read.wanted.iter().filter(|wanted| wanted.above == BEGINNING);
     let full: Vec<u16> = full.map(|wanted| wanted.lease.shard).collect();
     *now += Duration::from_millis(2) + each * u32::try_from(full.len()).unwrap();
     shards.answered(*now, Page { stable: 7, ..Page::default() });
@@ -450,7 +450,7 @@ fn reading_goes_back_when_the_stable_position_falls() {
     shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
     let mut read = |decided| {
         shards.wake();
-        let above = shards.ask(Duration::ZERO).unwrap().wanted[0].above;
+        let above = shards.start_read(Duration::ZERO).unwrap().wanted[0].above;
         shards.answered(Duration::ZERO, Page { stable: decided, ..Page::default() });
         above
     };
@@ -465,7 +465,7 @@ fn first_page_of_another_server_is_dropped_and_reading_restarts() {
     shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
     let mut read = |server: &str| {
         shards.wake();
-        let above = shards.ask(Duration::ZERO).unwrap().wanted[0].above;
+        let above = shards.start_read(Duration::ZERO).unwrap().wanted[0].above;
         let message = Message::new("orders.order", "{}");
         let seq = above.max(0) + 1;
         let row = Pending { shard: 0, seq, copy: 0, held: false, unreadable: None, message };
@@ -488,7 +488,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0_u8..2, 0_u8..6).prop_map(Step::Begin),
         12 => any::<usize>().prop_map(Step::Commit),
         2 => any::<usize>().prop_map(Step::Rollback),
-        12 => Just(Step::Ask),
+        12 => Just(Step::Read),
         12 => Just(Step::Answer),
         1 => Just(Step::LoseAnswer),
         12 => (any::<usize>(), 0_usize..3, fate).prop_map(|(part, ok, fate)| Step::End { part, ok, fate }),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bridge::Blocked;
+use crate::duration_histogram::{DurationCounts, DurationHistogram};
+use crate::transport::Outage;
 
 /// Counts of one relay since it was built, and its current state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct RelayStats {
     /// The remaining time of the lease; `None` if the relay may not publish.
     pub lease: Option<Duration>,
     /// The error and duration of a database outage, if there is one.
-    pub database: Option<Blocked>,
+    pub database: Option<Outage>,
     /// Topics that the broker does not accept at the moment, by name.
     pub paused: Vec<PausedTopic>,
 }
@@ -63,6 +64,7 @@ pub(super) struct Counters {
     pub(super) reads: AtomicU64,
     pub(super) deletes: AtomicU64,
     pub(super) shards: AtomicU64,
+    pub(super) publish_times: DurationHistogram,
     standing: Mutex<Standing>,
 }
 
@@ -102,9 +104,14 @@ impl Stats {
             database: standing
                 .database
                 .as_ref()
-                .map(|(since, error)| Blocked { error: error.clone(), since: since.elapsed() }),
+                .map(|(since, error)| Outage { error: error.clone(), since: since.elapsed() }),
             paused: standing.paused.iter().map(paused).collect(),
         }
+    }
+
+    /// Returns the durations of publishes, from the sending of a batch to its last answer.
+    pub fn publish_times(&self) -> DurationCounts {
+        self.0.publish_times.read()
     }
 
     pub(super) fn counters(&self) -> &Counters {

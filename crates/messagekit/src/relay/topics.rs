@@ -193,7 +193,7 @@ mod tests {
         topics.forget(ms(10), |_| false);
         assert_eq!(topics.troubled().len(), 1);
         topics.forget(ms(60_000), |topic| topic == "orders");
-        assert_eq!(topics.troubled().len(), 1, "it is asked for at this moment");
+        assert_eq!(topics.troubled().len(), 1, "a call for it is in flight");
         topics.forget(ms(60_000), |topic| topic == "others");
         assert!(topics.troubled().is_empty());
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Failure, ReceivedMessage, RetryLease, SetAsideOutcome, Store};
+use super::{Failure, Inbox, ReceivedMessage, RetryLease, SetAsideOutcome};
 use crate::failed_messages::Origin;
 use crate::{Error, MessageId};
 
@@ -12,8 +12,8 @@ use crate::{Error, MessageId};
 pub struct BrokerDeadLetter {
     /// Its origin: a dead-letter queue or a dead-letter topic.
     pub origin: Origin,
-    /// The queue or topic where it died: `queue:` or `topic:` and the name. Takes the place of the consumer name in failed
-    /// messages of consumers.
+    /// The queue or topic where it died: `queue:` or `topic:` and the name. Failed messages of consumers have the consumer name
+    /// there.
     pub scope: String,
     /// The queue or topic that a retry publishes to. `None` if it is unknown: the failed message cannot be retried.
     pub return_to: Option<String>,
@@ -38,7 +38,7 @@ pub struct Redelivery {
 
 /// The store operations of the bookkeeper.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not keep what died at a broker")]
-pub trait Bookkeeping: Store {
+pub trait Bookkeeping: Inbox {
     /// Stores a complete dead letter as a dead failed message, with the marker `held` under its scope. A message that is found
     /// twice in one queue or topic becomes one failed message.
     ///
@@ -64,7 +64,7 @@ pub trait Bookkeeping: Store {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Leases at most `max` failed messages of `origin` whose redelivery an operator requested, in any scope, for `lease`.
-    /// After publishing, [`Retries`](super::Retries) resolves, fails or hands them back under their scope.
+    /// After publishing, the [`Inbox`](super::Inbox) resolves, fails or hands them back under their scope.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, InFlightAttempts, NextOffset, Offsets, ParkingLimits,
-    Processed, ReceivedMessage, Retries, RetryLease, SetAside, SetAsideOutcome, Store, TransactError, Work,
+    Claim, ClaimRequest, End, Failure, Follower, Inbox, NextOffset, ParkingLimits, ReceivedMessage,
+    RetryLease, SetAsideOutcome, Store, TransactError, Work,
 };
 use crate::message::headers;
-use crate::transport::{PublishErrorKind, Publisher};
+use crate::transport::{PublishErrorKind, PublishSpans, Publisher};
 use crate::{Error, ErrorKind, Message, MessageId, chain};
 
 /// A placeholder store for a consumer without a database. Effects happen at least once. A message that cannot be applied is
@@ -29,7 +29,7 @@ use crate::{Error, ErrorKind, Message, MessageId, chain};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use messagekit::memory::MemoryLog;
+/// use messagekit_memory::MemoryLog;
 /// use messagekit::{Consumer, HandlerError, Message, NoStore, Shutdown, headers};
 /// use messagekit::adapter::Publisher;
 ///
@@ -122,7 +122,8 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
     }
 }
 
-impl<P: Publisher + 'static> Processed for NoStore<P> {
+/// Without a database, crashes are not counted: the broker must dead-letter a message that crashes its process.
+impl<P: Publisher + 'static> Inbox for NoStore<P> {
     async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<Option<Timestamp>, Error> {
         Ok(None)
     }
@@ -138,19 +139,7 @@ impl<P: Publisher + 'static> Processed for NoStore<P> {
     async fn unclaim(&self, (): &mut (), _: &str, _: &[ClaimRequest]) -> Result<(), Error> {
         Ok(())
     }
-}
 
-impl<P: Publisher + 'static> Offsets for NoStore<P> {
-    async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
-        Ok(Vec::new())
-    }
-}
-
-impl<P: Publisher + 'static> SetAside for NoStore<P> {
     const RUNS_AGAIN: bool = false;
 
     async fn set_aside(
@@ -161,7 +150,10 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
         failure: &Failure,
     ) -> Result<SetAsideOutcome, Error> {
         let failed_message = self.failed_message(consumer, received, failure);
-        let published = self.publisher.publish(std::slice::from_ref(&failed_message)).await;
+        let batch = std::slice::from_ref(&failed_message);
+        let spans = PublishSpans::begin(consumer, self.publisher.system(), batch);
+        let published = self.publisher.publish(batch).await;
+        spans.end(&published);
         let not_published = || Error::new(ErrorKind::Unavailable, "failed message was not published");
         let refused = match published.into_iter().next() {
             Some(Ok(())) => return Ok(SetAsideOutcome::SetAside),
@@ -200,9 +192,7 @@ impl<P: Publisher + 'static> SetAside for NoStore<P> {
     ) -> Result<usize, Error> {
         Ok(behind.len())
     }
-}
 
-impl<P: Publisher + 'static> Retries for NoStore<P> {
     async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<RetryLease>, Error> {
         Ok(Vec::new())
     }
@@ -226,10 +216,7 @@ impl<P: Publisher + 'static> Retries for NoStore<P> {
     async fn hand_back(&self, _: &str, _: &RetryLease, _: Duration) -> Result<bool, Error> {
         Ok(false)
     }
-}
 
-/// Without a database, crashes are not counted: the broker must dead-letter a message that crashes its process.
-impl<P: Publisher + 'static> InFlightAttempts for NoStore<P> {
     async fn begin_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
         Ok(0)
     }
@@ -244,5 +231,13 @@ impl<P: Publisher + 'static> InFlightAttempts for NoStore<P> {
 
     async fn clear_finished_attempts(&self, _: &str) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
+        Ok(Vec::new())
     }
 }

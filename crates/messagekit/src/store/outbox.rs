@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
-use crate::event::check_topic;
-use crate::message::{Envelope, MessageId, codec};
+use super::create_span::create_span;
+use crate::message::{Envelope, EventLinks, MessageId, codec};
+use crate::names::check_topic;
 use crate::{Error, ErrorKind, Event, Message};
 
 /// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
@@ -23,6 +24,10 @@ pub enum WithoutRelay {
 #[diagnostic::on_unimplemented(message = "`{Self}` has no outbox")]
 pub trait OutboxRows: Store {
     /// Writes messages inside `tx`, in order, in as few statements as the database allows.
+    ///
+    /// The ids that tie an event to others stand in headers, which a store has to take out with
+    /// [`EventLinks::take`](crate::adapter::EventLinks::take): no reader and no broker may see them, and they do not count
+    /// towards the size of the message.
     ///
     /// # Errors
     /// A permanent error if the database refuses a row. The caller must then roll the transaction back.
@@ -66,7 +71,7 @@ pub trait OutboxRows: Store {
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use messagekit::memory::{MemoryLog, MemoryStore};
+/// use messagekit_memory::{MemoryLog, MemoryStore};
 /// use messagekit::{Event, Outbox, Store};
 /// # use serde::{Deserialize, Serialize};
 ///
@@ -187,14 +192,21 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(envelope.meta.event_id)
     }
 
-    /// Encodes an envelope as [`add`](Self::add) does, with the source and the prefix of this outbox. It serves stores that
-    /// write events in another way.
+    /// Encodes an envelope as [`add`](Self::add) does, with the source and the prefix of this outbox, in its trace or else in
+    /// that of the current span. It serves stores that
+    /// write events in another way: they have to take the [`EventLinks`](crate::adapter::EventLinks) out of the headers.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge); a retry does
     /// not help.
     pub fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
-        let message = codec::encode(envelope, &self.source)?;
+        let created = match envelope.trace {
+            Some(_) => None,
+            None => create_span(&envelope.meta.event_id, E::TYPE, E::TOPIC),
+        };
+        let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
+        let mut message = codec::encode_in(envelope, &self.source, trace)?;
+        EventLinks::of_envelope(envelope).add_to(&mut message.headers);
         if self.topic_prefix.is_empty() {
             return Ok(message);
         }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::Store;
-use crate::{Error, ErrorKind};
+use crate::Error;
 
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,35 +57,5 @@ impl fmt::Display for TransactError {
 impl std::error::Error for TransactError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(self.error())
-    }
-}
-
-pub(super) async fn transact<S: Store, R: Send + 'static>(
-    store: &S,
-    work: Work<S::Tx, R>,
-) -> Result<R, TransactError> {
-    let tx = store.begin().await.map_err(TransactError::Begin)?;
-    match work(tx).await {
-        (tx, End::Commit(result)) => {
-            let store = store.clone();
-            let committed = tokio::spawn(async move { store.commit(tx).await }).await;
-            match committed {
-                Ok(Ok(())) => Ok(result),
-                Ok(Err(error)) if error.kind() == ErrorKind::OutcomeUnknown => {
-                    Err(TransactError::Unknown(error))
-                }
-                Ok(Err(error)) => Err(TransactError::Commit(error)),
-                Err(join) => Err(TransactError::Unknown(
-                    Error::new(ErrorKind::OutcomeUnknown, "commit did not come back").caused_by(join),
-                )),
-            }
-        }
-        (tx, End::Rollback(result)) => {
-            // A failed rollback ends the connection, and the database then rolls back.
-            if let Err(error) = store.rollback(tx).await {
-                tracing::debug!(error = %crate::error::chain(&error), "rollback not confirmed");
-            }
-            Ok(result)
-        }
     }
 }

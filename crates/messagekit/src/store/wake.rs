@@ -19,7 +19,7 @@ const HINTS: [Duration; 3] = [Duration::from_millis(2), Duration::from_millis(10
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let wake = messagekit::adapter::Wake::default();
 /// wake.wake();
-/// wake.woken().await; // at once: the news waits for whoever asks next
+/// wake.woken().await; // at once: the hint waits for the next call
 /// # });
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -173,9 +173,9 @@ mod tests {
             }
         });
         for _ in 0..10 {
-            let asked = Instant::now();
+            let started = Instant::now();
             wake.woken().await;
-            assert!(asked.elapsed() <= Duration::from_millis(4), "{:?}", asked.elapsed());
+            assert!(started.elapsed() <= Duration::from_millis(4), "{:?}", started.elapsed());
         }
     }
 

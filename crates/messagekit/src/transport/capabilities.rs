@@ -30,6 +30,8 @@ impl Default for BatchLimit {
 /// The capabilities of an adapter. The consumer loop reads them and never checks which adapter it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
+    /// The kind of broker as spans name it, such as `kafka`.
+    pub system: &'static str,
     /// Messages survive the end of the process.
     pub persistent: bool,
     /// Several processes of one consumer share the lanes. If false, one process works and the others stand by.

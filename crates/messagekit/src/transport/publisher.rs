@@ -22,6 +22,19 @@ pub enum PublishErrorKind {
     Unknown,
 }
 
+impl PublishErrorKind {
+    /// Returns the name of the kind in metrics and spans, such as `key_blocked`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::KeyBlocked => "key_blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The failure of one message of a batch.
 #[derive(Clone, Debug)]
 pub struct PublishError {
@@ -65,4 +78,9 @@ pub trait Publisher: Send + Sync {
 
     /// Returns the maximum size of a payload in bytes.
     fn max_bytes(&self) -> usize;
+
+    /// Returns the kind of broker as spans name it, such as `kafka`. The default is `messagekit`, for logs of its own.
+    fn system(&self) -> &'static str {
+        "messagekit"
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::{Delivery, Lane, Receipt};
+use super::{Delivery, LagProbe, Lane, Receipt};
 use crate::Error;
 
 /// An event of a subscriber.
@@ -95,6 +95,12 @@ pub trait Subscriber: Send {
     /// prefetched wait behind them. A paused lane delivers them only after it is resumed.
     fn release(&mut self, back: &mut Vec<Receipt>);
 
+    /// Returns a probe for the lag of the lanes, which the consumer uses while it runs. The default is `None`, for backends that
+    /// cannot tell it.
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        None
+    }
+
     /// Leaves the consumer: makes all settled receipts durable and gives the lanes up. Deliveries that were neither settled nor
     /// released count as released.
     ///
@@ -122,6 +128,10 @@ impl<S: Subscriber + ?Sized> Subscriber for Box<S> {
 
     fn release(&mut self, back: &mut Vec<Receipt>) {
         (**self).release(back);
+    }
+
+    fn lag(&self) -> Option<Arc<dyn LagProbe>> {
+        (**self).lag()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

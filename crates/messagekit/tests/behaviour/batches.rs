@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::adapter::{BatchLimit, Offsets};
+use messagekit::adapter::{BatchLimit, Inbox};
 use messagekit::{Backoff, Claim, headers};
 use tokio::time::Instant;
 
@@ -46,7 +46,7 @@ async fn one_by_one_gives_each_message_a_transaction_of_its_own() {
     until(|| world.committed(0) == 30).await;
     let stats = consumer.stop().await;
     assert_eq!((stats.batches, stats.handled, stats.dead), (30, 29, 1));
-    assert_eq!(world.script.runs().len(), 30, "a failure repeats nobody's effects");
+    assert_eq!(world.script.runs().len(), 30, "a failure repeats no effects");
 }
 
 #[tokio::test(start_paused = true)]

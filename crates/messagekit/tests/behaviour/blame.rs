@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use messagekit::adapter::OutboxRows;
-use messagekit::memory::{Failpoint, MemoryStore, MemoryTx};
 use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, OnFailure};
+use messagekit_memory::{Failpoint, MemoryStore, MemoryTx};
 
 use crate::fixture::{Action, CONSUMER, Placed, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use messagekit::log::Record;
-use messagekit::memory::MemoryTx;
 use messagekit::{
     Backoff, Consumer, Envelope, ErrorKind, Event, HandlerError, OnFailure, OnUnknown, headers,
 };
+use messagekit_memory::MemoryTx;
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{Action, Builder, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
@@ -176,8 +176,8 @@ async fn a_blocked_consumer_stops_at_once() {
     world.script.always("a-1", Action::Permanent);
     let consumer = start(blocking(&world).backoff(Backoff::fixed(seconds(300))));
     until(|| world.script.runs().len() == 1).await;
-    let asked = tokio::time::Instant::now();
+    let requested = tokio::time::Instant::now();
     consumer.stop().await;
-    assert!(asked.elapsed() < seconds(1), "{:?}", asked.elapsed());
+    assert!(requested.elapsed() < seconds(1), "{:?}", requested.elapsed());
     assert_eq!((world.committed(0), world.failed_messages().await.len()), (0, 0));
 }

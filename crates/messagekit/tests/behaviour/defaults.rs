@@ -1,7 +1,7 @@
 //! Default settings of a consumer, as documented.
 
-use messagekit::memory::MemoryTx;
 use messagekit::{Consumer, Message, NoStore};
+use messagekit_memory::MemoryTx;
 
 use crate::fixture::{CONSUMER, TOPIC, World};
 

@@ -1,14 +1,17 @@
 //! The metadata that a handler receives.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::adapter::codec;
-use messagekit::memory::MemoryTx;
+use messagekit::adapter::{SpanCounts, Telemetry, codec, set_telemetry};
+use messagekit::headers::TraceContext;
 use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
     Outbox, Position, Store, headers,
 };
+use messagekit_memory::MemoryTx;
+use tracing::Span;
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
 
@@ -95,7 +98,7 @@ struct InvoiceSent {
 }
 
 async fn bill(
-    outbox: &Outbox<messagekit::memory::MemoryStore>,
+    outbox: &Outbox<messagekit_memory::MemoryStore>,
     tx: &mut MemoryTx,
     event: Envelope<Placed>,
 ) -> Result<(), HandlerError> {
@@ -143,4 +146,101 @@ async fn a_topic_prefix_goes_before_every_topic_and_must_be_valid() {
     let mut tx = store.begin().await.expect("begins");
     let spoilt = outbox.topic_prefix("my staging/").add(&mut tx, sent()).await;
     assert_eq!(spoilt.expect_err("no topic").kind(), ErrorKind::InvalidEvent);
+}
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Writes an event and returns its row.
+async fn written(event: impl Into<Envelope<Placed>>) -> Message {
+    let store = World::new(1).store;
+    let outbox = Outbox::new(store.clone(), "shop");
+    let mut tx = store.begin().await.expect("begins");
+    outbox.add(&mut tx, event).await.expect("added");
+    outbox.commit(tx).await.expect("commits");
+    store.outbox().remove(0)
+}
+
+type Received = Mutex<Vec<Envelope<Placed>>>;
+
+async fn receive(all: &Received, _: &mut MemoryTx, event: Envelope<Placed>) -> Result<(), HandlerError> {
+    all.lock().expect("received").push(event);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn free_headers_and_trace_reach_the_handler_as_written() {
+    let mut sent = Envelope::new(order(1));
+    sent.headers.insert("tenant".to_owned(), "nörd \"west\"".to_owned());
+    let trace: TraceContext = PARENT.parse().expect("valid");
+    sent.trace = Some(trace.with_state("vendor=1,other=2").expect("valid"));
+    let row = written(sent.clone()).await;
+    assert_eq!(row.headers.text(headers::TRACEPARENT), Some(PARENT));
+
+    let (world, all) = (World::new(1), Arc::new(Received::default()));
+    world.publish(row).await;
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+    let consumer = start(builder.on_with(all.clone(), receive));
+    until(|| !all.lock().expect("received").is_empty()).await;
+    consumer.stop().await;
+    let received = all.lock().expect("received").remove(0);
+    assert_eq!((&received.headers, &received.trace), (&sent.headers, &sent.trace));
+    // What was received can be written again.
+    assert_eq!(written(received).await.headers.free(), written(sent).await.headers.free());
+}
+
+#[tokio::test]
+async fn a_free_header_must_not_have_a_name_of_messagekit() {
+    for name in ["", "id", "headers", "traceparent", "tracestate", "x-messagekit-topic", "x-messagekit-new"] {
+        let mut sent = Envelope::new(order(1));
+        sent.headers.insert(name.to_owned(), "x".to_owned());
+        let refused = codec::encode(&sent, "shop").expect_err(name);
+        assert_eq!(refused.kind(), ErrorKind::InvalidEvent, "{name:?}");
+    }
+}
+
+thread_local! {
+    /// The context of the current span: each test has a thread of its own.
+    static SPAN: RefCell<Option<TraceContext>> = const { RefCell::new(None) };
+}
+
+/// Gives each new span the context of this thread.
+#[derive(Debug)]
+struct OfThread;
+
+impl Telemetry for OfThread {
+    fn current(&self) -> Option<TraceContext> {
+        SPAN.with(|span| span.borrow().clone())
+    }
+
+    fn context(&self, _: &Span) -> Option<TraceContext> {
+        self.current()
+    }
+
+    fn set_parent(&self, _: &Span, _: &TraceContext) {}
+
+    fn link(&self, _: &Span, _: &TraceContext) {}
+
+    fn spans(&self) -> SpanCounts {
+        SpanCounts::default()
+    }
+}
+
+#[tokio::test]
+async fn a_new_event_takes_the_trace_of_its_span() {
+    set_telemetry(OfThread).expect("it is set once");
+    let again = set_telemetry(OfThread).expect_err("it is set");
+    assert_eq!(again.kind(), ErrorKind::WrongState);
+
+    let row = written(order(1)).await;
+    assert_eq!(row.headers.get(headers::TRACEPARENT), None, "there is no span");
+    let span: TraceContext = PARENT.parse().expect("valid");
+    SPAN.with(|current| *current.borrow_mut() = Some(span.with_state("vendor=1").expect("valid")));
+    let row = written(order(1)).await;
+    assert_eq!(row.headers.text(headers::TRACEPARENT), Some(PARENT));
+    assert_eq!(row.headers.free().get(headers::TRACESTATE).map(String::as_str), Some("vendor=1"));
+
+    let mut own = Envelope::new(order(1));
+    let other = PARENT.replace("-01", "-00");
+    own.trace = Some(other.parse().expect("valid"));
+    assert_eq!(written(own).await.headers.text(headers::TRACEPARENT), Some(&*other), "its own comes first");
 }

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::adapter::Retries;
-use messagekit::memory::Failpoint;
+use messagekit::adapter::Inbox;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Claim, ErrorKind};
+use messagekit_memory::Failpoint;
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
@@ -89,7 +89,7 @@ async fn two_persons_who_retry_at_once_cause_one_run() {
     until(|| world.applied().len() == 1).await;
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-1"]);
-    assert_eq!(world.script.runs().len(), 2, "the first run, and the one that they asked for");
+    assert_eq!(world.script.runs().len(), 2, "the first run, and the one that an operator requested");
     for consumer in consumers {
         consumer.stop().await;
     }

@@ -4,9 +4,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::memory::MemoryTx;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Consumer, Envelope, HandlerError};
+use messagekit_memory::MemoryTx;
 
 use tokio::time::Instant;
 

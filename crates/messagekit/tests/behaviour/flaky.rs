@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, InFlightAttempts, NextOffset, Offsets, Processed, ReceivedMessage,
-    Retries, RetryLease, SetAside, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
+use messagekit_memory::{MemoryStore, MemoryTx};
 
 /// A call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,9 +26,9 @@ pub(crate) enum Call {
     HandBack,
     NextOf,
     NoteWindow,
-    Suspect,
-    StandDown,
-    Sweep,
+    BeginAttempt,
+    WithdrawAttempt,
+    ClearFinishedAttempts,
 }
 
 /// A store handle with injected failures.
@@ -126,7 +125,7 @@ impl Store for Flaky {
     }
 }
 
-impl Processed for Flaky {
+impl Inbox for Flaky {
     async fn note_window(
         &self,
         consumer: &str,
@@ -152,19 +151,7 @@ impl Processed for Flaky {
         self.wait().await;
         self.inner.unclaim(tx, consumer, batch).await
     }
-}
 
-impl Offsets for Flaky {
-    async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
-        self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
-    }
-
-    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        self.call(Call::NextOf, self.inner.next_of(consumer, topic)).await
-    }
-}
-
-impl SetAside for Flaky {
     async fn set_aside(
         &self,
         tx: &mut MemoryTx,
@@ -195,9 +182,7 @@ impl SetAside for Flaky {
     ) -> Result<usize, Error> {
         self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, limits)).await
     }
-}
 
-impl Retries for Flaky {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let is_short = self.short_leases.load(Ordering::Relaxed);
         let lease = if is_short { Duration::from_secs(1) } else { lease };
@@ -242,28 +227,34 @@ impl Retries for Flaky {
     async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         self.call(Call::HandBack, self.inner.hand_back(consumer, leased, delay)).await
     }
-}
 
-impl InFlightAttempts for Flaky {
-    async fn begin_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<u32, Error> {
-        self.call(Call::Suspect, self.inner.begin_attempt(consumer, suspect, by)).await
+    async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
+        self.call(Call::BeginAttempt, self.inner.begin_attempt(consumer, message, by)).await
     }
 
     async fn clear_attempts(
         &self,
         tx: &mut MemoryTx,
         consumer: &str,
-        suspect: &MessageId,
+        message: &MessageId,
     ) -> Result<(), Error> {
         self.wait().await;
-        self.inner.clear_attempts(tx, consumer, suspect).await
+        self.inner.clear_attempts(tx, consumer, message).await
     }
 
-    async fn withdraw_attempt(&self, consumer: &str, suspect: &MessageId, by: &str) -> Result<(), Error> {
-        self.call(Call::StandDown, self.inner.withdraw_attempt(consumer, suspect, by)).await
+    async fn withdraw_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<(), Error> {
+        self.call(Call::WithdrawAttempt, self.inner.withdraw_attempt(consumer, message, by)).await
     }
 
     async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
-        self.call(Call::Sweep, self.inner.clear_finished_attempts(consumer)).await
+        self.call(Call::ClearFinishedAttempts, self.inner.clear_finished_attempts(consumer)).await
+    }
+
+    async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
+        self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        self.call(Call::NextOf, self.inner.next_of(consumer, topic)).await
     }
 }

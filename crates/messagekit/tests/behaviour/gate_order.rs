@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use messagekit::adapter::Lane;
 use messagekit::gate::{BatchView, CircuitBreaker, Concurrency, Gate, Outcome, Permit, RateLimit};
-use messagekit::memory::MemoryStore;
+use messagekit_memory::MemoryStore;
 
 use crate::fixture::{World, pass, seconds, start, until};
 
@@ -13,12 +13,12 @@ use crate::fixture::{World, pass, seconds, start, until};
 const FAILED_MESSAGES: u32 = u32::MAX;
 
 /// The calls of gates for a lane's batch, in order.
-type Asked = Arc<Mutex<Vec<&'static str>>>;
+type Calls = Arc<Mutex<Vec<&'static str>>>;
 
 /// Records each call.
 struct Noted<G> {
     gate: G,
-    asked: Asked,
+    calls: Calls,
     store: MemoryStore,
 }
 
@@ -30,7 +30,7 @@ impl<G: Gate> Gate for Noted<G> {
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit> {
         if batch.lane.slot != FAILED_MESSAGES {
             assert_eq!(self.store.open_transactions(), 0, "gates come before the transaction");
-            self.asked.lock().expect("nobody panicked").push(self.gate.name());
+            self.calls.lock().expect("no panic").push(self.gate.name());
         }
         self.gate.poll_admit(batch, cx)
     }
@@ -49,24 +49,24 @@ async fn gates_grant_permits_in_added_order_before_the_transaction() {
     const ADVISED: [&str; 3] = ["rate_limit", "circuit_breaker", "concurrency"];
     const OTHER: [&str; 3] = ["concurrency", "rate_limit", "circuit_breaker"];
     for order in [ADVISED, OTHER] {
-        let (world, asked) = (World::new(1), Asked::default());
+        let (world, calls) = (World::new(1), Calls::default());
         let mut builder = world.billing();
         for name in order {
-            let (asked, store) = (asked.clone(), world.store.clone());
+            let (calls, store) = (calls.clone(), world.store.clone());
             builder = match name {
-                "rate_limit" => builder.gate(Noted { gate: RateLimit::per_second(100), asked, store }),
+                "rate_limit" => builder.gate(Noted { gate: RateLimit::per_second(100), calls, store }),
                 "circuit_breaker" => {
-                    builder.gate(Noted { gate: CircuitBreaker::new(5, seconds(30)), asked, store })
+                    builder.gate(Noted { gate: CircuitBreaker::new(5, seconds(30)), calls, store })
                 }
-                _ => builder.gate(Noted { gate: Concurrency::new(8), asked, store }),
+                _ => builder.gate(Noted { gate: Concurrency::new(8), calls, store }),
             };
         }
         let consumer = start(builder);
         world.push_all("a", 3).await;
         until(|| world.applied().len() == 3).await;
         consumer.stop().await;
-        let asked = asked.lock().unwrap().clone();
-        assert!(!asked.is_empty() && asked.chunks(3).all(|round| round == order), "{order:?}: {asked:?}");
+        let calls = calls.lock().unwrap().clone();
+        assert!(!calls.is_empty() && calls.chunks(3).all(|round| round == order), "{order:?}: {calls:?}");
     }
 }
 

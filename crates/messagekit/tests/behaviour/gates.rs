@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use std::task::{Context, Poll, Waker};
+
 use messagekit::ErrorKind;
-use messagekit::gate::{BreakerState, CircuitBreaker, Concurrency, Outcome, RateLimit, Verdict};
-use messagekit::memory::TestGate;
-use messagekit::metrics::{self, Metrics};
+use messagekit::adapter::Lane;
+use messagekit::gate::{
+    BatchView, BreakerState, CircuitBreaker, Concurrency, Gates, Outcome, RateLimit, Verdict,
+};
 use messagekit::operations::FailedMessageState;
+use messagekit_memory::TestGate;
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{
@@ -163,7 +167,7 @@ async fn a_later_gate_that_waits_gives_the_earlier_permits_back() {
     second.open();
     until(|| world.applied().len() == 30).await;
     consumer.stop().await;
-    assert!(first.asked() >= second.asked(), "gates are asked in the order in which they were added");
+    assert!(first.asked() >= second.asked(), "gates are polled in the order in which they were added");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,27 +255,58 @@ async fn consumers_that_share_permits_never_exceed_them() {
 async fn closed_gate_is_shown_by_name_and_duration() {
     let world = World::new(1);
     world.push_all("a", 10).await;
-    let (registry, gate) = (prometheus::Registry::new(), TestGate::new());
-    let metrics = Metrics::new(&registry).unwrap();
+    let gate = TestGate::new();
     gate.close();
-    let consumer =
-        start(world.billing().metrics(&metrics).gate(RateLimit::per_second(100)).gate(gate.clone()));
+    let consumer = start(world.billing().gate(RateLimit::per_second(100)).gate(gate.clone()));
     pass(seconds(300)).await;
     let (name, since) = consumer.stats.held_back_by().expect("it is closed");
     assert_eq!((name, since.as_secs()), ("test", 300));
-    let figure = |name: &str| {
-        let line =
-            metrics::text(&registry).lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        line.unwrap_or(f64::NAN)
-    };
-    let state =
-        |gate: &str| figure(&format!("messagekit_gate_state{{consumer=\"billing\",gate=\"{gate}\"}}"));
-    let waited = || figure("messagekit_gate_wait_seconds_total{consumer=\"billing\",gate=\"test\"}");
-    assert_eq!((state("rate_limit"), state("test")), (0.0, 2.0));
-    assert_eq!(figure("messagekit_consumer_handled_total{consumer=\"billing\",outcome=\"handled\"}"), 0.0);
+    let closed = || consumer.stats.gates().iter().map(|gate| gate.closed.is_some()).collect::<Vec<_>>();
+    assert_eq!((closed(), consumer.stats.read().handled), (vec![false, true], 0));
 
     gate.open();
     until(|| world.applied().len() == 10).await;
-    assert_eq!((consumer.stats.held_back_by(), state("test"), waited().trunc()), (None, 0.0, 300.0));
+    let waited = consumer.stats.gates()[1].waited.as_secs();
+    assert_eq!((consumer.stats.held_back_by(), closed(), waited), (None, vec![false, false], 300));
     consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_moved_away_is_no_longer_held_back_by_its_gate() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let view = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 1, bytes: 1 };
+    let (gate, mut gates) = (TestGate::new(), Gates::default());
+    gates.push(gate.clone());
+    gate.close();
+    for passed in 0..10 {
+        assert!(gates.poll_admit(&view, &mut cx).is_pending());
+        gates.rest();
+        assert_eq!(gates.states().held_back_by(), Some(("test", seconds(passed))));
+        tokio::time::advance(seconds(1)).await;
+    }
+    // The lane moved to another process.
+    gates.rest();
+    assert_eq!(gates.states().held_back_by(), None);
+    assert!(gates.poll_admit(&view, &mut cx).is_pending());
+    assert_eq!(gates.states().held_back_by(), Some(("test", seconds(0))), "it begins again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_ends_is_held_back_by_no_gate() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let view = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 1, bytes: 1 };
+    let (gate, mut gates) = (TestGate::new(), Gates::default());
+    gates.push(CircuitBreaker::new(1, seconds(1)));
+    gates.push(gate.clone());
+    let Poll::Ready((pass, _)) = gates.poll_admit(&view, &mut cx) else { panic!("all are open") };
+    gates.settle(pass, &Outcome { verdict: Verdict::Failure, used: 1 });
+    tokio::time::advance(seconds(2)).await;
+    gate.close();
+    assert!(gates.poll_admit(&view, &mut cx).is_pending());
+    let states = gates.states();
+    let shown =
+        || states.read().iter().map(|gate| (gate.closed.is_some(), gate.is_trying)).collect::<Vec<_>>();
+    assert_eq!(shown(), [(false, true), (true, false)]);
+    drop(gates);
+    assert_eq!((shown(), states.held_back_by()), (vec![(false, false); 2], None));
 }

@@ -162,7 +162,7 @@ async fn message_with_unusable_identity_fails_under_its_position() {
         ("NUL in the id", with_id(b"a\0b"), "bad_id", "control character"),
         ("line break in the id", with_id(b"a\nb"), "bad_id", "control character"),
         ("C1 control in the id", with_id("a\u{85}b".as_bytes()), "bad_id", "control character"),
-        ("place as id", with_id(b"at:orders.order/0/0"), "bad_id", "reserved"),
+        ("position as id", with_id(b"at:orders.order/0/0"), "bad_id", "reserved"),
         ("id is not text", with_id(b"\xff\xfe"), "bad_id", "not UTF-8"),
         (
             "NUL in the id of the payload",
@@ -191,7 +191,7 @@ async fn an_id_mismatch_swallows_neither_of_the_two_ids() {
     let consumer = start(world.billing());
     until(|| world.committed(0) == 4).await;
     assert_eq!(world.applied(), ["a-1", "a-2"]);
-    assert_eq!(world.failed_messages().await.len(), 2, "each record is kept: they stand in different places");
+    assert_eq!(world.failed_messages().await.len(), 2, "each record is kept: their positions differ");
     consumer.stop().await;
 }
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use messagekit::gate::RateLimit;
-use messagekit::memory::Failpoint;
 use messagekit::operations::{FailedMessageState, FailedMessages, Operator};
 use messagekit::{ErrorKind, OnFailure, ParkingLimits};
+use messagekit_memory::Failpoint;
 use tokio::time::Instant;
 
 use crate::fixture::{Action, Builder, World, names, pass, placed, seconds, start, until};

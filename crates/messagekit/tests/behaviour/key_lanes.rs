@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use messagekit::adapter::{Capabilities, NextOffset, Offsets, RememberedOffsets, Source};
-use messagekit::memory::MemorySource;
+use messagekit::adapter::{Capabilities, Inbox, NextOffset, RememberedOffsets, Source};
 use messagekit::{Error, ErrorKind, OnFailure};
+use messagekit_memory::MemorySource;
 
 use crate::fixture::{
     Action, Builder, CALM_KEY, CONSUMER, Running, TOPIC, World, placed, seconds, start, until,
@@ -54,7 +54,7 @@ async fn a_slow_key_holds_up_its_own_lane_alone() {
     assert!(begun.elapsed() < LONG / 2, "others did not wait");
     assert_eq!(world.script.runs_of("a-1").len(), 1, "while it ran");
     assert_eq!(world.script.runs_of("a-2").len(), 0, "its own key does");
-    assert!(world.committed(0) <= CALM, "the place stays before what is in flight");
+    assert!(world.committed(0) <= CALM, "the offset stays before what is in flight");
     until(|| world.committed(0) == CALM + 400).await;
     for key in KEYS {
         let of_key: Vec<String> = world.applied().into_iter().filter(|id| id.starts_with(key)).collect();

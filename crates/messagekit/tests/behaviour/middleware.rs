@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Claim, HandlerError, Inner, Middleware};
+use messagekit_memory::{MemoryStore, MemoryTx};
 
 use crate::fixture::{Action, World, pass, seconds, start, until};
 
@@ -16,7 +16,7 @@ struct Noted {
 
 impl Noted {
     fn note(&self, what: &str) {
-        self.notes.lock().expect("nobody panics with it").push(format!("{} {what}", self.name));
+        self.notes.lock().expect("no panic").push(format!("{} {what}", self.name));
     }
 }
 

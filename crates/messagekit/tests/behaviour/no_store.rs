@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messagekit::adapter::{BoxFuture, PublishError, PublishErrorKind, Published, Publisher};
-use messagekit::memory::{MemoryLog, MemorySource};
 use messagekit::{
     Backoff, Consumer, ConsumerBuilder, Envelope, Error, ErrorKind, HandlerError, Message, NoStore,
     OnFailure, headers,
 };
+use messagekit_memory::{MemoryLog, MemorySource};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -35,16 +35,16 @@ enum Mood {
 struct Broker {
     log: MemoryLog,
     mood: watch::Sender<Mood>,
-    asked: Arc<Mutex<usize>>,
+    calls: Arc<Mutex<usize>>,
 }
 
 impl Broker {
     fn new(mood: Mood) -> Self {
-        Self { log: MemoryLog::new(1), mood: watch::Sender::new(mood), asked: Arc::default() }
+        Self { log: MemoryLog::new(1), mood: watch::Sender::new(mood), calls: Arc::default() }
     }
 
-    fn asked(&self) -> usize {
-        *self.asked.lock().expect("a count")
+    fn calls(&self) -> usize {
+        *self.calls.lock().expect("a count")
     }
 
     fn failed_messages(&self) -> Vec<Message> {
@@ -55,7 +55,7 @@ impl Broker {
 impl Publisher for Broker {
     fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
         Box::pin(async move {
-            *self.asked.lock().expect("a count") += 1;
+            *self.calls.lock().expect("a count") += 1;
             let mut mood = self.mood.subscribe();
             let mood = *mood.wait_for(|mood| *mood != Mood::IsSilent).await.expect("the broker stays");
             let refused = |refusal, kind| {
@@ -142,14 +142,14 @@ async fn a_failed_message_is_settled_only_after_its_confirm() {
     printer.fails(1, 1, lasting);
     world.push_all("a", 2).await;
     let consumer = start(printing(&world, &broker, &printer));
-    until(|| broker.asked() == 1).await;
+    until(|| broker.calls() == 1).await;
     pass(seconds(600)).await;
     assert_eq!((world.committed(0), broker.failed_messages().len(), printer.printed().len()), (0, 0, 0));
 
     broker.mood.send_replace(Mood::Takes);
     until(|| world.committed(0) == 2).await;
     let failed_messages = broker.failed_messages();
-    assert_eq!((failed_messages.len(), broker.asked()), (1, 1));
+    assert_eq!((failed_messages.len(), broker.calls()), (1, 1));
     assert_eq!(printer.printed(), ["a-2"]);
     assert_eq!(consumer.stop().await.dead, 1);
 }
@@ -200,7 +200,7 @@ async fn unavailable_or_refusing_broker_loses_and_settles_nothing() {
         pass(seconds(300)).await;
         assert_eq!((world.committed(0), consumer.read().dead), (1, 0), "{mood:?}");
         assert_eq!(printer.printed(), ["a-1"], "what stands behind it waits");
-        assert!((30..200).contains(&broker.asked()), "it is tried again all the time: {}", broker.asked());
+        assert!((30..200).contains(&broker.calls()), "it is tried again all the time: {}", broker.calls());
         assert_eq!(
             printer.runs_of(2),
             [1],
@@ -226,7 +226,7 @@ async fn a_failure_that_passes_is_tried_again_in_place_and_in_order() {
     let at: Vec<Instant> = printer.runs.lock().expect("runs").iter().map(|(.., at)| *at).collect();
     assert!(at[2] - at[1] >= Duration::from_millis(500), "the backoff lies between: {at:?}");
     let stats = consumer.stop().await;
-    assert_eq!((stats.handled, stats.dead, stats.set_aside, broker.asked()), (4, 0, 0, 0));
+    assert_eq!((stats.handled, stats.dead, stats.set_aside, broker.calls()), (4, 0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +237,7 @@ async fn a_message_whose_dependency_is_unavailable_waits_in_its_lane() {
     let consumer = start(printing(&world, &broker, &printer));
     pass(seconds(3_600)).await;
     assert_eq!(
-        (world.committed(0), broker.asked()),
+        (world.committed(0), broker.calls()),
         (1, 0),
         "no failed message could bring it back by itself"
     );
@@ -271,7 +271,7 @@ async fn a_lane_that_blocks_publishes_no_failed_message() {
     world.push_all("a", 3).await;
     let consumer = start(printing(&world, &broker, &printer).on_failure(OnFailure::Block));
     until(|| world.committed(0) == 3).await;
-    assert_eq!((printer.printed(), broker.asked()), (names("a", 3), 0));
+    assert_eq!((printer.printed(), broker.calls()), (names("a", 3), 0));
     assert_eq!(printer.runs_of(2).len(), 21);
     consumer.stop().await;
 }
@@ -282,7 +282,7 @@ async fn stop_during_a_broker_outage_leaves_the_message_unsettled() {
     printer.fails(1, 1_000_000, lasting);
     world.push_all("a", 1).await;
     let consumer = start(printing(&world, &broker, &printer));
-    until(|| broker.asked() > 3).await;
+    until(|| broker.calls() > 3).await;
     consumer.stop().await;
     assert_eq!(world.committed(0), 0);
 

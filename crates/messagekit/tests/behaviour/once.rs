@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use messagekit::adapter::Publisher;
-use messagekit::memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit::{Claim, Consumer, Envelope, ErrorKind, HandlerError, Store, claim};
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{

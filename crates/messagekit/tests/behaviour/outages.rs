@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::memory::{Failpoint, TestGate};
 use messagekit::operations::FailedMessageState;
 use messagekit::{ErrorKind, OnFailure};
+use messagekit_memory::{Failpoint, TestGate};
 
 use crate::counted::{Counted, Counts};
 use crate::fixture::{Action, CALM, CONSUMER, World, names, pass, seconds, sorted, start, until};
@@ -65,12 +65,12 @@ async fn a_start_without_tables_ends_at_once() {
 async fn the_source_learns_what_the_database_remembers() {
     let world = World::new(1);
     let counts = Counts::default();
-    for (key, told) in [("a", None), ("b", Some(3))] {
+    for (key, remembered) in [("a", None), ("b", Some(3))] {
         world.push_all(key, 3).await;
         let consumer = start(world.billing_from(Counted::new(world.topics(), &counts)));
         until(|| world.applied().iter().filter(|name| name.starts_with(key)).count() == 3).await;
         consumer.stop().await;
-        assert_eq!(counts.remembered().first().map(|noted| noted.next), told);
+        assert_eq!(counts.remembered().first().map(|noted| noted.next), remembered);
     }
 }
 
@@ -128,8 +128,8 @@ async fn a_handler_whose_dependency_is_down_waits_and_burns_nothing() {
     world.push_all("a", 5).await;
     pass(FIVE_MINUTES).await;
     assert_eq!(world.applied(), ["a-1", "a-2"], "what stands before it does not wait with it");
-    let asked = world.script.runs_of("a-3").len();
-    assert!((30..150).contains(&asked), "it is asked again all the time, every few seconds: {asked}");
+    let runs = world.script.runs_of("a-3").len();
+    assert!((30..150).contains(&runs), "it runs again all the time, every few seconds: {runs}");
     assert!(world.script.runs().iter().all(|run| run.attempt == 1));
     assert_eq!(world.script.runs_of("a-1").len(), 2, "nor does it run again each time");
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use messagekit::adapter::Source;
-use messagekit::memory::MemoryLog;
 use messagekit::operations::FailedMessageState;
 use messagekit::{
     Consumer, ErrorKind, Message, NoStore, OnFailure, OnUnknown, ParkingLimits, Shutdown, headers,
 };
+use messagekit_memory::MemoryLog;
 
 use crate::fixture::{
     Action, Builder, CONSUMER, TOPIC, World, apply, names, pass, placed, seconds, start, until,
@@ -176,7 +176,7 @@ async fn a_key_that_never_changes_hits_its_bound_blocks_and_tells() {
         (5, 5),
         "one dead, four behind, the rest in its lane"
     );
-    assert_eq!(world.applied().len(), 0, "nobody passes");
+    assert_eq!(world.applied().len(), 0, "no message passes");
     assert_eq!(consumer.stats.connection().blocked, 1);
 
     world.script.heal();

@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use messagekit::memory::MemorySource;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Backoff, Consumer, OnFailure, ParkingLimits};
+use messagekit_memory::MemorySource;
 
 use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
 use crate::flaky::Flaky;

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::adapter::BatchLimit;
-use messagekit::memory::{Failpoint, TestGate};
 use messagekit::operations::FailedMessageState;
 use messagekit::{Claim, ErrorKind, OnFailure, ParkingLimits};
+use messagekit_memory::{Failpoint, TestGate};
 use proptest::sample::Index;
 use tokio::time::Instant;
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use messagekit::memory::Failpoint;
 use messagekit::{ErrorKind, OnFailure};
+use messagekit_memory::Failpoint;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messagekit::adapter::codec;
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{
     Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, Router, headers,
 };
+use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, start, until};

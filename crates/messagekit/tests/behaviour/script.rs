@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use messagekit::adapter::OutboxRows;
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::{Envelope, Error, ErrorKind, Event, HandlerError, Message};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 

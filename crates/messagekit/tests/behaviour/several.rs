@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messagekit::adapter::{BatchLimit, OutboxRows, codec};
-use messagekit::memory::{MemoryStore, MemoryTx};
 use messagekit::operations::FailedMessageState;
 use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Inner, Message, Middleware, OnFailure};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{
@@ -24,17 +24,17 @@ struct Book {
     calls: Mutex<Vec<Vec<String>>>,
     answer: Answer,
     /// Whether its error names the failing event.
-    tells: bool,
+    names_event: bool,
 }
 
 impl Book {
     fn new(
         world: &World,
-        tells: bool,
+        names_event: bool,
         answer: impl Fn(&str) -> Option<HandlerError> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (store, calls) = (world.store.clone(), Mutex::default());
-        Arc::new(Self { store, calls, answer: Box::new(answer), tells })
+        Arc::new(Self { store, calls, answer: Box::new(answer), names_event })
     }
 
     /// The calls after those of the warm-up messages.
@@ -51,7 +51,7 @@ async fn book(book: &Book, tx: &mut MemoryTx, events: Vec<Envelope<Placed>>) -> 
     // Write before the failure: an incomplete rollback would leave these rows visible.
     book.store.write(tx, &rows).await?;
     match ids.iter().enumerate().find_map(|(index, id)| Some((index, (book.answer)(id)?))) {
-        Some((index, error)) if book.tells => Err(error.at(index)),
+        Some((index, error)) if book.names_event => Err(error.at(index)),
         Some((_, error)) => Err(error),
         None => Ok(()),
     }

@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use messagekit::memory::MemorySource;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Backoff, Consumer, ErrorKind, MessageId, Shutdown};
+use messagekit_memory::MemorySource;
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Counts};
@@ -72,9 +72,9 @@ async fn a_stop_waits_half_a_minute_for_a_handler_and_no_longer() {
     world.script.next("a-2", [Action::Take(seconds(500))]);
     let consumer = start(world.billing().deadline(seconds(600)));
     until(|| world.script.runs().len() == 2).await;
-    let asked = Instant::now();
+    let requested = Instant::now();
     consumer.stop().await;
-    let waited = asked.elapsed();
+    let waited = requested.elapsed();
     assert!(seconds(30) <= waited && waited < seconds(31), "{waited:?}");
     pass(Duration::from_millis(1)).await;
     assert_eq!((world.store.open_transactions(), world.applied().len()), (0, 0));
@@ -95,7 +95,7 @@ async fn a_source_that_ends_for_good_costs_no_message_in_hand_its_run() {
     let error = consumer.ended().await.expect_err("it cannot go on");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert_eq!((world.applied(), world.store.open_transactions()), (names("a", 2), 0));
-    assert_eq!(world.store.in_flight_attempts(CONSUMER), [], "nobody takes it for a death");
+    assert_eq!(world.store.in_flight_attempts(CONSUMER), [], "no process takes it for a crash");
 
     world.script.always("a-3", Action::Take(seconds(600)));
     let consumer = start(world.billing_from(Ending::new(world.topics(), seconds(5))).deadline(seconds(900)));
@@ -124,9 +124,9 @@ async fn a_retry_that_a_stop_cuts_off_counts_no_attempt_and_no_crash() {
     for runs in 2..=9 {
         let consumer = start(world.billing().deadline(seconds(600)));
         until(|| world.script.runs_of("a-1").len() == runs).await;
-        let asked = Instant::now();
+        let requested = Instant::now();
         consumer.stop().await;
-        assert!(asked.elapsed() < seconds(31), "{:?}", asked.elapsed());
+        assert!(requested.elapsed() < seconds(31), "{:?}", requested.elapsed());
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts, failed_message.crash_count),
@@ -170,9 +170,9 @@ async fn a_stop_during_an_outage_ends_soon() {
     flaky.fail(Call::Begin, ErrorKind::Unavailable);
     let consumer = start(world.consumer_on(CONSUMER, flaky));
     pass(seconds(60)).await;
-    let asked = Instant::now();
+    let requested = Instant::now();
     consumer.stop().await;
-    assert!(asked.elapsed() < seconds(1), "{:?}", asked.elapsed());
+    assert!(requested.elapsed() < seconds(1), "{:?}", requested.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

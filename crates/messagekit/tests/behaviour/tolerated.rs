@@ -1,8 +1,8 @@
 //! Unusual records that the consumer skips or applies exactly.
 
 use messagekit::adapter::MAX_PAYLOAD_BYTES;
-use messagekit::memory::MemoryTx;
 use messagekit::{Consumer, Envelope, Event, HandlerError, Message, OnUnknown, headers};
+use messagekit_memory::MemoryTx;
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{CONSUMER, TOPIC, World, start, until};

@@ -116,10 +116,10 @@ async fn a_rejection_after_the_shard_was_handed_over_has_no_effect() {
     let world = World::new();
     // Of two relays, the joining one gets the last shards.
     let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(&order(key, 0)) == 48).unwrap();
-    let (mut asked, mut answered) = (0, 0);
+    let (mut calls, mut answered) = (0, 0);
     world.broker.waits(move |_| {
-        asked += 1;
-        Duration::from_secs(if asked == 1 { 20 } else { 0 })
+        calls += 1;
+        Duration::from_secs(if calls == 1 { 20 } else { 0 })
     });
     world.broker.script(move |_| {
         answered += 1;

@@ -224,12 +224,12 @@ async fn database_refusal_ends_a_starting_relay_but_not_a_running_one() {
     world.write_keys(3, 3);
     world.until_drained(9).await;
     world.outbox.break_it(ErrorKind::Other);
-    until("it is told", || relay.stats.read().database.is_some()).await;
+    until("the outage is reported", || relay.stats.read().database.is_some()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.outbox.mend();
     world.outbox.write([order("k9", 0)]);
     world.until_drained(10).await;
-    until("it is told to be over", || relay.stats.read().database.is_none()).await;
+    until("its end is reported", || relay.stats.read().database.is_none()).await;
     world.outbox.break_it(ErrorKind::Schema);
     assert_eq!(relay.ended().await.unwrap_err().kind(), ErrorKind::Schema);
 }

@@ -205,12 +205,12 @@ impl State {
 
     pub(super) fn set_aside(&mut self, name: &str, rejection: &Rejection) -> u64 {
         self.statements.set_aside += 1;
-        let place = (rejection.lease.shard, rejection.entry.seq);
+        let position = (rejection.lease.shard, rejection.entry.seq);
         if !self.is_of(name, rejection.lease) || !self.stands(&rejection.entry) {
             return 0;
         }
-        let Some(key) = Self::key_of(&self.pending[&place].message) else {
-            self.rejected_without_key.extend(self.pending.remove(&place).map(|row| row.message));
+        let Some(key) = Self::key_of(&self.pending[&position].message) else {
+            self.rejected_without_key.extend(self.pending.remove(&position).map(|row| row.message));
             return 1;
         };
         let is_held = self
@@ -221,12 +221,12 @@ impl State {
         if rejection.error.is_none() && !is_held {
             return 0;
         }
-        let behind = self.pending.range(place..=(place.0, i64::MAX));
+        let behind = self.pending.range(position..=(position.0, i64::MAX));
         let behind = behind.filter(|(_, row)| Self::key_of(&row.message).as_ref() == Some(&key));
-        let behind: Vec<(u16, i64)> = behind.map(|(place, _)| *place).collect();
-        for place in &behind {
-            let row = self.pending.remove(place).unwrap();
-            self.rejected.entry(key.clone()).or_default().push((place.0, place.1, row.message));
+        let behind: Vec<(u16, i64)> = behind.map(|(position, _)| *position).collect();
+        for position in &behind {
+            let row = self.pending.remove(position).unwrap();
+            self.rejected.entry(key.clone()).or_default().push((position.0, position.1, row.message));
         }
         self.rejected.entry(key).or_default().sort_by_key(|row| row.1);
         behind.len() as u64

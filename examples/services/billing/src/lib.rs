@@ -27,7 +27,7 @@ use events::OrderPlaced;
 /// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, or when the consumer
 /// stops by itself.
 pub async fn run(settings: Settings) -> Result<(), Error> {
-    log::start(settings.log);
+    let _telemetry = log::start(settings.log)?;
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_telemetry::request_span;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tracing::Instrument;
 
 use crate::order::{Order, is_name};
 use crate::orders::{Orders, Placed};
@@ -56,7 +59,16 @@ fn routes(orders: Orders) -> Router {
         .route("/orders/{order_id}", get(show))
         .route("/health", get(async || "ok\n"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(trace))
         .with_state(Arc::new(orders))
+}
+
+/// Runs a request inside its span, as a child of the caller's.
+async fn trace(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let header = |name| request.headers().get(name)?.to_str().ok();
+    let span = request_span(request.method().as_str(), route, header);
+    next.run(request).instrument(span).await
 }
 
 #[derive(Serialize)]

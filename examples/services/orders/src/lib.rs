@@ -24,7 +24,7 @@ use orders::Orders;
 /// # Errors
 /// Returns an error when the database is not reachable or lacks the tables of messagekit, or when the address is in use.
 pub async fn run(settings: Settings) -> Result<(), Error> {
-    log::start(settings.log);
+    let _telemetry = log::start(settings.log)?;
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;

@@ -4,6 +4,7 @@ mod leases;
 mod markers;
 mod parking;
 mod people;
+mod plans;
 mod records;
 mod round_trips;
 
@@ -14,7 +15,9 @@ use bytes::Bytes;
 use messagekit::adapter::{
     ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
 };
-use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessageState, Operator};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, Operator, StateReason,
+};
 use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, headers};
 use proptest::prelude::*;
 use rusqlite::Connection;

@@ -261,11 +261,11 @@ fn crowded() -> Connection {
     conn.execute_batch(
         "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 39999)
          INSERT INTO messagekit_failed_messages
-           (consumer_id, message_id, topic, partition, offset, parked, state, attempts, kind, error, fingerprint,
+           (consumer_id, message_id, topic, partition, offset, parked, state, reason, attempts, kind, error, fingerprint,
             set_aside_at, changed_at, key, headers, payload)
          SELECT 1, 'm' || n, 't', 0, n, 1,
            CASE WHEN n % 2 THEN 'resolved' WHEN n < 4000 THEN 'dead' ELSE 'blocked' END,
-           0, 'failed', 'no', 'f', 0, 0, CAST('k' || (n / 2 % 2000) AS BLOB), '[]', x'00' FROM n",
+           'set_aside', 0, 'failed', 'no', 'f', 0, 0, CAST('k' || (n / 2 % 2000) AS BLOB), '[]', x'00' FROM n",
     )
     .unwrap();
     conn

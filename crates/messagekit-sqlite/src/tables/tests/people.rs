@@ -106,7 +106,8 @@ fn a_discarded_failed_message_without_marker_opens_again() {
     )
     .unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(failed_message_lists::show(&conn, 1).unwrap().state, FailedMessageState::RetryScheduled);
+    let shown = failed_message_lists::show(&conn, 1).unwrap();
+    assert_eq!((shown.state, shown.reason), (FailedMessageState::RetryScheduled, StateReason::SetAside));
 }
 
 #[test]

@@ -209,6 +209,9 @@ CREATE TABLE messagekit_failed_messages (
   return_to     TEXT,
   parked        INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)),
   state         TEXT NOT NULL CHECK (state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested', 'resolved', 'discarded')),
+  reason        TEXT NOT NULL
+                CHECK (reason IN ('set_aside', 'key_blocked', 'key_freed', 'run_failed', 'retry_requested', 'requested_run_failed',
+                                  'applied', 'discarded', 'discard_undone')),
   attempts      INTEGER NOT NULL CHECK (attempts >= 0),
   crash_count         INTEGER NOT NULL DEFAULT 0,
   run_length    INTEGER NOT NULL DEFAULT 1,
@@ -232,11 +235,11 @@ CREATE TABLE messagekit_failed_messages (
   CHECK (parked = 0 OR (key IS NOT NULL AND partition IS NOT NULL AND offset IS NOT NULL)),
   CHECK (parked = 1 OR state <> 'blocked')
 ) STRICT;
-INSERT INTO messagekit_failed_messages VALUES(1,1,'m-dead','orders.order',NULL,0,5,'orders.order.placed','store',NULL,0,'dead',4,1,1,0,NULL,NULL,7,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d31','[["id","m-dead"]]',X'fe00');
-INSERT INTO messagekit_failed_messages VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retry_scheduled',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
-INSERT INTO messagekit_failed_messages VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'blocked',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
-INSERT INTO messagekit_failed_messages VALUES(4,1,'m-discarded','orders.order',NULL,NULL,NULL,NULL,'store',NULL,0,'discarded',1,0,1,0,NULL,NULL,0,0,'failed','no stock','f-1',1793523600000000,1793525400000000,NULL,'[]',X'7b7d');
-INSERT INTO messagekit_failed_messages VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'retry_requested',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(1,1,'m-dead','orders.order',NULL,0,5,'orders.order.placed','store',NULL,0,'dead','run_failed',4,1,1,0,NULL,NULL,7,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d31','[["id","m-dead"]]',X'fe00');
+INSERT INTO messagekit_failed_messages VALUES(2,1,'m-parked','orders.order',NULL,0,6,NULL,'store',NULL,1,'retry_scheduled','set_aside',1,0,1,0,1793524800000000,1793524740000000,2,0,'failed','no stock','f-1',1793523600000000,1793524200000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(3,1,'m-waiting','orders.order',NULL,0,7,NULL,'store',NULL,1,'blocked','key_blocked',0,0,1,0,NULL,NULL,0,0,'behind','waits','f-2',1793523600000000,1793523600000000,X'6f2d32','[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(4,1,'m-discarded','orders.order',NULL,NULL,NULL,NULL,'store',NULL,0,'discarded','discarded',1,0,1,0,NULL,NULL,0,0,'failed','no stock','f-1',1793523600000000,1793525400000000,NULL,'[]',X'7b7d');
+INSERT INTO messagekit_failed_messages VALUES(5,2,'m-queue','orders.order',NULL,NULL,NULL,NULL,'queue','printing',0,'retry_requested','retry_requested',0,0,1,0,1793524800000000,NULL,0,0,'failed','rejected','f-3',1793523600000000,1793524800000000,NULL,'[]',X'7b7d');
 CREATE TABLE messagekit_outbox_failures (
   event_id  TEXT NOT NULL,
   scope     TEXT NOT NULL,

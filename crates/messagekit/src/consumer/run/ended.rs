@@ -5,6 +5,7 @@ use tokio::task::JoinError;
 use super::{Ended, Running};
 use crate::consumer::batch_run::Ended as BatchEnded;
 use crate::consumer::retry::Retried;
+use crate::consumer::spans::settle;
 use crate::consumer::steps::After;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
@@ -15,7 +16,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         match ended {
             Ok(Ended::Batch(lane, ended)) => {
                 self.alone = false;
-                self.batch_ended(lane, ended)
+                self.batch_ended(lane, *ended)
             }
             Ok(Ended::Retry(retried)) => self.retry_ended(retried),
             Err(error) => Err(Error::new(ErrorKind::Other, "a batch run of the consumer did not come back")
@@ -28,6 +29,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         if let Some(working) = lane.working.take() {
             self.gates.settle(working.pass, &ended.outcome);
         }
+        let _settling = ended.span.in_scope(|| settle(&self.settings, ended.finished.len())).entered();
         lane.state = ended.state;
         self.settled.extend(ended.finished);
         if lane.given_up {

@@ -13,6 +13,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         match incoming {
             Incoming::Assigned { lane, name } => {
                 tracing::debug!(consumer = &*self.settings.name, ?lane, %name, "assigned");
+                // The key lanes of a divided partition are assigned together.
+                if lane.slot.is_multiple_of(self.settings.key_lanes.get()) {
+                    self.settings.stats.assignment();
+                }
                 let mut state = AssignedLane::new(&name, self.settings.rules.batch.messages.get());
                 if self.stopping {
                     state.given_up = true;

@@ -11,12 +11,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::join;
 use tokio::task::JoinSet;
 
 use self::retries::Retries;
 use super::batch_run;
 use super::bind::bind;
 use super::key_lanes::KeyLanes;
+use super::lag_watch;
 use super::lanes::AssignedLane;
 use super::retention_watch::watch;
 use super::retry::Retried;
@@ -38,8 +40,10 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
     let subscriber = KeyLanes::new(bound?, settings.key_lanes);
     crash::point("consumer.bound");
+    let lag = subscriber.lag();
     let mut running = Running::new(settings, subscriber, gates);
-    let mut watching = pin!(watch(Arc::clone(&running.settings), topics, retention));
+    let lag = lag_watch::watch(Arc::clone(&running.settings), lag);
+    let mut watching = pin!(join(watch(Arc::clone(&running.settings), topics, retention), lag));
     let outcome = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
         (Poll::Ready(()), _) => Poll::Ready(Ok(())),
         (Poll::Pending, _) => running.poll(cx).map(Err),
@@ -69,7 +73,7 @@ async fn or_shutdown<T>(
 }
 
 enum Ended<S: Store> {
-    Batch(Lane, batch_run::Ended<S>),
+    Batch(Lane, Box<batch_run::Ended<S>>),
     Retry(Retried),
 }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
+use tracing::Instrument;
+
 use super::{Ended, Running};
 use crate::consumer::batch_run::run_batch;
 use crate::consumer::crash_guard::Mode;
 use crate::consumer::lanes::{Window, Working};
 use crate::consumer::retry::retry;
+use crate::consumer::spans::receive;
 use crate::gate::BatchView;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
@@ -49,9 +52,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             let stop = Arc::new(AtomicBool::new(false));
             let lane_state = (state.attempts.clone(), state.state);
+            let messages = items.iter().map(|item| &item.entry.received.message);
+            let span = receive(&self.settings, messages);
             let working = run_batch(Arc::clone(&self.settings), items, lane_state, Arc::clone(&stop));
+            let working = working.instrument(span);
             state.working = Some(Working { stop, pass });
-            self.tasks.spawn(async move { Ended::Batch(lane, working.await) });
+            self.tasks.spawn(async move { Ended::Batch(lane, Box::new(working.await)) });
             self.last_admitted = Some(lane);
             self.retries.first = true;
             started = true;

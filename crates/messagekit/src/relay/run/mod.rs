@@ -156,8 +156,6 @@ impl Running {
         }
         self.left();
         self.reporter.show(&self.settings, &self.shards, self.started);
-        self.counters().unconfirmed.store(0, Ordering::Relaxed);
-        self.settings.metrics.unconfirmed.set(0);
     }
 
     /// Records that the relay owns no shards any more.
@@ -222,4 +220,15 @@ impl Running {
 fn woken(settings: &Arc<Settings>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let settings = Arc::clone(settings);
     Box::pin(async move { settings.reader.woken().await })
+}
+
+/// A relay that has ended, or was dropped, owns nothing.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let counters = self.counters();
+        counters.shards.store(0, Ordering::Relaxed);
+        counters.unconfirmed.store(0, Ordering::Relaxed);
+        let mut standing = counters.standing();
+        (standing.valid_until, standing.paused) = (None, Vec::new());
+    }
 }

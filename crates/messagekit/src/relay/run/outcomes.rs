@@ -79,10 +79,6 @@ impl Running {
         Counters::add(&counters.rejected, sent.rejected);
         Counters::add(&counters.set_aside, sent.set_aside);
         counters.unconfirmed.fetch_sub(sent.rows, Ordering::Relaxed);
-        let metrics = &self.settings.metrics;
-        metrics.published.inc_by(published);
-        metrics.repeated.inc_by(sent.repeated);
-        metrics.rejected.inc_by(sent.rejected);
         if sent.fenced {
             self.lease_soon(now);
         }

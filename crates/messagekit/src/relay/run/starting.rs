@@ -70,21 +70,21 @@ impl Running {
 
     /// Requests the leases before their time.
     pub(super) fn lease_soon(&mut self, now: Duration) {
-        let asked = self.lease_at.saturating_sub(self.settings.lease / RENEWALS);
-        self.lease_at = self.lease_at.min(now.max(asked + LEASES_APART));
+        let requested = self.lease_at.saturating_sub(self.settings.lease / RENEWALS);
+        self.lease_at = self.lease_at.min(now.max(requested + LEASES_APART));
     }
 
     fn start_reading(&mut self, now: Duration) -> bool {
         if !self.reading.may_start(now) {
             return false;
         }
-        let Some(question) = self.shards.ask(now) else { return false };
+        let Some(read) = self.shards.start_read(now) else { return false };
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         Counters::add(&self.counters().reads, 1);
         self.reading.start(async move {
             let (reader, batch) = (&settings.reader, settings.batch);
-            let read = reader.pending(&instance, &question.wanted, &question.except, &question.paused, batch);
-            in_time("read of the outbox", PATIENCE, read).await
+            let page = reader.pending(&instance, &read.wanted, &read.except, &read.paused, batch);
+            in_time("read of the outbox", PATIENCE, page).await
         });
         true
     }

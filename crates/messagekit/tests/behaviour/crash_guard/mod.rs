@@ -1,15 +1,15 @@
 //! A message that crashes its process: the first crash leaves an attempt of its batch. Five more identify the message,
 //! and no other message is affected.
 
-mod care;
-mod culprit;
-mod notes;
+mod in_flight_attempts;
+mod one_at_a_time;
 mod others;
+mod poison_message;
 
 use std::time::Duration;
 
 use messagekit::MessageId;
-use messagekit::adapter::InFlightAttempts;
+use messagekit::adapter::Inbox;
 
 use crate::fixture::{Action, CONSUMER, TOPIC, World};
 
@@ -28,27 +28,31 @@ fn first_of(partition: i32) -> MessageId {
 async fn after_a_death(partitions: i32) -> World {
     let world = World::new(usize::try_from(partitions).expect("some partitions"));
     for partition in 0..partitions {
-        world.store.begin_attempt(CONSUMER, &first_of(partition), "the dead").await.expect("it is noted");
+        world
+            .store
+            .begin_attempt(CONSUMER, &first_of(partition), "the dead")
+            .await
+            .expect("the attempt is recorded");
     }
     world
 }
 
 /// Returns messages with their own in-flight attempts.
-fn noted(world: &World) -> Vec<(MessageId, usize)> {
+fn message_attempts(world: &World) -> Vec<(MessageId, usize)> {
     world
         .store
         .in_flight_attempts(CONSUMER)
         .into_iter()
-        .filter(|(suspect, _)| !suspect.is_position())
+        .filter(|(message, _)| !message.is_position())
         .collect()
 }
 
 /// Returns lanes with an in-flight attempt for their first messages.
-fn lanes_noted(world: &World) -> Vec<(MessageId, usize)> {
+fn lane_attempts(world: &World) -> Vec<(MessageId, usize)> {
     world
         .store
         .in_flight_attempts(CONSUMER)
         .into_iter()
-        .filter(|(suspect, _)| suspect.is_position())
+        .filter(|(message, _)| message.is_position())
         .collect()
 }

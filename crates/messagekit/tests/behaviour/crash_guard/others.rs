@@ -1,10 +1,10 @@
 //! A message in flight in several processes is not a poison message before their time limit ends.
 
-use messagekit::adapter::{InFlightAttempts, Inbox};
-use messagekit::memory::MemoryTx;
+use messagekit::adapter::Inbox;
 use messagekit::{Claim, ErrorKind, MessageId, OnFailure, Store, claim};
+use messagekit_memory::MemoryTx;
 
-use super::{after_a_death, noted};
+use super::{after_a_death, message_attempts};
 use crate::fixture::{Action, CONSUMER, Running, TOPIC, World, id, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
 
@@ -20,14 +20,18 @@ impl Others {
         let message = id(&format!("{key}-1"));
         let names = ["first", "second", "third", "fourth", "fifth"];
         for name in names {
-            world.store.begin_attempt(CONSUMER, &message, name).await.expect("it is noted");
+            world.store.begin_attempt(CONSUMER, &message, name).await.expect("the attempt is recorded");
         }
         Self { message, names }
     }
 
     async fn withdraw_attempt(&self, world: &World) {
         for name in self.names {
-            world.store.withdraw_attempt(CONSUMER, &self.message, name).await.expect("it is taken back");
+            world
+                .store
+                .withdraw_attempt(CONSUMER, &self.message, name)
+                .await
+                .expect("the attempt is withdrawn");
         }
     }
 
@@ -35,7 +39,7 @@ impl Others {
     async fn finish(&self, world: &World) {
         let mut tx = world.store.begin().await.expect("a transaction");
         claim(&world.store, &mut tx, CONSUMER, &self.message).await.expect("a claim");
-        world.store.clear_attempts(&mut tx, CONSUMER, &self.message).await.expect("it is forgotten");
+        world.store.clear_attempts(&mut tx, CONSUMER, &self.message).await.expect("the attempts are cleared");
         world.store.commit(tx).await.expect("a commit");
     }
 }
@@ -59,7 +63,7 @@ async fn message_in_flight_elsewhere_is_not_poison_before_its_time() {
             (0, 0),
             "it waits for their answer"
         );
-        assert_eq!(noted(&world), [(id("a-1"), 5)], "and has taken its own note back");
+        assert_eq!(message_attempts(&world), [(id("a-1"), 5)], "and has withdrawn its own attempt");
         if answered {
             others.finish(&world).await;
         } else {
@@ -69,7 +73,7 @@ async fn message_in_flight_elsewhere_is_not_poison_before_its_time() {
         let stats = consumer.stop().await;
         assert_eq!((stats.dead, stats.duplicates), (0, u64::from(answered)));
         assert_eq!(world.marker("a-1"), Some(Claim::Done));
-        assert_eq!(noted(&world), []);
+        assert_eq!(message_attempts(&world), []);
     }
 }
 
@@ -84,7 +88,7 @@ async fn attempts_that_never_end_make_a_poison_message_in_time() {
     pass(seconds(20)).await;
     assert_eq!(&*world.failed_message("a-1").await.kind, "poison_message");
     assert_eq!((world.script.runs().len(), consumer.stop().await.dead), (0, 1));
-    assert_eq!(noted(&world), []);
+    assert_eq!(message_attempts(&world), []);
 }
 
 /// A process cannot finish its attempt during an outage of the database.
@@ -97,7 +101,7 @@ async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
     let consumer = patient(&world, flaky.clone());
     pass(seconds(100)).await;
     flaky.fail(Call::Begin, ErrorKind::Unavailable);
-    flaky.fail(Call::Suspect, ErrorKind::Unavailable);
+    flaky.fail(Call::BeginAttempt, ErrorKind::Unavailable);
     pass(seconds(600)).await;
     flaky.heal();
     pass(seconds(100)).await;
@@ -108,14 +112,14 @@ async fn an_outage_gives_those_who_handle_a_message_their_time_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_while_others_have_time_leaves_their_notes_alone() {
+async fn a_stop_while_others_have_time_leaves_their_attempts_alone() {
     let world = after_a_death(1).await;
     world.push("a", 1).await;
     Others::begin(&world, "a").await;
     let consumer = patient(&world, world.store.clone());
     pass(seconds(50)).await;
     consumer.stop().await;
-    assert_eq!(noted(&world), [(id("a-1"), 5)]);
+    assert_eq!(message_attempts(&world), [(id("a-1"), 5)]);
     assert_eq!(world.failed_messages().await.len(), 0);
 }
 

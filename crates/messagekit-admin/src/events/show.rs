@@ -1,0 +1,129 @@
+//! One event, in all databases, with its causes and effects.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, RawPathParams, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use messagekit::MessageId;
+use messagekit::operations::EventRecord;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::record::RecordView;
+use super::related::RelatedView;
+use super::tree::{self, Tree};
+use crate::Role;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::database::{Database, Unreachable, Which, ask_all};
+use crate::parameters::Query;
+use crate::problem::Problem;
+
+/// An event, as far as the databases know it and the caller's role allows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventDocument {
+    event_id: String,
+    /// The databases that know something of it.
+    databases: Vec<RecordView>,
+    /// The event that led to it, the one that led to that, and so on.
+    causes: Vec<CauseView>,
+    /// The events that it led to.
+    effects: Vec<EffectView>,
+    /// Whether there may be more causes or effects: at most 10 steps each way and 200 events are shown.
+    is_cut: bool,
+    /// Databases that did not answer; what they know is missing here.
+    unreachable: Vec<Unreachable>,
+}
+
+/// A cause.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CauseView {
+    event_id: String,
+    /// Null if no database keeps it.
+    event: Option<RelatedView>,
+}
+
+/// An event with those that it led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EffectView {
+    event: RelatedView,
+    #[schema(no_recursion)]
+    effects: Vec<EffectView>,
+}
+
+/// Extracts the id of an event in the path.
+#[derive(Debug)]
+pub(crate) struct EventId(MessageId);
+
+impl<S: Send + Sync> FromRequestParts<S> for EventId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_one = || Problem::malformed("the path has no id of an event where one belongs");
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_one())?;
+        let text = params.iter().find(|(name, _)| *name == "id").map(|(_, text)| text);
+        text.and_then(|text| text.parse().ok()).map(Self).ok_or_else(not_one)
+    }
+}
+
+/// Show an event with its publication, consumers, failed messages, causes and effects; header values only to readers and above
+#[utoipa::path(
+    get, path = "/api/v1/events/{id}", tag = "events", operation_id = "show_event",
+    params(("id" = String, Path, description = "The event's id", min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f/]+$"), Which),
+    responses((status = 200, body = EventDocument), (status = 404, description = "No database knows it, or no such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    EventId(id): EventId,
+    Query(which): Query<Which>,
+) -> Result<Json<EventDocument>, Problem> {
+    let databases = app.databases.meant(which.database.as_deref())?;
+    document(databases, &id, caller.role >= Role::Reader).await.map(Json)
+}
+
+/// Asks all databases for an event, and walks to its causes and effects. `reads` shows the values of headers.
+pub(crate) async fn document(
+    databases: &[Database],
+    id: &MessageId,
+    reads: bool,
+) -> Result<EventDocument, Problem> {
+    let answers = ask_all(databases, |database| database.store.event_record(id)).await?;
+    let known: Vec<(&Database, EventRecord)> =
+        answers.answered.into_iter().filter(|(_, record)| !record.is_empty()).collect();
+    let cause = known.iter().find_map(|(_, record)| record.event.as_ref()?.links.causation_id.clone());
+    let Tree { causes, mut effects, is_cut, unreachable } = tree::walk(databases, id, cause).await?;
+    if known.is_empty() && effects.is_empty() && answers.unreachable.is_empty() {
+        let text = "no database knows this event: check its id, or it is not kept any more";
+        return Err(Problem::new(StatusCode::NOT_FOUND, text));
+    }
+    let mut missing = answers.unreachable;
+    for one in unreachable {
+        if missing.iter().all(|known| known.database != one.database) {
+            missing.push(one);
+        }
+    }
+    let causes = causes.into_iter().map(|(id, event)| CauseView { event_id: id.to_string(), event });
+    Ok(EventDocument {
+        event_id: id.to_string(),
+        databases: known
+            .into_iter()
+            .map(|(database, record)| RecordView::of(&database.name, record, reads))
+            .collect(),
+        causes: causes.collect(),
+        effects: effects_of(id.as_str(), &mut effects),
+        is_cut,
+        unreachable: missing,
+    })
+}
+
+/// Takes the effects of an event, each with its own.
+fn effects_of(id: &str, all: &mut std::collections::BTreeMap<String, Vec<RelatedView>>) -> Vec<EffectView> {
+    let own = all.remove(id).unwrap_or_default();
+    own.into_iter()
+        .map(|event| {
+            let effects = effects_of(&event.event_id.clone(), all);
+            EffectView { event, effects }
+        })
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! The causes and the effects of an event, over all databases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messagekit::MessageId;
+use messagekit::operations::LinkedEvent;
+
+use super::related::RelatedView;
+use crate::database::{Database, Unreachable, ask_all};
+use crate::problem::Problem;
+
+/// How many steps are walked in each direction; each is one request to each database.
+pub(super) const DEPTH: usize = 10;
+/// How many events are shown in all.
+pub(super) const EVENTS: usize = 200;
+
+/// The events around one event.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// The cause, its cause, and so on. The last one is unknown if no database has it.
+    pub(super) causes: Vec<(MessageId, Option<RelatedView>)>,
+    /// The effects of each event.
+    pub(super) effects: BTreeMap<String, Vec<RelatedView>>,
+    /// Whether there may be more than is shown.
+    pub(super) is_cut: bool,
+    pub(super) unreachable: Vec<Unreachable>,
+}
+
+/// Walks both ways at once: each step asks for the next cause and for the effects of the last step.
+pub(super) async fn walk(
+    databases: &[Database],
+    root: &MessageId,
+    cause: Option<MessageId>,
+) -> Result<Tree, Problem> {
+    let mut tree = Tree::default();
+    let mut seen = BTreeSet::from([root.clone()]);
+    let mut next_cause = cause.filter(|cause| !seen.contains(cause));
+    let mut frontier = vec![root.clone()];
+    for _ in 0..DEPTH {
+        if next_cause.is_none() && frontier.is_empty() {
+            return Ok(tree);
+        }
+        let asked: Vec<MessageId> = next_cause.iter().cloned().collect();
+        let found = step(databases, &asked, &frontier, &mut tree).await?;
+        let was = std::mem::take(&mut frontier);
+        let mut cause = None;
+        for (database, event) in found {
+            let id = event.event_id.clone();
+            if next_cause.as_ref() == Some(&id) {
+                seen.insert(id.clone());
+                cause = Some((event.links.causation_id.clone(), RelatedView::of(&database, event)));
+            } else if event.links.causation_id.as_ref().is_some_and(|cause| was.contains(cause))
+                && seen.insert(id.clone())
+            {
+                if seen.len() > EVENTS {
+                    tree.is_cut = true;
+                    continue;
+                }
+                let of = event.links.causation_id.as_ref().map(ToString::to_string).unwrap_or_default();
+                tree.effects.entry(of).or_default().push(RelatedView::of(&database, event));
+                frontier.push(id);
+            }
+        }
+        if let Some(id) = next_cause.take() {
+            let (next, view) = cause.map_or((None, None), |(next, view)| (next, Some(view)));
+            next_cause = next.filter(|next| !seen.contains(next));
+            tree.causes.push((id, view));
+        }
+    }
+    // What stands beyond the last step is not known.
+    tree.is_cut |= next_cause.is_some() || !frontier.is_empty();
+    Ok(tree)
+}
+
+/// Asks every database for events by their ids and by their causes.
+async fn step(
+    databases: &[Database],
+    ids: &[MessageId],
+    causes: &[MessageId],
+    tree: &mut Tree,
+) -> Result<Vec<(String, LinkedEvent)>, Problem> {
+    let most = u32::try_from(EVENTS).unwrap_or(u32::MAX).saturating_add(2);
+    let answers =
+        ask_all(databases, |database| async move { database.store.linked_events(ids, causes, most).await });
+    let answers = answers.await?;
+    for one in answers.unreachable {
+        if tree.unreachable.iter().all(|known| known.database != one.database) {
+            tree.unreachable.push(one);
+        }
+    }
+    let mut found = Vec::new();
+    for (database, events) in answers.answered {
+        tree.is_cut |= events.len() >= most as usize;
+        found.extend(events.into_iter().map(|event| (database.name.to_string(), event)));
+    }
+    Ok(found)
+}

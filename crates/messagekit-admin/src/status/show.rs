@@ -1,0 +1,107 @@
+//! All in one: databases, outboxes, consumers, failed messages, replays.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, OutboxStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::consumers::{ConsumerView, StateCount};
+use crate::database::{Database, Unreachable, Which, ask_all};
+use crate::events::PublisherView;
+use crate::parameters::Query;
+use crate::problem::Problem;
+
+/// The state of all databases. Each count is at most 10000, which means at least as many.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StatusView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    databases: Vec<DatabaseStatusView>,
+    /// Databases that did not answer.
+    unreachable: Vec<Unreachable>,
+}
+
+/// The state of one database.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DatabaseStatusView {
+    database: String,
+    outbox: OutboxStatusView,
+    consumers: Vec<ConsumerView>,
+    /// The failed messages of all consumers by state; a state without any is missing.
+    failed_messages: Vec<StateCount>,
+}
+
+/// The state of an outbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OutboxStatusView {
+    publisher: PublisherView,
+    /// Events that are not proven to be published.
+    pending: u64,
+    /// The age of the oldest of them; null without any, or if it is not known because there are more than are counted.
+    oldest_seconds: Option<f64>,
+    /// Events that wait for their time.
+    delayed: u64,
+    /// Events that the broker has refused.
+    rejected: u64,
+    running_replays: u64,
+}
+
+/// Show all at a glance: databases, outboxes, consumers, failed messages, replays
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "status", operation_id = "status",
+    params(Which),
+    responses((status = 200, body = StatusView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Query(which): Query<Which>,
+) -> Result<Json<StatusView>, Problem> {
+    document(app.databases.meant(which.database.as_deref())?).await.map(Json)
+}
+
+pub(crate) async fn document(databases: &[Database]) -> Result<StatusView, Problem> {
+    let answers = ask_all(databases, |database| async move {
+        let (outbox, consumers) =
+            tokio::try_join!(database.store.outbox_status(), database.store.consumer_statuses())?;
+        Ok((outbox, consumers))
+    });
+    let answers = answers.await?;
+    let databases = answers
+        .answered
+        .into_iter()
+        .map(|(database, (outbox, consumers))| DatabaseStatusView::of(&database.name, outbox, consumers));
+    Ok(StatusView { at: Timestamp::now(), databases: databases.collect(), unreachable: answers.unreachable })
+}
+
+impl DatabaseStatusView {
+    fn of(database: &str, outbox: OutboxStatus, consumers: Vec<ConsumerStatus>) -> Self {
+        let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+        for (state, count) in consumers.iter().flat_map(|consumer| &consumer.failed_messages) {
+            let order = FailedMessageState::ALL.iter().position(|known| known == state).unwrap_or_default();
+            let sum = counts.entry(order).or_default();
+            *sum = (*sum + count).min(COUNT_LIMIT.into());
+        }
+        let failed_messages = counts.into_iter().filter_map(|(order, failed_messages)| {
+            let state = FailedMessageState::ALL.get(order)?;
+            Some(StateCount { state: (*state).into(), failed_messages })
+        });
+        Self {
+            database: database.to_owned(),
+            outbox: OutboxStatusView {
+                publisher: outbox.publisher.into(),
+                pending: outbox.pending,
+                oldest_seconds: outbox.oldest.map(|age| age.as_secs_f64()),
+                delayed: outbox.delayed,
+                rejected: outbox.rejected,
+                running_replays: outbox.running_replays,
+            },
+            failed_messages: failed_messages.collect(),
+            consumers: consumers.into_iter().map(|status| ConsumerView::of(database, status)).collect(),
+        }
+    }
+}

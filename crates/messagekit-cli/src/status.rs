@@ -1,0 +1,141 @@
+//! `messagekit status`.
+
+use std::time::Duration;
+
+use messagekit::{Error, Shutdown};
+use serde_json::Value;
+
+use crate::databases::Databases;
+use crate::document::{list, text};
+use crate::output::{print, table};
+
+/// How often a watched screen is drawn again.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// Where counts stop.
+const LIMIT: u64 = messagekit::operations::COUNT_LIMIT as u64;
+
+/// Show all databases on one screen: outboxes, consumers, failed messages, replays.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    databases: Databases,
+    /// Draw the screen again every 2 s, until it is interrupted
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// One JSON document instead of a screen
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let overview = self.databases.overview().await?;
+        if self.json {
+            return print(overview.status().await?);
+        }
+        if !self.watch {
+            return print(screen(&overview.status().await?));
+        }
+        let shutdown = Shutdown::on_signal()?;
+        let mut ticks = tokio::time::interval(REFRESH);
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            // A database that is away now may be back at the next look.
+            let drawn = match overview.status().await {
+                Ok(status) => screen(&status),
+                Err(error) => messagekit::chain(&error),
+            };
+            // Clears the screen and begins at its top. What was scrolled away is not ours.
+            print(format_args!("\u{1b}[2J\u{1b}[H{drawn}"))?;
+        }
+    }
+}
+
+/// Returns the tables of a status.
+fn screen(status: &Value) -> String {
+    let mut outboxes =
+        table(&["database", "publisher", "pending", "oldest", "delayed", "rejected", "failed", "replays"]);
+    let mut consumers = table(&[
+        "database",
+        "consumer",
+        "last activity",
+        "behind",
+        "failed",
+        "blocked keys",
+        "due",
+        "oldest failed",
+    ]);
+    let mut has_consumer = false;
+    for database in list(status, "databases") {
+        let outbox = &database["outbox"];
+        outboxes.add_row([
+            text(&database["database"]),
+            publisher(&outbox["publisher"]),
+            count(&outbox["pending"]),
+            outbox["oldest_seconds"].as_f64().map(|age| format!("{age:.0} s")).unwrap_or_default(),
+            count(&outbox["delayed"]),
+            count(&outbox["rejected"]),
+            states(database),
+            count(&outbox["running_replays"]),
+        ]);
+        for consumer in list(database, "consumers") {
+            has_consumer = true;
+            consumers.add_row([
+                text(&database["database"]),
+                text(&consumer["consumer"]),
+                text(&consumer["last_activity_at"]),
+                behind(consumer),
+                states(consumer),
+                count(&consumer["blocked_keys"]),
+                count(&consumer["retries_due"]),
+                text(&consumer["oldest_failed_at"]),
+            ]);
+        }
+    }
+    let mut lines = vec![outboxes.to_string()];
+    lines.extend(has_consumer.then(|| consumers.to_string()));
+    for one in list(status, "unreachable") {
+        lines.push(format!("database {} {}", text(&one["database"]), text(&one["error"])));
+    }
+    lines.join("\n")
+}
+
+/// Returns a count, or that there are at least as many.
+fn count(value: &Value) -> String {
+    match value.as_u64() {
+        Some(count) if count >= LIMIT => format!("{count} or more"),
+        _ => text(value),
+    }
+}
+
+fn publisher(publisher: &Value) -> String {
+    match (publisher["mode"].as_str(), publisher["has_relay"].as_bool()) {
+        (None, _) => "none".to_owned(),
+        (Some("relay"), Some(false)) => "relay, none lives".to_owned(),
+        (Some(mode), _) => mode.to_owned(),
+    }
+}
+
+/// `2 dead, 1 blocked`.
+fn states(of: &Value) -> String {
+    let counts = list(of, "failed_messages");
+    let counts = counts.map(|one| format!("{} {}", count(&one["failed_messages"]), text(&one["state"])));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the unread records of all partitions, `?` if none is known, and `12 and ?` if some are.
+fn behind(consumer: &Value) -> String {
+    let all: Vec<Option<u64>> =
+        list(consumer, "positions").map(|position| position["behind"].as_u64()).collect();
+    let known = all.iter().flatten().sum::<u64>();
+    match (all.iter().any(Option::is_some), all.contains(&None)) {
+        (false, false) => String::new(),
+        (false, true) => "?".to_owned(),
+        (true, false) => known.to_string(),
+        (true, true) => format!("{known} and ?"),
+    }
+}

@@ -1,0 +1,50 @@
+//! `messagekit status`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::command::on;
+use crate::console::{Console, message};
+
+#[tokio::test]
+async fn one_screen_shows_outbox_consumers_and_failed_messages() {
+    let console = Console::with((0..3).map(|_| message(None, b"{}"))).await;
+    let file = console.file();
+    let status = on(&file, &["status", "--json"]).json();
+    let database = &status["databases"][0];
+    assert_eq!((&database["database"], &database["outbox"]["pending"]), (&json!("shop"), &json!(0)));
+    assert_eq!(database["consumers"][0]["consumer"], "billing");
+    let states =
+        json!([{"state": "retry_scheduled", "failed_messages": 1}, {"state": "dead", "failed_messages": 2}]);
+    assert_eq!(
+        (&database["failed_messages"], &database["consumers"][0]["failed_messages"]),
+        (&states, &states)
+    );
+    let screen = on(&file, &["status"]).text();
+    for part in ["shop", "local", "billing", "1 retry_scheduled, 2 dead"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    on(&file, &["status", "--json", "--watch"]).refused(2, &["--watch"]);
+}
+
+#[tokio::test]
+async fn watched_screen_is_drawn_again() {
+    let console = Console::empty().await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_messagekit"))
+        .args(["status", "--watch", "--database", &format!("sqlite:{}", console.file().display())])
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // Each drawing begins with an empty screen.
+    let mut drawings = lines.filter(|line| line.contains("\u{1b}[2J"));
+    for _ in 0..2 {
+        let first = drawings.next().unwrap();
+        assert!(!first.contains("\u{1b}[3J"), "what was scrolled away stays: {first:?}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,0 +1,213 @@
+//! Operators' actions on in-memory failed messages.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, no_failed_message,
+};
+
+use super::audit::AuditEntry;
+use super::locks::{failed_message_held, key_held};
+use super::marker::Marker;
+use super::stored_message::StoredMessage;
+use super::tables::Tables;
+use super::{Failpoint, MemoryStore};
+
+fn is_meant(failed_message: &FailedMessageHead, filter: &FailedMessageFilter) -> bool {
+    filter.consumer.as_ref().is_none_or(|consumer| *consumer == failed_message.consumer)
+        && filter.state.is_none_or(|state| state == failed_message.state)
+        && filter.origin.is_none_or(|origin| origin == failed_message.origin)
+        && filter.event_type.as_ref().is_none_or(|wanted| failed_message.event_type.as_ref() == Some(wanted))
+        && filter.kind.as_ref().is_none_or(|kind| *kind == failed_message.kind)
+        && filter.fingerprint.as_ref().is_none_or(|fingerprint| *fingerprint == failed_message.fingerprint)
+        && filter.key.as_deref().is_none_or(|key| failed_message.key.as_deref() == Some(key))
+        && filter.since.is_none_or(|since| since <= failed_message.set_aside_at)
+        && filter.until.is_none_or(|until| failed_message.set_aside_at < until)
+        && filter.before.is_none_or(|before| failed_message.id < before)
+        && filter.after.is_none_or(|after| after < failed_message.id)
+}
+
+impl Tables {
+    /// Returns the failed messages of a filter, smallest number first.
+    fn meant(&self, filter: &FailedMessageFilter) -> impl DoubleEndedIterator<Item = &FailedMessageHead> {
+        self.failed_messages
+            .values()
+            .map(StoredMessage::head)
+            .filter(|failed_message| is_meant(failed_message, filter))
+    }
+
+    fn act(&mut self, act: Action, id: i64, now: Timestamp) -> ActionResult {
+        let Some(failed_message) = self.failed_messages.get_mut(&id) else { return ActionResult::NotFound };
+        if act == Action::Retry && failed_message.has_no_way_back() {
+            return ActionResult::WrongState(failed_message.head().state);
+        }
+        let (key, stood) = (failed_message.marker_key(), failed_message.standing().marker());
+        let does_something = act.of(failed_message.head().state).is_some();
+        let contradicts = self.markers.get(&key).is_some_and(|marker| marker.claim != stood);
+        if does_something && act != Action::Retry && contradicts {
+            return ActionResult::Settled;
+        }
+        match failed_message.act(act, now) {
+            Ok(_) => {
+                let claim = failed_message.standing().marker();
+                match act {
+                    Action::Retry => {}
+                    Action::Discard => self.left_its_key(id, now),
+                    Action::Undo => self.came_back(id, now),
+                }
+                // Recreate a removed marker: otherwise a late copy would be applied despite the action.
+                let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
+                (marker.claim, marker.processed_at) = (claim, now);
+                ActionResult::Done
+            }
+            Err(state) => ActionResult::WrongState(state),
+        }
+    }
+
+    /// Rejects an action if another transaction holds one of the failed messages.
+    fn check_acts(&self, ids: &[i64]) -> Result<(), Error> {
+        if let Some(held) = ids.iter().find(|id| self.locks.holds_failed_message(**id)) {
+            return Err(failed_message_held(*held));
+        }
+        let keys = ids.iter().filter_map(|id| self.failed_messages.get(id)?.blocked_key());
+        match keys.into_iter().find(|key| self.locks.holds_key(key)) {
+            Some(held) => Err(key_held(&held)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl MemoryStore {
+    /// Runs an operator's query or action, unless a test injected a failure.
+    fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
+        self.tables(|tables| {
+            tables.pass(Failpoint::Operations)?;
+            act(tables)
+        })
+    }
+}
+
+impl FailedMessages for MemoryStore {
+    fn list<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                Ok(tables.meant(filter).rev().take(limit as usize).map(|head| tables.shown(head)).collect())
+            })
+        })
+    }
+
+    fn ids<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                Ok(tables
+                    .meant(filter)
+                    .take(limit as usize)
+                    .map(|failed_message| failed_message.id)
+                    .collect())
+            })
+        })
+    }
+
+    fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                let failed_message =
+                    tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?.failed_message();
+                Ok(FailedMessage {
+                    head: tables.shown(&failed_message.head),
+                    received: failed_message.received.clone(),
+                })
+            })
+        })
+    }
+
+    fn totals<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                let mut totals: BTreeMap<_, FailedMessageTotal> = BTreeMap::new();
+                for failed_message in tables.meant(filter) {
+                    let (consumer, state) = (failed_message.consumer.clone(), failed_message.state);
+                    let rank = FailedMessageState::ALL.iter().position(|known| *known == state);
+                    let total = totals.entry((consumer.clone(), rank));
+                    total
+                        .or_insert(FailedMessageTotal { consumer, state, failed_messages: 0 })
+                        .failed_messages += 1;
+                }
+                Ok(totals.into_values().collect())
+            })
+        })
+    }
+
+    fn groups<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                let mut groups: BTreeMap<_, FailedMessageGroup> = BTreeMap::new();
+                for failed_message in tables.meant(filter) {
+                    let alike = (
+                        &failed_message.fingerprint,
+                        &failed_message.consumer,
+                        &failed_message.event_type,
+                        &failed_message.kind,
+                    );
+                    let group = groups.entry(alike).or_insert_with(|| FailedMessageGroup {
+                        fingerprint: failed_message.fingerprint.clone(),
+                        consumer: failed_message.consumer.clone(),
+                        event_type: failed_message.event_type.clone(),
+                        kind: failed_message.kind.clone(),
+                        error: String::new(),
+                        failed_messages: 0,
+                        first: failed_message.set_aside_at,
+                        last: failed_message.set_aside_at,
+                        newest: failed_message.id,
+                    });
+                    group.failed_messages += 1;
+                    group.first = group.first.min(failed_message.set_aside_at);
+                    group.last = group.last.max(failed_message.set_aside_at);
+                    // Numbers ascend: the last one is the newest.
+                    (group.error, group.newest) = (failed_message.error.clone(), failed_message.id);
+                }
+                let mut groups: Vec<FailedMessageGroup> = groups.into_values().collect();
+                groups.sort_by_key(|group| std::cmp::Reverse((group.failed_messages, group.newest)));
+                groups.truncate(limit as usize);
+                Ok(groups)
+            })
+        })
+    }
+
+    fn act<'a>(
+        &'a self,
+        act: Action,
+        ids: &'a [i64],
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let now = self.database.clock.now();
+        Box::pin(async move {
+            self.at_the_desk(|tables| {
+                tables.check_acts(ids)?;
+                let result: Vec<ActionResult> = ids.iter().map(|id| tables.act(act, *id, now)).collect();
+                let done = result.iter().filter(|result| **result == ActionResult::Done).count();
+                tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
+                Ok(result)
+            })
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Joins a consumer of an in-memory log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use messagekit::adapter::{BatchLimit, Capabilities, NextOffset, Source, check_topic};
+use messagekit::{Error, ErrorKind};
+
+use super::MemorySubscriber;
+use super::state::Shared;
+
+/// Represents the topics of a [`MemoryLog`](super::MemoryLog) that a consumer reads.
+#[derive(Clone)]
+pub struct MemorySource {
+    log: Arc<Shared>,
+    topics: Vec<Arc<str>>,
+}
+
+impl MemorySource {
+    pub(super) fn new(log: Arc<Shared>, topics: Vec<Arc<str>>) -> Self {
+        Self { log, topics }
+    }
+}
+
+impl Source for MemorySource {
+    type Subscriber = MemorySubscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            system: "messagekit",
+            persistent: false,
+            shares_work: true,
+            positions: true,
+            any_order: true,
+            batch: BatchLimit::DEFAULT,
+        }
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        &self.topics
+    }
+
+    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
+        if self.topics.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "a source without topics delivers nothing",
+            ));
+        }
+        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
+        if consumer.is_empty() || consumer.len() > 200 || consumer.contains(char::is_control) {
+            let text = format!("consumer name {consumer:?} is not 1 to 200 bytes without control characters");
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
+        let member = self.log.change(|state| {
+            state.members += 1;
+            let group = state.groups.entry(consumer.to_owned()).or_default();
+            group.join(state.members, self.topics);
+            for (name, topic) in &state.topics {
+                group.see_topic(name, topic.partitions.len());
+            }
+            group.rebalance();
+            state.members
+        });
+        Ok(MemorySubscriber::new(self.log, consumer.to_owned(), member))
+    }
+}
+
+impl fmt::Debug for MemorySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySource").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The state of an in-memory database at a glance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
+use messagekit::operations::{
+    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, FailedMessageHead, FailedMessageState,
+    OutboxStatus, PublisherMode, PublisherState, ReplayState,
+};
+
+use super::MemoryStore;
+use super::stored_message::StoredMessage;
+use super::tables::Tables;
+
+fn capped(count: usize) -> u64 {
+    count.min(COUNT_LIMIT as usize) as u64
+}
+
+impl Tables {
+    fn status_of(&self, consumer: &str, now: Timestamp) -> ConsumerStatus {
+        let own = |head: &&FailedMessageHead| head.consumer == consumer;
+        let failed: Vec<&FailedMessageHead> =
+            self.failed_messages.values().map(StoredMessage::head).filter(own).collect();
+        let states = FailedMessageState::ALL.into_iter().filter_map(|state| {
+            let count = failed.iter().filter(|head| head.state == state).count();
+            (count > 0).then(|| (state, capped(count)))
+        });
+        let markers = self.markers.iter().filter(|((owner, _), _)| owner == consumer);
+        let mut positions = BTreeMap::new();
+        for ((_, topic, partition, _), next) in
+            self.offsets.iter().filter(|((owner, ..), _)| owner == consumer)
+        {
+            let lowest = positions.entry((topic.clone(), *partition)).or_insert(*next);
+            *lowest = (*lowest).min(*next);
+        }
+        let positions = positions.into_iter().map(|((topic, partition), next)| ConsumerPosition {
+            topic,
+            partition,
+            next,
+            behind: None,
+        });
+        let is_due = |head: &&&FailedMessageHead| head.due.is_some_and(|due| due <= now);
+        ConsumerStatus {
+            consumer: consumer.to_owned(),
+            newest_marker_at: markers
+                .max_by_key(|((_, id), _)| id.clone())
+                .map(|(_, marker)| marker.processed_at),
+            noted_at: None,
+            dedup_window: self.windows.get(consumer).copied(),
+            positions: positions.collect(),
+            blocked_keys: capped(self.queues.keys().filter(|key| key.consumer == consumer).count()),
+            retries_due: capped(failed.iter().filter(is_due).count()),
+            oldest_failed_at: failed
+                .iter()
+                .filter(|head| head.state.is_open())
+                .map(|head| head.set_aside_at)
+                .min(),
+            failed_messages: states.collect(),
+        }
+    }
+}
+
+impl DatabaseStatus for MemoryStore {
+    fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>> {
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let running = tables.replays.iter().filter(|replay| replay.job.state == ReplayState::Running);
+                let (pending, oldest) =
+                    tables.lag.as_ref().map_or((0, None), |lag| (lag.pending, lag.oldest));
+                OutboxStatus {
+                    publisher: PublisherState {
+                        mode: Some(PublisherMode::Local),
+                        has_relay: None,
+                        confirmed_at: None,
+                    },
+                    pending: pending.min(COUNT_LIMIT.into()),
+                    oldest,
+                    delayed: 0,
+                    rejected: 0,
+                    running_replays: capped(running.count()),
+                }
+            }))
+        })
+    }
+
+    fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>> {
+        let now = self.database.clock.now();
+        Box::pin(async move {
+            Ok(self.tables(|tables| {
+                let names: BTreeSet<String> = tables
+                    .markers
+                    .keys()
+                    .map(|(consumer, _)| consumer)
+                    .chain(tables.windows.keys())
+                    .chain(tables.offsets.keys().map(|(consumer, ..)| consumer))
+                    .chain(tables.failed_messages.values().map(|failed| &failed.head().consumer))
+                    .cloned()
+                    .collect();
+                names.iter().take(500).map(|name| tables.status_of(name, now)).collect()
+            }))
+        })
+    }
+}

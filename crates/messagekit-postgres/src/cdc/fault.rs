@@ -1,0 +1,101 @@
+//! The kinds of problems, by the object that they are about.
+
+use std::fmt;
+
+/// The object that a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The server's setting `wal_level`.
+    WalLevel,
+    /// The tables of messagekit.
+    Tables,
+    /// The publication of the outbox.
+    Publication,
+    /// The role that reads the slot.
+    Role,
+    /// The replication slot, which keeps rows until a connector has read them.
+    Slot,
+    /// The connection that reads the slot at this moment.
+    Reader,
+}
+
+impl Subject {
+    /// Every subject, in order of dependency.
+    pub const ALL: [Self; 6] =
+        [Self::WalLevel, Self::Tables, Self::Publication, Self::Role, Self::Slot, Self::Reader];
+
+    /// Returns the word that the command line uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WalLevel => "wal_level",
+            Self::Tables => "tables",
+            Self::Publication => "publication",
+            Self::Role => "role",
+            Self::Slot => "slot",
+            Self::Reader => "reader",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The kind of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    WalLevel,
+    Tables,
+    PublicationMissing,
+    /// Without its publication the slot is of no use.
+    PublicationOutlived,
+    AllTables,
+    /// The publication of all tables has a slot already.
+    AllTablesRead,
+    TableNotPublished,
+    Filtered,
+    MoreTables,
+    NotOfInserts,
+    NotViaRoot,
+    RoleMissing,
+    RoleRights,
+    RoleExpired,
+    RoleConnect,
+    /// The slot was never created.
+    SlotNotMade,
+    SlotMissing,
+    SlotForeign,
+    SlotLost,
+    SlotNearlyLost,
+    SlotUnread,
+    /// Nobody reads a slot that is of no use.
+    UselessSlotUnread,
+}
+
+impl Fault {
+    pub(super) fn subject(self) -> Subject {
+        match self {
+            Self::WalLevel => Subject::WalLevel,
+            Self::Tables => Subject::Tables,
+            Self::PublicationMissing
+            | Self::PublicationOutlived
+            | Self::AllTables
+            | Self::AllTablesRead
+            | Self::TableNotPublished
+            | Self::Filtered
+            | Self::MoreTables
+            | Self::NotOfInserts
+            | Self::NotViaRoot => Subject::Publication,
+            Self::RoleMissing | Self::RoleRights | Self::RoleExpired | Self::RoleConnect => Subject::Role,
+            Self::SlotNotMade
+            | Self::SlotMissing
+            | Self::SlotForeign
+            | Self::SlotLost
+            | Self::SlotNearlyLost => Subject::Slot,
+            Self::SlotUnread | Self::UselessSlotUnread => Subject::Reader,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Opens a store with its options.
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::transaction::limits::Limits;
+use crate::{PostgresOptions, PostgresStore, connect, migrations};
+
+/// The number of connections for reads with their own limit.
+const READERS: u32 = 4;
+
+impl PostgresOptions {
+    /// Connects to `postgres://user:password@host:port/database` and checks the tables. Missing parts of the URL come
+    /// from the `PG…` variables and the password file, as in `psql`.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, crate::Error> {
+        let options = connect::parse(url)?;
+        let mut connection = connect::connect(&self.with_limits(&options, self.statement_timeout)).await?;
+        migrations::check(&mut connection, &self.schema).await?;
+        // The pool opens its own connections on demand.
+        drop(connection);
+        Ok(self.lazily(&options))
+    }
+
+    /// Creates a store that connects at its first use. Parses the URL at once and checks nothing else.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::lazy`].
+    pub fn lazy(self, url: &str) -> Result<PostgresStore, crate::Error> {
+        Ok(self.lazily(&connect::parse(url)?))
+    }
+
+    fn lazily(self, options: &PgConnectOptions) -> PostgresStore {
+        let pool = |max, limit| {
+            PgPoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(connect::LIMIT)
+                // A ping before each use would cost a round trip; `begin` and `read` replace dead connections instead.
+                .test_before_acquire(false)
+                .connect_lazy_with(self.with_limits(options, limit))
+        };
+        let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
+        let pool = pool(self.max_connections, self.statement_timeout);
+        let limits = Limits { statement: self.statement_timeout, idle: self.idle_in_transaction_timeout };
+        PostgresStore::new(pool, reads, self.schema, Some(limits))
+    }
+
+    /// Uses an existing pool unchanged: of these options only the schema applies. Checks the tables.
+    ///
+    /// Give its connections limits like those of these options. Without a `statement_timeout`, a call waits for the
+    /// server without limit.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn pool(self, pool: PgPool) -> Result<PostgresStore, crate::Error> {
+        let mut connection = pool.acquire().await?;
+        migrations::check(&mut connection, &self.schema).await?;
+        drop(connection);
+        Ok(PostgresStore::new(pool, None, self.schema, None))
+    }
+}

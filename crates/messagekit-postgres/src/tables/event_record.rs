@@ -1,0 +1,244 @@
+//! What the database knows of one event. Each statement reads rows of an index; none reads a payload.
+
+use jiff_sqlx::Timestamp;
+use messagekit::operations::{
+    AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
+    MarkerOutcome, Publication,
+};
+use messagekit::{Error, ErrorKind, Headers, MessageId, headers};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::audit;
+use super::event_links::links_of;
+use super::failed_message_lists::head;
+use super::failed_message_row::head_of;
+use super::left::Left;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// A pending event has the shard of its key, or 64 below that while it is delayed.
+pub(crate) const EVENT: &str = "
+SELECT e.event_id, e.event_type, e.topic, e.aggregate_id, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
+  (SELECT max(c.copy) FROM messagekit.outbox_events c
+    WHERE c.event_id = e.event_id AND messagekit.day_of(c.event_id) = messagekit.day_of(e.event_id)) AS copies,
+  e.content_type, e.traceparent, e.headers::text AS headers, l.correlation_id, l.causation_id, l.replay_of,
+  p.attempts, p.available_at, coalesce(p.shard < 0, false) AS is_delayed, r.id AS rejected,
+  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END AS refusals, r.error, r.rejected_at
+FROM messagekit.outbox_events e
+  LEFT JOIN LATERAL (
+    SELECT k.correlation_id, k.causation_id, k.replay_of FROM messagekit.outbox_links k
+    WHERE k.event_id = e.event_id OFFSET 0) l ON true
+  LEFT JOIN LATERAL (
+    SELECT q.attempts, q.available_at, q.shard FROM messagekit.outbox_pending q
+    WHERE q.topic = e.topic AND q.seq = e.seq AND q.shard = ANY (
+      SELECT s.shard - down.shards FROM (SELECT get_byte(sha256(convert_to(
+          coalesce(e.aggregate_id, e.event_id), 'UTF8')), 0) & 63 AS shard OFFSET 0) s,
+        (VALUES (0), (64)) down (shards)) LIMIT 1) p ON true
+  LEFT JOIN LATERAL (
+    SELECT j.id, j.attempts, j.error, j.rejected_at FROM messagekit.outbox_rejected j
+    WHERE j.seq = e.seq LIMIT 1) r ON true
+WHERE e.event_id = $1 AND e.copy = 0 AND messagekit.day_of(e.event_id) = messagekit.day_of($1)";
+
+/// As the cleanup decides it: by the time of the row and by its position.
+pub(crate) const HAS_LEFT: &str = "
+SELECT EXISTS (SELECT FROM messagekit.outbox_events e
+  WHERE e.event_id = $1 AND e.copy = 0 AND messagekit.day_of(e.event_id) = messagekit.day_of($1)
+    AND e.created_at < $2 AND e.seq <= $3)";
+
+/// The names of consumers, one by one, each by one look into an index.
+macro_rules! consumers {
+    ($table:literal) => {
+        concat!(
+            "WITH RECURSIVE known (consumer) AS (
+  (SELECT consumer FROM messagekit.",
+            $table,
+            " ORDER BY consumer LIMIT 1)
+  UNION ALL
+  SELECT (SELECT m.consumer FROM messagekit.",
+            $table,
+            " m WHERE m.consumer > k.consumer ORDER BY m.consumer LIMIT 1)
+  FROM known k WHERE k.consumer IS NOT NULL)
+"
+        )
+    };
+}
+
+pub(crate) const OUTCOMES: &str = concat!(
+    consumers!("processed_messages"),
+    "SELECT k.consumer, m.outcome, m.processed_at, (SELECT count(*) FROM messagekit.in_flight_attempts a
+    WHERE a.consumer = k.consumer AND a.message_id = $1) AS attempts
+FROM known k CROSS JOIN LATERAL (
+  SELECT p.outcome, p.processed_at FROM messagekit.processed_messages p
+  WHERE p.consumer = k.consumer AND p.message_id = $1 AND p.day = messagekit.day_of($1) OFFSET 0) m
+ORDER BY k.consumer LIMIT $2"
+);
+
+pub(crate) const FAILED_MESSAGES_OF: &str = concat!(
+    consumers!("failed_messages"),
+    "SELECT ",
+    head!(),
+    " FROM known n CROSS JOIN LATERAL (
+  SELECT * FROM messagekit.failed_messages f WHERE f.consumer = n.consumer AND f.message_id = $1 OFFSET 0) d
+ORDER BY d.id DESC LIMIT $2"
+);
+
+pub(crate) const FAILURES: &str = "
+SELECT consumer, reason, at FROM messagekit.outbox_failures WHERE event_id = $1 ORDER BY consumer LIMIT $2";
+
+/// The actions on failed messages, on replays, and on a rejected event.
+pub(crate) const ACTIONS: &str = "
+SELECT a.id, a.at, a.operator, a.through, a.request_id, a.act, a.failed_messages, a.subject, a.done
+FROM (
+  SELECT id FROM messagekit.admin_audit WHERE failed_messages && $1::bigint[]
+  UNION
+  SELECT id FROM messagekit.admin_audit WHERE subject = ANY ($2::text[]) AND act IN ('replay', 'cancel-replay')
+  UNION
+  SELECT id FROM messagekit.admin_audit WHERE subject = $3 AND act IN ('retry-rejected', 'discard-rejected')) f
+CROSS JOIN LATERAL (SELECT * FROM messagekit.admin_audit w WHERE w.id = f.id OFFSET 0) a
+ORDER BY a.id DESC LIMIT $4";
+
+/// Returns the event of an id. Its publication is that of a relay: published when it is neither pending nor rejected.
+pub(crate) async fn event(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: &MessageId,
+) -> Result<Option<EventDetail>, Error> {
+    let select = sqlx::query(schema.sql(EVENT)).persistent(false).bind(id.as_str());
+    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
+    row.as_ref().map(detail_of).transpose().map_err(from_sqlx)
+}
+
+/// Returns whether a slot has provably passed an event.
+pub(crate) async fn has_left(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: &MessageId,
+    left: &Left,
+) -> Result<bool, Error> {
+    let select = sqlx::query_scalar(schema.sql(HAS_LEFT)).persistent(false).bind(id.as_str());
+    select.bind(left.before).bind(left.last_seq).fetch_one(connection).await.map_err(from_sqlx)
+}
+
+fn detail_of(row: &PgRow) -> sqlx::Result<EventDetail> {
+    let time =
+        |column: &str| row.try_get::<Option<Timestamp>, _>(column).map(|time| time.map(Timestamp::to_jiff));
+    let count = |column: &str| {
+        row.try_get::<Option<i16>, _>(column).map(|n| n.unwrap_or_default().unsigned_abs().into())
+    };
+    let publication = match (time("rejected_at")?, time("available_at")?) {
+        (Some(at), _) => Publication::Rejected {
+            id: row.try_get("rejected")?,
+            attempts: row.try_get::<i32, _>("refusals")?.unsigned_abs(),
+            error: row.try_get("error")?,
+            at,
+        },
+        (None, Some(due)) if row.try_get("is_delayed")? => Publication::Delayed { due },
+        (None, Some(since)) => Publication::Pending { attempts: count("attempts")?, since },
+        (None, None) => Publication::Published,
+    };
+    let created_at = row.try_get::<Timestamp, _>("created_at")?.to_jiff();
+    let mut kept = Headers::new();
+    for (name, column) in [
+        (headers::ID, "event_id"),
+        (headers::EVENT_TYPE, "event_type"),
+        (headers::CONTENT_TYPE, "content_type"),
+        (headers::TRACEPARENT, "traceparent"),
+        (headers::FREE_HEADERS, "headers"),
+    ] {
+        if let Some(value) = row.try_get::<Option<String>, _>(column)? {
+            kept.set(name, value);
+        }
+    }
+    Ok(EventDetail {
+        head: EventHead {
+            event_id: MessageId::from_stored(row.try_get("event_id")?),
+            event_type: row.try_get("event_type")?,
+            topic: row.try_get::<&str, _>("topic")?.into(),
+            key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into),
+            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
+            created_at,
+            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
+        },
+        headers: kept,
+        links: links_of(row)?,
+        position: None,
+        publication,
+    })
+}
+
+/// Returns the marker of each consumer.
+pub(crate) async fn outcomes(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: &MessageId,
+) -> Result<Vec<ConsumerOutcome>, Error> {
+    let select =
+        sqlx::query(schema.sql(OUTCOMES)).persistent(false).bind(id.as_str()).bind(i64::from(MAX_ENTRIES));
+    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
+    rows.iter().map(outcome_of).collect()
+}
+
+fn outcome_of(row: &PgRow) -> Result<ConsumerOutcome, Error> {
+    let word: &str = row.try_get("outcome").map_err(from_sqlx)?;
+    let outcome = MarkerOutcome::ALL.into_iter().find(|known| known.as_str() == word);
+    let outcome =
+        outcome.ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored marker has an unknown outcome"))?;
+    let read = || {
+        Ok(ConsumerOutcome {
+            consumer: row.try_get("consumer")?,
+            outcome,
+            processed_at: row.try_get::<Timestamp, _>("processed_at")?.to_jiff(),
+            in_flight_attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+/// Returns its failed messages, newest first.
+pub(crate) async fn failed_messages(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: &MessageId,
+) -> Result<Vec<FailedMessageHead>, Error> {
+    let select = sqlx::query(schema.sql(FAILED_MESSAGES_OF)).persistent(false);
+    let select = select.bind(id.as_str()).bind(i64::from(MAX_ENTRIES));
+    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+}
+
+/// Returns where it failed elsewhere.
+pub(crate) async fn failures(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: &MessageId,
+) -> Result<Vec<EventFailure>, Error> {
+    let select =
+        sqlx::query(schema.sql(FAILURES)).persistent(false).bind(id.as_str()).bind(i64::from(MAX_ENTRIES));
+    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
+    let failure = |row: &PgRow| {
+        Ok(EventFailure {
+            consumer: row.try_get("consumer")?,
+            reason: row.try_get("reason")?,
+            at: row.try_get::<Timestamp, _>("at")?.to_jiff(),
+        })
+    };
+    rows.iter().map(failure).collect::<sqlx::Result<_>>().map_err(from_sqlx)
+}
+
+/// Returns the actions on failed messages, on replays, and on the event, newest first.
+pub(crate) async fn actions(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    failed_messages: &[i64],
+    replays: &[i64],
+    id: &MessageId,
+) -> Result<Vec<AuditRecord>, Error> {
+    let replays: Vec<String> = replays.iter().map(i64::to_string).collect();
+    let select = sqlx::query(schema.sql(ACTIONS))
+        .persistent(false)
+        .bind(failed_messages)
+        .bind(replays)
+        .bind(id.as_str())
+        .bind(i64::from(MAX_ENTRIES));
+    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(audit::record_of).collect()
+}

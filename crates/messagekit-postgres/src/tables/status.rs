@@ -1,0 +1,206 @@
+//! Bounded counts of the outbox and of each consumer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff_sqlx::{Timestamp, ToSqlx};
+use messagekit::cleanup::NOTED_WITHIN;
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, OutboxStatus, PublisherState};
+use messagekit::{Error, ErrorKind};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::micros;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// Of events that wait for a relay. A delayed event that is due stands below shard 0 until a relay finds it. The oldest is the
+/// first of a topic of a shard, and one step leads from one to the next.
+pub(crate) const RELAYED: &str = "
+WITH RECURSIVE streams (shard, topic) AS (
+  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
+  UNION ALL
+  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
+    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
+    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
+first (available_at) AS (
+  SELECT h.available_at FROM streams s CROSS JOIN LATERAL (
+    SELECT q.available_at FROM messagekit.outbox_pending q
+    WHERE q.shard = s.shard AND q.topic = s.topic ORDER BY q.seq LIMIT 1) h
+  UNION ALL
+  (SELECT q.available_at FROM messagekit.outbox_pending q
+    WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 1))
+SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard >= 0 LIMIT 10000) p)
+    + (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at <= now() LIMIT 10000) d) AS pending,
+  (SELECT extract(epoch FROM now() - min(available_at)) FROM first)::float8 AS oldest,
+  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at > now() LIMIT 10000) d) AS delayed,
+  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
+  (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
+
+/// Of events that a slot has not passed. Where the count stops, the oldest may be among those that were not read.
+pub(crate) const CAPTURED: &str = "
+WITH pending AS MATERIALIZED (
+  SELECT created_at FROM messagekit.outbox_events
+  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1) LIMIT 10000)
+SELECT (SELECT count(*) FROM pending) AS pending,
+  (SELECT CASE WHEN count(*) < 10000 THEN extract(epoch FROM now() - min(created_at)) END FROM pending)::float8 AS oldest,
+  0::bigint AS delayed,
+  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
+  (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
+
+/// The names of consumers of one table, one by one, each by one look into an index.
+macro_rules! names_of {
+    ($name:literal, $table:literal) => {
+        concat!(
+            $name,
+            " (consumer) AS (
+  (SELECT consumer FROM messagekit.",
+            $table,
+            " ORDER BY consumer LIMIT 1)
+  UNION ALL
+  SELECT (SELECT m.consumer FROM messagekit.",
+            $table,
+            " m WHERE m.consumer > k.consumer ORDER BY m.consumer LIMIT 1) FROM ",
+            $name,
+            " k WHERE k.consumer IS NOT NULL)"
+        )
+    };
+}
+
+/// The oldest failed message of a state is that of the smallest number. The state is a range of one, because with an equality the
+/// planner would walk all numbers.
+pub(crate) const CONSUMERS: &str = concat!(
+    "WITH RECURSIVE ",
+    names_of!("marked", "processed_messages"),
+    ", ",
+    names_of!("failed", "failed_messages"),
+    ", ",
+    names_of!("positioned", "consumer_offsets"),
+    ",
+names AS MATERIALIZED (
+  SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
+  UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
+  ORDER BY consumer LIMIT 500)
+SELECT n.consumer, (SELECT m.processed_at FROM messagekit.processed_messages m
+    WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1) AS marked_at,
+  w.noted_at, (SELECT max(r.seconds) FROM messagekit.consumer_windows r
+    WHERE r.consumer = n.consumer AND r.noted_at > w.noted_at - $1 * interval '1 microsecond') AS seconds,
+  (SELECT count(*) FROM (SELECT FROM messagekit.blocked_keys b
+    WHERE b.consumer = n.consumer AND b.count > 0 LIMIT 10000) k) AS blocked_keys,
+  (SELECT count(*) FROM (SELECT FROM messagekit.failed_messages d
+    WHERE d.consumer = n.consumer AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() LIMIT 10000) r) AS retries_due,
+  (SELECT min(o.set_aside_at) FROM (VALUES ('retry_scheduled'), ('blocked'), ('dead'), ('retry_requested')) s (state)
+    CROSS JOIN LATERAL (SELECT d.set_aside_at FROM messagekit.failed_messages d
+      WHERE d.consumer = n.consumer AND d.state >= s.state AND d.state <= s.state ORDER BY d.state, d.id LIMIT 1) o) AS oldest_failed_at
+FROM names n LEFT JOIN LATERAL (
+  SELECT max(x.noted_at) AS noted_at FROM messagekit.consumer_windows x WHERE x.consumer = n.consumer) w ON true
+ORDER BY n.consumer"
+);
+
+/// A count of each state of each consumer stops at its limit.
+pub(crate) const STATES: &str = "
+SELECT n.consumer, s.state, c.failed_messages FROM unnest($1::text[]) AS n (consumer)
+  CROSS JOIN (VALUES ('retry_scheduled'), ('blocked'), ('dead'), ('retry_requested'), ('resolved'), ('discarded')) s (state)
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS failed_messages FROM (SELECT FROM messagekit.failed_messages d
+      WHERE d.consumer = n.consumer AND d.state = s.state LIMIT 10000) f) c
+WHERE c.failed_messages > 0";
+
+pub(crate) const POSITIONS: &str = "
+SELECT p.consumer, p.topic, p.partition, min(p.next) AS next
+FROM messagekit.consumer_offsets p WHERE p.consumer = ANY ($1::text[])
+GROUP BY p.consumer, p.topic, p.partition ORDER BY p.consumer, p.topic, p.partition LIMIT 10000";
+
+/// The most positions of one consumer.
+const MOST_POSITIONS: usize = 1_000;
+
+/// Returns the state of the outbox.
+pub(crate) async fn outbox(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    publisher: PublisherState,
+    is_relayed: bool,
+) -> Result<OutboxStatus, Error> {
+    let confirmed = publisher.confirmed_at.map(ToSqlx::to_sqlx);
+    let select = match is_relayed {
+        true => sqlx::query(schema.sql(RELAYED)),
+        false => sqlx::query(schema.sql(CAPTURED)).bind(confirmed),
+    };
+    let row = select.persistent(false).fetch_one(connection).await.map_err(from_sqlx)?;
+    let read = || {
+        let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+        let oldest: Option<f64> = row.try_get("oldest")?;
+        Ok(OutboxStatus {
+            publisher,
+            pending: count("pending")?.min(messagekit::operations::COUNT_LIMIT.into()),
+            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
+            delayed: count("delayed")?,
+            rejected: count("rejected")?,
+            running_replays: count("replays")?,
+        })
+    };
+    read().map_err(from_sqlx)
+}
+
+/// Returns what the database knows of each consumer, by name.
+pub(crate) async fn consumers(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Vec<ConsumerStatus>, Error> {
+    let select = sqlx::query(schema.sql(CONSUMERS)).persistent(false).bind(micros(NOTED_WITHIN));
+    let rows = select.fetch_all(&mut *connection).await.map_err(from_sqlx)?;
+    let mut statuses: BTreeMap<String, ConsumerStatus> = BTreeMap::new();
+    for row in &rows {
+        let status = status_of(row).map_err(from_sqlx)?;
+        statuses.insert(status.consumer.clone(), status);
+    }
+    let names: Vec<String> = statuses.keys().cloned().collect();
+    let select = sqlx::query(schema.sql(STATES)).persistent(false).bind(&names);
+    for row in select.fetch_all(&mut *connection).await.map_err(from_sqlx)? {
+        let word: &str = row.try_get("state").map_err(from_sqlx)?;
+        let state = word.parse().map_err(|error: Error| {
+            Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state").caused_by(error)
+        })?;
+        let consumer: &str = row.try_get("consumer").map_err(from_sqlx)?;
+        let count = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
+        statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push((state, count)));
+    }
+    let select = sqlx::query(schema.sql(POSITIONS)).persistent(false).bind(&names);
+    for row in select.fetch_all(connection).await.map_err(from_sqlx)? {
+        let (consumer, position) = position_of(&row).map_err(from_sqlx)?;
+        statuses.entry(consumer).and_modify(|status| {
+            if status.positions.len() < MOST_POSITIONS {
+                status.positions.push(position);
+            }
+        });
+    }
+    Ok(statuses.into_values().collect())
+}
+
+fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {
+    let time =
+        |column: &str| row.try_get::<Option<Timestamp>, _>(column).map(|time| time.map(Timestamp::to_jiff));
+    let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    let seconds: Option<i64> = row.try_get("seconds")?;
+    Ok(ConsumerStatus {
+        consumer: row.try_get("consumer")?,
+        newest_marker_at: time("marked_at")?,
+        noted_at: time("noted_at")?,
+        dedup_window: seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+        positions: Vec::new(),
+        failed_messages: Vec::new(),
+        blocked_keys: count("blocked_keys")?,
+        retries_due: count("retries_due")?,
+        oldest_failed_at: time("oldest_failed_at")?,
+    })
+}
+
+fn position_of(row: &PgRow) -> sqlx::Result<(String, ConsumerPosition)> {
+    let position = ConsumerPosition {
+        topic: row.try_get::<&str, _>("topic")?.into(),
+        partition: row.try_get("partition")?,
+        next: row.try_get("next")?,
+        behind: None,
+    };
+    Ok((row.try_get("consumer")?, position))
+}

@@ -1,0 +1,173 @@
+//! The steps that raise the schema version of the tables, over an open file.
+
+use jiff::Timestamp;
+use messagekit::{Error, ErrorKind};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::from_sqlite;
+
+/// One migration step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number, from 1 without gaps.
+    pub version: u32,
+    /// What it adds.
+    pub name: &'static str,
+    /// Its statements.
+    pub sql: &'static str,
+}
+
+/// Every step of this program, in order.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "schema", sql: include_str!("../../migrations/0001_schema.sql") },
+    Migration { version: 2, name: "history", sql: include_str!("../../migrations/0002_history.sql") },
+];
+
+const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
+  version    INTEGER PRIMARY KEY,
+  name       TEXT NOT NULL,
+  applied_at INTEGER NOT NULL
+) STRICT";
+
+/// Refuses a file that this program must not change, and returns its version.
+pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
+    let current = version(conn)?;
+    if current > latest() {
+        return Err(Error::new(
+            ErrorKind::Schema,
+            "open database: tables are newer than this program: upgrade the program, or name another file",
+        )
+        .with("file", current)
+        .with("program", latest()));
+    }
+    let strays = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'messagekit_*' LIMIT 1";
+    if current == 0
+        && let Some(name) =
+            conn.query_row(strays, [], |row| row.get::<_, String>(0)).optional().map_err(from_sqlite)?
+        && name != "messagekit_schema"
+        // Another process may have created them between the two reads.
+        && version(conn)? == 0
+    {
+        return Err(Error::new(
+            ErrorKind::Schema,
+            "open database: file has a table of ours and no version: rename that table, or name another file",
+        )
+        .with("table", name));
+    }
+    Ok(current)
+}
+
+/// Runs the missing steps, each in its own transaction.
+///
+/// Foreign keys are off meanwhile: a step that rebuilds a table must not delete the user's rows that refer to it.
+pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
+    conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
+    while version(conn)? < newest(steps) {
+        // Another process may migrate at the same moment; the version read under the lock decides.
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
+        if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
+        {
+            if !conn.is_autocommit() {
+                conn.execute_batch("ROLLBACK").map_err(from_sqlite)?;
+            }
+            return Err(error);
+        }
+    }
+    conn.pragma_update(None, "foreign_keys", true).map_err(from_sqlite)
+}
+
+fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
+    conn.execute_batch(VERSION_TABLE).map_err(from_sqlite)?;
+    let current = version(conn)?;
+    let Some(Migration { version, name, sql }) = pending(steps, current).next() else { return Ok(()) };
+    let run = || {
+        conn.execute_batch(sql)?;
+        let row = (version, name, Timestamp::now().as_microsecond());
+        conn.execute("INSERT INTO messagekit_schema (version, name, applied_at) VALUES (?1, ?2, ?3)", row)
+    };
+    run().map(drop).map_err(|error| {
+        let error = from_sqlite(error);
+        Error::new(error.kind(), "migrate").with("version", version).caused_by(error)
+    })
+}
+
+/// Returns the version of the tables of a file; 0 without tables.
+pub(crate) fn version(conn: &Connection) -> Result<u32, Error> {
+    let exists = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'messagekit_schema'";
+    if conn.query_row(exists, [], |row| row.get::<_, i64>(0)).map_err(from_sqlite)? == 0 {
+        return Ok(0);
+    }
+    conn.query_row("SELECT coalesce(max(version), 0) FROM messagekit_schema", [], |row| row.get(0))
+        .map_err(from_sqlite)
+}
+
+/// Returns the version that this program requires.
+pub(crate) fn latest() -> u32 {
+    newest(MIGRATIONS)
+}
+
+fn newest(steps: &[Migration]) -> u32 {
+    steps.last().map_or(0, |migration| migration.version)
+}
+
+/// Returns the steps above a version.
+pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
+    steps.iter().copied().filter(move |migration| migration.version > current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(conn: &Connection, sql: &str) -> i64 {
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The steps of a later version: this program's, and two invented ones. The first rebuilds a table.
+    fn later_steps(second: &'static str) -> Vec<Migration> {
+        let rebuild =
+            "CREATE TABLE wider (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT) STRICT;
+            INSERT INTO wider (id, name) SELECT id, name FROM messagekit_consumers;
+            DROP TABLE messagekit_consumers;
+            ALTER TABLE wider RENAME TO messagekit_consumers";
+        let mut steps = MIGRATIONS.to_vec();
+        steps.push(Migration { version: latest() + 1, name: "owner", sql: rebuild });
+        steps.push(Migration { version: latest() + 2, name: "second", sql: second });
+        steps
+    }
+
+    #[test]
+    fn failing_later_step_keeps_the_steps_before_it() {
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, MIGRATIONS).unwrap();
+        let broken = later_steps("CREATE TABLE made (a INTEGER); INSERT INTO no_such_table VALUES (1)");
+        let error = run(&conn, &broken).unwrap_err();
+        assert!(error.to_string().contains(&format!("version {}", latest() + 2)), "{error}");
+        assert_eq!(version(&conn).unwrap(), latest() + 1);
+        assert_eq!(count(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'made'"), 0);
+
+        run(&conn, &later_steps("CREATE TABLE made (a INTEGER)")).unwrap();
+        assert_eq!(version(&conn).unwrap(), latest() + 2);
+        assert_eq!(check(&conn).unwrap_err().kind(), ErrorKind::Schema, "its tables are newer");
+    }
+
+    #[test]
+    fn rebuilt_table_keeps_the_user_rows_that_refer_to_it() {
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, MIGRATIONS).unwrap();
+        let theirs = "INSERT INTO messagekit_consumers (id, name) VALUES (3, 'billing');
+            CREATE TABLE theirs (consumer INTEGER REFERENCES messagekit_consumers (id) ON DELETE CASCADE);
+            INSERT INTO theirs VALUES (3)";
+        conn.execute_batch(theirs).unwrap();
+        run(&conn, &later_steps("SELECT 1")).unwrap();
+        assert_eq!(count(&conn, "SELECT count(*) FROM theirs JOIN messagekit_consumers ON id = consumer"), 1);
+        assert_eq!(count(&conn, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+        conn.execute("INSERT INTO theirs VALUES (999)", []).expect_err("foreign keys are on again");
+    }
+
+    #[test]
+    fn versions_count_from_one_without_gaps() {
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=versions.len() as u32).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,64 @@
+//! Opens a store with its options.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use messagekit::ErrorKind;
+use messagekit::adapter::{Wake, check_topic};
+
+use crate::binding::Bindings;
+use crate::error::from_sqlite;
+use crate::holder::Holders;
+use crate::reader::Readers;
+use crate::shared::Shared;
+use crate::tables::topics;
+use crate::{Error, SqliteOptions, SqliteStore, connect, writer};
+
+impl SqliteOptions {
+    /// Opens the file, creates it if it is missing, and migrates its tables.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have,
+    /// and [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is both relayed and
+    /// local.
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
+        let path = connect::absolute(path.as_ref())?;
+        let (partitions, news) = (self.partitions, Wake::default());
+        let (target, synchronous) = (path.clone(), self.synchronous);
+        let (leaving, staying) = (self.leaving.clone(), self.staying.clone());
+        check_ways(&leaving, &staying)?;
+        let writer = writer::start(move || connect::writer(&target, synchronous), self, news.clone()).await?;
+        let readers = Readers::new(path.clone());
+        let shared = Shared {
+            path,
+            partitions,
+            writer,
+            readers,
+            closed: AtomicBool::new(false),
+            holders: Holders::default(),
+            bindings: Bindings::default(),
+            news,
+        };
+        let store = SqliteStore::new(shared);
+        if !leaving.is_empty() || !staying.is_empty() {
+            let declare = move |conn: &rusqlite::Connection| {
+                topics::declare(conn, &leaving, true).map_err(from_sqlite)?;
+                topics::declare(conn, &staying, false).map_err(from_sqlite)
+            };
+            store.job(declare).await?;
+        }
+        Ok(store)
+    }
+}
+
+/// Checks the names of relayed and local topics.
+fn check_ways(leaving: &[String], staying: &[String]) -> Result<(), messagekit::Error> {
+    leaving.iter().chain(staying).try_for_each(|topic| check_topic(topic))?;
+    match leaving.iter().find(|topic| staying.contains(topic)) {
+        None => Ok(()),
+        Some(topic) => {
+            let text = "topic is to leave the file and to stay: say one of the two";
+            Err(messagekit::Error::new(ErrorKind::InvalidConfiguration, text).with("topic", topic))
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Bounded counts of the outbox and of each consumer.
+
+use std::time::Duration;
+
+use messagekit::Error;
+use messagekit::operations::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState};
+use rusqlite::{Connection, Result};
+
+use super::{micros, timestamp};
+use crate::error::from_sqlite;
+use messagekit::cleanup::NOTED_WITHIN;
+
+/// The most consumers of an answer, and the most positions of one.
+const MOST_CONSUMERS: u32 = 500;
+const MOST_POSITIONS: u32 = 1_000;
+
+/// The counts of an outbox.
+pub(crate) struct Counts {
+    pub(crate) pending: u64,
+    /// Since when the first pending record waits.
+    pub(crate) oldest: Option<i64>,
+    pub(crate) delayed: u64,
+    pub(crate) rejected: u64,
+    pub(crate) running_replays: u64,
+}
+
+fn capped(conn: &Connection, rows: &str, values: impl rusqlite::Params) -> Result<u64> {
+    conn.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {COUNT_LIMIT})"))?
+        .query_row(values, |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+/// Counts the events that are not published, and the running replays.
+pub(crate) fn outbox(conn: &Connection) -> Result<Counts> {
+    let oldest = "SELECT (SELECT ready_at FROM messagekit_outbox_pending ORDER BY seq LIMIT 1)";
+    Ok(Counts {
+        pending: capped(conn, "messagekit_outbox_pending", [])?,
+        oldest: conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?,
+        delayed: capped(conn, "messagekit_outbox_delayed", [])?,
+        rejected: capped(conn, "messagekit_outbox_rejected WHERE error IS NOT NULL", [])?,
+        running_replays: capped(conn, "messagekit_replay_jobs WHERE state = 'running'", [])?,
+    })
+}
+
+/// Returns what the file knows of each consumer, by name.
+pub(crate) fn consumers(conn: &Connection, now: i64) -> std::result::Result<Vec<ConsumerStatus>, Error> {
+    let names: Vec<(i64, String)> = conn
+        .prepare_cached("SELECT id, name FROM messagekit_consumers ORDER BY name LIMIT ?1")
+        .and_then(|mut select| {
+            select.query_map([MOST_CONSUMERS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+        .map_err(from_sqlite)?;
+    names.into_iter().map(|(id, name)| of(conn, id, name, now)).collect()
+}
+
+fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Result<ConsumerStatus, Error> {
+    let (marker, noted, seconds, oldest) = times(conn, id).map_err(from_sqlite)?;
+    let mut failed_messages = Vec::new();
+    for state in FailedMessageState::ALL {
+        let rows = "messagekit_failed_messages WHERE consumer_id = ?1 AND state = ?2";
+        let count = capped(conn, rows, (id, state.as_str())).map_err(from_sqlite)?;
+        failed_messages.extend((count > 0).then_some((state, count)));
+    }
+    let due = "messagekit_failed_messages WHERE consumer_id = ?1 AND due <= ?2
+        AND state IN ('retry_scheduled', 'retry_requested')";
+    let keys = "(SELECT DISTINCT topic, key FROM messagekit_failed_messages INDEXED BY messagekit_failed_messages_key
+        WHERE consumer_id = ?1 AND parked = 1 AND state NOT IN ('resolved', 'discarded'))";
+    let window = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    Ok(ConsumerStatus {
+        newest_marker_at: marker.map(timestamp).transpose()?,
+        noted_at: noted.map(timestamp).transpose()?,
+        dedup_window: window,
+        positions: positions(conn, id).map_err(from_sqlite)?,
+        failed_messages,
+        blocked_keys: capped(conn, keys, [id]).map_err(from_sqlite)?,
+        retries_due: capped(conn, due, (id, now)).map_err(from_sqlite)?,
+        oldest_failed_at: oldest.map(timestamp).transpose()?,
+        consumer,
+    })
+}
+
+type Times = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
+/// Returns the times of the marker with the greatest id, of the last window and its length, and of the oldest open failed
+/// message.
+fn times(conn: &Connection, id: i64) -> Result<Times> {
+    conn.prepare_cached(
+        "SELECT
+           (SELECT processed_at FROM messagekit_processed_messages WHERE consumer_id = ?1 ORDER BY message_id DESC LIMIT 1),
+           (SELECT max(noted_at) FROM messagekit_consumer_windows WHERE consumer_id = ?1),
+           (SELECT max(seconds) FROM messagekit_consumer_windows WHERE consumer_id = ?1 AND noted_at > (
+              SELECT max(noted_at) FROM messagekit_consumer_windows WHERE consumer_id = ?1) - ?2),
+           (SELECT min(at) FROM (SELECT (SELECT d.set_aside_at FROM messagekit_failed_messages d
+              WHERE d.consumer_id = ?1 AND d.state = s.value ORDER BY d.id LIMIT 1) AS at
+            FROM json_each('[\"retry_scheduled\", \"blocked\", \"dead\", \"retry_requested\"]') s))",
+    )?
+    .query_row((id, micros(NOTED_WITHIN)), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+}
+
+/// The end of a topic of this file is known; that of a broker's topic is not.
+fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
+    conn.prepare_cached(
+        "SELECT t.name, p.partition, c.next, max(p.next_offset - c.next, 0)
+         FROM messagekit_consumer_cursors c
+           JOIN messagekit_topic_partitions p ON p.id = c.tp_id JOIN messagekit_topics t ON t.id = p.topic_id
+         WHERE c.consumer_id = ?1
+         UNION ALL
+         SELECT t.name, o.partition, min(o.next), NULL
+         FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id
+         WHERE o.consumer_id = ?1 AND t.partitions = 0 GROUP BY t.name, o.partition
+         ORDER BY 1, 2 LIMIT ?2",
+    )?
+    .query_map((id, MOST_POSITIONS), |row| {
+        let behind: Option<i64> = row.get(3)?;
+        Ok(ConsumerPosition {
+            topic: row.get(0)?,
+            partition: row.get(1)?,
+            next: row.get(2)?,
+            behind: behind.map(i64::unsigned_abs),
+        })
+    })?
+    .collect()
+}

@@ -1,0 +1,312 @@
+//! Subscribers that receive, settle and stand by.
+
+use std::collections::BTreeMap;
+
+use messagekit::adapter::{Publisher, Source, Subscriber};
+use messagekit::{ErrorKind, Message, headers};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn every_record_comes_once_and_in_the_order_of_its_key() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    for topic in ["a", "b"] {
+        for batch in 0..20 {
+            let batch: Vec<_> = (0..25)
+                .map(|n| message(topic, &format!("{topic}-{}", batch * 25 + n), &format!("k{}", n % 7)))
+                .collect();
+            assert!(store.publisher().publish(&batch).await.iter().all(Result::is_ok));
+        }
+    }
+    let mut subscriber = bind(&store, &["a", "b"], "billing").await;
+    assigned(&mut subscriber).await;
+    let all = deliveries(&mut subscriber, 1_000).await;
+    let mut last: BTreeMap<_, i64> = BTreeMap::new();
+    let mut of_key: BTreeMap<_, usize> = BTreeMap::new();
+    for delivery in &all {
+        let position = delivery.position.clone().unwrap();
+        let before = last.insert((position.topic.clone(), position.partition), position.offset);
+        assert_eq!(position.offset, before.map_or(0, |before| before + 1));
+        let id = delivery.message.headers.text(headers::ID).unwrap();
+        let count = id[2..].parse().unwrap();
+        let before = of_key.insert((position.topic, delivery.message.key.clone()), count);
+        assert!(before.is_none_or(|before| before < count));
+    }
+    assert!(is_quiet(&mut subscriber).await);
+    close(subscriber).await;
+}
+
+#[tokio::test]
+async fn message_is_delivered_unchanged_with_its_append_time() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let mut sent = Message::new("t", vec![0, 255]).with_key(vec![254]).with_header("raw", vec![253]);
+    sent.headers.set(headers::ID, "m-1");
+    store.publisher().publish(std::slice::from_ref(&sent)).await.remove(0).unwrap();
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    let mut got = delivery(&mut subscriber).await.message;
+    let created = got.headers.remove(headers::CREATED_AT).unwrap();
+    assert!(std::str::from_utf8(&created).unwrap().ends_with('Z'));
+    assert_eq!(got, sent);
+}
+
+#[tokio::test]
+async fn a_restarted_consumer_goes_on_behind_what_was_committed() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 5).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    let all = deliveries(&mut subscriber, 4).await;
+    handle(&store, "billing", &all[..3]).await.unwrap();
+    close(subscriber).await;
+
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    assert_eq!(ids(&deliveries(&mut subscriber, 2).await), ["m-3", "m-4"]);
+    let mut another = bind(&store, &["t"], "shipping").await;
+    assigned(&mut another).await;
+    assert_eq!(ids(&deliveries(&mut another, 5).await), ["m-0", "m-1", "m-2", "m-3", "m-4"]);
+}
+
+#[tokio::test]
+async fn with_another_store_settling_moves_the_cursor_and_skips_none() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 5).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    let mut receipts: Vec<_> =
+        deliveries(&mut subscriber, 5).await.into_iter().map(|delivery| Some(delivery.receipt)).collect();
+    let mut take = |index: usize| vec![receipts[index].take().unwrap()];
+    subscriber.settle(&mut take(1));
+    subscriber.settle(&mut take(4));
+    subscriber.settle(&mut take(0));
+    eventually("the cursor", || async {
+        number(&store, "SELECT max(next) FROM messagekit_consumer_cursors").await == 2
+    })
+    .await;
+    subscriber.settle(&mut take(2));
+    close(subscriber).await;
+
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    assert_eq!(ids(&deliveries(&mut subscriber, 2).await), ["m-3", "m-4"]);
+}
+
+#[tokio::test]
+async fn settling_writes_nothing_after_transaction_moved_the_cursor() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 3).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    let all = deliveries(&mut subscriber, 3).await;
+    handle(&store, "billing", &all).await.unwrap();
+    // This fence would refuse a write of the subscriber and end its lane.
+    execute(&store, "UPDATE messagekit_consumer_cursors SET next = 0").await;
+    subscriber.settle(&mut all.into_iter().map(|delivery| delivery.receipt).collect());
+    append(&store, "t", "later", 1).await;
+    assert_eq!(ids(&[delivery(&mut subscriber).await]), ["later-0"]);
+    close(subscriber).await;
+}
+
+#[tokio::test]
+async fn what_is_released_comes_again_before_anything_later() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 4).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    let first = assigned(&mut subscriber).await;
+    let mut all = deliveries(&mut subscriber, 3).await;
+    subscriber.settle(&mut vec![all.remove(0).receipt]);
+    subscriber.release(&mut all.into_iter().map(|delivery| delivery.receipt).collect());
+    assert_eq!(lost(&mut subscriber).await, first);
+    let second = assigned(&mut subscriber).await;
+    assert_eq!((second.slot, second.epoch > first.epoch), (0, true));
+    assert_eq!(ids(&deliveries(&mut subscriber, 3).await), ["m-1", "m-2", "m-3"]);
+}
+
+#[tokio::test]
+async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 3).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    let lane = assigned(&mut subscriber).await;
+    let first = delivery(&mut subscriber).await;
+    subscriber.pause(lane);
+    assert!(is_quiet(&mut subscriber).await);
+    subscriber.resume(messagekit::adapter::Lane { epoch: lane.epoch + 1, ..lane });
+    assert!(is_quiet(&mut subscriber).await, "a lane of another epoch");
+    subscriber.release(&mut vec![first.receipt]);
+    lost(&mut subscriber).await;
+    let lane = assigned(&mut subscriber).await;
+    assert_eq!(ids(&deliveries(&mut subscriber, 1).await), ["m-0"], "a new lane is not paused");
+    subscriber.pause(lane);
+    subscriber.resume(lane);
+    assert_eq!(ids(&deliveries(&mut subscriber, 2).await), ["m-1", "m-2"]);
+}
+
+#[tokio::test]
+async fn the_one_who_stands_by_takes_over_when_the_first_is_dropped() {
+    let fixture = Fixture::new().await;
+    append(&fixture.store, "t", "m", 2).await;
+    let other = fixture.other_process().await;
+    let mut first = bind(&fixture.store, &["t"], "billing").await;
+    assigned(&mut first).await;
+    let mut same_process = bind(&fixture.store, &["t"], "billing").await;
+    let mut other_process = bind(&other, &["t"], "billing").await;
+    let one = delivery(&mut first).await;
+    handle(&fixture.store, "billing", &[one]).await.unwrap();
+    assert!(is_quiet(&mut same_process).await && is_quiet(&mut other_process).await);
+
+    drop(first);
+    let (next, _rest) = in_time("the take-over", async {
+        tokio::select! {
+            _ = assigned(&mut same_process) => (same_process, other_process),
+            _ = assigned(&mut other_process) => (other_process, same_process),
+        }
+    })
+    .await;
+    let mut next = next;
+    assert_eq!(ids(&[delivery(&mut next).await]), ["m-1"]);
+}
+
+#[tokio::test]
+async fn a_record_of_another_process_wakes_the_subscriber() {
+    let fixture = Fixture::new().await;
+    let other = fixture.other_process().await;
+    let mut subscriber = bind(&fixture.store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    for round in 0..3 {
+        append(&other, "t", &format!("{round}"), 2).await;
+        let got = deliveries(&mut subscriber, 2).await;
+        assert_eq!(ids(&got), [format!("{round}-0"), format!("{round}-1")]);
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_appears_later_is_read_from_its_first_record() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let mut subscriber = bind(&store, &["early", "late"], "billing").await;
+    assigned(&mut subscriber).await;
+    append(&store, "early", "e", 1).await;
+    assert_eq!(ids(&[delivery(&mut subscriber).await]), ["e-0"]);
+    append(&store, "late", "l", 1).await;
+    let late = delivery(&mut subscriber).await;
+    assert_eq!(ids(std::slice::from_ref(&late)), ["l-0"]);
+    handle(&store, "billing", &[late]).await.unwrap();
+    assert_eq!(
+        number(&store, "SELECT sum(next) FROM messagekit_consumer_cursors").await,
+        1,
+        "it has a fenced cursor"
+    );
+}
+
+const TRIM: &str = "DELETE FROM messagekit_topic_records WHERE pos & 0xffffffffff < 3;
+    UPDATE messagekit_topic_partitions SET log_start = 3 WHERE next_offset >= 3";
+
+#[tokio::test]
+async fn a_consumer_starts_after_records_that_were_already_deleted() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 5).await;
+    close({
+        let mut subscriber = bind(&store, &["t"], "billing").await;
+        assigned(&mut subscriber).await;
+        subscriber
+    })
+    .await;
+    execute(&store, TRIM).await;
+    for consumer in ["billing", "new"] {
+        let mut subscriber = bind(&store, &["t"], consumer).await;
+        assigned(&mut subscriber).await;
+        let rest = deliveries(&mut subscriber, 2).await;
+        assert_eq!(ids(&rest), ["m-3", "m-4"]);
+        handle(&store, consumer, &rest).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_running_consumer_goes_on_behind_records_that_were_deleted() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    append(&store, "t", "m", 1).await;
+    let first = delivery(&mut subscriber).await;
+    handle(&store, "billing", &[first]).await.unwrap();
+    // As if two more records had been appended and deleted between two reads.
+    execute(
+        &store,
+        "UPDATE messagekit_topic_partitions SET next_offset = 3, log_start = 3 WHERE next_offset = 1",
+    )
+    .await;
+    eventually("the cursor", || async {
+        number(&store, "SELECT max(next) FROM messagekit_consumer_cursors").await == 3
+    })
+    .await;
+    append(&store, "t", "later", 1).await;
+    let later = delivery(&mut subscriber).await;
+    assert_eq!(later.position.clone().unwrap().offset, 3);
+    handle(&store, "billing", &[later]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_is_far_ahead_waits_for_its_handlers() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let big = vec![0_u8; 800_000];
+    for n in 0..20 {
+        let batch: Vec<_> = (0..100).map(|m| message("t", &format!("m-{}", n * 100 + m), "k")).collect();
+        assert!(store.publisher().publish(&batch).await.iter().all(Result::is_ok));
+        let batch = [Message::new("big", big.clone()).with_key("k")];
+        assert!(store.publisher().publish(&batch).await.iter().all(Result::is_ok));
+    }
+    let mut subscriber = bind(&store, &["t", "big"], "billing").await;
+    assigned(&mut subscriber).await;
+    let all = deliveries(&mut subscriber, 2_020).await;
+    assert!(is_quiet(&mut subscriber).await);
+    handle(&store, "billing", &all).await.unwrap();
+    close(subscriber).await;
+}
+
+#[tokio::test]
+async fn a_closed_subscriber_yields_nothing_more_and_frees_the_name() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 3).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    in_time("the close", std::future::poll_fn(|cx| subscriber.poll_close(cx))).await.unwrap();
+    assert!(incoming(&mut subscriber).await.is_none());
+    let mut next = bind(&store, &["t"], "billing").await;
+    assigned(&mut next).await;
+}
+
+#[tokio::test]
+async fn a_closed_store_ends_its_subscribers() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    append(&store, "t", "m", 1).await;
+    let mut works = bind(&store, &["t"], "billing").await;
+    assigned(&mut works).await;
+    let mut stands_by = bind(&store, &["t"], "billing").await;
+    assert!(is_quiet(&mut stands_by).await);
+    store.close().await.unwrap();
+    for subscriber in [&mut works, &mut stands_by] {
+        let error = loop {
+            match incoming(subscriber).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("ended without saying why"),
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert!(incoming(subscriber).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_used_are_refused_at_once() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let kind = async |topics: &[&str], consumer: &str| {
+        let source = store.topics(topics.iter().copied());
+        source.bind(consumer, &[]).await.unwrap_err().kind()
+    };
+    assert_eq!(kind(&["t"], "").await, ErrorKind::InvalidConfiguration);
+    assert_eq!(kind(&["t"], "a\nb").await, ErrorKind::InvalidConfiguration);
+    assert_eq!(kind(&[], "billing").await, ErrorKind::InvalidConfiguration);
+    assert_eq!(kind(&["a topic"], "billing").await, ErrorKind::InvalidEvent);
+}

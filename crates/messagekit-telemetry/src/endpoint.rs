@@ -1,0 +1,54 @@
+//! Whether this process exports traces.
+
+use messagekit::{Error, ErrorKind};
+
+/// Returns whether the environment asks for traces.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfiguration`] for an exporter that is not known.
+pub(crate) fn is_wanted(variable: impl Fn(&str) -> Option<String>) -> Result<bool, Error> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(false);
+    }
+    let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    match variable("OTEL_TRACES_EXPORTER").as_deref() {
+        Some("none") => Ok(false),
+        Some("otlp") => Ok(true),
+        None => Ok(named.iter().any(|name| variable(name).is_some())),
+        Some(other) => Err(Error::new(
+            ErrorKind::InvalidConfiguration,
+            format!("OTEL_TRACES_EXPORTER is {other:?}: set it to otlp or none"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(variables: &[(&str, &str)]) -> Result<bool, Error> {
+        let found = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        is_wanted(|name| found(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn traces_are_exported_where_an_endpoint_is_named() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let of_traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4318/v1/traces");
+        for (variables, expected) in [
+            (&[][..], false),
+            (&[endpoint], true),
+            (&[of_traces], true),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], false),
+            (&[("OTEL_TRACES_EXPORTER", "otlp")], true),
+            (&[endpoint, ("OTEL_TRACES_EXPORTER", "none")], false),
+            (&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")], false),
+            (&[endpoint, ("OTEL_SDK_DISABLED", "1")], true),
+        ] {
+            assert_eq!(wanted(variables).unwrap(), expected, "{variables:?}");
+        }
+        let refused = wanted(&[("OTEL_TRACES_EXPORTER", "zipkin")]).unwrap_err();
+        assert_eq!(refused.to_string(), "OTEL_TRACES_EXPORTER is \"zipkin\": set it to otlp or none");
+    }
+}

@@ -1,0 +1,70 @@
+//! The state of a database at a glance.
+
+use std::time::Duration;
+
+use messagekit::adapter::Inbox;
+use messagekit::operations::{
+    ConsumerStatus, DatabaseStatus, EventFilter, FailedMessageState, ReplayIds, ReplayOrder, Replays,
+};
+use messagekit::{Message, headers};
+
+use super::fixture::{begin, claim_now, commit, of_key, park_now, set_aside_now, somebody};
+use super::{StoreFixture, dead, received, retry_in};
+use crate::unique;
+
+async fn status<F: StoreFixture>(fixture: &F, consumer: &str) -> Option<ConsumerStatus> {
+    let all = fixture.store().consumer_statuses().await.expect("the consumers are read");
+    all.into_iter().find(|status| status.consumer == consumer)
+}
+
+/// A consumer is known by its markers, and has the time of the newest.
+pub async fn status_has_each_consumer_with_a_marker<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    assert_eq!(status(fixture, &consumer).await, None);
+    claim_now(&store, &consumer, &received(&unique("topic"), "{}")).await;
+    let known = status(fixture, &consumer).await.expect("it has a marker");
+    assert!(known.newest_marker_at.is_some() && known.last_activity_at().is_some(), "{known:?}");
+    assert_eq!((known.failed_messages, known.blocked_keys, known.retries_due), (vec![], 0, 0));
+}
+
+/// Failed messages are counted by state, with those that are due, the oldest, and the blocked keys.
+pub async fn status_counts_failed_messages<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
+    set_aside_now(&store, &consumer, &received(&topic, "{}"), &dead("no")).await;
+    let oldest =
+        status(fixture, &consumer).await.and_then(|status| status.oldest_failed_at).expect("one is open");
+    set_aside_now(&store, &consumer, &received(&topic, "{}"), &retry_in(Duration::ZERO)).await;
+    set_aside_now(&store, &consumer, &received(&topic, "{}"), &retry_in(Duration::from_secs(3_600))).await;
+    park_now(&store, &consumer, &of_key(&topic, "a", 1), &dead("no")).await;
+    let known = status(fixture, &consumer).await.expect("it has failed messages");
+    let mut states = known.failed_messages.clone();
+    states.sort_by_key(|(state, _)| state.as_str());
+    assert_eq!(states, [(FailedMessageState::Dead, 2), (FailedMessageState::RetryScheduled, 2)]);
+    assert_eq!((known.blocked_keys, known.retries_due), (1, 1));
+    assert_eq!(known.oldest_failed_at, Some(oldest), "the first one");
+}
+
+/// The dedup window of a consumer is the one that its processes recorded.
+pub async fn status_has_the_window_of_a_consumer<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    store.note_window(&consumer, Some(week)).await.expect("the window is recorded");
+    let known = status(fixture, &consumer).await.expect("it has a window");
+    assert_eq!(known.dedup_window, Some(week));
+}
+
+/// Running replays are counted.
+pub async fn status_counts_running_replays<F: StoreFixture>(fixture: &F) {
+    let (store, topic) = (fixture.store(), unique("topic"));
+    let message = Message::new(topic.as_str(), "{}").with_header(headers::ID, unique("m"));
+    let mut tx = begin(&store).await;
+    messagekit::adapter::OutboxRows::write(&store, &mut tx, &[message])
+        .await
+        .expect("the event can be written");
+    commit(&store, tx).await;
+    assert_eq!(store.outbox_status().await.expect("the outbox is read").running_replays, 0);
+    let filter = EventFilter { topic: Some(topic), ..EventFilter::default() };
+    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
+    store.order_replay(&order, &somebody()).await.expect("a replay can be ordered");
+    assert_eq!(store.outbox_status().await.expect("the outbox is read").running_replays, 1);
+}

@@ -1,0 +1,149 @@
+//! The spans of a consumer, by the conventions for messaging of OpenTelemetry
+//! (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>).
+//!
+//! A span never has a payload, a key or the text of an error. They go to another company's service more often than logs.
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::handler_run::Run;
+use super::settings::Settings;
+use crate::Message;
+use crate::message::TraceContext;
+use crate::store::{Failure, Next, ReceivedMessage, Store};
+use crate::telemetry::{Telemetry, telemetry};
+
+/// Maximum number of links of a span: what collectors keep by default.
+const MAX_LINKS: usize = 128;
+
+/// Starts the span of a batch run, linked to its messages.
+pub(super) fn receive<'a, S: Store>(
+    settings: &Settings<S>,
+    messages: impl ExactSizeIterator<Item = &'a Message>,
+) -> Span {
+    let Some(telemetry) = telemetry() else { return Span::none() };
+    let (count, mut messages) = (messages.len(), messages.peekable());
+    let topic = messages.peek().map_or("", |message| &*message.topic);
+    let span = tracing::info_span!(
+        parent: None,
+        "receive",
+        otel.name = format_args!("receive {topic}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        messaging.system = settings.system,
+        messaging.operation.type = "receive",
+        messaging.operation.name = "receive",
+        messaging.destination.name = topic,
+        messaging.consumer.group.name = &*settings.name,
+        messaging.batch.message_count = count,
+    );
+    let contexts = messages.filter_map(TraceContext::of).filter(TraceContext::is_sampled);
+    contexts.take(MAX_LINKS).for_each(|context| telemetry.link(&span, &context));
+    span
+}
+
+/// The spans of one run of a handler, one for each of its messages.
+pub(super) struct ProcessSpans(Vec<Span>);
+
+impl ProcessSpans {
+    /// Starts the spans.
+    pub(super) fn begin<S: Store>(settings: &Settings<S>, first: &Run<'_>, behind: &[Run<'_>]) -> Self {
+        let Some(telemetry) = telemetry() else { return Self(Vec::new()) };
+        let runs = std::iter::once(first).chain(behind);
+        Self(runs.map(|run| process(telemetry, settings, run)).collect())
+    }
+
+    /// Returns the span that the handler runs in. Several messages share one run, which belongs to no single trace.
+    pub(super) fn around(&self) -> Span {
+        match &*self.0 {
+            [one] => one.clone(),
+            _ => Span::current(),
+        }
+    }
+
+    /// Records the failure of one message, or of all if the culprit is unknown.
+    pub(super) fn failed(&self, culprit: Option<usize>, kind: &str) {
+        let failed = self.0.iter().enumerate().filter(|(index, _)| culprit.is_none_or(|it| it == *index));
+        failed.for_each(|(_, span)| {
+            span.record("otel.status_code", "error");
+            span.record("error.type", kind);
+        });
+    }
+}
+
+/// Starts the span of one run of a message: a child of the writer's span, linked to the batch run that is the current span.
+/// A message without a context belongs to the batch run.
+fn process<S: Store>(telemetry: &dyn Telemetry, settings: &Settings<S>, run: &Run<'_>) -> Span {
+    let Run { received, attempt, meta } = run;
+    let topic = &*received.message.topic;
+    let place = received.position.as_ref();
+    let span = tracing::info_span!(
+        "process",
+        otel.name = format_args!("process {topic}"),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        error.type = Empty,
+        messaging.system = settings.system,
+        messaging.operation.type = "process",
+        messaging.operation.name = "process",
+        messaging.destination.name = topic,
+        messaging.destination.partition.id = place.map(|place| place.partition),
+        messaging.consumer.group.name = &*settings.name,
+        messaging.message.id = received.id.as_str(),
+        messagekit.offset = place.map(|place| place.offset),
+        messaging.message.conversation_id = meta.correlation_id.as_ref().map(|id| id.as_str()),
+        messagekit.event.type = meta.event_type,
+        messagekit.attempt = attempt,
+    );
+    if let Some(writer) = TraceContext::of(&received.message) {
+        let batch = telemetry.current();
+        telemetry.set_parent(&span, &writer);
+        batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
+    }
+    // A span begins when it is entered first.
+    span.in_scope(|| ());
+    span
+}
+
+/// Starts the span of settling `count` messages, inside the current one.
+pub(super) fn settle<S: Store>(settings: &Settings<S>, count: usize) -> Span {
+    if telemetry().is_none() || count == 0 {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "settle",
+        otel.name = "settle",
+        otel.kind = "client",
+        messaging.system = settings.system,
+        messaging.operation.type = "settle",
+        messaging.operation.name = "settle",
+        messaging.consumer.group.name = &*settings.name,
+        messaging.batch.message_count = count,
+    )
+}
+
+/// Records that a message became a failed message, as a span of its trace.
+pub(super) fn set_aside(consumer: &str, received: &ReceivedMessage, failure: &Failure) {
+    let Some(telemetry) = telemetry() else { return };
+    let topic = &*received.message.topic;
+    let span = tracing::info_span!(
+        "set aside",
+        otel.name = format_args!("set aside {topic}"),
+        otel.status_code = "error",
+        error.type = failure.kind.as_str(),
+        messaging.destination.name = topic,
+        messaging.consumer.group.name = consumer,
+        messaging.message.id = received.id.as_str(),
+        messagekit.attempt = failure.attempts,
+        messagekit.dead = failure.next == Next::Dead,
+    );
+    if let Some(writer) = TraceContext::of(&received.message) {
+        telemetry.set_parent(&span, &writer);
+    }
+    span.in_scope(|| ());
+}
+
+/// Returns the id of the trace that a message belongs to, for a log line.
+pub(super) fn trace_id(message: &Message) -> Option<String> {
+    TraceContext::of(message).map(|context| context.trace_id().to_owned())
+}

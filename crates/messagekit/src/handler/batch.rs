@@ -1,0 +1,54 @@
+//! Handlers that take several events in one call.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::function::{Argument, Erased, Given, Handling, refused};
+use super::{HandlerError, HandlerFn, StateHandlerFn};
+use crate::store::Store;
+
+/// Reads all messages. An error names the message that cannot be read.
+fn read<A: Argument>(first: Given<'_>, behind: Vec<Given<'_>>) -> Result<Vec<A>, HandlerError> {
+    let given = std::iter::once(first).chain(behind).enumerate();
+    given.map(|(index, given)| A::read(given).map_err(|error| error.at(index))).collect()
+}
+
+pub(crate) struct Several<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
+
+impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, Vec<A>>> Erased<S> for Several<H, A> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
+        match read(first, behind) {
+            Ok(arguments) => Box::pin(self.0.call(tx, arguments)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn takes_several(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) struct SeveralWithState<State, H, A>(
+    pub(crate) Arc<State>,
+    pub(crate) H,
+    pub(crate) PhantomData<fn(A)>,
+);
+
+impl<S, State, A, H> Erased<S> for SeveralWithState<State, H, A>
+where
+    S: Store,
+    State: Send + Sync + 'static,
+    A: Argument,
+    H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<A>>,
+{
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
+        match read(first, behind) {
+            Ok(arguments) => Box::pin(self.1.call(&self.0, tx, arguments)),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn takes_several(&self) -> bool {
+        true
+    }
+}

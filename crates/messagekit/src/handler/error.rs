@@ -1,0 +1,88 @@
+//! The error of a handler.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::chain;
+
+/// The reason why a handler did not apply a message.
+///
+/// Any error converts by `?`. An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
+/// error is retried. Return [`permanent`](Self::permanent) if a retry is useless.
+///
+/// A text converts through a constructor: `Err(HandlerError::retryable("no such account"))`.
+///
+/// ```
+/// use messagekit::HandlerError;
+///
+/// fn parse(amount: &str) -> Result<i64, HandlerError> {
+///     amount.parse().map_err(HandlerError::permanent)
+/// }
+/// assert!(parse("a lot").is_err());
+/// ```
+pub struct HandlerError {
+    pub(crate) class: Class,
+    pub(crate) source: Box<dyn StdError + Send + Sync>,
+    /// The index of the event that failed, among several.
+    pub(crate) culprit: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The store classifies it.
+    Unclassified,
+    Retryable,
+    Permanent,
+    Unavailable,
+    /// The payload does not match the type that the handler takes.
+    Undecodable,
+}
+
+impl HandlerError {
+    /// Creates an error that may pass: the message is retried after a wait, and dead after the last attempt.
+    pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Retryable, source: error.into(), culprit: None }
+    }
+
+    /// Creates an error that no retry cures: the message is dead at once.
+    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Permanent, source: error.into(), culprit: None }
+    }
+
+    /// Creates an error for an unavailable dependency: the lane pauses and the message loses no attempt. After
+    /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane continues.
+    pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Unavailable, source: error.into(), culprit: None }
+    }
+
+    /// Sets the index, counted from 0, of the event that a handler of several events could not apply: that event is set aside
+    /// at once. Without it, the batch is halved until the failing event is alone.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.culprit = Some(index);
+        self
+    }
+
+    pub(super) fn undecodable(error: crate::Error) -> Self {
+        Self { class: Class::Undecodable, source: Box::new(error), culprit: None }
+    }
+}
+
+/// `HandlerError` does not implement [`std::error::Error`], so every error converts by `?`.
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self { class: Class::Unclassified, source: Box::new(error), culprit: None }
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self.source.as_ref()))
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HandlerError({:?}: {self})", self.class)
+    }
+}

@@ -1,0 +1,19 @@
+//! Handlers: their forms, their errors, and which message goes to which.
+
+mod batch;
+mod catch_all;
+mod error;
+mod function;
+mod middleware;
+mod on_unknown;
+mod router;
+
+pub use catch_all::CatchAll;
+pub(crate) use error::Class;
+pub use error::HandlerError;
+pub(crate) use function::{Erased, Given};
+pub use function::{HandlerFn, IdempotentConsumer, StateHandlerFn};
+pub use middleware::{Inner, Middleware};
+pub use on_unknown::OnUnknown;
+pub use router::Router;
+pub(crate) use router::Task;

@@ -1,0 +1,317 @@
+//! Maps event types to handlers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::batch::{Several, SeveralWithState};
+use super::catch_all::{CatchAll, TakesAll, Unread};
+use super::function::{Erased, Function, Object, WithState};
+use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn};
+use crate::message::{check_version, identify};
+use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
+use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
+
+/// Handlers by event type. Clones share them, so one router can serve several consumers of a store.
+///
+/// ```
+/// use messagekit_memory::{MemoryStore, MemoryTx};
+/// use messagekit::{Envelope, Event, HandlerError, Router};
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(type = "orders.order.placed", key = "order_id")]
+/// struct OrderPlaced { order_id: String }
+///
+/// async fn on_placed(tx: &mut MemoryTx, event: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+///     Ok(())
+/// }
+///
+/// let router = Router::<MemoryStore>::new().on(on_placed);
+/// assert_eq!(router.types(), ["orders.order.placed"]);
+/// ```
+pub struct Router<S: Store> {
+    routes: HashMap<String, Route<S>>,
+    fallback: Option<Route<S>>,
+    /// Takes every message instead of any other handler.
+    all: Option<Arc<dyn TakesAll<S>>>,
+    unknown: OnUnknown,
+    problems: Vec<Error>,
+}
+
+pub(crate) struct Route<S: Store> {
+    handler: Arc<dyn Erased<S>>,
+    reads: Reads,
+}
+
+/// The part of a message that must be readable before the handler runs.
+#[derive(Clone, Copy)]
+enum Reads {
+    /// The envelope, with at most this major version.
+    Event(&'static str),
+    /// The envelope, in any version.
+    Json,
+    /// The identity only.
+    Message,
+}
+
+/// The task for a received message.
+pub(crate) enum Task<S: Store> {
+    Handle { handler: Arc<dyn Erased<S>>, meta: Meta },
+    Ignore,
+    SetAside(Failure),
+}
+
+impl<S: Store> Router<S> {
+    /// Creates a router without handlers.
+    pub fn new() -> Self {
+        Self {
+            routes: HashMap::new(),
+            fallback: None,
+            all: None,
+            unknown: OnUnknown::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Creates a router that reads no message and passes all of them to one handler.
+    pub fn catch_all(all: impl CatchAll<S>) -> Self {
+        Self { all: Some(Arc::new(Unread(all))), ..Self::new() }
+    }
+
+    /// Adds a handler for the event type that the function takes.
+    #[must_use]
+    pub fn on<E: Event, H>(self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
+    {
+        self.route(E::TYPE, Arc::new(Function(handler, PhantomData)), Reads::Event(E::VERSION))
+    }
+
+    /// Adds a handler for the event type that the function takes, with a shared state as its first argument.
+    ///
+    /// An `async` closure cannot capture variables here; use the state instead.
+    #[must_use]
+    pub fn on_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
+    {
+        self.route(E::TYPE, Arc::new(WithState(state, handler, PhantomData)), Reads::Event(E::VERSION))
+    }
+
+    /// Adds a handler for the event type that the function takes, with several events per call. A call contains adjacent events
+    /// of a lane, in order, in one transaction. Use it for handlers that write many rows with one statement.
+    ///
+    /// A call takes at most the events of one batch; a failed event is retried by itself. The deadline applies to the call. A
+    /// failure without an index from [`HandlerError::at`](crate::HandlerError::at) rolls all events back and halves them until
+    /// the failing event is alone. The other events may therefore run again, up to 8 times in a batch of 200.
+    ///
+    /// ```
+    /// use messagekit_memory::{MemoryStore, MemoryTx};
+    /// use messagekit::{Envelope, Event, HandlerError, Router};
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event(type = "till.receipt.printed", key = "till")]
+    /// struct ReceiptPrinted { till: String, pence: i64 }
+    ///
+    /// async fn book(tx: &mut MemoryTx, receipts: Vec<Envelope<ReceiptPrinted>>) -> Result<(), HandlerError> {
+    ///     if let Some(index) = receipts.iter().position(|receipt| receipt.data.pence < 0) {
+    ///         return Err(HandlerError::permanent("less than nothing").at(index));
+    ///     }
+    ///     tx.add("takings", receipts.iter().map(|receipt| receipt.data.pence).sum());
+    ///     Ok(())
+    /// }
+    ///
+    /// let router = Router::<MemoryStore>::new().on_batch(book);
+    /// ```
+    #[must_use]
+    pub fn on_batch<E: Event, H>(self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
+    {
+        self.route(E::TYPE, Arc::new(Several(handler, PhantomData)), Reads::Event(E::VERSION))
+    }
+
+    /// Adds a handler as [`on_batch`](Self::on_batch) does, with a shared state as its first argument.
+    #[must_use]
+    pub fn on_batch_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>>,
+    {
+        let handler = SeveralWithState(state, handler, PhantomData);
+        self.route(E::TYPE, Arc::new(handler), Reads::Event(E::VERSION))
+    }
+
+    /// Adds an object that handles events of its type.
+    #[must_use]
+    pub fn consumer<C: IdempotentConsumer<S>>(self, consumer: C) -> Self {
+        self.route(C::Event::TYPE, Arc::new(Object(consumer)), Reads::Event(C::Event::VERSION))
+    }
+
+    /// Adds a handler for raw messages of a type, whatever their payload is.
+    #[must_use]
+    pub fn on_message<H>(self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message)
+    }
+
+    /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
+    /// fields included.
+    #[must_use]
+    pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
+    {
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json)
+    }
+
+    /// Adds a handler for every message whose type has no other handler.
+    #[must_use]
+    pub fn fallback<H>(mut self, handler: H) -> Self
+    where
+        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+    {
+        if self.fallback.is_some() {
+            self.problems
+                .push(Error::new(ErrorKind::InvalidConfiguration, "two fallback handlers: keep one"));
+        }
+        self.fallback =
+            Some(Route { handler: Arc::new(Function(handler, PhantomData)), reads: Reads::Message });
+        self
+    }
+
+    /// Sets the policy for a type without a handler, if there is no fallback.
+    #[must_use]
+    pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// Returns the types with their own handler, sorted.
+    pub fn types(&self) -> Vec<&str> {
+        let mut types: Vec<&str> = self.routes.keys().map(String::as_str).collect();
+        types.sort_unstable();
+        types
+    }
+
+    fn route(mut self, event_type: &str, handler: Arc<dyn Erased<S>>, reads: Reads) -> Self {
+        if self.routes.insert(event_type.to_owned(), Route { handler, reads }).is_some() {
+            self.problems.push(
+                Error::new(ErrorKind::InvalidConfiguration, "two handlers for one event type: keep one")
+                    .with("event_type", event_type),
+            );
+        }
+        self
+    }
+
+    /// Returns the problems of the registrations.
+    pub(crate) fn problems(&self) -> &[Error] {
+        &self.problems
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.fallback.is_none() && self.all.is_none()
+    }
+
+    /// Decides on the task of a delivery and on its id.
+    pub(crate) fn prepare(&self, message: Message, position: Option<Position>) -> (ReceivedMessage, Task<S>) {
+        if let Some(all) = &self.all {
+            let id = all.id(&message, position.as_ref());
+            let meta = Meta::unread(id.clone(), message.event_type().unwrap_or_default(), &message);
+            let task = Task::Handle { handler: Arc::<dyn TakesAll<S>>::clone(all), meta };
+            return (ReceivedMessage { id, message, position }, task);
+        }
+        // Without a usable identity, the id comes from the position, so the message cannot collide with a producer's id.
+        // Without a position, equal bytes are the same message.
+        let stand_in = || position.as_ref().map_or_else(|| MessageId::of_contents(&message), MessageId::at);
+        let (id, task) = match self.task(&message) {
+            Ok((id, task)) => (id.unwrap_or_else(stand_in), task),
+            Err(failure) => (stand_in(), Task::SetAside(failure)),
+        };
+        (ReceivedMessage { id, message, position }, task)
+    }
+
+    /// A message with a valid identity keeps its id even if it cannot be handled.
+    fn task(&self, message: &Message) -> Result<(Option<MessageId>, Task<S>), Failure> {
+        if let Some(failure) = Failure::of_unreadable(message) {
+            return Err(failure);
+        }
+        // The header has the type of nearly all messages. A message that no handler takes is not parsed.
+        let named = message.event_type();
+        if let Some(event_type) = named
+            && !self.routes.contains_key(event_type)
+            && self.fallback.is_none()
+            && self.unknown == OnUnknown::Ignore
+        {
+            return Ok((None, Task::Ignore));
+        }
+        let raw = named.is_some_and(|event_type| {
+            self.routes
+                .get(event_type)
+                .or(self.fallback.as_ref())
+                .is_some_and(|route| matches!(route.reads, Reads::Message))
+        });
+        let meta = if raw {
+            Meta::from_headers(message).unwrap_or_else(|| identify(message))
+        } else {
+            identify(message)
+        };
+        let meta = meta.map_err(|unusable| unusable.0)?;
+        let id = Some(meta.event_id.clone());
+        let Some(route) = self.routes.get(&meta.event_type).or(self.fallback.as_ref()) else {
+            let task = match self.unknown {
+                OnUnknown::Ignore => Task::Ignore,
+                OnUnknown::DeadLetter => Task::SetAside(Failure::permanent(
+                    FailureKind::UnknownType,
+                    "no handler for this event type: deploy one, then retry",
+                )),
+            };
+            return Ok((id, task));
+        };
+        if let Reads::Event(known) = route.reads
+            && let Err(failure) = check_version(&meta.data_version, known)
+        {
+            return Ok((id, Task::SetAside(failure)));
+        }
+        Ok((id, Task::Handle { handler: Arc::clone(&route.handler), meta }))
+    }
+}
+
+impl<S: Store> Default for Router<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Store> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        Self { handler: Arc::clone(&self.handler), reads: self.reads }
+    }
+}
+
+impl<S: Store> Clone for Router<S> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            fallback: self.fallback.clone(),
+            all: self.all.clone(),
+            unknown: self.unknown,
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+impl<S: Store> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("types", &self.types())
+            .field("unknown", &self.unknown)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The state of a database at a glance: its outbox and its consumers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::Error;
+use crate::event_history::PublisherState;
+use crate::failed_messages::FailedMessageState;
+use crate::store::BoxFuture;
+
+/// Where a status stops counting: a count that equals it means at least as many.
+pub const COUNT_LIMIT: u32 = 10_000;
+
+/// The state of an outbox. Each count is at most [`COUNT_LIMIT`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxStatus {
+    /// How far the publisher is.
+    pub publisher: PublisherState,
+    /// Number of events that are not proven to be published.
+    pub pending: u64,
+    /// Age of the oldest of them; `None` without any, or if a store does not know it because there are more than it counts.
+    pub oldest: Option<Duration>,
+    /// Number of events that wait for their time.
+    pub delayed: u64,
+    /// Number of events that the broker has refused.
+    pub rejected: u64,
+    /// Number of replays that are running.
+    pub running_replays: u64,
+}
+
+/// What a database knows of one consumer. Each count is at most [`COUNT_LIMIT`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsumerStatus {
+    /// Its name; `queue:` or `topic:` and a name for dead letters that a broker kept.
+    pub consumer: String,
+    /// When the marker with the greatest id was written. Ids of messagekit ascend with their time; among foreign ids, it is
+    /// the time of any marker.
+    pub newest_marker_at: Option<Timestamp>,
+    /// When one of its processes last recorded its dedup window: at its start, and then regularly.
+    pub noted_at: Option<Timestamp>,
+    /// The longest dedup window that its processes have recorded.
+    pub dedup_window: Option<Duration>,
+    /// Its positions, by topic and partition, at most 1,000.
+    pub positions: Vec<ConsumerPosition>,
+    /// Its failed messages by state; a state without any is missing.
+    pub failed_messages: Vec<(FailedMessageState, u64)>,
+    /// Number of keys that a failed message blocks.
+    pub blocked_keys: u64,
+    /// Number of failed messages whose retry is due and has not run.
+    pub retries_due: u64,
+    /// When its oldest open failed message was set aside.
+    pub oldest_failed_at: Option<Timestamp>,
+}
+
+impl ConsumerStatus {
+    /// Returns when the database last saw a sign of the consumer: a marker, or a process that recorded its window.
+    pub fn last_activity_at(&self) -> Option<Timestamp> {
+        self.newest_marker_at.max(self.noted_at)
+    }
+}
+
+/// The position of a consumer in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerPosition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset that it reads next; with key lanes, the lowest of them.
+    pub next: i64,
+    /// Number of records that it has not read; `None` for a broker's topic, whose end is not known here.
+    pub behind: Option<u64>,
+}
+
+/// Tells the state of a database by bounded reads: however many rows there are, an answer takes some milliseconds.
+pub trait DatabaseStatus: Send + Sync {
+    /// Returns the state of the outbox.
+    ///
+    /// # Errors
+    /// Transient if the database does not respond; a retry is useful.
+    fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>>;
+
+    /// Returns the state of each consumer that has a marker, a failed message, a position or a dedup window here, by name, at
+    /// most 500.
+    ///
+    /// # Errors
+    /// Transient if the database does not respond; a retry is useful.
+    fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>>;
+}

@@ -1,0 +1,25 @@
+//! The span of a new event.
+
+use tracing::Span;
+
+use crate::message::{MessageId, TraceContext};
+use crate::telemetry::telemetry;
+
+/// Starts the span of a new event, by the conventions for messaging of OpenTelemetry
+/// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). Its context travels with the event.
+pub(super) fn create_span(event: &MessageId, event_type: &str, topic: &str) -> Option<(Span, TraceContext)> {
+    let telemetry = telemetry()?;
+    let span = tracing::info_span!(
+        "create",
+        otel.name = format_args!("create {topic}"),
+        otel.kind = "producer",
+        messaging.system = "messagekit",
+        messaging.operation.type = "create",
+        messaging.operation.name = "create",
+        messaging.destination.name = topic,
+        messaging.message.id = event.as_str(),
+        messagekit.event.type = event_type,
+    );
+    let context = telemetry.context(&span)?;
+    Some((span, context))
+}

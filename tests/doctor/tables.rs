@@ -1,0 +1,74 @@
+//! Dead rows, and events that outlive dedup windows.
+
+use messagekit_postgres::SchemaName;
+use messagekit_postgres::publishing_mode::{Existing, to_relay};
+use messagekit_testkit::{DEADLINE, block_on};
+use messagekit_tests::Database;
+
+use crate::stage::{Stage, nothing, run};
+
+const MARKERS: &str = "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, day)
+  SELECT 'billing', n::text, 'done', messagekit.day_of(n::text) FROM generate_series(1, 20000) n; DELETE FROM messagekit.processed_messages";
+
+const PENDING: &str = "INSERT INTO messagekit.outbox_pending (shard, copy, seq, available_at, event_id, topic)
+  SELECT n % 64, 0, n, now(), n::text, 'orders.order' FROM generate_series(1, 60000) n; DELETE FROM messagekit.outbox_pending";
+
+#[test]
+fn dead_rows_are_found_and_vacuumed() {
+    block_on(async {
+        for database in [Database::fresh().await, Database::divided().await] {
+            let url = database.url();
+            let stage = Stage::database(url);
+            let off = "SELECT format('ALTER TABLE %s SET (autovacuum_enabled = false)', relid) FROM
+                (SELECT 'messagekit.outbox_pending'::regclass AS relid UNION ALL
+                 SELECT coalesce(p.relid, 'messagekit.processed_messages') FROM
+                   pg_partition_tree('messagekit.processed_messages') p WHERE p.isleaf) t";
+            let mut conn = database.connection().await;
+            let off: Vec<String> = sqlx::query_scalar(off).fetch_all(&mut conn).await.unwrap();
+            run(url, off.join("; ")).await;
+            for (fault, name) in [(MARKERS, "markers-not-vacuumed"), (PENDING, "pending-not-vacuumed")] {
+                run(url, fault).await;
+                stage.heals(name, nothing).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn tables_without_autovacuum_are_found() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let stage = Stage::database(database.url());
+        for table in ["processed_messages", "outbox_pending"] {
+            let off = format!("ALTER TABLE messagekit.{table} SET (autovacuum_enabled = false)");
+            run(database.url(), off).await;
+            stage.heals("autovacuum-off", nothing).await;
+        }
+    });
+}
+
+#[test]
+fn events_kept_beyond_a_dedup_window_need_a_longer_one() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let url = database.url();
+        to_relay(url, &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
+        run(
+            url,
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
+               VALUES ('old', 'orders.order', '{}', now() - interval '3 days');
+             DELETE FROM messagekit.outbox_pending;
+             INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ('billing', 86400), ('stock', 864000), ('idle', 1);
+             INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
+               VALUES ('billing', 'orders.order', 0, 1), ('stock', 'orders.order', 0, 1), ('idle', 'orders.other', 0, 1)",
+        )
+        .await;
+        let stage = Stage::database(url);
+        let report = stage.look();
+        let short = report.findings().iter().filter(|found| found["name"] == "outbox-outlives-dedup-window");
+        let short: Vec<_> = short.map(|found| found["subject"].as_str().unwrap()).collect();
+        assert_eq!(short, ["billing"]);
+        let longer = "INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ('billing', 864000)";
+        stage.heals("outbox-outlives-dedup-window", async |_| run(url, longer).await).await;
+    });
+}

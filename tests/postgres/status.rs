@@ -1,0 +1,102 @@
+//! What the state of a large database costs at a glance.
+
+use std::time::{Duration, Instant};
+
+use messagekit::operations::{COUNT_LIMIT, DatabaseStatus, FailedMessageState};
+use messagekit_testkit::block_on;
+use messagekit_tests::Database;
+use sqlx::AssertSqlSafe;
+
+use crate::relay::outbox::Relayed;
+
+/// The events and the failed messages of the gate, and with `MESSAGEKIT_FULL=1`.
+fn sizes() -> (u64, u64) {
+    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") {
+        (1_000_000, 100_000)
+    } else {
+        (50_000, 20_000)
+    }
+}
+
+const FILL: &str = "
+INSERT INTO messagekit.outbox_events (event_id, topic, aggregate_id, payload, created_at)
+  SELECT 'e-' || n, 'orders.order', 'k-' || n % 1000, '{}', now() - (EVENTS - n) * interval '1 ms'
+  FROM generate_series(1, EVENTS) n;
+INSERT INTO messagekit.processed_messages (consumer, message_id, outcome)
+  SELECT 'billing', 'e-' || n, 'done' FROM generate_series(1, EVENTS) n;
+INSERT INTO messagekit.failed_messages (consumer, message_id, topic, state, reason, attempts, due, headers, payload, kind, error,
+    fingerprint)
+  SELECT (ARRAY['billing', 'mail'])[1 + n % 2], 'm-' || n, 'orders.order',
+    CASE WHEN n % 4 = 0 THEN 'retry_scheduled' ELSE 'dead' END, 'set_aside', 1, CASE WHEN n % 4 = 0 THEN now() END,
+    '[]', '{}', 'failed', 'no stock', 'f-1'
+  FROM generate_series(1, FAILED) n;
+INSERT INTO messagekit.outbox_pending (shard, copy, seq, available_at, event_id, topic)
+  SELECT n % 64, 0, n, now() - interval '1 min', 'e-' || n, 'orders.order' FROM generate_series(1, EVENTS) n";
+
+/// The promise is 50 ms. Other tests of the gate share the machine, so its bound is wider, and the figure is printed.
+const BOUND: Duration = Duration::from_millis(500);
+
+#[test]
+fn status_of_a_large_database_takes_some_milliseconds() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let mut connection = database.connection().await;
+        let (events, failed) = sizes();
+        let fill = FILL.replace("EVENTS", &events.to_string()).replace("FAILED", &failed.to_string());
+        sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut connection).await.expect("fills the tables");
+        sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await.expect("as autovacuum does");
+        let store = database.store().await;
+        for has_relay in [false, true] {
+            if has_relay {
+                let trigger = "CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
+                  REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending()";
+                sqlx::raw_sql(trigger).execute(&mut connection).await.expect("a relay publishes from now on");
+            }
+            let mut shortest = Duration::MAX;
+            for _ in 0..5 {
+                let began = Instant::now();
+                let outbox = store.outbox_status().await.unwrap();
+                let consumers = store.consumer_statuses().await.unwrap();
+                shortest = shortest.min(began.elapsed());
+                assert_eq!(outbox.pending, u64::from(COUNT_LIMIT), "{outbox:?}");
+                let is_old = outbox.oldest.is_some_and(|age| age >= Duration::from_secs(60));
+                assert_eq!(
+                    is_old, has_relay,
+                    "without a relay it is not known where the count stops: {outbox:?}"
+                );
+                let names: Vec<&str> = consumers.iter().map(|one| one.consumer.as_str()).collect();
+                assert_eq!(names, ["billing", "mail"]);
+                let dead =
+                    consumers[1].failed_messages.iter().find(|(state, _)| *state == FailedMessageState::Dead);
+                assert_eq!(dead.map(|(_, count)| *count), Some((failed / 2).min(COUNT_LIMIT.into())));
+                assert!(consumers[0].newest_marker_at.is_some(), "{consumers:?}");
+            }
+            println!("status of {events} events, {failed} failed messages, relay {has_relay}: {shortest:?}");
+            assert!(shortest < BOUND, "{shortest:?}");
+        }
+    });
+}
+
+#[test]
+fn oldest_is_found_in_any_topic_and_among_due_delayed_events() {
+    block_on(async {
+        let relayed = Relayed::fresh().await;
+        let oldest = async || relayed.store.outbox_status().await.unwrap().oldest.unwrap().as_secs();
+        // One key has one shard.
+        relayed.write_to("a.first", "young", Some("k")).await;
+        relayed.write_to("b.second", "old", Some("k")).await;
+        let age = |event: &str, age: &str| {
+            let set = "UPDATE messagekit.outbox_pending SET available_at = now() - interval";
+            sqlx::raw_sql(AssertSqlSafe(format!("{set} '{age}' WHERE event_id = '{event}'")))
+        };
+        age("old", "10 min").execute(relayed.store.pool()).await.unwrap();
+        assert!((600..700).contains(&oldest().await), "in the later topic");
+
+        let delayed = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
+            VALUES ('due', 'a.first', '{}', now() + interval '1 h')";
+        sqlx::raw_sql(delayed).execute(relayed.store.pool()).await.unwrap();
+        assert!((600..700).contains(&oldest().await), "it is not due");
+        age("due", "20 min").execute(relayed.store.pool()).await.unwrap();
+        assert!((1_200..1_300).contains(&oldest().await), "it is due");
+    });
+}

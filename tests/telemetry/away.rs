@@ -1,0 +1,66 @@
+use std::fs::{self, File};
+use std::net::TcpListener;
+
+use messagekit_testkit::{block_on, eventually};
+use messagekit_tests::OtlpReceiver;
+
+use crate::shop::{PATIENCE, Shop};
+
+/// The spans that wait for the receiver.
+const ROOM: usize = 100;
+
+fn milliseconds(out: &str) -> u64 {
+    let text = out.rsplit_once(" in ").and_then(|(_, rest)| rest.strip_suffix(" ms\n"));
+    text.unwrap_or_else(|| panic!("{out}")).parse().unwrap()
+}
+
+#[test]
+fn a_silent_receiver_neither_delays_nor_grows_a_program() {
+    block_on(async {
+        let shop = Shop::open().await;
+        // Connections are accepted by the system and never answered.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut command = shop.command("write", &["5000"]);
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", silent.local_addr().unwrap()))
+            // The first request is still waiting when the program ends.
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
+            .env("OTEL_BSP_MAX_QUEUE_SIZE", ROOM.to_string());
+        let ran = shop.run(command).await;
+        assert!(ran.out.starts_with(&format!("{ROOM} spans were not exported")), "{}", ran.out);
+        assert!(ran.out.contains(&format!(", {} dropped", 5000 - ROOM)), "{}", ran.out);
+        assert!(ran.out.contains("0 failed before the end"), "nothing waited for the receiver: {}", ran.out);
+        assert!(milliseconds(&ran.out) < 10_000, "the end waits five seconds: {}", ran.out);
+        assert!(ran.log.contains("queue of finished spans is full"), "{}", ran.log);
+    });
+}
+
+#[test]
+fn a_receiver_that_comes_back_gets_spans_again() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        let log = format!("{}.log", shop.file().display());
+        let says = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
+        let mut ticking = shop
+            .command("tick", &[])
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+            .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let away = "receiver of traces does not accept spans";
+        eventually("the loss is reported", PATIENCE, async || says(away)).await;
+        let receiver = OtlpReceiver::start_at(address).await;
+        eventually("spans arrive", PATIENCE, async || !receiver.spans().is_empty()).await;
+        eventually("the end of it is reported", PATIENCE, async || says("accepts spans again")).await;
+        File::create(format!("{}.stop", shop.file().display())).unwrap();
+        assert!(ticking.wait().unwrap().success());
+        assert_eq!(fs::read_to_string(&log).unwrap().matches(away).count(), 1, "once, not for each batch");
+        // The events of the whole time are kept: telemetry is no part of them.
+        let before = receiver.spans().len();
+        shop.consume(before).await;
+    });
+}

@@ -1,0 +1,84 @@
+//! A receiver, a file, and programs with telemetry on it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use messagekit_testkit::eventually;
+use messagekit_tests::{OtlpReceiver, Span};
+use tempfile::TempDir;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The span of the caller of a request.
+pub(crate) const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+pub(crate) struct Shop {
+    pub(crate) receiver: OtlpReceiver,
+    folder: TempDir,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        Self { receiver: OtlpReceiver::start().await, folder: TempDir::new().unwrap() }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("shop.db")
+    }
+
+    /// Returns a command of the program that exports to the receiver.
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_traced"));
+        program
+            .arg(command)
+            .arg(self.file())
+            .args(arguments)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.receiver.endpoint())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        program
+    }
+
+    /// Runs a program to its end, which must be a success.
+    pub(crate) async fn run(&self, command: Command) -> Ran {
+        let output = tokio::task::spawn_blocking({
+            let mut command = command;
+            move || command.output().unwrap()
+        });
+        let Output { status, stdout, stderr } = output.await.unwrap();
+        let (out, log) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert!(status.success(), "{status}: {log}");
+        Ran { out, log }
+    }
+
+    /// Places one order in a request of [`CALLER`].
+    pub(crate) async fn request(&self, order_id: &str) {
+        let mut command = self.command("request", &[]);
+        command.env("TRACEPARENT", CALLER).env("ORDER", order_id);
+        self.run(command).await;
+    }
+
+    pub(crate) async fn consume(&self, count: usize) -> Ran {
+        self.run(self.command("consume", &[&count.to_string()])).await
+    }
+
+    /// Waits until `are` accepts the spans of the trace of [`CALLER`].
+    pub(crate) async fn trace_has(&self, what: &str, are: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        eventually(what, PATIENCE, async || are(&self.receiver.trace(TRACE))).await;
+        self.receiver.trace(TRACE)
+    }
+}
+
+/// The output of a program.
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) log: String,
+}
+
+/// Returns the spans of a name.
+pub(crate) fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
