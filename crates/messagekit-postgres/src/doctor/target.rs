@@ -1,10 +1,14 @@
 //! The database that is examined, as repairs name it.
 
 use messagekit::operations::Repair;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::cdc::Capture;
 use crate::{PostgresStore, SchemaName};
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The database, its names and its address.
 pub(super) struct Target {
@@ -82,14 +86,7 @@ fn url(options: &PgConnectOptions, capture: &Capture) -> String {
 
 /// Encodes a part of a URL.
 fn encoded(text: &str) -> String {
-    let mut part = String::new();
-    for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            true => part.push(char::from(byte)),
-            false => part.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    part
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
@@ -12,6 +13,9 @@ const CALL: Duration = Duration::from_secs(10);
 
 /// The most bytes of an answer: a list of some ten thousand queues.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The address of the interface, and the login.
 #[derive(Clone)]
@@ -107,14 +111,7 @@ impl fmt::Debug for Management {
 
 /// Encodes a part of a URL.
 pub(super) fn encoded(text: &str) -> String {
-    let mut part = String::new();
-    for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            true => part.push(char::from(byte)),
-            false => part.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    part
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]
