@@ -164,8 +164,8 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "grafana: waits for messagekit, which is no service",
     ),
     (
-        "      rabbitmq:\n        condition: service_healthy\n    restart",
-        "      jaeger:\n        condition: service_healthy\n    restart",
+        "      shipping-migrate:\n        condition: service_completed_successfully\n      rabbitmq:\n",
+        "      shipping-migrate:\n        condition: service_completed_successfully\n      jaeger:\n",
         "shipping: waits for jaeger, which starts with a profile only",
     ),
     // The infrastructure alone.

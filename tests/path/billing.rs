@@ -44,6 +44,11 @@ impl Billing {
         billing
     }
 
+    /// Returns the processes.
+    pub(crate) fn members(&self) -> &[Process] {
+        &self.members
+    }
+
     /// Kills a process.
     pub(crate) fn kill(&mut self, member: usize) {
         self.members[member].kill();
@@ -136,6 +141,7 @@ pub(crate) fn member_settings(
         ("MESSAGEKIT_DATABASE_URL", database.url().to_owned()),
         ("MESSAGEKIT_KAFKA", services::kafka()),
         ("MESSAGEKIT_NAME_PREFIX", names.prefix.clone()),
+        ("BILLING_LISTEN", "127.0.0.1:0".to_owned()),
     ];
     settings.extend(instance.map(|instance| ("MESSAGEKIT_INSTANCE", instance)));
     settings

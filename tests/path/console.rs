@@ -26,11 +26,16 @@ pub(crate) struct Console {
 impl Console {
     /// Starts it for operators with these names.
     pub(crate) fn open(database: &Database, operators: &[&'static str]) -> Self {
+        Self::open_for(database, operators, "operator")
+    }
+
+    /// Starts it for callers of one role with these names.
+    pub(crate) fn open_for(database: &Database, callers: &[&'static str], role: &str) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
-        let tokens: Vec<_> = operators.iter().map(|name| token(name)).collect();
+        let tokens: Vec<_> = callers.iter().map(|name| token(name, role)).collect();
         let lines: String = tokens.iter().map(|(_, line)| format!("{line}\n")).collect();
         fs::write(folder.path().join("tokens"), lines).expect("the tokens can be written");
-        let secrets = operators.iter().copied().zip(tokens.into_iter().map(|(secret, _)| secret)).collect();
+        let secrets = callers.iter().copied().zip(tokens.into_iter().map(|(secret, _)| secret)).collect();
         let (process, address) = start(&folder, database);
         Self { process, address, folder, database: database.clone(), secrets }
     }
@@ -66,9 +71,9 @@ fn start(folder: &TempDir, database: &Database) -> (Process, String) {
 }
 
 /// Creates a token. Returns it and the line that accepts it.
-fn token(name: &str) -> (String, String) {
+fn token(name: &str, role: &str) -> (String, String) {
     let mut command = Command::new(program("messagekit"));
-    command.args(["admin", "token", "--name", name, "--role", "operator", "--json"]).stdin(Stdio::null());
+    command.args(["admin", "token", "--name", name, "--role", role, "--json"]).stdin(Stdio::null());
     let output = command.output().expect("messagekit starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let token: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -36,6 +36,7 @@ mod records;
 mod relay;
 mod replay;
 mod same_id;
+mod service_health;
 mod shop;
 mod sizes;
 mod sql_writers;

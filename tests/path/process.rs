@@ -1,6 +1,6 @@
 //! A service in its own process: started, killed, and never left behind.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -88,6 +88,12 @@ impl Process {
             line.unwrap_or_else(|_| panic!("{} did not start: see {}", self.name, log(self.name).display()));
         let address = line.strip_prefix("listening on ").map(str::to_owned);
         address.unwrap_or_else(|| panic!("{} said {line:?}", self.name))
+    }
+
+    /// Returns what it has logged.
+    pub(crate) fn log(&self) -> String {
+        let bytes = fs::read(log(self.name)).expect("a log can be read");
+        String::from_utf8_lossy(&bytes[self.log_from as usize..]).into_owned()
     }
 
     /// Kills it with SIGKILL, and waits until it is gone.

@@ -108,6 +108,10 @@ impl Shop {
 /// Starts shipping.
 pub(crate) fn start_shipping(database: &Database) -> Process {
     let rabbitmq = services::amqp_url();
-    let settings = [("MESSAGEKIT_DATABASE_URL", database.url()), ("MESSAGEKIT_RABBITMQ", rabbitmq.as_str())];
+    let settings = [
+        ("MESSAGEKIT_DATABASE_URL", database.url()),
+        ("MESSAGEKIT_RABBITMQ", rabbitmq.as_str()),
+        ("SHIPPING_LISTEN", "127.0.0.1:0"),
+    ];
     Process::start("messagekit-shipping", &settings)
 }

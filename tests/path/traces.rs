@@ -89,6 +89,22 @@ fn services(spans: &[Span]) -> BTreeSet<&str> {
     spans.iter().map(|span| &*span.service).collect()
 }
 
+/// Returns the spans of a trace as lines: time since its begin, duration, service, and name below that of the parent.
+fn picture(spans: &[Span]) -> String {
+    let begin = spans.iter().map(|span| span.time.0).min().unwrap_or_default();
+    let roots = spans.iter().filter(|span| spans.iter().all(|other| other.span_id != span.parent));
+    roots.map(|root| branch(spans, root, 0, begin)).collect()
+}
+
+fn branch(spans: &[Span], span: &Span, depth: usize, begin: u64) -> String {
+    let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
+    let (from, took) = (milliseconds(span.time.0 - begin), milliseconds(span.time.1 - span.time.0));
+    let (service, name, indent) = (&span.service, &span.name, 2 * depth);
+    let line = format!("{from:>8.1} {took:>7.1}  {service:<18} {:indent$}{name}\n", "");
+    let children = spans.iter().filter(|child| child.parent == span.span_id);
+    children.fold(line, |lines, child| lines + &branch(spans, child, depth + 1, begin))
+}
+
 #[test]
 fn one_trace_leads_through_debezium_to_the_shipment() {
     let _turn = alone_blocking();
@@ -99,6 +115,7 @@ fn one_trace_leads_through_debezium_to_the_shipment() {
         let trace = place(&shop, "traced-1", 990);
         let spans = spans(&receiver, &trace, "the order is shipped", is_shipped).await;
         let expected = ["billing-service", "messagekit-bridge", "order-service", "shipping-service"];
+        println!("ms from the begin, ms, service, span\n{}", picture(&spans));
         assert_eq!(services(&spans), BTreeSet::from(expected));
         assert!(!receiver.contains(COUNTRY), "no payload is in a span");
     });

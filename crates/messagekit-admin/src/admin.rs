@@ -16,7 +16,7 @@ use crate::app::{App, Shared};
 use crate::database::{Database, Databases, is_database_name};
 use crate::health::{self, Outboxes};
 use crate::metrics_page::{self, MetricsPage};
-use crate::{Tokens, document, protection, replay, serve};
+use crate::{Service, Tokens, document, protection, replay, serve};
 
 /// The default address of `messagekit admin`: loopback only.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
@@ -110,6 +110,7 @@ impl fmt::Debug for Admin {
 #[must_use]
 pub struct AdminBuilder {
     databases: Vec<(String, Arc<dyn Operations>)>,
+    services: Vec<Service>,
     tokens: Tokens,
     registry: Registry,
     metrics: Option<Metrics>,
@@ -120,6 +121,12 @@ impl AdminBuilder {
     /// Adds a database under a unique name: 1 to 63 of `a-z 0-9 _ -`.
     pub fn database(mut self, name: impl Into<String>, store: Arc<dyn Operations>) -> Self {
         self.databases.push((name.into(), store));
+        self
+    }
+
+    /// Adds a running service, whose health the status shows.
+    pub fn service(mut self, service: Service) -> Self {
+        self.services.push(service);
         self
     }
 
@@ -197,6 +204,7 @@ impl AdminBuilder {
         let shared = Shared {
             outboxes: Outboxes(outboxes.collect()),
             databases: Databases(databases.into()),
+            services: self.services.into(),
             metrics_page: Arc::new(MetricsPage::new(self.registry, metrics)),
             ordered: Notify::new(),
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use tokio::sync::Notify;
 
+use crate::Service;
 use crate::database::Databases;
 use crate::health::{Connections, Consumers, Outboxes};
 use crate::metrics_page::MetricsPage;
@@ -16,6 +17,8 @@ pub(crate) struct App(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) databases: Databases,
+    /// The running services that a status asks.
+    pub(crate) services: Arc<[Service]>,
     pub(crate) outboxes: Outboxes,
     pub(crate) metrics_page: Arc<MetricsPage>,
     /// Wakes the worker when a replay is ordered here.

@@ -18,7 +18,7 @@
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
 //! - [`Overview`]: the documents of events, audit and status, for a program without HTTP.
-//! - [`health_router`]: only the health paths, open, for any service.
+//! - [`health_router`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
 //! - [`serve`]: serves a router to connections that may be slow or many.
 //!
 //! `GET /openapi.json` describes every operation, and names the role that each needs.
@@ -42,6 +42,7 @@ mod events;
 mod failed_messages;
 mod health;
 mod metrics_page;
+mod metrics_router;
 mod overview;
 mod page;
 mod parameters;
@@ -52,6 +53,7 @@ mod replay;
 mod request_id;
 mod role;
 mod serve;
+mod services;
 mod status;
 mod token;
 mod tokens;
@@ -60,9 +62,11 @@ mod unprefixed_paths;
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use database::{READ_LIMIT, is_database_name};
 pub use health::{health_router, health_router_with};
+pub use metrics_router::metrics_router;
 pub use overview::Overview;
 pub use replay::run_replays;
 pub use role::Role;
 pub use serve::serve;
+pub use services::Service;
 pub use token::{Token, TokenHash};
 pub use tokens::Tokens;

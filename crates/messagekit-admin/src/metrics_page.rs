@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, header};
+use axum::http::Method;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use messagekit::operations::FailedMessageFilter;
 use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 use tokio::sync::Mutex;
 
 use crate::database::Databases;
+use crate::metrics_router;
 use crate::parameters::{Nothing, Query};
 
 /// How long metrics of the databases are reused: many scrapers cost no more than one.
@@ -72,8 +73,7 @@ pub(crate) async fn metrics(
     _nothing: Query<Nothing>,
 ) -> Response {
     page.count(&databases).await;
-    let text = messagekit_prometheus::text(&page.registry);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    metrics_router::page(&page.registry)
 }
 
 /// Counts a request under its route's pattern.

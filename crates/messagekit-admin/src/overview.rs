@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::database::{Database, Databases};
 use crate::page::Position;
 use crate::problem::Problem;
-use crate::{audit, events, status};
+use crate::{Service, audit, events, status};
 
 /// Reads one or several databases at once, and answers with the documents that the routes of an [`Admin`](crate::Admin)
 /// serve to a reader. A database that does not answer is named under `unreachable`.
@@ -29,13 +29,22 @@ use crate::{audit, events, status};
 /// # Ok::<(), messagekit::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Overview(Databases);
+pub struct Overview {
+    databases: Databases,
+    services: Arc<[Service]>,
+}
 
 impl Overview {
     /// Creates an overview of databases by name.
     pub fn new<N: Into<Arc<str>>>(databases: impl IntoIterator<Item = (N, Arc<dyn Operations>)>) -> Self {
         let databases = databases.into_iter().map(|(name, store)| Database::new(name.into(), store));
-        Self(Databases(databases.collect()))
+        Self { databases: Databases(databases.collect()), services: Arc::default() }
+    }
+
+    /// Also asks running services for their health, for the status.
+    #[must_use]
+    pub fn services(self, services: impl IntoIterator<Item = Service>) -> Self {
+        Self { services: services.into_iter().collect(), ..self }
     }
 
     /// Returns the document of `GET /api/v1/events/{id}`.
@@ -43,7 +52,7 @@ impl Overview {
     /// # Errors
     /// [`ErrorKind::NotFound`] if no database knows the event; [`ErrorKind::Unavailable`] if none answers: retry.
     pub async fn event(&self, id: &MessageId) -> Result<Value, Error> {
-        answer(events::document(&self.0.0, id, true).await)
+        answer(events::document(&self.databases.0, id, true).await)
     }
 
     /// Returns the document of `GET /api/v1/events`: events of a correlation, or those of a filter. Without a correlation and a
@@ -57,7 +66,7 @@ impl Overview {
         filter: EventFilter,
         limit: u32,
     ) -> Result<Value, Error> {
-        answer(events::find(&self.0.0, &events::Wanted::new(correlation, filter, limit)).await)
+        answer(events::find(&self.databases.0, &events::Wanted::new(correlation, filter, limit)).await)
     }
 
     /// Returns the document of `GET /api/v1/audit`. Its `next` is the position `before` which the next page continues.
@@ -79,7 +88,7 @@ impl Overview {
                 Error::new(ErrorKind::InvalidConfiguration, text)
             })?,
         };
-        answer(audit::document(&self.0.0, filter, &position, limit).await)
+        answer(audit::document(&self.databases.0, filter, &position, limit).await)
     }
 
     /// Returns the document of `GET /api/v1/status`.
@@ -87,13 +96,13 @@ impl Overview {
     /// # Errors
     /// [`ErrorKind::Unavailable`] if no database answers: retry.
     pub async fn status(&self) -> Result<Value, Error> {
-        answer(status::document(&self.0.0).await)
+        answer(status::document(&self.databases.0, &self.services).await)
     }
 }
 
 impl fmt::Debug for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Overview").field(&self.0).finish()
+        f.debug_struct("Overview").field("databases", &self.databases).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messagekit::{Error, Shutdown};
+use messagekit_admin::Service;
 use serde_json::Value;
 
 use crate::databases::Databases;
@@ -15,11 +16,14 @@ const REFRESH: Duration = Duration::from_secs(2);
 /// Where counts stop.
 const LIMIT: u64 = messagekit::operations::COUNT_LIMIT as u64;
 
-/// Show all databases on one screen: outboxes, consumers, failed messages, replays.
+/// Show everything on one screen: outboxes, consumers, failed messages, replays, running services.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     #[command(flatten)]
     databases: Databases,
+    /// A running service and the address of its health, for example billing=http://127.0.0.1:8081; may be given several times
+    #[arg(long = "service", value_name = "NAME=URL", value_parser = service)]
+    services: Vec<Service>,
     /// Draw the screen again every 2 s, until it is interrupted
     #[arg(long, conflicts_with = "json")]
     watch: bool,
@@ -30,7 +34,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let overview = self.databases.overview().await?;
+        let overview = self.databases.overview().await?.services(self.services);
         if self.json {
             return print(overview.status().await?);
         }
@@ -53,6 +57,11 @@ impl Status {
             print(format_args!("\u{1b}[2J\u{1b}[H{drawn}"))?;
         }
     }
+}
+
+fn service(text: &str) -> Result<Service, String> {
+    let (name, url) = text.split_once('=').ok_or("write NAME=URL")?;
+    Service::new(name, url).map_err(|error| error.to_string())
 }
 
 /// Returns the tables of a status.
@@ -98,10 +107,59 @@ fn screen(status: &Value) -> String {
     }
     let mut lines = vec![outboxes.to_string()];
     lines.extend(has_consumer.then(|| consumers.to_string()));
+    lines.extend(services(status));
     for one in list(status, "unreachable") {
         lines.push(format!("database {} {}", text(&one["database"]), text(&one["error"])));
     }
     lines.join("\n")
+}
+
+/// Returns the table of the services and their consumers, if there are any.
+fn services(status: &Value) -> Option<String> {
+    let mut rows =
+        table(&["service", "status", "consumer", "lanes", "behind", "oldest", "held back by", "waits for"]);
+    let mut is_empty = true;
+    for service in list(status, "services") {
+        is_empty = false;
+        let gate = held_back(service);
+        rows.add_row([
+            text(&service["service"]),
+            state(service),
+            "".into(),
+            "".into(),
+            "".into(),
+            "".into(),
+            gate,
+        ]);
+        for consumer in list(service, "consumers") {
+            let lag = &consumer["lag"];
+            rows.add_row([
+                String::new(),
+                state(consumer),
+                text(&consumer["consumer"]),
+                text(&consumer["lanes"]),
+                text(&lag["messages"]),
+                lag["seconds"].as_f64().map(|age| format!("{age:.0} s")).unwrap_or_default(),
+                held_back(consumer),
+                list(consumer, "blocked_lanes").map(text).collect::<Vec<_>>().join(", "),
+            ]);
+        }
+    }
+    (!is_empty).then(|| rows.to_string())
+}
+
+/// `unhealthy: no connection`.
+fn state(of: &Value) -> String {
+    match of["error"].as_str() {
+        Some(error) => format!("{}: {error}", text(&of["status"])),
+        None => text(&of["status"]),
+    }
+}
+
+/// `rate limit, 12 s`.
+fn held_back(of: &Value) -> String {
+    let gate = &of["held_back_by"];
+    gate["gate"].as_str().map(|name| format!("{name}, {} s", text(&gate["seconds"]))).unwrap_or_default()
 }
 
 /// Returns a count, or that there are at least as many.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use messagekit::{Connection, Stats};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dependencies::{Connections, Consumers, Outboxes};
@@ -13,7 +13,7 @@ use super::measure;
 use crate::parameters::{Nothing, Query};
 
 /// A health status; a whole has the worst status of its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Everything works.
@@ -73,7 +73,7 @@ pub(crate) struct ConnectionReady {
 }
 
 /// The state of a consumer.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct ConsumerReady {
     consumer: String,
     status: Status,
@@ -81,6 +81,13 @@ pub(crate) struct ConsumerReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
+    /// The number of its partitions and queues.
+    #[serde(default)]
+    lanes: u64,
+    /// How far it is behind in all of them; missing while its backend does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    lag: Option<Lag>,
     /// The closed gate: a pause, not a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -90,12 +97,29 @@ pub(crate) struct ConsumerReady {
     #[schema(nullable = false)]
     blocked: Option<u64>,
     /// Their names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     blocked_lanes: Vec<String>,
 }
 
+/// How far a consumer is behind.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct Lag {
+    /// Messages that are not settled, those in work included.
+    messages: u64,
+    /// The age of the oldest of them.
+    seconds: f64,
+}
+
+impl Lag {
+    fn of(stats: &Stats) -> Option<Self> {
+        let parts = stats.lag();
+        let oldest = parts.iter().map(|part| part.oldest).max()?;
+        Some(Self { messages: parts.iter().map(|part| part.messages).sum(), seconds: oldest.as_secs_f64() })
+    }
+}
+
 /// A gate that is closed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct HeldBack {
     gate: String,
     /// Seconds since it closed.
@@ -104,7 +128,7 @@ pub(crate) struct HeldBack {
 
 impl ConsumerReady {
     fn of(consumer: &str, stats: &Stats) -> Self {
-        let Connection { blocked, blocked_lanes, trouble, ended, .. } = stats.connection();
+        let Connection { lanes, blocked, blocked_lanes, trouble, ended } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));
         let error = ended
             .or(trouble)
@@ -113,6 +137,8 @@ impl ConsumerReady {
             consumer: consumer.to_owned(),
             status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
             error,
+            lanes,
+            lag: Lag::of(stats),
             held_back_by: stats
                 .held_back_by()
                 .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),

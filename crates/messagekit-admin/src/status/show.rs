@@ -9,19 +9,23 @@ use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, Ou
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::Service;
 use crate::app::App;
 use crate::consumers::{ConsumerView, StateCount};
 use crate::database::{Database, Unreachable, Which, ask_all};
 use crate::events::PublisherView;
 use crate::parameters::Query;
 use crate::problem::Problem;
+use crate::services::{ServiceView, ask_services};
 
-/// The state of all databases. Each count is at most 10000, which means at least as many.
+/// The state of all databases and services. Each count is at most 10000, which means at least as many.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatusView {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     databases: Vec<DatabaseStatusView>,
+    /// The running services that the admin knows, by their own health.
+    services: Vec<ServiceView>,
     /// Databases that did not answer.
     unreachable: Vec<Unreachable>,
 }
@@ -51,7 +55,7 @@ pub(crate) struct OutboxStatusView {
     running_replays: u64,
 }
 
-/// Show all at a glance: databases, outboxes, consumers, failed messages, replays
+/// Show all at a glance: databases, outboxes, consumers, failed messages, replays, services
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "status", operation_id = "status",
     params(Which),
@@ -61,21 +65,23 @@ pub(crate) async fn show(
     State(app): State<App>,
     Query(which): Query<Which>,
 ) -> Result<Json<StatusView>, Problem> {
-    document(app.databases.meant(which.database.as_deref())?).await.map(Json)
+    document(app.databases.meant(which.database.as_deref())?, &app.services).await.map(Json)
 }
 
-pub(crate) async fn document(databases: &[Database]) -> Result<StatusView, Problem> {
+pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Result<StatusView, Problem> {
     let answers = ask_all(databases, |database| async move {
         let (outbox, consumers) =
             tokio::try_join!(database.store.outbox_status(), database.store.consumer_statuses())?;
         Ok((outbox, consumers))
     });
-    let answers = answers.await?;
+    let (answers, services) = tokio::join!(answers, ask_services(services));
+    let answers = answers?;
     let databases = answers
         .answered
         .into_iter()
         .map(|(database, (outbox, consumers))| DatabaseStatusView::of(&database.name, outbox, consumers));
-    Ok(StatusView { at: Timestamp::now(), databases: databases.collect(), unreachable: answers.unreachable })
+    let unreachable = answers.unreachable;
+    Ok(StatusView { at: Timestamp::now(), databases: databases.collect(), services, unreachable })
 }
 
 impl DatabaseStatusView {

@@ -20,7 +20,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
         asked.push((database.name.clone(), store.clone()));
         admin = admin.database(&database.name, store);
     }
-    let admin = admin.build()?;
+    let admin = settings.services.into_iter().fold(admin, |admin, service| admin.service(service)).build()?;
     let shutdown = Shutdown::on_signal()?;
     let listener = bind(settings.listen).await?;
     let health = match settings.health {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use messagekit::{Error, ErrorKind, chain};
-use messagekit_admin::{DEFAULT_ADDRESS, Role, TokenHash, Tokens};
+use messagekit_admin::{DEFAULT_ADDRESS, Role, Service, TokenHash, Tokens};
 use messagekit_config::{Configuration, Section};
 
 use crate::database::URL_VARIABLE;
@@ -40,6 +40,7 @@ pub(super) struct Settings {
     pub(super) health: Option<SocketAddr>,
     pub(super) hosts: Vec<String>,
     pub(super) databases: Vec<Named>,
+    pub(super) services: Vec<Service>,
     pub(super) tokens: Tokens,
 }
 
@@ -54,6 +55,7 @@ impl Options {
         let hosts = admin.or("hosts", Vec::new());
         let databases = databases::written(&configuration);
         let written = tokens(&configuration.sections("token"));
+        let services = services(&configuration.sections("service"));
         let file = admin.path("tokens_file");
         if file.is_some() && !written.is_empty() {
             admin.problem("tokens_file", "is written beside [[token]]: write one of them");
@@ -96,7 +98,7 @@ impl Options {
         }
         problems.extend(crate::log::wished().err().map(|error| chain(&error)));
         messagekit_config::refuse(&problems)?;
-        Ok(Settings { listen, health, hosts, databases, tokens })
+        Ok(Settings { listen, health, hosts, databases, services, tokens })
     }
 }
 
@@ -114,6 +116,22 @@ fn tokens(sections: &[Section<'_>]) -> Tokens {
         }
     }
     tokens
+}
+
+/// Reads every `[[service]]`.
+fn services(sections: &[Section<'_>]) -> Vec<Service> {
+    let mut services = Vec::new();
+    for section in sections {
+        let (name, url): (Option<String>, Option<String>) =
+            (section.required("name"), section.required("url"));
+        if let (Some(name), Some(url)) = (name, url) {
+            match Service::new(name, &url) {
+                Ok(service) => services.push(service),
+                Err(error) => section.problem("url", error),
+            }
+        }
+    }
+    services
 }
 
 fn parsed<T: FromStr<Err = Error>>(section: &Section<'_>, key: &str) -> Option<T> {

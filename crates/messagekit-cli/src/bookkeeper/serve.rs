@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::get;
 use messagekit::adapter::Bookkeeping;
 use messagekit::operations::OutboxHealth;
 use messagekit::{Error, Shutdown};
-use messagekit_admin::health_router_with;
+use messagekit_admin::{health_router_with, metrics_router};
 use messagekit_bookkeeper::Bookkeeper;
 use messagekit_postgres::PostgresStore;
 use messagekit_prometheus::Metrics;
@@ -42,7 +40,6 @@ async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> R
     let listener = bind(settings.listen).await?;
     print(format_args!("health and metrics on http://{}", address(&listener)?))?;
     let asked: [(&str, Arc<dyn OutboxHealth>); 1] = [("database", Arc::new(store))];
-    let metrics = Router::new().route("/metrics", get(async move || messagekit_prometheus::text(&registry)));
     let connections = keeper.readings().into_iter().map(|reading| {
         let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new({
             let reading = reading.clone();
@@ -50,7 +47,7 @@ async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> R
         });
         (format!("{}s", reading.origin()), look)
     });
-    let router = health_router_with(asked, connections, []).merge(metrics);
+    let router = health_router_with(asked, connections, []).merge(metrics_router(registry));
     // When one ends, it stops the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(

@@ -48,3 +48,20 @@ async fn watched_screen_is_drawn_again() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[tokio::test]
+async fn running_services_stand_on_the_screen() {
+    let console = Console::empty().await;
+    let file = console.file();
+    // No process listens on port 1.
+    let with = ["status", "--service", "billing=http://127.0.0.1:1"];
+    let status = on(&file, &[&with[..], &["--json"]].concat()).json();
+    let service =
+        json!({"service": "billing", "status": "unhealthy", "error": "no connection", "consumers": []});
+    assert_eq!(status["services"], json!([service]));
+    let screen = on(&file, &with).text();
+    assert!(screen.contains("unhealthy: no connection"), "{screen}");
+    on(&file, &["status", "--service", "http://127.0.0.1:1"]).refused(2, &["NAME=URL"]);
+    let secret = on(&file, &["status", "--service", "billing=http://me:sesame@127.0.0.1"]);
+    secret.refused(2, &["without login and path"]);
+}

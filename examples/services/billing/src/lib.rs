@@ -5,6 +5,7 @@
 
 mod billing;
 mod events;
+mod http;
 mod log;
 mod settings;
 mod tables;
@@ -24,8 +25,8 @@ use events::OrderPlaced;
 /// Bills orders until SIGTERM or Ctrl-C, finishes the messages in flight, and returns.
 ///
 /// # Errors
-/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, or when the consumer
-/// stops by itself.
+/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, when the address for
+/// health and metrics is in use, or when the consumer stops by itself.
 pub async fn run(settings: Settings) -> Result<(), Error> {
     let _telemetry = log::start(settings.log)?;
     let shutdown = Shutdown::on_signal()?;
@@ -38,13 +39,25 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     }
     let outbox = Outbox::new(store.clone(), "billing-service").topic_prefix(prefix.as_str());
     let billing = Arc::new(Billing::new(outbox));
-    let consumer = Consumer::builder(format!("{prefix}billing"), store)
+    let name = format!("{prefix}billing");
+    let consumer = Consumer::builder(name.as_str(), store.clone())
         .from(orders)
         .on_with(billing, Billing::placed)
         // Orders of a customer do not depend on each other: one that cannot be billed blocks no other.
         .on_failure(OnFailure::DeadLetter)
         .build()?;
+    let (listener, address) = http::listen(settings.listen).await?;
+    let routes = http::routes(store, &name, consumer.stats())?;
     // Ignore a closed stdout: the reader may have exited.
-    writeln!(std::io::stdout(), "ready").ok();
-    consumer.run(shutdown).await
+    writeln!(std::io::stdout(), "listening on http://{address}").ok();
+    // The port answers until the last message in flight is settled.
+    let consumed = Shutdown::new();
+    let consuming = async {
+        let outcome = consumer.run(shutdown).await;
+        consumed.request();
+        outcome
+    };
+    let (outcome, served) =
+        tokio::join!(consuming, messagekit_admin::serve(listener, routes, consumed.clone()));
+    outcome.and(served)
 }

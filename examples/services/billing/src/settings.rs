@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
@@ -16,10 +17,11 @@ const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
 const KAFKA: &str = "MESSAGEKIT_KAFKA";
 const INSTANCE: &str = "MESSAGEKIT_INSTANCE";
 const NAME_PREFIX: &str = "MESSAGEKIT_NAME_PREFIX";
+const LISTEN: &str = "BILLING_LISTEN";
 const LOG: &str = "RUST_LOG";
 
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, NAME_PREFIX, LOG];
+pub const SETTINGS: &[&str] = &[DATABASE_URL, KAFKA, INSTANCE, NAME_PREFIX, LISTEN, LOG];
 
 /// The settings of the service.
 pub struct Settings {
@@ -29,6 +31,8 @@ pub struct Settings {
     pub(crate) instance: Option<String>,
     /// The prefix of the names of topics and of the consumer.
     pub(crate) name_prefix: String,
+    /// The address for health and metrics.
+    pub(crate) listen: SocketAddr,
     pub(crate) log: Option<Targets>,
 }
 
@@ -45,10 +49,12 @@ impl Settings {
         let brokers = environment.required(KAFKA, "HOST:PORT, or several with commas", brokers);
         let instance = environment.optional(INSTANCE, "a name of this process", parsed);
         let name_prefix = environment.optional(NAME_PREFIX, "the begin of a topic's name", name_prefix);
+        let listen = environment.optional(LISTEN, "an address such as 127.0.0.1:8081", parsed);
         let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
         let (database_url, brokers) = environment.finish(database_url.zip(brokers))?;
         let name_prefix = name_prefix.unwrap_or_default();
-        Ok(Self { database_url, brokers, instance, name_prefix, log })
+        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)));
+        Ok(Self { database_url, brokers, instance, name_prefix, listen, log })
     }
 }
 
@@ -59,6 +65,7 @@ impl fmt::Debug for Settings {
             .field("brokers", &self.brokers)
             .field("instance", &self.instance)
             .field("name_prefix", &self.name_prefix)
+            .field("listen", &self.listen)
             .finish_non_exhaustive()
     }
 }

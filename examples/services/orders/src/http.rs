@@ -1,4 +1,4 @@
-//! The HTTP routes: `POST /orders`, `GET /orders/{order_id}`, `GET /health`.
+//! The HTTP routes: `POST /orders`, `GET /orders/{order_id}`, health and metrics.
 
 use std::future::IntoFuture;
 use std::io::Write;
@@ -13,8 +13,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use messagekit::operations::OutboxHealth;
 use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_admin::{health_router, metrics_router};
 use messagekit_telemetry::request_span;
+use prometheus::Registry;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tracing::Instrument;
@@ -31,7 +34,12 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Returns an error when it cannot listen on the address.
-pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown) -> Result<(), Error> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    orders: Orders,
+    registry: Registry,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let refused = |error: std::io::Error| {
         let text = "cannot listen: end what has this address, or name another in ORDERS_LISTEN";
         Error::new(ErrorKind::Unavailable, text).with("address", listen).caused_by(error)
@@ -40,8 +48,8 @@ pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown
     let address = listener.local_addr().map_err(refused)?;
     // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "listening on http://{address}").ok();
-    let serving =
-        axum::serve(listener, routes(orders)).with_graceful_shutdown(shutdown.clone().into_future());
+    let serving = axum::serve(listener, routes(orders, registry))
+        .with_graceful_shutdown(shutdown.clone().into_future());
     let patience = async {
         shutdown.requested().await;
         tokio::time::sleep(GRACE).await;
@@ -53,14 +61,16 @@ pub(crate) async fn serve(listen: SocketAddr, orders: Orders, shutdown: Shutdown
     }
 }
 
-fn routes(orders: Orders) -> Router {
-    Router::new()
+fn routes(orders: Orders, registry: Registry) -> Router {
+    let database: Arc<dyn OutboxHealth> = Arc::new(orders.store().clone());
+    let of_orders = Router::new()
         .route("/orders", post(place))
         .route("/orders/{order_id}", get(show))
-        .route("/health", get(async || "ok\n"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(trace))
-        .with_state(Arc::new(orders))
+        .with_state(Arc::new(orders));
+    // Outside of the spans: a probe is no part of a trace.
+    of_orders.merge(health_router([("orders", database)])).merge(metrics_router(registry))
 }
 
 /// Runs a request inside its span, as a child of the caller's.

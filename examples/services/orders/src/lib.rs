@@ -6,6 +6,7 @@
 mod event;
 mod http;
 mod log;
+mod metrics;
 mod order;
 mod orders;
 mod problem;
@@ -29,6 +30,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;
     let outbox = Outbox::new(store, "order-service").topic_prefix(settings.name_prefix);
-    let orders = Orders::new(outbox, settings.limit_pence);
-    http::serve(settings.listen, orders, shutdown).await
+    let (registry, outcomes) = metrics::register()?;
+    let orders = Orders::new(outbox, settings.limit_pence, outcomes);
+    http::serve(settings.listen, orders, registry, shutdown).await
 }

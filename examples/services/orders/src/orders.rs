@@ -2,6 +2,7 @@
 
 use messagekit::{MessageId, Outbox, Store};
 use messagekit_postgres::{Error, PgTx, PostgresStore};
+use prometheus::IntCounterVec;
 
 use crate::event::OrderPlaced;
 use crate::order::Order;
@@ -10,6 +11,7 @@ use crate::order::Order;
 pub(crate) struct Orders {
     outbox: Outbox<PostgresStore>,
     limit_pence: Option<i64>,
+    outcomes: IntCounterVec,
 }
 
 /// The outcome of placing an order.
@@ -22,9 +24,27 @@ pub(crate) enum Placed {
     OverLimit,
 }
 
+impl Placed {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Now(_) => "placed",
+            Self::Before => "placed_before",
+            Self::OverLimit => "over_limit",
+        }
+    }
+}
+
 impl Orders {
-    pub(crate) fn new(outbox: Outbox<PostgresStore>, limit_pence: Option<i64>) -> Self {
-        Self { outbox, limit_pence }
+    pub(crate) fn new(
+        outbox: Outbox<PostgresStore>,
+        limit_pence: Option<i64>,
+        outcomes: IntCounterVec,
+    ) -> Self {
+        Self { outbox, limit_pence, outcomes }
+    }
+
+    pub(crate) fn store(&self) -> &PostgresStore {
+        self.outbox.store()
     }
 
     /// Places an order. Every outcome but [`Placed::Now`] writes nothing.
@@ -38,6 +58,7 @@ impl Orders {
             Placed::Now(_) => self.outbox.commit(tx).await?,
             Placed::Before | Placed::OverLimit => self.outbox.store().rollback(tx).await?,
         }
+        self.outcomes.with_label_values(&[placed.as_str()]).inc();
         Ok(placed)
     }
 

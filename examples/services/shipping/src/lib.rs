@@ -4,6 +4,7 @@
 //! `messagekit migrate` creates the tables of messagekit, and the service creates its own.
 
 mod bill;
+mod http;
 mod log;
 mod queue;
 mod settings;
@@ -18,11 +19,13 @@ pub use settings::{SETTINGS, Settings};
 
 pub use queue::{EXCHANGE, FAILED_MESSAGES, QUEUE};
 
+const CONSUMER: &str = "shipping";
+
 /// Ships billed orders until SIGTERM or Ctrl-C, finishes the messages in flight, and returns.
 ///
 /// # Errors
-/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, or when the consumer
-/// stops by itself.
+/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, when the address for
+/// health and metrics is in use, or when the consumer stops by itself.
 pub async fn run(settings: Settings) -> Result<(), Error> {
     let _telemetry = log::start(settings.log)?;
     let shutdown = Shutdown::on_signal()?;
@@ -30,8 +33,19 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     tables::create(&store).await?;
     queue::declare(&settings.rabbitmq).await?;
     let bills = settings.rabbitmq.queue(QUEUE);
-    let consumer = Consumer::builder("shipping", store).from(bills).on(bill::ship).build()?;
+    let consumer = Consumer::builder(CONSUMER, store.clone()).from(bills).on(bill::ship).build()?;
+    let (listener, address) = http::listen(settings.listen).await?;
+    let routes = http::routes(store, CONSUMER, consumer.stats())?;
     // Ignore a closed stdout: the reader may have exited.
-    writeln!(std::io::stdout(), "ready").ok();
-    consumer.run(shutdown).await
+    writeln!(std::io::stdout(), "listening on http://{address}").ok();
+    // The port answers until the last message in flight is settled.
+    let consumed = Shutdown::new();
+    let consuming = async {
+        let outcome = consumer.run(shutdown).await;
+        consumed.request();
+        outcome
+    };
+    let (outcome, served) =
+        tokio::join!(consuming, messagekit_admin::serve(listener, routes, consumed.clone()));
+    outcome.and(served)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use messagekit::{Error, ErrorKind};
@@ -11,15 +12,18 @@ use tracing_subscriber::filter::Targets;
 
 const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
 const RABBITMQ: &str = "MESSAGEKIT_RABBITMQ";
+const LISTEN: &str = "SHIPPING_LISTEN";
 const LOG: &str = "RUST_LOG";
 
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, RABBITMQ, LOG];
+pub const SETTINGS: &[&str] = &[DATABASE_URL, RABBITMQ, LISTEN, LOG];
 
 /// The settings of the service.
 pub struct Settings {
     pub(crate) database_url: String,
     pub(crate) rabbitmq: RabbitMq,
+    /// The address for health and metrics.
+    pub(crate) listen: SocketAddr,
     pub(crate) log: Option<Targets>,
 }
 
@@ -35,16 +39,21 @@ impl Settings {
             environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
         let form = "amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://…";
         let rabbitmq = environment.required(RABBITMQ, form, |text| RabbitMq::new(text).ok());
+        let listen = environment.optional(LISTEN, "an address such as 127.0.0.1:8082", parsed);
         let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
         let (database_url, rabbitmq) = environment.finish(database_url.zip(rabbitmq))?;
-        Ok(Self { database_url, rabbitmq, log })
+        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)));
+        Ok(Self { database_url, rabbitmq, listen, log })
     }
 }
 
 /// Omits URLs, because they hold passwords.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("rabbitmq", &self.rabbitmq).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("rabbitmq", &self.rabbitmq)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,76 @@
+//! What a service says of itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::health::{ConsumerReady, HeldBack, Status};
+
+/// The state of a running service, by its own `/health/ready`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceView {
+    service: String,
+    status: Status,
+    /// Why it is not healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
+    /// The closed gate of a bridge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    held_back_by: Option<HeldBack>,
+    consumers: Vec<ConsumerReady>,
+}
+
+/// The parts that the documents of services, bridges, relays and bookkeepers have.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    consumers: Vec<ConsumerReady>,
+    problems: Vec<Fault>,
+    databases: Vec<Part>,
+    connections: Vec<Part>,
+    held_back_by: Option<HeldBack>,
+}
+
+/// A problem of a bridge or a relay.
+#[derive(Deserialize)]
+struct Fault {
+    detail: String,
+}
+
+/// A database or a connection of a service.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(alias = "connection")]
+    database: String,
+    error: Option<String>,
+}
+
+impl ServiceView {
+    pub(super) fn of(service: &str, is_ready: bool, document: &[u8]) -> Self {
+        let Ok(document) = serde_json::from_slice::<Document>(document) else {
+            return Self::silent(service, "no service of messagekit serves its health there");
+        };
+        let parts = document.databases.into_iter().chain(document.connections);
+        let parts = parts.filter_map(|part| Some(format!("{}: {}", part.database, part.error?)));
+        let faults: Vec<String> =
+            document.problems.into_iter().map(|problem| problem.detail).chain(parts).collect();
+        Self {
+            service: service.to_owned(),
+            status: if is_ready { Status::Healthy } else { Status::Unhealthy },
+            error: Some(faults.join("; ")).filter(|text| !text.is_empty()),
+            held_back_by: document.held_back_by,
+            consumers: document.consumers,
+        }
+    }
+
+    pub(super) fn silent(service: &str, error: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            status: Status::Unhealthy,
+            error: Some(error.to_owned()),
+            held_back_by: None,
+            consumers: Vec::new(),
+        }
+    }
+}
