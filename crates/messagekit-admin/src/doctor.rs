@@ -21,9 +21,21 @@ pub(crate) fn for_operators() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(doctor))
 }
 
-/// The faults, the checks that could not be made, and those that found nothing.
+/// The document of `GET /api/v1/doctor`: the faults, the checks that could not be made, and those that found nothing.
+///
+/// ```
+/// use messagekit::operations::{Check, Diagnosis};
+///
+/// const LATE: Check = Check::warning("clock-differs", "times are compared");
+/// let mut diagnosis = Diagnosis::of([&LATE]);
+/// diagnosis.found(&LATE, "shop", "an hour late", []);
+/// let mut view = messagekit_admin::DoctorView::default();
+/// view.add("shop", &diagnosis);
+/// assert_eq!(serde_json::to_value(&view)?["findings"][0]["name"], "clock-differs");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct DoctorView {
+pub struct DoctorView {
     findings: Vec<FindingView>,
     unchecked: Vec<UncheckedView>,
     passed: Vec<PassedView>,
@@ -72,21 +84,22 @@ pub(crate) struct PassedView {
 }
 
 impl DoctorView {
-    fn add(&mut self, service: &str, diagnosis: Diagnosis) {
+    /// Adds the outcome of one database or broker under its name here.
+    pub fn add(&mut self, service: &str, diagnosis: &Diagnosis) {
         let service = || service.to_owned();
         self.passed
             .extend(diagnosis.passed().map(|check| PassedView { service: service(), name: check.name }));
-        self.findings.extend(diagnosis.findings.into_iter().map(|found| FindingView::of(service(), found)));
-        self.unchecked.extend(diagnosis.unchecked.into_iter().map(|unchecked| UncheckedView {
+        self.findings.extend(diagnosis.findings.iter().map(|found| FindingView::of(service(), found)));
+        self.unchecked.extend(diagnosis.unchecked.iter().map(|unchecked| UncheckedView {
             service: service(),
             name: unchecked.check.name,
-            reason: unchecked.reason,
+            reason: unchecked.reason.clone(),
         }));
     }
 }
 
 impl FindingView {
-    fn of(service: String, found: Finding) -> Self {
+    fn of(service: String, found: &Finding) -> Self {
         let repair = |step: &Repair| RepairView { kind: step.kind(), text: step.text().to_owned() };
         Self {
             service,
@@ -94,8 +107,8 @@ impl FindingView {
             severity: found.check.severity.as_str(),
             why: found.check.why,
             repair: found.repair.iter().map(repair).collect(),
-            subject: found.subject,
-            text: found.text,
+            subject: found.subject.clone(),
+            text: found.text.clone(),
         }
     }
 }
@@ -117,7 +130,7 @@ async fn doctor(State(app): State<App>, Query(which): Query<Which>) -> Result<Js
     let examined = futures_util::future::join_all(databases.iter().map(examine)).await;
     let mut view = DoctorView::default();
     for (database, diagnosis) in databases.iter().zip(examined) {
-        view.add(&database.name, diagnosis);
+        view.add(&database.name, &diagnosis);
     }
     Ok(Json(view))
 }

@@ -17,7 +17,7 @@
 //!
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
-//! - [`Overview`]: the documents of events, audit and status, for a program without HTTP.
+//! - [`Overview`], [`DoctorView`]: the documents of events, audit, status and doctor, for a program without HTTP.
 //! - [`health_router`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
 //! - [`serve`]: serves a router to connections that may be slow or many.
 //!
@@ -61,6 +61,7 @@ mod unprefixed_paths;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
 pub use database::{READ_LIMIT, is_database_name};
+pub use doctor::DoctorView;
 pub use health::{health_router, health_router_with};
 pub use metrics_router::metrics_router;
 pub use overview::Overview;

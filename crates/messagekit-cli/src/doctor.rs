@@ -7,7 +7,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use messagekit::operations::{DedupReach, Diagnosis};
+use messagekit::operations::{DedupReach, Diagnosis, Severity};
 use messagekit::{Error, ErrorKind};
 use tokio::task::JoinHandle;
 
@@ -15,7 +15,7 @@ use report::Report;
 use settings::{Options, Service};
 
 /// What the help says below the options.
-const HELP: &str = "Nothing is changed. The exit code is 1 if there is a problem, and 0 with warnings alone. Printed \
+const HELP: &str = "Nothing is changed. The exit code is 1 if there is a problem, and 0 with warnings or unmade checks alone. Printed \
 commands contain no password: they take it from PGPASSWORD or the password file, from RABBITMQ_LOGIN (USER:PASSWORD) and \
 from MESSAGEKIT_CDC_PASSWORD. They find Kafka Connect at MESSAGEKIT_CONNECT_URL.";
 
@@ -28,6 +28,9 @@ pub(crate) struct Doctor {
     /// One JSON document instead of lines for people, with the fields of GET /api/v1/doctor
     #[arg(long)]
     json: bool,
+    /// Fail on warnings and on checks that could not be made, too
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Doctor {
@@ -51,14 +54,27 @@ impl Doctor {
             report.add(service, diagnosis);
         }
         match self.json {
-            true => crate::output::print(report.json())?,
+            true => crate::output::print(report.json()?)?,
             false => crate::output::print(report.text())?,
         }
-        match report.problems() {
-            0 => Ok(()),
-            1 => Err(Error::new(ErrorKind::WrongState, "doctor: 1 problem")),
-            problems => Err(Error::new(ErrorKind::WrongState, format!("doctor: {problems} problems"))),
-        }
+        judge(&report, self.strict)
+    }
+}
+
+/// Fails with the counts of what the caller does not accept.
+fn judge(report: &Report, is_strict: bool) -> Result<(), Error> {
+    let problems = report.count(Severity::Problem);
+    let mut counts = vec![(problems, "problem", "problems")];
+    if is_strict {
+        let warnings = report.count(Severity::Warning) - problems;
+        counts.push((warnings, "warning", "warnings"));
+        counts.push((report.unchecked(), "check not made", "checks not made"));
+    }
+    let said = |(count, one, many)| format!("{count} {}", if count == 1 { one } else { many });
+    let said: Vec<String> = counts.into_iter().filter(|(count, ..)| *count > 0).map(said).collect();
+    match said.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::WrongState, format!("doctor: {}", said.join(", ")))),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The findings of all services, for people and as JSON.
 
 use messagekit::operations::{Diagnosis, Finding, Repair, Severity};
-use serde_json::{Value, json};
+use messagekit::{Error, ErrorKind};
+use messagekit_admin::DoctorView;
+use serde_json::Value;
 
 use crate::output::printable;
 
@@ -16,8 +18,9 @@ impl Report {
         self.services.push((service, diagnosis));
     }
 
-    pub(super) fn problems(&self) -> usize {
-        self.findings().filter(|(_, found)| found.check.severity == Severity::Problem).count()
+    /// Returns the number of findings that are at least this severe.
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        self.findings().filter(|(_, found)| found.check.severity >= severity).count()
     }
 
     fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
@@ -26,16 +29,17 @@ impl Report {
             .flat_map(|(service, diagnosis)| diagnosis.findings.iter().map(|found| (service.as_str(), found)))
     }
 
-    pub(super) fn json(&self) -> Value {
-        let findings: Vec<Value> = self.findings().map(|(service, found)| value(service, found)).collect();
-        let (mut unchecked, mut passed) = (Vec::new(), Vec::new());
-        for (service, diagnosis) in &self.services {
-            unchecked.extend(diagnosis.unchecked.iter().map(|unchecked| {
-                json!({ "service": service, "name": unchecked.check.name, "reason": unchecked.reason })
-            }));
-            passed.extend(diagnosis.passed().map(|check| json!({ "service": service, "name": check.name })));
-        }
-        json!({ "findings": findings, "unchecked": unchecked, "passed": passed })
+    /// Returns the number of checks that could not be made.
+    pub(super) fn unchecked(&self) -> usize {
+        self.services.iter().map(|(_, diagnosis)| diagnosis.unchecked.len()).sum()
+    }
+
+    pub(super) fn json(&self) -> Result<Value, Error> {
+        let mut view = DoctorView::default();
+        self.services.iter().for_each(|(service, diagnosis)| view.add(service, diagnosis));
+        serde_json::to_value(view).map_err(|error| {
+            Error::new(ErrorKind::Other, "the report cannot be written as JSON").caused_by(error)
+        })
     }
 
     pub(super) fn text(&self) -> String {
@@ -65,20 +69,6 @@ impl Report {
     }
 }
 
-fn value(service: &str, found: &Finding) -> Value {
-    let repair: Vec<Value> =
-        found.repair.iter().map(|step| json!({ "kind": step.kind(), "text": step.text() })).collect();
-    json!({
-        "service": service,
-        "name": found.check.name,
-        "severity": found.check.severity.as_str(),
-        "subject": found.subject,
-        "text": found.text,
-        "why": found.check.why,
-        "repair": repair,
-    })
-}
-
 /// A statement or command stands alone on its line, so that it can be copied.
 fn paragraph(service: &str, found: &Finding) -> String {
     let severity = found.check.severity.as_str().to_uppercase();
@@ -101,6 +91,7 @@ fn paragraph(service: &str, found: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use messagekit::operations::Check;
+    use serde_json::json;
 
     use super::*;
 
@@ -123,12 +114,12 @@ mod tests {
         let expected = "PROBLEM  slot-lost of shop: it is lost\n  why: it is gone\n  run in the database:\n    SELECT 1;\n  by hand:\n    wait\u{fffd}[2J\n\n\
             WARNING  clock-differs of shop: an hour late\n  why: times are compared";
         assert_eq!(text, expected);
-        assert_eq!(report().problems(), 1);
+        assert_eq!((report().count(Severity::Problem), report().count(Severity::Warning)), (1, 2));
     }
 
     #[test]
     fn json_keeps_the_order_and_the_bytes_of_a_repair() {
-        let json = report().json();
+        let json = report().json().unwrap();
         assert_eq!(json["findings"][1]["repair"][1], json!({ "kind": "manual", "text": "wait\x1b[2J" }));
         assert_eq!(json["passed"], json!([]));
     }
