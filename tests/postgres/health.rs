@@ -90,6 +90,14 @@ impl Captured {
         }
         positions
     }
+
+    /// Returns the bytes of the log behind the slot's position. They grow while other tests write.
+    async fn unconfirmed_bytes(&self) -> u64 {
+        let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint
+            FROM pg_replication_slots WHERE database = current_database()";
+        let bytes: i64 = sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap();
+        bytes.unsigned_abs()
+    }
 }
 
 /// Returns whether a value is within a tenth of the true one, which grew meanwhile.
@@ -107,7 +115,12 @@ fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
         for stood in [90, 75, 60, 57] {
             captured.confirm(&positions[120 - stood]).await;
             let (stood, before) = (stood as u64, ended.elapsed().as_secs());
+            let least = captured.unconfirmed_bytes().await;
             let lag = captured.store.lag().await.unwrap();
+            assert!(
+                (least..=captured.unconfirmed_bytes().await).contains(&lag.slot_bytes.unwrap()),
+                "{lag:?}"
+            );
             let after = ended.elapsed().as_secs() + 1;
             assert!(near(lag.pending, 20 * stood..=20 * stood), "{stood} s: {lag:?}");
             // An event younger than ten seconds is not overdue, and with time each event gets older.

@@ -43,12 +43,14 @@ impl MetricsPage {
             async move {
                 let metrics_page = async {
                     let lag = database.store.lag().await?;
-                    Ok((lag, database.store.totals(every).await?))
+                    let totals = database.store.totals(every).await?;
+                    Ok((lag, totals, database.store.consumer_statuses().await?))
                 };
                 match database.within(metrics_page).await {
-                    Ok((lag, totals)) => {
+                    Ok((lag, totals, consumers)) => {
                         self.metrics.outbox(&database.name, &lag);
                         self.metrics.failed_messages(&database.name, &totals);
+                        self.metrics.consumer_statuses(&database.name, &consumers);
                     }
                     Err(error) => {
                         tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no metrics of the database");

@@ -41,7 +41,7 @@ impl OutboxHealth for PostgresStore {
             if relayed.is_on {
                 let health::Waiting { pending, overdue, oldest } = relayed.waiting;
                 let problems = problems_of_relay(&relayed, &capture, watch.wanted);
-                return Ok(OutboxLag { pending, overdue, oldest, problems });
+                return Ok(OutboxLag { pending, overdue, oldest, slot_bytes: watch.slot_bytes, problems });
             }
             let confirmed = match watch.slot {
                 true => health::confirmed(&mut connection, self.schema(), &capture.slot).await?,
@@ -71,7 +71,7 @@ impl OutboxHealth for PostgresStore {
                 ));
             }
             let health::Waiting { pending, overdue, oldest } = waiting;
-            Ok(OutboxLag { pending, overdue, oldest, problems })
+            Ok(OutboxLag { pending, overdue, oldest, slot_bytes: watch.slot_bytes, problems })
         }))
     }
 

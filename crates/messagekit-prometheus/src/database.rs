@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::operations::{FailedMessageTotal, OutboxLag};
+use jiff::Timestamp;
+use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag};
 use prometheus::proto::MetricType::GAUGE;
 
 use super::family::{Family, Values};
@@ -14,9 +15,35 @@ pub(super) struct Database {
     pub(super) up: bool,
     pub(super) lag: Option<OutboxLag>,
     pub(super) failed_messages: Vec<FailedMessageTotal>,
+    pub(super) consumers: Vec<Waiting>,
 }
 
-pub(super) static FAMILIES: [Family; 5] = [
+/// What waits at a consumer.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    consumer: String,
+    retries_due: u64,
+    blocked_keys: u64,
+    oldest_failed_at: Option<Timestamp>,
+}
+
+impl Waiting {
+    pub(super) fn of(status: &ConsumerStatus) -> Self {
+        Self {
+            consumer: status.consumer.clone(),
+            retries_due: status.retries_due,
+            blocked_keys: status.blocked_keys,
+            oldest_failed_at: status.oldest_failed_at,
+        }
+    }
+
+    /// Returns the age of the oldest failed message now, zero without one: the series must not end when it is repaired.
+    fn oldest_seconds(&self, now: Timestamp) -> f64 {
+        self.oldest_failed_at.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0))
+    }
+}
+
+pub(super) static FAMILIES: [Family; 9] = [
     Family {
         name: names::OUTBOX_PENDING,
         help: "Events that are not proven to be published",
@@ -36,10 +63,34 @@ pub(super) static FAMILIES: [Family; 5] = [
         labels: &["database"],
     },
     Family {
+        name: names::OUTBOX_SLOT_BYTES,
+        help: "Bytes of the log that the replication slot has not confirmed",
+        sort: GAUGE,
+        labels: &["database"],
+    },
+    Family {
         name: names::FAILED_MESSAGES,
         help: "Failed messages in the database",
         sort: GAUGE,
         labels: &["database", "consumer", "state"],
+    },
+    Family {
+        name: names::FAILED_MESSAGE_OLDEST_SECONDS,
+        help: "Age of the oldest open failed message",
+        sort: GAUGE,
+        labels: &["database", "consumer"],
+    },
+    Family {
+        name: names::RETRIES_DUE,
+        help: "Failed messages whose retry is due and has not run, at most 10000",
+        sort: GAUGE,
+        labels: &["database", "consumer"],
+    },
+    Family {
+        name: names::BLOCKED_KEYS,
+        help: "Keys that a failed message blocks, at most 10000",
+        sort: GAUGE,
+        labels: &["database", "consumer"],
     },
     Family {
         name: names::DATABASE_UP,
@@ -49,20 +100,37 @@ pub(super) static FAMILIES: [Family; 5] = [
     },
 ];
 
-pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 5] {
-    let [mut pending, mut overdue, mut oldest, mut failed_messages, mut up] =
-        FAMILIES.each_ref().map(Family::values);
+pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 9] {
+    let [
+        mut pending,
+        mut overdue,
+        mut oldest,
+        mut slot,
+        mut failed_messages,
+        mut oldest_failed,
+        mut due,
+        mut blocked,
+        mut up,
+    ] = FAMILIES.each_ref().map(Family::values);
+    let now = Timestamp::now();
     for (name, database) in databases {
         up.add(&[name], f64::from(u8::from(database.up)));
         if let Some(lag) = &database.lag {
             pending.add(&[name], lag.pending as f64);
             overdue.add(&[name], lag.overdue as f64);
             oldest.add(&[name], lag.oldest.unwrap_or_default().as_secs_f64());
+            lag.slot_bytes.into_iter().for_each(|bytes| slot.add(&[name], bytes as f64));
         }
         for total in &database.failed_messages {
             let labels = [name, &*total.consumer, total.state.as_str()];
             failed_messages.add(&labels, total.failed_messages as f64);
         }
+        for waiting in &database.consumers {
+            let labels = [name.as_str(), &*waiting.consumer];
+            oldest_failed.add(&labels, waiting.oldest_seconds(now));
+            due.add(&labels, waiting.retries_due as f64);
+            blocked.add(&labels, waiting.blocked_keys as f64);
+        }
     }
-    [pending, overdue, oldest, failed_messages, up]
+    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, up]
 }

@@ -35,7 +35,7 @@ mod telemetry;
 use std::time::Duration;
 
 use messagekit::gate::GateStates;
-use messagekit::operations::{FailedMessageTotal, OutboxLag};
+use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag};
 use messagekit::{Error, ErrorKind, Stats, relay as relays};
 use prometheus::core::Collector;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
@@ -43,6 +43,7 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEn
 pub use bridge::BridgeMetrics;
 use bridge::Bridges;
 use collector::Watched;
+use database::Waiting;
 use family::durations;
 
 /// Holds the metrics of one program; cloning is cheap, and all clones share the same metrics.
@@ -108,6 +109,11 @@ impl Metrics {
     /// Replaces the number of failed messages of a database and marks the database as up.
     pub fn failed_messages(&self, database: &str, totals: &[FailedMessageTotal]) {
         self.watched.known().database(database).failed_messages = totals.to_vec();
+    }
+
+    /// Replaces what waits at the consumers of a database and marks the database as up.
+    pub fn consumer_statuses(&self, database: &str, statuses: &[ConsumerStatus]) {
+        self.watched.known().database(database).consumers = statuses.iter().map(Waiting::of).collect();
     }
 
     /// Marks a database as down and removes its other metrics.

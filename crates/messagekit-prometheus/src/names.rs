@@ -6,8 +6,16 @@ pub const OUTBOX_PENDING: &str = "messagekit_outbox_pending";
 pub const OUTBOX_OVERDUE: &str = "messagekit_outbox_overdue";
 /// Age of the oldest pending event in seconds, 0 without one. Labels: `database`.
 pub const OUTBOX_OLDEST_SECONDS: &str = "messagekit_outbox_oldest_seconds";
+/// Bytes of the database's log that the replication slot has not confirmed. Absent without a slot. Labels: `database`.
+pub const OUTBOX_SLOT_BYTES: &str = "messagekit_outbox_slot_bytes";
 /// Failed messages in the database. Labels: `database`, `consumer`, `state`.
 pub const FAILED_MESSAGES: &str = "messagekit_failed_messages";
+/// Age of the oldest open failed message, 0 without one. Labels: `database`, `consumer`.
+pub const FAILED_MESSAGE_OLDEST_SECONDS: &str = "messagekit_failed_message_oldest_seconds";
+/// Failed messages whose retry is due and has not run; 10000 means at least as many. Labels: `database`, `consumer`.
+pub const RETRIES_DUE: &str = "messagekit_retries_due";
+/// Keys that a failed message blocks; 10000 means at least as many. Labels: `database`, `consumer`.
+pub const BLOCKED_KEYS: &str = "messagekit_blocked_keys";
 /// 1 if the database responded to the last query, 0 otherwise. Labels: `database`.
 pub const DATABASE_UP: &str = "messagekit_database_up";
 
@@ -82,11 +90,15 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 35] = [
+pub const ALL: [&str; 39] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
+    OUTBOX_SLOT_BYTES,
     FAILED_MESSAGES,
+    FAILED_MESSAGE_OLDEST_SECONDS,
+    RETRIES_DUE,
+    BLOCKED_KEYS,
     DATABASE_UP,
     CONSUMER_HANDLED,
     CONSUMER_BATCHES,

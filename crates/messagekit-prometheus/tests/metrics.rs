@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::adapter::{Publisher, SpanCounts, Telemetry, set_telemetry};
 use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
-use messagekit::operations::{FailedMessageState, FailedMessageTotal, OutboxLag};
+use messagekit::operations::{ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag};
 use messagekit::relay::Relay;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Message, Outbox, Shutdown, Store};
 use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx, TestGate};
@@ -83,6 +84,21 @@ async fn consumer_metrics_need_no_change_in_the_program() {
     );
 }
 
+/// Returns a consumer with two blocked keys, whose oldest failed message is a minute old.
+fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
+    ConsumerStatus {
+        consumer: consumer.to_owned(),
+        newest_marker_at: None,
+        noted_at: None,
+        dedup_window: None,
+        positions: Vec::new(),
+        failed_messages: Vec::new(),
+        blocked_keys: 2,
+        retries_due,
+        oldest_failed_at: Some(Timestamp::now() - Duration::from_secs(60)),
+    }
+}
+
 #[test]
 fn what_was_counted_before_does_not_stay() {
     let registry = Registry::new();
@@ -91,6 +107,7 @@ fn what_was_counted_before_does_not_stay() {
         pending: 7,
         overdue: 5,
         oldest: Some(Duration::from_millis(12_500)),
+        slot_bytes: Some(4096),
         problems: Vec::new(),
     };
     metrics.outbox("shop", &lag);
@@ -101,8 +118,12 @@ fn what_was_counted_before_does_not_stay() {
             total("billing", FailedMessageState::RetryScheduled, 1),
         ],
     );
+    metrics.consumer_statuses("shop", &[waiting("billing", 4)]);
     let text = text_of(&registry);
     for line in [
+        r#"messagekit_outbox_slot_bytes{database="shop"} 4096"#,
+        r#"messagekit_retries_due{database="shop",consumer="billing"} 4"#,
+        r#"messagekit_blocked_keys{database="shop",consumer="billing"} 2"#,
         r#"messagekit_outbox_pending{database="shop"} 7"#,
         r#"messagekit_outbox_overdue{database="shop"} 5"#,
         r#"messagekit_outbox_oldest_seconds{database="shop"} 12.5"#,
@@ -113,8 +134,18 @@ fn what_was_counted_before_does_not_stay() {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
     }
 
+    let age = text.lines().find_map(|line| {
+        line.strip_prefix(r#"messagekit_failed_message_oldest_seconds{database="shop",consumer="billing"} "#)
+    });
+    let age: f64 = age.expect("an age").parse().unwrap();
+    assert!((60.0..120.0).contains(&age), "{age}");
+
     metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 2)]);
+    metrics.consumer_statuses("shop", &[ConsumerStatus { oldest_failed_at: None, ..waiting("stock", 0) }]);
     let text = text_of(&registry);
+    assert!(!text.contains(r#"retries_due{database="shop",consumer="billing"}"#), "{text}");
+    let none = r#"messagekit_failed_message_oldest_seconds{database="shop",consumer="stock"} 0"#;
+    assert!(text.lines().any(|line| line == none), "{text}");
     assert!(text.contains(r#"state="dead"} 2"#) && !text.contains("retry_scheduled"), "{text}");
 
     metrics.unreachable("shop");
@@ -247,8 +278,12 @@ async fn every_name_is_registered_once() {
     metrics.gates("shop", gates.states());
     metrics.kept("orders.dead", "rejected").inc();
     metrics.request("GET", "/api/v1/dlq", 200, Duration::from_millis(3));
-    metrics.outbox("shop", &OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() });
+    metrics.outbox(
+        "shop",
+        &OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: Some(1), problems: Vec::new() },
+    );
     metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 1)]);
+    metrics.consumer_statuses("shop", &[waiting("billing", 1)]);
     let stats = lagging().await.unwrap();
     metrics.consumer("billing", stats);
     set_telemetry(Exported).unwrap();

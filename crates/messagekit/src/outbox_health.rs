@@ -15,6 +15,9 @@ pub struct OutboxLag {
     pub overdue: u64,
     /// Age of the oldest pending event.
     pub oldest: Option<Duration>,
+    /// Bytes of the database's log that the replication slot has not confirmed, of all tables; `None` without a slot, and on a
+    /// standby.
+    pub slot_bytes: Option<u64>,
     /// Human-readable problems that prevent publishing: the slot is inactive, lost or missing. Empty if there are none.
     pub problems: Vec<String>,
 }

@@ -24,7 +24,8 @@ fn pending_is_what_no_broker_has_confirmed() {
         let relayed = Relayed::fresh().await;
         assert!(lag(&relayed).await.problems[0].contains("no relay lives"));
         let leases = relayed.lease("r1").await;
-        let empty = OutboxLag { pending: 0, overdue: 0, oldest: None, problems: Vec::new() };
+        let empty =
+            OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: None, problems: Vec::new() };
         assert_eq!(lag(&relayed).await, empty);
         relayed
             .store

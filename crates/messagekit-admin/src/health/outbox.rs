@@ -158,7 +158,13 @@ mod tests {
     use super::*;
 
     fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
-        OutboxLag { pending, overdue, oldest: Some(Duration::from_secs(oldest)), problems: Vec::new() }
+        OutboxLag {
+            pending,
+            overdue,
+            oldest: Some(Duration::from_secs(oldest)),
+            slot_bytes: None,
+            problems: Vec::new(),
+        }
     }
 
     #[test]

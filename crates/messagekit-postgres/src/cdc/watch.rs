@@ -13,6 +13,8 @@ pub(crate) struct Watch {
     pub(crate) wanted: bool,
     /// A usable slot exists.
     pub(crate) slot: bool,
+    /// The bytes of the log that the slot has not confirmed; `None` without a usable slot, and on a standby.
+    pub(crate) slot_bytes: Option<u64>,
     /// Problems that prevent capture, with or without a reader.
     pub(crate) problems: Vec<String>,
     /// No connection reads the slot at this moment, as during a connector's restart.
@@ -30,6 +32,10 @@ pub(crate) async fn watch(conn: &mut PgConnection, capture: &Capture) -> Result<
             Subject::Tables | Subject::Role => {}
         }
     }
-    let slot = state.slot.as_ref().is_some_and(|slot| slot.fits);
-    Ok(Watch { wanted: state.publication.is_some() || state.slot.is_some(), slot, problems, unread })
+    let usable = state.slot.as_ref().filter(|slot| slot.fits);
+    // A moment ago the slot may have confirmed what this look saw as the end.
+    let slot_bytes =
+        usable.and_then(|slot| slot.behind).map(|bytes| u64::try_from(bytes).unwrap_or_default());
+    let (slot, wanted) = (usable.is_some(), state.publication.is_some() || state.slot.is_some());
+    Ok(Watch { wanted, slot, slot_bytes, problems, unread })
 }
