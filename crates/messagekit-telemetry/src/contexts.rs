@@ -13,7 +13,17 @@ use crate::counted::Counts;
 
 /// The telemetry of this process, as the loops see it.
 #[derive(Debug)]
-pub(crate) struct Contexts(pub(crate) Arc<Counts>);
+pub(crate) struct Contexts {
+    counts: Arc<Counts>,
+    /// Whether this process may record what a writer has decided not to record.
+    records_unrecorded: bool,
+}
+
+impl Contexts {
+    pub(crate) fn new(counts: Arc<Counts>, records_unrecorded: bool) -> Self {
+        Self { counts, records_unrecorded }
+    }
+}
 
 impl Telemetry for Contexts {
     fn current(&self) -> Option<TraceContext> {
@@ -22,6 +32,10 @@ impl Telemetry for Contexts {
 
     fn context(&self, span: &Span) -> Option<TraceContext> {
         of(span.context().span().span_context())
+    }
+
+    fn is_recorded(&self, parent: &TraceContext) -> bool {
+        parent.is_sampled() || self.records_unrecorded
     }
 
     fn set_parent(&self, span: &Span, parent: &TraceContext) {
@@ -38,7 +52,7 @@ impl Telemetry for Contexts {
     }
 
     fn spans(&self) -> SpanCounts {
-        self.0.read()
+        self.counts.read()
     }
 }
 

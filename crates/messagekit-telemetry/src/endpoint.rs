@@ -23,6 +23,13 @@ pub(crate) fn is_wanted(variable: impl Fn(&str) -> Option<String>) -> Result<boo
     }
 }
 
+/// Returns whether this process may record what a writer in another process has decided not to record: whether its sampler
+/// does not ask for the parent's decision.
+pub(crate) fn records_unrecorded(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let sampler = variable("OTEL_TRACES_SAMPLER").unwrap_or_default().to_lowercase();
+    matches!(sampler.as_str(), "always_on" | "traceidratio")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +37,21 @@ mod tests {
     fn wanted(variables: &[(&str, &str)]) -> Result<bool, Error> {
         let found = |name: &str| variables.iter().find(|(known, _)| *known == name);
         is_wanted(|name| found(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_writers_decision_is_kept_unless_the_sampler_ignores_it() {
+        for (sampler, expected) in [
+            (None, false),
+            (Some("parentbased_always_on"), false),
+            (Some("parentbased_traceidratio"), false),
+            (Some("always_off"), false),
+            (Some("always_on"), true),
+            (Some("TraceIdRatio"), true),
+        ] {
+            let read = |name: &str| sampler.filter(|_| name == "OTEL_TRACES_SAMPLER").map(str::to_owned);
+            assert_eq!(records_unrecorded(read), expected, "{sampler:?}");
+        }
     }
 
     #[test]

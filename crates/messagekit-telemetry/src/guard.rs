@@ -22,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::contexts::Contexts;
 use crate::counted::{Bounded, Counted, Counts};
-use crate::endpoint::is_wanted;
+use crate::endpoint::{is_wanted, records_unrecorded};
 use crate::http_client::Blocking;
 
 /// Maximum time of the last export.
@@ -52,7 +52,10 @@ impl TelemetryGuard {
             return Ok(Self { provider: None, counts });
         }
         let provider = provider(service, &counts)?;
-        set_telemetry(Contexts(Arc::clone(&counts)))?;
+        set_telemetry(Contexts::new(
+            Arc::clone(&counts),
+            records_unrecorded(|name| std::env::var(name).ok()),
+        ))?;
         opentelemetry::global::set_tracer_provider(provider.clone());
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         Ok(Self { provider: Some(provider), counts })
@@ -71,7 +74,9 @@ impl TelemetryGuard {
         let tracer = self.provider.as_ref()?.tracer("messagekit");
         let spans = filter_fn(|metadata| metadata.is_span()).and(LevelFilter::INFO);
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-        Some(layer.with_location(false).with_threads(false).with_target(false).with_filter(spans))
+        // Each of these costs time in every span. Idle time would count the polls of a runtime, not what a handler waits for.
+        let layer = layer.with_location(false).with_threads(false).with_target(false);
+        Some(layer.with_tracked_inactivity(false).with_filter(spans))
     }
 
     /// Returns how many spans were exported and how many were lost.

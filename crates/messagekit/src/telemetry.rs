@@ -19,6 +19,12 @@ pub trait Telemetry: fmt::Debug + Send + Sync + 'static {
     /// Returns the context of a span of this process.
     fn context(&self, span: &Span) -> Option<TraceContext>;
 
+    /// Returns whether a child of a span in another process may be recorded. The attributes of one that is not are never read.
+    /// The default is true.
+    fn is_recorded(&self, _parent: &TraceContext) -> bool {
+        true
+    }
+
     /// Makes a new span the child of a span in another process.
     fn set_parent(&self, span: &Span, parent: &TraceContext);
 

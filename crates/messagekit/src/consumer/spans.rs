@@ -74,10 +74,28 @@ impl ProcessSpans {
 /// Starts the span of one run of a message: a child of the writer's span, linked to the batch run that is the current span.
 /// A message without a context belongs to the batch run.
 fn process<S: Store>(telemetry: &dyn Telemetry, settings: &Settings<S>, run: &Run<'_>) -> Span {
+    let writer = TraceContext::of(&run.received.message);
+    let is_recorded = writer.as_ref().is_none_or(|writer| telemetry.is_recorded(writer));
+    let span = match is_recorded {
+        true => recorded(settings, run),
+        // It only carries the writer's context to what the handler writes and logs.
+        false => tracing::info_span!("process"),
+    };
+    if let Some(writer) = writer {
+        let batch = is_recorded.then(|| telemetry.current()).flatten();
+        telemetry.set_parent(&span, &writer);
+        batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
+    }
+    // A span begins when it is entered first.
+    span.in_scope(|| ());
+    span
+}
+
+fn recorded<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Span {
     let Run { received, attempt, meta } = run;
     let topic = &*received.message.topic;
     let place = received.position.as_ref();
-    let span = tracing::info_span!(
+    tracing::info_span!(
         "process",
         otel.name = format_args!("process {topic}"),
         otel.kind = "consumer",
@@ -94,15 +112,7 @@ fn process<S: Store>(telemetry: &dyn Telemetry, settings: &Settings<S>, run: &Ru
         messaging.message.conversation_id = meta.correlation_id.as_ref().map(|id| id.as_str()),
         messagekit.event.type = meta.event_type,
         messagekit.attempt = attempt,
-    );
-    if let Some(writer) = TraceContext::of(&received.message) {
-        let batch = telemetry.current();
-        telemetry.set_parent(&span, &writer);
-        batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
-    }
-    // A span begins when it is entered first.
-    span.in_scope(|| ());
-    span
+    )
 }
 
 /// Starts the span of settling `count` messages, inside the current one.

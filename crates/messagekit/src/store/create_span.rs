@@ -9,6 +9,9 @@ use crate::telemetry::telemetry;
 /// (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>). Its context travels with the event.
 pub(super) fn create_span(event: &MessageId, event_type: &str, topic: &str) -> Option<(Span, TraceContext)> {
     let telemetry = telemetry()?;
+    if let Some(current) = telemetry.current().filter(|current| !telemetry.is_recorded(current)) {
+        return Some((Span::none(), current));
+    }
     let span = tracing::info_span!(
         "create",
         otel.name = format_args!("create {topic}"),
