@@ -1,5 +1,8 @@
 //! Dead rows, and events that outlive dedup windows.
 
+use std::time::{Duration, Instant};
+
+use messagekit::operations::Doctor;
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on};
@@ -70,5 +73,28 @@ fn events_kept_beyond_a_dedup_window_need_a_longer_one() {
         assert_eq!(short, ["billing"]);
         let longer = "INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ('billing', 864000)";
         stage.heals("outbox-outlives-dedup-window", async |_| run(url, longer).await).await;
+    });
+}
+
+/// Three parts of the examination wait for these tables, each as long as a statement may take.
+const LOCK: &str = "BEGIN; LOCK TABLE messagekit.outbox_events, messagekit.outbox_pending, messagekit.processed_messages,
+  messagekit.consumer_windows, messagekit.consumer_offsets, messagekit.outbox_rejected IN ACCESS EXCLUSIVE MODE";
+
+#[test]
+fn locked_database_is_examined_as_far_as_the_time_allows() {
+    block_on(async {
+        let database = Database::fresh().await;
+        run(database.url(), format!("ALTER DATABASE {} SET synchronous_commit = off", database.name())).await;
+        let store = database.store().await;
+        let mut holder = database.connection().await;
+        sqlx::raw_sql(LOCK).execute(&mut holder).await.unwrap();
+        let began = Instant::now();
+        let diagnosis = store.diagnose().await;
+        // An admin waits for 20 seconds.
+        assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
+        let found: Vec<&str> = diagnosis.findings.iter().map(|found| found.check.name).collect();
+        assert!(found.contains(&"synchronous-commit-off"), "{found:?}");
+        let reasons: Vec<&str> = diagnosis.unchecked.iter().map(|unchecked| &*unchecked.reason).collect();
+        assert!(reasons.iter().any(|reason| reason.contains("the examination has taken 12s")), "{reasons:?}");
     });
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use messagekit::{Error, Shutdown};
+use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_admin::Service;
 use serde_json::Value;
 
 use crate::databases::Databases;
 use crate::document::{list, text};
 use crate::output::{print, table};
+use crate::url::Url;
 
 /// How often a watched screen is drawn again.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -22,8 +23,8 @@ pub(crate) struct Status {
     #[command(flatten)]
     databases: Databases,
     /// A running service and the address of its health, for example billing=http://127.0.0.1:8081; may be given several times
-    #[arg(long = "service", value_name = "NAME=URL", value_parser = service)]
-    services: Vec<Service>,
+    #[arg(long = "service", value_name = "NAME=URL")]
+    services: Vec<Url>,
     /// Draw the screen again every 2 s, until it is interrupted
     #[arg(long, conflicts_with = "json")]
     watch: bool,
@@ -34,7 +35,8 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let overview = self.databases.overview().await?.services(self.services);
+        let services: Vec<Service> = self.services.iter().map(service).collect::<Result<_, _>>()?;
+        let overview = self.databases.overview().await?.services(services);
         if self.json {
             return print(overview.status().await?);
         }
@@ -59,9 +61,15 @@ impl Status {
     }
 }
 
-fn service(text: &str) -> Result<Service, String> {
-    let (name, url) = text.split_once('=').ok_or("write NAME=URL")?;
-    Service::new(name, url).map_err(|error| error.to_string())
+/// Parses `NAME=URL`. An error does not repeat the URL, because it may have a password.
+fn service(text: &Url) -> Result<Service, Error> {
+    let (name, url) = text.split_once('=').ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidConfiguration,
+            "--service takes NAME=URL, such as billing=http://127.0.0.1:8081",
+        )
+    })?;
+    Service::new(name, url)
 }
 
 /// Returns the tables of a status.
@@ -150,16 +158,19 @@ fn services(status: &Value) -> Option<String> {
 
 /// `unhealthy: no connection`.
 fn state(of: &Value) -> String {
-    match of["error"].as_str() {
-        Some(error) => format!("{}: {error}", text(&of["status"])),
-        None => text(&of["status"]),
+    match text(&of["error"]) {
+        none if none.is_empty() => text(&of["status"]),
+        error => format!("{}: {error}", text(&of["status"])),
     }
 }
 
 /// `rate limit, 12 s`.
 fn held_back(of: &Value) -> String {
     let gate = &of["held_back_by"];
-    gate["gate"].as_str().map(|name| format!("{name}, {} s", text(&gate["seconds"]))).unwrap_or_default()
+    match text(&gate["gate"]) {
+        none if none.is_empty() => none,
+        name => format!("{name}, {} s", text(&gate["seconds"])),
+    }
 }
 
 /// Returns a count, or that there are at least as many.

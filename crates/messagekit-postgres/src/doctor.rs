@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{Check, DedupReach, Diagnosis, Doctor, Repair, SERVICE_UNREACHABLE};
-use messagekit::{Error, chain};
+use messagekit::{Error, ErrorKind, chain};
 use sqlx::{ConnectOptions, PgConnection};
+use tokio::time::Instant;
 
 use crate::migrations::connection;
 use crate::{PostgresStore, connect};
@@ -26,6 +27,9 @@ use target::Target;
 
 /// The time limit of one statement, so that a locked or huge table delays no other check for long.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time limit of all statements together. An admin waits for 20 seconds, and what was found by then is shown.
+const LIMIT: Duration = Duration::from_secs(12);
 
 impl Doctor for PostgresStore {
     fn diagnose(&self) -> BoxFuture<'_, Diagnosis> {
@@ -54,34 +58,49 @@ async fn examine(target: &Target, diagnosis: &mut Diagnosis) -> Result<Vec<Dedup
     let limit = [("statement_timeout", STATEMENT_LIMIT.as_millis().to_string())];
     let options = target.options.clone().options(limit).disable_statement_logging();
     let mut conn = connect::connect(&options).await?;
-    let read = every(&mut conn, target, diagnosis).await;
+    let until = Instant::now() + LIMIT;
+    let read = every(&mut conn, target, until, diagnosis).await;
     connection::close(conn).await;
     Ok(read)
 }
 
-async fn every(conn: &mut PgConnection, target: &Target, diagnosis: &mut Diagnosis) -> Vec<DedupReach> {
-    let made = clock::look(conn, target, diagnosis).await;
-    missed(made, checks::CLOCK, diagnosis);
-    let made = settings::look(conn, target, diagnosis).await;
-    missed(made, checks::SETTINGS, diagnosis);
-    let made = transactions::look(conn, target, diagnosis).await;
-    missed(made, checks::TRANSACTIONS, diagnosis);
-    let tables = schema::look(conn, target, diagnosis).await;
+/// Makes a part of the examination in the time that is left.
+async fn made<T>(until: Instant, part: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout_at(until, part).await.unwrap_or_else(|_| {
+        let text =
+            format!("the examination has taken {LIMIT:?}: see what the database is busy with, and repeat it");
+        Err(Error::new(ErrorKind::Unavailable, text))
+    })
+}
+
+async fn every(
+    conn: &mut PgConnection,
+    target: &Target,
+    until: Instant,
+    diagnosis: &mut Diagnosis,
+) -> Vec<DedupReach> {
+    let part = made(until, clock::look(conn, target, diagnosis)).await;
+    missed(part, checks::CLOCK, diagnosis);
+    let part = made(until, settings::look(conn, target, diagnosis)).await;
+    missed(part, checks::SETTINGS, diagnosis);
+    let part = made(until, transactions::look(conn, target, diagnosis)).await;
+    missed(part, checks::TRANSACTIONS, diagnosis);
+    let tables = made(until, schema::look(conn, target, diagnosis)).await;
     let tables = missed(tables, checks::SCHEMA, diagnosis);
     if tables != Some(Tables::Current) {
         let reason = "the tables do not have the version of this program";
         diagnosis.not_checked(checks::ON_TABLES.iter().copied().flatten().copied(), reason);
         return Vec::new();
     }
-    let made = capture::look(conn, target, diagnosis).await;
-    missed(made, checks::CAPTURE, diagnosis);
-    let made = publishing::look(conn, target, diagnosis).await;
-    missed(made, checks::PUBLISHING, diagnosis);
-    let made = rights::look(conn, target, diagnosis).await;
-    missed(made, checks::RIGHTS, diagnosis);
-    let made = vacuum::look(conn, target, diagnosis).await;
-    missed(made, checks::VACUUM, diagnosis);
-    let read = windows::look(conn, target, diagnosis).await;
+    let part = made(until, capture::look(conn, target, diagnosis)).await;
+    missed(part, checks::CAPTURE, diagnosis);
+    let part = made(until, publishing::look(conn, target, diagnosis)).await;
+    missed(part, checks::PUBLISHING, diagnosis);
+    let part = made(until, rights::look(conn, target, diagnosis)).await;
+    missed(part, checks::RIGHTS, diagnosis);
+    let part = made(until, vacuum::look(conn, target, diagnosis)).await;
+    missed(part, checks::VACUUM, diagnosis);
+    let read = made(until, windows::look(conn, target, diagnosis)).await;
     missed(read, checks::WINDOWS, diagnosis).unwrap_or_default()
 }
 

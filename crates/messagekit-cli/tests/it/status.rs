@@ -63,5 +63,6 @@ async fn running_services_stand_on_the_screen() {
     assert!(screen.contains("unhealthy: no connection"), "{screen}");
     on(&file, &["status", "--service", "http://127.0.0.1:1"]).refused(2, &["NAME=URL"]);
     let secret = on(&file, &["status", "--service", "billing=http://me:sesame@127.0.0.1"]);
+    assert!(!secret.err.contains("sesame"), "{secret:?}");
     secret.refused(2, &["without login and path"]);
 }

@@ -13,6 +13,7 @@ use super::audit;
 use super::event_links::links_of;
 use super::failed_message_lists::head;
 use super::failed_message_row::head_of;
+use super::index_steps::names_of;
 use super::left::Left;
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -46,27 +47,11 @@ SELECT EXISTS (SELECT FROM messagekit.outbox_events e
   WHERE e.event_id = $1 AND e.copy = 0 AND messagekit.day_of(e.event_id) = messagekit.day_of($1)
     AND e.created_at < $2 AND e.seq <= $3)";
 
-/// The names of consumers, one by one, each by one look into an index.
-macro_rules! consumers {
-    ($table:literal) => {
-        concat!(
-            "WITH RECURSIVE known (consumer) AS (
-  (SELECT consumer FROM messagekit.",
-            $table,
-            " ORDER BY consumer LIMIT 1)
-  UNION ALL
-  SELECT (SELECT m.consumer FROM messagekit.",
-            $table,
-            " m WHERE m.consumer > k.consumer ORDER BY m.consumer LIMIT 1)
-  FROM known k WHERE k.consumer IS NOT NULL)
-"
-        )
-    };
-}
-
 pub(crate) const OUTCOMES: &str = concat!(
-    consumers!("processed_messages"),
-    "SELECT k.consumer, m.outcome, m.processed_at, (SELECT count(*) FROM messagekit.in_flight_attempts a
+    "WITH RECURSIVE ",
+    names_of!("known", "processed_messages"),
+    "
+SELECT k.consumer, m.outcome, m.processed_at, (SELECT count(*) FROM messagekit.in_flight_attempts a
     WHERE a.consumer = k.consumer AND a.message_id = $1) AS attempts
 FROM known k CROSS JOIN LATERAL (
   SELECT p.outcome, p.processed_at FROM messagekit.processed_messages p
@@ -75,8 +60,10 @@ ORDER BY k.consumer LIMIT $2"
 );
 
 pub(crate) const FAILED_MESSAGES_OF: &str = concat!(
-    consumers!("failed_messages"),
-    "SELECT ",
+    "WITH RECURSIVE ",
+    names_of!("known", "failed_messages"),
+    "
+SELECT ",
     head!(),
     " FROM known n CROSS JOIN LATERAL (
   SELECT * FROM messagekit.failed_messages f WHERE f.consumer = n.consumer AND f.message_id = $1 OFFSET 0) d

@@ -16,6 +16,7 @@ mod failed_message_row;
 pub(crate) mod failed_messages;
 pub(crate) mod health;
 pub(crate) mod in_flight_attempts;
+mod index_steps;
 mod key_hash;
 pub(crate) mod left;
 pub(crate) mod offsets;

@@ -10,6 +10,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::index_steps::names_of;
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -47,25 +48,6 @@ SELECT (SELECT count(*) FROM pending) AS pending,
   0::bigint AS delayed,
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
   (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
-
-/// The names of consumers of one table, one by one, each by one look into an index.
-macro_rules! names_of {
-    ($name:literal, $table:literal) => {
-        concat!(
-            $name,
-            " (consumer) AS (
-  (SELECT consumer FROM messagekit.",
-            $table,
-            " ORDER BY consumer LIMIT 1)
-  UNION ALL
-  SELECT (SELECT m.consumer FROM messagekit.",
-            $table,
-            " m WHERE m.consumer > k.consumer ORDER BY m.consumer LIMIT 1) FROM ",
-            $name,
-            " k WHERE k.consumer IS NOT NULL)"
-        )
-    };
-}
 
 /// The oldest failed message of a state is that of the smallest number. The state is a range of one, because with an equality the
 /// planner would walk all numbers.

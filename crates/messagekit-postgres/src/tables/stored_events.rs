@@ -8,6 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
+use super::index_steps::names_of;
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -33,13 +34,10 @@ ORDER BY e.created_at, e.event_id LIMIT $8"
 
 pub(crate) const COUNT: &str = concat!("SELECT count(*) FROM messagekit.outbox_events e WHERE ", chosen!());
 
-/// Finds the names of the consumers one by one, each by one index lookup.
 pub(crate) const SKIPPED_BY: &str = concat!(
-    "WITH RECURSIVE known (consumer) AS (
-  (SELECT consumer FROM messagekit.processed_messages ORDER BY consumer LIMIT 1)
-  UNION ALL
-  SELECT (SELECT p.consumer FROM messagekit.processed_messages p WHERE p.consumer > k.consumer ORDER BY p.consumer LIMIT 1)
-  FROM known k WHERE k.consumer IS NOT NULL)
+    "WITH RECURSIVE ",
+    names_of!("known", "processed_messages"),
+    "
 SELECT k.consumer, (SELECT count(*) FROM messagekit.outbox_events e
   JOIN messagekit.processed_messages p ON p.consumer = k.consumer AND p.message_id = e.event_id WHERE ",
     chosen!(),
