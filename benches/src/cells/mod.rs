@@ -24,8 +24,9 @@ pub(crate) use group::Client;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 20] = [
+pub(crate) const ALL: [Cell; 21] = [
     page::A1,
+    page::A2,
     bridge::B1,
     bridge::B2,
     consume::C1,

@@ -1,20 +1,24 @@
-//! A1: the first page of failed messages over HTTP, compared with its statement.
+//! A1: the first page of failed messages over HTTP, compared with its statement. The lookups of A2 use its admin.
 
 mod client;
 mod failed_messages;
+mod lookup;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use messagekit::Shutdown;
+use messagekit::{Error, Shutdown};
 use messagekit_admin::{Admin, Role as Rights, Token, Tokens};
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Outcome, Plan, Role, Target};
 use crate::resources::Database;
 use crate::settings::Settings;
 use client::Client;
+
+pub(crate) use lookup::A2;
 
 pub(crate) const A1: Cell =
     Cell { id: "A1", title: "a page of failed messages", figure: "µs/page", better: Better::Lower, plan };
@@ -58,28 +62,47 @@ async fn statement(settings: Arc<Settings>, count: usize, state: &str) -> Outcom
 
 async fn page(settings: Arc<Settings>, count: usize, state: &str) -> Outcome<Measured> {
     let (database, _connection) = filled(&settings, count).await?;
+    let mut serving = serving(&database).await?;
+    let query = if state.is_empty() { String::new() } else { format!("?state={state}") };
+    let path = format!("/api/v1/dlq{query}");
+    serving.client.get(&path).await?;
+    let began = Instant::now();
+    for _ in 0..PAGES {
+        serving.client.get(&path).await?;
+    }
+    let spent = began.elapsed().as_secs_f64() * 1e6 / f64::from(PAGES);
+    serving.end().await?;
+    Ok(Measured::default().with(A1.figure, spent))
+}
+
+/// An admin and its client.
+struct Serving {
+    client: Client,
+    shutdown: Shutdown,
+    served: JoinHandle<Result<(), Error>>,
+}
+
+async fn serving(database: &Database) -> Outcome<Serving> {
     let token = Token::generate()?;
     let mut tokens = Tokens::new();
     tokens.add("bench", Rights::Viewer, token.hash())?;
     let store = Arc::new(database.store().await?);
     let admin = Admin::builder().database("bench", store).tokens(tokens).build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let mut client = Client::connect(listener.local_addr()?, token.secret()).await?;
+    let client = Client::connect(listener.local_addr()?, token.secret()).await?;
     let shutdown = Shutdown::new();
     let asked = shutdown.clone();
     let served = tokio::spawn(async move { admin.serve(listener, asked).await });
-    let query = if state.is_empty() { String::new() } else { format!("?state={state}") };
-    let path = format!("/api/v1/dlq{query}");
-    client.get(&path).await?;
-    let began = Instant::now();
-    for _ in 0..PAGES {
-        client.get(&path).await?;
+    Ok(Serving { client, shutdown, served })
+}
+
+impl Serving {
+    async fn end(self) -> Outcome<()> {
+        self.shutdown.request();
+        drop(self.client);
+        self.served.await??;
+        Ok(())
     }
-    let spent = began.elapsed().as_secs_f64() * 1e6 / f64::from(PAGES);
-    shutdown.request();
-    drop(client);
-    served.await??;
-    Ok(Measured::default().with(A1.figure, spent))
 }
 
 async fn filled(settings: &Settings, count: usize) -> Outcome<(Database, PgConnection)> {
