@@ -27,6 +27,7 @@ fn parameters(statement: &str) -> &'static str {
         }
         "show" | "replay" | "cancel" | "forget" => "bigint",
         "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
+        "retry_at_pace" => "bigint[], float8[]",
         "hold_keys" => "text, text[], bigint[]",
         "let_go" => "text, text, bigint, int",
         "count_keys" => "text[], text[], bigint[], int[]",

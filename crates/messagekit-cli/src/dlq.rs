@@ -27,7 +27,7 @@ enum Command {
     /// One failed message, whole
     Show(show::Show),
     /// Run failed messages once more
-    Retry(action::Selection),
+    Retry(action::Retry),
     /// Give open failed messages up: their messages are never applied
     Discard(action::Selection),
     /// Undo discards: the failed messages are dead, or blocked by their key
@@ -40,7 +40,7 @@ impl Dlq {
             Command::List(list) => list.run().await,
             Command::Groups(groups) => groups.run().await,
             Command::Show(show) => show.run().await,
-            Command::Retry(failed_messages) => failed_messages.run(Action::Retry).await,
+            Command::Retry(retry) => retry.run().await,
             Command::Discard(failed_messages) => failed_messages.run(Action::Discard).await,
             Command::Undo(failed_messages) => failed_messages.run(Action::Undo).await,
         }

@@ -7,10 +7,11 @@ use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
 };
 
 use super::audit::AuditEntry;
+use super::clock::later;
 use super::locks::{failed_message_held, key_held};
 use super::marker::Marker;
 use super::stored_message::StoredMessage;
@@ -83,6 +84,32 @@ impl Tables {
 
 impl MemoryStore {
     /// Runs an operator's query or action, unless a test injected a failure.
+    fn act_at_pace(
+        &self,
+        act: Action,
+        ids: &[i64],
+        pace: Pace,
+        by: &Operator,
+    ) -> Result<Vec<ActionResult>, Error> {
+        let now = self.database.clock.now();
+        self.at_the_desk(|tables| {
+            tables.check_acts(ids)?;
+            let mut done = 0;
+            let mut result = Vec::new();
+            for id in ids {
+                let acted = tables.act(act, *id, now);
+                if acted == ActionResult::Done {
+                    let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
+                    retried.into_iter().for_each(|retried| retried.postpone(later(now, pace.delay(done))));
+                    done += 1;
+                }
+                result.push(acted);
+            }
+            tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
+            Ok(result)
+        })
+    }
+
     fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Operations)?;
@@ -199,15 +226,15 @@ impl FailedMessages for MemoryStore {
         ids: &'a [i64],
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let now = self.database.clock.now();
-        Box::pin(async move {
-            self.at_the_desk(|tables| {
-                tables.check_acts(ids)?;
-                let result: Vec<ActionResult> = ids.iter().map(|id| tables.act(act, *id, now)).collect();
-                let done = result.iter().filter(|result| **result == ActionResult::Done).count();
-                tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
-                Ok(result)
-            })
-        })
+        Box::pin(async move { self.act_at_pace(act, ids, Pace::default(), by) })
+    }
+
+    fn retry_at_pace<'a>(
+        &'a self,
+        ids: &'a [i64],
+        pace: Pace,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(async move { self.act_at_pace(Action::Retry, ids, pace, by) })
     }
 }

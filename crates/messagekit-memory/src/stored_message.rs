@@ -163,6 +163,12 @@ impl StoredMessage {
         result
     }
 
+    /// Moves a retry that was just requested.
+    pub(super) fn postpone(&mut self, due: Timestamp) {
+        self.standing.due = Some(due);
+        self.show(self.failed_message.head.changed_at);
+    }
+
     pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<RetryLease> {
         let token = self.standing.lease(now, until)?;
         self.show(self.failed_message.head.changed_at);

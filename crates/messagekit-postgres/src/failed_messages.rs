@@ -3,7 +3,7 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageTotal, FailedMessages, Operator,
+    FailedMessageTotal, FailedMessages, Operator, Pace,
 };
 use messagekit::{Error, Store};
 
@@ -63,11 +63,30 @@ impl FailedMessages for PostgresStore {
         ids: &'a [i64],
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move {
-            let mut tx = self.begin().await?;
-            let answers = self.statement(actions::act(&mut tx, self.schema(), act, ids, by)).await?;
-            self.commit(tx).await?;
-            Ok(answers)
-        })
+        Box::pin(self.act_at_pace(act, None, ids, by))
+    }
+
+    fn retry_at_pace<'a>(
+        &'a self,
+        ids: &'a [i64],
+        pace: Pace,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(self.act_at_pace(Action::Retry, Some(pace), ids, by))
+    }
+}
+
+impl PostgresStore {
+    async fn act_at_pace(
+        &self,
+        act: Action,
+        pace: Option<Pace>,
+        ids: &[i64],
+        by: &Operator,
+    ) -> Result<Vec<ActionResult>, Error> {
+        let mut tx = self.begin().await?;
+        let answers = self.statement(actions::act(&mut tx, self.schema(), (act, pace), ids, by)).await?;
+        self.commit(tx).await?;
+        Ok(answers)
     }
 }

@@ -4,7 +4,7 @@ use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageTotal, FailedMessages, Operator,
+    FailedMessageTotal, FailedMessages, Operator, Pace,
 };
 
 use crate::SqliteStore;
@@ -60,5 +60,15 @@ impl FailedMessages for SqliteStore {
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let (ids, by, now) = (ids.to_vec(), by.clone(), now());
         Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now)))
+    }
+
+    fn retry_at_pace<'a>(
+        &'a self,
+        ids: &'a [i64],
+        pace: Pace,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let (ids, by, now) = (ids.to_vec(), by.clone(), now());
+        Box::pin(self.job(move |conn| actions::act_at_pace(conn, Action::Retry, &ids, pace, &by, now)))
     }
 }

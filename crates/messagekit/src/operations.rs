@@ -17,8 +17,8 @@ pub use crate::event_history::{
 };
 pub use crate::failed_messages::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, StateMachine, StateReason,
-    no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, Pace, StateMachine,
+    StateReason, no_failed_message,
 };
 pub use crate::outbox_health::{OutboxHealth, OutboxLag};
 pub use crate::replay::{

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::operations::{Action, ActionResult, FailedMessageFilter, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageFilter, Operator, Pace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,6 +85,22 @@ pub(crate) struct BulkRequest {
     until_id: i64,
     /// From the selection: the count that the operator has confirmed.
     count: u64,
+    /// For a retry: at most this many become due per second; all at once without it.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    per_second: Option<u32>,
+}
+
+impl BulkRequest {
+    fn pace(&self) -> Result<Option<Pace>, Problem> {
+        match (self.per_second, self.act.into()) {
+            (None, _) => Ok(None),
+            (Some(per_second), Action::Retry) => Pace::per_second(per_second)
+                .map(Some)
+                .map_err(|_| Problem::refused("per_second is not a whole number from 1 to 1000000")),
+            (Some(_), _) => Err(Problem::refused("per_second is of use only with a retry")),
+        }
+    }
 }
 
 /// The result for the failed messages of a selection.
@@ -122,6 +139,7 @@ pub(crate) async fn act(
     if request.until_id < 0 {
         return Err(Problem::refused("until_id is below 0"));
     }
+    let pace = request.pace()?;
     let filter = until(&request.filter.failed_messages()?, request.until_id);
     let ids = frozen(&database, filter).await?;
     if ids.len() as u64 != request.count {
@@ -130,7 +148,8 @@ pub(crate) async fn act(
     let name = database.name.to_string();
     let progress = Arc::new(Progress::default());
     // The work continues if the caller disconnects.
-    let mut work = tokio::spawn(run(database, request.act.into(), ids, caller.operator(), progress.clone()));
+    let mut work =
+        tokio::spawn(run(database, (request.act.into(), pace), ids, caller.operator(), progress.clone()));
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
         Ok(Ok(Err(problem))) => {
@@ -165,13 +184,19 @@ struct Progress {
 
 async fn run(
     database: Database,
-    act: Action,
+    (act, pace): (Action, Option<Pace>),
     ids: Vec<i64>,
     by: Operator,
     progress: Arc<Progress>,
 ) -> Result<(), Problem> {
+    let began = Instant::now();
     for ids in ids.chunks(CHUNK as usize) {
-        let result = database.act(database.store.act(act, ids, &by)).await?;
+        let accepted = usize::try_from(progress.done.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let acted = match pace {
+            None => database.store.act(act, ids, &by),
+            Some(pace) => database.store.retry_at_pace(ids, pace.behind(accepted, began.elapsed()), &by),
+        };
+        let result = database.act(acted).await?;
         let done = result.iter().filter(|result| **result == ActionResult::Done).count() as u64;
         progress.done.fetch_add(done, Ordering::Relaxed);
         progress.skipped.fetch_add(result.len() as u64 - done, Ordering::Relaxed);

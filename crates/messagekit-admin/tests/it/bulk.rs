@@ -1,5 +1,7 @@
 //! Actions on many failed messages.
 
+use jiff::Timestamp;
+use messagekit::operations::FailedMessageFilter;
 use messagekit_admin::Role;
 use serde_json::{Value, json};
 
@@ -76,5 +78,33 @@ async fn an_empty_selection_does_nothing() {
         let answer =
             console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
         assert_eq!((answer.status, &answer.json()["done"]), (200, &json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn paced_retries_of_a_selection_are_due_one_after_the_other() {
+    let stores = Stores::with(1_003, 0).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store.clone())]);
+        let selection = select(&console, json!({"state": "dead"})).await;
+        let mut wrong = order("discard", &selection);
+        wrong["per_second"] = json!(10);
+        console.tell(Role::Operator, "POST /api/v1/dlq/bulk", wrong).await.is_problem(422);
+        let mut request = order("retry", &selection);
+        request["per_second"] = json!(10);
+        let began = Timestamp::now();
+        let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", request).await;
+        assert_eq!((answer.status, &answer.json()["done"]), (200, &json!(1_003)));
+        let mut due = Vec::new();
+        for failed_message in store.list(&FailedMessageFilter::default(), 2_000).await.unwrap() {
+            due.push(failed_message.due.expect("a retry is due"));
+        }
+        due.reverse();
+        assert!(due.is_sorted(), "oldest first");
+        // Three transactions; time has passed between them.
+        for (number, due) in due.iter().enumerate() {
+            let after = due.duration_since(began).as_secs_f64() - number as f64 / 10.0;
+            assert!((0.0..20.0).contains(&after), "{number} is {after} s late");
+        }
     }
 }

@@ -211,6 +211,10 @@ async fn strange_bodies_are_refused() {
             ("until_id", Value::Null),
             ("act", json!("zzq")),
             ("act", json!(["retry"])),
+            ("per_second", json!(0)),
+            ("per_second", json!(1_000_001)),
+            ("per_second", json!(-1)),
+            ("per_second", json!("10")),
         ] {
             let mut body = selection.clone();
             body[field] = value;

@@ -1,9 +1,12 @@
 //! `messagekit dlq retry`, `discard` and `undo`.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
-use indicatif::ProgressBar;
-use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages};
+use indicatif::{HumanDuration, ProgressBar};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Pace,
+};
 use messagekit::{Error, ErrorKind, chain};
 use serde_json::{Value, json};
 
@@ -36,6 +39,53 @@ pub(super) struct Selection {
     json: bool,
 }
 
+/// Failed messages that run once more, at once or one after the other.
+#[derive(Debug, clap::Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    selection: Selection,
+    /// At most this many become due per second [default: all at once]
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..=i64::from(Pace::MAX)))]
+    per_second: Option<u32>,
+}
+
+impl Retry {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let pace = self.per_second.map(Pace::per_second).transpose()?;
+        self.selection.run_at_pace(Action::Retry, pace).await
+    }
+}
+
+/// The action of a selection, chunk by chunk.
+#[derive(Clone, Copy)]
+struct Request {
+    act: Action,
+    pace: Option<Pace>,
+    began: Instant,
+}
+
+impl Request {
+    fn new(act: Action, pace: Option<Pace>) -> Self {
+        Self { act, pace, began: Instant::now() }
+    }
+
+    /// Sends one chunk; `accepted` were accepted before it.
+    async fn send(
+        self,
+        failed_messages: &dyn FailedMessages,
+        ids: &[i64],
+        accepted: usize,
+    ) -> Result<Vec<ActionResult>, Error> {
+        match self.pace {
+            None => failed_messages.act(self.act, ids, &operator()).await,
+            Some(pace) => {
+                let pace = pace.behind(accepted, self.began.elapsed());
+                failed_messages.retry_at_pace(ids, pace, &operator()).await
+            }
+        }
+    }
+}
+
 /// The result of an action on several failed messages.
 #[derive(Default)]
 struct Outcome {
@@ -45,6 +95,10 @@ struct Outcome {
 
 impl Selection {
     pub(super) async fn run(self, act: Action) -> Result<(), Error> {
+        self.run_at_pace(act, None).await
+    }
+
+    async fn run_at_pace(self, act: Action, pace: Option<Pace>) -> Result<(), Error> {
         let filter = self.chosen.clone().filter();
         let chosen = filter != FailedMessageFilter::default();
         match (self.ids.is_empty(), chosen || self.all) {
@@ -61,9 +115,9 @@ impl Selection {
         let filter = movable(act, filter)?;
         let store = self.database.open().await?;
         let outcome = if self.ids.is_empty() {
-            self.selection(act, filter, store.store()).await
+            self.selection(act, pace, filter, store.store()).await
         } else {
-            self.named(act, store.store()).await
+            self.named(Request::new(act, pace), store.store()).await
         };
         store.close().await?;
         let (asked, outcome) = outcome?;
@@ -79,7 +133,7 @@ impl Selection {
     /// Runs the action on the given failed messages, and reports each result.
     async fn named(
         &self,
-        act: Action,
+        request: Request,
         failed_messages: &dyn FailedMessages,
     ) -> Result<(usize, Outcome), Error> {
         let mut seen = BTreeSet::new();
@@ -87,7 +141,8 @@ impl Selection {
         let mut outcome = Outcome::default();
         let mut answers = Vec::new();
         for chunk in ids.chunks(CHUNK) {
-            for (id, result) in chunk.iter().zip(failed_messages.act(act, chunk, &operator()).await?) {
+            let act = request.act;
+            for (id, result) in chunk.iter().zip(request.send(failed_messages, chunk, outcome.done).await?) {
                 let text = match outcome.note(act, *id, result) {
                     None => accepted(act).to_owned(),
                     Some(error) => chain(error),
@@ -109,6 +164,7 @@ impl Selection {
     async fn selection(
         &self,
         act: Action,
+        pace: Option<Pace>,
         filter: FailedMessageFilter,
         failed_messages: &dyn FailedMessages,
     ) -> Result<(usize, Outcome), Error> {
@@ -123,7 +179,8 @@ impl Selection {
             };
             confirm(&format!("{act} {count} {noun}{order}"), self.yes)?;
             let bar = crate::progress::bar(ids.len() as u64);
-            let worked = self.chunks(act, &ids, failed_messages, &bar, &mut outcome).await;
+            let worked =
+                self.chunks(Request::new(act, pace), &ids, failed_messages, &bar, &mut outcome).await;
             bar.finish_and_clear();
             worked.map_err(|error| {
                 let text = format!("{} of {count} done before this", number(outcome.done as u64));
@@ -142,21 +199,25 @@ impl Selection {
             }
             let done = number(outcome.done as u64);
             print(format_args!("{done} of {count} {noun} {}", accepted_together(act)))?;
+            if let (Some(pace), Some(last)) = (pace, outcome.done.checked_sub(1)) {
+                print(format_args!("the last one is due {:#} from now", HumanDuration(pace.delay(last))))?;
+            }
         }
         Ok((ids.len(), outcome))
     }
 
     async fn chunks(
         &self,
-        act: Action,
+        request: Request,
         ids: &[i64],
         failed_messages: &dyn FailedMessages,
         bar: &ProgressBar,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         for chunk in ids.chunks(CHUNK) {
-            for (id, result) in chunk.iter().zip(failed_messages.act(act, chunk, &operator()).await?) {
-                outcome.note(act, *id, result);
+            let results = request.send(failed_messages, chunk, outcome.done).await?;
+            for (id, result) in chunk.iter().zip(results) {
+                outcome.note(request.act, *id, result);
             }
             bar.inc(chunk.len() as u64);
         }

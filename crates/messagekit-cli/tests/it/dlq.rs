@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::adapter::{Failure, FailureKind, Inbox};
 use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -228,6 +229,27 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
     assert_eq!(all("discard", &["--state", "retry_requested"]), done(602));
     assert_eq!(all("undo", &[]), done(602));
     assert_eq!((count("dead"), count("retry_scheduled")), (602, 601));
+}
+
+#[tokio::test]
+async fn paced_retries_are_due_one_after_the_other() {
+    let console = Console::with((0..4).map(|_| message(None, b"{}"))).await;
+    let retry = |more: &[&str]| on(&console.file(), &[&["dlq", "retry", "--all", "--yes"], more].concat());
+    for wrong in ["0", "1000001", "many"] {
+        retry(&["--per-second", wrong]).refused(2, &["--per-second"]);
+    }
+    on(&console.file(), &["dlq", "discard", "1", "--per-second", "1"]).refused(2, &["--per-second"]);
+    let said = retry(&["--per-second", "1"]).text();
+    assert!(said.ends_with("the last one is due 1s from now\n"), "{said}");
+    let list = on(&console.file(), &["dlq", "list", "--json", "--state", "retry_requested"]).json();
+    let due: Vec<Timestamp> = list["failed_messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|failed_message| failed_message["due"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(due.len(), 2);
+    assert_eq!(due[0].duration_since(due[1]).as_secs(), 1, "newest first: {due:?}");
 }
 
 #[tokio::test]

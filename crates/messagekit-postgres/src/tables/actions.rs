@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::audit::{self, Entry};
 use super::blocked_keys::{self, BlockedKey};
-use super::failed_message_row;
+use super::{failed_message_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -29,6 +29,13 @@ UPDATE messagekit.failed_messages
 SET state = 'retry_requested', reason = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL,
   token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'dead'";
+
+/// The same, each with a delay in microseconds.
+pub(crate) const RETRY_AT_PACE: &str = "
+UPDATE messagekit.failed_messages d
+SET state = 'retry_requested', reason = 'retry_requested', due = now() + m.delay * interval '1 microsecond', attempts = 0,
+  crash_count = 0, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
+FROM unnest($1::bigint[], $2::float8[]) AS m (id, delay) WHERE d.id = m.id AND d.state = 'dead'";
 
 pub(crate) const DISCARD: &str = "
 UPDATE messagekit.failed_messages
@@ -60,11 +67,12 @@ struct Moving {
     held: Option<BlockedKey>,
 }
 
-/// Applies an action to failed messages; returns the results in the order of `ids`.
+/// Applies an action to failed messages; returns the results in the order of `ids`. Retries are due at the given pace, or all at
+/// once.
 pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Action,
+    (act, pace): (Action, Option<Pace>),
     ids: &[i64],
     by: &Operator,
 ) -> Result<Vec<ActionResult>, Error> {
@@ -75,7 +83,8 @@ pub(crate) async fn act(
     let rows =
         sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let (answers, moving) = judge(act, &rows, &keys)?;
-    move_failed_messages(connection, schema, act, &moving).await?;
+    let delays = pace.map(|pace| delays(pace, ids, &answers));
+    move_failed_messages(connection, schema, act, &moving, delays).await?;
     move_keys(connection, schema, act, &moving, &keys).await?;
     if let Some((from, to)) = markers_of(act) {
         mark(connection, schema, &moving, from, to).await?;
@@ -146,22 +155,32 @@ fn refusals<'a>(ids: &[i64], answers: &'a [ActionResult]) -> BTreeMap<i64, &'a s
         .collect()
 }
 
+/// Returns the delay of each accepted retry, in the order of the request.
+fn delays(pace: Pace, ids: &[i64], answers: &BTreeMap<i64, ActionResult>) -> BTreeMap<i64, f64> {
+    let accepted = ids.iter().filter(|id| answers.get(id) == Some(&ActionResult::Done));
+    accepted.enumerate().map(|(rank, id)| (*id, micros(pace.delay(rank)))).collect()
+}
+
 async fn move_failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
     act: Action,
     moving: &[Moving],
+    delays: Option<BTreeMap<i64, f64>>,
 ) -> Result<(), Error> {
     if moving.is_empty() {
         return Ok(());
     }
-    let statement = match act {
-        Action::Retry => RETRY,
-        Action::Discard => DISCARD,
-        Action::Undo => UNDO,
-    };
     let ids: Vec<i64> = moving.iter().map(|failed_message| failed_message.id).collect();
-    let update = sqlx::query(schema.sql(statement)).bind(&ids);
+    let update = match (act, delays) {
+        (Action::Retry, Some(delays)) => {
+            let (ids, delays): (Vec<i64>, Vec<f64>) = delays.into_iter().unzip();
+            sqlx::query(schema.sql(RETRY_AT_PACE)).bind(ids).bind(delays)
+        }
+        (Action::Retry, None) => sqlx::query(schema.sql(RETRY)).bind(ids),
+        (Action::Discard, _) => sqlx::query(schema.sql(DISCARD)).bind(ids),
+        (Action::Undo, _) => sqlx::query(schema.sql(UNDO)).bind(ids),
+    };
     let moved = update.execute(connection).await.map_err(from_sqlx)?.rows_affected();
     if usize::try_from(moved) == Ok(moving.len()) {
         return Ok(());

@@ -36,6 +36,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("groups", failed_message_lists::GROUPS),
     ("lock", actions::LOCK),
     ("retry", actions::RETRY),
+    ("retry_at_pace", actions::RETRY_AT_PACE),
     ("discard", actions::DISCARD),
     ("undo", actions::UNDO),
     ("mark", actions::MARK),

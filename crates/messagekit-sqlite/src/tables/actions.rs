@@ -1,6 +1,6 @@
 //! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
 
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -17,8 +17,25 @@ pub(crate) fn act(
     by: &Operator,
     now: i64,
 ) -> Result<Vec<ActionResult>, Error> {
-    let result = ids.iter().map(|id| act_on(conn, act, *id, now)).collect::<Result<Vec<_>, Error>>()?;
-    let done = result.iter().filter(|result| **result == ActionResult::Done).count();
+    act_at_pace(conn, act, ids, Pace::default(), by, now)
+}
+
+/// The same; retries are due one after the other, at the given pace.
+pub(crate) fn act_at_pace(
+    conn: &Connection,
+    act: Action,
+    ids: &[i64],
+    pace: Pace,
+    by: &Operator,
+    now: i64,
+) -> Result<Vec<ActionResult>, Error> {
+    let (mut result, mut done) = (Vec::with_capacity(ids.len()), 0);
+    for id in ids {
+        let delay = i64::try_from(pace.delay(done).as_micros()).unwrap_or(i64::MAX);
+        let acted = act_on(conn, act, *id, now, now.saturating_add(delay))?;
+        done += usize::from(acted == ActionResult::Done);
+        result.push(acted);
+    }
     audit::write(conn, by, act.as_str(), ids, done, now).map_err(from_sqlite)?;
     Ok(result)
 }
@@ -26,7 +43,7 @@ pub(crate) fn act(
 /// A broker's failed message without a redelivery target cannot be retried.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
-SET state = 'retry_requested', reason = 'retry_requested', due = ?2, attempts = 0, crash_count = 0, running_since = NULL,
+SET state = 'retry_requested', reason = 'retry_requested', due = ?3, attempts = 0, crash_count = 0, running_since = NULL,
   token = token + 1, changed_at = ?2
 WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
@@ -63,7 +80,8 @@ pub(super) fn reopen_sql() -> String {
     )
 }
 
-fn act_on(conn: &Connection, act: Action, id: i64, now: i64) -> Result<ActionResult, Error> {
+/// A retry is due at `due`.
+fn act_on(conn: &Connection, act: Action, id: i64, now: i64, due: i64) -> Result<ActionResult, Error> {
     let (update, marker) = match act {
         Action::Retry => (RETRY, None),
         Action::Discard => (DISCARD, Some((HELD, DISCARDED))),
@@ -74,7 +92,7 @@ fn act_on(conn: &Connection, act: Action, id: i64, now: i64) -> Result<ActionRes
         .prepare_cached(update)
         .and_then(|mut update| match from {
             Some(from) => update.query_row((id, now, from), Moved::read).optional(),
-            None => update.query_row((id, now), Moved::read).optional(),
+            None => update.query_row((id, now, due), Moved::read).optional(),
         })
         .map_err(from_sqlite)?;
     let Some(moved) = moved else { return refused(conn, act, id) };

@@ -3,7 +3,7 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, StateReason,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, StateReason,
 };
 use messagekit::{Error, ErrorKind};
 
@@ -203,5 +203,17 @@ impl FailedMessages for FaultyStore {
             }
             Ok(result)
         })
+    }
+
+    fn retry_at_pace<'a>(
+        &'a self,
+        ids: &'a [i64],
+        pace: Pace,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        match self.is(Fault::PaceIsIgnored) {
+            true => self.act(Action::Retry, ids, by),
+            false => self.inner.retry_at_pace(ids, pace, by),
+        }
     }
 }

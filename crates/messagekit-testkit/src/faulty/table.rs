@@ -285,6 +285,8 @@ faults! {
     ActLooksFirst: Store two_operators_at_once_act_once,
     /// Action results are in reverse order.
     ActAnswersBackwards: Store acts_answer_in_order,
+    /// Paced retries are all due at once.
+    PaceIsIgnored: Store paced_retries_are_due_one_after_the_other,
     /// A discard does nothing.
     DiscardDoesNothing: Store discarded_message_is_never_applied,
     /// A running handler resolves a discarded message.

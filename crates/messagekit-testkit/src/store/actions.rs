@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use messagekit::adapter::{Failure, Inbox, ReceivedMessage, SetAsideOutcome};
-use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator, Pace};
 use messagekit::{Claim, Store};
 
 use super::fixture::{
@@ -52,6 +53,34 @@ pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
     );
     let none = store.act(Action::Retry, &[], &somebody()).await.expect("acts are answered");
     assert_eq!(none, []);
+}
+
+/// Of the retries that are accepted, each is due a moment after the one before it; a refused one takes no turn.
+pub async fn paced_retries_are_due_one_after_the_other<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let message = received("orders.order", &number.to_string());
+        set_aside_now(&store, &consumer, &message, &dead("no")).await;
+        ids.push(store.list(&of(&consumer), 1).await.expect("failed messages can be listed")[0].id);
+    }
+    assert_eq!(act(&store, Action::Discard, ids[1]).await, ActionResult::Done);
+    // Far apart, so that a slow machine leases none of the later ones.
+    let pace = Pace::per_second(1).expect("a pace").behind(600, Duration::ZERO);
+    let refused = ActionResult::WrongState(FailedMessageState::Discarded);
+    let result = store.retry_at_pace(&ids[..3], pace, &somebody()).await.expect("acts are answered");
+    assert_eq!(result, [ActionResult::Done, refused, ActionResult::Done]);
+    let due = async |id| store.show(id).await.expect("it is shown").head.due.expect("a retry is due");
+    let (first, second) = (due(ids[0]).await, due(ids[2]).await);
+    assert_eq!(second.duration_since(first), SignedDuration::from_secs(1));
+    assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), [], "none is due");
+
+    let at_once = Pace::per_second(Pace::MAX).expect("a pace");
+    let result = store.retry_at_pace(&ids[3..], at_once, &somebody()).await.expect("acts are answered");
+    assert_eq!(result, [ActionResult::Done]);
+    let leased = store.lease(&consumer, 10, LONG).await.expect("leases are answered");
+    assert_eq!(leased.iter().map(|lease| lease.failed_message).collect::<Vec<_>>(), ids[3..]);
+    assert!(leased[0].requested, "an operator has asked for it");
 }
 
 /// A discarded message does not run, whether it waited, was dead or had a requested retry.

@@ -135,6 +135,7 @@ macro_rules! __each_store_case {
             failed_message_lists::groups_gather_what_failed_alike: Nothing,
             actions::two_operators_at_once_act_once: Nothing,
             actions::acts_answer_in_order: Nothing,
+            actions::paced_retries_are_due_one_after_the_other: Nothing,
             actions::discarded_message_is_never_applied: Nothing,
             actions::discard_fences_the_handler_that_runs: Nothing,
             actions::late_copy_of_a_discarded_message_is_discarded: Nothing,

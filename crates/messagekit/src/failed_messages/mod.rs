@@ -2,6 +2,7 @@
 
 mod action;
 mod failed_message;
+mod pace;
 mod state;
 mod state_machine;
 #[cfg(test)]
@@ -12,6 +13,7 @@ pub use action::{Action, ActionResult, Operator, no_failed_message};
 pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
+pub use pace::Pace;
 pub use state::{FailedMessageState, Origin};
 pub use state_machine::StateMachine;
 pub use state_reason::StateReason;
@@ -80,6 +82,18 @@ pub trait FailedMessages: Send + Sync {
         &'a self,
         act: Action,
         ids: &'a [i64],
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+
+    /// Applies [`Action::Retry`] as [`act`](Self::act) does, spread over time: of those that are accepted, in the order of
+    /// `ids`, each is due at the delay of its rank after now, by the database's clock.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    fn retry_at_pace<'a>(
+        &'a self,
+        ids: &'a [i64],
+        pace: Pace,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
 }
