@@ -29,7 +29,7 @@ use target::Target;
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The time limit of all statements together. An admin waits for 20 seconds, and what was found by then is shown.
-const LIMIT: Duration = Duration::from_secs(12);
+const LIMIT: Duration = Duration::from_secs(8);
 
 impl Doctor for PostgresStore {
     fn diagnose(&self) -> BoxFuture<'_, Diagnosis> {
