@@ -50,7 +50,12 @@ impl ProcessSpans {
     pub(super) fn begin<S: Store>(settings: &Settings<S>, first: &Run<'_>, behind: &[Run<'_>]) -> Self {
         let Some(telemetry) = telemetry() else { return Self(Vec::new()) };
         let runs = std::iter::once(first).chain(behind);
-        Self(runs.map(|run| process(telemetry, settings, run)).collect())
+        let spans: Vec<Span> = runs.map(|run| process(telemetry, settings, run)).collect();
+        if spans.len() > 1 {
+            // A span begins when it is entered first. A single one is, around its handler.
+            spans.iter().for_each(|span| span.in_scope(|| ()));
+        }
+        Self(spans)
     }
 
     /// Returns the span that the handler runs in. Several messages share one run, which belongs to no single trace.
@@ -86,8 +91,6 @@ fn process<S: Store>(telemetry: &dyn Telemetry, settings: &Settings<S>, run: &Ru
         telemetry.set_parent(&span, &writer);
         batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
     }
-    // A span begins when it is entered first.
-    span.in_scope(|| ());
     span
 }
 
