@@ -110,9 +110,9 @@ pub(super) fn read(consumers: &BTreeMap<String, Vec<Stats>>) -> [Values; 10] {
         }
         runs.add(&[name], watched.iter().map(Stats::handlers_in_flight).sum::<u64>() as f64);
         assigned.add(&[name], watched.iter().map(Stats::assignments).sum::<u64>() as f64);
-        sizes.add_sizes(&[name], &watched.iter().map(Stats::message_sizes).collect::<Vec<_>>());
+        sizes.add_histograms(&[name], &watched.iter().map(Stats::message_sizes).collect::<Vec<_>>());
         let times: Vec<_> = watched.iter().map(Stats::handler_times).collect();
-        seconds.add_durations(&[name], &times);
+        seconds.add_histograms(&[name], &times);
     }
     [handled, batches, blocked, short, lag, ages, runs, assigned, sizes, seconds]
 }

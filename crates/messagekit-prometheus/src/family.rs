@@ -1,8 +1,6 @@
 //! Metric families as Prometheus reads them.
 
-use std::time::Duration;
-
-use messagekit::operations::{DurationCounts, SizeCounts};
+use messagekit::operations::HistogramCounts;
 use prometheus::HistogramOpts;
 use prometheus::core::Desc;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -23,7 +21,7 @@ pub(super) struct Values {
 
 /// Returns the options of a histogram with the common buckets.
 pub(super) fn durations(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(DurationCounts::BOUNDS.map(|bound| bound.as_secs_f64()).to_vec())
+    HistogramOpts::new(name, help).buckets(HistogramCounts::second_bounds())
 }
 
 impl Family {
@@ -53,35 +51,19 @@ impl Values {
         self.metrics.push(metric);
     }
 
-    /// Adds the sum of several histograms of durations.
-    pub(super) fn add_durations(&mut self, labels: &[&str], parts: &[DurationCounts]) {
+    /// Adds the sum of several histograms of the same buckets.
+    pub(super) fn add_histograms(&mut self, labels: &[&str], parts: &[HistogramCounts]) {
+        let Some(first) = parts.first() else { return };
         let mut whole = Histogram::default();
         whole.set_sample_count(parts.iter().map(|part| part.count).sum());
-        whole.set_sample_sum(parts.iter().map(|part| part.sum).sum::<Duration>().as_secs_f64());
-        let bucket = |(index, bound): (usize, Duration)| {
+        whole.set_sample_sum(parts.iter().map(|part| part.sum).sum());
+        let bucket = |(index, (bound, _)): (usize, &(f64, u64))| {
             let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound.as_secs_f64());
-            bucket.set_cumulative_count(parts.iter().map(|part| part.up_to[index]).sum());
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(parts.iter().map(|part| part.up_to[index].1).sum());
             bucket
         };
-        whole.set_bucket(DurationCounts::BOUNDS.into_iter().enumerate().map(bucket).collect());
-        let mut metric = self.labelled(labels);
-        metric.set_histogram(whole);
-        self.metrics.push(metric);
-    }
-
-    /// Adds the sum of several histograms of sizes.
-    pub(super) fn add_sizes(&mut self, labels: &[&str], parts: &[SizeCounts]) {
-        let mut whole = Histogram::default();
-        whole.set_sample_count(parts.iter().map(|part| part.count).sum());
-        whole.set_sample_sum(parts.iter().map(|part| part.sum).sum::<u64>() as f64);
-        let bucket = |(index, bound): (usize, u64)| {
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound as f64);
-            bucket.set_cumulative_count(parts.iter().map(|part| part.up_to[index]).sum());
-            bucket
-        };
-        whole.set_bucket(SizeCounts::BOUNDS.into_iter().enumerate().map(bucket).collect());
+        whole.set_bucket(first.up_to.iter().enumerate().map(bucket).collect());
         let mut metric = self.labelled(labels);
         metric.set_histogram(whole);
         self.metrics.push(metric);

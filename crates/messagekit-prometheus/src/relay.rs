@@ -52,7 +52,7 @@ pub(super) fn read(relays: &BTreeMap<String, Vec<Stats>>) -> [Values; 7] {
             values.add(&[name], stats.iter().map(of).sum::<u64>() as f64);
         }
         let times: Vec<_> = watched.iter().map(Stats::publish_times).collect();
-        seconds.add_durations(&[name], &times);
+        seconds.add_histograms(&[name], &times);
     }
     values
 }

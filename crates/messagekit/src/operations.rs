@@ -10,7 +10,6 @@ pub use crate::diagnosis::{
     CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENTS_REJECTED, Finding, RELAY_ABSENT, Repair,
     SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, Unchecked,
 };
-pub use crate::duration_histogram::DurationCounts;
 pub use crate::event_history::{
     ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,
     MarkerOutcome, Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
@@ -20,12 +19,12 @@ pub use crate::failed_messages::{
     FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, Pace, StateMachine,
     StateReason, no_failed_message,
 };
+pub use crate::histogram::HistogramCounts;
 pub use crate::outbox_health::{OutboxHealth, OutboxLag};
 pub use crate::replay::{
     EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
     ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
 };
-pub use crate::size_histogram::SizeCounts;
 pub use crate::status::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus};
 
 use crate::cleanup::Cleanup;

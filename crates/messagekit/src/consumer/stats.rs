@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::duration_histogram::{DurationCounts, DurationHistogram};
 use crate::gate::{GateState, GateStates};
-use crate::size_histogram::{SizeCounts, SizeHistogram};
+use crate::histogram::{Durations, Histogram, HistogramCounts, Sizes};
 use crate::transport::PartitionLag;
 
 /// Counts of one consumer since it was built. They are statistics for people and dashboards; the tables contain the state of
@@ -80,8 +79,8 @@ struct Counters {
     trouble: Mutex<Option<(Instant, String)>>,
     short_of: Mutex<Vec<String>>,
     lag: Mutex<Vec<PartitionLag>>,
-    handler_times: DurationHistogram,
-    message_sizes: SizeHistogram,
+    handler_times: Histogram<Durations>,
+    message_sizes: Histogram<Sizes>,
     handlers_in_flight: AtomicU64,
     assignments: AtomicU64,
     gates: GateStates,
@@ -104,12 +103,12 @@ impl Stats {
     }
 
     /// Returns the durations of handler runs.
-    pub fn handler_times(&self) -> DurationCounts {
+    pub fn handler_times(&self) -> HistogramCounts {
         self.0.handler_times.read()
     }
 
     /// Returns the sizes of the payloads of messages that a handler has finished without an error.
-    pub fn message_sizes(&self) -> SizeCounts {
+    pub fn message_sizes(&self) -> HistogramCounts {
         self.0.message_sizes.read()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::duration_histogram::{DurationCounts, DurationHistogram};
+use crate::histogram::{Durations, Histogram, HistogramCounts};
 use crate::transport::Outage;
 
 /// Counts of one relay since it was built, and its current state.
@@ -64,7 +64,7 @@ pub(super) struct Counters {
     pub(super) reads: AtomicU64,
     pub(super) deletes: AtomicU64,
     pub(super) shards: AtomicU64,
-    pub(super) publish_times: DurationHistogram,
+    pub(super) publish_times: Histogram<Durations>,
     standing: Mutex<Standing>,
 }
 
@@ -110,7 +110,7 @@ impl Stats {
     }
 
     /// Returns the durations of publishes, from the sending of a batch to its last answer.
-    pub fn publish_times(&self) -> DurationCounts {
+    pub fn publish_times(&self) -> HistogramCounts {
         self.0.publish_times.read()
     }
 
