@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Publisher, SpanCounts, Telemetry, set_telemetry};
+use messagekit::adapter::{Publisher, RemoteContext, SpanCounts, Telemetry, set_telemetry};
 use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
 use messagekit::operations::{ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag};
@@ -251,6 +251,10 @@ impl Telemetry for Exported {
     }
 
     fn context(&self, _: &Span) -> Option<TraceContext> {
+        None
+    }
+
+    fn remote(&self, _: &TraceContext) -> Option<Box<dyn RemoteContext>> {
         None
     }
 

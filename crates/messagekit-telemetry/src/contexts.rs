@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::{SpanCounts, Telemetry};
+use messagekit::adapter::{RemoteContext, SpanCounts, Telemetry};
 use messagekit::headers::TraceContext;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -38,6 +38,10 @@ impl Telemetry for Contexts {
         parent.is_sampled() || self.records_unrecorded
     }
 
+    fn remote(&self, span: &TraceContext) -> Option<Box<dyn RemoteContext>> {
+        Some(Box::new(Remote(Context::new().with_remote_span_context(remote(span)?))))
+    }
+
     fn set_parent(&self, span: &Span, parent: &TraceContext) {
         if let Some(parent) = remote(parent) {
             // It fails only for a span that has begun or that nobody records.
@@ -53,6 +57,16 @@ impl Telemetry for Contexts {
 
     fn spans(&self) -> SpanCounts {
         self.counts.read()
+    }
+}
+
+#[derive(Debug)]
+struct Remote(Context);
+
+impl RemoteContext for Remote {
+    fn run(&self, code: &mut dyn FnMut()) {
+        let _attached = self.0.clone().attach();
+        code();
     }
 }
 
@@ -96,5 +110,15 @@ mod tests {
         let context = context.with_state("vendor=1,other=2").unwrap();
         assert_eq!(of(&remote(&context).unwrap()).unwrap(), context);
         assert_eq!(of(&SpanContext::empty_context()), None);
+    }
+
+    #[test]
+    fn code_in_a_remote_context_belongs_to_its_trace() {
+        let contexts = Contexts::new(Arc::default(), false);
+        let parent: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().unwrap();
+        let mut inside = None;
+        contexts.remote(&parent).unwrap().run(&mut || inside = contexts.current());
+        assert_eq!(inside, Some(parent));
+        assert_eq!(contexts.current(), None, "it ends with the code");
     }
 }

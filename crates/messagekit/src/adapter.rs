@@ -16,7 +16,7 @@ pub use crate::store::{
     NextOffset, OutboxRows, ReceivedMessage, Redelivery, RetryLease, SetAsideOutcome, TransactError, Wake,
     WithoutRelay, Work,
 };
-pub use crate::telemetry::{SpanCounts, Telemetry, set_telemetry, telemetry};
+pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{
     BatchLimit, Capabilities, Delivery, Done, Incoming, LagProbe, Lane, Outage, PartitionLag, PublishError,
     PublishErrorKind, PublishSpans, Published, Publisher, Receipt, RememberedOffsets, RetentionProbe,

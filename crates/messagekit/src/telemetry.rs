@@ -25,6 +25,9 @@ pub trait Telemetry: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Returns the context of a span in another process, for code that runs in its trace without a span of its own.
+    fn remote(&self, span: &TraceContext) -> Option<Box<dyn RemoteContext>>;
+
     /// Makes a new span the child of a span in another process.
     fn set_parent(&self, span: &Span, parent: &TraceContext);
 
@@ -33,6 +36,12 @@ pub trait Telemetry: fmt::Debug + Send + Sync + 'static {
 
     /// Returns how many spans were exported and how many were lost.
     fn spans(&self) -> SpanCounts;
+}
+
+/// The context of a span in another process.
+pub trait RemoteContext: fmt::Debug + Send + Sync {
+    /// Runs code in it: spans that begin there are children of that span.
+    fn run(&self, code: &mut dyn FnMut());
 }
 
 /// The fate of finished spans since the start of the process.

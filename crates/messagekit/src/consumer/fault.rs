@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::handler_run::Run;
 use super::settings::Settings;
@@ -63,7 +62,7 @@ pub(super) async fn handle<S: Inbox>(
     };
     let spans = ProcessSpans::begin(settings, &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught.
-    let handling = async { inner.run(tx).await }.instrument(spans.around());
+    let handling = spans.around(async { inner.run(tx).await });
     let started = std::time::Instant::now();
     let _in_flight = settings.stats.begins();
     let ended = tokio::select! {

@@ -3,15 +3,19 @@
 //!
 //! A span never has a payload, a key or the text of an error. They go to another company's service more often than logs.
 
-use tracing::Span;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Message;
 use crate::message::TraceContext;
 use crate::store::{Failure, Next, ReceivedMessage, Store};
-use crate::telemetry::{Telemetry, telemetry};
+use crate::telemetry::{RemoteContext, Telemetry, telemetry};
 
 /// Maximum number of links of a span: what collectors keep by default.
 const MAX_LINKS: usize = 128;
@@ -37,38 +41,74 @@ pub(super) fn receive<'a, S: Store>(
         messaging.consumer.group.name = &*settings.name,
         messaging.batch.message_count = count,
     );
-    let contexts = messages.filter_map(TraceContext::of).filter(TraceContext::is_sampled);
+    let contexts = messages.filter_map(TraceContext::sampled);
     contexts.take(MAX_LINKS).for_each(|context| telemetry.link(&span, &context));
     span
 }
 
-/// The spans of one run of a handler, one for each of its messages.
-pub(super) struct ProcessSpans(Vec<Span>);
+/// The spans of one run of a handler.
+pub(super) struct ProcessSpans {
+    /// One for each message; that of a message whose trace is not recorded is empty.
+    spans: Vec<Span>,
+    around: Around,
+}
+
+/// What a handler runs in.
+enum Around {
+    Span(Span),
+    /// The writer's context, for what the handler writes and logs.
+    Writer(Option<Box<dyn RemoteContext>>),
+}
 
 impl ProcessSpans {
     /// Starts the spans.
     pub(super) fn begin<S: Store>(settings: &Settings<S>, first: &Run<'_>, behind: &[Run<'_>]) -> Self {
-        let Some(telemetry) = telemetry() else { return Self(Vec::new()) };
-        let runs = std::iter::once(first).chain(behind);
-        let spans: Vec<Span> = runs.map(|run| process(telemetry, settings, run)).collect();
-        if spans.len() > 1 {
-            // A span begins when it is entered first. A single one is, around its handler.
+        let Some(telemetry) = telemetry() else {
+            return Self { spans: Vec::new(), around: Around::Writer(None) };
+        };
+        if !behind.is_empty() {
+            let runs = std::iter::once(first).chain(behind);
+            let spans: Vec<Span> = runs
+                .map(|run| {
+                    process(telemetry, settings, run, TraceContext::of(&run.received.message).as_ref())
+                })
+                .collect();
+            // A span begins when it is entered first.
             spans.iter().for_each(|span| span.in_scope(|| ()));
+            // Several messages share one run, which belongs to no single trace.
+            return Self { spans, around: Around::Span(Span::current()) };
         }
-        Self(spans)
+        match TraceContext::of(&first.received.message) {
+            Some(writer) if !telemetry.is_recorded(&writer) => {
+                Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
+            }
+            writer => {
+                let span = process(telemetry, settings, first, writer.as_ref());
+                Self { spans: vec![span.clone()], around: Around::Span(span) }
+            }
+        }
     }
 
-    /// Returns the span that the handler runs in. Several messages share one run, which belongs to no single trace.
-    pub(super) fn around(&self) -> Span {
-        match &*self.0 {
-            [one] => one.clone(),
-            _ => Span::current(),
+    /// Runs a handler in its span, or in the context of the writer.
+    pub(super) async fn around<F: Future>(&self, handling: F) -> F::Output {
+        match &self.around {
+            Around::Span(span) => handling.instrument(span.clone()).await,
+            Around::Writer(None) => handling.await,
+            Around::Writer(Some(writer)) => {
+                let mut handling = pin!(handling);
+                poll_fn(|cx| {
+                    let mut polled = Poll::Pending;
+                    writer.run(&mut || polled = handling.as_mut().poll(cx));
+                    polled
+                })
+                .await
+            }
         }
     }
 
     /// Records the failure of one message, or of all if the culprit is unknown.
     pub(super) fn failed(&self, culprit: Option<usize>, kind: &str) {
-        let failed = self.0.iter().enumerate().filter(|(index, _)| culprit.is_none_or(|it| it == *index));
+        let failed = self.spans.iter().enumerate().filter(|(index, _)| culprit.is_none_or(|it| it == *index));
         failed.for_each(|(_, span)| {
             span.record("otel.status_code", "error");
             span.record("error.type", kind);
@@ -77,20 +117,20 @@ impl ProcessSpans {
 }
 
 /// Starts the span of one run of a message: a child of the writer's span, linked to the batch run that is the current span.
-/// A message without a context belongs to the batch run.
-fn process<S: Store>(telemetry: &dyn Telemetry, settings: &Settings<S>, run: &Run<'_>) -> Span {
-    let writer = TraceContext::of(&run.received.message);
-    let is_recorded = writer.as_ref().is_none_or(|writer| telemetry.is_recorded(writer));
-    let span = match is_recorded {
-        true => recorded(settings, run),
-        // It only carries the writer's context to what the handler writes and logs.
-        false => tracing::info_span!("process"),
-    };
-    if let Some(writer) = writer {
-        let batch = is_recorded.then(|| telemetry.current()).flatten();
-        telemetry.set_parent(&span, &writer);
-        batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
+/// A message without a context belongs to the batch run. A trace that is not recorded gets no span.
+fn process<S: Store>(
+    telemetry: &dyn Telemetry,
+    settings: &Settings<S>,
+    run: &Run<'_>,
+    writer: Option<&TraceContext>,
+) -> Span {
+    let Some(writer) = writer else { return recorded(settings, run) };
+    if !telemetry.is_recorded(writer) {
+        return Span::none();
     }
+    let (span, batch) = (recorded(settings, run), telemetry.current());
+    telemetry.set_parent(&span, writer);
+    batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
     span
 }
 

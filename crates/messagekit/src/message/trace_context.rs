@@ -8,6 +8,9 @@ use super::Message;
 use super::headers::{TRACEPARENT, TRACESTATE};
 use crate::{Error, ErrorKind};
 
+/// Length of the parts that every version has.
+const TRACEPARENT_BYTES: usize = 55;
+
 /// The trace that an event belongs to, by the recommendation W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 ///
 /// `traceparent` travels as a header of its own, `tracestate` among the free headers.
@@ -54,6 +57,14 @@ impl TraceContext {
         Self::among(message, &message.headers.free())
     }
 
+    /// As [`of`](Self::of), for a message whose writer has recorded its span. Other messages cost a look at one header.
+    pub(crate) fn sampled(message: &Message) -> Option<Self> {
+        let traceparent = message.headers.get(TRACEPARENT)?;
+        let flags =
+            traceparent.get(53..TRACEPARENT_BYTES).and_then(|flags| std::str::from_utf8(flags).ok())?;
+        if is_sampled(flags) { Self::of(message) } else { None }
+    }
+
     /// As [`of`](Self::of), with the free headers of the message.
     pub(super) fn among(message: &Message, free: &BTreeMap<String, String>) -> Option<Self> {
         let context: Self = message.headers.text(TRACEPARENT)?.parse().ok()?;
@@ -80,7 +91,7 @@ impl TraceContext {
 
     /// Returns whether the writer has recorded its span.
     pub fn is_sampled(&self) -> bool {
-        u8::from_str_radix(&self.traceparent[53..55], 16).is_ok_and(|flags| flags & 1 == 1)
+        is_sampled(&self.traceparent[53..TRACEPARENT_BYTES])
     }
 }
 
@@ -89,17 +100,7 @@ impl FromStr for TraceContext {
     type Err = Error;
 
     fn from_str(traceparent: &str) -> Result<Self, Error> {
-        let is_hex = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let is_id = |part: &str, length: usize| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
-        let mut parts = traceparent.splitn(5, '-');
-        let mut next = || parts.next().unwrap_or_default();
-        let (version, trace, span, flags) = (next(), next(), next(), next());
-        let is_complete = parts.next().is_none() || version != "00";
-        let is_valid =
-            is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2);
-        if is_valid && is_complete && traceparent.is_ascii() {
+        if is_traceparent(traceparent.as_bytes()) {
             return Ok(Self { traceparent: traceparent.to_owned(), tracestate: None });
         }
         Err(Error::new(
@@ -121,6 +122,26 @@ impl fmt::Debug for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TraceContext({})", self.traceparent)
     }
+}
+
+fn is_sampled(flags: &str) -> bool {
+    u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1)
+}
+
+fn is_traceparent(text: &[u8]) -> bool {
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = |part: &[u8]| is_hex(part) && part.iter().any(|byte| *byte != b'0');
+    let Some((known, further)) = text.split_at_checked(TRACEPARENT_BYTES) else { return false };
+    let (version, trace, span, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
+    let is_complete = further.is_empty() || (version != b"00" && further[0] == b'-' && further.is_ascii());
+    let are_divided = [2, 35, 52].iter().all(|at| known[*at] == b'-');
+    are_divided
+        && is_complete
+        && is_hex(version)
+        && version != b"ff"
+        && is_id(trace)
+        && is_id(span)
+        && is_hex(flags)
 }
 
 fn is_state(tracestate: &str) -> bool {

@@ -19,7 +19,7 @@ impl PublishSpans {
     pub fn begin(publisher: &str, system: &str, messages: &[Message]) -> Self {
         let Some(telemetry) = telemetry() else { return Self(Vec::new()) };
         let recorded = messages.iter().enumerate().filter_map(|(index, message)| {
-            let writer = TraceContext::of(message).filter(TraceContext::is_sampled)?;
+            let writer = TraceContext::sampled(message)?;
             let (topic, id) = (&*message.topic, message.headers.text(headers::ID));
             let span = tracing::info_span!(
                 parent: None,

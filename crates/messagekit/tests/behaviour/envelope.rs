@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::adapter::{SpanCounts, Telemetry, codec, set_telemetry};
+use messagekit::adapter::{RemoteContext, SpanCounts, Telemetry, codec, set_telemetry};
 use messagekit::headers::TraceContext;
 use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
@@ -214,6 +214,10 @@ impl Telemetry for OfThread {
 
     fn context(&self, _: &Span) -> Option<TraceContext> {
         self.current()
+    }
+
+    fn remote(&self, _: &TraceContext) -> Option<Box<dyn RemoteContext>> {
+        None
     }
 
     fn set_parent(&self, _: &Span, _: &TraceContext) {}
