@@ -45,12 +45,15 @@ struct Options {
     /// Consume as a member of a group, for a cell that has started this program so
     #[arg(long, value_name = "CLIENT", hide = true)]
     member: Option<Client>,
-    /// Consume the file in this folder and print the rate, for a cell that has started this program so
-    #[arg(long, value_name = "FOLDER", hide = true, requires = "events")]
-    traced: Option<PathBuf>,
-    /// The number of events in that file
+    /// Consume from this database and print the rate, for a cell that has started this program so
+    #[arg(long, value_name = "DATABASE", hide = true, requires = "events")]
+    traced: Option<String>,
+    /// The number of events
     #[arg(long, value_name = "N", hide = true)]
     events: Option<usize>,
+    /// One event in this many is recorded
+    #[arg(long, value_name = "N", hide = true)]
+    one_in: Option<usize>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -80,8 +83,8 @@ async fn measure(options: Options) -> Outcome<bool> {
         client.run().await?;
         return Ok(true);
     }
-    if let (Some(folder), Some(events)) = (&options.traced, options.events) {
-        println!("{}", consume_traced(folder, events).await?);
+    if let (Some(database), Some(events)) = (&options.traced, options.events) {
+        println!("{}", consume_traced(database, events, options.one_in).await?);
         return Ok(true);
     }
     if options.list {

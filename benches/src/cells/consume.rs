@@ -153,6 +153,17 @@ async fn ours(store: PostgresStore, log: MemoryLog, size: Size, arrivals: usize)
     Ok(rate)
 }
 
+/// Consumes these events for O1, and returns the rate.
+pub(super) async fn traced(url: &str, messages: &[Message]) -> Outcome<f64> {
+    let store = PostgresStore::options().max_connections(80).connect(url).await?;
+    let size = Size { batch: Some(50), lanes: 8, events: messages.len(), every: 0 };
+    let log = MemoryLog::new(size.lanes);
+    for batch in messages.chunks(500) {
+        publish(&log, batch).await?;
+    }
+    ours(store, log, size, size.events).await
+}
+
 /// Processes each lane in its own task, and returns the seconds.
 pub(super) async fn by_hand<F>(log: MemoryLog, walk: impl Fn(i32, Vec<(Message, i64)>) -> F) -> Outcome<f64>
 where

@@ -14,12 +14,14 @@ mod latency;
 mod memory;
 mod page;
 mod poison;
+mod traces;
+
 mod tuning;
 mod write;
 mod writers;
 
-pub(crate) use embedded::consume_traced;
 pub(crate) use group::Client;
+pub(crate) use traces::consume_traced;
 
 use crate::frame::Cell;
 
@@ -37,7 +39,7 @@ pub(crate) const ALL: [Cell; 21] = [
     kill::K1,
     group::K2,
     memory::M1,
-    embedded::O1,
+    traces::O1,
     drain_kafka::R1,
     drain_rabbitmq::R1Q,
     latency::R2,

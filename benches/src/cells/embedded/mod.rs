@@ -6,7 +6,7 @@ mod consume;
 mod fixture;
 mod python;
 mod run;
-mod traces;
+pub(crate) mod traced;
 
 use std::sync::Arc;
 
@@ -16,8 +16,6 @@ use messagekit_sqlite::Synchronous;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::settings::Settings;
 use run::{Ran, Run};
-
-pub(crate) use traces::{O1, consume as consume_traced};
 
 pub(crate) const E1: Cell = Cell {
     id: "E1",
