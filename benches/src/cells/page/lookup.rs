@@ -104,8 +104,8 @@ async fn fill(connection: &mut PgConnection, events: usize) -> Outcome<()> {
              FROM generate_series(1, {events}) n"
         ),
         format!(
-            "INSERT INTO messagekit.processed_messages (consumer, message_id, day)
-             SELECT 'billing', 'e-' || n, messagekit.day_of('e-' || n) FROM generate_series(1, {events}) n"
+            "INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, day)
+             SELECT 'billing', 'e-' || n, 'done', messagekit.day_of('e-' || n) FROM generate_series(1, {events}) n"
         ),
         "VACUUM ANALYZE messagekit.outbox_events".to_owned(),
         "VACUUM ANALYZE messagekit.outbox_links".to_owned(),
