@@ -22,7 +22,7 @@ use crate::error::from_sqlx;
 /// Oldest due first; skips failed messages that another worker is leasing. A failed message whose last run did not return
 /// counts a crash. A run of several counts nothing instead; its messages run alone from now on. Of a key's parked failed
 /// messages only the first open one runs, whatever the states of the others: an operator may have reopened one before it.
-pub(crate) const LEASE: &str = r#"
+pub(crate) const LEASE_DUE: &str = r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() AND (NOT d.parked OR (
@@ -151,7 +151,7 @@ pub(crate) async fn lease(
     max: u32,
     lease: Duration,
 ) -> Result<Vec<RetryLease>, Error> {
-    let lease = sqlx::query(schema.sql(LEASE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
+    let lease = sqlx::query(schema.sql(LEASE_DUE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(leased_of).collect()
 }

@@ -1,4 +1,4 @@
-//! The relays that own the shards, by leases.
+//! The relays that own the shards. The time of a lease stands in `relay_members`, the owner of a shard in `relay_shards`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::membership::LOCK_SPACE;
 ///
 /// Of two concurrent calls, each skips what the other has locked. A live relay that was considered dead finds another
 /// epoch when it reads.
-pub(crate) const LEASE: &str = "
+pub(crate) const RENEW_LEASE: &str = "
 WITH member AS (
   INSERT INTO messagekit.relay_members (name, until, is_present)
   VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond', $4)
@@ -84,7 +84,7 @@ pub(crate) async fn lease(
     lease: Duration,
     is_present: bool,
 ) -> Result<Leases, Error> {
-    let lease = sqlx::query(schema.sql(LEASE)).bind(name).bind(micros(lease)).bind(f64::from(SHARDS));
+    let lease = sqlx::query(schema.sql(RENEW_LEASE)).bind(name).bind(micros(lease)).bind(f64::from(SHARDS));
     let lease = lease.bind(is_present).bind(LOCK_SPACE);
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     let mut leases = Leases::default();

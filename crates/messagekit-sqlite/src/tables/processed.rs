@@ -37,7 +37,7 @@ pub(crate) fn claim(
                 _ => false,
             };
             let outcome = if is_behind { HELD } else { DONE };
-            match mark(conn, consumer, request, outcome, now).map_err(from_sqlite)? {
+            match claim_one(conn, consumer, request, outcome, now).map_err(from_sqlite)? {
                 true if is_behind => Ok(Claim::KeyBlocked),
                 true => Ok(Claim::Fresh),
                 false => known(conn, consumer, &request.id),
@@ -47,7 +47,13 @@ pub(crate) fn claim(
 }
 
 /// Writes a marker. A range that is processed again claims messages that were done under a smaller generation.
-fn mark(conn: &Connection, consumer: i64, request: &ClaimRequest, outcome: i64, now: i64) -> Result<bool> {
+fn claim_one(
+    conn: &Connection,
+    consumer: i64,
+    request: &ClaimRequest,
+    outcome: i64,
+    now: i64,
+) -> Result<bool> {
     let written = conn
         .prepare_cached(
             "INSERT INTO messagekit_processed_messages AS m (consumer_id, message_id, generation, outcome, processed_at)

@@ -1,4 +1,5 @@
-//! The relays that own the shards, by leases.
+//! The relays that own the shards. The time of a lease stands in `messagekit_relay_members`, the owner of a shard in
+//! `messagekit_relay_shards`.
 
 use messagekit::relay::{Leases, SHARDS, ShardLease};
 use messagekit::{Error, ErrorKind};
@@ -16,7 +17,7 @@ pub(crate) fn lease(conn: &Connection, name: &str, until: i64, now: i64) -> Resu
         let text = "no topic leaves this file: name those that do with `SqliteOptions::relayed_topics` where it is opened";
         return Err(Error::new(ErrorKind::Schema, text));
     }
-    take(conn, name, until, now).map_err(from_sqlite)
+    renew_and_take(conn, name, until, now).map_err(from_sqlite)
 }
 
 /// Returns whether there is work for a relay, now or later.
@@ -29,7 +30,7 @@ pub(crate) fn any_topic_leaves(conn: &Connection) -> Result<bool> {
     .query_row([], |row| row.get(0))
 }
 
-fn take(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases> {
+fn renew_and_take(conn: &Connection, name: &str, until: i64, now: i64) -> Result<Leases> {
     conn.prepare_cached(
         "INSERT INTO messagekit_relay_members (name, until) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET until = excluded.until",
