@@ -74,7 +74,9 @@ mod sync;
 mod telemetry;
 mod transport;
 
-pub use consumer::{Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, OnFailure, Stats};
+pub use consumer::{
+    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, NoSource, OnFailure, Stats,
+};
 pub use error::{Error, ErrorKind, chain};
 pub use event::Event;
 pub use handler::{

@@ -66,13 +66,13 @@ pub struct Consumer<S: Store, Src> {
     gates: Gates,
 }
 
-impl<S: Inbox> Consumer<S, ()> {
+impl<S: Inbox> Consumer<S, NoSource> {
     /// Starts building a consumer. `name` has 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
-    pub fn builder(name: impl Into<Arc<str>>, store: S) -> ConsumerBuilder<S, ()> {
+    pub fn builder(name: impl Into<Arc<str>>, store: S) -> ConsumerBuilder<S, NoSource> {
         ConsumerBuilder {
             name: name.into(),
             store,
-            source: (),
+            source: NoSource,
             router: Router::new(),
             around: Vec::new(),
             gates: Gates::default(),
@@ -121,6 +121,10 @@ impl<S: Inbox, Src: Source> Consumer<S, Src> {
     }
 }
 
+/// The source of a consumer that has none yet: call [`ConsumerBuilder::from`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoSource;
+
 /// Collects the parts of a [`Consumer`]; see there.
 #[must_use = "call build() to get the consumer"]
 pub struct ConsumerBuilder<S: Store, Src> {
@@ -146,7 +150,7 @@ struct Options {
     key_lanes: NonZeroU32,
 }
 
-impl<S: Inbox> ConsumerBuilder<S, ()> {
+impl<S: Inbox> ConsumerBuilder<S, NoSource> {
     /// Sets the source to read from.
     pub fn from<Src: Source>(self, source: Src) -> ConsumerBuilder<S, Src> {
         ConsumerBuilder {
@@ -341,13 +345,16 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 }
 
-impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
+impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Checks the parts and builds the consumer.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] with a list of all problems: the name, no handler, two handlers for a type, a policy
     /// that the store does not support.
-    pub fn build(self) -> Result<Consumer<S, Src>, Error> {
+    pub fn build(self) -> Result<Consumer<S, Src>, Error>
+    where
+        Src: Source,
+    {
         let problems = self.problems();
         if !problems.is_empty() {
             return Err(
@@ -387,7 +394,10 @@ impl<S: Inbox, Src: Source> ConsumerBuilder<S, Src> {
     }
 
     /// Returns all problems of the parts.
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<String>
+    where
+        Src: Source,
+    {
         let Options { deadline, window, key_lanes, on_failure, .. } = &self.options;
         let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
         problems.extend(check_name("consumer", &self.name, 200).err().map(|error| error.to_string()));

@@ -11,7 +11,7 @@ use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::handler::{Class, Erased, HandlerError, Inner};
-use crate::store::{self, Failure, FailureKind, Inbox};
+use crate::store::{self, Failure, FailureKind, Inbox, Next};
 use crate::{Error, ErrorKind, chain};
 
 /// The classification of a failed handler or transaction.
@@ -115,7 +115,8 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
         Class::Permanent => Failure::permanent(FailureKind::Permanent, text),
         Class::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
         Class::Unavailable | Class::Retryable | Class::Unclassified => {
-            Failure::retryable(FailureKind::Failed, text)
+            let failure = Failure::retryable(FailureKind::Failed, text);
+            Failure { next: error.wait.map_or(failure.next, Next::Retry), ..failure }
         }
     };
     match (error.class, store::classify::<S>(error.source.as_ref())) {

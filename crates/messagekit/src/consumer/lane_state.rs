@@ -9,6 +9,7 @@ use super::crash_guard::CrashGuard;
 use super::settings::Rules;
 use super::steps::{After, Pause};
 use super::{Backoff, OnFailure};
+use crate::store::Next;
 
 /// The state that a lane keeps between batch runs.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +90,10 @@ impl LaneState {
             Pause::Watch { wait, .. } => *wait,
             Pause::Blocked(failure) => {
                 self.failed_runs = failure.attempts;
-                rules.backoff.delay(self.failed_runs)
+                match failure.next {
+                    Next::Retry(wait) => wait,
+                    Next::Dead => rules.backoff.delay(self.failed_runs),
+                }
             }
             // A message behind others runs no handler, and has room as soon as its key is drained.
             Pause::Full { failure: None, .. } => {

@@ -33,7 +33,7 @@ mod steps;
 mod transaction;
 
 pub use backoff::Backoff;
-pub use builder::{Consumer, ConsumerBuilder};
+pub use builder::{Consumer, ConsumerBuilder, NoSource};
 pub use on_failure::OnFailure;
 pub use settings::RETRY_POLL;
 pub use stats::{Connection, ConsumerStats, Stats};

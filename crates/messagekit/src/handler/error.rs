@@ -2,8 +2,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::chain;
+
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The reason why a handler did not apply a message.
 ///
@@ -25,6 +28,8 @@ pub struct HandlerError {
     pub(crate) source: Box<dyn StdError + Send + Sync>,
     /// The index of the event that failed, among several.
     pub(crate) culprit: Option<usize>,
+    /// The wait before the next run, in place of the backoff.
+    pub(crate) wait: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +46,18 @@ pub(crate) enum Class {
 impl HandlerError {
     /// Creates an error that may pass: the message is retried after a wait, and dead after the last attempt.
     pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Retryable, source: error.into(), culprit: None }
+        Self { class: Class::Retryable, source: error.into(), culprit: None, wait: None }
     }
 
     /// Creates an error that no retry cures: the message is dead at once.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Permanent, source: error.into(), culprit: None }
+        Self { class: Class::Permanent, source: error.into(), culprit: None, wait: None }
     }
 
     /// Creates an error for an unavailable dependency: the lane pauses and the message loses no attempt. After
     /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane continues.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Unavailable, source: error.into(), culprit: None }
+        Self { class: Class::Unavailable, source: error.into(), culprit: None, wait: None }
     }
 
     /// Sets the index, counted from 0, of the event that a handler of several events could not apply: that event is set aside
@@ -63,15 +68,30 @@ impl HandlerError {
         self
     }
 
+    /// Sets the wait before the next run in place of the consumer's backoff, at most a year: what a dependency asks for in
+    /// `Retry-After`. The run counts as failed, and the attempts of the consumer still end the retries. No effect on an error
+    /// that is permanent or unavailable.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use messagekit::HandlerError;
+    /// let busy = HandlerError::retryable("too many requests").retry_after(Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait.min(A_YEAR));
+        self
+    }
+
     pub(super) fn undecodable(error: crate::Error) -> Self {
-        Self { class: Class::Undecodable, source: Box::new(error), culprit: None }
+        Self { class: Class::Undecodable, source: Box::new(error), culprit: None, wait: None }
     }
 }
 
 /// `HandlerError` does not implement [`std::error::Error`], so every error converts by `?`.
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { class: Class::Unclassified, source: Box::new(error), culprit: None }
+        Self { class: Class::Unclassified, source: Box::new(error), culprit: None, wait: None }
     }
 }
 

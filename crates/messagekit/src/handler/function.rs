@@ -15,6 +15,12 @@ use crate::store::{BoxFuture, Store};
 /// An `async fn(&mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
 ///
 /// Implemented for such functions; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of `{E}`",
+    label = "not `async fn(&mut {Tx}, {E}) -> Result<(), HandlerError>`",
+    note = "a handler takes the transaction first, then the event in its envelope, and returns `Result<(), HandlerError>`",
+    note = "a closure that captures variables is no handler: pass them as a state, `on_with(state, handler)`, with `&State` as the first argument"
+)]
 pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
@@ -23,6 +29,7 @@ pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
     fn call(&self, tx: &'a mut Tx, event: E) -> Self::Future;
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, Tx: 'a, E, F, Fut> HandlerFn<'a, Tx, E> for F
 where
     F: Fn(&'a mut Tx, E) -> Fut + Send + Sync + 'static,
@@ -38,6 +45,11 @@ where
 /// An `async fn(&State, &mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
 ///
 /// Implemented for such functions; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of `{E}` with the state `{State}`",
+    label = "not `async fn(&{State}, &mut {Tx}, {E}) -> Result<(), HandlerError>`",
+    note = "a handler takes its state first, then the transaction and the event in its envelope, and returns `Result<(), HandlerError>`"
+)]
 pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
@@ -46,6 +58,7 @@ pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
     fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Self::Future;
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, State: 'a, Tx: 'a, E, F, Fut> StateHandlerFn<'a, State, Tx, E> for F
 where
     F: Fn(&'a State, &'a mut Tx, E) -> Fut + Send + Sync + 'static,

@@ -1,6 +1,7 @@
 //! A message, its identity, headers and typed form.
 
 pub mod codec;
+mod decode;
 mod envelope;
 pub mod headers;
 mod id;

@@ -215,6 +215,49 @@ impl<S: OutboxRows> Outbox<S> {
         Ok(Message { topic: topic.into(), ..message })
     }
 
+    /// Runs `work` in a transaction and commits it with its events. If `work` fails, nothing of it remains.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # use messagekit_memory::{MemoryLog, MemoryStore};
+    /// # use messagekit::{Error, Event, Outbox};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(type = "orders.order.placed", key = "order_id")]
+    /// # struct OrderPlaced { order_id: String }
+    /// # let log = MemoryLog::new(1);
+    /// # let outbox = Outbox::new(MemoryStore::with_log(&log), "order-service");
+    /// let event = outbox.transaction(async |tx| {
+    ///     tx.add("orders", 1);
+    ///     outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await
+    /// }).await?;
+    /// assert_eq!(log.len(OrderPlaced::TOPIC), 1);
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    /// A drop rolls back what is not committed. A drop during the commit leaves its outcome unknown.
+    pub async fn transaction<R, F, E: From<Error>>(&self, work: F) -> Result<R, E>
+    where
+        F: AsyncFnOnce(&mut S::Tx) -> Result<R, E>,
+    {
+        let mut tx = self.store.begin().await?;
+        match work(&mut tx).await {
+            Ok(done) => {
+                self.commit(tx).await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The error of the work says more than one of its end; a transaction that is dropped is rolled back too.
+                let _ = self.store.rollback(tx).await;
+                Err(error)
+            }
+        }
+    }
+
     /// Wakes the relays of this process after a commit outside this outbox.
     ///
     /// The call is optional. A relay of this process finds an added event within 2 to 50 ms of its commit; a relay of another

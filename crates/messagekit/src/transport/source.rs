@@ -24,8 +24,9 @@ pub trait RememberedOffsets: Send + Sync + 'static {
 
 /// Topics of one backend that are not bound to a consumer yet.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be consumed from",
-    note = "a source comes from an adapter: `store.topics([\"orders.order\"])`"
+    message = "`{Self}` is not a source that a consumer can read from",
+    label = "name a source before `build()`",
+    note = "a source comes from an adapter: `.from(store.topics([OrderPlaced::TOPIC]))`"
 )]
 pub trait Source: Send + 'static {
     /// The subscriber type that [`bind`](Self::bind) returns.

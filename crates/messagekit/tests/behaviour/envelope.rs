@@ -10,7 +10,7 @@ use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
     Outbox, Position, Store, headers,
 };
-use messagekit_memory::MemoryTx;
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use tracing::Span;
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
@@ -247,4 +247,59 @@ async fn a_new_event_takes_the_trace_of_its_span() {
     let other = PARENT.replace("-01", "-00");
     own.trace = Some(other.parse().expect("valid"));
     assert_eq!(written(own).await.headers.text(headers::TRACEPARENT), Some(&*other), "its own comes first");
+}
+
+#[tokio::test]
+async fn an_event_is_read_back_outside_of_a_handler() {
+    let mut sent = Envelope::new(order(7));
+    sent.headers.insert("tenant".to_owned(), "blue".to_owned());
+    let message = codec::encode(&sent, "shop").expect("encoded");
+    let read = Envelope::<Placed>::decode(&message).expect("decoded");
+    assert_eq!((read.data.n, &read.event_id, &*read.source), (7, &sent.event_id, "shop"));
+    assert_eq!(read.headers, sent.headers);
+    assert!(read.delivery().is_none());
+
+    for (payload, part) in [
+        (
+            &br#"{"eventId":"e-1","eventType":"orders.order.paid","order":"o","n":1}"#[..],
+            "another type: orders.order.paid",
+        ),
+        (
+            &br#"{"eventId":"e-1","eventType":"orders.order.placed","dataVersion":"2.0","order":"o","n":1}"#
+                [..],
+            "newer than 1",
+        ),
+        (&br#"{"eventId":"e-1","eventType":"orders.order.placed","order":"o"}"#[..], "missing field"),
+        (&b"not json"[..], ""),
+    ] {
+        let error = Envelope::<Placed>::decode(&Message::new(TOPIC, payload)).expect_err(part);
+        assert_eq!(error.kind(), ErrorKind::Undecodable);
+        assert!(error.to_string().contains(part), "{error} does not say {part}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_keeps_its_rows_and_events_or_none() {
+    let log = MemoryLog::new(1);
+    let store = MemoryStore::with_log(&log);
+    let outbox = Arc::new(Outbox::new(store.clone(), "shop"));
+    let written = Arc::clone(&outbox);
+    // As the handler of a web framework does: its future moves between threads.
+    let running = tokio::spawn(async move {
+        let placed = written.transaction(async |tx: &mut MemoryTx| {
+            tx.add("orders", 1);
+            written.add(tx, order(1)).await
+        });
+        placed.await
+    });
+    running.await.expect("no panic").expect("committed");
+    assert_eq!((store.get("orders"), log.len(TOPIC)), (1, 1));
+
+    let refused = outbox.transaction(async |tx: &mut MemoryTx| {
+        tx.add("orders", 1);
+        outbox.add(tx, order(2)).await?;
+        Err::<(), Box<dyn std::error::Error>>("no credit".into())
+    });
+    assert_eq!(refused.await.expect_err("it failed").to_string(), "no credit");
+    assert_eq!((store.get("orders"), log.len(TOPIC)), (1, 1), "nothing of it remains");
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::operations::FailedMessageState;
-use messagekit::{Consumer, Envelope, HandlerError};
+use messagekit::{Consumer, Envelope, HandlerError, OnFailure};
 use messagekit_memory::MemoryTx;
 
 use tokio::time::Instant;
@@ -68,6 +68,34 @@ async fn a_failed_message_is_retried_when_due_and_not_before() {
     pass(seconds(60)).await;
     assert_eq!(world.applied(), ["a-2", "a-1"], "once");
     assert_eq!(consumer.stop().await.handled, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_asks_for_another_wait_than_the_backoff() {
+    for policy in [OnFailure::DeadLetter, OnFailure::ParkKey, OnFailure::Block] {
+        let world = World::new(1);
+        world.push_all("a", 1).await;
+        world.script.next("a-1", [Action::FailFor(seconds(45)), Action::Fail]);
+        let consumer = start(world.billing().on_failure(policy));
+        until(|| world.applied() == ["a-1"]).await;
+        let at: Vec<Instant> = world.script.runs_of("a-1").iter().map(|run| run.at).collect();
+        let waits = [at[1] - at[0], at[2] - at[1]];
+        assert!((seconds(45)..seconds(46)).contains(&waits[0]), "{policy:?}: {waits:?}");
+        assert!(waits[1] <= seconds(3), "{policy:?}: the next failure waits by the backoff again, {waits:?}");
+        assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3], "each run counts");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_for_a_wait_lengthens_no_retries_beyond_the_last() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.always("a-1", Action::FailFor(seconds(5)));
+    let consumer = start(world.billing().attempts(NonZeroU32::new(3).expect("3 > 0")));
+    until(|| consumer.read().dead == 1).await;
+    assert_eq!(world.script.attempts_of("a-1"), [1, 2, 3]);
+    consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

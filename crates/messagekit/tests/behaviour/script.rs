@@ -25,6 +25,8 @@ pub(crate) enum Action {
     Apply,
     /// Fails with a transient error.
     Fail,
+    /// Fails with a transient error, and asks for this wait.
+    FailFor(Duration),
     Permanent,
     Panic,
     /// Applies after this time.
@@ -115,6 +117,7 @@ pub(crate) async fn apply(
         Action::Apply | Action::Swallow => {}
         Action::Take(time) => tokio::time::sleep(time).await,
         Action::Fail => return Err(HandlerError::retryable("no stock yet")),
+        Action::FailFor(wait) => return Err(HandlerError::retryable("too many requests").retry_after(wait)),
         Action::Permanent => return Err(HandlerError::permanent("no such customer")),
         // Panic without the output of the panic hook.
         Action::Panic => std::panic::resume_unwind(Box::new("boom")),
