@@ -83,7 +83,6 @@ impl Tables {
 }
 
 impl MemoryStore {
-    /// Runs an operator's query or action, unless a test injected a failure.
     fn act_at_pace(
         &self,
         act: Action,
@@ -110,6 +109,7 @@ impl MemoryStore {
         })
     }
 
+    /// Runs an operator's query or action, unless a test injected a failure.
     fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Operations)?;

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backoff::A_YEAR;
 use super::dedup_window::DedupWindow;
 use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
@@ -86,7 +87,7 @@ impl Rules {
         failure.attempts = attempt;
         if let Next::Retry(asked) = failure.next {
             // A handler may ask for another wait than the backoff.
-            let wait = if asked.is_zero() { self.backoff.delay(attempt) } else { asked };
+            let wait = if asked.is_zero() { self.backoff.delay(attempt) } else { asked.min(A_YEAR) };
             failure.next = if attempt >= self.attempts { Next::Dead } else { Next::Retry(wait) };
         }
         failure

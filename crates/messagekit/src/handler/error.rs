@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use crate::chain;
 
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
 /// The reason why a handler did not apply a message.
 ///
 /// Any error converts by `?`. An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
@@ -79,7 +77,7 @@ impl HandlerError {
     /// ```
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.wait = Some(wait.min(A_YEAR));
+        self.wait = Some(wait);
         self
     }
 

@@ -224,3 +224,16 @@ async fn failures_of_different_kinds_in_one_batch_are_all_found() {
         world.failed_messages().await.into_iter().map(|failed_message| failed_message.kind.clone()).collect();
     assert_eq!(kinds, ["transaction", "failed", "transaction", "panicked", "permanent"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_handler_asks_for_more_than_a_year() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.always("a-1", Action::FailFor(Duration::MAX));
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 1).await;
+    let failed_message = world.failed_message("a-1").await;
+    let wait = failed_message.due.expect("it is due").duration_since(failed_message.changed_at);
+    assert_eq!(wait.unsigned_abs(), seconds(365 * 24 * 60 * 60));
+    consumer.stop().await;
+}
