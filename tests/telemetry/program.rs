@@ -32,6 +32,10 @@ struct OrderPlaced {
 /// Stands in the payload and in the text of an error, and must appear in no span.
 const SECRET: &str = "4929-planted-card";
 
+/// The time of a handler that hangs. Were it shorter than what a busy machine takes to kill the program, the transaction would be
+/// rolled back first, and its messages would run again one by one.
+const UNTIL_KILLED: Duration = Duration::from_secs(600);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let guard = match messagekit_telemetry::init("traced") {
@@ -137,12 +141,13 @@ impl Billing {
 }
 
 async fn consume(file: &Path, count: u64) -> Result<(), Error> {
-    let store = SqliteStore::open(file).await?;
+    let store = SqliteStore::options().transaction_timeout(UNTIL_KILLED).open(file).await?;
     let hangs = PathBuf::from(format!("{}.hangs", file.display()));
     let billing = Arc::new(Billing { failed: AtomicBool::new(false), hangs });
     let consumer = Consumer::builder("billing", store.clone())
         .from(store.topics(["orders.order"]))
         .on_with(billing, Billing::placed)
+        .deadline(UNTIL_KILLED)
         .backoff(Backoff::fixed(Duration::from_millis(100)))
         .build()?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());

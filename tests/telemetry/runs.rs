@@ -2,6 +2,7 @@ use std::fs::{self, File};
 
 use messagekit_testkit::block_on;
 use messagekit_tests::Span;
+use tokio::process::Command;
 
 use crate::shop::{Shop, TRACE, named};
 
@@ -39,12 +40,11 @@ fn the_second_run_of_a_killed_consumer_is_a_second_span() {
         shop.request("o-1").await;
         shop.request("hangs").await;
         File::create(&hangs).unwrap();
-        let mut killed =
-            shop.command("consume", &["2"]).env("OTEL_BSP_SCHEDULE_DELAY", "20").spawn().unwrap();
+        let mut first = Command::from(shop.command("consume", &["2"]));
+        let mut first = first.env("OTEL_BSP_SCHEDULE_DELAY", "20").kill_on_drop(true).spawn().unwrap();
         // The first message has run, its transaction is open while the second one hangs.
         shop.trace_has("the first run is seen", |spans| runs(spans).len() == 1).await;
-        killed.kill().unwrap();
-        killed.wait().unwrap();
+        first.kill().await.unwrap();
         fs::remove_file(&hangs).unwrap();
         shop.consume(2).await;
 

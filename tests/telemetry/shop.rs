@@ -7,6 +7,7 @@ use std::time::Duration;
 use messagekit_testkit::eventually;
 use messagekit_tests::{OtlpReceiver, Span};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -42,13 +43,13 @@ impl Shop {
         program
     }
 
-    /// Runs a program to its end, which must be a success.
+    /// Runs a program to its end, which must be a success and come in time.
     pub(crate) async fn run(&self, command: Command) -> Ran {
-        let output = tokio::task::spawn_blocking({
-            let mut command = command;
-            move || command.output().unwrap()
-        });
-        let Output { status, stdout, stderr } = output.await.unwrap();
+        let name = format!("{command:?}");
+        let mut command = tokio::process::Command::from(command);
+        let output = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+        let output = output.unwrap_or_else(|_| panic!("after {PATIENCE:?} it still runs: {name}"));
+        let Output { status, stdout, stderr } = output.unwrap();
         let (out, log) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert!(status.success(), "{status}: {log}");
         Ran { out, log }
