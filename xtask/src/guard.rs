@@ -7,7 +7,9 @@
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::panic::resume_unwind;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -52,18 +54,44 @@ pub(crate) fn run(task: impl FnOnce() -> Result<ExitCode, String>) -> Result<Exi
 /// # Errors
 /// Returns an error when the command cannot be started, or when the task was ended before.
 pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
+    let (child, group) = start(command)?;
+    wait(child, group)
+}
+
+/// Runs a command like [`status`], and ends it with all its child processes after the limit. Then there is no status.
+///
+/// # Errors
+/// Returns an error when the command cannot be started, or when the task was ended before.
+pub(crate) fn status_within(limit: Duration, command: &mut Command) -> io::Result<Option<ExitStatus>> {
+    let (child, group) = start(command)?;
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let is_late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+        if is_late {
+            group.kill();
+        }
+        is_late
+    });
+    let status = wait(child, group);
+    drop(ended);
+    let is_late = watch.join().unwrap_or_else(|panic| resume_unwind(panic));
+    status.map(|status| (!is_late).then_some(status))
+}
+
+fn start(command: &mut Command) -> io::Result<(Child, Group)> {
     // In its own group it can be ended as a whole, and no key of the terminal ends it before the task knows.
     command.stdin(Stdio::null()).env_remove(WORKER).process_group(0);
-    let (mut child, group) = {
-        let mut work = work();
-        if work.ended {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, "the task was ended"));
-        }
-        let child = command.spawn()?;
-        let group = Group::of(&child);
-        work.groups.push(group);
-        (child, group)
-    };
+    let mut work = work();
+    if work.ended {
+        return Err(io::Error::new(io::ErrorKind::Interrupted, "the task was ended"));
+    }
+    let child = command.spawn()?;
+    let group = Group::of(&child);
+    work.groups.push(group);
+    Ok((child, group))
+}
+
+fn wait(mut child: Child, group: Group) -> io::Result<ExitStatus> {
     let status = child.wait();
     let ended = {
         let mut work = work();
@@ -119,4 +147,19 @@ fn end() {
 
 fn work() -> MutexGuard<'static, Work> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended_with_its_children() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & sleep 600"]);
+        let status = status_within(Duration::from_millis(100), &mut command);
+        assert_eq!(status.expect("sh starts"), None);
+        let status = status_within(Duration::from_secs(600), &mut Command::new("true"));
+        assert!(status.expect("it starts").expect("it is in time").success());
+    }
 }

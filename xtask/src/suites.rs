@@ -122,17 +122,18 @@ fn expected(metadata: &Value, services: &[String]) -> Vec<(Target, Lane)> {
 }
 
 /// Runs the suites and the given command for the examples in the documentation, each with its output in one piece. A failure
-/// does not stop the others.
+/// does not stop the others, and neither does a suite that hangs: it is killed after the limit.
 pub(crate) fn run(
     suites: Vec<Suite>,
     doc: Suite,
     shared: &[(&str, String)],
     path: Option<&[(&str, String)]>,
+    limit: Duration,
     logs: &Path,
 ) -> Vec<Run> {
     let all: Vec<Suite> = suites.into_iter().chain([doc]).collect();
     let run = |lane: Lane, env: &[(&str, String)]| -> Vec<Run> {
-        all.iter().filter(|suite| suite.lane == lane).map(|suite| suite.run(env, logs)).collect()
+        all.iter().filter(|suite| suite.lane == lane).map(|suite| suite.run(env, limit, logs)).collect()
     };
     let run = &run;
     let mut runs: Vec<Run> = thread::scope(|scope| {
@@ -172,12 +173,12 @@ impl Suite {
         }
     }
 
-    fn run(&self, env: &[(&str, String)], logs: &Path) -> Run {
+    fn run(&self, env: &[(&str, String)], limit: Duration, logs: &Path) -> Run {
         say(format_args!("-- {} begins", self.target));
         let log =
             logs.join(format!("test-{}-{}-{}.log", self.target.package, self.target.kind, self.target.name));
         let started = Instant::now();
-        let failure = self.execute(env, &log).err();
+        let failure = self.execute(env, limit, &log).err();
         let took = started.elapsed();
         let output = fs::read(&log).unwrap_or_default();
         let how = failure.as_deref().unwrap_or("ok");
@@ -186,7 +187,7 @@ impl Suite {
         Run { name: self.target.to_string(), took, failure }
     }
 
-    fn execute(&self, env: &[(&str, String)], log: &Path) -> Result<(), String> {
+    fn execute(&self, env: &[(&str, String)], limit: Duration, log: &Path) -> Result<(), String> {
         let files = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (output, errors) = files.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         let mut command = Command::new(&self.program);
@@ -195,9 +196,12 @@ impl Suite {
         // Cargo sets these variables for a test program. The path of shared libraries is the same.
         command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.target.package);
         command.env("CARGO_MANIFEST_PATH", self.folder.join("Cargo.toml"));
-        let status = guard::status(&mut command);
-        let status = status.map_err(|error| format!("cannot run {}: {error}", self.program.display()))?;
-        if status.success() { Ok(()) } else { Err(format!("failed ({status})")) }
+        let status = guard::status_within(limit, &mut command);
+        match status.map_err(|error| format!("cannot run {}: {error}", self.program.display()))? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(format!("failed ({status})")),
+            None => Err(format!("it did not end within {} minutes and was killed", limit.as_secs() / 60)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -73,7 +73,7 @@ impl Stacks {
         let shared = env(&self.shared, &self.services, full)?;
         let path = self.path.as_ref().map(|path| env(path, all, full)).transpose()?;
         let doc = Suite::doc(&cargo_test(all, &["--doc"]));
-        let runs = suites::run(suites, doc, &shared, path.as_deref(), &self.shared.logs());
+        let runs = suites::run(suites, doc, &shared, path.as_deref(), limit(full), &self.shared.logs());
         let table = Table { build, runs: &runs, total: began.elapsed() };
         say(format_args!("\n{table}"));
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -84,6 +84,11 @@ impl Stacks {
         start(&self.shared, &self.services)?;
         self.path.as_ref().map_or(Ok(()), |path| start(path, all))
     }
+}
+
+/// Returns the time of one suite: several times what the longest takes on a slow machine.
+fn limit(full: bool) -> Duration {
+    Duration::from_secs(60 * if full { 300 } else { 40 })
 }
 
 /// Returns the variables of tests that use these services.
