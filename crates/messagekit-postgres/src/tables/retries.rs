@@ -78,7 +78,8 @@ WHERE f.waits AND f.bytes <= $4 ORDER BY f.partition, f."offset", f.id"#;
 pub(crate) const RESOLVE: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
-  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()
+  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,
+    changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 marker AS (
@@ -92,7 +93,8 @@ SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 pub(crate) const RESOLVE_PARKED: &str = r#"
 WITH failed_message AS (
   UPDATE messagekit.failed_messages
-  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()
+  SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,
+    changed_at = clock_timestamp()
   WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE
   RETURNING message_id),
 next AS (
@@ -118,7 +120,7 @@ pub(crate) const RESOLVE_RUN: &str = "
 WITH failed_message AS (
   UPDATE messagekit.failed_messages d
   SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL,
-    attempts = d.attempts + (d.state = 'blocked')::int, changed_at = clock_timestamp()
+    attempts = d.attempts - (d.state <> 'blocked')::int, changed_at = clock_timestamp()
   WHERE d.id = ANY($3::bigint[]) AND d.token = ($4::bigint[])[array_position($3::bigint[], d.id)]
     AND CASE WHEN d.id = $2 THEN d.running_since IS NOT NULL ELSE d.state = 'blocked' END AND (d.consumer = $1) IS TRUE
   RETURNING message_id),

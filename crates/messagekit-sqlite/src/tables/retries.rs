@@ -171,7 +171,7 @@ pub(crate) fn resolve(
     let resolved = conn
         .prepare_cached(
             "UPDATE messagekit_failed_messages SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL,
-               changed_at = ?4
+               attempts = attempts - 1, changed_at = ?4
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
         )
         .and_then(|mut update| update.execute((leased.failed_message, consumer, leased.token, now)))
@@ -183,8 +183,7 @@ pub(crate) fn resolve(
     for follower in followers {
         let resolved = conn
             .prepare_cached(
-                "UPDATE messagekit_failed_messages SET state = 'resolved', reason = 'applied', attempts = attempts + 1,
-                   changed_at = ?4
+                "UPDATE messagekit_failed_messages SET state = 'resolved', reason = 'applied', changed_at = ?4
                  WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND state = 'blocked'",
             )
             .and_then(|mut update| update.execute((follower.failed_message, consumer, follower.token, now)))

@@ -127,7 +127,6 @@ impl StateMachine {
         let waits = self.state == FailedMessageState::Blocked && self.token == token;
         if waits {
             (self.state, self.reason) = (FailedMessageState::Resolved, StateReason::Applied);
-            self.attempts += 1;
         }
         waits
     }
@@ -144,7 +143,10 @@ impl StateMachine {
 
     /// Records that the run of this lease was applied. Returns false and changes nothing if the lease is not current.
     pub fn resolve(&mut self, token: i64) -> bool {
-        self.answer(token, FailedMessageState::Resolved, StateReason::Applied, None)
+        let resolved = self.answer(token, FailedMessageState::Resolved, StateReason::Applied, None);
+        // The run that applied it has not failed.
+        self.attempts -= u32::from(resolved);
+        resolved
     }
 
     /// Records that the run of this lease failed: the message runs at `again` or is dead. It is dead at once if an

@@ -157,6 +157,7 @@ proptest! {
                     let number = index.index(tokens.len());
                     let requested = story.answers(number);
                     if requested.is_some() {
+                        story.failed_runs -= 1;
                         story.now = Now::Applied;
                     }
                     let resolved = failed_message.resolve(tokens[number]);

@@ -110,7 +110,7 @@ async fn an_outage_burns_no_attempt_of_scheduled_retries() {
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts, failed_message.crash_count),
-            (FailedMessageState::Resolved, 2, 0),
+            (FailedMessageState::Resolved, 1, 0),
             "{call:?}"
         );
         assert_eq!(world.applied(), ["a-1"]);
@@ -156,7 +156,7 @@ async fn failed_message_waits_for_its_dependency_and_burns_no_attempt() {
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.crash_count),
-        (FailedMessageState::Resolved, 2, 0)
+        (FailedMessageState::Resolved, 1, 0)
     );
     consumer.stop().await;
 }
@@ -242,7 +242,7 @@ async fn a_retry_whose_answer_is_lost_has_its_effect_once() {
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts),
-            (FailedMessageState::Resolved, 2),
+            (FailedMessageState::Resolved, 1),
             "{failpoint:?}"
         );
         consumer.stop().await;
@@ -320,7 +320,7 @@ async fn an_hour_without_the_store_costs_a_running_retry_nothing() {
     let failed_message = world.failed_message("a-1").await;
     assert_eq!(
         (failed_message.state, failed_message.attempts, failed_message.crash_count),
-        (FailedMessageState::Resolved, 2, 0)
+        (FailedMessageState::Resolved, 1, 0)
     );
     consumer.stop().await;
 }
@@ -338,6 +338,6 @@ async fn lone_failed_message_waits_an_hour_and_burns_no_attempt() {
     world.script.heal();
     pass(seconds(6)).await;
     let failed_message = world.failed_message("a-1").await;
-    assert_eq!((failed_message.state, failed_message.attempts), (FailedMessageState::Resolved, 2));
+    assert_eq!((failed_message.state, failed_message.attempts), (FailedMessageState::Resolved, 1));
     consumer.stop().await;
 }

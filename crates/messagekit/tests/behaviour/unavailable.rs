@@ -51,7 +51,7 @@ async fn a_message_is_parked_unburnt_after_the_limit() {
         let failed_message = world.failed_message("a-1").await;
         assert_eq!(
             (failed_message.state, failed_message.attempts),
-            (FailedMessageState::Resolved, 1),
+            (FailedMessageState::Resolved, 0),
             "{policy:?}"
         );
         let of_a: Vec<_> = world.applied().into_iter().filter(|id| id.starts_with('a')).collect();
