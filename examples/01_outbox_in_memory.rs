@@ -26,7 +26,7 @@ async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), Han
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let log = MemoryLog::new(2);
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
 
     // A business row and its event, committed together.
     let mut tx = store.begin().await?;

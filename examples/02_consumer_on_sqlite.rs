@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.commit(tx).await?;
 
     // The order service writes row and event, or neither.
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
     let mut tx = store.begin().await?;
     tx.call(|c| c.execute("INSERT INTO orders VALUES ('o-1', 1250)", ())).await?;
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), pence: 1_250 }).await?;
@@ -78,7 +78,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The billing service and a printer, each with its own cursor.
     let shutdown = Shutdown::new();
-    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service") });
+    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service")? });
     let bills = Consumer::builder("billing", store.clone())
         .from(store.topics(["orders.order"]))
         .on_with(billing, Billing::on_placed)

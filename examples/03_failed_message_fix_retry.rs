@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     change(&store, "CREATE TABLE products (name TEXT PRIMARY KEY) STRICT").await?;
     change(&store, "CREATE TABLE bills (order_id TEXT NOT NULL, pence INTEGER NOT NULL) STRICT").await?;
 
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
     let mut tx = store.begin().await?;
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), product: "lamp".into(), pence: 1_250 }).await?;
     outbox.commit(tx).await?;

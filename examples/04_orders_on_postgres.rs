@@ -41,7 +41,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // This does the same as `messagekit migrate`. In production, run the command instead.
     migrations::migrate(&url).await?;
     let store = PostgresStore::connect(&url).await?;
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
 
     let mut tx = store.begin().await?;
     let table =

@@ -64,7 +64,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (stats, shutdown) = (relay.stats(), Shutdown::on_signal()?);
     let running = tokio::spawn(relay.run(shutdown.clone()));
 
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
     let order_id = format!("lamp-{}", MessageId::new());
     let mut tx = store.begin().await?;
     outbox.add(&mut tx, OrderPlaced { order_id: order_id.clone(), pence: 1_250 }).await?;

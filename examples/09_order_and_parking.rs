@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     change(&store, "CREATE TABLE steps (n INTEGER PRIMARY KEY, order_id TEXT, step TEXT) STRICT").await?;
 
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service")?;
     let mut tx = store.begin().await?;
     for step in ["placed", "changed", "cancelled"] {
         for order_id in ["a", "b"] {

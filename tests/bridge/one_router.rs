@@ -34,7 +34,7 @@ async fn book(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), Han
 async fn orders() -> Vec<Message> {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     for number in 0..20 {
         let order = OrderPlaced { order_id: format!("o-{}", number % 4), pence: number };

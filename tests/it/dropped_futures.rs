@@ -19,7 +19,7 @@ const COMMIT: usize = 3;
 
 /// Places an order as a service does, and records its stage.
 async fn place(store: &SqliteStore, number: i64, stage: &AtomicUsize) -> Result<(), Error> {
-    let outbox = Outbox::new(store.clone(), "desk");
+    let outbox = Outbox::new(store.clone(), "desk").unwrap();
     let mut tx = store.begin().await?;
     write(&mut tx, number).await?;
     stage.store(1, Ordering::Relaxed);

@@ -76,7 +76,7 @@ fn relay_and_connector_publish_byte_identical_records() {
 
         // Events written by a service, by SQL, and in a form that no writer should use.
         let store = database.store().await;
-        let outbox = Outbox::new(store.clone(), "order-service");
+        let outbox = Outbox::new(store.clone(), "order-service").unwrap();
         let mut tx = store.begin().await.unwrap();
         let mut rows = Vec::new();
         for n in 0..50 {

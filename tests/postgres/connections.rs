@@ -226,7 +226,7 @@ fn server_that_falls_silent_is_given_up() {
         proxy.fall_silent();
         let started = Instant::now();
         let (outbox, order) =
-            (messagekit::Outbox::new(store.clone(), "shop"), crate::shop::OrderPlaced::new("o-1"));
+            (messagekit::Outbox::new(store.clone(), "shop").unwrap(), crate::shop::OrderPlaced::new("o-1"));
         let (committed, rolled_back, added, leased) = tokio::join!(
             store.commit(commits),
             store.rollback(rolls_back),

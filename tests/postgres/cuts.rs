@@ -39,7 +39,7 @@ async fn place(
     (id, order): (&MessageId, Envelope<OrderPlaced>),
     cut: Option<Cut>,
 ) -> Result<(), ErrorKind> {
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     let mut tx = store.begin().await.map_err(|error| error.kind())?;
     if let Some(Cut::InTheWork(bytes)) = cut {
         proxy.cut_after(bytes);

@@ -78,7 +78,7 @@ fn settled_messages_survive_a_crash_despite_async_commits() {
 
         let mut tx = store.begin().await.unwrap();
         insert_bill(&mut tx, "written").await;
-        let outbox = Outbox::new(store.clone(), "shop");
+        let outbox = Outbox::new(store.clone(), "shop").unwrap();
         outbox.add(&mut tx, OrderPlaced::new("written")).await.unwrap();
         outbox.commit(tx).await.unwrap();
         crash(&server).await;

@@ -174,7 +174,7 @@ fn nothing_that_is_shown_holds_the_password() {
         sqlx::raw_sql(make).execute(&mut database.connection().await).await.unwrap();
         let store =
             PostgresStore::connect(&url(&format!("{name}:{SECRET}"), None, database.name())).await.unwrap();
-        let outbox = messagekit::Outbox::new(store.clone(), "shop");
+        let outbox = messagekit::Outbox::new(store.clone(), "shop").unwrap();
         let shown = format!("{store:?} {store:#?} {outbox:?} {:?}", PostgresStore::options());
         assert!(shown.contains(database.name()) && !shown.contains(SECRET), "{shown}");
     });

@@ -38,7 +38,7 @@ async fn plans_are_kept(before: &'static str) {
     let database = Database::fresh().await;
     let store = PostgresStore::options().max_connections(1).connect(database.url()).await.unwrap();
     sqlx::raw_sql(before).execute(store.pool()).await.unwrap();
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     for run in 0..RUNS {
         let mut tx = store.begin().await.unwrap();
         outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();

@@ -44,7 +44,7 @@ async fn bill(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), Handler
 }
 
 async fn write(store: &PostgresStore, schema: &str, orders: std::ops::Range<u32>) {
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     for number in orders {
         let mut tx = store.begin().await.unwrap();
         outbox.add(&mut tx, OrderPlaced::new(&format!("o-{number}"))).await.unwrap();

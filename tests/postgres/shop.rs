@@ -46,7 +46,7 @@ impl Shop {
                FOR EACH ROW EXECUTE FUNCTION wait()",
         )
         .await;
-        let outbox = Outbox::new(store.clone(), "shop");
+        let outbox = Outbox::new(store.clone(), "shop").unwrap();
         Self { database, store, outbox, consumer: unique("billing") }
     }
 

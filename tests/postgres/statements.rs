@@ -55,7 +55,7 @@ impl Counted {
 fn an_event_is_one_statement_between_begin_and_commit() {
     block_on(async {
         let counted = Counted::fresh().await;
-        let outbox = Outbox::new(counted.store.clone(), "shop");
+        let outbox = Outbox::new(counted.store.clone(), "shop").unwrap();
         let write = async || {
             let mut tx = counted.store.begin().await.unwrap();
             outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
@@ -72,7 +72,7 @@ fn an_event_is_one_statement_between_begin_and_commit() {
 fn five_hundred_events_are_one_statement_too() {
     block_on(async {
         let counted = Counted::fresh().await;
-        let outbox = Outbox::new(counted.store.clone(), "shop");
+        let outbox = Outbox::new(counted.store.clone(), "shop").unwrap();
         let write = async || {
             let mut tx = counted.store.begin().await.unwrap();
             let orders = (0..500).map(|number| OrderPlaced::new(&format!("o-{number}")));
@@ -256,7 +256,7 @@ fn five_hundred_events_leave_with_one_read_and_one_delete() {
         to_relay(counted.database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
         const EVENTS: usize = 20_000;
         let straight = counted.database.store().await;
-        let outbox = Outbox::new(straight.clone(), "shop");
+        let outbox = Outbox::new(straight.clone(), "shop").unwrap();
         for first in (0..EVENTS).step_by(500) {
             let mut tx = straight.begin().await.unwrap();
             let orders = (first..first + 500).map(|number| OrderPlaced::new(&format!("o-{number}")));

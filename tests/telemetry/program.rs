@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
 
 async fn write(file: &Path, count: usize) -> Result<(), Error> {
     let store = SqliteStore::open(file).await?;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let orders: Vec<usize> = (0..count).collect();
     for some in orders.chunks(100) {
         let mut tx = store.begin().await?;
@@ -85,7 +85,7 @@ async fn write(file: &Path, count: usize) -> Result<(), Error> {
 
 async fn tick(file: &Path) -> Result<(), Error> {
     let store = SqliteStore::open(file).await?;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     while !Path::new(&format!("{}.stop", file.display())).exists() {
         let mut tx = store.begin().await?;
         outbox.add(&mut tx, order("o-1")).await?;
@@ -97,7 +97,7 @@ async fn tick(file: &Path) -> Result<(), Error> {
 
 async fn request(file: &Path) -> Result<(), Error> {
     let store = SqliteStore::open(file).await?;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let caller = std::env::var("TRACEPARENT").ok();
     let order_id = std::env::var("ORDER").unwrap_or_else(|_| "o-1".to_owned());
     let header = |name| match name {

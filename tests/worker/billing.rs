@@ -27,7 +27,10 @@ pub(crate) async fn run(
     policy: OnFailure,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let billing = Arc::new(Billing { outbox: Outbox::new(store.clone(), "billing-service"), deadly });
+    let billing = Arc::new(Billing {
+        outbox: Outbox::new(store.clone(), "billing-service").expect("a plain name"),
+        deadly,
+    });
     Consumer::builder("billing", store.clone())
         .from(store.topics([OrderPlaced::TOPIC]))
         .on_with(billing.clone(), Billing::placed)

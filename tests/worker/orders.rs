@@ -33,7 +33,7 @@ struct Service {
 
 /// Places the planned orders, or fewer after a shutdown.
 pub(crate) async fn run(store: &SqliteStore, plan: Plan, shutdown: &Shutdown) -> Result<(), Error> {
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").expect("a plain name");
     let (next, given_up) = (AtomicU64::new(plan.from), AtomicU64::new(0));
     let service = Arc::new(Service { store: store.clone(), outbox, plan, next, given_up });
     let mut tasks = JoinSet::new();

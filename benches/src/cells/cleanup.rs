@@ -104,9 +104,9 @@ async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measure
     let locks = tokio::spawn(longest_lock_wait(database.url.clone(), Arc::clone(&ended)));
     let began = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
+    let outbox = Outbox::new(store.clone(), "bench")?;
     let writers = (0..WRITERS).map(|_| {
-        let (outbox, next, ended) =
-            (Outbox::new(store.clone(), "bench"), Arc::clone(&next), Arc::clone(&ended));
+        let (outbox, next, ended) = (outbox.clone(), Arc::clone(&next), Arc::clone(&ended));
         tokio::spawn(steadily(store.clone(), outbox, next, ended))
     });
     let written = try_join_all(writers).await?.into_iter().collect::<Outcome<Vec<_>>>()?;

@@ -82,7 +82,7 @@ async fn write(settings: Arc<Settings>, way: Way, count: usize, each: usize) -> 
             began.elapsed().as_secs_f64()
         }
         Way::Ours | Way::OursWithRelay => {
-            let outbox = Outbox::new(store.clone(), "bench");
+            let outbox = Outbox::new(store.clone(), "bench")?;
             let events: Vec<Made> = events(count).collect();
             let mut events = events.into_iter();
             let began = Instant::now();

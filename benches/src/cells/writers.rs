@@ -39,7 +39,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
 async fn write(settings: Arc<Settings>, commits: usize, wakes: bool) -> Outcome<Measured> {
     let database = Database::for_relay(settings.database()?).await?;
     let store = database.store().await?;
-    let outbox = Outbox::new(store.clone(), "bench");
+    let outbox = Outbox::new(store.clone(), "bench")?;
     let relay =
         Relay::builder("bench").reader(Arc::new(store.clone())).to(Arc::new(MemoryLog::new(6))).build()?;
     let shutdown = Shutdown::new();

@@ -21,6 +21,8 @@ use crate::events::{InvoiceAdjusted, InvoiceCancelled, InvoicePlaced, TOPIC};
 pub(crate) const CONSUMER: &str = "billing";
 
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(3).expect("3 > 0");
+/// Short, because a failed message of a crashed process waits for the end of a lease that grows with this.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The settings of the billing service.
 #[derive(Args, Clone, Debug)]
@@ -66,7 +68,7 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
     let shutdown = Shutdown::new();
     let beats = Arc::new(Semaphore::new(0));
     follow_input(shutdown.clone(), Arc::clone(&beats));
-    let store = SqliteStore::open(&options.database).await?;
+    let store = SqliteStore::options().transaction_timeout(DEADLINE).open(&options.database).await?;
     let run = note_start(&store).await?;
 
     let mut consumer = Consumer::builder(CONSUMER, store.clone())
@@ -78,8 +80,7 @@ pub(crate) async fn run(options: BillingOptions) -> Result<(), Error> {
         .on_failure(OnFailure::DeadLetter)
         .attempts(ATTEMPTS)
         .backoff(Backoff::new(Duration::from_millis(100), 2.0, Duration::from_millis(400)))
-        // Short, because a failed message of a crashed process waits for the end of a lease that grows with this.
-        .deadline(Duration::from_secs(2));
+        .deadline(DEADLINE);
     if let Some(messages) = options.batch {
         consumer = consumer.batch(BatchLimit { messages, ..BatchLimit::DEFAULT });
     }

@@ -59,7 +59,7 @@ pub(crate) async fn run(
     for queue in queues {
         let writer = Writer {
             store: store.clone(),
-            outbox: Outbox::new(store.clone(), SERVICE),
+            outbox: Outbox::new(store.clone(), SERVICE)?,
             publisher: store.publisher(),
             ledger: Arc::clone(ledger),
             again: VecDeque::new(),

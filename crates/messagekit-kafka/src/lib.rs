@@ -124,6 +124,7 @@ mod retention;
 mod source;
 mod subscriber;
 mod sync;
+mod topic_list;
 
 pub use doctor::KafkaDoctor;
 pub use error::Error;

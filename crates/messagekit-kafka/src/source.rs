@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use messagekit::adapter::{
-    BatchLimit, Capabilities, NextOffset, RememberedOffsets, RetentionProbe, Source, check_topic,
+    BatchLimit, Capabilities, IntoSource, NextOffset, RememberedOffsets, RetentionProbe, Source, TopicList,
+    check_topic,
 };
 use messagekit::{Error, ErrorKind};
 
 use crate::memory::{Lent, Memory};
 use crate::record::check_unwinding;
 use crate::retention::BrokerRetention;
+use crate::topic_list::BrokerTopics;
 use crate::{Kafka, KafkaSubscriber};
 
 /// Selects topics of a [`Kafka`] that a consumer reads.
@@ -44,6 +46,16 @@ impl KafkaSource {
     }
 }
 
+/// The topics of the events that the consumer's handlers take.
+impl IntoSource for Kafka {
+    type Source = KafkaSource;
+    const FOLLOWS_HANDLERS: bool = true;
+
+    fn into_source(self, topics: Vec<&'static str>) -> KafkaSource {
+        self.topics(topics)
+    }
+}
+
 impl Source for KafkaSource {
     type Subscriber = KafkaSubscriber;
 
@@ -64,6 +76,10 @@ impl Source for KafkaSource {
 
     fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
         Some(Arc::new(BrokerRetention { config: self.kafka.asking(), topics: self.topics.clone() }))
+    }
+
+    fn topic_list(&self) -> Option<Arc<dyn TopicList>> {
+        Some(Arc::new(BrokerTopics(self.kafka.asking())))
     }
 
     fn consult(&mut self, memory: Arc<dyn RememberedOffsets>) {

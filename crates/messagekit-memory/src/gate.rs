@@ -122,7 +122,7 @@ impl Gate for TestGate {
 
     fn settle(&mut self, permit: Permit, outcome: &Outcome) {
         let _ = permit.redeem();
-        lock(&self.0.0).outcomes.push(*outcome);
+        lock(&self.0.0).outcomes.push(outcome.clone());
     }
 }
 
@@ -143,7 +143,6 @@ impl fmt::Debug for TestGate {
 mod tests {
     use super::*;
     use messagekit::adapter::Lane;
-    use messagekit::gate::Verdict;
 
     #[test]
     fn it_counts_admissions_outcomes_and_what_was_dropped() {
@@ -157,7 +156,7 @@ mod tests {
         gate.limit(4);
         let Poll::Ready(permit) = handle.poll_admit(&view, &mut cx) else { panic!("an open gate admits") };
         assert_eq!(permit.granted(), 4);
-        let outcome = Outcome { verdict: Verdict::Success, used: 3 };
+        let outcome = Outcome { used: 3, handled: true, failed: Vec::new() };
         handle.settle(permit, &outcome);
         drop(handle.poll_admit(&view, &mut cx));
         assert_eq!((gate.asked(), gate.admissions(), gate.abandoned()), (3, 2, 1));

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::adapter::{BatchLimit, Capabilities, NextOffset, Source, check_topic};
+use messagekit::adapter::{
+    BatchLimit, BoxFuture, Capabilities, IntoSource, NextOffset, Source, TopicList, check_topic,
+};
 use messagekit::{Error, ErrorKind};
 
-use super::MemorySubscriber;
 use super::state::Shared;
+use super::{MemoryLog, MemorySubscriber};
 
 /// Represents the topics of a [`MemoryLog`](super::MemoryLog) that a consumer reads.
 #[derive(Clone)]
@@ -19,6 +21,16 @@ pub struct MemorySource {
 impl MemorySource {
     pub(super) fn new(log: Arc<Shared>, topics: Vec<Arc<str>>) -> Self {
         Self { log, topics }
+    }
+}
+
+/// The topics of the events that the consumer's handlers take.
+impl IntoSource for MemoryLog {
+    type Source = MemorySource;
+    const FOLLOWS_HANDLERS: bool = true;
+
+    fn into_source(self, topics: Vec<&'static str>) -> MemorySource {
+        self.topics(topics)
     }
 }
 
@@ -38,6 +50,10 @@ impl Source for MemorySource {
 
     fn topics(&self) -> &[Arc<str>] {
         &self.topics
+    }
+
+    fn topic_list(&self) -> Option<Arc<dyn TopicList>> {
+        Some(Arc::new(LogTopics(Arc::clone(&self.log))))
     }
 
     async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
@@ -63,6 +79,16 @@ impl Source for MemorySource {
             state.members
         });
         Ok(MemorySubscriber::new(self.log, consumer.to_owned(), member))
+    }
+}
+
+/// The topics of a log.
+struct LogTopics(Arc<Shared>);
+
+impl TopicList for LogTopics {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {
+        let names = self.0.with(|state| state.topics.keys().map(ToString::to_string).collect());
+        Box::pin(std::future::ready(Ok(names)))
     }
 }
 

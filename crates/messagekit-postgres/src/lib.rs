@@ -14,7 +14,7 @@
 //!
 //! # async fn place() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = PostgresStore::connect("postgres://shop:secret@localhost/shop").await?;
-//! let outbox = Outbox::new(store.clone(), "order-service");
+//! let outbox = Outbox::new(store.clone(), "order-service")?;
 //!
 //! let mut tx = store.begin().await?;
 //! sqlx::query("INSERT INTO orders (id, pence) VALUES ($1, $2)").bind("o-1").bind(250_i64).execute(&mut *tx).await?;

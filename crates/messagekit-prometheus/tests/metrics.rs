@@ -40,7 +40,7 @@ fn total(consumer: &str, state: FailedMessageState, failed_messages: u64) -> Fai
 async fn consumer_metrics_need_no_change_in_the_program() {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     for order_id in ["o-1", "bad", "o-2"] {
         outbox.add(&mut tx, OrderPlaced { order_id: order_id.to_owned() }).await.unwrap();
@@ -168,7 +168,7 @@ async fn wait(_: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerE
 async fn runs_in_flight_sizes_and_assignments_are_shown() {
     let log = MemoryLog::new(3);
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".to_owned() }).await.unwrap();
     outbox.commit(tx).await.unwrap();
@@ -311,7 +311,7 @@ async fn every_name_is_registered_once() {
 async fn a_closed_gate_shows_its_state_and_how_long_it_was_closed() {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".to_owned() }).await.unwrap();
     outbox.commit(tx).await.unwrap();
@@ -356,7 +356,7 @@ async fn a_relay_shows_its_counts_and_owns_no_shards_after_its_end() {
     Metrics::new(&registry).unwrap().relay("orders-relay", relay.stats());
     let (stats, shutdown) = (relay.stats(), Shutdown::new());
     let running = tokio::spawn(relay.run(shutdown.clone()));
-    let outbox = Outbox::new(store.clone(), "order-service");
+    let outbox = Outbox::new(store.clone(), "order-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".to_owned() }).await.unwrap();
     outbox.commit(tx).await.unwrap();

@@ -23,7 +23,8 @@ impl SqliteOptions {
     /// local.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
         let path = connect::absolute(path.as_ref())?;
-        let (partitions, news) = (self.partitions, Wake::default());
+        let (partitions, transaction_timeout, news) =
+            (self.partitions, self.transaction_timeout, Wake::default());
         let (target, synchronous) = (path.clone(), self.synchronous);
         let (leaving, staying) = (self.leaving.clone(), self.staying.clone());
         check_ways(&leaving, &staying)?;
@@ -32,6 +33,7 @@ impl SqliteOptions {
         let shared = Shared {
             path,
             partitions,
+            transaction_timeout,
             writer,
             readers,
             closed: AtomicBool::new(false),

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind};
@@ -17,6 +18,7 @@ use crate::writer::{Request, WriterHandle};
 pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) partitions: NonZeroU32,
+    pub(crate) transaction_timeout: Duration,
     pub(crate) writer: WriterHandle,
     pub(crate) readers: Readers,
     pub(crate) closed: AtomicBool,

@@ -1,10 +1,13 @@
 //! Topics of a file as a source.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{BatchLimit, Capabilities, NextOffset, Source, check_topic};
+use messagekit::adapter::{
+    BatchLimit, BoxFuture, Capabilities, IntoSource, NextOffset, Source, TopicList, check_topic,
+};
 use messagekit::{Error, ErrorKind};
 
 use crate::{SqliteStore, SqliteSubscriber};
@@ -20,14 +23,17 @@ pub struct SqliteSource {
 impl SqliteStore {
     /// Names topics of this file to consume from; a missing topic is read from its first record on.
     pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> SqliteSource {
-        let mut names: Vec<Arc<str>> = Vec::new();
-        for topic in topics {
-            let topic = topic.into();
-            if !names.contains(&topic) {
-                names.push(topic);
-            }
-        }
-        SqliteSource { store: self.clone(), topics: names }
+        SqliteSource { store: self.clone(), topics: topics.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// The topics of the events that the consumer's handlers take.
+impl IntoSource for SqliteStore {
+    type Source = SqliteSource;
+    const FOLLOWS_HANDLERS: bool = true;
+
+    fn into_source(self, topics: Vec<&'static str>) -> SqliteSource {
+        self.topics(topics)
     }
 }
 
@@ -51,14 +57,36 @@ impl Source for SqliteSource {
         &self.topics
     }
 
+    fn topic_list(&self) -> Option<Arc<dyn TopicList>> {
+        Some(Arc::new(FileTopics(self.store.clone())))
+    }
+
     async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<SqliteSubscriber, Error> {
         check_consumer(consumer)?;
         if self.topics.is_empty() {
             return Err(Error::new(ErrorKind::InvalidConfiguration, "source names no topic")
                 .with("consumer", consumer));
         }
-        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
-        SqliteSubscriber::start(self.store, Arc::from(consumer), self.topics)
+        let mut topics = self.topics;
+        topics.iter().try_for_each(|topic| check_topic(topic))?;
+        let mut known = HashSet::new();
+        topics.retain(|topic| known.insert(Arc::clone(topic)));
+        SqliteSubscriber::start(self.store, Arc::from(consumer), topics)
+    }
+}
+
+/// The topics that records have been appended to.
+struct FileTopics(SqliteStore);
+
+impl TopicList for FileTopics {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {
+        Box::pin(async move {
+            let names = self.0.read(|c| {
+                let mut select = c.prepare("SELECT name FROM messagekit_topics WHERE partitions > 0")?;
+                select.query_map((), |row| row.get(0))?.collect()
+            });
+            Ok(names.await?)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use messagekit::adapter::{TransactError, Wake, Work};
 use messagekit::{Error, ErrorKind, Store};
@@ -169,6 +170,10 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     type Tx = SqliteTx;
+
+    fn transaction_timeout(&self) -> Option<Duration> {
+        Some(self.shared.transaction_timeout)
+    }
 
     /// Creates a transaction that takes the write lock at its first call, and waits there for its turn.
     async fn begin(&self) -> Result<SqliteTx, Error> {

@@ -18,7 +18,7 @@ pub use crate::store::{
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{
-    BatchLimit, Capabilities, Delivery, Done, Incoming, LagProbe, Lane, Outage, PartitionLag, PublishError,
-    PublishErrorKind, PublishSpans, Published, Publisher, Receipt, RememberedOffsets, RetentionProbe,
-    RoutingKey, Source, Subscriber, TopicRetention, Watermark,
+    BatchLimit, Capabilities, Delivery, Done, Incoming, IntoSource, LagProbe, Lane, Outage, PartitionLag,
+    PublishError, PublishErrorKind, PublishSpans, Published, Publisher, Receipt, RememberedOffsets,
+    RetentionProbe, RoutingKey, Source, Subscriber, TopicList, TopicRetention, Watermark,
 };

@@ -24,6 +24,7 @@
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
 //! - [`relay`]: publishes from the outbox to a broker.
+//! - [`Runner`]: runs the consumers, relays and servers of a process, and stops them in order.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
 //! - [`adapter`] and [`log`]: what a database or a broker implements.
@@ -67,6 +68,7 @@ pub mod operations;
 mod outbox_health;
 pub mod relay;
 mod replay;
+mod runner;
 mod shutdown;
 mod status;
 mod store;
@@ -84,5 +86,6 @@ pub use handler::{
 };
 pub use message::{DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers};
 pub use messagekit_macros::Event;
+pub use runner::Runner;
 pub use shutdown::Shutdown;
 pub use store::{Claim, NoStore, Outbox, ParkingLimits, Store, claim};

@@ -15,7 +15,7 @@ const EVENTS: i64 = 3;
 
 /// Places an order as a service does.
 async fn place(store: &PostgresStore, number: usize, stage: &Stage) -> Result<(), Error> {
-    let (outbox, id) = (Outbox::new(store.clone(), "shop"), format!("o-{number}"));
+    let (outbox, id) = (Outbox::new(store.clone(), "shop").unwrap(), format!("o-{number}"));
     let mut tx = store.begin().await?;
     stage.is(1);
     insert_bill(&mut tx, &id).await;

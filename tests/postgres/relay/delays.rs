@@ -38,7 +38,7 @@ async fn count(store: &PostgresStore, what: &str) -> i64 {
 
 async fn refuses_delays(store: &PostgresStore) {
     let before = count(store, "outbox_events").await;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     let refused = add_after(&outbox, "o-later", HOUR).await.expect_err("nothing would wait for it");
     assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration, "{refused}");
     for said in ["messagekit migrate --relay", "ignore_delays_without_relay"] {
@@ -57,8 +57,8 @@ async fn refuses_delays(store: &PostgresStore) {
 async fn sends_at_once_what_asks_for_it(store: &PostgresStore) {
     let delayed = async || count(store, "outbox_events WHERE available_at > now()").await;
     let before = (count(store, "outbox_events").await, delayed().await);
-    add_after(&Outbox::new(store.clone(), "shop"), "o-now", Duration::ZERO).await.unwrap();
-    let outbox = Outbox::new(store.clone(), "shop").ignore_delays_without_relay();
+    add_after(&Outbox::new(store.clone(), "shop").unwrap(), "o-now", Duration::ZERO).await.unwrap();
+    let outbox = Outbox::new(store.clone(), "shop").unwrap().ignore_delays_without_relay();
     add_after(&outbox, "o-any", HOUR).await.expect("its delay may be ignored");
     let due = "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
         VALUES (gen_random_uuid()::text, 'a.b', '', now() - interval '1 h')";
@@ -67,9 +67,10 @@ async fn sends_at_once_what_asks_for_it(store: &PostgresStore) {
 }
 
 async fn delays(store: &PostgresStore) {
-    for outbox in
-        [Outbox::new(store.clone(), "shop"), Outbox::new(store.clone(), "shop").ignore_delays_without_relay()]
-    {
+    for outbox in [
+        Outbox::new(store.clone(), "shop").unwrap(),
+        Outbox::new(store.clone(), "shop").unwrap().ignore_delays_without_relay(),
+    ] {
         let before = count(store, "outbox_pending WHERE shard < 0").await;
         add_after(&outbox, "o-later", HOUR).await.expect("a relay waits for it");
         assert_eq!(count(store, "outbox_pending WHERE shard < 0").await, before + 1);

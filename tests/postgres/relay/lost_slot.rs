@@ -28,7 +28,7 @@ impl Lost {
         cdc::set_up(database.url(), &schema, Some(&password())).await.unwrap();
         let slot = Capture::of(database.url(), &schema).unwrap().slot;
         let store = database.store().await;
-        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop").unwrap(), store, database };
         relayed.write("before", Some("k")).await;
         assert_eq!(read_slot(relayed.store.pool(), &slot).await, ["before"]);
         for id in &GAP[..2] {

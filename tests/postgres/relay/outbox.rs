@@ -26,7 +26,7 @@ impl Relayed {
         let database = Database::fresh().await;
         to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.expect("switches");
         let store = database.store().await;
-        let outbox = Outbox::new(store.clone(), "shop");
+        let outbox = Outbox::new(store.clone(), "shop").unwrap();
         Self { database, store, outbox }
     }
 

@@ -93,7 +93,7 @@ fn by_key(ids: &[String]) -> BTreeMap<&str, Vec<&str>> {
 async fn goes_on_by_itself(database: Database) {
     to_relay(database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
     let store = database.store().await;
-    let outbox = messagekit::Outbox::new(store.clone(), "shop");
+    let outbox = messagekit::Outbox::new(store.clone(), "shop").unwrap();
     let relayed = Relayed { database, store, outbox };
     run(relayed.store.pool(), SPEND).await;
 

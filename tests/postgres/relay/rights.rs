@@ -62,7 +62,7 @@ fn roles_need_only_the_rights_that_the_page_lists() {
         });
         let (writer, consumer, relays) = (writer.await, consumer.await, relays.await);
 
-        let outbox = Outbox::new(writer.clone(), "shop");
+        let outbox = Outbox::new(writer.clone(), "shop").unwrap();
         let mut tx = writer.begin().await.unwrap();
         outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
         outbox.commit(tx).await.unwrap();

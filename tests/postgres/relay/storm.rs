@@ -39,7 +39,7 @@ async fn write(relayed: &Relayed, size: &Size) -> Written {
         .connect(relayed.database.url())
         .await
         .unwrap();
-    let outbox = messagekit::Outbox::new(store.clone(), "shop");
+    let outbox = messagekit::Outbox::new(store.clone(), "shop").unwrap();
     let written = Arc::new(Mutex::new(Written::default()));
     let writers: Vec<_> = (0..size.writers)
         .map(|writer| {

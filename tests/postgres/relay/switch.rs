@@ -39,7 +39,7 @@ impl Writers {
         let tasks = (0..4)
             .map(|writer| {
                 let (store, is_over) = (store.clone(), Arc::clone(&is_over));
-                let outbox = Outbox::new(store.clone(), "shop");
+                let outbox = Outbox::new(store.clone(), "shop").unwrap();
                 tokio::spawn(async move {
                     let (mut written, mut number) = (Vec::new(), 0);
                     while !is_over.load(Ordering::Relaxed) {
@@ -167,7 +167,7 @@ fn change_to_relay_waits_for_the_slot_and_resumes_when_repeated() {
         cdc::set_up(url, &schema, Some(&password())).await.unwrap();
         let slot = Capture::of(url, &schema).unwrap().slot;
         let store = database.store().await;
-        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+        let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop").unwrap(), store, database };
         relayed.write("before", Some("k")).await;
         let late =
             to_relay(relayed.database.url(), &schema, Existing::Refuse, Duration::ZERO).await.unwrap_err();
@@ -199,7 +199,7 @@ fn uncaptured_events_are_published_or_left_as_chosen() {
             let database = Database::fresh().await;
             let (url, schema) = (database.url().to_owned(), schema());
             let store = database.store().await;
-            let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database };
+            let relayed = Relayed { outbox: Outbox::new(store.clone(), "shop").unwrap(), store, database };
             relayed.write("old-1", Some("k")).await;
             relayed.write("old-2", None).await;
             let refused = to_relay(&url, &schema, Existing::Refuse, DEADLINE).await.unwrap_err();
@@ -336,7 +336,7 @@ fn switch_from_the_relay_waits_for_due_events_not_delayed_ones() {
 async fn before_the_switch() -> Relayed {
     let database = Database::fresh().await;
     let store = database.store().await;
-    Relayed { outbox: Outbox::new(store.clone(), "shop"), store, database }
+    Relayed { outbox: Outbox::new(store.clone(), "shop").unwrap(), store, database }
 }
 
 async fn until_the_switch_waits(relayed: &Relayed) {

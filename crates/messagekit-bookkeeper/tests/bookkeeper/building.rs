@@ -1,9 +1,12 @@
 //! Building and ending a bookkeeper.
 
-use messagekit::ErrorKind;
+use std::sync::Arc;
+
+use messagekit::adapter::{Capabilities, NextOffset, Source};
 use messagekit::operations::FailedMessageState;
+use messagekit::{Error, ErrorKind};
 use messagekit_bookkeeper::Bookkeeper;
-use messagekit_memory::MemoryLog;
+use messagekit_memory::{MemoryLog, MemorySource};
 
 use crate::fixture::{DEAD, Running, World, rejected};
 
@@ -47,16 +50,44 @@ async fn one_bookkeeper_redelivers_to_queues_and_to_topics() {
     running.stop().await;
 }
 
+#[test]
+fn a_source_without_topics_is_refused() {
+    let (world, kafka) = (World::new(), MemoryLog::new(1));
+    let nothing: [&str; 0] = [];
+    let bookkeeper =
+        Bookkeeper::builder("bookkeeper", world.store).topics(kafka.topics(nothing), kafka).build();
+    let error = bookkeeper.expect_err("it would wait for ever");
+    assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+    assert!(error.to_string().contains("a source without topics delivers nothing"), "{error}");
+}
+
+/// A source whose consumer cannot join.
+struct Refused(MemorySource);
+
+impl Source for Refused {
+    type Subscriber = <MemorySource as Source>::Subscriber;
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn topics(&self) -> &[Arc<str>] {
+        self.0.topics()
+    }
+
+    async fn bind(self, _: &str, _: &[NextOffset]) -> Result<Self::Subscriber, Error> {
+        Err(Error::new(ErrorKind::Closed, "broker is shut down"))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_one_source_ends_with_an_error_all_end_with_it() {
     let (world, kafka) = (World::new(), MemoryLog::new(1));
-    let nothing: [&str; 0] = [];
     let bookkeeper = Bookkeeper::builder("bookkeeper", world.store.clone())
         .queues(world.broker.log.topics([DEAD]), world.broker.clone())
-        .topics(kafka.topics(nothing), kafka)
+        .topics(Refused(kafka.topics(["bills.dead"])), kafka)
         .build()
         .expect("a valid bookkeeper");
-    let ended =
-        Running::start(bookkeeper).ended().await.expect_err("a source without topics cannot be bound");
-    assert_eq!(ended.kind(), ErrorKind::InvalidConfiguration);
+    let error = Running::start(bookkeeper).ended().await.expect_err("one of its sources is refused");
+    assert_eq!(error.kind(), ErrorKind::Closed);
 }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use messagekit::adapter::{Lane, PublishError, PublishErrorKind, Subscriber};
-use messagekit::gate::{Outcome, Verdict};
+use messagekit::adapter::{FailureKind, Lane, PublishError, PublishErrorKind, Subscriber};
+use messagekit::gate::Outcome;
 use messagekit::headers::TraceContext;
 use messagekit::{Error, chain, crash};
 
@@ -22,15 +22,15 @@ impl<Sub: Subscriber> Running<Sub> {
         let Sent { lane, position, job, pass, answer } = sent;
         let refusal = answer.as_ref().err().map(|error| error.refusal);
         if let Some(pass) = pass {
-            let verdict = match refusal {
-                None => Verdict::Success,
+            let failed = match refusal {
                 // The broker responds: an overall pause would help no queue.
-                Some(PublishErrorKind::Rejected | PublishErrorKind::KeyBlocked | PublishErrorKind::Full) => {
-                    Verdict::Neutral
+                None
+                | Some(PublishErrorKind::Rejected | PublishErrorKind::KeyBlocked | PublishErrorKind::Full) => {
+                    Vec::new()
                 }
-                Some(_) => Verdict::Failure,
+                Some(_) => vec![FailureKind::Unavailable],
             };
-            self.gates.settle(pass, &Outcome { verdict, used: 1 });
+            self.gates.settle(pass, &Outcome { used: 1, handled: refusal.is_none(), failed });
         }
         match (job, answer) {
             (Job::Forward { target, id, .. }, Ok(())) => {

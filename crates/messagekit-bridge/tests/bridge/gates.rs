@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use messagekit::gate::{BreakerState, CircuitBreaker, RateLimit, Verdict};
+use messagekit::gate::{BreakerState, CircuitBreaker, RateLimit};
 use messagekit_memory::TestGate;
 use messagekit_prometheus::Metrics;
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ async fn a_closed_gate_takes_nothing_and_keeps_the_membership() {
     assert_eq!((world.broker.publishes(), running.stats.read().lanes), (0, 2));
     gate.open();
     until("all are settled", || world.committed() == 100).await;
-    assert!(gate.outcomes().iter().all(|outcome| outcome.verdict == Verdict::Success && outcome.used == 1));
+    assert!(gate.outcomes().iter().all(|outcome| outcome.handled && outcome.used == 1));
     assert_eq!(gate.admissions(), 100);
     running.stop().await.unwrap();
 }

@@ -61,7 +61,7 @@ impl Services {
 }
 
 async fn add<E: Event>(store: &SqliteStore, event: Envelope<E>) -> MessageId {
-    let outbox = Outbox::new(store.clone(), "a-service");
+    let outbox = Outbox::new(store.clone(), "a-service").unwrap();
     let mut tx = store.begin().await.unwrap();
     let id = outbox.add(&mut tx, event).await.unwrap();
     outbox.commit(tx).await.unwrap();
@@ -133,7 +133,7 @@ async fn unpublished_events_are_listed_with_what_they_wait_for() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
     let store = SqliteOptions::default().relayed_topics(["orders.order"]).open(&file).await.unwrap();
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     let mut tx = store.begin().await.unwrap();
     let pending = outbox.add(&mut tx, OrderPlaced { order_id: "o-1".to_owned() }).await.unwrap();
     let later = OrderPlaced { order_id: "o-2".to_owned() };
@@ -166,7 +166,7 @@ async fn rejected_events_are_named_where_nothing_is_pending() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
     let store = SqliteOptions::default().relayed_topics(["orders.order"]).open(&file).await.unwrap();
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     assert_eq!(on(&file, &["outbox", "list"]).text(), "no event is pending\n");
     let mut tx = store.begin().await.unwrap();
     for _ in 0..2 {

@@ -31,7 +31,7 @@ impl Shop {
     async fn with(placed: usize) -> Self {
         let shop = Self { folder: TempDir::new().unwrap() };
         let store = SqliteStore::open(shop.file()).await.unwrap();
-        let outbox = Outbox::new(store.clone(), "order-service");
+        let outbox = Outbox::new(store.clone(), "order-service").unwrap();
         let mut tx = store.begin().await.unwrap();
         for number in 0..placed {
             outbox.add(&mut tx, OrderPlaced { order_id: format!("o-{number}") }).await.unwrap();

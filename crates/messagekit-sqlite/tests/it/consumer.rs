@@ -43,7 +43,7 @@ async fn tables(store: &SqliteStore) {
 }
 
 async fn place(store: &SqliteStore, count: i64, pence: i64) {
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     let mut tx = store.begin().await.unwrap();
     let orders = (0..count).map(|n| OrderPlaced { order_id: format!("o-{pence}-{n}"), pence });
     outbox.add_all(&mut tx, orders).await.unwrap();

@@ -28,7 +28,7 @@ fn ids_of(page: Page) -> Vec<String> {
 #[tokio::test]
 async fn an_event_exists_if_and_only_if_its_transaction_committed() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").unwrap();
     let mut tx = store.begin().await.unwrap();
     outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into() }).await.unwrap();
     store.rollback(tx).await.unwrap();

@@ -17,7 +17,7 @@ fn is_woken<S: OutboxReader>(store: &S) -> bool {
 /// A commit of the outbox wakes a relay before the next poll, once, through any clone. A rollback does not.
 pub async fn commit_of_the_outbox_wakes_a_relay<F: RelayFixture>(fixture: &F) {
     let store = fixture.store();
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let relay = store.clone();
     let mut tx = store.begin().await.expect("a transaction begins");
     store.write(&mut tx, &[event(TOPICS[0], "e-1", None)]).await.expect("events can be written");

@@ -66,7 +66,7 @@ impl<S: Store> Batch<S> {
             (Task::SetAside(failure), None) if settings.blocks(failure) => Duty::Block(failure),
             (_, Some(failure)) | (Task::SetAside(failure), None) => Duty::SetAside(failure),
             (Task::Handle { handler, meta }, None) => Duty::Handle(handler, meta),
-            (Task::Ignore, None) => Duty::Ignore,
+            (Task::Ignore(_), None) => Duty::Ignore,
         }
     }
 
@@ -106,7 +106,7 @@ impl<S: Store> Batch<S> {
     pub(super) fn failure(&self, index: usize) -> Option<&Failure> {
         self.failed.get(&index).or(match &self.entries[index].task {
             Task::SetAside(failure) => Some(failure),
-            Task::Handle { .. } | Task::Ignore => None,
+            Task::Handle { .. } | Task::Ignore(_) => None,
         })
     }
 }

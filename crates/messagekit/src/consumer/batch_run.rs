@@ -164,7 +164,7 @@ impl<S: Inbox> BatchRun<S> {
     }
 
     fn ended(self, mut receipts: Vec<Receipt>, report: Report) -> Ended<S> {
-        let Report { lane: state, finished, failed, after, wait, verdict, due_in } = report;
+        let Report { lane: state, finished, failed, after, wait, handled, failed_runs, due_in } = report;
         if let (After::Pause(pause), wait) = (&after, wait.unwrap_or_default()) {
             self.log_pause(pause, wait);
         }
@@ -172,7 +172,7 @@ impl<S: Inbox> BatchRun<S> {
         let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
         let rest = rest.collect();
         let used = u32::try_from(finished).unwrap_or(u32::MAX);
-        let (outcome, span) = (Outcome { verdict, used }, Span::current());
+        let (outcome, span) = (Outcome { used, handled, failed: failed_runs }, Span::current());
         Ended { state, finished: receipts, rest, after, wait, outcome, due_in, span }
     }
 

@@ -1,5 +1,7 @@
 //! Building a consumer.
 
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
 use std::fmt;
 use std::future::IntoFuture;
 use std::num::NonZeroU32;
@@ -9,15 +11,18 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::backoff::A_YEAR;
+use super::builder_check::problems;
 use super::dedup_window::DedupWindow;
-use super::settings::{A_CENTURY, ATTEMPTS, DEADLINE, Rules, SHORTEST_WINDOW, Settings, UNAVAILABLE_LIMIT};
+use super::settings::{A_CENTURY, ATTEMPTS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
 use super::stats::Ending;
+use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats, run};
 use crate::gate::{Gate, Gates};
-use crate::handler::{HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn};
-use crate::names::check_name;
+use crate::handler::{
+    ClassifyError, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn,
+};
 use crate::store::{Inbox, ParkingLimits, Store};
-use crate::transport::{BatchLimit, Source};
+use crate::transport::{BatchLimit, IntoSource, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
 /// A consumer: a name, a source, a store and handlers.
@@ -42,7 +47,7 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 ///
 /// let log = MemoryLog::new(4);
 /// let store = MemoryStore::with_log(&log);
-/// let outbox = Outbox::new(store.clone(), "order-service");
+/// let outbox = Outbox::new(store.clone(), "order-service")?;
 /// let mut tx = store.begin().await?;
 /// outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), pence: 995 }).await?;
 /// outbox.commit(tx).await?;
@@ -72,7 +77,7 @@ impl<S: Inbox> Consumer<S, NoSource> {
         ConsumerBuilder {
             name: name.into(),
             store,
-            source: NoSource,
+            source: Chosen { with_topics: Box::new(|_| NoSource), follows_handlers: false },
             router: Router::new(),
             around: Vec::new(),
             gates: Gates::default(),
@@ -81,11 +86,12 @@ impl<S: Inbox> Consumer<S, NoSource> {
                 limits: ParkingLimits::default(),
                 attempts: ATTEMPTS,
                 backoff: Backoff::default(),
-                deadline: DEADLINE,
+                deadline: None,
                 unavailable_limit: UNAVAILABLE_LIMIT,
                 batch: None,
                 window: None,
                 key_lanes: NonZeroU32::MIN,
+                classify: None,
             },
         }
     }
@@ -130,33 +136,46 @@ pub struct NoSource;
 pub struct ConsumerBuilder<S: Store, Src> {
     name: Arc<str>,
     store: S,
-    source: Src,
+    source: Chosen<Src>,
     router: Router<S>,
     around: Vec<Arc<dyn Middleware<S>>>,
     gates: Gates,
     options: Options,
 }
 
+/// The source that a user has named; it may wait for the topics of the handlers.
+struct Chosen<Src> {
+    with_topics: Box<dyn FnOnce(Vec<&'static str>) -> Src + Send>,
+    follows_handlers: bool,
+}
+
 /// The options that a user may set.
-struct Options {
-    on_failure: Option<OnFailure>,
+pub(super) struct Options {
+    pub(super) on_failure: Option<OnFailure>,
     limits: ParkingLimits,
     attempts: u32,
     backoff: Backoff,
-    deadline: Duration,
+    pub(super) deadline: Option<Duration>,
     unavailable_limit: Duration,
     batch: Option<BatchLimit>,
-    window: Option<Duration>,
-    key_lanes: NonZeroU32,
+    pub(super) window: Option<Duration>,
+    pub(super) key_lanes: NonZeroU32,
+    classify: Option<ClassifyError>,
 }
 
 impl<S: Inbox> ConsumerBuilder<S, NoSource> {
-    /// Sets the source to read from.
-    pub fn from<Src: Source>(self, source: Src) -> ConsumerBuilder<S, Src> {
+    /// Sets the source to read from: topics of an adapter, as in `.from(kafka.topics(["orders.order"]))`, or the adapter itself,
+    /// as in `.from(kafka)`, for the topics of the events that the handlers take.
+    ///
+    /// Name the topics if they have the prefix of an environment, and for handlers of messages, which take any.
+    pub fn from<From: IntoSource>(self, source: From) -> ConsumerBuilder<S, From::Source> {
         ConsumerBuilder {
             name: self.name,
             store: self.store,
-            source,
+            source: Chosen {
+                with_topics: Box::new(|topics| source.into_source(topics)),
+                follows_handlers: From::FOLLOWS_HANDLERS,
+            },
             router: self.router,
             around: self.around,
             gates: self.gates,
@@ -292,7 +311,32 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// 250 ms. Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s.
     /// Other processes may be handling copies of it meanwhile.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = deadline.min(A_YEAR);
+        self.options.deadline = Some(deadline.min(A_YEAR));
+        self
+    }
+
+    /// Sets the class of errors that a handler returns with `?`. Default: [`retryable`](HandlerError::retryable).
+    ///
+    /// The function gets the error and returns it through a constructor of [`HandlerError`]. It is not asked about an error that
+    /// the handler has classified, nor about one that the store knows, such as a lost connection or a deadlock.
+    ///
+    /// ```
+    /// # use messagekit_memory::{MemoryLog, MemoryStore};
+    /// # use messagekit::{Consumer, HandlerError};
+    /// # let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
+    /// let consumer = Consumer::builder("billing", store).from(log).classify_errors(|error| {
+    ///     if error.is::<std::num::ParseIntError>() {
+    ///         return HandlerError::permanent(error);
+    ///     }
+    ///     HandlerError::retryable(error)
+    /// });
+    /// # drop(consumer);
+    /// ```
+    pub fn classify_errors(
+        mut self,
+        classify: impl Fn(Box<dyn StdError + Send + Sync>) -> HandlerError + Send + Sync + 'static,
+    ) -> Self {
+        self.options.classify = Some(Arc::new(classify));
         self
     }
 
@@ -349,83 +393,58 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Checks the parts and builds the consumer.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] with a list of all problems: the name, no handler, two handlers for a type, a policy
-    /// that the store does not support.
+    /// [`ErrorKind::InvalidConfiguration`] with a list of all problems: the name, no handler, two handlers for a type, topics that
+    /// are missing, ill-formed or named twice, an event whose topic the source does not read, a policy or a deadline that the
+    /// store does not support. A retry does not help.
     pub fn build(self) -> Result<Consumer<S, Src>, Error>
     where
         Src: Source,
     {
-        let problems = self.problems();
-        if !problems.is_empty() {
-            return Err(
-                Error::new(ErrorKind::InvalidConfiguration, problems.join("; ")).with("consumer", &self.name)
-            );
+        let Self { name, store, source: chosen, router, around, gates, options } = self;
+        let topics: BTreeSet<&'static str> = router.topics().into_iter().map(|(_, topic)| topic).collect();
+        let source = (chosen.with_topics)(topics.into_iter().collect());
+        let mut problems = problems(&name, &store, &source, &router, &options);
+        if chosen.follows_handlers && router.takes_any_topic() {
+            problems
+                .push("a handler of messages or JSON takes any topic: name the topics of the source".into());
         }
-        let Options { limits, attempts, backoff, deadline, unavailable_limit, key_lanes, .. } = self.options;
-        let capabilities = self.source.capabilities();
+        if !problems.is_empty() {
+            let text = problems.join("; ");
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", &name));
+        }
+        let Options { limits, attempts, backoff, unavailable_limit, key_lanes, classify, .. } = options;
+        let deadline = options.deadline.unwrap_or(DEADLINE);
+        let capabilities = source.capabilities();
         let keeps_order = S::RUNS_AGAIN && capabilities.positions;
         let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
         let preferred = if S::RUNS_AGAIN { capabilities.batch } else { BatchLimit::ONE };
-        let stats = Stats::new(self.gates.states());
+        let stats = Stats::new(gates.states());
         let settings = Settings {
-            name: self.name,
+            name,
             system: capabilities.system,
             run: Uuid::now_v7().simple().to_string().into(),
             // The handler's own deadline comes first, because its error is clearer.
-            store: self.store.limited(deadline.saturating_add(Duration::from_secs(1))),
-            router: self.router,
-            around: self.around,
+            store: store.limited(deadline.saturating_add(Duration::from_secs(1))),
+            router,
+            around,
             rules: Rules {
-                on_failure: self.options.on_failure.unwrap_or(fitting),
+                on_failure: options.on_failure.unwrap_or(fitting),
                 retries_parked: S::RUNS_AGAIN,
                 attempts,
                 backoff,
                 deadline,
                 unavailable_limit,
-                batch: self.options.batch.unwrap_or(preferred),
+                batch: options.batch.unwrap_or(preferred),
             },
             limits,
-            window: DedupWindow::new(self.options.window),
+            window: DedupWindow::new(options.window),
             key_lanes,
             stats,
+            unhandled_types: UnhandledTypes::default(),
+            classify,
             cut_off: Shutdown::new(),
         };
-        Ok(Consumer { settings, source: self.source, gates: self.gates })
-    }
-
-    /// Returns all problems of the parts.
-    fn problems(&self) -> Vec<String>
-    where
-        Src: Source,
-    {
-        let Options { deadline, window, key_lanes, on_failure, .. } = &self.options;
-        let mut problems: Vec<String> = self.router.problems().iter().map(Error::to_string).collect();
-        problems.extend(check_name("consumer", &self.name, 200).err().map(|error| error.to_string()));
-        let mut refuse = |is_wrong: bool, problem: &str| {
-            if is_wrong {
-                problems.push(problem.to_owned());
-            }
-        };
-        refuse(self.router.is_empty(), "no handler: add one with .on(handler)");
-        refuse(deadline.is_zero(), "deadline of 0 would fail every message");
-        refuse(
-            window.is_some() && !S::RUNS_AGAIN,
-            "without a database nothing is deduplicated, so there is no window",
-        );
-        if let Some(window) = window.filter(|window| *window < SHORTEST_WINDOW) {
-            let problem =
-                format!("window of {window:?} is shorter than an hour: clocks and outages need more");
-            refuse(true, &problem);
-        }
-        refuse(
-            *key_lanes > NonZeroU32::MIN && !self.source.capabilities().any_order,
-            "this source keeps its position in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out",
-        );
-        refuse(
-            *on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN,
-            "nothing remembers which keys are blocked: ParkKey needs a database, use Block or DeadLetter",
-        );
-        problems
+        Ok(Consumer { settings, source, gates })
     }
 }
 

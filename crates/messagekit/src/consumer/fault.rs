@@ -61,8 +61,8 @@ pub(super) async fn handle<S: Inbox>(
         behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
     let spans = ProcessSpans::begin(settings, &first, behind);
-    // Create the future inside the async block, so a panic while creating it is also caught.
-    let handling = spans.around(async { inner.run(tx).await });
+    // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
+    let handling = spans.around(async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
     let started = std::time::Instant::now();
     let _in_flight = settings.stats.begins();
     let ended = tokio::select! {
@@ -107,6 +107,19 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
 /// The fault of a handler that a stop has cancelled; it costs no attempt.
 pub(super) fn cut_off() -> Fault {
     Fault::Conflict("handler was cut off by a stop".to_owned())
+}
+
+/// Asks the user's function for the class of an error that has none.
+fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerError {
+    match &settings.classify {
+        Some(classify)
+            if error.class == Class::Unclassified
+                && store::classify::<S>(error.source.as_ref()).is_none() =>
+        {
+            HandlerError { culprit: error.culprit, ..classify(error.source) }
+        }
+        _ => error,
+    }
 }
 
 fn fault<S: Inbox>(error: &HandlerError) -> Fault {

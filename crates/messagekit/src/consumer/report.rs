@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::lane_state::LaneState;
 use super::steps::After;
-use crate::gate::Verdict;
-use crate::store::Failure;
+use crate::store::{Failure, FailureKind};
 
 /// The result of a batch run.
 #[derive(Debug)]
@@ -19,7 +18,10 @@ pub(super) struct Report {
     pub(super) after: After,
     /// How long the lane waits.
     pub(super) wait: Option<Duration>,
-    pub(super) verdict: Verdict,
+    /// A message was handled.
+    pub(super) handled: bool,
+    /// The kinds of the failed runs behind the last handled message, in order.
+    pub(super) failed_runs: Vec<FailureKind>,
     /// Times until the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
 }

@@ -11,8 +11,8 @@ use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats};
 use crate::crash;
-use crate::gate::{Outcome, Verdict};
-use crate::store::{Failure, Inbox, Next, RetryLease};
+use crate::gate::Outcome;
+use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
 use crate::{Error, chain};
 
 /// The result of a poll for due failed messages.
@@ -36,9 +36,8 @@ pub(super) struct Retried {
 impl Retried {
     /// No failed message was due.
     fn nothing() -> Self {
-        let outcome = Outcome { verdict: Verdict::Neutral, used: 0 };
         Self {
-            outcome,
+            outcome: Outcome::default(),
             found: false,
             due_in: None,
             is_unavailable: false,
@@ -143,12 +142,12 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
 
 async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, unavailable: u32) -> Retried {
     let consumer = &*settings.name;
-    let outcome = Outcome { verdict: Verdict::Neutral, used: 1 };
+    let outcome = Outcome { used: 1, ..Outcome::default() };
     let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
     let fault = match ran {
         Ran::Resolved(applied) => {
             crash::point("retry.committed");
-            retried.outcome = Outcome { verdict: Verdict::Success, used: applied.messages };
+            retried.outcome = Outcome { used: applied.messages, handled: true, failed: Vec::new() };
             retried.applied = Some(applied);
             let handled = applied.messages.into();
             settings.stats.add(&ConsumerStats { handled, batches: 1, ..ConsumerStats::default() });
@@ -182,6 +181,7 @@ fn answer<S: Inbox>(
     let consumer = &*settings.name;
     match fault {
         Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
+            retried.outcome.failed.push(failure.kind);
             let mut failure = settings.rules.decide(failure, leased.attempt);
             if leased.requested {
                 failure.next = Next::Dead;
@@ -199,7 +199,8 @@ fn answer<S: Inbox>(
             Answer::HandBack(delay)
         }
         Fault::Unavailable(error) => {
-            (retried.outcome.verdict, retried.is_unavailable) = (Verdict::Failure, true);
+            retried.outcome.failed.push(FailureKind::Unavailable);
+            retried.is_unavailable = true;
             // Behind other due messages, and rarely while none of them is applied.
             let delay = settings.rules.backoff.delay(unavailable + 1);
             retried.due_in = Some(delay);

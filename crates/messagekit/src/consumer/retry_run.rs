@@ -125,7 +125,7 @@ fn step<S: Inbox>(
     match task {
         Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt }),
         Task::SetAside(failure) => Err(failure),
-        Task::Ignore => {
+        Task::Ignore(_) => {
             let text = "no handler for this event type: deploy one, then retry";
             Err(Failure::permanent(FailureKind::UnknownType, text))
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::backoff::A_YEAR;
 use super::dedup_window::DedupWindow;
+use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
-use crate::handler::{Middleware, Router};
+use crate::handler::{ClassifyError, Middleware, Router};
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
@@ -109,6 +110,9 @@ pub(super) struct Settings<S: Store> {
     pub(super) limits: ParkingLimits,
     /// Number of key lanes into which a lane of the source is divided.
     pub(super) key_lanes: NonZeroU32,
+    pub(super) unhandled_types: UnhandledTypes,
+    /// The class of errors that neither the handler nor the store has classified.
+    pub(super) classify: Option<ClassifyError>,
     /// The maximum age of a message.
     pub(super) window: DedupWindow,
     pub(super) stats: Stats,

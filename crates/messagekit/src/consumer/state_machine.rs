@@ -18,8 +18,7 @@ use super::lane_state::LaneState;
 use super::report::Report;
 use super::settings::Rules;
 use super::steps::{After, Answer, Attempt, Pause, Plan, Runs, Step};
-use crate::gate::Verdict;
-use crate::store::{Failure, Next};
+use crate::store::{Failure, FailureKind, Next};
 
 /// A batch run of a lane.
 #[derive(Debug)]
@@ -42,7 +41,8 @@ pub(super) struct StateMachine {
     started: Instant,
     done: ConsumerStats,
     after: After,
-    verdict: Verdict,
+    /// The kinds of the failed runs behind the last handled message, in order.
+    failed_runs: Vec<FailureKind>,
     due_in: Vec<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl StateMachine {
             started: now,
             done: ConsumerStats::default(),
             after: After::Continue,
-            verdict: Verdict::Neutral,
+            failed_runs: Vec::new(),
             due_in: Vec::new(),
         }
     }
@@ -191,7 +191,12 @@ impl StateMachine {
     fn committed(&mut self, through: usize, done: &ConsumerStats, took: Duration) {
         let Some(Plan { range, runs, .. }) = self.plan.take() else { return };
         self.bisection.committed(through);
-        self.failed = self.failed.split_off(&through);
+        let later = self.failed.split_off(&through);
+        if done.handled > 0 {
+            self.failed_runs.clear();
+        }
+        self.failed_runs.extend(self.failed.values().map(|failure| failure.kind));
+        self.failed = later;
         self.done.add(done);
         let lane = &mut self.lane;
         if through > range.start {
@@ -242,7 +247,6 @@ impl StateMachine {
 
     /// The first message waits, and is parked when it has waited for too long. Messages before another one do not wait with it.
     fn unavailable(&mut self, now: Instant, index: usize, error: String) {
-        self.verdict = Verdict::Failure;
         let since = self.lane.unavailable.filter(|_| index == 0);
         let is_over = since.is_some_and(|since| now.duration_since(since) >= self.rules.unavailable_limit);
         if !is_over || !self.rules.parks() {
@@ -281,16 +285,15 @@ impl StateMachine {
     /// Ends the run, after [`Step::Stop`].
     pub(super) fn report(mut self) -> Report {
         let wait = self.lane.rest(&self.rules, &self.after);
-        if self.verdict == Verdict::Neutral && self.done.handled > 0 {
-            self.verdict = Verdict::Success;
-        }
+        self.failed_runs.extend(self.after.failed_run());
         Report {
             lane: self.lane,
             finished: self.bisection.finished(),
             failed: self.failed,
             after: self.after,
             wait,
-            verdict: self.verdict,
+            handled: self.done.handled > 0,
+            failed_runs: self.failed_runs,
             due_in: self.due_in,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ConsumerStats;
 use super::fault::Fault;
 use crate::Error;
-use crate::store::Failure;
+use crate::store::{Failure, FailureKind};
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,19 @@ pub(super) enum After {
     Fenced,
     /// An error of the store that waiting does not cure.
     Fatal(Error),
+}
+
+impl After {
+    /// Returns the kind of the failed run for which the lane waits.
+    pub(super) fn failed_run(&self) -> Option<FailureKind> {
+        match self {
+            Self::Pause(Pause::Unavailable(_)) => Some(FailureKind::Unavailable),
+            Self::Pause(Pause::Blocked(failure) | Pause::Full { failure: Some(failure), .. }) => {
+                Some(failure.kind)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The reason why a lane waits.

@@ -4,7 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Verdict;
+/// The result of a run, for the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The dependency worked.
+    Success,
+    /// The dependency failed.
+    Failure,
+    /// The result does not concern the dependency: an invalid message or a lost lane.
+    Neutral,
+}
 
 /// The current state of a [`CircuitBreaker`](super::CircuitBreaker).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +110,14 @@ impl Breaker {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
             State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// Returns since when nothing is admitted.
+    pub(super) fn opened_at(&self, now: Instant) -> Option<Instant> {
+        match self.state {
+            State::Open { until } if now < until => until.checked_sub(self.open_for),
+            _ => None,
         }
     }
 

@@ -24,7 +24,7 @@ pub struct Pass(Vec<Permit>);
 impl Gates {
     /// Adds a gate behind the others.
     pub fn push(&mut self, gate: impl Gate + 'static) {
-        self.states.add(gate.name());
+        self.states.add(gate.name(), gate.closed_since());
         self.gates.push(Box::new(gate));
     }
 

@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::breaker::{Admission, Breaker};
+use super::breaker::{Admission, Breaker, Verdict};
 use super::watched::Watched;
-use super::{Abandon, BatchView, BreakerState, Gate, Outcome, Permit};
+use super::{Abandon, BatchView, BreakerState, ClosedSince, Gate, Outcome, Permit};
+use crate::store::FailureKind;
 
-/// Admits nothing for a time after a number of consecutive failures. Then one trial message runs, and its outcome decides.
+/// Admits nothing for a time after a number of consecutive failed runs. Then one trial message runs, and its outcome decides.
+///
+/// It counts the failures that a dependency may cause: an error of a handler that is retryable or unavailable, and a handler
+/// that misses its deadline. [`counting`](Self::counting) chooses others. A handled message ends the row; a failure that is not
+/// counted changes nothing, and neither does an outage of the consumer's own store.
 ///
 /// A result counts only for the state that admitted the message: a call from before the breaker opened neither closes nor opens
-/// it. [`Verdict::Neutral`](super::Verdict::Neutral) changes nothing. Clones share the state, so all consumers of one
-/// dependency can wait together. Keep a clone to read [`state`](Self::state).
+/// it. Clones share the state, so all consumers of one dependency can wait together. Keep a clone to read
+/// [`state`](Self::state).
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,29 +38,64 @@ pub struct CircuitBreaker {
 }
 
 /// Handles that wait for the trial message are woken by a change of the state.
-struct Shared(Watched<Breaker>);
+struct Shared {
+    breaker: Watched<Breaker>,
+    counts: Box<dyn Fn(FailureKind) -> bool + Send + Sync>,
+}
 
 impl CircuitBreaker {
-    /// Creates a closed breaker that opens for `open_for` after `failures` consecutive failures (0 counts as 1).
+    /// Creates a closed breaker that opens for `open_for` after `failures` consecutive failed runs (0 counts as 1).
     pub fn new(failures: u32, open_for: Duration) -> Self {
-        Self::of(Arc::new(Shared(Watched::new(Breaker::new(failures, open_for)))))
+        Self::counting(failures, open_for, |kind| {
+            matches!(kind, FailureKind::Failed | FailureKind::TooSlow | FailureKind::Unavailable)
+        })
+    }
+
+    /// Creates a breaker as [`new`](Self::new) does, which counts a failed run if `counts` returns true for its kind.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use messagekit::adapter::FailureKind;
+    /// use messagekit::gate::CircuitBreaker;
+    ///
+    /// // Only a dependency that is known to be away.
+    /// let breaker = CircuitBreaker::counting(3, Duration::from_secs(30), |kind| kind == FailureKind::Unavailable);
+    /// # drop(breaker);
+    /// ```
+    pub fn counting(
+        failures: u32,
+        open_for: Duration,
+        counts: impl Fn(FailureKind) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let breaker = Watched::new(Breaker::new(failures, open_for));
+        Self::of(Arc::new(Shared { breaker, counts: Box::new(counts) }))
     }
 
     fn of(shared: Arc<Shared>) -> Self {
-        let handle = shared.0.handle();
+        let handle = shared.breaker.handle();
         Self { shared, handle, timer: None }
     }
 
     /// Returns the current state.
     pub fn state(&self) -> BreakerState {
-        self.shared.0.look(|breaker| breaker.state(Instant::now()))
+        self.shared.breaker.look(|breaker| breaker.state(Instant::now()))
+    }
+}
+
+impl Shared {
+    /// Returns the results of a batch, in order.
+    fn verdicts(&self, outcome: &Outcome) -> Vec<Verdict> {
+        let handled = outcome.handled.then_some(Verdict::Success);
+        let failed = outcome.failed.iter().filter(|kind| (self.counts)(**kind)).map(|_| Verdict::Failure);
+        let verdicts: Vec<Verdict> = handled.into_iter().chain(failed).collect();
+        if verdicts.is_empty() { vec![Verdict::Neutral] } else { verdicts }
     }
 }
 
 /// Does not wake the polling handle: a handle with a permit is not among the waiting ones.
 impl Abandon for Shared {
     fn abandon(&self, stamp: u64, _granted: u32) {
-        self.0.change(|breaker| breaker.abandon(stamp));
+        self.breaker.change(|breaker| breaker.abandon(stamp));
     }
 }
 
@@ -69,7 +109,7 @@ impl Gate for CircuitBreaker {
             let permit =
                 |stamp, granted| Poll::Ready(Permit::new(stamp, granted, Some(self.shared.clone() as _)));
             let admission =
-                self.shared.0.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
+                self.shared.breaker.poll(self.handle, cx, |breaker| match breaker.admit(Instant::now()) {
                     Admission::AfterTrial => None,
                     known => Some(known),
                 });
@@ -90,14 +130,21 @@ impl Gate for CircuitBreaker {
         }
     }
 
+    fn closed_since(&self) -> Option<ClosedSince> {
+        let shared = Arc::clone(&self.shared);
+        Some(Arc::new(move || shared.breaker.look(|breaker| breaker.opened_at(Instant::now()))))
+    }
+
     fn is_trying(&self) -> bool {
         self.state() == BreakerState::HalfOpen
     }
 
     fn settle(&mut self, permit: Permit, outcome: &Outcome) {
         let (stamp, _) = permit.redeem();
-        // `outcome.used` may be 0 here: the first message failed because the dependency is down.
-        self.shared.0.change(|breaker| breaker.record(stamp, outcome.verdict, Instant::now()));
+        let verdicts = self.shared.verdicts(outcome);
+        self.shared.breaker.change(|breaker| {
+            verdicts.into_iter().for_each(|verdict| breaker.record(stamp, verdict, Instant::now()));
+        });
     }
 }
 
@@ -109,7 +156,7 @@ impl Clone for CircuitBreaker {
 
 impl Drop for CircuitBreaker {
     fn drop(&mut self) {
-        self.shared.0.leave(self.handle);
+        self.shared.breaker.leave(self.handle);
     }
 }
 
@@ -124,14 +171,13 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::gate::Verdict;
     use crate::transport::Lane;
 
     const VIEW: BatchView = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
     const OPEN_FOR: Duration = Duration::from_secs(30);
 
     fn failed() -> Outcome {
-        Outcome { verdict: Verdict::Failure, used: 1 }
+        Outcome { used: 1, failed: vec![FailureKind::Failed], ..Outcome::default() }
     }
 
     async fn admit(gate: &mut CircuitBreaker) -> Permit {
@@ -153,7 +199,7 @@ mod tests {
         let waits = tokio::spawn(async move { admit(&mut other).await.granted() });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
-        gate.settle(trial, &Outcome { verdict: Verdict::Success, used: 1 });
+        gate.settle(trial, &Outcome { used: 1, handled: true, ..Outcome::default() });
         assert_eq!((waits.await.unwrap(), gate.state()), (9, BreakerState::Closed));
     }
 

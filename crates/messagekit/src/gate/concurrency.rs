@@ -97,7 +97,6 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::gate::Verdict;
     use crate::transport::Lane;
 
     const VIEW: BatchView = BatchView { lane: Lane { slot: 0, epoch: 1 }, messages: 9, bytes: 90 };
@@ -115,7 +114,7 @@ mod tests {
         let waits = tokio::spawn(async move { admit(&mut other).await.granted() });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
-        gate.settle(first, &Outcome { verdict: Verdict::Failure, used: 0 });
+        gate.settle(first, &Outcome::default());
         assert_eq!(waits.await.unwrap(), 9);
         drop(second);
         assert_eq!(gate.in_use(), 0, "a dropped permit is given back");

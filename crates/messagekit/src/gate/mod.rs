@@ -19,6 +19,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
+
+use crate::store::FailureKind;
 use crate::transport::Lane;
 
 pub use breaker::BreakerState;
@@ -40,24 +43,15 @@ pub struct BatchView {
     pub bytes: usize,
 }
 
-/// The result of an admitted batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The dependency worked.
-    Success,
-    /// The dependency failed.
-    Failure,
-    /// The result does not concern the dependency: an invalid message or a lost lane.
-    Neutral,
-}
-
-/// The report to a gate about an admitted batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The report to a gate about an admitted batch. A batch that ran no handler, as in an outage of the store, has the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The result of the batch.
-    pub verdict: Verdict,
     /// The number of granted messages that were used.
     pub used: u32,
+    /// Whether a message was handled.
+    pub handled: bool,
+    /// The kinds of the failed runs behind the last handled message, in order.
+    pub failed: Vec<FailureKind>,
 }
 
 /// Takes back the contents of a dropped permit: a concurrency permit, a trial or tokens.
@@ -110,6 +104,9 @@ impl fmt::Debug for Permit {
     }
 }
 
+/// Tells since when a gate has been closed for everyone; `None` while it is open.
+pub type ClosedSince = Arc<dyn Fn() -> Option<Instant> + Send + Sync>;
+
 /// Pauses a consumer without failing messages. The value is a handle with its own timers; clones of a gate share their state
 /// behind it.
 ///
@@ -120,6 +117,12 @@ pub trait Gate: Send {
 
     /// Admits at least one and at most `batch.messages` messages, or stores the waker and returns pending.
     fn poll_admit(&mut self, batch: &BatchView, cx: &mut Context<'_>) -> Poll<Permit>;
+
+    /// Returns a function that tells since when the gate has admitted nothing to anyone, for statistics: it is closed although
+    /// no batch waits for it. The default is `None`, for a gate that is closed only while a batch waits.
+    fn closed_since(&self) -> Option<ClosedSince> {
+        None
+    }
 
     /// Returns whether admitted messages only test if the dependency works again.
     fn is_trying(&self) -> bool {

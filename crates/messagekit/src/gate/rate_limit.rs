@@ -175,7 +175,6 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::gate::Verdict;
     use crate::transport::Lane;
 
     fn view(messages: u32) -> BatchView {
@@ -185,7 +184,7 @@ mod tests {
     async fn take(gate: &mut RateLimit, messages: u32) -> u32 {
         let permit = poll_fn(|cx| gate.poll_admit(&view(messages), cx)).await;
         let granted = permit.granted();
-        gate.settle(permit, &Outcome { verdict: Verdict::Success, used: granted });
+        gate.settle(permit, &Outcome { used: granted, handled: true, ..Outcome::default() });
         granted
     }
 
@@ -218,7 +217,7 @@ mod tests {
         drop(poll_fn(|cx| gate.poll_admit(&view(10), cx)).await);
         let permit = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
         assert_eq!(permit.granted(), 10);
-        gate.settle(permit, &Outcome { verdict: Verdict::Success, used: 4 });
+        gate.settle(permit, &Outcome { used: 4, handled: true, ..Outcome::default() });
         let started = Instant::now();
         assert_eq!((take(&mut gate, 4).await, take(&mut gate, 2).await), (4, 2));
         assert_eq!(started.elapsed(), Duration::ZERO);

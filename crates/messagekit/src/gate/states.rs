@@ -1,9 +1,12 @@
 //! The states of a loop's gates, for statistics.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::ClosedSince;
 
 /// A live view of the gates of one loop. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +17,7 @@ pub struct GateStates(Arc<Mutex<Vec<Known>>>);
 pub struct GateState {
     /// The gate's name.
     pub gate: &'static str,
-    /// How long it has been closed for the loop; `None` while it is open.
+    /// How long it has been closed, for a batch of the loop that waits or for everyone; `None` while it is open.
     pub closed: Option<Duration>,
     /// Whether it tries with single batches whether it may open.
     pub is_trying: bool,
@@ -22,9 +25,9 @@ pub struct GateState {
     pub waited: Duration,
 }
 
-#[derive(Debug)]
 struct Known {
     gate: &'static str,
+    for_everyone: Option<ClosedSince>,
     closed_at: Option<Instant>,
     is_trying: bool,
     waited: Duration,
@@ -35,7 +38,7 @@ impl GateStates {
     pub fn read(&self) -> Vec<GateState> {
         let state = |known: &Known| GateState {
             gate: known.gate,
-            closed: known.closed_at.map(|at| at.elapsed()),
+            closed: known.closed().map(|at| at.elapsed()),
             is_trying: known.is_trying,
             waited: known.waited,
         };
@@ -44,7 +47,7 @@ impl GateStates {
 
     /// Returns the first closed gate, and for how long it has been closed. Gates behind it are not polled.
     pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
-        self.known().iter().find_map(|known| Some((known.gate, known.closed_at?.elapsed())))
+        self.known().iter().find_map(|known| Some((known.gate, known.closed()?.elapsed())))
     }
 
     /// Marks every gate as open: the loop has ended.
@@ -52,11 +55,13 @@ impl GateStates {
         for known in self.known().iter_mut() {
             known.open();
             known.is_trying = false;
+            known.for_everyone = None;
         }
     }
 
-    pub(super) fn add(&self, gate: &'static str) {
-        self.known().push(Known { gate, closed_at: None, is_trying: false, waited: Duration::ZERO });
+    pub(super) fn add(&self, gate: &'static str, for_everyone: Option<ClosedSince>) {
+        let (closed_at, is_trying, waited) = (None, false, Duration::ZERO);
+        self.known().push(Known { gate, for_everyone, closed_at, is_trying, waited });
     }
 
     pub(super) fn holds_back(&self, index: usize) {
@@ -84,7 +89,22 @@ impl GateStates {
     }
 }
 
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known")
+            .field("gate", &self.gate)
+            .field("closed", &self.closed())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Known {
+    /// Returns since when it has been closed.
+    fn closed(&self) -> Option<Instant> {
+        let for_everyone = self.for_everyone.as_ref().and_then(|since| since());
+        self.closed_at.into_iter().chain(for_everyone).min()
+    }
+
     fn open(&mut self) {
         self.waited += self.closed_at.take().map_or(Duration::ZERO, |at| at.elapsed());
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain;
@@ -9,7 +10,8 @@ use crate::chain;
 /// The reason why a handler did not apply a message.
 ///
 /// Any error converts by `?`. An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
-/// error is retried. Return [`permanent`](Self::permanent) if a retry is useless.
+/// error is retried, unless [`classify_errors`](crate::ConsumerBuilder::classify_errors) says otherwise. Return
+/// [`permanent`](Self::permanent) if a retry is useless.
 ///
 /// A text converts through a constructor: `Err(HandlerError::retryable("no such account"))`.
 ///
@@ -29,6 +31,9 @@ pub struct HandlerError {
     /// The wait before the next run, in place of the backoff.
     pub(crate) wait: Option<Duration>,
 }
+
+/// Gives an error that a handler returned with `?` its class.
+pub(crate) type ClassifyError = Arc<dyn Fn(Box<dyn StdError + Send + Sync>) -> HandlerError + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {

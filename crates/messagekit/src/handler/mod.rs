@@ -9,8 +9,8 @@ mod on_unknown;
 mod router;
 
 pub use catch_all::CatchAll;
-pub(crate) use error::Class;
 pub use error::HandlerError;
+pub(crate) use error::{Class, ClassifyError};
 pub(crate) use function::{Erased, Given};
 pub use function::{HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use middleware::{Inner, Middleware};

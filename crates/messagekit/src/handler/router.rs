@@ -42,6 +42,8 @@ pub struct Router<S: Store> {
 
 pub(crate) struct Route<S: Store> {
     handler: Arc<dyn Erased<S>>,
+    /// The topic of the events that the handler takes; a handler of messages takes those of any topic.
+    topic: Option<&'static str>,
     reads: Reads,
 }
 
@@ -58,8 +60,12 @@ enum Reads {
 
 /// The task for a received message.
 pub(crate) enum Task<S: Store> {
-    Handle { handler: Arc<dyn Erased<S>>, meta: Meta },
-    Ignore,
+    Handle {
+        handler: Arc<dyn Erased<S>>,
+        meta: Meta,
+    },
+    /// No handler takes its type, which is given unless a header names it.
+    Ignore(Option<String>),
     SetAside(Failure),
 }
 
@@ -86,7 +92,7 @@ impl<S: Store> Router<S> {
     where
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
     {
-        self.route(E::TYPE, Arc::new(Function(handler, PhantomData)), Reads::Event(E::VERSION))
+        self.typed::<E>(Arc::new(Function(handler, PhantomData)))
     }
 
     /// Adds a handler for the event type that the function takes, with a shared state as its first argument.
@@ -98,7 +104,7 @@ impl<S: Store> Router<S> {
         State: Send + Sync + 'static,
         H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
     {
-        self.route(E::TYPE, Arc::new(WithState(state, handler, PhantomData)), Reads::Event(E::VERSION))
+        self.typed::<E>(Arc::new(WithState(state, handler, PhantomData)))
     }
 
     /// Adds a handler for the event type that the function takes, with several events per call. A call contains adjacent events
@@ -132,7 +138,7 @@ impl<S: Store> Router<S> {
     where
         H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
     {
-        self.route(E::TYPE, Arc::new(Several(handler, PhantomData)), Reads::Event(E::VERSION))
+        self.typed::<E>(Arc::new(Several(handler, PhantomData)))
     }
 
     /// Adds a handler as [`on_batch`](Self::on_batch) does, with a shared state as its first argument.
@@ -143,13 +149,13 @@ impl<S: Store> Router<S> {
         H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>>,
     {
         let handler = SeveralWithState(state, handler, PhantomData);
-        self.route(E::TYPE, Arc::new(handler), Reads::Event(E::VERSION))
+        self.typed::<E>(Arc::new(handler))
     }
 
     /// Adds an object that handles events of its type.
     #[must_use]
     pub fn consumer<C: IdempotentConsumer<S>>(self, consumer: C) -> Self {
-        self.route(C::Event::TYPE, Arc::new(Object(consumer)), Reads::Event(C::Event::VERSION))
+        self.typed::<C::Event>(Arc::new(Object(consumer)))
     }
 
     /// Adds a handler for raw messages of a type, whatever their payload is.
@@ -158,7 +164,7 @@ impl<S: Store> Router<S> {
     where
         H: for<'a> HandlerFn<'a, S::Tx, Message>,
     {
-        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message)
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message, None)
     }
 
     /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
@@ -168,7 +174,7 @@ impl<S: Store> Router<S> {
     where
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
     {
-        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json)
+        self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json, None)
     }
 
     /// Adds a handler for every message whose type has no other handler.
@@ -181,8 +187,11 @@ impl<S: Store> Router<S> {
             self.problems
                 .push(Error::new(ErrorKind::InvalidConfiguration, "two fallback handlers: keep one"));
         }
-        self.fallback =
-            Some(Route { handler: Arc::new(Function(handler, PhantomData)), reads: Reads::Message });
+        self.fallback = Some(Route {
+            handler: Arc::new(Function(handler, PhantomData)),
+            topic: None,
+            reads: Reads::Message,
+        });
         self
     }
 
@@ -200,14 +209,40 @@ impl<S: Store> Router<S> {
         types
     }
 
-    fn route(mut self, event_type: &str, handler: Arc<dyn Erased<S>>, reads: Reads) -> Self {
-        if self.routes.insert(event_type.to_owned(), Route { handler, reads }).is_some() {
+    fn typed<E: Event>(self, handler: Arc<dyn Erased<S>>) -> Self {
+        self.route(E::TYPE, handler, Reads::Event(E::VERSION), Some(E::TOPIC))
+    }
+
+    fn route(
+        mut self,
+        event_type: &str,
+        handler: Arc<dyn Erased<S>>,
+        reads: Reads,
+        topic: Option<&'static str>,
+    ) -> Self {
+        if self.routes.insert(event_type.to_owned(), Route { handler, topic, reads }).is_some() {
             self.problems.push(
                 Error::new(ErrorKind::InvalidConfiguration, "two handlers for one event type: keep one")
                     .with("event_type", event_type),
             );
         }
         self
+    }
+
+    /// Returns the event types whose events have a known topic, with it, sorted.
+    pub(crate) fn topics(&self) -> Vec<(&str, &'static str)> {
+        let known =
+            self.routes.iter().filter_map(|(event_type, route)| Some((event_type.as_str(), route.topic?)));
+        let mut known: Vec<_> = known.collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// Returns whether a handler takes messages whose topic its type does not name.
+    pub(crate) fn takes_any_topic(&self) -> bool {
+        self.all.is_some()
+            || self.fallback.is_some()
+            || self.routes.values().any(|route| route.topic.is_none())
     }
 
     /// Returns the problems of the registrations.
@@ -249,7 +284,7 @@ impl<S: Store> Router<S> {
             && self.fallback.is_none()
             && self.unknown == OnUnknown::Ignore
         {
-            return Ok((None, Task::Ignore));
+            return Ok((None, Task::Ignore(None)));
         }
         let raw = named.is_some_and(|event_type| {
             self.routes
@@ -266,7 +301,7 @@ impl<S: Store> Router<S> {
         let id = Some(meta.event_id.clone());
         let Some(route) = self.routes.get(&meta.event_type).or(self.fallback.as_ref()) else {
             let task = match self.unknown {
-                OnUnknown::Ignore => Task::Ignore,
+                OnUnknown::Ignore => Task::Ignore(Some(meta.event_type)),
                 OnUnknown::DeadLetter => Task::SetAside(Failure::permanent(
                     FailureKind::UnknownType,
                     "no handler for this event type: deploy one, then retry",
@@ -291,7 +326,7 @@ impl<S: Store> Default for Router<S> {
 
 impl<S: Store> Clone for Route<S> {
     fn clone(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), reads: self.reads }
+        Self { handler: Arc::clone(&self.handler), topic: self.topic, reads: self.reads }
     }
 }
 

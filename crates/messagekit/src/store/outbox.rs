@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Store;
 use super::create_span::create_span;
 use crate::message::{Envelope, EventLinks, MessageId, codec};
-use crate::names::check_topic;
+use crate::names::{check_name, check_topic};
 use crate::{Error, ErrorKind, Event, Message};
 
 /// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
@@ -81,7 +81,7 @@ pub trait OutboxRows: Store {
 ///
 /// let log = MemoryLog::new(1);
 /// let store = MemoryStore::with_log(&log);
-/// let outbox = Outbox::new(store.clone(), "order-service");
+/// let outbox = Outbox::new(store.clone(), "order-service")?;
 ///
 /// let mut tx = store.begin().await?;
 /// outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into() }).await?;
@@ -103,10 +103,16 @@ pub struct Outbox<S> {
 }
 
 impl<S: OutboxRows> Outbox<S> {
-    /// Creates the outbox of a service. `source` is the service's name; each event without a source of its own gets it.
-    pub fn new(store: S, source: impl Into<Arc<str>>) -> Self {
+    /// Creates the outbox of a service. `source` is the service's name, 1 to 200 characters of `a-z A-Z 0-9 . _ -`; each event
+    /// without a source of its own gets it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] if the name has another form. A retry does not help.
+    pub fn new(store: S, source: impl Into<Arc<str>>) -> Result<Self, Error> {
+        let source = source.into();
+        check_name("source", &source, 200)?;
         let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
-        Self { store, source: source.into(), topic_prefix, without_relay }
+        Ok(Self { store, source, topic_prefix, without_relay })
     }
 
     /// Prepends `prefix` to the topic of each event, which lets several environments share one cluster. Consumers subscribe to
@@ -226,7 +232,7 @@ impl<S: OutboxRows> Outbox<S> {
     /// # #[event(type = "orders.order.placed", key = "order_id")]
     /// # struct OrderPlaced { order_id: String }
     /// # let log = MemoryLog::new(1);
-    /// # let outbox = Outbox::new(MemoryStore::with_log(&log), "order-service");
+    /// # let outbox = Outbox::new(MemoryStore::with_log(&log), "order-service")?;
     /// let event = outbox.transaction(async |tx| {
     ///     tx.add("orders", 1);
     ///     outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await

@@ -26,6 +26,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         self.clone()
     }
 
+    /// Returns how long the store lets a transaction run. The default is `None`, for a store that has no such limit.
+    fn transaction_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors

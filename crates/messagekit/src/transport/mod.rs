@@ -10,6 +10,7 @@ mod retention;
 mod routing_key;
 mod source;
 mod subscriber;
+mod topic_list;
 mod watermark;
 
 pub use capabilities::{BatchLimit, Capabilities};
@@ -20,6 +21,7 @@ pub use publisher::{PublishError, PublishErrorKind, Published, Publisher};
 pub use receipt::{Delivery, Lane, Receipt};
 pub use retention::{RetentionProbe, TopicRetention};
 pub use routing_key::RoutingKey;
-pub use source::{RememberedOffsets, Source};
+pub use source::{IntoSource, RememberedOffsets, Source};
 pub use subscriber::{Done, Incoming, Subscriber};
+pub use topic_list::TopicList;
 pub use watermark::Watermark;

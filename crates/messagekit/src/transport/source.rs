@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{Capabilities, RetentionProbe, Subscriber};
+use super::{Capabilities, RetentionProbe, Subscriber, TopicList};
 use crate::store::{BoxFuture, NextOffset};
 use crate::{Error, Message, Position};
 
@@ -19,6 +19,36 @@ pub trait RememberedOffsets: Send + Sync + 'static {
     /// that are not divided.
     fn key_lane(&self, _message: &Message, _place: &Position) -> u32 {
         0
+    }
+}
+
+/// What a consumer reads from: a [`Source`] with its topics, or a backend whose topics follow from the handlers.
+///
+/// A backend such as `Kafka` or `SqliteStore` reads the topics of the events that the consumer's handlers take. Every source is
+/// its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source that a consumer can read from",
+    label = "name a source before `build()`",
+    note = "a source comes from an adapter: `.from(store.topics([OrderPlaced::TOPIC]))`, or `.from(store)` for the topics of the handlers"
+)]
+pub trait IntoSource: Send + 'static {
+    /// The source.
+    type Source: Source;
+    /// Whether the topics follow from the handlers.
+    const FOLLOWS_HANDLERS: bool;
+
+    /// Returns the source. `topics` are those of the events that the handlers take, sorted, each once; a source that has its
+    /// topics ignores them.
+    fn into_source(self, topics: Vec<&'static str>) -> Self::Source;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Source> IntoSource for S {
+    type Source = S;
+    const FOLLOWS_HANDLERS: bool = false;
+
+    fn into_source(self, _: Vec<&'static str>) -> S {
+        self
     }
 }
 
@@ -41,6 +71,12 @@ pub trait Source: Send + 'static {
     /// Returns a probe for the retention of the topics, which the consumer uses while it runs. The default is `None`, for
     /// backends that do not report retention.
     fn retention(&self) -> Option<Arc<dyn RetentionProbe>> {
+        None
+    }
+
+    /// Returns a list of the topics that exist, which the consumer reads once when it starts, to warn of a topic that does not.
+    /// The default is `None`, for a backend that cannot list topics.
+    fn topic_list(&self) -> Option<Arc<dyn TopicList>> {
         None
     }
 

@@ -111,7 +111,7 @@ async fn bill(
 async fn handler_event_exists_exactly_when_its_message_is_applied() {
     let world = World::new(1);
     world.push_all("o", 3).await;
-    let outbox = Arc::new(Outbox::new(world.store.clone(), "billing"));
+    let outbox = Arc::new(Outbox::new(world.store.clone(), "billing").unwrap());
     let builder = Consumer::builder(CONSUMER, world.store.clone())
         .from(world.log.topics([TOPIC]))
         .on_failure(OnFailure::DeadLetter);
@@ -135,7 +135,7 @@ async fn handler_event_exists_exactly_when_its_message_is_applied() {
 async fn a_topic_prefix_goes_before_every_topic_and_must_be_valid() {
     let sent = || InvoiceSent { order: "o-1".to_owned() };
     let store = World::new(1).store;
-    let outbox = Outbox::new(store.clone(), "billing").topic_prefix("staging.");
+    let outbox = Outbox::new(store.clone(), "billing").unwrap().topic_prefix("staging.");
     let mut tx = store.begin().await.expect("begins");
     outbox.add(&mut tx, sent()).await.expect("added");
     outbox.add_all(&mut tx, [sent()]).await.expect("added");
@@ -153,7 +153,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// Writes an event and returns its row.
 async fn written(event: impl Into<Envelope<Placed>>) -> Message {
     let store = World::new(1).store;
-    let outbox = Outbox::new(store.clone(), "shop");
+    let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let mut tx = store.begin().await.expect("begins");
     outbox.add(&mut tx, event).await.expect("added");
     outbox.commit(tx).await.expect("commits");
@@ -282,7 +282,7 @@ async fn an_event_is_read_back_outside_of_a_handler() {
 async fn a_transaction_keeps_its_rows_and_events_or_none() {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
-    let outbox = Arc::new(Outbox::new(store.clone(), "shop"));
+    let outbox = Arc::new(Outbox::new(store.clone(), "shop").unwrap());
     let written = Arc::clone(&outbox);
     // As the handler of a web framework does: its future moves between threads.
     let running = tokio::spawn(async move {

@@ -237,3 +237,30 @@ async fn no_handler_asks_for_more_than_a_year() {
     assert_eq!(wait.unsigned_abs(), seconds(365 * 24 * 60 * 60));
     consumer.stop().await;
 }
+
+async fn parsed(_: &mut MemoryTx, event: Envelope<Placed>) -> Result<(), HandlerError> {
+    event.data.order.parse::<u32>()?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_class_of_other_libraries_errors_is_chosen() {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    let consumer =
+        || Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC])).on(parsed);
+    let chosen = start(consumer().classify_errors(|error| {
+        assert!(error.is::<std::num::ParseIntError>(), "the error itself is given");
+        HandlerError::permanent(error)
+    }));
+    until(|| world.committed(0) == 1).await;
+    let failed_message = world.failed_message("a-1").await;
+    assert_eq!((&*failed_message.kind, failed_message.state), ("permanent", FailedMessageState::Dead));
+    chosen.stop().await;
+
+    world.push("b", 1).await;
+    let panics = start(consumer().classify_errors(|_| panic!("no class")));
+    until(|| world.committed(0) == 2).await;
+    assert_eq!(world.failed_message("b-1").await.error, "handler panicked: no class");
+    panics.stop().await;
+}

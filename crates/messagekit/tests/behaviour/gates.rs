@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use std::task::{Context, Poll, Waker};
 
-use messagekit::ErrorKind;
-use messagekit::adapter::Lane;
-use messagekit::gate::{
-    BatchView, BreakerState, CircuitBreaker, Concurrency, Gates, Outcome, RateLimit, Verdict,
-};
+use messagekit::adapter::{FailureKind, Lane};
+use messagekit::gate::{BatchView, BreakerState, CircuitBreaker, Concurrency, Gates, Outcome, RateLimit};
 use messagekit::operations::FailedMessageState;
+use messagekit::{Backoff, ErrorKind, OnFailure};
 use messagekit_memory::TestGate;
 
 use crate::counted::{Counted, Counts};
@@ -22,6 +20,11 @@ use crate::flaky::{Call, Flaky};
 const WINDOW: usize = 500;
 /// Gate slot of due failed messages.
 const FAILED_MESSAGES: u32 = u32::MAX;
+
+/// No retry comes in between.
+fn a_day() -> Backoff {
+    Backoff::fixed(seconds(24 * 60 * 60))
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_holds_back_in_bounded_memory_until_it_opens() {
@@ -107,16 +110,17 @@ async fn gates_learn_how_it_ended_and_how_much_was_used() {
     world.push("a", 5).await;
     until(|| world.committed(0) == 5).await;
     consumer.stop().await;
-    let of_lanes: Vec<Outcome> = gate
-        .outcomes()
-        .into_iter()
-        .filter(|outcome| *outcome != Outcome { verdict: Verdict::Neutral, used: 0 })
-        .collect();
-    let outcome = |verdict, used| Outcome { verdict, used };
+    let of_lanes: Vec<Outcome> =
+        gate.outcomes().into_iter().filter(|outcome| *outcome != Outcome::default()).collect();
+    let outcome = |used, handled, failed| Outcome { used, handled, failed };
     assert_eq!(
         of_lanes,
-        [outcome(Verdict::Failure, 0), outcome(Verdict::Success, 4), outcome(Verdict::Neutral, 1)],
-        "an outage is a failure, a bad message says nothing about the dependency"
+        [
+            outcome(0, false, vec![FailureKind::Unavailable]),
+            outcome(4, true, vec![]),
+            outcome(1, false, vec![FailureKind::Permanent])
+        ],
+        "the failures behind the last handled message are told by kind"
     );
 }
 
@@ -134,6 +138,76 @@ async fn a_breaker_opens_while_handlers_report_unavailable() {
     world.script.heal();
     until(|| world.applied().len() == 3).await;
     assert_eq!(breaker.state(), BreakerState::Closed);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_opens_after_failed_runs_in_a_row() {
+    let world = World::new(1);
+    world.push_all("a", 7).await;
+    for failing in ["a-1", "a-2", "a-4", "a-5", "a-6"] {
+        world.script.always(failing, Action::Fail);
+    }
+    let breaker = CircuitBreaker::new(3, seconds(60));
+    let consumer = start(
+        world.billing().on_failure(OnFailure::DeadLetter).backoff(a_day()).one_by_one().gate(breaker.clone()),
+    );
+    pass(seconds(1)).await;
+    assert_eq!(world.applied(), ["a-3"], "two failures are no row of three");
+    assert_eq!((world.committed(0), breaker.state()), (6, BreakerState::Open));
+    pass(seconds(60)).await;
+    assert_eq!((world.applied(), breaker.state()), (vec!["a-3".into(), "a-7".into()], BreakerState::Closed));
+    consumer.stop().await;
+}
+
+/// The whole batch is one admission: each of its failed runs counts all the same.
+#[tokio::test(start_paused = true)]
+async fn a_breaker_counts_each_failed_run_of_a_batch() {
+    let world = World::new(1);
+    world.push_all("a", 4).await;
+    for failing in ["a-2", "a-3", "a-4"] {
+        world.script.always(failing, Action::Fail);
+    }
+    let breaker = CircuitBreaker::new(3, seconds(60));
+    let builder = world.billing().on_failure(OnFailure::DeadLetter).backoff(a_day());
+    let consumer = start(builder.gate(breaker.clone()));
+    until(|| world.committed(0) == 4).await;
+    assert_eq!((world.applied(), breaker.state()), (vec!["a-1".into()], BreakerState::Open));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_counts_the_kinds_that_it_is_told_to() {
+    for (kind, act) in [
+        (FailureKind::Failed, Action::Fail),
+        (FailureKind::Permanent, Action::Permanent),
+        (FailureKind::Panicked, Action::Panic),
+    ] {
+        let world = World::new(1);
+        world.push("a", 1).await;
+        world.script.always("a-1", act);
+        let counting = |counted| CircuitBreaker::counting(1, seconds(60), move |kind| kind == counted);
+        let (counts, other) = (counting(kind), counting(FailureKind::TooSlow));
+        let consumer = start(world.billing().backoff(a_day()).gate(counts.clone()).gate(other.clone()));
+        until(|| world.committed(0) == 1).await;
+        assert_eq!((counts.state(), other.state()), (BreakerState::Open, BreakerState::Closed), "{kind}");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_holds_back_also_when_nothing_waits() {
+    let world = World::new(1);
+    world.push("a", 1).await;
+    world.script.always("a-1", Action::Fail);
+    let breaker = CircuitBreaker::new(1, seconds(60));
+    let consumer = start(world.billing().backoff(a_day()).gate(breaker.clone()));
+    until(|| world.committed(0) == 1).await;
+    pass(seconds(20)).await;
+    let held_back = consumer.stats.held_back_by().map(|(gate, since)| (gate, since.as_secs()));
+    assert_eq!((breaker.state(), held_back), (BreakerState::Open, Some(("circuit_breaker", 20))));
+    pass(seconds(60)).await;
+    assert_eq!((breaker.state(), consumer.stats.held_back_by()), (BreakerState::HalfOpen, None));
     consumer.stop().await;
 }
 
@@ -299,7 +373,7 @@ async fn a_loop_that_ends_is_held_back_by_no_gate() {
     gates.push(CircuitBreaker::new(1, seconds(1)));
     gates.push(gate.clone());
     let Poll::Ready((pass, _)) = gates.poll_admit(&view, &mut cx) else { panic!("all are open") };
-    gates.settle(pass, &Outcome { verdict: Verdict::Failure, used: 1 });
+    gates.settle(pass, &Outcome { used: 1, handled: false, failed: vec![FailureKind::Failed] });
     tokio::time::advance(seconds(2)).await;
     gate.close();
     assert!(gates.poll_admit(&view, &mut cx).is_pending());

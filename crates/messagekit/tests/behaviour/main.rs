@@ -29,6 +29,7 @@ mod placeless;
 mod play;
 mod property;
 mod router;
+mod runner;
 mod script;
 mod several;
 mod shutdown;

@@ -1,7 +1,8 @@
 //! Names rejected at run time equal those that `#[derive(Event)]` rejects: both tests use the same lists.
 
-use messagekit::ErrorKind;
 use messagekit::adapter::{check_topic, check_type};
+use messagekit::{ErrorKind, Outbox};
+use messagekit_memory::MemoryStore;
 
 #[test]
 fn types_follow_the_grammar_of_the_derive() {
@@ -37,5 +38,15 @@ fn the_default_topic_of_every_good_type_is_a_good_topic() {
     for event_type in ["a.b", "orders.order.placed", "1.2", "a--b.c", &format!("{}.b", "a".repeat(198))] {
         let (topic, _) = event_type.rsplit_once('.').expect("two segments");
         assert!(check_topic(topic).is_ok(), "{topic}");
+    }
+}
+
+#[test]
+fn an_outbox_is_refused_a_name_out_of_form() {
+    let store = MemoryStore::new();
+    assert!(Outbox::new(store.clone(), "order-service").is_ok());
+    for name in ["", "order service", "ördern", &"x".repeat(201)] {
+        let error = Outbox::new(store.clone(), name).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{error}");
     }
 }

@@ -187,3 +187,39 @@ fn a_builder_names_all_its_problems_at_once() {
         assert!(builder(good).on(on_placed).build().is_ok(), "{good:?}");
     }
 }
+
+#[test]
+fn topics_follow_from_the_handlers_of_events() {
+    let world = World::new(1);
+    let builder = || Consumer::builder("billing", world.store.clone()).from(world.log.clone());
+    assert!(builder().on(on_placed).build().is_ok());
+    let problem = |error: messagekit::Error| error.to_string();
+    let any = builder().on(on_placed).on_message("orders.order.cancelled", on_bytes).build().map_err(problem);
+    assert!(any.is_err_and(|problem| problem.contains("name the topics of the source")));
+}
+
+#[test]
+fn a_builder_names_the_topics_that_it_cannot_read() {
+    let world = World::new(1);
+    let built = |topics: &[&'static str]| {
+        let source = world.log.topics(topics.iter().copied());
+        Consumer::builder("billing", world.store.clone()).from(source).on(on_placed).build()
+    };
+    for (topics, part) in [
+        (
+            &["orders.ordre"][..],
+            "orders.order.placed is published to topic orders.order, and the source reads orders.ordre",
+        ),
+        (&[], "a source without topics delivers nothing"),
+        (&["orders.order", "orders.order"], "names orders.order twice"),
+        (&["orders.order", "a b"], r#"topic "a b" is not 1 to 249 characters"#),
+    ] {
+        let error = built(topics).expect_err(part);
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+        assert!(error.to_string().contains(part), "{error} does not say {part}");
+    }
+    assert!(built(&["staging.orders.order"]).is_ok(), "an environment may have a prefix");
+    let source = world.log.topics(["anything"]);
+    let raw = Consumer::builder("billing", world.store.clone()).from(source).fallback(on_rest);
+    assert!(raw.build().is_ok(), "a handler of messages takes those of any topic");
+}

@@ -13,7 +13,7 @@ mod tables;
 use std::io::Write;
 use std::sync::Arc;
 
-use messagekit::{Consumer, Error, Event, OnFailure, Outbox, Shutdown};
+use messagekit::{Consumer, Error, Event, OnFailure, Outbox, Runner, Shutdown};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 
@@ -37,7 +37,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     if let Some(instance) = settings.instance {
         orders = orders.instance_id(instance);
     }
-    let outbox = Outbox::new(store.clone(), "billing-service").topic_prefix(prefix.as_str());
+    let outbox = Outbox::new(store.clone(), "billing-service")?.topic_prefix(prefix.as_str());
     let billing = Arc::new(Billing::new(outbox));
     let name = format!("{prefix}billing");
     let consumer = Consumer::builder(name.as_str(), store.clone())
@@ -50,14 +50,10 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let routes = http::routes(store, &name, consumer.stats())?;
     // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "listening on http://{address}").ok();
-    // The port answers until the last message in flight is settled.
-    let consumed = Shutdown::new();
-    let consuming = async {
-        let outcome = consumer.run(shutdown).await;
-        consumed.request();
-        outcome
-    };
-    let (outcome, served) =
-        tokio::join!(consuming, messagekit_admin::serve(listener, routes, consumed.clone()));
-    outcome.and(served)
+    // Parts stop in reverse order: the port answers until the last message in flight is settled.
+    Runner::new()
+        .part("http", |shutdown| messagekit_admin::serve(listener, routes, shutdown))
+        .part("billing", |shutdown| consumer.run(shutdown))
+        .run(shutdown)
+        .await
 }

@@ -29,7 +29,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = Shutdown::on_signal()?;
     let store = PostgresStore::connect(&settings.database_url).await?;
     tables::create(&store).await?;
-    let outbox = Outbox::new(store, "order-service").topic_prefix(settings.name_prefix);
+    let outbox = Outbox::new(store, "order-service")?.topic_prefix(settings.name_prefix);
     let (registry, outcomes) = metrics::register()?;
     let orders = Orders::new(outbox, settings.limit_pence, outcomes);
     http::serve(settings.listen, orders, registry, shutdown).await

@@ -12,7 +12,7 @@ mod tables;
 
 use std::io::Write;
 
-use messagekit::{Consumer, Error, Shutdown};
+use messagekit::{Consumer, Error, Runner, Shutdown};
 use messagekit_postgres::PostgresStore;
 
 pub use settings::{SETTINGS, Settings};
@@ -38,14 +38,10 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let routes = http::routes(store, CONSUMER, consumer.stats())?;
     // Ignore a closed stdout: the reader may have exited.
     writeln!(std::io::stdout(), "listening on http://{address}").ok();
-    // The port answers until the last message in flight is settled.
-    let consumed = Shutdown::new();
-    let consuming = async {
-        let outcome = consumer.run(shutdown).await;
-        consumed.request();
-        outcome
-    };
-    let (outcome, served) =
-        tokio::join!(consuming, messagekit_admin::serve(listener, routes, consumed.clone()));
-    outcome.and(served)
+    // Parts stop in reverse order: the port answers until the last message in flight is settled.
+    Runner::new()
+        .part("http", |shutdown| messagekit_admin::serve(listener, routes, shutdown))
+        .part("shipping", |shutdown| consumer.run(shutdown))
+        .run(shutdown)
+        .await
 }

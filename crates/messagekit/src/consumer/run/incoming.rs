@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Running;
 use crate::consumer::batch::{Entry, Item};
 use crate::consumer::lanes::{AssignedLane, Window};
+use crate::handler::Task;
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 
@@ -56,6 +57,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             return;
         };
         let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
+        if let Task::Ignore(event_type) = &task {
+            let event_type = event_type.as_deref().or_else(|| received.message.event_type());
+            self.settings.unhandled_types.log(&self.settings.name, event_type.unwrap_or_default());
+        }
         let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry { received, task }) };
         if let Window::Pause = state.push(item) {
             self.subscriber.pause(lane);

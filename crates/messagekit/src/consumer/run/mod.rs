@@ -20,6 +20,7 @@ use super::bind::bind;
 use super::key_lanes::KeyLanes;
 use super::lag_watch;
 use super::lanes::AssignedLane;
+use super::missing_topics;
 use super::retention_watch::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
@@ -36,14 +37,19 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
-    let (topics, retention) = (source.topics().to_vec(), source.retention());
+    let (topics, retention, list) = (source.topics().to_vec(), source.retention(), source.topic_list());
     let Some(bound) = or_shutdown(bind(&settings, source), shutdown.as_mut()).await else { return Ok(()) };
     let subscriber = KeyLanes::new(bound?, settings.key_lanes);
     crash::point("consumer.bound");
     let lag = subscriber.lag();
     let mut running = Running::new(settings, subscriber, gates);
     let lag = lag_watch::watch(Arc::clone(&running.settings), lag);
-    let mut watching = pin!(join(watch(Arc::clone(&running.settings), topics, retention), lag));
+    let settings = Arc::clone(&running.settings);
+    let topics = async move {
+        missing_topics::warn(&settings.name, &topics, list).await;
+        watch(settings, topics, retention).await;
+    };
+    let mut watching = pin!(join(topics, lag));
     let outcome = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
         (Poll::Ready(()), _) => Poll::Ready(Ok(())),
         (Poll::Pending, _) => running.poll(cx).map(Err),
