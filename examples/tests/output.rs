@@ -50,6 +50,16 @@ fn a_key_waits_behind_its_first_failure_and_keeps_its_order() {
     );
 }
 
+#[test]
+fn gates_hold_back_and_fail_no_message() {
+    assert_eq!(
+        output_of(env!("CARGO_BIN_EXE_10-gates")),
+        "after 2 calls the consumer is held back by Some(\"circuit_breaker\")\n\
+         charged 6000 pence, 0 messages failed\n\
+         at 100 orders a second: true\n"
+    );
+}
+
 /// Runs an example without the services it needs, and returns its one line.
 fn refusal_of(program: &str) -> String {
     let mut command = Command::new(program);

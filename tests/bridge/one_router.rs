@@ -81,7 +81,7 @@ fn one_router_runs_on_kafka_rabbitmq_sqlite_and_memory() {
     let _together = Broker::together();
     block_on(async {
         let router = Router::<MemoryStore>::new().on(book);
-        let name = unique("router");
+        let name = format!("{}.{}", unique("router"), OrderPlaced::TOPIC);
 
         let log = MemoryLog::new(4);
         books_each_order_once(&router, log.topics([name.as_str()]), &log, &name).await;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::Message;
 use messagekit::adapter::Publisher;
+use messagekit::{Event, Message};
 use messagekit_kafka::{Kafka, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, unique};
@@ -35,6 +35,13 @@ pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
 pub(crate) async fn topic(partitions: i32, settings: &[(&str, &str)]) -> Arc<str> {
     let name = unique("topic");
     create_topic(&name, partitions, settings).await;
+    name.into()
+}
+
+/// Makes a topic of the events of a type, in an environment of its own.
+pub(crate) async fn topic_of<E: Event>(partitions: i32) -> Arc<str> {
+    let name = format!("{}.{}", unique("test"), E::TOPIC);
+    create_topic(&name, partitions, &[]).await;
     name.into()
 }
 

@@ -10,7 +10,7 @@ use messagekit_memory::{MemoryStore, MemoryTx, TestGate};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{POLL, impatient, join, kafka, topic};
+use crate::broker::{POLL, impatient, join, kafka, topic_of};
 use crate::membership::follow;
 
 #[derive(Event, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ fn closed_for() -> Duration {
 #[test]
 fn gate_closed_for_several_poll_intervals_causes_no_rebalance() {
     block_on(async {
-        let (topic, name) = (topic(4, &[]).await, unique("consumer"));
+        let (topic, name) = (topic_of::<OrderPlaced>(4).await, unique("consumer"));
         place(&topic, 0..400).await;
         let gate = TestGate::new();
         let consumer = Consumer::builder(name.as_str(), MemoryStore::new())

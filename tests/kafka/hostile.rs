@@ -12,7 +12,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{ADMIN, blocking, kafka, topic};
+use crate::broker::{ADMIN, blocking, kafka, topic_of};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "hostile.order.placed", key = "order_id")]
@@ -33,7 +33,7 @@ fn order(topic: &Arc<str>, id: &str) -> Message {
 #[test]
 fn a_header_name_that_is_not_utf8_fails_only_its_record() {
     block_on(async {
-        let (topic, consumer) = (topic(1, &[]).await, unique("hostile"));
+        let (topic, consumer) = (topic_of::<OrderPlaced>(1).await, unique("hostile"));
         let (bad, name) = (order(&topic, "bad"), topic.clone());
         let good: Vec<Message> = (0..40).map(|number| order(&topic, &format!("good-{number}"))).collect();
         blocking(move || {

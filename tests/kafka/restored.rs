@@ -13,7 +13,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{blocking, committed, kafka, outside, publish, topic};
+use crate::broker::{blocking, committed, kafka, outside, publish, topic, topic_of};
 use crate::lost_positions::{delete_before, permanent_error};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ async fn run_until(file: &Path, topic: &Arc<str>, consumer: &str, notes: i64) {
 #[test]
 fn what_a_restored_database_has_lost_is_applied_again() {
     block_on(async {
-        let (topic, consumer) = (topic(1, &[]).await, unique("restored"));
+        let (topic, consumer) = (topic_of::<NoteTaken>(1).await, unique("restored"));
         let folder = tempfile::tempdir().unwrap();
         let (file, backup) = (folder.path().join("app.db"), folder.path().join("backup.db"));
         let publisher = kafka().publisher().unwrap();

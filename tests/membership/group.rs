@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::{Envelope, Message, MessageId};
+use messagekit::{Envelope, Event, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::{Database, services};
@@ -27,7 +27,7 @@ const KEYS: usize = 96;
 /// The time limit of a request to the broker.
 pub(crate) const BROKER: Duration = Duration::from_secs(60);
 
-#[derive(messagekit::Event, Serialize, serde::Deserialize)]
+#[derive(Event, Serialize, serde::Deserialize)]
 #[event(type = "storm.step.taken", key = "key")]
 struct StepTaken {
     key: String,
@@ -55,7 +55,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) async fn new(slowest: Duration) -> Self {
-        let (name, topic) = (unique("storm"), unique("steps"));
+        let (name, topic) = (unique("storm"), format!("{}.{}", unique("test"), StepTaken::TOPIC));
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
         let new = NewTopic::new(&topic, PARTITIONS, TopicReplication::Fixed(1));

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use messagekit::adapter::{
-    BoxFuture, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher, check_topic,
+    BoxFuture, IntoSource, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
+    check_topic,
 };
 use messagekit::log::{Bounds, Log, LogReader, Record, Start};
 use messagekit::{Error, ErrorKind, Message};
@@ -105,6 +106,16 @@ impl MemoryLog {
         if !batch.is_empty() {
             self.shared.change(|state| state.append(self.partitions.get(), batch));
         }
+    }
+}
+
+/// The topics of the events that the consumer's handlers take.
+impl IntoSource for MemoryLog {
+    type Source = MemorySource;
+    const FOLLOWS_HANDLERS: bool = true;
+
+    fn into_source(self, topics: Vec<&'static str>) -> MemorySource {
+        self.topics(topics)
     }
 }
 

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::adapter::{
-    BatchLimit, BoxFuture, Capabilities, IntoSource, NextOffset, Source, TopicList, check_topic,
-};
+use messagekit::adapter::{BatchLimit, BoxFuture, Capabilities, NextOffset, Source, TopicList, check_topic};
 use messagekit::{Error, ErrorKind};
 
+use super::MemorySubscriber;
 use super::state::Shared;
-use super::{MemoryLog, MemorySubscriber};
 
 /// Represents the topics of a [`MemoryLog`](super::MemoryLog) that a consumer reads.
 #[derive(Clone)]
@@ -21,16 +19,6 @@ pub struct MemorySource {
 impl MemorySource {
     pub(super) fn new(log: Arc<Shared>, topics: Vec<Arc<str>>) -> Self {
         Self { log, topics }
-    }
-}
-
-/// The topics of the events that the consumer's handlers take.
-impl IntoSource for MemoryLog {
-    type Source = MemorySource;
-    const FOLLOWS_HANDLERS: bool = true;
-
-    fn into_source(self, topics: Vec<&'static str>) -> MemorySource {
-        self.topics(topics)
     }
 }
 

@@ -13,13 +13,14 @@ use uuid::Uuid;
 use super::backoff::A_YEAR;
 use super::builder_check::problems;
 use super::dedup_window::DedupWindow;
+use super::options::Options;
 use super::settings::{A_CENTURY, ATTEMPTS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
 use super::stats::Ending;
 use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats, run};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
-    ClassifyError, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn,
+    HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn,
 };
 use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, IntoSource, Source};
@@ -147,20 +148,6 @@ pub struct ConsumerBuilder<S: Store, Src> {
 struct Chosen<Src> {
     with_topics: Box<dyn FnOnce(Vec<&'static str>) -> Src + Send>,
     follows_handlers: bool,
-}
-
-/// The options that a user may set.
-pub(super) struct Options {
-    pub(super) on_failure: Option<OnFailure>,
-    limits: ParkingLimits,
-    attempts: u32,
-    backoff: Backoff,
-    pub(super) deadline: Option<Duration>,
-    unavailable_limit: Duration,
-    batch: Option<BatchLimit>,
-    pub(super) window: Option<Duration>,
-    pub(super) key_lanes: NonZeroU32,
-    classify: Option<ClassifyError>,
 }
 
 impl<S: Inbox> ConsumerBuilder<S, NoSource> {

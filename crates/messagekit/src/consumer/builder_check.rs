@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::builder::Options;
+use super::options::Options;
 use super::settings::SHORTEST_WINDOW;
 use super::{OnFailure, topic_check};
 use crate::Error;

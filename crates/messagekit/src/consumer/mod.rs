@@ -21,6 +21,7 @@ mod lane_state;
 mod lanes;
 mod missing_topics;
 mod on_failure;
+mod options;
 mod report;
 mod retention_watch;
 mod retry;

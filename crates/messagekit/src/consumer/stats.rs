@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::gate::{GateState, GateStates};
 use crate::histogram::{Durations, Histogram, HistogramCounts, Sizes};
 use crate::transport::PartitionLag;
+use crate::{Error, ErrorKind};
 
 /// Counts of one consumer since it was built. They are statistics for people and dashboards; the tables contain the state of
 /// each message.
@@ -73,7 +74,7 @@ pub struct Stats(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
-    done: Mutex<ConsumerStats>,
+    done: watch::Sender<ConsumerStats>,
     /// Without its trouble, which expires.
     connection: Mutex<Connection>,
     trouble: Mutex<Option<(Instant, String)>>,
@@ -125,7 +126,61 @@ impl Stats {
 
     /// Returns the current counts.
     pub fn read(&self) -> ConsumerStats {
-        *locked(&self.0.done)
+        *self.0.done.borrow()
+    }
+
+    /// Waits until `reached` returns true for the counts, and returns them. It is asked at once and after each transaction, never
+    /// by a timer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the consumer ends before. A retry does not help.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future loses nothing.
+    ///
+    /// ```
+    /// # use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
+    /// # use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(type = "orders.order.placed", key = "order_id")]
+    /// # struct OrderPlaced { order_id: String }
+    /// # async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    /// #     tx.add("billed", 1);
+    /// #     Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let log = MemoryLog::new(1);
+    /// # let store = MemoryStore::with_log(&log);
+    /// # let outbox = Outbox::new(store.clone(), "shop")?;
+    /// # outbox.transaction(async |tx| outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await).await?;
+    /// let consumer = Consumer::builder("billing", store.clone()).from(log).on(bill).build()?;
+    /// let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    /// let running = tokio::spawn(consumer.run(shutdown.clone()));
+    /// stats.wait_until(|stats| stats.handled == 1).await?;
+    /// assert_eq!(store.get("billed"), 1);
+    /// # shutdown.request();
+    /// # running.await.unwrap()
+    /// # }).unwrap();
+    /// # Ok::<(), messagekit::Error>(())
+    /// ```
+    pub async fn wait_until(
+        &self,
+        mut reached: impl FnMut(&ConsumerStats) -> bool,
+    ) -> Result<ConsumerStats, Error> {
+        let mut done = self.0.done.subscribe();
+        loop {
+            let (stats, ended) = (*done.borrow_and_update(), self.connection().ended);
+            if reached(&stats) {
+                return Ok(stats);
+            }
+            if let Some(how) = ended {
+                let text = "consumer ended before its counts were as awaited";
+                return Err(Error::new(ErrorKind::Closed, text).with("end", how));
+            }
+            // `self` owns the sender, so the channel stays open during this wait.
+            let _ = done.changed().await;
+        }
     }
 
     /// Returns the state of the connection to the source.
@@ -173,6 +228,8 @@ impl Stats {
     fn end(&self, how: String) {
         self.lags(Vec::new());
         *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
+        // Wake who waits for counts that will not come.
+        self.0.done.send_modify(|_| {});
     }
 
     /// Counts an assigned partition or queue.
@@ -198,7 +255,7 @@ impl Stats {
 
     /// Adds the counts of a transaction.
     pub(super) fn add(&self, done: &ConsumerStats) {
-        locked(&self.0.done).add(done);
+        self.0.done.send_modify(|counts| counts.add(done));
     }
 }
 

@@ -15,6 +15,13 @@ use crate::chain;
 ///
 /// A text converts through a constructor: `Err(HandlerError::retryable("no such account"))`.
 ///
+/// # What errors do
+///
+#[doc = include_str!("error_table.md")]
+///
+/// The key waits under [`OnFailure::ParkKey`](crate::OnFailure::ParkKey); under `DeadLetter` it goes on, and under `Block` the lane
+/// waits with it. A poison message, which ends the process, is dead after five crashes.
+///
 /// ```
 /// use messagekit::HandlerError;
 ///

@@ -177,7 +177,7 @@ async fn a_breaker_counts_each_failed_run_of_a_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_breaker_counts_the_kinds_that_it_is_told_to() {
+async fn a_breaker_counts_the_kinds_that_are_chosen() {
     for (kind, act) in [
         (FailureKind::Failed, Action::Fail),
         (FailureKind::Permanent, Action::Permanent),

@@ -9,6 +9,7 @@ mod crash_guard;
 mod defaults;
 mod ending;
 mod envelope;
+mod error_table;
 mod failed_messages;
 mod failures;
 mod fixture;

@@ -35,6 +35,10 @@ pub(crate) enum Action {
     Swallow,
     /// A dependency is down.
     Unavailable,
+    /// Fails with an error of another library.
+    Foreign,
+    /// The database is away.
+    Outage,
     /// The database chose another transaction.
     Conflict,
     /// The database ended the transaction, because it held the write lock for too long.
@@ -122,6 +126,10 @@ pub(crate) async fn apply(
         // Panic without the output of the panic hook.
         Action::Panic => std::panic::resume_unwind(Box::new("boom")),
         Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
+        Action::Foreign => {
+            id.parse::<u32>()?;
+        }
+        Action::Outage => return Err(Error::new(ErrorKind::Unavailable, "database is away").into()),
         Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
         Action::TransactionTimeout => {
             return Err(Error::new(ErrorKind::TransactionTimeout, "lock held for too long").into());

@@ -297,3 +297,27 @@ async fn dropped_while_it_stops_nothing_is_lost_or_doubled() {
         assert_nothing_lost_or_doubled(&world, &flaky, &format!("{polls} polls after the request")).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_counts_is_woken_by_them_and_by_the_end() {
+    let world = World::new(1);
+    let consumer = world.billing().build().expect("a good consumer");
+    let (stats, shutdown) = (consumer.stats(), Shutdown::new());
+    let running = tokio::spawn(consumer.run(shutdown.clone()));
+    let waits = tokio::spawn({
+        let stats = stats.clone();
+        async move { stats.wait_until(|stats| stats.handled == 3).await.map(|stats| stats.handled) }
+    });
+    pass(seconds(60)).await;
+    assert!(!waits.is_finished());
+    world.push_all("a", 3).await;
+    assert_eq!(waits.await.expect("no panic").expect("they were reached"), 3);
+    assert_eq!(stats.wait_until(|stats| stats.handled > 0).await.expect("at once").handled, 3);
+
+    let waits = tokio::spawn(async move { stats.wait_until(|stats| stats.handled == 4).await });
+    pass(seconds(1)).await;
+    shutdown.request();
+    running.await.expect("no panic").expect("it stops");
+    let error = waits.await.expect("no panic").expect_err("nobody handles a fourth one");
+    assert_eq!((error.kind(), error.context("end")), (ErrorKind::Closed, Some("stopped")));
+}
