@@ -1,0 +1,47 @@
+//! Mistakes that stop nothing are logged once: a topic that does not exist, a type that no handler takes.
+
+use messagekit::{Message, headers};
+
+use crate::fixture::{TOPIC, World, pass, seconds, start, until};
+use crate::log::Log;
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_topic_is_named_with_similar_ones_at_the_start() {
+    let log = Log::default();
+    let _logged = log.begin();
+    let world = World::new(1);
+    world.push("a", 1).await;
+    let source = world.log.topics([TOPIC, "orders.ordre", "parcels.parcel"]);
+    let consumer = start(world.billing_from(source));
+    until(|| world.applied().len() == 1).await;
+    pass(seconds(60)).await;
+    let lines = log.lines("topic does not exist");
+    let [typo, new] = &lines[..] else { panic!("one line for each: {lines:?}") };
+    for part in ["WARN", "consumer=\"billing\"", "topic=orders.ordre", "similar=\"orders.order\""] {
+        assert!(typo.contains(part), "{part} in {typo}");
+    }
+    assert!(new.contains("topic=parcels.parcel") && !new.contains("similar="), "{new}");
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_without_a_handler_is_logged_once_and_counted() {
+    let log = Log::default();
+    let _logged = log.begin();
+    let world = World::new(1);
+    let of_type =
+        |event_type: &'static str| Message::new(TOPIC, "{}").with_header(headers::EVENT_TYPE, event_type);
+    world
+        .publish_all(
+            &["orders.order.cancelled", "orders.order.changed", "orders.order.cancelled"].map(of_type),
+        )
+        .await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 3).await;
+    let lines = log.lines("no handler for this event type");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, event_type) in lines.iter().zip(["cancelled", "changed"]) {
+        assert!(line.contains("INFO") && line.contains(event_type), "{line}");
+    }
+    assert_eq!(consumer.stop().await.ignored, 3);
+}
