@@ -234,6 +234,9 @@ mod store {
     messagekit_testkit::store_cases!(super::Rows::new().await);
 }
 
+/// Longer than a transaction of the suite takes on a busy machine.
+const BUSY: Duration = Duration::from_secs(30);
+
 /// A file with relayed topics.
 #[derive(Clone)]
 struct Relayed {
@@ -244,7 +247,8 @@ struct Relayed {
 impl Relayed {
     async fn new() -> Self {
         let file = File::new();
-        let store = SqliteStore::options().relayed_topics(TOPICS).open(&file.path).await;
+        let patient = SqliteStore::options().transaction_timeout(BUSY);
+        let store = patient.relayed_topics(TOPICS).open(&file.path).await;
         Self { file, store: store.expect("the file opens") }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::faulty::{
@@ -26,6 +27,9 @@ enum Ended {
     Hung,
 }
 
+/// Longer than a transaction of the suite takes on a busy machine.
+const BUSY: Duration = Duration::from_secs(30);
+
 /// A file database whose topics are published by relays.
 #[derive(Clone)]
 struct Relayed {
@@ -36,7 +40,8 @@ struct Relayed {
 impl Relayed {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let store = SqliteStore::options().relayed_topics(TOPICS).open(folder.path().join("suite.db")).await;
+        let patient = SqliteStore::options().transaction_timeout(BUSY);
+        let store = patient.relayed_topics(TOPICS).open(folder.path().join("suite.db")).await;
         Self { store: store.expect("the file opens"), folder: Arc::new(folder) }
     }
 }
