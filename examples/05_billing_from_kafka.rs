@@ -67,7 +67,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let order_id = format!("lamp-{run}");
     let placed = Envelope::new(OrderPlaced { order_id: order_id.clone(), pence: 1_250 });
     let mut message = codec::encode(&placed, "order-service")?;
-    message.topic = format!("example.order.{run}").into();
+    message.topic = format!("{run}.{}", OrderPlaced::TOPIC).into();
     let publisher = kafka.publisher()?;
     for published in publisher.publish(&[message.clone(), message.clone()]).await {
         published?;

@@ -78,7 +78,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (order_id, product) = (format!("order-{run}"), format!("lamp-{run}"));
     let placed = OrderPlaced { order_id: order_id.clone(), product: product.clone(), pence: 1_250 };
     let mut message = codec::encode(&Envelope::new(placed), "order-service")?;
-    message.topic = format!("example.order.{run}").into();
+    message.topic = format!("{run}.{}", OrderPlaced::TOPIC).into();
     let kafka = Kafka::new(brokers).set("delivery.timeout.ms", "10000")?;
     for published in kafka.publisher()?.publish(std::slice::from_ref(&message)).await {
         published?;

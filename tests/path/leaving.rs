@@ -36,7 +36,7 @@ async fn publish(topic: &str) {
 /// Returns a member in the middle of its work: some records are handled, and others are not.
 async fn busy(drops: bool) -> Process {
     // The group of a member that could not leave still exists.
-    let name = unique("leaving");
+    let name = format!("{}.{}", unique("leaving"), StepTaken::TOPIC);
     broker::make(&[(&name, 4)]).await;
     let database = Database::fresh().await;
     let mut connection = database.connection().await;

@@ -155,8 +155,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     statement(
         "a resolve compares no token",
         &[change(
-            "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()\n  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL",
-            "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, changed_at = clock_timestamp()\n  WHERE id = $2 AND $3::bigint IS NOT NULL",
+            "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL",
+            "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND $3::bigint IS NOT NULL",
         )],
     ),
     statement(
