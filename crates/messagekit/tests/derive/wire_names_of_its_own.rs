@@ -1,4 +1,6 @@
 //! Fields may have names like the envelope's if their names on the wire differ.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 
 use messagekit::Event;
@@ -23,10 +25,8 @@ struct Hyphens {
 }
 
 #[derive(Serialize, Deserialize, Event)]
-#[event(type = "orders.order.placed", key = "id",)]
+#[event(type = "orders.order.placed", key = "id")]
 #[serde(crate = "serde")]
 struct Elsewhere<T> {
     id: T,
 }
-
-fn main() {}

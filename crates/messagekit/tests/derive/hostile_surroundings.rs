@@ -4,11 +4,11 @@
 #![no_implicit_prelude]
 
 mod shadows {
-    pub struct Option;
-    pub struct String;
-    pub struct Cow;
-    pub mod std {}
-    pub mod messagekit {}
+    pub(super) struct Option;
+    pub(super) struct String;
+    pub(super) struct Cow;
+    pub(super) mod std {}
+    pub(super) mod messagekit {}
 }
 #[allow(unused_imports)]
 use shadows::*;
@@ -26,5 +26,3 @@ struct Optional<T> {
     #[deprecated]
     id: ::std::option::Option<T>,
 }
-
-fn main() {}
