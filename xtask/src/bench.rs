@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
 
 /// Builds all programs, because relay and bridge are measured as users run them.
 fn build() -> Result<(), String> {
-    let mut build = Command::new(cargo());
+    let mut build = cargo();
     build.args([
         "build",
         "--release",
@@ -62,7 +62,7 @@ fn build() -> Result<(), String> {
 }
 
 fn command(rest: &[String]) -> Command {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command
         .args(["run", "--quiet", "--release", "-p", "messagekit-benches", "--bin", "bench", "--"])
         .args(rest);

@@ -4,9 +4,8 @@ use crate::stage::Stage;
 
 /// Returns the stages of `cargo xtask check`. None of them needs a service.
 pub(crate) fn check(full: bool) -> Vec<Stage> {
-    let tests = Stage::new("tests", &["test", "--workspace"]);
-    // The same tests, the long ones at their stated size.
-    let tests = if full { Stage { env: &[("MESSAGEKIT_FULL", "1")], ..tests } } else { tests };
+    let mut tests = Stage::new("tests", &["xtask", "test", "--no-services"]);
+    tests.args.extend(full.then(|| "--full".to_owned()));
     vec![fmt(), clippy(), without_features(), tests]
 }
 
@@ -92,8 +91,8 @@ mod tests {
             }
         }
         let [short, full] = [check(false), check(true)].map(|stages| commands(&stages));
-        assert_eq!(short.last().map(String::as_str), Some("cargo test --workspace"));
-        assert_eq!(full.last().map(String::as_str), Some("MESSAGEKIT_FULL=1 cargo test --workspace"));
+        assert_eq!(short.last().map(String::as_str), Some("cargo xtask test --no-services"));
+        assert_eq!(full.last().map(String::as_str), Some("cargo xtask test --no-services --full"));
         assert_eq!(short[..3], full[..3]);
     }
 

@@ -10,7 +10,6 @@ mod guard;
 mod members;
 mod stack;
 mod stage;
-mod suites;
 mod terminal;
 mod test;
 

@@ -1,14 +1,12 @@
 //! The packages of the workspace, as cargo sees them.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use crate::stage::cargo;
 
 /// Returns the packages and their targets, as `cargo metadata` prints them.
 pub(crate) fn metadata() -> Result<Value, String> {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     let output = command.args(["metadata", "--no-deps", "--format-version", "1"]).output();
     let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
     if !output.status.success() {

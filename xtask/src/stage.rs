@@ -1,6 +1,5 @@
 //! A stage is one cargo command with a name. This module runs a list of stages and reports the result.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::{Command, ExitStatus};
@@ -19,9 +18,21 @@ pub(crate) struct Stage {
     pub(crate) args: Vec<String>,
 }
 
-/// Returns the cargo that started this program.
-pub(crate) fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// Returns a command of the cargo that started this program.
+///
+/// It does not inherit the variables that cargo sets for a program that it runs: build scripts look at some of them, and would
+/// run again after each change between `cargo xtask` and `cargo` itself.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let of_this_program = |name: &str| {
+        name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_this_program) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 impl Stage {
@@ -32,7 +43,7 @@ impl Stage {
 
     /// Returns the command, ready to start.
     fn command(&self) -> Command {
-        let mut command = Command::new(cargo());
+        let mut command = cargo();
         command.args(&self.args).envs(self.env.iter().copied());
         command
     }
@@ -191,11 +202,20 @@ mod tests {
     fn the_variables_of_a_stage_reach_its_command() {
         let mut seen = Vec::new();
         run(&[breaks()], |command| {
-            seen.extend(
-                command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))),
-            );
+            let set = command.get_envs().filter(|(_, value)| value.is_some());
+            seen.extend(set.map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))));
             quietly(command)
         });
         assert_eq!(seen, [("REASON".into(), Some("no such task".into()))]);
+    }
+
+    #[test]
+    fn a_command_of_cargo_knows_nothing_of_the_package_of_this_program() {
+        let command = cargo();
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            assert!(std::env::var_os(name).is_some(), "cargo sets {name} for a test");
+            assert!(removed.iter().any(|(removed, _)| *removed == name), "{name} is passed on");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use serde_json::Value;
 
 /// One service of the stack, with its name on the command line and in the compose file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -32,6 +33,11 @@ impl Service {
             Self::Connect => "connect",
             Self::Rabbitmq => "rabbitmq",
         }
+    }
+
+    /// Returns the service with this name in a document, if it is one.
+    pub(crate) fn named(name: &Value) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| *name == service.name())
     }
 
     /// Returns the names of the ports it listens on. Clients use the first one.

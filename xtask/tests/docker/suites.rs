@@ -112,7 +112,36 @@ fn failed_program_fails_the_run_at_its_end_and_stops_services() {
     assert_eq!(output.status.code(), Some(1));
     check(machine.docker_calls(), "1");
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.trim_end().ends_with("tests: kafka: failed (exit status: 7)"), "{printed}");
+    let last = "tests: kafka: failed (exit status: 7); again: cargo xtask test --suite 'tests: kafka'";
+    assert!(printed.trim_end().ends_with(last), "{printed}");
+}
+
+#[test]
+fn a_named_suite_is_run_with_its_services_and_no_others() {
+    let machine = workspace();
+    let printed = machine.prints("test --suite kafka").join("\n");
+    let calls = machine.docker_calls();
+    let up = "compose -f docker-compose.yml up -d --wait kafka";
+    assert!(calls.iter().any(|call| call == up), "{calls:?}");
+    let runs: Vec<_> = calls.iter().filter(|call| call.contains(" full=")).collect();
+    assert!(runs.len() == 1 && runs[0].starts_with("kafka in tests"), "{calls:?}");
+    assert!(!calls.iter().any(|call| call.contains("--doc")), "{calls:?}");
+    assert!(printed.contains("test result: kafka\n"), "{printed}");
+
+    let said = machine.refuses("test --suite kafak");
+    assert!(said.contains("no suite is named kafak: there are core: lib core; "), "{said}");
+}
+
+#[test]
+fn tests_without_services_start_none() {
+    let machine = workspace();
+    let printed = machine.prints("test --no-services").join("\n");
+    let calls = machine.docker_calls();
+    assert!(!calls.iter().any(|call| call.contains("compose")), "{calls:?}");
+    let runs: Vec<_> = calls.iter().filter(|call| call.contains(" full=")).collect();
+    assert_eq!(runs.len(), 2, "core and it: {calls:?}");
+    assert!(calls.contains(&"cargo test --workspace --doc".to_owned()), "{calls:?}");
+    assert!(printed.contains("tests: it"), "{printed}");
 }
 
 #[test]

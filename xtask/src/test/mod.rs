@@ -1,5 +1,10 @@
 //! `cargo xtask test`: starts the services during the build, runs every test with its services, and stops the services.
 
+mod changed;
+mod lanes;
+mod report;
+mod suites;
+
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -8,12 +13,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::stack::{Health, Service, Stack};
 use crate::stage::cargo;
-use crate::suites::{self, Suite, Table};
 use crate::terminal::say;
 use crate::{guard, members};
+
+use changed::Reach;
+use lanes::Variables;
+use report::Table;
+use suites::{DOCUMENTATION, Suite, Tests};
 
 /// The services of the tests, and their state after the run.
 #[derive(Debug, Args)]
@@ -26,6 +36,15 @@ pub(crate) struct Options {
         value_name = "SERVICES"
     )]
     services: Vec<Service>,
+    /// Run only the tests that need no service
+    #[arg(long, conflicts_with = "services")]
+    no_services: bool,
+    /// Run only these suites, by the names in the table (`--suite path`), with the services that they need
+    #[arg(long = "suite", value_name = "NAME", conflicts_with = "changed")]
+    suites: Vec<String>,
+    /// Run only the suites that can be broken by what differs from a commit, the last one if none is named
+    #[arg(long, value_name = "COMMIT", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
+    changed: Option<String>,
     /// Run the long tests at their stated size (sets MESSAGEKIT_FULL=1)
     #[arg(long)]
     full: bool,
@@ -43,14 +62,81 @@ struct Stacks {
     path: Option<Stack>,
 }
 
+/// What is built and run.
+struct Plan {
+    metadata: Value,
+    tests: Vec<Tests>,
+    documentation: bool,
+    /// The services of these tests.
+    services: Vec<Service>,
+    full: bool,
+}
+
 /// Builds while the services start, runs the tests, and prints the times.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let all = needed(&options.services);
-    let stacks = Stacks::find(&all)?;
+    let plan = Plan::of(options)?;
+    if plan.tests.is_empty() && !plan.documentation {
+        say(format_args!("no test can be broken by what changed"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stacks = Stacks::find(&plan.services)?;
     with_services(&stacks.shared, &stacks.services, options.keep, || match &stacks.path {
-        Some(path) => alone_on(path, || stacks.test(&all, options.full)),
-        None => stacks.test(&all, options.full),
+        Some(path) => alone_on(path, || stacks.test(&plan)),
+        None => stacks.test(&plan),
     })
+}
+
+impl Plan {
+    fn of(options: &Options) -> Result<Self, String> {
+        let metadata = members::metadata()?;
+        let named = if options.no_services { Vec::new() } else { needed(&options.services) };
+        let all = suites::expected(&metadata, &named);
+        let reach = match &options.changed {
+            Some(since) => Some(Reach::of(&changed::files(since)?, &metadata)),
+            None => None,
+        };
+        let is_named = |target: &dyn ToString, name: &str| {
+            options.suites.iter().any(|suite| *suite == name || *suite == target.to_string())
+        };
+        let is_chosen = |tests: &Tests| match &reach {
+            Some(reach) => reach.includes(tests),
+            None => options.suites.is_empty() || is_named(&tests.target, &tests.target.name),
+        };
+        let documentation = match &reach {
+            Some(reach) => reach.includes_documentation(),
+            None => options.suites.is_empty() || is_named(&"workspace: documentation", DOCUMENTATION),
+        };
+        let (tests, left_out): (Vec<_>, Vec<_>) = all.into_iter().partition(is_chosen);
+        if options.suites.is_empty() {
+            say_left_out(&left_out, documentation);
+        } else if tests.is_empty() && !documentation {
+            let names: Vec<String> = left_out.iter().map(|tests| tests.target.to_string()).collect();
+            return Err(format!(
+                "no suite is named {}: there are {}",
+                options.suites.join(", "),
+                names.join("; ")
+            ));
+        }
+        let services = match reach.is_none() && options.suites.is_empty() {
+            true => named,
+            // No service is started in vain.
+            false => {
+                let needs: Vec<Service> = tests.iter().flat_map(|tests| tests.needs.clone()).collect();
+                if needs.is_empty() { Vec::new() } else { needed(&needs) }
+            }
+        };
+        Ok(Self { metadata, tests, documentation, services, full: options.full })
+    }
+}
+
+/// Names what is not run: a green run of a part must not look like one of all.
+fn say_left_out(left_out: &[Tests], documentation: bool) {
+    let names = left_out.iter().map(|tests| tests.target.to_string());
+    let names: Vec<String> =
+        names.chain((!documentation).then(|| "workspace: documentation".to_owned())).collect();
+    if !names.is_empty() {
+        say(format_args!("left out: {}", names.join("; ")));
+    }
 }
 
 impl Stacks {
@@ -61,19 +147,19 @@ impl Stacks {
         Ok(Self { services: all.iter().copied().filter(is_shared).collect(), shared, path })
     }
 
-    fn test(&self, all: &[Service], full: bool) -> Result<ExitCode, String> {
-        let began = Instant::now();
+    fn test(&self, plan: &Plan) -> Result<ExitCode, String> {
+        let (began, logs) = (Instant::now(), self.shared.logs());
         let (started, built) = thread::scope(|scope| {
-            let started = scope.spawn(|| self.start(all));
-            let built = build(all, &self.shared.logs());
+            let started = scope.spawn(|| self.start(&plan.services));
+            let built = build(plan, &logs);
             (started.join().unwrap_or_else(|panic| resume_unwind(panic)), built)
         });
         started?;
         let (suites, build) = (built?, began.elapsed());
-        let shared = env(&self.shared, &self.services, full)?;
-        let path = self.path.as_ref().map(|path| env(path, all, full)).transpose()?;
-        let doc = Suite::doc(&cargo_test(all, &["--doc"]));
-        let runs = suites::run(suites, doc, &shared, path.as_deref(), limit(full), &self.shared.logs());
+        let shared = env(&self.shared, &self.services, plan.full)?;
+        let path = self.path.as_ref().map(|path| env(path, &plan.services, plan.full)).transpose()?;
+        let variables = Variables { shared: &shared, path: path.as_deref() };
+        let runs = lanes::run(&suites, &variables, limit(plan.full), &logs);
         let table = Table { build, runs: &runs, total: began.elapsed() };
         say(format_args!("\n{table}"));
         Ok(if table.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -93,7 +179,7 @@ fn limit(full: bool) -> Duration {
 
 /// Returns the variables of tests that use these services.
 fn env(stack: &Stack, services: &[Service], full: bool) -> Result<Vec<(&'static str, String)>, String> {
-    let mut env = stack.env(services)?;
+    let mut env = if services.is_empty() { Vec::new() } else { stack.env(services)? };
     if full {
         env.push(("MESSAGEKIT_FULL", "1".to_owned()));
     }
@@ -107,7 +193,7 @@ pub(crate) fn with_services(
     keep: bool,
     work: impl FnOnce() -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
-    let ours = stack.missing(services)?;
+    let ours = if services.is_empty() { Vec::new() } else { stack.missing(services)? };
     // Services that ran before keep running with their data: another process needs them.
     let stop = || if keep || ours.is_empty() { Ok(()) } else { stack.down(&ours, true) };
     stopped_after(work, stop)
@@ -142,6 +228,9 @@ fn needed(named: &[Service]) -> Vec<Service> {
 
 /// Starts the services and checks again that each answers: a test must not be the first to notice.
 pub(crate) fn start(stack: &Stack, services: &[Service]) -> Result<(), String> {
+    if services.is_empty() {
+        return Ok(());
+    }
     stack.up(services)?;
     let states = stack.status(services)?;
     let missing: Vec<&str> = states
@@ -156,9 +245,8 @@ pub(crate) fn start(stack: &Stack, services: &[Service]) -> Result<(), String> {
 }
 
 /// Builds every test of the workspace, those that need one of the services included, and the programs that they start.
-fn build(services: &[Service], logs: &Path) -> Result<Vec<Suite>, String> {
-    let metadata = members::metadata()?;
-    let mut command = cargo_test(services, &["--no-run", "--message-format=json-render-diagnostics"]);
+fn build(plan: &Plan, logs: &Path) -> Result<Vec<Suite>, String> {
+    let mut command = cargo_test(&plan.services, &["--no-run", "--message-format=json-render-diagnostics"]);
     fs::create_dir_all(logs).map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
     let log = logs.join("build.json");
     let file = File::create(&log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
@@ -169,16 +257,24 @@ fn build(services: &[Service], logs: &Path) -> Result<Vec<Suite>, String> {
     }
     let messages =
         fs::read_to_string(&log).map_err(|error| format!("cannot read {}: {error}", log.display()))?;
-    let services: Vec<String> = services.iter().map(ToString::to_string).collect();
-    suites::built(&metadata, &messages, &services)
+    let mut suites = suites::built(&plan.metadata, &messages, plan.tests.clone())?;
+    if plan.documentation {
+        // It takes longest of those without a service.
+        suites.insert(0, Suite::documentation(&cargo_test(&plan.services, &["--doc"])));
+    }
+    Ok(suites)
 }
 
 /// Returns `cargo test` for the workspace, with the tests that need one of the services.
 fn cargo_test(services: &[Service], arguments: &[&str]) -> Command {
-    let features: Vec<String> =
-        services.iter().map(|service| format!("messagekit-tests/{service}")).collect();
-    let mut command = Command::new(cargo());
-    command.args(["test", "--workspace", "--features", &features.join(",")]).args(arguments);
+    let mut command = cargo();
+    command.args(["test", "--workspace"]);
+    if !services.is_empty() {
+        let features: Vec<String> =
+            services.iter().map(|service| format!("messagekit-tests/{service}")).collect();
+        command.args(["--features", &features.join(",")]);
+    }
+    command.args(arguments);
     command
 }
 
