@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use messagekit_testkit::block_on;
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, order, orders, publish, read};
 use crate::stage::Stage;
@@ -31,20 +32,24 @@ fn dies_at(point: &str) {
 
 #[test]
 fn a_bridge_that_dies_after_a_publish_publishes_again() {
+    let _turn = TURNS.together();
     dies_at("bridge.published:7");
 }
 
 #[test]
 fn a_bridge_that_dies_after_a_confirm_publishes_again() {
+    let _turn = TURNS.together();
     dies_at("bridge.confirmed:7");
 }
 
 #[test]
 fn a_bridge_that_dies_after_settling_goes_on() {
+    let _turn = TURNS.together();
     dies_at("bridge.settled");
 }
 
 #[test]
 fn a_bridge_that_dies_after_a_dead_letter_goes_on() {
+    let _turn = TURNS.together();
     dies_at("bridge.dead_lettered");
 }

@@ -4,6 +4,7 @@ use lapin::types::AMQPValue;
 use messagekit::{Message, headers};
 use messagekit_testkit::{block_on, eventually};
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, order, orders, publish, read};
 use crate::stage::{PATIENCE, Stage};
@@ -17,6 +18,7 @@ fn kind(dead_letter: &Message) -> (&str, &str) {
 
 #[test]
 fn a_binding_that_is_deleted_in_the_middle_loses_nothing() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(2).await;
         let queue = stage.bound_queue("all").await;
@@ -60,6 +62,7 @@ fn a_binding_that_is_deleted_in_the_middle_loses_nothing() {
 
 #[test]
 fn deleted_exchange_makes_dead_letters_and_harms_no_other() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.bound_queue("all").await;
@@ -97,6 +100,7 @@ fn deleted_exchange_makes_dead_letters_and_harms_no_other() {
 
 #[test]
 fn a_full_queue_holds_its_own_keys_only_and_nothing_is_dead() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let (full, roomy) = (stage.queue("full"), stage.queue("roomy"));
@@ -142,6 +146,7 @@ fn a_full_queue_holds_its_own_keys_only_and_nothing_is_dead() {
 
 #[test]
 fn what_is_too_large_or_malformed_is_a_dead_letter_in_full() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.bound_queue("all").await;

@@ -3,12 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use messagekit::{Message, headers};
 use messagekit_testkit::{block_on, eventually};
 
+use crate::TURNS;
 use crate::rabbit::{header, id_of};
 use crate::records::{ids, order, orders, publish};
 use crate::stage::{PATIENCE, Stage};
 
 #[test]
 fn forwarded_records_keep_bytes_ids_headers_and_order_per_key() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(3).await;
         let queue = stage.bound_queue("all").await;
@@ -49,6 +51,7 @@ fn forwarded_records_keep_bytes_ids_headers_and_order_per_key() {
 
 #[test]
 fn trace_context_reaches_rabbitmq_as_it_was_written() {
+    let _turn = TURNS.together();
     block_on(async {
         const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         const FREE: &str = "{\"tenant\":\"nörd\",\"tracestate\":\"vendor=1,other=2\"}";
@@ -71,6 +74,7 @@ fn trace_context_reaches_rabbitmq_as_it_was_written() {
 
 #[test]
 fn hostile_headers_reach_no_other_queue_nor_close_the_channel() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.queue("wanted");
@@ -115,6 +119,7 @@ async fn publish_raw(messages: &[Message]) {
 
 #[test]
 fn a_routing_key_may_be_any_text_that_a_record_brings() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let queue = stage.bound_queue("all").await;
@@ -140,6 +145,7 @@ fn a_routing_key_may_be_any_text_that_a_record_brings() {
 
 #[test]
 fn a_limit_slows_the_publishes_and_a_stop_drains() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(2).await;
         let queue = stage.bound_queue("all").await;
@@ -159,6 +165,7 @@ fn a_limit_slows_the_publishes_and_a_stop_drains() {
 
 #[test]
 fn a_bridge_filter_drops_duplicates_of_the_source() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(2).await;
         let queue = stage.bound_queue("all").await;

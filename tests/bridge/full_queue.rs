@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use lapin::types::AMQPValue;
 use messagekit_testkit::{block_on, eventually};
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish};
 use crate::stage::{PATIENCE, Stage};
@@ -21,6 +22,7 @@ fn offers(time: Duration) -> usize {
 
 #[test]
 fn full_queue_costs_few_duplicates_and_later_gets_everything() {
+    let _turn = TURNS.together();
     const KEYS: usize = 20;
     block_on(async {
         let mut stage = Stage::new(1).await;

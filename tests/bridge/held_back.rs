@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use messagekit_testkit::eventually;
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish};
 use crate::stage::{PATIENCE, Stage};
@@ -11,6 +12,7 @@ use crate::wire::{Wire, run};
 
 #[test]
 fn an_open_breaker_is_503_by_name_until_the_broker_is_back() {
+    let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
         stage.session = 60;
@@ -54,6 +56,7 @@ fn an_open_breaker_is_503_by_name_until_the_broker_is_back() {
 
 #[test]
 fn a_limit_that_holds_the_bridge_back_is_named_and_stays_200() {
+    let _turn = TURNS.together();
     run(async {
         let mut stage = Stage::new(1).await;
         stage.session = 60;

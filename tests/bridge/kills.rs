@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use messagekit::Message;
 use messagekit_testkit::eventually;
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, order, publish, settled};
 use crate::stage::{PATIENCE, Stage};
@@ -15,6 +16,7 @@ const UNCONFIRMED: usize = 20;
 
 #[test]
 fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
+    let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(3).await);
         stage.amqp.clone_from(&wire.url);

@@ -2,6 +2,7 @@
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
+mod blocked;
 mod crash_points;
 mod dead_letters;
 mod forwarding;
@@ -16,3 +17,8 @@ mod restarts;
 mod silent_broker;
 mod stage;
 mod wire;
+
+use messagekit_tests::Turns;
+
+/// Some tests stop a broker, or its publishers, for every other test.
+static TURNS: Turns = Turns::of(4);

@@ -1,9 +1,11 @@
 use messagekit_testkit::block_on;
 
+use crate::TURNS;
 use crate::stage::Stage;
 
 #[test]
 fn wrong_settings_end_it_with_code_2_and_every_problem() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let text = "[bridge]\nname = \"a b\"\nbogus = 1\n[kafka]\n[rabbitmq]\nurl = \"http://u:hunter2@h\"\n\
@@ -20,6 +22,7 @@ fn wrong_settings_end_it_with_code_2_and_every_problem() {
 
 #[test]
 fn missing_exchanges_end_it_with_code_2_and_all_their_names() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let other = stage.queue("absent-too");
@@ -35,6 +38,7 @@ fn missing_exchanges_end_it_with_code_2_and_all_their_names() {
 
 #[test]
 fn a_broker_that_is_away_at_the_start_is_waited_for() {
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let url = messagekit_tests::services::amqp_url();

@@ -13,6 +13,7 @@ use messagekit_tests::services;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use crate::TURNS;
 use crate::records;
 use crate::stage::{Broker, PATIENCE};
 
@@ -78,6 +79,7 @@ async fn books_each_order_once(
 
 #[test]
 fn one_router_runs_on_kafka_rabbitmq_sqlite_and_memory() {
+    let _turn = TURNS.together();
     let _together = Broker::together();
     block_on(async {
         let router = Router::<MemoryStore>::new().on(book);

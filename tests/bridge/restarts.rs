@@ -10,6 +10,7 @@ use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, make_topic, order, settled};
 use crate::stage::{PATIENCE, Stage};
@@ -35,6 +36,7 @@ async fn publish(publisher: &KafkaPublisher, messages: &[Message]) -> usize {
 
 #[test]
 fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
+    let _turn = TURNS.alone();
     block_on(async {
         let stage = Stage::alone(2).await;
         let queue = stage.bound_queue("all").await;

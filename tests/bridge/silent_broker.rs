@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use messagekit_tests::services;
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish, settled};
 use crate::stage::Stage;
@@ -13,6 +14,7 @@ const UNCONFIRMED: usize = 10;
 
 #[test]
 fn nothing_is_settled_while_the_unconfirmed_limit_is_reached() {
+    let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
         stage.session = 60;

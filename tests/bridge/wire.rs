@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::TURNS;
+
 pub(crate) struct Wire {
     /// The URL of the broker through this connection.
     pub(crate) url: String,
@@ -103,6 +105,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 
 #[test]
 fn what_a_stalled_wire_holds_is_lost_when_it_is_cut() {
+    let _turn = TURNS.together();
     run(async {
         for _ in 0..500 {
             let broker = TcpListener::bind("127.0.0.1:0").await.unwrap();

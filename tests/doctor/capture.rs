@@ -5,8 +5,8 @@ use messagekit_postgres::cdc::{self, Capture};
 use messagekit_postgres::migrations;
 use messagekit_testkit::block_on;
 
-use crate::cdc_server::Server;
 use crate::stage::{Stage, nothing, run};
+use messagekit_tests::Server;
 
 /// Each fault as statements, and the name under which it is found. `SLOT` stands for the name of the slot.
 const FAULTS: [(&str, &str); 12] = [

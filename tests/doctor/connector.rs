@@ -7,8 +7,8 @@ use messagekit_postgres::migrations;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use sqlx::{Connection, PgConnection};
 
-use crate::cdc_server::Server;
 use crate::stage::{Stage, as_written, run, shell};
+use messagekit_tests::Server;
 
 /// The most log that the server keeps, and half of it is far behind.
 const KEPT: &str = "max_slot_wal_keep_size=16MB";

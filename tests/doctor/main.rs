@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
-#[path = "../postgres/cdc_server.rs"]
-mod cdc_server;
 mod connector;
 mod document;
 mod kafka;

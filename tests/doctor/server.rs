@@ -10,8 +10,8 @@ use messagekit_testkit::block_on;
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::cdc_server::Server;
 use crate::stage::{Stage, nothing, run};
+use messagekit_tests::Server;
 
 /// A library that shifts the clock of a server by the number in a file.
 struct Clock {

@@ -3,8 +3,8 @@
 use messagekit_testkit::{block_on, unique};
 use messagekit_tests::Database;
 
-use crate::cdc_server::Server;
 use crate::stage::{Stage, nothing, run};
+use messagekit_tests::Server;
 
 #[test]
 fn missing_tables_are_found_and_made() {

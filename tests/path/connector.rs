@@ -12,9 +12,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::billing::PATIENCE;
 use crate::broker;
-use crate::connector_server::Server;
 use crate::process::program;
-use crate::turn::alone_blocking;
+use crate::turn;
+use messagekit_tests::Server;
 
 /// The time limit of a check, whatever hangs: its own limit of 8 s, and the delay of a busy machine.
 const LOOK: Duration = Duration::from_secs(90);
@@ -138,7 +138,7 @@ async fn records(topic: &str, count: i64) -> Vec<broker::Raw> {
 
 #[test]
 fn row_arrives_byte_for_byte_and_a_second_apply_changes_nothing() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
@@ -199,7 +199,7 @@ fn row_arrives_byte_for_byte_and_a_second_apply_changes_nothing() {
 
 #[test]
 fn faults_behind_a_running_connector_are_found_and_repaired() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
@@ -250,7 +250,7 @@ fn faults_behind_a_running_connector_are_found_and_repaired() {
 
 #[test]
 fn dropped_publication_is_unhealthy_until_the_fix_is_applied() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let captured = Captured::new(database.url());
@@ -285,7 +285,7 @@ fn dropped_publication_is_unhealthy_until_the_fix_is_applied() {
 
 #[test]
 fn a_lost_slot_is_found_while_the_connector_says_running() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let settings =
             ["wal_level=logical", "max_slot_wal_keep_size=2MB", "max_wal_size=4MB", "min_wal_size=2MB"];
@@ -323,7 +323,7 @@ fn a_lost_slot_is_found_while_the_connector_says_running() {
 
 #[test]
 fn who_does_not_answer_is_named_in_time() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         // A port without a listener, and one whose listener never answers.

@@ -40,7 +40,6 @@ macro_rules! points {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                let _turn = turn::alone().await;
                 $service($point, $time).await;
             }
         )*
@@ -97,6 +96,7 @@ fn every_other_point_has_a_case_in_its_suite() {
 
 /// Crashes the order service while eight clients place orders through it, and follows every order to its parcel.
 async fn order_service(point: &str, time: usize) {
+    let _turn = turn::with_fixed_names();
     let started = Instant::now();
     let mut shop = Shop::open().await;
     let book = Book::default();
@@ -132,6 +132,7 @@ async fn order_service(point: &str, time: usize) {
 
 /// Crashes a process of billing at work, restarts it, and compares the outcome of the orders.
 async fn billing(point: &str, time: usize) {
+    let _turn = turn::together();
     let started = Instant::now();
     let (database, names) = (Database::fresh().await, Names::make().await);
     let mut look = database.connection().await;

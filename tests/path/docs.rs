@@ -15,7 +15,7 @@ use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, eventually, unique};
 use messagekit_tests::{Database, Port, services};
 
-use crate::turn::alone;
+use crate::turn;
 use crate::{broker, queues};
 use page::Outcome::{self, Prints, Stays};
 use page::Page;
@@ -30,7 +30,7 @@ const BRIDGE: &[(&str, Outcome)] = &[
 
 #[tokio::test]
 async fn the_commands_of_the_bridges_page_do_what_it_says() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let (name, topic) = (unique("docs"), unique("docs.order"));
     let own = [format!("{name}.dead"), format!("{name}.retry")];
     broker::make(&[(&topic, 1), (&own[0], 1), (&own[1], 1)]).await;
@@ -64,7 +64,7 @@ const FAILED_MESSAGES: &[(&str, Outcome)] = &[
 
 #[tokio::test]
 async fn the_commands_of_the_page_on_failed_messages_do_what_it_says() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::fresh().await;
     let store = database.store().await;
     let (queue, kept) = (unique("docs.bills"), unique("docs.bills.dead"));
@@ -141,7 +141,7 @@ const PUBLISHING_MODES: &[(&str, Outcome)] = &[
 
 #[tokio::test]
 async fn commands_of_the_publishing_modes_page_work() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::fresh().await;
     let mut page = Page::open("docs/publishing-modes.md");
     page.set("MESSAGEKIT_DATABASE_URL", database.url());
@@ -163,7 +163,7 @@ const OPERATING: &[(&str, Outcome)] = &[
 
 #[tokio::test]
 async fn the_commands_of_the_page_on_operating_do_what_it_says() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::fresh().await;
     let mut page = Page::open("docs/operating.md");
     page.set("MESSAGEKIT_DATABASE_URL", database.url());

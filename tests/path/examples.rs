@@ -5,7 +5,7 @@ use std::process::Command;
 
 use messagekit_tests::{Database, services};
 
-use crate::turn::alone;
+use crate::turn;
 
 /// Runs an example against a database and the brokers.
 fn output_of(program: &str, database: &Database) -> String {
@@ -23,7 +23,7 @@ fn output_of(program: &str, database: &Database) -> String {
 
 #[tokio::test]
 async fn orders_on_postgres_keeps_row_and_event_together() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
@@ -37,7 +37,7 @@ async fn orders_on_postgres_keeps_row_and_event_together() {
 
 #[tokio::test]
 async fn billing_from_kafka_bills_a_duplicate_order_once() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
@@ -51,7 +51,7 @@ async fn billing_from_kafka_bills_a_duplicate_order_once() {
 
 #[tokio::test]
 async fn bridge_example_forwards_a_record_and_dead_letters_another() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
@@ -66,7 +66,7 @@ async fn bridge_example_forwards_a_record_and_dead_letters_another() {
 
 #[tokio::test]
 async fn failed_message_retried_in_the_admin_is_billed_once() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(
@@ -81,7 +81,7 @@ async fn failed_message_retried_in_the_admin_is_billed_once() {
 
 #[tokio::test]
 async fn relay_example_publishes_at_once_and_delayed_events_when_due() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     for _ in 0..2 {
         assert_eq!(

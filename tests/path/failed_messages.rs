@@ -142,7 +142,7 @@ async fn until_state(operator: &Operator, id: i64, state: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repaired_message_retried_over_http_is_billed_once() {
-    let _turn = turn::alone().await;
+    let _turn = turn::with_fixed_names();
     let mut shop = Shop::open().await;
     let (bad, good) = (Order::new("bad-lamp", 1_250), Order::new("good-chair", 8_000));
     let orders = [bad, good];
@@ -196,7 +196,7 @@ async fn a_repaired_message_retried_over_http_is_billed_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn double_clicks_of_two_operators_bill_each_message_once() {
     const FAILED_MESSAGES: i64 = 20;
-    let _turn = turn::alone().await;
+    let _turn = turn::with_fixed_names();
     let mut shop = Shop::open().await;
     let orders: Vec<_> = (0..FAILED_MESSAGES).map(|n| Order::new(&format!("bad-{n:02}"), 100 + n)).collect();
     shop.send(&orders).await;
@@ -240,7 +240,7 @@ async fn double_clicks_of_two_operators_bill_each_message_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_always_fails_stops_at_its_cap() {
-    let _turn = turn::alone().await;
+    let _turn = turn::with_fixed_names();
     let mut shop = Shop::open().await;
     // The last one has a negative amount: no retry makes a bill of it.
     let orders = [Order::new("bad-first", 1), Order::new("never", -1)];
@@ -265,7 +265,7 @@ async fn an_order_that_always_fails_stops_at_its_cap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_discarded_order_is_billed_only_after_undo() {
-    let _turn = turn::alone().await;
+    let _turn = turn::with_fixed_names();
     let mut shop = Shop::open().await;
     let orders = [Order::new("bad-lamp", 1_250)];
     let [bad] = &orders;

@@ -57,7 +57,7 @@ async fn publish(publisher: &KafkaPublisher, topic: &str, bill: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
-    let _turn = turn::alone().await;
+    let _turn = turn::alone();
     let mut billing = Billing::open().await;
     let publisher = Kafka::new(services::kafka()).publisher().unwrap();
     let bills = billing.names.bills.clone();

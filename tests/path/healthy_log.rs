@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::orders::Order;
 use crate::process::Process;
 use crate::shop::start_shipping;
-use crate::turn::alone_blocking;
+use crate::turn;
 use crate::{broker, queues};
 
 fn start_relay(name: &'static str, database: &Database) -> Process {
@@ -64,7 +64,7 @@ fn is_alarming(line: &str) -> bool {
 
 #[test]
 fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
-    let _turn = alone_blocking();
+    let _turn = turn::alone();
     block_on(async {
         let names = Names::make().await;
         queues::wipe().await;

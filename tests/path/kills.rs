@@ -55,7 +55,7 @@ struct Siege {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_is_billed_once_while_everything_is_killed() {
-    let _turn = turn::alone().await;
+    let _turn = turn::alone();
     let seed = seed();
     let shop = Shop::open().await;
     let book = Book::default();

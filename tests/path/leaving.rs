@@ -78,7 +78,7 @@ fn leaves(mut member: Process, how: &str) {
 
 #[test]
 fn a_process_with_a_frozen_or_dead_broker_stops_on_request() {
-    let _turn = turn::alone_blocking();
+    let _turn = turn::alone();
     block_on(async {
         for drops in [false, true] {
             let how = if drops { "dropped" } else { "closed" };

@@ -10,8 +10,6 @@ mod bridge;
 mod broker;
 mod cdc;
 mod connector;
-#[path = "../postgres/cdc_server.rs"]
-mod connector_server;
 mod console;
 mod crash_points;
 mod docs;

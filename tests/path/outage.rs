@@ -85,7 +85,7 @@ async fn goes_on(billing: &Billing, before: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_waits_for_its_database_and_goes_on_by_itself() {
-    let _turn = turn::alone().await;
+    let _turn = turn::alone();
     // The gate opens when the server is killed.
     let (mut billing, _gate) = busy_billing().await;
     let before = billing.bills().await.unwrap();
@@ -101,7 +101,7 @@ async fn billing_waits_for_its_database_and_goes_on_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_waits_for_the_broker_and_goes_on_by_itself() {
-    let _turn = turn::alone().await;
+    let _turn = turn::alone();
     let (mut billing, gate) = busy_billing().await;
     let down = Down::kill(Service::Kafka);
     drop(gate);

@@ -67,7 +67,7 @@ async fn shipped(database: &Database) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
-    let _turn = turn::alone().await;
+    let _turn = turn::alone();
     queues::wipe().await;
     let database = Database::fresh().await;
     let mut shipping = start_shipping(&database);

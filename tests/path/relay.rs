@@ -19,7 +19,7 @@ use crate::cdc::{Connector, messagekit, said};
 use crate::orders::seed;
 use crate::process::Process;
 use crate::queues;
-use crate::turn::alone_blocking;
+use crate::turn;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.placed", key = "order_id")]
@@ -67,7 +67,7 @@ fn seen(records: &[Raw]) -> BTreeMap<String, Vec<Seen>> {
 
 #[test]
 fn relay_and_connector_publish_byte_identical_records() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("ways");
@@ -222,7 +222,7 @@ async fn until_all_have_left(database: &Database, topic: &str) -> (usize, usize)
 /// Connector and relay continue, and no earlier event is published a second time.
 #[test]
 fn tables_divided_by_day_under_load_lose_and_repeat_no_event() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("days");
@@ -258,7 +258,7 @@ fn tables_divided_by_day_under_load_lose_and_repeat_no_event() {
 
 #[test]
 fn publishing_mode_changes_both_ways_under_load_without_loss() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         let topic = unique("ways");
@@ -293,7 +293,7 @@ fn publishing_mode_changes_both_ways_under_load_without_loss() {
 
 #[test]
 fn a_relay_publishes_to_an_existing_exchange_by_routing_key() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let database = Database::fresh().await;
         migrate(&database, &["--relay"]);

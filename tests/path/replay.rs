@@ -157,7 +157,7 @@ fn compare(records: &[Raw]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_of_time_arrives_again_as_it_was() {
-    let _turn = turn::alone().await;
+    let _turn = turn::together();
     let shop = Published::open().await;
     let ann = shop.console.operator("ann");
     let job = shop.order(&ann, None);
@@ -168,7 +168,7 @@ async fn a_range_of_time_arrives_again_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
-    let _turn = turn::alone().await;
+    let _turn = turn::together();
     let mut shop = Published::open().await;
     let ann = shop.console.operator("ann");
     // The test permits each step, so no kill comes too late.

@@ -23,7 +23,7 @@ async fn failed_messages(connection: &mut PgConnection) -> Vec<(String, String, 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn same_id_in_two_processes_at_once_is_billed_once() {
-    let _turn = turn::alone().await;
+    let _turn = turn::together();
     let mut billing = Billing::open().await;
     // A group during a rebalance lists no members.
     eventually("both share the partitions", DEADLINE, async || {
@@ -50,7 +50,7 @@ async fn same_id_in_two_processes_at_once_is_billed_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
-    let _turn = turn::alone().await;
+    let _turn = turn::together();
     let billing = Billing::open().await;
     let mut database = billing.database.connection().await;
     let id = MessageId::new();
@@ -74,7 +74,7 @@ async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_without_headers_is_billed_once_by_the_id_in_its_body() {
-    let _turn = turn::alone().await;
+    let _turn = turn::together();
     let billing = Billing::open().await;
     let (first, second) = (MessageId::new(), MessageId::new());
     send(

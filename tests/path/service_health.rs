@@ -13,7 +13,7 @@ use crate::names::Names;
 use crate::orders::Order;
 use crate::process::{Process, Traced};
 use crate::shop::{Publisher, Shop};
-use crate::turn::{self, alone_blocking};
+use crate::turn;
 
 /// Stands in payloads only.
 const COUNTRY: &str = "Planted Country";
@@ -49,7 +49,7 @@ fn place(shop: &Shop, id: &str, pence: i64) {
 
 #[test]
 fn services_serve_their_own_health_and_metrics() {
-    let _turn = alone_blocking();
+    let _turn = turn::with_fixed_names();
     block_on(async {
         let shop = Shop::open_with(connector).await;
         let [shipping, billing] = [&shop.shipping, &shop.billing.members()[0]].map(Process::address);
@@ -79,7 +79,7 @@ fn services_serve_their_own_health_and_metrics() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn service_without_its_broker_lives_and_is_not_ready() {
-    let _turn = turn::alone().await;
+    let _turn = turn::with_fixed_names();
     let (database, names) = (Database::fresh().await, Names::make().await);
     let settings = member_settings(&database, &names, None);
     let mut settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
@@ -96,7 +96,7 @@ async fn service_without_its_broker_lives_and_is_not_ready() {
 
 #[test]
 fn a_full_run_shows_no_payload_key_or_password() {
-    let _turn = alone_blocking();
+    let _turn = turn::with_fixed_names();
     block_on(async {
         let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());

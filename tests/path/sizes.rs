@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::broker::{self, Raw};
 use crate::cdc::{Connector, messagekit, said};
 use crate::process::Process;
-use crate::turn::alone_blocking;
+use crate::turn;
 
 /// The bytes that an outbox of PostgreSQL accepts beside the payload. The rest of 100,000 is for names, id and time.
 const BESIDE: usize = 99_500;
@@ -76,7 +76,7 @@ fn has(records: &[Raw], events: &[Message]) {
 
 #[test]
 fn the_largest_event_passes_debezium_and_one_byte_more_fails() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let (database, topic) = (Database::fresh().await, unique("sizes"));
         broker::make(&[(&topic, 1)]).await;
@@ -95,7 +95,7 @@ fn the_largest_event_passes_debezium_and_one_byte_more_fails() {
 /// RabbitMQ accepts less beside the payload than Kafka does: a larger event becomes a failed message with this reason.
 #[test]
 fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
-    let _turn = alone_blocking();
+    let _turn = turn::together();
     block_on(async {
         let (database, topic) = (Database::fresh().await, unique("sizes"));
         let (name, exchange, queue) = (unique("sizes"), unique("sizes"), unique("sizes"));

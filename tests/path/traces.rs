@@ -11,7 +11,7 @@ use crate::orders::Order;
 use crate::process::Traced;
 use crate::relay::{migrate, relay};
 use crate::shop::{Publisher, Shop};
-use crate::turn::alone_blocking;
+use crate::turn;
 
 /// Stands in every payload, and in no span.
 const COUNTRY: &str = "Planted Country";
@@ -107,7 +107,7 @@ fn branch(spans: &[Span], span: &Span, depth: usize, begin: u64) -> String {
 
 #[test]
 fn one_trace_leads_through_debezium_to_the_shipment() {
-    let _turn = alone_blocking();
+    let _turn = turn::with_fixed_names();
     block_on(async {
         let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());
@@ -123,7 +123,7 @@ fn one_trace_leads_through_debezium_to_the_shipment() {
 
 #[test]
 fn a_retry_and_a_replay_belong_to_the_trace_of_the_request() {
-    let _turn = alone_blocking();
+    let _turn = turn::with_fixed_names();
     block_on(async {
         let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());

@@ -1,34 +1,46 @@
-//! Runs one test at a time, and none when services do not answer. The tests share a broker, a worker and the queues of shipping,
-//! and some stop all of them.
+//! The turns of these tests. They share a broker and a worker, some use names that are the same for all, and some stop the services.
+//! None runs when the services do not answer.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::DEADLINE;
-use messagekit_tests::services;
-use tokio::sync::{Mutex, MutexGuard};
+use messagekit_tests::{Turn, Turns, services};
 
 use crate::broker;
 
-static TURN: Mutex<()> = Mutex::const_new(());
+/// More at once only wait for each other: each has processes of its own.
+static TURNS: Turns = Turns::of(4);
 static SERVICES: Services = Services { broken: OnceLock::new() };
 
 /// The interval of checks of services that do not answer.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Waits until no other test of this binary runs. The guard is the turn.
+/// Waits until no other test runs. It blocks the thread, like the others. The guard is the turn.
 ///
 /// # Panics
 /// Panics when the services do not answer. The first test waits for them; later ones fail at once with its reason.
-pub(crate) async fn alone() -> MutexGuard<'static, ()> {
-    let turn = TURN.lock().await;
-    SERVICES.answer(DEADLINE, look);
-    turn
+pub(crate) fn alone() -> Turn<'static> {
+    answered(TURNS.alone())
 }
 
-/// Does the same outside a runtime.
-pub(crate) fn alone_blocking() -> MutexGuard<'static, ()> {
-    let turn = TURN.blocking_lock();
+/// Waits until no test that has to be alone runs. Every name of this test is its own.
+///
+/// # Panics
+/// Panics like [`alone`].
+pub(crate) fn together() -> Turn<'static> {
+    answered(TURNS.together())
+}
+
+/// Waits like [`together`], and until no other test uses the queues of shipping or the names of the examples and pages.
+///
+/// # Panics
+/// Panics like [`alone`].
+pub(crate) fn with_fixed_names() -> Turn<'static> {
+    answered(TURNS.single())
+}
+
+fn answered(turn: Turn<'static>) -> Turn<'static> {
     SERVICES.answer(DEADLINE, look);
     turn
 }

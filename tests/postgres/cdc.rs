@@ -7,7 +7,7 @@ use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::cdc_server::Server;
+use messagekit_tests::Server;
 
 /// The role belongs to the whole server: tests that share one create it with the password of the worker.
 fn password() -> String {

@@ -11,7 +11,7 @@ use messagekit_tests::Database;
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::cdc_server::Server;
+use messagekit_tests::Server;
 
 struct Answer {
     code: i32,

@@ -9,8 +9,8 @@ use messagekit_postgres::{PgTx, PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{Connection, PgConnection};
 
-use crate::cdc_server::Server;
 use crate::shop::{OrderPlaced, insert_bill, run};
+use messagekit_tests::Server;
 
 const ORDERS: i64 = 20;
 

@@ -10,8 +10,8 @@ use messagekit_testkit::block_on;
 use messagekit_tests::{Database, Port};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::cdc_server::Server;
 use crate::shop::run;
+use messagekit_tests::Server;
 
 /// A server whose log no other test writes, with a publication and a slot.
 pub(crate) struct Captured {

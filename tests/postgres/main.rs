@@ -4,7 +4,6 @@
 
 mod cdc;
 mod cdc_command;
-mod cdc_server;
 mod cleanup;
 mod commit;
 mod complete_since;

@@ -85,7 +85,7 @@ fn a_message_requeued_over_the_limit_is_kept_as_failed_message() {
 
 #[test]
 fn dead_letter_without_a_route_arrives_after_the_queue_is_bound() {
-    // Longer than the limit of other tests: the broker routes unroutable messages again after three minutes.
+    // Longer than the limit of other tests: with its defaults the broker routes such a message again after three minutes.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.unwrap().block_on(async {
         let Deadly { queue, dead, exchange } = deadly(20).await;

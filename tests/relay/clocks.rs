@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::Store;
@@ -12,7 +12,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services;
 use tempfile::TempDir;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::program::Relay;
 use crate::stage::Stage;
 use crate::verdict::compare;
@@ -90,7 +90,7 @@ async fn waiting(stage: &Stage, name: &str) -> i64 {
 /// One is half an hour ahead and the other one half an hour behind.
 #[test]
 fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     let clock = WrongClock::new();
     block_on(async {
         let stage = Arc::new(Stage::new(2).await);
@@ -139,7 +139,7 @@ fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
 /// The broker refuses timestamps two hours ahead, unless its topic allows them.
 #[test]
 fn a_relay_with_a_refused_clock_reports_it_and_drops_no_event() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     let clock = WrongClock::new();
     block_on(async {
         let stage = Stage::new(1).await;

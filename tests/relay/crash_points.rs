@@ -1,11 +1,9 @@
 //! A relay that aborts at each of its crash points, and the relay after it.
 
-use std::sync::PoisonError;
-
 use messagekit_testkit::block_on;
 use messagekit_testkit::crash;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::command::program;
 use crate::stage::{POISON, Stage};
 use crate::verdict::compare;
@@ -15,7 +13,7 @@ const OF_EACH: usize = 20;
 
 /// Crashes a relay at a point while it has work, starts another one and requires that every event arrives.
 fn dies_at(point: &str) {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         has_points();
         let stage = Stage::new(2).await;

@@ -1,17 +1,16 @@
 //! An event that is discarded on the command line.
 
 use std::process::{Command, Stdio};
-use std::sync::PoisonError;
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::command::{asked, messagekit, program};
 use crate::stage::{POISON, Stage};
 
 #[test]
 fn a_rejected_event_is_discarded_by_an_operator_and_others_flow() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let url = stage.database.url();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use messagekit::adapter::OutboxRows;
 use messagekit::operations::OutboxHealth;
@@ -12,7 +11,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services;
 use tempfile::TempDir;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::command::{asked, messagekit};
 use crate::program::Relay;
 use crate::stage::{LIMIT, POISON, settings};
@@ -113,7 +112,7 @@ impl File {
 
 #[test]
 fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         let mut file = File::new().await;
         let mut relays = vec![file.relay("relay-0", None), file.relay("relay-1", None)];
@@ -177,7 +176,7 @@ async fn dies_at(point: &str) {
 
 #[test]
 fn a_relay_of_a_file_that_crashes_at_any_point_is_replaced() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         for point in
             ["relay.leased:1", "relay.read:1", "relay.published:1", "relay.settled:1", "relay.rejected:1"]

@@ -1,12 +1,12 @@
 //! A broker that freezes for longer than a request may take, and resumes.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services::{self, Frozen, Service};
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::stage::Stage;
 use crate::verdict::compare;
 use crate::writers::Writers;
@@ -42,7 +42,7 @@ fn copies(stage: &Stage) -> usize {
 /// Records that the broker has received and not answered are written when it resumes, beside their retries.
 #[test]
 fn a_frozen_broker_that_resumes_has_each_event_in_key_order() {
-    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.alone();
     block_on(async {
         let stage = Arc::new(Stage::new(4).await);
         stage.configure(&impatient());

@@ -1,12 +1,10 @@
 //! The health of a relay while it cannot publish.
 
-use std::sync::PoisonError;
-
 use messagekit_testkit::block_on;
 use messagekit_tests::{Port, services};
 use serde_json::Value;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::stage::Stage;
 
 fn names(report: &Value) -> Vec<&str> {
@@ -15,7 +13,7 @@ fn names(report: &Value) -> Vec<&str> {
 
 #[test]
 fn a_topic_that_gets_no_answer_is_named_and_its_events_wait() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let nobody = Port::free();
@@ -44,7 +42,7 @@ fn a_topic_that_gets_no_answer_is_named_and_its_events_wait() {
 
 #[test]
 fn a_relay_without_its_database_waits_and_says_so() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         let stage = Stage::new(1).await;
         let nobody = Port::free();

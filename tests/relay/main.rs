@@ -20,5 +20,7 @@ mod topic;
 mod verdict;
 mod writers;
 
+use messagekit_tests::Turns;
+
 /// The storm stops the broker for every other test.
-static ALONE: std::sync::RwLock<()> = std::sync::RwLock::new(());
+static TURNS: Turns = Turns::of(4);

@@ -1,13 +1,13 @@
 //! A transaction that stays open elsewhere in the database keeps dead rows; the relay continues.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Executor;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::stage::Stage;
 
 /// Returns how long events are written without the open transaction, and again beside it.
@@ -37,7 +37,7 @@ const MEASUREMENTS: usize = 6;
 
 #[test]
 fn relay_goes_on_beside_a_transaction_that_stays_open() {
-    let _together = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.together();
     block_on(async {
         let mut measured = Vec::new();
         while measured.len() < MEASUREMENTS {

@@ -1,8 +1,8 @@
 //! Kafka crashes and freezes repeatedly under a relay, and under a service with its own publisher.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{PublishErrorKind, Publisher};
@@ -12,7 +12,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};
 use tokio::task::JoinHandle;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::stage::{LIMIT, Stage};
 use crate::topic::Topic;
 use crate::verdict::compare;
@@ -28,7 +28,7 @@ const MORE: i64 = 500;
 
 #[test]
 fn relay_and_publisher_recover_from_every_broker_restart() {
-    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.alone();
     block_on(async {
         let stage = Arc::new(Stage::new(4).await);
         let mut relay = stage.relay("relay");

@@ -1,14 +1,14 @@
 //! Relays that are killed and frozen, and of whose calls one in a hundred fails. The broker refuses the events that
 //! they hold, and one event permanently.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services::{self, Service};
 use rustix::process::Signal;
 
-use crate::ALONE;
+use crate::TURNS;
 use crate::command::{asked, messagekit};
 use crate::program::Relay;
 use crate::stage::{LIMIT, POISON, Stage};
@@ -26,7 +26,7 @@ fn rounds() -> usize {
 
 #[test]
 fn relays_that_crash_and_freeze_publish_all_in_key_order() {
-    let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURNS.alone();
     block_on(async {
         let started = Instant::now();
         let stage = Arc::new(Stage::new(4).await);

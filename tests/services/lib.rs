@@ -7,8 +7,12 @@ mod database;
 mod otlp_receiver;
 mod port;
 pub mod raw_amqp;
+mod server;
 pub mod services;
+mod turns;
 
 pub use database::Database;
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::Port;
+pub use server::Server;
+pub use turns::{Turn, Turns};

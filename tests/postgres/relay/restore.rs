@@ -16,8 +16,8 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use super::membership::present;
 use super::outbox::{Log, Relayed, relay, write_to};
-use crate::cdc_server::Server;
 use crate::shop::run;
+use messagekit_tests::Server;
 
 /// Advances the transaction ids of the old server beyond those of a new one.
 const SPEND: &str =

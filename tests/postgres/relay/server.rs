@@ -14,7 +14,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::outbox::{LEASE, Log, ids, relay};
-use crate::cdc_server::Server;
+use messagekit_tests::Server;
 
 async fn made(settings: &[&str]) -> (Server, PostgresStore) {
     let server = Server::start(settings).await;

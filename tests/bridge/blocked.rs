@@ -1,16 +1,5 @@
-//! The bridge while RabbitMQ blocks publishers. It is a program of its own, because the alarm affects every publisher.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
-// The other tests of the bridge use more of these shared fixtures.
-#![allow(dead_code)]
+//! The bridge while RabbitMQ blocks publishers. The alarm affects every publisher, so these tests run alone.
 #![allow(clippy::print_stderr, reason = "the measurements are of interest beside the verdict")]
-
-#[path = "../bridge/rabbit.rs"]
-mod rabbit;
-#[path = "../bridge/records.rs"]
-mod records;
-#[path = "../bridge/stage.rs"]
-mod stage;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,6 +7,7 @@ use std::time::{Duration, Instant};
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::services;
 
+use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, orders, publish, settled};
 use crate::stage::{PATIENCE, Stage};
@@ -52,6 +42,7 @@ fn resident(pid: u32) -> u64 {
 
 #[test]
 fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
+    let _turn = TURNS.alone();
     let full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1");
     let (records, blocked_for) =
         if full { (200_000, Duration::from_secs(300)) } else { (20_000, Duration::from_secs(20)) };

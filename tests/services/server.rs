@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::Port;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
+use crate::Port;
+
 /// A running server. A drop stops it and deletes its data.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     command: Command,
     child: Option<Child>,
     port: Port,
@@ -19,12 +21,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on this machine only, with WAL segments of 1 MB and these settings.
-    pub(crate) async fn start(settings: &[&str]) -> Self {
+    pub async fn start(settings: &[&str]) -> Self {
         Self::start_with(settings, &[]).await
     }
 
     /// As `start`, with variables in the environment of the server.
-    pub(crate) async fn start_with(settings: &[&str], variables: &[(&str, String)]) -> Self {
+    pub async fn start_with(settings: &[&str], variables: &[(&str, String)]) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let data = folder.path().join("data");
         let password = folder.path().join("password");
@@ -56,14 +58,14 @@ impl Server {
     }
 
     /// Starts it on its data, and waits until it answers.
-    pub(crate) async fn run(&mut self) {
+    pub async fn run(&mut self) {
         self.child = Some(self.command.spawn().expect("the server starts"));
         let url = self.url("postgres");
         eventually("the server answers", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
     }
 
     /// Sends it a signal that ends it, and waits until it is gone.
-    pub(crate) fn end(&mut self, signal: &str) {
+    pub fn end(&mut self, signal: &str) {
         if let Some(mut child) = self.child.take() {
             let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
             let _ = child.wait();
@@ -71,11 +73,12 @@ impl Server {
     }
 
     /// Returns the URL of a database for the superuser.
-    pub(crate) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         self.url_of("messagekit:messagekit", database)
     }
 
-    pub(crate) fn url_of(&self, login: &str, database: &str) -> String {
+    /// Returns the URL of a database for a user, given as `name:password`.
+    pub fn url_of(&self, login: &str, database: &str) -> String {
         format!("postgres://{login}@{}/{database}", self.port.address())
     }
 }
