@@ -48,13 +48,10 @@ impl Host {
         Stage::with(&["--rabbitmq", &self.url, "--management", &self.api])
     }
 
+    /// Declares a queue that gets the orders.
     async fn declare(&self, queue: &str, arguments: &[(&str, AMQPValue)]) {
+        self.declare_unbound(queue, arguments).await;
         let channel = self.connection().await.create_channel().await.unwrap();
-        let mut table = FieldTable::default();
-        for (name, value) in arguments {
-            table.insert((*name).into(), value.clone());
-        }
-        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table).await.unwrap();
         let bind = channel.queue_bind(
             queue.into(),
             "amq.topic".into(),
@@ -63,6 +60,15 @@ impl Host {
             FieldTable::default(),
         );
         bind.await.unwrap();
+    }
+
+    async fn declare_unbound(&self, queue: &str, arguments: &[(&str, AMQPValue)]) {
+        let channel = self.connection().await.create_channel().await.unwrap();
+        let mut table = FieldTable::default();
+        for (name, value) in arguments {
+            table.insert((*name).into(), value.clone());
+        }
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), table).await.unwrap();
     }
 
     async fn connection(&self) -> Connection {
@@ -99,11 +105,9 @@ fn without(name: &str) -> Vec<(&'static str, AMQPValue)> {
 }
 
 async fn dead_letters(host: &Host, name: &str) {
-    host.declare(
-        name,
-        &[("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(1_000_000_000))],
-    )
-    .await;
+    let arguments =
+        [("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(1_000_000_000))];
+    host.declare_unbound(name, &arguments).await;
 }
 
 #[test]

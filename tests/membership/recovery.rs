@@ -27,15 +27,26 @@ struct Members {
     are_static: bool,
     members: BTreeMap<&'static str, Process>,
     supply: SteadySupply,
+    /// The time from their start until all partitions were read: the measure of this machine at this hour.
+    began_within: Duration,
 }
 
 impl Members {
     async fn start(names: &[&'static str], are_static: bool) -> Self {
         let group = Group::new(Duration::from_millis(2)).await;
         let supply = group.steady_supply();
-        let mut members = Self { group, are_static, members: BTreeMap::new(), supply };
+        let (members, began_within) = (BTreeMap::new(), Duration::ZERO);
+        let mut members = Self { group, are_static, members, supply, began_within };
+        let since = Instant::now();
         names.iter().for_each(|name| members.begin(name));
+        members.until_divided().await;
+        members.began_within = since.elapsed();
         members
+    }
+
+    /// Returns a limit that a machine which is busy with other things keeps too: a return is no slower than a few starts.
+    fn limit(&self, on_a_free_machine: Duration) -> Duration {
+        on_a_free_machine.max(3 * self.began_within)
     }
 
     fn begin(&mut self, name: &'static str) {
@@ -114,8 +125,8 @@ fn killed_members_partitions_resume_in_seconds_and_others_go_on() {
         for round in 0..if full() { 6 } else { 2 } {
             let name = ["ada", "bea"][round / 2 % 2];
             let (killed, others) = members.kill_and_measure(name, round % 2 == 0).await;
-            assert!(killed < READ_AGAIN, "partitions of the killed member stood still for {killed:?}");
-            assert!(others < SURVIVORS, "partitions of the others stood still for {others:?}");
+            assert!(killed < members.limit(READ_AGAIN), "partitions of the killed member stood still for {killed:?}");
+            assert!(others < members.limit(SURVIVORS), "partitions of the others stood still for {others:?}");
         }
         members.compare().await;
     });
@@ -127,8 +138,8 @@ fn a_killed_member_with_an_instance_id_resumes_at_its_return() {
         let mut members = Members::start(&["ada", "bea"], true).await;
         for name in ["ada", "bea"] {
             let (killed, others) = members.kill_and_measure(name, true).await;
-            assert!(killed < STATIC_READ_AGAIN, "partitions of the killed member stood still for {killed:?}");
-            assert!(others < SURVIVORS, "partitions of the others stood still for {others:?}");
+            assert!(killed < members.limit(STATIC_READ_AGAIN), "partitions of the killed member stood still for {killed:?}");
+            assert!(others < members.limit(SURVIVORS), "partitions of the others stood still for {others:?}");
         }
         members.compare().await;
     });
@@ -142,7 +153,6 @@ fn all_partitions_resume_soon_after_many_kills_and_freezes() {
     let names = ["ada", "bea", "cem"];
     block_on(async {
         let mut members = Members::start(&names, false).await;
-        members.until_divided().await;
         // 20 disturbances, 6 s apart, take two minutes.
         for blow in 0..if full() { 20 } else { 4 } {
             let (name, pause) =
@@ -165,7 +175,7 @@ fn all_partitions_resume_soon_after_many_kills_and_freezes() {
         members.until_divided().await;
         let took = last.elapsed();
         println!("all partitions were divided and read {took:?} after the last blow");
-        assert!(took < AFTER_A_STORM, "it took {took:?}");
+        assert!(took < members.limit(AFTER_A_STORM), "it took {took:?}");
         members.compare().await;
     });
 }

@@ -22,7 +22,11 @@ use seen::Seen;
 
 /// Returns the number of schedules: enough to catch most of the mutants several times, or the stated size.
 fn schedules() -> u64 {
-    if std::env::var_os("MESSAGEKIT_FULL").is_some() { 2_000 } else { 40 }
+    if is_full() { 2_000 } else { 40 }
+}
+
+fn is_full() -> bool {
+    std::env::var_os("MESSAGEKIT_FULL").is_some()
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -77,9 +81,12 @@ fn every_mutant_is_caught() {
 /// The number of schedules within which each mutant must be caught.
 const ENOUGH: u64 = 400;
 
+/// Plays the schedule that is known to catch a mutant. All of them are searched at the stated size, and when that one does not
+/// notice: the server may have been slower at a place where the schedule depends on its time.
 async fn catch(theatre: &Theatre, mutant: &'static Mutant) -> (u64, String) {
     let mut struck = matches!(mutant.wrong, Wrong::Step(_));
-    for seed in 0..ENOUGH {
+    let known = (!is_full()).then_some(mutant.seed);
+    for seed in known.into_iter().chain(0..ENOUGH) {
         let (ended, rewrote) = theatre.play(seed, Some(mutant)).await;
         struck |= rewrote;
         if let Err(broken) = ended {

@@ -6,6 +6,8 @@
 /// One wrong statement or step.
 pub(super) struct Mutant {
     pub(super) name: &'static str,
+    /// A schedule that catches it.
+    pub(super) seed: u64,
     pub(super) wrong: Wrong,
 }
 
@@ -38,12 +40,12 @@ pub(super) enum Step {
     LeavesAFollowerOut,
 }
 
-const fn step(name: &'static str, step: Step) -> Mutant {
-    Mutant { name, wrong: Wrong::Step(step) }
+const fn step(name: &'static str, seed: u64, step: Step) -> Mutant {
+    Mutant { name, seed, wrong: Wrong::Step(step) }
 }
 
-const fn statement(name: &'static str, rewrites: &'static [Rewrite]) -> Mutant {
-    Mutant { name, wrong: Wrong::Statement(rewrites) }
+const fn statement(name: &'static str, seed: u64, rewrites: &'static [Rewrite]) -> Mutant {
+    Mutant { name, seed, wrong: Wrong::Statement(rewrites) }
 }
 
 const fn change(from: &'static str, to: &'static str) -> Rewrite {
@@ -51,23 +53,25 @@ const fn change(from: &'static str, to: &'static str) -> Rewrite {
 }
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    step("what is behind runs", Step::RunsWhatIsBehind),
-    step("what is behind is not kept", Step::DropsWhatIsBehind),
-    step("a culprit is set aside alone", Step::SetsCulpritsAsideAlone),
-    step("a part of what is behind is kept", Step::KeepsAsManyAsFit),
-    step("what has no room is passed over", Step::PassesOverWhatHasNoRoom),
-    step("offsets come before effects", Step::AdvancesBeforeItsEffects),
-    step("claims that did not run are kept", Step::KeepsClaimsThatDidNotRun),
-    step("a generation has no range", Step::ClaimsEverythingUnderTheGeneration),
-    step("a run whose lease is over is kept", Step::CommitsWithoutTheLease),
-    step("a run takes what waits from its end", Step::RunsOutOfOrder),
-    step("a run passes over the first that waits", Step::LeavesAFollowerOut),
+    step("what is behind runs", 0, Step::RunsWhatIsBehind),
+    step("what is behind is not kept", 0, Step::DropsWhatIsBehind),
+    step("a culprit is set aside alone", 0, Step::SetsCulpritsAsideAlone),
+    step("a part of what is behind is kept", 0, Step::KeepsAsManyAsFit),
+    step("what has no room is passed over", 0, Step::PassesOverWhatHasNoRoom),
+    step("offsets come before effects", 0, Step::AdvancesBeforeItsEffects),
+    step("claims that did not run are kept", 0, Step::KeepsClaimsThatDidNotRun),
+    step("a generation has no range", 0, Step::ClaimsEverythingUnderTheGeneration),
+    step("a run whose lease is over is kept", 0, Step::CommitsWithoutTheLease),
+    step("a run takes what waits from its end", 0, Step::RunsOutOfOrder),
+    step("a run passes over the first that waits", 0, Step::LeavesAFollowerOut),
     statement(
         "a claim looks at no key",
+        0,
         &[change("THEN 'held' ELSE 'done' END", "THEN 'done' ELSE 'done' END")],
     ),
     statement(
         "a claim that has waited looks at no key again",
+        0,
         &[change(
             "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
             "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
@@ -75,6 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a claim of a generation takes what is held",
+        0,
         &[
             change("(q.outcome <> 'done' OR q.generation >= b.generation)", "q.generation >= b.generation"),
             change(
@@ -85,6 +90,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "what is taken back forgets the earlier generation",
+        0,
         &[
             change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
             change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
@@ -92,19 +98,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "the marker of a culprit says done",
+        0,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'done', $3 WHERE")],
     ),
     statement(
         "what was done before its range settles a culprit",
+        0,
         &[change("(q.outcome <> 'done' OR q.generation >= $3)) IS NULL", "true) IS NULL")],
     ),
     statement(
         "a culprit of a range is held under no generation",
+        0,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
-    statement("a failed message is not counted in", &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
+    statement("a failed message is not counted in", 0, &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
     statement(
         "a resolve looks before it has the key",
+        0,
         &[
             change(
                 "UPDATE messagekit.blocked_keys SET count = count - $4::int\nWHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
@@ -120,6 +130,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a new head waits",
+        0,
         &[
             change("CASE WHEN b.waits THEN 'blocked'", "CASE WHEN true THEN 'blocked'"),
             change("CASE WHEN NOT b.waits THEN", "CASE WHEN false THEN"),
@@ -127,6 +138,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a dead head leaves its key",
+        0,
         &[change(
             "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')",
             "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'retry_requested')",
@@ -134,19 +146,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a resolve does not count its failed message out",
+        0,
         &[change("SET count = count - $4::int", "SET count = count")],
     ),
     statement(
         "a run counts itself out as one failed message",
+        0,
         &[change("SET count = count - $4::int", "SET count = count - least($4::int, 1)")],
     ),
     statement(
         "a resolve lets nobody run",
+        0,
         &[change("WHERE d.state = 'blocked' AND d.id = (\n", "WHERE false AND d.id = (\n")],
     ),
-    statement("a resolve leaves an empty key", &[change("AND count = 0),\nmarker", "AND false),\nmarker")]),
+    statement("a resolve leaves an empty key", 0, &[change("AND count = 0),\nmarker", "AND false),\nmarker")]),
     statement(
         "a resolve leaves the marker held",
+        0,
         &[change(
             "SET outcome = 'done', processed_at = now()\n  WHERE p.consumer = $1 AND p.message_id = (SELECT",
             "SET outcome = 'held', processed_at = now()\n  WHERE p.consumer = $1 AND p.message_id = (SELECT",
@@ -154,6 +170,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a resolve compares no token",
+        0,
         &[change(
             "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL",
             "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND $3::bigint IS NOT NULL",
@@ -161,14 +178,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a discard lets nobody run",
+        0,
         &[change("WHERE d.state = 'blocked' AND d.id = ANY(ARRAY(", "WHERE false AND d.id = ANY(ARRAY(")],
     ),
     statement(
         "an act leaves an empty key",
+        0,
         &[change("AND h.key_hash = b.key_hash AND h.count = 0", "AND h.key_hash = b.key_hash AND false")],
     ),
     statement(
         "an act leaves the marker",
+        0,
         &[change(
             "DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4",
             "DO UPDATE SET outcome = p.outcome, processed_at = now() WHERE p.outcome = $4",
@@ -176,14 +196,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a discard does not count its failed messages out",
+        0,
         &[change("SET count = h.count + b.failed_messages", "SET count = h.count + greatest(b.failed_messages, 0)")],
     ),
     statement(
         "an undo does not count its failed messages in",
+        0,
         &[change("SET count = h.count + b.failed_messages", "SET count = h.count + least(b.failed_messages, 0)")],
     ),
     statement(
         "an act does not lock its failed messages",
+        0,
         &[change(
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
@@ -191,6 +214,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a culprit is parked without its marker",
+        0,
         &[change(
             "INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
 SELECT $1, $2, messagekit.day_of($2), 'held', $3 WHERE (
@@ -206,6 +230,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     ),
     statement(
         "a retry sets without comparing",
+        0,
         &[
             change("AND state = 'dead'", ""),
             change(
@@ -223,6 +248,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     ),
     statement(
         "a discard closes what is resolved",
+        0,
         &[
             change("SELECT d.id, d.state, d.consumer,", "SELECT d.id, replace(d.state, 'resolved', 'retry_scheduled') AS state, d.consumer,"),
             change(
