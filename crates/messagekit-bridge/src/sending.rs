@@ -30,6 +30,7 @@ pub(super) async fn send(
 ) -> Sent {
     let (job, answer) = match job {
         Job::Forward { target, id, message } => {
+            pass.iter().for_each(|pass| pass.started(1));
             let started = Instant::now();
             let (message, answer) = settings.publish(&*settings.targets[target].publisher, message).await;
             crash::point("bridge.published");

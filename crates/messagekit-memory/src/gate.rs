@@ -97,7 +97,7 @@ impl TestGate {
 }
 
 impl Abandon for Shared {
-    fn abandon(&self, _stamp: u64, _granted: u32) {
+    fn abandon(&self, _stamp: u64, _unused: u32) {
         lock(&self.0).abandoned += 1;
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Meta;
+use crate::gate::Starts;
 use crate::handler::{Erased, Task};
 use crate::store::{Failure, ReceivedMessage, Store};
 use crate::transport::Receipt;
@@ -44,6 +45,8 @@ pub(super) struct Batch<S: Store> {
     pub(super) first_attempt: u32,
     /// The message whose handler started last.
     pub(super) running: AtomicUsize,
+    /// The messages whose handlers have started in the batch run, for the gates.
+    pub(super) starts: Starts,
 }
 
 /// The action of a transaction on a message.

@@ -20,7 +20,7 @@ use super::state_machine::StateMachine;
 use super::steps::{After, Answer, Attempt, Pause, Plan, Step};
 use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
-use crate::gate::Outcome;
+use crate::gate::{Outcome, Starts};
 use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
@@ -50,14 +50,16 @@ struct BatchRun<S: Store> {
     /// The id of the lane's batch attempts.
     lane: MessageId,
     stop: Arc<AtomicBool>,
+    starts: Starts,
 }
 
-/// Handles `items`. It stops between transactions when `stop` is set.
+/// Handles `items`. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
 pub(super) async fn run_batch<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
     (lane, state): (MessageId, LaneState),
     stop: Arc<AtomicBool>,
+    starts: Starts,
 ) -> Ended<S> {
     // Check the age now and not on arrival: a lane may wait for days, and a cleanup removes markers meanwhile.
     let now = Timestamp::now();
@@ -65,7 +67,7 @@ pub(super) async fn run_batch<S: Inbox>(
         items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
     let handled = entries.iter().map(|entry| entry.is_handled()).collect();
     let mut machine = StateMachine::new(settings.rules, state, handled, Instant::now());
-    let run = BatchRun { settings, entries: Arc::new(entries), lane, stop };
+    let run = BatchRun { settings, entries: Arc::new(entries), lane, stop, starts };
     loop {
         if run.stop.load(Ordering::Relaxed) {
             machine.stop();
@@ -118,6 +120,7 @@ impl<S: Inbox> BatchRun<S> {
             failed: machine.failed().clone(),
             first_attempt: machine.first_attempt(),
             running: AtomicUsize::new(0),
+            starts: self.starts.clone(),
         });
         let range = plan.range.clone();
         let attempted = attempt(settings, &batch, plan).await;
@@ -171,8 +174,8 @@ impl<S: Inbox> BatchRun<S> {
         let rest = receipts.split_off(finished).into_iter().zip(finished..);
         let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
         let rest = rest.collect();
-        let used = u32::try_from(finished).unwrap_or(u32::MAX);
-        let (outcome, span) = (Outcome { used, handled, failed: failed_runs }, Span::current());
+        let outcome = Outcome { used: self.starts.count(), handled, failed: failed_runs };
+        let span = Span::current();
         Ended { state, finished: receipts, rest, after, wait, outcome, due_in, span }
     }
 

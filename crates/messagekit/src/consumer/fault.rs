@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
+use crate::gate::Starts;
 use crate::handler::{Class, Erased, HandlerError, Inner};
 use crate::store::{self, Failure, FailureKind, Inbox, Next};
 use crate::{Error, ErrorKind, chain};
@@ -45,9 +46,11 @@ impl Fault {
     }
 }
 
-/// Runs a handler with its deadline, over one message or over several. A failure contains the index of its message.
+/// Runs a handler with its deadline, over one message or over several, and counts them in `starts`. A failure contains the index
+/// of its message.
 pub(super) async fn handle<S: Inbox>(
     settings: &Settings<S>,
+    starts: &Starts,
     tx: &mut S::Tx,
     handler: &Arc<dyn Erased<S>>,
     first: Run<'_>,
@@ -63,6 +66,7 @@ pub(super) async fn handle<S: Inbox>(
     let spans = ProcessSpans::begin(settings, &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
     let handling = spans.around(async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
+    starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
     let started = std::time::Instant::now();
     let _in_flight = settings.stats.begins();
     let ended = tokio::select! {

@@ -13,20 +13,11 @@ use super::batch::Item;
 use super::lane_state::LaneState;
 use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use crate::MessageId;
-use crate::gate::Pass;
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
 
 /// After this quiet time, a lane has delivered all earlier messages again.
 const CAUGHT_UP: Duration = Duration::from_secs(10);
-
-/// A running batch of the lane.
-pub(super) struct Working {
-    /// Ends the run between transactions.
-    pub(super) stop: Arc<AtomicBool>,
-    /// The permits of the gates for it.
-    pub(super) pass: Pass,
-}
 
 /// A lane of the current assignment.
 pub(super) struct AssignedLane<S: Store> {
@@ -39,7 +30,8 @@ pub(super) struct AssignedLane<S: Store> {
     queue: VecDeque<Item<S>>,
     bytes: usize,
     paused: bool,
-    pub(super) working: Option<Working>,
+    /// Ends the running batch between transactions.
+    pub(super) working: Option<Arc<AtomicBool>>,
     wait: Option<Pin<Box<Sleep>>>,
     /// Since this time no message waits.
     quiet: Option<Instant>,
@@ -146,8 +138,8 @@ impl<S: Store> AssignedLane<S> {
     }
 
     pub(super) fn stop(&self) {
-        if let Some(working) = &self.working {
-            working.stop.store(true, Ordering::Relaxed);
+        if let Some(stop) = &self.working {
+            stop.store(true, Ordering::Relaxed);
         }
     }
 

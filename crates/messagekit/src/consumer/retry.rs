@@ -11,7 +11,7 @@ use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats};
 use crate::crash;
-use crate::gate::Outcome;
+use crate::gate::{Outcome, Starts};
 use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
 use crate::{Error, chain};
 
@@ -63,8 +63,14 @@ impl Answer {
 }
 
 /// Leases one due failed message and applies it with the same handler. It takes along at most `most - 1` messages parked behind
-/// it in its key. `unavailable` is the number of previous consecutive retries that reported an unavailable dependency.
-pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unavailable: u32) -> Retried {
+/// it in its key. `unavailable` is the number of previous consecutive retries that reported an unavailable dependency. The handlers
+/// that start are counted in `starts`.
+pub(super) async fn retry<S: Inbox>(
+    settings: Arc<Settings<S>>,
+    most: u32,
+    unavailable: u32,
+    starts: Starts,
+) -> Retried {
     // The lease outlives the handler's deadline: no other process may run the failed message while this run can still commit.
     let lease = settings.rules.longest_run();
     let leased = match settings.store.lease(&settings.name, 1, lease).await {
@@ -82,13 +88,20 @@ pub(super) async fn retry<S: Inbox>(settings: Arc<Settings<S>>, most: u32, unava
     let ran = if leased.crash_count >= CRASHES {
         Ran::head(Fault::Message(poison_message(leased.crash_count)))
     } else {
-        apply(&settings, &leased, most).await
+        apply(&settings, &leased, most, &starts).await
     };
-    end(&settings, &leased, ran, unavailable).await
+    let mut retried = end(&settings, &leased, ran, unavailable).await;
+    retried.outcome.used = starts.count();
+    retried
 }
 
 /// Applies a leased failed message and the messages behind it, and retries with fewer messages until the run ends.
-async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
+async fn apply<S: Inbox>(
+    settings: &Arc<Settings<S>>,
+    leased: &Arc<RetryLease>,
+    most: u32,
+    starts: &Starts,
+) -> Ran {
     // A message that has failed, that an operator requested, or that may have crashed a process runs by itself.
     let leads =
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
@@ -102,7 +115,7 @@ async fn apply<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, 
                 Err(error) => return of_store(error, 1),
             }
         }
-        let fewer = match judge(run(settings, leased, most).await, settings.cut_off.is_requested()) {
+        let fewer = match judge(run(settings, leased, most, starts).await, settings.cut_off.is_requested()) {
             ControlFlow::Continue(fewer) => fewer,
             ControlFlow::Break(ran) => return ran,
         };
@@ -142,12 +155,11 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
 
 async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, unavailable: u32) -> Retried {
     let consumer = &*settings.name;
-    let outcome = Outcome { used: 1, ..Outcome::default() };
-    let mut retried = Retried { outcome, found: true, ..Retried::nothing() };
+    let mut retried = Retried { found: true, ..Retried::nothing() };
     let fault = match ran {
         Ran::Resolved(applied) => {
             crash::point("retry.committed");
-            retried.outcome = Outcome { used: applied.messages, handled: true, failed: Vec::new() };
+            retried.outcome.handled = true;
             retried.applied = Some(applied);
             let handled = applied.messages.into();
             settings.stats.add(&ConsumerStats { handled, batches: 1, ..ConsumerStats::default() });

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, cut_off, handle, store_fault};
 use super::handler_run::Run;
 use super::settings::{Settings, WINDOW_BYTES};
+use crate::gate::Starts;
 use crate::handler::{Erased, Task};
 use crate::store::{
     End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
@@ -73,19 +74,25 @@ struct Applying<'a, S: Inbox> {
     bytes: u64,
     /// The number of messages in the run, applied or not.
     length: &'a AtomicU32,
+    starts: &'a Starts,
     started: Instant,
 }
 
 /// Applies the leased message and at most `most - 1` messages behind it, in a transaction that also resolves them. It also
 /// takes messages that were parked meanwhile, so the backlog of a key ends if handling is faster than parking.
-pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<RetryLease>, most: u32) -> Ran {
+pub(super) async fn run<S: Inbox>(
+    settings: &Arc<Settings<S>>,
+    leased: &Arc<RetryLease>,
+    most: u32,
+    starts: &Starts,
+) -> Ran {
     let head = match step(settings, leased.received.clone(), leased.attempt) {
         Ok(head) => head,
         Err(failure) => return Ran::head(Fault::Message(failure)),
     };
     let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
     let length = Arc::new(AtomicU32::new(1));
-    let taken = Arc::clone(&length);
+    let (taken, starts) = (Arc::clone(&length), starts.clone());
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
             let mut applying = Applying {
@@ -94,6 +101,7 @@ pub(super) async fn run<S: Inbox>(settings: &Arc<Settings<S>>, leased: &Arc<Retr
                 followers: Vec::new(),
                 bytes: WINDOW_BYTES as u64,
                 length: &taken,
+                starts: &starts,
                 started: Instant::now(),
             };
             let end = applying.apply(&mut tx, head, most).await;
@@ -222,7 +230,9 @@ impl<S: Inbox> Applying<'_, S> {
                 true => steps[next + 1..].iter().take_while(same).map(Step::run).collect(),
                 false => Vec::new(),
             };
-            if let Err((at, fault)) = handle(self.settings, tx, &step.handler, step.run(), &with).await {
+            if let Err((at, fault)) =
+                handle(self.settings, self.starts, tx, &step.handler, step.run(), &with).await
+            {
                 let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
                 return Err(Ran::Failed(Culprit { index: Some(index), length: self.length(), fault }));
             }

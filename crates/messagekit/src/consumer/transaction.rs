@@ -195,7 +195,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let attempt = if index == 0 { batch.first_attempt } else { 1 };
         let first = Run { received: batch.received(index), meta, attempt };
         batch.running.store(index, Ordering::Relaxed);
-        if let Err((at, fault)) = handle(self.settings, tx, handler, first, &behind).await {
+        if let Err((at, fault)) = handle(self.settings, &batch.starts, tx, handler, first, &behind).await {
             return Err(Attempted::Failed { index: index + at, fault });
         }
         crash::point("consumer.handled");

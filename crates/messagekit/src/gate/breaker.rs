@@ -11,7 +11,7 @@ pub(super) enum Verdict {
     Success,
     /// The dependency failed.
     Failure,
-    /// The result does not concern the dependency: an invalid message or a lost lane.
+    /// The result does not concern the dependency: an invalid message, or no handler has started.
     Neutral,
 }
 

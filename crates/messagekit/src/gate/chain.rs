@@ -1,6 +1,8 @@
 //! Several gates, all or nothing.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use super::{BatchView, Gate, GateStates, Outcome, Permit};
@@ -17,9 +19,46 @@ pub struct Gates {
     polled: bool,
 }
 
-/// A permit of every gate.
+/// A permit of every gate. It belongs to the run that it admitted, for as long as that lasts: the messages whose handlers have
+/// started are used, also when it is dropped.
 #[derive(Debug, Default)]
-pub struct Pass(Vec<Permit>);
+pub struct Pass {
+    permits: Vec<Permit>,
+    starts: Starts,
+}
+
+impl Pass {
+    /// Counts messages whose handlers start now.
+    pub fn started(&self, messages: u32) {
+        self.starts.add(messages);
+    }
+
+    /// Returns the count for a run that starts handlers elsewhere.
+    pub(crate) fn starts(&self) -> Starts {
+        self.starts.clone()
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let started = self.starts.count();
+        self.permits.iter_mut().for_each(|permit| permit.use_up(started));
+    }
+}
+
+/// The number of messages whose handlers have started in one run. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Starts(Arc<AtomicU32>);
+
+impl Starts {
+    pub(crate) fn add(&self, messages: u32) {
+        self.0.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Gates {
     /// Adds a gate behind the others.
@@ -49,7 +88,7 @@ impl Gates {
             };
             self.states.lets_through(index, gate.is_trying());
             batch.messages = batch.messages.min(permit.granted()).max(1);
-            pass.0.push(permit);
+            pass.permits.push(permit);
         }
         Poll::Ready((pass, batch.messages))
     }
@@ -65,8 +104,8 @@ impl Gates {
     }
 
     /// Reports the result of the batch to every gate.
-    pub fn settle(&mut self, pass: Pass, outcome: &Outcome) {
-        for (gate, permit) in self.gates.iter_mut().zip(pass.0) {
+    pub fn settle(&mut self, mut pass: Pass, outcome: &Outcome) {
+        for (gate, permit) in self.gates.iter_mut().zip(std::mem::take(&mut pass.permits)) {
             gate.settle(permit, outcome);
         }
     }

@@ -94,7 +94,7 @@ impl Shared {
 
 /// Does not wake the polling handle: a handle with a permit is not among the waiting ones.
 impl Abandon for Shared {
-    fn abandon(&self, stamp: u64, _granted: u32) {
+    fn abandon(&self, stamp: u64, _unused: u32) {
         self.breaker.change(|breaker| breaker.abandon(stamp));
     }
 }

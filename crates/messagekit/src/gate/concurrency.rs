@@ -48,7 +48,7 @@ impl Concurrency {
 
 /// Does not wake the polling handle: a handle with a permit is not among the waiting ones.
 impl Abandon for Shared {
-    fn abandon(&self, _stamp: u64, _granted: u32) {
+    fn abandon(&self, _stamp: u64, _unused: u32) {
         self.in_use.change(|in_use| *in_use -= 1);
     }
 }
@@ -66,8 +66,8 @@ impl Gate for Concurrency {
     }
 
     fn settle(&mut self, permit: Permit, _outcome: &Outcome) {
-        let (stamp, granted) = permit.redeem();
-        self.shared.abandon(stamp, granted);
+        let (stamp, unused) = permit.redeem();
+        self.shared.abandon(stamp, unused);
     }
 }
 

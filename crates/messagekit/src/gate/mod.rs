@@ -25,6 +25,7 @@ use crate::store::FailureKind;
 use crate::transport::Lane;
 
 pub use breaker::BreakerState;
+pub(crate) use chain::Starts;
 pub use chain::{Gates, Pass};
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
@@ -43,10 +44,13 @@ pub struct BatchView {
     pub bytes: usize,
 }
 
-/// The report to a gate about an admitted batch. A batch that ran no handler, as in an outage of the store, has the default.
+/// The report to a gate about an admitted batch. A batch that started no handler, as in an outage of the store or of duplicates,
+/// has the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The number of granted messages that were used.
+    /// The number of messages whose handlers have started, whatever they returned; a publish of the bridge counts as one. A
+    /// message whose handler starts again in the same run, after a bisection or a lock conflict, counts again. So it may be more
+    /// than was granted: a gate that counts messages then owes the difference.
     pub used: u32,
     /// Whether a message was handled.
     pub handled: bool,
@@ -56,12 +60,12 @@ pub struct Outcome {
 
 /// Takes back the contents of a dropped permit: a concurrency permit, a trial or tokens.
 pub trait Abandon: Send + Sync {
-    /// Runs once, when a permit is dropped instead of settled. A closed later gate drops the permits of the earlier ones, so
-    /// this must not wake the handle that is polling.
-    fn abandon(&self, stamp: u64, granted: u32);
+    /// Runs once, when a permit is dropped instead of settled. `unused` is the number of granted messages whose handlers have
+    /// not started. A closed later gate drops the permits of the earlier ones, so this must not wake the handle that is polling.
+    fn abandon(&self, stamp: u64, unused: u32);
 }
 
-/// The right to handle a number of messages. Dropping it gives all of them back.
+/// The right to start the handlers of a number of messages. Dropping it gives back those that have not started.
 #[must_use = "a permit is settled with the outcome, or dropped to give it back"]
 pub struct Permit {
     stamp: u64,
@@ -78,6 +82,11 @@ impl Permit {
     /// Returns the number of messages that it admits.
     pub fn granted(&self) -> u32 {
         self.granted
+    }
+
+    /// Keeps the messages whose handlers have started from being given back.
+    fn use_up(&mut self, started: u32) {
+        self.granted = self.granted.saturating_sub(started);
     }
 
     /// Returns the stamp and the number of messages, for settling.
@@ -129,6 +138,7 @@ pub trait Gate: Send {
         false
     }
 
-    /// Records the outcome of an admitted batch. The outcome of a permit of an older state is ignored.
+    /// Records the outcome of an admitted batch: what [`Outcome::used`] counts is used, and the rest of the grant is free again.
+    /// The outcome of a permit of an older state is ignored.
     fn settle(&mut self, permit: Permit, outcome: &Outcome);
 }

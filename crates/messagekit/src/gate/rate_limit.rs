@@ -16,8 +16,15 @@ use tokio::time::{Instant, Sleep};
 
 use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
+/// No debt lasts longer, in nanoseconds: governor adds to it without a check.
+const FOREVER: u64 = u64::MAX / 4;
+
 /// Admits a number of messages per period. An unused limit admits them all at once; after that, messages are spread evenly
-/// (generic cell rate algorithm). Unused messages of a permit are given back.
+/// (generic cell rate algorithm).
+///
+/// A message is used when its handler has started, whatever it returned. Messages of a batch that start no handler, such as
+/// duplicates, are given back. A batch that starts more handlers than it was granted, because some of its messages had to run
+/// again, goes into debt: nothing is admitted until the limit has recovered from it.
 ///
 /// Clones share the limit, so several consumers, or the lanes of one, keep it together. The clock is tokio's.
 ///
@@ -75,15 +82,30 @@ impl Shared {
         }
     }
 
-    fn give_back(&self, messages: u32) {
+    /// Gives messages of a permit back. Those from which the limit has recovered meanwhile are free already, and would be given
+    /// twice. `until` is the time up to which the permit used the limit.
+    fn give_back(&self, until: Nanos, messages: u32) {
+        let unused = self.time_of(messages).min(until.saturating_sub(self.limiter.clock().now()));
         let mut used = self.used.lock();
-        *used = used.map(|until| until.saturating_sub(Nanos::from(self.each) * u64::from(messages)));
+        *used = used.map(|until| until.saturating_sub(unused));
+    }
+
+    /// Takes messages that were not granted: a debt.
+    fn charge(&self, messages: u32) {
+        let now = self.limiter.clock().now();
+        let mut used = self.used.lock();
+        let until = used.unwrap_or(now).max(now).as_u64();
+        *used = Some(Nanos::from(until.saturating_add(self.time_of(messages).as_u64()).min(FOREVER)));
+    }
+
+    fn time_of(&self, messages: u32) -> Nanos {
+        Nanos::from(Nanos::from(self.each).as_u64().saturating_mul(u64::from(messages)))
     }
 }
 
 impl Abandon for Shared {
-    fn abandon(&self, _stamp: u64, granted: u32) {
-        self.give_back(granted);
+    fn abandon(&self, stamp: u64, unused: u32) {
+        self.give_back(Nanos::from(stamp), unused);
     }
 }
 
@@ -96,7 +118,8 @@ impl Gate for RateLimit {
         loop {
             let wait = match self.shared.take(batch.messages) {
                 Ok(granted) => {
-                    return Poll::Ready(Permit::new(0, granted, Some(self.shared.clone() as _)));
+                    let until = self.shared.used.lock().map_or(0, Nanos::as_u64);
+                    return Poll::Ready(Permit::new(until, granted, Some(self.shared.clone() as _)));
                 }
                 Err(wait) => wait,
             };
@@ -114,8 +137,11 @@ impl Gate for RateLimit {
     }
 
     fn settle(&mut self, permit: Permit, outcome: &Outcome) {
-        let (_, granted) = permit.redeem();
-        self.shared.give_back(granted.saturating_sub(outcome.used));
+        let (stamp, granted) = permit.redeem();
+        match granted.checked_sub(outcome.used) {
+            Some(unused) => self.shared.give_back(Nanos::from(stamp), unused),
+            None => self.shared.charge(outcome.used - granted),
+        }
     }
 }
 
@@ -174,6 +200,8 @@ impl Clock for TokioClock {
 mod tests {
     use std::future::poll_fn;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::transport::Lane;
 
@@ -223,5 +251,69 @@ mod tests {
         assert_eq!(started.elapsed(), Duration::ZERO);
         take(&mut gate, 1).await;
         assert!(started.elapsed() >= Duration::from_millis(100));
+    }
+
+    /// A batch that is admitted after a pause, by the share of its messages whose handlers start: more than one for a bisection.
+    fn batches() -> impl Strategy<Value = Vec<(u64, u32, f64)>> {
+        prop::collection::vec((0_u64..4_000, 1_u32..15, 0.0_f64..3.0), 1..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// A batch is admitted as soon as the starts of any time before it, and one more, are within the limit.
+        #[test]
+        fn starts_keep_to_the_limit_whatever_batches_use(batches in batches()) {
+            const BURST: u32 = 10;
+            const EACH: Duration = Duration::from_millis(100);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let mut gate = RateLimit::per(BURST, EACH * BURST);
+                let mut runs: Vec<(Instant, u32)> = Vec::new();
+                for (pause, wanted, share) in batches {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    let asked = Instant::now();
+                    let permit = poll_fn(|cx| gate.poll_admit(&view(wanted), cx)).await;
+                    let (admitted, granted) = (Instant::now(), permit.granted());
+                    // When the limit has recovered from the starts since any earlier run, so that it allows `more`.
+                    let free_at = |more: u32| {
+                        let since = |index: usize| {
+                            let used: u32 = runs[index..].iter().map(|(_, used)| used).sum();
+                            runs[index].0 + EACH * (used + more).saturating_sub(BURST)
+                        };
+                        (0..runs.len()).map(since).max().unwrap_or(asked)
+                    };
+                    prop_assert!(admitted >= free_at(granted), "{granted} too early");
+                    prop_assert!(admitted <= free_at(1).max(asked) + Duration::from_millis(2), "too late");
+                    let used = (f64::from(granted) * share) as u32;
+                    gate.settle(permit, &Outcome { used, ..Outcome::default() });
+                    runs.push((admitted, used));
+                }
+                Ok(())
+            })?;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_from_which_the_limit_has_recovered_are_not_given_back_again() {
+        let mut gate = RateLimit::per_second(10);
+        let held = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(take(&mut gate, 10).await, 10);
+        gate.settle(held, &Outcome { used: 1, ..Outcome::default() });
+        let started = Instant::now();
+        take(&mut gate, 1).await;
+        assert!(started.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_huge_debt_does_not_end_the_process() {
+        let mut gate = RateLimit::per(1, Duration::from_secs(60 * 60 * 24 * 365 * 100));
+        for _ in 0..2 {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            if let Poll::Ready(permit) = gate.poll_admit(&view(1), &mut cx) {
+                gate.settle(permit, &Outcome { used: u32::MAX, ..Outcome::default() });
+            }
+        }
     }
 }

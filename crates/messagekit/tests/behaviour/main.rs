@@ -16,6 +16,7 @@ mod fixture;
 mod flaky;
 mod gate_order;
 mod gates;
+mod handler_starts;
 mod hostile;
 mod hot_key;
 mod key_lanes;

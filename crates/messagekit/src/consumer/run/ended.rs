@@ -14,11 +14,15 @@ use crate::{Error, ErrorKind};
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     pub(super) fn ended(&mut self, ended: Result<Ended<S>, JoinError>) -> Result<(), Error> {
         match ended {
-            Ok(Ended::Batch(lane, ended)) => {
+            Ok(Ended::Batch(lane, ended, pass)) => {
                 self.alone = false;
+                self.gates.settle(pass, &ended.outcome);
                 self.batch_ended(lane, *ended)
             }
-            Ok(Ended::Retry(retried)) => self.retry_ended(retried),
+            Ok(Ended::Retry(retried, pass)) => {
+                self.gates.settle(pass, &retried.outcome);
+                self.retry_ended(retried)
+            }
             Err(error) => Err(Error::new(ErrorKind::Other, "a batch run of the consumer did not come back")
                 .caused_by(error)),
         }
@@ -26,9 +30,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
 
     fn batch_ended(&mut self, id: Lane, ended: BatchEnded<S>) -> Result<(), Error> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-        if let Some(working) = lane.working.take() {
-            self.gates.settle(working.pass, &ended.outcome);
-        }
+        lane.working = None;
         let _settling = ended.span.in_scope(|| settle(&self.settings, ended.finished.len())).entered();
         lane.state = ended.state;
         self.settled.extend(ended.finished);
@@ -68,9 +70,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     }
 
     fn retry_ended(&mut self, retried: Retried) -> Result<(), Error> {
-        if let Some(pass) = self.retries.working.take() {
-            self.gates.settle(pass, &retried.outcome);
-        }
+        self.retries.working = false;
         self.retries.learn(&retried, self.settings.rules.time_of_a_transaction());
         if let Some(error) = retried.fatal {
             return Err(error);

@@ -25,7 +25,7 @@ use super::retention_watch::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
 use crate::crash;
-use crate::gate::Gates;
+use crate::gate::{Gates, Pass};
 use crate::store::{Inbox, Store};
 use crate::transport::{Lane, Receipt, Source, Subscriber};
 use crate::{Error, ErrorKind, chain};
@@ -79,8 +79,8 @@ async fn or_shutdown<T>(
 }
 
 enum Ended<S: Store> {
-    Batch(Lane, Box<batch_run::Ended<S>>),
-    Retry(Retried),
+    Batch(Lane, Box<batch_run::Ended<S>>, Pass),
+    Retry(Retried, Pass),
 }
 
 struct Running<S: Store, Sub> {

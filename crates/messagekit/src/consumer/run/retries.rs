@@ -6,12 +6,11 @@ use std::time::Duration;
 use crate::consumer::adaptive_batch::AdaptiveBatch;
 use crate::consumer::retry::Retried;
 use crate::consumer::retry_timer::RetryTimer;
-use crate::gate::Pass;
 
 /// The retries of failed messages.
 pub(super) struct Retries {
     pub(super) timer: RetryTimer,
-    pub(super) working: Option<Pass>,
+    pub(super) working: bool,
     /// A lane was admitted since the last failed message. Failed messages then go first, otherwise a backlog behind a narrow
     /// gate would delay them indefinitely.
     pub(super) first: bool,
@@ -27,7 +26,7 @@ impl Retries {
     pub(super) fn new() -> Self {
         Self {
             timer: RetryTimer::new(),
-            working: None,
+            working: false,
             first: false,
             draining: false,
             unavailable: 0,

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::{Ended, Running};
 use crate::consumer::batch_run::run_batch;
 use crate::consumer::crash_guard::Mode;
-use crate::consumer::lanes::{Window, Working};
+use crate::consumer::lanes::Window;
 use crate::consumer::retry::retry;
 use crate::consumer::spans::receive;
 use crate::gate::BatchView;
@@ -54,10 +54,12 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let lane_state = (state.attempts.clone(), state.state);
             let messages = items.iter().map(|item| &item.entry.received.message);
             let span = receive(&self.settings, messages);
-            let working = run_batch(Arc::clone(&self.settings), items, lane_state, Arc::clone(&stop));
+            let working =
+                run_batch(Arc::clone(&self.settings), items, lane_state, Arc::clone(&stop), pass.starts());
             let working = working.instrument(span);
-            state.working = Some(Working { stop, pass });
-            self.tasks.spawn(async move { Ended::Batch(lane, Box::new(working.await)) });
+            state.working = Some(stop);
+            // The run keeps its permits, also when its lane is lost: its handlers have started.
+            self.tasks.spawn(async move { Ended::Batch(lane, Box::new(working.await), pass) });
             self.last_admitted = Some(lane);
             self.retries.first = true;
             started = true;
@@ -71,20 +73,16 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
 
     /// Polls for a due failed message when it is time and the gates admit. A process without a lane stands by.
     pub(super) fn start_retry(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.alone
-            || self.retries.working.is_some()
-            || self.lanes.is_empty()
-            || !self.retries.timer.is_due(cx)
-        {
+        if self.alone || self.retries.working || self.lanes.is_empty() || !self.retries.timer.is_due(cx) {
             return false;
         }
         let messages = self.retries.most(self.settings.rules.batch.messages);
         let view = BatchView { lane: RETRIES, messages, bytes: 0 };
         let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { return false };
         self.retries.timer.look_begins();
-        (self.retries.working, self.retries.first) = (Some(pass), false);
-        let working = retry(Arc::clone(&self.settings), granted, self.retries.unavailable);
-        self.tasks.spawn(async move { Ended::Retry(working.await) });
+        (self.retries.working, self.retries.first) = (true, false);
+        let working = retry(Arc::clone(&self.settings), granted, self.retries.unavailable, pass.starts());
+        self.tasks.spawn(async move { Ended::Retry(working.await, pass) });
         true
     }
 }
