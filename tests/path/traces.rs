@@ -48,9 +48,19 @@ async fn spans(
     receiver.trace(trace_id)
 }
 
+/// Returns the spans of an operation, without those of transactions that were rolled back.
 fn all<'a>(spans: &'a [Span], service: &str, operation: &str) -> Vec<&'a Span> {
     let begin = format!("{operation} ");
-    spans.iter().filter(|span| span.service == service && span.name.starts_with(&begin)).collect()
+    let is_committed = |span: &&Span| span.attribute("messagekit.rolled_back").is_empty();
+    let of_service = spans.iter().filter(|span| span.service == service && span.name.starts_with(&begin));
+    of_service.filter(is_committed).collect()
+}
+
+/// Returns the run of billing that has this number and was refused for good.
+fn refused_run<'a>(spans: &'a [Span], attempt: &str) -> Option<&'a Span> {
+    spans.iter().filter(|span| span.service == "billing-service").find(|span| {
+        (span.attribute("error.type"), span.attribute("messagekit.attempt")) == ("permanent", attempt)
+    })
 }
 
 fn one<'a>(spans: &'a [Span], service: &str, operation: &str) -> &'a Span {
@@ -141,11 +151,11 @@ fn a_retry_and_a_replay_belong_to_the_trace_of_the_request() {
         let billing = &shop.billing.database;
         let retried = messagekit(&["dlq", "retry", "--database", billing.url(), "1"]);
         assert!(retried.status.success(), "{}", said(&retried));
-        let again = |spans: &[Span]| all(spans, "billing-service", "process").len() == 2;
+        let again = |spans: &[Span]| refused_run(spans, "2").is_some();
         let runs = spans(&receiver, &refused, "the run is repeated", again).await;
-        let [run, retry] = all(&runs, "billing-service", "process")[..] else { unreachable!() };
+        let [run, retry] = ["1", "2"].map(|attempt| refused_run(&runs, attempt).expect("both have failed"));
         assert_eq!((&run.parent, run.is_error, retry.is_error), (&retry.parent, true, true));
-        assert_eq!(run.attribute("error.type"), "permanent");
+        assert_eq!(run.attribute("messagekit.rolled_back"), "permanent");
 
         // The order of the good request is published again and handled as a new one.
         let orders = shop.orders_database.url();

@@ -37,6 +37,8 @@ pub struct Span {
     pub links: Vec<(String, String)>,
     /// Whether it failed.
     pub is_error: bool,
+    /// The description of its status, empty without one.
+    pub status: String,
     /// Begin and end in nanoseconds since 1970.
     pub time: (u64, u64),
 }
@@ -140,7 +142,8 @@ fn read(service: &str, span: otlp::Span) -> Span {
         parent: hex(&span.parent_span_id),
         attributes: texts(span.attributes),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
-        is_error: span.status.is_some_and(|status| status.code == otlp::status::StatusCode::Error as i32),
+        is_error: span.status.as_ref().is_some_and(|it| it.code == otlp::status::StatusCode::Error as i32),
+        status: span.status.map(|status| status.message).unwrap_or_default(),
         time: (span.start_time_unix_nano, span.end_time_unix_nano),
     }
 }

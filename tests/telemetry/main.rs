@@ -5,6 +5,7 @@
 mod away;
 mod exit;
 mod logs;
+mod rolled_back;
 mod runs;
 mod sampling;
 mod shop;

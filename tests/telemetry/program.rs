@@ -4,17 +4,19 @@
 //! the span of a request, whose caller is the variable `TRACEPARENT`. `traced tick FILE` adds an event each 20 ms until the
 //! file `FILE.stop` exists. `traced consume FILE COUNT` applies events until so many
 //! were handled: the one of order `fails-once` fails at its first run, and the one of order `hangs` never ends while the file
-//! `FILE.hangs` exists. All print what became of their spans.
+//! `FILE.hangs` exists. `traced rolled-back FILE CAUSE` applies two orders in memory, whose first transaction is rolled back. All print what became of their spans.
 #![allow(
     clippy::print_stderr,
     clippy::print_stdout,
     reason = "a program of the tests tells its reader what it did"
 )]
 
+mod in_memory;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::BatchLimit;
@@ -52,6 +54,7 @@ async fn main() -> ExitCode {
         ["write", file, count] => write(Path::new(file), count.parse().expect("a count")).await,
         ["tick", file] => tick(Path::new(file)).await,
         ["request", file] => request(Path::new(file)).await,
+        ["rolled-back", _, cause] => in_memory::rolled_back(cause).await,
         ["consume", file, count] => consume(Path::new(file), count.parse().expect("a count")).await,
         _ => panic!("no such command: {arguments:?}"),
     };
@@ -99,13 +102,7 @@ async fn tick(file: &Path) -> Result<(), Error> {
 async fn request(file: &Path) -> Result<(), Error> {
     let store = SqliteStore::open(file).await?;
     let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
-    let caller = std::env::var("TRACEPARENT").ok();
     let order_id = std::env::var("ORDER").unwrap_or_else(|_| "o-1".to_owned());
-    let header = |name| match name {
-        "traceparent" => caller.as_deref(),
-        "tracestate" => Some("vendor=1"),
-        _ => None,
-    };
     let span = messagekit_telemetry::request_span("POST", "/orders", header);
     async {
         let mut tx = store.begin().await?;
@@ -115,6 +112,16 @@ async fn request(file: &Path) -> Result<(), Error> {
     .instrument(span)
     .await?;
     Ok(store.close().await?)
+}
+
+/// Returns a header of the request of the caller that the environment names.
+fn header(name: &'static str) -> Option<&'static str> {
+    static CALLER: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("TRACEPARENT").ok());
+    match name {
+        "traceparent" => CALLER.as_deref(),
+        "tracestate" => Some("vendor=1"),
+        _ => None,
+    }
 }
 
 fn order(order_id: &str) -> OrderPlaced {

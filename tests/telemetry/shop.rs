@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use messagekit_testkit::eventually;
 use messagekit_tests::{OtlpReceiver, Span};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -27,6 +26,11 @@ impl Shop {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("shop.db")
+    }
+
+    /// Returns the path of the file with a further ending.
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
+        self.folder.path().join(format!("shop.db.{ending}"))
     }
 
     /// Returns a command of the program that exports to the receiver.
@@ -64,12 +68,6 @@ impl Shop {
 
     pub(crate) async fn consume(&self, count: usize) -> Ran {
         self.run(self.command("consume", &[&count.to_string()])).await
-    }
-
-    /// Waits until `are` accepts the spans of the trace of [`CALLER`].
-    pub(crate) async fn trace_has(&self, what: &str, are: impl Fn(&[Span]) -> bool) -> Vec<Span> {
-        eventually(what, PATIENCE, async || are(&self.receiver.trace(TRACE))).await;
-        self.receiver.trace(TRACE)
     }
 }
 

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use crate::Meta;
 use crate::gate::Starts;
 use crate::handler::{Erased, Task};
-use crate::store::{Failure, ReceivedMessage, Store};
+use crate::store::{Failure, ReceivedMessage, Store, TransactionSpans};
 use crate::transport::Receipt;
 
 /// A prepared delivery.
@@ -47,6 +47,8 @@ pub(super) struct Batch<S: Store> {
     pub(super) running: AtomicUsize,
     /// The messages whose handlers have started in the batch run, for the gates.
     pub(super) starts: Starts,
+    /// The spans of the transaction.
+    pub(super) spans: TransactionSpans,
 }
 
 /// The action of a transaction on a message.

@@ -21,7 +21,7 @@ use super::steps::{After, Answer, Attempt, Pause, Plan, Step};
 use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use crate::gate::{Outcome, Starts};
-use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store};
+use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
 
@@ -121,6 +121,7 @@ impl<S: Inbox> BatchRun<S> {
             first_attempt: machine.first_attempt(),
             running: AtomicUsize::new(0),
             starts: self.starts.clone(),
+            spans: TransactionSpans::new(),
         });
         let range = plan.range.clone();
         let attempted = attempt(settings, &batch, plan).await;

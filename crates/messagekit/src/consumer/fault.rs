@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
 use crate::handler::{Class, Erased, HandlerError, Inner};
-use crate::store::{self, Failure, FailureKind, Inbox, Next};
+use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, Next, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
 /// The classification of a failed handler or transaction.
@@ -26,6 +26,8 @@ pub(super) enum Fault {
     Outage(String),
     /// A lock of another transaction: continue with a smaller batch; this costs no attempt.
     Conflict(String),
+    /// A stop has cancelled the handler; this costs no attempt.
+    CutOff,
     /// The transaction held the lock for too long while this message's handler ran.
     TransactionTimeout(Failure),
     /// The transaction had already ended: the culprit is unknown.
@@ -34,7 +36,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Returns what failed, as spans name it.
-    fn as_str(&self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Message(failure) | Self::TransactionTimeout(failure) | Self::Blame(failure) => {
                 failure.kind.as_str()
@@ -42,6 +44,7 @@ impl Fault {
             Self::Unavailable(_) => FailureKind::Unavailable.as_str(),
             Self::Outage(_) => "outage",
             Self::Conflict(_) => "conflict",
+            Self::CutOff => CUT_OFF,
         }
     }
 }
@@ -50,7 +53,7 @@ impl Fault {
 /// of its message.
 pub(super) async fn handle<S: Inbox>(
     settings: &Settings<S>,
-    starts: &Starts,
+    (starts, transaction): (&Starts, &TransactionSpans),
     tx: &mut S::Tx,
     handler: &Arc<dyn Erased<S>>,
     first: Run<'_>,
@@ -63,9 +66,11 @@ pub(super) async fn handle<S: Inbox>(
         first: first.given(deadline),
         behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
-    let spans = ProcessSpans::begin(settings, &first, behind);
+    let spans = ProcessSpans::begin(settings, transaction, &first, behind);
+    let of = address(tx);
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
-    let handling = spans.around(async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
+    let handling =
+        spans.around(of, async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
     starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
     let started = std::time::Instant::now();
     let _in_flight = settings.stats.begins();
@@ -73,7 +78,7 @@ pub(super) async fn handle<S: Inbox>(
         biased;
         ended = tokio::time::timeout(settings.rules.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
         () = settings.cut_off.requested() => {
-            return Err((0, cut_off()));
+            return Err((0, Fault::CutOff));
         }
     };
     settings.stats.took(started.elapsed());
@@ -106,11 +111,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
     Fault::Message(Failure::retryable(FailureKind::Panicked, text))
-}
-
-/// The fault of a handler that a stop has cancelled; it costs no attempt.
-pub(super) fn cut_off() -> Fault {
-    Fault::Conflict("handler was cut off by a stop".to_owned())
 }
 
 /// Asks the user's function for the class of an error that has none.
@@ -165,4 +165,9 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
         }
         _ => None,
     }
+}
+
+/// Returns what failed in the store, as spans name it.
+pub(super) fn store_word(error: &Error) -> String {
+    store_fault(error).map_or_else(|| error.kind().to_string(), |fault| fault.as_str().to_owned())
 }

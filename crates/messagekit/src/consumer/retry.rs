@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::batch_run::log_failure;
 use super::crash_guard::poison_message;
-use super::fault::{Fault, cut_off, store_fault};
+use super::fault::{Fault, store_fault};
 use super::retry_run::{Applied, Culprit, Ran, of_store, run};
 use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats};
@@ -148,7 +148,7 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
     match fewer {
         0 => ControlFlow::Break(ran),
         // A stop leaves no time for another run, and the failed message is not the culprit.
-        _ if is_cut_off => ControlFlow::Break(Ran::head(cut_off())),
+        _ if is_cut_off => ControlFlow::Break(Ran::head(Fault::CutOff)),
         _ => ControlFlow::Continue(fewer),
     }
 }
@@ -204,8 +204,15 @@ fn answer<S: Inbox>(
             log_failure(consumer, &leased.received, &failure);
             Answer::Fail(failure)
         }
-        Fault::Conflict(error) => {
-            tracing::debug!(consumer, failed_message = leased.failed_message, error, "retry met a conflict");
+        Fault::Conflict(_) | Fault::CutOff => {
+            if let Fault::Conflict(error) = fault {
+                tracing::debug!(
+                    consumer,
+                    failed_message = leased.failed_message,
+                    error,
+                    "retry met a conflict"
+                );
+            }
             let delay = Backoff::after_conflict();
             retried.due_in = Some(delay);
             Answer::HandBack(delay)
@@ -312,7 +319,7 @@ mod tests {
         for ran in [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), Ran::NotOurs { length: 40 }] {
             let judged = judge(ran, true).break_value();
             assert!(
-                matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::Conflict(_), .. }))),
+                matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::CutOff, .. }))),
                 "the failed message is handed back"
             );
         }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fault::{Fault, cut_off, handle, store_fault};
+use super::fault::{Fault, handle, store_fault, store_word};
 use super::handler_run::Run;
 use super::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
 use crate::handler::{Erased, Task};
 use crate::store::{
     End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
+    TransactionSpans,
 };
 use crate::{Error, ErrorKind, Meta, chain, crash};
 
@@ -75,6 +76,7 @@ struct Applying<'a, S: Inbox> {
     /// The number of messages in the run, applied or not.
     length: &'a AtomicU32,
     starts: &'a Starts,
+    spans: &'a TransactionSpans,
     started: Instant,
 }
 
@@ -93,6 +95,8 @@ pub(super) async fn run<S: Inbox>(
     let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
     let length = Arc::new(AtomicU32::new(1));
     let (taken, starts) = (Arc::clone(&length), starts.clone());
+    let spans = TransactionSpans::new();
+    let held = spans.clone();
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
             let mut applying = Applying {
@@ -102,13 +106,18 @@ pub(super) async fn run<S: Inbox>(
                 bytes: WINDOW_BYTES as u64,
                 length: &taken,
                 starts: &starts,
+                spans: &held,
                 started: Instant::now(),
             };
             let end = applying.apply(&mut tx, head, most).await;
+            if let End::Commit(_) = end {
+                held.commit_begins();
+            }
             (tx, end)
         })
     }));
-    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::head(cut_off()) };
+    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::head(Fault::CutOff) };
+    end_spans(&spans, &ended);
     match ended {
         Ok(ran) => ran,
         // The handler did not run, so it is not the culprit.
@@ -120,6 +129,19 @@ pub(super) async fn run<S: Inbox>(
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
             of_store(error, length.load(Ordering::Relaxed))
         }
+    }
+}
+
+/// Ends the spans of the transaction with its outcome.
+fn end_spans(spans: &TransactionSpans, ended: &Result<Ran, TransactError>) {
+    match ended {
+        Ok(Ran::Resolved(_)) => spans.committed(),
+        Ok(Ran::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
+        Ok(Ran::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
+        Ok(Ran::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
+            spans.rolled_back(&store_word(error));
+        }
+        Err(TransactError::Unknown(_)) => spans.unknown(),
     }
 }
 
@@ -231,7 +253,7 @@ impl<S: Inbox> Applying<'_, S> {
                 false => Vec::new(),
             };
             if let Err((at, fault)) =
-                handle(self.settings, self.starts, tx, &step.handler, step.run(), &with).await
+                handle(self.settings, (self.starts, self.spans), tx, &step.handler, step.run(), &with).await
             {
                 let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
                 return Err(Ran::Failed(Culprit { index: Some(index), length: self.length(), fault }));

@@ -14,7 +14,7 @@ use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Message;
 use crate::message::TraceContext;
-use crate::store::{Failure, Next, ReceivedMessage, Store};
+use crate::store::{Failure, Next, ReceivedMessage, Store, TransactionSpans};
 use crate::telemetry::{RemoteContext, Telemetry, telemetry};
 
 /// Maximum number of links of a span: what collectors keep by default.
@@ -55,14 +55,19 @@ pub(super) struct ProcessSpans {
 
 /// What a handler runs in.
 enum Around {
-    Span(Span),
+    Span(Span, TransactionSpans),
     /// The writer's context, for what the handler writes and logs.
     Writer(Option<Box<dyn RemoteContext>>),
 }
 
 impl ProcessSpans {
     /// Starts the spans.
-    pub(super) fn begin<S: Store>(settings: &Settings<S>, first: &Run<'_>, behind: &[Run<'_>]) -> Self {
+    pub(super) fn begin<S: Store>(
+        settings: &Settings<S>,
+        transaction: &TransactionSpans,
+        first: &Run<'_>,
+        behind: &[Run<'_>],
+    ) -> Self {
         let Some(telemetry) = telemetry() else {
             return Self { spans: Vec::new(), around: Around::Writer(None) };
         };
@@ -75,8 +80,9 @@ impl ProcessSpans {
                 .collect();
             // A span begins when it is entered first.
             spans.iter().for_each(|span| span.in_scope(|| ()));
+            spans.iter().for_each(|span| transaction.hold(span));
             // Several messages share one run, which belongs to no single trace.
-            return Self { spans, around: Around::Span(Span::current()) };
+            return Self { spans, around: Around::Span(Span::current(), transaction.clone()) };
         }
         match TraceContext::of(&first.received.message) {
             Some(writer) if !telemetry.is_recorded(&writer) => {
@@ -84,15 +90,18 @@ impl ProcessSpans {
             }
             writer => {
                 let span = process(telemetry, settings, first, writer.as_ref());
-                Self { spans: vec![span.clone()], around: Around::Span(span) }
+                transaction.hold(&span);
+                Self { spans: vec![span.clone()], around: Around::Span(span, transaction.clone()) }
             }
         }
     }
 
-    /// Runs a handler in its span, or in the context of the writer.
-    pub(super) async fn around<F: Future>(&self, handling: F) -> F::Output {
+    /// Runs a handler over the transaction at the address `tx` in its span, or in the context of the writer.
+    pub(super) async fn around<F: Future>(&self, tx: usize, handling: F) -> F::Output {
         match &self.around {
-            Around::Span(span) => handling.instrument(span.clone()).await,
+            Around::Span(span, transaction) => {
+                transaction.around(tx, handling).instrument(span.clone()).await
+            }
             Around::Writer(None) => handling.await,
             Around::Writer(Some(writer)) => {
                 let mut handling = pin!(handling);
@@ -143,6 +152,7 @@ fn recorded<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Span {
         otel.name = format_args!("process {topic}"),
         otel.kind = "consumer",
         otel.status_code = Empty,
+        otel.status_description = Empty,
         error.type = Empty,
         messaging.system = settings.system,
         messaging.operation.type = "process",
@@ -155,6 +165,7 @@ fn recorded<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Span {
         messaging.message.conversation_id = meta.correlation_id.as_ref().map(|id| id.as_str()),
         messagekit.event.type = meta.event_type,
         messagekit.attempt = attempt,
+        messagekit.rolled_back = Empty,
     )
 }
 

@@ -231,6 +231,7 @@ impl StateMachine {
             Fault::Unavailable(error) => self.unavailable(now, index, error),
             Fault::Outage(error) => self.pause(Pause::Outage(error)),
             Fault::Conflict(error) => self.pause(Pause::Conflict(error)),
+            Fault::CutOff => self.pause(Pause::Conflict("handler was cut off by a stop".to_owned())),
         }
     }
 

@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 
 use super::ConsumerStats;
 use super::batch::{Batch, Duty, Entry};
-use super::fault::{Fault, cut_off, handle};
+use super::fault::{Fault, handle, store_word};
 use super::handler_run::Run;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
@@ -18,7 +18,7 @@ use super::steps::Plan;
 use crate::handler::Erased;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
-    TransactError,
+    TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
 
@@ -48,19 +48,39 @@ pub(super) async fn attempt<S: Inbox>(
                 Ok(end) => end,
                 Err(attempted) => End::Rollback(attempted),
             };
+            if let End::Commit(_) = end {
+                messages.spans.commit_begins();
+            }
             (tx, end)
         };
         // A store may run it on a thread of its own.
         Box::pin(applying.instrument(span))
     }));
     let Some(ended) = settings.unless_cut_off(work).await else {
-        return Attempted::Failed { index, fault: cut_off() };
+        return Attempted::Failed { index, fault: Fault::CutOff };
     };
-    match ended {
+    if let Err(TransactError::Unknown(_)) = ended {
+        batch.spans.unknown();
+    }
+    let attempted = match ended {
         Ok(attempted) => attempted,
         Err(TransactError::Begin(error)) => Attempted::Store { error, handlers_ran: false },
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
             Attempted::Store { error, handlers_ran: true }
+        }
+    };
+    attempted.end(&batch.spans);
+    attempted
+}
+
+impl Attempted {
+    /// Ends the spans of the transaction with its outcome.
+    fn end(&self, spans: &TransactionSpans) {
+        match self {
+            Self::Committed { .. } => spans.committed(),
+            Self::Failed { fault, .. } => spans.rolled_back(&fault.as_str()),
+            Self::Full { .. } => spans.rolled_back(&"no_room"),
+            Self::Store { error, .. } => spans.rolled_back(&store_word(error)),
         }
     }
 }
@@ -195,7 +215,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let attempt = if index == 0 { batch.first_attempt } else { 1 };
         let first = Run { received: batch.received(index), meta, attempt };
         batch.running.store(index, Ordering::Relaxed);
-        if let Err((at, fault)) = handle(self.settings, &batch.starts, tx, handler, first, &behind).await {
+        if let Err((at, fault)) =
+            handle(self.settings, (&batch.starts, &batch.spans), tx, handler, first, &behind).await
+        {
             return Err(Attempted::Failed { index: index + at, fault });
         }
         crash::point("consumer.handled");

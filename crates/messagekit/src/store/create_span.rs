@@ -1,6 +1,7 @@
 //! The span of a new event.
 
 use tracing::Span;
+use tracing::field::Empty;
 
 use crate::message::{MessageId, TraceContext};
 use crate::telemetry::telemetry;
@@ -16,12 +17,15 @@ pub(super) fn create_span(event: &MessageId, event_type: &str, topic: &str) -> O
         "create",
         otel.name = format_args!("create {topic}"),
         otel.kind = "producer",
+        otel.status_code = Empty,
+        otel.status_description = Empty,
         messaging.system = "messagekit",
         messaging.operation.type = "create",
         messaging.operation.name = "create",
         messaging.destination.name = topic,
         messaging.message.id = event.as_str(),
         messagekit.event.type = event_type,
+        messagekit.rolled_back = Empty,
     );
     let context = telemetry.context(&span)?;
     Some((span, context))

@@ -17,6 +17,7 @@ mod set_aside;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod store;
 mod transact;
+mod transaction_spans;
 mod wake;
 
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
@@ -32,4 +33,5 @@ pub use set_aside::{ParkingLimits, ReceivedMessage, SetAsideOutcome};
 pub use store::Store;
 pub(crate) use store::classify;
 pub use transact::{BoxFuture, End, TransactError, Work};
+pub(crate) use transaction_spans::{CUT_OFF, TransactionSpans, address};
 pub use wake::Wake;

@@ -4,8 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::Store;
 use super::create_span::create_span;
+use super::transaction_spans::hold_event;
 use crate::message::{Envelope, EventLinks, MessageId, codec};
 use crate::names::{check_name, check_topic};
 use crate::{Error, ErrorKind, Event, Message};
@@ -152,7 +155,7 @@ impl<S: OutboxRows> Outbox<S> {
         event: impl Into<Envelope<E>>,
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
-        let message = self.encode(&envelope)?;
+        let message = self.encode_for(tx, &envelope)?;
         self.store.write(tx, &[message]).await?;
         Ok(envelope.meta.event_id)
     }
@@ -170,7 +173,7 @@ impl<S: OutboxRows> Outbox<S> {
         let mut messages = Vec::new();
         for event in events {
             let envelope = event.into();
-            messages.push(self.encode(&envelope)?);
+            messages.push(self.encode_for(tx, &envelope)?);
             ids.push(envelope.meta.event_id);
         }
         self.store.write(tx, &messages).await?;
@@ -193,7 +196,7 @@ impl<S: OutboxRows> Outbox<S> {
         delay: Duration,
     ) -> Result<MessageId, Error> {
         let envelope = event.into();
-        let message = self.encode(&envelope)?;
+        let message = self.encode_for(tx, &envelope)?;
         self.store.write_after(tx, &[message], delay, self.without_relay).await?;
         Ok(envelope.meta.event_id)
     }
@@ -206,6 +209,17 @@ impl<S: OutboxRows> Outbox<S> {
     /// [`ErrorKind::InvalidEvent`](crate::ErrorKind::InvalidEvent) or [`TooLarge`](crate::ErrorKind::TooLarge); a retry does
     /// not help.
     pub fn encode<E: Event>(&self, envelope: &Envelope<E>) -> Result<Message, Error> {
+        Ok(self.encode_in_span(envelope)?.0)
+    }
+
+    /// Encodes an event that is written in `tx`.
+    fn encode_for<E: Event>(&self, tx: &S::Tx, envelope: &Envelope<E>) -> Result<Message, Error> {
+        let (message, created) = self.encode_in_span(envelope)?;
+        created.iter().for_each(|span| hold_event(tx, span));
+        Ok(message)
+    }
+
+    fn encode_in_span<E: Event>(&self, envelope: &Envelope<E>) -> Result<(Message, Option<Span>), Error> {
         let created = match envelope.trace {
             Some(_) => None,
             None => create_span(&envelope.meta.event_id, E::TYPE, E::TOPIC),
@@ -213,12 +227,13 @@ impl<S: OutboxRows> Outbox<S> {
         let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
         let mut message = codec::encode_in(envelope, &self.source, trace)?;
         EventLinks::of_envelope(envelope).add_to(&mut message.headers);
+        let created = created.map(|(span, _)| span);
         if self.topic_prefix.is_empty() {
-            return Ok(message);
+            return Ok((message, created));
         }
         let topic = format!("{}{}", self.topic_prefix, message.topic);
         check_topic(&topic)?;
-        Ok(Message { topic: topic.into(), ..message })
+        Ok((Message { topic: topic.into(), ..message }, created))
     }
 
     /// Runs `work` in a transaction and commits it with its events. If `work` fails, nothing of it remains.
