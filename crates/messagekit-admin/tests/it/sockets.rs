@@ -1,8 +1,14 @@
 //! Connections that are slow, broken or many.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::header;
+use axum::routing::get;
+use futures_util::{StreamExt, stream};
 use messagekit::Shutdown;
 use messagekit_admin::Role;
 use messagekit_memory::MemoryStore;
@@ -105,12 +111,94 @@ async fn many_at_once_are_all_answered() {
     Arc::into_inner(served).unwrap().end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_does_not_delay_the_shutdown() {
-    let served = served().await;
-    let idle = TcpStream::connect(served.address).await.unwrap();
-    let began = std::time::Instant::now();
-    served.end().await;
-    assert!(began.elapsed() < Duration::from_secs(25));
-    drop(idle);
+/// A server of one route, whose response never ends, over a paused clock.
+struct Unending {
+    address: std::net::SocketAddr,
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<Result<(), messagekit::Error>>,
+}
+
+async fn unending(content_type: &'static str) -> Unending {
+    let answer = move || async move {
+        let first = stream::iter([Ok::<_, Infallible>("data: first\n\n")]);
+        ([(header::CONTENT_TYPE, content_type)], Body::from_stream(first.chain(stream::pending())))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (router, shutdown) = (Router::new().route("/", get(answer)), Shutdown::new());
+    let task = tokio::spawn(messagekit_admin::serve(listener, router, shutdown.clone()));
+    Unending { address, shutdown, task }
+}
+
+impl Unending {
+    /// Sends a request and reads the beginning of its response.
+    async fn ask(&self, path: &str, until: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains(until) {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed after {answer:?}");
+        }
+        stream
+    }
+
+    /// Ends the server, and returns how long that took.
+    async fn end(self) -> Duration {
+        let began = tokio::time::Instant::now();
+        self.shutdown.request();
+        self.task.await.unwrap().unwrap();
+        began.elapsed()
+    }
+}
+
+/// Returns what else the server sent before it closed the connection.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await;
+    let _ = ended.expect("the server closes");
+    String::from_utf8(rest).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_stream_ends_with_the_shutdown() {
+    let served = unending("text/event-stream").await;
+    let stream = served.ask("/", "first").await;
+    assert_eq!(served.end().await.as_secs(), 0);
+    assert_eq!(rest(stream).await, "0\r\n\r\n", "the response is whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_never_ends_is_closed_at_the_end_of_the_grace() {
+    let served = unending("text/plain").await;
+    let stream = served.ask("/", "first").await;
+    assert_eq!(served.end().await.as_secs(), 10);
+    assert_eq!(rest(stream).await, "", "the response was cut off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_server_closes_its_connections() {
+    let served = unending("text/plain").await;
+    let stream = served.ask("/", "first").await;
+    served.task.abort();
+    assert_eq!(rest(stream).await, "", "the response was cut off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_without_a_request_do_not_delay_the_shutdown() {
+    let served = unending("text/plain").await;
+    let unused = TcpStream::connect(served.address).await.unwrap();
+    let kept_alive = served.ask("/missing", "\r\n\r\n").await;
+    assert_eq!(served.end().await.as_secs(), 0);
+    assert_eq!((rest(unused).await, rest(kept_alive).await), (String::new(), String::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_holds_the_shutdown_no_longer_than_the_grace() {
+    let served = unending("text/plain").await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").await.unwrap();
+    // Its header arrives while the server runs.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(served.end().await <= Duration::from_secs(10));
+    drop(rest(slow).await);
 }
