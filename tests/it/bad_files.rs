@@ -122,7 +122,7 @@ async fn tables_of_a_newer_program_are_refused_and_stay() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("shop.db");
     SqliteStore::open(&path).await.unwrap().close().await.unwrap();
-    let later = "INSERT INTO messagekit_schema VALUES (99, 'from the future', 0)";
+    let later = "INSERT INTO messagekit_schema (version, name, applied_at) VALUES (99, 'from the future', 0)";
     rusqlite::Connection::open(&path).unwrap().execute_batch(later).unwrap();
     let says = "tables are newer than this program: upgrade the program, or name another file";
     refused(&path, ErrorKind::Schema, says).await;

@@ -169,3 +169,24 @@ async fn the_commands_of_the_page_on_operating_do_what_it_says() {
     page.set("MESSAGEKIT_DATABASE_URL", database.url());
     page.run(OPERATING).await;
 }
+
+const UPGRADING: &[(&str, Outcome)] = &[
+    ("messagekit migrate --status", Prints("to come")),
+    (
+        "messagekit migrate --dry-run",
+        Prints("ALTER TABLE messagekit.schema_migrations ADD COLUMN lowest_program"),
+    ),
+    ("messagekit migrate", Prints("version 2 →")),
+];
+
+/// Begins with a database of version 2, as the page does.
+#[tokio::test]
+async fn the_commands_of_the_page_on_upgrading_do_what_it_says() {
+    let _turn = alone().await;
+    let database = Database::empty().await;
+    let former = include_str!("../postgres/upgrades/0002.sql");
+    sqlx::raw_sql(former).execute(&mut database.connection().await).await.unwrap();
+    let mut page = Page::open("docs/upgrading.md");
+    page.set("MESSAGEKIT_DATABASE_URL", database.url());
+    page.run(UPGRADING).await;
+}

@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-fn latest() -> i32 {
+fn latest() -> u32 {
     messagekit_postgres::migrations::MIGRATIONS.last().unwrap().version
 }
 

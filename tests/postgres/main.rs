@@ -24,6 +24,7 @@ mod health;
 mod hot_key;
 mod isolation;
 mod kept_plans;
+mod kept_statements;
 mod killed_cleanup;
 mod migrations;
 mod names;

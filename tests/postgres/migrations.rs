@@ -1,11 +1,14 @@
 //! The tables' version: which process runs a step, the state after a failure, and refused versions.
 
-use messagekit::{ErrorKind, chain};
+use messagekit::operations::OutboxHealth;
+use messagekit::{ErrorKind, Outbox, chain};
 use messagekit_postgres::migrations::{self, MIGRATIONS, Migration, Status};
 use messagekit_postgres::{PostgresStore, SchemaName};
 use messagekit_testkit::{block_on, unique};
 use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+use crate::shop::OrderPlaced;
 
 async fn run(conn: &mut PgConnection, sql: &str) {
     conn.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.expect("runs");
@@ -38,7 +41,7 @@ fn looking_changes_nothing_and_twice_is_once() {
         let names: Vec<&str> = MIGRATIONS.iter().map(|step| step.name).collect();
         let latest = MIGRATIONS.last().unwrap().version;
         let before = migrations::status(database.url()).await.unwrap();
-        assert_eq!(before, Status { current: 0, latest, pending: names.clone() });
+        assert_eq!(before, Status { current: 0, lowest_program: 0, latest, pending: names.clone() });
         assert!(migrations::pending_sql(database.url()).await.unwrap().contains("CREATE TABLE"));
         assert_eq!(
             count(&mut conn, "SELECT count(*) FROM pg_namespace WHERE nspname = 'messagekit'").await,
@@ -48,7 +51,7 @@ fn looking_changes_nothing_and_twice_is_once() {
         assert_eq!(migrations::migrate(database.url()).await.unwrap(), names);
         assert_eq!(migrations::migrate(database.url()).await.unwrap(), Vec::<&str>::new());
         let after = migrations::status(database.url()).await.unwrap();
-        assert_eq!(after, Status { current: latest, latest, pending: Vec::new() });
+        assert_eq!(after, Status { current: latest, lowest_program: 2, latest, pending: Vec::new() });
         assert_eq!(migrations::pending_sql(database.url()).await.unwrap(), "");
     });
 }
@@ -200,13 +203,18 @@ fn migration_needs_the_right_to_create_or_own_the_schema() {
     });
 }
 
-/// Returns the steps of a later version: those of this one, and two invented ones.
+/// This program, by its newest step.
+fn this_program() -> u32 {
+    MIGRATIONS.last().unwrap().version
+}
+
+/// Returns the steps of a later version: those of this one, an invented one that adds, and one that lower programs cannot use.
 fn later_steps(second: &'static str) -> Vec<Migration> {
-    let next = MIGRATIONS.last().unwrap().version + 1;
+    let next = this_program() + 1;
     let first = "ALTER TABLE messagekit.outbox_failures ADD COLUMN seen_by text";
     let mut steps = MIGRATIONS.to_vec();
-    steps.push(Migration { version: next, name: "seen_by", sql: first });
-    steps.push(Migration { version: next + 1, name: "second", sql: second });
+    steps.push(Migration { version: next, name: "seen_by", lowest_program: next - 1, sql: first });
+    steps.push(Migration { version: next + 1, name: "second", lowest_program: next + 1, sql: second });
     steps
 }
 
@@ -227,6 +235,62 @@ fn failing_later_step_keeps_the_steps_before_it() {
         assert_eq!(migrations::migrate_by(url, &schema, &mended).await.unwrap(), ["second"]);
         assert_eq!(migrations::migrate_by(url, &schema, &mended).await.unwrap(), Vec::<&str>::new());
         let error = PostgresStore::connect(url).await.expect_err("its tables are newer");
+        assert!(error.to_string().contains("newer than this program: upgrade"), "{error}");
+    });
+}
+
+#[test]
+fn a_program_lives_with_newer_tables_until_a_step_excludes_it() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let (url, schema) = (database.url(), SchemaName::default());
+        let running = database.store().await;
+        let steps = later_steps("SELECT 1");
+        let (added, all) = (&steps[..steps.len() - 1], &steps[..]);
+
+        assert_eq!(migrations::migrate_by(url, &schema, added).await.unwrap(), ["seen_by"]);
+        running.ping().await.expect("it goes on");
+        let restarted = PostgresStore::connect(url).await.expect("it is deployed, restarted or rolled back");
+        let outbox = Outbox::new(restarted.clone(), "shop").unwrap();
+        outbox.transaction(async |tx| outbox.add(tx, OrderPlaced::new("o-1")).await).await.unwrap();
+        let status = migrations::status(url).await.unwrap();
+        let expected = Status {
+            current: this_program() + 1,
+            lowest_program: this_program(),
+            latest: this_program(),
+            pending: Vec::new(),
+        };
+        assert_eq!(status, expected);
+        assert_eq!(migrations::migrate(url).await.unwrap(), Vec::<&str>::new());
+        assert_eq!(migrations::pending_sql(url).await.unwrap(), "");
+
+        migrations::migrate_by(url, &schema, all).await.unwrap();
+        for error in [
+            messagekit::Error::from(PostgresStore::connect(url).await.expect_err("too new")),
+            migrations::migrate(url).await.expect_err("too new").into(),
+            running.ping().await.expect_err("too new"),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Schema);
+            assert!(error.to_string().contains("newer than this program: upgrade"), "{error}");
+            assert_eq!(error.context("lowest_program"), Some(&*(this_program() + 2).to_string()));
+        }
+    });
+}
+
+/// Rows that were written by hand, or before the column, state nothing.
+#[test]
+fn a_step_that_states_no_lowest_program_excludes_every_lower_one() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let mut conn = database.connection().await;
+        run(&mut conn, "ALTER TABLE messagekit.schema_migrations DROP COLUMN lowest_program").await;
+        let status = migrations::status(database.url()).await.unwrap();
+        assert_eq!((status.current, status.lowest_program), (this_program(), this_program()));
+        PostgresStore::connect(database.url()).await.expect("its own version");
+        let next =
+            format!("INSERT INTO messagekit.schema_migrations VALUES ({}, 'next')", this_program() + 1);
+        run(&mut conn, &next).await;
+        let error = PostgresStore::connect(database.url()).await.expect_err("nothing is stated");
         assert!(error.to_string().contains("newer than this program: upgrade"), "{error}");
     });
 }

@@ -6,7 +6,7 @@ use messagekit_tests::Database;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// Returns the types of a statement's parameters, as the driver declares them.
-fn parameters(statement: &str) -> &'static str {
+pub(crate) fn parameters(statement: &str) -> &'static str {
     match statement {
         "claim" | "look" | "unclaim" => "text, text[]",
         "claim_keyed" | "look_keyed" => "text, text[], text[], bigint[]",
@@ -62,9 +62,8 @@ fn parameters(statement: &str) -> &'static str {
         "move" => "bigint, bigint, bigint, float8",
         "fail_replay" => "bigint, bigint, text",
         "may_write" => "int, text",
-        "ping" => "int",
-        "hold_windows" | "oldest" | "checkpoint" | "relayed" | "relay_next_due" | "relay_last_place"
-        | "relay_writers" => "",
+        "ping" | "hold_windows" | "oldest" | "checkpoint" | "relayed" | "relay_next_due"
+        | "relay_last_place" | "relay_writers" => "",
         "retry_lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint, int",

@@ -8,10 +8,13 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// A dump of each released schema with its version. They are never edited: a new schema adds its own.
 /// `pg_dump --schema=messagekit --column-inserts --no-owner`, after rows were inserted into each new table.
-const DUMPS: &[(i32, &str)] =
-    &[(1, include_str!("upgrades/0001.sql")), (2, include_str!("upgrades/0002.sql"))];
+pub(crate) const DUMPS: &[(u32, &str)] = &[
+    (1, include_str!("upgrades/0001.sql")),
+    (2, include_str!("upgrades/0002.sql")),
+    (3, include_str!("upgrades/0003.sql")),
+];
 
-async fn restored(dump: &'static str) -> Database {
+pub(crate) async fn restored(dump: &'static str) -> Database {
     let database = Database::empty().await;
     run(&mut database.connection().await, dump).await;
     database

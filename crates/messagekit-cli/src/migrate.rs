@@ -41,8 +41,9 @@ pub(crate) struct Migrate {
 
 /// The schema version of a database.
 struct Stand {
-    current: i64,
-    latest: i64,
+    current: u32,
+    lowest_program: u32,
+    latest: u32,
     pending: Vec<&'static str>,
 }
 
@@ -80,7 +81,10 @@ impl Migrate {
         let after = after.as_ref().unwrap_or(&before);
         if self.json {
             let (current, pending) = (after.current, &after.pending);
-            let mut answer = json!({ "before": before.current, "current": current, "latest": after.latest, "pending": pending });
+            let mut answer = json!({
+                "before": before.current, "current": current, "lowest_program": after.lowest_program, "latest": after.latest,
+                "pending": pending,
+            });
             if self.publishing_mode.is_wanted() || self.by_day {
                 answer["made"] = json!([made, divided].concat());
             }
@@ -95,6 +99,11 @@ impl Migrate {
         }
         if after.current != before.current {
             print(format_args!("{name}: version {} → {}{ready}", before.current, after.current))
+        } else if after.current > after.latest {
+            print(format_args!(
+                "{name}: version {}, newer than this program ({}) and usable by it{ready}",
+                after.current, after.latest
+            ))
         } else if after.pending.is_empty() {
             print(format_args!("{name}: version {}, up to date{ready}", after.current))
         } else {
@@ -150,13 +159,13 @@ async fn stand(kind: Kind<'_>) -> Result<Stand, Error> {
     match kind {
         Kind::Sqlite(path) => {
             let status = messagekit_sqlite::migrations::status(path)?;
-            let (current, latest) = (status.current.into(), status.latest.into());
-            Ok(Stand { current, latest, pending: status.pending })
+            let messagekit_sqlite::migrations::Status { current, lowest_program, latest, pending } = status;
+            Ok(Stand { current, lowest_program, latest, pending })
         }
         Kind::Postgres(url) => {
             let status = messagekit_postgres::migrations::status(url).await.map_err(failed)?;
-            let (current, latest) = (status.current.into(), status.latest.into());
-            Ok(Stand { current, latest, pending: status.pending })
+            let messagekit_postgres::migrations::Status { current, lowest_program, latest, pending } = status;
+            Ok(Stand { current, lowest_program, latest, pending })
         }
     }
 }

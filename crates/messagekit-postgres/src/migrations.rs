@@ -2,28 +2,31 @@
 //!
 //! The database is also the user's, so all tables, including the table of versions, are in their own schema. Each step
 //! runs in one transaction under an advisory lock that ends with it. The connection is closed afterwards. A failed step
-//! leaves nothing behind. When two processes migrate at once, the second finds the step done. Steps only add, so that
-//! programs of the previous version keep working.
+//! leaves nothing behind. When two processes migrate at once, the second finds the step done. Each step states the lowest
+//! program that can use the tables after it, so that programs are replaced one after another: see docs/upgrading.md.
 
 pub(crate) mod connection;
 mod steps;
 
 #[cfg(doc)]
 use messagekit::ErrorKind;
+use messagekit::adapter::SchemaVersion;
 
 use crate::SchemaName;
-use steps::{VERSION_TABLE, pending, run};
+use steps::{VERSION_TABLE, note, pending, run};
 
 pub use steps::{MIGRATIONS, Migration};
-pub(crate) use steps::{check, check_encoding, known_version, latest};
+pub(crate) use steps::{check, check_encoding, compare, known_version, latest, version_of};
 
 /// The schema version of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The version of the database; 0 without tables.
-    pub current: i32,
-    /// The version that this program requires.
-    pub latest: i32,
+    pub current: u32,
+    /// The lowest program that can use the tables, by its newest step; 0 without tables.
+    pub lowest_program: u32,
+    /// The newest step of this program. The database may be ahead of it.
+    pub latest: u32,
     /// The missing steps, in order.
     pub pending: Vec<&'static str>,
 }
@@ -33,7 +36,7 @@ pub struct Status {
 /// # Errors
 /// [`ErrorKind::InvalidConfiguration`] for a wrong URL, user, password or database name, and for a database that is not
 /// UTF-8; [`ErrorKind::Unavailable`] when the server does not answer within 10 s: retry; [`ErrorKind::Schema`] when the
-/// tables are newer than this program or not ours; [`ErrorKind::Other`] when the user lacks a right.
+/// tables are too new for this program or not ours; [`ErrorKind::Other`] when the user lacks a right.
 pub async fn status(url: &str) -> Result<Status, crate::Error> {
     status_in(url, &SchemaName::default()).await
 }
@@ -44,11 +47,11 @@ pub async fn status(url: &str) -> Result<Status, crate::Error> {
 /// As [`status`].
 pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::Error> {
     let mut conn = connection::open(url).await?;
-    let current = known_version(&mut conn, schema, latest()).await;
+    let found = known_version(&mut conn, schema, latest()).await;
     connection::close(conn).await;
-    let current = current?;
+    let SchemaVersion { current, lowest_program } = found?;
     let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, latest: latest(), pending })
+    Ok(Status { current, lowest_program, latest: latest(), pending })
 }
 
 /// Returns the statements that [`migrate`] would run, for review or for `psql`; empty when there are none.
@@ -70,18 +73,17 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
         let table = schema.sql(VERSION_TABLE).0;
         text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n\n{table};\n\n", schema.quoted()));
     }
-    for Migration { version, name, sql } in pending(MIGRATIONS, current) {
-        let (sql, quoted) = (schema.sql(sql).0, schema.quoted());
-        text.push_str(&format!(
-            "-- {version:04} {name}\n{}\n\nINSERT INTO {quoted}.schema_migrations (version, name) VALUES ({version}, '{name}');\n\n",
-            sql.trim_end()
-        ));
+    for migration in pending(MIGRATIONS, current) {
+        let Migration { version, name, sql, .. } = migration;
+        let (sql, note) = (schema.sql(sql).0, note(schema, migration));
+        text.push_str(&format!("-- {version:04} {name}\n{}\n\n{note};\n\n", sql.trim_end()));
     }
     text.truncate(text.trim_end().len());
     Ok(text)
 }
 
-/// Migrates the tables of a database to this program's version, and returns the steps that this call ran.
+/// Migrates the tables of a database to this program's version, and returns the steps that this call ran. Tables that are newer,
+/// and that this program can use, are left alone.
 ///
 /// Several processes may call it at once: one runs the steps, the others find them done. The user needs the right to
 /// create a schema in the database, or to own the schema.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::relay::RejectedEvents;
-use messagekit::{Error, ErrorKind, Store};
+use messagekit::{Error, Store};
 
 use crate::cdc::{self, Capture};
 use crate::tables::health;
@@ -18,12 +18,9 @@ const RESTART: Duration = Duration::from_secs(30);
 impl OutboxHealth for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.statement(async move {
-            let wanted = migrations::latest();
-            if health::ping(&mut *self.connection().await?, self.schema(), wanted).await? {
-                return Ok(());
-            }
-            let text = "the tables are older than this program: run `messagekit migrate --database …`";
-            Err(Error::new(ErrorKind::Schema, text).with("schema", self.schema()).with("wanted", wanted))
+            let found = health::ping(&mut *self.connection().await?, self.schema()).await?;
+            let fit = migrations::compare(found, migrations::latest());
+            fit.map_err(|error| error.with("schema", self.schema()))
         }))
     }
 

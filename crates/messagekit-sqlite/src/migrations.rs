@@ -7,9 +7,10 @@ pub(crate) mod steps;
 use std::path::Path;
 
 use messagekit::Error;
+use messagekit::adapter::SchemaVersion;
 
 use crate::connect;
-use steps::{check, pending};
+use steps::{VERSION_TABLE, check, pending};
 
 pub use steps::{MIGRATIONS, Migration};
 pub(crate) use steps::{latest, version};
@@ -19,7 +20,9 @@ pub(crate) use steps::{latest, version};
 pub struct Status {
     /// The version of the file; 0 without tables, or without a file.
     pub current: u32,
-    /// The version that this program requires.
+    /// The lowest program that can use the tables, by its newest step; 0 without tables.
+    pub lowest_program: u32,
+    /// The newest step of this program. The file may be ahead of it.
     pub latest: u32,
     /// The missing steps, in order.
     pub pending: Vec<&'static str>,
@@ -32,9 +35,9 @@ pub struct Status {
 /// # Errors
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
-    let current = look(path.as_ref())?;
+    let SchemaVersion { current, lowest_program } = look(path.as_ref())?;
     let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, latest: latest(), pending })
+    Ok(Status { current, lowest_program, latest: latest(), pending })
 }
 
 /// Returns the statements that [`migrate`] would run on a file, for review.
@@ -44,15 +47,16 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
 /// # Errors
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
-    let mut text = String::new();
-    for Migration { version, name, sql } in pending(MIGRATIONS, look(path.as_ref())?) {
+    let current = look(path.as_ref())?.current;
+    let mut text = if current == 0 { format!("{VERSION_TABLE};\n\n") } else { String::new() };
+    for Migration { version, name, sql, .. } in pending(MIGRATIONS, current) {
         text.push_str(&format!("-- {version:04} {name}\n{}\n", sql.trim_end()));
     }
     Ok(text)
 }
 
 /// Migrates the tables of a file to this program's version, creates a missing file, and returns the steps that this call
-/// ran.
+/// ran. Tables that are newer, and that this program can use, are left alone.
 ///
 /// Several processes may call it at once. Blocks its thread.
 ///
@@ -60,19 +64,19 @@ pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn migrate(path: impl AsRef<Path>) -> Result<Vec<&'static str>, crate::Error> {
     let path = connect::absolute(path.as_ref())?;
-    let before = look(&path)?;
+    let before = look(&path)?.current;
     let conn = connect::writer(&path, crate::Synchronous::Full)?;
-    let after = version(&conn)?;
+    let after = version(&conn)?.current;
     Ok(pending(MIGRATIONS, before)
         .take_while(|migration| migration.version <= after)
         .map(|migration| migration.name)
         .collect())
 }
 
-fn look(path: &Path) -> Result<u32, Error> {
+fn look(path: &Path) -> Result<SchemaVersion, Error> {
     let path = connect::absolute(path)?;
     if !path.exists() {
-        return Ok(0);
+        return Ok(SchemaVersion::default());
     }
     let conn = connect::existing(&path)?;
     check(&conn).map_err(|error| connect::explain(&path, error))

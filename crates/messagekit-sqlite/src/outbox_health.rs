@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::BoxFuture;
+use messagekit::adapter::{BoxFuture, SchemaFit};
 use messagekit::operations::{OutboxHealth, OutboxLag};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, ErrorKind};
@@ -20,16 +20,15 @@ const OVERDUE: Duration = Duration::from_secs(10);
 impl OutboxHealth for SqliteStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.query(|conn| {
-            let (file, program) = (migrations::version(conn)?, migrations::latest());
-            if file < program {
-                return Err(Error::new(
-                    ErrorKind::Schema,
-                    "tables are older than this program: migrate the file",
-                )
-                .with("file", file)
-                .with("program", program));
-            }
-            Ok(())
+            let (found, program) = (migrations::version(conn)?, migrations::latest());
+            let text = match found.fit(program) {
+                SchemaFit::Usable => return Ok(()),
+                SchemaFit::Newer => "tables are newer than this program: upgrade the program",
+                SchemaFit::Missing | SchemaFit::Older => {
+                    "tables are older than this program: migrate the file"
+                }
+            };
+            Err(Error::new(ErrorKind::Schema, text).with("file", found.current).with("program", program))
         }))
     }
 

@@ -44,7 +44,10 @@ fn status_says_where_a_file_stands_and_changes_nothing() {
     let text = on(&file, &["migrate", "--status"]).text();
     assert!(text.contains(&format!("version {}, up to date", latest())), "{text}");
     let status = on(&file, &["migrate", "--status", "--json"]).json();
-    assert_eq!(status, json!({ "before": latest(), "current": latest(), "latest": latest(), "pending": [] }));
+    assert_eq!(
+        status,
+        json!({ "before": latest(), "current": latest(), "lowest_program": 2, "latest": latest(), "pending": [] })
+    );
 }
 
 #[test]
@@ -54,7 +57,10 @@ fn migrating_keeps_what_is_there_and_twice_is_once() {
     let theirs = "CREATE TABLE theirs (a TEXT); INSERT INTO theirs VALUES ('kept'); PRAGMA user_version = 7";
     Connection::open(&file).unwrap().execute_batch(theirs).unwrap();
     let first = on(&file, &["migrate", "--json"]).json();
-    assert_eq!(first, json!({ "before": 0, "current": latest(), "latest": latest(), "pending": [] }));
+    assert_eq!(
+        first,
+        json!({ "before": 0, "current": latest(), "lowest_program": 2, "latest": latest(), "pending": [] })
+    );
     let second = on(&file, &["migrate"]).text();
     assert!(second.contains(&format!("version {}, up to date", latest())), "{second}");
     assert_eq!(on(&file, &["migrate", "--dry-run"]).text().lines().count(), 1, "one line: nothing to do");

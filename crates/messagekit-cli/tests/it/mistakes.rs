@@ -229,7 +229,7 @@ async fn a_file_that_was_cut_short_is_refused() {
 #[tokio::test]
 async fn tables_of_a_newer_program_are_refused() {
     let console = Console::empty().await;
-    let later = "INSERT INTO messagekit_schema VALUES (99, 'from the future', 0)";
+    let later = "INSERT INTO messagekit_schema (version, name, applied_at) VALUES (99, 'from the future', 0)";
     Connection::open(console.file()).unwrap().execute_batch(later).unwrap();
     all_refused(
         console.file().parent().unwrap(),

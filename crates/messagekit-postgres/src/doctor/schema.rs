@@ -1,5 +1,6 @@
 //! The version of the tables.
 
+use messagekit::adapter::SchemaFit;
 use messagekit::operations::{Diagnosis, Repair, SCHEMA_PENDING};
 use messagekit::{Error, ErrorKind};
 use sqlx::PgConnection;
@@ -10,9 +11,9 @@ use crate::migrations;
 /// The tables, by their version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tables {
-    /// Of this program's version.
-    Current,
-    /// Missing, older, newer or not ours.
+    /// This program can use them: of its version, or newer.
+    Usable,
+    /// Missing, older, too new or not ours.
     Other,
 }
 
@@ -23,8 +24,8 @@ pub(super) async fn look(
 ) -> Result<Tables, Error> {
     let latest = migrations::latest();
     let current = match migrations::known_version(conn, &target.schema, latest).await {
-        Ok(current) if current == latest => return Ok(Tables::Current),
-        Ok(current) => current,
+        Ok(found) if found.fit(latest) == SchemaFit::Usable => return Ok(Tables::Usable),
+        Ok(found) => found.current,
         // Newer tables, or tables that are not ours: only a person can say which side is wrong.
         Err(error) if error.kind() == ErrorKind::Schema => {
             let text = error.to_string();

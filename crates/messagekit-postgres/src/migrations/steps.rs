@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::{SchemaFit, SchemaVersion};
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -12,18 +13,39 @@ use crate::SchemaName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number, from 1 without gaps.
-    pub version: i32,
+    pub version: u32,
     /// What it adds.
     pub name: &'static str,
+    /// The lowest program that can use the tables after it, by that program's newest step.
+    pub lowest_program: u32,
     /// Its statements, for the schema `messagekit`.
     pub sql: &'static str,
 }
 
 /// Every step of this program, in order.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "schema", sql: include_str!("../../migrations/0001_schema.sql") },
-    Migration { version: 2, name: "history", sql: include_str!("../../migrations/0002_history.sql") },
+    Migration {
+        version: 1,
+        name: "schema",
+        lowest_program: 1,
+        sql: include_str!("../../migrations/0001_schema.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "history",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0002_history.sql"),
+    },
+    Migration {
+        version: LOWEST_PROGRAM,
+        name: "lowest_program",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0003_lowest_program.sql"),
+    },
 ];
+
+/// The step that adds the column of the lowest program, and fills it for the steps before.
+const LOWEST_PROGRAM: u32 = 3;
 
 /// The table of the versions.
 pub(super) const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (
@@ -31,6 +53,12 @@ pub(super) const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migration
   name       text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )";
+
+/// The version of the tables, with and without the column of the lowest program. A step that states none is used only by programs
+/// that know it.
+const VERSION: &str = "
+SELECT coalesce(max(m.version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'lowest_program')::int, m.version)), 0)
+FROM messagekit.schema_migrations m";
 
 /// How long a step waits for another migrating process, and for each table lock.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -40,21 +68,37 @@ const LOCK_SPACE: i32 = 0x6d6b_6974;
 
 /// Refuses a database whose tables this program cannot use.
 pub(crate) async fn check(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
-    let current = known_version(conn, schema, latest()).await?;
-    compare(current, latest()).map_err(|error| error.with("schema", schema))
+    let found = known_version(conn, schema, latest()).await?;
+    compare(found, latest()).map_err(|error| error.with("schema", schema))
 }
 
-/// Refuses a schema version other than the program's.
-fn compare(current: i32, latest: i32) -> Result<(), Error> {
-    let text = match current {
-        _ if current == latest => return Ok(()),
-        0 => "the tables of messagekit are missing: run `messagekit migrate --database …`",
-        _ if current < latest => {
-            "the tables are older than this program: run `messagekit migrate --database …`"
+/// Refuses tables that a program cannot use.
+pub(crate) fn compare(found: SchemaVersion, program: u32) -> Result<(), Error> {
+    let text = match found.fit(program) {
+        SchemaFit::Usable => return Ok(()),
+        SchemaFit::Missing => "the tables of messagekit are missing: run `messagekit migrate --database …`",
+        SchemaFit::Older => "the tables are older than this program: run `messagekit migrate --database …`",
+        SchemaFit::Newer => {
+            "tables are newer than this program: upgrade the program, or name another database"
         }
-        _ => "tables are newer than this program: upgrade the program, or name another database",
     };
-    Err(Error::new(ErrorKind::Schema, text).with("database", current).with("program", latest))
+    let error = Error::new(ErrorKind::Schema, text).with("database", found.current).with("program", program);
+    Err(match found.fit(program) {
+        SchemaFit::Newer => error.with("lowest_program", found.lowest_program),
+        _ => error,
+    })
+}
+
+/// Returns the statement that notes a step.
+pub(super) fn note(schema: &SchemaName, migration: Migration) -> String {
+    let Migration { version, name, lowest_program, .. } = migration;
+    let table = format!("{}.schema_migrations", schema.quoted());
+    if version < LOWEST_PROGRAM {
+        return format!("INSERT INTO {table} (version, name) VALUES ({version}, '{name}')");
+    }
+    format!(
+        "INSERT INTO {table} (version, name, lowest_program) VALUES ({version}, '{name}', {lowest_program})"
+    )
 }
 
 /// Runs the missing steps, and returns those that this call ran.
@@ -65,7 +109,7 @@ pub(super) async fn run(
 ) -> Result<Vec<&'static str>, Error> {
     let mut done = Vec::new();
     // Writes nothing, and needs no right to write, when there is no step to run.
-    while known_version(conn, schema, newest(steps)).await? < newest(steps) {
+    while known_version(conn, schema, newest(steps)).await?.current < newest(steps) {
         done.extend(step(conn, schema, steps).await?);
     }
     Ok(done)
@@ -81,7 +125,7 @@ async fn step(
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
     // Read under the lock: another process may just have run the step.
-    let current = known_version(&mut tx, schema, newest(steps)).await?;
+    let current = known_version(&mut tx, schema, newest(steps)).await?.current;
     let Some(migration) = pending(steps, current).next() else { return Ok(None) };
     let outcome = match apply(&mut tx, schema, current, migration).await {
         Ok(()) => tx.commit().await.map_err(fault),
@@ -119,7 +163,7 @@ async fn lock(tx: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
 async fn apply(
     tx: &mut PgConnection,
     schema: &SchemaName,
-    current: i32,
+    current: u32,
     migration: Migration,
 ) -> Result<(), Error> {
     if current == 0 {
@@ -127,9 +171,8 @@ async fn apply(
         tx.execute(sqlx::raw_sql(schema.sql(VERSION_TABLE))).await.map_err(fault)?;
     }
     tx.execute(sqlx::raw_sql(schema.sql(migration.sql))).await.map_err(fault)?;
-    let note = schema.sql("INSERT INTO messagekit.schema_migrations (version, name) VALUES ($1, $2)");
-    let note = sqlx::query(note).persistent(false).bind(migration.version).bind(migration.name);
-    note.execute(tx).await.map(drop).map_err(fault)
+    let note = sqlx::raw_sql(AssertSqlSafe(note(schema, migration)));
+    tx.execute(note).await.map(drop).map_err(fault)
 }
 
 /// `IF NOT EXISTS` requires the right to create a schema even when it exists.
@@ -157,12 +200,13 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
     })
 }
 
-/// Returns the version, and refuses tables that this program must not use.
+/// Returns the version, and refuses tables that a program must not change: those that are not ours, and those that it cannot live
+/// with.
 pub(crate) async fn known_version(
     conn: &mut PgConnection,
     schema: &SchemaName,
-    latest: i32,
-) -> Result<i32, Error> {
+    program: u32,
+) -> Result<SchemaVersion, Error> {
     // to_regclass fails without USAGE on the schema; every user can read the catalogue.
     let look = "WITH ours AS (
           SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1)
@@ -182,11 +226,11 @@ pub(crate) async fn known_version(
             let text = "schema has a table of ours and no version: rename the schema, or choose another name";
             return Err(Error::new(ErrorKind::Schema, text).with("schema", schema));
         }
-        _ => return Ok(0),
+        _ => return Ok(SchemaVersion::default()),
     }
-    let max = schema.sql("SELECT coalesce(max(version), 0) FROM messagekit.schema_migrations");
-    let current: i32 =
-        sqlx::query_scalar(max).persistent(false).fetch_one(&mut *conn).await.map_err(|error| {
+    let version = sqlx::query_as(schema.sql(VERSION)).persistent(false);
+    let (current, lowest_program): (i32, i32) =
+        version.fetch_one(&mut *conn).await.map_err(|error| {
             match connection::code(&error) {
                 Some("42501") => Error::new(
                     ErrorKind::Other,
@@ -198,10 +242,17 @@ pub(crate) async fn known_version(
                 _ => fault(error),
             }
         })?;
-    if current > latest {
-        compare(current, latest)?;
+    let found = version_of(current, lowest_program);
+    if found.fit(program) == SchemaFit::Newer {
+        compare(found, program)?;
     }
-    Ok(current)
+    Ok(found)
+}
+
+/// Converts the columns of [`VERSION`]; no step has a number below 1.
+pub(crate) fn version_of(current: i32, lowest_program: i32) -> SchemaVersion {
+    let [current, lowest_program] = [current, lowest_program].map(|version| version.max(0).unsigned_abs());
+    SchemaVersion { current, lowest_program }
 }
 
 /// Refuses an encoding that cannot hold every text: an event could be written and never be read.
@@ -217,16 +268,16 @@ pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error
 }
 
 /// Returns the version that this program requires.
-pub(crate) fn latest() -> i32 {
+pub(crate) fn latest() -> u32 {
     newest(MIGRATIONS)
 }
 
-fn newest(steps: &[Migration]) -> i32 {
+fn newest(steps: &[Migration]) -> u32 {
     steps.last().map_or(0, |migration| migration.version)
 }
 
 /// Returns the steps above a version.
-pub(super) fn pending(steps: &[Migration], current: i32) -> impl Iterator<Item = Migration> {
+pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
     steps.iter().copied().filter(move |migration| migration.version > current)
 }
 
@@ -235,17 +286,18 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{MIGRATIONS, compare};
+    use super::{MIGRATIONS, compare, version_of};
 
     #[test]
     fn schema_of_another_version_is_refused_with_the_cure() {
-        compare(2, 2).unwrap();
+        compare(version_of(2, 1), 2).unwrap();
+        compare(version_of(3, 2), 2).unwrap();
         for (current, says) in [
             (0, "tables of messagekit are missing: run `messagekit migrate --database"),
             (1, "older than this program: run `messagekit migrate --database"),
             (3, "newer than this program: upgrade the program"),
         ] {
-            let error = compare(current, 2).unwrap_err();
+            let error = compare(version_of(current, current), 2).unwrap_err();
             assert_eq!(error.kind(), messagekit::ErrorKind::Schema);
             assert!(error.to_string().contains(says), "{error}");
         }
@@ -253,8 +305,11 @@ mod tests {
 
     #[test]
     fn versions_count_from_one_without_gaps() {
-        let versions: Vec<i32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-        assert_eq!(versions, (1..=versions.len() as i32).collect::<Vec<_>>());
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=versions.len() as u32).collect::<Vec<_>>());
+        for migration in MIGRATIONS {
+            assert!((1..=migration.version).contains(&migration.lowest_program), "{}", migration.name);
+        }
     }
 
     #[test]

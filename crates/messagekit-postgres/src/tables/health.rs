@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
 use messagekit::Error;
+use messagekit::adapter::SchemaVersion;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
-use crate::migrations::check_encoding;
+use crate::migrations::{check_encoding, version_of};
 
 /// How long checkpoints and the times of copies are kept. A slot that has not moved for longer has no time.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -85,8 +86,9 @@ DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 mi
 
 /// Any row of the newest step proves that the tables exist.
 pub(crate) const PING: &str = "
-SELECT EXISTS (SELECT FROM messagekit.schema_migrations WHERE version >= $1), current_database()::text,
-  current_setting('server_encoding')";
+SELECT coalesce(max(m.version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'lowest_program')::int, m.version)), 0),
+  current_database()::text, current_setting('server_encoding')
+FROM messagekit.schema_migrations m";
 
 /// The time at which the log reached the slot's confirmed position, and its age.
 #[derive(Clone, Copy, Debug)]
@@ -228,15 +230,11 @@ pub(crate) async fn checkpoint(
     prune.execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Returns whether the tables have at least this version. Refuses a database that is not UTF-8.
-pub(crate) async fn ping(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    version: i32,
-) -> Result<bool, Error> {
-    let select = sqlx::query_as(schema.sql(PING)).bind(version);
-    let (is_current, database, encoding): (bool, String, String) =
+/// Returns the version of the tables. Refuses a database that is not UTF-8.
+pub(crate) async fn ping(connection: &mut PgConnection, schema: &SchemaName) -> Result<SchemaVersion, Error> {
+    let select = sqlx::query_as(schema.sql(PING));
+    let (current, lowest_program, database, encoding): (i32, i32, String, String) =
         select.fetch_one(connection).await.map_err(from_sqlx)?;
     check_encoding(&database, &encoding)?;
-    Ok(is_current)
+    Ok(version_of(current, lowest_program))
 }

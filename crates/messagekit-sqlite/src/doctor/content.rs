@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use messagekit::Error;
+use messagekit::adapter::SchemaFit;
 use messagekit::operations::{DedupReach, Diagnosis, EVENTS_REJECTED, RELAY_ABSENT, Repair, SCHEMA_PENDING};
 use rusqlite::Connection;
 
@@ -93,17 +94,18 @@ fn command(path: &Path, words: &[&str]) -> Repair {
     Repair::command([&["messagekit"], words, &["--database", &database]].concat())
 }
 
-/// Returns whether the tables are those of this program.
+/// Returns whether this program can use the tables.
 fn schema(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis) -> Result<bool, Error> {
-    let (current, latest) = (migrations::version(conn)?, migrations::latest());
-    if current == latest {
+    let (found, latest) = (migrations::version(conn)?, migrations::latest());
+    let (fit, current) = (found.fit(latest), found.current);
+    if fit == SchemaFit::Usable {
         return Ok(true);
     }
     let text = match current {
         0 => format!("{name} has no tables of messagekit, and this program needs version {latest}"),
         _ => format!("the tables of {name} have version {current}, and this program needs {latest}"),
     };
-    let repair = match current > latest {
+    let repair = match fit == SchemaFit::Newer {
         true => vec![Repair::Manual("upgrade this program: the tables are newer".to_owned())],
         false => migrate(path),
     };

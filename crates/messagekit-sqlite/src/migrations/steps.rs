@@ -1,8 +1,9 @@
 //! The steps that raise the schema version of the tables, over an open file.
 
 use jiff::Timestamp;
+use messagekit::adapter::{SchemaFit, SchemaVersion};
 use messagekit::{Error, ErrorKind};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::from_sqlite;
 
@@ -13,40 +14,62 @@ pub struct Migration {
     pub version: u32,
     /// What it adds.
     pub name: &'static str,
+    /// The lowest program that can use the tables after it, by that program's newest step.
+    pub lowest_program: u32,
     /// Its statements.
     pub sql: &'static str,
 }
 
 /// Every step of this program, in order.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "schema", sql: include_str!("../../migrations/0001_schema.sql") },
-    Migration { version: 2, name: "history", sql: include_str!("../../migrations/0002_history.sql") },
+    Migration {
+        version: 1,
+        name: "schema",
+        lowest_program: 1,
+        sql: include_str!("../../migrations/0001_schema.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "history",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0002_history.sql"),
+    },
+    Migration {
+        version: LOWEST_PROGRAM,
+        name: "lowest_program",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0003_lowest_program.sql"),
+    },
 ];
 
-const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
+/// The step that adds the column of the lowest program, and fills it for the steps before.
+const LOWEST_PROGRAM: u32 = 3;
+
+pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
   version    INTEGER PRIMARY KEY,
   name       TEXT NOT NULL,
   applied_at INTEGER NOT NULL
 ) STRICT";
 
 /// Refuses a file that this program must not change, and returns its version.
-pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
-    let current = version(conn)?;
-    if current > latest() {
+pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
+    let found = version(conn)?;
+    if found.fit(latest()) == SchemaFit::Newer {
         return Err(Error::new(
             ErrorKind::Schema,
             "open database: tables are newer than this program: upgrade the program, or name another file",
         )
-        .with("file", current)
-        .with("program", latest()));
+        .with("file", found.current)
+        .with("program", latest())
+        .with("lowest_program", found.lowest_program));
     }
     let strays = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'messagekit_*' LIMIT 1";
-    if current == 0
+    if found.current == 0
         && let Some(name) =
             conn.query_row(strays, [], |row| row.get::<_, String>(0)).optional().map_err(from_sqlite)?
         && name != "messagekit_schema"
         // Another process may have created them between the two reads.
-        && version(conn)? == 0
+        && version(conn)?.current == 0
     {
         return Err(Error::new(
             ErrorKind::Schema,
@@ -54,7 +77,7 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
         )
         .with("table", name));
     }
-    Ok(current)
+    Ok(found)
 }
 
 /// Runs the missing steps, each in its own transaction.
@@ -62,7 +85,7 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, Error> {
 /// Foreign keys are off meanwhile: a step that rebuilds a table must not delete the user's rows that refer to it.
 pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
-    while version(conn)? < newest(steps) {
+    while version(conn)?.current < newest(steps) {
         // Another process may migrate at the same moment; the version read under the lock decides.
         conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
@@ -78,12 +101,18 @@ pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
 
 fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.execute_batch(VERSION_TABLE).map_err(from_sqlite)?;
-    let current = version(conn)?;
-    let Some(Migration { version, name, sql }) = pending(steps, current).next() else { return Ok(()) };
+    let current = version(conn)?.current;
+    let Some(migration) = pending(steps, current).next() else { return Ok(()) };
+    let Migration { version, name, lowest_program, sql } = migration;
     let run = || {
         conn.execute_batch(sql)?;
-        let row = (version, name, Timestamp::now().as_microsecond());
-        conn.execute("INSERT INTO messagekit_schema (version, name, applied_at) VALUES (?1, ?2, ?3)", row)
+        let now = Timestamp::now().as_microsecond();
+        if version < LOWEST_PROGRAM {
+            let note = "INSERT INTO messagekit_schema (version, name, applied_at) VALUES (?1, ?2, ?3)";
+            return conn.execute(note, (version, name, now));
+        }
+        let note = "INSERT INTO messagekit_schema (version, name, applied_at, lowest_program) VALUES (?1, ?2, ?3, ?4)";
+        conn.execute(note, (version, name, now, lowest_program))
     };
     run().map(drop).map_err(|error| {
         let error = from_sqlite(error);
@@ -91,14 +120,21 @@ fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     })
 }
 
-/// Returns the version of the tables of a file; 0 without tables.
-pub(crate) fn version(conn: &Connection) -> Result<u32, Error> {
-    let exists = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'messagekit_schema'";
-    if conn.query_row(exists, [], |row| row.get::<_, i64>(0)).map_err(from_sqlite)? == 0 {
-        return Ok(0);
-    }
-    conn.query_row("SELECT coalesce(max(version), 0) FROM messagekit_schema", [], |row| row.get(0))
-        .map_err(from_sqlite)
+/// Returns the version of the tables of a file, with and without the column of the lowest program. A step that states none is
+/// used only by programs that know it.
+pub(crate) fn version(conn: &Connection) -> Result<SchemaVersion, Error> {
+    let columns = "SELECT count(*), count(*) FILTER (WHERE name = 'lowest_program') FROM pragma_table_info('messagekit_schema')";
+    let columns = conn.query_row(columns, [], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)));
+    let lowest_program = match columns.map_err(from_sqlite)? {
+        (0, _) => return Ok(SchemaVersion::default()),
+        (_, 0) => "version",
+        _ => "coalesce(lowest_program, version)",
+    };
+    let select = format!(
+        "SELECT coalesce(max(version), 0), coalesce(max({lowest_program}), 0) FROM messagekit_schema"
+    );
+    let read = |row: &Row<'_>| Ok(SchemaVersion { current: row.get(0)?, lowest_program: row.get(1)? });
+    conn.query_row(&select, [], read).map_err(from_sqlite)
 }
 
 /// Returns the version that this program requires.
@@ -131,8 +167,18 @@ mod tests {
             DROP TABLE messagekit_consumers;
             ALTER TABLE wider RENAME TO messagekit_consumers";
         let mut steps = MIGRATIONS.to_vec();
-        steps.push(Migration { version: latest() + 1, name: "owner", sql: rebuild });
-        steps.push(Migration { version: latest() + 2, name: "second", sql: second });
+        steps.push(Migration {
+            version: latest() + 1,
+            name: "owner",
+            lowest_program: latest() + 1,
+            sql: rebuild,
+        });
+        steps.push(Migration {
+            version: latest() + 2,
+            name: "second",
+            lowest_program: latest() + 1,
+            sql: second,
+        });
         steps
     }
 
@@ -143,12 +189,50 @@ mod tests {
         let broken = later_steps("CREATE TABLE made (a INTEGER); INSERT INTO no_such_table VALUES (1)");
         let error = run(&conn, &broken).unwrap_err();
         assert!(error.to_string().contains(&format!("version {}", latest() + 2)), "{error}");
-        assert_eq!(version(&conn).unwrap(), latest() + 1);
+        assert_eq!(version(&conn).unwrap().current, latest() + 1);
         assert_eq!(count(&conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'made'"), 0);
 
         run(&conn, &later_steps("CREATE TABLE made (a INTEGER)")).unwrap();
-        assert_eq!(version(&conn).unwrap(), latest() + 2);
+        let later = SchemaVersion { current: latest() + 2, lowest_program: latest() + 1 };
+        assert_eq!(version(&conn).unwrap(), later);
         assert_eq!(check(&conn).unwrap_err().kind(), ErrorKind::Schema, "its tables are newer");
+    }
+
+    #[test]
+    fn a_program_lives_with_newer_tables_until_a_step_excludes_it() {
+        let conn = Connection::open_in_memory().unwrap();
+        let added =
+            Migration { version: latest() + 1, name: "added", lowest_program: latest(), sql: "SELECT 1" };
+        let steps = [MIGRATIONS, &[added]].concat();
+        run(&conn, &steps).unwrap();
+        let newer = SchemaVersion { current: latest() + 1, lowest_program: latest() };
+        assert_eq!(check(&conn).expect("it can use them"), newer);
+        run(&conn, MIGRATIONS).expect("nothing is left to do");
+
+        let contracted = Migration { version: latest() + 2, lowest_program: latest() + 1, ..added };
+        run(&conn, &[&steps[..], &[contracted]].concat()).unwrap();
+        let error = check(&conn).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Schema);
+        assert_eq!(error.context("lowest_program"), Some(&*(latest() + 1).to_string()));
+    }
+
+    #[test]
+    fn a_step_that_states_no_lowest_program_excludes_every_lower_one() {
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, MIGRATIONS).unwrap();
+        conn.execute_batch(
+            "INSERT INTO messagekit_schema (version, name, applied_at) VALUES (99, 'by hand', 0)",
+        )
+        .unwrap();
+        assert_eq!(version(&conn).unwrap(), SchemaVersion { current: 99, lowest_program: 99 });
+
+        let conn = Connection::open_in_memory().unwrap();
+        run(&conn, &MIGRATIONS[..2]).unwrap();
+        assert_eq!(
+            version(&conn).unwrap(),
+            SchemaVersion { current: 2, lowest_program: 2 },
+            "before the column"
+        );
     }
 
     #[test]
@@ -169,5 +253,8 @@ mod tests {
     fn versions_count_from_one_without_gaps() {
         let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
         assert_eq!(versions, (1..=versions.len() as u32).collect::<Vec<_>>());
+        for migration in MIGRATIONS {
+            assert!((1..=migration.version).contains(&migration.lowest_program), "{}", migration.name);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod offsets;
 mod outbox;
 mod processed;
 mod retries;
+mod schema_version;
 mod set_aside;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod store;
@@ -29,6 +30,7 @@ pub use offsets::NextOffset;
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use processed::{Claim, ClaimRequest};
 pub use retries::{Follower, RetryLease};
+pub use schema_version::{SchemaFit, SchemaVersion};
 pub use set_aside::{ParkingLimits, ReceivedMessage, SetAsideOutcome};
 pub use store::Store;
 pub(crate) use store::classify;

@@ -22,6 +22,8 @@ use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, header
 use proptest::prelude::*;
 use rusqlite::Connection;
 
+use crate::migrations::steps;
+
 use super::failed_messages::{self, Way};
 use super::{
     actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, topics,
@@ -33,9 +35,7 @@ const SECOND: i64 = 1_000_000;
 
 fn database() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
-    for migration in crate::migrations::MIGRATIONS {
-        conn.execute_batch(migration.sql).unwrap();
-    }
+    steps::run(&conn, steps::MIGRATIONS).unwrap();
     conn
 }
 
