@@ -101,6 +101,11 @@ impl<S: Store> AssignedLane<S> {
         u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.state.limit())
     }
 
+    /// Returns whether a batch would have as many messages now as it may have.
+    pub(super) fn has_whole_batch(&self) -> bool {
+        self.ready_messages() == self.state.limit()
+    }
+
     pub(super) fn ready_bytes(&self) -> usize {
         self.queue
             .iter()

@@ -12,6 +12,7 @@ mod envelope;
 mod error_table;
 mod failed_messages;
 mod failures;
+mod fair_poll;
 mod fixture;
 mod flaky;
 mod gate_order;

@@ -15,6 +15,7 @@ use futures_util::future::join;
 use tokio::task::JoinSet;
 
 use self::retries::Retries;
+use self::starting::Least;
 use super::batch_run;
 use super::bind::bind;
 use super::key_lanes::KeyLanes;
@@ -29,6 +30,10 @@ use crate::gate::{Gates, Pass};
 use crate::store::{Inbox, Store};
 use crate::transport::{Lane, Receipt, Source, Subscriber};
 use crate::{Error, ErrorKind, chain};
+
+/// The most that one poll takes from the source. A worker of tokio keeps the task that was spawned or woken last in a slot from
+/// which no other worker may take it, so the batch just started would wait until the source has nothing more.
+const PER_POLL: usize = 32;
 
 pub(super) async fn run<S: Inbox, Src: Source>(
     settings: Settings<S>,
@@ -132,38 +137,56 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 }
                 moved = true;
             }
-            while !self.has_ended {
-                let Poll::Ready(incoming) = self.subscriber.poll_next(cx) else { break };
-                match incoming {
-                    Some(Ok(incoming)) => {
-                        self.settings.stats.trouble(None);
-                        self.incoming(incoming);
-                    }
-                    Some(Err(error)) if error.is_transient() => {
-                        self.settings.stats.trouble(Some(&error));
-                        self.lanes.values_mut().for_each(AssignedLane::is_not_quiet);
-                        tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
-                    }
-                    ended @ (Some(Err(_)) | None) => {
-                        self.has_ended = true;
-                        let by_itself = || Error::new(ErrorKind::Closed, "source ended by itself");
-                        return Poll::Ready(ended.and_then(Result::err).unwrap_or_else(by_itself));
-                    }
-                }
-                moved = true;
-            }
+            let taken = match self.take_incoming(cx) {
+                Ok(taken) => taken,
+                Err(error) => return Poll::Ready(error),
+            };
+            moved |= taken > 0;
+            let more = taken == PER_POLL;
+            let mut started = false;
             if !self.stopping {
-                moved |= self.retries.first && self.start_retry(cx);
-                moved |= self.start_batches(cx);
-                moved |= self.start_retry(cx);
+                let least = if more { Least::WholeBatch } else { Least::OneMessage };
+                started |= self.retries.first && self.start_retry(cx);
+                started |= self.start_batches(least, cx);
+                started |= self.start_retry(cx);
             }
             self.hand_over();
             self.report_lanes();
             self.gates.rest();
+            if more || started {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if !moved {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Takes at most [`PER_POLL`] events of the source, and returns how many there were.
+    fn take_incoming(&mut self, cx: &mut Context<'_>) -> Result<usize, Error> {
+        let mut taken = 0;
+        while taken < PER_POLL && !self.has_ended {
+            let Poll::Ready(incoming) = self.subscriber.poll_next(cx) else { break };
+            match incoming {
+                Some(Ok(incoming)) => {
+                    self.settings.stats.trouble(None);
+                    self.incoming(incoming);
+                }
+                Some(Err(error)) if error.is_transient() => {
+                    self.settings.stats.trouble(Some(&error));
+                    self.lanes.values_mut().for_each(AssignedLane::is_not_quiet);
+                    tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
+                }
+                ended @ (Some(Err(_)) | None) => {
+                    self.has_ended = true;
+                    let by_itself = || Error::new(ErrorKind::Closed, "source ended by itself");
+                    return Err(ended.and_then(Result::err).unwrap_or_else(by_itself));
+                }
+            }
+            taken += 1;
+        }
+        Ok(taken)
     }
 
     /// Reports the number of lanes, and which of them wait for one message.

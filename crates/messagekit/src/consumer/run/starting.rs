@@ -19,10 +19,18 @@ use crate::transport::{Lane, Subscriber};
 /// The lane of retries at the gates; no subscriber has a lane of this slot.
 const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
 
+/// What must wait in a lane before its batch starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Least {
+    OneMessage,
+    /// The source has more: a batch that is not whole would leave it to another transaction.
+    WholeBatch,
+}
+
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     /// Starts a batch run in every ready lane that the gates admit. A lane that runs messages one by one waits until nothing
     /// else runs, and nothing else starts beside it.
-    pub(super) fn start_batches(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn start_batches(&mut self, least: Least, cx: &mut Context<'_>) -> bool {
         if self.alone {
             return false;
         }
@@ -37,7 +45,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.working.is_none()) else {
                 continue;
             };
-            if !state.is_ready(cx) {
+            if !state.is_ready(cx) || least == Least::WholeBatch && !state.has_whole_batch() {
                 continue;
             }
             let cautious = state.state.guard.mode() == Mode::OneByOne;
