@@ -250,11 +250,11 @@ impl Publisher for Everything {
 }
 
 #[test]
-fn five_hundred_events_leave_with_one_read_and_one_delete() {
+fn two_thousand_events_leave_with_one_read_and_one_delete() {
     block_on(async {
         let counted = Counted::fresh().await;
         to_relay(counted.database.url(), &SchemaName::default(), Existing::Refuse, DEADLINE).await.unwrap();
-        const EVENTS: usize = 20_000;
+        const EVENTS: usize = 40_000;
         let straight = counted.database.store().await;
         let outbox = Outbox::new(straight.clone(), "shop").unwrap();
         for first in (0..EVENTS).step_by(500) {
@@ -283,9 +283,10 @@ fn five_hundred_events_leave_with_one_read_and_one_delete() {
         let (reads, deletes) =
             (count("WITH asked AS MATERIALIZED"), count("DELETE FROM messagekit.outbox_pending"));
         println!("{reads} reads and {deletes} deletes for {EVENTS} events, {} statements", said.len());
-        let per = |statements: usize| statements as f64 * 500.0 / EVENTS as f64;
+        // The first pages are smaller.
+        let per = |statements: usize| statements as f64 * 2_000.0 / EVENTS as f64;
         assert!(
-            per(reads) <= 1.1 && per(deletes) <= 1.1,
+            per(reads) <= 1.2 && per(deletes) <= 1.2,
             "{reads} reads, {deletes} deletes for {EVENTS} events"
         );
     });

@@ -54,7 +54,7 @@ pub(super) struct Options {
     /// How long a frozen or disconnected relay keeps its shards of the outbox [default: 4s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     lease: Option<Duration>,
-    /// How many events a read requests [default: 500]
+    /// How many events a read requests at most; it requests 500 without a backlog [default: 2000]
     #[arg(long, value_name = "EVENTS")]
     batch: Option<NonZeroU32>,
     /// How many calls to the broker may be in flight; then reading pauses [default: 4]

@@ -43,6 +43,7 @@
 //! - An event that another process has committed waits for the poll: 50 ms by default, a tenth of that while more events
 //!   arrive. A late commit behind a later event waits up to 200 ms more.
 
+mod adaptive_page;
 mod alarm;
 mod builder;
 mod confirmed;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ pub(super) struct Sent {
     pub(super) ended: Ended,
     /// Number of events in the batch.
     pub(super) rows: u64,
+    /// The time of the call to the broker.
+    pub(super) took: Duration,
     /// Number of events to publish again.
     pub(super) repeated: u64,
     /// Number of events that the broker rejected.
@@ -35,6 +38,7 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
         topic: part.topic,
         ended: Ended { number: part.number, ..Ended::default() },
         rows: part.rows.len() as u64,
+        took: Duration::ZERO,
         repeated: 0,
         rejected: 0,
         set_aside: 0,
@@ -62,7 +66,9 @@ pub(super) async fn send(settings: Arc<Settings>, instance: Arc<str>, part: Publ
         stopped.extend(key);
         rejections.push(Rejection { lease, entry, error });
     }
+    let started = Instant::now();
     let answers = settings.publish(&batch).await;
+    sent.took = started.elapsed();
     for (index, ((lease, entry), message)) in entries.into_iter().zip(&batch).enumerate() {
         let is_stopped = message.key.as_ref().is_some_and(|key| stopped.contains(key));
         match answers.get(index) {

@@ -14,8 +14,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(4);
 pub(super) const RENEWALS: u32 = 4;
 /// Poll interval without a notification.
 pub(super) const POLL: Duration = Duration::from_millis(50);
-/// Number of events that a read requests.
-pub(super) const BATCH: u32 = 500;
+/// The most events that a read requests.
+pub(super) const BATCH: u32 = 2_000;
 /// Number of calls in flight before reading stops; a batch is one call per topic.
 pub(super) const CALLS: usize = 4;
 /// Number of batches that may wait for deletion before reading stops.

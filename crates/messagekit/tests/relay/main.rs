@@ -13,6 +13,7 @@ mod operators;
 mod outages;
 mod outbox;
 mod pace;
+mod pages;
 mod publishing;
 mod random;
 mod rejected;

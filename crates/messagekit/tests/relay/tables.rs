@@ -35,6 +35,7 @@ pub(crate) struct State {
     pub(super) set_asides_down: bool,
     pub(super) broken: Option<ErrorKind>,
     pub(crate) statements: Statements,
+    pub(crate) reads: Vec<Read>,
 }
 
 /// Number of calls of each statement.
@@ -45,6 +46,15 @@ pub(crate) struct Statements {
     pub(crate) published: u64,
     pub(crate) set_aside: u64,
     pub(crate) due: u64,
+}
+
+/// A read and its page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    /// Number of events that the relay requested.
+    pub(crate) requested: usize,
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The stable position that the outbox reports.
@@ -99,6 +109,7 @@ impl State {
             set_asides_down: false,
             broken: None,
             statements: Statements::default(),
+            reads: Vec::new(),
         }
     }
 
@@ -152,6 +163,20 @@ impl State {
     }
 
     pub(super) fn pending(
+        &mut self,
+        name: &str,
+        wanted: &[ShardRead],
+        except: &[i64],
+        paused: &[Arc<str>],
+        limit: usize,
+    ) -> Page {
+        let page = self.page(name, wanted, except, paused, limit);
+        let bytes = page.rows.iter().map(|row| row.message.size()).sum();
+        self.reads.push(Read { requested: limit, events: page.rows.len(), bytes });
+        page
+    }
+
+    fn page(
         &mut self,
         name: &str,
         wanted: &[ShardRead],

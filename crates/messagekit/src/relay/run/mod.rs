@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::adaptive_page::AdaptivePage;
 use super::alarm::Alarm;
 use super::delayed::Delayed;
 use super::reporter::Reporter;
@@ -68,6 +69,7 @@ struct Running {
     leasing: SingleFlight<Leasing>,
     lease_at: Duration,
     reading: SingleFlight<Result<Page, Error>>,
+    page: AdaptivePage,
     poll_at: Duration,
     /// More events are likely until this time: some were found less than a poll interval ago.
     eager_until: Duration,
@@ -94,6 +96,7 @@ impl Running {
             leasing: SingleFlight::new(),
             lease_at: Duration::ZERO,
             reading: SingleFlight::new(),
+            page: AdaptivePage::new(settings.batch),
             poll_at: Duration::ZERO,
             eager_until: Duration::ZERO,
             sending: FuturesUnordered::new(),

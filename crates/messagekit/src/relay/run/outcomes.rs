@@ -47,12 +47,15 @@ impl Running {
             Ok(page) => page,
             Err(error) => {
                 self.shards.unanswered();
+                self.page.unanswered();
                 self.reading.failed(now, Duration::MAX);
                 return self.silent(error);
             }
         };
         self.reading.succeeded();
         self.answers();
+        let bytes = page.rows.iter().map(|event| event.message.size()).sum();
+        self.page.read(page.rows.len(), bytes, page.more);
         if self.stopping {
             self.shards.unanswered();
             return Ok(());
@@ -72,6 +75,7 @@ impl Running {
     }
 
     pub(super) fn sent(&mut self, now: Duration, sent: Sent) {
+        self.page.published(sent.ended.confirmed.len(), sent.took);
         let published = sent.ended.confirmed.len() as u64;
         let counters = self.counters();
         Counters::add(&counters.published, published);

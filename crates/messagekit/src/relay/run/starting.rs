@@ -81,9 +81,10 @@ impl Running {
         let Some(read) = self.shards.start_read(now) else { return false };
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         Counters::add(&self.counters().reads, 1);
+        let events = self.page.events();
         self.reading.start(async move {
-            let (reader, batch) = (&settings.reader, settings.batch);
-            let page = reader.pending(&instance, &read.wanted, &read.except, &read.paused, batch);
+            let reader = &settings.reader;
+            let page = reader.pending(&instance, &read.wanted, &read.except, &read.paused, events);
             in_time("read of the outbox", PATIENCE, page).await
         });
         true
