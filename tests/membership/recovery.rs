@@ -125,7 +125,10 @@ fn killed_members_partitions_resume_in_seconds_and_others_go_on() {
         for round in 0..if full() { 6 } else { 2 } {
             let name = ["ada", "bea"][round / 2 % 2];
             let (killed, others) = members.kill_and_measure(name, round % 2 == 0).await;
-            assert!(killed < members.limit(READ_AGAIN), "partitions of the killed member stood still for {killed:?}");
+            assert!(
+                killed < members.limit(READ_AGAIN),
+                "partitions of the killed member stood still for {killed:?}"
+            );
             assert!(others < members.limit(SURVIVORS), "partitions of the others stood still for {others:?}");
         }
         members.compare().await;
@@ -138,7 +141,10 @@ fn a_killed_member_with_an_instance_id_resumes_at_its_return() {
         let mut members = Members::start(&["ada", "bea"], true).await;
         for name in ["ada", "bea"] {
             let (killed, others) = members.kill_and_measure(name, true).await;
-            assert!(killed < members.limit(STATIC_READ_AGAIN), "partitions of the killed member stood still for {killed:?}");
+            assert!(
+                killed < members.limit(STATIC_READ_AGAIN),
+                "partitions of the killed member stood still for {killed:?}"
+            );
             assert!(others < members.limit(SURVIVORS), "partitions of the others stood still for {others:?}");
         }
         members.compare().await;

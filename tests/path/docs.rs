@@ -182,7 +182,7 @@ const UPGRADING: &[(&str, Outcome)] = &[
 /// Begins with a database of version 2, as the page does.
 #[tokio::test]
 async fn the_commands_of_the_page_on_upgrading_do_what_it_says() {
-    let _turn = alone().await;
+    let _turn = turn::with_fixed_names();
     let database = Database::empty().await;
     let former = include_str!("../postgres/upgrades/0002.sql");
     sqlx::raw_sql(former).execute(&mut database.connection().await).await.unwrap();
