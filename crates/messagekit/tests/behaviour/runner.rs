@@ -201,16 +201,16 @@ async fn bill(takes: &Duration, tx: &mut MemoryTx, _: Envelope<OrderPlaced>) -> 
 async fn stopped_in_a_handler(takes: Duration) -> MemoryStore {
     let (log, shutdown) = (MemoryLog::new(1), Shutdown::new());
     let store = MemoryStore::with_log(&log);
-    let outbox = Outbox::new(store.clone(), "shop").unwrap();
+    let outbox = Outbox::new(store.clone(), "shop").expect("a name");
     let order = OrderPlaced { order_id: "o-1".to_owned() };
-    outbox.transaction(async |tx| outbox.add(tx, order).await).await.unwrap();
+    outbox.transaction(async |tx| outbox.add(tx, order).await).await.expect("it commits");
     let consumer = Consumer::builder("billing", store.clone()).from(log).on_with(Arc::new(takes), bill);
-    let consumer = consumer.deadline(seconds(3_600)).build().unwrap();
+    let consumer = consumer.deadline(seconds(3_600)).build().expect("it is complete");
     let runner = Runner::new().part("billing", |shutdown| consumer.run(shutdown));
     let running = tokio::spawn(runner.run(shutdown.clone()));
     pass(seconds(1)).await;
     shutdown.request();
-    running.await.unwrap().expect("a consumer stops by itself");
+    running.await.expect("no panic").expect("a consumer stops by itself");
     store
 }
 
