@@ -88,3 +88,20 @@ fn a_folder_that_is_not_there_is_refused_by_looking_too() {
         messagekit(&arguments).refused(1, &["folder does not exist: create it first", "none/shop.db"]);
     }
 }
+
+#[test]
+fn tables_ahead_of_a_program_that_can_use_them_are_named_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    on(&file, &["migrate"]).text();
+    let next = "INSERT INTO messagekit_schema (version, name, applied_at, lowest_program) VALUES (?1, 'next', 0, ?2)";
+    Connection::open(&file).unwrap().execute(next, (latest() + 1, latest())).unwrap();
+    let says = format!("version {}, newer than this program ({}) and usable by it", latest() + 1, latest());
+    for arguments in [&["migrate", "--status"][..], &["migrate"]] {
+        let text = on(&file, arguments).text();
+        assert!(text.contains(&says), "{text}");
+    }
+    on(&file, &["status"]).text();
+    let found = on(&file, &["doctor"]).text();
+    assert!(found.contains("no finding"), "{found}");
+}
