@@ -20,6 +20,11 @@ fn restarts() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
 }
 
+/// Returns the milliseconds after which a publish is given up: the default, or less.
+fn given_up_after() -> &'static str {
+    if restarts() > 3 { "30000" } else { "5000" }
+}
+
 /// The number of messages in each topic after each restart.
 const BATCH: usize = 500;
 
@@ -47,7 +52,8 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
         let rule = format!("[[rule]]\ntopics = [\"{unwanted}\"]\nexchange = \"{exchange}\"\n");
         let mut bridge = stage.start_with(&(stage.settings("") + &rule), &[]);
         bridge.ready().await;
-        let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+        let kafka = Kafka::new(services::kafka()).set("delivery.timeout.ms", given_up_after()).unwrap();
+        let publisher = kafka.publisher().unwrap();
         let (mut wanted, mut dead, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
         for restart in 0..=restarts() {
             let numbers = wanted.len()..wanted.len() + BATCH;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -38,10 +39,9 @@ impl Drop for Traced {
 
 /// A running service. A drop kills it.
 pub(crate) struct Process {
-    /// The name of its log: the program's name, unless several run at a time.
     name: &'static str,
-    /// The position in the log where its output begins.
-    log_from: u64,
+    /// What it writes to stderr. Others with its name run at the same time.
+    log: PathBuf,
     child: Child,
     lines: mpsc::Receiver<String>,
 }
@@ -64,13 +64,13 @@ impl Process {
         arguments: &[&str],
         settings: &[(&str, &str)],
     ) -> Self {
-        let log = File::options().append(true).create(true).open(log(name)).expect("a log can be written");
-        let log_from = log.metadata().expect("a file has a length").len();
+        let log = new_log(name);
+        let errors = File::create(&log).expect("a log can be written");
         let mut command = Command::new(program(program_name));
         command.args(arguments).envs(settings.iter().copied());
         command.envs(TRACES.lock().unwrap().iter().map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)));
         command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let mut child = command.spawn().expect("the service starts");
         let output = child.stdout.take().expect("it was piped");
         let (tell, lines) = mpsc::channel();
@@ -78,22 +78,21 @@ impl Process {
         std::thread::spawn(move || {
             BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
-        Self { name, log_from, child, lines }
+        Self { name, log, child, lines }
     }
 
     /// Waits for the line with its address, and returns that address.
     pub(crate) fn address(&self) -> String {
         let line = self.lines.recv_timeout(PATIENCE);
-        let line =
-            line.unwrap_or_else(|_| panic!("{} did not start: see {}", self.name, log(self.name).display()));
+        let line = line.unwrap_or_else(|_| panic!("{} did not start: see {}", self.name, self.log.display()));
         let address = line.strip_prefix("listening on ").map(str::to_owned);
         address.unwrap_or_else(|| panic!("{} said {line:?}", self.name))
     }
 
     /// Returns what it has logged.
     pub(crate) fn log(&self) -> String {
-        let bytes = fs::read(log(self.name)).expect("a log can be read");
-        String::from_utf8_lossy(&bytes[self.log_from as usize..]).into_owned()
+        let bytes = fs::read(&self.log).expect("a log can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Kills it with SIGKILL, and waits until it is gone.
@@ -105,12 +104,7 @@ impl Process {
     /// Asserts that it has not exited.
     pub(crate) fn is_alive_still(&mut self) {
         let ended = self.child.try_wait().expect("a child can be asked");
-        assert!(
-            ended.is_none(),
-            "{} ended by itself, {ended:?}: see {}",
-            self.name,
-            log(self.name).display()
-        );
+        assert!(ended.is_none(), "{} ended by itself, {ended:?}: see {}", self.name, self.log.display());
     }
 
     /// Returns its exit code, or `None` while it runs.
@@ -124,7 +118,7 @@ impl Process {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
             .expect("a child can be asked to end");
         let status = self.child.wait().expect("a child can be waited for");
-        assert!(status.success(), "{} ended with {status}: see {}", self.name, log(self.name).display());
+        assert!(status.success(), "{} ended with {status}: see {}", self.name, self.log.display());
     }
 
     /// Sends SIGTERM, and returns its exit status, or `None` after `patience`.
@@ -143,16 +137,14 @@ impl Process {
         None
     }
 
-    /// Returns the name of its log.
+    /// Returns its name, with which its log begins.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// Returns the lines that it has written to stderr, and those of stdout that were not taken from there.
     pub(crate) fn output(&self) -> Vec<String> {
-        let written = std::fs::read(log(self.name)).expect("its log can be read");
-        let written = String::from_utf8_lossy(&written[self.log_from as usize..]).into_owned();
-        written.lines().map(str::to_owned).chain(self.lines.try_iter()).collect()
+        self.log().lines().map(str::to_owned).chain(self.lines.try_iter()).collect()
     }
 
     fn end(&mut self) {
@@ -167,6 +159,9 @@ impl Drop for Process {
     }
 }
 
-fn log(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"))
+/// Returns the path of a log that no other process of this run has.
+fn new_log(name: &str) -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{number}.log"))
 }

@@ -96,7 +96,8 @@ async fn service_without_its_broker_lives_and_is_not_ready() {
 
 #[test]
 fn a_full_run_shows_no_payload_key_or_password() {
-    let _turn = turn::with_fixed_names();
+    // Every process that is started meanwhile exports to the receiver of this test.
+    let _turn = turn::alone();
     block_on(async {
         let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());

@@ -121,7 +121,7 @@ fn newest() -> u32 {
 }
 
 #[test]
-fn every_program_down_to_the_lowest_one_can_use_the_newest_tables() {
+fn each_program_from_the_lowest_on_can_use_the_newest_tables() {
     block_on(async {
         for (version, dump) in DUMPS {
             let database = restored(dump).await;

@@ -279,7 +279,7 @@ fn a_program_lives_with_newer_tables_until_a_step_excludes_it() {
 
 /// Rows that were written by hand, or before the column, state nothing.
 #[test]
-fn a_step_that_states_no_lowest_program_excludes_every_lower_one() {
+fn a_step_without_a_lowest_program_excludes_every_lower_one() {
     block_on(async {
         let database = Database::fresh().await;
         let mut conn = database.connection().await;

@@ -23,6 +23,11 @@ fn restarts() -> usize {
     if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
 }
 
+/// Returns the milliseconds after which a publish is given up: the default, or less.
+fn given_up_after() -> &'static str {
+    if restarts() > 3 { "30000" } else { "5000" }
+}
+
 /// The number of messages that both must publish until they count as recovered: more than a queue of the client may have held.
 const MORE: i64 = 500;
 
@@ -120,7 +125,8 @@ impl Publishing {
 const KEYS: usize = 20;
 
 async fn publish(topic: String, progress: Arc<Progress>) -> usize {
-    let publisher = Kafka::new(services::kafka()).publisher().unwrap();
+    let kafka = Kafka::new(services::kafka()).set("delivery.timeout.ms", given_up_after()).unwrap();
+    let publisher = kafka.publisher().unwrap();
     for batch in 0.. {
         if progress.stop.load(Ordering::Relaxed) {
             return batch;

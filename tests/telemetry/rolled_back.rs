@@ -39,7 +39,7 @@ fn assert_says(span: &Span, cause: &str) {
 }
 
 #[test]
-fn a_filter_leaves_the_committed_run_of_each_message_and_its_events() {
+fn a_filter_leaves_committed_runs_of_messages_and_their_events() {
     block_on(async {
         for cause in ["failed", "conflict", "outage", "transaction", "unknown", "cut_off"] {
             let spans = spans_after(cause).await;
@@ -70,7 +70,7 @@ fn a_filter_leaves_the_committed_run_of_each_message_and_its_events() {
 
 /// Nothing else in the trace says that the run was kept: the claim of its repetition finds the marker.
 #[test]
-fn a_commit_whose_answer_was_lost_is_unknown_also_if_it_was_kept() {
+fn a_commit_whose_answer_was_lost_is_unknown_even_if_kept() {
     block_on(async {
         let spans = spans_after("unknown-kept").await;
         let (runs, bills) = (named(&spans, "process orders.order"), named(&spans, "create billing.bill"));

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_of_cargo_knows_nothing_of_the_package_of_this_program() {
+    fn a_command_of_cargo_knows_nothing_of_this_package() {
         let command = cargo();
         let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {

@@ -53,25 +53,25 @@ const fn change(from: &'static str, to: &'static str) -> Rewrite {
 }
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    step("what is behind runs", 0, Step::RunsWhatIsBehind),
-    step("what is behind is not kept", 0, Step::DropsWhatIsBehind),
+    step("what is behind runs", 1, Step::RunsWhatIsBehind),
+    step("what is behind is not kept", 1, Step::DropsWhatIsBehind),
     step("a culprit is set aside alone", 0, Step::SetsCulpritsAsideAlone),
-    step("a part of what is behind is kept", 0, Step::KeepsAsManyAsFit),
-    step("what has no room is passed over", 0, Step::PassesOverWhatHasNoRoom),
-    step("offsets come before effects", 0, Step::AdvancesBeforeItsEffects),
+    step("a part of what is behind is kept", 1, Step::KeepsAsManyAsFit),
+    step("what has no room is passed over", 1, Step::PassesOverWhatHasNoRoom),
+    step("offsets come before effects", 1, Step::AdvancesBeforeItsEffects),
     step("claims that did not run are kept", 0, Step::KeepsClaimsThatDidNotRun),
     step("a generation has no range", 0, Step::ClaimsEverythingUnderTheGeneration),
-    step("a run whose lease is over is kept", 0, Step::CommitsWithoutTheLease),
-    step("a run takes what waits from its end", 0, Step::RunsOutOfOrder),
-    step("a run passes over the first that waits", 0, Step::LeavesAFollowerOut),
+    step("a run whose lease is over is kept", 2, Step::CommitsWithoutTheLease),
+    step("a run takes what waits from its end", 1, Step::RunsOutOfOrder),
+    step("a run passes over the first that waits", 2, Step::LeavesAFollowerOut),
     statement(
         "a claim looks at no key",
-        0,
+        1,
         &[change("THEN 'held' ELSE 'done' END", "THEN 'done' ELSE 'done' END")],
     ),
     statement(
         "a claim that has waited looks at no key again",
-        0,
+        19,
         &[change(
             "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
             "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
@@ -79,7 +79,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a claim of a generation takes what is held",
-        0,
+        1,
         &[
             change("(q.outcome <> 'done' OR q.generation >= b.generation)", "q.generation >= b.generation"),
             change(
@@ -90,7 +90,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "what is taken back forgets the earlier generation",
-        0,
+        21,
         &[
             change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
             change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
@@ -103,18 +103,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "what was done before its range settles a culprit",
-        0,
+        3,
         &[change("(q.outcome <> 'done' OR q.generation >= $3)) IS NULL", "true) IS NULL")],
     ),
     statement(
         "a culprit of a range is held under no generation",
-        0,
+        8,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
-    statement("a failed message is not counted in", 0, &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
+    statement("a failed message is not counted in", 1, &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
     statement(
         "a resolve looks before it has the key",
-        0,
+        1,
         &[
             change(
                 "UPDATE messagekit.blocked_keys SET count = count - $4::int\nWHERE consumer = $1 AND topic = $2 AND key_hash = $3 AND count >= $4::int",
@@ -130,7 +130,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a new head waits",
-        0,
+        1,
         &[
             change("CASE WHEN b.waits THEN 'blocked'", "CASE WHEN true THEN 'blocked'"),
             change("CASE WHEN NOT b.waits THEN", "CASE WHEN false THEN"),
@@ -138,7 +138,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a dead head leaves its key",
-        0,
+        1,
         &[change(
             "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')",
             "AND o.parked\n      AND o.state IN ('retry_scheduled', 'blocked', 'retry_requested')",

@@ -193,7 +193,7 @@ async fn connections_without_a_request_do_not_delay_the_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_never_ends_holds_the_shutdown_no_longer_than_the_grace() {
+async fn a_head_without_end_holds_the_shutdown_for_the_grace_only() {
     let served = unending("text/plain").await;
     let mut slow = TcpStream::connect(served.address).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").await.unwrap();

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_states_no_lowest_program_excludes_every_lower_one() {
+    fn a_step_without_a_lowest_program_excludes_every_lower_one() {
         let conn = Connection::open_in_memory().unwrap();
         run(&conn, MIGRATIONS).unwrap();
         conn.execute_batch(

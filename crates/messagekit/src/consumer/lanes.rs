@@ -19,6 +19,14 @@ use crate::transport::{Done, Receipt};
 /// After this quiet time, a lane has delivered all earlier messages again.
 const CAUGHT_UP: Duration = Duration::from_secs(10);
 
+/// What must wait in a lane before its batch starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Least {
+    OneMessage,
+    /// The source has more: a batch that is not whole would leave it to another transaction.
+    WholeBatch,
+}
+
 /// A lane of the current assignment.
 pub(super) struct AssignedLane<S: Store> {
     /// The name of the lane in health.

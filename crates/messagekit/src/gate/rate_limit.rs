@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn messages_from_which_the_limit_has_recovered_are_not_given_back_again() {
+    async fn what_the_limit_has_recovered_from_is_not_given_back_again() {
         let mut gate = RateLimit::per_second(10);
         let held = poll_fn(|cx| gate.poll_admit(&view(10), cx)).await;
         tokio::time::advance(Duration::from_secs(2)).await;

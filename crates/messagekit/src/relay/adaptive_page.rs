@@ -7,7 +7,7 @@ use super::topics::PATIENCE;
 /// Number of events that a read requests without a backlog, and after an error.
 const LEAST: u32 = 500;
 /// The most bytes that a read of more than [`LEAST`] events is expected to return: payloads, keys and headers.
-const LARGE: usize = 4 << 20;
+const LARGE: usize = 2 << 20;
 /// The most time that a call with more than [`LEAST`] events is expected to take, well below that of an overdue call.
 const SLOW: Duration = PATIENCE.checked_div(4).unwrap();
 
@@ -128,14 +128,14 @@ mod tests {
         let mut page = AdaptivePage::new(MOST);
         assert_eq!(sizes(&mut page, 2, 1 << 20, QUICK), [500, 500], "a read cuts them at its own limit");
         let mut page = AdaptivePage::new(MOST);
-        assert_eq!(sizes(&mut page, 3, 4 << 10, QUICK), [1_000, 1_024, 1_024], "4 MiB hold 1,024 of 4 KiB");
+        assert_eq!(sizes(&mut page, 3, 2 << 10, QUICK), [1_000, 1_024, 1_024], "2 MiB hold 1,024 of 2 KiB");
     }
 
     #[test]
     fn events_that_become_large_shorten_the_next_page() {
         let mut page = AdaptivePage::new(MOST);
         sizes(&mut page, 3, 1_200, QUICK);
-        read(&mut page, usize::MAX, 6_000);
+        read(&mut page, usize::MAX, 3_000);
         assert_eq!(page.events(), 699);
         read(&mut page, usize::MAX, 100_000);
         assert_eq!(page.events(), 500);

@@ -20,6 +20,8 @@ pub(super) const BATCH: u32 = 2_000;
 pub(super) const CALLS: usize = 4;
 /// Number of batches that may wait for deletion before reading stops.
 pub(super) const UNDELETED: usize = 10;
+/// Number of events that may wait for deletion, whatever the batch: each is kept in memory with its id.
+pub(super) const UNDELETED_EVENTS: usize = 8_000;
 /// How long a stop waits for calls in flight.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a stop waits for the database to free the shards; their lease ends anyway.

@@ -44,7 +44,7 @@ mod tests {
     use super::SchemaVersion;
 
     #[test]
-    fn tables_are_usable_from_the_lowest_program_to_the_one_that_made_them() {
+    fn tables_are_usable_from_the_lowest_program_to_their_maker() {
         for (current, lowest_program, program, fit) in [
             (0, 0, 1, Missing),
             (1, 1, 1, Usable),

@@ -110,7 +110,7 @@ async fn a_duplicate_gives_its_permit_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_beyond_a_permit_are_a_debt_that_later_messages_wait_for() {
+async fn starts_beyond_a_permit_are_a_debt_that_delays_later_ones() {
     let world = World::new(1);
     // Its transaction fails at the end, so the batch is bisected down to it.
     world.script.always("a-8", Action::Swallow);

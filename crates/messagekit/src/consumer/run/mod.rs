@@ -15,12 +15,11 @@ use futures_util::future::join;
 use tokio::task::JoinSet;
 
 use self::retries::Retries;
-use self::starting::Least;
 use super::batch_run;
 use super::bind::bind;
 use super::key_lanes::KeyLanes;
 use super::lag_watch;
-use super::lanes::AssignedLane;
+use super::lanes::{AssignedLane, Least};
 use super::missing_topics;
 use super::retention_watch::watch;
 use super::retry::Retried;

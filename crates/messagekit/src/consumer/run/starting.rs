@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::{Ended, Running};
 use crate::consumer::batch_run::run_batch;
 use crate::consumer::crash_guard::Mode;
-use crate::consumer::lanes::Window;
+use crate::consumer::lanes::{Least, Window};
 use crate::consumer::retry::retry;
 use crate::consumer::spans::receive;
 use crate::gate::BatchView;
@@ -18,14 +18,6 @@ use crate::transport::{Lane, Subscriber};
 
 /// The lane of retries at the gates; no subscriber has a lane of this slot.
 const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
-
-/// What must wait in a lane before its batch starts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Least {
-    OneMessage,
-    /// The source has more: a batch that is not whole would leave it to another transaction.
-    WholeBatch,
-}
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     /// Starts a batch run in every ready lane that the gates admit. A lane that runs messages one by one waits until nothing

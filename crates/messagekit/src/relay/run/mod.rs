@@ -20,7 +20,7 @@ use super::alarm::Alarm;
 use super::delayed::Delayed;
 use super::reporter::Reporter;
 use super::sending::Sent;
-use super::settings::{LEAVE, Settings, UNDELETED, no_room, outage};
+use super::settings::{LEAVE, Settings, UNDELETED, UNDELETED_EVENTS, no_room, outage};
 use super::shards::Shards;
 use super::single_flight::SingleFlight;
 use super::stats::Counters;
@@ -87,7 +87,7 @@ struct Running {
 impl Running {
     fn new(settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        let undeleted = settings.batch as usize * UNDELETED;
+        let undeleted = (settings.batch as usize * UNDELETED).min(UNDELETED_EVENTS);
         Self {
             // Relays of one name need unique instances: otherwise they would confuse each other's shards with their own.
             instance: format!("{}-{}", settings.name, Uuid::now_v7().simple()).into(),
