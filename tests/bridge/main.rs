@@ -21,4 +21,4 @@ mod wire;
 use messagekit_tests::Turns;
 
 /// Some tests stop a broker, or its publishers, for every other test.
-static TURNS: Turns = Turns::of(4);
+static TURNS: Turns = Turns::of(2);

@@ -1,6 +1,7 @@
 //! Old events are published again: ordered over HTTP, through the connector as the first time.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use messagekit_testkit::{DEADLINE, eventually, unique};
 use messagekit_tests::Database;
@@ -197,10 +198,13 @@ async fn a_replay_goes_on_where_it_stood_when_the_admin_is_killed() {
     assert!((before + 1..EVENTS[1]).contains(&stood), "{stood} after {before}");
     shop.console.kill();
     gate.open().await;
+    let since = Instant::now();
     shop.console.start_again();
     let ann = shop.console.operator("ann");
     let after = published(&ann.shows(&job));
-    assert!((stood..=stood + PACE).contains(&after), "{after} of {stood}");
+    // It goes on at once: a busy machine may look only when more seconds have passed.
+    let most = stood + PACE * (since.elapsed().as_secs() as i64 + 1);
+    assert!((stood..=most).contains(&after), "{after} of {stood}");
     until_done(&ann, &job).await;
 
     let repeated = compare(&shop.until_captured().await);

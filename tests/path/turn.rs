@@ -10,7 +10,7 @@ use messagekit_tests::{Turn, Turns, services};
 use crate::broker;
 
 /// More at once only wait for each other: each has processes of its own.
-static TURNS: Turns = Turns::of(4);
+static TURNS: Turns = Turns::of(2);
 static SERVICES: Services = Services { broken: OnceLock::new() };
 
 /// The interval of checks of services that do not answer.

@@ -23,4 +23,4 @@ mod writers;
 use messagekit_tests::Turns;
 
 /// The storm stops the broker for every other test.
-static TURNS: Turns = Turns::of(4);
+static TURNS: Turns = Turns::of(2);

@@ -90,7 +90,7 @@ fn a_folder_that_is_not_there_is_refused_by_looking_too() {
 }
 
 #[test]
-fn tables_ahead_of_a_program_that_can_use_them_are_named_and_left_alone() {
+fn usable_tables_ahead_of_the_program_are_named_and_left_alone() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("shop.db");
     on(&file, &["migrate"]).text();

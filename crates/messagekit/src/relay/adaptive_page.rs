@@ -98,7 +98,7 @@ mod tests {
     fn pages_of_a_backlog_double_up_to_the_most() {
         let mut page = AdaptivePage::new(MOST);
         assert_eq!(page.events(), 500);
-        assert_eq!(sizes(&mut page, 4, 1_200, QUICK), [1_000, 2_000, 2_000, 2_000]);
+        assert_eq!(sizes(&mut page, 4, 1_000, QUICK), [1_000, 2_000, 2_000, 2_000]);
         let mut page = AdaptivePage::new(700);
         assert_eq!(sizes(&mut page, 2, 1_200, QUICK), [700, 700]);
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn small_calls_of_other_topics_do_not_shorten_pages() {
         let mut page = AdaptivePage::new(MOST);
-        sizes(&mut page, 3, 1_200, QUICK);
+        sizes(&mut page, 3, 1_000, QUICK);
         page.published(1, Duration::from_millis(3));
         assert_eq!(page.events(), 2_000);
     }
