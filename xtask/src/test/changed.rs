@@ -68,12 +68,10 @@ impl Reach {
             let package = packages.iter().filter(|(folder, _)| file.starts_with(folder));
             match package.max_by_key(|(folder, _)| folder.as_os_str().len()).map(|(_, name)| name.as_str()) {
                 Some("xtask") => reach.everything = Some(file.clone()),
-                Some(TESTS) if folder_of_suite(file, metadata).is_some() => {
-                    reach.folders.extend(folder_of_suite(file, metadata));
-                }
-                Some(package) => {
-                    reach.touched.insert(package.to_owned());
-                }
+                Some(package) => match folder_of_suite(file, metadata) {
+                    Some(folder) => drop(reach.folders.insert(folder)),
+                    None => drop(reach.touched.insert(package.to_owned())),
+                },
                 None if file.starts_with(root.join("docs")) || is_page(file) => reach.pages = true,
                 None => reach.everything = Some(file.clone()),
             }

@@ -23,7 +23,7 @@ use crate::{guard, members};
 use changed::Reach;
 use lanes::Variables;
 use report::Table;
-use suites::{DOCUMENTATION, Suite, Tests};
+use suites::{Suite, Target, Tests};
 
 /// The services of the tests, and their state after the run.
 #[derive(Debug, Args)]
@@ -95,16 +95,17 @@ impl Plan {
             Some(since) => Some(Reach::of(&changed::files(since)?, &metadata)),
             None => None,
         };
-        let is_named = |target: &dyn ToString, name: &str| {
-            options.suites.iter().any(|suite| *suite == name || *suite == target.to_string())
+        let is_named = |target: &Target| {
+            let is_it = |suite: &String| *suite == target.name || *suite == target.to_string();
+            options.suites.is_empty() || options.suites.iter().any(is_it)
         };
         let is_chosen = |tests: &Tests| match &reach {
             Some(reach) => reach.includes(tests),
-            None => options.suites.is_empty() || is_named(&tests.target, &tests.target.name),
+            None => is_named(&tests.target),
         };
         let documentation = match &reach {
             Some(reach) => reach.includes_documentation(),
-            None => options.suites.is_empty() || is_named(&"workspace: documentation", DOCUMENTATION),
+            None => is_named(&Target::documentation()),
         };
         let (tests, left_out): (Vec<_>, Vec<_>) = all.into_iter().partition(is_chosen);
         if options.suites.is_empty() {
@@ -133,7 +134,7 @@ impl Plan {
 fn say_left_out(left_out: &[Tests], documentation: bool) {
     let names = left_out.iter().map(|tests| tests.target.to_string());
     let names: Vec<String> =
-        names.chain((!documentation).then(|| "workspace: documentation".to_owned())).collect();
+        names.chain((!documentation).then(|| Target::documentation().to_string())).collect();
     if !names.is_empty() {
         say(format_args!("left out: {}", names.join("; ")));
     }

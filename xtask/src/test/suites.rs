@@ -51,6 +51,11 @@ impl Target {
         let (kind, name) = (target["kind"][0].as_str()?, target["name"].as_str()?);
         Some(Self { package: package.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
     }
+
+    /// Returns the target that the examples in the documentation stand for.
+    pub(crate) fn documentation() -> Self {
+        Self { package: "workspace".into(), kind: "test".into(), name: "documentation".into() }
+    }
 }
 
 /// Returns every target with tests, except those that need a service that does not run.
@@ -111,18 +116,19 @@ impl Suite {
     /// Returns the suite of the examples in the documentation.
     pub(crate) fn documentation(command: &Command) -> Self {
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
-        let target = Target { package: "workspace".into(), kind: "test".into(), name: DOCUMENTATION.into() };
         Self {
-            tests: Tests { target, needs: Vec::new(), threads: None, source: PathBuf::new() },
+            tests: Tests {
+                target: Target::documentation(),
+                needs: Vec::new(),
+                threads: None,
+                source: PathBuf::new(),
+            },
             program: command.get_program().into(),
             arguments: command.get_args().map(text).collect(),
             folder: PathBuf::from("."),
         }
     }
 }
-
-/// The name of the suite of the examples in the documentation.
-pub(crate) const DOCUMENTATION: &str = "documentation";
 
 /// Returns an array of cargo's output, empty when there is none.
 pub(crate) fn list(value: &Value) -> &[Value] {
