@@ -26,8 +26,11 @@ const BILLING_KILLS: usize = 10;
 const TOO_LATE: usize = 5;
 /// The number of kills of the bridge, in the short form and in the long one.
 const BRIDGE_KILLS: (usize, usize) = (6, 20);
-/// The number of bills per second that the bridge may forward until its last kill. Each kill therefore meets unfinished work.
+/// The number of bills per second that the bridge may forward until its last kill, at first. Each kill therefore meets unfinished
+/// work.
 const BRIDGE_LIMIT: u32 = 200;
+/// After this many checks the bridge is faster than billing on this machine, and is slowed down further.
+const TOO_FAST: u32 = 60;
 /// The number of kills of RabbitMQ.
 const RABBITMQ_KILLS: usize = 2;
 /// The smallest number of kills of the Connect worker, and the largest until the topic has duplicates.
@@ -47,6 +50,8 @@ struct Siege {
     share: usize,
     billing_kills: usize,
     bridge_kills: usize,
+    /// The number of bills per second that the bridge may forward.
+    bridge_limit: u32,
     /// A killed bridge had published messages that its group had not committed.
     comes_twice: bool,
     too_late: usize,
@@ -76,6 +81,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         share,
         billing_kills,
         bridge_kills,
+        bridge_limit: BRIDGE_LIMIT,
         comes_twice,
         too_late,
         service_kills,
@@ -194,7 +200,7 @@ impl Siege {
     /// Makes the bridge slower than billing, and waits until bills wait for it.
     async fn slow_bridge_down(&mut self) {
         self.shop.bridge.kill();
-        self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
+        self.shop.bridge.start_again(Some(self.bridge_limit));
         self.until_bills_wait().await;
     }
 
@@ -204,12 +210,19 @@ impl Siege {
     }
 
     /// Permits orders until more bills wait for the bridge than it forwards between two checks.
-    async fn until_bills_wait(&self) {
+    async fn until_bills_wait(&mut self) {
+        let mut checks = 0;
         eventually("bills wait for the bridge", PATIENCE, async || {
-            let waits = self.shop.bridge.backlog() >= Some(4 * i64::from(BRIDGE_LIMIT));
+            let waits = self.shop.bridge.backlog() >= Some(4 * i64::from(self.bridge_limit));
             if !waits {
                 // More than the bridge forwards until the next check, also where a check takes seconds.
-                self.allow_when_used_up(4 * BRIDGE_LIMIT as usize);
+                self.allow_when_used_up(4 * self.bridge_limit as usize);
+                checks += 1;
+                if checks % TOO_FAST == 0 && self.bridge_limit > 1 {
+                    self.bridge_limit /= 2;
+                    self.shop.bridge.kill();
+                    self.shop.bridge.start_again(Some(self.bridge_limit));
+                }
             }
             waits
         })
@@ -230,7 +243,7 @@ impl Siege {
             // More was published than is committed, and the difference is published again.
             let noted = self.shop.bridge.settled().expect("the broker answers");
             self.comes_twice |= i64::from(queues::tapped_so_far().await) > noted;
-            self.shop.bridge.start_again(Some(BRIDGE_LIMIT));
+            self.shop.bridge.start_again(Some(self.bridge_limit));
             if left > 0 {
                 self.bridge_kills += 1;
                 return;

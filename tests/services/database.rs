@@ -68,7 +68,7 @@ impl Database {
     /// A database with a session cannot be copied, and one that was closed is still there for a moment.
     async fn without_sessions(self) -> Self {
         let mut admin = admin().await;
-        eventually("nobody is connected", DEADLINE, async || {
+        eventually("no session is connected", DEADLINE, async || {
             let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
             let sessions: i64 =
                 sqlx::query_scalar(sessions).bind(&self.name).fetch_one(&mut admin).await.expect("counts");

@@ -47,6 +47,13 @@ struct Stand {
     pending: Vec<&'static str>,
 }
 
+/// What was made beside the tables, in words.
+#[derive(Default)]
+struct Done {
+    made: Vec<String>,
+    divided: Vec<String>,
+}
+
 impl Migrate {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let (kind, name) = (self.database.kind()?, self.database.name()?);
@@ -58,43 +65,50 @@ impl Migrate {
         if self.dry_run {
             return self.show(kind, &name, &before).await;
         }
-        let (mut made, mut divided) = (Vec::new(), Vec::new());
-        if !self.status {
-            let url = match kind {
-                Kind::Postgres(url) => Some(url),
-                Kind::Sqlite(_) => None,
-            };
-            // All or nothing: tables without capture would accept events that are never published.
-            if let Some(url) = url {
-                self.publishing_mode.may_be_made(url).await?;
-            }
-            migrate(kind).await?;
-            if let Some(url) = url {
-                made = self.publishing_mode.make(url).await?;
-                if self.by_day {
-                    let schema = SchemaName::default();
-                    divided = partitioning::divide(url, &schema, WAIT).await.map_err(failed)?;
-                }
-            }
-        }
+        let done = if self.status { Done::default() } else { self.apply(kind).await? };
         let after = if self.status { None } else { Some(stand(kind).await?) };
         let after = after.as_ref().unwrap_or(&before);
         if self.json {
-            let (current, pending) = (after.current, &after.pending);
-            let mut answer = json!({
-                "before": before.current, "current": current, "lowest_program": after.lowest_program, "latest": after.latest,
-                "pending": pending,
-            });
-            if self.publishing_mode.is_wanted() || self.by_day {
-                answer["made"] = json!([made, divided].concat());
-            }
-            return print(answer);
+            self.print_json(&before, after, done)
+        } else {
+            self.print_line(&name, &before, after, &done)
         }
-        let mut ready = self.publishing_mode.in_words(&made);
+    }
+
+    async fn apply(&self, kind: Kind<'_>) -> Result<Done, Error> {
+        let Kind::Postgres(url) = kind else {
+            migrate(kind).await?;
+            return Ok(Done::default());
+        };
+        // All or nothing: tables without capture would accept events that are never published.
+        self.publishing_mode.may_be_made(url).await?;
+        migrate(kind).await?;
+        let made = self.publishing_mode.make(url).await?;
+        let divided = if self.by_day {
+            partitioning::divide(url, &SchemaName::default(), WAIT).await.map_err(failed)?
+        } else {
+            Vec::new()
+        };
+        Ok(Done { made, divided })
+    }
+
+    fn print_json(&self, before: &Stand, after: &Stand, done: Done) -> Result<(), Error> {
+        let Stand { current, lowest_program, latest, pending } = after;
+        let mut answer = json!({
+            "before": before.current, "current": current, "lowest_program": lowest_program, "latest": latest, "pending": pending,
+        });
+        if self.publishing_mode.is_wanted() || self.by_day {
+            answer["made"] = json!([done.made, done.divided].concat());
+        }
+        print(answer)
+    }
+
+    fn print_line(&self, name: &str, before: &Stand, after: &Stand, done: &Done) -> Result<(), Error> {
+        let mut ready = self.publishing_mode.in_words(&done.made);
         if self.by_day {
             ready.push_str("; ");
             ready.push_str(
-                divided.first().map_or("events and markers are divided by day already", String::as_str),
+                done.divided.first().map_or("events and markers are divided by day already", String::as_str),
             );
         }
         if after.current != before.current {
