@@ -19,7 +19,7 @@ fn heals_after(role: Role, at: &str) {
             // The service continues after the orders that it printed.
             shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
         }
-        Role::Billing | Role::DeadlyBilling { .. } | Role::Parking | Role::Printing | Role::Operator => {
+        _ => {
             let orders: Worker = shop.start(ORDERS);
             crashing.until_crashed();
             orders.until_done();

@@ -24,6 +24,7 @@ mod parked_kills;
 mod poison_message;
 mod random_kills;
 mod readme_project;
+mod record_claims;
 mod repository;
 mod same_id;
 mod shop;

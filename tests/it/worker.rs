@@ -30,6 +30,10 @@ pub(crate) enum Role {
     /// Billing that keeps the order of each customer through failures.
     Parking,
     Printing,
+    /// Claims jobs and does them.
+    Claiming,
+    /// Claims jobs and keeps them.
+    Holding,
     /// Discards dead messages.
     Operator,
 }
@@ -67,6 +71,8 @@ impl Worker {
             }
             Role::Parking => command.arg("parking").arg(file),
             Role::Printing => command.arg("printing").arg(file),
+            Role::Claiming => command.arg("claiming").arg(file),
+            Role::Holding => command.arg("holding").arg(file),
             Role::Operator => command.arg("operator").arg(file),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove(crash::VARIABLE);

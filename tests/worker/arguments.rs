@@ -19,6 +19,11 @@ pub(crate) enum Role {
         parks: bool,
     },
     Printing,
+    /// Claims records of the topic of jobs.
+    Claiming {
+        /// Whether it keeps its first claim and does nothing with it.
+        holds: bool,
+    },
     /// Discards every dead failed message.
     Operator,
 }
@@ -33,7 +38,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|parking|printing|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -53,6 +58,8 @@ impl Arguments {
             "billing" => Role::Billing { deadly, parks: false },
             "parking" => Role::Billing { deadly, parks: true },
             "printing" => Role::Printing,
+            "claiming" => Role::Claiming { holds: false },
+            "holding" => Role::Claiming { holds: true },
             "operator" => Role::Operator,
             _ => return Err(usage.to_owned()),
         };

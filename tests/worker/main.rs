@@ -1,13 +1,14 @@
 //! A process of a small shop, for tests that kill it: the order service, billing, printing, or an operator, on one SQLite file.
 //!
 //! The commands are `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`
-//! (billing that keeps the order of each customer), `worker printing FILE`, and `worker operator FILE` (discards dead failed
-//! messages). Each exits when its standard input closes, so none outlives its test, and prints `ready` once the file is open.
+//! (billing that keeps the order of each customer), `worker printing FILE`, `worker claiming FILE` (claims jobs), `worker holding FILE`
+//! (claims some and keeps them), and `worker operator FILE` (discards dead failed messages). Each exits when its standard input closes, so none outlives its test, and prints `ready` once the file is open, or once it has its claim.
 //! The order service prints a line for each step, for a ledger that another process keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
 
 mod arguments;
 mod billing;
+mod claiming;
 mod events;
 mod operator;
 mod orders;
@@ -56,13 +57,16 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
         .open(&arguments.file)
         .await?;
     tables::create(&store).await?;
-    say("ready");
+    if !matches!(arguments.role, Role::Claiming { holds: true }) {
+        say("ready");
+    }
     match arguments.role {
         Role::Orders(plan) => orders::run(&store, plan, &shutdown).await?,
         Role::Billing { deadly, parks } => {
             let policy = if parks { OnFailure::ParkKey } else { OnFailure::DeadLetter };
             billing::run(&store, deadly, policy, shutdown).await?;
         }
+        Role::Claiming { holds } => claiming::run(&store, holds, shutdown).await?,
         Role::Operator => operator::run(&store, &shutdown).await?,
         Role::Printing => printing::run(&store, shutdown).await?,
     }

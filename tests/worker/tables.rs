@@ -10,6 +10,7 @@ const TABLES: &str = "
       id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, customer TEXT, pence INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE IF NOT EXISTS totals (customer TEXT PRIMARY KEY, pence INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS jobs (job TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS printed (number INTEGER NOT NULL, pence INTEGER NOT NULL) STRICT;";
 
 /// Creates missing tables. Several processes may do so at once.

@@ -1,6 +1,7 @@
 //! Locks of the rows that open transactions write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use messagekit::{Error, ErrorKind, MessageId};
 
@@ -12,6 +13,8 @@ pub(super) struct Locks {
     markers: BTreeMap<(String, MessageId), u64>,
     failed_messages: BTreeMap<i64, u64>,
     keys: BTreeMap<BlockedKey, u64>,
+    /// The claimed records of a consumer in a topic.
+    claims: BTreeMap<(String, Arc<str>), u64>,
 }
 
 impl Locks {
@@ -45,6 +48,17 @@ impl Locks {
         Ok(())
     }
 
+    pub(super) fn claims(&mut self, tx: u64, consumer: &str, topic: &Arc<str>) -> Result<(), Error> {
+        let key = (consumer.to_owned(), topic.clone());
+        if self.claims.get(&key).is_some_and(|holder| *holder != tx) {
+            let error =
+                Error::new(ErrorKind::Conflict, "another open transaction claims records of the topic");
+            return Err(error.with("consumer", consumer).with("topic", topic));
+        }
+        self.claims.insert(key, tx);
+        Ok(())
+    }
+
     pub(super) fn holds_key(&self, key: &BlockedKey) -> bool {
         self.keys.contains_key(key)
     }
@@ -61,6 +75,7 @@ impl Locks {
         self.markers.retain(|_, holder| *holder != tx);
         self.failed_messages.retain(|_, holder| *holder != tx);
         self.keys.retain(|_, holder| *holder != tx);
+        self.claims.retain(|_, holder| *holder != tx);
     }
 }
 

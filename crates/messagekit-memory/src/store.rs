@@ -11,6 +11,7 @@ use messagekit::{Claim, Error, ErrorKind, Message, MessageId, Store};
 
 use super::clock::Clock;
 use super::database::Database;
+use super::process::Process;
 use super::tables::Tables;
 use super::writes::Writes;
 use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
@@ -23,6 +24,7 @@ use super::{AuditEntry, Failpoint, MemoryLog, MemoryTx, lock};
 #[derive(Clone)]
 pub struct MemoryStore {
     pub(super) database: Arc<Database>,
+    pub(super) process: Arc<Process>,
 }
 
 impl MemoryStore {
@@ -38,7 +40,14 @@ impl MemoryStore {
 
     fn with(log: Option<MemoryLog>) -> Self {
         let database = Database { tables: Mutex::default(), clock: Clock::new(), log };
-        Self { database: Arc::new(database) }
+        let database = Arc::new(database);
+        Self { process: Process::new(&database), database }
+    }
+
+    /// Returns a handle as of another process. That process ends when the last clone of the handle is dropped.
+    #[must_use]
+    pub fn of_another_process(&self) -> Self {
+        Self { process: Process::new(&self.database), database: self.database.clone() }
     }
 
     /// Makes the next call that reaches `failpoint` fail once with an error of `kind`. Repeated calls queue up.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::EventLinks;
+use messagekit::log::{ClaimHolder, ClaimWindow};
 use messagekit::operations::{OutboxLag, StoredEvent};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 
@@ -13,7 +14,7 @@ use super::locks::Locks;
 use super::marker::Marker;
 use super::replay::Replay;
 use super::stored_message::StoredMessage;
-use super::writes::{OffsetKey, Writes};
+use super::writes::{ClaimKey, OffsetKey, Writes};
 use super::{AuditEntry, Failpoint, MemoryLog};
 
 /// Processes with an in-flight attempt of one message.
@@ -24,6 +25,9 @@ type Attempts = BTreeSet<String>;
 pub(super) struct Tables {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
+    pub(super) claims: BTreeMap<ClaimKey, ClaimWindow>,
+    /// The holders of record claims whose handles were dropped.
+    pub(super) ended_holders: BTreeSet<ClaimHolder>,
     /// The longest dedup window that the consumers have recorded.
     pub(super) windows: BTreeMap<String, Duration>,
     /// For each consumer with removed markers: the time since which its markers are complete.
@@ -88,6 +92,7 @@ impl Tables {
             let known = self.offsets.entry(key).or_default();
             *known = next.max(*known);
         }
+        self.claims.extend(writes.claims);
         for (key, number) in writes.numbers {
             *self.numbers.entry(key).or_default() += number;
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use messagekit::log::ClaimWindow;
 use messagekit::{Message, MessageId};
 
 use super::marker::Marker;
@@ -10,6 +11,8 @@ use super::stored_message::{Resolving, StoredMessage};
 
 /// Consumer, topic, partition, key lane.
 pub(super) type OffsetKey = (String, Arc<str>, i32, u32);
+/// Consumer, topic, partition.
+pub(super) type ClaimKey = (String, Arc<str>, i32);
 
 /// Pending changes of a transaction.
 #[derive(Default)]
@@ -18,6 +21,7 @@ pub(super) struct Writes {
     /// Markers that this transaction claimed as fresh or behind a blocked key.
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
+    pub(super) claims: BTreeMap<ClaimKey, ClaimWindow>,
     pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
     pub(super) resolved: BTreeMap<i64, Resolving>,
     pub(super) cleared: BTreeSet<(String, MessageId)>,

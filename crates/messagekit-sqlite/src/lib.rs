@@ -32,6 +32,7 @@
 mod audit;
 mod binding;
 mod bookkeeping;
+mod claim_holder;
 mod cleanup;
 mod connect;
 mod connection;
@@ -50,6 +51,7 @@ mod outbox;
 mod outbox_health;
 mod publisher;
 mod reader;
+mod record_claims;
 mod relay;
 mod replays;
 mod shared;

@@ -7,6 +7,7 @@ use messagekit::ErrorKind;
 use messagekit::adapter::{Wake, check_topic};
 
 use crate::binding::Bindings;
+use crate::claim_holder::FileHolder;
 use crate::error::from_sqlite;
 use crate::holder::Holders;
 use crate::reader::Readers;
@@ -39,6 +40,7 @@ impl SqliteOptions {
             closed: AtomicBool::new(false),
             holders: Holders::default(),
             bindings: Bindings::default(),
+            holder: FileHolder::default(),
             news,
         };
         let store = SqliteStore::new(shared);

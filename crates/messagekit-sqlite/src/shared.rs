@@ -10,6 +10,7 @@ use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind};
 
 use crate::binding::Bindings;
+use crate::claim_holder::FileHolder;
 use crate::holder::{Holders, would_deadlock};
 use crate::reader::Readers;
 use crate::writer::{Request, WriterHandle};
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
+    pub(crate) holder: FileHolder,
     /// Wakes the relays of this process.
     pub(crate) news: Wake,
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use messagekit::adapter::{TransactError, Wake, Work};
+use messagekit::log::ClaimHolder;
 use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
@@ -90,6 +91,7 @@ impl SqliteStore {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return Err(closed().into());
         }
+        self.shared.holder.end();
         // A reader that closes after the writer would leave the log behind.
         self.shared.readers.close().await;
         let (answer, answered) = oneshot::channel();
@@ -123,6 +125,12 @@ impl SqliteStore {
         if appended.leaves {
             self.shared.news.wake();
         }
+    }
+
+    /// Returns the holder of the record claims of this handle and its clones.
+    pub(crate) fn holder(&self) -> Result<ClaimHolder, Error> {
+        self.shared.check_open()?;
+        self.shared.holder.get(&self.shared.path)
     }
 
     /// Returns the cursors of the consumers that a subscriber of this store works for.

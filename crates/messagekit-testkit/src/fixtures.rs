@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Capabilities, Publisher, Source};
+use messagekit::log::Log;
 use messagekit::{ErrorKind, Message, MessageId};
 use messagekit_memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 
+use crate::log::LogFixture;
 use crate::store::{Audited, StoreFixture};
 use crate::transport::TransportFixture;
 
@@ -118,6 +120,20 @@ impl StoreFixture for MemoryStoreFixture {
 
     async fn refuse_begin(&self) {
         self.store.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+    }
+}
+
+impl LogFixture for MemoryStoreFixture {
+    fn log(&self) -> Arc<dyn Log> {
+        Arc::new(self.log.clone())
+    }
+
+    async fn another_process(&self) -> MemoryStore {
+        self.store.of_another_process()
+    }
+
+    async fn delete_before(&self, topic: &str, offset: i64) {
+        self.log.delete_before(topic, 0, offset);
     }
 }
 

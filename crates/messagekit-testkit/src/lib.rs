@@ -1,7 +1,7 @@
 //! Conformance tests for adapters of messagekit: the promises of the traits, as tests that any adapter can run.
 //!
-//! A case is an async function over a fixture that your adapter supplies. [`transport_cases!`], [`store_cases!`] and
-//! [`relay_cases!`] turn the list of cases into tests:
+//! A case is an async function over a fixture that your adapter supplies. [`transport_cases!`], [`store_cases!`],
+//! [`log_cases!`] and [`relay_cases!`] turn the list of cases into tests:
 //!
 //! ```
 //! use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
@@ -16,6 +16,7 @@
 //! ```
 //!
 //! - [`transport`] and [`store`]: the suites. A case prints the reason when the adapter lacks its capability and skips it.
+//! - [`log`]: the suite of a database with a log of its own, and of the record claims on it.
 //! - [`relay`]: the suite of a store whose outbox is published by relays.
 //! - [`upgraded`]: checks of a database that was restored from the dump of an earlier schema.
 //! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. They test the suites
@@ -33,6 +34,7 @@ pub mod faulty;
 pub mod fixtures;
 mod given_up;
 pub mod ledger;
+pub mod log;
 pub mod relay;
 mod run;
 pub mod store;

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// Another process took over the work of this one. Release it; do not retry.
     Fenced,
+    /// A record claim does not hold these records any more: another worker may have them. Undo what was done for them.
+    ClaimLost,
     /// The call would wait for a lock that its own task holds.
     WouldDeadlock,
     /// The connection has no open transaction. Begin one to commit the event together with your rows.
@@ -73,6 +75,7 @@ impl fmt::Display for ErrorKind {
             Self::Aborted => "aborted",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Fenced => "fenced",
+            Self::ClaimLost => "claim_lost",
             Self::WouldDeadlock => "would_deadlock",
             Self::NotInTransaction => "not_in_transaction",
             Self::Closed => "closed",

@@ -40,6 +40,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0003_lowest_program.sql"),
     },
+    Migration {
+        version: 4,
+        name: "record_claims",
+        lowest_program: LOWEST_PROGRAM,
+        sql: include_str!("../../migrations/0004_record_claims.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

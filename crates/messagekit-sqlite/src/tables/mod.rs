@@ -26,6 +26,7 @@ pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod processed;
 pub(crate) mod read;
+pub(crate) mod record_claims;
 pub(crate) mod rejected;
 pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;

@@ -1,5 +1,6 @@
 //! The conformance suite of all adapters, on a file.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use messagekit::adapter::{Capabilities, Inbox, NextOffset, Publisher, Source};
 use messagekit::log::{Log, Page, Start};
 use messagekit::{Message, MessageId, Store};
-use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
+use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
+use messagekit_testkit::log::LogFixture;
 use messagekit_testkit::relay::{RelayFixture, TOPICS};
 use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
@@ -93,10 +95,19 @@ struct Rows {
     store: SqliteStore,
 }
 
+/// Options of a file whose topics have one partition.
+fn one_partition() -> SqliteOptions {
+    SqliteStore::options().partitions(NonZeroU32::MIN)
+}
+
 impl Rows {
     async fn new() -> Self {
+        Self::open(SqliteStore::options()).await
+    }
+
+    async fn open(options: SqliteOptions) -> Self {
         let file = File::new();
-        let store = file.open().await;
+        let store = options.open(&file.path).await.expect("the file opens");
         let mut tx = store.begin().await.expect("begins");
         tx.call(|c| {
             c.execute_batch(
@@ -232,6 +243,37 @@ mod transport_with_the_handlers_rows_elsewhere {
 
 mod store {
     messagekit_testkit::store_cases!(super::Rows::new().await);
+}
+
+impl LogFixture for Rows {
+    fn log(&self) -> Arc<dyn Log> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn another_process(&self) -> SqliteStore {
+        one_partition().open(&self.file.path).await.expect("the file opens")
+    }
+
+    async fn delete_before(&self, topic: &str, offset: i64) {
+        let topic = topic.to_owned();
+        let mut tx = self.store.begin().await.expect("begins");
+        tx.call(move |c| {
+            let update = "UPDATE messagekit_topic_partitions SET log_start = ?2
+                WHERE topic_id = (SELECT id FROM messagekit_topics WHERE name = ?1) RETURNING id << 40";
+            let first: i64 = c.query_row(update, (topic, offset), |row| row.get(0))?;
+            c.execute(
+                "DELETE FROM messagekit_topic_records WHERE pos BETWEEN ?1 AND ?2",
+                (first, first + offset - 1),
+            )
+        })
+        .await
+        .expect("deletes");
+        self.store.commit(tx).await.expect("commits");
+    }
+}
+
+mod log {
+    messagekit_testkit::log_cases!(super::Rows::open(super::one_partition()).await);
 }
 
 /// Longer than a transaction of the suite takes on a busy machine.

@@ -15,6 +15,7 @@ const DUMPS: &[(u32, &str)] = &[
     (1, include_str!("upgrades/0001.sql")),
     (2, include_str!("upgrades/0002.sql")),
     (3, include_str!("upgrades/0003.sql")),
+    (4, include_str!("upgrades/0004.sql")),
 ];
 
 /// A file restored from a dump.

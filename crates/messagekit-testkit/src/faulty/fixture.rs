@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use messagekit::headers::{EVENT_TYPE, ID};
+use messagekit::log::Log;
 use messagekit::{ErrorKind, Message, MessageId};
 use messagekit_memory::{Failpoint, MemoryLog, MemoryStore};
 
 use super::Fault;
+use super::log::FaultyLog;
 use super::store::{FaultyStore, FaultyTx, Notes};
+use crate::log::LogFixture;
 use crate::store::{Audited, StoreFixture};
 
 /// A fixture over a [`FaultyStore`].
@@ -96,6 +99,20 @@ impl StoreFixture for FaultyStoreFixture {
 
     async fn refuse_begin(&self) {
         self.store.inner.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+    }
+}
+
+impl LogFixture for FaultyStoreFixture {
+    fn log(&self) -> Arc<dyn Log> {
+        Arc::new(FaultyLog { inner: self.log.clone(), fault: self.store.fault })
+    }
+
+    async fn another_process(&self) -> FaultyStore {
+        FaultyStore { inner: self.store.inner.of_another_process(), ..self.store.clone() }
+    }
+
+    async fn delete_before(&self, topic: &str, offset: i64) {
+        self.log.delete_before(topic, 0, offset);
     }
 }
 

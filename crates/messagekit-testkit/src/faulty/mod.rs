@@ -6,6 +6,7 @@
 
 mod audit;
 mod bookkeeping;
+mod claim_notes;
 mod claims;
 mod cleanup;
 mod event_history;
@@ -15,8 +16,10 @@ mod fixture;
 mod in_flight_attempts;
 mod inbox;
 mod lag;
+mod log;
 mod parking;
 mod publisher;
+mod record_claims;
 mod relay;
 mod replays;
 mod rows;

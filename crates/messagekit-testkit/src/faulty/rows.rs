@@ -22,13 +22,14 @@ impl OutboxRows for FaultyStore {
                     messages.iter_mut().filter(|message| !EventLinks::of(&message.headers).is_empty());
                 linked.for_each(|message| message.headers.set("caused", "yes"));
             }
-            Some(Fault::EventsOutsideTransaction) => {
+            Some(Fault::EventsOutsideTransaction | Fault::LogReadsUncommitted) => {
                 let mut own = self.inner.begin().await?;
                 self.inner.write(&mut own, &messages).await?;
                 return self.inner.commit(own).await;
             }
             _ => {}
         }
+        tx.appended.extend_from_slice(&messages);
         self.inner.write(tx.inner(), &messages).await
     }
 

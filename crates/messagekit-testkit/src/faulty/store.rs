@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::adapter::{ClaimRequest, End, Inbox, TransactError, Work};
-use messagekit::{Error, ErrorKind, MessageId, Store};
+use messagekit::adapter::{ClaimRequest, End, Inbox, OutboxRows, TransactError, Work};
+use messagekit::{Error, ErrorKind, Message, MessageId, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
 
 use super::Fault;
+use super::claim_notes::ClaimNotes;
 
 /// A [`MemoryStore`] with one fault or none.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(super) struct Notes {
     /// The reported time since which markers are complete.
     pub(super) since: Option<jiff::Timestamp>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
+    pub(super) claims: ClaimNotes,
 }
 
 /// A transaction of a [`FaultyStore`].
@@ -52,6 +54,8 @@ pub struct FaultyTx {
     pub(super) claims: Vec<(String, ClaimRequest)>,
     /// The messages that this transaction claimed behind their key.
     pub(super) behind: BTreeSet<MessageId>,
+    /// The messages that this transaction appended.
+    pub(super) appended: Vec<Message>,
 }
 
 impl FaultyTx {
@@ -78,6 +82,12 @@ impl FaultyStore {
         let late = std::mem::take(&mut tx.claims);
         let mut inner = tx.inner.take().expect("it is taken only here and by drop");
         if !keep {
+            let appended = std::mem::take(&mut tx.appended);
+            if self.is(Fault::RollbackTakesAnOffset) && !appended.is_empty() {
+                let mut other = self.inner.begin().await?;
+                self.inner.write(&mut other, &appended).await?;
+                self.inner.commit(other).await?;
+            }
             return self.inner.rollback(inner).await;
         }
         if self.is(Fault::ClaimLooksFirst) {
@@ -102,6 +112,7 @@ impl Store for FaultyStore {
             store: self.clone(),
             claims: Vec::new(),
             behind: BTreeSet::new(),
+            appended: Vec::new(),
         })
     }
 

@@ -7,6 +7,8 @@ pub enum Suite {
     Transport,
     /// [`store`](crate::store).
     Store,
+    /// [`log`](crate::log).
+    Log,
     /// [`relay`](crate::relay).
     Relay,
 }
@@ -575,4 +577,46 @@ faults! {
     WakesNoRelay: Relay commit_of_the_outbox_wakes_a_relay,
     /// An event that was rolled back is pending.
     RolledBackEventsArePending: Relay committed_events_are_published_and_no_others,
+    /// Appended records are readable before their commit.
+    LogReadsUncommitted: Log append_is_seen_whole_after_its_commit,
+    /// A rolled back append leaves a record behind.
+    RollbackTakesAnOffset: Log rolled_back_append_takes_no_offset,
+    /// A reader passes over each tenth record.
+    LogSkipsRecords: Log reader_skips_no_record_of_concurrent_writers,
+    /// A partition without records begins again.
+    LogForgetsItsEnd: Log next_offset_outlives_the_records,
+    /// A reader goes on behind deleted records without a word.
+    LogHidesDeletions: Log overtaken_reader_learns_what_was_deleted,
+    /// Claims are not written.
+    ClaimsAreForgotten: Log claimed_record_is_claimed_once,
+    /// A new consumer skips the records that exist already.
+    ClaimsBeginAtTheEnd: Log claims_begin_at_the_earliest_record,
+    /// The end of a partition is read once.
+    ClaimsSeeTheFirstEnd: Log new_records_are_claimed_when_they_come,
+    /// All consumers share their claims.
+    ClaimsIgnoreTheConsumer: Log consumers_claim_apart,
+    /// Claimed records come without their key.
+    ClaimDropsTheKey: Log claimed_records_are_whole,
+    /// A range of records is read to the end of the partition.
+    ClaimReadsOn: Log claim_holds_no_more_than_it_asked_for,
+    /// Two transactions may change the claims of a consumer at the same time.
+    ClaimsTakeNoLock: Log concurrent_claims_share_no_record,
+    /// Each process keeps the claims for itself.
+    ClaimsStayInTheirProcess: Log claims_go_on_in_another_process,
+    /// Claims are written at once, outside the transaction.
+    ClaimsOutsideTransaction: Log acknowledgement_shares_the_commit,
+    /// A partition is said to begin at its first record ever.
+    ClaimsIgnoreDeletions: Log deleted_records_are_reported,
+    /// The settled prefix only grows.
+    ClaimsNeverGoBack: Log reset_ends_every_claim,
+    /// The clock of the database stands still.
+    ClaimClockStands: Log claims_end_with_their_lease,
+    /// A process trusts the claims as it wrote them last.
+    ClaimsAreCached: Log late_claim_settles_nothing,
+    /// No process is known to have ended.
+    HoldersNeverEnd: Log claims_of_an_ended_process_come_back_at_once,
+    /// Every other process counts as ended.
+    HoldersEndTooSoon: Log claims_of_a_living_process_stay,
+    /// The last of several ranges is not written.
+    ClaimsLoseTheirTail: Log workers_finish_each_record_once,
 }

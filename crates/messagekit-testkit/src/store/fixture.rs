@@ -133,7 +133,7 @@ pub fn retry_in(delay: Duration) -> Failure {
 }
 
 /// Repeats a transaction that conflicts with another process until it succeeds.
-pub(super) async fn until_through<R, Fut>(mut attempt: impl FnMut() -> Fut) -> R
+pub(crate) async fn until_through<R, Fut>(mut attempt: impl FnMut() -> Fut) -> R
 where
     Fut: Future<Output = Result<R, Error>>,
 {

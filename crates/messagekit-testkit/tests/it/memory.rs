@@ -1,9 +1,13 @@
-//! Both suites over the in-memory adapters.
+//! The suites over the in-memory adapters.
 
 use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
 
 mod transport {
     messagekit_testkit::transport_cases!(super::MemoryTransport::new());
+}
+
+mod log {
+    messagekit_testkit::log_cases!(super::MemoryStoreFixture::new());
 }
 
 mod store {

@@ -11,7 +11,7 @@ use messagekit_testkit::faulty::{
 };
 use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
 use messagekit_testkit::relay::{RelayFixture, TOPICS};
-use messagekit_testkit::{DEADLINE, block_on, relay, store, transport};
+use messagekit_testkit::{DEADLINE, block_on, log, relay, store, transport};
 use tempfile::TempDir;
 
 /// The name of the threads whose panics are expected.
@@ -65,6 +65,7 @@ fn in_memory(suite: Suite, case: &str, fault: Option<Fault>) {
     runtime.block_on(async {
         match suite {
             Suite::Transport => transport::run(FaultyTransport::new(fault), case).await,
+            Suite::Log => log::run(FaultyStoreFixture::new(fault), case).await,
             _ => store::run(FaultyStoreFixture::new(fault), case).await,
         }
     });
@@ -77,7 +78,7 @@ fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
     let spawned = case_thread.spawn(move || {
         let passed = std::panic::catch_unwind(|| {
             match suite {
-                Suite::Transport | Suite::Store => in_memory(suite, case, fault),
+                Suite::Transport | Suite::Store | Suite::Log => in_memory(suite, case, fault),
                 // A file has its own thread, which does not use the paused clock.
                 Suite::Relay => block_on(async {
                     relay::run(FaultyRelayFixture::new(Relayed::new().await, fault), case).await;
@@ -124,6 +125,9 @@ fn wrappers_without_a_fault_pass_every_case() {
     for case in store::all::<FaultyStoreFixture>() {
         assert_eq!(run(Suite::Store, case.name, None), Ended::Passed, "{}", case.name);
     }
+    for case in log::all::<FaultyStoreFixture>() {
+        assert_eq!(run(Suite::Log, case.name, None), Ended::Passed, "{}", case.name);
+    }
     for case in relay::all::<Relayed>() {
         assert_eq!(run(Suite::Relay, case.name, None), Ended::Passed, "{}", case.name);
     }
@@ -156,6 +160,9 @@ fn every_case_that_is_written_is_in_the_list() {
     let listed: BTreeSet<String> =
         store::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
     assert_eq!(listed, written("store", "StoreFixture"));
+    let listed: BTreeSet<String> =
+        log::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
+    assert_eq!(listed, written("log", "LogFixture"));
     let listed: BTreeSet<String> = relay::all::<Relayed>().iter().map(|case| case.name.to_owned()).collect();
     assert_eq!(listed, written("relay", "RelayFixture"));
 }
@@ -168,8 +175,9 @@ fn every_case_that_is_run_here_notices_a_fault() {
     let fixture = MemoryStoreFixture::new();
     let store = store::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
     let relay = relay::all::<Relayed>().into_iter().map(|case| case.name);
+    let log = log::all::<MemoryStoreFixture>().into_iter().map(|case| case.name);
     let idle: Vec<&str> =
-        transport.chain(store).chain(relay).filter(|name| !noticed.contains(name)).collect();
+        transport.chain(store).chain(log).chain(relay).filter(|name| !noticed.contains(name)).collect();
     assert!(idle.is_empty(), "cases that notice no fault: {idle:?}");
     assert_eq!(
         TABLE.iter().map(|row| row.fault).collect::<std::collections::HashSet<_>>().len(),

@@ -1,9 +1,16 @@
 //! Reading ordered partitions without consuming them.
 
+mod record_claims;
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use jiff::Timestamp;
+
+pub use record_claims::{
+    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
+    ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
+};
 
 use crate::store::BoxFuture;
 use crate::{Error, Message, Position};

@@ -33,6 +33,7 @@ mod placeless;
 mod play;
 mod property;
 mod quiet_mistakes;
+mod record_claims;
 mod router;
 mod runner;
 mod script;

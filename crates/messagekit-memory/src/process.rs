@@ -1,0 +1,27 @@
+//! A pretended process: the clones of one handle.
+
+use std::sync::Arc;
+
+use messagekit::log::{ClaimHolder, RecordClaimId};
+
+use super::database::Database;
+use super::lock;
+
+/// Ends with the last clone of its handle.
+pub(super) struct Process {
+    database: Arc<Database>,
+    pub(super) holder: ClaimHolder,
+}
+
+impl Process {
+    pub(super) fn new(database: &Arc<Database>) -> Arc<Self> {
+        let holder = ClaimHolder::new(RecordClaimId::new().as_str());
+        Arc::new(Self { database: database.clone(), holder })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        lock(&self.database.tables).ended_holders.insert(self.holder.clone());
+    }
+}

@@ -1,0 +1,79 @@
+//! Record claims in memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use messagekit::log::{ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Log, Record, RecordClaims};
+use messagekit::{Error, ErrorKind};
+
+use super::{MemoryLog, MemoryStore, MemoryTx};
+
+/// Of the log that the store [writes to](MemoryStore::with_log). A transaction that meets another one on the records of a consumer
+/// fails with [`ErrorKind::Conflict`] at once.
+impl RecordClaims for MemoryStore {
+    async fn claim_holder(&self) -> Result<ClaimHolder, Error> {
+        Ok(self.process.holder.clone())
+    }
+
+    async fn ended_holders(&self, holders: &[ClaimHolder]) -> Result<Vec<ClaimHolder>, Error> {
+        Ok(self.tables(|tables| {
+            holders.iter().filter(|holder| tables.ended_holders.contains(holder)).cloned().collect()
+        }))
+    }
+
+    async fn claim_partitions(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        topic: &Arc<str>,
+    ) -> Result<ClaimPartitions, Error> {
+        let log = self.log(topic)?;
+        let now = self.database.clock.now();
+        self.statement(tx, None, |tables, tx| tables.locks.claims(tx.number, consumer, topic))?;
+        let bounds = log.bounds(topic).await?;
+        self.statement(tx, None, |tables, tx| {
+            let partition = |bounds: messagekit::log::Bounds| {
+                let key = (consumer.to_owned(), topic.clone(), bounds.partition);
+                let window = tx.writes.claims.get(&key).or_else(|| tables.claims.get(&key)).cloned();
+                ClaimPartition { bounds, window: window.unwrap_or_else(|| ClaimWindow::new(bounds.earliest)) }
+            };
+            Ok(ClaimPartitions { now, partitions: bounds.into_iter().map(partition).collect() })
+        })
+    }
+
+    async fn write_claim_window(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: i32,
+        window: &ClaimWindow,
+    ) -> Result<(), Error> {
+        self.statement(tx, None, |_, tx| {
+            tx.writes.claims.insert((consumer.to_owned(), topic.clone(), partition), window.clone());
+            Ok(())
+        })
+    }
+
+    async fn read_claimed(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: Range<i64>,
+    ) -> Result<Vec<Record>, Error> {
+        let records = self.log(topic)?.records(topic).into_iter();
+        let wanted = |record: &Record| {
+            record.position.partition == partition && offsets.contains(&record.position.offset)
+        };
+        Ok(records.filter(wanted).collect())
+    }
+}
+
+impl MemoryStore {
+    fn log(&self, topic: &str) -> Result<&MemoryLog, Error> {
+        self.database.log.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "this store has no log: create it with `MemoryStore::with_log`")
+                .with("topic", topic)
+        })
+    }
+}

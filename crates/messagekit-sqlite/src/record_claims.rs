@@ -1,0 +1,92 @@
+//! Record claims on topics of this file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
+use messagekit::{Error, ErrorKind, Position};
+
+use crate::error::from_sqlite;
+use crate::tables::topics::Partition;
+use crate::tables::{names, now, read, record_claims, timestamp, topics};
+use crate::{SqliteStore, SqliteTx, claim_holder};
+
+/// Only one transaction of the file writes at a time, so claims never conflict. A process that ends frees its claims at once: it
+/// holds a lock on a file beside the database, which the kernel releases. A clean close removes that file.
+impl RecordClaims for SqliteStore {
+    async fn claim_holder(&self) -> Result<ClaimHolder, Error> {
+        self.holder()
+    }
+
+    async fn ended_holders(&self, holders: &[ClaimHolder]) -> Result<Vec<ClaimHolder>, Error> {
+        let mut ended = Vec::new();
+        for holder in holders {
+            if claim_holder::has_ended(self.path(), holder)? {
+                ended.push(holder.clone());
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn claim_partitions(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        topic: &Arc<str>,
+    ) -> Result<ClaimPartitions, Error> {
+        let (consumer, name) = (consumer.to_owned(), topic.clone());
+        let (now, partitions) = tx
+            .run(move |conn| {
+                let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+                Ok((now(), record_claims::partitions(conn, consumer, &name)?))
+            })
+            .await?;
+        if partitions.is_empty() {
+            return Err(no_topic(topic));
+        }
+        Ok(ClaimPartitions { now: timestamp(now)?, partitions })
+    }
+
+    async fn write_claim_window(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: i32,
+        window: &ClaimWindow,
+    ) -> Result<(), Error> {
+        let (consumer, topic, window) = (consumer.to_owned(), topic.clone(), window.clone());
+        tx.run(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| record_claims::write(conn, consumer, &topic, partition, &window))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn read_claimed(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: Range<i64>,
+    ) -> Result<Vec<Record>, Error> {
+        let topic = topic.clone();
+        self.query(move |conn| {
+            let known = topics::partitions(conn, &topic).map_err(from_sqlite)?;
+            let found = known.into_iter().find(|known: &Partition| known.partition == partition);
+            let Some(Partition { tp, .. }) = found else { return Err(no_topic(&topic)) };
+            let max = usize::try_from(offsets.end - offsets.start).unwrap_or(0);
+            let stored = read::read(conn, &topic, tp, offsets.start, max, usize::MAX)?.into_iter();
+            let record = |stored: read::Stored| {
+                let position = Position { topic: topic.clone(), partition, offset: stored.offset };
+                Ok(Record { message: stored.message, position, timestamp: timestamp(stored.created_at)? })
+            };
+            stored.take_while(|stored| stored.offset < offsets.end).map(record).collect()
+        })
+        .await
+    }
+}
+
+fn no_topic(topic: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "file has no such topic").with("topic", topic)
+}

@@ -1,0 +1,71 @@
+//! A log with one fault.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
+use messagekit::log::{Bounds, Log, LogReader, Page, Start};
+use messagekit_memory::MemoryLog;
+
+use super::Fault;
+
+/// A [`MemoryLog`] with one fault or none.
+pub(super) struct FaultyLog {
+    pub(super) inner: MemoryLog,
+    pub(super) fault: Option<Fault>,
+}
+
+struct FaultyReader {
+    inner: Box<dyn LogReader>,
+    fault: Option<Fault>,
+}
+
+impl Log for FaultyLog {
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
+        Box::pin(async move {
+            let mut bounds = self.inner.bounds(topic).await?;
+            if self.fault == Some(Fault::LogForgetsItsEnd) {
+                let empty = bounds.iter_mut().filter(|bounds| bounds.earliest == bounds.end);
+                empty.for_each(|bounds| (bounds.earliest, bounds.end) = (0, 0));
+            }
+            Ok(bounds)
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        topic: &'a Arc<str>,
+        partitions: &'a [(i32, Start)],
+    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
+        Box::pin(async move {
+            let inner = self.inner.open(topic, partitions).await?;
+            Ok(Box::new(FaultyReader { inner, fault: self.fault }) as Box<dyn LogReader>)
+        })
+    }
+}
+
+impl LogReader for FaultyReader {
+    fn poll_page(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Page, Error>> {
+        match (ready!(self.inner.poll_page(max, cx))?, self.fault) {
+            (Page::Gone { .. }, Some(Fault::LogHidesDeletions)) => self.poll_page(max, cx),
+            (Page::Records(mut records), Some(Fault::LogSkipsRecords)) => {
+                records.retain(|record| record.position.offset % 10 != 9);
+                Poll::Ready(Ok(Page::Records(records)))
+            }
+            (page, _) => Poll::Ready(Ok(page)),
+        }
+    }
+
+    fn pause(&mut self, partition: i32) {
+        self.inner.pause(partition);
+    }
+
+    fn resume(&mut self, partition: i32) {
+        self.inner.resume(partition);
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) {
+        self.inner.seek(partition, offset);
+    }
+}

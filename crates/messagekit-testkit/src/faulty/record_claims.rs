@@ -1,0 +1,135 @@
+//! Record claims with one fault.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
+use messagekit::{Error, Store};
+
+use super::Fault;
+use super::store::{FaultyStore, FaultyTx};
+
+/// The only consumer of [`Fault::ClaimsIgnoreTheConsumer`].
+const EVERYBODY: &str = "everybody";
+
+impl RecordClaims for FaultyStore {
+    async fn claim_holder(&self) -> Result<ClaimHolder, Error> {
+        self.inner.claim_holder().await
+    }
+
+    async fn ended_holders(&self, holders: &[ClaimHolder]) -> Result<Vec<ClaimHolder>, Error> {
+        match self.fault {
+            Some(Fault::HoldersNeverEnd) => Ok(Vec::new()),
+            Some(Fault::HoldersEndTooSoon) => Ok(holders.to_vec()),
+            _ => self.inner.ended_holders(holders).await,
+        }
+    }
+
+    async fn claim_partitions(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        topic: &Arc<str>,
+    ) -> Result<ClaimPartitions, Error> {
+        let consumer = self.claiming(consumer);
+        let mut found = if self.is(Fault::ClaimsTakeNoLock) {
+            let mut other = self.inner.begin().await?;
+            let found = self.inner.claim_partitions(&mut other, consumer, topic).await?;
+            drop(other);
+            tokio::task::yield_now().await;
+            found
+        } else {
+            self.inner.claim_partitions(tx.inner(), consumer, topic).await?
+        };
+        let key = (self.inner.claim_holder().await?, consumer.to_owned(), topic.clone());
+        let mut notes = self.notes();
+        let notes = &mut notes.claims;
+        if self.is(Fault::ClaimClockStands) {
+            found.now = *notes.first_time.get_or_insert(found.now);
+        }
+        for partition in &mut found.partitions {
+            let (bounds, window) = (&mut partition.bounds, &mut partition.window);
+            match self.fault {
+                Some(Fault::ClaimsBeginAtTheEnd) if *window == ClaimWindow::new(bounds.earliest) => {
+                    *window = ClaimWindow::new(bounds.end);
+                }
+                Some(Fault::ClaimsSeeTheFirstEnd) => {
+                    bounds.end = *notes.ends.entry(topic.clone()).or_insert(bounds.end);
+                }
+                Some(Fault::ClaimsIgnoreDeletions) => bounds.earliest = 0,
+                Some(Fault::ClaimsStayInTheirProcess) => {
+                    *window =
+                        notes.windows.get(&key).cloned().unwrap_or_else(|| ClaimWindow::new(bounds.earliest));
+                }
+                Some(Fault::ClaimsAreCached) => {
+                    if let Some(known) = notes.windows.get(&key) {
+                        window.clone_from(known);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn write_claim_window(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: i32,
+        window: &ClaimWindow,
+    ) -> Result<(), Error> {
+        let consumer = self.claiming(consumer);
+        let key = (self.inner.claim_holder().await?, consumer.to_owned(), topic.clone());
+        let known = self.notes().claims.windows.insert(key, window.clone());
+        match self.fault {
+            Some(Fault::ClaimsAreForgotten) => Ok(()),
+            Some(Fault::ClaimsNeverGoBack) if known.is_some_and(|known| known.next() > window.next()) => {
+                Ok(())
+            }
+            Some(Fault::ClaimsOutsideTransaction | Fault::ClaimsTakeNoLock) => {
+                let own = std::mem::replace(tx.inner(), self.inner.begin().await?);
+                drop(own);
+                let mut other = self.inner.begin().await?;
+                self.inner.write_claim_window(&mut other, consumer, topic, partition, window).await?;
+                self.inner.commit(other).await
+            }
+            Some(Fault::ClaimsLoseTheirTail) => {
+                let window = without_tail(window)?;
+                self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
+            }
+            _ => self.inner.write_claim_window(tx.inner(), consumer, topic, partition, window).await,
+        }
+    }
+
+    async fn read_claimed(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: Range<i64>,
+    ) -> Result<Vec<Record>, Error> {
+        let end = if self.is(Fault::ClaimReadsOn) { i64::MAX } else { offsets.end };
+        let mut records = self.inner.read_claimed(topic, partition, offsets.start..end).await?;
+        if self.is(Fault::ClaimDropsTheKey) {
+            records.iter_mut().for_each(|record| record.message.key = None);
+        }
+        Ok(records)
+    }
+}
+
+impl FaultyStore {
+    fn claiming<'a>(&self, consumer: &'a str) -> &'a str {
+        if self.is(Fault::ClaimsIgnoreTheConsumer) { EVERYBODY } else { consumer }
+    }
+}
+
+/// Returns a window without the last of its ranges, if it has several.
+fn without_tail(window: &ClaimWindow) -> Result<ClaimWindow, Error> {
+    let mut ranges: Vec<serde_json::Value> =
+        serde_json::from_str(&window.encode()).expect("a window is written as a list");
+    if ranges.len() > 1 {
+        ranges.pop();
+    }
+    ClaimWindow::decode(window.next(), &serde_json::Value::from(ranges).to_string())
+}

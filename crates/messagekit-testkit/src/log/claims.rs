@@ -1,0 +1,174 @@
+//! Claiming and settling.
+
+use std::sync::Arc;
+
+use messagekit::log::{Claimed, RecordClaimId, RecordClaimer, Start, Which};
+use messagekit::{ErrorKind, Store};
+
+use super::LogFixture;
+use super::fixture::{append, claim, claim_now, messages, offsets, through, topic_of};
+use crate::unique;
+
+/// What one worker has claimed, no other one gets; what it acknowledged, none.
+pub async fn claimed_record_is_claimed_once<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 3).await, unique("consumer"));
+    let worker = || RecordClaimer::new(fixture.store(), &*consumer, topic.clone());
+    let (first, second) = (worker(), worker());
+    let claimed = claim(&first, 2).await;
+    assert_eq!(offsets(&claimed), [0, 1]);
+    assert_eq!(claim_now(&second, 10).await, [2]);
+    assert_eq!(claim_now(&first, 10).await, [0_i64; 0]);
+    assert_eq!(through(|| first.acknowledge(&claimed, Which::All)).await, 2);
+    assert_eq!(claim_now(&first, 10).await, [0_i64; 0]);
+}
+
+/// A new consumer gets what came before it.
+pub async fn claims_begin_at_the_earliest_record<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 4).await;
+    fixture.delete_before(&topic, 2).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic);
+    assert_eq!(claim_now(&worker, 10).await, [2, 3]);
+}
+
+/// A consumer that had claimed everything gets records that are appended later.
+pub async fn new_records_are_claimed_when_they_come<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 1).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
+    assert_eq!(claim_now(&worker, 10).await, [0]);
+    assert_eq!(claim_now(&worker, 10).await, [0_i64; 0]);
+    append(&fixture.store(), &messages(&topic, ["later".into(), "last".into()])).await;
+    assert_eq!(claim_now(&worker, 10).await, [1, 2]);
+}
+
+/// Each consumer gets every record.
+pub async fn consumers_claim_apart<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 2).await;
+    for _ in 0..2 {
+        let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
+        let claimed = claim(&worker, 10).await;
+        assert_eq!(offsets(&claimed), [0, 1]);
+        through(|| worker.acknowledge(&claimed, Which::All)).await;
+    }
+}
+
+/// A claimed record has its key, headers and bytes.
+pub async fn claimed_records_are_whole<F: LogFixture>(fixture: &F) {
+    let topic: Arc<str> = Arc::from(unique("topic"));
+    let mut written = messages(&topic, ["plain".into()]);
+    written[0].payload = vec![0, 159, 146, 150].into();
+    append(&fixture.store(), &written).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
+    let claimed = claim(&worker, 1).await;
+    let found = &claimed.records[0];
+    assert_eq!((found.record.position.offset, found.attempt, &found.record.position.topic), (0, 1, &topic));
+    assert_eq!(found.record.message.payload, written[0].payload);
+    assert_eq!(found.record.message.key, written[0].key);
+    for (name, value) in written[0].headers.iter() {
+        assert_eq!(found.record.message.headers.get(name), Some(value), "{name}");
+    }
+}
+
+/// A claim of `max` records has no record more.
+pub async fn claim_holds_no_more_than_it_asked_for<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 5).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let claimed = claim(&worker, 2).await;
+        assert!(claimed.records.len() <= 2, "{claimed:?}");
+        seen.extend(offsets(&claimed));
+    }
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+}
+
+/// Workers that claim at the same moment never get the same record.
+pub async fn concurrent_claims_share_no_record<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 40).await, unique("consumer"));
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let worker = RecordClaimer::new(fixture.store(), &*consumer, topic.clone());
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                loop {
+                    let claimed = claim_now(&worker, 3).await;
+                    if claimed.is_empty() {
+                        return seen;
+                    }
+                    seen.extend(claimed);
+                }
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for worker in workers {
+        seen.extend(worker.await.expect("the worker ends"));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..40).collect::<Vec<i64>>());
+}
+
+/// Claims and acknowledgements are the database's, not a process's.
+pub async fn claims_go_on_in_another_process<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 4).await, unique("consumer"));
+    let here = RecordClaimer::new(fixture.store(), &*consumer, topic.clone());
+    let there = RecordClaimer::new(fixture.another_process().await, &*consumer, topic.clone());
+    let claimed = claim(&here, 3).await;
+    through(|| here.acknowledge(&claimed, Which::Offsets(&[1]))).await;
+    assert_eq!(claim_now(&there, 10).await, [3]);
+    through(|| here.release(&claimed, Which::All)).await;
+    assert_eq!(claim_now(&there, 10).await, [0, 2], "the settled one does not come back");
+}
+
+/// An acknowledgement is kept with the effects of its transaction, or not at all.
+pub async fn acknowledgement_shares_the_commit<F: LogFixture>(fixture: &F) {
+    let (topic, effect) = (topic_of(fixture, 1).await, unique("effect"));
+    let store = fixture.store();
+    let worker = RecordClaimer::new(store.clone(), unique("consumer"), topic);
+    let claimed = claim(&worker, 1).await;
+
+    let mut tx = crate::store::until_through(|| store.begin()).await;
+    fixture.effect(&mut tx, &effect).await;
+    worker.acknowledge_in(&mut tx, &claimed, Which::All).await.expect("the claim holds");
+    store.rollback(tx).await.expect("rolls back");
+    through(|| worker.release(&claimed, Which::All)).await;
+
+    let claimed = claim(&worker, 1).await;
+    let mut tx = crate::store::until_through(|| store.begin()).await;
+    fixture.effect(&mut tx, &effect).await;
+    worker.acknowledge_in(&mut tx, &claimed, Which::All).await.expect("the claim holds");
+    store.commit(tx).await.expect("commits");
+    assert_eq!((fixture.effects(&effect).await, claim_now(&worker, 1).await), (1, vec![]));
+}
+
+/// Records that retention took before the consumer had settled them are told once, and claims go on behind them.
+pub async fn deleted_records_are_reported<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 6).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
+    let claimed = claim(&worker, 2).await;
+    through(|| worker.acknowledge(&claimed, Which::Offsets(&[0]))).await;
+    fixture.delete_before(&topic, 4).await;
+    assert_eq!(through(|| worker.claim(10)).await, Claimed::Deleted { partition: 0, offsets: 1..4 });
+    assert_eq!(claim_now(&worker, 10).await, [4, 5]);
+}
+
+/// A consumer that is moved back gets its records again, and what its earlier claims settle is lost.
+pub async fn reset_ends_every_claim<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 3).await;
+    let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic);
+    let first = claim(&worker, 2).await;
+    through(|| worker.acknowledge(&first, Which::All)).await;
+    let second = claim(&worker, 1).await;
+    assert_eq!(through(|| worker.reset(0, Start::Offset(1))).await, 1);
+    let late = worker.acknowledge(&second, Which::All).await.expect_err("the claim is lost");
+    assert_eq!(late.kind(), ErrorKind::ClaimLost);
+    assert_eq!(late.context("claim"), Some(second.id.as_str()));
+    assert_eq!(claim_now(&worker, 10).await, [1, 2]);
+    let outside = worker.reset(0, Start::Offset(4)).await.expect_err("there is no such offset");
+    assert_eq!((outside.kind(), outside.context("end")), (ErrorKind::OutOfRange, Some("3")));
+    let mut foreign = second.clone();
+    foreign.id = RecordClaimId::new();
+    assert_eq!(
+        worker.release(&foreign, Which::All).await.expect_err("the claim is lost").kind(),
+        ErrorKind::ClaimLost
+    );
+}

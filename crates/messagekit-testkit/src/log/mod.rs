@@ -1,0 +1,11 @@
+//! The promises of a log in a database, and of the record claims on it.
+
+pub mod claims;
+mod fixture;
+pub mod leases;
+mod list;
+pub mod reading;
+pub mod storm;
+
+pub use fixture::LogFixture;
+pub use list::{LogCase, all, run};

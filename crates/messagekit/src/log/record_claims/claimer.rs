@@ -1,0 +1,207 @@
+//! Claims records for a consumer: each operation is one transaction around the [window](super::ClaimWindow).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::claim::{Claimed, RecordClaim, Selection, Which};
+use super::claim_store::RecordClaims;
+use super::steps::{Begun, Own, Steps, after};
+use super::window::Settlement;
+use crate::log::Start;
+use crate::store::FailureKind;
+use crate::{Error, ErrorKind};
+
+/// The error of a record that was lost with its worker again and again.
+const LOST: &str = "its worker ended, or held it for longer than the lease, in every attempt";
+
+/// Claims the records of a topic for a consumer.
+///
+/// Any number of processes may claim for one consumer; a record is in one claim at a time. A claim that is not settled before its
+/// lease ends, or whose process ends, is lost: its records are claimed again.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use messagekit::Message;
+/// use messagekit::adapter::Publisher;
+/// use messagekit::log::{Claimed, RecordClaimer, Which};
+/// use messagekit_memory::{MemoryLog, MemoryStore};
+///
+/// let log = MemoryLog::new(1);
+/// log.publish(&[Message::new("orders.order", "{}"), Message::new("orders.order", "{}")]).await;
+/// let worker = RecordClaimer::new(MemoryStore::with_log(&log), "billing", "orders.order");
+/// let Claimed::Records(claim) = worker.claim(100).await? else { panic!("two records wait") };
+/// assert_eq!(claim.records.len(), 2);
+/// assert_eq!(worker.acknowledge(&claim, Which::All).await?, 2);
+/// # Ok::<(), messagekit::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecordClaimer<S>(Steps<S>);
+
+impl<S: RecordClaims> RecordClaimer<S> {
+    /// Creates a claimer with a lease of 60 s and 10 attempts. A new consumer begins at the earliest record.
+    pub fn new(store: S, consumer: impl Into<Arc<str>>, topic: impl Into<Arc<str>>) -> Self {
+        let (consumer, topic) = (consumer.into(), topic.into());
+        Self(Steps { store, consumer, topic, lease: Duration::from_secs(60), max_attempts: 10 })
+    }
+
+    /// Sets how long a claim lasts; 60 s by default. A worker that needs longer [extends](Self::extend) it.
+    #[must_use]
+    pub fn lease(self, lease: Duration) -> Self {
+        Self(Steps { lease, ..self.0 })
+    }
+
+    /// Sets after how many attempts a record is dead; 10 by default, and at least 1. It is then a failed message of the consumer.
+    #[must_use]
+    pub fn max_attempts(self, max_attempts: u32) -> Self {
+        Self(Steps { max_attempts: max_attempts.max(1), ..self.0 })
+    }
+
+    /// Claims at most `max` records of one partition: first those that are due again, then new ones.
+    ///
+    /// Records whose attempts are used up are set aside as failed messages on the way, and are finished for the consumer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the database has no such topic. A transient error if the database does not answer, or another
+    /// transaction was faster: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave records claimed. They are claimed again when the lease ends.
+    pub async fn claim(&self, max: u32) -> Result<Claimed, Error> {
+        let holder = self.0.store.claim_holder().await?;
+        loop {
+            let begun = match self.0.begin(holder.clone(), max.max(1)).await? {
+                Ok(begun) => begun,
+                Err(answer) => return Ok(answer),
+            };
+            let Begun { id, partition, until, claimed } = begun;
+            if !claimed.exhausted.is_empty() {
+                let exhausted = self.0.read(partition, &claimed.exhausted).await?;
+                self.0.set_aside(&id, partition, exhausted, FailureKind::PoisonMessage, LOST).await?;
+            }
+            let records = self.0.read(partition, &claimed.ranges).await?;
+            if !records.is_empty() {
+                return Ok(Claimed::Records(RecordClaim { id, partition, until, records }));
+            }
+        }
+    }
+
+    /// Finishes records of a claim, and returns the end of the settled prefix of the partition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] if the claim does not hold them any more: undo what was done for them, because another worker has
+    /// them. A transient error if the database does not answer: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call has finished all of them or none.
+    pub async fn acknowledge(&self, claim: &RecordClaim, which: Which<'_>) -> Result<i64, Error> {
+        self.0.settle(claim, which, |_| Settlement::Acknowledge).await
+    }
+
+    /// As [`acknowledge`](Self::acknowledge), in the caller's transaction: its effects and the acknowledgement commit together.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge): roll back.
+    pub async fn acknowledge_in(
+        &self,
+        tx: &mut S::Tx,
+        claim: &RecordClaim,
+        which: Which<'_>,
+    ) -> Result<i64, Error> {
+        let Own { now, mut window, .. } = self.0.own(tx, claim.partition).await?;
+        let offsets = Selection::from(which).ranges(&window, &claim.id)?;
+        window.settle(&claim.id, &offsets, Settlement::Acknowledge, now)?;
+        self.0.write(tx, claim.partition, &window).await?;
+        Ok(window.next())
+    }
+
+    /// Gives records back unhandled. They may be claimed at once, and their attempt does not count.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    pub async fn release(&self, claim: &RecordClaim, which: Which<'_>) -> Result<(), Error> {
+        self.0.settle(claim, which, |_| Settlement::Release).await.map(drop)
+    }
+
+    /// Gives records back that failed. They may be claimed again after `delay` of database time.
+    ///
+    /// Those whose attempts are used up become failed messages with this error instead.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    pub async fn retry(
+        &self,
+        claim: &RecordClaim,
+        which: Which<'_>,
+        delay: Duration,
+        error: &str,
+    ) -> Result<(), Error> {
+        let failed = claim.records.iter().filter(|record| which.has(record.record.position.offset));
+        let (last, left): (Vec<_>, Vec<_>) = failed.partition(|record| record.attempt >= self.0.max_attempts);
+        if !last.is_empty() {
+            let last = last.into_iter().cloned().collect();
+            self.0.set_aside(&claim.id, claim.partition, last, FailureKind::Failed, error).await?;
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<i64> = left.iter().map(|record| record.record.position.offset).collect();
+        self.0
+            .settle(claim, Which::Offsets(&left), move |now| Settlement::Retry(after(now, delay)))
+            .await
+            .map(drop)
+    }
+
+    /// Extends the lease of a claim: it ends after one lease from now.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    pub async fn extend(&self, claim: &RecordClaim) -> Result<Timestamp, Error> {
+        let (this, id, partition) = (self.0.clone(), claim.id.clone(), claim.partition);
+        self.0
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let Own { now, mut window, .. } = this.own(tx, partition).await?;
+                    let until = after(now, this.lease);
+                    window.extend(&id, until)?;
+                    this.write(tx, partition, &window).await?;
+                    Ok(until)
+                })
+            })
+            .await
+    }
+
+    /// Moves the consumer in one partition, and ends all its claims there. Returns the offset from which it goes on.
+    ///
+    /// Markers of handled messages stay: a consumer that deduplicates passes over what it has applied.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`] for an offset that the partition does not have. [`ErrorKind::NotFound`] for a partition that the
+    /// topic does not have. A transient error if the database does not answer: retry.
+    pub async fn reset(&self, partition: i32, to: Start) -> Result<i64, Error> {
+        let this = self.0.clone();
+        self.0
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let Own { bounds, mut window, .. } = this.own(tx, partition).await?;
+                    let next = match to {
+                        Start::Earliest => bounds.earliest,
+                        Start::End => bounds.end,
+                        Start::Offset(offset) if (bounds.earliest..=bounds.end).contains(&offset) => offset,
+                        Start::Offset(offset) => {
+                            let text = "partition has no record at this offset";
+                            return Err(Error::new(ErrorKind::OutOfRange, text)
+                                .with("offset", offset)
+                                .with("earliest", bounds.earliest)
+                                .with("end", bounds.end));
+                        }
+                    };
+                    window.reset(next);
+                    this.write(tx, partition, &window).await?;
+                    Ok(next)
+                })
+            })
+            .await
+    }
+}

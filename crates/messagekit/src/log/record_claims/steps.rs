@@ -1,0 +1,207 @@
+//! The transactions of a [`RecordClaimer`](super::RecordClaimer).
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::claim::{Claimed, ClaimedRecord, RecordClaim, Selection, Which};
+use super::claim_id::{ClaimHolder, RecordClaimId};
+use super::claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
+use super::window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};
+use crate::log::Bounds;
+use crate::message::Identity;
+use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
+use crate::{Error, ErrorKind, MessageId};
+
+/// Who claims what, and under which rules.
+#[derive(Clone, Debug)]
+pub(super) struct Steps<S> {
+    pub(super) store: S,
+    pub(super) consumer: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) lease: Duration,
+    pub(super) max_attempts: u32,
+}
+
+/// A claim whose records are not read yet.
+pub(super) struct Begun {
+    pub(super) id: RecordClaimId,
+    pub(super) partition: i32,
+    pub(super) until: Timestamp,
+    pub(super) claimed: ClaimedRanges,
+}
+
+/// The window of one partition, in a transaction.
+pub(super) struct Own {
+    pub(super) now: Timestamp,
+    pub(super) bounds: Bounds,
+    pub(super) window: ClaimWindow,
+}
+
+/// Returns the time after a delay.
+pub(super) fn after(now: Timestamp, delay: Duration) -> Timestamp {
+    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+impl<S: RecordClaims> Steps<S> {
+    /// Claims ranges of one partition, or returns why there are none.
+    pub(super) async fn begin(&self, holder: ClaimHolder, max: u32) -> Result<Result<Begun, Claimed>, Error> {
+        let this = self.clone();
+        self.transact(move |tx| {
+            Box::pin(async move {
+                let ClaimPartitions { now, mut partitions } =
+                    this.store.claim_partitions(tx, &this.consumer, &this.topic).await?;
+                let ended = this.ended(&holder, &partitions).await?;
+                // Workers that begin at different partitions meet less often.
+                let first = fastrand::usize(..partitions.len().max(1));
+                partitions.rotate_left(first);
+                let (id, until) = (RecordClaimId::new(), after(now, this.lease));
+                let max_attempts = this.max_attempts;
+                let new = NewClaim { id: &id, holder: &holder, ended: &ended, now, until, max, max_attempts };
+                let mut due = None;
+                for ClaimPartition { bounds, mut window } in partitions {
+                    let partition = bounds.partition;
+                    if let Some(offsets) = window.pass_deleted(bounds.earliest) {
+                        this.write(tx, partition, &window).await?;
+                        return Ok(Err(Claimed::Deleted { partition, offsets }));
+                    }
+                    let claimed = window.claim(&new, bounds.end);
+                    if claimed != ClaimedRanges::default() {
+                        this.write(tx, partition, &window).await?;
+                        return Ok(Ok(Begun { id, partition, until, claimed }));
+                    }
+                    due = due.into_iter().chain(window.due()).min();
+                }
+                Ok(Err(Claimed::Nothing { due }))
+            })
+        })
+        .await
+    }
+
+    /// Returns the ended holders of other claims.
+    async fn ended(
+        &self,
+        own: &ClaimHolder,
+        partitions: &[ClaimPartition],
+    ) -> Result<Vec<ClaimHolder>, Error> {
+        let mut others: Vec<ClaimHolder> = Vec::new();
+        for holder in partitions.iter().flat_map(|partition| partition.window.holders()) {
+            if holder != own && !others.contains(holder) {
+                others.push(holder.clone());
+            }
+        }
+        if others.is_empty() { Ok(others) } else { self.store.ended_holders(&others).await }
+    }
+
+    /// Reads the records of ranges.
+    pub(super) async fn read(
+        &self,
+        partition: i32,
+        ranges: &[ClaimedRange],
+    ) -> Result<Vec<ClaimedRecord>, Error> {
+        let mut records = Vec::new();
+        for ClaimedRange { offsets, attempt } in ranges {
+            let read = self.store.read_claimed(&self.topic, partition, offsets.clone()).await?;
+            records.extend(read.into_iter().map(|record| ClaimedRecord { record, attempt: *attempt }));
+        }
+        Ok(records)
+    }
+
+    /// Stores records as dead failed messages and finishes them, in one transaction.
+    pub(super) async fn set_aside(
+        &self,
+        id: &RecordClaimId,
+        partition: i32,
+        dead: Vec<ClaimedRecord>,
+        kind: FailureKind,
+        error: &str,
+    ) -> Result<(), Error> {
+        let (this, id, error) = (self.clone(), id.clone(), error.to_owned());
+        self.transact(move |tx| {
+            Box::pin(async move {
+                let Own { now, mut window, .. } = this.own(tx, partition).await?;
+                for ClaimedRecord { record, attempt } in dead {
+                    let offset = record.position.offset;
+                    let id_of = Identity::undisputed(&record.message);
+                    let message_id = id_of.unwrap_or_else(|| MessageId::at(&record.position));
+                    let received = ReceivedMessage {
+                        id: message_id,
+                        message: record.message,
+                        position: Some(record.position),
+                    };
+                    let failure = Failure {
+                        attempts: attempt,
+                        next: Next::Dead,
+                        ..Failure::retryable(kind, error.clone())
+                    };
+                    this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                    let own = [Range { start: offset, end: offset + 1 }];
+                    window.settle(&id, &own, Settlement::Acknowledge, now)?;
+                }
+                this.write(tx, partition, &window).await
+            })
+        })
+        .await
+    }
+
+    /// Settles records of a claim, and returns the end of the settled prefix.
+    pub(super) async fn settle(
+        &self,
+        claim: &RecordClaim,
+        which: Which<'_>,
+        how: impl FnOnce(Timestamp) -> Settlement + Send + 'static,
+    ) -> Result<i64, Error> {
+        let (this, id, partition, which) =
+            (self.clone(), claim.id.clone(), claim.partition, Selection::from(which));
+        self.transact(move |tx| {
+            Box::pin(async move {
+                let Own { now, mut window, .. } = this.own(tx, partition).await?;
+                window.settle(&id, &which.ranges(&window, &id)?, how(now), now)?;
+                this.write(tx, partition, &window).await?;
+                Ok(window.next())
+            })
+        })
+        .await
+    }
+
+    /// Returns the window of one partition.
+    pub(super) async fn own(&self, tx: &mut S::Tx, partition: i32) -> Result<Own, Error> {
+        let ClaimPartitions { now, partitions } =
+            self.store.claim_partitions(tx, &self.consumer, &self.topic).await?;
+        let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
+        let ClaimPartition { bounds, window } = own.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "topic has no such partition")
+                .with("topic", &self.topic)
+                .with("partition", partition)
+        })?;
+        Ok(Own { now, bounds, window })
+    }
+
+    pub(super) async fn write(
+        &self,
+        tx: &mut S::Tx,
+        partition: i32,
+        window: &ClaimWindow,
+    ) -> Result<(), Error> {
+        self.store.write_claim_window(tx, &self.consumer, &self.topic, partition, window).await
+    }
+
+    /// Runs work in a transaction, which commits when the work succeeds.
+    pub(super) async fn transact<R: Send + 'static>(
+        &self,
+        work: impl for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<R, Error>> + Send + 'static,
+    ) -> Result<R, Error> {
+        let done = self.store.transact(Box::new(move |mut tx| {
+            Box::pin(async move {
+                let end = match work(&mut tx).await {
+                    Ok(result) => End::Commit(Ok(result)),
+                    Err(error) => End::Rollback(Err(error)),
+                };
+                (tx, end)
+            })
+        }));
+        done.await.map_err(|failed| failed.error().clone())?
+    }
+}

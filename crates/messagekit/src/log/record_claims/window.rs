@@ -1,0 +1,391 @@
+//! The records of one partition that a consumer has claimed: a pure state machine over ranges of offsets.
+//!
+//! A claim of a hundred neighbours is one range, so its cost does not grow with its records. Settling one record of it splits the
+//! range.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::claim_id::{ClaimHolder, RecordClaimId};
+use crate::{Error, ErrorKind};
+
+/// The most ranges of a window. New records are not claimed while it has more.
+const MAX_RANGES: usize = 1_000;
+
+/// The records between the settled prefix of a partition and the records that were never claimed.
+///
+/// Every offset in between lies in exactly one range. A store keeps a window as the offset of [`next`](Self::next) and the text of
+/// [`encode`](Self::encode), and changes both in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimWindow {
+    next: i64,
+    ranges: Vec<ClaimRange>,
+}
+
+/// Neighbours in the same state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ClaimRange {
+    from: i64,
+    to: i64,
+    attempts: u32,
+    state: RangeState,
+}
+
+/// Times are microseconds since 1970, by the clock of the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RangeState {
+    /// `is_alone`: the claim has no other record.
+    Claimed {
+        claim: RecordClaimId,
+        holder: ClaimHolder,
+        until: i64,
+        is_alone: bool,
+    },
+    /// `is_alone`: an earlier claim was lost, so the record is claimed without others.
+    Waiting {
+        due: i64,
+        is_alone: bool,
+    },
+    Settled,
+}
+
+/// A claim that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewClaim<'a> {
+    /// Its id, never used before.
+    pub id: &'a RecordClaimId,
+    /// The process that makes it.
+    pub holder: &'a ClaimHolder,
+    /// The holders whose process has ended.
+    pub ended: &'a [ClaimHolder],
+    /// The time of the database.
+    pub now: Timestamp,
+    /// The end of its lease.
+    pub until: Timestamp,
+    /// The most records.
+    pub max: u32,
+    /// The number of attempts after which a record is dead.
+    pub max_attempts: u32,
+}
+
+/// Records of a claim with the same number of attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedRange {
+    /// Their offsets.
+    pub offsets: Range<i64>,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+}
+
+/// The records that a claim received.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimedRanges {
+    /// The records to handle.
+    pub ranges: Vec<ClaimedRange>,
+    /// Records whose attempts are used up. They belong to the claim too, to be set aside.
+    pub exhausted: Vec<ClaimedRange>,
+}
+
+/// What happens to records of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// They are finished.
+    Acknowledge,
+    /// They were not handled: they may be claimed at once, and the attempt does not count.
+    Release,
+    /// They failed, and may be claimed again from this time on.
+    Retry(Timestamp),
+}
+
+impl ClaimWindow {
+    /// Returns the window of a consumer whose first record is `next`.
+    pub fn new(next: i64) -> Self {
+        Self { next, ranges: Vec::new() }
+    }
+
+    /// Returns the end of the settled prefix: every record before it is settled.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Returns the first offset that was never claimed.
+    pub fn unclaimed_from(&self) -> i64 {
+        self.ranges.last().map_or(self.next, |range| range.to)
+    }
+
+    /// Returns the number of records before `end` that are not settled.
+    pub fn unsettled(&self, end: i64) -> u64 {
+        let settled: i64 = self.ranges.iter().filter(|range| range.is_settled()).map(ClaimRange::len).sum();
+        u64::try_from(end - self.next - settled).unwrap_or(0)
+    }
+
+    /// Returns the holders of its claims, each once.
+    pub fn holders(&self) -> Vec<&ClaimHolder> {
+        let mut holders: Vec<&ClaimHolder> = Vec::new();
+        for range in &self.ranges {
+            if let RangeState::Claimed { holder, .. } = &range.state
+                && !holders.contains(&holder)
+            {
+                holders.push(holder);
+            }
+        }
+        holders
+    }
+
+    /// Returns the records that a claim holds.
+    pub fn held_by(&self, id: &RecordClaimId) -> Vec<ClaimedRange> {
+        let own = self.ranges.iter().filter(|range| range.is_held_by(id));
+        own.map(|range| ClaimedRange { offsets: range.from..range.to, attempt: range.attempts }).collect()
+    }
+
+    /// Returns when the first record that is not settled may be claimed again, or `None` when none was claimed.
+    pub fn due(&self) -> Option<Timestamp> {
+        let due = self.ranges.iter().filter_map(|range| match &range.state {
+            RangeState::Claimed { until, .. } => Some(*until),
+            RangeState::Waiting { due, .. } => Some(*due),
+            RangeState::Settled => None,
+        });
+        due.min().and_then(|due| Timestamp::from_microsecond(due).ok())
+    }
+
+    /// Passes over records that the log no longer has, and returns those that were not settled.
+    pub fn pass_deleted(&mut self, log_start: i64) -> Option<Range<i64>> {
+        if log_start <= self.next {
+            return None;
+        }
+        let deleted = self.next..log_start;
+        self.cut(log_start);
+        let lost = log_start > self.unclaimed_from()
+            || self.ranges.iter().any(|range| range.from < log_start && !range.is_settled());
+        self.ranges.retain(|range| range.from >= log_start);
+        self.next = log_start;
+        self.collapse();
+        lost.then_some(deleted)
+    }
+
+    /// Moves the consumer to an offset. Every claim ends: what its holder settles later is [lost](Self::settle).
+    pub fn reset(&mut self, next: i64) {
+        *self = Self::new(next);
+    }
+
+    /// Claims records before `end`: first those that are due again, oldest first, then new ones.
+    ///
+    /// A claim is lost when its lease has ended or its process has. Records that were lost together count no attempt, because
+    /// only one of them may be to blame; they are then claimed one by one. A record that was lost alone counts one.
+    pub fn claim(&mut self, new: &NewClaim<'_>, end: i64) -> ClaimedRanges {
+        let now = new.now.as_microsecond();
+        self.lose(now, new.ended);
+        let mut claimed = ClaimedRanges::default();
+        let alone = |range: &ClaimRange| match range.state {
+            RangeState::Waiting { due, is_alone } => is_alone && due <= now,
+            _ => false,
+        };
+        if let Some(index) = self.ranges.iter().position(alone) {
+            self.cut(self.ranges[index].from + 1);
+            let range = &mut self.ranges[index];
+            let is_exhausted = range.attempts >= new.max_attempts;
+            range.attempts += u32::from(!is_exhausted);
+            range.state = new.state(true);
+            let kind = if is_exhausted { &mut claimed.exhausted } else { &mut claimed.ranges };
+            kind.push(range.claimed());
+            return claimed;
+        }
+        let mut room = i64::from(new.max);
+        let mut index = 0;
+        while index < self.ranges.len() && room > 0 {
+            if matches!(self.ranges[index].state, RangeState::Waiting { due, .. } if due <= now) {
+                self.cut(self.ranges[index].from.saturating_add(room));
+                let range = &mut self.ranges[index];
+                range.attempts += 1;
+                room -= range.len();
+                claimed.ranges.push(range.claimed());
+            }
+            index += 1;
+        }
+        let from = self.unclaimed_from();
+        let to = end.min(from.saturating_add(room));
+        if to > from && self.ranges.len() < MAX_RANGES {
+            claimed.ranges.push(ClaimedRange { offsets: from..to, attempt: 1 });
+            self.ranges.push(ClaimRange { from, to, attempts: 1, state: RangeState::Settled });
+        }
+        let count: i64 = claimed.ranges.iter().map(|range| range.offsets.end - range.offsets.start).sum();
+        for taken in &claimed.ranges {
+            let index = self.ranges.partition_point(|range| range.from < taken.offsets.start);
+            self.ranges[index].state = new.state(count == 1);
+        }
+        claimed
+    }
+
+    /// Settles records of a claim.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] when the claim does not hold every one of them: the claim was lost and they were claimed again, they
+    /// are settled already, or the consumer was reset. Nothing has changed then.
+    pub fn settle(
+        &mut self,
+        id: &RecordClaimId,
+        offsets: &[Range<i64>],
+        how: Settlement,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !offsets.iter().all(|wanted| self.is_held(id, wanted)) {
+            return Err(claim_lost(id));
+        }
+        for wanted in offsets.iter().filter(|wanted| !wanted.is_empty()) {
+            self.cut(wanted.start);
+            self.cut(wanted.end);
+            let first = self.ranges.partition_point(|range| range.from < wanted.start);
+            for range in self.ranges[first..].iter_mut().take_while(|range| range.from < wanted.end) {
+                match how {
+                    Settlement::Acknowledge => range.state = RangeState::Settled,
+                    Settlement::Release => {
+                        range.attempts = range.attempts.saturating_sub(1);
+                        range.state =
+                            RangeState::Waiting { due: now.as_microsecond(), is_alone: range.is_alone() };
+                    }
+                    Settlement::Retry(due) => {
+                        range.state = RangeState::Waiting { due: due.as_microsecond(), is_alone: false };
+                    }
+                }
+            }
+        }
+        self.collapse();
+        Ok(())
+    }
+
+    /// Extends the lease of what a claim still holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] when it holds nothing.
+    pub fn extend(&mut self, id: &RecordClaimId, until: Timestamp) -> Result<(), Error> {
+        let mut is_held = false;
+        for range in self.ranges.iter_mut().filter(|range| range.is_held_by(id)) {
+            if let RangeState::Claimed { until: end, .. } = &mut range.state {
+                *end = until.as_microsecond();
+                is_held = true;
+            }
+        }
+        if is_held { Ok(()) } else { Err(claim_lost(id)) }
+    }
+
+    /// Returns the ranges as a JSON list, for a column of a table.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(&self.ranges).expect("numbers and texts can be written as JSON")
+    }
+
+    /// Returns the window that a store has kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for a text that no window has.
+    pub fn decode(next: i64, ranges: &str) -> Result<Self, Error> {
+        let corrupt = |text: &'static str| Error::new(ErrorKind::Corrupt, text);
+        let ranges: Vec<ClaimRange> = serde_json::from_str(ranges)
+            .map_err(|error| corrupt("stored record claims cannot be read").caused_by(error))?;
+        let mut at = next;
+        for range in &ranges {
+            if range.from != at || range.to <= range.from {
+                return Err(
+                    corrupt("stored record claims do not follow each other").with("offset", range.from)
+                );
+            }
+            at = range.to;
+        }
+        Ok(Self { next, ranges })
+    }
+
+    fn is_held(&self, id: &RecordClaimId, wanted: &Range<i64>) -> bool {
+        let mut at = wanted.start;
+        let first = self.ranges.partition_point(|range| range.to <= wanted.start);
+        for range in &self.ranges[first..] {
+            if at >= wanted.end || range.from > at || !range.is_held_by(id) {
+                break;
+            }
+            at = range.to;
+        }
+        at >= wanted.end
+    }
+
+    /// Ends the claims whose lease or process has ended.
+    fn lose(&mut self, now: i64, ended: &[ClaimHolder]) {
+        for range in &mut self.ranges {
+            if let RangeState::Claimed { holder, until, is_alone, .. } = &range.state
+                && (*until <= now || ended.contains(holder))
+            {
+                range.attempts = range.attempts.saturating_sub(u32::from(!*is_alone));
+                range.state = RangeState::Waiting { due: now, is_alone: true };
+            }
+        }
+    }
+
+    /// Splits the range that has `at` inside.
+    fn cut(&mut self, at: i64) {
+        let index = self.ranges.partition_point(|range| range.to <= at);
+        if let Some(range) = self.ranges.get_mut(index)
+            && range.from < at
+        {
+            let rest = ClaimRange { from: at, ..range.clone() };
+            range.to = at;
+            self.ranges.insert(index + 1, rest);
+        }
+    }
+
+    /// Joins equal neighbours, and moves past the settled prefix.
+    fn collapse(&mut self) {
+        self.ranges.dedup_by(|later, earlier| {
+            let is_equal =
+                earlier.state == later.state && (earlier.is_settled() || earlier.attempts == later.attempts);
+            if is_equal {
+                earlier.to = later.to;
+            }
+            is_equal
+        });
+        if let Some(first) = self.ranges.first()
+            && first.is_settled()
+        {
+            self.next = first.to;
+            self.ranges.remove(0);
+        }
+    }
+}
+
+impl ClaimRange {
+    fn len(&self) -> i64 {
+        self.to - self.from
+    }
+
+    fn is_settled(&self) -> bool {
+        self.state == RangeState::Settled
+    }
+
+    fn is_alone(&self) -> bool {
+        matches!(self.state, RangeState::Claimed { is_alone: true, .. })
+    }
+
+    fn is_held_by(&self, id: &RecordClaimId) -> bool {
+        matches!(&self.state, RangeState::Claimed { claim, .. } if claim == id)
+    }
+
+    fn claimed(&self) -> ClaimedRange {
+        ClaimedRange { offsets: self.from..self.to, attempt: self.attempts }
+    }
+}
+
+impl NewClaim<'_> {
+    fn state(&self, is_alone: bool) -> RangeState {
+        RangeState::Claimed {
+            claim: self.id.clone(),
+            holder: self.holder.clone(),
+            until: self.until.as_microsecond(),
+            is_alone,
+        }
+    }
+}
+
+/// The claim holds its records no more.
+pub(super) fn claim_lost(id: &RecordClaimId) -> Error {
+    Error::new(ErrorKind::ClaimLost, "claim no longer holds these records: do not apply their effects")
+        .with("claim", id)
+}
