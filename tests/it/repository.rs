@@ -151,15 +151,32 @@ fn the_crash_table_of_the_architecture_names_every_point() {
     }
 }
 
-#[test]
-fn core_depends_on_no_telemetry_library() {
+/// Returns the crates that a package is built with, a line each.
+fn crates_of(package: &str) -> String {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "-p", "messagekit", "-e", "normal", "--prefix", "none"])
+        .args(["tree", "--offline", "--locked", "-p", package, "-e", "normal,build", "--prefix", "none"])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-    let crates = String::from_utf8(tree.stdout).unwrap();
+    String::from_utf8(tree.stdout).unwrap()
+}
+
+#[test]
+fn topics_in_a_file_are_built_without_broker_tls_and_http() {
+    let crates = crates_of("messagekit-topics");
+    let has = |name: &str| crates.lines().any(|line| line.split(' ').next() == Some(name));
+    assert!(has("messagekit-sqlite") && has("libsqlite3-sys"), "the search finds what is there");
+    for heavy in
+        ["rdkafka", "lapin", "openssl-sys", "rustls", "ring", "hyper", "axum", "reqwest", "sqlx", "sqlx-core"]
+    {
+        assert!(!has(heavy), "topics are built with {heavy}");
+    }
+}
+
+#[test]
+fn core_depends_on_no_telemetry_library() {
+    let crates = crates_of("messagekit");
     assert!(crates.lines().any(|line| line.starts_with("tracing v")), "the search finds what is there");
     let telemetry = |line: &&str| line.contains("opentelemetry") || line.starts_with("tracing-subscriber ");
     assert_eq!(crates.lines().find(telemetry), None);

@@ -61,6 +61,7 @@ mod store;
 mod subscriber;
 mod sync;
 mod tables;
+mod topic_store;
 mod transact;
 mod transaction;
 mod writer;

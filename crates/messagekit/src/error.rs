@@ -38,6 +38,10 @@ pub enum ErrorKind {
     Undecodable,
     /// A setting or a combination of settings is invalid.
     InvalidConfiguration,
+    /// A topic has a record with the same dedup fields.
+    Duplicate,
+    /// A topic and a program have different schemas, or different rules.
+    SchemaMismatch,
     /// The requested item does not exist.
     NotFound,
     /// The request lies outside the kept range.
@@ -83,6 +87,8 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "too_large",
             Self::Undecodable => "undecodable",
             Self::InvalidConfiguration => "invalid_configuration",
+            Self::Duplicate => "duplicate",
+            Self::SchemaMismatch => "schema_mismatch",
             Self::NotFound => "not_found",
             Self::OutOfRange => "out_of_range",
             Self::WrongState => "wrong_state",

@@ -27,6 +27,7 @@
 //! - [`Runner`]: runs the consumers, relays and servers of a process, and stops them in order.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
+//! - [`schema`]: the shape of JSON data, on which programs in several languages agree.
 //! - [`adapter`] and [`log`]: what a database or a broker implements.
 //!
 //! Other crates hold the adapters (`messagekit-sqlite` is embedded, `messagekit-memory` serves tests) and what programs add:
@@ -69,6 +70,7 @@ mod outbox_health;
 pub mod relay;
 mod replay;
 mod runner;
+pub mod schema;
 mod shutdown;
 mod status;
 mod store;

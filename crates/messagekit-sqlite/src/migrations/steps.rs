@@ -46,6 +46,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: LOWEST_PROGRAM,
         sql: include_str!("../../migrations/0004_record_claims.sql"),
     },
+    Migration {
+        version: 5,
+        name: "topics",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0005_topics.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

@@ -8,6 +8,7 @@ use super::event_links;
 use super::murmur2::partition_of;
 use super::names::Topic;
 use super::pending;
+use super::record_ids;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
 
@@ -41,6 +42,7 @@ pub(crate) fn append(
         .collect::<rusqlite::Result<Vec<usize>>>()
         .map_err(from_sqlite)?;
     runs.take_offsets(conn).map_err(from_sqlite)?;
+    let mut numbered = Vec::new();
     let mut appended = Appended { positions: Vec::with_capacity(messages.len()), leaves: false };
     for ((message, links), run) in plain.iter().zip(&links).zip(targets) {
         let columns = Columns::of(&message.headers)?;
@@ -51,7 +53,13 @@ pub(crate) fn append(
             pending::add(conn, topic, position, message, now).map_err(from_sqlite)?;
             appended.leaves = true;
         }
+        if let Some(topic) = runs.numbered(run) {
+            numbered.push((topic, position));
+        }
         appended.positions.push(position);
+    }
+    if !numbered.is_empty() {
+        record_ids::add(conn, numbered).map_err(from_sqlite)?;
     }
     Ok(appended)
 }
@@ -92,6 +100,7 @@ struct Runs<'a> {
 struct Run {
     topic: i64,
     leaves: bool,
+    is_defined: bool,
     partition: u32,
     count: u32,
     next: i64,
@@ -122,7 +131,8 @@ impl<'a> Runs<'a> {
         };
         let same = |run: &Run| run.topic == topic.id && run.partition == partition;
         let index = self.runs.iter().position(same).unwrap_or_else(|| {
-            self.runs.push(Run { topic: topic.id, leaves: topic.leaves, partition, count: 0, next: 0 });
+            let Topic { id, leaves, is_defined, .. } = *topic;
+            self.runs.push(Run { topic: id, leaves, is_defined, partition, count: 0, next: 0 });
             self.runs.len() - 1
         });
         self.runs[index].count += 1;
@@ -140,6 +150,11 @@ impl<'a> Runs<'a> {
     /// Returns the topic of a run if it is relayed.
     fn leaving(&self, run: usize) -> Option<i64> {
         Some(&self.runs[run]).filter(|run| run.leaves).map(|run| run.topic)
+    }
+
+    /// Returns the topic of a run if its records have ids.
+    fn numbered(&self, run: usize) -> Option<i64> {
+        Some(&self.runs[run]).filter(|run| run.is_defined).map(|run| run.topic)
     }
 
     fn next_position(&mut self, run: usize) -> i64 {

@@ -27,6 +27,7 @@ pub(crate) mod pending;
 pub(crate) mod processed;
 pub(crate) mod read;
 pub(crate) mod record_claims;
+pub(crate) mod record_ids;
 pub(crate) mod rejected;
 pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;
@@ -34,6 +35,8 @@ pub(crate) mod retries;
 pub(crate) mod shards;
 pub(crate) mod status;
 pub(crate) mod stored_events;
+pub(crate) mod topic_definitions;
+pub(crate) mod topic_records;
 pub(crate) mod topics;
 pub(crate) mod unpublished;
 

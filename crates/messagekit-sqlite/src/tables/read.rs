@@ -100,8 +100,9 @@ pub(crate) fn timed(mut headers: Headers, created_at: i64) -> Result<Headers, Er
     Ok(timed)
 }
 
-/// The same record for consumers of the file, for a broker, and for a replay that appends it again.
-fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
+/// Returns the record of a row that begins with the columns of a record. It is the same for consumers of the file, for a broker, and
+/// for a replay that appends it again.
+pub(crate) fn stored(topic: &Arc<str>, row: &Row<'_>) -> Result<Stored, Error> {
     let columns = |row: &Row<'_>| {
         Ok(Columns { known: [row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?], rest: row.get(7)? })
     };

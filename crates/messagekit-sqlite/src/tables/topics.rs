@@ -27,6 +27,11 @@ pub(crate) fn offset(position: i64) -> i64 {
     position & ((1 << OFFSET_BITS) - 1)
 }
 
+/// Returns the number in the file of a position's partition.
+pub(crate) fn partition_id(position: i64) -> i64 {
+    position >> OFFSET_BITS
+}
+
 /// Returns the topic of a name. Creates it with the given number of partitions when this file does not hold it yet.
 pub(crate) fn ensure(conn: &Connection, name: &str, partitions_of_new: u32) -> Result<Topic> {
     let topic = names::topic(conn, name)?;

@@ -16,6 +16,7 @@ const DUMPS: &[(u32, &str)] = &[
     (2, include_str!("upgrades/0002.sql")),
     (3, include_str!("upgrades/0003.sql")),
     (4, include_str!("upgrades/0004.sql")),
+    (5, include_str!("upgrades/0005.sql")),
 ];
 
 /// A file restored from a dump.

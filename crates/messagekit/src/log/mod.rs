@@ -1,6 +1,7 @@
 //! Reading ordered partitions without consuming them.
 
 mod record_claims;
+mod topic_store;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,6 +11,10 @@ use jiff::Timestamp;
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
+};
+pub use topic_store::{
+    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus, TopicDefinition,
+    TopicRecord, TopicStore,
 };
 
 use crate::store::BoxFuture;

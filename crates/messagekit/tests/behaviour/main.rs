@@ -36,6 +36,7 @@ mod quiet_mistakes;
 mod record_claims;
 mod router;
 mod runner;
+mod schema;
 mod script;
 mod several;
 mod shutdown;

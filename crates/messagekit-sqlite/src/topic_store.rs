@@ -1,0 +1,80 @@
+//! Typed topics of this file.
+
+use std::sync::Arc;
+
+use messagekit::Error;
+use messagekit::log::{
+    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, TopicDefinition, TopicRecord,
+    TopicStore,
+};
+
+use crate::error::from_sqlite;
+use crate::tables::{now, topic_definitions, topic_records};
+use crate::{SqliteStore, SqliteTx};
+
+/// One writer assigns ids and offsets in the appending transaction, so that both have the order of the commits.
+impl TopicStore for SqliteStore {
+    async fn define_topic(&self, definition: &TopicDefinition) -> Result<Option<TopicDefinition>, Error> {
+        let (definition, now) = (definition.clone(), now());
+        self.job(move |conn| topic_definitions::define(conn, &definition, now)).await
+    }
+
+    async fn replace_schema(&self, from: &TopicDefinition, to: &TopicDefinition) -> Result<bool, Error> {
+        let (from, to) = (from.clone(), to.clone());
+        self.job(move |conn| topic_definitions::replace_schema(conn, &from, &to).map_err(from_sqlite)).await
+    }
+
+    async fn append_records(
+        &self,
+        tx: &mut SqliteTx,
+        records: &[NewRecord],
+        on_duplicate: OnDuplicate,
+    ) -> Result<Vec<AppendedRecord>, Error> {
+        let records = records.to_vec();
+        let outcome = tx.run(move |conn| topic_records::append(conn, &records, on_duplicate, now())).await?;
+        if outcome.leaves {
+            let news = self.news().clone();
+            tx.on_commit(Box::new(move || news.wake()));
+        }
+        Ok(outcome.records)
+    }
+
+    async fn append_now(
+        &self,
+        records: Vec<NewRecord>,
+        on_duplicate: OnDuplicate,
+    ) -> Result<Vec<AppendedRecord>, Error> {
+        let now = now();
+        let outcome = self.job(move |conn| topic_records::append(conn, &records, on_duplicate, now)).await?;
+        if outcome.leaves {
+            self.news().wake();
+        }
+        Ok(outcome.records)
+    }
+
+    async fn read_records(&self, query: &RecordQuery) -> Result<Vec<TopicRecord>, Error> {
+        let query = query.clone();
+        self.query(move |conn| topic_records::query(conn, &query)).await
+    }
+
+    async fn set_handled(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> Result<(), Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.clone());
+        tx.run(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now())).await
+    }
+
+    async fn set_handled_now(&self, consumer: &str, topic: &Arc<str>, id: i64) -> Result<(), Error> {
+        let (consumer, topic, now) = (consumer.to_owned(), topic.clone(), now());
+        self.job(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now)).await
+    }
+
+    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.clone());
+        self.query(move |conn| topic_records::count(conn, &consumer, &topic)).await
+    }
+}

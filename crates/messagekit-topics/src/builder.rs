@@ -1,0 +1,116 @@
+//! Opens a topic with its rules.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use messagekit::adapter::check_topic;
+use messagekit::log::{TopicDefinition, TopicStore};
+use messagekit::schema::Shape;
+use messagekit::{Error as CoreError, ErrorKind};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Topic, fields, guard};
+
+/// How much the schema of a topic and that of a program may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// Not at all.
+    #[default]
+    Exact,
+    /// By optional fields that only one of them has.
+    Compatible,
+    /// In any way. A record that does not fit fails when it is read.
+    Off,
+}
+
+/// The rules of a topic, before it is [opened](Self::open).
+#[must_use = "a topic is opened by `open`"]
+pub struct TopicBuilder<T, S> {
+    store: S,
+    name: Arc<str>,
+    dedup: Vec<String>,
+    key: Option<String>,
+    partitions: NonZeroU32,
+    guard: Guard,
+    is_typed: bool,
+    data: PhantomData<fn() -> T>,
+}
+
+impl<T, S: TopicStore> TopicBuilder<T, S> {
+    pub(crate) fn new(store: S, name: Arc<str>, is_typed: bool) -> Self {
+        let (dedup, key, partitions) = (Vec::new(), None, NonZeroU32::MIN);
+        Self { store, name, dedup, key, partitions, guard: Guard::Exact, is_typed, data: PhantomData }
+    }
+
+    /// Sets the fields that no two records may have in common, in any order; none by default.
+    pub fn dedup<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
+        self.dedup = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the field that is the key of a record; none by default. Records of one key keep their order and share a partition.
+    pub fn key(mut self, field: impl Into<String>) -> Self {
+        self.key = Some(field.into());
+        self
+    }
+
+    /// Sets the number of partitions of a new topic; 1 by default. An existing topic keeps its number.
+    pub fn partitions(mut self, partitions: NonZeroU32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// Sets how much the schema of an existing topic may differ; [`Guard::Exact`] by default.
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T, S> {
+    /// Opens the topic, and makes it if the file does not have it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SchemaMismatch`] with [details](Error::schema_mismatch) if the topic has another schema or another dedup rule.
+    /// [`ErrorKind::InvalidConfiguration`] for a rule that names a missing field, and for a type that is no object or has no
+    /// schema. [`ErrorKind::InvalidEvent`] for a name that no topic can have. A transient error if the file is busy: retry.
+    pub async fn open(self) -> Result<Topic<T, S>, Error> {
+        check_topic(&self.name)?;
+        let schema = self
+            .is_typed
+            .then(|| SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>());
+        let schema = schema.map(|schema| schema.to_value());
+        let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
+        let dedup = fields::checked("dedup", &self.dedup, shape.as_ref())?;
+        fields::checked("key", self.key.as_slice(), shape.as_ref())?;
+        let given = TopicDefinition {
+            name: self.name.clone(),
+            schema: schema.map(|schema| schema.to_string()),
+            shape: shape.as_ref().map(Shape::encode),
+            dedup: dedup.clone(),
+            partitions: self.partitions.get(),
+        };
+        if let Some(stored) = self.store.define_topic(&given).await?
+            && guard::check(self.guard, &stored, &given)?
+            && !self.store.replace_schema(&stored, &given).await?
+        {
+            let text = "another program has changed the schema of the topic meanwhile: open it again";
+            return Err(CoreError::new(ErrorKind::Conflict, text).with("topic", &self.name).into());
+        }
+        Ok(Topic::new(self.store, self.name, dedup, self.key))
+    }
+}
+
+impl<T, S> fmt::Debug for TopicBuilder<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicBuilder")
+            .field("name", &self.name)
+            .field("dedup", &self.dedup)
+            .finish_non_exhaustive()
+    }
+}

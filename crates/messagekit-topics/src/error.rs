@@ -1,0 +1,139 @@
+//! The error of this crate.
+
+use std::fmt;
+
+use messagekit::ErrorKind;
+use messagekit::schema::Difference;
+
+/// What went wrong with a topic or a record: the kind says what a caller can do, and the accessors give the details.
+///
+/// Its text is one lowercase sentence without a payload.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    error: messagekit::Error,
+    details: Details,
+}
+
+#[derive(Clone, Debug)]
+enum Details {
+    None,
+    SchemaMismatch(SchemaMismatch),
+    Duplicate(Duplicate),
+}
+
+/// How the topic of a file differs from the program's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaMismatch {
+    /// The topic.
+    pub topic: String,
+    /// Where the schemas differ; empty when only the dedup rules do.
+    pub differences: Vec<Difference>,
+    /// The dedup fields of the file and of the program, when they differ.
+    pub dedup: Option<(Vec<String>, Vec<String>)>,
+}
+
+/// The record that a topic has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The topic.
+    pub topic: String,
+    /// The id of the record with the same dedup fields. Retention may have deleted it.
+    pub existing: i64,
+}
+
+impl Error {
+    /// Returns the kind, which says what a caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.error.kind()
+    }
+
+    /// Returns whether an unchanged retry may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.0.error.is_transient()
+    }
+
+    /// Returns a named value of the error.
+    pub fn context(&self, name: &str) -> Option<&str> {
+        self.0.error.context(name)
+    }
+
+    /// Returns how the topic differs, if that is the error.
+    pub fn schema_mismatch(&self) -> Option<&SchemaMismatch> {
+        match &self.0.details {
+            Details::SchemaMismatch(mismatch) => Some(mismatch),
+            _ => None,
+        }
+    }
+
+    /// Returns the record that the topic has already, if that is the error.
+    pub fn duplicate(&self) -> Option<&Duplicate> {
+        match &self.0.details {
+            Details::Duplicate(duplicate) => Some(duplicate),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of_mismatch(mismatch: SchemaMismatch) -> Self {
+        let mut text = format!("topic {} has ", mismatch.topic);
+        match &mismatch.dedup {
+            Some((stored, given)) => {
+                let fields =
+                    |fields: &[String]| if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
+                text.push_str(&format!(
+                    "different dedup config: {} there and {} here",
+                    fields(stored),
+                    fields(given)
+                ));
+            }
+            None => {
+                let differences: Vec<String> =
+                    mismatch.differences.iter().map(Difference::to_string).collect();
+                text.push_str(&format!("a different schema: {}", differences.join("; ")));
+            }
+        }
+        let error = messagekit::Error::new(ErrorKind::SchemaMismatch, text);
+        Self(Box::new(Inner { error, details: Details::SchemaMismatch(mismatch) }))
+    }
+
+    pub(crate) fn of_duplicate(duplicate: Duplicate) -> Self {
+        let text = "topic has a record with the same dedup fields";
+        let error = messagekit::Error::new(ErrorKind::Duplicate, text)
+            .with("topic", &duplicate.topic)
+            .with("record", duplicate.existing);
+        Self(Box::new(Inner { error, details: Details::Duplicate(duplicate) }))
+    }
+}
+
+impl From<messagekit::Error> for Error {
+    fn from(error: messagekit::Error) -> Self {
+        Self(Box::new(Inner { error, details: Details::None }))
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<messagekit_sqlite::Error> for Error {
+    fn from(error: messagekit_sqlite::Error) -> Self {
+        messagekit::Error::from(error).into()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0.error, f)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.error, f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.error.source()
+    }
+}

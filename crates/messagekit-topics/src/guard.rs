@@ -1,0 +1,53 @@
+//! Compares the topic of a file with the program's.
+
+use messagekit::log::TopicDefinition;
+use messagekit::schema::{Shape, differences, is_compatible};
+
+use crate::builder::Guard;
+use crate::{Error, SchemaMismatch};
+
+/// Returns whether the schema of the file should become the program's; fails when the two do not fit.
+pub(crate) fn check(guard: Guard, stored: &TopicDefinition, given: &TopicDefinition) -> Result<bool, Error> {
+    if stored.dedup != given.dedup {
+        let dedup = Some((stored.dedup.clone(), given.dedup.clone()));
+        return Err(mismatch(stored, Vec::new(), dedup));
+    }
+    // A form of another version of this program is made again from the schema beside it.
+    let shape = |definition: &TopicDefinition| -> Result<Option<Shape>, Error> {
+        let Some(text) = &definition.shape else { return Ok(None) };
+        if let Some(shape) = Shape::decode(text)? {
+            return Ok(Some(shape));
+        }
+        let schema = definition.schema.as_deref().unwrap_or("true");
+        let schema = serde_json::from_str(schema).map_err(|error| {
+            messagekit::Error::new(messagekit::ErrorKind::Corrupt, "stored schema cannot be read")
+                .with("topic", &definition.name)
+                .caused_by(error)
+        })?;
+        Ok(Some(Shape::of_schema(&schema)?))
+    };
+    match (shape(stored)?, shape(given)?) {
+        // A topic without a schema takes any object, and a reader without one reads any.
+        (None, None) | (Some(_), None) => Ok(false),
+        (None, Some(_)) => Ok(guard != Guard::Off),
+        (Some(stored), Some(given)) if stored == given => Ok(false),
+        (Some(_), Some(_)) if guard == Guard::Off => Ok(false),
+        (Some(theirs), Some(ours)) if guard == Guard::Compatible && is_compatible(&theirs, &ours) => {
+            Ok(has_more(&theirs, &ours))
+        }
+        (Some(theirs), Some(ours)) => Err(mismatch(stored, differences(&theirs, &ours), None)),
+    }
+}
+
+/// Returns whether a compatible shape has fields that the other one lacks.
+fn has_more(stored: &Shape, given: &Shape) -> bool {
+    differences(stored, given).iter().all(|difference| difference.stored.is_none())
+}
+
+fn mismatch(
+    stored: &TopicDefinition,
+    differences: Vec<messagekit::schema::Difference>,
+    dedup: Option<(Vec<String>, Vec<String>)>,
+) -> Error {
+    Error::of_mismatch(SchemaMismatch { topic: stored.name.to_string(), differences, dedup })
+}

@@ -1,0 +1,365 @@
+//! Typed topics in one file, as a program sees them.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
+#![allow(clippy::unwrap_used)]
+
+use futures_util::TryStreamExt;
+use messagekit::{ErrorKind, Store};
+use messagekit_sqlite::SqliteStore;
+use messagekit_topics::{Error, Guard, IfNew, Record, RecordStatus, Topic, Topics};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Item {
+    url: String,
+    title: String,
+    score: f64,
+}
+
+fn item(number: u32) -> Item {
+    Item {
+        url: format!("https://example.org/{number}"),
+        title: format!("item {number}"),
+        score: f64::from(number) / 4.0,
+    }
+}
+
+struct File {
+    folder: TempDir,
+}
+
+impl File {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    async fn topics(&self) -> Topics<SqliteStore> {
+        Topics::open(self.folder.path().join("rss.db")).await.unwrap()
+    }
+
+    async fn items(&self) -> Topic<Item, SqliteStore> {
+        self.topics().await.topic("rss.items").dedup(["url"]).open().await.unwrap()
+    }
+}
+
+async fn new(topic: &Topic<Item, SqliteStore>) -> Vec<Record<Item>> {
+    topic.iter_new().try_collect().await.unwrap()
+}
+
+fn ids(records: &[Record<Item>]) -> Vec<i64> {
+    records.iter().map(|record| record.id).collect()
+}
+
+#[tokio::test]
+async fn a_record_comes_back_as_it_was_appended() {
+    let file = File::new();
+    let items = file.items().await;
+    assert_eq!(items.append(&item(1)).await.unwrap(), 1);
+    let found = new(&items).await.pop().unwrap();
+    assert_eq!((found.id, &*found.topic, found.partition, found.offset), (1, "rss.items", 0, 0));
+    assert_eq!((&found.data, found.status, found.handled_at), (&item(1), RecordStatus::New, None));
+    // What Python computes over the same record.
+    let payload = r#"{"score":0.25,"title":"item 1","url":"https://example.org/1"}"#;
+    let value: Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(messagekit::schema::canonical::text(&value), payload);
+    assert_eq!(found.payload_hash, messagekit::schema::canonical::hash(&value));
+    assert_eq!(
+        found.dedup_hash,
+        Some(messagekit::schema::canonical::hash(&json!({"url": "https://example.org/1"})))
+    );
+}
+
+#[tokio::test]
+async fn ids_count_over_all_topics_in_the_order_of_the_appends() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
+    let others = topics.untyped("rss.others").open().await.unwrap();
+    assert_eq!(items.extend(&[item(1), item(2)]).await.unwrap(), [1, 2]);
+    assert_eq!(others.append(&json!({"any": "thing"})).await.unwrap(), 3);
+    assert_eq!(items.append(&item(3)).await.unwrap(), 4);
+    assert_eq!(ids(&new(&items).await), [1, 2, 4]);
+}
+
+#[tokio::test]
+async fn a_duplicate_is_refused_or_skipped_and_names_the_other() {
+    let file = File::new();
+    let items = file.items().await;
+    items.append(&item(1)).await.unwrap();
+    let changed = Item { title: "another title".into(), ..item(1) };
+    let refused = items.append(&changed).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Duplicate);
+    let duplicate = refused.duplicate().unwrap();
+    assert_eq!((&*duplicate.topic, duplicate.existing), ("rss.items", 1));
+    assert_eq!(items.append_if_new(&changed).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(items.append_if_new(&item(2)).await.unwrap(), IfNew::Appended(2));
+    let refused = items.extend(&[item(3), item(4), item(3)]).await.unwrap_err();
+    assert_eq!(refused.duplicate().unwrap().existing, 3, "it stands twice in the call");
+    assert_eq!(items.count().await.unwrap().all, 2, "nothing of the call was appended");
+    let outcomes = items.extend_if_new(&[item(2), item(3), item(3)]).await.unwrap();
+    assert_eq!(outcomes, [IfNew::Duplicate(2), IfNew::Appended(3), IfNew::Duplicate(3)]);
+}
+
+#[tokio::test]
+async fn an_append_shares_the_transaction_of_its_caller() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    let mut tx = topics.store().begin().await.unwrap();
+    items.append_in(&mut tx, &item(1)).await.unwrap();
+    topics.store().rollback(tx).await.unwrap();
+    let mut tx = topics.store().begin().await.unwrap();
+    assert_eq!(items.append_in(&mut tx, &item(1)).await.unwrap(), 1, "its hash was rolled back, too");
+    let twice = items.append_in(&mut tx, &item(1)).await.unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::Duplicate);
+    assert_eq!(items.append_in(&mut tx, &item(2)).await.unwrap(), 2, "the transaction goes on");
+    topics.store().commit(tx).await.unwrap();
+    assert_eq!(ids(&new(&items).await), [1, 2]);
+}
+
+#[tokio::test]
+async fn handled_records_are_no_longer_new_and_keep_their_time() {
+    let file = File::new();
+    let items = file.items().await;
+    items.extend(&[item(1), item(2), item(3), item(4)]).await.unwrap();
+    let all = new(&items).await;
+    items.ack(&all[2]).await.unwrap();
+    items.ack(&all[0]).await.unwrap();
+    assert_eq!(ids(&new(&items).await), [2, 4]);
+    let handled: Vec<_> = items.iter_handled().try_collect().await.unwrap();
+    assert_eq!(ids(&handled), [1, 3]);
+    let first = handled[0].handled_at.unwrap();
+    items.ack(&handled[0]).await.unwrap();
+    let handled: Vec<_> = items.iter_handled().try_collect().await.unwrap();
+    assert!(handled[0].handled_at.unwrap() >= first, "a second ack refreshes it");
+    items.set_handled(2).await.unwrap();
+    let counts = items.count().await.unwrap();
+    assert_eq!((counts.all, counts.new, counts.handled, counts.dead), (4, 1, 3, 0));
+    assert_eq!(ids(&new(&items).await), [4]);
+    for unknown in [0, 5, i64::MAX, -1] {
+        assert_eq!(items.set_handled(unknown).await.unwrap_err().kind(), ErrorKind::NotFound, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn consumers_see_the_same_records_apart() {
+    let file = File::new();
+    let items = file.items().await;
+    items.extend(&[item(1), item(2)]).await.unwrap();
+    let summaries = items.named("summaries");
+    summaries.set_handled(1).await.unwrap();
+    assert_eq!((ids(&new(&summaries).await), ids(&new(&items).await)), (vec![2], vec![1, 2]));
+    assert_eq!(items.count().await.unwrap().handled, 0);
+}
+
+#[tokio::test]
+async fn records_of_several_partitions_come_in_the_order_of_their_ids() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let partitions = std::num::NonZeroU32::new(4).unwrap();
+    let items = topics.topic::<Item>("rss.items").key("url").partitions(partitions).open().await.unwrap();
+    for number in 0..600 {
+        items.append(&item(number)).await.unwrap();
+    }
+    let all = new(&items).await;
+    assert_eq!(ids(&all), (1..=600).collect::<Vec<i64>>());
+    let used: std::collections::BTreeSet<i32> = all.iter().map(|record| record.partition).collect();
+    assert_eq!(used.len(), 4);
+    for record in all.iter().filter(|record| record.id % 3 != 0) {
+        items.ack(record).await.unwrap();
+    }
+    assert_eq!(ids(&new(&items).await), (1..=200).map(|number| number * 3).collect::<Vec<i64>>());
+    let counts = items.count().await.unwrap();
+    assert_eq!((counts.new, counts.handled), (200, 400));
+}
+
+#[tokio::test]
+async fn an_iteration_goes_on_with_what_is_appended_meanwhile() {
+    let file = File::new();
+    let items = file.items().await;
+    items.append(&item(1)).await.unwrap();
+    let mut iteration = items.iter_new();
+    assert_eq!(iteration.try_next().await.unwrap().unwrap().id, 1);
+    items.append(&item(2)).await.unwrap();
+    assert_eq!(iteration.try_next().await.unwrap().unwrap().id, 2);
+    assert!(iteration.try_next().await.unwrap().is_none(), "what was not acknowledged does not come twice");
+    drop(iteration);
+    assert_eq!(ids(&new(&items).await), [1, 2]);
+}
+
+#[tokio::test]
+async fn another_process_sees_topics_duplicates_and_handled_records() {
+    let file = File::new();
+    let items = file.items().await;
+    items.extend(&[item(1), item(2)]).await.unwrap();
+    items.set_handled(1).await.unwrap();
+    let there = file.items().await;
+    assert_eq!(ids(&new(&there).await), [2]);
+    assert_eq!(there.append_if_new(&item(1)).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(there.append(&item(3)).await.unwrap(), 3);
+    assert_eq!(ids(&new(&items).await), [2, 3]);
+}
+
+/// Opens a topic of a type over a file whose topic holds [`Item`]s.
+async fn reopened<T>(file: &File, guard: Guard) -> Result<Topic<T, SqliteStore>, Error>
+where
+    T: Serialize + serde::de::DeserializeOwned + JsonSchema,
+{
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    items.append_if_new(&item(1)).await.unwrap();
+    topics.topic::<T>("rss.items").dedup(["url"]).guard(guard).open().await
+}
+
+#[tokio::test]
+async fn a_topic_with_another_schema_names_the_fields_that_differ() {
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct Changed {
+        url: String,
+        score: i64,
+        author: Option<String>,
+    }
+    for guard in [Guard::Exact, Guard::Compatible] {
+        let refused = reopened::<Changed>(&File::new(), guard).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::SchemaMismatch);
+        let mismatch = refused.schema_mismatch().unwrap();
+        let paths: Vec<&str> = mismatch.differences.iter().map(|difference| &*difference.path).collect();
+        assert_eq!((paths, &mismatch.dedup), (vec!["author", "score", "title"], &None));
+        let text = refused.to_string();
+        assert!(
+            text.contains("different schema") && text.contains("score is number there and integer here"),
+            "{text}"
+        );
+    }
+    let file = File::new();
+    let off = reopened::<Changed>(&file, Guard::Off).await.unwrap();
+    let unreadable = off.iter_new().try_next().await.unwrap_err();
+    assert_eq!((unreadable.kind(), unreadable.context("record")), (ErrorKind::Undecodable, Some("1")));
+}
+
+#[tokio::test]
+async fn optional_fields_may_be_added_where_the_guard_says_so() {
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Longer {
+        url: String,
+        title: String,
+        score: f64,
+        author: Option<String>,
+    }
+    let file = File::new();
+    assert!(reopened::<Longer>(&file, Guard::Exact).await.is_err());
+    let longer = reopened::<Longer>(&file, Guard::Compatible).await.unwrap();
+    longer
+        .append(&Longer { url: "u".into(), title: "t".into(), score: 1.0, author: Some("a".into()) })
+        .await
+        .unwrap();
+    let found: Vec<_> = longer.iter_new().try_collect().await.unwrap();
+    assert_eq!(
+        found.iter().map(|record| record.data.author.clone()).collect::<Vec<_>>(),
+        [None, Some("a".into())]
+    );
+}
+
+#[tokio::test]
+async fn the_name_and_docs_of_a_type_are_no_part_of_its_schema() {
+    /// The same fields under another name.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Renamed {
+        /// Its score.
+        score: f64,
+        title: String,
+        url: String,
+    }
+    reopened::<Renamed>(&File::new(), Guard::Exact).await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_of_a_topic_are_checked() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let kind = |outcome: Result<Topic<Item, SqliteStore>, Error>| outcome.unwrap_err().kind();
+    let unknown = topics.topic::<Item>("rss.items").dedup(["link"]).open().await;
+    assert!(unknown.as_ref().unwrap_err().to_string().contains("score, title, url"), "{unknown:?}");
+    assert_eq!(kind(unknown), ErrorKind::InvalidConfiguration);
+    assert_eq!(
+        kind(topics.topic("rss.items").dedup(["url", "url"]).open().await),
+        ErrorKind::InvalidConfiguration
+    );
+    assert_eq!(kind(topics.topic("rss.items").key("link").open().await), ErrorKind::InvalidConfiguration);
+    assert_eq!(kind(topics.topic("no good name").open().await), ErrorKind::InvalidEvent);
+    let text = topics.topic::<String>("rss.texts").open().await.unwrap_err();
+    assert_eq!(text.kind(), ErrorKind::InvalidConfiguration);
+
+    topics.topic::<Item>("rss.items").dedup(["url", "title"]).open().await.unwrap();
+    topics
+        .topic::<Item>("rss.items")
+        .dedup(["title", "url"])
+        .open()
+        .await
+        .expect("the order does not matter");
+    let other = topics.topic::<Item>("rss.items").open().await.unwrap_err();
+    assert!(other.to_string().contains("different dedup config"), "{other}");
+    assert_eq!(other.schema_mismatch().unwrap().dedup.as_ref().unwrap().0, ["title", "url"]);
+}
+
+#[tokio::test]
+async fn events_of_an_outbox_can_be_read_as_records() {
+    use messagekit::adapter::OutboxRows;
+    let file = File::new();
+    let topics = file.topics().await;
+    let mut tx = topics.store().begin().await.unwrap();
+    let event =
+        |id: &str| messagekit::Message::new("shop.order", r#"{"a":1}"#).with_header("id", id.to_owned());
+    topics.store().write(&mut tx, &[event("e-1"), event("e-2")]).await.unwrap();
+    topics.store().commit(tx).await.unwrap();
+    let orders = topics.untyped("shop.order").open().await.unwrap();
+    assert_eq!(orders.append(&json!({"b": 2})).await.unwrap(), 3, "what was there before has ids, too");
+    let found: Vec<_> = orders.iter_new().try_collect().await.unwrap();
+    assert_eq!(
+        found.iter().map(|record| record.data.clone()).collect::<Vec<_>>(),
+        [json!({"a": 1}), json!({"a": 1}), json!({"b": 2})]
+    );
+    let mut tx = topics.store().begin().await.unwrap();
+    topics.store().write(&mut tx, &[event("e-3")]).await.unwrap();
+    topics.store().commit(tx).await.unwrap();
+    assert_eq!(orders.iter_new().try_collect::<Vec<_>>().await.unwrap().last().unwrap().id, 4);
+}
+
+#[tokio::test]
+async fn appenders_at_the_same_time_share_commits_and_lose_nothing() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    let before = topics.store().commit_count();
+    let tasks: Vec<_> = (0..64)
+        .map(|number| {
+            let items = items.clone();
+            tokio::spawn(async move { items.append(&item(number)).await.unwrap() })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for task in tasks {
+        seen.push(task.await.unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=64).collect::<Vec<i64>>());
+    assert_eq!(ids(&new(&items).await), seen);
+    let commits = topics.store().commit_count() - before;
+    assert!(commits < 64, "{commits} commits for 64 appends");
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file_and_refuses_what_comes_later() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
+    items.append(&item(1)).await.unwrap();
+    topics.close().await.unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(file.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["rss.db"]);
+    assert_eq!(items.append(&item(2)).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(items.iter_new().try_next().await.unwrap_err().kind(), ErrorKind::Closed);
+}

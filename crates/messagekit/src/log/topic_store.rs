@@ -1,0 +1,198 @@
+//! Typed topics, as a database keeps them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Record;
+use super::record_claims::RecordClaims;
+use crate::store::OutboxRows;
+use crate::{Error, Message};
+
+/// What a topic was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDefinition {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The JSON Schema of its records, or `None` for any object.
+    pub schema: Option<String>,
+    /// The [shape](crate::schema::Shape::encode) of that schema.
+    pub shape: Option<String>,
+    /// The fields that no two records may have in common, sorted; none for a topic that takes everything.
+    pub dedup: Vec<String>,
+    /// The number of its partitions, at least 1.
+    pub partitions: u32,
+}
+
+/// A record to append to a topic that was defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Its message, whose topic is the defined one.
+    pub message: Message,
+    /// The hash of the fields that no two records may have in common.
+    pub dedup_hash: Option<String>,
+}
+
+/// What to do with a record whose dedup hash the topic knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// Append nothing of the call.
+    Refuse,
+    /// Append the others.
+    Skip,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendedRecord {
+    /// It was appended under this id.
+    Appended(i64),
+    /// The topic has this record of the same dedup hash.
+    Duplicate(i64),
+}
+
+/// How far a consumer is with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordStatus {
+    /// It is still to be handled, for the first time or again.
+    New,
+    /// It was handled.
+    Handled,
+    /// An operator must decide: it is a dead failed message, or one that was discarded.
+    Dead,
+}
+
+/// A record of a defined topic, as one consumer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRecord {
+    /// Its number in the database: from 1, in the order in which records were appended, over all defined topics.
+    pub id: i64,
+    /// The record.
+    pub record: Record,
+    /// How far the consumer is with it.
+    pub status: RecordStatus,
+    /// When the consumer handled it last.
+    pub handled_at: Option<Timestamp>,
+}
+
+/// Which records of a topic to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordQuery {
+    /// The consumer whose view is wanted.
+    pub consumer: Arc<str>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Only records of this status.
+    pub status: Option<RecordStatus>,
+    /// Only records with a greater id.
+    pub after: i64,
+    /// The most records.
+    pub max: u32,
+}
+
+/// The numbers of a topic's records, as one consumer sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordCounts {
+    /// All that are kept.
+    pub all: u64,
+    /// Those to be handled.
+    pub new: u64,
+    /// Those that were handled.
+    pub handled: u64,
+    /// Those that an operator must decide on.
+    pub dead: u64,
+}
+
+/// A database that keeps typed topics: their definitions, the ids of their records, and which records are equal.
+pub trait TopicStore: RecordClaims + OutboxRows {
+    /// Defines a topic, and returns `None`; or returns the definition that the topic has already, unchanged.
+    ///
+    /// Records that were appended before get ids now, in the order of their partitions.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn define_topic(
+        &self,
+        definition: &TopicDefinition,
+    ) -> impl Future<Output = Result<Option<TopicDefinition>, Error>> + Send;
+
+    /// Replaces the schema of a topic whose schema is still `from`, and returns whether it was.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn replace_schema(
+        &self,
+        from: &TopicDefinition,
+        to: &TopicDefinition,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Appends records in order, inside a transaction, and returns what became of each.
+    ///
+    /// Under [`OnDuplicate::Refuse`] a duplicate is the last answer, and nothing was written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined. As
+    /// [`OutboxRows::write`] for a record that no topic takes.
+    fn append_records(
+        &self,
+        tx: &mut Self::Tx,
+        records: &[NewRecord],
+        on_duplicate: OnDuplicate,
+    ) -> impl Future<Output = Result<Vec<AppendedRecord>, Error>> + Send;
+
+    /// As [`append_records`](Self::append_records), in a commit of its own that it may share with other calls.
+    ///
+    /// # Errors
+    /// As [`append_records`](Self::append_records): nothing was written. The outcome may be unknown.
+    fn append_now(
+        &self,
+        records: Vec<NewRecord>,
+        on_duplicate: OnDuplicate,
+    ) -> impl Future<Output = Result<Vec<AppendedRecord>, Error>> + Send;
+
+    /// Returns records in the order of their ids.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined. A transient error if the database does
+    /// not answer: retry.
+    fn read_records(
+        &self,
+        query: &RecordQuery,
+    ) -> impl Future<Output = Result<Vec<TopicRecord>, Error>> + Send;
+
+    /// Notes that a consumer has handled a record of a topic, now, also if it had before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic has no such record.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if the record is an open failed message of the consumer: retry or
+    /// discard that. A transient error if the database does not answer: retry.
+    fn set_handled(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// As [`set_handled`](Self::set_handled), in a commit of its own that it may share with other calls.
+    ///
+    /// # Errors
+    /// As [`set_handled`](Self::set_handled).
+    fn set_handled_now(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Counts the records of a topic.
+    ///
+    /// # Errors
+    /// As [`read_records`](Self::read_records).
+    fn count_records(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+    ) -> impl Future<Output = Result<RecordCounts, Error>> + Send;
+}

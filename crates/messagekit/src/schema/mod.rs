@@ -1,0 +1,13 @@
+//! The shape of JSON data, so that programs in several languages agree on it.
+//!
+//! A [`Shape`] is what a JSON Schema says of the structure alone. Titles, descriptions, formats, bounds, definitions and the spelling
+//! of null are no part of it: a Rust struct and a Pydantic model of the same data have the same shape. [`canonical`] writes a
+//! value as the bytes over which every language computes the same hash.
+
+pub mod canonical;
+mod compare;
+mod reading;
+mod shape;
+
+pub use compare::{Difference, differences, is_compatible};
+pub use shape::{Field, OtherFields, Shape};

@@ -1,0 +1,163 @@
+//! Reads a JSON Schema, of any draft from 6 to 2020-12, as schemars and Pydantic write them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::canonical;
+use super::shape::{Field, OtherFields, Shape};
+use crate::{Error, ErrorKind};
+
+/// Deeper schemas are refused: a stack has an end.
+const MAX_DEPTH: usize = 64;
+
+impl Shape {
+    /// Returns the shape that a JSON Schema describes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] if it is no schema, refers to a definition that it does not have, contains itself without
+    /// an object in between, or is nested too deep.
+    pub fn of_schema(schema: &Value) -> Result<Self, Error> {
+        Reading { root: schema, objects: Vec::new(), depth: 0 }.shape(schema)
+    }
+}
+
+struct Reading<'a> {
+    root: &'a Value,
+    /// The definitions whose objects are open, the outermost first; `None` for an object without a name.
+    objects: Vec<Option<&'a str>>,
+    depth: usize,
+}
+
+fn refused(text: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, text)
+}
+
+impl<'a> Reading<'a> {
+    fn shape(&mut self, schema: &'a Value) -> Result<Shape, Error> {
+        self.named(schema, None)
+    }
+
+    /// Reads a schema that stands under a name, so that it can refer to itself.
+    fn named(&mut self, schema: &'a Value, name: Option<&'a str>) -> Result<Shape, Error> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(refused(
+                "schema is nested too deep, or contains itself without an object in between",
+            ));
+        }
+        let shape = match schema {
+            Value::Bool(true) => Ok(Shape::Any),
+            Value::Object(schema) => self.object(schema, name),
+            _ => Err(refused("schema is neither an object nor `true`")),
+        };
+        self.depth -= 1;
+        shape
+    }
+
+    fn object(&mut self, schema: &'a Map<String, Value>, name: Option<&'a str>) -> Result<Shape, Error> {
+        if let Some(reference) = schema.get("$ref") {
+            return self.reference(reference);
+        }
+        if let Some(value) = schema.get("const") {
+            return Ok(Shape::union([Shape::OneOf([canonical::text(value)].into())]));
+        }
+        if let Some(Value::Array(values)) = schema.get("enum") {
+            return Ok(Shape::union([Shape::OneOf(values.iter().map(canonical::text).collect())]));
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(Value::Array(members)) = schema.get(keyword) {
+                let members = members.iter().map(|member| self.shape(member));
+                return Ok(Shape::union(members.collect::<Result<Vec<_>, _>>()?));
+            }
+        }
+        if let Some(Value::Array(parts)) = schema.get("allOf") {
+            // The usual way to give a reference a description.
+            return match &parts[..] {
+                [only] => self.shape(only),
+                _ => Err(refused("`allOf` of several schemas has no normal form: write one schema")),
+            };
+        }
+        match schema.get("type") {
+            Some(Value::String(kind)) => self.of_type(kind, schema, name),
+            Some(Value::Array(kinds)) => {
+                let kinds = kinds.iter().map(|kind| {
+                    let kind = kind
+                        .as_str()
+                        .ok_or_else(|| refused("`type` is neither a text nor a list of texts"))?;
+                    self.of_type(kind, schema, name)
+                });
+                Ok(Shape::union(kinds.collect::<Result<Vec<_>, _>>()?))
+            }
+            Some(_) => Err(refused("`type` is neither a text nor a list of texts")),
+            None if schema.contains_key("properties") => self.fields(schema, name),
+            None => Ok(Shape::Any),
+        }
+    }
+
+    fn reference(&mut self, reference: &'a Value) -> Result<Shape, Error> {
+        let path = reference.as_str().and_then(|text| text.strip_prefix('#'));
+        let path = path.ok_or_else(|| refused("`$ref` leads out of the schema"))?;
+        let open = self.objects.iter().rev().position(|object| *object == Some(path));
+        if let Some(distance) = open {
+            return Ok(Shape::Outer(u32::try_from(distance).unwrap_or(u32::MAX)));
+        }
+        let target = if path.is_empty() { Some(self.root) } else { self.root.pointer(path) };
+        let target = target.ok_or_else(|| {
+            refused("`$ref` names a definition that the schema does not have").with("reference", path)
+        })?;
+        self.named(target, Some(path))
+    }
+
+    fn of_type(
+        &mut self,
+        kind: &str,
+        schema: &'a Map<String, Value>,
+        name: Option<&'a str>,
+    ) -> Result<Shape, Error> {
+        match kind {
+            "null" => Ok(Shape::Null),
+            "boolean" => Ok(Shape::Boolean),
+            "integer" => Ok(Shape::Integer),
+            "number" => Ok(Shape::Number),
+            "string" => Ok(Shape::String),
+            "array" => self.list(schema),
+            "object" => self.fields(schema, name),
+            _ => Err(refused("schema has an unknown type").with("type", kind)),
+        }
+    }
+
+    fn list(&mut self, schema: &'a Map<String, Value>) -> Result<Shape, Error> {
+        // Draft 6 to 2019-09 write a tuple as a list under `items`.
+        let positions =
+            schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
+        if let Some(Value::Array(positions)) = positions {
+            let positions = positions.iter().map(|position| self.shape(position));
+            return Ok(Shape::Tuple(positions.collect::<Result<_, _>>()?));
+        }
+        let items = schema.get("items").map_or(Ok(Shape::Any), |items| self.shape(items))?;
+        Ok(Shape::List(Box::new(items)))
+    }
+
+    fn fields(&mut self, schema: &'a Map<String, Value>, name: Option<&'a str>) -> Result<Shape, Error> {
+        self.objects.push(name.or_else(|| self.objects.is_empty().then_some("")));
+        let required: Vec<&str> = match schema.get("required") {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let mut fields = BTreeMap::new();
+        if let Some(Value::Object(properties)) = schema.get("properties") {
+            for (name, property) in properties {
+                let shape = self.shape(property)?;
+                fields.insert(name.clone(), Field { shape, is_required: required.contains(&&**name) });
+            }
+        }
+        let other = match schema.get("additionalProperties") {
+            None | Some(Value::Bool(true)) => OtherFields::Ignored,
+            Some(Value::Bool(false)) => OtherFields::Refused,
+            Some(other) => OtherFields::Shaped(Box::new(self.shape(other)?)),
+        };
+        self.objects.pop();
+        Ok(Shape::Object { fields, other })
+    }
+}
