@@ -204,6 +204,8 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
                     coalesce((SELECT max(next) FROM messagekit_consumer_cursors), 0)";
     let mut random = fastrand::Rng::with_seed(23);
     let mut dropped = 0;
+    // Grows while runs end before their first message is through: how many polls that takes is the consumer's affair.
+    let (mut most, mut left) = (24, Vec::new());
     while dropped < 30 || console.numbers(behind).await != [0] {
         if console.numbers(behind).await == [0] {
             // They were faster than expected: publish more.
@@ -213,8 +215,11 @@ async fn a_consumer_dropped_at_any_await_applies_each_message_once() {
         }
         let moment = if random.bool() { Moment::Waiting } else { Moment::Answered };
         let run = consumer().build().unwrap().run(Shutdown::new());
-        assert!(given_up(run, random.u32(1..24), moment).await.is_none(), "the consumer ended by itself");
+        assert!(given_up(run, random.u32(1..most), moment).await.is_none(), "the consumer ended by itself");
         dropped += 1;
+        let still = console.numbers(behind).await;
+        most = if still == left { most + 4 } else { 24 };
+        left = still;
     }
 
     // A failed message whose run was dropped would stay leased for a while.
