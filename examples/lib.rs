@@ -17,4 +17,7 @@ mod pages {
 
     #[doc = include_str!("../docs/ordering-and-failures.md")]
     struct OrderingAndFailures;
+
+    #[doc = include_str!("../docs/topics.md")]
+    struct Topics;
 }

@@ -30,16 +30,19 @@
 //! handler.
 
 mod audit;
+mod backup;
 mod binding;
 mod bookkeeping;
 mod claim_holder;
 mod cleanup;
+mod commit_watch;
 mod connect;
 mod connection;
 mod doctor;
 mod error;
 mod event_history;
 mod failed_messages;
+mod foreign_commits;
 mod holder;
 mod inbox;
 mod log;

@@ -9,6 +9,7 @@ use messagekit::adapter::{Wake, check_topic};
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;
 use crate::error::from_sqlite;
+use crate::foreign_commits::ForeignCommits;
 use crate::holder::Holders;
 use crate::reader::Readers;
 use crate::shared::Shared;
@@ -41,6 +42,7 @@ impl SqliteOptions {
             holders: Holders::default(),
             bindings: Bindings::default(),
             holder: FileHolder::default(),
+            foreign: ForeignCommits::default(),
             news,
         };
         let store = SqliteStore::new(shared);

@@ -11,6 +11,7 @@ use messagekit::{Error, ErrorKind};
 
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;
+use crate::foreign_commits::ForeignCommits;
 use crate::holder::{Holders, would_deadlock};
 use crate::reader::Readers;
 use crate::writer::{Request, WriterHandle};
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
     pub(crate) holder: FileHolder,
+    pub(crate) foreign: ForeignCommits,
     /// Wakes the relays of this process.
     pub(crate) news: Wake,
 }

@@ -15,11 +15,12 @@ use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;
+use crate::commit_watch::SqliteCommits;
 use crate::error::classify;
 use crate::shared::{Shared, closed};
 use crate::tables::append::Appended;
 use crate::writer::{self, Request};
-use crate::{Connection, SqliteOptions, SqliteTx, connect, transact};
+use crate::{Connection, SqliteOptions, SqliteTx, backup, connect, transact};
 
 /// A SQLite file with the engine's tables, and yours beside them.
 ///
@@ -92,11 +93,27 @@ impl SqliteStore {
             return Err(closed().into());
         }
         self.shared.holder.end();
+        self.shared.foreign.close();
         // A reader that closes after the writer would leave the log behind.
         self.shared.readers.close().await;
         let (answer, answered) = oneshot::channel();
         self.shared.writer.requests.send(Request::Close(answer)).map_err(|_| closed())?;
         Ok(answered.await.map_err(|_| closed())??)
+    }
+
+    /// Writes a copy of the file as of now, while others go on writing. The copy is one file, compact and on the disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongState`] if there is a file at the path already. SQLite's error when the copy cannot be written: what there is
+    /// of it was removed.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a part of the copy behind.
+    pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), crate::Error> {
+        self.shared.check_open()?;
+        let (from, to) = (self.shared.path.clone(), connect::absolute(path.as_ref())?);
+        Ok(backup::blocking(move || backup::copy(&from, &to)).await?)
     }
 
     /// Returns the path of the file.
@@ -125,6 +142,13 @@ impl SqliteStore {
         if appended.leaves {
             self.shared.news.wake();
         }
+    }
+
+    /// Begins to watch for commits of any process.
+    pub(crate) fn watch(&self) -> Result<SqliteCommits, Error> {
+        self.shared.check_open()?;
+        let foreign = self.shared.foreign.watch(&self.shared.path)?;
+        Ok(SqliteCommits::new(self.commits(), foreign))
     }
 
     /// Returns the holder of the record claims of this handle and its clones.

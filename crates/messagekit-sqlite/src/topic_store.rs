@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::log::{
-    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, TopicDefinition, TopicRecord,
-    TopicStore,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, TopicDefinition,
+    TopicRecord, TopicStore,
 };
 
 use crate::error::from_sqlite;
@@ -71,6 +71,10 @@ impl TopicStore for SqliteStore {
     async fn set_handled_now(&self, consumer: &str, topic: &Arc<str>, id: i64) -> Result<(), Error> {
         let (consumer, topic, now) = (consumer.to_owned(), topic.clone(), now());
         self.job(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now)).await
+    }
+
+    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(self.watch()?))
     }
 
     async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {

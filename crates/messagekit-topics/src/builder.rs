@@ -14,24 +14,15 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::guard::Guard;
+use crate::kept::Kept;
 use crate::{Error, Topic, fields, guard};
-
-/// How much the schema of a topic and that of a program may differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guard {
-    /// Not at all.
-    #[default]
-    Exact,
-    /// By optional fields that only one of them has.
-    Compatible,
-    /// In any way. A record that does not fit fails when it is read.
-    Off,
-}
 
 /// The rules of a topic, before it is [opened](Self::open).
 #[must_use = "a topic is opened by `open`"]
 pub struct TopicBuilder<T, S> {
     store: S,
+    file: Option<Kept>,
     name: Arc<str>,
     dedup: Vec<String>,
     key: Option<String>,
@@ -42,9 +33,9 @@ pub struct TopicBuilder<T, S> {
 }
 
 impl<T, S: TopicStore> TopicBuilder<T, S> {
-    pub(crate) fn new(store: S, name: Arc<str>, is_typed: bool) -> Self {
+    pub(crate) fn new(store: S, file: Option<Kept>, name: Arc<str>, is_typed: bool) -> Self {
         let (dedup, key, partitions) = (Vec::new(), None, NonZeroU32::MIN);
-        Self { store, name, dedup, key, partitions, guard: Guard::Exact, is_typed, data: PhantomData }
+        Self { store, file, name, dedup, key, partitions, guard: Guard::Exact, is_typed, data: PhantomData }
     }
 
     /// Sets the fields that no two records may have in common, in any order; none by default.
@@ -102,7 +93,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             let text = "another program has changed the schema of the topic meanwhile: open it again";
             return Err(CoreError::new(ErrorKind::Conflict, text).with("topic", &self.name).into());
         }
-        Ok(Topic::new(self.store, self.name, dedup, self.key))
+        Ok(Topic::new(self.store, self.file, self.name, dedup, self.key))
     }
 }
 

@@ -3,8 +3,19 @@
 use messagekit::log::TopicDefinition;
 use messagekit::schema::{Shape, differences, is_compatible};
 
-use crate::builder::Guard;
 use crate::{Error, SchemaMismatch};
+
+/// How much the schema of a topic and that of a program may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// Not at all.
+    #[default]
+    Exact,
+    /// By optional fields that only one of them has.
+    Compatible,
+    /// In any way. A record that does not fit fails when it is read.
+    Off,
+}
 
 /// Returns whether the schema of the file should become the program's; fails when the two do not fit.
 pub(crate) fn check(guard: Guard, stored: &TopicDefinition, given: &TopicDefinition) -> Result<bool, Error> {

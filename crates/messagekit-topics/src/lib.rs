@@ -35,12 +35,14 @@ mod builder;
 mod error;
 mod fields;
 mod guard;
+mod kept;
 mod record;
 mod topic;
 mod topics;
 
-pub use builder::{Guard, TopicBuilder};
+pub use builder::TopicBuilder;
 pub use error::{Duplicate, Error, SchemaMismatch};
+pub use guard::Guard;
 pub use messagekit::log::{RecordCounts, RecordStatus};
 pub use record::Record;
 pub use topic::{IfNew, Topic};

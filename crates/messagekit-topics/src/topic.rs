@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use messagekit::log::{
-    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus, TopicRecord, TopicStore,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus,
+    TopicRecord, TopicStore,
 };
 use messagekit::schema::canonical;
 use messagekit::{Error as CoreError, ErrorKind, Message, MessageId, headers};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::kept::Kept;
 use crate::record::dedup_hash;
 use crate::{Duplicate, Error, Record};
 
@@ -29,6 +31,7 @@ const JSON: &str = "application/json";
 /// An open topic. A clone is another handle.
 pub struct Topic<T, S> {
     store: S,
+    file: Option<Kept>,
     name: Arc<str>,
     consumer: Arc<str>,
     dedup: Arc<[String]>,
@@ -46,9 +49,15 @@ pub enum IfNew {
 }
 
 impl<T, S: TopicStore> Topic<T, S> {
-    pub(crate) fn new(store: S, name: Arc<str>, dedup: Vec<String>, key: Option<String>) -> Self {
+    pub(crate) fn new(
+        store: S,
+        file: Option<Kept>,
+        name: Arc<str>,
+        dedup: Vec<String>,
+        key: Option<String>,
+    ) -> Self {
         let (dedup, key) = (dedup.into(), key.map(Arc::from));
-        Self { store, name, consumer: Arc::from(DEFAULT), dedup, key, data: PhantomData }
+        Self { store, file, name, consumer: Arc::from(DEFAULT), dedup, key, data: PhantomData }
     }
 
     /// Returns the name of the topic.
@@ -162,6 +171,33 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
         self.iter(Some(RecordStatus::New))
     }
 
+    /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends. It
+    /// ends only with an error, and with [`ErrorKind::Closed`] when the file is closed.
+    ///
+    /// A record is yielded about a millisecond after its commit has returned, also when another process has appended it.
+    pub fn follow(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        let start = (self.clone(), VecDeque::new(), 0_i64, None::<Box<dyn CommitWatch>>);
+        Box::pin(try_unfold(start, |(topic, mut page, mut after, watch)| async move {
+            // Made before the first look: a commit in between is not missed.
+            let mut watch = match watch {
+                Some(watch) => watch,
+                None => topic.store.watch_commits()?,
+            };
+            while page.is_empty() {
+                page = topic.page(Some(RecordStatus::New), after).await?;
+                if page.is_empty() {
+                    watch.changed().await?;
+                }
+            }
+            let next = page.pop_front().expect("the page has a record");
+            after = next.id;
+            Ok(Some((topic.typed(next)?, (topic, page, after, Some(watch)))))
+        }))
+    }
+
     /// Yields the records that the consumer has handled, in the order of their ids.
     pub fn iter_handled(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
     where
@@ -190,15 +226,19 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
             start,
             move |(topic, mut page, after): (Self, VecDeque<TopicRecord>, i64)| async move {
                 if page.is_empty() {
-                    let (consumer, name) = (topic.consumer.clone(), topic.name.clone());
-                    let query = RecordQuery { consumer, topic: name, status, after, max: PAGE };
-                    page = topic.store.read_records(&query).await?.into();
+                    page = topic.page(status, after).await?;
                 }
                 let Some(next) = page.pop_front() else { return Ok(None) };
                 let id = next.id;
                 Ok(Some((topic.typed(next)?, (topic, page, id))))
             },
         ))
+    }
+
+    async fn page(&self, status: Option<RecordStatus>, after: i64) -> Result<VecDeque<TopicRecord>, Error> {
+        let (consumer, topic) = (self.consumer.clone(), self.name.clone());
+        let query = RecordQuery { consumer, topic, status, after, max: PAGE };
+        Ok(self.store.read_records(&query).await?.into())
     }
 
     fn typed(&self, found: TopicRecord) -> Result<Record<T>, Error> {
@@ -277,9 +317,10 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
 
 impl<T, S: Clone> Clone for Topic<T, S> {
     fn clone(&self) -> Self {
-        let Self { store, name, consumer, dedup, key, .. } = self;
+        let Self { store, file, name, consumer, dedup, key, .. } = self;
         Self {
             store: store.clone(),
+            file: file.clone(),
             name: name.clone(),
             consumer: consumer.clone(),
             dedup: dedup.clone(),

@@ -2,6 +2,8 @@
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use futures_util::TryStreamExt;
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
@@ -362,4 +364,122 @@ async fn closing_leaves_one_file_and_refuses_what_comes_later() {
     assert_eq!(left, ["rss.db"]);
     assert_eq!(items.append(&item(2)).await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(items.iter_new().try_next().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// Returns the middle one of several times.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_gets_what_another_process_appends() {
+    let file = File::new();
+    let (here, there) = (file.items().await, file.items().await);
+    let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let (returned, mut commits) = tokio::sync::mpsc::unbounded_channel();
+    let mut following = here.follow();
+    there.append(&item(0)).await.unwrap();
+    assert_eq!(following.try_next().await.unwrap().unwrap().id, 1);
+    let writer = tokio::spawn(async move {
+        for number in 1..=100 {
+            // The follower has seen the one before, and waits again.
+            asked.recv().await.unwrap();
+            there.append(&item(number)).await.unwrap();
+            returned.send(Instant::now()).unwrap();
+        }
+    });
+    let (mut since_append, mut since_commit) = (Vec::new(), Vec::new());
+    for number in 1..=100 {
+        let begun = Instant::now();
+        ask.send(()).unwrap();
+        let record = following.try_next().await.unwrap().unwrap();
+        let seen = Instant::now();
+        assert_eq!(record.data, item(number));
+        since_append.push(seen - begun);
+        since_commit.push(seen.saturating_duration_since(commits.recv().await.unwrap()));
+    }
+    writer.await.unwrap();
+    println!(
+        "p50 from the commit: {:?}, from the append with its flush: {:?}",
+        median(since_commit),
+        median(since_append)
+    );
+    here.named("other").append(&item(101)).await.unwrap();
+    assert_eq!(following.try_next().await.unwrap().unwrap().id, 102, "also what its own process appends");
+}
+
+#[tokio::test]
+async fn a_follower_ends_when_the_file_is_closed() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
+    let mut following = items.follow();
+    items.append(&item(1)).await.unwrap();
+    following.try_next().await.unwrap().unwrap();
+    let waiting = tokio::spawn(async move { following.try_next().await });
+    topics.close().await.unwrap();
+    let ended = waiting.await.unwrap().unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::Closed);
+    let left: Vec<_> =
+        std::fs::read_dir(file.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["rss.db"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_writes_is_the_file_of_one_moment() {
+    let file = File::new();
+    let topics = file.topics().await;
+    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    let writer = items.clone();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let writing = tokio::spawn(async move {
+        let mut stopped = stopped;
+        let mut number = 0;
+        while stopped.try_recv().is_err() {
+            // Pairs: a copy with half of one would not be of one moment.
+            writer.extend(&[item(number), item(number + 1)]).await.unwrap();
+            number += 2;
+        }
+        number
+    });
+    let copy = file.folder.path().join("copy.db");
+    while items.count().await.unwrap().all < 10 {
+        tokio::task::yield_now().await;
+    }
+    topics.backup(&copy).await.unwrap();
+    let again = topics.backup(&copy).await.unwrap_err();
+    assert_eq!((again.kind(), again.context("path").is_some()), (ErrorKind::WrongState, true));
+    stop.send(()).unwrap();
+    let written = writing.await.unwrap();
+
+    let copied = Topics::open(&copy).await.unwrap();
+    let restored = copied.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    let kept = new(&restored).await;
+    assert!(
+        kept.len() >= 10 && kept.len() % 2 == 0 && kept.len() as u32 <= written,
+        "{} of {written}",
+        kept.len()
+    );
+    assert_eq!(restored.append_if_new(&item(0)).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(restored.append(&item(1_000_000)).await.unwrap(), kept.len() as i64 + 1);
+    let missing = topics.backup(file.folder.path().join("no/such/folder.db")).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn topics_in_memory_end_with_their_last_handle() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let folder = topics.store().path().parent().unwrap().to_owned();
+    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
+    drop(topics);
+    items.append(&item(1)).await.unwrap();
+    assert_eq!(new(&items).await.len(), 1);
+    assert!(folder.exists());
+    drop(items);
+    assert!(!folder.exists());
+    let other = Topics::open(":memory:").await.unwrap();
+    let items = other.topic::<Item>("rss.items").open().await.unwrap();
+    assert_eq!(items.count().await.unwrap().all, 0);
+    other.close().await.unwrap();
 }

@@ -13,8 +13,8 @@ pub use record_claims::{
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
 };
 pub use topic_store::{
-    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus, TopicDefinition,
-    TopicRecord, TopicStore,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus,
+    TopicDefinition, TopicRecord, TopicStore,
 };
 
 use crate::store::BoxFuture;

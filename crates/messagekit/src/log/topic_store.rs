@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Record;
 use super::record_claims::RecordClaims;
-use crate::store::OutboxRows;
+use crate::store::{BoxFuture, OutboxRows};
 use crate::{Error, Message};
 
 /// What a topic was made with.
@@ -104,6 +104,18 @@ pub struct RecordCounts {
     pub dead: u64,
 }
 
+/// Waits for commits to a database.
+pub trait CommitWatch: Send {
+    /// Waits until any process has committed since the watch was made, or since the last call. It may return early.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the database was closed.
+    ///
+    /// # Cancel safety
+    /// A dropped call has seen nothing: the next one tells of the same commits.
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
 /// A database that keeps typed topics: their definitions, the ids of their records, and which records are equal.
 pub trait TopicStore: RecordClaims + OutboxRows {
     /// Defines a topic, and returns `None`; or returns the definition that the topic has already, unchanged.
@@ -185,6 +197,12 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         topic: &Arc<str>,
         id: i64,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Begins to watch for commits. Look at the records after that and before the first wait, so that none is missed.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error>;
 
     /// Counts the records of a topic.
     ///

@@ -47,7 +47,7 @@ impl<'a> Reading<'a> {
             ));
         }
         let shape = match schema {
-            Value::Bool(true) => Ok(Shape::Any),
+            Value::Bool(true) => Ok(Shape::Anything),
             Value::Object(schema) => self.object(schema, name),
             _ => Err(refused("schema is neither an object nor `true`")),
         };
@@ -91,7 +91,7 @@ impl<'a> Reading<'a> {
             }
             Some(_) => Err(refused("`type` is neither a text nor a list of texts")),
             None if schema.contains_key("properties") => self.fields(schema, name),
-            None => Ok(Shape::Any),
+            None => Ok(Shape::Anything),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Reading<'a> {
             "boolean" => Ok(Shape::Boolean),
             "integer" => Ok(Shape::Integer),
             "number" => Ok(Shape::Number),
-            "string" => Ok(Shape::String),
+            "string" => Ok(Shape::Text),
             "array" => self.list(schema),
             "object" => self.fields(schema, name),
             _ => Err(refused("schema has an unknown type").with("type", kind)),
@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
             let positions = positions.iter().map(|position| self.shape(position));
             return Ok(Shape::Tuple(positions.collect::<Result<_, _>>()?));
         }
-        let items = schema.get("items").map_or(Ok(Shape::Any), |items| self.shape(items))?;
+        let items = schema.get("items").map_or(Ok(Shape::Anything), |items| self.shape(items))?;
         Ok(Shape::List(Box::new(items)))
     }
 

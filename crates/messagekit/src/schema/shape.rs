@@ -28,7 +28,7 @@ pub(super) const VERSION: u32 = 1;
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// Any value.
-    Any,
+    Anything,
     /// Null.
     Null,
     /// True or false.
@@ -38,7 +38,7 @@ pub enum Shape {
     /// A number.
     Number,
     /// A text.
-    String,
+    Text,
     /// One of these values, each as canonical JSON.
     OneOf(BTreeSet<String>),
     /// A list of any length.
@@ -124,7 +124,7 @@ impl Shape {
         let mut waiting: Vec<Self> = shapes.into_iter().collect();
         while let Some(shape) = waiting.pop() {
             match shape {
-                Self::Any => return Self::Any,
+                Self::Anything => return Self::Anything,
                 Self::Union(inner) => waiting.extend(inner),
                 Self::OneOf(inner) => values.extend(inner),
                 other => {
@@ -142,7 +142,7 @@ impl Shape {
             members.insert(Self::OneOf(values));
         }
         match members.len() {
-            1 => members.pop_first().unwrap_or(Self::Any),
+            1 => members.pop_first().unwrap_or(Self::Anything),
             _ => Self::Union(members),
         }
     }
@@ -152,12 +152,12 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Any => f.write_str("any"),
+            Self::Anything => f.write_str("any"),
             Self::Null => f.write_str("null"),
             Self::Boolean => f.write_str("boolean"),
             Self::Integer => f.write_str("integer"),
             Self::Number => f.write_str("number"),
-            Self::String => f.write_str("string"),
+            Self::Text => f.write_str("string"),
             Self::OneOf(values) => joined(f, values, " | "),
             Self::List(items) => write!(f, "[{items}]"),
             Self::Tuple(items) => {

@@ -102,7 +102,7 @@ fn what_is_no_schema_is_refused_with_the_reason() {
 }
 
 #[test]
-fn differences_name_the_place_and_both_sides() {
+fn differences_name_the_path_and_both_sides() {
     let line =
         |pence: Value| object(json!({"pence": pence, "sku": {"type": "string"}}), json!(["pence", "sku"]));
     let order = |pence: Value, more: Value| {
@@ -145,8 +145,8 @@ fn only_optional_fields_that_the_other_ignores_are_compatible() {
 #[test]
 fn a_stored_shape_of_another_version_is_made_again() {
     let stored = shape(json!({"type": "string"})).encode();
-    assert_eq!(Shape::decode(&stored).expect("reads"), Some(Shape::String));
-    let later = stored.replace("\"version\":1", "\"version\":2").replace("\"string\"", "{\"text\":{}}");
+    assert_eq!(Shape::decode(&stored).expect("reads"), Some(Shape::Text));
+    let later = stored.replace("\"version\":1", "\"version\":2").replace("\"text\"", "{\"other\":{}}");
     assert_eq!(Shape::decode(&later).expect("is no fault"), None);
     assert_eq!(Shape::decode("{}").expect_err("is none").kind(), ErrorKind::Corrupt);
 }

@@ -1,0 +1,40 @@
+//! Waits for commits to this file, by any process.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
+use messagekit::log::CommitWatch;
+use tokio::sync::watch;
+
+use crate::foreign_commits::FileWatch;
+use crate::shared::closed;
+
+/// Waits for this process's writer, and for the others.
+pub(crate) struct SqliteCommits {
+    own: watch::Receiver<u64>,
+    foreign: watch::Receiver<u64>,
+    _watch: Arc<FileWatch>,
+}
+
+impl SqliteCommits {
+    pub(crate) fn new(own: watch::Receiver<u64>, watch: Arc<FileWatch>) -> Self {
+        let mut commits = Self { own, foreign: watch.commits(), _watch: watch };
+        commits.own.mark_unchanged();
+        commits.foreign.mark_unchanged();
+        commits
+    }
+}
+
+impl CommitWatch for SqliteCommits {
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let (own, foreign) = (pin!(self.own.changed()), pin!(self.foreign.changed()));
+            match select(own, foreign).await {
+                Either::Left((changed, _)) | Either::Right((changed, _)) => changed.map_err(|_| closed()),
+            }
+        })
+    }
+}

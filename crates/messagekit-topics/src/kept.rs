@@ -1,0 +1,7 @@
+//! What must exist as long as any handle does.
+
+use std::any::Any;
+use std::sync::Arc;
+
+/// The folder of a file that nobody named, removed with the last handle.
+pub(crate) type Kept = Arc<dyn Any + Send + Sync>;
