@@ -11,6 +11,7 @@ mod inbox;
 mod log;
 mod migrations;
 mod opening;
+mod record_claims;
 mod relay;
 mod schedules;
 mod subscriber;
