@@ -79,6 +79,11 @@ impl TopicStore for SqliteStore {
 
     async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
         let (consumer, topic) = (consumer.to_owned(), topic.clone());
-        self.query(move |conn| topic_records::count(conn, &consumer, &topic)).await
+        self.query(move |conn| {
+            // The numbers are compared with each other: records may be appended between two statements.
+            let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+            topic_records::count(&snapshot, &consumer, &topic)
+        })
+        .await
     }
 }

@@ -467,6 +467,24 @@ async fn a_backup_under_writes_is_the_file_of_one_moment() {
     assert_eq!(missing.kind(), ErrorKind::Unavailable);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_under_writes_are_of_one_moment() {
+    let file = File::new();
+    let items = file.items().await;
+    let writer = items.clone();
+    let writing = tokio::spawn(async move {
+        for number in 0..400 {
+            writer.append(&item(number)).await.unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let counts = items.count().await.unwrap();
+        assert_eq!((counts.handled, counts.dead, counts.new), (0, 0, counts.all), "nothing was handled");
+    }
+    writing.await.unwrap();
+    assert_eq!(items.count().await.unwrap().new, 400);
+}
+
 #[tokio::test]
 async fn topics_in_memory_end_with_their_last_handle() {
     let topics = Topics::open(":memory:").await.unwrap();
