@@ -9,21 +9,12 @@ use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};
+use messagekit_tests::{broker_failures, given_up_after};
 
 use crate::TURNS;
 use crate::rabbit::id_of;
 use crate::records::{ids, make_topic, order, settled};
 use crate::stage::{PATIENCE, Stage};
-
-/// Returns the number of broker failures. Every third one is a freeze, the others are kills.
-fn restarts() -> usize {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
-}
-
-/// Returns the milliseconds after which a publish is given up: the default, or less.
-fn given_up_after() -> &'static str {
-    if restarts() > 3 { "30000" } else { "5000" }
-}
 
 /// The number of messages in each topic after each restart.
 const BATCH: usize = 500;
@@ -55,7 +46,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
         let kafka = Kafka::new(services::kafka()).set("delivery.timeout.ms", given_up_after()).unwrap();
         let publisher = kafka.publisher().unwrap();
         let (mut wanted, mut dead, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for restart in 0..=restarts() {
+        for restart in 0..=broker_failures() {
             let numbers = wanted.len()..wanted.len() + BATCH;
             let more: Vec<Message> = numbers.clone().map(|n| order(&stage.topic, "wanted", n)).collect();
             let more_dead: Vec<Message> = numbers.map(|n| order(&unwanted, "unwanted", n)).collect();
@@ -65,7 +56,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
             wanted.extend(more);
             dead.extend(more_dead);
             // In the middle of its work, except for the last time.
-            let open = if restart < restarts() { BATCH / 2 } else { 0 };
+            let open = if restart < broker_failures() { BATCH / 2 } else { 0 };
             let topics = [(&stage.topic, stage.partitions, wanted.len()), (&unwanted, 1, dead.len())];
             eventually("the bridge goes on", PATIENCE, async || {
                 bridge.is_alive_still();
@@ -77,7 +68,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
             })
             .await;
             longest = longest.max(since.elapsed());
-            if restart == restarts() {
+            if restart == broker_failures() {
                 break;
             }
             if restart % 3 == 1 {
@@ -95,7 +86,7 @@ fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
                 services::start(Service::Kafka);
             }
         }
-        eprintln!("{} restarts, the longest pause {longest:.1?}", restarts());
+        eprintln!("{} restarts, the longest pause {longest:.1?}", broker_failures());
         // Duplicates count as settled records too, so the last messages may still be in flight.
         let mut found = BTreeSet::new();
         eventually("every message is in the queue", PATIENCE, async || {

@@ -10,6 +10,7 @@ use messagekit::{Message, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::services::{self, Frozen, Service};
+use messagekit_tests::{broker_failures, given_up_after};
 use tokio::task::JoinHandle;
 
 use crate::TURNS;
@@ -17,16 +18,6 @@ use crate::stage::{LIMIT, Stage};
 use crate::topic::Topic;
 use crate::verdict::compare;
 use crate::writers::Writers;
-
-/// Returns the number of broker failures. Every third one is a freeze, the others are kills.
-fn restarts() -> usize {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 10 } else { 3 }
-}
-
-/// Returns the milliseconds after which a publish is given up: the default, or less.
-fn given_up_after() -> &'static str {
-    if restarts() > 3 { "30000" } else { "5000" }
-}
 
 /// The number of messages that both must publish until they count as recovered: more than a queue of the client may have held.
 const MORE: i64 = 500;
@@ -46,7 +37,7 @@ fn relay_and_publisher_recover_from_every_broker_restart() {
             stage.count(left).await
         };
         let mut longest = Duration::ZERO;
-        for restart in 0..=restarts() {
+        for restart in 0..=broker_failures() {
             let (from, since) = ((relayed().await, publishing.taken()), Instant::now());
             eventually("relay and publisher go on", DEADLINE, async || {
                 relay.is_alive_still();
@@ -59,7 +50,7 @@ fn relay_and_publisher_recover_from_every_broker_restart() {
                 let (frozen, failed) = (Frozen::new(Service::Kafka), publishing.failed());
                 eventually("a publish is given up", DEADLINE, async || publishing.failed() > failed).await;
                 drop(frozen);
-            } else if restart < restarts() {
+            } else if restart < broker_failures() {
                 services::kill(Service::Kafka);
                 services::start(Service::Kafka);
             }

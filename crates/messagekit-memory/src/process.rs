@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{ClaimHolder, RecordClaimId};
+use messagekit::log::ClaimHolder;
 
 use super::database::Database;
 use super::lock;
@@ -15,8 +15,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(database: &Arc<Database>) -> Arc<Self> {
-        let holder = ClaimHolder::new(RecordClaimId::new().as_str());
-        Arc::new(Self { database: database.clone(), holder })
+        Arc::new(Self { database: database.clone(), holder: ClaimHolder::unique() })
     }
 }
 

@@ -4,18 +4,9 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use messagekit::{Error, ErrorKind};
-use tokio::task;
 
 use crate::connect;
 use crate::error::from_sqlite;
-
-/// Runs work that blocks its thread.
-pub(crate) async fn blocking(work: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
-    match task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Error::new(ErrorKind::Closed, "runtime is shutting down").caused_by(error)),
-    }
-}
 
 /// Copies the snapshot of one moment. SQLite writes the copy without a log beside it, and leaves the flush to the caller.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {

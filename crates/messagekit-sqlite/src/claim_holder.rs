@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use messagekit::log::{ClaimHolder, RecordClaimId};
+use messagekit::log::ClaimHolder;
 use messagekit::{Error, ErrorKind};
 
-use crate::name_lock::NameLock;
+use crate::name_lock::{NameLock, side_file};
 
 /// The holder of one open file, made at its first claim.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl FileHolder {
         if let Some((holder, ..)) = &*held {
             return Ok(holder.clone());
         }
-        let holder = ClaimHolder::new(RecordClaimId::new().as_str());
+        let holder = ClaimHolder::unique();
         let path = path_of(database, &holder);
         let lock = NameLock::try_take(&path)?.ok_or_else(|| {
             Error::new(ErrorKind::Other, "lock file of a new holder is locked already")
@@ -65,8 +65,5 @@ pub(crate) fn has_ended(database: &Path, holder: &ClaimHolder) -> Result<bool, E
 }
 
 fn path_of(database: &Path, holder: &ClaimHolder) -> PathBuf {
-    let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(format!("-messagekit-{}.holder", holder.as_str()));
-    database.with_file_name(name)
+    side_file(database, &format!("{}.holder", holder.as_str()))
 }

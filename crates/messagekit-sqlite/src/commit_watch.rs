@@ -9,8 +9,8 @@ use messagekit::adapter::BoxFuture;
 use messagekit::log::CommitWatch;
 use tokio::sync::watch;
 
+use crate::error::closed;
 use crate::foreign_commits::FileWatch;
-use crate::shared::closed;
 
 /// Waits for this process's writer, and for the others.
 pub(crate) struct SqliteCommits {

@@ -26,6 +26,11 @@ impl Error {
     }
 }
 
+/// The store was closed, or its last handle is gone.
+pub(crate) fn closed() -> messagekit::Error {
+    messagekit::Error::new(ErrorKind::Closed, "store was closed")
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

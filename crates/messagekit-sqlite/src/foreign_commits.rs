@@ -1,6 +1,6 @@
 //! Notices commits of other processes.
 //!
-//! A watch on the write-ahead log tells that somebody writes. It tells so before the commit can be read, by the time of a flush, so
+//! A watch on the write-ahead log tells that a process writes. It tells so before the commit can be read, by the time of a flush, so
 //! a number of the file is then read again and again, in growing pauses, until it has changed.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::connect;
-use crate::error::from_sqlite;
+use crate::error::closed;
+use crate::look::{Interval, data_version};
 
 /// The pauses between two looks after a notice: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
@@ -26,9 +27,6 @@ const ATTENTION: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The time between two looks without a notice, in case that one was lost.
 const SELDOM: Duration = Duration::from_secs(1);
-/// The same where the file system gives no notices: while commits come, and while none do.
-const BUSY: Duration = Duration::from_millis(5);
-const IDLE: Duration = Duration::from_millis(50);
 
 /// The watch of an open file, which runs while anyone waits.
 #[derive(Debug, Default)]
@@ -62,7 +60,7 @@ impl ForeignCommits {
             return Ok(watch);
         }
         if state.is_closed {
-            return Err(Error::new(ErrorKind::Closed, "store was closed"));
+            return Err(closed());
         }
         // The one before was told to stop.
         join(state.thread.take());
@@ -71,7 +69,7 @@ impl ForeignCommits {
         let conn = connect::reader(database)?;
         let version = data_version(&conn)?;
         let notices = notices(database, signals.clone());
-        let looking = Looking { conn, version, waiting, count, notices, pause: BUSY };
+        let looking = Looking { conn, version, waiting, count, notices, interval: Interval::new() };
         let spawned =
             thread::Builder::new().name("messagekit-commits".to_owned()).spawn(move || looking.run());
         let thread = spawned.map_err(|error| {
@@ -145,14 +143,14 @@ struct Looking {
     waiting: Receiver<Signal>,
     count: watch::Sender<u64>,
     notices: Option<RecommendedWatcher>,
-    /// The next pause without notices.
-    pause: Duration,
+    /// Without notices.
+    interval: Interval,
 }
 
 impl Looking {
     fn run(mut self) {
         loop {
-            let longest = if self.notices.is_some() { SELDOM } else { self.pause };
+            let longest = if self.notices.is_some() { SELDOM } else { self.interval.get() };
             match self.waiting.recv_timeout(longest) {
                 Ok(Signal::Written) => {
                     if self.look_closely().is_break() {
@@ -162,7 +160,7 @@ impl Looking {
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     let has_changed = self.look();
-                    self.pause = if has_changed { BUSY } else { (self.pause * 5 / 4).min(IDLE) };
+                    self.interval.looked(has_changed);
                 }
             }
         }
@@ -209,11 +207,4 @@ impl Looking {
         }
         has_changed
     }
-}
-
-/// Returns a number that another connection's commit changes.
-fn data_version(conn: &Connection) -> Result<i64, Error> {
-    conn.prepare_cached("PRAGMA data_version")
-        .and_then(|mut select| select.query_row([], |row| row.get(0)))
-        .map_err(from_sqlite)
 }

@@ -32,6 +32,7 @@
 mod audit;
 mod backup;
 mod binding;
+mod blocking;
 mod bookkeeping;
 mod claim_holder;
 mod cleanup;
@@ -46,6 +47,7 @@ mod foreign_commits;
 mod holder;
 mod inbox;
 mod log;
+mod look;
 pub mod migrations;
 mod name_lock;
 mod opening;

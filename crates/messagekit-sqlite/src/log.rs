@@ -3,23 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, Log, LogReader, Page, Record, Start};
-use messagekit::{Error, ErrorKind, Position};
+use messagekit::log::{Bounds, Log, LogReader, Page, Start};
+use messagekit::{Error, ErrorKind};
 use tokio::sync::watch;
 
 use crate::SqliteStore;
-use crate::error::from_sqlite;
+use crate::error::{closed, from_sqlite};
+use crate::look::Interval;
+use crate::tables::read;
 use crate::tables::topics::{self, Partition};
-use crate::tables::{read, timestamp};
 
 /// The most bytes of a page, unless one record is larger.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// How often the reader checks for commits of other processes: while records arrive, and while the file is idle.
-const BUSY: Duration = Duration::from_millis(5);
-const IDLE: Duration = Duration::from_millis(50);
 
 /// The appending transaction assigns offsets, so no record can appear inside a page that was read.
 impl Log for SqliteStore {
@@ -66,7 +63,7 @@ impl Log for SqliteStore {
                 cursors: cursors.collect::<Result<_, Error>>()?,
                 last: 0,
                 commits: self.commits(),
-                interval: BUSY,
+                interval: Interval::new(),
                 work: Work::None,
                 waker: None,
             };
@@ -120,7 +117,7 @@ struct SqliteLogReader {
     cursors: Vec<Cursor>,
     last: usize,
     commits: watch::Receiver<u64>,
-    interval: Duration,
+    interval: Interval,
     work: Work,
     /// The waker of a caller that waits although every partition is paused.
     waker: Option<Waker>,
@@ -217,8 +214,8 @@ impl SqliteLogReader {
         let (store, topic, interval) = (self.store.clone(), self.topic.clone(), self.interval);
         let mut commits = self.commits.clone();
         Work::Wait(Box::pin(async move {
-            if let Ok(Err(_)) = tokio::time::timeout(interval, commits.changed()).await {
-                return Err(Error::new(ErrorKind::Closed, "store was closed"));
+            if let Ok(Err(_)) = tokio::time::timeout(interval.get(), commits.changed()).await {
+                return Err(closed());
             }
             Ok(News { partitions: partitions(&store, topic).await?, commits })
         }))
@@ -234,7 +231,7 @@ impl SqliteLogReader {
                 is_news = true;
             }
         }
-        self.interval = if is_news { BUSY } else { (self.interval * 5 / 4).min(IDLE) };
+        self.interval.looked(is_news);
     }
 }
 
@@ -253,14 +250,9 @@ impl Cursor {
         if let Some(last) = records.last() {
             self.next = last.offset + 1;
             self.told = false;
-            let record = |stored: read::Stored| {
-                let position =
-                    Position { topic: topic.clone(), partition: self.partition, offset: stored.offset };
-                Ok(Record { message: stored.message, position, timestamp: timestamp(stored.created_at)? })
-            };
             return records
                 .into_iter()
-                .map(record)
+                .map(|stored| stored.into_record(topic, self.partition))
                 .collect::<Result<_, Error>>()
                 .map(|all| Some(Page::Records(all)));
         }

@@ -41,11 +41,16 @@ impl NameLock {
 
 /// Returns the lock file of a consumer: beside the database, named after a hash because a name may hold any character.
 pub(crate) fn path_of(database: &Path, consumer: &str) -> PathBuf {
+    side_file(database, &format!("{:016x}.lock", fnv1a(consumer.as_bytes())))
+}
+
+/// Returns a file of ours beside the database.
+pub(crate) fn side_file(database: &Path, ending: &str) -> PathBuf {
     // Two paths of one file must have one lock. Never open the database itself for that: closing it again would release
     // SQLite's own locks.
     let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(format!("-messagekit-{:016x}.lock", fnv1a(consumer.as_bytes())));
+    name.push(format!("-messagekit-{ending}"));
     database.with_file_name(name)
 }
 

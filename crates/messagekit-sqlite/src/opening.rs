@@ -41,7 +41,7 @@ impl SqliteOptions {
             closed: AtomicBool::new(false),
             holders: Holders::default(),
             bindings: Bindings::default(),
-            holder: FileHolder::default(),
+            claim_holder: FileHolder::default(),
             foreign: ForeignCommits::default(),
             news,
         };

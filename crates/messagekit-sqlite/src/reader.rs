@@ -1,16 +1,15 @@
 //! Read-only connections.
 
 use std::fmt;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
 use tokio::sync::Semaphore;
-use tokio::task;
 
-use crate::error::from_sqlite;
+use crate::blocking::blocking;
+use crate::error::{closed, from_sqlite};
 use crate::{Connection, connect, writer};
 
 /// The most readers at a time.
@@ -66,24 +65,17 @@ impl Readers {
         &self,
         work: impl FnOnce(&Reader) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let closed = || Error::new(ErrorKind::Closed, "store was closed");
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let pool = Arc::clone(&self.pool);
-        let done = task::spawn_blocking(move || {
+        blocking(move || {
             // Returned last, also after a panic: `close` requires that no connection is in use when it has all permits.
             let _permit = permit;
             let reader = pool.take()?;
             let result = work(&reader);
             pool.put(reader);
             result
-        });
-        match done.await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_) => Err(Error::new(ErrorKind::Closed, "runtime is shutting down")),
-            },
-        }
+        })
+        .await
     }
 
     /// Waits for running reads, and closes the connections.

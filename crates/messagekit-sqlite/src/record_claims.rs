@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
-use messagekit::{Error, ErrorKind, Position};
+use messagekit::{Error, ErrorKind};
 
 use crate::error::from_sqlite;
 use crate::tables::topics::Partition;
@@ -77,11 +77,8 @@ impl RecordClaims for SqliteStore {
             let Some(Partition { tp, .. }) = found else { return Err(no_topic(&topic)) };
             let max = usize::try_from(offsets.end - offsets.start).unwrap_or(0);
             let stored = read::read(conn, &topic, tp, offsets.start, max, usize::MAX)?.into_iter();
-            let record = |stored: read::Stored| {
-                let position = Position { topic: topic.clone(), partition, offset: stored.offset };
-                Ok(Record { message: stored.message, position, timestamp: timestamp(stored.created_at)? })
-            };
-            stored.take_while(|stored| stored.offset < offsets.end).map(record).collect()
+            let wanted = stored.take_while(|stored| stored.offset < offsets.end);
+            wanted.map(|stored| stored.into_record(&topic, partition)).collect()
         })
         .await
     }

@@ -11,6 +11,7 @@ use messagekit::{Error, ErrorKind};
 
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;
+use crate::error::closed;
 use crate::foreign_commits::ForeignCommits;
 use crate::holder::{Holders, would_deadlock};
 use crate::reader::Readers;
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
-    pub(crate) holder: FileHolder,
+    pub(crate) claim_holder: FileHolder,
     pub(crate) foreign: ForeignCommits,
     /// Wakes the relays of this process.
     pub(crate) news: Wake,
@@ -76,8 +77,4 @@ impl Shared {
         }
         Error::new(ErrorKind::OutcomeUnknown, "writer thread has died")
     }
-}
-
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "store was closed")
 }

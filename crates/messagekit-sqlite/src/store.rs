@@ -15,9 +15,10 @@ use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;
+use crate::blocking::blocking;
 use crate::commit_watch::SqliteCommits;
-use crate::error::classify;
-use crate::shared::{Shared, closed};
+use crate::error::{classify, closed};
+use crate::shared::Shared;
 use crate::tables::append::Appended;
 use crate::writer::{self, Request};
 use crate::{Connection, SqliteOptions, SqliteTx, backup, connect, transact};
@@ -92,7 +93,7 @@ impl SqliteStore {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return Err(closed().into());
         }
-        self.shared.holder.end();
+        self.shared.claim_holder.end();
         self.shared.foreign.close();
         // A reader that closes after the writer would leave the log behind.
         self.shared.readers.close().await;
@@ -113,7 +114,7 @@ impl SqliteStore {
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), crate::Error> {
         self.shared.check_open()?;
         let (from, to) = (self.shared.path.clone(), connect::absolute(path.as_ref())?);
-        Ok(backup::blocking(move || backup::copy(&from, &to)).await?)
+        Ok(blocking(move || backup::copy(&from, &to)).await?)
     }
 
     /// Returns the path of the file.
@@ -154,7 +155,7 @@ impl SqliteStore {
     /// Returns the holder of the record claims of this handle and its clones.
     pub(crate) fn holder(&self) -> Result<ClaimHolder, Error> {
         self.shared.check_open()?;
-        self.shared.holder.get(&self.shared.path)
+        self.shared.claim_holder.get(&self.shared.path)
     }
 
     /// Returns the cursors of the consumers that a subscriber of this store works for.

@@ -3,5 +3,5 @@
 use std::any::Any;
 use std::sync::Arc;
 
-/// The folder of a file that nobody named, removed with the last handle.
+/// The folder of a file without a path of its own, removed with the last handle.
 pub(crate) type Kept = Arc<dyn Any + Send + Sync>;

@@ -39,6 +39,13 @@ pub struct Topic<T, S> {
     data: PhantomData<fn() -> T>,
 }
 
+/// What a stream of records does when it has yielded all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtTheEnd {
+    Stop,
+    Wait,
+}
+
 /// What became of a record that is appended only if its topic does not have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfNew {
@@ -168,7 +175,7 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     where
         T: Send + 'static,
     {
-        self.iter(Some(RecordStatus::New))
+        self.records(Some(RecordStatus::New), AtTheEnd::Stop)
     }
 
     /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends. It
@@ -179,23 +186,7 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     where
         T: Send + 'static,
     {
-        let start = (self.clone(), VecDeque::new(), 0_i64, None::<Box<dyn CommitWatch>>);
-        Box::pin(try_unfold(start, |(topic, mut page, mut after, watch)| async move {
-            // Made before the first look: a commit in between is not missed.
-            let mut watch = match watch {
-                Some(watch) => watch,
-                None => topic.store.watch_commits()?,
-            };
-            while page.is_empty() {
-                page = topic.page(Some(RecordStatus::New), after).await?;
-                if page.is_empty() {
-                    watch.changed().await?;
-                }
-            }
-            let next = page.pop_front().expect("the page has a record");
-            after = next.id;
-            Ok(Some((topic.typed(next)?, (topic, page, after, Some(watch)))))
-        }))
+        self.records(Some(RecordStatus::New), AtTheEnd::Wait)
     }
 
     /// Yields the records that the consumer has handled, in the order of their ids.
@@ -203,7 +194,7 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     where
         T: Send + 'static,
     {
-        self.iter(Some(RecordStatus::Handled))
+        self.records(Some(RecordStatus::Handled), AtTheEnd::Stop)
     }
 
     /// Yields all records, in the order of their ids.
@@ -211,28 +202,36 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     where
         T: Send + 'static,
     {
-        self.iter(None)
+        self.records(None, AtTheEnd::Stop)
     }
 
-    fn iter(
+    fn records(
         &self,
         status: Option<RecordStatus>,
+        at_the_end: AtTheEnd,
     ) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
     where
         T: Send + 'static,
     {
-        let start = (self.clone(), VecDeque::new(), 0_i64);
-        Box::pin(try_unfold(
-            start,
-            move |(topic, mut page, after): (Self, VecDeque<TopicRecord>, i64)| async move {
-                if page.is_empty() {
-                    page = topic.page(status, after).await?;
+        let start = (self.clone(), VecDeque::<TopicRecord>::new(), 0_i64, None::<Box<dyn CommitWatch>>);
+        Box::pin(try_unfold(start, move |(topic, mut page, after, mut watch)| async move {
+            // Made before the first look: a commit in between is not missed.
+            if at_the_end == AtTheEnd::Wait && watch.is_none() {
+                watch = Some(topic.store.watch_commits()?);
+            }
+            loop {
+                if let Some(next) = page.pop_front() {
+                    let id = next.id;
+                    return Ok(Some((topic.typed(next)?, (topic, page, id, watch))));
                 }
-                let Some(next) = page.pop_front() else { return Ok(None) };
-                let id = next.id;
-                Ok(Some((topic.typed(next)?, (topic, page, id))))
-            },
-        ))
+                page = topic.page(status, after).await?;
+                match &mut watch {
+                    _ if !page.is_empty() => {}
+                    Some(watch) => watch.changed().await?,
+                    None => return Ok(None),
+                }
+            }
+        }))
     }
 
     async fn page(&self, status: Option<RecordStatus>, after: i64) -> Result<VecDeque<TopicRecord>, Error> {

@@ -61,6 +61,7 @@ mod failed_messages;
 pub mod fnv;
 pub mod gate;
 mod handler;
+mod hex;
 mod histogram;
 pub mod log;
 mod message;

@@ -4,17 +4,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use crate::error::from_sqlite;
-
-/// How often the thread checks for commits of other processes: while records arrive, and while the file is idle.
-const BUSY: Duration = Duration::from_millis(5);
-const IDLE: Duration = Duration::from_millis(50);
+use crate::error::closed;
+use crate::look::{Interval, data_version};
 
 struct Unpark(Thread);
 
@@ -47,12 +43,12 @@ pub(super) struct News {
     commits: watch::Receiver<u64>,
     /// The data version of the checking connection at its last check.
     version: Option<i64>,
-    interval: Duration,
+    interval: Interval,
 }
 
 impl News {
     pub(super) fn new(commits: watch::Receiver<u64>) -> Self {
-        Self { commits, version: None, interval: BUSY }
+        Self { commits, version: None, interval: Interval::new() }
     }
 
     /// Fails when the store was closed: no record can follow, and no connection may stay open.
@@ -73,23 +69,14 @@ impl News {
                 Poll::Ready(Err(_)) => return Err(closed()),
                 Poll::Pending => false,
             };
-            let version = data_version(conn).map_err(from_sqlite)?;
+            let version = data_version(conn)?;
             if self.version.replace(version) != Some(version) || told {
-                self.interval = BUSY;
+                self.interval.looked(true);
                 return Ok(());
             }
-            thread::park_timeout(self.interval);
-            self.interval = (self.interval * 5 / 4).min(IDLE);
+            thread::park_timeout(self.interval.get());
+            self.interval.looked(false);
         }
         Ok(())
     }
-}
-
-/// Returns a number that another connection's commit changes.
-fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "store was closed")
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::{Error, Headers, Message, headers};
+use messagekit::log::Record;
+use messagekit::{Error, Headers, Message, Position, headers};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns::Columns;
@@ -20,6 +21,14 @@ pub(crate) struct Stored {
     pub(crate) offset: i64,
     pub(crate) created_at: i64,
     pub(crate) message: Message,
+}
+
+impl Stored {
+    /// Returns the record as readers of the log see it.
+    pub(crate) fn into_record(self, topic: &Arc<str>, partition: i32) -> Result<Record, Error> {
+        let position = Position { topic: topic.clone(), partition, offset: self.offset };
+        Ok(Record { message: self.message, position, timestamp: timestamp(self.created_at)? })
+    }
 }
 
 /// Reads records of a partition from an offset on: at most `max`, and no more once they hold `max_bytes`.

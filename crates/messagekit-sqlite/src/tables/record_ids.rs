@@ -1,6 +1,6 @@
 //! The ids of records in defined topics, kept for neighbours together.
 
-use rusqlite::{Connection, OptionalExtension, Result, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row};
 
 /// Neighbours in a partition with neighbouring ids.
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +20,24 @@ pub(crate) fn next(conn: &Connection) -> Result<i64> {
 pub(crate) fn add(conn: &Connection, records: impl IntoIterator<Item = (i64, i64)>) -> Result<()> {
     let known = last(conn)?;
     let next = known.map_or(1, |run| run.first_id + run.length);
-    let mut open = known;
-    let mut is_new = false;
+    let mut runs = Vec::from_iter(known);
     for (first_id, (topic, pos)) in (next..).zip(records) {
-        match &mut open {
+        match runs.last_mut() {
             Some(run) if run.topic == topic && run.pos + run.length == pos => run.length += 1,
-            _ => {
-                if let Some(run) = open {
-                    write(conn, run, is_new)?;
-                }
-                open = Some(Run { first_id, topic, pos, length: 1 });
-                is_new = true;
-            }
+            _ => runs.push(Run { first_id, topic, pos, length: 1 }),
         }
     }
-    open.map_or(Ok(()), |run| write(conn, run, is_new))
+    for run in runs {
+        match known {
+            Some(known) if known.first_id == run.first_id => {
+                if known.length < run.length {
+                    lengthen(conn, run)?;
+                }
+            }
+            _ => insert(conn, run)?,
+        }
+    }
+    Ok(())
 }
 
 /// Gives ids to the records that a topic had before it was defined.
@@ -52,54 +55,46 @@ pub(crate) fn add_existing(conn: &Connection, topic: i64) -> Result<()> {
 
 /// Returns the topic and position of an id.
 pub(crate) fn position(conn: &Connection, id: i64) -> Result<Option<(i64, i64)>> {
-    let found = conn
-        .prepare_cached(
-            "SELECT first_id, topic_id, pos, length FROM messagekit_record_ids
-             WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT 1",
-        )?
-        .query_row([id], run)
-        .optional()?;
+    let found = find(conn, "WHERE first_id <= ?1 ORDER BY first_id DESC", [id])?;
     let inside = found.filter(|run| id - run.first_id < run.length);
     Ok(inside.map(|run| (run.topic, run.pos + (id - run.first_id))))
 }
 
 /// Returns the id of a position.
 pub(crate) fn of_position(conn: &Connection, pos: i64) -> Result<Option<i64>> {
-    let found = conn
-        .prepare_cached(
-            "SELECT first_id, topic_id, pos, length FROM messagekit_record_ids
-             WHERE pos <= ?1 ORDER BY pos DESC LIMIT 1",
-        )?
-        .query_row([pos], run)
-        .optional()?;
+    let found = find(conn, "WHERE pos <= ?1 ORDER BY pos DESC", [pos])?;
     Ok(found.filter(|run| pos - run.pos < run.length).map(|run| run.first_id + (pos - run.pos)))
 }
 
 fn last(conn: &Connection) -> Result<Option<Run>> {
-    conn.prepare_cached(
-        "SELECT first_id, topic_id, pos, length FROM messagekit_record_ids ORDER BY first_id DESC LIMIT 1",
-    )?
-    .query_row([], run)
+    find(conn, "ORDER BY first_id DESC", [])
+}
+
+/// Returns the first run that a condition and an order select.
+fn find(conn: &Connection, selection: &str, params: impl Params) -> Result<Option<Run>> {
+    let run = |row: &Row<'_>| {
+        Ok(Run { first_id: row.get(0)?, topic: row.get(1)?, pos: row.get(2)?, length: row.get(3)? })
+    };
+    conn.prepare_cached(&format!(
+        "SELECT first_id, topic_id, pos, length FROM messagekit_record_ids {selection} LIMIT 1"
+    ))?
+    .query_row(params, run)
     .optional()
 }
 
-fn run(row: &Row<'_>) -> Result<Run> {
-    Ok(Run { first_id: row.get(0)?, topic: row.get(1)?, pos: row.get(2)?, length: row.get(3)? })
+fn insert(conn: &Connection, run: Run) -> Result<()> {
+    let Run { first_id, topic, pos, length } = run;
+    conn.prepare_cached(
+        "INSERT INTO messagekit_record_ids (first_id, topic_id, pos, length) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute((first_id, topic, pos, length))
+    .map(drop)
 }
 
-fn write(conn: &Connection, run: Run, is_new: bool) -> Result<()> {
-    let Run { first_id, topic, pos, length } = run;
-    if is_new {
-        conn.prepare_cached(
-            "INSERT INTO messagekit_record_ids (first_id, topic_id, pos, length) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((first_id, topic, pos, length))
+fn lengthen(conn: &Connection, run: Run) -> Result<()> {
+    conn.prepare_cached("UPDATE messagekit_record_ids SET length = ?2 WHERE first_id = ?1")?
+        .execute((run.first_id, run.length))
         .map(drop)
-    } else {
-        conn.prepare_cached("UPDATE messagekit_record_ids SET length = ?2 WHERE first_id = ?1")?
-            .execute((first_id, length))
-            .map(drop)
-    }
 }
 
 #[cfg(test)]

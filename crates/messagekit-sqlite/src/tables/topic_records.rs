@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messagekit::log::{
     AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus, TopicRecord,
 };
-use messagekit::{Error, ErrorKind, Position};
+use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::names::{self, Topic};
@@ -44,15 +44,11 @@ pub(crate) fn append(
     {
         return Ok(Outcome { records: vec![at], leaves: false });
     }
-    let mut topic: Option<(&Arc<str>, Topic)> = None;
+    let mut topics = DefinedTopics::default();
     for record in records {
-        let own = match topic {
-            Some((name, own)) if *name == record.message.topic => own,
-            _ => defined(conn, &record.message.topic)?,
-        };
-        topic = Some((&record.message.topic, own));
+        let topic = topics.get(conn, &record.message.topic)?;
         let known = match &record.dedup_hash {
-            Some(hash) => take_hash(conn, own.id, hash, id).map_err(from_sqlite)?,
+            Some(hash) => take_hash(conn, topic.id, hash, id).map_err(from_sqlite)?,
             None => None,
         };
         match known {
@@ -79,15 +75,13 @@ fn first_duplicate(
     records: &[NewRecord],
     first_id: i64,
 ) -> Result<Option<AppendedRecord>, Error> {
-    let mut seen: HashMap<(&str, &str), i64> = HashMap::new();
+    let mut topics = DefinedTopics::default();
+    let mut seen: HashMap<(i64, &str), i64> = HashMap::new();
     for (record, id) in records.iter().zip(first_id..) {
         let Some(hash) = &record.dedup_hash else { continue };
-        let topic = defined(conn, &record.message.topic)?;
-        let known = conn
-            .prepare_cached("SELECT record_id FROM messagekit_dedup_hashes WHERE topic_id = ?1 AND hash = ?2")
-            .and_then(|mut select| select.query_row((topic.id, hash), |row| row.get(0)).optional())
-            .map_err(from_sqlite)?;
-        let known = known.or_else(|| seen.insert((&record.message.topic, hash), id));
+        let topic = topics.get(conn, &record.message.topic)?;
+        let known = with_hash(conn, topic.id, hash).map_err(from_sqlite)?;
+        let known = known.or_else(|| seen.insert((topic.id, hash), id));
         if let Some(known) = known {
             return Ok(Some(AppendedRecord::Duplicate(known)));
         }
@@ -102,12 +96,31 @@ fn take_hash(conn: &Connection, topic: i64, hash: &str, id: i64) -> rusqlite::Re
             "INSERT INTO messagekit_dedup_hashes (topic_id, hash, record_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?
         .execute((topic, hash, id))?;
-    if inserted == 1 {
-        return Ok(None);
-    }
+    if inserted == 1 { Ok(None) } else { with_hash(conn, topic, hash) }
+}
+
+/// Returns the record that has a dedup hash.
+fn with_hash(conn: &Connection, topic: i64, hash: &str) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("SELECT record_id FROM messagekit_dedup_hashes WHERE topic_id = ?1 AND hash = ?2")?
         .query_row((topic, hash), |row| row.get(0))
-        .map(Some)
+        .optional()
+}
+
+/// The row of the topic that was asked for last: neighbours are of one topic.
+#[derive(Default)]
+struct DefinedTopics<'a>(Option<(&'a Arc<str>, Topic)>);
+
+impl<'a> DefinedTopics<'a> {
+    fn get(&mut self, conn: &Connection, name: &'a Arc<str>) -> Result<Topic, Error> {
+        match self.0 {
+            Some((known, topic)) if known == name => Ok(topic),
+            _ => {
+                let topic = defined(conn, name)?;
+                self.0 = Some((name, topic));
+                Ok(topic)
+            }
+        }
+    }
 }
 
 /// Returns the row of a defined topic.
@@ -166,14 +179,7 @@ fn record(topic: &Arc<str>, row: &Row<'_>) -> Result<TopicRecord, Error> {
         _ => RecordStatus::Dead,
     };
     let handled_at = handled_at.filter(|_| status == RecordStatus::Handled).map(timestamp).transpose()?;
-    let position = Position { topic: topic.clone(), partition, offset: stored.offset };
-    let timestamp = timestamp(stored.created_at)?;
-    Ok(TopicRecord {
-        id,
-        record: messagekit::log::Record { message: stored.message, position, timestamp },
-        status,
-        handled_at,
-    })
+    Ok(TopicRecord { id, record: stored.into_record(topic, partition)?, status, handled_at })
 }
 
 /// Notes that a consumer has handled a record, and moves its cursor past the records that it has handled in a row.

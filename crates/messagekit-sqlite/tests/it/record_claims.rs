@@ -3,22 +3,16 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use messagekit::adapter::OutboxRows;
 use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
-use messagekit::{ErrorKind, Message, Store};
+use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;
+
+use crate::support::append;
 
 async fn open(folder: &TempDir) -> SqliteStore {
     let options = SqliteStore::options().partitions(NonZeroU32::MIN);
     options.open(folder.path().join("jobs.db")).await.unwrap()
-}
-
-async fn with_jobs(store: &SqliteStore, jobs: usize) {
-    let jobs: Vec<Message> = (0..jobs).map(|job| Message::new("jobs.job", job.to_string())).collect();
-    let mut tx = store.begin().await.unwrap();
-    store.write(&mut tx, &jobs).await.unwrap();
-    store.commit(tx).await.unwrap();
 }
 
 async fn claim(worker: &RecordClaimer<SqliteStore>, max: u32) -> RecordClaim {
@@ -47,7 +41,7 @@ async fn move_cursor(store: &SqliteStore, next: i64) {
 async fn claims_are_void_when_another_reader_has_moved_the_cursor() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).await;
-    with_jobs(&store, 6).await;
+    append(&store, "jobs.job", "j", 6).await;
     let worker = RecordClaimer::new(store.clone(), "billing", "jobs.job");
     let early = claim(&worker, 2).await;
     move_cursor(&store, 3).await;
@@ -63,7 +57,7 @@ async fn claims_are_void_when_another_reader_has_moved_the_cursor() {
 async fn claims_that_cannot_be_read_are_refused_and_stay() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).await;
-    with_jobs(&store, 2).await;
+    append(&store, "jobs.job", "j", 2).await;
     let worker = RecordClaimer::new(store.clone(), "billing", "jobs.job");
     claim(&worker, 1).await;
     let mut tx = store.begin().await.unwrap();
@@ -87,7 +81,7 @@ fn holders(folder: &Path) -> usize {
 async fn a_closed_file_leaves_no_holder_and_frees_its_claims() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).await;
-    with_jobs(&store, 1).await;
+    append(&store, "jobs.job", "j", 1).await;
     let worker = RecordClaimer::new(store.clone(), "billing", "jobs.job");
     claim(&worker, 1).await;
     assert_eq!(holders(folder.path()), 1);

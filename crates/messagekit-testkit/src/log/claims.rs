@@ -6,7 +6,8 @@ use messagekit::log::{Claimed, RecordClaimId, RecordClaimer, Start, Which};
 use messagekit::{ErrorKind, Store};
 
 use super::LogFixture;
-use super::fixture::{append, claim, claim_now, messages, offsets, through, topic_of};
+use super::fixture::{append, claim, claim_now, messages, offsets, topic_of};
+use crate::store::{begin, until_through};
 use crate::unique;
 
 /// What one worker has claimed, no other one gets; what it acknowledged, none.
@@ -18,7 +19,7 @@ pub async fn claimed_record_is_claimed_once<F: LogFixture>(fixture: &F) {
     assert_eq!(offsets(&claimed), [0, 1]);
     assert_eq!(claim_now(&second, 10).await, [2]);
     assert_eq!(claim_now(&first, 10).await, [0_i64; 0]);
-    assert_eq!(through(|| first.acknowledge(&claimed, Which::All)).await, 2);
+    assert_eq!(until_through(|| first.acknowledge(&claimed, Which::All)).await, 2);
     assert_eq!(claim_now(&first, 10).await, [0_i64; 0]);
 }
 
@@ -47,7 +48,7 @@ pub async fn consumers_claim_apart<F: LogFixture>(fixture: &F) {
         let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
         let claimed = claim(&worker, 10).await;
         assert_eq!(offsets(&claimed), [0, 1]);
-        through(|| worker.acknowledge(&claimed, Which::All)).await;
+        until_through(|| worker.acknowledge(&claimed, Which::All)).await;
     }
 }
 
@@ -113,9 +114,9 @@ pub async fn claims_go_on_in_another_process<F: LogFixture>(fixture: &F) {
     let here = RecordClaimer::new(fixture.store(), &*consumer, topic.clone());
     let there = RecordClaimer::new(fixture.another_process().await, &*consumer, topic.clone());
     let claimed = claim(&here, 3).await;
-    through(|| here.acknowledge(&claimed, Which::Offsets(&[1]))).await;
+    until_through(|| here.acknowledge(&claimed, Which::Offsets(&[1]))).await;
     assert_eq!(claim_now(&there, 10).await, [3]);
-    through(|| here.release(&claimed, Which::All)).await;
+    until_through(|| here.release(&claimed, Which::All)).await;
     assert_eq!(claim_now(&there, 10).await, [0, 2], "the settled one does not come back");
 }
 
@@ -126,14 +127,14 @@ pub async fn acknowledgement_shares_the_commit<F: LogFixture>(fixture: &F) {
     let worker = RecordClaimer::new(store.clone(), unique("consumer"), topic);
     let claimed = claim(&worker, 1).await;
 
-    let mut tx = crate::store::until_through(|| store.begin()).await;
+    let mut tx = begin(&store).await;
     fixture.effect(&mut tx, &effect).await;
     worker.acknowledge_in(&mut tx, &claimed, Which::All).await.expect("the claim holds");
     store.rollback(tx).await.expect("rolls back");
-    through(|| worker.release(&claimed, Which::All)).await;
+    until_through(|| worker.release(&claimed, Which::All)).await;
 
     let claimed = claim(&worker, 1).await;
-    let mut tx = crate::store::until_through(|| store.begin()).await;
+    let mut tx = begin(&store).await;
     fixture.effect(&mut tx, &effect).await;
     worker.acknowledge_in(&mut tx, &claimed, Which::All).await.expect("the claim holds");
     store.commit(tx).await.expect("commits");
@@ -145,9 +146,9 @@ pub async fn deleted_records_are_reported<F: LogFixture>(fixture: &F) {
     let topic = topic_of(fixture, 6).await;
     let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone());
     let claimed = claim(&worker, 2).await;
-    through(|| worker.acknowledge(&claimed, Which::Offsets(&[0]))).await;
+    until_through(|| worker.acknowledge(&claimed, Which::Offsets(&[0]))).await;
     fixture.delete_before(&topic, 4).await;
-    assert_eq!(through(|| worker.claim(10)).await, Claimed::Deleted { partition: 0, offsets: 1..4 });
+    assert_eq!(until_through(|| worker.claim(10)).await, Claimed::Deleted { partition: 0, offsets: 1..4 });
     assert_eq!(claim_now(&worker, 10).await, [4, 5]);
 }
 
@@ -156,9 +157,9 @@ pub async fn reset_ends_every_claim<F: LogFixture>(fixture: &F) {
     let topic = topic_of(fixture, 3).await;
     let worker = RecordClaimer::new(fixture.store(), unique("consumer"), topic);
     let first = claim(&worker, 2).await;
-    through(|| worker.acknowledge(&first, Which::All)).await;
+    until_through(|| worker.acknowledge(&first, Which::All)).await;
     let second = claim(&worker, 1).await;
-    assert_eq!(through(|| worker.reset(0, Start::Offset(1))).await, 1);
+    assert_eq!(until_through(|| worker.reset(0, Start::Offset(1))).await, 1);
     let late = worker.acknowledge(&second, Which::All).await.expect_err("the claim is lost");
     assert_eq!(late.kind(), ErrorKind::ClaimLost);
     assert_eq!(late.context("claim"), Some(second.id.as_str()));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use messagekit::adapter::OutboxRows;
 use messagekit::log::{Claimed, Log, LogReader, Page, RecordClaim, RecordClaimer, RecordClaims, Start};
-use messagekit::{Error, Message, headers};
+use messagekit::{Message, headers};
 
-use crate::store::StoreFixture;
+use crate::store::{StoreFixture, until_through};
 use crate::unique;
 
 /// A database with a log, whose topics have one partition each.
@@ -35,7 +35,7 @@ pub(super) fn messages(topic: &str, texts: impl IntoIterator<Item = String>) -> 
 
 /// Appends messages in one transaction.
 pub(super) async fn append<S: OutboxRows>(store: &S, messages: &[Message]) {
-    crate::store::until_through(|| async {
+    until_through(|| async {
         let mut tx = store.begin().await?;
         store.write(&mut tx, messages).await?;
         store.commit(tx).await
@@ -80,14 +80,9 @@ pub(super) async fn texts<F: LogFixture>(fixture: &F, topic: &Arc<str>) -> Vec<(
     texts
 }
 
-/// Repeats an operation of a claimer until no other transaction is in its way.
-pub(super) async fn through<R, Fut: Future<Output = Result<R, Error>>>(attempt: impl FnMut() -> Fut) -> R {
-    crate::store::until_through(attempt).await
-}
-
 /// Claims records, which must be there.
 pub(super) async fn claim<S: RecordClaims>(worker: &RecordClaimer<S>, max: u32) -> RecordClaim {
-    match through(|| worker.claim(max)).await {
+    match until_through(|| worker.claim(max)).await {
         Claimed::Records(claim) => claim,
         other => panic!("records wait to be claimed: {other:?}"),
     }
@@ -95,7 +90,7 @@ pub(super) async fn claim<S: RecordClaims>(worker: &RecordClaimer<S>, max: u32) 
 
 /// Returns the offsets that a claim may have now; none when there are no records.
 pub(super) async fn claim_now<S: RecordClaims>(worker: &RecordClaimer<S>, max: u32) -> Vec<i64> {
-    match through(|| worker.claim(max)).await {
+    match until_through(|| worker.claim(max)).await {
         Claimed::Records(claim) => offsets(&claim),
         _ => Vec::new(),
     }

@@ -1,4 +1,4 @@
-//! The ends of claims that nobody settled.
+//! The ends of claims that no worker settled.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use messagekit::ErrorKind;
 use messagekit::log::{RecordClaimer, Which};
 
 use super::LogFixture;
-use super::fixture::{claim, claim_now, offsets, through, topic_of};
+use super::fixture::{claim, claim_now, offsets, topic_of};
+use crate::store::until_through;
 use crate::{DEADLINE, eventually, unique};
 
 /// Longer than any case.
@@ -50,7 +51,7 @@ pub async fn late_claim_settles_nothing<F: LogFixture>(fixture: &F) {
         assert_eq!((refused.kind(), refused.is_transient()), (ErrorKind::ClaimLost, false));
     }
     assert_eq!(late.extend(&lost).await.expect_err("the claim is lost").kind(), ErrorKind::ClaimLost);
-    assert_eq!(through(|| there.acknowledge(&again, Which::All)).await, 1);
+    assert_eq!(until_through(|| there.acknowledge(&again, Which::All)).await, 1);
 }
 
 /// The claims of a process end with it, however long their lease.
@@ -72,5 +73,5 @@ pub async fn claims_of_a_living_process_stay<F: LogFixture>(fixture: &F) {
     for _ in 0..3 {
         assert_eq!(claim_now(&here, 10).await, [0_i64; 0]);
     }
-    assert_eq!(through(|| there.acknowledge(&claimed, Which::All)).await, 1);
+    assert_eq!(until_through(|| there.acknowledge(&claimed, Which::All)).await, 1);
 }

@@ -8,12 +8,13 @@ use messagekit::log::{Page, Start};
 
 use super::LogFixture;
 use super::fixture::{append, messages, pages, reader, texts, topic_of};
+use crate::store::begin;
 use crate::{DEADLINE, eventually};
 
 /// Records appear together, in order, with offsets without a gap, and not before their commit.
 pub async fn append_is_seen_whole_after_its_commit<F: LogFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), topic_of(fixture, 1).await);
-    let mut tx = crate::store::until_through(|| store.begin()).await;
+    let mut tx = begin(&store).await;
     store.write(&mut tx, &messages(&topic, ["a".into(), "b".into(), "c".into()])).await.expect("appends");
     assert_eq!(texts(fixture, &topic).await, [(0, "0".to_owned())], "before the commit");
     store.commit(tx).await.expect("commits");
@@ -24,7 +25,7 @@ pub async fn append_is_seen_whole_after_its_commit<F: LogFixture>(fixture: &F) {
 /// The next append gets the offsets that a rolled back one had.
 pub async fn rolled_back_append_takes_no_offset<F: LogFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), topic_of(fixture, 1).await);
-    let mut tx = crate::store::until_through(|| store.begin()).await;
+    let mut tx = begin(&store).await;
     store.write(&mut tx, &messages(&topic, ["lost".into()])).await.expect("appends");
     store.rollback(tx).await.expect("rolls back");
     append(&store, &messages(&topic, ["kept".into()])).await;

@@ -150,7 +150,7 @@ where
 }
 
 /// Begins a transaction.
-pub(super) async fn begin<S: Store>(store: &S) -> S::Tx {
+pub(crate) async fn begin<S: Store>(store: &S) -> S::Tx {
     until_through(|| store.begin()).await
 }
 

@@ -25,6 +25,6 @@ pub mod status;
 pub mod transact;
 pub mod transactions;
 
-pub(crate) use fixture::until_through;
 pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
+pub(crate) use fixture::{begin, until_through};
 pub use list::{StoreCase, all, run};

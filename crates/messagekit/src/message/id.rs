@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::headers::X_DEATH;
 use super::{Message, Position};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, hex};
 
 /// Identifies a message on every hop; two messages with the same id are the same message.
 ///
@@ -66,7 +66,7 @@ impl MessageId {
             add(value);
         }
         add(&message.payload);
-        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex::digits(hash.finalize());
         Self(Arc::from(format!("{}{}/{digits}", Self::AT, message.topic)))
     }
 

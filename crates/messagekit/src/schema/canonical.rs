@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 /// Returns the canonical text of a value.
 ///
 /// ```
@@ -25,7 +27,7 @@ pub fn text(value: &Value) -> String {
 
 /// Returns the SHA-256 of the canonical text in hexadecimal digits.
 pub fn hash(value: &Value) -> String {
-    Sha256::digest(text(value)).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(Sha256::digest(text(value)))
 }
 
 fn write(out: &mut String, value: &Value) {

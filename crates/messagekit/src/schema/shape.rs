@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, hex};
 
 /// The version of the normal form. A stored form of another version is made again from the schema beside it.
 pub(super) const VERSION: u32 = 1;
@@ -113,7 +113,7 @@ impl Shape {
 
     /// Returns the SHA-256 of the stored text in hexadecimal digits. Equal shapes have equal hashes.
     pub fn hash(&self) -> String {
-        Sha256::digest(self.encode()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::digits(Sha256::digest(self.encode()))
     }
 
     /// Returns the shape of a value that has one of these shapes.

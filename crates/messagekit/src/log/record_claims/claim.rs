@@ -45,7 +45,7 @@ pub enum Claimed {
     },
     /// No record may be claimed now.
     Nothing {
-        /// When the first record that somebody claimed may be claimed again, by the clock of the database.
+        /// When the first record that a worker has claimed may be claimed again, by the clock of the database.
         due: Option<Timestamp>,
     },
 }

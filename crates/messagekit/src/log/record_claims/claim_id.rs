@@ -46,6 +46,11 @@ impl ClaimHolder {
         Self(name.into())
     }
 
+    /// Returns a holder with a name that no other one has.
+    pub fn unique() -> Self {
+        Self(RecordClaimId::new().0)
+    }
+
     /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0

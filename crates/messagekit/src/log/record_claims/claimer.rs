@@ -109,11 +109,8 @@ impl<S: RecordClaims> RecordClaimer<S> {
         claim: &RecordClaim,
         which: Which<'_>,
     ) -> Result<i64, Error> {
-        let Own { now, mut window, .. } = self.0.own(tx, claim.partition).await?;
-        let offsets = Selection::from(which).ranges(&window, &claim.id)?;
-        window.settle(&claim.id, &offsets, Settlement::Acknowledge, now)?;
-        self.0.write(tx, claim.partition, &window).await?;
-        Ok(window.next())
+        let which = Selection::from(which);
+        self.0.settle_in(tx, &claim.id, claim.partition, &which, |_| Settlement::Acknowledge).await
     }
 
     /// Gives records back unhandled. They may be claimed at once, and their attempt does not count.

@@ -156,14 +156,24 @@ impl<S: RecordClaims> Steps<S> {
         let (this, id, partition, which) =
             (self.clone(), claim.id.clone(), claim.partition, Selection::from(which));
         self.transact(move |tx| {
-            Box::pin(async move {
-                let Own { now, mut window, .. } = this.own(tx, partition).await?;
-                window.settle(&id, &which.ranges(&window, &id)?, how(now), now)?;
-                this.write(tx, partition, &window).await?;
-                Ok(window.next())
-            })
+            Box::pin(async move { this.settle_in(tx, &id, partition, &which, how).await })
         })
         .await
+    }
+
+    /// As [`settle`](Self::settle), in a transaction that is open already.
+    pub(super) async fn settle_in(
+        &self,
+        tx: &mut S::Tx,
+        id: &RecordClaimId,
+        partition: i32,
+        which: &Selection,
+        how: impl FnOnce(Timestamp) -> Settlement + Send,
+    ) -> Result<i64, Error> {
+        let Own { now, mut window, .. } = self.own(tx, partition).await?;
+        window.settle(id, &which.ranges(&window, id)?, how(now), now)?;
+        self.write(tx, partition, &window).await?;
+        Ok(window.next())
     }
 
     /// Returns the window of one partition.

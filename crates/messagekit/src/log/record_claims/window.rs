@@ -200,6 +200,7 @@ impl ClaimWindow {
                 self.cut(self.ranges[index].from.saturating_add(room));
                 let range = &mut self.ranges[index];
                 range.attempts += 1;
+                range.state = new.state(false);
                 room -= range.len();
                 claimed.ranges.push(range.claimed());
             }
@@ -208,13 +209,15 @@ impl ClaimWindow {
         let from = self.unclaimed_from();
         let to = end.min(from.saturating_add(room));
         if to > from && self.ranges.len() < MAX_RANGES {
-            claimed.ranges.push(ClaimedRange { offsets: from..to, attempt: 1 });
-            self.ranges.push(ClaimRange { from, to, attempts: 1, state: RangeState::Settled });
+            let range = ClaimRange { from, to, attempts: 1, state: new.state(false) };
+            claimed.ranges.push(range.claimed());
+            self.ranges.push(range);
         }
-        let count: i64 = claimed.ranges.iter().map(|range| range.offsets.end - range.offsets.start).sum();
-        for taken in &claimed.ranges {
-            let index = self.ranges.partition_point(|range| range.from < taken.offsets.start);
-            self.ranges[index].state = new.state(count == 1);
+        if let [only] = &claimed.ranges[..]
+            && only.offsets.end - only.offsets.start == 1
+        {
+            let index = self.ranges.partition_point(|range| range.from < only.offsets.start);
+            self.ranges[index].state = new.state(true);
         }
         claimed
     }
