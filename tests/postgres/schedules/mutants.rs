@@ -89,14 +89,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     ),
     statement(
-        "what is taken back forgets the earlier generation",
-        86,
-        &[
-            change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
-            change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
-        ],
-    ),
-    statement(
         "the marker of a culprit says done",
         0,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'done', $3 WHERE")],
@@ -262,4 +254,11 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
             change("processed_at = now() WHERE p.outcome = $4", "processed_at = now() WHERE p.outcome IN ($4, 'done')"),
         ],
     ),
+];
+
+/// What is taken back forgets that it was done before its range. A schedule notices only when a second copy of the same record
+/// then comes from outside of the range, once in about 90: `taken_back` leads it there.
+pub(super) const TAKEN_BACK_FORGETS: &[Rewrite] = &[
+    change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
+    change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
 ];

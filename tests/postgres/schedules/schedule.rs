@@ -159,7 +159,8 @@ impl Theatre {
         .await;
     }
 
-    async fn process(&self, way: Way) -> (Wire, PostgresStore) {
+    /// Starts a process that reaches the database through its own proxy.
+    pub(super) async fn process(&self, way: Way) -> (Wire, PostgresStore) {
         let url = self.database.url();
         let wire = Wire::to(&server_of(url), way).await;
         let store = PostgresStore::options().max_connections(2).lazy(&wire.url(url)).unwrap();
