@@ -1,12 +1,13 @@
 -- Typed topics.
 
 -- What a topic was made with. schema: the JSON Schema of its records, NULL for any object. shape: its normal form. dedup: a JSON list
--- of the fields that no two records may have in common.
+-- of the fields that no two records may have in common. key: the field that is the key of a record.
 CREATE TABLE messagekit_topic_definitions (
   topic_id   INTEGER PRIMARY KEY REFERENCES messagekit_topics (id),
   schema     TEXT CHECK (json_valid(schema)),
   shape      TEXT CHECK (json_valid(shape)),
   dedup      TEXT NOT NULL CHECK (json_valid(dedup)),
+  key        TEXT,
   created_at INTEGER NOT NULL,
   CHECK ((schema IS NULL) = (shape IS NULL))
 ) STRICT;

@@ -73,6 +73,10 @@ impl TopicStore for SqliteStore {
         self.job(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now)).await
     }
 
+    fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) {
+        tx.on_commit(run);
+    }
+
     fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
         Ok(Box::new(self.watch()?))
     }

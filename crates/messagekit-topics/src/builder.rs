@@ -13,34 +13,45 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::guard::Guard;
-use crate::kept::Kept;
-use crate::{Error, Topic, fields, guard};
+use crate::rules::Rules;
+use crate::shared::Shared;
+use crate::{Error, Topic, TopicEvent, fields, guard};
+
+/// What the program says of the records of a topic.
+pub(crate) enum Declared {
+    /// They are values of the Rust type.
+    ByType,
+    /// They fit this JSON Schema.
+    As(Value),
+    /// Nothing: the topic keeps its rules.
+    Nothing,
+}
 
 /// The rules of a topic, before it is [opened](Self::open).
 #[must_use = "a topic is opened by `open`"]
 pub struct TopicBuilder<T, S> {
-    store: S,
-    file: Option<Kept>,
+    shared: Shared<S>,
     name: Arc<str>,
-    dedup: Vec<String>,
+    dedup: Option<Vec<String>>,
     key: Option<String>,
     partitions: NonZeroU32,
     guard: Guard,
-    is_typed: bool,
+    declared: Declared,
     data: PhantomData<fn() -> T>,
 }
 
 impl<T, S: TopicStore> TopicBuilder<T, S> {
-    pub(crate) fn new(store: S, file: Option<Kept>, name: Arc<str>, is_typed: bool) -> Self {
-        let (dedup, key, partitions) = (Vec::new(), None, NonZeroU32::MIN);
-        Self { store, file, name, dedup, key, partitions, guard: Guard::Exact, is_typed, data: PhantomData }
+    pub(crate) fn new(shared: Shared<S>, name: Arc<str>, declared: Declared) -> Self {
+        let (partitions, guard) = (NonZeroU32::MIN, Guard::Exact);
+        Self { shared, name, dedup: None, key: None, partitions, guard, declared, data: PhantomData }
     }
 
     /// Sets the fields that no two records may have in common, in any order; none by default.
     pub fn dedup<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
-        self.dedup = fields.into_iter().map(Into::into).collect();
+        self.dedup = Some(fields.into_iter().map(Into::into).collect());
         self
     }
 
@@ -72,28 +83,46 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
     /// schema. [`ErrorKind::InvalidEvent`] for a name that no topic can have. A transient error if the file is busy: retry.
     pub async fn open(self) -> Result<Topic<T, S>, Error> {
         check_topic(&self.name)?;
-        let schema = self
-            .is_typed
-            .then(|| SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>());
-        let schema = schema.map(|schema| schema.to_value());
+        let schema = match self.declared {
+            Declared::ByType => {
+                Some(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value())
+            }
+            Declared::As(schema) => Some(schema),
+            Declared::Nothing => None,
+        };
+        let adopts = schema.is_none();
         let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
-        let dedup = fields::checked("dedup", &self.dedup, shape.as_ref())?;
+        let dedup = fields::checked("dedup", self.dedup.as_deref().unwrap_or_default(), shape.as_ref())?;
         fields::checked("key", self.key.as_slice(), shape.as_ref())?;
-        let given = TopicDefinition {
+        let mut given = TopicDefinition {
             name: self.name.clone(),
             schema: schema.map(|schema| schema.to_string()),
             shape: shape.as_ref().map(Shape::encode),
-            dedup: dedup.clone(),
+            dedup,
+            key: self.key,
             partitions: self.partitions.get(),
         };
-        if let Some(stored) = self.store.define_topic(&given).await?
-            && guard::check(self.guard, &stored, &given)?
-            && !self.store.replace_schema(&stored, &given).await?
-        {
-            let text = "another program has changed the schema of the topic meanwhile: open it again";
-            return Err(CoreError::new(ErrorKind::Conflict, text).with("topic", &self.name).into());
+        let store = &self.shared.store;
+        match store.define_topic(&given).await? {
+            None => self.shared.observers.notify(&TopicEvent::Created { topic: self.name.clone() }),
+            Some(stored) => {
+                if adopts {
+                    given.schema.clone_from(&stored.schema);
+                    given.key = given.key.or_else(|| stored.key.clone());
+                    if self.dedup.is_none() {
+                        given.dedup.clone_from(&stored.dedup);
+                    }
+                }
+                if guard::check(self.guard, &stored, &given)?
+                    && !store.replace_schema(&stored, &given).await?
+                {
+                    let text = "another program has changed the schema of the topic meanwhile: open it again";
+                    return Err(CoreError::new(ErrorKind::Conflict, text).with("topic", &self.name).into());
+                }
+            }
         }
-        Ok(Topic::new(self.store, self.file, self.name, dedup, self.key))
+        let rules = Rules::new(self.name, given.dedup, given.key, given.schema);
+        Ok(Topic::new(self.shared, rules, adopts))
     }
 }
 

@@ -29,10 +29,12 @@ enum Details {
 pub struct SchemaMismatch {
     /// The topic.
     pub topic: String,
-    /// Where the schemas differ; empty when only the dedup rules do.
+    /// Where the schemas differ; empty when a rule does.
     pub differences: Vec<Difference>,
     /// The dedup fields of the file and of the program, when they differ.
     pub dedup: Option<(Vec<String>, Vec<String>)>,
+    /// The key field of the file and of the program, when they differ.
+    pub key: Option<(Option<String>, Option<String>)>,
 }
 
 /// The record that a topic has already.
@@ -78,8 +80,8 @@ impl Error {
 
     pub(crate) fn of_mismatch(mismatch: SchemaMismatch) -> Self {
         let mut text = format!("topic {} has ", mismatch.topic);
-        match &mismatch.dedup {
-            Some((stored, given)) => {
+        match (&mismatch.dedup, &mismatch.key) {
+            (Some((stored, given)), _) => {
                 let fields =
                     |fields: &[String]| if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
                 text.push_str(&format!(
@@ -88,7 +90,11 @@ impl Error {
                     fields(given)
                 ));
             }
-            None => {
+            (None, Some((stored, given))) => {
+                let field = |field: &Option<String>| field.clone().unwrap_or_else(|| "none".to_owned());
+                text.push_str(&format!("a different key: {} there and {} here", field(stored), field(given)));
+            }
+            (None, None) => {
                 let differences: Vec<String> =
                     mismatch.differences.iter().map(Difference::to_string).collect();
                 text.push_str(&format!("a different schema: {}", differences.join("; ")));

@@ -21,7 +21,11 @@ pub enum Guard {
 pub(crate) fn check(guard: Guard, stored: &TopicDefinition, given: &TopicDefinition) -> Result<bool, Error> {
     if stored.dedup != given.dedup {
         let dedup = Some((stored.dedup.clone(), given.dedup.clone()));
-        return Err(mismatch(stored, Vec::new(), dedup));
+        return Err(mismatch(stored, Vec::new(), dedup, None));
+    }
+    if stored.key != given.key {
+        let key = Some((stored.key.clone(), given.key.clone()));
+        return Err(mismatch(stored, Vec::new(), None, key));
     }
     // A form of another version of this program is made again from the schema beside it.
     let shape = |definition: &TopicDefinition| -> Result<Option<Shape>, Error> {
@@ -46,7 +50,7 @@ pub(crate) fn check(guard: Guard, stored: &TopicDefinition, given: &TopicDefinit
         (Some(theirs), Some(ours)) if guard == Guard::Compatible && is_compatible(&theirs, &ours) => {
             Ok(has_more(&theirs, &ours))
         }
-        (Some(theirs), Some(ours)) => Err(mismatch(stored, differences(&theirs, &ours), None)),
+        (Some(theirs), Some(ours)) => Err(mismatch(stored, differences(&theirs, &ours), None, None)),
     }
 }
 
@@ -59,6 +63,7 @@ fn mismatch(
     stored: &TopicDefinition,
     differences: Vec<messagekit::schema::Difference>,
     dedup: Option<(Vec<String>, Vec<String>)>,
+    key: Option<(Option<String>, Option<String>)>,
 ) -> Error {
-    Error::of_mismatch(SchemaMismatch { topic: stored.name.to_string(), differences, dedup })
+    Error::of_mismatch(SchemaMismatch { topic: stored.name.to_string(), differences, dedup, key })
 }

@@ -31,19 +31,25 @@
 //! fields that differ. Records are read by the consumer `default` unless another one is [named](Topic::named); each consumer has
 //! its own view of what is new.
 
+mod append;
 mod builder;
 mod error;
 mod fields;
 mod guard;
-mod kept;
+mod iterate;
+mod observer;
 mod record;
+mod rules;
+mod shared;
 mod topic;
 mod topics;
 
+pub use append::IfNew;
 pub use builder::TopicBuilder;
 pub use error::{Duplicate, Error, SchemaMismatch};
 pub use guard::Guard;
 pub use messagekit::log::{RecordCounts, RecordStatus};
+pub use observer::TopicEvent;
 pub use record::Record;
-pub use topic::{IfNew, Topic};
+pub use topic::Topic;
 pub use topics::Topics;

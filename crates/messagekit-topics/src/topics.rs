@@ -7,34 +7,48 @@ use messagekit::log::TopicStore;
 use serde_json::Value;
 
 use crate::TopicBuilder;
-use crate::kept::Kept;
+use crate::builder::Declared;
+use crate::observer::TopicEvent;
+use crate::shared::Shared;
 
 /// The topics of a database. A clone is another handle.
 #[derive(Clone)]
 pub struct Topics<S> {
-    store: S,
-    file: Option<Kept>,
+    shared: Shared<S>,
 }
 
 impl<S: TopicStore> Topics<S> {
     /// Returns the topics of a store that is open already, to share its file and its transactions.
     pub fn of(store: S) -> Self {
-        Self { store, file: None }
+        Self { shared: Shared::of(store) }
     }
 
     /// Returns the store, for transactions that write rows and records together.
     pub fn store(&self) -> &S {
-        &self.store
+        &self.shared.store
     }
 
     /// Names a topic whose records are values of a type. The builder's [`open`](TopicBuilder::open) opens or makes it.
     pub fn topic<T>(&self, name: impl Into<Arc<str>>) -> TopicBuilder<T, S> {
-        TopicBuilder::new(self.store.clone(), self.file.clone(), name.into(), true)
+        TopicBuilder::new(self.shared.clone(), name.into(), Declared::ByType)
     }
 
-    /// Names a topic whose records are any JSON objects. A topic with a schema can be read this way, too.
+    /// Names a topic whose records are any JSON objects. A topic with a schema can be used this way, too: it keeps its rules, and what is
+    /// appended is checked against its schema.
     pub fn untyped(&self, name: impl Into<Arc<str>>) -> TopicBuilder<Value, S> {
-        TopicBuilder::new(self.store.clone(), self.file.clone(), name.into(), false)
+        TopicBuilder::new(self.shared.clone(), name.into(), Declared::Nothing)
+    }
+
+    /// Names a topic of JSON objects with this JSON Schema, for a program whose types are not Rust's. It says what the topic holds: as
+    /// with a type, the program appends only what fits.
+    pub fn described(&self, name: impl Into<Arc<str>>, schema: Value) -> TopicBuilder<Value, S> {
+        TopicBuilder::new(self.shared.clone(), name.into(), Declared::As(schema))
+    }
+
+    /// Calls an observer for what this handle and its clones do to topics, each time after the commit. It must not block: a call for a
+    /// transaction of the caller comes from the thread that writes. A panic is caught and logged.
+    pub fn observe(&self, observer: impl Fn(&TopicEvent) + Send + Sync + 'static) {
+        self.shared.observers.add(Arc::new(observer));
     }
 }
 
@@ -58,7 +72,7 @@ impl Topics<messagekit_sqlite::SqliteStore> {
         })?;
         let options = SqliteStore::options().synchronous(Synchronous::Normal);
         let store = options.open(folder.path().join("topics.db")).await?;
-        Ok(Self { store, file: Some(Arc::new(folder)) })
+        Ok(Self { shared: Shared::of(store).inside(folder) })
     }
 
     /// Writes a copy of the file as of now, while others go on writing.
@@ -66,7 +80,7 @@ impl Topics<messagekit_sqlite::SqliteStore> {
     /// # Errors
     /// As [`SqliteStore::backup`](messagekit_sqlite::SqliteStore::backup).
     pub async fn backup(&self, path: impl AsRef<std::path::Path>) -> Result<(), crate::Error> {
-        Ok(self.store.backup(path).await?)
+        Ok(self.shared.store.backup(path).await?)
     }
 
     /// Finishes what is waiting and closes the file; a single file is left when no other process has it open.
@@ -74,12 +88,12 @@ impl Topics<messagekit_sqlite::SqliteStore> {
     /// # Errors
     /// As [`SqliteStore::close`](messagekit_sqlite::SqliteStore::close).
     pub async fn close(self) -> Result<(), crate::Error> {
-        Ok(self.store.close().await?)
+        Ok(self.shared.store.close().await?)
     }
 }
 
 impl<S: fmt::Debug> fmt::Debug for Topics<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Topics").field("store", &self.store).finish()
+        f.debug_struct("Topics").field("store", &self.shared.store).finish()
     }
 }

@@ -22,9 +22,17 @@ pub(crate) fn define(
         let topic = topics::ensure(conn, &definition.name, definition.partitions)?;
         record_ids::add_existing(conn, topic.id)?;
         conn.prepare_cached(
-            "INSERT INTO messagekit_topic_definitions (topic_id, schema, shape, dedup, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO messagekit_topic_definitions (topic_id, schema, shape, dedup, key, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute((topic.id, &definition.schema, &definition.shape, to_json(&definition.dedup), now))
+        .execute((
+            topic.id,
+            &definition.schema,
+            &definition.shape,
+            to_json(&definition.dedup),
+            &definition.key,
+            now,
+        ))
     };
     insert().map_err(from_sqlite)?;
     Ok(None)
@@ -40,13 +48,14 @@ pub(crate) fn find(conn: &Connection, name: &Arc<str>) -> Result<Option<TopicDef
                 schema: row.get(0)?,
                 shape: row.get(1)?,
                 dedup: Vec::new(),
+                key: row.get(4)?,
                 partitions: row.get(3)?,
             },
         ))
     };
     let found = conn
         .prepare_cached(
-            "SELECT d.schema, d.shape, d.dedup, t.partitions
+            "SELECT d.schema, d.shape, d.dedup, t.partitions, d.key
              FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id WHERE t.name = ?1",
         )
         .and_then(|mut select| select.query_row([&**name], read).optional())

@@ -21,6 +21,8 @@ pub struct TopicDefinition {
     pub shape: Option<String>,
     /// The fields that no two records may have in common, sorted; none for a topic that takes everything.
     pub dedup: Vec<String>,
+    /// The field that is the key of a record, if any.
+    pub key: Option<String>,
     /// The number of its partitions, at least 1.
     pub partitions: u32,
 }
@@ -197,6 +199,10 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         topic: &Arc<str>,
         id: i64,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Calls a function after the commit of a transaction, and never after a rollback. It may run on the thread that writes, so it
+    /// must not block.
+    fn after_commit(&self, tx: &mut Self::Tx, run: Box<dyn FnOnce() + Send>);
 
     /// Begins to watch for commits. Look at the records after that and before the first wait, so that none is missed.
     ///

@@ -330,10 +330,11 @@ CREATE TABLE messagekit_topic_definitions (
   schema     TEXT CHECK (json_valid(schema)),
   shape      TEXT CHECK (json_valid(shape)),
   dedup      TEXT NOT NULL CHECK (json_valid(dedup)),
+  key        TEXT,
   created_at INTEGER NOT NULL,
   CHECK ((schema IS NULL) = (shape IS NULL))
 ) STRICT;
-INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',1793516400000000);
+INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',NULL,1793516400000000);
 CREATE TABLE messagekit_record_ids (
   first_id INTEGER PRIMARY KEY,
   topic_id INTEGER NOT NULL,

@@ -1,0 +1,144 @@
+//! Appending to a topic.
+
+use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Duplicate, Error, Topic, TopicEvent};
+
+/// What became of a record that is appended only if its topic does not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfNew {
+    /// It was appended under this id.
+    Appended(i64),
+    /// The topic has this record with the same dedup fields.
+    Duplicate(i64),
+}
+
+impl<T: Serialize, S: TopicStore> Topic<T, S> {
+    /// Appends a record and returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Duplicate`](messagekit::ErrorKind::Duplicate) with [details](Error::duplicate) if the topic has a record with the same dedup fields.
+    /// [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a value that is no JSON object, and [`ErrorKind::TooLarge`](messagekit::ErrorKind::TooLarge) for one over the limit. A transient
+    /// error if the file is busy: retry, with a dedup rule also after an unknown outcome.
+    pub async fn append(&self, data: &T) -> Result<i64, Error> {
+        let record = self.record(data)?;
+        Ok(self.refusing(vec![record]).await?[0])
+    }
+
+    /// Appends a record unless the topic has one with the same dedup fields.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), without the first.
+    pub async fn append_if_new(&self, data: &T) -> Result<IfNew, Error> {
+        let record = self.record(data)?;
+        Ok(self.skipping(vec![record]).await?[0])
+    }
+
+    /// Appends all records in one transaction, and returns their ids.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append): nothing was appended.
+    pub async fn extend<'a>(&self, data: impl IntoIterator<Item = &'a T>) -> Result<Vec<i64>, Error>
+    where
+        T: 'a,
+    {
+        let records = data.into_iter().map(|data| self.record(data)).collect::<Result<Vec<_>, Error>>()?;
+        self.refusing(records).await
+    }
+
+    /// Appends those records in one transaction that the topic does not have, and returns what became of each.
+    ///
+    /// # Errors
+    /// As [`append_if_new`](Self::append_if_new): nothing was appended.
+    pub async fn extend_if_new<'a>(&self, data: impl IntoIterator<Item = &'a T>) -> Result<Vec<IfNew>, Error>
+    where
+        T: 'a,
+    {
+        let records = data.into_iter().map(|data| self.record(data)).collect::<Result<Vec<_>, Error>>()?;
+        self.skipping(records).await
+    }
+
+    /// Appends a record in the caller's transaction, which may write rows of its own.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). A duplicate has written nothing, and the transaction can go on.
+    pub async fn append_in(&self, tx: &mut S::Tx, data: &T) -> Result<i64, Error> {
+        let record = self.record(data)?;
+        let answers = self.shared.store.append_records(tx, &[record], OnDuplicate::Refuse).await?;
+        let id = self.appended(&answers)?[0];
+        self.notify_after_commit(tx, TopicEvent::Appended { topic: self.rules.name.clone(), id });
+        Ok(id)
+    }
+
+    pub(crate) fn record(&self, data: &T) -> Result<NewRecord, Error> {
+        let value = serde_json::to_value(data)
+            .map_err(|error| self.rules.refused("value cannot be written as JSON").caused_by(error))?;
+        if self.is_checked {
+            self.rules.check(&value)?;
+        }
+        Ok(self.rules.record(&value)?)
+    }
+}
+
+impl<T, S: TopicStore> Topic<T, S> {
+    /// Appends a record from its JSON text, checked against the schema of the file, and returns its id. A topic without a schema takes
+    /// any object.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) also for text that is no JSON, and for a record that does not fit the
+    /// schema, with the `field` and the `rule` that it breaks.
+    pub async fn append_json(&self, json: &str) -> Result<i64, Error> {
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| self.rules.refused("text is no JSON").with("at", position(&error)))?;
+        self.as_json().append(&value).await
+    }
+
+    async fn refusing(&self, records: Vec<NewRecord>) -> Result<Vec<i64>, Error> {
+        let answers = self.shared.store.append_now(records, OnDuplicate::Refuse).await?;
+        // The last answer of a refused call is the duplicate, and those before it say what would have been.
+        if !matches!(answers.last(), Some(AppendedRecord::Duplicate(_))) {
+            self.notify(&answers);
+        }
+        self.appended(&answers)
+    }
+
+    async fn skipping(&self, records: Vec<NewRecord>) -> Result<Vec<IfNew>, Error> {
+        let answers = self.shared.store.append_now(records, OnDuplicate::Skip).await?;
+        self.notify(&answers);
+        let outcome = |answer| match answer {
+            AppendedRecord::Appended(id) => IfNew::Appended(id),
+            AppendedRecord::Duplicate(id) => IfNew::Duplicate(id),
+        };
+        Ok(answers.into_iter().map(outcome).collect())
+    }
+
+    /// Returns the ids of appended records, or the duplicate among them.
+    fn appended(&self, answers: &[AppendedRecord]) -> Result<Vec<i64>, Error> {
+        let id = |answer: &AppendedRecord| match answer {
+            AppendedRecord::Appended(id) => Ok(*id),
+            AppendedRecord::Duplicate(existing) => {
+                self.notify(&[*answer]);
+                let topic = self.rules.name.to_string();
+                Err(Error::of_duplicate(Duplicate { topic, existing: *existing }))
+            }
+        };
+        answers.iter().map(id).collect()
+    }
+
+    fn notify(&self, answers: &[AppendedRecord]) {
+        for answer in answers {
+            let topic = self.rules.name.clone();
+            self.shared.observers.notify(&match answer {
+                AppendedRecord::Appended(id) => TopicEvent::Appended { topic, id: *id },
+                AppendedRecord::Duplicate(existing) => TopicEvent::Duplicate { topic, existing: *existing },
+            });
+        }
+    }
+}
+
+/// Returns where a text stops being JSON. The error's own text may quote it.
+fn position(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
+}

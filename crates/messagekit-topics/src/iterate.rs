@@ -1,0 +1,125 @@
+//! Reading a topic.
+
+use std::collections::VecDeque;
+
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+use messagekit::log::{CommitWatch, RecordQuery, RecordStatus, TopicRecord, TopicStore};
+use messagekit::schema::canonical;
+use messagekit::{Error as CoreError, ErrorKind};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::record::dedup_hash;
+use crate::{Error, Record, Topic};
+
+/// The most records that are read at once. More of them would hold memory while the first is handled.
+const PAGE: u32 = 256;
+
+/// What a stream of records does when it has yielded all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtTheEnd {
+    Stop,
+    Wait,
+}
+
+impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
+    /// Yields the consumer's new records in the order of their ids, also those that are appended meanwhile. Records that are not
+    /// acknowledged come again in the next iteration, not in this one.
+    ///
+    /// The stream fails with [`ErrorKind::Undecodable`] for a record that does not have the type, and ends.
+    pub fn iter_new(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        self.records(Some(RecordStatus::New), AtTheEnd::Stop)
+    }
+
+    /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends. It
+    /// ends only with an error, and with [`ErrorKind::Closed`] when the file is closed.
+    ///
+    /// A record is yielded about a millisecond after its commit has returned, also when another process has appended it.
+    pub fn follow(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        self.records(Some(RecordStatus::New), AtTheEnd::Wait)
+    }
+
+    /// Yields the records that the consumer has handled, in the order of their ids.
+    pub fn iter_handled(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        self.records(Some(RecordStatus::Handled), AtTheEnd::Stop)
+    }
+
+    /// Yields all records, in the order of their ids.
+    pub fn iter_all(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        self.records(None, AtTheEnd::Stop)
+    }
+
+    fn records(
+        &self,
+        status: Option<RecordStatus>,
+        at_the_end: AtTheEnd,
+    ) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
+    where
+        T: Send + 'static,
+    {
+        let start = (self.clone(), VecDeque::<TopicRecord>::new(), 0_i64, None::<Box<dyn CommitWatch>>);
+        Box::pin(try_unfold(start, move |(topic, mut page, after, mut watch)| async move {
+            // Made before the first look: a commit in between is not missed.
+            if at_the_end == AtTheEnd::Wait && watch.is_none() {
+                watch = Some(topic.shared.store.watch_commits()?);
+            }
+            loop {
+                if let Some(next) = page.pop_front() {
+                    let id = next.id;
+                    return Ok(Some((topic.typed(next)?, (topic, page, id, watch))));
+                }
+                page = topic.page(status, after).await?;
+                match &mut watch {
+                    _ if !page.is_empty() => {}
+                    Some(watch) => watch.changed().await?,
+                    None => return Ok(None),
+                }
+            }
+        }))
+    }
+
+    async fn page(&self, status: Option<RecordStatus>, after: i64) -> Result<VecDeque<TopicRecord>, Error> {
+        let (consumer, topic) = (self.consumer.clone(), self.rules.name.clone());
+        let query = RecordQuery { consumer, topic, status, after, max: PAGE };
+        Ok(self.shared.store.read_records(&query).await?.into())
+    }
+
+    fn typed(&self, found: TopicRecord) -> Result<Record<T>, Error> {
+        let undecodable = |error: serde_json::Error| {
+            CoreError::new(ErrorKind::Undecodable, "record does not have the type of the topic")
+                .with("topic", &self.rules.name)
+                .with("record", found.id)
+                .caused_by(error)
+        };
+        let payload = &found.record.message.payload;
+        let value: Value = serde_json::from_slice(payload).map_err(undecodable)?;
+        let (payload_hash, dedup_hash) = (canonical::hash(&value), dedup_hash(&self.rules.dedup, &value));
+        let data = serde_json::from_value(value).map_err(undecodable)?;
+        let position = &found.record.position;
+        Ok(Record {
+            id: found.id,
+            topic: self.rules.name.to_string(),
+            partition: position.partition,
+            offset: position.offset,
+            created_at: found.record.timestamp,
+            handled_at: found.handled_at,
+            status: found.status,
+            payload_hash,
+            dedup_hash,
+            data,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! The rules of an open topic, by which a value becomes a record.
+
+use std::sync::{Arc, OnceLock};
+
+use jsonschema::Validator;
+use messagekit::log::NewRecord;
+use messagekit::schema::canonical;
+use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use serde_json::Value;
+
+use crate::record::dedup_hash;
+
+/// The content type of a record.
+const JSON: &str = "application/json";
+
+/// The rules of a topic.
+pub(crate) struct Rules {
+    pub(crate) name: Arc<str>,
+    /// Its dedup fields, sorted.
+    pub(crate) dedup: Vec<String>,
+    pub(crate) key: Option<String>,
+    /// The schema of the file, if the topic has one.
+    schema: Option<String>,
+    /// Made at the first use: most programs append values of the type.
+    validator: OnceLock<Result<Validator, Error>>,
+}
+
+impl Rules {
+    pub(crate) fn new(
+        name: Arc<str>,
+        dedup: Vec<String>,
+        key: Option<String>,
+        schema: Option<String>,
+    ) -> Self {
+        Self { name, dedup, key, schema, validator: OnceLock::new() }
+    }
+
+    /// Returns the record of a value.
+    pub(crate) fn record(&self, value: &Value) -> Result<NewRecord, Error> {
+        if !value.is_object() {
+            return Err(self.refused("record is no JSON object"));
+        }
+        let mut message = Message::new(self.name.clone(), canonical::text(value))
+            .with_header(headers::ID, MessageId::new().as_str().to_owned())
+            .with_header(headers::CONTENT_TYPE, JSON);
+        if let Some(field) = &self.key {
+            match value.get(field) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(key)) => message = message.with_key(key.clone()),
+                Some(other) => message = message.with_key(canonical::text(other)),
+            }
+        }
+        Ok(NewRecord { message, dedup_hash: dedup_hash(&self.dedup, value) })
+    }
+
+    /// Checks a value against the schema of the file. A topic without a schema takes any object.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), Error> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let validator =
+            self.validator.get_or_init(|| self.validator(schema)).as_ref().map_err(Clone::clone)?;
+        match validator.iter_errors(value).next() {
+            None => Ok(()),
+            // The error's own text quotes the value.
+            Some(error) => Err(self
+                .refused("record does not fit the schema of the topic")
+                .with("field", path(error.instance_path().as_str()))
+                .with("rule", error.schema_path().as_str())),
+        }
+    }
+
+    pub(crate) fn refused(&self, text: &'static str) -> Error {
+        Error::new(ErrorKind::InvalidEvent, text).with("topic", &self.name)
+    }
+
+    fn validator(&self, schema: &str) -> Result<Validator, Error> {
+        let unusable = || {
+            let text = "schema of the topic cannot check records: append values of the type";
+            Error::new(ErrorKind::InvalidConfiguration, text).with("topic", &self.name)
+        };
+        let schema: Value = serde_json::from_str(schema).map_err(|error| unusable().caused_by(error))?;
+        jsonschema::draft202012::new(&schema).map_err(|error| unusable().caused_by(error.to_owned()))
+    }
+}
+
+/// Returns the path of a field, also of the whole record.
+fn path(pointer: &str) -> &str {
+    if pointer.is_empty() { "/" } else { pointer }
+}

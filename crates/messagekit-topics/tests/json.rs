@@ -1,0 +1,122 @@
+//! Records as JSON: any language's, checked against the schema of the file.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
+#![allow(clippy::unwrap_used)]
+
+use futures_util::TryStreamExt;
+use messagekit::ErrorKind;
+use messagekit_sqlite::SqliteStore;
+use messagekit_topics::{Error, Topic, Topics};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Item {
+    #[schemars(length(max = 20))]
+    url: String,
+    score: f64,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+async fn items(topics: &Topics<SqliteStore>) -> Topic<Item, SqliteStore> {
+    topics.topic("rss.items").dedup(["url"]).key("url").open().await.unwrap()
+}
+
+async fn all(topic: &Topic<Value, SqliteStore>) -> Vec<Value> {
+    topic.iter_all().map_ok(|record| record.data).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn json_of_a_typed_topic_is_checked_against_its_schema() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let items = items(&topics).await;
+    assert_eq!(items.append_json(r#"{"url": "u", "score": 1}"#).await.unwrap(), 1);
+    let refused = async |json: &str| items.append_json(json).await.unwrap_err();
+    let field = |error: &Error| error.context("field").map(ToOwned::to_owned);
+    for (json, wanted) in [
+        (r#"{"url": "secret-value", "score": "high"}"#, "/score"),
+        (r#"{"url": "v", "score": 1, "tags": [1]}"#, "/tags/0"),
+        (r#"{"score": 1}"#, "/"),
+        (r#"{"url": "longer than the schema allows", "score": 1}"#, "/url"),
+        ("[1]", "/"),
+    ] {
+        let error = refused(json).await;
+        assert_eq!(
+            (error.kind(), field(&error).as_deref()),
+            (ErrorKind::InvalidEvent, Some(wanted)),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert_eq!(error.context("topic"), Some("rss.items"));
+    }
+    for json in ["", "{", "{\"url\": NaN}", "{} {}", "{\"url\": \"\u{1}\"}"] {
+        let error = refused(json).await;
+        assert_eq!((error.kind(), error.context("at").is_some()), (ErrorKind::InvalidEvent, true), "{error}");
+    }
+    let duplicate = refused(r#"{"score": 2, "url": "u"}"#).await;
+    assert_eq!(duplicate.duplicate().unwrap().existing, 1);
+    assert_eq!(items.count().await.unwrap().all, 1);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_opened_without_a_type_keeps_its_rules() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    items(&topics).await;
+    let any = topics.untyped("rss.items").open().await.unwrap();
+    any.append(&json!({"url": "u", "score": 1.5})).await.unwrap();
+    let again = any.append(&json!({"url": "u", "score": 2})).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Duplicate);
+    let unfit = any.append(&json!({"url": "v"})).await.unwrap_err();
+    assert_eq!(unfit.kind(), ErrorKind::InvalidEvent);
+    assert_eq!(all(&any).await, [json!({"url": "u", "score": 1.5})]);
+    let other = topics.untyped("rss.items").dedup(["score"]).open().await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::SchemaMismatch);
+}
+
+#[tokio::test]
+async fn a_topic_without_a_schema_takes_any_object() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let any = topics.untyped("rss.any").open().await.unwrap();
+    any.append_json(r#"{"a": [null, {"b": 1e400}]}"#).await.unwrap_err();
+    any.append_json(r#"{"a": [null, {"b": 1e30}], "big": 18446744073709551615}"#).await.unwrap();
+    assert_eq!(any.append_json("[]").await.unwrap_err().kind(), ErrorKind::InvalidEvent);
+    assert_eq!(all(&any).await, [json!({"a": [null, {"b": 1e30}], "big": u64::MAX})]);
+}
+
+#[tokio::test]
+async fn a_described_topic_has_the_schema_of_an_equal_type() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let schema = json!({"type": "object", "required": ["url", "score"], "properties": {
+        "url": {"type": "string", "title": "Url"}, "score": {"type": "number"},
+        "tags": {"type": "array", "items": {"type": "string"}, "default": []}}});
+    let described = topics.described("rss.items", schema).dedup(["url"]).key("url").open().await.unwrap();
+    described.append(&json!({"url": "u", "score": 1, "tags": []})).await.unwrap();
+    let items = items(&topics).await;
+    let found: Vec<_> = items.iter_new().map_ok(|record| record.data).try_collect().await.unwrap();
+    assert_eq!(found, [Item { url: "u".into(), score: 1.0, tags: Vec::new() }]);
+    let narrower = json!({"type": "object", "required": ["url"], "properties": {"url": {"type": "string"}}});
+    let refused = topics.described("rss.items", narrower).dedup(["url"]).key("url").open().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::SchemaMismatch);
+}
+
+#[tokio::test]
+async fn programs_agree_on_the_key_of_a_topic() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    items(&topics).await;
+    let refused = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap_err();
+    assert_eq!(refused.schema_mismatch().unwrap().key, Some((Some("url".to_owned()), None)));
+    assert!(refused.to_string().contains("different key: url there and none here"), "{refused}");
+}
+
+#[tokio::test]
+async fn records_of_a_typed_topic_can_be_read_as_json() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let items = items(&topics).await;
+    let item = Item { url: "u".into(), score: 0.5, tags: vec!["a".into()] };
+    items.append(&item).await.unwrap();
+    let as_json = items.named("summaries").as_json();
+    assert_eq!(all(&as_json).await, [json!({"url": "u", "score": 0.5, "tags": ["a"]})]);
+    as_json.set_handled(1).await.unwrap();
+    assert_eq!((items.count().await.unwrap().new, as_json.count().await.unwrap().new), (1, 0));
+}
