@@ -18,6 +18,9 @@ mod pages {
     #[doc = include_str!("../docs/ordering-and-failures.md")]
     struct OrderingAndFailures;
 
+    #[doc = include_str!("../docs/pipelines.md")]
+    struct Pipelines;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 }

@@ -54,6 +54,7 @@ mod opening;
 mod options;
 mod outbox;
 mod outbox_health;
+mod pipeline_store;
 mod publisher;
 mod reader;
 mod record_claims;

@@ -128,6 +128,11 @@ impl SqliteStore {
         *self.shared.writer.commits.borrow()
     }
 
+    /// Fails when the file was closed.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        self.shared.check_open()
+    }
+
     /// Returns the default number of partitions of a new topic.
     pub(crate) fn partitions(&self) -> NonZeroU32 {
         self.shared.partitions

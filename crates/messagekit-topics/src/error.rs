@@ -5,6 +5,8 @@ use std::fmt;
 use messagekit::ErrorKind;
 use messagekit::schema::Difference;
 
+use crate::pipeline::{ArmFailure, Shown};
+
 /// What went wrong with a topic or a record: the kind says what a caller can do, and the accessors give the details.
 ///
 /// Its text is one lowercase sentence without a payload.
@@ -22,6 +24,7 @@ enum Details {
     None,
     SchemaMismatch(SchemaMismatch),
     Duplicate(Duplicate),
+    Failures(Vec<ArmFailure>),
 }
 
 /// How the topic of a file differs from the program's.
@@ -76,6 +79,29 @@ impl Error {
             Details::Duplicate(duplicate) => Some(duplicate),
             _ => None,
         }
+    }
+
+    /// Returns the records on which functions of a pipeline failed, if that is the error.
+    pub fn failures(&self) -> &[ArmFailure] {
+        match &self.0.details {
+            Details::Failures(failures) => failures,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn of_failures(failures: Vec<ArmFailure>) -> Self {
+        let text = match failures.len() {
+            1 => "pipeline failed on a record".to_owned(),
+            failed => format!("pipeline failed on {failed} records"),
+        };
+        let mut error = messagekit::Error::new(ErrorKind::Other, text);
+        if let Some(first) = failures.first() {
+            error = error
+                .with("topic", &first.source)
+                .with("record", first.record)
+                .caused_by(Shown(first.error.clone()));
+        }
+        Self(Box::new(Inner { error, details: Details::Failures(failures) }))
     }
 
     pub(crate) fn of_mismatch(mismatch: SchemaMismatch) -> Self {

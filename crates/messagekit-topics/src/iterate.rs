@@ -97,7 +97,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         Ok(self.shared.store.read_records(&query).await?.into())
     }
 
-    fn typed(&self, found: TopicRecord) -> Result<Record<T>, Error> {
+    pub(crate) fn typed(&self, found: TopicRecord) -> Result<Record<T>, Error> {
         let undecodable = |error: serde_json::Error| {
             CoreError::new(ErrorKind::Undecodable, "record does not have the type of the topic")
                 .with("topic", &self.rules.name)

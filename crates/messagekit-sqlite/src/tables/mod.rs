@@ -24,6 +24,7 @@ pub(crate) mod names;
 pub(crate) mod offsets;
 pub(crate) mod parking;
 pub(crate) mod pending;
+pub(crate) mod pipeline_records;
 pub(crate) mod processed;
 pub(crate) mod read;
 pub(crate) mod record_claims;

@@ -124,7 +124,7 @@ impl<'a> DefinedTopics<'a> {
 }
 
 /// Returns the row of a defined topic.
-fn defined(conn: &Connection, name: &str) -> Result<Topic, Error> {
+pub(super) fn defined(conn: &Connection, name: &str) -> Result<Topic, Error> {
     let known = names::known_topic(conn, name).map_err(from_sqlite)?;
     known.filter(|topic| topic.is_defined).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "file has no such topic: open it with its type first")
@@ -149,7 +149,7 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<Vec<TopicR
     });
     let select = format!(
         "SELECT r.pos, r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers, r.payload,
-           i.first_id + (r.pos - i.pos), p.partition, {STATUS} AS status, m.processed_at
+           i.first_id + (r.pos - i.pos), p.partition, {STATUS} AS status, m.processed_at, m.outcome IS 1 AS is_failed
          FROM messagekit_record_ids i
          CROSS JOIN messagekit_topic_partitions p ON p.id = i.pos >> 40
          CROSS JOIN messagekit_topic_records r
@@ -171,15 +171,16 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<Vec<TopicR
 
 fn record(topic: &Arc<str>, row: &Row<'_>) -> Result<TopicRecord, Error> {
     let stored = read::stored(topic, row)?;
-    let extra = || Ok((row.get(9)?, row.get(10)?, row.get(11)?, row.get(12)?));
-    let (id, partition, status, handled_at): (i64, i32, i64, Option<i64>) = extra().map_err(from_sqlite)?;
+    let extra = || Ok((row.get(9)?, row.get(10)?, row.get(11)?, row.get(12)?, row.get(13)?));
+    let (id, partition, status, handled_at, is_failed): (i64, i32, i64, Option<i64>, bool) =
+        extra().map_err(from_sqlite)?;
     let status = match status {
         0 => RecordStatus::New,
         1 => RecordStatus::Handled,
         _ => RecordStatus::Dead,
     };
     let handled_at = handled_at.filter(|_| status == RecordStatus::Handled).map(timestamp).transpose()?;
-    Ok(TopicRecord { id, record: stored.into_record(topic, partition)?, status, handled_at })
+    Ok(TopicRecord { id, record: stored.into_record(topic, partition)?, status, handled_at, is_failed })
 }
 
 /// Notes that a consumer has handled a record, and moves its cursor past the records that it has handled in a row.
@@ -223,7 +224,7 @@ pub(crate) fn set_handled(
 }
 
 /// Moves a consumer's cursor from a record that it has handled past those behind it that it has handled too.
-fn pass_handled(conn: &Connection, consumer: i64, pos: i64) -> rusqlite::Result<()> {
+pub(super) fn pass_handled(conn: &Connection, consumer: i64, pos: i64) -> rusqlite::Result<()> {
     let (tp, offset) = (topics::partition_id(pos), topics::offset(pos));
     let next: Option<i64> = conn
         .prepare_cached("SELECT next FROM messagekit_consumer_cursors WHERE consumer_id = ?1 AND tp_id = ?2")?

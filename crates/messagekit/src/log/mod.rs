@@ -1,5 +1,6 @@
 //! Reading ordered partitions without consuming them.
 
+mod pipeline_store;
 mod record_claims;
 mod topic_store;
 
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 
+pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,

@@ -74,6 +74,8 @@ pub struct TopicRecord {
     pub record: Record,
     /// How far the consumer is with it.
     pub status: RecordStatus,
+    /// It is an open failed message of the consumer, dead or still to be handled.
+    pub is_failed: bool,
     /// When the consumer handled it last.
     pub handled_at: Option<Timestamp>,
 }

@@ -19,6 +19,7 @@ mod set_aside;
 mod store;
 mod transact;
 mod transaction_spans;
+mod two_phase;
 mod wake;
 
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
@@ -36,4 +37,5 @@ pub use store::Store;
 pub(crate) use store::classify;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub(crate) use transaction_spans::{CUT_OFF, TransactionSpans, address};
+pub use two_phase::apply_prepared;
 pub use wake::Wake;

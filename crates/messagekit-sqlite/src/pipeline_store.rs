@@ -1,0 +1,63 @@
+//! Pipelines over the typed topics of this file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::Error;
+use messagekit::adapter::{BoxFuture, RetryLease};
+use messagekit::log::{NameHolder, PipelineStore};
+
+use crate::error::from_sqlite;
+use crate::name_lock::{self, NameLock};
+use crate::tables::{now, pipeline_records, record_ids};
+use crate::{SqliteStore, SqliteTx};
+
+/// How often a name is tried that another one holds.
+const STANDBY: Duration = Duration::from_millis(50);
+
+impl NameHolder for NameLock {}
+
+impl PipelineStore for SqliteStore {
+    fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>> {
+        Box::pin(async move {
+            let path = name_lock::path_of(self.path(), name);
+            loop {
+                self.check_open()?;
+                if let Some(lock) = NameLock::try_take(&path)? {
+                    return Ok(Box::new(lock) as Box<dyn NameHolder>);
+                }
+                tokio::time::sleep(STANDBY).await;
+            }
+        })
+    }
+
+    async fn last_record(&self) -> Result<i64, Error> {
+        self.query(|conn| Ok(record_ids::next(conn).map_err(from_sqlite)? - 1)).await
+    }
+
+    async fn handle_new(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        ids: &[i64],
+    ) -> Result<Vec<bool>, Error> {
+        let (consumer, topic, ids) = (consumer.to_owned(), topic.clone(), ids.to_vec());
+        tx.run(move |conn| pipeline_records::handle_new(conn, &consumer, &topic, &ids, now())).await
+    }
+
+    async fn lease_record(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> Result<Option<RetryLease>, Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.clone());
+        self.job(move |conn| pipeline_records::lease(conn, &consumer, &topic, id, now())).await
+    }
+
+    fn is_same_database(&self, other: &Self) -> bool {
+        let path = |store: &Self| std::fs::canonicalize(store.path()).ok();
+        self.path() == other.path() || path(self).is_some_and(|own| path(other) == Some(own))
+    }
+}

@@ -1,0 +1,217 @@
+//! The second phase: outputs, markers and failed messages of records in one transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::adapter::{
+    BoxFuture, ClaimRequest, End, Failure, ReceivedMessage, RetryLease, apply_prepared,
+};
+use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, PipelineStore};
+use messagekit::{Claim, Error as CoreError, ErrorKind};
+
+use crate::{Duplicate, Error};
+
+/// How long a transaction is repeated while the file is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A record with what the arms made of it.
+pub(crate) struct Prepared {
+    pub(crate) id: i64,
+    /// Its failed message, when it has failed before.
+    pub(crate) lease: Option<RetryLease>,
+    pub(crate) received: ReceivedMessage,
+    /// The outputs of each arm; none of one that has settled the record before.
+    pub(crate) outputs: Vec<Vec<NewRecord>>,
+}
+
+/// Records that are settled together.
+pub(crate) struct Batch {
+    pub(crate) consumer: Arc<str>,
+    pub(crate) source: Arc<str>,
+    pub(crate) on_duplicate: OnDuplicate,
+    /// A refusal must name its record: none of the others is settled without it.
+    pub(crate) is_atomic: bool,
+    pub(crate) records: Vec<Arc<Prepared>>,
+}
+
+/// What became of a batch.
+pub(crate) enum Settled {
+    /// These records were handled, and these were appended: (topic, id).
+    Handled { records: Vec<i64>, appended: Vec<(Arc<str>, i64)> },
+    /// An arm's outputs cannot be appended. Nothing was kept.
+    Refused { record: usize, arm: usize, error: Error },
+    /// The same of one of several records, which may be settled each alone.
+    RefusedOne,
+}
+
+/// What is kept of a record that some of its arms failed on.
+pub(crate) struct Partial {
+    pub(crate) batch: Batch,
+    /// The consumers that note which arms have settled it, with its outputs: those that succeeded now.
+    pub(crate) settled: Vec<(usize, String)>,
+    pub(crate) failure: Failure,
+}
+
+/// Marks records as handled and appends their outputs, those alone that are still new.
+pub(crate) async fn settle<S: PipelineStore>(store: &S, batch: &Arc<Batch>) -> Result<Settled, CoreError> {
+    let own = store.clone();
+    let effects = move |mut tx, batch: Arc<Batch>| -> BoxFuture<'static, _> {
+        let store = own.clone();
+        Box::pin(async move {
+            let end = handle(&store, &mut tx, &batch).await;
+            (tx, end)
+        })
+    };
+    apply_prepared(store, batch, PATIENCE, effects).await
+}
+
+async fn handle<S: PipelineStore>(
+    store: &S,
+    tx: &mut S::Tx,
+    batch: &Batch,
+) -> Result<End<Settled>, CoreError> {
+    let Batch { consumer, source, records, .. } = batch;
+    let fresh: Vec<i64> = records.iter().filter(|one| one.lease.is_none()).map(|one| one.id).collect();
+    let mut is_new = match fresh.is_empty() {
+        true => Vec::new(),
+        false => store.handle_new(tx, consumer, source, &fresh).await?,
+    }
+    .into_iter();
+    let mut own = Vec::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        let is_own = match &record.lease {
+            None => is_new.next().unwrap_or(false),
+            Some(lease) => {
+                let resolved = store.resolve(tx, consumer, lease, &[]).await?;
+                if resolved {
+                    store.set_handled(tx, consumer, source, record.id).await?;
+                }
+                resolved
+            }
+        };
+        if is_own {
+            own.push((index, &**record));
+        }
+    }
+    let appended = match records.len() == 1 || batch.is_atomic {
+        true => append_each(store, tx, batch, &own).await?,
+        false => append_together(store, tx, batch, &own).await?,
+    };
+    let records = own.iter().map(|(_, record)| record.id).collect();
+    Ok(match appended {
+        Ok(appended) => End::Commit(Settled::Handled { records, appended }),
+        Err(refused) => End::Rollback(refused),
+    })
+}
+
+type Appended = Vec<(Arc<str>, i64)>;
+
+/// Appends the outputs of each arm in a call of its own, to know which one is refused.
+async fn append_each<S: PipelineStore>(
+    store: &S,
+    tx: &mut S::Tx,
+    batch: &Batch,
+    own: &[(usize, &Prepared)],
+) -> Result<Result<Appended, Settled>, CoreError> {
+    let mut appended = Vec::new();
+    for (index, record) in own {
+        for (arm, outputs) in record.outputs.iter().enumerate() {
+            match append(store, tx, outputs, batch.on_duplicate).await? {
+                Ok(ids) => appended.extend(ids),
+                Err(error) => return Ok(Err(Settled::Refused { record: *index, arm, error })),
+            }
+        }
+    }
+    Ok(Ok(appended))
+}
+
+async fn append_together<S: PipelineStore>(
+    store: &S,
+    tx: &mut S::Tx,
+    batch: &Batch,
+    own: &[(usize, &Prepared)],
+) -> Result<Result<Appended, Settled>, CoreError> {
+    let outputs = own.iter().flat_map(|(_, record)| &record.outputs).flatten();
+    let outputs: Vec<NewRecord> = outputs.cloned().collect();
+    let appended = append(store, tx, &outputs, batch.on_duplicate).await?;
+    Ok(appended.map_err(|_| Settled::RefusedOne))
+}
+
+/// Appends outputs, or returns why a topic does not take them.
+async fn append<S: PipelineStore>(
+    store: &S,
+    tx: &mut S::Tx,
+    outputs: &[NewRecord],
+    on_duplicate: OnDuplicate,
+) -> Result<Result<Appended, Error>, CoreError> {
+    if outputs.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let answers = match store.append_records(tx, outputs, on_duplicate).await {
+        Ok(answers) => answers,
+        Err(error) if is_refusal(error.kind()) => return Ok(Err(error.into())),
+        Err(error) => return Err(error),
+    };
+    if let (OnDuplicate::Refuse, Some(AppendedRecord::Duplicate(existing))) = (on_duplicate, answers.last()) {
+        // Under this rule there may be one answer for many records: the topic is that of the only one, or of any.
+        let topic = outputs[0].message.topic.to_string();
+        return Ok(Err(Error::of_duplicate(Duplicate { topic, existing: *existing })));
+    }
+    let id = |(record, answer): (&NewRecord, AppendedRecord)| match answer {
+        AppendedRecord::Appended(id) => Some((record.message.topic.clone(), id)),
+        AppendedRecord::Duplicate(_) => None,
+    };
+    Ok(Ok(outputs.iter().zip(answers).filter_map(id).collect()))
+}
+
+/// Returns whether an output itself is refused, before anything of it was written.
+fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidEvent | ErrorKind::TooLarge | ErrorKind::NotFound | ErrorKind::SchemaMismatch
+    )
+}
+
+/// Keeps what arms made of a record that others failed on, and stores it as a failed message if it is not one yet.
+pub(crate) async fn settle_in_part<S: PipelineStore>(
+    store: &S,
+    partial: &Arc<Partial>,
+) -> Result<Settled, CoreError> {
+    let own = store.clone();
+    let effects = move |mut tx, partial: Arc<Partial>| -> BoxFuture<'static, _> {
+        let store = own.clone();
+        Box::pin(async move {
+            let end = keep(&store, &mut tx, &partial).await;
+            (tx, end)
+        })
+    };
+    apply_prepared(store, partial, PATIENCE, effects).await
+}
+
+async fn keep<S: PipelineStore>(
+    store: &S,
+    tx: &mut S::Tx,
+    partial: &Partial,
+) -> Result<End<Settled>, CoreError> {
+    let Batch { consumer, records, on_duplicate, .. } = &partial.batch;
+    let mut appended = Vec::new();
+    for record in records {
+        let message = &record.received.message;
+        let (topic, key) = (message.topic.clone(), None);
+        let request = ClaimRequest { id: record.received.id.clone(), topic, key, generation: 0 };
+        for (arm, name) in &partial.settled {
+            let claims = store.claim(tx, name, std::slice::from_ref(&request)).await?;
+            if claims != [Claim::Fresh] {
+                continue;
+            }
+            match append(store, tx, &record.outputs[*arm], *on_duplicate).await? {
+                Ok(ids) => appended.extend(ids),
+                Err(error) => return Ok(End::Rollback(Settled::Refused { record: 0, arm: *arm, error })),
+            }
+        }
+        if record.lease.is_none() {
+            store.set_aside(tx, consumer, &record.received, &partial.failure).await?;
+        }
+    }
+    Ok(End::Commit(Settled::Handled { records: Vec::new(), appended }))
+}
