@@ -21,6 +21,7 @@ mod import_circles;
 mod long_names;
 mod misbehaving_handlers;
 mod parked_kills;
+mod pipelines;
 mod poison_message;
 mod random_kills;
 mod readme_project;

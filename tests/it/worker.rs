@@ -34,6 +34,10 @@ pub(crate) enum Role {
     Claiming,
     /// Claims jobs and keeps them.
     Holding,
+    /// Runs a pipeline; its function hangs at this number.
+    Piping {
+        hangs: Option<u64>,
+    },
     /// Discards dead messages.
     Operator,
 }
@@ -73,6 +77,10 @@ impl Worker {
             Role::Printing => command.arg("printing").arg(file),
             Role::Claiming => command.arg("claiming").arg(file),
             Role::Holding => command.arg("holding").arg(file),
+            Role::Piping { hangs: None } => command.arg("piping").arg(file),
+            Role::Piping { hangs: Some(number) } => {
+                command.arg("piping").arg(file).args(["--deadly", &number.to_string()])
+            }
             Role::Operator => command.arg("operator").arg(file),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove(crash::VARIABLE);

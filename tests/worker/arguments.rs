@@ -24,6 +24,11 @@ pub(crate) enum Role {
         /// Whether it keeps its first claim and does nothing with it.
         holds: bool,
     },
+    /// Runs a pipeline.
+    Piping {
+        /// The number at which its function hangs.
+        hangs: Option<u64>,
+    },
     /// Discards every dead failed message.
     Operator,
 }
@@ -38,7 +43,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -60,6 +65,7 @@ impl Arguments {
             "printing" => Role::Printing,
             "claiming" => Role::Claiming { holds: false },
             "holding" => Role::Claiming { holds: true },
+            "piping" => Role::Piping { hangs: deadly },
             "operator" => Role::Operator,
             _ => return Err(usage.to_owned()),
         };
