@@ -201,6 +201,7 @@ async fn keep<S: PipelineStore>(
         let request = ClaimRequest { id: record.received.id.clone(), topic, key, generation: 0 };
         for (arm, name) in &partial.settled {
             let claims = store.claim(tx, name, std::slice::from_ref(&request)).await?;
+            // Settled before, perhaps by this very call: the outcome of its commit may have been unknown.
             if claims != [Claim::Fresh] {
                 continue;
             }
