@@ -2,12 +2,14 @@
 
 -- What a topic was made with. schema: the JSON Schema of its records, NULL for any object. shape: its normal form. dedup: a JSON list
 -- of the fields that no two records may have in common. key: the field that is the key of a record.
+-- version: how often the topic was migrated; a program that knows another one must not append.
 CREATE TABLE messagekit_topic_definitions (
   topic_id   INTEGER PRIMARY KEY REFERENCES messagekit_topics (id),
   schema     TEXT CHECK (json_valid(schema)),
   shape      TEXT CHECK (json_valid(shape)),
   dedup      TEXT NOT NULL CHECK (json_valid(dedup)),
   key        TEXT,
+  version    INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER NOT NULL,
   CHECK ((schema IS NULL) = (shape IS NULL))
 ) STRICT;
@@ -29,4 +31,15 @@ CREATE TABLE messagekit_dedup_hashes (
   hash      TEXT NOT NULL,
   record_id INTEGER NOT NULL,
   PRIMARY KEY (topic_id, hash)
+) STRICT, WITHOUT ROWID;
+
+-- The records of a topic in their next form, until the migration that writes them swaps all at once.
+CREATE TABLE messagekit_topic_migrations (
+  topic_id  INTEGER NOT NULL,
+  pos       INTEGER NOT NULL,
+  record_id INTEGER NOT NULL,
+  key       BLOB,
+  payload   BLOB NOT NULL,
+  hash      TEXT,
+  PRIMARY KEY (topic_id, pos)
 ) STRICT, WITHOUT ROWID;

@@ -67,6 +67,7 @@ mod store;
 mod subscriber;
 mod sync;
 mod tables;
+mod topic_migration;
 mod topic_store;
 mod transact;
 mod transaction;

@@ -121,7 +121,7 @@ impl<T, S: TopicStore> Topic<T, S> {
             AppendedRecord::Duplicate(existing) => {
                 self.notify(&[*answer]);
                 let topic = self.rules.name.to_string();
-                Err(Error::of_duplicate(Duplicate { topic, existing: *existing }))
+                Err(Error::of_duplicate(Duplicate { topic, record: None, existing: *existing }))
             }
         };
         answers.iter().map(id).collect()

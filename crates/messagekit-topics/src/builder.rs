@@ -10,25 +10,14 @@ use messagekit::log::{TopicDefinition, TopicStore};
 use messagekit::schema::Shape;
 use messagekit::{Error as CoreError, ErrorKind};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use crate::declared::Declared;
 use crate::guard::Guard;
 use crate::rules::Rules;
 use crate::shared::Shared;
 use crate::{Error, Topic, TopicEvent, fields, guard};
-
-/// What the program says of the records of a topic.
-pub(crate) enum Declared {
-    /// They are values of the Rust type.
-    ByType,
-    /// They fit this JSON Schema.
-    As(Value),
-    /// Nothing: the topic keeps its rules.
-    Nothing,
-}
 
 /// The rules of a topic, before it is [opened](Self::open).
 #[must_use = "a topic is opened by `open`"]
@@ -83,13 +72,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
     /// schema. [`ErrorKind::InvalidEvent`] for a name that no topic can have. A transient error if the file is busy: retry.
     pub async fn open(self) -> Result<Topic<T, S>, Error> {
         check_topic(&self.name)?;
-        let schema = match self.declared {
-            Declared::ByType => {
-                Some(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value())
-            }
-            Declared::As(schema) => Some(schema),
-            Declared::Nothing => None,
-        };
+        let schema = self.declared.schema::<T>();
         let adopts = schema.is_none();
         let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
         let dedup = fields::checked("dedup", self.dedup.as_deref().unwrap_or_default(), shape.as_ref())?;
@@ -101,11 +84,13 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             dedup,
             key: self.key,
             partitions: self.partitions.get(),
+            version: 0,
         };
         let store = &self.shared.store;
         match store.define_topic(&given).await? {
             None => self.shared.observers.notify(&TopicEvent::Created { topic: self.name.clone() }),
             Some(stored) => {
+                (given.partitions, given.version) = (stored.partitions, stored.version);
                 if adopts {
                     given.schema.clone_from(&stored.schema);
                     given.key = given.key.or_else(|| stored.key.clone());
@@ -121,8 +106,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
                 }
             }
         }
-        let rules = Rules::new(self.name, given.dedup, given.key, given.schema);
-        Ok(Topic::new(self.shared, rules, adopts))
+        Ok(Topic::new(self.shared, Rules::of(given), adopts))
     }
 }
 

@@ -45,6 +45,8 @@ pub struct SchemaMismatch {
 pub struct Duplicate {
     /// The topic.
     pub topic: String,
+    /// The id of the record that would have them too, when it exists: in a migration.
+    pub record: Option<i64>,
     /// The id of the record with the same dedup fields. Retention may have deleted it.
     pub existing: i64,
 }
@@ -131,10 +133,16 @@ impl Error {
     }
 
     pub(crate) fn of_duplicate(duplicate: Duplicate) -> Self {
-        let text = "topic has a record with the same dedup fields";
-        let error = messagekit::Error::new(ErrorKind::Duplicate, text)
+        let text = match duplicate.record {
+            None => "topic has a record with the same dedup fields",
+            Some(_) => "two records would have the same dedup fields",
+        };
+        let mut error = messagekit::Error::new(ErrorKind::Duplicate, text)
             .with("topic", &duplicate.topic)
             .with("record", duplicate.existing);
+        if let Some(record) = duplicate.record {
+            error = error.with("later_record", record);
+        }
         Self(Box::new(Inner { error, details: Details::Duplicate(duplicate) }))
     }
 }

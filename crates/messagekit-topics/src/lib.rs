@@ -33,10 +33,12 @@
 
 mod append;
 mod builder;
+mod declared;
 mod error;
 mod fields;
 mod guard;
 mod iterate;
+mod migrate;
 mod observer;
 mod pipeline;
 mod record;
@@ -50,6 +52,7 @@ pub use builder::TopicBuilder;
 pub use error::{Duplicate, Error, SchemaMismatch};
 pub use guard::Guard;
 pub use messagekit::log::{RecordCounts, RecordStatus};
+pub use migrate::Migration;
 pub use observer::TopicEvent;
 pub use pipeline::{ArmFailure, Pipe, Pipeline, Run, Strategy};
 pub use record::Record;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
-use messagekit::log::NewRecord;
+use messagekit::log::{NewRecord, TopicDefinition};
 use messagekit::schema::canonical;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde_json::Value;
@@ -19,6 +19,9 @@ pub(crate) struct Rules {
     /// Its dedup fields, sorted.
     pub(crate) dedup: Vec<String>,
     pub(crate) key: Option<String>,
+    pub(crate) partitions: u32,
+    /// How often the topic had been migrated when it was opened.
+    pub(crate) version: u32,
     /// The schema of the file, if the topic has one.
     schema: Option<String>,
     /// Made at the first use: most programs append values of the type.
@@ -26,13 +29,9 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(
-        name: Arc<str>,
-        dedup: Vec<String>,
-        key: Option<String>,
-        schema: Option<String>,
-    ) -> Self {
-        Self { name, dedup, key, schema, validator: OnceLock::new() }
+    pub(crate) fn of(definition: TopicDefinition) -> Self {
+        let TopicDefinition { name, schema, dedup, key, partitions, version, .. } = definition;
+        Self { name, dedup, key, partitions, version, schema, validator: OnceLock::new() }
     }
 
     /// Returns the record of a value.
@@ -40,17 +39,27 @@ impl Rules {
         if !value.is_object() {
             return Err(self.refused("record is no JSON object"));
         }
-        let mut message = Message::new(self.name.clone(), canonical::text(value))
+        let (payload, key, dedup_hash) = self.form_of(value);
+        let mut message = Message::new(self.name.clone(), payload)
             .with_header(headers::ID, MessageId::new().as_str().to_owned())
             .with_header(headers::CONTENT_TYPE, JSON);
-        if let Some(field) = &self.key {
-            match value.get(field) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(key)) => message = message.with_key(key.clone()),
-                Some(other) => message = message.with_key(canonical::text(other)),
-            }
+        if let Some(key) = key {
+            message = message.with_key(key);
         }
-        Ok(NewRecord { message, dedup_hash: dedup_hash(&self.dedup, value) })
+        Ok(NewRecord { message, dedup_hash, version: self.version })
+    }
+
+    /// Returns the payload, the key and the dedup hash of an object.
+    pub(crate) fn form_of(&self, value: &Value) -> (String, Option<String>, Option<String>) {
+        (canonical::text(value), self.key_of(value), dedup_hash(&self.dedup, value))
+    }
+
+    fn key_of(&self, value: &Value) -> Option<String> {
+        match value.get(self.key.as_ref()?)? {
+            Value::Null => None,
+            Value::String(key) => Some(key.clone()),
+            other => Some(canonical::text(other)),
+        }
     }
 
     /// Checks a value against the schema of the file. A topic without a schema takes any object.

@@ -7,7 +7,7 @@ use messagekit::log::TopicStore;
 use serde_json::Value;
 
 use crate::TopicBuilder;
-use crate::builder::Declared;
+use crate::declared::Declared;
 use crate::observer::TopicEvent;
 use crate::shared::Shared;
 

@@ -131,8 +131,15 @@ impl<'a> Runs<'a> {
         };
         let same = |run: &Run| run.topic == topic.id && run.partition == partition;
         let index = self.runs.iter().position(same).unwrap_or_else(|| {
-            let Topic { id, leaves, is_defined, .. } = *topic;
-            self.runs.push(Run { topic: id, leaves, is_defined, partition, count: 0, next: 0 });
+            let Topic { id, leaves, version, .. } = *topic;
+            self.runs.push(Run {
+                topic: id,
+                leaves,
+                is_defined: version.is_some(),
+                partition,
+                count: 0,
+                next: 0,
+            });
             self.runs.len() - 1
         });
         self.runs[index].count += 1;

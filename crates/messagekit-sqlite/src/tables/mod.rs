@@ -37,6 +37,7 @@ pub(crate) mod shards;
 pub(crate) mod status;
 pub(crate) mod stored_events;
 pub(crate) mod topic_definitions;
+pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;
 pub(crate) mod topics;
 pub(crate) mod unpublished;

@@ -28,19 +28,19 @@ pub(crate) struct Topic {
     pub(crate) partitions: u32,
     /// A relay publishes it.
     pub(crate) leaves: bool,
-    /// It has a definition, and its records have ids.
-    pub(crate) is_defined: bool,
+    /// The version of its definition, if it has one, and its records have ids.
+    pub(crate) version: Option<u32>,
 }
 
 /// Returns the row of a topic name, or `None` for an unknown name.
 pub(crate) fn known_topic(conn: &Connection, name: &str) -> Result<Option<Topic>> {
     conn.prepare_cached(
-        "SELECT id, partitions, leaves, EXISTS (SELECT 1 FROM messagekit_topic_definitions WHERE topic_id = id)
+        "SELECT id, partitions, leaves, (SELECT version FROM messagekit_topic_definitions WHERE topic_id = id)
          FROM messagekit_topics WHERE name = ?1",
     )?
     .query_row([name], |row| {
         let (id, partitions, leaves) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Topic { id, partitions, leaves, is_defined: row.get(3)? })
+        Ok(Topic { id, partitions, leaves, version: row.get(3)? })
     })
         .optional()
 }
@@ -52,7 +52,7 @@ pub(crate) fn topic(conn: &Connection, name: &str) -> Result<Topic> {
         None => conn
             .prepare_cached("INSERT INTO messagekit_topics (name) VALUES (?1) RETURNING id")?
             .query_row([name], |row| {
-                Ok(Topic { id: row.get(0)?, partitions: 0, leaves: false, is_defined: false })
+                Ok(Topic { id: row.get(0)?, partitions: 0, leaves: false, version: None })
             }),
     }
 }

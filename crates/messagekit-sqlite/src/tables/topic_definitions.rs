@@ -49,13 +49,14 @@ pub(crate) fn find(conn: &Connection, name: &Arc<str>) -> Result<Option<TopicDef
                 shape: row.get(1)?,
                 dedup: Vec::new(),
                 key: row.get(4)?,
+                version: row.get(5)?,
                 partitions: row.get(3)?,
             },
         ))
     };
     let found = conn
         .prepare_cached(
-            "SELECT d.schema, d.shape, d.dedup, t.partitions, d.key
+            "SELECT d.schema, d.shape, d.dedup, t.partitions, d.key, d.version
              FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id WHERE t.name = ?1",
         )
         .and_then(|mut select| select.query_row([&**name], read).optional())
@@ -84,6 +85,6 @@ pub(crate) fn replace_schema(
     Ok(replaced == 1)
 }
 
-fn to_json(fields: &[String]) -> String {
+pub(super) fn to_json(fields: &[String]) -> String {
     serde_json::Value::from(fields).to_string()
 }

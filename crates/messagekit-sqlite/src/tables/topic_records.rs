@@ -47,6 +47,7 @@ pub(crate) fn append(
     let mut topics = DefinedTopics::default();
     for record in records {
         let topic = topics.get(conn, &record.message.topic)?;
+        check_version(topic, record)?;
         let known = match &record.dedup_hash {
             Some(hash) => take_hash(conn, topic.id, hash, id).map_err(from_sqlite)?,
             None => None,
@@ -67,6 +68,14 @@ pub(crate) fn append(
     }
     let appended = append::append(conn, &taken, 1, now)?;
     Ok(Outcome { records: outcomes, leaves: appended.leaves })
+}
+
+fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
+    if topic.version == Some(record.version) {
+        return Ok(());
+    }
+    let text = "topic was migrated since this program opened it: open it again with its new type";
+    Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &record.message.topic))
 }
 
 /// Returns the first record that the topic has already, or that stands twice among them. Nothing may be written before it is known.
@@ -126,7 +135,7 @@ impl<'a> DefinedTopics<'a> {
 /// Returns the row of a defined topic.
 pub(super) fn defined(conn: &Connection, name: &str) -> Result<Topic, Error> {
     let known = names::known_topic(conn, name).map_err(from_sqlite)?;
-    known.filter(|topic| topic.is_defined).ok_or_else(|| {
+    known.filter(|topic| topic.version.is_some()).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "file has no such topic: open it with its type first")
             .with("topic", name)
     })

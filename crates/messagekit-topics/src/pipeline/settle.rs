@@ -155,7 +155,7 @@ async fn append<S: PipelineStore>(
     if let (OnDuplicate::Refuse, Some(AppendedRecord::Duplicate(existing))) = (on_duplicate, answers.last()) {
         // Under this rule there may be one answer for many records: the topic is that of the only one, or of any.
         let topic = outputs[0].message.topic.to_string();
-        return Ok(Err(Error::of_duplicate(Duplicate { topic, existing: *existing })));
+        return Ok(Err(Error::of_duplicate(Duplicate { topic, record: None, existing: *existing })));
     }
     let id = |(record, answer): (&NewRecord, AppendedRecord)| match answer {
         AppendedRecord::Appended(id) => Some((record.message.topic.clone(), id)),

@@ -2,6 +2,7 @@
 
 mod pipeline_store;
 mod record_claims;
+mod topic_migration;
 mod topic_store;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
 };
+pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus,
     TopicDefinition, TopicRecord, TopicStore,

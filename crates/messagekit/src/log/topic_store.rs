@@ -25,6 +25,8 @@ pub struct TopicDefinition {
     pub key: Option<String>,
     /// The number of its partitions, at least 1.
     pub partitions: u32,
+    /// How often it was migrated.
+    pub version: u32,
 }
 
 /// A record to append to a topic that was defined.
@@ -34,6 +36,8 @@ pub struct NewRecord {
     pub message: Message,
     /// The hash of the fields that no two records may have in common.
     pub dedup_hash: Option<String>,
+    /// The version of the definition that it was made by.
+    pub version: u32,
 }
 
 /// What to do with a record whose dedup hash the topic knows.
@@ -148,8 +152,9 @@ pub trait TopicStore: RecordClaims + OutboxRows {
     /// Under [`OnDuplicate::Refuse`] a duplicate is the last answer, and nothing was written.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined. As
-    /// [`OutboxRows::write`] for a record that no topic takes.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined, and
+    /// [`ErrorKind::SchemaMismatch`](crate::ErrorKind::SchemaMismatch) for one that was migrated since. As [`OutboxRows::write`] for a
+    /// record that no topic takes.
     fn append_records(
         &self,
         tx: &mut Self::Tx,

@@ -331,10 +331,11 @@ CREATE TABLE messagekit_topic_definitions (
   shape      TEXT CHECK (json_valid(shape)),
   dedup      TEXT NOT NULL CHECK (json_valid(dedup)),
   key        TEXT,
+  version    INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER NOT NULL,
   CHECK ((schema IS NULL) = (shape IS NULL))
 ) STRICT;
-INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',NULL,1793516400000000);
+INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',NULL,0,1793516400000000);
 CREATE TABLE messagekit_record_ids (
   first_id INTEGER PRIMARY KEY,
   topic_id INTEGER NOT NULL,
@@ -349,6 +350,16 @@ CREATE TABLE messagekit_dedup_hashes (
   PRIMARY KEY (topic_id, hash)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO messagekit_dedup_hashes VALUES(1,'44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',1);
+CREATE TABLE messagekit_topic_migrations (
+  topic_id  INTEGER NOT NULL,
+  pos       INTEGER NOT NULL,
+  record_id INTEGER NOT NULL,
+  key       BLOB,
+  payload   BLOB NOT NULL,
+  hash      TEXT,
+  PRIMARY KEY (topic_id, pos)
+) STRICT, WITHOUT ROWID;
+INSERT INTO messagekit_topic_migrations VALUES(1,1099511627776,1,NULL,X'7b7d',NULL);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_delayed',1);
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_pending',4);

@@ -1,0 +1,232 @@
+//! Giving the records of a topic another type.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use messagekit::adapter::BoxFuture;
+use messagekit::log::{MigratedRecord, RecordQuery, Swap, TopicDefinition, TopicMigration, TopicRecord};
+use messagekit::schema::Shape;
+use messagekit::{Error as CoreError, ErrorKind};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::declared::Declared;
+use crate::rules::Rules;
+use crate::{Duplicate, Error, Topic, fields};
+
+/// The most records that are read, and then written in one commit.
+const PAGE: u32 = 256;
+/// How often a migration catches up with records that others append, before it gives up.
+const ROUNDS: u32 = 20;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Function<T, U> = Arc<dyn Fn(T) -> BoxFuture<'static, Result<U, BoxError>> + Send + Sync>;
+
+/// The migration of a topic, before it [runs](Self::run).
+#[must_use = "a migration is started by `run`"]
+pub struct Migration<T, U, S> {
+    topic: Topic<T, S>,
+    function: Function<T, U>,
+    declared: Declared,
+    dedup: Option<Vec<String>>,
+    key: Option<Option<String>>,
+}
+
+impl<T: DeserializeOwned + Send + 'static, S: TopicMigration> Topic<T, S> {
+    /// Gives every record of the topic another form, and the topic the type of it.
+    ///
+    /// The function is called for each record, outside of any transaction. Ids, offsets, times and what consumers have handled stay.
+    pub fn migrate<U, E, F, Fut>(&self, function: F) -> Migration<T, U, S>
+    where
+        E: Into<BoxError>,
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+    {
+        let function: Function<T, U> = Arc::new(move |data| {
+            let called = function(data);
+            Box::pin(async move { called.await.map_err(Into::into) })
+        });
+        Migration { topic: self.clone(), function, declared: Declared::ByType, dedup: None, key: None }
+    }
+}
+
+impl<T, U, S> Migration<T, U, S> {
+    /// Sets the dedup fields of the new form; by default they stay. What retention has deleted is no longer known under another rule.
+    pub fn dedup<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
+        self.dedup = Some(fields.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the key field of the new form; by default it stays. A topic with several partitions keeps its key, because its records keep
+    /// their partitions.
+    pub fn key(mut self, field: Option<String>) -> Self {
+        self.key = Some(field);
+        self
+    }
+}
+
+impl<T, S> Migration<T, Value, S> {
+    /// Sets the JSON Schema of the new form, for a program whose types are not Rust's.
+    pub fn described(self, schema: Value) -> Self {
+        Self { declared: Declared::As(schema), ..self }
+    }
+}
+
+impl<T, U, S> Migration<T, U, S>
+where
+    T: DeserializeOwned + Send + 'static,
+    U: Serialize + DeserializeOwned + JsonSchema + Send,
+    S: TopicMigration,
+{
+    /// Migrates the topic, and returns it with its new type.
+    ///
+    /// The next form of the records is written beside them in batches, and swapped with them in one transaction. A program that has the
+    /// topic open with its old type can no longer append.
+    ///
+    /// # Errors
+    /// The function's error for a record, with its id as `record`; [`ErrorKind::Undecodable`] for a record that does not have the old
+    /// type. [`ErrorKind::Duplicate`] with [details](Error::duplicate) if two records would have the same dedup fields.
+    /// [`ErrorKind::InvalidConfiguration`] for rules that the new type cannot have. [`ErrorKind::WrongState`] for a topic that a relay
+    /// publishes. A transient error if the file is busy, or if records are appended faster than they are migrated. The topic is unchanged.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves the topic unchanged, or migrated whole.
+    pub async fn run(self) -> Result<Topic<U, S>, Error> {
+        let (from, to) = self.definitions().await?;
+        let (store, rules) = (self.topic.shared.store.clone(), Rules::of(to.clone()));
+        let name = &self.topic.rules.name;
+        let _alone = store.work_alone(&format!("migration:{name}")).await?;
+        store.begin_migration(name).await?;
+        let mut through = 0;
+        for _ in 0..ROUNDS {
+            // Asked before the look: what is appended later is behind it.
+            let end = store.last_record().await?;
+            loop {
+                let page = self.page(through).await?;
+                let Some(last) = page.last().map(|record| record.id) else { break };
+                let mut staged = Vec::with_capacity(page.len());
+                for record in page {
+                    staged.push(self.migrated(&rules, record).await?);
+                }
+                store.stage(name, staged).await?;
+                through = last;
+            }
+            through = through.max(end);
+            match store.swap(&from, &to, through).await? {
+                Swap::Done => {
+                    let rules = Rules::of(TopicDefinition { version: from.version + 1, ..to });
+                    return Ok(Topic::new(self.topic.shared.clone(), rules, false));
+                }
+                Swap::Behind => {}
+                Swap::Duplicate { record, existing } => return Err(self.duplicate(record, existing)),
+            }
+        }
+        let text = "records are appended faster than they are migrated: try again when less is written";
+        Err(CoreError::new(ErrorKind::Unavailable, text).with("topic", name).into())
+    }
+
+    /// Calls the function for every record and checks what it returns. Returns how many records there are; nothing is written.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn dry_run(&self) -> Result<u64, Error> {
+        let (_, to) = self.definitions().await?;
+        let rules = Rules::of(to);
+        let (mut after, mut records) = (0, 0);
+        let mut known: HashMap<String, i64> = HashMap::new();
+        loop {
+            let page = self.page(after).await?;
+            let Some(last) = page.last().map(|record| record.id) else { return Ok(records) };
+            for record in page {
+                let migrated = self.migrated(&rules, record).await?;
+                records += 1;
+                if let Some(hash) = migrated.dedup_hash
+                    && let Some(existing) = known.insert(hash, migrated.id)
+                {
+                    return Err(self.duplicate(migrated.id, existing));
+                }
+            }
+            after = last;
+        }
+    }
+
+    /// Returns the definition of the topic, and its next one.
+    async fn definitions(&self) -> Result<(TopicDefinition, TopicDefinition), Error> {
+        let own = &self.topic.rules;
+        let asked = TopicDefinition {
+            name: own.name.clone(),
+            schema: None,
+            shape: None,
+            dedup: Vec::new(),
+            key: None,
+            partitions: own.partitions,
+            version: own.version,
+        };
+        let stored = self.topic.shared.store.define_topic(&asked).await?.unwrap_or(asked);
+        if stored.version != own.version {
+            let text = "topic was migrated since this program opened it: open it again with its new type";
+            return Err(CoreError::new(ErrorKind::SchemaMismatch, text).with("topic", &own.name).into());
+        }
+        let schema = self.declared.schema::<U>();
+        let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
+        let dedup = self.dedup.as_deref().unwrap_or(&stored.dedup);
+        let dedup = fields::checked("dedup", dedup, shape.as_ref())?;
+        let key = self.key.clone().unwrap_or_else(|| stored.key.clone());
+        fields::checked("key", key.as_slice(), shape.as_ref())?;
+        if key != stored.key && stored.partitions > 1 {
+            let text = "topic has several partitions, which its records keep: its key cannot be changed";
+            return Err(CoreError::new(ErrorKind::InvalidConfiguration, text)
+                .with("topic", &own.name)
+                .into());
+        }
+        let to = TopicDefinition {
+            schema: schema.map(|schema| schema.to_string()),
+            shape: shape.as_ref().map(Shape::encode),
+            dedup,
+            key,
+            ..stored.clone()
+        };
+        Ok((stored, to))
+    }
+
+    async fn page(&self, after: i64) -> Result<Vec<TopicRecord>, Error> {
+        let (consumer, topic) = (self.topic.consumer.clone(), self.topic.rules.name.clone());
+        let query = RecordQuery { consumer, topic, status: None, after, max: PAGE };
+        Ok(self.topic.shared.store.read_records(&query).await?)
+    }
+
+    async fn migrated(&self, rules: &Rules, record: TopicRecord) -> Result<MigratedRecord, Error> {
+        let id = record.id;
+        let refused = |kind, text: &'static str| {
+            CoreError::new(kind, text).with("topic", &self.topic.rules.name).with("record", id)
+        };
+        let data = self.topic.typed(record)?.data;
+        let migrated = (self.function)(data).await.map_err(|error| {
+            refused(ErrorKind::Other, "function of the migration failed on a record").caused_by(error)
+        })?;
+        let value = serde_json::to_value(migrated).map_err(|error| {
+            refused(ErrorKind::InvalidEvent, "record in its new form cannot be written as JSON")
+                .caused_by(error)
+        })?;
+        if !value.is_object() {
+            return Err(refused(ErrorKind::InvalidEvent, "record in its new form is no JSON object").into());
+        }
+        let (payload, key, dedup_hash) = rules.form_of(&value);
+        Ok(MigratedRecord { id, payload: payload.into(), key: key.map(Into::into), dedup_hash })
+    }
+
+    fn duplicate(&self, record: i64, existing: i64) -> Error {
+        let topic = self.topic.rules.name.to_string();
+        Error::of_duplicate(Duplicate { topic, record: Some(record), existing })
+    }
+}
+
+impl<T, U, S> fmt::Debug for Migration<T, U, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migration").field("topic", &self.topic.rules.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! Giving the records of a typed topic another form.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{PipelineStore, TopicDefinition};
+use crate::Error;
+
+/// A record in its next form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigratedRecord {
+    /// Its id, which it keeps.
+    pub id: i64,
+    /// Its new payload.
+    pub payload: Bytes,
+    /// Its new key. It stays in its partition.
+    pub key: Option<Bytes>,
+    /// Its new dedup hash.
+    pub dedup_hash: Option<String>,
+}
+
+/// What became of a migration that was to be finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// All records have their next form.
+    Done,
+    /// Records were appended that have no next form yet: stage them, and swap again.
+    Behind,
+    /// Two records would have the same dedup fields; nothing was changed.
+    Duplicate {
+        /// The later record.
+        record: i64,
+        /// The earlier one.
+        existing: i64,
+    },
+}
+
+/// A database whose typed topics can be migrated.
+///
+/// The next form of all records is written beside them in commits of their own, while no transaction is open in the function that makes
+/// it. One transaction then swaps everything: payloads, keys, dedup hashes, the definition, and the copies in open failed messages. Ids,
+/// offsets, times and what consumers have handled stay. Only one migration of a topic may run: take a name
+/// [alone](PipelineStore::work_alone) first.
+pub trait TopicMigration: PipelineStore {
+    /// Removes what an earlier migration of the topic has left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that a relay publishes. A transient error if the database does not
+    /// answer: retry.
+    fn begin_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Writes the next form of records. One that was deleted meanwhile is passed over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) for a record over the limit. A transient error if the database does not answer:
+    /// retry.
+    fn stage(
+        &self,
+        topic: &Arc<str>,
+        records: Vec<MigratedRecord>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Swaps all records and the definition, if the topic still has the definition `from` and no record behind `through`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the definition has changed. A transient error if the database does not answer:
+    /// retry.
+    fn swap(
+        &self,
+        from: &TopicDefinition,
+        to: &TopicDefinition,
+        through: i64,
+    ) -> impl Future<Output = Result<Swap, Error>> + Send;
+}
