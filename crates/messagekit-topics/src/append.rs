@@ -1,10 +1,8 @@
 //! Appending to a topic.
 
+use crate::{Duplicate, Error, Topic, TopicEvent, parse_json};
 use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
 use serde::Serialize;
-use serde_json::Value;
-
-use crate::{Duplicate, Error, Topic, TopicEvent};
 
 /// What became of a record that is appended only if its topic does not have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +88,7 @@ impl<T, S: TopicStore> Topic<T, S> {
     /// As [`append`](Self::append). [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) also for text that is no JSON, and for a record that does not fit the
     /// schema, with the `field` and the `rule` that it breaks.
     pub async fn append_json(&self, json: &str) -> Result<i64, Error> {
-        let value: Value = serde_json::from_str(json)
-            .map_err(|error| self.rules.refused("text is no JSON").with("at", position(&error)))?;
+        let value = parse_json(json)?;
         self.as_json().append(&value).await
     }
 
@@ -136,9 +133,4 @@ impl<T, S: TopicStore> Topic<T, S> {
             });
         }
     }
-}
-
-/// Returns where a text stops being JSON. The error's own text may quote it.
-fn position(error: &serde_json::Error) -> String {
-    format!("line {} column {}", error.line(), error.column())
 }

@@ -62,6 +62,15 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         self.records(None, AtTheEnd::Stop)
     }
 
+    /// Returns the record with this id, or `None` if the topic has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`] for a record that does not have the type. A transient error if the file is busy: retry.
+    pub async fn get(&self, id: i64) -> Result<Option<Record<T>>, Error> {
+        let mut page = self.read(None, id.saturating_sub(1), 1).await?;
+        page.pop_front().filter(|record| record.id == id).map(|record| self.typed(record)).transpose()
+    }
+
     fn records(
         &self,
         status: Option<RecordStatus>,
@@ -81,7 +90,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                     let id = next.id;
                     return Ok(Some((topic.typed(next)?, (topic, page, id, watch))));
                 }
-                page = topic.page(status, after).await?;
+                page = topic.read(status, after, PAGE).await?;
                 match &mut watch {
                     _ if !page.is_empty() => {}
                     Some(watch) => watch.changed().await?,
@@ -91,9 +100,14 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         }))
     }
 
-    async fn page(&self, status: Option<RecordStatus>, after: i64) -> Result<VecDeque<TopicRecord>, Error> {
+    async fn read(
+        &self,
+        status: Option<RecordStatus>,
+        after: i64,
+        max: u32,
+    ) -> Result<VecDeque<TopicRecord>, Error> {
         let (consumer, topic) = (self.consumer.clone(), self.rules.name.clone());
-        let query = RecordQuery { consumer, topic, status, after, max: PAGE };
+        let query = RecordQuery { consumer, topic, status, after, max };
         Ok(self.shared.store.read_records(&query).await?.into())
     }
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::arm::{Arm, BoxError, Function, NoOutput, cause, guarded};
 use super::plan::Pipeline;
 use crate::shared::Shared;
-use crate::{Error, Topic};
+use crate::{Error, Record, Topic};
 
 /// A function over the new records of a topic. [`to`](Self::to) says where its outputs go.
 #[must_use = "a pipe needs a target: `to` or `to_nothing`"]
@@ -58,6 +58,17 @@ impl<T: DeserializeOwned + Send + 'static, S: PipelineStore> Topic<T, S> {
         self.outputs(function, |outputs| outputs)
     }
 
+    /// As [`flat_map`](Self::flat_map), with the whole record: its id tells a service that it calls of a second call.
+    pub fn flat_map_records<U, E, F, Fut>(&self, function: F) -> Pipe<U, S>
+    where
+        U: Send + 'static,
+        E: Into<BoxError>,
+        F: Fn(Record<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<U>, E>> + Send + 'static,
+    {
+        self.called(function, |outputs| outputs)
+    }
+
     fn outputs<R, U, E, F, Fut>(&self, function: F, outputs: fn(R) -> Vec<U>) -> Pipe<U, S>
     where
         R: 'static,
@@ -66,13 +77,24 @@ impl<T: DeserializeOwned + Send + 'static, S: PipelineStore> Topic<T, S> {
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
     {
+        self.called(move |record: Record<T>| function(record.data), outputs)
+    }
+
+    fn called<R, U, E, F, Fut>(&self, function: F, outputs: fn(R) -> Vec<U>) -> Pipe<U, S>
+    where
+        R: 'static,
+        U: 'static,
+        E: Into<BoxError>,
+        F: Fn(Record<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+    {
         let (source, function) = (self.clone(), Arc::new(function));
         let function: Function<U> = Arc::new(move |found: TopicRecord| {
             let (record, function) = (source.typed(found), function.clone());
             Box::pin(async move {
-                let data = record.map_err(NoOutput::unfit)?.data;
+                let record = record.map_err(NoOutput::unfit)?;
                 // Called inside, so that a panic before the first await is caught too.
-                guarded(async { function(data).await.map(outputs).map_err(Into::into) }).await
+                guarded(async { function(record).await.map(outputs).map_err(Into::into) }).await
             })
         });
         let (shared, source) = (self.shared.clone(), self.rules.name.clone());

@@ -1,0 +1,153 @@
+"""One open file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from . import _native
+from ._errors import translated
+from ._model import Model
+from ._pipeline import FullPipeline, Pipeline
+from ._topic import Topic
+
+ModelT = TypeVar("ModelT")
+
+
+_first: int | None = None
+
+
+def _process() -> int:
+    """Return the number of this process, which must not be a fork of one that has opened a file."""
+    global _first
+    process = os.getpid()
+    _first = _first or process
+    if _first != process:
+        # The threads of the native part do not exist here, and SQLite's locks are the parent's.
+        raise RuntimeError("this process was forked from one that has opened a file: start it by 'spawn' or 'forkserver'")
+    return process
+
+
+class Source:
+    """A SQLite file with topics, made if it is missing. Several processes may have it open, and several threads may use one source.
+
+    ``":memory:"`` is a file that ends with the source. ``on_event(name, **kwargs)`` is called for ``topic_created``, ``message_appended``,
+    ``message_handled``, ``pipeline_start`` and ``pipeline_end``, on the caller's thread and after the commit. What it raises is dropped.
+    """
+
+    def __init__(self, path: str | Path, *, on_event: Callable[..., None] | None = None):
+        self.path = str(path)
+        self._on_event = on_event
+        self._models: dict[str, Model] = {}
+        self._process = _process()
+        self._closed = False
+        with translated():
+            self._opened = _native.Source.open(self.path, on_event is not None)
+
+    @property
+    def _native(self) -> _native.Source:
+        if self._closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        if os.getpid() != self._process:
+            raise RuntimeError("source was opened before this process was forked: open the file again in it")
+        return self._opened
+
+    def topic(
+        self,
+        name: str,
+        model: type[ModelT],
+        *,
+        dedup: Iterable[str] | None,
+        key: str | None = None,
+        partitions: int = 1,
+        guard: Literal["exact", "compatible", "off"] = "exact",
+    ) -> Topic[ModelT]:
+        """Open a topic, and make it if the file does not have it.
+
+        ``dedup`` names the fields that no two records may have in common; ``None`` takes every record. ``key`` names the field whose records
+        keep their order in ``partitions``. ``guard`` says how much the schema of the file may differ.
+
+        Raises ``SchemaMismatchError`` if the topic has another schema or rule, ``ValueError`` for a rule that names a missing field, and
+        ``TypeError`` for a model that is neither a pydantic class nor a dataclass.
+        """
+        checked = Model(model)
+        fields = checked.dedup(dedup)
+        if guard not in ("exact", "compatible", "off"):
+            raise ValueError(f"guard must be 'exact', 'compatible' or 'off', not {guard!r}")
+        if partitions < 1:
+            raise ValueError(f"partitions must be at least 1, not {partitions}")
+        names = checked.fields()
+        if key is not None and key not in names:
+            raise ValueError(f"key field is not present on model: {key!r}")
+        rules = {
+            "dedup": [names[field] for field in fields],
+            "key": None if key is None else names[key],
+            "partitions": partitions,
+            "guard": guard,
+        }
+        native = self._native
+        with translated():
+            opened = native.topic(name, checked.schema, rules)
+        self._models[name] = checked
+        topic: Topic[ModelT] = Topic(self, name, checked, opened)
+        for event, *_ in self._happened():
+            if event == "topic_created":
+                self._emit(event, name=name, model=model.__name__, dedup=fields)
+        return topic
+
+    def full_pipeline(self, *pipelines: Pipeline[Any, Any]) -> FullPipeline:
+        """Join pipelines into one graph."""
+        return FullPipeline(list(pipelines), self)
+
+    def backup(self, path: str | Path) -> None:
+        """Write a copy of the file as of now, while others go on writing."""
+        native = self._native
+        with translated():
+            native.backup(str(path))
+
+    def close(self) -> None:
+        """Close the file. A second call does nothing."""
+        if self._closed:
+            return
+        native = self._native
+        self._closed = True
+        with translated():
+            native.close()
+
+    def _registered(self, name: str) -> Topic[Any]:
+        model = self._models.get(name)
+        if model is None:
+            raise KeyError(f"topic is not registered in this Source: {name}; pass a Topic, or call Source.topic first")
+        rules = {"dedup": [], "key": None, "partitions": 1, "guard": "exact"}
+        native = self._native
+        with translated():
+            # Without a schema it is opened under the rules that it has.
+            return Topic(self, name, model, native.topic(name, None, rules))
+
+    def _happened(self) -> list[tuple[str, str, int]]:
+        return [] if self._on_event is None else self._opened.take_events()
+
+    def _emit(self, event: str, **kwargs: Any) -> None:
+        if self._on_event is not None:
+            try:
+                self._on_event(event, **kwargs)
+            except Exception:
+                pass
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Source({self.path!r})"

@@ -1,0 +1,29 @@
+//! The native part of the Python package `messagekit_rs`: topics and pipelines of one file, with records as JSON text.
+//!
+//! Models, exceptions and generators are Python's own, in `python/messagekit_rs`.
+
+mod calls;
+mod errors;
+mod function;
+mod pipeline;
+mod records;
+mod schema;
+mod source;
+mod topic;
+
+use pyo3::prelude::*;
+
+/// Topics and pipelines in one SQLite file, with records as JSON text.
+#[pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use crate::errors::NativeError;
+    #[pymodule_export]
+    use crate::pipeline::Arm;
+    #[pymodule_export]
+    use crate::records::Records;
+    #[pymodule_export]
+    use crate::source::Source;
+    #[pymodule_export]
+    use crate::topic::Topic;
+}
