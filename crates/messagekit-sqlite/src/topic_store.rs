@@ -19,6 +19,15 @@ impl TopicStore for SqliteStore {
         self.job(move |conn| topic_definitions::define(conn, &definition, now)).await
     }
 
+    async fn topic_definition(&self, topic: &Arc<str>) -> Result<Option<TopicDefinition>, Error> {
+        let topic = topic.clone();
+        self.query(move |conn| topic_definitions::find(conn, &topic)).await
+    }
+
+    async fn topic_definitions(&self) -> Result<Vec<TopicDefinition>, Error> {
+        self.query(topic_definitions::all).await
+    }
+
     async fn replace_schema(&self, from: &TopicDefinition, to: &TopicDefinition) -> Result<bool, Error> {
         let (from, to) = (from.clone(), to.clone());
         self.job(move |conn| topic_definitions::replace_schema(conn, &from, &to).map_err(from_sqlite)).await

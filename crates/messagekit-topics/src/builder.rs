@@ -87,7 +87,12 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             version: 0,
         };
         let store = &self.shared.store;
-        match store.define_topic(&given).await? {
+        // Looked up first: a topic that exists is opened without the write lock.
+        let known = match store.topic_definition(&self.name).await? {
+            None => store.define_topic(&given).await?,
+            known => known,
+        };
+        match known {
             None => self.shared.observers.notify(&TopicEvent::Created { topic: self.name.clone() }),
             Some(stored) => {
                 (given.partitions, given.version) = (stored.partitions, stored.version);

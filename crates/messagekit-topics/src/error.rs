@@ -153,6 +153,13 @@ impl From<messagekit::Error> for Error {
     }
 }
 
+/// Without the details.
+impl From<Error> for messagekit::Error {
+    fn from(error: Error) -> Self {
+        error.0.error
+    }
+}
+
 #[cfg(feature = "sqlite")]
 impl From<messagekit_sqlite::Error> for Error {
     fn from(error: messagekit_sqlite::Error) -> Self {

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use messagekit::log::RecordStatus;
 use messagekit::schema::canonical;
+use serde::Serialize;
 use serde_json::Value;
 
 /// A record of a topic, as one consumer sees it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Record<T> {
     /// Its number in the file: from 1, in the order of the appends, over all topics.

@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::{Error, Record, TopicEvent};
 
 /// The consumer whose view a topic has when none is named.
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// An open topic. A clone is another handle.
 pub struct Topic<T, S> {

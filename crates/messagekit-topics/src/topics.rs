@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::log::TopicStore;
+use messagekit::log::{TopicDefinition, TopicStore};
 use serde_json::Value;
 
-use crate::TopicBuilder;
 use crate::declared::Declared;
 use crate::observer::TopicEvent;
 use crate::shared::Shared;
+use crate::{Error, TopicBuilder};
 
 /// The topics of a database. A clone is another handle.
 #[derive(Clone)]
@@ -43,6 +43,22 @@ impl<S: TopicStore> Topics<S> {
     /// with a type, the program appends only what fits.
     pub fn described(&self, name: impl Into<Arc<str>>, schema: Value) -> TopicBuilder<Value, S> {
         TopicBuilder::new(self.shared.clone(), name.into(), Declared::As(schema))
+    }
+
+    /// Returns what the topics of the database were made with, sorted by name.
+    ///
+    /// # Errors
+    /// A transient error if the file is busy: retry.
+    pub async fn definitions(&self) -> Result<Vec<TopicDefinition>, Error> {
+        Ok(self.shared.store.topic_definitions().await?)
+    }
+
+    /// Returns what a topic was made with, or `None` if the database does not have it: nothing is made.
+    ///
+    /// # Errors
+    /// As [`definitions`](Self::definitions).
+    pub async fn definition(&self, name: impl Into<Arc<str>>) -> Result<Option<TopicDefinition>, Error> {
+        Ok(self.shared.store.topic_definition(&name.into()).await?)
     }
 
     /// Calls an observer for what this handle and its clones do to topics, each time after the commit. It must not block: a call for a

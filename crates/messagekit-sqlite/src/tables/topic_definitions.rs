@@ -1,7 +1,5 @@
 //! What topics were made with.
 
-use std::sync::Arc;
-
 use messagekit::log::TopicDefinition;
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -38,36 +36,48 @@ pub(crate) fn define(
     Ok(None)
 }
 
+/// The columns of a definition; the list of dedup fields is decoded apart.
+const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version
+     FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id";
+
 /// Returns the definition of a topic.
-pub(crate) fn find(conn: &Connection, name: &Arc<str>) -> Result<Option<TopicDefinition>, Error> {
-    let read = |row: &Row<'_>| {
-        Ok((
-            row.get::<_, String>(2)?,
-            TopicDefinition {
-                name: name.clone(),
-                schema: row.get(0)?,
-                shape: row.get(1)?,
-                dedup: Vec::new(),
-                key: row.get(4)?,
-                version: row.get(5)?,
-                partitions: row.get(3)?,
-            },
-        ))
-    };
+pub(crate) fn find(conn: &Connection, name: &str) -> Result<Option<TopicDefinition>, Error> {
     let found = conn
-        .prepare_cached(
-            "SELECT d.schema, d.shape, d.dedup, t.partitions, d.key, d.version
-             FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id WHERE t.name = ?1",
-        )
-        .and_then(|mut select| select.query_row([&**name], read).optional())
+        .prepare_cached(&format!("{SELECT} WHERE t.name = ?1"))
+        .and_then(|mut select| select.query_row([name], read).optional())
         .map_err(from_sqlite)?;
-    let Some((dedup, definition)) = found else { return Ok(None) };
+    found.map(decoded).transpose()
+}
+
+/// Returns the definitions of all topics, sorted by name.
+pub(crate) fn all(conn: &Connection) -> Result<Vec<TopicDefinition>, Error> {
+    let found: Vec<_> = conn
+        .prepare_cached(&format!("{SELECT} ORDER BY t.name"))
+        .and_then(|mut select| select.query_map([], read)?.collect())
+        .map_err(from_sqlite)?;
+    found.into_iter().map(decoded).collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
+    let definition = TopicDefinition {
+        name: row.get::<_, String>(0)?.into(),
+        schema: row.get(1)?,
+        shape: row.get(2)?,
+        dedup: Vec::new(),
+        key: row.get(4)?,
+        partitions: row.get(5)?,
+        version: row.get(6)?,
+    };
+    Ok((row.get(3)?, definition))
+}
+
+fn decoded((dedup, definition): (String, TopicDefinition)) -> Result<TopicDefinition, Error> {
     let dedup = serde_json::from_str(&dedup).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "stored dedup rule cannot be read")
-            .with("topic", name)
+            .with("topic", &definition.name)
             .caused_by(error)
     })?;
-    Ok(Some(TopicDefinition { dedup, ..definition }))
+    Ok(TopicDefinition { dedup, ..definition })
 }
 
 /// Replaces a schema, if it is still the expected one.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::Record;
 use super::record_claims::RecordClaims;
@@ -59,7 +60,8 @@ pub enum AppendedRecord {
 }
 
 /// How far a consumer is with a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordStatus {
     /// It is still to be handled, for the first time or again.
     New,
@@ -100,7 +102,7 @@ pub struct RecordQuery {
 }
 
 /// The numbers of a topic's records, as one consumer sees them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
     /// All that are kept.
     pub all: u64,
@@ -136,6 +138,21 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         &self,
         definition: &TopicDefinition,
     ) -> impl Future<Output = Result<Option<TopicDefinition>, Error>> + Send;
+
+    /// Returns the definition of a topic, or `None` for one that was not defined.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn topic_definition(
+        &self,
+        topic: &Arc<str>,
+    ) -> impl Future<Output = Result<Option<TopicDefinition>, Error>> + Send;
+
+    /// Returns the definitions of all topics, sorted by name.
+    ///
+    /// # Errors
+    /// As [`topic_definition`](Self::topic_definition).
+    fn topic_definitions(&self) -> impl Future<Output = Result<Vec<TopicDefinition>, Error>> + Send;
 
     /// Replaces the schema of a topic whose schema is still `from`, and returns whether it was.
     ///
