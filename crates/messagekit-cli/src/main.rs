@@ -28,6 +28,7 @@ mod relay;
 mod replay;
 mod sections;
 mod status;
+mod topics;
 mod url;
 
 #[cfg(test)]
@@ -74,6 +75,8 @@ enum Command {
     Outbox(outbox::Outbox),
     /// Delete expired rows in small batches; run it nightly
     Cleanup(cleanup::Cleanup),
+    /// Manage and use the typed topics of a SQLite file
+    Topics(topics::Topics),
     /// Find faults in the setup of databases and brokers, and print the repair of each
     Doctor(doctor::Doctor),
 }
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Relay(relay) => finish(runtime.block_on(relay.run())),
         Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
         Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
+        Command::Topics(topics) => finish(runtime.block_on(topics.run())),
         Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
     }
 }

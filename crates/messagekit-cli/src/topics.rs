@@ -1,0 +1,58 @@
+//! `messagekit topics`.
+
+mod append;
+mod backup;
+mod consume;
+mod create;
+mod export;
+mod file;
+mod import;
+mod input;
+mod lines;
+mod list;
+mod minikafka;
+mod show;
+
+use messagekit::Error;
+
+/// Manage and use the typed topics of a SQLite file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Topics {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The topics with their rules and the numbers of their records
+    List(list::List),
+    /// One topic with its schema
+    Show(show::Show),
+    /// Make a topic, and the file if it is missing; a topic that has these rules already is left as it is
+    Create(create::Create),
+    /// Append records: the arguments, or one JSON object per line of standard input
+    Append(append::Append),
+    /// Print new records, one JSON object per line, and acknowledge each after it was printed
+    Consume(consume::Consume),
+    /// Print whole records, one JSON object per line, and acknowledge none
+    Export(export::Export),
+    /// Append the records of an export, or all topics of a minikafka file
+    Import(import::Import),
+    /// Copy the file as of now, while others go on writing
+    Backup(backup::Backup),
+}
+
+impl Topics {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
+            Command::Create(create) => create.run().await,
+            Command::Append(append) => append.run().await,
+            Command::Consume(consume) => consume.run().await,
+            Command::Export(export) => export.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Backup(backup) => backup.run().await,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `messagekit topics consume`.
+
+use futures_util::{Stream, StreamExt};
+use messagekit::{Error, Shutdown};
+use messagekit_sqlite::SqliteStore;
+use messagekit_topics::{Record, Topic};
+use serde_json::Value;
+
+use super::export::line;
+use super::file;
+use super::lines::{Lines, Reader};
+use crate::database::Database;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Consume {
+    #[command(flatten)]
+    database: Database,
+    /// The topic
+    topic: String,
+    /// The consumer, with its own view of what is new
+    #[arg(long, default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    consumer: String,
+    /// Wait for records that any process appends, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    /// At most this many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max: Option<u64>,
+    /// Leave the records new
+    #[arg(long)]
+    no_ack: bool,
+    /// Whole records with id, partition, offset and times, instead of their data
+    #[arg(long)]
+    records: bool,
+}
+
+impl Consume {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        // Before the file is opened: a signal ends the command cleanly from here on.
+        let interrupted = Shutdown::on_signal()?;
+        let topics = file::open(&self.database).await?;
+        let topic = file::topic(&topics, &self.topic).await?.named(self.consumer.as_str());
+        let consumed = if self.follow {
+            self.consume(&topic, topic.follow(), &interrupted).await
+        } else {
+            self.consume(&topic, topic.iter_new(), &interrupted).await
+        };
+        topics.close().await?;
+        consumed
+    }
+
+    async fn consume(
+        &self,
+        topic: &Topic<Value, SqliteStore>,
+        mut records: impl Stream<Item = Result<Record<Value>, messagekit_topics::Error>> + Unpin,
+        interrupted: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut lines = Lines::to_stdout();
+        let mut left = self.max.unwrap_or(u64::MAX);
+        while left > 0 {
+            let next = tokio::select! {
+                biased;
+                () = interrupted.requested() => return Ok(()),
+                next = records.next() => next,
+            };
+            let Some(record) = next.transpose()? else { return Ok(()) };
+            lines.write(if self.records { line(&record)? } else { record.data.to_string() })?;
+            // A record without a reader stays new.
+            if lines.flush()? == Reader::Gone {
+                return Ok(());
+            }
+            if !self.no_ack {
+                topic.ack(&record).await?;
+            }
+            left -= 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! `messagekit topics create`.
+
+use std::io::Read;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use messagekit::schema::{Shape, differences};
+use messagekit::{Error, ErrorKind};
+use messagekit_sqlite::SqliteStore;
+use messagekit_topics::{TopicDefinition, Topics};
+use serde_json::{Value, json};
+
+use super::{file, show};
+use crate::database::Database;
+use crate::output::{print, printable};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    database: Database,
+    /// The topic
+    topic: String,
+    /// A file with the JSON Schema of its records, - for standard input; without one, any object is taken
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Fields that no two records may have in common, separated by commas
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    dedup: Vec<String>,
+    /// The field that is the key of a record
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+    /// The number of partitions
+    #[arg(long, value_name = "N", default_value = "1")]
+    partitions: NonZeroU32,
+    /// One JSON document instead of a line for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Create {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let schema = self.schema.as_deref().map(read).transpose()?;
+        let topics = file::open_or_make(&self.database).await?;
+        let outcome = self.create(&topics, schema.as_ref()).await;
+        topics.close().await?;
+        let is_new = outcome?;
+        if self.json {
+            return print(json!({ "topic": self.topic, "created": is_new }));
+        }
+        let topic = printable(&self.topic);
+        if is_new {
+            print(format_args!("topic {topic} created"))
+        } else {
+            print(format_args!("topic {topic} has these rules already"))
+        }
+    }
+
+    /// Returns whether the topic was made; fails when it has other rules.
+    async fn create(&self, topics: &Topics<SqliteStore>, schema: Option<&Value>) -> Result<bool, Error> {
+        if let Some(stored) = topics.definition(self.topic.as_str()).await? {
+            self.compare(&stored, schema)?;
+            return Ok(false);
+        }
+        let topic = match schema {
+            Some(schema) => topics.described(self.topic.as_str(), schema.clone()),
+            None => topics.untyped(self.topic.as_str()),
+        };
+        let mut topic = topic.dedup(self.dedup.clone()).partitions(self.partitions);
+        if let Some(key) = &self.key {
+            topic = topic.key(key);
+        }
+        topic.open().await?;
+        // Another program may have made it meanwhile, with other rules that `open` takes.
+        self.compare(&file::definition(topics, &self.topic).await?, schema)?;
+        Ok(true)
+    }
+
+    /// Fails with everything that differs.
+    fn compare(&self, stored: &TopicDefinition, schema: Option<&Value>) -> Result<(), Error> {
+        let mut found = Vec::new();
+        let mut dedup = self.dedup.clone();
+        dedup.sort_unstable();
+        let list = |fields: &[String]| if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
+        if stored.dedup != dedup {
+            found.push(format!("dedup is {} there and {} here", list(&stored.dedup), list(&dedup)));
+        }
+        let field = |field: &Option<String>| field.clone().unwrap_or_else(|| "none".to_owned());
+        if stored.key != self.key {
+            found.push(format!("key is {} there and {} here", field(&stored.key), field(&self.key)));
+        }
+        if stored.partitions != self.partitions.get() {
+            found.push(format!("partitions are {} there and {} here", stored.partitions, self.partitions));
+        }
+        match (show::schema(stored)?, schema) {
+            (None, None) => {}
+            (Some(_), None) => found.push("there is a schema there and none here".to_owned()),
+            (None, Some(_)) => found.push("there is no schema there and one here".to_owned()),
+            (Some(theirs), Some(ours)) => {
+                let differences = differences(&Shape::of_schema(&theirs)?, &Shape::of_schema(ours)?);
+                found.extend(differences.iter().map(ToString::to_string));
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let text = format!("topic has other rules: {}", found.join("; "));
+        Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &self.topic))
+    }
+}
+
+fn read(path: &Path) -> Result<Value, Error> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    let here = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
+    read.map_err(|error| here(ErrorKind::NotFound, "schema cannot be read").caused_by(error))?;
+    serde_json::from_str(&text)
+        .map_err(|error| here(ErrorKind::InvalidEvent, "schema is no JSON").caused_by(error))
+}

@@ -1,0 +1,89 @@
+//! `messagekit topics export`.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::{Stream, TryStreamExt};
+use messagekit::{Error, ErrorKind};
+use messagekit_topics::Record;
+use serde_json::Value;
+
+use super::file;
+use super::lines::{Lines, Reader};
+use crate::database::Database;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    database: Database,
+    /// The topic
+    topic: String,
+    /// All records: the default
+    #[arg(long, conflicts_with_all = ["handled", "new"])]
+    all: bool,
+    /// Only records that the consumer has handled
+    #[arg(long, conflicts_with = "new")]
+    handled: bool,
+    /// Only records that are new for the consumer
+    #[arg(long)]
+    new: bool,
+    /// The consumer whose view is wanted
+    #[arg(long, default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    consumer: String,
+    /// A new file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Export {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let topics = file::open(&self.database).await?;
+        let topic = file::topic(&topics, &self.topic).await?.named(self.consumer.as_str());
+        let mut lines = match &self.output {
+            Some(path) => Lines::to(new_file(path)?),
+            None => Lines::to_stdout(),
+        };
+        let exported = if self.handled {
+            write(&mut lines, topic.iter_handled()).await
+        } else if self.new {
+            write(&mut lines, topic.iter_new()).await
+        } else {
+            write(&mut lines, topic.iter_all()).await
+        };
+        topics.close().await?;
+        exported
+    }
+}
+
+async fn write(
+    lines: &mut Lines,
+    mut records: impl Stream<Item = Result<Record<Value>, messagekit_topics::Error>> + Unpin,
+) -> Result<(), Error> {
+    while let Some(record) = records.try_next().await? {
+        if lines.write(line(&record)?)? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    lines.flush().map(drop)
+}
+
+/// Returns a whole record as one line of JSON.
+pub(super) fn line(record: &Record<Value>) -> Result<String, Error> {
+    serde_json::to_string(record).map_err(|error| {
+        let text = "record cannot be written as JSON";
+        Error::new(ErrorKind::Other, text).with("record", record.id).caused_by(error)
+    })
+}
+
+fn new_file(path: &Path) -> Result<File, Error> {
+    File::options().write(true).create_new(true).open(path).map_err(|error| {
+        let (kind, text) = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                (ErrorKind::WrongState, "export would replace a file: name another path, or remove that file")
+            }
+            _ => (ErrorKind::Unavailable, "export cannot be written"),
+        };
+        Error::new(kind, text).with("path", path.display()).caused_by(error)
+    })
+}

@@ -1,0 +1,61 @@
+//! `messagekit topics import`.
+
+use std::path::{Path, PathBuf};
+
+use messagekit::{Error, ErrorKind};
+use serde_json::Value;
+
+use super::input::Input;
+use super::lines::Reader;
+use super::{append, file, minikafka};
+use crate::database::Database;
+use crate::output::{number, print};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    #[command(flatten)]
+    database: Database,
+    /// The topic, which exists
+    topic: Option<String>,
+    /// An export, - for standard input; its data is kept, and the ids are new
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// A file of minikafka: all its topics and records, in one transaction; the topics must be missing or empty
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["topic", "file"])]
+    minikafka: Option<PathBuf>,
+}
+
+impl Import {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        match (&self.minikafka, &self.topic) {
+            (Some(path), _) => minikafka::import(&self.database, path).await,
+            (None, Some(topic)) => self.records(topic, &self.file).await,
+            (None, None) => {
+                let text = "name the topic of the records, or a minikafka file after --minikafka";
+                Err(Error::new(ErrorKind::InvalidConfiguration, text))
+            }
+        }
+    }
+
+    /// Appends the data of exported records. Those that the topic knows are skipped, so that an import that failed can be repeated.
+    async fn records(&self, name: &str, path: &Path) -> Result<(), Error> {
+        let topics = file::open(&self.database).await?;
+        let topic = file::topic(&topics, name).await?;
+        let input = Input::of_file(path)?;
+        let imported = append::all(&topic, input, true, data, |_| Ok(Reader::Reads)).await;
+        topics.close().await?;
+        let (appended, known) = imported?;
+        print(format_args!("{} imported, {} known already", number(appended), number(known)))
+    }
+}
+
+/// Returns the data of an exported record.
+fn data(mut record: Value) -> Result<Value, Error> {
+    match record.get_mut("data") {
+        Some(data) => Ok(data.take()),
+        None => {
+            let text = "no record of an export: it has no field data; `messagekit topics append` takes the data alone";
+            Err(Error::new(ErrorKind::InvalidEvent, text))
+        }
+    }
+}

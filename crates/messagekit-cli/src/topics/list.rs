@@ -1,0 +1,57 @@
+//! `messagekit topics list`.
+
+use messagekit::Error;
+use messagekit_topics::TopicStatus;
+use serde_json::json;
+
+use super::file;
+use crate::database::Database;
+use crate::output::{number, print, printable, table};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    database: Database,
+    /// The consumer whose view is wanted [default: default]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    consumer: Option<String>,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let topics = file::open(&self.database).await?;
+        let mut found = Vec::new();
+        for definition in topics.definitions().await? {
+            found.push(topics.status(&definition, self.consumer.as_deref()).await?);
+        }
+        topics.close().await?;
+        if self.json {
+            return print(json!({ "topics": found }));
+        }
+        if found.is_empty() {
+            return print("no topics");
+        }
+        let mut rows = table(&["topic", "partitions", "records", "new", "handled", "dead", "dedup", "key"]);
+        for topic in &found {
+            rows.add_row(row(topic));
+        }
+        print(rows)
+    }
+}
+
+fn row(topic: &TopicStatus) -> [String; 8] {
+    let records = topic.records;
+    [
+        printable(&topic.topic),
+        topic.partitions.to_string(),
+        number(records.all),
+        number(records.new),
+        number(records.handled),
+        number(records.dead),
+        printable(&topic.dedup.join(", ")),
+        printable(topic.key.as_deref().unwrap_or("")),
+    ]
+}

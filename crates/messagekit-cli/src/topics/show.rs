@@ -1,0 +1,78 @@
+//! `messagekit topics show`.
+
+use messagekit::{Error, ErrorKind};
+use messagekit_topics::{TopicDefinition, TopicStatus};
+use serde_json::Value;
+
+use super::file;
+use crate::database::Database;
+use crate::output::{number, print, printable};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    database: Database,
+    /// The topic
+    topic: String,
+    /// The consumer whose view is wanted [default: default]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    consumer: Option<String>,
+    /// One JSON document instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let topics = file::open(&self.database).await?;
+        let definition = file::definition(&topics, &self.topic).await?;
+        let status = topics.status(&definition, self.consumer.as_deref()).await?;
+        topics.close().await?;
+        let schema = schema(&definition)?;
+        if !self.json {
+            return print(text(&status, schema.as_ref()));
+        }
+        let mut document = serde_json::to_value(&status)
+            .map_err(|error| Error::new(ErrorKind::Other, "topic cannot be printed").caused_by(error))?;
+        document["schema"] = schema.unwrap_or(Value::Null);
+        print(document)
+    }
+}
+
+/// Returns the schema of a topic, if it has one.
+pub(super) fn schema(definition: &TopicDefinition) -> Result<Option<Value>, Error> {
+    let read = |text: &String| {
+        serde_json::from_str(text).map_err(|error| {
+            let text = "stored schema cannot be read";
+            Error::new(ErrorKind::Corrupt, text).with("topic", &definition.name).caused_by(error)
+        })
+    };
+    definition.schema.as_ref().map(read).transpose()
+}
+
+fn text(topic: &TopicStatus, schema: Option<&Value>) -> String {
+    let records = topic.records;
+    let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { printable(text) };
+    let schema = match schema {
+        None => "none: any object is taken".to_owned(),
+        // Line by line: a line break is no character that a terminal must not get.
+        Some(schema) => format!("{schema:#}").lines().map(printable).collect::<Vec<_>>().join("\n"),
+    };
+    [
+        format!("topic       {}", printable(&topic.topic)),
+        format!("partitions  {}", topic.partitions),
+        format!("dedup       {}", or_none(&topic.dedup.join(", "))),
+        format!("key         {}", or_none(topic.key.as_deref().unwrap_or(""))),
+        format!("migrated    {} times", topic.version),
+        format!("records     {}", number(records.all)),
+        format!(
+            "consumer    {}: {} new, {} handled, {} dead",
+            printable(&topic.consumer),
+            number(records.new),
+            number(records.handled),
+            number(records.dead)
+        ),
+        format!("schema      {schema}"),
+    ]
+    .join("\n")
+}

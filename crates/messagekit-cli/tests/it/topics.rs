@@ -1,0 +1,177 @@
+//! `messagekit topics list`, `show`, `create` and `backup`.
+
+use serde_json::{Value, json};
+
+use crate::command::messagekit;
+use crate::shell::Shell;
+
+pub(crate) const SCHEMA: &str = r#"{"type": "object", "properties": {"url": {"type": "string"}, "score": {"type": "integer"}}, "required": ["url"]}"#;
+
+/// A file with a topic of links: `url` is the dedup field and the key.
+pub(crate) fn links() -> Shell {
+    let shell = Shell::new();
+    let schema = shell.write("schema.json", SCHEMA);
+    shell
+        .topics(&[
+            "create",
+            "links",
+            "--schema",
+            &schema,
+            "--dedup",
+            "url",
+            "--key",
+            "url",
+            "--partitions",
+            "2",
+        ])
+        .text();
+    shell
+}
+
+#[test]
+fn a_topic_is_made_once() {
+    let shell = Shell::new();
+    assert_eq!(shell.topics(&["create", "notes"]).text(), "topic notes created\n");
+    assert_eq!(shell.topics(&["create", "notes"]).text(), "topic notes has these rules already\n");
+    assert_eq!(
+        shell.topics(&["create", "notes", "--json"]).json(),
+        json!({"topic": "notes", "created": false})
+    );
+    assert_eq!(shell.topics(&["create", "more", "--json"]).json(), json!({"topic": "more", "created": true}));
+}
+
+#[test]
+fn other_rules_are_refused_with_every_difference() {
+    let shell = links();
+    shell.topics(&["create", "links"]).refused(
+        1,
+        &[
+            "topic has other rules",
+            "dedup is url there and none here",
+            "key is url there and none here",
+            "partitions are 2 there and 1 here",
+            "a schema there and none here",
+        ],
+    );
+    let text = SCHEMA.replace("integer", "number");
+    let other = shell.write("other.json", &text);
+    let rules = ["--dedup", "url", "--key", "url", "--partitions", "2"];
+    let create =
+        |schema: &str| shell.topics(&[&["create", "links", "--schema", schema], &rules[..]].concat());
+    create(&other).refused(1, &["score is", "integer", "there and", "number"]);
+    let same = shell.path("schema.json").display().to_string();
+    assert_eq!(create(&same).text(), "topic links has these rules already\n");
+
+    shell.topics(&["create", "notes"]).text();
+    shell.topics(&["create", "notes", "--schema", &same]).refused(1, &["no schema there and one here"]);
+    assert_eq!(shell.topics(&["show", "notes", "--json"]).json()["schema"], Value::Null, "it was changed");
+}
+
+#[test]
+fn a_schema_comes_from_standard_input_too() {
+    let shell = Shell::new();
+    shell.piped(&["create", "links", "--schema", "-"], SCHEMA.as_bytes()).text();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    assert_eq!(shell.topics(&["show", "links", "--json"]).json()["schema"], schema);
+}
+
+#[test]
+fn rules_that_no_topic_can_have_are_refused() {
+    let shell = Shell::new();
+    let schema = shell.write("schema.json", SCHEMA);
+    let broken = shell.write("broken.json", "{");
+    let missing = shell.path("missing.json").display().to_string();
+    shell.topics(&["create", "links", "--schema", &missing]).refused(1, &["missing.json", "cannot be read"]);
+    shell.topics(&["create", "links", "--schema", &broken]).refused(1, &["broken.json", "no JSON"]);
+    assert!(!shell.file().exists(), "a refused command has made a file");
+    shell
+        .topics(&["create", "links", "--schema", &schema, "--dedup", "link"])
+        .refused(2, &["link", "score, url"]);
+    shell.topics(&["create", "links", "--dedup", "url,url"]).refused(2, &["twice"]);
+    shell.topics(&["create", "no topic"]).refused(1, &["no topic"]);
+    shell.topics(&["create", "links", "--partitions", "0"]).refused(2, &["--partitions"]);
+    assert_eq!(shell.topics(&["list"]).text(), "no topics\n");
+}
+
+#[test]
+fn topics_are_listed_as_a_consumer_sees_them() {
+    let shell = links();
+    shell.topics(&["create", "notes"]).text();
+    shell.topics(&["append", "links", r#"{"url":"a"}"#, r#"{"url":"b"}"#]).text();
+    shell.topics(&["consume", "links", "--max", "1"]).text();
+    let seen = |consumer: &str, new: u64, handled: u64| {
+        json!({
+            "topic": "links", "partitions": 2, "dedup": ["url"], "key": "url", "version": 0, "consumer": consumer,
+            "all": 2, "new": new, "handled": handled, "dead": 0,
+        })
+    };
+    let list = shell.topics(&["list", "--json"]).json();
+    assert_eq!(list["topics"][0], seen("default", 1, 1));
+    assert_eq!((list["topics"].as_array().unwrap().len(), &list["topics"][1]["topic"]), (2, &json!("notes")));
+    let other = shell.topics(&["list", "--consumer", "summaries", "--json"]).json();
+    assert_eq!(other["topics"][0], seen("summaries", 2, 0));
+    let table = shell.topics(&["list"]).text();
+    let row = table.lines().find(|line| line.contains("links")).unwrap();
+    let cells: Vec<&str> = row.split(['│', '┆']).map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(cells, ["links", "2", "2", "1", "1", "0", "url", "url"], "{table}");
+}
+
+#[test]
+fn a_topic_is_shown_with_its_schema() {
+    let shell = links();
+    shell.topics(&["append", "links", r#"{"url":"a"}"#]).text();
+    let text = shell.topics(&["show", "links"]).text();
+    for line in [
+        "partitions  2",
+        "dedup       url",
+        "consumer    default: 1 new, 0 handled, 0 dead",
+        "    \"url\": {",
+    ] {
+        assert!(text.contains(line), "{line:?} is missing: {text}");
+    }
+    let shown = shell.topics(&["show", "links", "--json"]).json();
+    assert_eq!(shown["schema"], serde_json::from_str::<Value>(SCHEMA).unwrap());
+    let listed = shell.topics(&["list", "--json"]).json();
+    for (field, value) in listed["topics"][0].as_object().unwrap() {
+        assert_eq!(&shown[field], value, "{field} differs from the list");
+    }
+}
+
+#[test]
+fn a_backup_holds_the_records_and_replaces_nothing() {
+    let shell = links();
+    shell.topics(&["append", "links", r#"{"url":"a"}"#]).text();
+    let copy = shell.path("copy.db").display().to_string();
+    assert!(shell.topics(&["backup", &copy]).text().contains("copy.db"));
+    let url = format!("sqlite:{copy}");
+    let read = messagekit(&["topics", "export", "links", "--database", &url]).json();
+    assert_eq!(read["data"], json!({"url": "a"}));
+    shell.topics(&["backup", &copy]).refused(1, &["would replace a file", "copy.db"]);
+}
+
+#[test]
+fn commands_that_read_make_neither_a_file_nor_a_topic() {
+    let shell = Shell::new();
+    let commands: [&[&str]; 7] = [
+        &["list"],
+        &["show", "links"],
+        &["append", "links", "{}"],
+        &["consume", "links"],
+        &["export", "links"],
+        &["import", "links"],
+        &["backup", "copy.db"],
+    ];
+    for command in commands {
+        shell.topics(command).refused(1, &["no such database file"]);
+        assert!(!shell.file().exists(), "{command:?} has made a file");
+    }
+    shell.topics(&["create", "notes"]).text();
+    for command in &commands[1..6] {
+        shell.topics(command).refused(1, &["no such topic", "links", "messagekit topics create"]);
+    }
+    assert_eq!(shell.topics(&["list", "--json"]).json()["topics"].as_array().unwrap().len(), 1);
+    for command in commands {
+        let server = [&["topics"], command, &["--database", "postgres://me@localhost/shop"]].concat();
+        messagekit(&server).refused(2, &["kept in a SQLite file"]);
+    }
+}
