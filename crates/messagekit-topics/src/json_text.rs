@@ -8,11 +8,15 @@ use crate::Error;
 /// Reads a value from JSON text, and refuses what would be changed by reading it: a number that no 64-bit integer holds.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidEvent`] with the line and column as `at`. The text is not quoted.
+/// [`ErrorKind::InvalidEvent`] with the line and column, or the byte, as `at`. The text is not quoted.
 pub fn parse_json(text: &str) -> Result<Value, Error> {
     let refused = |text: &'static str| CoreError::new(ErrorKind::InvalidEvent, text);
     let value = serde_json::from_str(text).map_err(|error| {
-        refused("text is no JSON").with("at", format!("line {} column {}", error.line(), error.column()))
+        let at = match error.line() {
+            0 | 1 => format!("column {}", error.column()),
+            line => format!("line {line} column {}", error.column()),
+        };
+        refused("text is no JSON").with("at", at)
     })?;
     if let Some(at) = wide_integer(text) {
         let text = "integer does not fit into 64 bits: write it as a string";

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use messagekit::{Error, ErrorKind};
+use messagekit_topics::parse_json;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -111,10 +112,13 @@ fn read(mut source: impl BufRead, records: &mpsc::Sender<Given>) {
 }
 
 fn given(number: u64, text: &[u8], unit: &str) -> Given {
-    // The error's own text may quote the record.
-    let value = serde_json::from_slice(text).map_err(|error| {
-        Error::new(ErrorKind::InvalidEvent, format!("{unit} is no JSON")).with("column", error.column())
-    });
+    let value = match std::str::from_utf8(text) {
+        Ok(text) => parse_json(text).map_err(Error::from),
+        Err(error) => {
+            let text = format!("{unit} is no UTF-8");
+            Err(Error::new(ErrorKind::InvalidEvent, text).with("byte", error.valid_up_to()))
+        }
+    };
     Given { number, bytes: text.len(), value }
 }
 

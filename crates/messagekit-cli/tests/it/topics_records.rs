@@ -51,7 +51,7 @@ fn known_records_are_refused_or_skipped() {
 #[test]
 fn what_is_before_a_bad_line_is_appended() {
     let faults = [
-        ("{\"url\":\"s3cret\"", "line is no JSON"),
+        ("{\"url\":\"s3cret\"", "text is no JSON (at column 15, line"),
         ("[\"s3cret\"]", "does not fit the schema"),
         ("{\"url\":\"s3cret\",\"score\":\"s3cret\"}", "/score"),
         ("{\"link\":\"s3cret\"}", "does not fit the schema"),
@@ -67,7 +67,7 @@ fn what_is_before_a_bad_line_is_appended() {
         assert_eq!(new(&shell, "links"), 2, "{line}");
     }
     let shell = links();
-    shell.piped(&["append", "links"], b"{\"url\":\"\xff\"}\n").refused(1, &["line is no JSON", "line 1"]);
+    shell.piped(&["append", "links"], b"{\"url\":\"\xff\"}\n").refused(1, &["line is no UTF-8", "line 1"]);
     shell.piped(&["append", "links"], &vec![b' '; 9 << 20]).refused(1, &["longer than", "line 1"]);
 }
 
