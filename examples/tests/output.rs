@@ -90,3 +90,20 @@ fn relay_without_services_says_how_to_start_them() {
     assert!(line.contains("MESSAGEKIT_DATABASE_URL and MESSAGEKIT_KAFKA"), "{line}");
     assert!(line.contains("cargo xtask stack up --services postgres,kafka;"), "{line}");
 }
+
+#[test]
+fn a_second_tour_of_the_feeds_finds_nothing_to_do() {
+    assert_eq!(
+        output_of(env!("CARGO_BIN_EXE_12-rss-tour")),
+        "18 records handled, 15 appended\n\
+         graph TD\n    \
+         raw.videos[\"raw.videos<br/>new 0, handled 2, dead 0\"] --> clean.videos[\"clean.videos<br/>new 0, handled 2, dead 0\"]\n    \
+         raw.posts[\"raw.posts<br/>new 0, handled 2, dead 0\"] --> clean.posts[\"clean.posts<br/>new 0, handled 2, dead 0\"]\n    \
+         raw.stories[\"raw.stories<br/>new 0, handled 2, dead 0\"] --> clean.stories[\"clean.stories<br/>new 0, handled 2, dead 0\"]\n    \
+         clean.videos --> feed[\"feed<br/>new 0, handled 6, dead 0\"]\n    \
+         clean.posts --> feed\n    \
+         clean.stories --> feed\n    \
+         feed --> best[\"best<br/>new 3, handled 0, dead 0\"]\n\
+         0 records handled, 0 appended\n"
+    );
+}

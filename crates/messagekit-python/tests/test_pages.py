@@ -35,3 +35,16 @@ def test_the_program_of_the_package_prints_its_record_once(tmp_path):
         for _ in range(2)
     ]
     assert said == ["1 one\n", ""]
+
+
+def test_a_second_tour_of_the_feeds_finds_nothing_to_do(tmp_path):
+    example = HERE.parents[2] / "examples" / "12_rss_tour.py"
+    command = [sys.executable, "-W", "error", example, tmp_path / "rss.db"]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout.splitlines()
+        for _ in range(2)
+    )
+    assert first[0] == "18 records handled" and first[-1] == "0 records handled"
+    assert first[1] == "graph TD" and len([line for line in first if "-->" in line]) == 7
+    assert first[-4:-1] == ["  70  primes explained, by ada", "  50  compilers, by grace", " 120  machines, by alan"]
+    assert second == ["0 records handled", "0 records handled"]
