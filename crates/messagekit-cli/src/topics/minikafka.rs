@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 use messagekit_sqlite::rusqlite::{self, Connection, OpenFlags, Row};
-use messagekit_topics::{Topic, Topics};
+use messagekit_topics::{Topic, Topics, parse_json};
 use serde_json::Value;
 
 use super::file;
@@ -71,11 +71,8 @@ async fn append(topics: &Topics<SqliteStore>, old: &Old) -> Result<(), Error> {
             let text = "message of a topic that the minikafka file does not have";
             return Err(Error::new(ErrorKind::Corrupt, text).with("message", message.id));
         };
-        let data: Value = serde_json::from_str(&message.payload).map_err(|error| {
-            let text = "message of the minikafka file is no JSON";
-            Error::new(ErrorKind::Corrupt, text).with("message", message.id).with("column", error.column())
-        })?;
         let here = |error: messagekit_topics::Error| Error::from(error).with("message", message.id);
+        let data = parse_json(&message.payload).map_err(here)?;
         let id = topic.append_in(&mut tx, &data).await.map_err(here)?;
         if message.is_handled {
             topic.set_handled_in(&mut tx, id).await.map_err(here)?;

@@ -85,6 +85,10 @@ fn a_failed_import_can_be_repeated() {
     answer.explained(&["no JSON", "message 3"]);
     assert!(answer.code == 1 && !answer.err.contains("s3cret"), "{answer:?}");
     assert_eq!((records(&shell, "items"), records(&shell, "notes")), (Vec::new(), Vec::new()));
+    change(&old, "UPDATE messages SET payload_json = '{\"n\":18446744073709551616}' WHERE id = 3");
+    let wide = shell.topics(&["import", "--minikafka", &old]);
+    wide.refused(1, &["does not fit into 64 bits", "message 3"]);
+    assert_eq!(records(&shell, "items"), []);
     change(&old, "UPDATE messages SET payload_json = '{\"text\":\"three\"}' WHERE id = 3");
     assert_eq!(shell.topics(&["import", "--minikafka", &old]).text(), "2 topics and 4 records imported\n");
 }

@@ -66,6 +66,9 @@ fn what_is_before_a_bad_line_is_appended() {
         assert!(!answer.err.contains("s3cret"), "{answer:?}");
         assert_eq!(new(&shell, "links"), 2, "{line}");
     }
+    let shell = Shell::with(&["notes"]);
+    let wide = shell.piped(&["append", "notes"], b"{\"n\":1}\n{\"n\":18446744073709551616}\n");
+    wide.explained(&["does not fit into 64 bits", "line 2", "appended_before 1"]);
     let shell = links();
     shell.piped(&["append", "links"], b"{\"url\":\"\xff\"}\n").refused(1, &["line is no UTF-8", "line 1"]);
     shell.piped(&["append", "links"], &vec![b' '; 9 << 20]).refused(1, &["longer than", "line 1"]);
