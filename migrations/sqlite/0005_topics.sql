@@ -33,13 +33,15 @@ CREATE TABLE messagekit_dedup_hashes (
   PRIMARY KEY (topic_id, hash)
 ) STRICT, WITHOUT ROWID;
 
--- The records of a topic in their next form, until the migration that writes them swaps all at once.
+-- The records of a topic in their next form, until the migration that writes them swaps all at once. What
+-- another migration has left, or writes late, is not its own.
 CREATE TABLE messagekit_topic_migrations (
   topic_id  INTEGER NOT NULL,
+  migration TEXT NOT NULL,
   pos       INTEGER NOT NULL,
   record_id INTEGER NOT NULL,
   key       BLOB,
   payload   BLOB NOT NULL,
   hash      TEXT,
-  PRIMARY KEY (topic_id, pos)
+  PRIMARY KEY (topic_id, migration, pos)
 ) STRICT, WITHOUT ROWID;

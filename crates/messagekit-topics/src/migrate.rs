@@ -96,11 +96,12 @@ where
     /// # Cancel safety
     /// A dropped call leaves the topic unchanged, or migrated whole.
     pub async fn run(self) -> Result<Topic<U, S>, Error> {
-        let (from, to) = self.definitions().await?;
-        let (store, rules) = (self.topic.shared.store.clone(), Rules::of(to.clone()));
-        let name = &self.topic.rules.name;
+        let (store, name) = (self.topic.shared.store.clone(), &self.topic.rules.name);
         let _alone = store.work_alone(&format!("migration:{name}")).await?;
-        store.begin_migration(name).await?;
+        // Asked for alone: a migration that this one has waited for may have changed it.
+        let (from, to) = self.definitions().await?;
+        let rules = Rules::of(to.clone());
+        let migration = store.begin_migration(name).await?;
         let mut through = 0;
         for _ in 0..ROUNDS {
             // Asked before the look: what is appended later is behind it.
@@ -112,14 +113,15 @@ where
                 for record in page {
                     staged.push(self.migrated(&rules, record).await?);
                 }
-                store.stage(name, staged).await?;
+                store.stage(name, &migration, staged).await?;
                 through = last;
             }
             through = through.max(end);
-            match store.swap(&from, &to, through).await? {
+            match store.swap(&migration, &from, &to, through).await? {
                 Swap::Done => {
                     let rules = Rules::of(TopicDefinition { version: from.version + 1, ..to });
-                    return Ok(Topic::new(self.topic.shared.clone(), rules, false));
+                    let consumer = self.topic.consumer.clone();
+                    return Ok(Topic::new(self.topic.shared.clone(), rules, false).named(consumer));
                 }
                 Swap::Behind => {}
                 Swap::Duplicate { record, existing } => return Err(self.duplicate(record, existing)),

@@ -11,6 +11,11 @@ use crate::observer::TopicEvent;
 use crate::shared::Shared;
 use crate::{Error, TopicBuilder};
 
+/// How long a transaction may keep other programs from writing: below the time for which they wait by default. A record may have many
+/// outputs, and no function of the user runs meanwhile.
+#[cfg(feature = "sqlite")]
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The topics of a database. A clone is another handle.
 #[derive(Clone)]
 pub struct Topics<S> {
@@ -79,15 +84,15 @@ impl Topics<messagekit_sqlite::SqliteStore> {
     pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self, crate::Error> {
         use messagekit_sqlite::{SqliteStore, Synchronous};
 
+        let options = SqliteStore::options().transaction_timeout(LONGEST);
         if path.as_ref() != std::path::Path::new(":memory:") {
-            return Ok(Self::of(SqliteStore::open(path).await?));
+            return Ok(Self::of(options.open(path).await?));
         }
         let folder = tempfile::Builder::new().prefix("messagekit-").tempdir().map_err(|error| {
             let text = "no folder for topics that end with the program";
             messagekit::Error::new(messagekit::ErrorKind::Unavailable, text).caused_by(error)
         })?;
-        let options = SqliteStore::options().synchronous(Synchronous::Normal);
-        let store = options.open(folder.path().join("topics.db")).await?;
+        let store = options.synchronous(Synchronous::Normal).open(folder.path().join("topics.db")).await?;
         Ok(Self { shared: Shared::of(store).inside(folder) })
     }
 

@@ -254,3 +254,46 @@ async fn processes_see_a_migration_as_one_change() {
     let record = all(&second.topic::<New>("items").dedup(["url"]).open().await.unwrap()).await.remove(0);
     assert_eq!(record.status, RecordStatus::New);
 }
+
+#[tokio::test]
+async fn a_call_of_a_dropped_migration_changes_nothing_of_the_next() {
+    use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicStore};
+    let topics = Topics::open(":memory:").await.unwrap();
+    let before = items(&topics, 3).await;
+    let (store, name) = (topics.store(), "items".into());
+    let form = |id: i64, by: &str| MigratedRecord {
+        id,
+        payload: json!({ "url": id.to_string(), "by": by }).to_string().into(),
+        key: None,
+        dedup_hash: Some(format!("{by}-{id}")),
+    };
+    let all = |by: &'static str| (1..=3).map(move |id| form(id, by)).collect::<Vec<_>>();
+    let from = store.topic_definition(&name).await.unwrap().unwrap();
+    let to = TopicDefinition { schema: None, shape: None, ..from.clone() };
+    let first = store.begin_migration(&name).await.unwrap();
+    store.stage(&name, &first, all("first")).await.unwrap();
+    let second = store.begin_migration(&name).await.unwrap();
+    store.stage(&name, &second, vec![form(1, "second")]).await.unwrap();
+    // They were under way when their caller was dropped.
+    store.stage(&name, &first, vec![form(1, "first"), form(2, "first")]).await.unwrap();
+    let late = store.swap(&first, &from, &to, 3).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    let early = store.swap(&second, &from, &to, 3).await.unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::Conflict, "two records have no next form");
+    store.stage(&name, &second, all("second")).await.unwrap();
+    assert_eq!(store.swap(&second, &from, &to, 3).await.unwrap(), Swap::Done);
+    let by: Vec<Value> =
+        before.as_json().iter_all().map_ok(|record| record.data["by"].clone()).try_collect().await.unwrap();
+    assert_eq!(by, ["second", "second", "second"]);
+}
+
+#[tokio::test]
+async fn a_migration_that_waited_for_another_is_refused() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let before = items(&topics, 300).await;
+    let (first, second) = (before.migrate(parsed), before.migrate(parsed));
+    let (first, second) = tokio::join!(first.run(), second.run());
+    let refused = [first.err(), second.err()].into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].kind(), ErrorKind::SchemaMismatch);
+}

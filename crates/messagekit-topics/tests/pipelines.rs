@@ -491,3 +491,32 @@ async fn a_dead_record_that_an_operator_retries_runs_once_more() {
     assert_eq!((all(&shop.b).await, counts(&shop.a).await), (vec![1, 2], (0, 2, 0)));
     assert_eq!(flaky.calls(), [1, 1, 1, 2]);
 }
+
+#[tokio::test]
+async fn a_record_may_have_many_outputs() {
+    let shop = Shop::with(1..=5).await;
+    let many =
+        async |number: Number| Ok::<_, Error>((0..4_000).map(|n| Number { n: n * number.n }).collect());
+    let run = shop.a.flat_map(many).to(&shop.b).run().await.unwrap();
+    assert_eq!((run.handled, run.appended, shop.b.count().await.unwrap().all), (5, 20_000, 20_000));
+}
+
+#[tokio::test]
+async fn a_batch_that_holds_the_lock_too_long_is_parted() {
+    let folder = tempfile::tempdir().unwrap();
+    let hasty = SqliteStore::options().transaction_timeout(Duration::from_millis(4));
+    let topics = Topics::of(hasty.open(folder.path().join("hasty.db")).await.unwrap());
+    let (from, to) =
+        (topics.untyped("from").open().await.unwrap(), topics.untyped("to").open().await.unwrap());
+    let records: Vec<serde_json::Value> = (0..200).map(|n| serde_json::json!({ "n": n })).collect();
+    from.extend(&records).await.unwrap();
+    let many = async |record: serde_json::Value| Ok::<_, Error>(vec![record; 5]);
+    // Under load a run may end with this error; what it has done stays, and the next one goes on.
+    let mut runs = 0;
+    while let Err(error) = from.flat_map(many).to(&to).run().await {
+        assert_eq!(error.kind(), ErrorKind::TransactionTimeout);
+        runs += 1;
+        assert!(runs < 1_000, "{error}");
+    }
+    assert_eq!((to.count().await.unwrap().all, from.count().await.unwrap().handled), (1_000, 200));
+}

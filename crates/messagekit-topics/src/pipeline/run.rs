@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::ErrorKind;
 use messagekit::adapter::RetryLease;
 use messagekit::log::{OnDuplicate, PipelineStore};
 use tokio::time::{Instant, sleep_until};
@@ -16,8 +17,9 @@ use super::settle::{Batch, Partial, Prepared, Settled, settle, settle_in_part};
 use super::stage::{Made, Offered, Stage};
 use crate::{Error, TopicEvent};
 
-/// The most records that are committed together, and how long the first of them may wait for the others.
+/// The most records and outputs that are committed together, and how long the first of them may wait for the others.
 const BATCH: usize = 200;
+const OUTPUTS: usize = 1_000;
 const WAIT: Duration = Duration::from_millis(20);
 
 /// What a run did.
@@ -106,6 +108,11 @@ impl<S: PipelineStore> Runner<S> {
             let Made { outputs, failures } = made;
             let Offered { record, received, lease, .. } = offered;
             let prepared = Arc::new(Prepared { id: record.id, lease, received, outputs });
+            // What waited was committed during the call, and failed: this record belongs to the next run.
+            if self.ends_here() {
+                self.give_back(&stage, prepared.lease.as_ref()).await?;
+                continue;
+            }
             if !failures.is_empty() {
                 self.flush_if_apart(&stage).await?;
                 if self.ends_here() {
@@ -142,7 +149,11 @@ impl<S: PipelineStore> Runner<S> {
     fn is_full(&self) -> bool {
         match self.settings.atomic_batch {
             Some(records) => self.pending.len() >= records,
-            None => self.pending.len() >= BATCH || self.since.elapsed() >= WAIT,
+            None => {
+                let outputs =
+                    self.pending.iter().flat_map(|record| &record.outputs).map(Vec::len).sum::<usize>();
+                self.pending.len() >= BATCH || outputs >= OUTPUTS || self.since.elapsed() >= WAIT
+            }
         }
     }
 
@@ -189,7 +200,14 @@ impl<S: PipelineStore> Runner<S> {
     /// Settles records together. Returns false if one of several was refused and nothing was kept.
     async fn settle(&mut self, stage: &Stage<'_, S>, records: Vec<Arc<Prepared>>) -> Result<bool, Error> {
         let batch = Arc::new(self.batch(stage, records));
-        match settle(stage.store(), &batch).await? {
+        let settled = match settle(stage.store(), &batch).await {
+            // Together they held the write lock for too long; each alone may not.
+            Err(error) if error.kind() == ErrorKind::TransactionTimeout && batch.may_be_parted() => {
+                return Ok(false);
+            }
+            settled => settled?,
+        };
+        match settled {
             Settled::Handled { records, appended } => self.note(stage, &records, &appended),
             Settled::RefusedOne => return Ok(false),
             Settled::Refused { record, arm, error } => {

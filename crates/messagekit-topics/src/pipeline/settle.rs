@@ -34,6 +34,13 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<Arc<Prepared>>,
 }
 
+impl Batch {
+    /// Returns whether its records may be settled each alone.
+    pub(crate) fn may_be_parted(&self) -> bool {
+        self.records.len() > 1 && !self.is_atomic
+    }
+}
+
 /// What became of a batch.
 pub(crate) enum Settled {
     /// These records were handled, and these were appended: (topic, id).
@@ -93,9 +100,9 @@ async fn handle<S: PipelineStore>(
             own.push((index, &**record));
         }
     }
-    let appended = match records.len() == 1 || batch.is_atomic {
-        true => append_each(store, tx, batch, &own).await?,
-        false => append_together(store, tx, batch, &own).await?,
+    let appended = match batch.may_be_parted() {
+        true => append_together(store, tx, batch, &own).await?,
+        false => append_each(store, tx, batch, &own).await?,
     };
     let records = own.iter().map(|(_, record)| record.id).collect();
     Ok(match appended {

@@ -44,13 +44,16 @@ pub enum Swap {
 /// offsets, times and what consumers have handled stay. Only one migration of a topic may run: take a name
 /// [alone](PipelineStore::work_alone) first.
 pub trait TopicMigration: PipelineStore {
-    /// Removes what an earlier migration of the topic has left.
+    /// Removes what an earlier migration of the topic has left, and returns the name of a new one.
+    ///
+    /// A call of an earlier migration may still be under way, because its caller was dropped: it has another name, and changes nothing of
+    /// this one.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.
     /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that a relay publishes. A transient error if the database does not
     /// answer: retry.
-    fn begin_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn begin_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Writes the next form of records. One that was deleted meanwhile is passed over.
     ///
@@ -60,16 +63,20 @@ pub trait TopicMigration: PipelineStore {
     fn stage(
         &self,
         topic: &Arc<str>,
+        migration: &str,
         records: Vec<MigratedRecord>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Swaps all records and the definition, if the topic still has the definition `from` and no record behind `through`.
+    /// Swaps all records and the definition, if the topic still has the definition `from`, no record behind `through`, and the next form of
+    /// each of its records is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the definition has changed. A transient error if the database does not answer:
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the definition has changed, or another migration has begun.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if a relay publishes the topic now. A transient error if the database does not answer:
     /// retry.
     fn swap(
         &self,
+        migration: &str,
         from: &TopicDefinition,
         to: &TopicDefinition,
         through: i64,

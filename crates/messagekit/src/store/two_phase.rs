@@ -16,7 +16,8 @@ use crate::{Error, ErrorKind};
 /// may be unknown. What it returns as an error rolls back.
 ///
 /// # Errors
-/// The last transient error after `patience`, and every other error of `effects` at once. Nothing was kept then, except possibly after
+/// The last transient error after `patience`, and every other error of `effects` at once. [`ErrorKind::TransactionTimeout`] is not
+/// repeated either: do less in one transaction. Nothing was kept then, except possibly after
 /// [`ErrorKind::OutcomeUnknown`].
 ///
 /// # Cancel safety
@@ -52,7 +53,9 @@ pub async fn apply_prepared<S: Store, P: Send + Sync + 'static, R: Send + 'stati
             ) => error,
         };
         failures += 1;
-        let again = error.is_transient() || error.kind() == ErrorKind::OutcomeUnknown;
+        // The same effects would hold the lock for as long again.
+        let is_long = error.kind() == ErrorKind::TransactionTimeout;
+        let again = !is_long && (error.is_transient() || error.kind() == ErrorKind::OutcomeUnknown);
         let wait = match error.kind() {
             ErrorKind::Conflict => Backoff::after_conflict(),
             _ => Backoff::OUTAGE.delay(failures),

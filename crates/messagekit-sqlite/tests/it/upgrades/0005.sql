@@ -352,14 +352,15 @@ CREATE TABLE messagekit_dedup_hashes (
 INSERT INTO messagekit_dedup_hashes VALUES(1,'44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',1);
 CREATE TABLE messagekit_topic_migrations (
   topic_id  INTEGER NOT NULL,
+  migration TEXT NOT NULL,
   pos       INTEGER NOT NULL,
   record_id INTEGER NOT NULL,
   key       BLOB,
   payload   BLOB NOT NULL,
   hash      TEXT,
-  PRIMARY KEY (topic_id, pos)
+  PRIMARY KEY (topic_id, migration, pos)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO messagekit_topic_migrations VALUES(1,1099511627776,1,NULL,X'7b7d',NULL);
+INSERT INTO messagekit_topic_migrations VALUES(1,'m-1',1099511627776,1,NULL,X'7b7d',NULL);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_delayed',1);
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_pending',4);
