@@ -23,8 +23,8 @@ fn runtime() -> PyResult<&'static Runtime> {
     Ok(RUNTIME.get_or_init(|| made))
 }
 
-/// How often a signal is looked for while a call waits.
-const TICK: Duration = Duration::from_millis(100);
+/// How often a signal is looked for while a call waits: at 100 ms an idle follower took 0.17 % of a core.
+const TICK: Duration = Duration::from_millis(300);
 
 /// Awaits a call. The interpreter is free meanwhile: it is detached before anything locks or waits. A signal handler that raises ends the
 /// call, whose outcome is unknown then.
