@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
 use messagekit::log::{TopicDefinition, TopicStore};
-use messagekit::schema::Shape;
 use messagekit::{Error as CoreError, ErrorKind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,7 +16,7 @@ use crate::declared::Declared;
 use crate::guard::Guard;
 use crate::rules::Rules;
 use crate::shared::Shared;
-use crate::{Error, Topic, TopicEvent, fields, guard};
+use crate::{Error, Topic, TopicEvent, guard};
 
 /// The rules of a topic, before it is [opened](Self::open).
 #[must_use = "a topic is opened by `open`"]
@@ -72,20 +71,16 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
     /// schema. [`ErrorKind::InvalidEvent`] for a name that no topic can have. A transient error if the file is busy: retry.
     pub async fn open(self) -> Result<Topic<T, S>, Error> {
         check_topic(&self.name)?;
-        let schema = self.declared.schema::<T>();
-        let adopts = schema.is_none();
-        let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
-        let dedup = fields::checked("dedup", self.dedup.as_deref().unwrap_or_default(), shape.as_ref())?;
-        fields::checked("key", self.key.as_slice(), shape.as_ref())?;
-        let mut given = TopicDefinition {
+        let mut given = self.declared.define::<T>(TopicDefinition {
             name: self.name.clone(),
-            schema: schema.map(|schema| schema.to_string()),
-            shape: shape.as_ref().map(Shape::encode),
-            dedup,
+            schema: None,
+            shape: None,
+            dedup: self.dedup.clone().unwrap_or_default(),
             key: self.key,
             partitions: self.partitions.get(),
             version: 0,
-        };
+        })?;
+        let adopts = given.schema.is_none();
         let store = &self.shared.store;
         // Looked up first: a topic that exists is opened without the write lock.
         let known = match store.topic_definition(&self.name).await? {

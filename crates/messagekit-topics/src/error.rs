@@ -7,6 +7,9 @@ use messagekit::schema::Difference;
 
 use crate::pipeline::{ArmFailure, Shown};
 
+/// An error of a function of the user.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What went wrong with a topic or a record: the kind says what a caller can do, and the accessors give the details.
 ///
 /// Its text is one lowercase sentence without a payload.

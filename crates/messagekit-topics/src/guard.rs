@@ -2,6 +2,7 @@
 
 use messagekit::log::TopicDefinition;
 use messagekit::schema::{Shape, differences, is_compatible};
+use serde_json::Value;
 
 use crate::{Error, SchemaMismatch};
 
@@ -33,12 +34,7 @@ pub(crate) fn check(guard: Guard, stored: &TopicDefinition, given: &TopicDefinit
         if let Some(shape) = Shape::decode(text)? {
             return Ok(Some(shape));
         }
-        let schema = definition.schema.as_deref().unwrap_or("true");
-        let schema = serde_json::from_str(schema).map_err(|error| {
-            messagekit::Error::new(messagekit::ErrorKind::Corrupt, "stored schema cannot be read")
-                .with("topic", &definition.name)
-                .caused_by(error)
-        })?;
+        let schema = definition.json_schema()?.unwrap_or(Value::Bool(true));
         Ok(Some(Shape::of_schema(&schema)?))
     };
     match (shape(stored)?, shape(given)?) {

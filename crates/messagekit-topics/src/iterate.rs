@@ -68,7 +68,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// [`ErrorKind::Undecodable`] for a record that does not have the type. A transient error if the file is busy: retry.
     pub async fn get(&self, id: i64) -> Result<Option<Record<T>>, Error> {
         let mut page = self.read(None, id.saturating_sub(1), 1).await?;
-        page.pop_front().filter(|record| record.id == id).map(|record| self.typed(record)).transpose()
+        page.pop_front().filter(|record| record.id == id).map(|record| self.typed(&record)).transpose()
     }
 
     fn records(
@@ -88,7 +88,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
             loop {
                 if let Some(next) = page.pop_front() {
                     let id = next.id;
-                    return Ok(Some((topic.typed(next)?, (topic, page, id, watch))));
+                    return Ok(Some((topic.typed(&next)?, (topic, page, id, watch))));
                 }
                 page = topic.read(status, after, PAGE).await?;
                 match &mut watch {
@@ -100,7 +100,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         }))
     }
 
-    async fn read(
+    pub(crate) async fn read(
         &self,
         status: Option<RecordStatus>,
         after: i64,
@@ -111,7 +111,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         Ok(self.shared.store.read_records(&query).await?.into())
     }
 
-    pub(crate) fn typed(&self, found: TopicRecord) -> Result<Record<T>, Error> {
+    pub(crate) fn typed(&self, found: &TopicRecord) -> Result<Record<T>, Error> {
         let undecodable = |error: serde_json::Error| {
             CoreError::new(ErrorKind::Undecodable, "record does not have the type of the topic")
                 .with("topic", &self.rules.name)

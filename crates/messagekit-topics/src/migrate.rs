@@ -6,8 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{MigratedRecord, RecordQuery, Swap, TopicDefinition, TopicMigration, TopicRecord};
-use messagekit::schema::Shape;
+use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicRecord};
 use messagekit::{Error as CoreError, ErrorKind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,15 +14,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::declared::Declared;
+use crate::error::BoxError;
 use crate::rules::Rules;
-use crate::{Duplicate, Error, Topic, fields};
+use crate::{Duplicate, Error, Topic};
 
 /// The most records that are read, and then written in one commit.
 const PAGE: u32 = 256;
 /// How often a migration catches up with records that others append, before it gives up.
 const ROUNDS: u32 = 20;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Function<T, U> = Arc<dyn Fn(T) -> BoxFuture<'static, Result<U, BoxError>> + Send + Sync>;
 
 /// The migration of a topic, before it [runs](Self::run).
@@ -107,8 +106,8 @@ where
             // Asked before the look: what is appended later is behind it.
             let end = store.last_record().await?;
             loop {
-                let page = self.page(through).await?;
-                let Some(last) = page.last().map(|record| record.id) else { break };
+                let page = self.topic.read(None, through, PAGE).await?;
+                let Some(last) = page.back().map(|record| record.id) else { break };
                 let mut staged = Vec::with_capacity(page.len());
                 for record in page {
                     staged.push(self.migrated(&rules, record).await?);
@@ -141,8 +140,8 @@ where
         let (mut after, mut records) = (0, 0);
         let mut known: HashMap<String, i64> = HashMap::new();
         loop {
-            let page = self.page(after).await?;
-            let Some(last) = page.last().map(|record| record.id) else { return Ok(records) };
+            let page = self.topic.read(None, after, PAGE).await?;
+            let Some(last) = page.back().map(|record| record.id) else { return Ok(records) };
             for record in page {
                 let migrated = self.migrated(&rules, record).await?;
                 records += 1;
@@ -159,46 +158,23 @@ where
     /// Returns the definition of the topic, and its next one.
     async fn definitions(&self) -> Result<(TopicDefinition, TopicDefinition), Error> {
         let own = &self.topic.rules;
-        let asked = TopicDefinition {
-            name: own.name.clone(),
-            schema: None,
-            shape: None,
-            dedup: Vec::new(),
-            key: None,
-            partitions: own.partitions,
-            version: own.version,
-        };
-        let stored = self.topic.shared.store.define_topic(&asked).await?.unwrap_or(asked);
+        let stored = self.topic.shared.store.topic_definition(&own.name).await?.ok_or_else(|| {
+            CoreError::new(ErrorKind::NotFound, "file has no such topic").with("topic", &own.name)
+        })?;
         if stored.version != own.version {
             let text = "topic was migrated since this program opened it: open it again with its new type";
             return Err(CoreError::new(ErrorKind::SchemaMismatch, text).with("topic", &own.name).into());
         }
-        let schema = self.declared.schema::<U>();
-        let shape = schema.as_ref().map(Shape::of_schema).transpose()?;
-        let dedup = self.dedup.as_deref().unwrap_or(&stored.dedup);
-        let dedup = fields::checked("dedup", dedup, shape.as_ref())?;
+        let dedup = self.dedup.clone().unwrap_or_else(|| stored.dedup.clone());
         let key = self.key.clone().unwrap_or_else(|| stored.key.clone());
-        fields::checked("key", key.as_slice(), shape.as_ref())?;
-        if key != stored.key && stored.partitions > 1 {
+        let to = self.declared.define::<U>(TopicDefinition { dedup, key, ..stored.clone() })?;
+        if to.key != stored.key && stored.partitions > 1 {
             let text = "topic has several partitions, which its records keep: its key cannot be changed";
             return Err(CoreError::new(ErrorKind::InvalidConfiguration, text)
                 .with("topic", &own.name)
                 .into());
         }
-        let to = TopicDefinition {
-            schema: schema.map(|schema| schema.to_string()),
-            shape: shape.as_ref().map(Shape::encode),
-            dedup,
-            key,
-            ..stored.clone()
-        };
         Ok((stored, to))
-    }
-
-    async fn page(&self, after: i64) -> Result<Vec<TopicRecord>, Error> {
-        let (consumer, topic) = (self.topic.consumer.clone(), self.topic.rules.name.clone());
-        let query = RecordQuery { consumer, topic, status: None, after, max: PAGE };
-        Ok(self.topic.shared.store.read_records(&query).await?)
     }
 
     async fn migrated(&self, rules: &Rules, record: TopicRecord) -> Result<MigratedRecord, Error> {
@@ -206,7 +182,7 @@ where
         let refused = |kind, text: &'static str| {
             CoreError::new(kind, text).with("topic", &self.topic.rules.name).with("record", id)
         };
-        let data = self.topic.typed(record)?.data;
+        let data = self.topic.typed(&record)?.data;
         let migrated = (self.function)(data).await.map_err(|error| {
             refused(ErrorKind::Other, "function of the migration failed on a record").caused_by(error)
         })?;

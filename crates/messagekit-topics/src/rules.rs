@@ -19,7 +19,6 @@ pub(crate) struct Rules {
     /// Its dedup fields, sorted.
     pub(crate) dedup: Vec<String>,
     pub(crate) key: Option<String>,
-    pub(crate) partitions: u32,
     /// How often the topic had been migrated when it was opened.
     pub(crate) version: u32,
     /// The schema of the file, if the topic has one.
@@ -30,8 +29,8 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn of(definition: TopicDefinition) -> Self {
-        let TopicDefinition { name, schema, dedup, key, partitions, version, .. } = definition;
-        Self { name, dedup, key, partitions, version, schema, validator: OnceLock::new() }
+        let TopicDefinition { name, schema, dedup, key, version, .. } = definition;
+        Self { name, dedup, key, version, schema, validator: OnceLock::new() }
     }
 
     /// Returns the record of a value.

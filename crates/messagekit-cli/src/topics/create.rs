@@ -10,7 +10,7 @@ use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{TopicDefinition, Topics};
 use serde_json::{Value, json};
 
-use super::{file, show};
+use super::file;
 use crate::database::Database;
 use crate::output::{print, printable};
 
@@ -91,7 +91,7 @@ impl Create {
         if stored.partitions != self.partitions.get() {
             found.push(format!("partitions are {} there and {} here", stored.partitions, self.partitions));
         }
-        match (show::schema(stored)?, schema) {
+        match (stored.json_schema()?, schema) {
             (None, None) => {}
             (Some(_), None) => found.push("there is a schema there and none here".to_owned()),
             (None, Some(_)) => found.push("there is no schema there and one here".to_owned()),

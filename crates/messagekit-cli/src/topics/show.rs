@@ -1,7 +1,7 @@
 //! `messagekit topics show`.
 
 use messagekit::{Error, ErrorKind};
-use messagekit_topics::{TopicDefinition, TopicStatus};
+use messagekit_topics::TopicStatus;
 use serde_json::Value;
 
 use super::file;
@@ -28,7 +28,7 @@ impl Show {
         let definition = file::definition(&topics, &self.topic).await?;
         let status = topics.status(&definition, self.consumer.as_deref()).await?;
         topics.close().await?;
-        let schema = schema(&definition)?;
+        let schema = definition.json_schema()?;
         if !self.json {
             return print(text(&status, schema.as_ref()));
         }
@@ -37,17 +37,6 @@ impl Show {
         document["schema"] = schema.unwrap_or(Value::Null);
         print(document)
     }
-}
-
-/// Returns the schema of a topic, if it has one.
-pub(super) fn schema(definition: &TopicDefinition) -> Result<Option<Value>, Error> {
-    let read = |text: &String| {
-        serde_json::from_str(text).map_err(|error| {
-            let text = "stored schema cannot be read";
-            Error::new(ErrorKind::Corrupt, text).with("topic", &definition.name).caused_by(error)
-        })
-    };
-    definition.schema.as_ref().map(read).transpose()
 }
 
 fn text(topic: &TopicStatus, schema: Option<&Value>) -> String {

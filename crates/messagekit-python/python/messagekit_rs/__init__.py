@@ -2,31 +2,10 @@
 
 from importlib.metadata import version as _version
 
-from .topics import (
-    DuplicateMessageError,
-    FanOutError,
-    FanOutFailure,
-    FullPipeline,
-    MinikafkaError,
-    Pipeline,
-    Record,
-    SchemaMismatchError,
-    Source,
-    Topic,
-)
+from . import topics as _topics
+from .topics import *
 
 __version__ = _version("messagekit-rs")
 
-__all__ = [
-    "DuplicateMessageError",
-    "FanOutError",
-    "FanOutFailure",
-    "FullPipeline",
-    "MinikafkaError",
-    "Pipeline",
-    "Record",
-    "SchemaMismatchError",
-    "Source",
-    "Topic",
-    "__version__",
-]
+__all__ = ["__version__"]
+__all__ += _topics.__all__

@@ -56,7 +56,7 @@ fn mark(conn: &Connection, consumer: i64, pos: i64, now: i64) -> Result<bool> {
     Ok(marked == 1)
 }
 
-/// Leases the failed message of a record, due or not. The lease ends at once: whoever works alone needs no time of its own, and a
+/// Leases the failed message of a record, due or not. The lease ends at once: a caller that works alone needs no time of its own, and a
 /// process that dies leaves nothing to wait for.
 pub(crate) fn lease(
     conn: &Connection,

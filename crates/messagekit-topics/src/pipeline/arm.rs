@@ -12,13 +12,12 @@ use messagekit::{Error as CoreError, ErrorKind, MessageId, headers};
 
 use super::failure::Shown;
 use crate::Error;
+use crate::error::BoxError;
 use crate::shared::Shared;
-
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What a function makes of a record.
 pub(crate) type Function<U> =
-    Arc<dyn Fn(TopicRecord) -> BoxFuture<'static, Result<Vec<U>, NoOutput>> + Send + Sync>;
+    Arc<dyn Fn(&TopicRecord) -> BoxFuture<'static, Result<Vec<U>, NoOutput>> + Send + Sync>;
 
 /// Why a record has no output.
 pub(crate) struct NoOutput {

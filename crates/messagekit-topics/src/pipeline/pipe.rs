@@ -4,14 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use messagekit::MessageId;
 use messagekit::adapter::{BoxFuture, EventLinks};
 use messagekit::log::{NewRecord, PipelineStore, TopicRecord};
-use messagekit::{Error as CoreError, ErrorKind, MessageId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::arm::{Arm, BoxError, Function, NoOutput, cause, guarded};
-use super::plan::Pipeline;
+use super::arm::{Arm, Function, NoOutput, cause, guarded};
+use super::plan::{Pipeline, two_databases};
+use crate::error::BoxError;
 use crate::shared::Shared;
 use crate::{Error, Record, Topic};
 
@@ -89,7 +90,7 @@ impl<T: DeserializeOwned + Send + 'static, S: PipelineStore> Topic<T, S> {
         Fut: Future<Output = Result<R, E>> + Send + 'static,
     {
         let (source, function) = (self.clone(), Arc::new(function));
-        let function: Function<U> = Arc::new(move |found: TopicRecord| {
+        let function: Function<U> = Arc::new(move |found: &TopicRecord| {
             let (record, function) = (source.typed(found), function.clone());
             Box::pin(async move {
                 let record = record.map_err(NoOutput::unfit)?;
@@ -108,8 +109,8 @@ impl<U: Serialize + Send + 'static, S: PipelineStore> Pipe<U, S> {
         let Self { shared, source, consumer, function } = self;
         let is_same = shared.store.is_same_database(&target.shared.store);
         let (name, target) = (target.rules.name.clone(), target.clone());
-        let function: Function<NewRecord> = Arc::new(move |found: TopicRecord| {
-            let (cause, target) = (cause(&found), target.clone());
+        let function: Function<NewRecord> = Arc::new(move |found: &TopicRecord| {
+            let (cause, target) = (cause(found), target.clone());
             let outputs = function(found);
             Box::pin(async move {
                 let records =
@@ -127,15 +128,13 @@ impl<U: Serialize + Send + 'static, S: PipelineStore> Pipe<U, S> {
         if is_same {
             return pipeline;
         }
-        let text = "topics of a pipeline are in two databases: one transaction cannot write both";
-        let refused = CoreError::new(ErrorKind::InvalidConfiguration, text);
-        pipeline.refused(refused.with("source", &source).with("target", &name).into())
+        pipeline.refused(two_databases(&source).with("target", &name).into())
     }
 
     /// Calls the function for its effects elsewhere; its output is dropped. It may be called again for a record after a crash.
     pub fn to_nothing(self) -> Pipeline<S> {
         let Self { shared, source, consumer, function } = self;
-        let function: Function<NewRecord> = Arc::new(move |found: TopicRecord| {
+        let function: Function<NewRecord> = Arc::new(move |found: &TopicRecord| {
             let outputs = function(found);
             Box::pin(async move { outputs.await.map(|_| Vec::new()) })
         });

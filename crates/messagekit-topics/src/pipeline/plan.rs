@@ -39,10 +39,7 @@ impl<S: PipelineStore> Topics<S> {
             whole.arms.extend(pipeline.arms);
         }
         if let Some(other) = whole.arms.iter().find(|arm| !arm.shared.store.is_same_database(self.store())) {
-            let text = "topics of a pipeline are in two databases: one transaction cannot write both";
-            return Err(CoreError::new(ErrorKind::InvalidConfiguration, text)
-                .with("source", &other.source)
-                .into());
+            return Err(two_databases(&other.source).into());
         }
         whole.stages()?;
         Ok(whole)
@@ -155,6 +152,11 @@ impl<S: PipelineStore> Pipeline<S> {
         let stage = |group: Vec<usize>| group.into_iter().map(|arm| self.arms[arm].clone()).collect();
         Ok(groups.into_iter().map(stage).collect())
     }
+}
+
+pub(crate) fn two_databases(source: &str) -> CoreError {
+    let text = "topics of a pipeline are in two databases: one transaction cannot write both";
+    CoreError::new(ErrorKind::InvalidConfiguration, text).with("source", source)
 }
 
 impl<S> fmt::Debug for Pipeline<S> {

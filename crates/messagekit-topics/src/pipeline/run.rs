@@ -53,32 +53,31 @@ impl<S: PipelineStore> Runner<S> {
 
     pub(crate) async fn run(mut self) -> Result<Run, Error> {
         for arms in mem::take(&mut self.stages) {
+            if self.ends_here() {
+                break;
+            }
             let store = &arms[0].shared.store;
             let name = format!("pipeline:{}:{}", arms[0].consumer, arms[0].source);
             let _alone = store.work_alone(&name).await?;
             let stage = Stage::new(&arms, store.last_record().await?);
             self.drain(stage).await?;
-            if self.ends_here() {
-                break;
-            }
         }
         self.finished()
     }
 
     pub(crate) async fn dry_run(mut self) -> Result<Run, Error> {
         for arms in mem::take(&mut self.stages) {
+            if self.ends_here() {
+                break;
+            }
             let mut stage = Stage::new(&arms, arms[0].shared.store.last_record().await?);
-            while let Some(offered) = stage.look_on().await? {
+            while !self.ends_here()
+                && let Some(offered) = stage.look_on().await?
+            {
                 self.run.offered += 1;
                 let Made { outputs, failures } = stage.call(self.settings.strategy, &offered).await?;
                 self.run.appended += outputs.iter().map(|outputs| outputs.len() as u64).sum::<u64>();
                 self.failures.extend(failures.into_iter().map(|(_, failure)| failure));
-                if self.ends_here() {
-                    break;
-                }
-            }
-            if self.ends_here() {
-                break;
             }
         }
         self.finished()
@@ -106,8 +105,8 @@ impl<S: PipelineStore> Runner<S> {
                 }
             };
             let Made { outputs, failures } = made;
-            let Offered { record, received, lease, .. } = offered;
-            let prepared = Arc::new(Prepared { id: record.id, lease, received, outputs });
+            let Offered { record, event, lease, .. } = offered;
+            let prepared = Arc::new(Prepared { record, event, lease, outputs });
             // What waited was committed during the call, and failed: this record belongs to the next run.
             if self.ends_here() {
                 self.give_back(&stage, prepared.lease.as_ref()).await?;
@@ -211,7 +210,7 @@ impl<S: PipelineStore> Runner<S> {
             Settled::Handled { records, appended } => self.note(stage, &records, &appended),
             Settled::RefusedOne => return Ok(false),
             Settled::Refused { record, arm, error } => {
-                let failure = stage.failure(arm, batch.records[record].id, NoOutput::unfit(error));
+                let failure = stage.failure(arm, batch.records[record].id(), NoOutput::unfit(error));
                 for (index, other) in batch.records.iter().enumerate() {
                     if index != record {
                         self.give_back(stage, other.lease.as_ref()).await?;
@@ -231,7 +230,7 @@ impl<S: PipelineStore> Runner<S> {
         mut failures: Vec<(usize, ArmFailure)>,
     ) -> Result<(), Error> {
         let runs = record.lease.as_ref().map_or(1, |lease| lease.attempt);
-        let failure = loop {
+        let partial = loop {
             let own: Vec<ArmFailure> = failures.iter().map(|(_, failure)| failure.clone()).collect();
             let failure = ArmFailure::stored(&own, runs, self.settings.attempts);
             let succeeded = |arm: &usize| failures.iter().all(|(failed, _)| failed != arm);
@@ -242,34 +241,37 @@ impl<S: PipelineStore> Runner<S> {
                     arms.map(|arm| (arm, stage.arm_consumer(arm))).collect()
                 }
             };
-            let batch = self.batch(stage, vec![record.clone()]);
-            let partial = Arc::new(Partial { batch, settled, failure: failure.clone() });
+            let (consumer, on_duplicate) = (stage.consumer().clone(), self.on_duplicate());
+            let partial = Partial { consumer, on_duplicate, record: record.clone(), settled, failure };
+            let partial = Arc::new(partial);
             match settle_in_part(stage.store(), &partial).await? {
-                Settled::Refused { arm, error, .. } => {
-                    failures.push((arm, stage.failure(arm, record.id, NoOutput::unfit(error))));
+                Ok(appended) => {
+                    self.note(stage, &[], &appended);
+                    break partial;
                 }
-                Settled::Handled { records, appended } => {
-                    self.note(stage, &records, &appended);
-                    break failure;
+                Err((arm, error)) => {
+                    failures.push((arm, stage.failure(arm, record.id(), NoOutput::unfit(error))));
                 }
-                Settled::RefusedOne => break failure,
             }
         };
         if let Some(lease) = &record.lease {
-            stage.store().fail(stage.consumer(), lease, &failure).await?;
+            stage.store().fail(stage.consumer(), lease, &partial.failure).await?;
         }
         self.failures.extend(failures.into_iter().map(|(_, failure)| failure));
         Ok(())
     }
 
     fn batch(&self, stage: &Stage<'_, S>, records: Vec<Arc<Prepared>>) -> Batch {
-        let on_duplicate = match self.settings.strategy {
-            Strategy::Strict => OnDuplicate::Refuse,
-            Strategy::BestEffort => OnDuplicate::Skip,
-        };
         let (consumer, source) = (stage.consumer().clone(), stage.source().clone());
         let is_atomic = self.settings.atomic_batch.is_some();
-        Batch { consumer, source, on_duplicate, is_atomic, records }
+        Batch { consumer, source, on_duplicate: self.on_duplicate(), is_atomic, records }
+    }
+
+    fn on_duplicate(&self) -> OnDuplicate {
+        match self.settings.strategy {
+            Strategy::Strict => OnDuplicate::Refuse,
+            Strategy::BestEffort => OnDuplicate::Skip,
+        }
     }
 
     /// Counts what was committed, and lets observers know.

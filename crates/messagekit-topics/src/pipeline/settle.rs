@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{
-    BoxFuture, ClaimRequest, End, Failure, ReceivedMessage, RetryLease, apply_prepared,
-};
-use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, PipelineStore};
-use messagekit::{Claim, Error as CoreError, ErrorKind};
+use messagekit::adapter::{ClaimRequest, End, Failure, ReceivedMessage, RetryLease, apply_prepared};
+use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, PipelineStore, Record, TopicRecord};
+use messagekit::{Claim, Error as CoreError, ErrorKind, MessageId};
 
 use crate::{Duplicate, Error};
 
@@ -16,12 +14,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A record with what the arms made of it.
 pub(crate) struct Prepared {
-    pub(crate) id: i64,
+    pub(crate) record: TopicRecord,
+    pub(crate) event: MessageId,
     /// Its failed message, when it has failed before.
     pub(crate) lease: Option<RetryLease>,
-    pub(crate) received: ReceivedMessage,
     /// The outputs of each arm; none of one that has settled the record before.
     pub(crate) outputs: Vec<Vec<NewRecord>>,
+}
+
+impl Prepared {
+    pub(crate) fn id(&self) -> i64 {
+        self.record.id
+    }
+
+    /// Returns the record as a failed message keeps it.
+    fn received(&self) -> ReceivedMessage {
+        let Record { message, position, .. } = &self.record.record;
+        ReceivedMessage { id: self.event.clone(), message: message.clone(), position: Some(position.clone()) }
+    }
 }
 
 /// Records that are settled together.
@@ -41,10 +51,13 @@ impl Batch {
     }
 }
 
+/// The topics and ids of records that were appended.
+pub(crate) type Appended = Vec<(Arc<str>, i64)>;
+
 /// What became of a batch.
 pub(crate) enum Settled {
-    /// These records were handled, and these were appended: (topic, id).
-    Handled { records: Vec<i64>, appended: Vec<(Arc<str>, i64)> },
+    /// These records were handled, and these were appended.
+    Handled { records: Vec<i64>, appended: Appended },
     /// An arm's outputs cannot be appended. Nothing was kept.
     Refused { record: usize, arm: usize, error: Error },
     /// The same of one of several records, which may be settled each alone.
@@ -53,7 +66,9 @@ pub(crate) enum Settled {
 
 /// What is kept of a record that some of its arms failed on.
 pub(crate) struct Partial {
-    pub(crate) batch: Batch,
+    pub(crate) consumer: Arc<str>,
+    pub(crate) on_duplicate: OnDuplicate,
+    pub(crate) record: Arc<Prepared>,
     /// The consumers that note which arms have settled it, with its outputs: those that succeeded now.
     pub(crate) settled: Vec<(usize, String)>,
     pub(crate) failure: Failure,
@@ -61,15 +76,7 @@ pub(crate) struct Partial {
 
 /// Marks records as handled and appends their outputs, those alone that are still new.
 pub(crate) async fn settle<S: PipelineStore>(store: &S, batch: &Arc<Batch>) -> Result<Settled, CoreError> {
-    let own = store.clone();
-    let effects = move |mut tx, batch: Arc<Batch>| -> BoxFuture<'static, _> {
-        let store = own.clone();
-        Box::pin(async move {
-            let end = handle(&store, &mut tx, &batch).await;
-            (tx, end)
-        })
-    };
-    apply_prepared(store, batch, PATIENCE, effects).await
+    apply_prepared(store, batch, PATIENCE, |store, tx, batch| Box::pin(handle(store, tx, batch))).await
 }
 
 async fn handle<S: PipelineStore>(
@@ -78,7 +85,7 @@ async fn handle<S: PipelineStore>(
     batch: &Batch,
 ) -> Result<End<Settled>, CoreError> {
     let Batch { consumer, source, records, .. } = batch;
-    let fresh: Vec<i64> = records.iter().filter(|one| one.lease.is_none()).map(|one| one.id).collect();
+    let fresh: Vec<i64> = records.iter().filter(|one| one.lease.is_none()).map(|one| one.id()).collect();
     let mut is_new = match fresh.is_empty() {
         true => Vec::new(),
         false => store.handle_new(tx, consumer, source, &fresh).await?,
@@ -91,7 +98,7 @@ async fn handle<S: PipelineStore>(
             Some(lease) => {
                 let resolved = store.resolve(tx, consumer, lease, &[]).await?;
                 if resolved {
-                    store.set_handled(tx, consumer, source, record.id).await?;
+                    store.set_handled(tx, consumer, source, record.id()).await?;
                 }
                 resolved
             }
@@ -104,14 +111,12 @@ async fn handle<S: PipelineStore>(
         true => append_together(store, tx, batch, &own).await?,
         false => append_each(store, tx, batch, &own).await?,
     };
-    let records = own.iter().map(|(_, record)| record.id).collect();
+    let records = own.iter().map(|(_, record)| record.id()).collect();
     Ok(match appended {
         Ok(appended) => End::Commit(Settled::Handled { records, appended }),
         Err(refused) => End::Rollback(refused),
     })
 }
-
-type Appended = Vec<(Arc<str>, i64)>;
 
 /// Appends the outputs of each arm in a call of its own, to know which one is refused.
 async fn append_each<S: PipelineStore>(
@@ -179,47 +184,37 @@ fn is_refusal(kind: ErrorKind) -> bool {
     )
 }
 
-/// Keeps what arms made of a record that others failed on, and stores it as a failed message if it is not one yet.
+/// Keeps what arms made of a record that others failed on, and stores it as a failed message if it is not one yet. Returns what was
+/// appended, or the arm whose outputs cannot be; then nothing was kept.
 pub(crate) async fn settle_in_part<S: PipelineStore>(
     store: &S,
     partial: &Arc<Partial>,
-) -> Result<Settled, CoreError> {
-    let own = store.clone();
-    let effects = move |mut tx, partial: Arc<Partial>| -> BoxFuture<'static, _> {
-        let store = own.clone();
-        Box::pin(async move {
-            let end = keep(&store, &mut tx, &partial).await;
-            (tx, end)
-        })
-    };
-    apply_prepared(store, partial, PATIENCE, effects).await
+) -> Result<Result<Appended, (usize, Error)>, CoreError> {
+    apply_prepared(store, partial, PATIENCE, |store, tx, partial| Box::pin(keep(store, tx, partial))).await
 }
 
 async fn keep<S: PipelineStore>(
     store: &S,
     tx: &mut S::Tx,
     partial: &Partial,
-) -> Result<End<Settled>, CoreError> {
-    let Batch { consumer, records, on_duplicate, .. } = &partial.batch;
+) -> Result<End<Result<Appended, (usize, Error)>>, CoreError> {
+    let received = partial.record.received();
+    let (id, topic) = (received.id.clone(), received.message.topic.clone());
+    let request = ClaimRequest { id, topic, key: None, generation: 0 };
     let mut appended = Vec::new();
-    for record in records {
-        let message = &record.received.message;
-        let (topic, key) = (message.topic.clone(), None);
-        let request = ClaimRequest { id: record.received.id.clone(), topic, key, generation: 0 };
-        for (arm, name) in &partial.settled {
-            let claims = store.claim(tx, name, std::slice::from_ref(&request)).await?;
-            // Settled before, perhaps by this very call: the outcome of its commit may have been unknown.
-            if claims != [Claim::Fresh] {
-                continue;
-            }
-            match append(store, tx, &record.outputs[*arm], *on_duplicate).await? {
-                Ok(ids) => appended.extend(ids),
-                Err(error) => return Ok(End::Rollback(Settled::Refused { record: 0, arm: *arm, error })),
-            }
+    for (arm, name) in &partial.settled {
+        let claims = store.claim(tx, name, std::slice::from_ref(&request)).await?;
+        // Settled before, perhaps by this very call: the outcome of its commit may have been unknown.
+        if claims != [Claim::Fresh] {
+            continue;
         }
-        if record.lease.is_none() {
-            store.set_aside(tx, consumer, &record.received, &partial.failure).await?;
+        match append(store, tx, &partial.record.outputs[*arm], partial.on_duplicate).await? {
+            Ok(ids) => appended.extend(ids),
+            Err(error) => return Ok(End::Rollback(Err((*arm, error)))),
         }
     }
-    Ok(End::Commit(Settled::Handled { records: Vec::new(), appended }))
+    if partial.record.lease.is_none() {
+        store.set_aside(tx, &partial.consumer, &received, &partial.failure).await?;
+    }
+    Ok(End::Commit(Ok(appended)))
 }

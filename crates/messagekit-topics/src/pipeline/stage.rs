@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use messagekit::adapter::{ReceivedMessage, RetryLease};
+use messagekit::MessageId;
+use messagekit::adapter::RetryLease;
 use messagekit::log::{NewRecord, PipelineStore, RecordQuery, RecordStatus, TopicRecord};
 
 use super::arm::{Arm, NoOutput, cause};
@@ -25,7 +26,8 @@ pub(crate) struct Stage<'a, S> {
 /// A record that is offered.
 pub(crate) struct Offered {
     pub(crate) record: TopicRecord,
-    pub(crate) received: ReceivedMessage,
+    /// The id by which its markers know it.
+    pub(crate) event: MessageId,
     pub(crate) lease: Option<RetryLease>,
     /// For each arm, whether it has settled the record in an earlier run.
     pub(crate) is_settled: Vec<bool>,
@@ -91,14 +93,12 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
     pub(crate) async fn look_on(&mut self) -> Result<Option<Offered>, Error> {
         while let Some(record) = self.look().await? {
             // Without an id nothing can note that it was handled.
-            let Some(id) = cause(&record) else { continue };
-            let message = record.record.message.clone();
-            let received = ReceivedMessage { id, message, position: Some(record.record.position.clone()) };
+            let Some(event) = cause(&record) else { continue };
             let is_settled = match record.is_failed {
                 true => self.settled(record.id).await?,
                 false => vec![false; self.arms.len()],
             };
-            return Ok(Some(Offered { record, received, lease: None, is_settled }));
+            return Ok(Some(Offered { record, event, lease: None, is_settled }));
         }
         Ok(None)
     }
@@ -138,7 +138,7 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
             if offered.is_settled[index] {
                 continue;
             }
-            match (arm.function)(offered.record.clone()).await {
+            match (arm.function)(&offered.record).await {
                 Ok(outputs) => made.outputs[index] = outputs,
                 Err(failed) => {
                     if let Some(outage) = failed.outage() {

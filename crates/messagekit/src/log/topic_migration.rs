@@ -46,7 +46,7 @@ pub enum Swap {
 pub trait TopicMigration: PipelineStore {
     /// Removes what an earlier migration of the topic has left, and returns the name of a new one.
     ///
-    /// A call of an earlier migration may still be under way, because its caller was dropped: it has another name, and changes nothing of
+    /// A call of an earlier migration may still be queued after its caller was dropped: it has another name, and changes nothing of
     /// this one.
     ///
     /// # Errors

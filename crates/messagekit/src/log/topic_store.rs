@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Record;
 use super::record_claims::RecordClaims;
 use crate::store::{BoxFuture, OutboxRows};
-use crate::{Error, Message};
+use crate::{Error, ErrorKind, Message};
 
 /// What a topic was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,22 @@ pub struct TopicDefinition {
     pub partitions: u32,
     /// How often it was migrated.
     pub version: u32,
+}
+
+impl TopicDefinition {
+    /// Returns the JSON Schema of its records, if it has one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if what is stored is no JSON.
+    pub fn json_schema(&self) -> Result<Option<serde_json::Value>, Error> {
+        let read = |text: &String| {
+            serde_json::from_str(text).map_err(|error| {
+                let text = "stored schema cannot be read";
+                Error::new(ErrorKind::Corrupt, text).with("topic", &self.name).caused_by(error)
+            })
+        };
+        self.schema.as_ref().map(read).transpose()
+    }
 }
 
 /// A record to append to a topic that was defined.

@@ -26,7 +26,7 @@ pub async fn apply_prepared<S: Store, P: Send + Sync + 'static, R: Send + 'stati
     store: &S,
     prepared: &Arc<P>,
     patience: Duration,
-    effects: impl Fn(S::Tx, Arc<P>) -> BoxFuture<'static, (S::Tx, Result<End<R>, Error>)>
+    effects: impl for<'a> Fn(&'a S, &'a mut S::Tx, &'a P) -> BoxFuture<'a, Result<End<R>, Error>>
     + Clone
     + Send
     + Sync
@@ -35,14 +35,15 @@ pub async fn apply_prepared<S: Store, P: Send + Sync + 'static, R: Send + 'stati
     let begun = Instant::now();
     let mut failures = 0;
     loop {
-        let (effects, prepared) = (effects.clone(), prepared.clone());
-        let work = Box::new(move |tx| -> BoxFuture<'static, _> {
+        let (own, effects, prepared) = (store.clone(), effects.clone(), prepared.clone());
+        let work = Box::new(move |mut tx| -> BoxFuture<'static, _> {
             Box::pin(async move {
-                match effects(tx, prepared).await {
-                    (tx, Ok(End::Commit(result))) => (tx, End::Commit(Ok(result))),
-                    (tx, Ok(End::Rollback(result))) => (tx, End::Rollback(Ok(result))),
-                    (tx, Err(error)) => (tx, End::Rollback(Err(error))),
-                }
+                let end = match effects(&own, &mut tx, &prepared).await {
+                    Ok(End::Commit(result)) => End::Commit(Ok(result)),
+                    Ok(End::Rollback(result)) => End::Rollback(Ok(result)),
+                    Err(error) => End::Rollback(Err(error)),
+                };
+                (tx, end)
             })
         });
         let error = match store.transact(work).await {
