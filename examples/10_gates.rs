@@ -4,9 +4,9 @@
 //! refuses them, a circuit breaker lets one message try and the others wait.
 //!
 //! A handler runs inside its transaction. On SQLite, that holds the write lock of the file during the call: all other writers wait, and a
-//! call of more than 250 ms is rolled back and repeated. A provider that needed 300 ms was called four times for one payment. Until
-//! handlers have a phase outside of their transaction, call a provider from a handler on PostgreSQL only, and send it the message id as its
-//! idempotency key.
+//! call that takes longer than the transaction timeout is rolled back and repeated. With 250 ms, a provider that needed 300 ms was called
+//! four times for one payment. Until handlers have a phase outside of their transaction, call a provider from a handler on PostgreSQL
+//! only, and send it the message id as its idempotency key.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::sync::Arc;

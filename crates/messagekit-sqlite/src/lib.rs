@@ -23,7 +23,7 @@
 //! RabbitMQ.
 //!
 //! Start with [`SqliteStore`]; handlers get a [`SqliteTx`]. A file has one writer, so a transaction may hold the write
-//! lock for 250 ms. Code that blocks its thread cannot be interrupted and is rolled back when it returns. A task that
+//! lock for 1 s. Code that blocks its thread cannot be interrupted and is rolled back when it returns. A task that
 //! holds a transaction cannot write outside it: the write fails at once with
 //! [`WouldDeadlock`](messagekit::ErrorKind::WouldDeadlock). This check has two limits. Futures joined in one task count
 //! as one holder. A write in a task that a handler spawns and awaits is not detected; the transaction timeout ends that

@@ -30,7 +30,8 @@ impl Default for SqliteOptions {
         Self {
             synchronous: Synchronous::Full,
             partitions: const { NonZeroU32::new(8).expect("eight is not zero") },
-            transaction_timeout: Duration::from_millis(250),
+            // Far above what a transaction needs: a loaded machine may leave a program without a core for some 100 ms.
+            transaction_timeout: Duration::from_secs(1),
             busy_timeout: Duration::from_secs(5),
             leaving: Vec::new(),
             staying: Vec::new(),
@@ -53,7 +54,7 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets how long a transaction may hold the write lock before it is rolled back; 250 ms by default.
+    /// Sets how long a transaction may hold the write lock before it is rolled back; 1 s by default.
     ///
     /// No other task or process can write meanwhile.
     pub fn transaction_timeout(mut self, bound: Duration) -> Self {

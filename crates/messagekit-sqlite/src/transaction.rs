@@ -19,7 +19,7 @@ use link::Link;
 
 /// A transaction of a [`SqliteStore`](crate::SqliteStore). It is exclusive, because SQLite has one writer.
 ///
-/// It takes the write lock at its first call and holds it for at most the store's transaction timeout, 250 ms by default.
+/// It takes the write lock at its first call and holds it for at most the store's transaction timeout, 1 s by default.
 /// Then it is rolled back, and the next call fails with [`ErrorKind::TransactionTimeout`]. Dropping it rolls back at
 /// once.
 ///

@@ -295,7 +295,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets the deadline of a handler, at most a year. Default: 30 s. PostgreSQL cancels a statement that a handler leaves
     /// running one second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
-    /// 250 ms. Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s.
+    /// 1 s. Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s.
     /// Other processes may be handling copies of it meanwhile.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline.min(A_YEAR));
