@@ -11,6 +11,7 @@ mod input;
 mod lines;
 mod list;
 mod minikafka;
+mod retention;
 mod show;
 
 use messagekit::Error;
@@ -30,6 +31,8 @@ enum Command {
     Show(show::Show),
     /// Make a topic, and the file if it is missing; a topic that has these rules already is left as it is
     Create(create::Create),
+    /// Set how long a topic keeps its records, and delete what it no longer keeps; without an option, it keeps all
+    Retention(retention::Retention),
     /// Append records: the arguments, or one JSON object per line of standard input
     Append(append::Append),
     /// Print new records, one JSON object per line, and acknowledge each after it was printed
@@ -48,6 +51,7 @@ impl Topics {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Create(create) => create.run().await,
+            Command::Retention(retention) => retention.run().await,
             Command::Append(append) => append.run().await,
             Command::Consume(consume) => consume.run().await,
             Command::Export(export) => export.run().await,

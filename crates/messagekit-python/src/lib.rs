@@ -7,6 +7,7 @@ mod errors;
 mod function;
 mod pipeline;
 mod records;
+mod retention;
 mod schema;
 mod source;
 mod topic;

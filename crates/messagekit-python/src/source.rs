@@ -10,10 +10,11 @@ use pyo3::prelude::*;
 
 use crate::calls::wait;
 use crate::pipeline::{self, Arm, Settings};
+use crate::retention::{Rule, rule_of};
 use crate::schema::parsed;
 use crate::topic::Topic;
 
-/// What happened: its name, its topic, and the id of its record.
+/// What happened: its name, its topic, and the id of its record, or the number of records that have expired.
 type Event = (&'static str, String, i64);
 
 /// The rules of a topic, as a dictionary of these keys.
@@ -23,6 +24,7 @@ struct TopicRules {
     dedup: Vec<String>,
     key: Option<String>,
     partitions: u32,
+    retention: Option<Rule>,
     guard: String,
 }
 
@@ -58,7 +60,7 @@ impl Source {
         schema: Option<String>,
         rules: TopicRules,
     ) -> PyResult<Topic> {
-        let TopicRules { dedup, key, partitions, guard } = rules;
+        let TopicRules { dedup, key, partitions, retention, guard } = rules;
         let guard = match &*guard {
             "compatible" => Guard::Compatible,
             "off" => Guard::Off,
@@ -75,6 +77,9 @@ impl Source {
             }
             if let Some(partitions) = NonZeroU32::new(partitions) {
                 builder = builder.partitions(partitions);
+            }
+            if let Some(rule) = retention {
+                builder = builder.retention(rule_of(rule));
             }
             builder.guard(guard).open().await
         })?;
@@ -113,6 +118,9 @@ fn event_of(event: &TopicEvent) -> Option<Event> {
         TopicEvent::Created { topic } => ("topic_created", topic.to_string(), 0),
         TopicEvent::Appended { topic, id } => ("message_appended", topic.to_string(), *id),
         TopicEvent::Duplicate { topic, existing } => ("message_duplicate", topic.to_string(), *existing),
+        TopicEvent::Expired { topic, records, .. } => {
+            ("records_expired", topic.to_string(), i64::try_from(*records).unwrap_or(i64::MAX))
+        }
         TopicEvent::Handled { topic, id, .. } => ("message_handled", topic.to_string(), *id),
         _ => return None,
     })

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::calls::wait;
 use crate::function::{Answer, call};
 use crate::records::{Records, Row, row};
+use crate::retention::{Rule, rule_of};
 use crate::schema::parsed;
 
 /// One open topic.
@@ -61,10 +62,20 @@ impl Topic {
         wait(py, self.topic.set_handled(id))
     }
 
-    /// Returns how many records there are: all, new, handled, dead.
-    fn count(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
+    /// Returns how many records there are: all, new, handled, dead; and how many expired before they were handled.
+    fn count(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64)> {
         let counts = wait(py, self.topic.count())?;
-        Ok((counts.all, counts.new, counts.handled, counts.dead))
+        Ok((counts.all, counts.new, counts.handled, counts.dead, counts.expired))
+    }
+
+    /// Sets how long records are kept; for ever without a rule.
+    fn set_retention(&self, py: Python<'_>, rule: Option<Rule>) -> PyResult<()> {
+        wait(py, self.topic.set_retention(rule.map(rule_of)))
+    }
+
+    /// Deletes what is no longer kept, and returns how many records that were.
+    fn expire(&self, py: Python<'_>) -> PyResult<u64> {
+        wait(py, self.topic.expire())
     }
 
     /// Returns the topic as another consumer sees it.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from conftest import Item, Short, item
 from pydantic import BaseModel, Field, ValidationError
 
 import messagekit_rs
-from messagekit_rs.topics import DuplicateMessageError, Record, SchemaMismatchError, Source
+from messagekit_rs.topics import DuplicateMessageError, Record, Retention, SchemaMismatchError, Source
 
 
 def test_a_topic_is_opened_again_whatever_the_order_of_its_dedup_fields(source):
@@ -339,3 +339,31 @@ def test_the_version_is_that_of_the_package():
     from importlib.metadata import version
 
     assert messagekit_rs.__version__ == version("messagekit-rs")
+
+
+def test_a_topic_keeps_what_its_retention_says(path):
+    heard = []
+    source = Source(path, on_event=lambda event, **kwargs: heard.append((event, kwargs)))
+    items = source.topic("items", Item, dedup=("url",), retention=Retention(max_age=timedelta(days=7)))
+    items.extend([item(number) for number in range(4)])
+    items.set_handled(1)
+    items.set_retention(Retention(max_bytes=1))
+    assert items.expire() == 3
+    assert [record.id for record in items.iter_new(records=True)] == [4]
+    assert (items.count(), items.count("expired")) == (1, 2)
+    assert heard[-1] == ("records_expired", {"topic": "items", "records": 2})
+    assert not items.append_if_new(item(0))
+    items.set_retention(Retention(keep_unhandled=True))
+    items.extend([item(number) for number in range(4, 8)])
+    assert (items.expire(), items.count()) == (0, 5)
+    items.set_retention(None)
+    for record in items.iter_new(records=True):
+        record.ack()
+    assert (items.expire(), items.count("handled")) == (0, 5)
+
+
+@pytest.mark.parametrize("rule", [{}, {"max_age": timedelta(0)}, {"max_bytes": 0}, {"max_bytes": 2**63}])
+def test_a_retention_that_keeps_nothing_is_refused(source, rule):
+    with pytest.raises(ValueError, match="retention|max_"):
+        source.topic("items", Item, dedup=None, retention=Retention(**rule))
+    assert source.topic("items", Item, dedup=None).count() == 0

@@ -2,23 +2,22 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
 use crate::tables::cleanup::{self, Marker};
-use crate::tables::{micros, now};
+use crate::tables::{micros, now, topic_records};
 
-/// Events are the records of the file's own topics, which their readers need: a cleanup does not touch them.
+/// Events are the records of the file's own topics, which their readers need: a cleanup deletes those that the retention rule of their
+/// topic no longer keeps, whatever the retention of events is.
 impl Cleanup for SqliteStore {
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         let CleanupRequest { what, retention, from, is_trial } = request;
         Box::pin(async move {
             match what {
-                CleanupTarget::Events => {
-                    let reason = "events of a file are the records of its topics, and stay with them";
-                    Ok(CleanupStep { removed: 0, days: 0, next: None, kept_because: Some(reason.to_owned()) })
-                }
+                CleanupTarget::Events => self.expire_next(from, is_trial).await,
                 CleanupTarget::Markers => {
                     let after = from.map(marker).transpose()?;
                     let done = self
@@ -42,6 +41,36 @@ impl Cleanup for SqliteStore {
                 }
             }
         })
+    }
+}
+
+impl SqliteStore {
+    /// Deletes some records of the first topic from `from` on that has a retention rule.
+    async fn expire_next(&self, from: Option<&str>, is_trial: bool) -> Result<CleanupStep, Error> {
+        let ruled = self.topic_definitions().await?;
+        let ruled: Vec<_> = ruled.into_iter().filter(|topic| topic.retention.is_some()).collect();
+        let mut step = CleanupStep { removed: 0, days: 0, next: None, kept_because: None };
+        if ruled.is_empty() {
+            let reason = "events of a file are the records of its topics, and none has a retention rule";
+            step.kept_because = Some(reason.to_owned());
+            return Ok(step);
+        }
+        let at = ruled.iter().position(|topic| from.is_none_or(|from| from <= &*topic.name));
+        let Some(at) = at else { return Ok(step) };
+        let name = ruled[at].name.clone();
+        step.removed = if is_trial {
+            let name = name.clone();
+            self.query(move |conn| topic_records::due(conn, &name, now())).await?
+        } else {
+            self.expire(&name).await?
+        };
+        let next = if step.removed > 0 && !is_trial {
+            Some(name)
+        } else {
+            ruled.get(at + 1).map(|next| next.name.clone())
+        };
+        step.next = next.map(|name| name.to_string());
+        Ok(step)
     }
 }
 

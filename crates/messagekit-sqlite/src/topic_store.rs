@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::log::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, TopicDefinition,
-    TopicRecord, TopicStore,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery,
+    RetentionRule, TopicDefinition, TopicStore,
 };
 
 use crate::error::from_sqlite;
@@ -31,6 +31,16 @@ impl TopicStore for SqliteStore {
     async fn replace_schema(&self, from: &TopicDefinition, to: &TopicDefinition) -> Result<bool, Error> {
         let (from, to) = (from.clone(), to.clone());
         self.job(move |conn| topic_definitions::replace_schema(conn, &from, &to).map_err(from_sqlite)).await
+    }
+
+    async fn set_retention(&self, topic: &Arc<str>, retention: Option<RetentionRule>) -> Result<(), Error> {
+        let topic = topic.clone();
+        self.job(move |conn| topic_records::set_retention(conn, &topic, retention)).await
+    }
+
+    async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
+        let (topic, now) = (topic.clone(), now());
+        self.job(move |conn| topic_records::expire(conn, &topic, now)).await
     }
 
     async fn append_records(
@@ -61,7 +71,7 @@ impl TopicStore for SqliteStore {
         Ok(outcome.records)
     }
 
-    async fn read_records(&self, query: &RecordQuery) -> Result<Vec<TopicRecord>, Error> {
+    async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let query = query.clone();
         self.query(move |conn| topic_records::query(conn, &query)).await
     }

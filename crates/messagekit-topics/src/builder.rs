@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
-use messagekit::log::{TopicDefinition, TopicStore};
+use messagekit::log::{RetentionRule, TopicDefinition, TopicStore};
 use messagekit::{Error as CoreError, ErrorKind};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,6 +26,7 @@ pub struct TopicBuilder<T, S> {
     dedup: Option<Vec<String>>,
     key: Option<String>,
     partitions: NonZeroU32,
+    retention: Option<RetentionRule>,
     guard: Guard,
     declared: Declared,
     data: PhantomData<fn() -> T>,
@@ -34,7 +35,8 @@ pub struct TopicBuilder<T, S> {
 impl<T, S: TopicStore> TopicBuilder<T, S> {
     pub(crate) fn new(shared: Shared<S>, name: Arc<str>, declared: Declared) -> Self {
         let (partitions, guard) = (NonZeroU32::MIN, Guard::Exact);
-        Self { shared, name, dedup: None, key: None, partitions, guard, declared, data: PhantomData }
+        let (dedup, key, retention) = (None, None, None);
+        Self { shared, name, dedup, key, partitions, retention, guard, declared, data: PhantomData }
     }
 
     /// Sets the fields that no two records may have in common, in any order; none by default.
@@ -55,6 +57,14 @@ impl<T, S: TopicStore> TopicBuilder<T, S> {
         self
     }
 
+    /// Sets how long the topic keeps its records; for ever by default. An existing topic gets this rule, and keeps its own if none is given.
+    ///
+    /// Each append deletes some of what is no longer kept, [`Topic::expire`] the rest.
+    pub fn retention(mut self, rule: RetentionRule) -> Self {
+        self.retention = Some(rule);
+        self
+    }
+
     /// Sets how much the schema of an existing topic may differ; [`Guard::Exact`] by default.
     pub fn guard(mut self, guard: Guard) -> Self {
         self.guard = guard;
@@ -71,6 +81,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
     /// schema. [`ErrorKind::InvalidEvent`] for a name that no topic can have. A transient error if the file is busy: retry.
     pub async fn open(self) -> Result<Topic<T, S>, Error> {
         check_topic(&self.name)?;
+        self.retention.as_ref().map_or(Ok(()), RetentionRule::check)?;
         let mut given = self.declared.define::<T>(TopicDefinition {
             name: self.name.clone(),
             schema: None,
@@ -79,6 +90,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             key: self.key,
             partitions: self.partitions.get(),
             version: 0,
+            retention: self.retention,
         })?;
         let adopts = given.schema.is_none();
         let store = &self.shared.store;
@@ -103,6 +115,9 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
                 {
                     let text = "another program has changed the schema of the topic meanwhile: open it again";
                     return Err(CoreError::new(ErrorKind::Conflict, text).with("topic", &self.name).into());
+                }
+                if self.retention.is_some() && self.retention != stored.retention {
+                    store.set_retention(&self.name, self.retention).await?;
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
-use messagekit::log::{CommitWatch, RecordQuery, RecordStatus, TopicRecord, TopicStore};
+use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical;
 use messagekit::{Error as CoreError, ErrorKind};
 use serde::de::DeserializeOwned;
@@ -15,6 +15,16 @@ use crate::{Error, Record, Topic};
 
 /// The most records that are read at once. More of them would hold memory while the first is handled.
 const PAGE: u32 = 256;
+
+/// How far a stream of records is.
+#[derive(Default)]
+struct Reading {
+    page: VecDeque<TopicRecord>,
+    after: i64,
+    watch: Option<Box<dyn CommitWatch>>,
+    /// How many lost records the observers were told of.
+    overtaken: Option<u64>,
+}
 
 /// What a stream of records does when it has yielded all.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,8 +77,8 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// # Errors
     /// [`ErrorKind::Undecodable`] for a record that does not have the type. A transient error if the file is busy: retry.
     pub async fn get(&self, id: i64) -> Result<Option<Record<T>>, Error> {
-        let mut page = self.read(None, id.saturating_sub(1), 1).await?;
-        page.pop_front().filter(|record| record.id == id).map(|record| self.typed(&record)).transpose()
+        let mut page = self.read(None, id.saturating_sub(1), 1).await?.records;
+        page.pop().filter(|record| record.id == id).map(|record| self.typed(&record)).transpose()
     }
 
     fn records(
@@ -79,20 +89,23 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     where
         T: Send + 'static,
     {
-        let start = (self.clone(), VecDeque::<TopicRecord>::new(), 0_i64, None::<Box<dyn CommitWatch>>);
-        Box::pin(try_unfold(start, move |(topic, mut page, after, mut watch)| async move {
+        let start = (self.clone(), Reading::default());
+        Box::pin(try_unfold(start, move |(topic, mut reading)| async move {
             // Made before the first look: a commit in between is not missed.
-            if at_the_end == AtTheEnd::Wait && watch.is_none() {
-                watch = Some(topic.shared.store.watch_commits()?);
+            if at_the_end == AtTheEnd::Wait && reading.watch.is_none() {
+                reading.watch = Some(topic.shared.store.watch_commits()?);
             }
             loop {
-                if let Some(next) = page.pop_front() {
-                    let id = next.id;
-                    return Ok(Some((topic.typed(&next)?, (topic, page, id, watch))));
+                if let Some(next) = reading.page.pop_front() {
+                    reading.after = next.id;
+                    return Ok(Some((topic.typed(&next)?, (topic, reading))));
                 }
-                page = topic.read(status, after, PAGE).await?;
-                match &mut watch {
-                    _ if !page.is_empty() => {}
+                let page = topic.read(status, reading.after, PAGE).await?;
+                let told = &mut reading.overtaken;
+                topic.shared.notify_overtaken(&topic.rules.name, &topic.consumer, page.overtaken, told);
+                reading.page = page.records.into();
+                match &mut reading.watch {
+                    _ if !reading.page.is_empty() => {}
                     Some(watch) => watch.changed().await?,
                     None => return Ok(None),
                 }
@@ -105,10 +118,10 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         status: Option<RecordStatus>,
         after: i64,
         max: u32,
-    ) -> Result<VecDeque<TopicRecord>, Error> {
+    ) -> Result<RecordPage, Error> {
         let (consumer, topic) = (self.consumer.clone(), self.rules.name.clone());
         let query = RecordQuery { consumer, topic, status, after, max };
-        Ok(self.shared.store.read_records(&query).await?.into())
+        Ok(self.shared.store.read_records(&query).await?)
     }
 
     pub(crate) fn typed(&self, found: &TopicRecord) -> Result<Record<T>, Error> {

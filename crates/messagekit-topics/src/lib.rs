@@ -54,7 +54,7 @@ pub use builder::TopicBuilder;
 pub use error::{Duplicate, Error, SchemaMismatch};
 pub use guard::Guard;
 pub use json_text::parse_json;
-pub use messagekit::log::{RecordCounts, RecordStatus, TopicDefinition};
+pub use messagekit::log::{RecordCounts, RecordStatus, RetentionRule, TopicDefinition};
 pub use migrate::Migration;
 pub use observer::TopicEvent;
 pub use pipeline::{ArmFailure, Pipe, Pipeline, Run, Strategy};

@@ -106,8 +106,8 @@ where
             // Asked before the look: what is appended later is behind it.
             let end = store.last_record().await?;
             loop {
-                let page = self.topic.read(None, through, PAGE).await?;
-                let Some(last) = page.back().map(|record| record.id) else { break };
+                let page = self.topic.read(None, through, PAGE).await?.records;
+                let Some(last) = page.last().map(|record| record.id) else { break };
                 let mut staged = Vec::with_capacity(page.len());
                 for record in page {
                     staged.push(self.migrated(&rules, record).await?);
@@ -140,8 +140,8 @@ where
         let (mut after, mut records) = (0, 0);
         let mut known: HashMap<String, i64> = HashMap::new();
         loop {
-            let page = self.topic.read(None, after, PAGE).await?;
-            let Some(last) = page.back().map(|record| record.id) else { return Ok(records) };
+            let page = self.topic.read(None, after, PAGE).await?.records;
+            let Some(last) = page.last().map(|record| record.id) else { return Ok(records) };
             for record in page {
                 let migrated = self.migrated(&rules, record).await?;
                 records += 1;

@@ -36,6 +36,16 @@ pub enum TopicEvent {
         /// The record.
         id: i64,
     },
+    /// A consumer that reads its new records has been overtaken by the retention rule of the topic. It hears of it again until it
+    /// has handled the first record that is left.
+    Expired {
+        /// The topic.
+        topic: Arc<str>,
+        /// The consumer.
+        consumer: Arc<str>,
+        /// How many records were deleted so far before it had handled them.
+        records: u64,
+    },
 }
 
 type Observer = Arc<dyn Fn(&TopicEvent) + Send + Sync>;

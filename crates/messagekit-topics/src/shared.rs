@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::TopicEvent;
 use crate::observer::Observers;
 
 /// A database with the observers of this program. A clone is another handle.
@@ -17,6 +18,28 @@ pub(crate) struct Shared<S> {
 impl<S> Shared<S> {
     pub(crate) fn of(store: S) -> Self {
         Self { store, observers: Observers::default(), _folder: None }
+    }
+
+    /// Tells the observers that a consumer has lost records, unless they were `told` of as many.
+    pub(crate) fn notify_overtaken(
+        &self,
+        topic: &Arc<str>,
+        consumer: &Arc<str>,
+        overtaken: Option<u64>,
+        told: &mut Option<u64>,
+    ) {
+        if overtaken == *told {
+            return;
+        }
+        *told = overtaken;
+        if let Some(records) = overtaken {
+            tracing::warn!(%topic, %consumer, records, "retention has deleted records that were not handled");
+            self.observers.notify(&TopicEvent::Expired {
+                topic: topic.clone(),
+                consumer: consumer.clone(),
+                records,
+            });
+        }
     }
 
     /// Keeps a folder as long as there is a handle.

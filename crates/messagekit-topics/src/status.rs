@@ -1,6 +1,6 @@
 //! A topic at a glance, as programs print it.
 
-use messagekit::log::{RecordCounts, TopicDefinition, TopicStore};
+use messagekit::log::{RecordCounts, RetentionRule, TopicDefinition, TopicStore};
 use serde::Serialize;
 
 use crate::topic::DEFAULT;
@@ -20,6 +20,8 @@ pub struct TopicStatus {
     pub key: Option<String>,
     /// How often it was migrated.
     pub version: u32,
+    /// How long it keeps its records, or `None` for ever.
+    pub retention: Option<RetentionRule>,
     /// The consumer whose view the numbers are.
     pub consumer: String,
     /// The numbers.
@@ -46,6 +48,7 @@ impl<S: TopicStore> Topics<S> {
             dedup: definition.dedup.clone(),
             key: definition.key.clone(),
             version: definition.version,
+            retention: definition.retention,
             consumer: consumer.to_owned(),
             records,
         })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use messagekit::log::{RecordCounts, TopicStore};
+use messagekit::log::{RecordCounts, RetentionRule, TopicStore};
 use serde_json::Value;
 
 use crate::rules::Rules;
@@ -85,6 +85,35 @@ impl<T, S: TopicStore> Topic<T, S> {
         self.shared.store.set_handled(tx, &self.consumer, &self.rules.name, id).await?;
         self.notify_after_commit(tx, self.handled(id));
         Ok(())
+    }
+
+    /// Deletes the records that the topic no longer keeps, in short transactions, and returns how many.
+    ///
+    /// Appends delete, too: call this for a topic to which nothing is appended.
+    ///
+    /// # Errors
+    /// A transient error if the file is busy: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call has deleted a part.
+    pub async fn expire(&self) -> Result<u64, Error> {
+        let mut expired = 0;
+        loop {
+            match self.shared.store.expire(&self.rules.name).await? {
+                0 => return Ok(expired),
+                records => expired += records,
+            }
+        }
+    }
+
+    /// Sets how long the topic keeps its records, or `None` for ever.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a rule that keeps nothing. A transient error
+    /// if the file is busy: retry.
+    pub async fn set_retention(&self, rule: Option<RetentionRule>) -> Result<(), Error> {
+        rule.as_ref().map_or(Ok(()), RetentionRule::check)?;
+        Ok(self.shared.store.set_retention(&self.rules.name, rule).await?)
     }
 
     /// Counts the records: all that are kept, and the consumer's new, handled and dead ones.

@@ -65,8 +65,9 @@ async fn a_record_is_one_json_object() {
         async |consumer| serde_json::to_value(topics.status(&definition, consumer).await.unwrap()).unwrap();
     let seen = |consumer: &str, new: u64, handled: u64| {
         json!({
-            "topic": "notes", "partitions": 1, "dedup": [], "key": null, "version": 0, "consumer": consumer,
-            "all": 1, "new": new, "handled": handled, "dead": 0,
+            "topic": "notes", "partitions": 1, "dedup": [], "key": null, "version": 0, "retention": null,
+            "consumer": consumer,
+            "all": 1, "new": new, "handled": handled, "dead": 0, "expired": 0,
         })
     };
     assert_eq!(status(None).await, seen("default", 0, 1));

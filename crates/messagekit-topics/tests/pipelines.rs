@@ -430,7 +430,7 @@ async fn outputs_and_their_record_lead_to_each_other() {
     let id = async |topic: &str| {
         let (consumer, topic) = ("default".into(), topic.into());
         let query = RecordQuery { consumer, topic, status: None, after: 0, max: 1 };
-        let record = store.read_records(&query).await.unwrap().remove(0).record;
+        let record = store.read_records(&query).await.unwrap().records.remove(0).record;
         MessageId::from_stored(record.message.headers.text(headers::ID).unwrap())
     };
     let (source, output) = (id("a").await, id("b").await);

@@ -11,6 +11,7 @@ use messagekit_topics::{TopicDefinition, Topics};
 use serde_json::{Value, json};
 
 use super::file;
+use super::retention::{self, Keep};
 use crate::database::Database;
 use crate::output::{print, printable};
 
@@ -32,6 +33,8 @@ pub(super) struct Create {
     /// The number of partitions
     #[arg(long, value_name = "N", default_value = "1")]
     partitions: NonZeroU32,
+    #[command(flatten)]
+    keep: Keep,
     /// One JSON document instead of a line for people
     #[arg(long)]
     json: bool,
@@ -40,6 +43,7 @@ pub(super) struct Create {
 impl Create {
     pub(super) async fn run(self) -> Result<(), Error> {
         let schema = self.schema.as_deref().map(read).transpose()?;
+        self.keep.rule()?;
         let topics = file::open_or_make(&self.database).await?;
         let outcome = self.create(&topics, schema.as_ref()).await;
         topics.close().await?;
@@ -69,6 +73,9 @@ impl Create {
         if let Some(key) = &self.key {
             topic = topic.key(key);
         }
+        if let Some(rule) = self.keep.rule()? {
+            topic = topic.retention(rule);
+        }
         topic.open().await?;
         // Another program may have made it meanwhile, with other rules that `open` takes.
         self.compare(&file::definition(topics, &self.topic).await?, schema)?;
@@ -90,6 +97,11 @@ impl Create {
         }
         if stored.partitions != self.partitions.get() {
             found.push(format!("partitions are {} there and {} here", stored.partitions, self.partitions));
+        }
+        let rule = self.keep.rule()?;
+        if stored.retention != rule {
+            let (theirs, ours) = (retention::text(stored.retention.as_ref()), retention::text(rule.as_ref()));
+            found.push(format!("retention is {theirs} there and {ours} here"));
         }
         match (stored.json_schema()?, schema) {
             (None, None) => {}

@@ -4,7 +4,7 @@ use messagekit::{Error, ErrorKind};
 use messagekit_topics::TopicStatus;
 use serde_json::Value;
 
-use super::file;
+use super::{file, retention};
 use crate::database::Database;
 use crate::output::{number, print, printable};
 
@@ -52,14 +52,16 @@ fn text(topic: &TopicStatus, schema: Option<&Value>) -> String {
         format!("partitions  {}", topic.partitions),
         format!("dedup       {}", or_none(&topic.dedup.join(", "))),
         format!("key         {}", or_none(topic.key.as_deref().unwrap_or(""))),
+        format!("keeps       {}", retention::text(topic.retention.as_ref())),
         format!("migrated    {} times", topic.version),
         format!("records     {}", number(records.all)),
         format!(
-            "consumer    {}: {} new, {} handled, {} dead",
+            "consumer    {}: {} new, {} handled, {} dead, {} deleted before",
             printable(&topic.consumer),
             number(records.new),
             number(records.handled),
-            number(records.dead)
+            number(records.dead),
+            number(records.expired)
         ),
         format!("schema      {schema}"),
     ]

@@ -39,7 +39,7 @@ async fn it_removes_what_is_settled_and_says_how_much() {
     let counted = on(&console.file(), &["cleanup", "--dry-run"]).text();
     assert!(counted.contains("would be removed") && counted.contains("records of its topics"), "{counted}");
     let cleaned = |removed: [u64; 3]| {
-        let reason = "events of a file are the records of its topics, and stay with them";
+        let reason = "events of a file are the records of its topics, and none has a retention rule";
         json!([
             { "what": "events", "removed": removed[0], "days": 0, "keptBecause": reason },
             { "what": "failed_messages", "removed": removed[1], "days": 0, "keptBecause": null },

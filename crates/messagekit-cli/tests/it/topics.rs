@@ -101,8 +101,8 @@ fn topics_are_listed_as_a_consumer_sees_them() {
     shell.topics(&["consume", "links", "--max", "1"]).text();
     let seen = |consumer: &str, new: u64, handled: u64| {
         json!({
-            "topic": "links", "partitions": 2, "dedup": ["url"], "key": "url", "version": 0, "consumer": consumer,
-            "all": 2, "new": new, "handled": handled, "dead": 0,
+            "topic": "links", "partitions": 2, "dedup": ["url"], "key": "url", "version": 0, "retention": null,
+            "consumer": consumer, "all": 2, "new": new, "handled": handled, "dead": 0, "expired": 0,
         })
     };
     let list = shell.topics(&["list", "--json"]).json();
@@ -174,4 +174,30 @@ fn commands_that_read_make_neither_a_file_nor_a_topic() {
         let server = [&["topics"], command, &["--database", "postgres://me@localhost/shop"]].concat();
         messagekit(&server).refused(2, &["kept in a SQLite file"]);
     }
+}
+
+#[test]
+fn a_topic_keeps_what_its_retention_says() {
+    let shell = Shell::new();
+    shell.topics(&["create", "links", "--max-age", "0s"]).refused(2, &["its age is 0"]);
+    assert!(!shell.file().exists(), "a refused command has made a file");
+    shell.topics(&["create", "links", "--max-bytes", "20", "--keep-unhandled"]).text();
+    let same = shell.topics(&["create", "links", "--max-bytes", "20", "--keep-unhandled"]).text();
+    assert_eq!(same, "topic links has these rules already\n");
+    let there = "retention is at most 20 bytes per partition, what a consumer has not handled there";
+    shell.topics(&["create", "links"]).refused(1, &[there, "and all records here"]);
+    shell.topics(&["append", "links", r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#, r#"{"n":4}"#]).text();
+    let text = shell.topics(&["show", "links"]).text();
+    assert!(text.contains("keeps       at most 20 bytes per partition, what a consumer"), "{text}");
+    assert!(text.contains("records     4"), "{text}");
+
+    let json = shell.topics(&["retention", "links", "--max-bytes", "20", "--json"]).json();
+    let rule = json!({ "max_age_seconds": null, "max_bytes": 20, "keep_unhandled": false });
+    assert_eq!(json, json!({ "topic": "links", "retention": rule, "deleted": 2 }));
+    assert_eq!(shell.topics(&["list", "--json"]).json()["topics"][0]["retention"], rule);
+    let text = shell.topics(&["retention", "links", "--max-age", "7d"]).text();
+    assert_eq!(text, "topic links keeps records of the last 168h; records deleted: 0\n");
+    let text = shell.topics(&["retention", "links"]).text();
+    assert_eq!(text, "topic links keeps all records; records deleted: 0\n");
+    shell.topics(&["retention", "notes"]).refused(1, &["notes"]);
 }

@@ -21,6 +21,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("messagekit topics export rss.items --all --output items.ndjson", ""),
     ("messagekit topics import rss.items items.ndjson", "0 imported, 1 known already"),
     ("messagekit topics show rss.items", "consumer    default: 1 new, 0 handled, 0 dead"),
+    (
+        "messagekit topics retention rss.items --max-age 30d",
+        "topic rss.items keeps records of the last 720h; records deleted: 0",
+    ),
     ("messagekit topics backup rss-copy.db", "copied to rss-copy.db"),
 ];
 

@@ -13,6 +13,7 @@ from . import _native
 from ._errors import translated
 from ._model import Model
 from ._pipeline import FullPipeline, Pipeline
+from ._retention import Retention
 from ._topic import Topic
 
 ModelT = TypeVar("ModelT")
@@ -36,7 +37,7 @@ class Source:
     """A SQLite file with topics, made if it is missing. Several processes may have it open, and several threads may use one source.
 
     ``":memory:"`` is a file that ends with the source. ``on_event(name, **kwargs)`` is called for ``topic_created``, ``message_appended``,
-    ``message_handled``, ``pipeline_start`` and ``pipeline_end``, on the caller's thread and after the commit. What it raises is dropped.
+    ``message_handled``, ``records_expired``, ``pipeline_start`` and ``pipeline_end``, on the caller's thread and after the commit. What it raises is dropped.
     """
 
     def __init__(self, path: str | Path, *, on_event: Callable[..., None] | None = None):
@@ -64,12 +65,14 @@ class Source:
         dedup: Iterable[str] | None,
         key: str | None = None,
         partitions: int = 1,
+        retention: Retention | None = None,
         guard: Literal["exact", "compatible", "off"] = "exact",
     ) -> Topic[ModelT]:
         """Open a topic, and make it if the file does not have it.
 
         ``dedup`` names the fields that no two records may have in common; ``None`` takes every record. ``key`` names the field whose records
-        keep their order in ``partitions``. ``guard`` says how much the schema of the file may differ.
+        keep their order in ``partitions``. ``retention`` says how long records are kept: for ever in a new topic, by the rule that it has in an
+        existing one. ``guard`` says how much the schema of the file may differ.
 
         Raises ``SchemaMismatchError`` if the topic has another schema or rule, ``ValueError`` for a rule that names a missing field, and
         ``TypeError`` for a model that is neither a pydantic class nor a dataclass.
@@ -87,6 +90,7 @@ class Source:
             "dedup": [names[field] for field in fields],
             "key": None if key is None else names[key],
             "partitions": partitions,
+            "retention": None if retention is None else retention._rule(),
             "guard": guard,
         }
         native = self._native
@@ -122,7 +126,7 @@ class Source:
         model = self._models.get(name)
         if model is None:
             raise KeyError(f"topic is not registered in this Source: {name}; pass a Topic, or call Source.topic first")
-        rules = {"dedup": [], "key": None, "partitions": 1, "guard": "exact"}
+        rules = {"dedup": [], "key": None, "partitions": 1, "retention": None, "guard": "exact"}
         native = self._native
         with translated():
             # Without a schema it is opened under the rules that it has.

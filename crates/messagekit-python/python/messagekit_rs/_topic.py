@@ -11,6 +11,7 @@ from ._errors import translated
 from ._model import Model, to_json
 from ._pipeline import Pipeline
 from ._record import Record, moment
+from ._retention import Retention
 
 if TYPE_CHECKING:
     from . import _native
@@ -93,13 +94,28 @@ class Topic(Generic[ModelT]):
         self._heard({})
 
     def count(self, status: str | None = None) -> int:
-        """Return how many records there are, of a status if one is named: ``new``, ``handled`` or ``dead``."""
+        """Return how many records there are, of a status if one is named: ``new``, ``handled`` or ``dead``.
+
+        ``expired`` are those that retention deleted before they were handled.
+        """
         native = self._opened()
         with translated():
-            counts = dict(zip((None, "new", "handled", "dead"), native.count(), strict=True))
+            counts = dict(zip((None, "new", "handled", "dead", "expired"), native.count(), strict=True))
         if status not in counts:
-            raise ValueError(f"status must be 'new', 'handled', 'dead' or None, not {status!r}")
+            raise ValueError(f"status must be 'new', 'handled', 'dead', 'expired' or None, not {status!r}")
         return counts[status]
+
+    def set_retention(self, retention: Retention | None) -> None:
+        """Set how long records are kept, or ``None`` for ever."""
+        native = self._opened()
+        with translated():
+            native.set_retention(None if retention is None else retention._rule())
+
+    def expire(self) -> int:
+        """Delete the records that are no longer kept, and return how many. Appends delete, too."""
+        native = self._opened()
+        with translated():
+            return native.expire()
 
     def pipe(self, fn: Callable[[ModelT], Any]) -> Pipeline[ModelT, Any]:
         """Begin a pipeline: ``fn`` makes a value, a dictionary, a list of them, or ``None`` of each new record."""
@@ -149,6 +165,7 @@ class Topic(Generic[ModelT]):
             self._opened()
             with translated():
                 rows = reading.next_rows(page)
+            self._heard({})
             if not rows:
                 return
             for row in rows:
@@ -177,6 +194,8 @@ class Topic(Generic[ModelT]):
                 self.source._emit(event, topic=topic, payload=payload)
             elif event == "message_handled":
                 self.source._emit(event, topic=topic, id=id)
+            elif event == "records_expired":
+                self.source._emit(event, topic=topic, records=id)
 
     def _stored(self, topic: str, id: int) -> Any:
         native = self._native if topic == self.name else self.source._registered(topic)._native

@@ -3,6 +3,7 @@
 from ._errors import DuplicateMessageError, FanOutError, FanOutFailure, MinikafkaError, SchemaMismatchError
 from ._pipeline import FullPipeline, Pipeline
 from ._record import Record
+from ._retention import Retention
 from ._source import Source
 from ._topic import Topic
 
@@ -14,6 +15,7 @@ __all__ = [
     "MinikafkaError",
     "Pipeline",
     "Record",
+    "Retention",
     "SchemaMismatchError",
     "Source",
     "Topic",

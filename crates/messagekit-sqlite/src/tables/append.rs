@@ -9,8 +9,12 @@ use super::murmur2::partition_of;
 use super::names::Topic;
 use super::pending;
 use super::record_ids;
+use super::retention;
 use super::topics::{self, position};
 use crate::error::from_sqlite;
+
+/// How many records more than it appends an append may delete.
+const BEYOND: u32 = 64;
 
 /// The result of an append.
 #[derive(Debug)]
@@ -61,6 +65,7 @@ pub(crate) fn append(
     if !numbered.is_empty() {
         record_ids::add(conn, numbered).map_err(from_sqlite)?;
     }
+    runs.expire(conn, now).map_err(from_sqlite)?;
     Ok(appended)
 }
 
@@ -98,11 +103,10 @@ struct Runs<'a> {
 }
 
 struct Run {
-    topic: i64,
-    leaves: bool,
-    is_defined: bool,
+    topic: Topic,
     partition: u32,
     count: u32,
+    bytes: i64,
     next: i64,
 }
 
@@ -129,26 +133,20 @@ impl<'a> Runs<'a> {
             (None, Some(partition)) => partition,
             (None, None) => *keyless.insert(topics::shortest(conn, topic.id)?),
         };
-        let same = |run: &Run| run.topic == topic.id && run.partition == partition;
+        let same = |run: &Run| run.topic.id == topic.id && run.partition == partition;
         let index = self.runs.iter().position(same).unwrap_or_else(|| {
-            let Topic { id, leaves, version, .. } = *topic;
-            self.runs.push(Run {
-                topic: id,
-                leaves,
-                is_defined: version.is_some(),
-                partition,
-                count: 0,
-                next: 0,
-            });
+            self.runs.push(Run { topic: *topic, partition, count: 0, bytes: 0, next: 0 });
             self.runs.len() - 1
         });
-        self.runs[index].count += 1;
+        let run = &mut self.runs[index];
+        run.count += 1;
+        run.bytes += retention::bytes_of(message);
         Ok(index)
     }
 
     fn take_offsets(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         for run in &mut self.runs {
-            let (tp, first) = topics::take_offsets(conn, run.topic, run.partition, run.count)?;
+            let (tp, first) = topics::take_offsets(conn, run.topic.id, run.partition, run.count, run.bytes)?;
             run.next = position(tp, first);
         }
         Ok(())
@@ -156,12 +154,21 @@ impl<'a> Runs<'a> {
 
     /// Returns the topic of a run if it is relayed.
     fn leaving(&self, run: usize) -> Option<i64> {
-        Some(&self.runs[run]).filter(|run| run.leaves).map(|run| run.topic)
+        Some(self.runs[run].topic).filter(|topic| topic.leaves).map(|topic| topic.id)
     }
 
     /// Returns the topic of a run if its records have ids.
     fn numbered(&self, run: usize) -> Option<i64> {
-        Some(&self.runs[run]).filter(|run| run.is_defined).map(|run| run.topic)
+        Some(self.runs[run].topic).filter(|topic| topic.version.is_some()).map(|topic| topic.id)
+    }
+
+    /// Deletes what the topics no longer keep, so that appends alone hold them at their size.
+    fn expire(&self, conn: &Connection, now: i64) -> rusqlite::Result<()> {
+        for run in self.runs.iter().filter(|run| run.topic.retention.is_some()) {
+            let tp = topics::partition_id(run.next);
+            retention::expire(conn, &run.topic, tp, run.count.saturating_add(BEYOND), now)?;
+        }
+        Ok(())
     }
 
     fn next_position(&mut self, run: usize) -> i64 {

@@ -32,6 +32,8 @@ pub(crate) mod record_ids;
 pub(crate) mod rejected;
 pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;
+pub(crate) mod retention;
+pub(crate) mod retention_rule;
 pub(crate) mod retries;
 pub(crate) mod shards;
 pub(crate) mod status;

@@ -1,6 +1,9 @@
 //! Names as small integers.
 
+use messagekit::log::RetentionRule;
 use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::retention_rule;
 
 /// Returns the number of a consumer, or `None` when the file has no rows of it.
 pub(crate) fn known_consumer(conn: &Connection, name: &str) -> Result<Option<i64>> {
@@ -30,19 +33,20 @@ pub(crate) struct Topic {
     pub(crate) leaves: bool,
     /// The version of its definition, if it has one, and its records have ids.
     pub(crate) version: Option<u32>,
+    pub(crate) retention: Option<RetentionRule>,
 }
 
 /// Returns the row of a topic name, or `None` for an unknown name.
 pub(crate) fn known_topic(conn: &Connection, name: &str) -> Result<Option<Topic>> {
     conn.prepare_cached(
-        "SELECT id, partitions, leaves, (SELECT version FROM messagekit_topic_definitions WHERE topic_id = id)
-         FROM messagekit_topics WHERE name = ?1",
+        "SELECT t.id, t.partitions, t.leaves, d.version, d.max_age, d.max_bytes, coalesce(d.keep_unhandled, 0)
+         FROM messagekit_topics t LEFT JOIN messagekit_topic_definitions d ON d.topic_id = t.id WHERE t.name = ?1",
     )?
     .query_row([name], |row| {
         let (id, partitions, leaves) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Topic { id, partitions, leaves, version: row.get(3)? })
+        Ok(Topic { id, partitions, leaves, version: row.get(3)?, retention: retention_rule::read(row, 4)? })
     })
-        .optional()
+    .optional()
 }
 
 /// Returns the row of a topic name. Creates one for a new name, which does not create the topic.
@@ -52,7 +56,8 @@ pub(crate) fn topic(conn: &Connection, name: &str) -> Result<Topic> {
         None => conn
             .prepare_cached("INSERT INTO messagekit_topics (name) VALUES (?1) RETURNING id")?
             .query_row([name], |row| {
-                Ok(Topic { id: row.get(0)?, partitions: 0, leaves: false, version: None })
+                let id = row.get(0)?;
+                Ok(Topic { id, partitions: 0, leaves: false, version: None, retention: None })
             }),
     }
 }

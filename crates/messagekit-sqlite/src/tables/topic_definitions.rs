@@ -4,7 +4,7 @@ use messagekit::log::TopicDefinition;
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{record_ids, topics};
+use super::{record_ids, retention, retention_rule, topics};
 use crate::error::from_sqlite;
 
 /// Defines a topic, or returns the definition that it has.
@@ -30,14 +30,15 @@ pub(crate) fn define(
             to_json(&definition.dedup),
             &definition.key,
             now,
-        ))
+        ))?;
+        retention::set(conn, topic.id, definition.retention)
     };
     insert().map_err(from_sqlite)?;
     Ok(None)
 }
 
 /// The columns of a definition; the list of dedup fields is decoded apart.
-const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version
+const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled
      FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id";
 
 /// Returns the definition of a topic.
@@ -67,6 +68,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
         key: row.get(4)?,
         partitions: row.get(5)?,
         version: row.get(6)?,
+        retention: retention_rule::read(row, 7)?,
     };
     Ok((row.get(3)?, definition))
 }

@@ -7,9 +7,9 @@ use messagekit::log::{MigratedRecord, Swap, TopicDefinition};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-use super::record_ids;
 use super::topic_definitions::{self, to_json};
 use super::topic_records::defined;
+use super::{record_ids, retention};
 use crate::error::from_sqlite;
 
 /// Removes what an earlier migration has left.
@@ -184,6 +184,7 @@ impl Next<'_> {
              WHERE topic_id = ?1",
         )?
         .execute((self.topic, &to.schema, &to.shape, to_json(&to.dedup), &to.key))?;
+        retention::recount(conn, self.topic)?;
         clear(conn, self.topic)
     }
 }

@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use messagekit::log::{
-    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus, TopicRecord,
+    AppendedRecord, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,
+    RetentionRule, TopicRecord,
 };
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::names::{self, Topic};
 use super::processed::DONE;
-use super::{append, read, record_ids, timestamp, topics};
+use super::{append, read, record_ids, retention, timestamp, topics};
 use crate::error::from_sqlite;
 
 /// The most records that one call looks at to move a consumer's cursor.
 const PREFIX_STEP: u32 = 10_000;
+
+/// The most records of a partition that one call deletes.
+const EXPIRE_STEP: u32 = 1_000;
 
 /// How far a consumer is with the record `r`, from its marker `m`: an open failed message that is not dead is still to be handled.
 const STATUS: &str = "CASE WHEN m.outcome IS NULL THEN 0 WHEN m.outcome = 0 THEN 1 WHEN m.outcome = 2 THEN 2
@@ -141,14 +145,53 @@ pub(super) fn defined(conn: &Connection, name: &str) -> Result<Topic, Error> {
     })
 }
 
+/// Sets how long a topic keeps its records.
+pub(crate) fn set_retention(
+    conn: &Connection,
+    topic: &Arc<str>,
+    rule: Option<RetentionRule>,
+) -> Result<(), Error> {
+    let topic = defined(conn, topic)?;
+    retention::set(conn, topic.id, rule).map_err(from_sqlite)
+}
+
+/// Deletes some records that a topic no longer keeps, and returns how many.
+pub(crate) fn expire(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
+    let topic = defined(conn, name)?;
+    let expire = || {
+        let partitions = topics::partitions(conn, name)?;
+        partitions
+            .iter()
+            .map(|known| retention::expire(conn, &topic, known.tp, EXPIRE_STEP, now))
+            .sum::<rusqlite::Result<u64>>()
+    };
+    expire().map_err(from_sqlite)
+}
+
+/// Returns how many records a topic no longer keeps.
+pub(crate) fn due(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
+    let topic = defined(conn, name)?;
+    let due = || {
+        let partitions = topics::partitions(conn, name)?;
+        partitions
+            .iter()
+            .map(|known| retention::due(conn, &topic, known.tp, now))
+            .sum::<rusqlite::Result<u64>>()
+    };
+    due().map_err(from_sqlite)
+}
+
 /// Reads records in the order of their ids.
-pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<Vec<TopicRecord>, Error> {
+pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<RecordPage, Error> {
     let topic = defined(conn, &query.topic)?;
     let consumer = names::known_consumer(conn, &query.consumer).map_err(from_sqlite)?.unwrap_or(0);
     let mut after = query.after;
+    let mut page = RecordPage::default();
     if query.status == Some(RecordStatus::New) {
         let first = first_unhandled(conn, consumer, &query.topic).map_err(from_sqlite)?;
-        let Some(first) = first else { return Ok(Vec::new()) };
+        let overtaken = overtaken(conn, consumer, topic.id).map_err(from_sqlite)?;
+        page.overtaken = overtaken;
+        let Some(first) = first else { return Ok(page) };
         after = after.max(first - 1);
     }
     let wanted = query.status.map(|status| match status {
@@ -171,11 +214,22 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<Vec<TopicR
     );
     let mut select = conn.prepare_cached(&select).map_err(from_sqlite)?;
     let mut rows = select.query((topic.id, consumer, after, wanted, query.max)).map_err(from_sqlite)?;
-    let mut records = Vec::new();
     while let Some(row) = rows.next().map_err(from_sqlite)? {
-        records.push(record(&query.topic, row)?);
+        page.records.push(record(&query.topic, row)?);
     }
-    Ok(records)
+    Ok(page)
+}
+
+/// Returns how many records a consumer has lost, if it has handled none behind the last of them.
+fn overtaken(conn: &Connection, consumer: i64, topic: i64) -> rusqlite::Result<Option<u64>> {
+    let lost: Option<i64> = conn
+        .prepare_cached(
+            "SELECT sum(c.expired) FROM messagekit_topic_partitions p
+             CROSS JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
+             WHERE p.topic_id = ?2 AND c.next < p.log_start AND c.expired > 0",
+        )?
+        .query_row((consumer, topic), |row| row.get(0))?;
+    Ok(lost.map(i64::unsigned_abs))
 }
 
 fn record(topic: &Arc<str>, row: &Row<'_>) -> Result<TopicRecord, Error> {
@@ -259,7 +313,7 @@ pub(super) fn pass_handled(conn: &Connection, consumer: i64, pos: i64) -> rusqli
         next = topics::offset(row.get(0)?) + 1;
     }
     conn.prepare_cached(
-        "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (?1, ?2, ?3)
+        "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next, by_record) VALUES (?1, ?2, ?3, 1)
          ON CONFLICT (consumer_id, tp_id) DO UPDATE SET next = excluded.next",
     )?
     .execute((consumer, tp, next))
@@ -290,6 +344,18 @@ fn prefixes(conn: &Connection, consumer: i64, topic: &str) -> rusqlite::Result<V
     .collect()
 }
 
+/// Returns how many records of a topic retention deleted before a consumer had handled them.
+fn expired(conn: &Connection, consumer: i64, topic: &str) -> rusqlite::Result<u64> {
+    let lost: i64 = conn
+        .prepare_cached(
+            "SELECT coalesce(sum(c.expired), 0)
+             FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id
+             JOIN messagekit_consumer_cursors c ON c.tp_id = p.id AND c.consumer_id = ?2 WHERE t.name = ?1",
+        )?
+        .query_row((topic, consumer), |row| row.get(0))?;
+    Ok(lost.unsigned_abs())
+}
+
 /// Counts the records of a topic. What stands in the handled prefix is not looked at.
 pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
     defined(conn, topic)?;
@@ -310,6 +376,7 @@ pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Resu
             counts.new += new.unsigned_abs();
             counts.dead += dead.unsigned_abs();
         }
+        counts.expired = expired(conn, consumer, topic)?;
         counts.all = kept.unsigned_abs();
         counts.handled = counts.all - counts.new - counts.dead;
         Ok(counts)

@@ -86,13 +86,19 @@ pub(crate) fn declare(conn: &Connection, names: &[String], leaves: bool) -> Resu
     Ok(())
 }
 
-/// Takes `count` offsets of a partition and returns its number and the first of them.
-pub(crate) fn take_offsets(conn: &Connection, topic: i64, partition: u32, count: u32) -> Result<(i64, i64)> {
+/// Takes `count` offsets of a partition, for records of `bytes`, and returns its number and the first of them.
+pub(crate) fn take_offsets(
+    conn: &Connection,
+    topic: i64,
+    partition: u32,
+    count: u32,
+    bytes: i64,
+) -> Result<(i64, i64)> {
     conn.prepare_cached(
-        "UPDATE messagekit_topic_partitions SET next_offset = next_offset + ?3
+        "UPDATE messagekit_topic_partitions SET next_offset = next_offset + ?3, bytes = bytes + ?4
          WHERE topic_id = ?1 AND partition = ?2 RETURNING id, next_offset - ?3",
     )?
-    .query_row((topic, partition, count), |row| Ok((row.get(0)?, row.get(1)?)))
+    .query_row((topic, partition, count, bytes), |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(crate) struct Stage<'a, S> {
     until: i64,
     page: VecDeque<TopicRecord>,
     after: i64,
+    /// How many lost records the observers were told of.
+    overtaken: Option<u64>,
 }
 
 /// A record that is offered.
@@ -41,7 +43,7 @@ pub(crate) struct Made {
 
 impl<'a, S: PipelineStore> Stage<'a, S> {
     pub(crate) fn new(arms: &'a [Arm<S>], until: i64) -> Self {
-        Self { arms, until, page: VecDeque::new(), after: 0 }
+        Self { arms, until, page: VecDeque::new(), after: 0, overtaken: None }
     }
 
     pub(crate) fn store(&self) -> &S {
@@ -66,7 +68,10 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
                 after: self.after,
                 max: PAGE,
             };
-            self.page = self.store().read_records(&query).await?.into();
+            let page = self.store().read_records(&query).await?;
+            let RecordQuery { topic, consumer, .. } = &query;
+            self.arms[0].shared.notify_overtaken(topic, consumer, page.overtaken, &mut self.overtaken);
+            self.page = page.records.into();
         }
         let next = self.page.pop_front().filter(|record| record.id <= self.until);
         if let Some(record) = &next {
@@ -115,7 +120,7 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
                 max: 1,
             };
             let found = self.store().read_records(&query).await?;
-            settled.push(found.first().is_some_and(|record| record.id == id));
+            settled.push(found.records.first().is_some_and(|record| record.id == id));
         }
         Ok(settled)
     }

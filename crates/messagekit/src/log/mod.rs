@@ -2,6 +2,7 @@
 
 mod pipeline_store;
 mod record_claims;
+mod retention_rule;
 mod topic_migration;
 mod topic_store;
 
@@ -15,9 +16,10 @@ pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
 };
+pub use retention_rule::RetentionRule;
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordQuery, RecordStatus,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,
     TopicDefinition, TopicRecord, TopicStore,
 };
 

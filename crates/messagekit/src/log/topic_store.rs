@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Record;
 use super::record_claims::RecordClaims;
+use super::{Record, RetentionRule};
 use crate::store::{BoxFuture, OutboxRows};
 use crate::{Error, ErrorKind, Message};
 
@@ -28,6 +28,8 @@ pub struct TopicDefinition {
     pub partitions: u32,
     /// How often it was migrated.
     pub version: u32,
+    /// How long it keeps its records, or `None` for ever.
+    pub retention: Option<RetentionRule>,
 }
 
 impl TopicDefinition {
@@ -117,6 +119,15 @@ pub struct RecordQuery {
     pub max: u32,
 }
 
+/// Records that were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordPage {
+    /// The records, in the order of their ids.
+    pub records: Vec<TopicRecord>,
+    /// How many records retention has deleted so far before the consumer had handled them, if it has handled none behind them yet.
+    pub overtaken: Option<u64>,
+}
+
 /// The numbers of a topic's records, as one consumer sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
@@ -128,6 +139,8 @@ pub struct RecordCounts {
     pub handled: u64,
     /// Those that an operator must decide on.
     pub dead: u64,
+    /// Those that retention deleted before they were handled.
+    pub expired: u64,
 }
 
 /// Waits for commits to a database.
@@ -180,6 +193,25 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         to: &TopicDefinition,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
+    /// Sets how long a topic keeps its records. Nothing is deleted by the call itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined. A transient error if the database does
+    /// not answer: retry.
+    fn set_retention(
+        &self,
+        topic: &Arc<str>,
+        retention: Option<RetentionRule>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Deletes some records that the topic no longer keeps, in a short transaction, and returns how many; 0 when there are no more.
+    ///
+    /// An append to a topic deletes, too: at most some more records than it appends. What a relay has not published yet stays.
+    ///
+    /// # Errors
+    /// As [`set_retention`](Self::set_retention).
+    fn expire(&self, topic: &Arc<str>) -> impl Future<Output = Result<u64, Error>> + Send;
+
     /// Appends records in order, inside a transaction, and returns what became of each.
     ///
     /// Under [`OnDuplicate::Refuse`] a duplicate is the last answer, and nothing was written.
@@ -210,10 +242,7 @@ pub trait TopicStore: RecordClaims + OutboxRows {
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined. A transient error if the database does
     /// not answer: retry.
-    fn read_records(
-        &self,
-        query: &RecordQuery,
-    ) -> impl Future<Output = Result<Vec<TopicRecord>, Error>> + Send;
+    fn read_records(&self, query: &RecordQuery) -> impl Future<Output = Result<RecordPage, Error>> + Send;
 
     /// Notes that a consumer has handled a record of a topic, now, also if it had before.
     ///

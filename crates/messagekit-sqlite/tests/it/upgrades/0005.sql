@@ -21,10 +21,10 @@ CREATE TABLE messagekit_topic_partitions (
   topic_id    INTEGER NOT NULL REFERENCES messagekit_topics (id),
   partition   INTEGER NOT NULL CHECK (partition >= 0),
   next_offset INTEGER NOT NULL DEFAULT 0 CHECK (next_offset BETWEEN 0 AND 1099511627775),
-  log_start   INTEGER NOT NULL DEFAULT 0 CHECK (log_start BETWEEN 0 AND next_offset),
+  log_start   INTEGER NOT NULL DEFAULT 0 CHECK (log_start BETWEEN 0 AND next_offset), bytes INTEGER,
   UNIQUE (topic_id, partition)
 ) STRICT;
-INSERT INTO messagekit_topic_partitions VALUES(1,1,0,4,0);
+INSERT INTO messagekit_topic_partitions VALUES(1,1,0,4,0,NULL);
 CREATE TABLE messagekit_topic_records (
   pos          INTEGER PRIMARY KEY,
   event_id     TEXT,
@@ -175,10 +175,10 @@ INSERT INTO messagekit_consumer_offsets VALUES(1,2,0,1,9);
 CREATE TABLE messagekit_consumer_cursors (
   consumer_id INTEGER NOT NULL,
   tp_id       INTEGER NOT NULL,
-  next        INTEGER NOT NULL CHECK (next >= 0),
+  next        INTEGER NOT NULL CHECK (next >= 0), expired INTEGER NOT NULL DEFAULT 0, by_record INTEGER NOT NULL DEFAULT 0 CHECK (by_record IN (0, 1)),
   PRIMARY KEY (consumer_id, tp_id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO messagekit_consumer_cursors VALUES(1,1,1);
+INSERT INTO messagekit_consumer_cursors VALUES(1,1,1,0,0);
 CREATE TABLE messagekit_consumer_windows (
   consumer_id    INTEGER NOT NULL,
   seconds        INTEGER NOT NULL CHECK (seconds > 0),
@@ -333,9 +333,12 @@ CREATE TABLE messagekit_topic_definitions (
   key        TEXT,
   version    INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER NOT NULL,
+  max_age        INTEGER CHECK (max_age > 0),
+  max_bytes      INTEGER CHECK (max_bytes > 0),
+  keep_unhandled INTEGER NOT NULL DEFAULT 0 CHECK (keep_unhandled IN (0, 1)),
   CHECK ((schema IS NULL) = (shape IS NULL))
 ) STRICT;
-INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',NULL,0,1793516400000000);
+INSERT INTO messagekit_topic_definitions VALUES(1,NULL,NULL,'["order_id"]',NULL,0,1793516400000000,604800000000,NULL,1);
 CREATE TABLE messagekit_record_ids (
   first_id INTEGER PRIMARY KEY,
   topic_id INTEGER NOT NULL,

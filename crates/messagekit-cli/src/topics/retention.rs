@@ -1,0 +1,97 @@
+//! `messagekit topics retention`, and the options of a rule.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use messagekit::Error;
+use messagekit::log::TopicStore;
+use messagekit_topics::RetentionRule;
+use serde_json::json;
+
+use super::file;
+use crate::database::Database;
+use crate::input::span;
+use crate::output::{number, print, printable};
+
+/// How long records are kept; for ever without an option.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Keep {
+    /// Delete records of this age
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    max_age: Option<Duration>,
+    /// Delete the oldest records of a partition while it holds more bytes
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<NonZeroU64>,
+    /// Delete no record before every consumer has handled it
+    #[arg(long)]
+    keep_unhandled: bool,
+}
+
+impl Keep {
+    /// Returns the rule, if an option is given.
+    pub(super) fn rule(self) -> Result<Option<RetentionRule>, Error> {
+        let Self { max_age, max_bytes, keep_unhandled } = self;
+        let rule = RetentionRule { max_age, max_bytes: max_bytes.map(NonZeroU64::get), keep_unhandled };
+        let is_given = max_age.is_some() || max_bytes.is_some() || keep_unhandled;
+        rule.check().or_else(|error| if is_given { Err(error) } else { Ok(()) })?;
+        Ok(is_given.then_some(rule))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Retention {
+    #[command(flatten)]
+    database: Database,
+    /// The topic
+    topic: String,
+    #[command(flatten)]
+    keep: Keep,
+    /// One JSON document instead of a line for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl Retention {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let rule = self.keep.rule()?;
+        let topics = file::open(&self.database).await?;
+        let topic: Arc<str> = self.topic.as_str().into();
+        let expire = async || {
+            topics.store().set_retention(&topic, rule).await?;
+            let mut deleted = 0;
+            loop {
+                match topics.store().expire(&topic).await? {
+                    0 => return Ok::<_, Error>(deleted),
+                    records => deleted += records,
+                }
+            }
+        };
+        let outcome = expire().await;
+        topics.close().await?;
+        let deleted = outcome?;
+        if self.json {
+            return print(json!({ "topic": self.topic, "retention": rule, "deleted": deleted }));
+        }
+        let topic = printable(&self.topic);
+        print(format_args!(
+            "topic {topic} keeps {}; records deleted: {}",
+            text(rule.as_ref()),
+            number(deleted)
+        ))
+    }
+}
+
+/// Returns a rule for people.
+pub(super) fn text(rule: Option<&RetentionRule>) -> String {
+    let Some(rule) = rule else { return "all records".to_owned() };
+    let limits = [
+        rule.max_age.map(|age| {
+            format!("records of the last {:#}", SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX))
+        }),
+        rule.max_bytes.map(|bytes| format!("at most {} bytes per partition", number(bytes))),
+        rule.keep_unhandled.then(|| "what a consumer has not handled".to_owned()),
+    ];
+    limits.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

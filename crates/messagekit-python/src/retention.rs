@@ -1,0 +1,12 @@
+//! Retention rules as Python hands them over.
+
+use std::time::Duration;
+
+use messagekit_topics::RetentionRule;
+
+/// A retention rule: its age in microseconds, its bytes, and whether unhandled records stay.
+pub(crate) type Rule = (Option<u64>, Option<u64>, bool);
+
+pub(crate) fn rule_of((max_age, max_bytes, keep_unhandled): Rule) -> RetentionRule {
+    RetentionRule { max_age: max_age.map(Duration::from_micros), max_bytes, keep_unhandled }
+}
