@@ -37,10 +37,10 @@ CREATE TABLE messagekit_record_ids (
 
 CREATE INDEX messagekit_record_ids_topic ON messagekit_record_ids (topic_id, first_id);
 
--- What a topic has taken: the SHA-256 of the fields that no two records may have in common. It outlives its record.
+-- What a topic has taken: the hash of the fields that no two records may have in common, as bytes. It outlives its record.
 CREATE TABLE messagekit_dedup_hashes (
   topic_id  INTEGER NOT NULL,
-  hash      TEXT NOT NULL,
+  hash      BLOB NOT NULL,
   record_id INTEGER NOT NULL,
   PRIMARY KEY (topic_id, hash)
 ) STRICT, WITHOUT ROWID;
@@ -54,6 +54,6 @@ CREATE TABLE messagekit_topic_migrations (
   record_id INTEGER NOT NULL,
   key       BLOB,
   payload   BLOB NOT NULL,
-  hash      TEXT,
+  hash      BLOB,
   PRIMARY KEY (topic_id, migration, pos)
 ) STRICT, WITHOUT ROWID;

@@ -16,6 +16,7 @@ mod crash_points;
 mod dropped_futures;
 mod error_table;
 mod failed_messages;
+mod full_disk;
 mod hostile_records;
 mod import_circles;
 mod long_names;

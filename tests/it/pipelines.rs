@@ -115,3 +115,24 @@ fn kills_at_any_time_neither_lose_nor_double_an_output() {
     workers.into_iter().for_each(Worker::finish);
     assert_eq!((handled(&shop), doubles(&shop)), (count as i64, every_double(count)));
 }
+
+#[test]
+fn a_pipeline_that_dies_at_any_commit_is_completed() {
+    let count = 1_000;
+    let mut cut_short = 0;
+    for point in ["store.before_commit", "store.committed"] {
+        for commit in 1..=6 {
+            let shop = Shop::new();
+            write_numbers(&shop.file(), count);
+            shop.that_crashes(Role::Piping { hangs: None }, &format!("{point}:{commit}")).until_crashed();
+            let done = handled(&shop);
+            assert_eq!(doubles(&shop), every_double(done as u64), "{point}, commit {commit}");
+            cut_short += u32::from(done > 0 && (done as u64) < count);
+            let worker = shop.start(Role::Piping { hangs: None });
+            wait_until("everything is done", SOON, || doubles(&shop).len() as u64 == count);
+            worker.finish();
+            assert_eq!((handled(&shop), doubles(&shop)), (count as i64, every_double(count)));
+        }
+    }
+    assert!(cut_short > 2, "the crashes came before the first commit, or after the last: {cut_short}");
+}

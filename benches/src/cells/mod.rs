@@ -17,6 +17,7 @@ mod poison;
 mod traces;
 
 mod tuning;
+mod typed;
 mod write;
 mod writers;
 
@@ -26,7 +27,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 21] = [
+pub(crate) const ALL: [Cell; 22] = [
     page::A1,
     page::A2,
     bridge::B1,
@@ -36,6 +37,7 @@ pub(crate) const ALL: [Cell; 21] = [
     failures::C3,
     consume_kafka::C4,
     embedded::E1,
+    typed::E2,
     kill::K1,
     group::K2,
     memory::M1,

@@ -1,12 +1,14 @@
 //! Calls from Python into asynchronous code.
 
 use std::pin::pin;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
 
 use crate::errors::{NativeError, to_python};
 
@@ -26,6 +28,43 @@ fn runtime() -> PyResult<&'static Runtime> {
 /// How often a signal is looked for while a call waits: at 100 ms an idle follower took 0.17 % of a core.
 const TICK: Duration = Duration::from_millis(300);
 
+/// How long a call looks for its answer before it sleeps: about as long as it takes to wake a thread.
+const ATTENTION: Duration = Duration::from_micros(50);
+
+/// The thread that waits for a call.
+struct Caller {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Caller {
+    fn of_this_thread() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(true) })
+    }
+
+    /// Waits at most a tick, and returns whether it was woken.
+    fn is_woken(&self) -> bool {
+        let until = Instant::now() + ATTENTION;
+        loop {
+            if self.woken.swap(false, Ordering::Acquire) {
+                return true;
+            }
+            if Instant::now() >= until {
+                thread::park_timeout(TICK);
+                return self.woken.swap(false, Ordering::Acquire);
+            }
+            thread::yield_now();
+        }
+    }
+}
+
 /// Awaits a call. The interpreter is free meanwhile: it is detached before anything locks or waits. A signal handler that raises ends the
 /// call, whose outcome is unknown then.
 pub(crate) fn wait<T: Send>(
@@ -35,14 +74,16 @@ pub(crate) fn wait<T: Send>(
     let runtime = runtime()?;
     py.detach(|| {
         let _inside = runtime.enter();
-        pollster::block_on(async {
-            let mut call = pin!(call);
-            loop {
-                match timeout(TICK, &mut call).await {
-                    Ok(answer) => return answer.map_err(to_python),
-                    Err(_) => Python::attach(|py| py.check_signals())?,
-                }
+        let mut call = pin!(call);
+        let caller = Caller::of_this_thread();
+        let waker = Waker::from(Arc::clone(&caller));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if !caller.is_woken() {
+                Python::attach(|py| py.check_signals())?;
+            } else if let Poll::Ready(answer) = call.as_mut().poll(&mut cx) {
+                return answer.map_err(to_python);
             }
-        })
+        }
     })
 }

@@ -37,10 +37,13 @@ pub(crate) struct Source {
 
 #[pymethods]
 impl Source {
-    /// Opens a file, and makes it if it is missing. `hears` keeps what happens for `take_events`.
+    /// Opens a file, and makes it if it is missing. `hears` keeps what happens for `take_events`; `flushes` says whether a commit waits
+    /// for the disk.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf, hears: bool) -> PyResult<Self> {
-        let topics = wait(py, Topics::open(path))?;
+    fn open(py: Python<'_>, path: PathBuf, hears: bool, flushes: bool) -> PyResult<Self> {
+        let topics = wait(py, async {
+            if flushes { Topics::open(path).await } else { Topics::open_unflushed(path).await }
+        })?;
         let events = Arc::new(Mutex::new(Vec::new()));
         if hears {
             let writes = events.clone();

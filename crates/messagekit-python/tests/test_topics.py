@@ -367,3 +367,12 @@ def test_a_retention_that_keeps_nothing_is_refused(source, rule):
     with pytest.raises(ValueError, match="retention|max_"):
         source.topic("items", Item, dedup=None, retention=Retention(**rule))
     assert source.topic("items", Item, dedup=None).count() == 0
+
+
+def test_commits_may_leave_the_flush_to_the_system(path):
+    with Source(path, synchronous="normal") as source:
+        source.topic("items", Item, dedup=None).append(item(1))
+    with Source(path) as source:
+        assert source.topic("items", Item, dedup=None).count() == 1
+    with pytest.raises(ValueError, match="synchronous"):
+        Source(path, synchronous="off")

@@ -14,6 +14,9 @@ use crate::migrations::steps::{self, MIGRATIONS};
 use crate::writer::busy;
 
 const STATEMENTS: usize = 128;
+/// The most memory of the writer for pages, as SQLite writes KiB. The index of dedup hashes is written at random, and each page that
+/// does not fit is read again.
+const CACHE_KIB: i32 = -8 * 1024;
 /// The size of the log on disk after a checkpoint.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// How long the switch of a new file to WAL is retried: it can return BUSY despite the busy handler.
@@ -46,6 +49,7 @@ pub(crate) fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection
         steps::check(&conn)?;
         switch_to_wal(&conn)?;
         conn.pragma_update(None, "journal_size_limit", LOG_BYTES.cast_signed()).map_err(from_sqlite)?;
+        conn.pragma_update(None, "cache_size", CACHE_KIB).map_err(from_sqlite)?;
         conn.pragma_update(
             None,
             "synchronous",

@@ -18,9 +18,9 @@ mod unpark;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind};
@@ -39,6 +39,9 @@ pub(crate) use turn::{Call, Turn};
 
 use crate::SqliteOptions;
 use crate::error::from_sqlite;
+
+/// How long the writer looks for the next request before it sleeps: about as long as it takes to wake a thread.
+const ATTENTION: Duration = Duration::from_micros(50);
 
 /// A request to the writer.
 pub(crate) enum Request {
@@ -113,14 +116,18 @@ pub(crate) async fn start(
 
 impl Writer {
     fn run(mut self, requests: &Receiver<Request>) {
+        let mut attention = Duration::ZERO;
         loop {
             if self.jobs.is_empty() && self.turns.is_empty() {
                 if let Some(close) = self.close.take() {
                     return self.close(close);
                 }
-                match requests.recv_timeout(self.due.wait()) {
-                    Ok(request) => self.queue(request),
-                    Err(RecvTimeoutError::Timeout) => {}
+                match self.next(requests, attention) {
+                    Ok(request) => {
+                        attention = ATTENTION;
+                        self.queue(request);
+                    }
+                    Err(RecvTimeoutError::Timeout) => attention = Duration::ZERO,
                     // The last handle is gone; closing the connection cleans up.
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -145,6 +152,20 @@ impl Writer {
                 self.checkpoints.after_commit(self.guarded.conn());
             }
         }
+    }
+
+    /// Waits for a request, at first without giving up the core: a caller that waits for each commit sends its next request soon, and
+    /// waking a thread takes longer than the request itself.
+    fn next(&self, requests: &Receiver<Request>, attention: Duration) -> Result<Request, RecvTimeoutError> {
+        let until = Instant::now() + attention;
+        while Instant::now() < until {
+            match requests.try_recv() {
+                Ok(request) => return Ok(request),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => thread::yield_now(),
+            }
+        }
+        requests.recv_timeout(self.due.wait())
     }
 
     fn look(&mut self, requests: &Receiver<Request>) {

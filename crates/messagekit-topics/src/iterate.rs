@@ -37,7 +37,8 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// Yields the consumer's new records in the order of their ids, also those that are appended meanwhile. Records that are not
     /// acknowledged come again in the next iteration, not in this one.
     ///
-    /// The stream fails with [`ErrorKind::Undecodable`] for a record that does not have the type, and ends.
+    /// The stream fails with [`ErrorKind::Undecodable`] for a record that does not have the type, with [`ErrorKind::SchemaMismatch`] if that
+    /// is because the topic was migrated meanwhile, and ends.
     pub fn iter_new(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
     where
         T: Send + 'static,
@@ -78,7 +79,10 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// [`ErrorKind::Undecodable`] for a record that does not have the type. A transient error if the file is busy: retry.
     pub async fn get(&self, id: i64) -> Result<Option<Record<T>>, Error> {
         let mut page = self.read(None, id.saturating_sub(1), 1).await?.records;
-        page.pop().filter(|record| record.id == id).map(|record| self.typed(&record)).transpose()
+        match page.pop().filter(|record| record.id == id) {
+            Some(record) => self.typed_now(&record).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn records(
@@ -98,7 +102,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
             loop {
                 if let Some(next) = reading.page.pop_front() {
                     reading.after = next.id;
-                    return Ok(Some((topic.typed(&next)?, (topic, reading))));
+                    return Ok(Some((topic.typed_now(&next).await?, (topic, reading))));
                 }
                 let page = topic.read(status, reading.after, PAGE).await?;
                 let told = &mut reading.overtaken;
@@ -122,6 +126,18 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         let (consumer, topic) = (self.consumer.clone(), self.rules.name.clone());
         let query = RecordQuery { consumer, topic, status, after, max };
         Ok(self.shared.store.read_records(&query).await?)
+    }
+
+    /// Decodes a record. A record that does not have the type may be of a topic that was migrated meanwhile.
+    async fn typed_now(&self, found: &TopicRecord) -> Result<Record<T>, Error> {
+        match self.typed(found) {
+            Err(error) if error.kind() == ErrorKind::Undecodable => {
+                let stored = self.shared.store.topic_definition(&self.rules.name).await?;
+                let is_migrated = stored.is_some_and(|stored| stored.version != self.rules.version);
+                Err(if is_migrated { self.rules.migrated().into() } else { error })
+            }
+            decoded => decoded,
+        }
     }
 
     pub(crate) fn typed(&self, found: &TopicRecord) -> Result<Record<T>, Error> {

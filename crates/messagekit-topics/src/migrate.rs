@@ -90,7 +90,7 @@ where
     /// The function's error for a record, with its id as `record`; [`ErrorKind::Undecodable`] for a record that does not have the old
     /// type. [`ErrorKind::Duplicate`] with [details](Error::duplicate) if two records would have the same dedup fields.
     /// [`ErrorKind::InvalidConfiguration`] for rules that the new type cannot have. [`ErrorKind::WrongState`] for a topic that a relay
-    /// publishes. A transient error if the file is busy, or if records are appended faster than they are migrated. The topic is unchanged.
+    /// publishes, and while a worker holds records of it: stop the workers, or wait for the end of their leases. A transient error if the file is busy, or if records are appended faster than they are migrated. The topic is unchanged.
     ///
     /// # Cancel safety
     /// A dropped call leaves the topic unchanged, or migrated whole.
@@ -162,8 +162,7 @@ where
             CoreError::new(ErrorKind::NotFound, "file has no such topic").with("topic", &own.name)
         })?;
         if stored.version != own.version {
-            let text = "topic was migrated since this program opened it: open it again with its new type";
-            return Err(CoreError::new(ErrorKind::SchemaMismatch, text).with("topic", &own.name).into());
+            return Err(own.migrated().into());
         }
         let dedup = self.dedup.clone().unwrap_or_else(|| stored.dedup.clone());
         let key = self.key.clone().unwrap_or_else(|| stored.key.clone());

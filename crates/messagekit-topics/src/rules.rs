@@ -80,6 +80,12 @@ impl Rules {
         Error::new(ErrorKind::InvalidEvent, text).with("topic", &self.name)
     }
 
+    /// Returns the error for a topic that another program has migrated.
+    pub(crate) fn migrated(&self) -> Error {
+        let text = "topic was migrated since this program opened it: open it again with its new type";
+        Error::new(ErrorKind::SchemaMismatch, text).with("topic", &self.name)
+    }
+
     fn validator(&self, schema: &str) -> Result<Validator, Error> {
         let unusable = || {
             let text = "schema of the topic cannot check records: append values of the type";

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use messagekit::log::{TopicDefinition, TopicStore};
+#[cfg(feature = "sqlite")]
+use messagekit_sqlite::{SqliteStore, Synchronous};
 use serde_json::Value;
 
 use crate::declared::Declared;
@@ -74,7 +76,7 @@ impl<S: TopicStore> Topics<S> {
 }
 
 #[cfg(feature = "sqlite")]
-impl Topics<messagekit_sqlite::SqliteStore> {
+impl Topics<SqliteStore> {
     /// Opens the topics of a SQLite file, and makes the file if it is missing. Several processes may open it.
     ///
     /// `:memory:` opens topics that end with the last handle: a file in the folder for temporary files, whose commits are not flushed.
@@ -82,9 +84,23 @@ impl Topics<messagekit_sqlite::SqliteStore> {
     /// # Errors
     /// As [`SqliteStore::open`](messagekit_sqlite::SqliteStore::open).
     pub async fn open(path: impl AsRef<std::path::Path>) -> Result<Self, crate::Error> {
-        use messagekit_sqlite::{SqliteStore, Synchronous};
+        Self::open_with(path, Synchronous::Full).await
+    }
 
-        let options = SqliteStore::options().transaction_timeout(LONGEST);
+    /// As [`open`](Self::open), with commits that do not wait for the disk: when the machine loses power, the last ones may be gone; when
+    /// only the program dies, they are not.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_unflushed(path: impl AsRef<std::path::Path>) -> Result<Self, crate::Error> {
+        Self::open_with(path, Synchronous::Normal).await
+    }
+
+    async fn open_with(
+        path: impl AsRef<std::path::Path>,
+        synchronous: Synchronous,
+    ) -> Result<Self, crate::Error> {
+        let options = SqliteStore::options().transaction_timeout(LONGEST).synchronous(synchronous);
         if path.as_ref() != std::path::Path::new(":memory:") {
             return Ok(Self::of(options.open(path).await?));
         }

@@ -5,9 +5,11 @@
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, TryStreamExt};
 use messagekit::ErrorKind;
+use messagekit::log::{Claimed, RecordClaimer, Which};
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Error, Record, RecordStatus, Topic, Topics};
 use schemars::JsonSchema;
@@ -89,7 +91,7 @@ async fn a_program_with_the_old_type_appends_nothing_more() {
     let again = before.migrate(parsed).run().await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::SchemaMismatch);
     let unreadable = before.iter_new().try_next().await.unwrap_err();
-    assert_eq!(unreadable.kind(), ErrorKind::Undecodable);
+    assert_eq!(unreadable.kind(), ErrorKind::SchemaMismatch);
 }
 
 #[tokio::test]
@@ -298,4 +300,54 @@ async fn a_migration_that_waited_for_another_is_refused() {
     let refused = [first.err(), second.err()].into_iter().flatten().collect::<Vec<_>>();
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].kind(), ErrorKind::SchemaMismatch);
+}
+
+#[tokio::test]
+async fn records_that_a_worker_holds_are_not_migrated() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let before = items(&topics, 3).await;
+    let untouched = all(&before).await;
+    let claimer = RecordClaimer::new(topics.store().clone(), "workers", "items");
+    let claim = async || match claimer.claim(1).await.unwrap() {
+        Claimed::Records(claim) => claim,
+        other => panic!("{other:?}"),
+    };
+    let held = claim().await;
+    assert_eq!(before.migrate(parsed).run().await.unwrap_err().kind(), ErrorKind::WrongState);
+    claimer.acknowledge(&held, Which::All).await.unwrap();
+
+    // A worker that claims while the next form is made.
+    let (reaches, reached) = tokio::sync::oneshot::channel();
+    let (goes_on, may_go_on) = tokio::sync::oneshot::channel();
+    let gates = Arc::new(Mutex::new(Some((reaches, may_go_on))));
+    let waiting = before.migrate(move |old: Old| {
+        let gates = gates.lock().unwrap().take();
+        async move {
+            if let Some((reaches, may_go_on)) = gates {
+                reaches.send(()).unwrap();
+                may_go_on.await.unwrap();
+            }
+            parsed(old).await
+        }
+    });
+    let migrating = tokio::spawn(waiting.run());
+    reached.await.unwrap();
+    let held = claim().await;
+    goes_on.send(()).unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap_err().kind(), ErrorKind::WrongState);
+    assert_eq!(all(&before).await, untouched);
+    claimer.release(&held, Which::All).await.unwrap();
+    before.migrate(parsed).run().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_with_the_old_type_is_asked_to_open_the_topic_again() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let before = items(&topics, 3).await;
+    before.migrate(parsed).run().await.unwrap();
+    let found: Result<Vec<_>, Error> = before.iter_new().try_collect().await;
+    for error in [found.unwrap_err(), before.get(1).await.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
+        assert!(error.to_string().contains("open it again"), "{error}");
+    }
 }

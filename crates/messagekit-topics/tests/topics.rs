@@ -501,3 +501,22 @@ async fn topics_in_memory_end_with_their_last_handle() {
     assert_eq!(items.count().await.unwrap().all, 0);
     other.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_record_that_is_refused_leaves_no_hash_in_the_transaction() {
+    let topics = Topics::open(":memory:").await.unwrap();
+    let notes = topics.untyped("notes").dedup(["url"]).open().await.unwrap();
+    let store = topics.store();
+    let mut tx = store.begin().await.unwrap();
+    let large = json!({ "url": "a", "text": "x".repeat(messagekit::adapter::MAX_PAYLOAD_BYTES) });
+    let refused = notes.append_in(&mut tx, &large).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    notes.append_in(&mut tx, &json!({ "url": "a" })).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let known = notes.extend(&[json!({ "url": "b" }), json!({ "url": "c" }), json!({ "url": "a" })]).await;
+    assert_eq!(known.unwrap_err().duplicate().unwrap().existing, 1);
+    let twice = notes.extend(&[json!({ "url": "b" }), json!({ "url": "b" })]).await;
+    assert_eq!(twice.unwrap_err().duplicate().unwrap().existing, 2, "the id that the first would have had");
+    notes.extend(&[json!({ "url": "b" }), json!({ "url": "c" })]).await.unwrap();
+    assert_eq!(notes.count().await.unwrap().all, 3);
+}

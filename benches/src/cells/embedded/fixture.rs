@@ -8,12 +8,12 @@ use messagekit_sqlite::{SqliteStore, Synchronous};
 use super::run::Run;
 use crate::frame::{Ledger, Outcome};
 
-pub(super) fn database(folder: &Path) -> std::path::PathBuf {
+pub(in crate::cells) fn database(folder: &Path) -> std::path::PathBuf {
     folder.join("bench.db")
 }
 
 /// Opens a connection with the settings of a careful user.
-pub(super) fn connect(run: &Run<'_>) -> Outcome<Connection> {
+pub(in crate::cells) fn connect(run: &Run<'_>) -> Outcome<Connection> {
     let connection = Connection::open(database(run.folder))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if run.synchronous == Synchronous::Full { "FULL" } else { "NORMAL" };

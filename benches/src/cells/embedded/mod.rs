@@ -15,7 +15,8 @@ use messagekit_sqlite::Synchronous;
 
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::settings::Settings;
-use run::{Ran, Run};
+pub(super) use fixture::{connect, database};
+pub(super) use run::{Ran, Run};
 
 pub(crate) const E1: Cell = Cell {
     id: "E1",

@@ -7,16 +7,17 @@ use messagekit_sqlite::Synchronous;
 use crate::frame::Ledger;
 
 /// The path of the file, its commit mode, and the number of events.
-pub(super) struct Run<'a> {
-    pub(super) folder: &'a Path,
-    pub(super) synchronous: Synchronous,
-    pub(super) events: usize,
+#[derive(Clone, Copy)]
+pub(in crate::cells) struct Run<'a> {
+    pub(in crate::cells) folder: &'a Path,
+    pub(in crate::cells) synchronous: Synchronous,
+    pub(in crate::cells) events: usize,
 }
 
 /// The result of a run over one file.
-pub(super) struct Ran {
-    pub(super) rate: f64,
-    pub(super) ledger: Ledger,
+pub(in crate::cells) struct Ran {
+    pub(in crate::cells) rate: f64,
+    pub(in crate::cells) ledger: Ledger,
     /// Events per commit, where it is counted.
-    pub(super) group: Option<f64>,
+    pub(in crate::cells) group: Option<f64>,
 }

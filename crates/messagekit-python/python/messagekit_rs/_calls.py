@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Details, NativeError, exception_of
-from ._model import Model, described, to_json
+from ._model import Model, described
 
 if TYPE_CHECKING:
     from ._topic import Topic
@@ -30,7 +30,7 @@ class Calls:
             outputs = self._function(self._topic._model.load(text))
             if self._target is None:
                 return "outputs", []
-            return "outputs", [to_json(self._target.dump(output)) for output in outputs]
+            return "outputs", [self._target.text(output) for output in outputs]
         except Exception as error:
             self.exceptions[id] = error
             return "failed", [described(error)]

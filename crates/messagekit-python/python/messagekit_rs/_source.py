@@ -36,18 +36,28 @@ def _process() -> int:
 class Source:
     """A SQLite file with topics, made if it is missing. Several processes may have it open, and several threads may use one source.
 
-    ``":memory:"`` is a file that ends with the source. ``on_event(name, **kwargs)`` is called for ``topic_created``, ``message_appended``,
+    ``":memory:"`` is a file that ends with the source. With ``synchronous="normal"`` a commit is not flushed to the disk: when the machine
+    loses power, the last commits may be gone; when only the program dies, they are not.
+ ``on_event(name, **kwargs)`` is called for ``topic_created``, ``message_appended``,
     ``message_handled``, ``records_expired``, ``pipeline_start`` and ``pipeline_end``, on the caller's thread and after the commit. What it raises is dropped.
     """
 
-    def __init__(self, path: str | Path, *, on_event: Callable[..., None] | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        on_event: Callable[..., None] | None = None,
+        synchronous: Literal["full", "normal"] = "full",
+    ):
         self.path = str(path)
         self._on_event = on_event
         self._models: dict[str, Model] = {}
         self._process = _process()
         self._closed = False
+        if synchronous not in ("full", "normal"):
+            raise ValueError(f"synchronous must be 'full' or 'normal', not {synchronous!r}")
         with translated():
-            self._opened = _native.Source.open(self.path, on_event is not None)
+            self._opened = _native.Source.open(self.path, on_event is not None, synchronous == "full")
 
     @property
     def _native(self) -> _native.Source:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._calls import Calls
 from ._errors import translated
-from ._model import Model, to_json
+from ._model import Model
 from ._pipeline import Pipeline
 from ._record import Record, moment
 from ._retention import Retention
@@ -55,20 +55,20 @@ class Topic(Generic[ModelT]):
 
     def extend(self, payloads: Iterable[ModelT | dict[str, Any]]) -> list[ModelT]:
         """Check all records and append them in one transaction. One that is refused leaves all of them out."""
-        models, dumped = self._checked(payloads)
+        models, texts = self._checked(payloads)
         native = self._opened()
         with translated():
-            ids = native.extend([to_json(payload) for payload in dumped])
-        self._heard(dict(zip(ids, dumped, strict=True)))
+            ids = native.extend(texts)
+        self._heard(dict(zip(ids, texts, strict=True)))
         return models
 
     def extend_if_new(self, payloads: Iterable[ModelT | dict[str, Any]]) -> list[bool]:
         """Append those records that the topic does not have, in one transaction, and return for each whether it was appended."""
-        _, dumped = self._checked(payloads)
+        _, texts = self._checked(payloads)
         native = self._opened()
         with translated():
-            outcomes = native.extend_if_new([to_json(payload) for payload in dumped])
-        self._heard({id: payload for (_, id), payload in zip(outcomes, dumped, strict=True)})
+            outcomes = native.extend_if_new(texts)
+        self._heard({id: text for (_, id), text in zip(outcomes, texts, strict=True)})
         return [is_new for is_new, _ in outcomes]
 
     def iter_new(self, *, records: bool = False, as_dict: bool = False) -> Iterator[Any]:
@@ -151,9 +151,9 @@ class Topic(Generic[ModelT]):
         self.source._native
         return self._native
 
-    def _checked(self, payloads: Iterable[ModelT | dict[str, Any]]) -> tuple[list[ModelT], list[dict[str, Any]]]:
+    def _checked(self, payloads: Iterable[ModelT | dict[str, Any]]) -> tuple[list[ModelT], list[str]]:
         models = [self._model.validate(payload) for payload in payloads]
-        return models, [self._model.dump(model) for model in models]
+        return models, [self._model.text(model) for model in models]
 
     def _iter(self, status: str, records: bool, as_dict: bool) -> Iterator[Any]:
         if records and as_dict:
@@ -184,13 +184,12 @@ class Topic(Generic[ModelT]):
             id, self.name, created_at, moment(handled), status, payload_hash, dedup_hash, data, partition, offset, self
         )
 
-    def _heard(self, payloads: dict[int, dict[str, Any]]) -> None:
-        """Call the observer for what has happened; payloads that are not at hand are read."""
+    def _heard(self, texts: dict[int, str]) -> None:
+        """Call the observer for what has happened; texts of records that are not at hand are read."""
         for event, topic, id in self.source._happened():
             if event == "message_appended":
-                payload = payloads.get(id)
-                if payload is None:
-                    payload = self._stored(topic, id)
+                text = texts.get(id)
+                payload = self._stored(topic, id) if text is None else json.loads(text)
                 self.source._emit(event, topic=topic, payload=payload)
             elif event == "message_handled":
                 self.source._emit(event, topic=topic, id=id)

@@ -131,6 +131,7 @@ impl<'a> Runs<'a> {
         let partition = match (&message.key, *keyless) {
             (Some(key), _) => partition_of(key, topic.partitions),
             (None, Some(partition)) => partition,
+            (None, None) if topic.partitions == 1 => 0,
             (None, None) => *keyless.insert(topics::shortest(conn, topic.id)?),
         };
         let same = |run: &Run| run.topic.id == topic.id && run.partition == partition;

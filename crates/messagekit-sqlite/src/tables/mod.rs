@@ -10,6 +10,7 @@ pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 mod columns;
 pub(crate) mod cursors;
+pub(crate) mod dedup_hash;
 pub(crate) mod delayed;
 pub(crate) mod event_links;
 pub(crate) mod event_record;

@@ -4,6 +4,7 @@ use messagekit::Error;
 use messagekit::log::{Bounds, ClaimPartition, ClaimWindow};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::timestamp;
 use super::topics::{self, Partition};
 use crate::error::from_sqlite;
 
@@ -19,6 +20,25 @@ pub(crate) fn partitions(
         Ok(ClaimPartition { bounds: Bounds { partition, earliest: log_start, end: next_offset }, window })
     };
     known.into_iter().map(claimable).collect()
+}
+
+/// Returns whether a worker holds records of a topic.
+pub(crate) fn is_held(conn: &Connection, topic: i64, now: i64) -> Result<bool, Error> {
+    let windows = || -> rusqlite::Result<Vec<(i64, String)>> {
+        conn.prepare_cached(
+            "SELECT r.next, r.ranges FROM messagekit_record_claims r
+             JOIN messagekit_topic_partitions p ON p.id = r.tp_id WHERE p.topic_id = ?1",
+        )?
+        .query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+    };
+    let now = timestamp(now)?;
+    for (next, ranges) in windows().map_err(from_sqlite)? {
+        if ClaimWindow::decode(next, &ranges)?.has_holder(now) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns a consumer's window in a partition, or `None` when it has not begun to read it.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::topic_definitions::{self, to_json};
 use super::topic_records::defined;
-use super::{record_ids, retention};
+use super::{dedup_hash, now, record_claims, record_ids, retention};
 use crate::error::from_sqlite;
 
 /// Removes what an earlier migration has left.
@@ -18,9 +18,13 @@ pub(crate) fn begin(conn: &Connection, name: &Arc<str>) -> std::result::Result<(
     clear(conn, topic).map_err(from_sqlite)
 }
 
-/// Returns the number of a topic that stays in this file.
+/// Returns the number of a topic that stays in this file, and of which no worker holds records.
 fn migratable(conn: &Connection, name: &Arc<str>) -> std::result::Result<i64, Error> {
     let topic = defined(conn, name)?;
+    if record_claims::is_held(conn, topic.id, now())? {
+        let text = "workers hold records of the topic: stop them, or wait for the end of their leases";
+        return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
+    }
     if topic.leaves {
         let text = "a relay publishes the topic: its readers know the form of its records, and a migration would not reach them";
         return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
@@ -55,11 +59,12 @@ pub(crate) fn stage(
 fn stage_one(conn: &Connection, topic: i64, migration: &str, record: &MigratedRecord) -> Result<()> {
     let found = record_ids::position(conn, record.id)?.filter(|(of, _)| *of == topic);
     let Some((_, pos)) = found else { return Ok(()) };
+    let hash = record.dedup_hash.as_deref().map(dedup_hash::bytes);
     conn.prepare_cached(
         "INSERT OR REPLACE INTO messagekit_topic_migrations (topic_id, migration, pos, record_id, key, payload, hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute((topic, migration, pos, record.id, record.key.as_deref(), &*record.payload, &record.dedup_hash))
+    .execute((topic, migration, pos, record.id, record.key.as_deref(), &*record.payload, hash))
     .map(drop)
 }
 

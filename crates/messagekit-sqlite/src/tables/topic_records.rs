@@ -1,6 +1,5 @@
 //! Records of defined topics, as one consumer sees them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use messagekit::log::{
@@ -12,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::names::{self, Topic};
 use super::processed::DONE;
-use super::{append, read, record_ids, retention, timestamp, topics};
+use super::{append, dedup_hash, read, record_ids, retention, timestamp, topics};
 use crate::error::from_sqlite;
 
 /// The most records that one call looks at to move a consumer's cursor.
@@ -33,33 +32,33 @@ pub(crate) struct Outcome {
     pub(crate) leaves: bool,
 }
 
-/// Appends records in order, and returns what became of each.
+/// Appends records in order, and returns what became of each. What is refused has written nothing.
 pub(crate) fn append(
     conn: &Connection,
     records: &[NewRecord],
     on_duplicate: OnDuplicate,
     now: i64,
 ) -> Result<Outcome, Error> {
-    let mut id = record_ids::next(conn).map_err(from_sqlite)?;
-    let (mut outcomes, mut taken) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
-    if on_duplicate == OnDuplicate::Refuse
-        && records.len() > 1
-        && let Some(at) = first_duplicate(conn, records, id)?
-    {
-        return Ok(Outcome { records: vec![at], leaves: false });
-    }
     let mut topics = DefinedTopics::default();
     for record in records {
-        let topic = topics.get(conn, &record.message.topic)?;
-        check_version(topic, record)?;
+        check_version(topics.get(conn, &record.message.topic)?, record)?;
+        record.message.check()?;
+    }
+    let mut id = record_ids::next(conn).map_err(from_sqlite)?;
+    let (mut outcomes, mut taken) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
+    for (index, record) in records.iter().enumerate() {
         let known = match &record.dedup_hash {
-            Some(hash) => take_hash(conn, topic.id, hash, id).map_err(from_sqlite)?,
+            Some(hash) => {
+                let topic = topics.get(conn, &record.message.topic)?;
+                take_hash(conn, topic.id, hash, id).map_err(from_sqlite)?
+            }
             None => None,
         };
         match known {
             Some(existing) => {
                 outcomes.push(AppendedRecord::Duplicate(existing));
                 if on_duplicate == OnDuplicate::Refuse {
+                    give_hashes_back(conn, &mut topics, &records[..index])?;
                     return Ok(Outcome { records: outcomes, leaves: false });
                 }
             }
@@ -74,6 +73,22 @@ pub(crate) fn append(
     Ok(Outcome { records: outcomes, leaves: appended.leaves })
 }
 
+/// Removes the hashes of records that were not appended after all.
+fn give_hashes_back<'a>(
+    conn: &Connection,
+    topics: &mut DefinedTopics<'a>,
+    records: &'a [NewRecord],
+) -> Result<(), Error> {
+    for record in records {
+        let Some(hash) = &record.dedup_hash else { continue };
+        let topic = topics.get(conn, &record.message.topic)?;
+        conn.prepare_cached("DELETE FROM messagekit_dedup_hashes WHERE topic_id = ?1 AND hash = ?2")
+            .and_then(|mut delete| delete.execute((topic.id, dedup_hash::bytes(hash))))
+            .map_err(from_sqlite)?;
+    }
+    Ok(())
+}
+
 fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
     if topic.version == Some(record.version) {
         return Ok(());
@@ -82,40 +97,20 @@ fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
     Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &record.message.topic))
 }
 
-/// Returns the first record that the topic has already, or that stands twice among them. Nothing may be written before it is known.
-fn first_duplicate(
-    conn: &Connection,
-    records: &[NewRecord],
-    first_id: i64,
-) -> Result<Option<AppendedRecord>, Error> {
-    let mut topics = DefinedTopics::default();
-    let mut seen: HashMap<(i64, &str), i64> = HashMap::new();
-    for (record, id) in records.iter().zip(first_id..) {
-        let Some(hash) = &record.dedup_hash else { continue };
-        let topic = topics.get(conn, &record.message.topic)?;
-        let known = with_hash(conn, topic.id, hash).map_err(from_sqlite)?;
-        let known = known.or_else(|| seen.insert((topic.id, hash), id));
-        if let Some(known) = known {
-            return Ok(Some(AppendedRecord::Duplicate(known)));
-        }
-    }
-    Ok(None)
-}
-
 /// Notes a dedup hash, or returns the record that has it.
 fn take_hash(conn: &Connection, topic: i64, hash: &str, id: i64) -> rusqlite::Result<Option<i64>> {
     let inserted = conn
         .prepare_cached(
             "INSERT INTO messagekit_dedup_hashes (topic_id, hash, record_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?
-        .execute((topic, hash, id))?;
+        .execute((topic, dedup_hash::bytes(hash), id))?;
     if inserted == 1 { Ok(None) } else { with_hash(conn, topic, hash) }
 }
 
 /// Returns the record that has a dedup hash.
 fn with_hash(conn: &Connection, topic: i64, hash: &str) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("SELECT record_id FROM messagekit_dedup_hashes WHERE topic_id = ?1 AND hash = ?2")?
-        .query_row((topic, hash), |row| row.get(0))
+        .query_row((topic, dedup_hash::bytes(hash)), |row| row.get(0))
         .optional()
 }
 

@@ -11,8 +11,8 @@ use super::guard::Guarded;
 use crate::tables::append::Appended;
 use crate::tables::{delayed, now};
 
-/// How often the writer checks for events that another process has delayed.
-const EVERY: Duration = Duration::from_millis(200);
+/// How often the writer checks for events that another process has delayed and did not live to append. An idle process must cost nothing.
+const EVERY: Duration = Duration::from_secs(1);
 /// The pause after a failed check.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 

@@ -107,9 +107,11 @@ async fn handle<S: PipelineStore>(
             own.push((index, &**record));
         }
     }
-    let appended = match batch.may_be_parted() {
-        true => append_together(store, tx, batch, &own).await?,
-        false => append_each(store, tx, batch, &own).await?,
+    let appended = match append_together(store, tx, batch, &own).await? {
+        Err(_) if batch.may_be_parted() => Err(Settled::RefusedOne),
+        // Nothing was appended, and one of them must be named.
+        Err(_) => append_each(store, tx, batch, &own).await?,
+        Ok(appended) => Ok(appended),
     };
     let records = own.iter().map(|(_, record)| record.id()).collect();
     Ok(match appended {
@@ -118,7 +120,7 @@ async fn handle<S: PipelineStore>(
     })
 }
 
-/// Appends the outputs of each arm in a call of its own, to know which one is refused.
+/// Appends the outputs of each arm in a call of its own, to learn which one is refused.
 async fn append_each<S: PipelineStore>(
     store: &S,
     tx: &mut S::Tx,
@@ -142,11 +144,10 @@ async fn append_together<S: PipelineStore>(
     tx: &mut S::Tx,
     batch: &Batch,
     own: &[(usize, &Prepared)],
-) -> Result<Result<Appended, Settled>, CoreError> {
+) -> Result<Result<Appended, Error>, CoreError> {
     let outputs = own.iter().flat_map(|(_, record)| &record.outputs).flatten();
     let outputs: Vec<NewRecord> = outputs.cloned().collect();
-    let appended = append(store, tx, &outputs, batch.on_duplicate).await?;
-    Ok(appended.map_err(|_| Settled::RefusedOne))
+    append(store, tx, &outputs, batch.on_duplicate).await
 }
 
 /// Appends outputs, or returns why a topic does not take them.

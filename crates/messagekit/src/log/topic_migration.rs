@@ -51,8 +51,8 @@ pub trait TopicMigration: PipelineStore {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.
-    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that a relay publishes. A transient error if the database does not
-    /// answer: retry.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that a relay publishes, or of which a worker holds records. A
+    /// transient error if the database does not answer: retry.
     fn begin_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Writes the next form of records. One that was deleted meanwhile is passed over.
@@ -72,8 +72,8 @@ pub trait TopicMigration: PipelineStore {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the definition has changed, or another migration has begun.
-    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if a relay publishes the topic now. A transient error if the database does not answer:
-    /// retry.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if a relay publishes the topic now, or a worker holds records of it. A
+    /// transient error if the database does not answer: retry.
     fn swap(
         &self,
         migration: &str,

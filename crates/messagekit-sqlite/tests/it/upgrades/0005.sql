@@ -348,11 +348,11 @@ CREATE TABLE messagekit_record_ids (
 INSERT INTO messagekit_record_ids VALUES(1,1,1099511627776,4);
 CREATE TABLE messagekit_dedup_hashes (
   topic_id  INTEGER NOT NULL,
-  hash      TEXT NOT NULL,
+  hash      BLOB NOT NULL,
   record_id INTEGER NOT NULL,
   PRIMARY KEY (topic_id, hash)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO messagekit_dedup_hashes VALUES(1,'44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',1);
+INSERT INTO messagekit_dedup_hashes VALUES(1,X'44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',1);
 CREATE TABLE messagekit_topic_migrations (
   topic_id  INTEGER NOT NULL,
   migration TEXT NOT NULL,
@@ -360,7 +360,7 @@ CREATE TABLE messagekit_topic_migrations (
   record_id INTEGER NOT NULL,
   key       BLOB,
   payload   BLOB NOT NULL,
-  hash      TEXT,
+  hash      BLOB,
   PRIMARY KEY (topic_id, migration, pos)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO messagekit_topic_migrations VALUES(1,'m-1',1099511627776,1,NULL,X'7b7d',NULL);

@@ -135,6 +135,14 @@ impl ClaimWindow {
         holders
     }
 
+    /// Returns whether a claim holds records at this time.
+    pub fn has_holder(&self, now: Timestamp) -> bool {
+        let now = now.as_microsecond();
+        self.ranges
+            .iter()
+            .any(|range| matches!(&range.state, RangeState::Claimed { until, .. } if *until > now))
+    }
+
     /// Returns the records that a claim holds.
     pub fn held_by(&self, id: &RecordClaimId) -> Vec<ClaimedRange> {
         let own = self.ranges.iter().filter(|range| range.is_held_by(id));
