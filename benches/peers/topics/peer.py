@@ -88,7 +88,15 @@ class Shape:
         return [json.loads(payload) for (payload,) in self.connection.execute("SELECT payload FROM copies ORDER BY id")]
 
 
-class Litequeue:
+class OneByOne:
+    """A library without batches."""
+
+    def put_many(self, batch: list[Record]) -> None:
+        for record in batch:
+            self.put(record)
+
+
+class Litequeue(OneByOne):
     def __init__(self, path: str, mode: str):
         import litequeue
 
@@ -97,17 +105,13 @@ class Litequeue:
     def put(self, record: Record) -> None:
         self.queue.put(json.dumps(record))
 
-    def put_many(self, batch: list[Record]) -> None:
-        for record in batch:
-            self.put(record)
-
     def take(self) -> Iterator[Record]:
         while (message := self.queue.pop()) is not None:
             self.queue.done(message.message_id)
             yield json.loads(message.data)
 
 
-class PersistQueue:
+class PersistQueue(OneByOne):
     def __init__(self, path: str, mode: str):
         import persistqueue
 
@@ -117,10 +121,6 @@ class PersistQueue:
     def put(self, record: Record) -> None:
         self.queue.put(json.dumps(record))
 
-    def put_many(self, batch: list[Record]) -> None:
-        for record in batch:
-            self.put(record)
-
     def take(self) -> Iterator[Record]:
         while self.queue.size:
             message = self.queue.get()
@@ -128,7 +128,7 @@ class PersistQueue:
             yield json.loads(message)
 
 
-class SimpleBroker:
+class SimpleBroker(OneByOne):
     def __init__(self, path: str, mode: str):
         from simplebroker import Queue
 
@@ -136,10 +136,6 @@ class SimpleBroker:
 
     def put(self, record: Record) -> None:
         self.queue.write(json.dumps(record))
-
-    def put_many(self, batch: list[Record]) -> None:
-        for record in batch:
-            self.put(record)
 
     def take(self) -> Iterator[Record]:
         while messages := self.queue.read_many(CLAIM):

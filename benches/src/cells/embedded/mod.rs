@@ -10,18 +10,18 @@ pub(crate) mod traced;
 
 use std::sync::Arc;
 
-use messagekit::adapter::BoxFuture;
 use messagekit_sqlite::Synchronous;
 
-use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
+use crate::frame::{Better, Cell, Contender, Goal, Plan, Role, Target};
 use crate::settings::Settings;
 pub(super) use fixture::{connect, database};
-pub(super) use run::{Ran, Run};
+pub(super) use python::judged;
+pub(super) use run::{Ran, Run, Units, Work, measure};
 
 pub(crate) const E1: Cell = Cell {
     id: "E1",
     title: "one file: append and consume",
-    figure: "events/s",
+    figure: UNITS.rate,
     better: Better::Higher,
     plan,
 };
@@ -29,7 +29,8 @@ pub(crate) const E1: Cell = Cell {
 const EVENTS: usize = 40_000;
 /// The approximate number of events that the engine puts into a commit of 64 writers.
 const GROUP: usize = 32;
-const PER_COMMIT: &str = "events per commit";
+/// What is measured, and what a group is counted in.
+const UNITS: Units = Units { rate: "events/s", group: "events per commit" };
 
 const ENGINE: &str = "messagekit-sqlite";
 const ONE: &str = "messagekit-sqlite, 1 writer";
@@ -43,8 +44,6 @@ const QUEUES: [(&str, Work); 2] = [
     ("persist-queue 1.1 (Python)", |run| Box::pin(async move { python::queue(&run, "persist-queue") })),
 ];
 
-type Work = for<'a> fn(Run<'a>) -> BoxFuture<'a, Outcome<Ran>>;
-
 fn plan(settings: Arc<Settings>) -> Plan {
     let many = settings.scaled(EVENTS);
     let few = settings.scaled(EVENTS / 4);
@@ -52,7 +51,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     for (mode, synchronous) in [("FULL", Synchronous::Full), ("NORMAL", Synchronous::Normal)] {
         let mut add = |work: &str, name: &'static str, role, events, run: Work| {
             let settings = Arc::clone(&settings);
-            let run = move || measure(Arc::clone(&settings), synchronous, events, run);
+            let run = move || measure(Arc::clone(&settings), UNITS, synchronous, events, run);
             contenders.push(Contender::new(format!("{work}, {mode}"), name, role, run));
         };
         add("append", BARE, Role::Limit, few, |run| Box::pin(bare::append(run, 1)));
@@ -100,20 +99,4 @@ fn plan(settings: Arc<Settings>) -> Plan {
         contenders,
         goals,
     }
-}
-
-async fn measure(
-    settings: Arc<Settings>,
-    synchronous: Synchronous,
-    events: usize,
-    work: Work,
-) -> Outcome<Measured> {
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&settings.folder)?;
-    let meter = Meter::start(Default::default());
-    let ran = work(Run { folder: folder.path(), synchronous, events }).await?;
-    let measured = Measured::new(ran.ledger).with(E1.figure, ran.rate).with_all(meter.per_100k(events));
-    Ok(match ran.group {
-        Some(group) => measured.with(PER_COMMIT, group),
-        None => measured,
-    })
 }

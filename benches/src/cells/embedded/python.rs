@@ -35,6 +35,11 @@ pub(super) fn queue(run: &Run<'_>, name: &str) -> Outcome<Ran> {
     }
     let mut command = Command::new(python);
     command.arg(place.join("peer.py")).arg(name).arg(run.folder.join("queue")).arg(run.events.to_string());
+    judged(&mut command, name, run.events)
+}
+
+/// Runs a program that measures itself, without its start, and counts its events afterwards.
+pub(in crate::cells) fn judged(command: &mut Command, name: &str, events: usize) -> Outcome<Ran> {
     let output = command.output()?;
     if !output.status.success() {
         return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
@@ -45,5 +50,5 @@ pub(super) fn queue(run: &Run<'_>, name: &str) -> Outcome<Ran> {
         result["seconds"].as_f64().filter(|seconds| *seconds > 0.0).ok_or("no seconds were printed")?;
     let ledger =
         Ledger { lost: count("lost")?, doubled: count("doubled")?, out_of_order: count("out_of_order")? };
-    Ok(Ran { rate: run.events as f64 / seconds, ledger, group: None })
+    Ok(Ran { rate: events as f64 / seconds, ledger, group: None })
 }

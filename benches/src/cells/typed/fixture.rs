@@ -5,10 +5,11 @@ use messagekit_topics::{Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::embedded::{Run, connect, database};
+use super::super::embedded::{Run, Units, connect, database};
 use crate::frame::{Ledger, Outcome};
 
-pub(super) const FIGURE: &str = "records/s";
+/// What is measured, and what a group is counted in.
+pub(super) const UNITS: Units = Units { rate: "records/s", group: "records per commit" };
 pub(super) const SOURCE: &str = "bench.items";
 pub(super) const TARGET: &str = "bench.copies";
 

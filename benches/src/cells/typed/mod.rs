@@ -9,24 +9,22 @@ mod python;
 
 use std::sync::Arc;
 
-use messagekit::adapter::BoxFuture;
 use messagekit_sqlite::Synchronous;
 
-use super::embedded::{Ran, Run};
-use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
+use super::embedded::{Work, measure};
+use crate::frame::{Better, Cell, Contender, Goal, Plan, Role, Target};
 use crate::settings::Settings;
-use fixture::FIGURE;
+use fixture::UNITS;
 
 pub(crate) const E2: Cell = Cell {
     id: "E2",
     title: "typed topics: append, claim, pipeline",
-    figure: FIGURE,
+    figure: UNITS.rate,
     better: Better::Higher,
     plan,
 };
 
 const RECORDS: usize = 40_000;
-const PER_COMMIT: &str = "records per commit";
 /// Records of a call that appends many.
 const BATCH: usize = 100;
 /// Records of a claim, and of a commit of a pipeline.
@@ -48,8 +46,6 @@ const PEERS: [(&str, &str, Synchronous); 4] = [
     (HONKER, "honker", Synchronous::Normal),
 ];
 
-type Work = for<'a> fn(Run<'a>) -> BoxFuture<'a, Outcome<Ran>>;
-
 fn plan(settings: Arc<Settings>) -> Plan {
     let mut plan = Plan {
         sizes: "records of 200 bytes, one partition; a commit per append where nothing else is said"
@@ -69,7 +65,7 @@ fn add_ours(plan: &mut Plan, settings: &Arc<Settings>, mode: &str, synchronous: 
     let (many, few) = (settings.scaled(RECORDS), settings.scaled(RECORDS / 4));
     let mut add = |work: &str, name: &'static str, role, records, run: Work| {
         let settings = Arc::clone(settings);
-        let run = move || measure(Arc::clone(&settings), synchronous, records, run);
+        let run = move || measure(Arc::clone(&settings), UNITS, synchronous, records, run);
         plan.contenders.push(Contender::new(format!("{work}, {mode}"), name, role, run));
     };
     add("append", BARE, Role::Limit, few, |run| Box::pin(bare::append(run, 1, false)));
@@ -117,7 +113,7 @@ fn add_python(plan: &mut Plan, settings: &Arc<Settings>, mode: &str, synchronous
 fn add_goals(plan: &mut Plan, peers: bool, mode: &str, synchronous: Synchronous) {
     let mut goal = |work: &str, over, under, least| {
         let (group, target) = (format!("{work}, {mode}"), Target::AtLeast(least));
-        plan.goals.push(Goal { group, figure: FIGURE, over, under: Some(under), target });
+        plan.goals.push(Goal { group, figure: UNITS.rate, over, under: Some(under), target });
     };
     goal("append", ONE, BARE, 0.8);
     goal("append 100", OURS, BARE, 0.6);
@@ -141,20 +137,4 @@ fn add_goals(plan: &mut Plan, peers: bool, mode: &str, synchronous: Synchronous)
         goal("append 100", OURS, HONKER, 1.0);
         goal("claim 128", OURS, HONKER, 1.0);
     }
-}
-
-async fn measure(
-    settings: Arc<Settings>,
-    synchronous: Synchronous,
-    records: usize,
-    work: Work,
-) -> Outcome<Measured> {
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&settings.folder)?;
-    let meter = Meter::start(Default::default());
-    let ran = work(Run { folder: folder.path(), synchronous, events: records }).await?;
-    let measured = Measured::new(ran.ledger).with(FIGURE, ran.rate).with_all(meter.per_100k(records));
-    Ok(match ran.group {
-        Some(group) => measured.with(PER_COMMIT, group),
-        None => measured,
-    })
 }

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use messagekit_sqlite::Synchronous;
 
-use super::fixture::FIGURE;
-use crate::frame::{Ledger, Measured, Meter, Outcome};
+use super::super::embedded::judged;
+use super::fixture::UNITS;
+use crate::frame::{Measured, Meter, Outcome};
 use crate::resources::folder;
 use crate::settings::Settings;
 
@@ -23,18 +24,9 @@ pub(super) fn measure(
     let meter = Meter::start(Default::default());
     let mut command = Command::new(python(library)?);
     command.arg(folder("peers/topics/peer.py")).args([library, work, mode]);
-    let output = command.arg(file.path().join("bench.db")).arg(records.to_string()).output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{library}, {work}: {}", text.trim()).into());
-    }
-    let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let count = |field: &str| result[field].as_u64().ok_or_else(|| format!("{library} printed no {field}"));
-    let seconds =
-        result["seconds"].as_f64().filter(|seconds| *seconds > 0.0).ok_or("no seconds were printed")?;
-    let ledger =
-        Ledger { lost: count("lost")?, doubled: count("doubled")?, out_of_order: count("out_of_order")? };
-    Ok(Measured::new(ledger).with(FIGURE, records as f64 / seconds).with_all(meter.per_100k(records)))
+    command.arg(file.path().join("bench.db")).arg(records.to_string());
+    let ran = judged(&mut command, library, records)?;
+    Ok(Measured::new(ran.ledger).with(UNITS.rate, ran.rate).with_all(meter.per_100k(records)))
 }
 
 /// Returns the interpreter of the peers, or the system's for the table that needs no library.

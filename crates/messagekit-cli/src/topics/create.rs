@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use messagekit::schema::{Shape, differences};
 use messagekit::{Error, ErrorKind};
 use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{TopicDefinition, Topics};
+use messagekit_topics::{RetentionRule, TopicDefinition, Topics};
 use serde_json::{Value, json};
 
 use super::file;
@@ -43,9 +43,9 @@ pub(super) struct Create {
 impl Create {
     pub(super) async fn run(self) -> Result<(), Error> {
         let schema = self.schema.as_deref().map(read).transpose()?;
-        self.keep.rule()?;
+        let rule = self.keep.rule()?;
         let topics = file::open_or_make(&self.database).await?;
-        let outcome = self.create(&topics, schema.as_ref()).await;
+        let outcome = self.create(&topics, schema.as_ref(), rule).await;
         topics.close().await?;
         let is_new = outcome?;
         if self.json {
@@ -60,9 +60,14 @@ impl Create {
     }
 
     /// Returns whether the topic was made; fails when it has other rules.
-    async fn create(&self, topics: &Topics<SqliteStore>, schema: Option<&Value>) -> Result<bool, Error> {
+    async fn create(
+        &self,
+        topics: &Topics<SqliteStore>,
+        schema: Option<&Value>,
+        rule: Option<RetentionRule>,
+    ) -> Result<bool, Error> {
         if let Some(stored) = topics.definition(self.topic.as_str()).await? {
-            self.compare(&stored, schema)?;
+            self.compare(&stored, schema, rule)?;
             return Ok(false);
         }
         let topic = match schema {
@@ -73,17 +78,22 @@ impl Create {
         if let Some(key) = &self.key {
             topic = topic.key(key);
         }
-        if let Some(rule) = self.keep.rule()? {
+        if let Some(rule) = rule {
             topic = topic.retention(rule);
         }
         topic.open().await?;
         // Another program may have made it meanwhile, with other rules that `open` takes.
-        self.compare(&file::definition(topics, &self.topic).await?, schema)?;
+        self.compare(&file::definition(topics, &self.topic).await?, schema, rule)?;
         Ok(true)
     }
 
     /// Fails with everything that differs.
-    fn compare(&self, stored: &TopicDefinition, schema: Option<&Value>) -> Result<(), Error> {
+    fn compare(
+        &self,
+        stored: &TopicDefinition,
+        schema: Option<&Value>,
+        rule: Option<RetentionRule>,
+    ) -> Result<(), Error> {
         let mut found = Vec::new();
         let mut dedup = self.dedup.clone();
         dedup.sort_unstable();
@@ -98,7 +108,6 @@ impl Create {
         if stored.partitions != self.partitions.get() {
             found.push(format!("partitions are {} there and {} here", stored.partitions, self.partitions));
         }
-        let rule = self.keep.rule()?;
         if stored.retention != rule {
             let (theirs, ours) = (retention::text(stored.retention.as_ref()), retention::text(rule.as_ref()));
             found.push(format!("retention is {theirs} there and {ours} here"));

@@ -1,12 +1,10 @@
 //! `messagekit topics retention`, and the options of a rule.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use messagekit::Error;
-use messagekit::log::TopicStore;
 use messagekit_topics::RetentionRule;
 use serde_json::json;
 
@@ -34,9 +32,11 @@ impl Keep {
     pub(super) fn rule(self) -> Result<Option<RetentionRule>, Error> {
         let Self { max_age, max_bytes, keep_unhandled } = self;
         let rule = RetentionRule { max_age, max_bytes: max_bytes.map(NonZeroU64::get), keep_unhandled };
-        let is_given = max_age.is_some() || max_bytes.is_some() || keep_unhandled;
-        rule.check().or_else(|error| if is_given { Err(error) } else { Ok(()) })?;
-        Ok(is_given.then_some(rule))
+        if max_age.is_none() && max_bytes.is_none() && !keep_unhandled {
+            return Ok(None);
+        }
+        rule.check()?;
+        Ok(Some(rule))
     }
 }
 
@@ -57,16 +57,10 @@ impl Retention {
     pub(super) async fn run(self) -> Result<(), Error> {
         let rule = self.keep.rule()?;
         let topics = file::open(&self.database).await?;
-        let topic: Arc<str> = self.topic.as_str().into();
         let expire = async || {
-            topics.store().set_retention(&topic, rule).await?;
-            let mut deleted = 0;
-            loop {
-                match topics.store().expire(&topic).await? {
-                    0 => return Ok::<_, Error>(deleted),
-                    records => deleted += records,
-                }
-            }
+            let topic = file::topic(&topics, &self.topic).await?;
+            topic.set_retention(rule).await?;
+            Ok::<_, Error>(topic.expire().await?)
         };
         let outcome = expire().await;
         topics.close().await?;

@@ -99,35 +99,32 @@ fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
 
 /// Notes a dedup hash, or returns the record that has it.
 fn take_hash(conn: &Connection, topic: i64, hash: &str, id: i64) -> rusqlite::Result<Option<i64>> {
+    let hash = dedup_hash::bytes(hash);
     let inserted = conn
         .prepare_cached(
             "INSERT INTO messagekit_dedup_hashes (topic_id, hash, record_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?
-        .execute((topic, dedup_hash::bytes(hash), id))?;
-    if inserted == 1 { Ok(None) } else { with_hash(conn, topic, hash) }
-}
-
-/// Returns the record that has a dedup hash.
-fn with_hash(conn: &Connection, topic: i64, hash: &str) -> rusqlite::Result<Option<i64>> {
+        .execute((topic, &hash, id))?;
+    if inserted == 1 {
+        return Ok(None);
+    }
     conn.prepare_cached("SELECT record_id FROM messagekit_dedup_hashes WHERE topic_id = ?1 AND hash = ?2")?
-        .query_row((topic, dedup_hash::bytes(hash)), |row| row.get(0))
+        .query_row((topic, &hash), |row| row.get(0))
         .optional()
 }
 
-/// The row of the topic that was asked for last: neighbours are of one topic.
+/// The rows of the topics that were asked for: a pipeline appends to a few of them in turns.
 #[derive(Default)]
-struct DefinedTopics<'a>(Option<(&'a Arc<str>, Topic)>);
+struct DefinedTopics<'a>(Vec<(&'a Arc<str>, Topic)>);
 
 impl<'a> DefinedTopics<'a> {
     fn get(&mut self, conn: &Connection, name: &'a Arc<str>) -> Result<Topic, Error> {
-        match self.0 {
-            Some((known, topic)) if known == name => Ok(topic),
-            _ => {
-                let topic = defined(conn, name)?;
-                self.0 = Some((name, topic));
-                Ok(topic)
-            }
+        if let Some((_, topic)) = self.0.iter().find(|(known, _)| *known == name) {
+            return Ok(*topic);
         }
+        let topic = defined(conn, name)?;
+        self.0.push((name, topic));
+        Ok(topic)
     }
 }
 
@@ -152,28 +149,24 @@ pub(crate) fn set_retention(
 
 /// Deletes some records that a topic no longer keeps, and returns how many.
 pub(crate) fn expire(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
-    let topic = defined(conn, name)?;
-    let expire = || {
-        let partitions = topics::partitions(conn, name)?;
-        partitions
-            .iter()
-            .map(|known| retention::expire(conn, &topic, known.tp, EXPIRE_STEP, now))
-            .sum::<rusqlite::Result<u64>>()
-    };
-    expire().map_err(from_sqlite)
+    over_partitions(conn, name, |topic, tp| retention::expire(conn, topic, tp, EXPIRE_STEP, now))
 }
 
 /// Returns how many records a topic no longer keeps.
 pub(crate) fn due(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
+    over_partitions(conn, name, |topic, tp| retention::due(conn, topic, tp, now))
+}
+
+/// Adds up numbers of records over the partitions of a topic.
+fn over_partitions(
+    conn: &Connection,
+    name: &str,
+    records: impl Fn(&Topic, i64) -> rusqlite::Result<u64>,
+) -> Result<u64, Error> {
     let topic = defined(conn, name)?;
-    let due = || {
-        let partitions = topics::partitions(conn, name)?;
-        partitions
-            .iter()
-            .map(|known| retention::due(conn, &topic, known.tp, now))
-            .sum::<rusqlite::Result<u64>>()
-    };
-    due().map_err(from_sqlite)
+    let partitions = topics::partitions(conn, name).map_err(from_sqlite)?;
+    let records = partitions.iter().map(|known| records(&topic, known.tp));
+    records.sum::<rusqlite::Result<u64>>().map_err(from_sqlite)
 }
 
 /// Reads records in the order of their ids.
@@ -184,8 +177,7 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<RecordPage
     let mut page = RecordPage::default();
     if query.status == Some(RecordStatus::New) {
         let first = first_unhandled(conn, consumer, &query.topic).map_err(from_sqlite)?;
-        let overtaken = overtaken(conn, consumer, topic.id).map_err(from_sqlite)?;
-        page.overtaken = overtaken;
+        page.overtaken = losses(conn, consumer, topic.id).map_err(from_sqlite)?.overtaken;
         let Some(first) = first else { return Ok(page) };
         after = after.max(first - 1);
     }
@@ -215,16 +207,25 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<RecordPage
     Ok(page)
 }
 
-/// Returns how many records a consumer has lost, if it has handled none behind the last of them.
-fn overtaken(conn: &Connection, consumer: i64, topic: i64) -> rusqlite::Result<Option<u64>> {
-    let lost: Option<i64> = conn
-        .prepare_cached(
-            "SELECT sum(c.expired) FROM messagekit_topic_partitions p
-             CROSS JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
-             WHERE p.topic_id = ?2 AND c.next < p.log_start AND c.expired > 0",
-        )?
-        .query_row((consumer, topic), |row| row.get(0))?;
-    Ok(lost.map(i64::unsigned_abs))
+/// What a consumer has lost in a topic by retention.
+struct Losses {
+    /// How many records were deleted before it had handled them.
+    expired: u64,
+    /// The same for those partitions in which it has handled none behind them, if there are any.
+    overtaken: Option<u64>,
+}
+
+fn losses(conn: &Connection, consumer: i64, topic: i64) -> rusqlite::Result<Losses> {
+    conn.prepare_cached(
+        "SELECT coalesce(sum(c.expired), 0), sum(c.expired) FILTER (WHERE c.next < p.log_start AND c.expired > 0)
+         FROM messagekit_topic_partitions p
+         CROSS JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
+         WHERE p.topic_id = ?2",
+    )?
+    .query_row((consumer, topic), |row| {
+        let (expired, overtaken): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(Losses { expired: expired.unsigned_abs(), overtaken: overtaken.map(i64::unsigned_abs) })
+    })
 }
 
 fn record(topic: &Arc<str>, row: &Row<'_>) -> Result<TopicRecord, Error> {
@@ -339,21 +340,9 @@ fn prefixes(conn: &Connection, consumer: i64, topic: &str) -> rusqlite::Result<V
     .collect()
 }
 
-/// Returns how many records of a topic retention deleted before a consumer had handled them.
-fn expired(conn: &Connection, consumer: i64, topic: &str) -> rusqlite::Result<u64> {
-    let lost: i64 = conn
-        .prepare_cached(
-            "SELECT coalesce(sum(c.expired), 0)
-             FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id
-             JOIN messagekit_consumer_cursors c ON c.tp_id = p.id AND c.consumer_id = ?2 WHERE t.name = ?1",
-        )?
-        .query_row((topic, consumer), |row| row.get(0))?;
-    Ok(lost.unsigned_abs())
-}
-
 /// Counts the records of a topic. What stands in the handled prefix is not looked at.
 pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
-    defined(conn, topic)?;
+    let own = defined(conn, topic)?;
     let counted = || {
         let consumer = names::known_consumer(conn, consumer)?.unwrap_or(0);
         let mut counts = RecordCounts::default();
@@ -371,7 +360,7 @@ pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Resu
             counts.new += new.unsigned_abs();
             counts.dead += dead.unsigned_abs();
         }
-        counts.expired = expired(conn, consumer, topic)?;
+        counts.expired = losses(conn, consumer, own.id)?.expired;
         counts.all = kept.unsigned_abs();
         counts.handled = counts.all - counts.new - counts.dead;
         Ok(counts)
