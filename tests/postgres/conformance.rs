@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::log::{Log, TopicDefinition, TopicStore};
 use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_testkit::DEADLINE;
+use messagekit_testkit::log::LogFixture;
 use messagekit_testkit::relay::RelayFixture;
 use messagekit_testkit::store::{Audited, StoreFixture};
+use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::Database;
 use sqlx::Row;
 
@@ -156,7 +158,49 @@ impl StoreFixture for Rows {
     }
 }
 
+impl LogFixture for Rows {
+    fn log(&self) -> Arc<dyn Log> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn topic(&self) -> Arc<str> {
+        let name: Arc<str> = Arc::from(unique("topic"));
+        let topic = TopicDefinition {
+            name: name.clone(),
+            schema: None,
+            shape: None,
+            dedup: Vec::new(),
+            key: None,
+            partitions: 1,
+            version: 0,
+            retention: None,
+            is_published: false,
+        };
+        assert_eq!(self.store.define_topic(&topic).await.expect("makes a topic"), None);
+        name
+    }
+
+    async fn another_process(&self) -> PostgresStore {
+        self.database.store().await
+    }
+
+    async fn delete_before(&self, topic: &str, offset: i64) {
+        // What waits has its offset then.
+        Log::bounds(&self.store, topic).await.expect("the topic is there");
+        let delete = "WITH shorter AS (
+              UPDATE messagekit.topic_partitions p SET log_start = $2 FROM messagekit.topics t
+              WHERE t.name = $1 AND p.topic_id = t.id RETURNING p.id)
+            DELETE FROM messagekit.topic_records r USING shorter WHERE r.tp_id = shorter.id AND r.\"offset\" < $2";
+        let delete = sqlx::query(delete).bind(topic).bind(offset);
+        delete.execute(self.store.pool()).await.expect("deletes");
+    }
+}
+
 messagekit_testkit::store_cases!(Rows::new().await);
+
+mod log {
+    messagekit_testkit::log_cases!(super::Rows::new().await);
+}
 
 /// A database whose outbox is published by a relay.
 #[derive(Clone)]
@@ -198,6 +242,12 @@ mod divided {
     use messagekit_tests::Database;
 
     messagekit_testkit::store_cases!(super::Rows::of(Database::divided().await).await);
+
+    mod log {
+        use messagekit_tests::Database;
+
+        messagekit_testkit::log_cases!(super::super::Rows::of(Database::divided().await).await);
+    }
 
     mod relay {
         use messagekit_tests::Database;

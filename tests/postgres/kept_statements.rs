@@ -18,8 +18,11 @@ use crate::plans::parameters;
 use crate::upgrades::{DUMPS, restored};
 
 /// The statements of each program, by its newest step. They are never edited: a new schema adds its own.
-const KEPT: &[(u32, &str)] =
-    &[(2, include_str!("upgrades/statements/0002.sql")), (3, include_str!("upgrades/statements/0003.sql"))];
+const KEPT: &[(u32, &str)] = &[
+    (2, include_str!("upgrades/statements/0002.sql")),
+    (3, include_str!("upgrades/statements/0003.sql")),
+    (4, include_str!("upgrades/statements/0004.sql")),
+];
 
 /// What a program does, in this order, with the rows of the dumps.
 const LIFE: &[(&str, &str)] = &[

@@ -43,4 +43,5 @@ mod schema_names;
 mod shop;
 mod statements;
 mod status;
+mod topics;
 mod upgrades;

@@ -91,6 +91,39 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "relay_due" | "relay_find" | "relay_put_back" | "relay_give_up" => "bigint",
         "relay_set_aside" => "smallint, bigint, text, text, bigint, text",
         "relay_rejected" => "bigint, bigint, boolean",
+        "topic_find" => "text[]",
+        "topic_all" | "topic_keep" | "topic_next_id" => "",
+        "topic_define" => "text, boolean, text, text, text[], text, bigint, bigint, boolean, int",
+        "topic_replace_schema" => "text, text, text, text, text",
+        "topic_set_retention" => "text, bigint, bigint, boolean",
+        "topic_partitions" | "topic_hold" | "topic_claims" | "topic_clear_staged" => "int",
+        "topic_waiting" => "int, bigint",
+        "topic_move" => "int, bigint[], int[], bigint[], bigint[]",
+        "topic_same" => "int[], text[]",
+        "topic_append" => {
+            "int[], int[], bigint[], text[], text[], text[], text[], text[], text[], bytea[], text[]"
+        }
+        "topic_link" => "text[], text[], text[], text[]",
+        "topic_read" => "int, bigint, bigint, bigint, bigint",
+        "topic_next_ids" | "topic_oldest" => "int, bigint, bigint",
+        "topic_records" => "text, int, bigint, bigint, int, bigint",
+        "topic_prefixes" | "topic_count" | "topic_hold_cursor" => "text, int",
+        "topic_find_records" => "int, bigint[]",
+        "topic_mark_handled" => "text, text",
+        "topic_mark_new" | "topic_expire_markers" => "text, text[]",
+        "topic_failed_record" => "text, int, bigint",
+        "topic_lease_one" => "bigint, text",
+        "topic_begin_cursors" | "topic_hold_windows" => "text, int[]",
+        "topic_pass_handled" => "text, int, bigint, bigint",
+        "topic_write_window" => "text, text, int, bigint, text",
+        "topic_unhandled_from" => "int, int",
+        "topic_count_unhandled" => "int, bigint, bigint",
+        "topic_expire" => "int, bigint, bigint, bigint",
+        "topic_stage" => "int, text, bigint[], text[], text[], bytea[]",
+        "topic_clear_hashes" => "int, text, boolean",
+        "topic_redefine" => "int, text, text, text[], text",
+        "topic_staged" | "topic_equal_records" => "int, text",
+        name if name.starts_with("topic_swap_") => "int, text",
         other => panic!("the parameters of the statement {other} are not listed"),
     }
 }
@@ -124,6 +157,7 @@ fn values(name: &str) -> Option<String> {
         "relay_set_aside" => "7, 107, 'no', 'e-7', 0, 'a.b'".to_owned(),
         "relay_rejected" => "0, 50, false".to_owned(),
         "relay_find" | "relay_put_back" | "relay_give_up" => "7".to_owned(),
+        "topic_expire_markers" => "'billing', '{m-7, m-100007}'".to_owned(),
         _ => return None,
     })
 }
@@ -146,8 +180,25 @@ const RELAY: [&str; 7] = [
 
 /// Statements that read many rows on purpose, on request: the oldest event, to refuse earlier ranges; the markers of
 /// each consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week,
-/// at a cleanup of the outbox; and all blocked keys of a consumer, when a message is parked.
-const WALKS: [&str; 6] = ["oldest", "skipped_by", "forget", "relayed", "held_in_all", "left"];
+/// at a cleanup of the outbox; all blocked keys of a consumer, when a message is parked; and the records of a topic that is migrated.
+const WALKS: [&str; 16] = [
+    "oldest",
+    "skipped_by",
+    "forget",
+    "relayed",
+    "held_in_all",
+    "left",
+    "topic_staged",
+    "topic_clear_staged",
+    "topic_clear_hashes",
+    "topic_equal_records",
+    "topic_swap_hashes",
+    "topic_swap_failed_messages",
+    "topic_swap_records",
+    "topic_swap_bytes",
+    "topic_swap_end",
+    "topic_swap_version",
+];
 
 /// Scans the markers of its consumer until the server has analysed them for the first time. It is rare: an unclaim after a
 /// failure.
@@ -188,13 +239,17 @@ fn walks(plan: &str) -> bool {
         "admin_audit",
         "outbox_pending",
         "outbox_rejected",
+        "topic_records",
+        "topic_waiting",
+        "topic_dedup_hashes",
+        "consumer_cursors",
     ];
     let mut lines = plan.lines().peekable();
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // Few rows: messages in flight, running replays, refused events, current relays, and
-        // windows.
+        // Few rows: messages in flight, running replays, refused events, current relays, windows, and
+        // topics.
         if line.contains("Delete on in_flight_attempts") {
             continue;
         }
@@ -204,6 +259,7 @@ fn walks(plan: &str) -> bool {
             || line.contains("using relay_shards_pkey")
             || line.contains("using relay_members_pkey")
             || line.contains(" consumer_windows_pkey")
+            || line.contains("using topics_name_key")
         {
             lines.next();
             continue;
@@ -259,6 +315,13 @@ INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at,
   SELECT n % 65 - n % 65 / 64 * 65, 0, n, n % 1000, now(), 'e-' || n, 'orders.order' FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.outbox_rejected (shard, attempts, copy, seq, key_hash, event_id, topic, error)
   SELECT n % 64, 0, 0, n, n % 100, 'e-' || n, 'orders.order', CASE WHEN n <= 100 THEN 'no' END FROM generate_series(1, 10000) n;
+INSERT INTO messagekit.topics (name) SELECT 'topic.' || n FROM generate_series(1, 100) n;
+INSERT INTO messagekit.topic_partitions (topic_id, partition, next_offset) SELECT n, 0, 1000 FROM generate_series(1, 100) n;
+INSERT INTO messagekit.topic_records (tp_id, \"offset\", id, topic_id, event_id, payload)
+  SELECT n % 100 + 1, n / 100, n, n % 100 + 1, 'm-' || n, '{}' FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.topic_waiting (topic_id, event_id, payload) SELECT n % 100 + 1, 'w-' || n, '{}' FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.topic_dedup_hashes SELECT n % 100 + 1, 'h-' || n, n FROM generate_series(1, 100000) n;
+INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next) SELECT 'c-' || n, n % 100 + 1, 7 FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.admin_audit (operator, through, act, done) SELECT 'ann', 'cli', 'retry', 1 FROM generate_series(1, 10000) n;";
 
 #[test]

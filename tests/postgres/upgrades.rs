@@ -12,6 +12,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (1, include_str!("upgrades/0001.sql")),
     (2, include_str!("upgrades/0002.sql")),
     (3, include_str!("upgrades/0003.sql")),
+    (4, include_str!("upgrades/0004.sql")),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {
@@ -37,7 +38,7 @@ async fn rows(conn: &mut PgConnection) -> Vec<(String, i64)> {
     rows
 }
 
-/// Returns the definitions of the tables, without the order of columns, the trigger of the relay, and the parentheses
+/// Returns the definitions of the tables, without the order of columns, the triggers of the relay and of topics, and the parentheses
 /// of functions: a restored expression has different ones.
 async fn definitions(conn: &mut PgConnection) -> Vec<String> {
     let definitions = "
@@ -54,7 +55,7 @@ async fn definitions(conn: &mut PgConnection) -> Vec<String> {
           WHERE pronamespace = 'messagekit'::regnamespace
         UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger
           WHERE tgrelid IN ('messagekit.outbox_events'::regclass, 'messagekit.outbox_links'::regclass)
-            AND tgname <> 'outbox_is_pending'
+            AND tgname NOT IN ('outbox_is_pending', 'outbox_to_topics')
         ORDER BY 1";
     sqlx::query_scalar(definitions).fetch_all(conn).await.unwrap()
 }

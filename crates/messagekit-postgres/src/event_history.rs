@@ -60,7 +60,9 @@ impl PostgresStore {
         let failed_messages = event_record::failed_messages(connection, schema, id).await?;
         let mut replays = Vec::new();
         if let Some(event) = &mut event {
-            if publisher.mode != Some(PublisherMode::Relay) && event.publication == Publication::Published {
+            // An event with a position stays in this database.
+            let is_captured = publisher.mode != Some(PublisherMode::Relay) && event.position.is_none();
+            if is_captured && event.publication == Publication::Published {
                 event.publication = self.captured(connection, &publisher, &event.head).await?;
             }
             replays = replay_jobs::replays(connection, schema, None, REPLAYS).await?;

@@ -39,7 +39,7 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depen
   JOIN ours ON d.refclassid = 'pg_class'::regclass AND d.refobjid = ours.id
   WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass)
 UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t JOIN ours ON ours.id = t.tgrelid
-  WHERE NOT t.tgisinternal AND t.tgname NOT IN ('outbox_is_pending', 'outbox_refuses_delay')
+  WHERE NOT t.tgisinternal AND t.tgname NOT IN ('outbox_is_pending', 'outbox_refuses_delay', 'outbox_to_topics')
 UNION ALL SELECT format('index %s', i.indexrelid::regclass) FROM pg_index i JOIN ours ON ours.id = i.indrelid
   JOIN pg_class c ON c.oid = i.indexrelid
   WHERE c.relname NOT IN

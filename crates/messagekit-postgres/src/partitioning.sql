@@ -6,6 +6,8 @@ DECLARE
   first_day CONSTANT bigint := current_setting('messagekit_by_day.first_day');
   is_relayed CONSTANT boolean := EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending');
+  is_kept CONSTANT boolean := EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_to_topics');
   rights CONSTANT text[] := ARRAY (
     SELECT format('GRANT %s ON messagekit.%s TO %s%s', r.privilege_type, c.relname,
       CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END,
@@ -50,6 +52,9 @@ BEGIN
 
   IF is_relayed THEN
     DROP TRIGGER outbox_is_pending ON messagekit.outbox_events;
+  END IF;
+  IF is_kept THEN
+    DROP TRIGGER outbox_to_topics ON messagekit.outbox_events;
   END IF;
   DROP TRIGGER outbox_refuses_delay ON messagekit.outbox_events;
   ALTER TABLE messagekit.outbox_events RENAME TO outbox_events_other;
@@ -129,6 +134,10 @@ BEGIN
     CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events
       REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending();
     ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;
+  END IF;
+  IF is_kept THEN
+    CREATE TRIGGER outbox_to_topics BEFORE INSERT ON messagekit.outbox_events
+      FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_to_topics();
   END IF;
   FOREACH command IN ARRAY publications LOOP
     EXECUTE replace(command, '$act', 'DROP') || '_other';

@@ -16,6 +16,7 @@ use crate::membership::Membership;
 use crate::parking_quota::{ParkingQuota, Uncounted};
 use crate::relay_connections::RelayConnections;
 use crate::stable_position::StablePosition;
+use crate::topic_sessions::TopicSessions;
 use crate::transaction::limits::Limits;
 use crate::transaction::{begin, commit};
 use crate::{PgTx, PostgresOptions, SchemaName, connect};
@@ -46,6 +47,7 @@ struct Shared {
     presence: Arc<Membership>,
     decided: StablePosition,
     uncounted: Uncounted,
+    topics: TopicSessions,
 }
 
 impl PostgresStore {
@@ -100,6 +102,7 @@ impl PostgresStore {
                 presence: Arc::default(),
                 decided,
                 uncounted: Uncounted::default(),
+                topics: TopicSessions::default(),
             }),
             limits: None,
         }
@@ -120,6 +123,7 @@ impl PostgresStore {
         self.shared.pool.close().await;
         self.shared.relay_connections.clear();
         self.shared.presence.clear();
+        self.shared.topics.clear().await;
     }
 
     /// Returns whether reads have a limit of their own.
@@ -142,6 +146,11 @@ impl PostgresStore {
 
     pub(crate) fn relay_connections(&self) -> &RelayConnections {
         &self.shared.relay_connections
+    }
+
+    /// Returns what this handle and its clones hold in memory for topics.
+    pub(crate) fn topics(&self) -> &TopicSessions {
+        &self.shared.topics
     }
 
     pub(crate) fn presence(&self) -> &Arc<Membership> {
@@ -237,7 +246,9 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {
-        self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::commit(tx)).await
+        self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::commit(tx)).await?;
+        self.topics().committed(self.pool()).await;
+        Ok(())
     }
 
     async fn rollback(&self, tx: PgTx) -> Result<(), Error> {

@@ -92,8 +92,9 @@ impl TopicStore for SqliteStore {
         self.job(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now)).await
     }
 
-    fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) {
+    async fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
         tx.on_commit(run);
+        Ok(())
     }
 
     fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {

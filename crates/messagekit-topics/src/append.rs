@@ -66,7 +66,7 @@ impl<T: Serialize, S: TopicStore> Topic<T, S> {
         let record = self.record(data)?;
         let answers = self.shared.store.append_records(tx, &[record], OnDuplicate::Refuse).await?;
         let id = self.appended(&answers)?[0];
-        self.notify_after_commit(tx, TopicEvent::Appended { topic: self.rules.name.clone(), id });
+        self.notify_after_commit(tx, TopicEvent::Appended { topic: self.rules.name.clone(), id }).await?;
         Ok(id)
     }
 

@@ -27,6 +27,7 @@ pub struct TopicBuilder<T, S> {
     key: Option<String>,
     partitions: NonZeroU32,
     retention: Option<RetentionRule>,
+    is_published: bool,
     guard: Guard,
     declared: Declared,
     data: PhantomData<fn() -> T>,
@@ -36,7 +37,19 @@ impl<T, S: TopicStore> TopicBuilder<T, S> {
     pub(crate) fn new(shared: Shared<S>, name: Arc<str>, declared: Declared) -> Self {
         let (partitions, guard) = (NonZeroU32::MIN, Guard::Exact);
         let (dedup, key, retention) = (None, None, None);
-        Self { shared, name, dedup, key, partitions, retention, guard, declared, data: PhantomData }
+        let is_published = false;
+        Self {
+            shared,
+            name,
+            dedup,
+            key,
+            partitions,
+            retention,
+            is_published,
+            guard,
+            declared,
+            data: PhantomData,
+        }
     }
 
     /// Sets the fields that no two records may have in common, in any order; none by default.
@@ -62,6 +75,13 @@ impl<T, S: TopicStore> TopicBuilder<T, S> {
     /// Each append deletes some of what is no longer kept, [`Topic::expire`] the rest.
     pub fn retention(mut self, rule: RetentionRule) -> Self {
         self.retention = Some(rule);
+        self
+    }
+
+    /// Publishes the records of a new topic to a broker, too, by a relay or, on PostgreSQL, by Debezium. By default they stay in the
+    /// database. An existing topic stays as it is.
+    pub fn published(mut self) -> Self {
+        self.is_published = true;
         self
     }
 
@@ -91,6 +111,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             partitions: self.partitions.get(),
             version: 0,
             retention: self.retention,
+            is_published: self.is_published,
         })?;
         let adopts = given.schema.is_none();
         let store = &self.shared.store;

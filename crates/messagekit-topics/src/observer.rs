@@ -59,6 +59,10 @@ impl Observers {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(observer);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Calls every observer. One that panics disturbs neither the others nor the caller.
     pub(crate) fn notify(&self, event: &TopicEvent) {
         // Copied: an observer may use the topics, and add observers.

@@ -83,8 +83,7 @@ impl<T, S: TopicStore> Topic<T, S> {
     /// As [`set_handled`](Self::set_handled): roll back.
     pub async fn set_handled_in(&self, tx: &mut S::Tx, id: i64) -> Result<(), Error> {
         self.shared.store.set_handled(tx, &self.consumer, &self.rules.name, id).await?;
-        self.notify_after_commit(tx, self.handled(id));
-        Ok(())
+        self.notify_after_commit(tx, self.handled(id)).await
     }
 
     /// Deletes the records that the topic no longer keeps, in short transactions, and returns how many.
@@ -128,9 +127,12 @@ impl<T, S: TopicStore> Topic<T, S> {
         TopicEvent::Handled { topic: self.rules.name.clone(), consumer: self.consumer.clone(), id }
     }
 
-    pub(crate) fn notify_after_commit(&self, tx: &mut S::Tx, event: TopicEvent) {
+    pub(crate) async fn notify_after_commit(&self, tx: &mut S::Tx, event: TopicEvent) -> Result<(), Error> {
         let observers = self.shared.observers.clone();
-        self.shared.store.after_commit(tx, Box::new(move || observers.notify(&event)));
+        if observers.is_empty() {
+            return Ok(());
+        }
+        Ok(self.shared.store.after_commit(tx, Box::new(move || observers.notify(&event))).await?)
     }
 }
 

@@ -42,6 +42,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0003_lowest_program.sql"),
     },
+    Migration {
+        version: 4,
+        name: "topics",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0004_topics.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

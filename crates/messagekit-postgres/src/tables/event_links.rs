@@ -12,7 +12,7 @@ use sqlx::{PgConnection, Postgres, Row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// The events of ids `f`, each by one look into the index of its part, and in the order of their time.
+/// The events of ids `f`, each by one look into the index of its part, or of the topics of this database, and in the order of their time.
 macro_rules! events_of {
     ($ids:literal, $limit:literal) => {
         concat!(
@@ -22,7 +22,11 @@ FROM (",
             ") f (id)
 CROSS JOIN LATERAL (
   SELECT o.event_id, o.event_type, o.topic, o.aggregate_id, o.created_at FROM messagekit.outbox_events o
-  WHERE o.event_id = f.id AND o.copy = 0 AND messagekit.day_of(o.event_id) = messagekit.day_of(f.id) OFFSET 0) e
+  WHERE o.event_id = f.id AND o.copy = 0 AND messagekit.day_of(o.event_id) = messagekit.day_of(f.id)
+  UNION ALL
+  SELECT r.event_id, r.event_type, (SELECT t.name FROM messagekit.topics t WHERE t.id = r.topic_id), r.key, r.created_at
+  FROM messagekit.topic_records r WHERE r.event_id = f.id
+  LIMIT 1) e
 LEFT JOIN LATERAL (
   SELECT k.correlation_id, k.causation_id, k.replay_of FROM messagekit.outbox_links k
   WHERE k.event_id = f.id OFFSET 0) l ON true
@@ -60,6 +64,7 @@ WITH old AS MATERIALIZED (
   WHERE l.ctid >= $1::text::tid AND l.ctid < $2::text::tid AND l.created_at < now() - $3 * interval '1 microsecond'
     AND (SELECT true FROM messagekit.outbox_events e WHERE e.event_id = l.event_id
       AND messagekit.day_of(e.event_id) = messagekit.day_of(l.event_id) LIMIT 1) IS NULL
+    AND (SELECT true FROM messagekit.topic_records r WHERE r.event_id = l.event_id LIMIT 1) IS NULL
   FOR UPDATE SKIP LOCKED),
 gone AS (DELETE FROM messagekit.outbox_links WHERE ctid = ANY (ARRAY (SELECT ctid FROM old)) RETURNING 1)
 SELECT count(*) AS removed,

@@ -5,7 +5,7 @@ use messagekit::operations::{
     AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
     MarkerOutcome, Publication,
 };
-use messagekit::{Error, ErrorKind, Headers, MessageId, headers};
+use messagekit::{Error, ErrorKind, Headers, MessageId, Position, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -40,6 +40,20 @@ FROM messagekit.outbox_events e
     SELECT j.id, j.attempts, j.error, j.rejected_at FROM messagekit.outbox_rejected j
     WHERE j.seq = e.seq LIMIT 1) r ON true
 WHERE e.event_id = $1 AND e.copy = 0 AND messagekit.day_of(e.event_id) = messagekit.day_of($1)";
+
+/// An event that is only a record of a topic of this database.
+pub(crate) const RECORD: &str = r#"
+SELECT r.event_id, r.event_type, t.name AS topic, r.key AS aggregate_id, r.created_at, octet_length(r.payload)::bigint AS payload_bytes,
+  0 AS copies, r.content_type, r.traceparent, r.headers::text AS headers, l.correlation_id, l.causation_id, l.replay_of,
+  NULL::smallint AS attempts, NULL::timestamptz AS available_at, false AS is_delayed, NULL::bigint AS rejected, 0 AS refusals,
+  NULL::text AS error, NULL::timestamptz AS rejected_at, p.partition, r."offset"
+FROM messagekit.topic_records r
+  JOIN messagekit.topics t ON t.id = r.topic_id
+  JOIN messagekit.topic_partitions p ON p.id = r.tp_id
+  LEFT JOIN LATERAL (
+    SELECT k.correlation_id, k.causation_id, k.replay_of FROM messagekit.outbox_links k
+    WHERE k.event_id = r.event_id OFFSET 0) l ON true
+WHERE r.event_id = $1 ORDER BY r.id LIMIT 1"#;
 
 /// As the cleanup decides it: by the time of the row and by its position.
 pub(crate) const HAS_LEFT: &str = "
@@ -85,15 +99,27 @@ FROM (
 CROSS JOIN LATERAL (SELECT * FROM messagekit.admin_audit w WHERE w.id = f.id OFFSET 0) a
 ORDER BY a.id DESC LIMIT $4";
 
-/// Returns the event of an id. Its publication is that of a relay: published when it is neither pending nor rejected.
+/// Returns the event of an id: of the outbox, or of a topic of this database. Its publication is that of a relay: published when it is
+/// neither pending nor rejected.
 pub(crate) async fn event(
     connection: &mut PgConnection,
     schema: &SchemaName,
     id: &MessageId,
 ) -> Result<Option<EventDetail>, Error> {
     let select = sqlx::query(schema.sql(EVENT)).persistent(false).bind(id.as_str());
+    if let Some(row) = select.fetch_optional(&mut *connection).await.map_err(from_sqlx)? {
+        return detail_of(&row).map(Some).map_err(from_sqlx);
+    }
+    let select = sqlx::query(schema.sql(RECORD)).persistent(false).bind(id.as_str());
     let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
-    row.as_ref().map(detail_of).transpose().map_err(from_sqlx)
+    row.as_ref().map(record_of).transpose().map_err(from_sqlx)
+}
+
+fn record_of(row: &PgRow) -> sqlx::Result<EventDetail> {
+    let detail = detail_of(row)?;
+    let topic = detail.head.topic.clone();
+    let position = Position { topic, partition: row.try_get("partition")?, offset: row.try_get("offset")? };
+    Ok(EventDetail { position: Some(position), ..detail })
 }
 
 /// Returns whether a slot has provably passed an event.

@@ -42,6 +42,16 @@ leased AS (
     d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"#;
 
+/// Leases one failed message, due or not, for no time. It counts as [`LEASE_DUE`] does.
+pub(crate) const LEASE_ONE: &str = r#"
+UPDATE messagekit.failed_messages d
+SET due = now(), crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+  alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
+  running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
+WHERE d.id = $1 AND d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested')
+RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+  d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload"#;
+
 /// Allows several only where the next open failed message of the key is blocked: a message that runs alone gets the
 /// crash.
 pub(crate) const BEGIN_RUN: &str = r#"
@@ -156,6 +166,18 @@ pub(crate) async fn lease(
     let lease = sqlx::query(schema.sql(LEASE_DUE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(leased_of).collect()
+}
+
+/// Leases one failed message, or returns `None` if it may not run any more.
+pub(super) async fn lease_one(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    failed_message: i64,
+) -> Result<Option<RetryLease>, Error> {
+    let lease = sqlx::query(schema.sql(LEASE_ONE)).bind(failed_message).bind(consumer);
+    let row = lease.fetch_optional(connection).await.map_err(from_sqlx)?;
+    row.as_ref().map(leased_of).transpose()
 }
 
 pub(super) fn leased_of(row: &PgRow) -> Result<RetryLease, Error> {

@@ -1,11 +1,11 @@
 //! Appends records. The same transaction assigns their offsets, so that no reader can ever skip one.
 
+use messagekit::log::partition_of;
 use messagekit::{Error, Message};
 use rusqlite::Connection;
 
 use super::columns::Columns;
 use super::event_links;
-use super::murmur2::partition_of;
 use super::names::Topic;
 use super::pending;
 use super::record_ids;

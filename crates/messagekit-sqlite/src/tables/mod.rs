@@ -20,7 +20,6 @@ pub(crate) mod failed_message_lists;
 mod failed_message_row;
 pub(crate) mod failed_messages;
 pub(crate) mod in_flight_attempts;
-mod murmur2;
 pub(crate) mod names;
 pub(crate) mod offsets;
 pub(crate) mod parking;

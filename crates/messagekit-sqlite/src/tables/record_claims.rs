@@ -1,7 +1,7 @@
 //! Record claims: a consumer's window in each partition of a topic.
 
 use messagekit::Error;
-use messagekit::log::{Bounds, ClaimPartition, ClaimWindow};
+use messagekit::log::{ClaimPartition, ClaimWindow};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::timestamp;
@@ -15,9 +15,9 @@ pub(crate) fn partitions(
     topic: &str,
 ) -> Result<Vec<ClaimPartition>, Error> {
     let known = topics::partitions(conn, topic).map_err(from_sqlite)?;
-    let claimable = |Partition { tp, partition, log_start, next_offset }| {
-        let window = window(conn, consumer, tp)?.unwrap_or_else(|| ClaimWindow::new(log_start));
-        Ok(ClaimPartition { bounds: Bounds { partition, earliest: log_start, end: next_offset }, window })
+    let claimable = |known: Partition| {
+        let window = window(conn, consumer, known.tp)?.unwrap_or_else(|| ClaimWindow::new(known.log_start));
+        Ok(ClaimPartition { bounds: known.bounds(), window })
     };
     known.into_iter().map(claimable).collect()
 }

@@ -1,11 +1,13 @@
 //! Deletes records that the retention rule of their topic no longer keeps, from the oldest of a partition on.
 
+use jiff::Timestamp;
 use messagekit::Message;
-use messagekit::log::RetentionRule;
+use messagekit::log::{Bounds, RetentionCut, RetentionRule};
 use rusqlite::{Connection, Result};
 
 use super::micros;
 use super::names::Topic;
+use super::timestamp;
 use super::topics::{offset, position};
 
 /// What a record counts under a rule of bytes.
@@ -53,58 +55,53 @@ pub(crate) fn expire(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i
     let Some(cut) = cut(conn, topic, tp, max, now)? else { return Ok(0) };
     count_unhandled(conn, tp, &cut)?;
     delete(conn, tp, &cut)?;
-    Ok(cut.records.unsigned_abs())
+    Ok(cut.records())
 }
 
 /// Returns how many records of a partition the rule of its topic no longer keeps.
 pub(crate) fn due(conn: &Connection, topic: &Topic, tp: i64, now: i64) -> Result<u64> {
-    Ok(cut(conn, topic, tp, u32::MAX, now)?.map_or(0, |cut| cut.records.unsigned_abs()))
-}
-
-/// The oldest records of a partition, to be deleted.
-struct Cut {
-    /// The offset of the first of them.
-    from: i64,
-    /// The first offset that stays.
-    to: i64,
-    records: i64,
-    bytes: i64,
+    Ok(cut(conn, topic, tp, u32::MAX, now)?.map_or(0, |cut| cut.records()))
 }
 
 /// Returns what is to be deleted, if anything.
-fn cut(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i64) -> Result<Option<Cut>> {
+fn cut(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i64) -> Result<Option<RetentionCut>> {
     let Some(rule) = topic.retention else { return Ok(None) };
-    let (from, end, kept): (i64, i64, Option<i64>) = conn
+    let (bounds, kept): (Bounds, Option<i64>) = conn
         .prepare_cached(
-            "SELECT log_start, next_offset, bytes FROM messagekit_topic_partitions WHERE id = ?1",
+            "SELECT partition, log_start, next_offset, bytes FROM messagekit_topic_partitions WHERE id = ?1",
         )?
-        .query_row([tp], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let oldest = rule.max_age.map(|age| now.saturating_sub(micros(age)));
-    let excess = rule.max_bytes.map(|bytes| kept.unwrap_or(0).saturating_sub_unsigned(bytes));
-    let mut cut = Cut { from, to: from, records: 0, bytes: 0 };
+        .query_row([tp], |row| {
+            Ok((Bounds { partition: row.get(0)?, earliest: row.get(1)?, end: row.get(2)? }, row.get(3)?))
+        })?;
+    let kept = kept.map_or(0, |bytes| bytes.max(0).unsigned_abs());
+    let mut cut = RetentionCut::new(rule, bounds, kept, time(now));
     let mut limit = None;
     let mut select = conn.prepare_cached(&format!(
         "SELECT pos, created_at, {BYTES} FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3"
     ))?;
-    let mut rows = select.query((position(tp, from), position(tp, end), max))?;
+    let mut rows = select.query((position(tp, bounds.earliest), position(tp, bounds.end), max))?;
     while let Some(row) = rows.next()? {
         let (at, created_at, bytes): (i64, i64, i64) = (offset(row.get(0)?), row.get(1)?, row.get(2)?);
-        let is_old = oldest.is_some_and(|oldest| created_at < oldest);
-        let is_excess = excess.is_some_and(|excess| cut.bytes < excess) && at + 1 < end;
-        if !(is_old || is_excess || (oldest, excess) == (None, None)) {
+        let before = cut.clone();
+        if !cut.add(at, time(created_at), bytes.unsigned_abs()) {
             break;
         }
         // Asked only when there is something to delete: most appends find nothing.
         let limit = match limit {
             Some(limit) => limit,
-            None => *limit.insert(needed_from(conn, topic, tp, &rule, end)?),
+            None => *limit.insert(needed_from(conn, topic, tp, &rule, bounds.end)?),
         };
         if at >= limit {
+            cut = before;
             break;
         }
-        cut = Cut { to: at + 1, records: cut.records + 1, bytes: cut.bytes + bytes, ..cut };
     }
-    Ok(Some(cut).filter(|cut| cut.to > cut.from))
+    Ok(Some(cut).filter(|cut| cut.records() > 0))
+}
+
+/// No clock of a machine stands outside of what a timestamp can tell.
+fn time(micros: i64) -> Timestamp {
+    timestamp(micros).unwrap_or(Timestamp::MIN)
 }
 
 /// Returns the first offset of a partition that a relay or, under the rule, a consumer still needs.
@@ -132,7 +129,7 @@ fn needed_from(conn: &Connection, topic: &Topic, tp: i64, rule: &RetentionRule, 
 }
 
 /// Notes for each consumer how many of the records it has not handled. A consumer with record claims learns of them when it claims.
-fn count_unhandled(conn: &Connection, tp: i64, cut: &Cut) -> Result<()> {
+fn count_unhandled(conn: &Connection, tp: i64, cut: &RetentionCut) -> Result<()> {
     conn.prepare_cached(
         "UPDATE messagekit_consumer_cursors AS c SET expired = expired + (
            SELECT count(*) FROM messagekit_topic_records r
@@ -142,12 +139,12 @@ fn count_unhandled(conn: &Connection, tp: i64, cut: &Cut) -> Result<()> {
          WHERE tp_id = ?1 AND ((?1 << 40) | next) < ?3
            AND NOT EXISTS (SELECT 1 FROM messagekit_record_claims r WHERE r.consumer_id = c.consumer_id AND r.tp_id = ?1)",
     )?
-    .execute((tp, position(tp, cut.from), position(tp, cut.to)))
+    .execute((tp, position(tp, cut.offsets().start), position(tp, cut.offsets().end)))
     .map(drop)
 }
 
-fn delete(conn: &Connection, tp: i64, cut: &Cut) -> Result<()> {
-    let range = (position(tp, cut.from), position(tp, cut.to));
+fn delete(conn: &Connection, tp: i64, cut: &RetentionCut) -> Result<()> {
+    let range = (position(tp, cut.offsets().start), position(tp, cut.offsets().end));
     let delete = |sql: &str| conn.prepare_cached(sql)?.execute(range);
     // A copy of the record, which a replay has appended, has the same event id.
     conn.prepare_cached(
@@ -169,6 +166,6 @@ fn delete(conn: &Connection, tp: i64, cut: &Cut) -> Result<()> {
     conn.prepare_cached(
         "UPDATE messagekit_topic_partitions SET log_start = ?2, bytes = bytes - ?3 WHERE id = ?1",
     )?
-    .execute((tp, cut.to, cut.bytes))
+    .execute((tp, cut.offsets().end, cut.bytes().cast_signed()))
     .map(drop)
 }

@@ -19,6 +19,9 @@ pub(crate) fn define(
     let insert = || {
         let topic = topics::ensure(conn, &definition.name, definition.partitions)?;
         record_ids::add_existing(conn, topic.id)?;
+        if definition.is_published {
+            topics::declare(conn, &[definition.name.to_string()], true)?;
+        }
         conn.prepare_cached(
             "INSERT INTO messagekit_topic_definitions (topic_id, schema, shape, dedup, key, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -38,7 +41,7 @@ pub(crate) fn define(
 }
 
 /// The columns of a definition; the list of dedup fields is decoded apart.
-const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled
+const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled, t.leaves
      FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id";
 
 /// Returns the definition of a topic.
@@ -69,6 +72,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
         partitions: row.get(5)?,
         version: row.get(6)?,
         retention: retention_rule::read(row, 7)?,
+        is_published: row.get(10)?,
     };
     Ok((row.get(3)?, definition))
 }

@@ -1,5 +1,6 @@
 //! Topics of this file, their partitions and offsets.
 
+use messagekit::log::Bounds;
 use rusqlite::{Connection, Result};
 
 use super::names::{self, Topic};
@@ -15,6 +16,13 @@ pub(crate) struct Partition {
     pub(crate) partition: i32,
     pub(crate) log_start: i64,
     pub(crate) next_offset: i64,
+}
+
+impl Partition {
+    /// Returns it as readers of the log see it.
+    pub(crate) fn bounds(self) -> Bounds {
+        Bounds { partition: self.partition, earliest: self.log_start, end: self.next_offset }
+    }
 }
 
 /// Returns the position of a record: each partition is a range of one B-tree.

@@ -1,7 +1,5 @@
 //! Claiming and settling.
 
-use std::sync::Arc;
-
 use messagekit::log::{Claimed, RecordClaimId, RecordClaimer, Start, Which};
 use messagekit::{ErrorKind, Store};
 
@@ -54,7 +52,7 @@ pub async fn consumers_claim_apart<F: LogFixture>(fixture: &F) {
 
 /// A claimed record has its key, headers and bytes.
 pub async fn claimed_records_are_whole<F: LogFixture>(fixture: &F) {
-    let topic: Arc<str> = Arc::from(unique("topic"));
+    let topic = fixture.topic().await;
     let mut written = messages(&topic, ["plain".into()]);
     written[0].payload = vec![0, 159, 146, 150].into();
     append(&fixture.store(), &written).await;

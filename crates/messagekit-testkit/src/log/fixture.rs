@@ -15,6 +15,11 @@ pub trait LogFixture: StoreFixture<Store: RecordClaims> {
     /// Returns the log of the database.
     fn log(&self) -> Arc<dyn Log>;
 
+    /// Makes a topic of one partition. By default the first append makes it.
+    fn topic(&self) -> impl Future<Output = Arc<str>> + Send {
+        async { Arc::from(unique("topic")) }
+    }
+
     /// Opens the database as another process does. That process ends when the last clone of the store is dropped.
     fn another_process(&self) -> impl Future<Output = Self::Store> + Send;
 
@@ -45,9 +50,9 @@ pub(super) async fn append<S: OutboxRows>(store: &S, messages: &[Message]) {
 
 /// Makes a topic with a number of records, and returns its name.
 pub(super) async fn topic_of<F: LogFixture>(fixture: &F, records: usize) -> Arc<str> {
-    let topic = unique("topic");
+    let topic = fixture.topic().await;
     append(&fixture.store(), &messages(&topic, (0..records).map(|number| number.to_string()))).await;
-    Arc::from(topic)
+    topic
 }
 
 /// Reads pages of a reader up to the end of its partition.

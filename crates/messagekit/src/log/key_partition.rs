@@ -1,7 +1,14 @@
 //! Kafka's partition of a key.
 
 /// Returns the partition that Kafka's own producer gives a key, so that a topic moved there keeps its partitions.
-pub(crate) fn partition_of(key: &[u8], partitions: u32) -> u32 {
+///
+/// ```
+/// assert_eq!(messagekit::log::partition_of(b"21", 8), 4);
+/// ```
+///
+/// # Panics
+/// If there are no partitions.
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     // Kafka clears the sign instead of taking the absolute value: the smallest integer has none.
     (murmur2(key) & 0x7fff_ffff) % partitions
 }

@@ -1,7 +1,10 @@
 //! Reading ordered partitions without consuming them.
 
+mod key_partition;
+mod paged_reader;
 mod pipeline_store;
 mod record_claims;
+mod retention_cut;
 mod retention_rule;
 mod topic_migration;
 mod topic_store;
@@ -11,11 +14,14 @@ use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 
+pub use key_partition::partition_of;
+pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
     ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
 };
+pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{

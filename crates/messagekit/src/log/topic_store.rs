@@ -30,6 +30,8 @@ pub struct TopicDefinition {
     pub version: u32,
     /// How long it keeps its records, or `None` for ever.
     pub retention: Option<RetentionRule>,
+    /// Its events also go to a broker, by the publishing mode of the database.
+    pub is_published: bool,
 }
 
 impl TopicDefinition {
@@ -271,7 +273,14 @@ pub trait TopicStore: RecordClaims + OutboxRows {
 
     /// Calls a function after the commit of a transaction, and never after a rollback. It may run on the thread that writes, so it
     /// must not block.
-    fn after_commit(&self, tx: &mut Self::Tx, run: Box<dyn FnOnce() + Send>);
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: roll back and retry.
+    fn after_commit(
+        &self,
+        tx: &mut Self::Tx,
+        run: Box<dyn FnOnce() + Send>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Begins to watch for commits. Look at the records after that and before the first wait, so that none is missed.
     ///

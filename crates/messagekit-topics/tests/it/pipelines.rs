@@ -1,6 +1,4 @@
 //! Pipelines between topics, as a program sees them.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,21 +7,22 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use messagekit::ErrorKind;
-use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_topics::{Error, Pipeline, RecordCounts, Strategy, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::home::{self, Db};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Number {
     n: i64,
 }
 
-type Numbers = Topic<Number, SqliteStore>;
+type Numbers = Topic<Number, Db>;
 
 struct Shop {
-    topics: Topics<SqliteStore>,
+    topics: Topics<Db>,
     a: Numbers,
     b: Numbers,
     c: Numbers,
@@ -32,14 +31,14 @@ struct Shop {
 impl Shop {
     /// Opens three topics, the first with these numbers.
     async fn with(numbers: impl IntoIterator<Item = i64>) -> Self {
-        let topics = Topics::open(":memory:").await.unwrap();
+        let topics = home::topics().await;
         let open = async |name: &str| topics.topic::<Number>(name.to_owned()).open().await.unwrap();
         let (a, b, c) = (open("a").await, open("b").await, open("c").await);
         a.extend(&numbers.into_iter().map(|n| Number { n }).collect::<Vec<_>>()).await.unwrap();
         Self { topics, a, b, c }
     }
 
-    fn full(&self, pipelines: impl IntoIterator<Item = Pipeline<SqliteStore>>) -> Pipeline<SqliteStore> {
+    fn full(&self, pipelines: impl IntoIterator<Item = Pipeline<Db>>) -> Pipeline<Db> {
         self.topics.full_pipeline(pipelines).unwrap()
     }
 }
@@ -57,7 +56,7 @@ async fn counts(topic: &Numbers) -> (u64, u64, u64) {
     (new, handled, dead)
 }
 
-fn double(from: &Numbers, to: &Numbers) -> Pipeline<SqliteStore> {
+fn double(from: &Numbers, to: &Numbers) -> Pipeline<Db> {
     from.pipe(async |number: Number| Ok::<_, Error>(Number { n: number.n * 2 })).to(to)
 }
 
@@ -85,7 +84,7 @@ impl Flaky {
         self.calls.lock().unwrap().drain(..).collect()
     }
 
-    fn pipe(&self, from: &Numbers, to: &Numbers) -> Pipeline<SqliteStore> {
+    fn pipe(&self, from: &Numbers, to: &Numbers) -> Pipeline<Db> {
         let own = self.clone();
         from.pipe(move |number| {
             let own = own.clone();
@@ -413,7 +412,7 @@ async fn serving_goes_on_after_failures_and_with_new_records() {
     eventually("the failure is cured", DEADLINE, async || all(&shop.b).await == [1, 2, 3]).await;
     shop.a.append(&Number { n: 4 }).await.unwrap();
     eventually("the new record went on", DEADLINE, async || all(&shop.b).await == [1, 2, 3, 4]).await;
-    shop.topics.clone().close().await.unwrap();
+    home::close(&shop.topics).await;
     let ended = tokio::time::timeout(Duration::from_secs(60), serving).await.unwrap().unwrap();
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Closed);
 }
@@ -499,24 +498,4 @@ async fn a_record_may_have_many_outputs() {
         async |number: Number| Ok::<_, Error>((0..4_000).map(|n| Number { n: n * number.n }).collect());
     let run = shop.a.flat_map(many).to(&shop.b).run().await.unwrap();
     assert_eq!((run.handled, run.appended, shop.b.count().await.unwrap().all), (5, 20_000, 20_000));
-}
-
-#[tokio::test]
-async fn a_batch_that_holds_the_lock_too_long_is_parted() {
-    let folder = tempfile::tempdir().unwrap();
-    let hasty = SqliteStore::options().transaction_timeout(Duration::from_millis(4));
-    let topics = Topics::of(hasty.open(folder.path().join("hasty.db")).await.unwrap());
-    let (from, to) =
-        (topics.untyped("from").open().await.unwrap(), topics.untyped("to").open().await.unwrap());
-    let records: Vec<serde_json::Value> = (0..200).map(|n| serde_json::json!({ "n": n })).collect();
-    from.extend(&records).await.unwrap();
-    let many = async |record: serde_json::Value| Ok::<_, Error>(vec![record; 5]);
-    // Under load a run may end with this error; what it has done stays, and the next one goes on.
-    let mut runs = 0;
-    while let Err(error) = from.flat_map(many).to(&to).run().await {
-        assert_eq!(error.kind(), ErrorKind::TransactionTimeout);
-        runs += 1;
-        assert!(runs < 1_000, "{error}");
-    }
-    assert_eq!((to.count().await.unwrap().all, from.count().await.unwrap().handled), (1_000, 200));
 }

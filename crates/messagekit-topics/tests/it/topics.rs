@@ -1,26 +1,24 @@
-//! Typed topics in one file, as a program sees them.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
+//! Typed topics in one home, as a program sees them.
 
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use messagekit::{ErrorKind, Store};
-use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Error, Guard, IfNew, Record, RecordStatus, Topic, Topics};
+use messagekit_topics::{Error, Guard, IfNew, Record, RecordStatus, Topic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use super::home::{self, Db, Home};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Item {
+pub(crate) struct Item {
     url: String,
     title: String,
     score: f64,
 }
 
-fn item(number: u32) -> Item {
+pub(crate) fn item(number: u32) -> Item {
     Item {
         url: format!("https://example.org/{number}"),
         title: format!("item {number}"),
@@ -28,36 +26,22 @@ fn item(number: u32) -> Item {
     }
 }
 
-struct File {
-    folder: TempDir,
+async fn items_of(home: &Home) -> Topic<Item, Db> {
+    home.topics().await.topic("rss.items").dedup(["url"]).open().await.unwrap()
 }
 
-impl File {
-    fn new() -> Self {
-        Self { folder: TempDir::new().unwrap() }
-    }
-
-    async fn topics(&self) -> Topics<SqliteStore> {
-        Topics::open(self.folder.path().join("rss.db")).await.unwrap()
-    }
-
-    async fn items(&self) -> Topic<Item, SqliteStore> {
-        self.topics().await.topic("rss.items").dedup(["url"]).open().await.unwrap()
-    }
-}
-
-async fn new(topic: &Topic<Item, SqliteStore>) -> Vec<Record<Item>> {
+pub(crate) async fn new(topic: &Topic<Item, Db>) -> Vec<Record<Item>> {
     topic.iter_new().try_collect().await.unwrap()
 }
 
-fn ids(records: &[Record<Item>]) -> Vec<i64> {
+pub(crate) fn ids(records: &[Record<Item>]) -> Vec<i64> {
     records.iter().map(|record| record.id).collect()
 }
 
 #[tokio::test]
 async fn a_record_comes_back_as_it_was_appended() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     assert_eq!(items.append(&item(1)).await.unwrap(), 1);
     let found = new(&items).await.pop().unwrap();
     assert_eq!((found.id, &*found.topic, found.partition, found.offset), (1, "rss.items", 0, 0));
@@ -75,8 +59,8 @@ async fn a_record_comes_back_as_it_was_appended() {
 
 #[tokio::test]
 async fn ids_count_over_all_topics_in_the_order_of_the_appends() {
-    let file = File::new();
-    let topics = file.topics().await;
+    let home = Home::new().await;
+    let topics = home.topics().await;
     let items = topics.topic::<Item>("rss.items").open().await.unwrap();
     let others = topics.untyped("rss.others").open().await.unwrap();
     assert_eq!(items.extend(&[item(1), item(2)]).await.unwrap(), [1, 2]);
@@ -87,8 +71,8 @@ async fn ids_count_over_all_topics_in_the_order_of_the_appends() {
 
 #[tokio::test]
 async fn a_duplicate_is_refused_or_skipped_and_names_the_other() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     items.append(&item(1)).await.unwrap();
     let changed = Item { title: "another title".into(), ..item(1) };
     let refused = items.append(&changed).await.unwrap_err();
@@ -106,25 +90,27 @@ async fn a_duplicate_is_refused_or_skipped_and_names_the_other() {
 
 #[tokio::test]
 async fn an_append_shares_the_transaction_of_its_caller() {
-    let file = File::new();
-    let topics = file.topics().await;
+    let home = Home::new().await;
+    let topics = home.topics().await;
     let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
     let mut tx = topics.store().begin().await.unwrap();
     items.append_in(&mut tx, &item(1)).await.unwrap();
     topics.store().rollback(tx).await.unwrap();
     let mut tx = topics.store().begin().await.unwrap();
-    assert_eq!(items.append_in(&mut tx, &item(1)).await.unwrap(), 1, "its hash was rolled back, too");
+    // A server may leave a gap for the record that was rolled back; its hash is free again.
+    let first = items.append_in(&mut tx, &item(1)).await.unwrap();
+    assert!((1..=2).contains(&first), "{first}");
     let twice = items.append_in(&mut tx, &item(1)).await.unwrap_err();
     assert_eq!(twice.kind(), ErrorKind::Duplicate);
-    assert_eq!(items.append_in(&mut tx, &item(2)).await.unwrap(), 2, "the transaction goes on");
+    assert_eq!(items.append_in(&mut tx, &item(2)).await.unwrap(), first + 1, "the transaction goes on");
     topics.store().commit(tx).await.unwrap();
-    assert_eq!(ids(&new(&items).await), [1, 2]);
+    assert_eq!(ids(&new(&items).await), [first, first + 1]);
 }
 
 #[tokio::test]
 async fn handled_records_are_no_longer_new_and_keep_their_time() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     items.extend(&[item(1), item(2), item(3), item(4)]).await.unwrap();
     let all = new(&items).await;
     items.ack(&all[2]).await.unwrap();
@@ -147,8 +133,8 @@ async fn handled_records_are_no_longer_new_and_keep_their_time() {
 
 #[tokio::test]
 async fn consumers_see_the_same_records_apart() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     items.extend(&[item(1), item(2)]).await.unwrap();
     let summaries = items.named("summaries");
     summaries.set_handled(1).await.unwrap();
@@ -158,8 +144,8 @@ async fn consumers_see_the_same_records_apart() {
 
 #[tokio::test]
 async fn records_of_several_partitions_come_in_the_order_of_their_ids() {
-    let file = File::new();
-    let topics = file.topics().await;
+    let home = Home::new().await;
+    let topics = home.topics().await;
     let partitions = std::num::NonZeroU32::new(4).unwrap();
     let items = topics.topic::<Item>("rss.items").key("url").partitions(partitions).open().await.unwrap();
     for number in 0..600 {
@@ -179,8 +165,8 @@ async fn records_of_several_partitions_come_in_the_order_of_their_ids() {
 
 #[tokio::test]
 async fn an_iteration_goes_on_with_what_is_appended_meanwhile() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     items.append(&item(1)).await.unwrap();
     let mut iteration = items.iter_new();
     assert_eq!(iteration.try_next().await.unwrap().unwrap().id, 1);
@@ -193,11 +179,11 @@ async fn an_iteration_goes_on_with_what_is_appended_meanwhile() {
 
 #[tokio::test]
 async fn another_process_sees_topics_duplicates_and_handled_records() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     items.extend(&[item(1), item(2)]).await.unwrap();
     items.set_handled(1).await.unwrap();
-    let there = file.items().await;
+    let there = items_of(&home).await;
     assert_eq!(ids(&new(&there).await), [2]);
     assert_eq!(there.append_if_new(&item(1)).await.unwrap(), IfNew::Duplicate(1));
     assert_eq!(there.append(&item(3)).await.unwrap(), 3);
@@ -205,11 +191,11 @@ async fn another_process_sees_topics_duplicates_and_handled_records() {
 }
 
 /// Opens a topic of a type over a file whose topic holds [`Item`]s.
-async fn reopened<T>(file: &File, guard: Guard) -> Result<Topic<T, SqliteStore>, Error>
+async fn reopened<T>(home: &Home, guard: Guard) -> Result<Topic<T, Db>, Error>
 where
     T: Serialize + serde::de::DeserializeOwned + JsonSchema,
 {
-    let topics = file.topics().await;
+    let topics = home.topics().await;
     let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
     items.append_if_new(&item(1)).await.unwrap();
     topics.topic::<T>("rss.items").dedup(["url"]).guard(guard).open().await
@@ -224,7 +210,7 @@ async fn a_topic_with_another_schema_names_the_fields_that_differ() {
         author: Option<String>,
     }
     for guard in [Guard::Exact, Guard::Compatible] {
-        let refused = reopened::<Changed>(&File::new(), guard).await.unwrap_err();
+        let refused = reopened::<Changed>(&Home::new().await, guard).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::SchemaMismatch);
         let mismatch = refused.schema_mismatch().unwrap();
         let paths: Vec<&str> = mismatch.differences.iter().map(|difference| &*difference.path).collect();
@@ -235,8 +221,8 @@ async fn a_topic_with_another_schema_names_the_fields_that_differ() {
             "{text}"
         );
     }
-    let file = File::new();
-    let off = reopened::<Changed>(&file, Guard::Off).await.unwrap();
+    let home = Home::new().await;
+    let off = reopened::<Changed>(&home, Guard::Off).await.unwrap();
     let unreadable = off.iter_new().try_next().await.unwrap_err();
     assert_eq!((unreadable.kind(), unreadable.context("record")), (ErrorKind::Undecodable, Some("1")));
 }
@@ -250,9 +236,9 @@ async fn optional_fields_may_be_added_where_the_guard_says_so() {
         score: f64,
         author: Option<String>,
     }
-    let file = File::new();
-    assert!(reopened::<Longer>(&file, Guard::Exact).await.is_err());
-    let longer = reopened::<Longer>(&file, Guard::Compatible).await.unwrap();
+    let home = Home::new().await;
+    assert!(reopened::<Longer>(&home, Guard::Exact).await.is_err());
+    let longer = reopened::<Longer>(&home, Guard::Compatible).await.unwrap();
     longer
         .append(&Longer { url: "u".into(), title: "t".into(), score: 1.0, author: Some("a".into()) })
         .await
@@ -274,14 +260,14 @@ async fn the_name_and_docs_of_a_type_are_no_part_of_its_schema() {
         title: String,
         url: String,
     }
-    reopened::<Renamed>(&File::new(), Guard::Exact).await.unwrap();
+    reopened::<Renamed>(&Home::new().await, Guard::Exact).await.unwrap();
 }
 
 #[tokio::test]
 async fn rules_of_a_topic_are_checked() {
-    let file = File::new();
-    let topics = file.topics().await;
-    let kind = |outcome: Result<Topic<Item, SqliteStore>, Error>| outcome.unwrap_err().kind();
+    let home = Home::new().await;
+    let topics = home.topics().await;
+    let kind = |outcome: Result<Topic<Item, Db>, Error>| outcome.unwrap_err().kind();
     let unknown = topics.topic::<Item>("rss.items").dedup(["link"]).open().await;
     assert!(unknown.as_ref().unwrap_err().to_string().contains("score, title, url"), "{unknown:?}");
     assert_eq!(kind(unknown), ErrorKind::InvalidConfiguration);
@@ -306,66 +292,6 @@ async fn rules_of_a_topic_are_checked() {
     assert_eq!(other.schema_mismatch().unwrap().dedup.as_ref().unwrap().0, ["title", "url"]);
 }
 
-#[tokio::test]
-async fn events_of_an_outbox_can_be_read_as_records() {
-    use messagekit::adapter::OutboxRows;
-    let file = File::new();
-    let topics = file.topics().await;
-    let mut tx = topics.store().begin().await.unwrap();
-    let event =
-        |id: &str| messagekit::Message::new("shop.order", r#"{"a":1}"#).with_header("id", id.to_owned());
-    topics.store().write(&mut tx, &[event("e-1"), event("e-2")]).await.unwrap();
-    topics.store().commit(tx).await.unwrap();
-    let orders = topics.untyped("shop.order").open().await.unwrap();
-    assert_eq!(orders.append(&json!({"b": 2})).await.unwrap(), 3, "what was there before has ids, too");
-    let found: Vec<_> = orders.iter_new().try_collect().await.unwrap();
-    assert_eq!(
-        found.iter().map(|record| record.data.clone()).collect::<Vec<_>>(),
-        [json!({"a": 1}), json!({"a": 1}), json!({"b": 2})]
-    );
-    let mut tx = topics.store().begin().await.unwrap();
-    topics.store().write(&mut tx, &[event("e-3")]).await.unwrap();
-    topics.store().commit(tx).await.unwrap();
-    assert_eq!(orders.iter_new().try_collect::<Vec<_>>().await.unwrap().last().unwrap().id, 4);
-}
-
-#[tokio::test]
-async fn appenders_at_the_same_time_share_commits_and_lose_nothing() {
-    let file = File::new();
-    let topics = file.topics().await;
-    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
-    let before = topics.store().commit_count();
-    let tasks: Vec<_> = (0..64)
-        .map(|number| {
-            let items = items.clone();
-            tokio::spawn(async move { items.append(&item(number)).await.unwrap() })
-        })
-        .collect();
-    let mut seen = Vec::new();
-    for task in tasks {
-        seen.push(task.await.unwrap());
-    }
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=64).collect::<Vec<i64>>());
-    assert_eq!(ids(&new(&items).await), seen);
-    let commits = topics.store().commit_count() - before;
-    assert!(commits < 64, "{commits} commits for 64 appends");
-}
-
-#[tokio::test]
-async fn closing_leaves_one_file_and_refuses_what_comes_later() {
-    let file = File::new();
-    let topics = file.topics().await;
-    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
-    items.append(&item(1)).await.unwrap();
-    topics.close().await.unwrap();
-    let left: Vec<_> =
-        std::fs::read_dir(file.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(left, ["rss.db"]);
-    assert_eq!(items.append(&item(2)).await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(items.iter_new().try_next().await.unwrap_err().kind(), ErrorKind::Closed);
-}
-
 /// Returns the middle one of several times.
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
@@ -374,8 +300,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_gets_what_another_process_appends() {
-    let file = File::new();
-    let (here, there) = (file.items().await, file.items().await);
+    let home = Home::new().await;
+    let (here, there) = (items_of(&home).await, items_of(&home).await);
     let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let (returned, mut commits) = tokio::sync::mpsc::unbounded_channel();
     let mut following = here.follow();
@@ -409,68 +335,10 @@ async fn a_follower_gets_what_another_process_appends() {
     assert_eq!(following.try_next().await.unwrap().unwrap().id, 102, "also what its own process appends");
 }
 
-#[tokio::test]
-async fn a_follower_ends_when_the_file_is_closed() {
-    let file = File::new();
-    let topics = file.topics().await;
-    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
-    let mut following = items.follow();
-    items.append(&item(1)).await.unwrap();
-    following.try_next().await.unwrap().unwrap();
-    let waiting = tokio::spawn(async move { following.try_next().await });
-    topics.close().await.unwrap();
-    let ended = waiting.await.unwrap().unwrap_err();
-    assert_eq!(ended.kind(), ErrorKind::Closed);
-    let left: Vec<_> =
-        std::fs::read_dir(file.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(left, ["rss.db"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_writes_is_the_file_of_one_moment() {
-    let file = File::new();
-    let topics = file.topics().await;
-    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
-    let writer = items.clone();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let writing = tokio::spawn(async move {
-        let mut stopped = stopped;
-        let mut number = 0;
-        while stopped.try_recv().is_err() {
-            // Pairs: a copy with half of one would not be of one moment.
-            writer.extend(&[item(number), item(number + 1)]).await.unwrap();
-            number += 2;
-        }
-        number
-    });
-    let copy = file.folder.path().join("copy.db");
-    while items.count().await.unwrap().all < 10 {
-        tokio::task::yield_now().await;
-    }
-    topics.backup(&copy).await.unwrap();
-    let again = topics.backup(&copy).await.unwrap_err();
-    assert_eq!((again.kind(), again.context("path").is_some()), (ErrorKind::WrongState, true));
-    stop.send(()).unwrap();
-    let written = writing.await.unwrap();
-
-    let copied = Topics::open(&copy).await.unwrap();
-    let restored = copied.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
-    let kept = new(&restored).await;
-    assert!(
-        kept.len() >= 10 && kept.len() % 2 == 0 && kept.len() as u32 <= written,
-        "{} of {written}",
-        kept.len()
-    );
-    assert_eq!(restored.append_if_new(&item(0)).await.unwrap(), IfNew::Duplicate(1));
-    assert_eq!(restored.append(&item(1_000_000)).await.unwrap(), kept.len() as i64 + 1);
-    let missing = topics.backup(file.folder.path().join("no/such/folder.db")).await.unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::Unavailable);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_under_writes_are_of_one_moment() {
-    let file = File::new();
-    let items = file.items().await;
+    let home = Home::new().await;
+    let items = items_of(&home).await;
     let writer = items.clone();
     let writing = tokio::spawn(async move {
         for number in 0..400 {
@@ -486,25 +354,8 @@ async fn counts_under_writes_are_of_one_moment() {
 }
 
 #[tokio::test]
-async fn topics_in_memory_end_with_their_last_handle() {
-    let topics = Topics::open(":memory:").await.unwrap();
-    let folder = topics.store().path().parent().unwrap().to_owned();
-    let items = topics.topic::<Item>("rss.items").open().await.unwrap();
-    drop(topics);
-    items.append(&item(1)).await.unwrap();
-    assert_eq!(new(&items).await.len(), 1);
-    assert!(folder.exists());
-    drop(items);
-    assert!(!folder.exists());
-    let other = Topics::open(":memory:").await.unwrap();
-    let items = other.topic::<Item>("rss.items").open().await.unwrap();
-    assert_eq!(items.count().await.unwrap().all, 0);
-    other.close().await.unwrap();
-}
-
-#[tokio::test]
 async fn a_record_that_is_refused_leaves_no_hash_in_the_transaction() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let notes = topics.untyped("notes").dedup(["url"]).open().await.unwrap();
     let store = topics.store();
     let mut tx = store.begin().await.unwrap();

@@ -1,14 +1,13 @@
 //! Records as JSON: any language's, checked against the schema of the file.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use futures_util::TryStreamExt;
 use messagekit::ErrorKind;
-use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Error, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::home::{self, Db};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Item {
@@ -19,17 +18,17 @@ struct Item {
     tags: Vec<String>,
 }
 
-async fn items(topics: &Topics<SqliteStore>) -> Topic<Item, SqliteStore> {
+async fn items(topics: &Topics<Db>) -> Topic<Item, Db> {
     topics.topic("rss.items").dedup(["url"]).key("url").open().await.unwrap()
 }
 
-async fn all(topic: &Topic<Value, SqliteStore>) -> Vec<Value> {
+async fn all(topic: &Topic<Value, Db>) -> Vec<Value> {
     topic.iter_all().map_ok(|record| record.data).try_collect().await.unwrap()
 }
 
 #[tokio::test]
 async fn json_of_a_typed_topic_is_checked_against_its_schema() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let items = items(&topics).await;
     assert_eq!(items.append_json(r#"{"url": "u", "score": 1}"#).await.unwrap(), 1);
     let refused = async |json: &str| items.append_json(json).await.unwrap_err();
@@ -61,7 +60,7 @@ async fn json_of_a_typed_topic_is_checked_against_its_schema() {
 
 #[tokio::test]
 async fn a_topic_that_is_opened_without_a_type_keeps_its_rules() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     items(&topics).await;
     let any = topics.untyped("rss.items").open().await.unwrap();
     any.append(&json!({"url": "u", "score": 1.5})).await.unwrap();
@@ -76,7 +75,7 @@ async fn a_topic_that_is_opened_without_a_type_keeps_its_rules() {
 
 #[tokio::test]
 async fn a_topic_without_a_schema_takes_any_object() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let any = topics.untyped("rss.any").open().await.unwrap();
     any.append_json(r#"{"a": [null, {"b": 1e400}]}"#).await.unwrap_err();
     any.append_json(r#"{"a": [null, {"b": 1e30}], "big": 18446744073709551615}"#).await.unwrap();
@@ -86,7 +85,7 @@ async fn a_topic_without_a_schema_takes_any_object() {
 
 #[tokio::test]
 async fn a_described_topic_has_the_schema_of_an_equal_type() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let schema = json!({"type": "object", "required": ["url", "score"], "properties": {
         "url": {"type": "string", "title": "Url"}, "score": {"type": "number"},
         "tags": {"type": "array", "items": {"type": "string"}, "default": []}}});
@@ -102,7 +101,7 @@ async fn a_described_topic_has_the_schema_of_an_equal_type() {
 
 #[tokio::test]
 async fn programs_agree_on_the_key_of_a_topic() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     items(&topics).await;
     let refused = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap_err();
     assert_eq!(refused.schema_mismatch().unwrap().key, Some((Some("url".to_owned()), None)));
@@ -111,7 +110,7 @@ async fn programs_agree_on_the_key_of_a_topic() {
 
 #[tokio::test]
 async fn records_of_a_typed_topic_can_be_read_as_json() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let items = items(&topics).await;
     let item = Item { url: "u".into(), score: 0.5, tags: vec!["a".into()] };
     items.append(&item).await.unwrap();

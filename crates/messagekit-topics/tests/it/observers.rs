@@ -1,18 +1,17 @@
 //! What observers of topics hear, and when.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 
 use messagekit::Store;
-use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_topics::{IfNew, TopicEvent, Topics};
 use serde_json::{Value, json};
 
+use super::home::{self, Db};
+
 /// Opens topics whose observer writes down what it hears.
-async fn observed() -> (Topics<SqliteStore>, Arc<Mutex<Vec<TopicEvent>>>) {
-    let topics = Topics::open(":memory:").await.unwrap();
+async fn observed() -> (Topics<Db>, Arc<Mutex<Vec<TopicEvent>>>) {
+    let topics = home::topics().await;
     let heard = Arc::new(Mutex::new(Vec::new()));
     let writes = heard.clone();
     topics.observe(move |event| writes.lock().unwrap().push(event.clone()));
@@ -72,7 +71,7 @@ async fn what_is_rolled_back_is_not_heard_of() {
     assert_eq!(heard.lock().unwrap().len(), 1, "nothing before the commit");
     topics.store().commit(tx).await.unwrap();
     eventually("both are heard of", DEADLINE, async || heard.lock().unwrap().len() == 3).await;
-    assert_eq!(heard.lock().unwrap()[1..], [appended(1), handled(1)]);
+    assert_eq!(heard.lock().unwrap()[1..], [appended(id), handled(id)]);
 }
 
 #[tokio::test]

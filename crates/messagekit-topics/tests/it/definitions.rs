@@ -1,6 +1,4 @@
 //! What the topics of a file were made with.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::num::NonZeroU32;
 

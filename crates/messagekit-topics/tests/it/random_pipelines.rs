@@ -1,6 +1,4 @@
 //! Pipelines under random failures, dropped runs and operators, compared with a model.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,18 +7,17 @@ use fastrand::Rng;
 use futures_util::{FutureExt, TryStreamExt};
 use messagekit::ErrorKind;
 use messagekit::operations::{Action, FailedMessageFilter, FailedMessages, Operator};
-use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Pipeline, RecordStatus, Strategy, Topic, Topics};
 use serde_json::{Value, json};
 
-const SEEDS: u64 = 60;
+use super::home::{self, Db};
 
-type Json = Topic<Value, SqliteStore>;
+type Json = Topic<Value, Db>;
 
 /// One random life of a graph: a source, up to four arms, some of which lead on.
 struct Life {
     random: Arc<Mutex<Rng>>,
-    topics: Topics<SqliteStore>,
+    topics: Topics<Db>,
     source: Json,
     targets: Vec<Json>,
     /// Every function succeeds from now on.
@@ -34,7 +31,7 @@ struct Life {
 impl Life {
     async fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        let topics = Topics::open(":memory:").await.unwrap();
+        let topics = home::topics().await;
         let source = topics.untyped("source").open().await.unwrap();
         let mut targets = Vec::new();
         for arm in 0..random.usize(1..=4) {
@@ -59,7 +56,7 @@ impl Life {
     }
 
     /// Fails, hangs for a while, or reports an outage, by chance.
-    fn graph(&self) -> Pipeline<SqliteStore> {
+    fn graph(&self) -> Pipeline<Db> {
         let arm = |target: &Json| {
             let (random, repaired) = (self.random.clone(), self.repaired.clone());
             let function = move |record: Value| {
@@ -186,7 +183,7 @@ impl Life {
 
 #[tokio::test]
 async fn random_lives_lose_and_double_nothing() {
-    let seeds = if std::env::var_os("MESSAGEKIT_FULL").is_some() { SEEDS * 20 } else { SEEDS };
+    let seeds = if std::env::var_os("MESSAGEKIT_FULL").is_some() { home::SEEDS * 20 } else { home::SEEDS };
     // Panics of the functions are meant.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut handled, mut by_hand) = (0, 0);

@@ -1,6 +1,4 @@
 //! Giving the records of a topic another type.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -10,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, TryStreamExt};
 use messagekit::ErrorKind;
 use messagekit::log::{Claimed, RecordClaimer, Which};
-use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Error, Record, RecordStatus, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use super::home::{self, Db, Home};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Old {
@@ -29,7 +27,7 @@ struct New {
     points: i64,
 }
 
-type Items<T> = Topic<T, SqliteStore>;
+type Items<T> = Topic<T, Db>;
 
 fn old(number: i64) -> Old {
     Old { url: format!("https://example.org/{number}"), score: number.to_string() }
@@ -39,7 +37,7 @@ async fn parsed(old: Old) -> Result<New, std::num::ParseIntError> {
     Ok(New { points: old.score.parse()?, url: old.url })
 }
 
-async fn items(topics: &Topics<SqliteStore>, count: i64) -> Items<Old> {
+async fn items(topics: &Topics<Db>, count: i64) -> Items<Old> {
     let items = topics.topic::<Old>("items").dedup(["url"]).open().await.unwrap();
     items.extend(&(1..=count).map(old).collect::<Vec<_>>()).await.unwrap();
     items
@@ -54,7 +52,7 @@ where
 
 #[tokio::test]
 async fn records_keep_what_they_are_and_get_the_new_type() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 600).await;
     before.set_handled(2).await.unwrap();
     let untouched = all(&before).await;
@@ -82,7 +80,7 @@ async fn records_keep_what_they_are_and_get_the_new_type() {
 
 #[tokio::test]
 async fn a_program_with_the_old_type_appends_nothing_more() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 2).await;
     before.migrate(parsed).run().await.unwrap();
     let refused = before.append(&old(3)).await.unwrap_err();
@@ -96,7 +94,7 @@ async fn a_program_with_the_old_type_appends_nothing_more() {
 
 #[tokio::test]
 async fn a_function_that_fails_leaves_the_topic_as_it_was() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 300).await;
     before.append(&Old { url: "last".into(), score: "many".into() }).await.unwrap();
     for failed in
@@ -111,7 +109,7 @@ async fn a_function_that_fails_leaves_the_topic_as_it_was() {
 
 #[tokio::test]
 async fn records_that_would_be_equal_are_both_named() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 5).await;
     let merges =
         async |old: Old| Ok::<_, Infallible>(New { url: (old.url.len() % 2).to_string(), points: 0 });
@@ -131,7 +129,7 @@ async fn records_that_would_be_equal_are_both_named() {
 
 #[tokio::test]
 async fn the_dedup_rule_may_change() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 3).await;
     let unknown = before.migrate(parsed).dedup(["score"]).run().await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::InvalidConfiguration);
@@ -143,7 +141,7 @@ async fn the_dedup_rule_may_change() {
 
 #[tokio::test]
 async fn the_key_stays_where_records_stay_in_partitions() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let four = NonZeroU32::new(4).unwrap();
     let before = topics.topic::<Old>("items").key("url").partitions(four).open().await.unwrap();
     before.append(&old(1)).await.unwrap();
@@ -154,7 +152,7 @@ async fn the_key_stays_where_records_stay_in_partitions() {
 
 #[tokio::test]
 async fn what_is_appended_meanwhile_is_migrated_too() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 300).await;
     let (appends, left) = (before.clone(), std::sync::Arc::new(std::sync::atomic::AtomicI64::new(5)));
     let slow = move |old: Old| {
@@ -174,8 +172,8 @@ async fn what_is_appended_meanwhile_is_migrated_too() {
 
 #[tokio::test]
 async fn a_dropped_migration_leaves_the_topic_whole() {
-    for polls in 1..60 {
-        let topics = Topics::open(":memory:").await.unwrap();
+    for polls in 1..home::PLACES {
+        let topics = home::topics().await;
         let before = items(&topics, 700).await;
         let is_done = {
             let mut running = pin!(before.migrate(parsed).run());
@@ -206,7 +204,7 @@ async fn a_dropped_migration_leaves_the_topic_whole() {
 #[tokio::test]
 async fn a_failed_record_of_a_pipeline_is_migrated_with_its_copy() {
     use messagekit::operations::{FailedMessageFilter, FailedMessages};
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 2).await;
     let failing = before.pipe(async |_| Err::<New, _>("no")).to_nothing();
     failing.run().await.unwrap_err();
@@ -221,7 +219,7 @@ async fn a_failed_record_of_a_pipeline_is_migrated_with_its_copy() {
 
 #[tokio::test]
 async fn topics_of_json_can_be_migrated_by_their_schema() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let schema = |field: &str| json!({"type": "object", "required": [field], "properties": {field: {"type": "integer"}}});
     let before = topics.described("numbers", schema("n")).open().await.unwrap();
     before.append(&json!({"n": 1})).await.unwrap();
@@ -233,9 +231,8 @@ async fn topics_of_json_can_be_migrated_by_their_schema() {
 
 #[tokio::test]
 async fn processes_see_a_migration_as_one_change() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("items.db");
-    let (first, second) = (Topics::open(&path).await.unwrap(), Topics::open(&path).await.unwrap());
+    let home = Home::new().await;
+    let (first, second) = (home.topics().await, home.topics().await);
     let before = items(&first, 500).await;
     let other = second.untyped("items").open().await.unwrap();
     let migrates = tokio::spawn(async move { before.migrate(parsed).run().await.map(drop) });
@@ -262,7 +259,7 @@ async fn processes_see_a_migration_as_one_change() {
 #[tokio::test]
 async fn a_call_of_a_dropped_migration_changes_nothing_of_the_next() {
     use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicStore};
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 3).await;
     let (store, name) = (topics.store(), "items".into());
     let form = |id: i64, by: &str| MigratedRecord {
@@ -293,7 +290,7 @@ async fn a_call_of_a_dropped_migration_changes_nothing_of_the_next() {
 
 #[tokio::test]
 async fn a_migration_that_waited_for_another_is_refused() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 300).await;
     let (first, second) = (before.migrate(parsed), before.migrate(parsed));
     let (first, second) = tokio::join!(first.run(), second.run());
@@ -304,7 +301,7 @@ async fn a_migration_that_waited_for_another_is_refused() {
 
 #[tokio::test]
 async fn records_that_a_worker_holds_are_not_migrated() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 3).await;
     let untouched = all(&before).await;
     let claimer = RecordClaimer::new(topics.store().clone(), "workers", "items");
@@ -342,7 +339,7 @@ async fn records_that_a_worker_holds_are_not_migrated() {
 
 #[tokio::test]
 async fn a_reader_with_the_old_type_is_asked_to_open_the_topic_again() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let before = items(&topics, 3).await;
     before.migrate(parsed).run().await.unwrap();
     let found: Result<Vec<_>, Error> = before.iter_new().try_collect().await;

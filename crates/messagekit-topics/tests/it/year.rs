@@ -1,18 +1,16 @@
 //! A year of a real shop's invoices through four arms, with failures on the way and the sums equal to the penny.
-// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use messagekit::ErrorKind;
-use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Pipeline, Strategy, Topic, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::home::{self, Db};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Invoice {
@@ -39,20 +37,20 @@ struct Parcel {
 const PARCEL: i64 = 500;
 
 fn invoices() -> Vec<Invoice> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data/retail-orders.csv");
-    csv::Reader::from_path(file).unwrap().into_deserialize().map(Result::unwrap).collect()
+    let file = include_str!("../../../../examples/data/retail-orders.csv");
+    csv::Reader::from_reader(file.as_bytes()).into_deserialize().map(Result::unwrap).collect()
 }
 
 struct Books {
-    invoices: Topic<Invoice, SqliteStore>,
-    orders: Topic<Invoice, SqliteStore>,
-    refunds: Topic<Posting, SqliteStore>,
-    ledger: Topic<Posting, SqliteStore>,
-    parcels: Topic<Parcel, SqliteStore>,
+    invoices: Topic<Invoice, Db>,
+    orders: Topic<Invoice, Db>,
+    refunds: Topic<Posting, Db>,
+    ledger: Topic<Posting, Db>,
+    parcels: Topic<Parcel, Db>,
 }
 
 impl Books {
-    async fn open(topics: &Topics<SqliteStore>) -> Self {
+    async fn open(topics: &Topics<Db>) -> Self {
         let four = NonZeroU32::new(4).unwrap();
         let invoices = topics.topic("shop.invoices").dedup(["invoice"]).key("customer").partitions(four);
         Self {
@@ -65,7 +63,7 @@ impl Books {
     }
 
     /// Four arms over the invoices. The ledger fails on every 500th invoice, as often as it is asked.
-    fn graph(&self, topics: &Topics<SqliteStore>, is_sound: bool) -> Pipeline<SqliteStore> {
+    fn graph(&self, topics: &Topics<Db>, is_sound: bool) -> Pipeline<Db> {
         let orders = self
             .invoices
             .filter_map(async |invoice: Invoice| ok((invoice.kind == "order").then_some(invoice)));
@@ -99,7 +97,7 @@ fn ok<T>(value: T) -> Result<T, std::convert::Infallible> {
     Ok(value)
 }
 
-async fn sum<T>(topic: &Topic<T, SqliteStore>, of: impl Fn(T) -> i64) -> (usize, i64)
+async fn sum<T>(topic: &Topic<T, Db>, of: impl Fn(T) -> i64) -> (usize, i64)
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
@@ -109,7 +107,7 @@ where
 
 #[tokio::test]
 async fn a_year_through_four_arms_is_right_to_the_penny() {
-    let topics = Topics::open(":memory:").await.unwrap();
+    let topics = home::topics().await;
     let (books, year) = (Books::open(&topics).await, invoices());
     for some in year.chunks(1_000) {
         books.invoices.extend(some).await.unwrap();

@@ -1,0 +1,96 @@
+//! Pipelines over the typed topics of this database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use messagekit::adapter::{BoxFuture, RetryLease};
+use messagekit::fnv::fnv1a;
+use messagekit::log::{NameHolder, PipelineStore};
+use messagekit::{Error, Store};
+use sqlx::PgConnection;
+
+use crate::error::from_sqlx;
+use crate::tables::{handled_records, topics};
+use crate::{PgTx, PostgresStore, connect};
+
+/// How often a name is tried that another one holds.
+const STANDBY: Duration = Duration::from_millis(50);
+
+const LOCK: &str = "SELECT pg_try_advisory_lock($1)";
+
+/// The last id that was drawn. One that is not committed yet is no harm: a pipeline that stops there only stops later.
+const LAST_ID: &str =
+    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM messagekit.topic_record_ids";
+
+/// A session of its own, whose lock the server releases when the process ends.
+struct Session(#[expect(dead_code, reason = "it is held")] PgConnection);
+
+impl NameHolder for Session {}
+
+impl PipelineStore for PostgresStore {
+    fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>> {
+        let key = format!("{}/{name}", self.schema());
+        let key = fnv1a(key.bytes()).cast_signed();
+        Box::pin(async move {
+            let mut session = connect::live(self.pool()).await?.detach();
+            loop {
+                let lock = sqlx::query_scalar(LOCK).bind(key).fetch_one(&mut session);
+                if self.statement(async { lock.await.map_err(from_sqlx) }).await? {
+                    return Ok(Box::new(Session(session)) as Box<dyn NameHolder>);
+                }
+                tokio::time::sleep(STANDBY).await;
+                if self.pool().is_closed() {
+                    return Err(Error::new(messagekit::ErrorKind::Closed, "store is closed"));
+                }
+            }
+        })
+    }
+
+    async fn last_record(&self) -> Result<i64, Error> {
+        self.read(|mut connection| async move {
+            sqlx::query_scalar(self.schema().sql(LAST_ID))
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(from_sqlx)
+        })
+        .await
+    }
+
+    async fn handle_new(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        ids: &[i64],
+    ) -> Result<Vec<bool>, Error> {
+        self.statement(async {
+            let topic = topics::kept(tx, self.schema(), topic).await?;
+            handled_records::handle_new(tx, self.schema(), consumer, &topic, ids).await
+        })
+        .await
+    }
+
+    async fn lease_record(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> Result<Option<RetryLease>, Error> {
+        let mut tx = self.begin().await?;
+        let leased = self.statement(async {
+            let topic = topics::kept(&mut tx, self.schema(), topic).await?;
+            handled_records::lease(&mut tx, self.schema(), consumer, &topic, id).await
+        });
+        let leased = leased.await?;
+        self.commit(tx).await?;
+        Ok(leased)
+    }
+
+    fn is_same_database(&self, other: &Self) -> bool {
+        let of = |store: &Self| {
+            let options = store.pool().connect_options();
+            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
+        };
+        self.schema() == other.schema() && of(self) == of(other)
+    }
+}

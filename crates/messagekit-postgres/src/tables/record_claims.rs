@@ -1,0 +1,111 @@
+//! Record claims: a consumer's window in each partition of a topic.
+
+use std::collections::HashMap;
+
+use messagekit::Error;
+use messagekit::log::{ClaimPartition, ClaimWindow};
+use sqlx::{PgConnection, Row};
+
+use super::cursors;
+use super::topics::{self, Topic};
+use super::waiting;
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// A consumer's windows in the partitions of a topic, held until the transaction ends. A statement that has waited for them sees what
+/// the other transaction has left.
+pub(crate) const HOLD_WINDOWS: &str = "
+SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
+WHERE c.consumer = $1 AND c.tp_id = ANY($2::int[]) ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
+
+pub(crate) const WRITE_WINDOW: &str = "
+UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
+  SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+  WHERE t.name = $2 AND p.partition = $3)";
+
+/// Every consumer's claims on a topic, held until the transaction ends.
+pub(crate) const CLAIMS_OF_TOPIC: &str = "
+SELECT c.next, c.ranges, clock_timestamp() FROM messagekit.consumer_cursors c
+WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1)) AND c.ranges IS NOT NULL
+ORDER BY c.consumer, c.tp_id FOR NO KEY UPDATE OF c";
+
+/// Returns the partitions of a topic with a consumer's windows, in order.
+///
+/// The windows are held before the topic: a handler that settles its claim and then appends to the same topic takes them in this order.
+pub(crate) async fn partitions(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    topic: &Topic,
+) -> Result<Vec<ClaimPartition>, Error> {
+    let known = topics::partitions(connection, schema, topic.id).await?;
+    let tps: Vec<i32> = known.iter().map(|known| known.tp).collect();
+    let mut windows = hold(connection, schema, consumer, &tps).await?;
+    if windows.len() < tps.len() {
+        cursors::begin(connection, schema, consumer, &tps).await?;
+        windows = hold(connection, schema, consumer, &tps).await?;
+    }
+    waiting::sequence(connection, schema, topic).await?;
+    // Read again: events may have come while the windows were waited for.
+    let known = topics::partitions(connection, schema, topic.id).await?.into_iter();
+    let partitions = known.filter_map(|known| {
+        let window = windows.remove(&known.tp)?;
+        Some(ClaimPartition { bounds: known.bounds(), window })
+    });
+    Ok(partitions.collect())
+}
+
+async fn hold(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    tps: &[i32],
+) -> Result<HashMap<i32, ClaimWindow>, Error> {
+    let rows = sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(tps).fetch_all(connection).await;
+    let mut windows = HashMap::new();
+    for row in rows.map_err(from_sqlx)? {
+        let (next, ranges): (i64, Option<&str>) =
+            (row.try_get(1).map_err(from_sqlx)?, row.try_get(2).map_err(from_sqlx)?);
+        let window = match ranges {
+            Some(ranges) => ClaimWindow::decode(next, ranges)?,
+            None => ClaimWindow::new(next),
+        };
+        windows.insert(row.try_get(0).map_err(from_sqlx)?, window);
+    }
+    Ok(windows)
+}
+
+/// Writes a consumer's window in a partition. Its end of the settled prefix is the consumer's cursor.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    (topic, partition): (&str, i32),
+    window: &ClaimWindow,
+) -> Result<(), Error> {
+    let write = sqlx::query(schema.sql(WRITE_WINDOW))
+        .bind(consumer)
+        .bind(topic)
+        .bind(partition)
+        .bind(window.next())
+        .bind(window.encode());
+    write.execute(connection).await.map_err(from_sqlx).map(drop)
+}
+
+/// Returns whether a worker holds records of a topic. None of those that have claimed before can until the transaction ends.
+pub(crate) async fn is_held(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topic: &Topic,
+) -> Result<bool, Error> {
+    let claims = sqlx::query(schema.sql(CLAIMS_OF_TOPIC)).bind(topic.id);
+    for row in claims.fetch_all(connection).await.map_err(from_sqlx)? {
+        let ranges: &str = row.try_get(1).map_err(from_sqlx)?;
+        let next = row.try_get(0).map_err(from_sqlx)?;
+        let now: jiff_sqlx::Timestamp = row.try_get(2).map_err(from_sqlx)?;
+        if ClaimWindow::decode(next, ranges)?.has_holder(now.to_jiff()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

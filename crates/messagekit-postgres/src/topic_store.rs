@@ -1,0 +1,154 @@
+//! Typed topics of this database.
+
+use std::sync::Arc;
+
+use messagekit::log::{
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery,
+    RetentionRule, TopicDefinition, TopicStore,
+};
+use messagekit::{Error, Store};
+
+use crate::commit_watch::PgCommits;
+use crate::tables::topics::Topic;
+use crate::tables::{handled_records, retention, topic_append, topic_records, topics, waiting};
+use crate::{PgTx, PostgresStore};
+
+/// The most records of a partition that one call deletes.
+const EXPIRE_STEP: u32 = 1_000;
+
+/// An append holds its topics until its transaction ends: ids and offsets have the order of the commits. Append late in a transaction.
+impl TopicStore for PostgresStore {
+    async fn define_topic(&self, definition: &TopicDefinition) -> Result<Option<TopicDefinition>, Error> {
+        let mut tx = self.begin().await?;
+        let made = self.statement(topics::define(&mut tx, self.schema(), definition)).await?;
+        self.commit(tx).await?;
+        if made { Ok(None) } else { self.topic_definition(&definition.name).await }
+    }
+
+    async fn topic_definition(&self, topic: &Arc<str>) -> Result<Option<TopicDefinition>, Error> {
+        let found = self
+            .read(|mut connection| async move { topics::find(&mut connection, self.schema(), topic).await });
+        Ok(found.await?.map(|topic| topic.definition))
+    }
+
+    async fn topic_definitions(&self) -> Result<Vec<TopicDefinition>, Error> {
+        let all =
+            self.read(|mut connection| async move { topics::all(&mut connection, self.schema()).await });
+        Ok(all.await?.into_iter().map(|topic| topic.definition).collect())
+    }
+
+    async fn replace_schema(&self, from: &TopicDefinition, to: &TopicDefinition) -> Result<bool, Error> {
+        self.statement(async {
+            topics::replace_schema(&mut *self.connection().await?, self.schema(), from, to).await
+        })
+        .await
+    }
+
+    async fn set_retention(&self, topic: &Arc<str>, retention: Option<RetentionRule>) -> Result<(), Error> {
+        self.statement(async {
+            topics::set_retention(&mut *self.connection().await?, self.schema(), topic, retention).await
+        })
+        .await
+    }
+
+    async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
+        let found = self.sequenced(topic).await?;
+        let mut tx = self.begin().await?;
+        let mut expired = 0;
+        self.statement(async {
+            for known in topics::hold_partitions(&mut tx, self.schema(), found.id).await? {
+                expired += retention::expire(&mut tx, self.schema(), &found, known, EXPIRE_STEP).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.commit(tx).await?;
+        Ok(expired)
+    }
+
+    async fn append_records(
+        &self,
+        tx: &mut PgTx,
+        records: &[NewRecord],
+        on_duplicate: OnDuplicate,
+    ) -> Result<Vec<AppendedRecord>, Error> {
+        self.statement(topic_append::append(tx, self.schema(), records, on_duplicate)).await
+    }
+
+    async fn append_now(
+        &self,
+        records: Vec<NewRecord>,
+        on_duplicate: OnDuplicate,
+    ) -> Result<Vec<AppendedRecord>, Error> {
+        let mut tx = self.begin().await?;
+        let appended = self.append_records(&mut tx, &records, on_duplicate).await?;
+        self.commit(tx).await?;
+        self.news().wake();
+        Ok(appended)
+    }
+
+    async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
+        let topic = &self.sequenced(&query.topic).await?;
+        self.read(|mut connection| async move {
+            topic_records::query(&mut connection, self.schema(), topic, query).await
+        })
+        .await
+    }
+
+    async fn set_handled(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> Result<(), Error> {
+        self.statement(async {
+            let topic = topics::kept(tx, self.schema(), topic).await?;
+            handled_records::set_handled(tx, self.schema(), consumer, &topic, id).await
+        })
+        .await
+    }
+
+    async fn set_handled_now(&self, consumer: &str, topic: &Arc<str>, id: i64) -> Result<(), Error> {
+        let mut tx = self.begin().await?;
+        self.set_handled(&mut tx, consumer, topic, id).await?;
+        self.commit(tx).await
+    }
+
+    async fn after_commit(&self, tx: &mut PgTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        self.statement(self.topics().hooks.add(self.pool(), tx, run)).await
+    }
+
+    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(PgCommits::new(self.clone())))
+    }
+
+    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
+        let topic = &self.sequenced(topic).await?;
+        self.read(|mut connection| async move {
+            topic_records::count(&mut connection, self.schema(), topic, consumer).await
+        })
+        .await
+    }
+}
+
+impl PostgresStore {
+    /// Returns a topic in which no event waits for its offset that was committed before the call. Each batch has a transaction of its own.
+    pub(crate) async fn sequenced(&self, name: &str) -> Result<Topic, Error> {
+        let find = || {
+            self.read(
+                |mut connection| async move { topics::kept(&mut connection, self.schema(), name).await },
+            )
+        };
+        let topic = find().await?;
+        // Others may go on writing: what they commit meanwhile is not waited for.
+        let mut is_full = topic.has_waiting;
+        while is_full {
+            let mut tx = self.begin().await?;
+            let moved = self.statement(waiting::sequence_batch(&mut tx, self.schema(), &topic)).await?;
+            self.commit(tx).await?;
+            is_full = moved == waiting::BATCH;
+        }
+        Ok(topic)
+    }
+}

@@ -1,0 +1,19 @@
+//! Typed topics in one file, as a program sees them.
+//!
+//! The modules that use `home` run in the tests of PostgreSQL, too, beside a home there.
+// Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
+#![allow(clippy::unwrap_used)]
+
+mod definitions;
+mod file;
+mod file_retention;
+mod home;
+mod json;
+mod migrate;
+mod observers;
+mod pairs;
+mod pipelines;
+mod random_pipelines;
+mod retention;
+mod topics;
+mod year;

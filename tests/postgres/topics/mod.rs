@@ -1,0 +1,21 @@
+//! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
+
+mod home;
+mod server;
+
+#[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
+mod json;
+#[path = "../../../crates/messagekit-topics/tests/it/migrate.rs"]
+mod migrate;
+#[path = "../../../crates/messagekit-topics/tests/it/observers.rs"]
+mod observers;
+#[path = "../../../crates/messagekit-topics/tests/it/pipelines.rs"]
+mod pipelines;
+#[path = "../../../crates/messagekit-topics/tests/it/random_pipelines.rs"]
+mod random_pipelines;
+#[path = "../../../crates/messagekit-topics/tests/it/retention.rs"]
+mod retention;
+#[path = "../../../crates/messagekit-topics/tests/it/topics.rs"]
+mod typed;
+#[path = "../../../crates/messagekit-topics/tests/it/year.rs"]
+mod year;

@@ -1,0 +1,1576 @@
+-- What pg_dump 15 wrote of a database of version 4, with rows in every table. The thousand rows that the schema puts into
+-- blocked_keys are written as one statement.
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: messagekit; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA messagekit;
+
+--
+-- Name: day_of(text); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.day_of(id text) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('-1'::integer)::smallint;
+
+--
+-- Name: id_problem(text); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.id_problem(id text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (id = ''::text) THEN 'is empty'::text WHEN (octet_length(id) > 200) THEN 'is longer than 200 bytes'::text WHEN (id ~ '[\u0001-\u001f\u007f-\u009f]'::text) THEN 'holds a control character'::text WHEN starts_with(id, 'at:'::text) THEN 'begins with at:, which is reserved for messages without an id'::text ELSE NULL::text END;
+
+--
+-- Name: is_topic(text); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.is_topic(name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((octet_length(name) >= 1) AND (octet_length(name) <= 249) AND (name !~ '[^a-zA-Z0-9._-]'::text) AND (name <> ALL (ARRAY['.'::text, '..'::text])));
+
+--
+-- Name: keep_topics(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.keep_topics() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_to_topics') THEN
+    RETURN;
+  END IF;
+  LOCK TABLE messagekit.outbox_events IN SHARE ROW EXCLUSIVE MODE;
+  IF NOT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_to_topics') THEN
+    CREATE TRIGGER outbox_to_topics BEFORE INSERT ON messagekit.outbox_events
+      FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_to_topics();
+  END IF;
+END
+$$;
+
+--
+-- Name: new_id(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.new_id() RETURNS text
+    LANGUAGE sql PARALLEL SAFE
+    RETURN ((encode(set_bit(set_bit(OVERLAY(uuid_send(gen_random_uuid()) PLACING SUBSTRING(int8send((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint) FROM 3) FROM 1 FOR 6), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid)::text;
+
+--
+-- Name: outbox_is_pending(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.outbox_is_pending() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
+  SELECT (get_byte(h.hash, 0) & 63) - CASE WHEN a.available_at > h.now THEN 64 ELSE 0 END, a.copy, a.seq,
+    CASE WHEN a.aggregate_id IS NOT NULL THEN ('x' || encode(substr(h.hash, 1, 8), 'hex'))::bit(64)::bigint END,
+    greatest(a.available_at, h.now), a.event_id, a.topic
+  FROM added a
+    CROSS JOIN LATERAL (
+      SELECT sha256(convert_to(coalesce(a.aggregate_id, a.event_id), 'UTF8')) AS hash, clock_timestamp() AS now OFFSET 0) h;
+  RETURN NULL;
+END
+$$;
+
+--
+-- Name: outbox_links_are_of_this_event(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.outbox_links_are_of_this_event() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  DELETE FROM messagekit.outbox_links l WHERE l.event_id = NEW.event_id;
+  RETURN NEW;
+END
+$$;
+
+--
+-- Name: outbox_refuses_delay(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.outbox_refuses_delay() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', CONSTRAINT = 'outbox_delay_needs_relay',
+    MESSAGE = format('event is delayed until %s, and this outbox has no relay to wait for that', NEW.available_at),
+    HINT = 'run `messagekit migrate --relay`, or leave available_at out to publish the event at once';
+END
+$$;
+
+--
+-- Name: outbox_to_topics(); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.outbox_to_topics() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  topic messagekit.topics%ROWTYPE;
+BEGIN
+  IF NEW.copy <> 0 THEN
+    RETURN NEW;
+  END IF;
+  SELECT * INTO topic FROM messagekit.topics t WHERE t.name = NEW.topic;
+  IF NOT FOUND THEN
+    RETURN NEW;
+  END IF;
+  IF current_setting('messagekit_topics.appended', true) IS DISTINCT FROM NEW.event_id THEN
+    INSERT INTO messagekit.topic_waiting
+      (topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, available_at, payload)
+    VALUES (topic.id, NEW.event_id, NEW.event_type, NEW.aggregate_id, NEW.content_type, NEW.traceparent, NEW.headers,
+      NEW.created_at, NEW.available_at, NEW.payload);
+  END IF;
+  RETURN CASE WHEN topic.is_published THEN NEW END;
+END
+$$;
+
+--
+-- Name: publish(text, text, text, jsonb, text, timestamp with time zone, text, text, text, text, jsonb, jsonb, text); Type: FUNCTION; Schema: messagekit; Owner: -
+--
+
+CREATE FUNCTION messagekit.publish(topic text, key text, type text, payload jsonb, id text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, source text DEFAULT NULL::text, data_version text DEFAULT '1.0'::text, correlation_id text DEFAULT NULL::text, causation_id text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, headers jsonb DEFAULT NULL::jsonb, traceparent text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_variable
+DECLARE
+  content_type CONSTANT text := 'application/json';
+  name    text;
+  problem text;
+  fields  text;
+  whole   text;
+  bytes   bytea;
+  beside  bigint;
+BEGIN
+  -- Present where they must be.
+  name := CASE
+    WHEN topic IS NULL THEN 'topic' WHEN type IS NULL THEN 'type'
+    WHEN payload IS NULL THEN 'payload' WHEN data_version IS NULL THEN 'data_version' END;
+  IF name IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = format('publish: %s is NULL', name),
+      HINT = 'topic, type, payload and data_version must be given; key may be NULL where order does not matter';
+  END IF;
+  id := coalesce(id, messagekit.new_id());
+  occurred_at := coalesce(occurred_at, clock_timestamp());
+  source := coalesce(source, current_database());
+  metadata := coalesce(metadata, '{}');
+  headers := nullif(headers, '{}');
+
+  IF NOT messagekit.is_topic(topic) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: topic %s is not 1 to 249 characters of a-z A-Z 0-9 . _ -', to_json(left(topic, 80))),
+      HINT = 'name it after the type without its last part, like orders.order';
+  END IF;
+  IF octet_length(type) > 200
+    OR type !~ '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: type %s is not two or more parts of a-z 0-9 - joined by dots', to_json(left(type, 80))),
+      HINT = 'name it like orders.order.placed, in at most 200 bytes';
+  END IF;
+  IF data_version !~ '^(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,9})$'
+    OR split_part(data_version, '.', 1)::bigint > 4294967295 OR split_part(data_version, '.', 2)::bigint > 4294967295 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: data_version %s is not MAJOR.MINOR', to_json(left(data_version, 80))),
+      HINT = 'write it like 1.0';
+  END IF;
+  IF source = '' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: source is empty',
+      HINT = 'name the service that writes, or leave it out';
+  END IF;
+  FOR name, problem IN
+    SELECT given.name, messagekit.id_problem(given.id)
+    FROM (VALUES ('id', id), ('correlation_id', correlation_id), ('causation_id', causation_id)) given (name, id)
+  LOOP
+    IF problem IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('publish: %s %s', name, problem),
+        HINT = 'leave id out to get a new UUID, or give 1 to 200 bytes of plain text';
+    END IF;
+  END LOOP;
+  -- Readers keep times in the years 1 to 9999.
+  IF NOT (occurred_at >= '0001-01-01Z' AND occurred_at < '9999-12-30Z') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('publish: occurred_at %s cannot be carried', occurred_at),
+      HINT = 'give a time from year 1 to year 9999, or leave it out for now';
+  END IF;
+
+  IF jsonb_typeof(payload) <> 'object' OR jsonb_typeof(metadata) <> 'object' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: %s is not a JSON object',
+        CASE WHEN jsonb_typeof(payload) <> 'object' THEN 'payload' ELSE 'metadata' END),
+      HINT = 'put the value into a field, like {"value": 1}';
+  END IF;
+  SELECT known INTO name
+  FROM unnest(ARRAY['eventId', 'event_id', 'eventType', 'event_type', 'aggregateId', 'aggregate_id', 'occurredAt',
+    'occurred_at', 'source', 'dataVersion', 'data_version', 'correlationId', 'correlation_id', 'causationId',
+    'causation_id', 'metadata']) known
+  WHERE payload ? known LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('publish: payload field %s has the name of an envelope field', to_json(name)),
+      HINT = 'rename the field; what the envelope says is given by arguments, like source => ''shop''';
+  END IF;
+  -- Readers take metadata apart, and give up below this depth; what they do not know of the payload they pass over.
+  IF jsonb_path_exists(metadata, 'strict $.**{126 to last} ? (@.type() == "object" || @.type() == "array")') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: metadata is nested more than 126 deep',
+      HINT = 'flatten it, or write the inner part as a text';
+  END IF;
+  IF jsonb_typeof(headers) <> 'object' OR jsonb_path_exists(headers, 'strict $.* ? (@.type() != "string")') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'publish: headers is not a JSON object of strings',
+      HINT = 'write values as texts, like {"tenant": "north", "retries": "3"}';
+  END IF;
+
+  fields := '{"eventId":' || to_json(id)
+    || ',"eventType":' || to_json(type)
+    || coalesce(',"aggregateId":' || to_json(key), '')
+    || ',"occurredAt":"' || to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    || '","source":' || to_json(source)
+    || ',"dataVersion":' || to_json(data_version)
+    || coalesce(',"correlationId":' || to_json(correlation_id), '')
+    || coalesce(',"causationId":' || to_json(causation_id), '')
+    || CASE WHEN metadata = '{}' THEN '' ELSE ',"metadata":' || metadata::text END;
+  whole := fields || CASE WHEN payload = '{}' THEN '}' ELSE ',' || substr(payload::text, 2) END;
+  bytes := convert_to(whole, 'UTF8');
+  IF octet_length(bytes) > 900000 THEN
+    RAISE EXCEPTION USING ERRCODE = '54000',
+      MESSAGE = format('publish: message of %s bytes is over the limit of 900000', octet_length(bytes)),
+      HINT = 'keep the large part elsewhere and send a reference';
+  END IF;
+  beside := coalesce(octet_length(key), 0) + octet_length(type) + octet_length(content_type)
+    + coalesce(octet_length(traceparent), 0) + coalesce(octet_length(headers::text), 0);
+  IF beside > 99500 THEN
+    RAISE EXCEPTION USING ERRCODE = '54000',
+      MESSAGE = format('publish: key and headers of %s bytes are over the limit of 99500', beside),
+      HINT = 'put what is large into the payload';
+  END IF;
+
+  INSERT INTO messagekit.outbox_events
+    (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at)
+  VALUES (id, topic, type, key, bytes, content_type, headers, traceparent, occurred_at);
+  IF correlation_id IS NOT NULL OR causation_id IS NOT NULL THEN
+    INSERT INTO messagekit.outbox_links (event_id, correlation_id, causation_id) VALUES (id, correlation_id, causation_id);
+  END IF;
+  RETURN id;
+END
+$_$;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: admin_audit; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.admin_audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    operator text NOT NULL,
+    through text NOT NULL,
+    request_id text,
+    act text NOT NULL COLLATE pg_catalog."C",
+    failed_messages bigint[],
+    subject text,
+    done bigint NOT NULL,
+    outcome jsonb
+);
+
+--
+-- Name: admin_audit_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.admin_audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.admin_audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: blocked_keys; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.blocked_keys (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    key_hash bigint NOT NULL,
+    count integer NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: consumer_cursors; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.consumer_cursors (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    tp_id integer NOT NULL,
+    next bigint NOT NULL,
+    ranges text,
+    expired bigint DEFAULT 0 NOT NULL,
+    by_record boolean DEFAULT false NOT NULL,
+    CONSTRAINT consumer_cursors_next_check CHECK ((next >= 0))
+)
+WITH (fillfactor='50');
+
+--
+-- Name: consumer_offsets; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.consumer_offsets (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    key_lane integer DEFAULT 0 NOT NULL,
+    next bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: consumer_resets; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.consumer_resets (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    "from" bigint NOT NULL,
+    until bigint NOT NULL,
+    generation integer NOT NULL,
+    CONSTRAINT consumer_resets_check CHECK (("from" < until))
+);
+
+--
+-- Name: consumer_windows; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.consumer_windows (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    seconds bigint NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    complete_since timestamp with time zone,
+    CONSTRAINT consumer_windows_seconds_check CHECK ((seconds > 0))
+);
+
+--
+-- Name: failed_messages; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.failed_messages (
+    id bigint NOT NULL,
+    origin text DEFAULT 'store'::text NOT NULL COLLATE pg_catalog."C",
+    return_to text COLLATE pg_catalog."C",
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    position_topic text COLLATE pg_catalog."C",
+    partition integer,
+    "offset" bigint,
+    key bytea,
+    key_hash bigint,
+    parked boolean DEFAULT false NOT NULL,
+    state text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
+    attempts integer NOT NULL,
+    crash_count integer DEFAULT 0 NOT NULL,
+    run_length integer DEFAULT 1 NOT NULL,
+    alone integer DEFAULT 0 NOT NULL,
+    due timestamp with time zone,
+    running_since timestamp with time zone,
+    token bigint DEFAULT 0 NOT NULL,
+    generation integer DEFAULT 0 NOT NULL,
+    event_type text COLLATE pg_catalog."C",
+    headers bytea NOT NULL,
+    payload bytea NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    error text NOT NULL,
+    fingerprint text NOT NULL COLLATE pg_catalog."C",
+    set_aside_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT failed_messages_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT failed_messages_check CHECK (((due IS NOT NULL) = (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text])))),
+    CONSTRAINT failed_messages_check1 CHECK (((running_since IS NULL) OR (due IS NOT NULL))),
+    CONSTRAINT failed_messages_check2 CHECK (((NOT parked) OR (key_hash IS NOT NULL))),
+    CONSTRAINT failed_messages_origin_check CHECK ((origin = ANY (ARRAY['store'::text, 'queue'::text, 'topic'::text]))),
+    CONSTRAINT failed_messages_reason_check CHECK ((reason = ANY (ARRAY['set_aside'::text, 'key_blocked'::text, 'key_freed'::text, 'run_failed'::text, 'retry_requested'::text, 'requested_run_failed'::text, 'applied'::text, 'discarded'::text, 'discard_undone'::text]))),
+    CONSTRAINT failed_messages_state_check CHECK ((state = ANY (ARRAY['retry_scheduled'::text, 'blocked'::text, 'dead'::text, 'retry_requested'::text, 'resolved'::text, 'discarded'::text])))
+);
+
+--
+-- Name: failed_messages_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.failed_messages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.failed_messages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: in_flight_attempts; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.in_flight_attempts (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    runner text NOT NULL COLLATE pg_catalog."C",
+    noted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: outbox_checkpoints; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_checkpoints (
+    at timestamp with time zone NOT NULL,
+    wal pg_lsn NOT NULL,
+    oldest_xid xid8,
+    last_seq bigint,
+    xid xid8
+);
+
+--
+-- Name: outbox_copies; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_copies (
+    job bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    copies bigint NOT NULL
+);
+
+--
+-- Name: outbox_events; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_events (
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    copy integer DEFAULT 0 NOT NULL,
+    seq bigint NOT NULL,
+    topic text NOT NULL COLLATE pg_catalog."C",
+    event_type text COLLATE pg_catalog."C",
+    aggregate_id text COLLATE pg_catalog."C",
+    payload bytea NOT NULL,
+    content_type text,
+    headers jsonb,
+    traceparent text,
+    occurred_at timestamp with time zone,
+    available_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT outbox_beside_size CHECK ((((((COALESCE(octet_length(aggregate_id), 0) + COALESCE(octet_length(event_type), 0)) + COALESCE(octet_length(content_type), 0)) + COALESCE(octet_length(traceparent), 0)) + COALESCE(octet_length((headers)::text), 0)) <= 99500)),
+    CONSTRAINT outbox_event_id_size CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT outbox_headers_object CHECK ((jsonb_typeof(headers) = 'object'::text)),
+    CONSTRAINT outbox_payload_size CHECK ((octet_length(payload) <= 900000)),
+    CONSTRAINT outbox_times CHECK (((created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '9999-12-30 00:00:00+00'::timestamp with time zone) AND (occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '9999-12-30 00:00:00+00'::timestamp with time zone) AND (available_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (available_at < '9999-12-30 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT outbox_topic_name CHECK (messagekit.is_topic(topic))
+);
+
+--
+-- Name: outbox_events_seq_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.outbox_events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.outbox_events_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: outbox_failures; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_failures (
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: outbox_links; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_links (
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    correlation_id text COLLATE pg_catalog."C",
+    causation_id text COLLATE pg_catalog."C",
+    replay_of text COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: outbox_pending; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_pending (
+    shard smallint NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    copy integer NOT NULL,
+    seq bigint NOT NULL,
+    key_hash bigint,
+    available_at timestamp with time zone NOT NULL,
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT outbox_pending_shard_check CHECK (((shard >= '-64'::integer) AND (shard < 64)))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='50000');
+
+--
+-- Name: outbox_rejected; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.outbox_rejected (
+    id bigint NOT NULL,
+    shard smallint NOT NULL,
+    attempts smallint NOT NULL,
+    copy integer NOT NULL,
+    seq bigint NOT NULL,
+    key_hash bigint,
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL COLLATE pg_catalog."C",
+    error text,
+    rejected_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: outbox_rejected_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.outbox_rejected ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.outbox_rejected_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: processed_messages; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.processed_messages (
+    consumer text NOT NULL COLLATE pg_catalog."C",
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    generation integer DEFAULT 0 NOT NULL,
+    earlier integer,
+    processed_at timestamp with time zone DEFAULT now() NOT NULL,
+    day smallint DEFAULT '-1'::integer NOT NULL,
+    CONSTRAINT processed_messages_outcome_check CHECK ((outcome = ANY (ARRAY['done'::text, 'held'::text, 'discarded'::text])))
+);
+
+--
+-- Name: relay_members; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.relay_members (
+    name text NOT NULL COLLATE pg_catalog."C",
+    until timestamp with time zone NOT NULL,
+    is_present boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: relay_shards; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.relay_shards (
+    shard smallint NOT NULL,
+    owner text COLLATE pg_catalog."C",
+    epoch bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT relay_shards_shard_check CHECK (((shard >= 0) AND (shard <= 63)))
+)
+WITH (fillfactor='50');
+
+--
+-- Name: replay_items; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.replay_items (
+    job bigint NOT NULL,
+    n bigint NOT NULL,
+    event_id text NOT NULL COLLATE pg_catalog."C"
+);
+
+--
+-- Name: replay_jobs; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.replay_jobs (
+    id bigint NOT NULL,
+    event_type text COLLATE pg_catalog."C",
+    topic text COLLATE pg_catalog."C",
+    key text COLLATE pg_catalog."C",
+    "from" timestamp with time zone,
+    until timestamp with time zone,
+    ids text NOT NULL COLLATE pg_catalog."C",
+    per_second bigint,
+    state text NOT NULL COLLATE pg_catalog."C",
+    events bigint DEFAULT 0 NOT NULL,
+    published bigint DEFAULT 0 NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    lease_until timestamp with time zone,
+    ordered_by text NOT NULL,
+    ordered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    error text,
+    CONSTRAINT replay_jobs_ids_check CHECK ((ids = ANY (ARRAY['same'::text, 'new'::text]))),
+    CONSTRAINT replay_jobs_per_second_check CHECK ((per_second >= 0)),
+    CONSTRAINT replay_jobs_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
+
+--
+-- Name: replay_jobs_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.replay_jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.replay_jobs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lowest_program integer,
+    CONSTRAINT schema_migrations_check CHECK (((lowest_program >= 1) AND (lowest_program <= version)))
+);
+
+--
+-- Name: topic_dedup_hashes; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topic_dedup_hashes (
+    topic_id integer NOT NULL,
+    hash text NOT NULL COLLATE pg_catalog."C",
+    record_id bigint NOT NULL
+);
+
+--
+-- Name: topic_migrations; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topic_migrations (
+    topic_id integer NOT NULL,
+    migration text NOT NULL COLLATE pg_catalog."C",
+    record_id bigint NOT NULL,
+    key text COLLATE pg_catalog."C",
+    hash text COLLATE pg_catalog."C",
+    payload bytea NOT NULL
+);
+
+--
+-- Name: topic_partitions; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topic_partitions (
+    id integer NOT NULL,
+    topic_id integer NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint DEFAULT 0 NOT NULL,
+    log_start bigint DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT topic_partitions_check CHECK (((log_start >= 0) AND (log_start <= next_offset))),
+    CONSTRAINT topic_partitions_partition_check CHECK (((partition >= 0) AND (partition <= 1023)))
+)
+WITH (fillfactor='50');
+
+--
+-- Name: topic_partitions_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.topic_partitions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.topic_partitions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: topic_record_ids; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+CREATE SEQUENCE messagekit.topic_record_ids
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+--
+-- Name: topic_records; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topic_records (
+    tp_id integer NOT NULL,
+    "offset" bigint NOT NULL,
+    id bigint NOT NULL,
+    topic_id integer NOT NULL,
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    event_type text COLLATE pg_catalog."C",
+    key text COLLATE pg_catalog."C",
+    content_type text,
+    traceparent text,
+    headers jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    payload bytea NOT NULL,
+    CONSTRAINT topic_record_event_id_size CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT topic_record_headers_object CHECK ((jsonb_typeof(headers) = 'object'::text)),
+    CONSTRAINT topic_record_payload_size CHECK ((octet_length(payload) <= 16777216))
+);
+
+--
+-- Name: topic_waiting; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topic_waiting (
+    topic_id integer NOT NULL,
+    seq bigint NOT NULL,
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    event_type text COLLATE pg_catalog."C",
+    key text COLLATE pg_catalog."C",
+    content_type text,
+    traceparent text,
+    headers jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    available_at timestamp with time zone,
+    payload bytea NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='50000');
+
+--
+-- Name: topic_waiting_seq_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.topic_waiting ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.topic_waiting_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: topics; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.topics (
+    id integer NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    is_published boolean DEFAULT false NOT NULL,
+    schema text,
+    shape text,
+    dedup text[] DEFAULT '{}'::text[] NOT NULL,
+    key text,
+    version integer DEFAULT 0 NOT NULL,
+    max_age bigint,
+    max_bytes bigint,
+    keep_unhandled boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT topics_check CHECK (((schema IS NULL) = (shape IS NULL))),
+    CONSTRAINT topics_max_age_check CHECK ((max_age > 0)),
+    CONSTRAINT topics_max_bytes_check CHECK ((max_bytes > 0)),
+    CONSTRAINT topics_name_check CHECK (messagekit.is_topic(name)),
+    CONSTRAINT topics_schema_check CHECK (((schema IS NULL) OR ((schema)::jsonb IS NOT NULL))),
+    CONSTRAINT topics_shape_check CHECK (((shape IS NULL) OR ((shape)::jsonb IS NOT NULL)))
+);
+
+--
+-- Name: topics_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.topics ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.topics_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Data for Name: admin_audit; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.admin_audit (id, at, operator, through, request_id, act, failed_messages, subject, done, outcome) OVERRIDING SYSTEM VALUE VALUES
+	(1, '2026-11-01 09:30:00+00', 'ann', 'cli', NULL, 'discard', '{4,99}', NULL, 1, '{"99": "not found"}'),
+	(2, '2026-11-01 08:20:00+00', 'ann', 'http', 'r-1', 'replay', NULL, '1', 2, NULL);
+
+--
+-- Data for Name: blocked_keys; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) SELECT '', '', number, 0 FROM generate_series(1, 1000) number;
+INSERT INTO messagekit.blocked_keys (consumer, topic, key_hash, count) VALUES
+	('billing', 'orders.order', 12, 2);
+
+--
+-- Data for Name: consumer_cursors; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next, ranges, expired, by_record) VALUES
+	('default', 1, 1, NULL, 0, true),
+	('workers', 1, 0, '[{"from":0,"to":2,"attempts":1,"state":{"waiting":{"due":1764072000000000,"is_alone":false}}}]', 3, false);
+
+--
+-- Data for Name: consumer_offsets; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, key_lane, next) VALUES
+	('billing', 'orders.order', 0, 0, 12),
+	('billing', 'orders.order', 0, 1, 9);
+
+--
+-- Data for Name: consumer_resets; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.consumer_resets (consumer, topic, partition, "from", until, generation) VALUES
+	('billing', 'orders.order', 0, 3, 9, 2);
+
+--
+-- Data for Name: consumer_windows; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.consumer_windows (consumer, seconds, noted_at, complete_since) VALUES
+	('billing', 604800, '2026-11-01 09:00:00+00', '2026-10-25 09:00:00+00');
+
+--
+-- Data for Name: failed_messages; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.failed_messages (id, origin, return_to, consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, reason, attempts, crash_count, run_length, alone, due, running_since, token, generation, event_type, headers, payload, kind, error, fingerprint, set_aside_at, changed_at) OVERRIDING SYSTEM VALUE VALUES
+	(1, 'store', NULL, 'billing', 'm-dead', 'orders.order', NULL, 0, 5, '\x6f2d31', 11, false, 'dead', 'run_failed', 4, 1, 1, 0, NULL, NULL, 7, 0, 'orders.order.placed', '\x5b5b226964222c226d2d64656164225d5d', '\xfe00', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
+	(2, 'store', NULL, 'billing', 'm-parked', 'orders.order', NULL, 0, 6, '\x6f2d32', 12, true, 'retry_scheduled', 'set_aside', 1, 0, 1, 0, '2026-11-01 09:20:00+00', '2026-11-01 09:19:00+00', 2, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:10:00+00'),
+	(3, 'store', NULL, 'billing', 'm-waiting', 'orders.order', NULL, 0, 7, '\x6f2d32', 12, true, 'blocked', 'key_blocked', 0, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'behind', 'waits', 'f-2', '2026-11-01 09:00:00+00', '2026-11-01 09:00:00+00'),
+	(4, 'store', NULL, 'billing', 'm-discarded', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'discarded', 'discarded', 1, 0, 1, 0, NULL, NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'no stock', 'f-1', '2026-11-01 09:00:00+00', '2026-11-01 09:30:00+00'),
+	(5, 'queue', 'printing', 'queue:printing', 'm-queue', 'orders.order', NULL, NULL, NULL, NULL, NULL, false, 'retry_requested', 'retry_requested', 0, 0, 1, 0, '2026-11-01 09:20:00+00', NULL, 0, 0, NULL, '\x5b5d', '\x7b7d', 'failed', 'rejected', 'f-3', '2026-11-01 09:00:00+00', '2026-11-01 09:20:00+00');
+
+--
+-- Data for Name: in_flight_attempts; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.in_flight_attempts (consumer, message_id, runner, noted_at) VALUES
+	('billing', 'm-poison', 'billing-a', '2026-11-01 09:00:00+00'),
+	('billing', 'm-poison', 'billing-b', '2026-11-01 09:01:00+00');
+
+--
+-- Data for Name: outbox_checkpoints; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_checkpoints (at, wal, oldest_xid, last_seq, xid) VALUES
+	('2026-11-01 08:00:00+00', '0/15D3F28', '731', 5, '733');
+
+--
+-- Data for Name: outbox_copies; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_copies (job, at, copies) VALUES
+	(1, '2026-11-01 08:30:00+00', 1);
+
+--
+-- Data for Name: outbox_events; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_events (event_id, copy, seq, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at, available_at, created_at) OVERRIDING SYSTEM VALUE VALUES
+	('e-1', 0, 1, 'orders.order', 'orders.order.placed', 'o-1', '\x7b226576656e744964223a22652d31222c226576656e7454797065223a226f72646572732e6f726465722e706c61636564222c226167677265676174654964223a226f2d31222c226f636375727265644174223a22323032362d31312d30315430383a30303a30302e3030303030305a222c22736f75726365223a2273686f70222c226461746156657273696f6e223a22312e30222c2270656e6365223a203939352c20226f726465725f6964223a20226f2d31227d', 'application/json', '{"tenant": "north"}', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', '2026-11-01 08:00:00+00', NULL, '2026-11-22 21:11:58.325749+00'),
+	('e-2', 0, 2, 'orders.order', 'orders.order.placed', 'o-2', '\x7b226576656e744964223a22652d32222c226576656e7454797065223a226f72646572732e6f726465722e706c61636564222c226167677265676174654964223a226f2d32222c226f636375727265644174223a22323032362d31312d30315430383a30313a30302e3030303030305a222c22736f75726365223a2273686f70222c226461746156657273696f6e223a22312e30222c226f726465725f6964223a20226f2d32227d', 'application/json', NULL, NULL, '2026-11-01 08:01:00+00', NULL, '2026-11-22 21:11:58.326888+00'),
+	('e-3', 0, 3, 'orders.order', 'orders.order.paid', 'o-2', '\x7b226576656e744964223a22652d33222c226576656e7454797065223a226f72646572732e6f726465722e70616964222c226167677265676174654964223a226f2d32222c226f636375727265644174223a22323032362d31312d30315430383a30323a30302e3030303030305a222c22736f75726365223a2273686f70222c226461746156657273696f6e223a22312e30222c226f726465725f6964223a20226f2d32227d', 'application/json', NULL, NULL, '2026-11-01 08:02:00+00', NULL, '2026-11-22 21:11:58.327312+00'),
+	('e-4', 0, 4, 'orders.order', NULL, NULL, '\x7b7d', NULL, NULL, NULL, NULL, '2099-01-01 00:00:00+00', '2026-11-22 21:11:58.327523+00'),
+	('e-1', 1, 5, 'orders.order', 'orders.order.placed', 'o-1', '\x7b226576656e744964223a22652d31222c226576656e7454797065223a226f72646572732e6f726465722e706c61636564222c226167677265676174654964223a226f2d31222c226f636375727265644174223a22323032362d31312d30315430383a30303a30302e3030303030305a222c22736f75726365223a2273686f70222c226461746156657273696f6e223a22312e30222c2270656e6365223a203939352c20226f726465725f6964223a20226f2d31227d', 'application/json', '{"tenant": "north"}', NULL, '2026-11-01 08:00:00+00', NULL, '2026-11-22 21:11:58.325749+00');
+
+--
+-- Data for Name: outbox_failures; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_failures (event_id, consumer, reason, at) VALUES
+	('e-1', 'queue:printing', 'rejected', '2026-11-01 09:00:00+00');
+
+--
+-- Data for Name: outbox_links; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_links (event_id, correlation_id, causation_id, replay_of, created_at) VALUES
+	('e-3', 'e-1', 'e-2', NULL, '2026-11-22 21:11:58.327312+00');
+
+--
+-- Data for Name: outbox_pending; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic) VALUES
+	(28, 0, 0, 1, 6682721121708123522, '2026-11-22 21:11:58.326401+00', 'e-1', 'orders.order'),
+	(-53, 0, 0, 4, NULL, '2099-01-01 00:00:00+00', 'e-4', 'orders.order'),
+	(28, 0, 1, 5, 6682721121708123522, '2026-11-22 21:11:58.327974+00', 'e-1', 'orders.order');
+
+--
+-- Data for Name: outbox_rejected; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.outbox_rejected (id, shard, attempts, copy, seq, key_hash, event_id, topic, error, rejected_at) OVERRIDING SYSTEM VALUE VALUES
+	(1, 43, 1, 0, 2, 3128863472557067594, 'e-2', 'orders.order', 'record too large', '2026-11-01 08:05:00+00'),
+	(2, 43, 0, 0, 3, 3128863472557067594, 'e-3', 'orders.order', NULL, '2026-11-01 08:05:00+00');
+
+--
+-- Data for Name: processed_messages; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.processed_messages (consumer, message_id, outcome, generation, earlier, processed_at, day) VALUES
+	('billing', 'm-done', 'done', 0, NULL, '2026-11-01 09:00:00+00', -1),
+	('billing', 'm-again', 'done', 2, 1, '2026-11-01 09:00:00+00', -1),
+	('billing', 'm-dead', 'held', 0, NULL, '2026-11-01 09:00:00+00', -1),
+	('billing', 'm-parked', 'held', 0, NULL, '2026-11-01 09:00:00+00', -1),
+	('billing', 'm-waiting', 'held', 0, NULL, '2026-11-01 09:00:00+00', -1),
+	('billing', 'm-discarded', 'discarded', 0, NULL, '2026-11-01 09:00:00+00', -1);
+
+--
+-- Data for Name: relay_members; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.relay_members (name, until, is_present) VALUES
+	('relay-1', '2026-11-01 08:10:00+00', true);
+
+--
+-- Data for Name: relay_shards; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.relay_shards (shard, owner, epoch) VALUES
+	(2, NULL, 1),
+	(3, NULL, 1),
+	(4, NULL, 1),
+	(5, NULL, 1),
+	(6, NULL, 1),
+	(7, NULL, 1),
+	(8, NULL, 1),
+	(9, NULL, 1),
+	(10, NULL, 1),
+	(11, NULL, 1),
+	(12, NULL, 1),
+	(13, NULL, 1),
+	(14, NULL, 1),
+	(15, NULL, 1),
+	(16, NULL, 1),
+	(17, NULL, 1),
+	(18, NULL, 1),
+	(19, NULL, 1),
+	(20, NULL, 1),
+	(21, NULL, 1),
+	(22, NULL, 1),
+	(23, NULL, 1),
+	(24, NULL, 1),
+	(25, NULL, 1),
+	(26, NULL, 1),
+	(27, NULL, 1),
+	(28, NULL, 1),
+	(29, NULL, 1),
+	(30, NULL, 1),
+	(31, NULL, 1),
+	(32, NULL, 1),
+	(33, NULL, 1),
+	(34, NULL, 1),
+	(35, NULL, 1),
+	(36, NULL, 1),
+	(37, NULL, 1),
+	(38, NULL, 1),
+	(39, NULL, 1),
+	(40, NULL, 1),
+	(41, NULL, 1),
+	(42, NULL, 1),
+	(43, NULL, 1),
+	(44, NULL, 1),
+	(45, NULL, 1),
+	(46, NULL, 1),
+	(47, NULL, 1),
+	(48, NULL, 1),
+	(49, NULL, 1),
+	(50, NULL, 1),
+	(51, NULL, 1),
+	(52, NULL, 1),
+	(53, NULL, 1),
+	(54, NULL, 1),
+	(55, NULL, 1),
+	(56, NULL, 1),
+	(57, NULL, 1),
+	(58, NULL, 1),
+	(59, NULL, 1),
+	(60, NULL, 1),
+	(61, NULL, 1),
+	(62, NULL, 1),
+	(63, NULL, 1),
+	(0, 'relay-1', 2),
+	(1, 'relay-1', 2);
+
+--
+-- Data for Name: replay_items; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.replay_items (job, n, event_id) VALUES
+	(1, 2, 'e-2');
+
+--
+-- Data for Name: replay_jobs; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.replay_jobs (id, event_type, topic, key, "from", until, ids, per_second, state, events, published, "position", epoch, lease_until, ordered_by, ordered_at, changed_at, error) OVERRIDING SYSTEM VALUE VALUES
+	(1, 'orders.order.placed', 'orders.order', NULL, '2026-11-01 00:00:00+00', '2026-11-02 00:00:00+00', 'same', 10, 'running', 2, 1, 1, 3, NULL, 'ann', '2026-11-01 08:20:00+00', '2026-11-01 08:30:00+00', NULL);
+
+--
+-- Data for Name: schema_migrations; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES
+	(1, 'schema', '2026-11-01 07:00:00+00', 1),
+	(2, 'history', '2026-11-01 07:00:00+00', 2),
+	(3, 'lowest_program', '2026-11-01 07:00:00+00', 2),
+	(4, 'topics', '2026-11-25 14:24:24.27179+00', 2);
+
+--
+-- Data for Name: topic_dedup_hashes; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topic_dedup_hashes (topic_id, hash, record_id) VALUES
+	(1, '2e7d2c03a9507ae265ecf5b5356885a5', 1),
+	(1, '18ac3e7343f016890c510e93f9352611', 2);
+
+--
+-- Data for Name: topic_migrations; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topic_migrations (topic_id, migration, record_id, key, hash, payload) VALUES
+	(1, '019ab000-0000-7000-8000-000000000001', 1, 'a', NULL, '\x7b226c696e6b223a2261227d');
+
+--
+-- Data for Name: topic_partitions; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topic_partitions (id, topic_id, partition, next_offset, log_start, bytes) OVERRIDING SYSTEM VALUE VALUES
+	(1, 1, 0, 2, 0, 24);
+
+--
+-- Data for Name: topic_records; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topic_records (tp_id, "offset", id, topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, payload) VALUES
+	(1, 0, 1, 1, 'r-1', NULL, 'a', 'application/json', NULL, NULL, '2026-11-25 12:00:00+00', '\x7b2275726c223a2261227d'),
+	(1, 1, 2, 1, 'r-2', NULL, 'b', 'application/json', NULL, NULL, '2026-11-25 12:00:01+00', '\x7b2275726c223a2262227d');
+
+--
+-- Data for Name: topic_waiting; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topic_waiting (topic_id, seq, event_id, event_type, key, content_type, traceparent, headers, created_at, available_at, payload) OVERRIDING SYSTEM VALUE VALUES
+	(1, 1, 'r-3', 'rss.items.added', 'c', NULL, NULL, '{"tenant": "north"}', '2026-11-25 12:00:02+00', NULL, '\x7b2275726c223a2263227d');
+
+--
+-- Data for Name: topics; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.topics (id, name, is_published, schema, shape, dedup, key, version, max_age, max_bytes, keep_unhandled, created_at) OVERRIDING SYSTEM VALUE VALUES
+	(1, 'rss.items', false, '{"type": "object"}', '{}', '{url}', 'url', 1, 604800000000, 1000000, true, '2026-11-25 14:24:24.320485+00');
+
+--
+-- Name: admin_audit_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.admin_audit_id_seq', 2, true);
+
+--
+-- Name: failed_messages_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.failed_messages_id_seq', 5, true);
+
+--
+-- Name: outbox_events_seq_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.outbox_events_seq_seq', 5, true);
+
+--
+-- Name: outbox_rejected_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.outbox_rejected_id_seq', 2, true);
+
+--
+-- Name: replay_jobs_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.replay_jobs_id_seq', 1, true);
+
+--
+-- Name: topic_partitions_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.topic_partitions_id_seq', 1, true);
+
+--
+-- Name: topic_record_ids; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.topic_record_ids', 2, true);
+
+--
+-- Name: topic_waiting_seq_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.topic_waiting_seq_seq', 1, true);
+
+--
+-- Name: topics_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.topics_id_seq', 1, true);
+
+--
+-- Name: admin_audit admin_audit_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.admin_audit
+    ADD CONSTRAINT admin_audit_pkey PRIMARY KEY (id);
+
+--
+-- Name: blocked_keys blocked_keys_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.blocked_keys
+    ADD CONSTRAINT blocked_keys_pkey PRIMARY KEY (consumer, topic, key_hash);
+
+--
+-- Name: consumer_cursors consumer_cursors_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.consumer_cursors
+    ADD CONSTRAINT consumer_cursors_pkey PRIMARY KEY (tp_id, consumer);
+
+--
+-- Name: consumer_offsets consumer_offsets_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.consumer_offsets
+    ADD CONSTRAINT consumer_offsets_pkey PRIMARY KEY (consumer, topic, partition, key_lane);
+
+--
+-- Name: consumer_resets consumer_resets_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.consumer_resets
+    ADD CONSTRAINT consumer_resets_pkey PRIMARY KEY (consumer, topic, partition, generation);
+
+--
+-- Name: consumer_windows consumer_windows_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.consumer_windows
+    ADD CONSTRAINT consumer_windows_pkey PRIMARY KEY (consumer, seconds);
+
+--
+-- Name: failed_messages failed_messages_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.failed_messages
+    ADD CONSTRAINT failed_messages_pkey PRIMARY KEY (id);
+
+--
+-- Name: in_flight_attempts in_flight_attempts_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.in_flight_attempts
+    ADD CONSTRAINT in_flight_attempts_pkey PRIMARY KEY (consumer, message_id, runner);
+
+--
+-- Name: outbox_checkpoints outbox_checkpoints_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_checkpoints
+    ADD CONSTRAINT outbox_checkpoints_pkey PRIMARY KEY (at);
+
+--
+-- Name: outbox_copies outbox_copies_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_copies
+    ADD CONSTRAINT outbox_copies_pkey PRIMARY KEY (at, job);
+
+--
+-- Name: outbox_events outbox_events_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_events
+    ADD CONSTRAINT outbox_events_pkey PRIMARY KEY (event_id, copy);
+
+--
+-- Name: outbox_failures outbox_failures_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_failures
+    ADD CONSTRAINT outbox_failures_pkey PRIMARY KEY (event_id, consumer);
+
+--
+-- Name: outbox_links outbox_links_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_links
+    ADD CONSTRAINT outbox_links_pkey PRIMARY KEY (event_id);
+
+--
+-- Name: outbox_pending outbox_pending_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_pending
+    ADD CONSTRAINT outbox_pending_pkey PRIMARY KEY (shard, topic, seq);
+
+--
+-- Name: outbox_rejected outbox_rejected_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.outbox_rejected
+    ADD CONSTRAINT outbox_rejected_pkey PRIMARY KEY (id);
+
+--
+-- Name: processed_messages processed_messages_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.processed_messages
+    ADD CONSTRAINT processed_messages_pkey PRIMARY KEY (consumer, message_id);
+
+--
+-- Name: relay_members relay_members_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.relay_members
+    ADD CONSTRAINT relay_members_pkey PRIMARY KEY (name);
+
+--
+-- Name: relay_shards relay_shards_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.relay_shards
+    ADD CONSTRAINT relay_shards_pkey PRIMARY KEY (shard);
+
+--
+-- Name: replay_items replay_items_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.replay_items
+    ADD CONSTRAINT replay_items_pkey PRIMARY KEY (job, n);
+
+--
+-- Name: replay_jobs replay_jobs_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.replay_jobs
+    ADD CONSTRAINT replay_jobs_pkey PRIMARY KEY (id);
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+--
+-- Name: topic_dedup_hashes topic_dedup_hashes_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_dedup_hashes
+    ADD CONSTRAINT topic_dedup_hashes_pkey PRIMARY KEY (topic_id, hash);
+
+--
+-- Name: topic_migrations topic_migrations_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_migrations
+    ADD CONSTRAINT topic_migrations_pkey PRIMARY KEY (topic_id, migration, record_id);
+
+--
+-- Name: topic_partitions topic_partitions_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_partitions
+    ADD CONSTRAINT topic_partitions_pkey PRIMARY KEY (id);
+
+--
+-- Name: topic_partitions topic_partitions_topic_id_partition_key; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_partitions
+    ADD CONSTRAINT topic_partitions_topic_id_partition_key UNIQUE (topic_id, partition);
+
+--
+-- Name: topic_records topic_records_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_records
+    ADD CONSTRAINT topic_records_pkey PRIMARY KEY (tp_id, "offset");
+
+--
+-- Name: topic_waiting topic_waiting_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_waiting
+    ADD CONSTRAINT topic_waiting_pkey PRIMARY KEY (topic_id, seq);
+
+--
+-- Name: topics topics_name_key; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topics
+    ADD CONSTRAINT topics_name_key UNIQUE (name);
+
+--
+-- Name: topics topics_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topics
+    ADD CONSTRAINT topics_pkey PRIMARY KEY (id);
+
+--
+-- Name: admin_audit_at; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
+
+--
+-- Name: admin_audit_failed_messages; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX admin_audit_failed_messages ON messagekit.admin_audit USING gin (failed_messages) WITH (fastupdate=off);
+
+--
+-- Name: admin_audit_subject; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX admin_audit_subject ON messagekit.admin_audit USING btree (subject, id) WHERE (subject IS NOT NULL);
+
+--
+-- Name: failed_messages_consumer; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_consumer ON messagekit.failed_messages USING btree (consumer, state, id);
+
+--
+-- Name: failed_messages_due; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_due ON messagekit.failed_messages USING btree (consumer, due) WHERE (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text]));
+
+--
+-- Name: failed_messages_fingerprint; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_fingerprint ON messagekit.failed_messages USING btree (fingerprint, id);
+
+--
+-- Name: failed_messages_key; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_key ON messagekit.failed_messages USING btree (consumer, topic, key_hash, partition, "offset") WHERE (parked AND (state = ANY (ARRAY['retry_scheduled'::text, 'blocked'::text, 'dead'::text, 'retry_requested'::text])));
+
+--
+-- Name: failed_messages_key_hash; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_key_hash ON messagekit.failed_messages USING btree (key_hash, id) WHERE (key_hash IS NOT NULL);
+
+--
+-- Name: failed_messages_returns; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_returns ON messagekit.failed_messages USING btree (origin, due) WHERE ((origin <> 'store'::text) AND (state = ANY (ARRAY['retry_scheduled'::text, 'retry_requested'::text])));
+
+--
+-- Name: failed_messages_set_aside; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_set_aside ON messagekit.failed_messages USING brin (set_aside_at);
+
+--
+-- Name: failed_messages_source; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE UNIQUE INDEX failed_messages_source ON messagekit.failed_messages USING btree (consumer, message_id);
+
+--
+-- Name: failed_messages_state; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX failed_messages_state ON messagekit.failed_messages USING btree (state, id);
+
+--
+-- Name: outbox_checkpoints_wal; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_checkpoints_wal ON messagekit.outbox_checkpoints USING btree (wal);
+
+--
+-- Name: outbox_events_created; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_events_created ON messagekit.outbox_events USING brin (created_at);
+
+--
+-- Name: outbox_links_causation; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_links_causation ON messagekit.outbox_links USING btree (causation_id, event_id) WHERE (causation_id IS NOT NULL);
+
+--
+-- Name: outbox_links_correlation; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_links_correlation ON messagekit.outbox_links USING btree (correlation_id, event_id) WHERE (correlation_id IS NOT NULL);
+
+--
+-- Name: outbox_links_replay; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_links_replay ON messagekit.outbox_links USING btree (replay_of, event_id) WHERE (replay_of IS NOT NULL);
+
+--
+-- Name: outbox_pending_delayed; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_pending_delayed ON messagekit.outbox_pending USING btree (available_at) WHERE (shard < 0);
+
+--
+-- Name: outbox_rejected_heads; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_rejected_heads ON messagekit.outbox_rejected USING btree (id) WHERE (error IS NOT NULL);
+
+--
+-- Name: outbox_rejected_key; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_rejected_key ON messagekit.outbox_rejected USING btree (topic, key_hash, seq) WHERE (key_hash IS NOT NULL);
+
+--
+-- Name: outbox_rejected_seq; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX outbox_rejected_seq ON messagekit.outbox_rejected USING btree (seq);
+
+--
+-- Name: replay_jobs_running; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX replay_jobs_running ON messagekit.replay_jobs USING btree (id) WHERE (state = 'running'::text);
+
+--
+-- Name: topic_records_event; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE INDEX topic_records_event ON messagekit.topic_records USING btree (event_id);
+
+--
+-- Name: topic_records_id; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE UNIQUE INDEX topic_records_id ON messagekit.topic_records USING btree (topic_id, id);
+
+--
+-- Name: outbox_events outbox_is_pending; Type: TRIGGER; Schema: messagekit; Owner: -
+--
+
+CREATE TRIGGER outbox_is_pending AFTER INSERT ON messagekit.outbox_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION messagekit.outbox_is_pending();
+
+--
+-- Name: outbox_links outbox_links_are_of_this_event; Type: TRIGGER; Schema: messagekit; Owner: -
+--
+
+CREATE TRIGGER outbox_links_are_of_this_event BEFORE INSERT ON messagekit.outbox_links FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_links_are_of_this_event();
+
+--
+-- Name: outbox_events outbox_refuses_delay; Type: TRIGGER; Schema: messagekit; Owner: -
+--
+
+CREATE TRIGGER outbox_refuses_delay BEFORE INSERT ON messagekit.outbox_events FOR EACH ROW WHEN ((new.available_at > clock_timestamp())) EXECUTE FUNCTION messagekit.outbox_refuses_delay();
+
+ALTER TABLE messagekit.outbox_events DISABLE TRIGGER outbox_refuses_delay;
+
+--
+-- Name: outbox_events outbox_to_topics; Type: TRIGGER; Schema: messagekit; Owner: -
+--
+
+CREATE TRIGGER outbox_to_topics BEFORE INSERT ON messagekit.outbox_events FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_to_topics();
+
+--
+-- Name: topic_partitions topic_partitions_topic_id_fkey; Type: FK CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.topic_partitions
+    ADD CONSTRAINT topic_partitions_topic_id_fkey FOREIGN KEY (topic_id) REFERENCES messagekit.topics(id);
+
+--
+-- Name: FUNCTION keep_topics(); Type: ACL; Schema: messagekit; Owner: -
+--
+
+REVOKE ALL ON FUNCTION messagekit.keep_topics() FROM PUBLIC;
+
+--
+-- Name: FUNCTION outbox_is_pending(); Type: ACL; Schema: messagekit; Owner: -
+--
+
+REVOKE ALL ON FUNCTION messagekit.outbox_is_pending() FROM PUBLIC;
+
+--
+-- Name: FUNCTION outbox_to_topics(); Type: ACL; Schema: messagekit; Owner: -
+--
+
+REVOKE ALL ON FUNCTION messagekit.outbox_to_topics() FROM PUBLIC;
+
+--
+-- Name: FUNCTION publish(topic text, key text, type text, payload jsonb, id text, occurred_at timestamp with time zone, source text, data_version text, correlation_id text, causation_id text, metadata jsonb, headers jsonb, traceparent text); Type: ACL; Schema: messagekit; Owner: -
+--
+
+REVOKE ALL ON FUNCTION messagekit.publish(topic text, key text, type text, payload jsonb, id text, occurred_at timestamp with time zone, source text, data_version text, correlation_id text, causation_id text, metadata jsonb, headers jsonb, traceparent text) FROM PUBLIC;
+
+--
+-- PostgreSQL database dump complete
+--
+
