@@ -21,6 +21,9 @@ mod pages {
     #[doc = include_str!("../docs/pipelines.md")]
     struct Pipelines;
 
+    #[doc = include_str!("../docs/table-changes.md")]
+    struct TableChanges;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 }

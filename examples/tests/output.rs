@@ -71,6 +71,12 @@ fn refusal_of(program: &str) -> String {
 }
 
 #[test]
+fn shop_changes_without_a_database_says_how_to_start_one() {
+    let line = refusal_of(env!("CARGO_BIN_EXE_13-shop-changes"));
+    assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+}
+
+#[test]
 fn orders_on_postgres_without_a_database_says_how_to_start_one() {
     let line = refusal_of(env!("CARGO_BIN_EXE_04-orders-on-postgres"));
     assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");

@@ -36,6 +36,21 @@ async fn orders_on_postgres_keeps_row_and_event_together() {
 }
 
 #[tokio::test]
+async fn changes_of_a_shop_reach_the_worker_that_stays() {
+    let _turn = turn::with_fixed_names();
+    let database = Database::empty().await;
+    for _ in 0..2 {
+        assert_eq!(
+            output_of("13-shop-changes", &database),
+            "one worker claims 2 events and leaves\n\
+             order 2 inserted: {\"customer\":\"bob\",\"id\":2,\"pence\":900,\"status\":\"paid\"}\n\
+             order 1 updated: {\"status\":{\"after\":\"paid\",\"before\":\"open\"}}\n\
+             left for shipping: 0\n"
+        );
+    }
+}
+
+#[tokio::test]
 async fn billing_from_kafka_bills_a_duplicate_order_once() {
     let _turn = turn::with_fixed_names();
     let database = Database::empty().await;

@@ -13,10 +13,11 @@ mod list;
 mod minikafka;
 mod retention;
 mod show;
+mod source;
 
 use messagekit::Error;
 
-/// Manage and use the typed topics of a SQLite file.
+/// Manage and use the typed topics of a SQLite file or of PostgreSQL.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Topics {
     #[command(subcommand)]
@@ -41,6 +42,8 @@ enum Command {
     Export(export::Export),
     /// Append the records of an export, or all topics of a minikafka file
     Import(import::Import),
+    /// Tables whose changes become events of a topic (PostgreSQL)
+    Source(source::Source),
     /// Copy the file as of now, while others go on writing
     Backup(backup::Backup),
 }
@@ -56,6 +59,7 @@ impl Topics {
             Command::Consume(consume) => consume.run().await,
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
+            Command::Source(source) => source.run().await,
             Command::Backup(backup) => backup.run().await,
         }
     }

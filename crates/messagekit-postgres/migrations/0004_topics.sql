@@ -37,15 +37,16 @@ CREATE TABLE messagekit.topic_partitions (
 CREATE TABLE messagekit.topic_waiting (
   topic_id     int NOT NULL,
   seq          bigint GENERATED ALWAYS AS IDENTITY,
-  event_id     text COLLATE "C" NOT NULL,
+  event_id     text COLLATE "C" NOT NULL CONSTRAINT topic_waiting_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
   event_type   text COLLATE "C",
   key          text COLLATE "C",
   content_type text,
   traceparent  text,
-  headers      jsonb,
+  headers      jsonb CONSTRAINT topic_waiting_headers_object CHECK (jsonb_typeof(headers) = 'object'),
   created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   available_at timestamptz,
-  payload      bytea NOT NULL,
+  -- What every publishing mode can carry, as in the outbox: an event that no topic could take fails its writer.
+  payload      bytea NOT NULL CONSTRAINT topic_waiting_payload_size CHECK (octet_length(payload) <= 900000),
   PRIMARY KEY (topic_id, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
@@ -157,3 +158,20 @@ END
 $function$;
 
 REVOKE EXECUTE ON FUNCTION messagekit.keep_topics() FROM PUBLIC;
+
+-- Tables of the user whose changes become events. Each row was compiled to the function source_<id> and the triggers
+-- messagekit_source_<id>_… on the table. table_name: with its schema, quoted. key_columns: the primary key of then, each quoted.
+CREATE TABLE messagekit.table_sources (
+  id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  topic       text COLLATE "C" NOT NULL CHECK (messagekit.is_topic(topic)),
+  table_name  text COLLATE "C" NOT NULL,
+  on_insert   boolean NOT NULL,
+  on_update   boolean NOT NULL,
+  on_delete   boolean NOT NULL,
+  filter      text,
+  payload     text COLLATE "C" NOT NULL CHECK (payload IN ('key', 'full', 'diff')),
+  key         text,
+  key_columns text[] NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  UNIQUE (topic, table_name)
+);

@@ -125,6 +125,7 @@ mod schema;
 mod stable_position;
 mod status;
 mod store;
+mod table_sources;
 mod tables;
 mod topic_migration;
 mod topic_sessions;

@@ -43,8 +43,12 @@ mod migrate;
 mod observer;
 mod pipeline;
 mod record;
+#[cfg(feature = "sources")]
+mod row_expression;
 mod rules;
 mod shared;
+#[cfg(feature = "sources")]
+mod source;
 mod status;
 mod topic;
 mod topics;
@@ -59,6 +63,8 @@ pub use migrate::Migration;
 pub use observer::TopicEvent;
 pub use pipeline::{ArmFailure, Pipe, Pipeline, Run, Strategy};
 pub use record::Record;
+#[cfg(feature = "sources")]
+pub use source::SourceBuilder;
 pub use status::TopicStatus;
 pub use topic::Topic;
 pub use topics::Topics;

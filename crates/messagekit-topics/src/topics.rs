@@ -35,6 +35,11 @@ impl<S: TopicStore> Topics<S> {
         &self.shared.store
     }
 
+    #[cfg(feature = "sources")]
+    pub(crate) fn shared(&self) -> &Shared<S> {
+        &self.shared
+    }
+
     /// Names a topic whose records are values of a type. The builder's [`open`](TopicBuilder::open) opens or makes it.
     pub fn topic<T>(&self, name: impl Into<Arc<str>>) -> TopicBuilder<T, S> {
         TopicBuilder::new(self.shared.clone(), name.into(), Declared::ByType)

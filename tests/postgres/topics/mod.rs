@@ -1,7 +1,9 @@
 //! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
 
 mod home;
+mod page;
 mod server;
+mod sources;
 
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;

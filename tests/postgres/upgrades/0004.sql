@@ -680,6 +680,39 @@ CREATE TABLE messagekit.schema_migrations (
 );
 
 --
+-- Name: table_sources; Type: TABLE; Schema: messagekit; Owner: -
+--
+
+CREATE TABLE messagekit.table_sources (
+    id integer NOT NULL,
+    topic text NOT NULL COLLATE pg_catalog."C",
+    table_name text NOT NULL COLLATE pg_catalog."C",
+    on_insert boolean NOT NULL,
+    on_update boolean NOT NULL,
+    on_delete boolean NOT NULL,
+    filter text,
+    payload text NOT NULL COLLATE pg_catalog."C",
+    key text,
+    key_columns text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT table_sources_payload_check CHECK ((payload = ANY (ARRAY['key'::text, 'full'::text, 'diff'::text]))),
+    CONSTRAINT table_sources_topic_check CHECK (messagekit.is_topic(topic))
+);
+
+--
+-- Name: table_sources_id_seq; Type: SEQUENCE; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE messagekit.table_sources ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME messagekit.table_sources_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
 -- Name: topic_dedup_hashes; Type: TABLE; Schema: messagekit; Owner: -
 --
 
@@ -779,7 +812,10 @@ CREATE TABLE messagekit.topic_waiting (
     headers jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     available_at timestamp with time zone,
-    payload bytea NOT NULL
+    payload bytea NOT NULL,
+    CONSTRAINT topic_waiting_event_id_size CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT topic_waiting_headers_object CHECK ((jsonb_typeof(headers) = 'object'::text)),
+    CONSTRAINT topic_waiting_payload_size CHECK ((octet_length(payload) <= 900000))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='50000');
 
@@ -1066,7 +1102,14 @@ INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_prog
 	(1, 'schema', '2026-11-01 07:00:00+00', 1),
 	(2, 'history', '2026-11-01 07:00:00+00', 2),
 	(3, 'lowest_program', '2026-11-01 07:00:00+00', 2),
-	(4, 'topics', '2026-11-25 14:24:24.27179+00', 2);
+	(4, 'topics', '2026-11-25 14:58:27.342544+00', 2);
+
+--
+-- Data for Name: table_sources; Type: TABLE DATA; Schema: messagekit; Owner: -
+--
+
+INSERT INTO messagekit.table_sources (id, topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, created_at) OVERRIDING SYSTEM VALUE VALUES
+	(1, 'shop.orders', 'public.orders', true, true, false, 'total > 100', 'diff', NULL, '{id}', '2026-11-25 14:58:27.401519+00');
 
 --
 -- Data for Name: topic_dedup_hashes; Type: TABLE DATA; Schema: messagekit; Owner: -
@@ -1110,7 +1153,7 @@ INSERT INTO messagekit.topic_waiting (topic_id, seq, event_id, event_type, key, 
 --
 
 INSERT INTO messagekit.topics (id, name, is_published, schema, shape, dedup, key, version, max_age, max_bytes, keep_unhandled, created_at) OVERRIDING SYSTEM VALUE VALUES
-	(1, 'rss.items', false, '{"type": "object"}', '{}', '{url}', 'url', 1, 604800000000, 1000000, true, '2026-11-25 14:24:24.320485+00');
+	(1, 'rss.items', false, '{"type": "object"}', '{}', '{url}', 'url', 1, 604800000000, 1000000, true, '2026-11-25 14:58:27.398277+00');
 
 --
 -- Name: admin_audit_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
@@ -1141,6 +1184,12 @@ SELECT pg_catalog.setval('messagekit.outbox_rejected_id_seq', 2, true);
 --
 
 SELECT pg_catalog.setval('messagekit.replay_jobs_id_seq', 1, true);
+
+--
+-- Name: table_sources_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
+--
+
+SELECT pg_catalog.setval('messagekit.table_sources_id_seq', 1, true);
 
 --
 -- Name: topic_partitions_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
@@ -1312,6 +1361,20 @@ ALTER TABLE ONLY messagekit.replay_jobs
 
 ALTER TABLE ONLY messagekit.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+--
+-- Name: table_sources table_sources_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.table_sources
+    ADD CONSTRAINT table_sources_pkey PRIMARY KEY (id);
+
+--
+-- Name: table_sources table_sources_topic_table_name_key; Type: CONSTRAINT; Schema: messagekit; Owner: -
+--
+
+ALTER TABLE ONLY messagekit.table_sources
+    ADD CONSTRAINT table_sources_topic_table_name_key UNIQUE (topic, table_name);
 
 --
 -- Name: topic_dedup_hashes topic_dedup_hashes_pkey; Type: CONSTRAINT; Schema: messagekit; Owner: -

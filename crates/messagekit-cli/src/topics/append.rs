@@ -1,11 +1,11 @@
 //! `messagekit topics append`, and what appends records of an import.
 
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
-use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{IfNew, Topic};
+use messagekit_topics::{IfNew, Topic, Topics};
 use serde_json::{Value, json};
 
-use super::file;
+use super::file::{self, Work};
 use super::input::Input;
 use super::lines::{Lines, Reader};
 use crate::database::Database;
@@ -33,10 +33,9 @@ pub(super) struct Appended {
     pub(super) failed: Option<Error>,
 }
 
-impl Append {
-    pub(super) async fn run(self) -> Result<(), Error> {
-        let topics = file::open(&self.database).await?;
-        let topic = file::topic(&topics, &self.topic).await?;
+impl Work for Append {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let topic = file::topic(topics, &self.topic).await?;
         let input =
             if self.records.is_empty() { Input::of_stdin() } else { Input::of_arguments(&self.records) };
         let mut lines = Lines::to_stdout();
@@ -47,8 +46,13 @@ impl Append {
             lines.flush()
         });
         let appended = appended.await;
-        topics.close().await?;
         appended.map(drop)
+    }
+}
+
+impl Append {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 
     fn line(&self, outcome: IfNew) -> String {
@@ -65,7 +69,7 @@ impl Append {
 ///
 /// Ends early and without an error when `say`, which is called after each commit, finds no reader.
 pub(super) async fn all(
-    topic: &Topic<Value, SqliteStore>,
+    topic: &Topic<Value, impl TopicStore>,
     mut input: Input,
     if_new: bool,
     data: impl Fn(Value) -> Result<Value, Error>,
@@ -107,7 +111,7 @@ pub(super) async fn all(
 }
 
 /// Appends records in one commit. If one is refused, those before it are appended.
-async fn several(topic: &Topic<Value, SqliteStore>, values: &[Value], if_new: bool) -> Appended {
+async fn several(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_new: bool) -> Appended {
     match together(topic, values, if_new).await {
         Ok(outcomes) => Appended { outcomes, failed: None },
         Err(error) if values.len() > 1 && is_refusal(error.kind()) => one_by_one(topic, values, if_new).await,
@@ -115,7 +119,7 @@ async fn several(topic: &Topic<Value, SqliteStore>, values: &[Value], if_new: bo
     }
 }
 
-async fn one_by_one(topic: &Topic<Value, SqliteStore>, values: &[Value], if_new: bool) -> Appended {
+async fn one_by_one(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_new: bool) -> Appended {
     let mut outcomes = Vec::new();
     for value in values {
         match together(topic, std::slice::from_ref(value), if_new).await {
@@ -127,7 +131,7 @@ async fn one_by_one(topic: &Topic<Value, SqliteStore>, values: &[Value], if_new:
 }
 
 async fn together(
-    topic: &Topic<Value, SqliteStore>,
+    topic: &Topic<Value, impl TopicStore>,
     values: &[Value],
     if_new: bool,
 ) -> Result<Vec<IfNew>, Error> {

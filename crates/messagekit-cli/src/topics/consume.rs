@@ -1,13 +1,13 @@
 //! `messagekit topics consume`.
 
 use futures_util::{Stream, StreamExt};
+use messagekit::log::TopicStore;
 use messagekit::{Error, Shutdown};
-use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Record, Topic};
+use messagekit_topics::{Record, Topic, Topics};
 use serde_json::Value;
 
 use super::export::line;
-use super::file;
+use super::file::{self, Work};
 use super::lines::{Lines, Reader};
 use crate::database::Database;
 
@@ -34,24 +34,27 @@ pub(super) struct Consume {
     records: bool,
 }
 
-impl Consume {
-    pub(super) async fn run(self) -> Result<(), Error> {
+impl Work for Consume {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         // Before the file is opened: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
-        let topics = file::open(&self.database).await?;
-        let topic = file::topic(&topics, &self.topic).await?.named(self.consumer.as_str());
-        let consumed = if self.follow {
+        let topic = file::topic(topics, &self.topic).await?.named(self.consumer.as_str());
+        if self.follow {
             self.consume(&topic, topic.follow(), &interrupted).await
         } else {
             self.consume(&topic, topic.iter_new(), &interrupted).await
-        };
-        topics.close().await?;
-        consumed
+        }
+    }
+}
+
+impl Consume {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 
     async fn consume(
         &self,
-        topic: &Topic<Value, SqliteStore>,
+        topic: &Topic<Value, impl TopicStore>,
         mut records: impl Stream<Item = Result<Record<Value>, messagekit_topics::Error>> + Unpin,
         interrupted: &Shutdown,
     ) -> Result<(), Error> {

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use messagekit::log::TopicStore;
 use messagekit::schema::{Shape, differences};
 use messagekit::{Error, ErrorKind};
-use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{RetentionRule, TopicDefinition, Topics};
 use serde_json::{Value, json};
 
-use super::file;
+use super::file::{self, Work};
 use super::retention::{self, Keep};
 use crate::database::Database;
 use crate::output::{print, printable};
@@ -33,6 +33,9 @@ pub(super) struct Create {
     /// The number of partitions
     #[arg(long, value_name = "N", default_value = "1")]
     partitions: NonZeroU32,
+    /// Publish its records to a broker, too
+    #[arg(long)]
+    published: bool,
     #[command(flatten)]
     keep: Keep,
     /// One JSON document instead of a line for people
@@ -40,13 +43,11 @@ pub(super) struct Create {
     json: bool,
 }
 
-impl Create {
-    pub(super) async fn run(self) -> Result<(), Error> {
+impl Work for Create {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let schema = self.schema.as_deref().map(read).transpose()?;
         let rule = self.keep.rule()?;
-        let topics = file::open_or_make(&self.database).await?;
-        let outcome = self.create(&topics, schema.as_ref(), rule).await;
-        topics.close().await?;
+        let outcome = self.create(topics, schema.as_ref(), rule).await;
         let is_new = outcome?;
         if self.json {
             return print(json!({ "topic": self.topic, "created": is_new }));
@@ -58,11 +59,17 @@ impl Create {
             print(format_args!("topic {topic} has these rules already"))
         }
     }
+}
+
+impl Create {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work_or_make(&self.database, &self).await
+    }
 
     /// Returns whether the topic was made; fails when it has other rules.
     async fn create(
         &self,
-        topics: &Topics<SqliteStore>,
+        topics: &Topics<impl TopicStore>,
         schema: Option<&Value>,
         rule: Option<RetentionRule>,
     ) -> Result<bool, Error> {
@@ -80,6 +87,9 @@ impl Create {
         }
         if let Some(rule) = rule {
             topic = topic.retention(rule);
+        }
+        if self.published {
+            topic = topic.published();
         }
         topic.open().await?;
         // Another program may have made it meanwhile, with other rules that `open` takes.
@@ -107,6 +117,14 @@ impl Create {
         }
         if stored.partitions != self.partitions.get() {
             found.push(format!("partitions are {} there and {} here", stored.partitions, self.partitions));
+        }
+        if stored.is_published != self.published {
+            let ways = |is_published| if is_published { "published" } else { "kept here" };
+            found.push(format!(
+                "it is {} there and {} here",
+                ways(stored.is_published),
+                ways(self.published)
+            ));
         }
         if stored.retention != rule {
             let (theirs, ours) = (retention::text(stored.retention.as_ref()), retention::text(rule.as_ref()));

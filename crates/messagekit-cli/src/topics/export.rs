@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures_util::{Stream, TryStreamExt};
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
-use messagekit_topics::Record;
+use messagekit_topics::{Record, Topics};
 use serde_json::Value;
 
-use super::file;
+use super::file::{self, Work};
 use super::lines::{Lines, Reader};
 use crate::database::Database;
 
@@ -36,23 +37,26 @@ pub(super) struct Export {
     output: Option<PathBuf>,
 }
 
-impl Export {
-    pub(super) async fn run(self) -> Result<(), Error> {
-        let topics = file::open(&self.database).await?;
-        let topic = file::topic(&topics, &self.topic).await?.named(self.consumer.as_str());
+impl Work for Export {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let topic = file::topic(topics, &self.topic).await?.named(self.consumer.as_str());
         let mut lines = match &self.output {
             Some(path) => Lines::to(new_file(path)?),
             None => Lines::to_stdout(),
         };
-        let exported = if self.handled {
+        if self.handled {
             write(&mut lines, topic.iter_handled()).await
         } else if self.new {
             write(&mut lines, topic.iter_new()).await
         } else {
             write(&mut lines, topic.iter_all()).await
-        };
-        topics.close().await?;
-        exported
+        }
+    }
+}
+
+impl Export {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 }
 

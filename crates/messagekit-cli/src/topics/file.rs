@@ -1,27 +1,59 @@
-//! The file with the topics of a command.
+//! The database with the topics of a command.
 
 use std::path::Path;
 
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
+use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Topic, TopicDefinition, Topics};
 use serde_json::Value;
 
-use crate::database::{Database, Kind, open_file};
+use crate::database::{Database, Kind, Operations, open_file};
+
+/// What a command does with topics, whatever keeps them.
+pub(super) trait Work {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error>;
+}
+
+/// Works on the topics of a database that exists, and closes it.
+pub(super) async fn work(database: &Database, work: &impl Work) -> Result<(), Error> {
+    match database.open().await? {
+        Operations::Sqlite(store) => on_file(Topics::of(store), work).await,
+        Operations::Postgres(store) => on_server(store, work).await,
+    }
+}
+
+/// As [`work`]; makes the file if it is missing.
+pub(super) async fn work_or_make(database: &Database, work: &impl Work) -> Result<(), Error> {
+    match database.kind()? {
+        Kind::Sqlite(path) if !path.exists() => on_file(Topics::open(path).await?, work).await,
+        _ => self::work(database, work).await,
+    }
+}
+
+async fn on_file(topics: Topics<SqliteStore>, work: &impl Work) -> Result<(), Error> {
+    let done = work.run(&topics).await;
+    topics.close().await?;
+    done
+}
+
+async fn on_server(store: PostgresStore, work: &impl Work) -> Result<(), Error> {
+    let done = work.run(&Topics::of(store.clone())).await;
+    store.close().await;
+    done
+}
 
 /// Opens the topics of a file that exists.
 pub(super) async fn open(database: &Database) -> Result<Topics<SqliteStore>, Error> {
     Ok(Topics::of(open_file(path(database)?).await?))
 }
 
-/// Opens the topics of a file, and makes the file if it is missing.
-pub(super) async fn open_or_make(database: &Database) -> Result<Topics<SqliteStore>, Error> {
-    let path = path(database)?;
-    if path.exists() { open(database).await } else { Ok(Topics::open(path).await?) }
-}
-
 /// Returns what a topic was made with.
-pub(super) async fn definition(topics: &Topics<SqliteStore>, name: &str) -> Result<TopicDefinition, Error> {
+pub(super) async fn definition<S: TopicStore>(
+    topics: &Topics<S>,
+    name: &str,
+) -> Result<TopicDefinition, Error> {
     let missing = || {
         let text =
             "no such topic: `messagekit topics list` shows the topics, `messagekit topics create` makes one";
@@ -31,10 +63,7 @@ pub(super) async fn definition(topics: &Topics<SqliteStore>, name: &str) -> Resu
 }
 
 /// Opens a topic that exists, under the rules that it has.
-pub(super) async fn topic(
-    topics: &Topics<SqliteStore>,
-    name: &str,
-) -> Result<Topic<Value, SqliteStore>, Error> {
+pub(super) async fn topic<S: TopicStore>(topics: &Topics<S>, name: &str) -> Result<Topic<Value, S>, Error> {
     definition(topics, name).await?;
     Ok(topics.untyped(name).open().await?)
 }
@@ -44,7 +73,7 @@ pub(super) fn path(database: &Database) -> Result<&Path, Error> {
         Kind::Sqlite(path) => Ok(path),
         Kind::Postgres(_) => Err(Error::new(
             ErrorKind::InvalidConfiguration,
-            "typed topics are kept in a SQLite file: write sqlite:PATH after --database",
+            "this is done with a SQLite file: write sqlite:PATH after --database",
         )),
     }
 }

@@ -1,13 +1,16 @@
 //! `messagekit topics import`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
+use messagekit_topics::Topics;
 use serde_json::Value;
 
+use super::file::{self, Work};
 use super::input::Input;
 use super::lines::Reader;
-use super::{append, file, minikafka};
+use super::{append, minikafka};
 use crate::database::Database;
 use crate::output::{number, print};
 
@@ -25,27 +28,26 @@ pub(super) struct Import {
     minikafka: Option<PathBuf>,
 }
 
+/// Appends the data of exported records. Those that the topic knows are skipped, so that an import that failed can be repeated.
+impl Work for Import {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let topic = file::topic(topics, self.topic.as_deref().unwrap_or_default()).await?;
+        let input = Input::of_file(&self.file)?;
+        let (appended, known) = append::all(&topic, input, true, data, |_| Ok(Reader::Reads)).await?;
+        print(format_args!("{} imported, {} known already", number(appended), number(known)))
+    }
+}
+
 impl Import {
     pub(super) async fn run(self) -> Result<(), Error> {
         match (&self.minikafka, &self.topic) {
             (Some(path), _) => minikafka::import(&self.database, path).await,
-            (None, Some(topic)) => self.records(topic, &self.file).await,
+            (None, Some(_)) => file::work(&self.database, &self).await,
             (None, None) => {
                 let text = "name the topic of the records, or a minikafka file after --minikafka";
                 Err(Error::new(ErrorKind::InvalidConfiguration, text))
             }
         }
-    }
-
-    /// Appends the data of exported records. Those that the topic knows are skipped, so that an import that failed can be repeated.
-    async fn records(&self, name: &str, path: &Path) -> Result<(), Error> {
-        let topics = file::open(&self.database).await?;
-        let topic = file::topic(&topics, name).await?;
-        let input = Input::of_file(path)?;
-        let imported = append::all(&topic, input, true, data, |_| Ok(Reader::Reads)).await;
-        topics.close().await?;
-        let (appended, known) = imported?;
-        print(format_args!("{} imported, {} known already", number(appended), number(known)))
     }
 }
 

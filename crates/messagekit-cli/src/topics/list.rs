@@ -1,10 +1,11 @@
 //! `messagekit topics list`.
 
 use messagekit::Error;
-use messagekit_topics::TopicStatus;
+use messagekit::log::TopicStore;
+use messagekit_topics::{TopicStatus, Topics};
 use serde_json::json;
 
-use super::file;
+use super::file::{self, Work};
 use crate::database::Database;
 use crate::output::{number, print, printable, table};
 
@@ -20,14 +21,12 @@ pub(super) struct List {
     json: bool,
 }
 
-impl List {
-    pub(super) async fn run(self) -> Result<(), Error> {
-        let topics = file::open(&self.database).await?;
+impl Work for List {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let mut found = Vec::new();
         for definition in topics.definitions().await? {
             found.push(topics.status(&definition, self.consumer.as_deref()).await?);
         }
-        topics.close().await?;
         if self.json {
             return print(json!({ "topics": found }));
         }
@@ -39,6 +38,12 @@ impl List {
             rows.add_row(row(topic));
         }
         print(rows)
+    }
+}
+
+impl List {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use messagekit::Error;
-use messagekit_topics::RetentionRule;
+use messagekit::log::TopicStore;
+use messagekit_topics::{RetentionRule, Topics};
 use serde_json::json;
 
-use super::file;
+use super::file::{self, Work};
 use crate::database::Database;
 use crate::input::span;
 use crate::output::{number, print, printable};
@@ -53,17 +54,15 @@ pub(super) struct Retention {
     json: bool,
 }
 
-impl Retention {
-    pub(super) async fn run(self) -> Result<(), Error> {
+impl Work for Retention {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let rule = self.keep.rule()?;
-        let topics = file::open(&self.database).await?;
         let expire = async || {
-            let topic = file::topic(&topics, &self.topic).await?;
+            let topic = file::topic(topics, &self.topic).await?;
             topic.set_retention(rule).await?;
             Ok::<_, Error>(topic.expire().await?)
         };
         let outcome = expire().await;
-        topics.close().await?;
         let deleted = outcome?;
         if self.json {
             return print(json!({ "topic": self.topic, "retention": rule, "deleted": deleted }));
@@ -74,6 +73,12 @@ impl Retention {
             text(rule.as_ref()),
             number(deleted)
         ))
+    }
+}
+
+impl Retention {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 }
 

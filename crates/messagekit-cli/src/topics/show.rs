@@ -1,10 +1,12 @@
 //! `messagekit topics show`.
 
+use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
-use messagekit_topics::TopicStatus;
+use messagekit_topics::{TopicStatus, Topics};
 use serde_json::Value;
 
-use super::{file, retention};
+use super::file::{self, Work};
+use super::retention;
 use crate::database::Database;
 use crate::output::{number, print, printable};
 
@@ -22,12 +24,10 @@ pub(super) struct Show {
     json: bool,
 }
 
-impl Show {
-    pub(super) async fn run(self) -> Result<(), Error> {
-        let topics = file::open(&self.database).await?;
-        let definition = file::definition(&topics, &self.topic).await?;
+impl Work for Show {
+    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let definition = file::definition(topics, &self.topic).await?;
         let status = topics.status(&definition, self.consumer.as_deref()).await?;
-        topics.close().await?;
         let schema = definition.json_schema()?;
         if !self.json {
             return print(text(&status, schema.as_ref()));
@@ -36,6 +36,12 @@ impl Show {
             .map_err(|error| Error::new(ErrorKind::Other, "topic cannot be printed").caused_by(error))?;
         document["schema"] = schema.unwrap_or(Value::Null);
         print(document)
+    }
+}
+
+impl Show {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        file::work(&self.database, &self).await
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) mod shards;
 pub(crate) mod statements;
 pub(crate) mod status;
 pub(crate) mod stored_events;
+pub(crate) mod table_sources;
 pub(crate) mod topic_append;
 pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;

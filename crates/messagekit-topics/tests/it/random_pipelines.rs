@@ -203,5 +203,5 @@ async fn random_lives_lose_and_double_nothing() {
     }
     let _ = std::panic::take_hook();
     println!("{handled} records handled, {by_hand} settled by hand");
-    assert!(handled > 1_000 && by_hand > 50, "little happened: {handled} and {by_hand}");
+    assert!(handled > 16 * seeds && by_hand as u64 > seeds, "little happened: {handled} and {by_hand}");
 }

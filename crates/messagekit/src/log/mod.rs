@@ -6,6 +6,7 @@ mod pipeline_store;
 mod record_claims;
 mod retention_cut;
 mod retention_rule;
+mod table_source;
 mod topic_migration;
 mod topic_store;
 
@@ -23,6 +24,10 @@ pub use record_claims::{
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
+pub use table_source::{
+    AddedSource, Change, Changes, KnownSource, RowExpression, RowPayload, SourceFault, TableSource,
+    TableSources,
+};
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,

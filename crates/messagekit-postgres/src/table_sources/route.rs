@@ -1,0 +1,378 @@
+//! Compiles a table source to a trigger function and triggers.
+//!
+//! One statement of the user becomes one statement of ours: the triggers fire once per statement, and read its rows from transition
+//! tables. Those of a partitioned table fire for each row, because a write to a partition fires no statement trigger of the whole, and so
+//! do those of a table without a primary key, whose old and new rows cannot be paired.
+
+use std::fmt::Write;
+
+use messagekit::log::{RowPayload, TableSource};
+
+use super::table::Table;
+
+/// A source of a table, with its number in the database.
+#[derive(Debug)]
+pub(crate) struct Route<'a> {
+    pub(crate) id: i32,
+    /// The schema of our tables, quoted.
+    pub(crate) schema: &'a str,
+    pub(crate) source: &'a TableSource,
+    pub(crate) table: &'a Table,
+}
+
+/// What happened to a row, as the function is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// The rows of a statement, and what became of each.
+struct Rows {
+    from: String,
+    /// The last part of the type of each event.
+    ending: String,
+    /// The row that is there, or was.
+    this: &'static str,
+    /// The columns of an update that differ, or NULL.
+    changes: Option<String>,
+}
+
+impl Route<'_> {
+    fn trigger(&self, event: &str) -> String {
+        format!("messagekit_source_{}_{}", self.id, event.to_lowercase())
+    }
+
+    fn events(&self) -> Vec<&'static str> {
+        let changes = self.source.changes;
+        let mut events = Vec::new();
+        for (is_wanted, event) in [
+            (changes.insert, "INSERT"),
+            (changes.update, "UPDATE"),
+            (changes.delete, "DELETE"),
+            (changes.delete, "TRUNCATE"),
+        ] {
+            if is_wanted {
+                events.push(event);
+            }
+        }
+        events
+    }
+
+    /// Returns whether the triggers fire for each row.
+    pub(crate) fn is_by_row(&self) -> bool {
+        self.table.is_partitioned || self.table.key.is_empty()
+    }
+
+    /// Returns a query that the server plans, and runs over no row: it finds what is wrong with an expression.
+    pub(crate) fn trial(&self) -> String {
+        let table = &self.table.name;
+        let filter = self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str());
+        let key = self.source.key.as_ref().map_or("NULL", |key| key.expression.as_str());
+        format!(
+            "SELECT ({key})::text FROM {table} new_row CROSS JOIN {table} old_row CROSS JOIN {table} this_row WHERE ({filter}) LIMIT 0"
+        )
+    }
+
+    /// Returns the statements that make the function and the triggers.
+    pub(crate) fn statements(&self) -> Vec<String> {
+        let function = format!("{}.source_{}", self.schema, self.id);
+        let table = &self.table.name;
+        let mut statements =
+            vec![self.definition(), format!("REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")];
+        for event in self.events() {
+            let name = self.trigger(event);
+            let (rows, level) = match (event, self.is_by_row()) {
+                ("TRUNCATE", _) => ("", "STATEMENT"),
+                (_, true) => ("", "ROW"),
+                ("INSERT", _) => (" REFERENCING NEW TABLE AS new_rows", "STATEMENT"),
+                ("UPDATE", _) => (" REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows", "STATEMENT"),
+                (_, false) => (" REFERENCING OLD TABLE AS old_rows", "STATEMENT"),
+            };
+            statements.push(format!(
+                "CREATE TRIGGER {name} AFTER {event} ON {table}{rows} FOR EACH {level} EXECUTE FUNCTION {function}()"
+            ));
+        }
+        statements
+    }
+
+    /// Returns the statements that remove them. A trigger goes with its function.
+    pub(crate) fn removal(schema: &str, id: i32) -> String {
+        format!("DROP FUNCTION IF EXISTS {schema}.source_{id}() CASCADE")
+    }
+
+    /// The function runs with the rights of its owner: a writer of the table needs none on our tables. A topic that the database keeps gets
+    /// its events without the way through the outbox.
+    fn definition(&self) -> String {
+        let (schema, id, topic) = (self.schema, self.id, literal(&self.source.topic));
+        let tag = self.tag();
+        let mut body = String::new();
+        for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
+            let is_wanted = match operation {
+                Operation::Insert => self.source.changes.insert,
+                Operation::Update => self.source.changes.update,
+                Operation::Delete => self.source.changes.delete,
+            };
+            if is_wanted {
+                let rows = self.rows(operation);
+                let name = operation.name().to_uppercase();
+                write!(
+                    body,
+                    "\n  IF TG_OP = '{name}' THEN\n    IF kept_topic IS NULL THEN{}    ELSE{}    END IF;\n  END IF;",
+                    self.insert(&rows, OUTBOX),
+                    self.insert(&rows, WAITING)
+                )
+                .expect("a text can be written to");
+            }
+        }
+        if self.source.changes.delete {
+            let table_type = literal(&format!("{}.truncated", self.type_of_table()));
+            write!(
+                body,
+                "\n  IF TG_OP = 'TRUNCATE' THEN
+    IF kept_topic IS NULL THEN
+      INSERT INTO {schema}.outbox_events (event_id, topic, event_type, payload, content_type, headers, occurred_at)
+      SELECT e.id, {topic}, {table_type}, convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({table_type}::text) || rtrim(envelope, ',') || '}}', 'UTF8'),
+        'application/json', event_headers, clock_timestamp() FROM (SELECT {schema}.new_id() AS id OFFSET 0) e;
+    ELSE
+      INSERT INTO {schema}.topic_waiting (topic_id, event_id, event_type, payload, content_type, headers)
+      SELECT kept_topic, e.id, {table_type}, convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({table_type}::text) || rtrim(envelope, ',') || '}}', 'UTF8'),
+        'application/json', event_headers FROM (SELECT {schema}.new_id() AS id OFFSET 0) e;
+    END IF;
+  END IF;"
+            )
+            .expect("a text can be written to");
+        }
+        format!(
+            "CREATE FUNCTION {schema}.source_{id}() RETURNS trigger
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS ${tag}$
+#variable_conflict use_column
+DECLARE
+  kept_topic int := (SELECT t.id FROM {schema}.topics t WHERE t.name = {topic} AND NOT t.is_published);
+  event_headers jsonb := jsonb_strip_nulls(jsonb_build_object('op', lower(TG_OP),
+    'sourceTable', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, 'actor', nullif(current_setting('messagekit' || '.actor', true), '')));
+  envelope text := ',\"occurredAt\":\"' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
+    || '\",\"source\":' || to_json(current_database()::text) || ',\"dataVersion\":\"1.0\",';
+BEGIN{body}
+  RETURN NULL;
+END
+${tag}$"
+        )
+    }
+
+    /// Returns the insert of the events of some rows.
+    fn insert(&self, rows: &Rows, into: Into) -> String {
+        let Rows { from, ending, this, changes } = rows;
+        let schema = self.schema;
+        let domain = literal(&format!("{}.", self.type_of_table()));
+        let key = match &self.source.key {
+            Some(key) => format!("({})::text", key.expression),
+            None => self.key_of(this),
+        };
+        let fields = match (self.source.payload, changes) {
+            (RowPayload::Full, _) | (RowPayload::Diff, None) => format!("'\"row\":' || {}", row_of(this)),
+            (RowPayload::Key, _) => format!("'\"row\":' || {}", self.key_row(this)),
+            (RowPayload::Diff, Some(changes)) => format!(
+                "CASE WHEN {changes} IS NOT NULL THEN '\"row\":' || {} || ',\"changes\":' || {changes}
+        WHEN new_row IS NULL OR old_row IS NULL THEN '\"row\":' || {} END",
+                self.key_row(this),
+                row_of(this)
+            ),
+        };
+        let filter = self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str());
+        let (head, values) = match into {
+            Into { is_outbox: true } => (
+                format!(
+                    "{schema}.outbox_events (event_id, topic, event_type, aggregate_id, payload, content_type, headers, occurred_at)"
+                ),
+                format!("{}, ", literal(&self.source.topic)),
+            ),
+            Into { is_outbox: false } => (
+                format!(
+                    "{schema}.topic_waiting (event_id, topic_id, event_type, key, payload, content_type, headers)"
+                ),
+                "kept_topic, ".to_owned(),
+            ),
+        };
+        let headers = if changes.is_some() { UPDATE_HEADERS } else { "event_headers" };
+        let last = if into.is_outbox { ", clock_timestamp()" } else { "" };
+        format!(
+            "
+      INSERT INTO {head}
+      SELECT e.id, {values}{domain} || e.ending, e.key,
+        convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({domain} || e.ending)
+          || coalesce(',\"aggregateId\":' || to_json(e.key), '') || envelope || e.fields || '}}', 'UTF8'),
+        'application/json', {headers}{last}
+      FROM (
+        SELECT {schema}.new_id() AS id, {ending} AS ending, {key} AS key, {fields} AS fields
+        FROM {from} WHERE ({filter}) OFFSET 0) e
+      WHERE e.fields IS NOT NULL;
+"
+        )
+    }
+
+    /// Returns the rows of a statement. Relations that no expression names cost nothing, and are left out.
+    fn rows(&self, operation: Operation) -> Rows {
+        let by_row = self.is_by_row();
+        let (new, old) = if by_row { ("(SELECT NEW.*)", "(SELECT OLD.*)") } else { ("new_rows", "old_rows") };
+        let nothing = |of: &str, name: &str| {
+            let is_named = self.names(name);
+            if is_named {
+                format!(" LEFT JOIN (SELECT * FROM {of} n WHERE false) {name} ON true")
+            } else {
+                String::new()
+            }
+        };
+        let same = |of: &str| {
+            if self.names("this_row") {
+                format!(" CROSS JOIN LATERAL (SELECT {of}.*) this_row")
+            } else {
+                String::new()
+            }
+        };
+        match operation {
+            Operation::Insert => Rows {
+                from: format!("{new} new_row{}{}", nothing(new, "old_row"), same("new_row")),
+                ending: "'inserted'".to_owned(),
+                this: "new_row",
+                changes: None,
+            },
+            Operation::Delete => Rows {
+                from: format!("{old} old_row{}{}", nothing(old, "new_row"), same("old_row")),
+                ending: "'deleted'".to_owned(),
+                this: "old_row",
+                changes: None,
+            },
+            Operation::Update if self.table.key.is_empty() => Rows {
+                from: format!("{new} new_row CROSS JOIN {old} old_row{}", same("new_row")),
+                ending: "'updated'".to_owned(),
+                this: "new_row",
+                changes: Some(CHANGES.to_owned()),
+            },
+            Operation::Update => self.updated(new, old),
+        }
+    }
+
+    /// Old and new rows are paired by the primary key. A key that an update has changed leaves two rows alone: the old one, which is
+    /// gone, and the new one, which has come.
+    fn updated(&self, new: &str, old: &str) -> Rows {
+        let pairs: Vec<String> =
+            self.table.key.iter().map(|column| format!("new_row.{column} = old_row.{column}")).collect();
+        let first = &self.table.key[0];
+        let (has_new, has_old) =
+            (format!("new_row.{first} IS NOT NULL"), format!("old_row.{first} IS NOT NULL"));
+        let this = format!(
+            " CROSS JOIN LATERAL (SELECT new_row.* WHERE {has_new} UNION ALL SELECT old_row.* WHERE NOT ({has_new})) this_row"
+        );
+        Rows {
+            from: format!("{new} new_row FULL JOIN {old} old_row ON {}{this}", pairs.join(" AND ")),
+            ending: format!(
+                "CASE WHEN NOT ({has_old}) THEN 'inserted' WHEN NOT ({has_new}) THEN 'deleted' ELSE 'updated' END"
+            ),
+            this: "this_row",
+            changes: Some(format!("CASE WHEN {has_new} AND {has_old} THEN {CHANGES} END")),
+        }
+    }
+
+    /// Returns a tag for the quotes of the function that stands nowhere inside.
+    fn tag(&self) -> String {
+        let given = [&self.source.filter, &self.source.key].into_iter().flatten();
+        let given: String = given.map(|given| given.expression.as_str()).collect();
+        let mut tag = "source".to_owned();
+        while given.contains(&format!("${tag}$")) {
+            tag.push('_');
+        }
+        tag
+    }
+
+    /// Returns whether an expression of the user names a row.
+    fn names(&self, row: &str) -> bool {
+        let prefix = format!("{row}.");
+        [&self.source.filter, &self.source.key]
+            .into_iter()
+            .flatten()
+            .any(|given| given.expression.contains(&prefix))
+    }
+
+    /// The primary key as text: the column alone, or a JSON object of several.
+    fn key_of(&self, row: &str) -> String {
+        match self.table.key.as_slice() {
+            [] => "NULL::text".to_owned(),
+            [column] => format!("{row}.{column}::text"),
+            _ => format!("{}::text", self.key_object(row)),
+        }
+    }
+
+    fn key_row(&self, row: &str) -> String {
+        format!("{}::text", self.key_object(row))
+    }
+
+    fn key_object(&self, row: &str) -> String {
+        let column = |column: &String| format!("{}, {row}.{column}", literal(&unquoted(column)));
+        format!("jsonb_build_object({})", self.table.key.iter().map(column).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The type of an event without its last part: the domain of the topic, and the table.
+    fn type_of_table(&self) -> String {
+        let topic = &self.source.topic;
+        let domain = topic.rsplit_once('.').map_or(&**topic, |(domain, _)| domain);
+        let part = |name: &str| {
+            let plain =
+                |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+            let name: String = name.chars().map(plain).collect();
+            let name = name.trim_matches('-').to_owned();
+            if name.is_empty() { "table".to_owned() } else { name }
+        };
+        let domain: Vec<String> = domain.split('.').map(part).collect();
+        format!("{}.{}", domain.join("."), part(&self.table.plain_name))
+    }
+}
+
+/// The columns that differ, with their values before and after; NULL when none does.
+const CHANGES: &str = "(
+          SELECT json_object_agg(n.key, json_build_object('before', o.value, 'after', n.value))
+          FROM jsonb_each(to_jsonb(new_row)) n JOIN jsonb_each(to_jsonb(old_row)) o ON o.key = n.key
+          WHERE n.value IS DISTINCT FROM o.value)::text";
+
+/// The headers of the events of an update, by what became of the row.
+const UPDATE_HEADERS: &str = "CASE e.ending WHEN 'updated' THEN event_headers
+          WHEN 'inserted' THEN event_headers || '{\"op\": \"insert\"}' ELSE event_headers || '{\"op\": \"delete\"}' END";
+
+/// Where events go.
+#[derive(Clone, Copy)]
+struct Into {
+    is_outbox: bool,
+}
+
+const OUTBOX: Into = Into { is_outbox: true };
+const WAITING: Into = Into { is_outbox: false };
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+fn row_of(row: &str) -> String {
+    format!("to_json({row})::text")
+}
+
+/// Returns a text as SQL writes it.
+fn literal(text: &str) -> String {
+    // A name with a backslash would be read in another way where standard_conforming_strings is off.
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns a quoted name as it is.
+fn unquoted(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(name) => name.replace("\"\"", "\""),
+        None => name.to_owned(),
+    }
+}

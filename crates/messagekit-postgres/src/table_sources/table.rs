@@ -1,0 +1,68 @@
+//! A table of the user, as its triggers need to know it.
+
+use messagekit::{Error, ErrorKind};
+use sqlx::{PgConnection, Row};
+
+use crate::error::from_sqlx;
+
+/// Finds a table by its name in SQL. The columns of the primary key in their order, each quoted.
+const TABLE: &str = "
+SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
+  ARRAY (
+    SELECT quote_ident(a.attname) FROM pg_index i
+      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (attnum, number)
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+    WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.number)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
+
+/// A table with its primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    /// Its name with its schema, quoted.
+    pub(crate) name: String,
+    /// Its name alone, as it is.
+    pub(crate) plain_name: String,
+    pub(crate) is_partitioned: bool,
+    /// The columns of the primary key, quoted; none without a key.
+    pub(crate) key: Vec<String>,
+}
+
+impl Table {
+    /// Finds a table that can be a source.
+    pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Self, Error> {
+        let found = sqlx::query(TABLE).bind(name).fetch_optional(connection).await;
+        let row = found.map_err(|error| {
+            let text = "name of the table cannot be read: write it as in SQL, like orders or shop.\"Orders\"";
+            match crate::error::of(&error).map(|answer| answer.code().to_owned()).as_deref() {
+                Some("42601" | "42602" | "0A000") => {
+                    Error::new(ErrorKind::InvalidConfiguration, text).with("table", name).caused_by(error)
+                }
+                _ => from_sqlx(error),
+            }
+        })?;
+        let row = row.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "there is no such table: name its schema, too, if it is not on the search path",
+            )
+            .with("table", name)
+        })?;
+        let refused =
+            |text: &'static str| Err(Error::new(ErrorKind::InvalidConfiguration, text).with("table", name));
+        let kind: String = row.try_get(3).map_err(from_sqlx)?;
+        match kind.as_str() {
+            "r" | "p" => {}
+            "v" | "m" => return refused("a view has no changes of its own: name its table"),
+            _ => return refused("only tables of this database can be sources"),
+        }
+        if row.try_get(4).map_err(from_sqlx)? {
+            return refused("table is a partition: name the table that it is a part of");
+        }
+        Ok(Self {
+            name: row.try_get(1).map_err(from_sqlx)?,
+            plain_name: row.try_get(2).map_err(from_sqlx)?,
+            is_partitioned: kind == "p",
+            key: row.try_get(5).map_err(from_sqlx)?,
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Table sources: what they were added with, and what is wrong with them.
+
+use messagekit::log::{Changes, KnownSource, RowPayload, SourceFault, TableSource};
+use messagekit::{Error, ErrorKind};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use crate::SchemaName;
+use crate::error::from_sqlx;
+
+/// Each source with what its table is now.
+pub(crate) const SOURCES: &str = "
+SELECT s.id, s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key,
+  to_regclass(s.table_name) IS NULL AS is_missing,
+  s.key_columns IS DISTINCT FROM ARRAY (
+    SELECT quote_ident(a.attname) FROM pg_index i
+      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (attnum, number)
+      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = to_regclass(s.table_name) AND i.indisprimary ORDER BY k.number) AS has_other_key,
+  (SELECT count(*) FROM pg_trigger t
+    WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_') AND t.tgenabled <> 'D')
+    < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger
+FROM messagekit.table_sources s ";
+
+pub(crate) const ALL: &str = "ORDER BY s.topic, s.table_name";
+pub(crate) const ONE: &str = "WHERE s.topic = $1 AND s.table_name = $2 FOR UPDATE OF s";
+
+pub(crate) const ADD: &str = "
+INSERT INTO messagekit.table_sources (topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (topic, table_name) DO UPDATE SET on_insert = excluded.on_insert, on_update = excluded.on_update,
+  on_delete = excluded.on_delete, filter = excluded.filter, payload = excluded.payload, key = excluded.key,
+  key_columns = excluded.key_columns
+RETURNING id";
+
+pub(crate) const REMOVE: &str =
+    "DELETE FROM messagekit.table_sources WHERE topic = $1 AND table_name = $2 RETURNING id";
+
+/// Those functions that are not immutable ones of the server. The words of SQL that look like functions are none.
+pub(crate) const UNSAFE_FUNCTIONS: &str = "
+SELECT f.name FROM unnest($1::text[]) f (name)
+WHERE f.name NOT IN ('coalesce', 'nullif', 'greatest', 'least') AND (
+  NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = f.name)
+  OR EXISTS (
+    SELECT FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = f.name
+      AND (p.provolatile <> 'i' OR p.proretset OR p.prokind <> 'f')))
+ORDER BY 1";
+
+/// Returns the sources, sorted by topic and table.
+pub(crate) async fn all(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Vec<KnownSource>, Error> {
+    let rows = sqlx::query(schema.sql(format!("{SOURCES}{ALL}"))).fetch_all(connection).await;
+    rows.map_err(from_sqlx)?.iter().map(|row| known(row).map(|(_, source)| source)).collect()
+}
+
+/// Returns the source of a topic that a table is, with its number, held until the transaction ends.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topic: &str,
+    table: &str,
+) -> Result<Option<(i32, KnownSource)>, Error> {
+    let find = sqlx::query(schema.sql(format!("{SOURCES}{ONE}"))).bind(topic).bind(table);
+    let row = find.fetch_optional(connection).await.map_err(from_sqlx)?;
+    row.as_ref().map(known).transpose()
+}
+
+fn known(row: &PgRow) -> Result<(i32, KnownSource), Error> {
+    let word: &str = row.try_get("payload").map_err(from_sqlx)?;
+    let payload = [RowPayload::Key, RowPayload::Full, RowPayload::Diff]
+        .into_iter()
+        .find(|known| name_of(*known) == word);
+    let payload = payload
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored table source has an unknown payload"))?;
+    let read = || {
+        let faults = [
+            (row.try_get("is_missing")?, SourceFault::TableMissing),
+            (row.try_get("lacks_trigger")?, SourceFault::TriggerMissing),
+            (row.try_get("has_other_key")?, SourceFault::KeyChanged),
+        ];
+        let source = KnownSource {
+            topic: row.try_get("topic")?,
+            table: row.try_get("table_name")?,
+            changes: Changes {
+                insert: row.try_get("on_insert")?,
+                update: row.try_get("on_update")?,
+                delete: row.try_get("on_delete")?,
+            },
+            filter: row.try_get("filter")?,
+            payload,
+            key: row.try_get("key")?,
+            fault: faults.into_iter().find(|(is, _)| *is).map(|(_, fault)| fault),
+        };
+        Ok((row.try_get("id")?, source))
+    };
+    read().map_err(from_sqlx)
+}
+
+fn name_of(payload: RowPayload) -> &'static str {
+    match payload {
+        RowPayload::Key => "key",
+        RowPayload::Full => "full",
+        RowPayload::Diff => "diff",
+    }
+}
+
+/// Writes a source, or its new rules, and returns its number.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    source: &TableSource,
+    table: &str,
+    key_columns: &[String],
+) -> Result<i32, Error> {
+    let write = sqlx::query_scalar(schema.sql(ADD))
+        .bind(&*source.topic)
+        .bind(table)
+        .bind(source.changes.insert)
+        .bind(source.changes.update)
+        .bind(source.changes.delete)
+        .bind(source.filter.as_ref().map(|filter| filter.text.as_str()))
+        .bind(name_of(source.payload))
+        .bind(source.key.as_ref().map(|key| key.text.as_str()))
+        .bind(key_columns);
+    write.fetch_one(connection).await.map_err(from_sqlx)
+}
+
+/// Removes a source, and returns its number.
+pub(crate) async fn remove(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topic: &str,
+    table: &str,
+) -> Result<Option<i32>, Error> {
+    let remove = sqlx::query_scalar(schema.sql(REMOVE)).bind(topic).bind(table);
+    remove.fetch_optional(connection).await.map_err(from_sqlx)
+}
+
+/// Returns those functions that an expression may not call.
+pub(crate) async fn unsafe_functions(
+    connection: &mut PgConnection,
+    names: &[&str],
+) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar(UNSAFE_FUNCTIONS).bind(names).fetch_all(connection).await.map_err(from_sqlx)
+}

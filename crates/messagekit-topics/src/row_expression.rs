@@ -1,0 +1,167 @@
+//! Parses expressions over a row: they run inside the writes of other programs, so they are nothing but expressions.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use messagekit::log::RowExpression;
+use messagekit::{Error, ErrorKind};
+use sqlparser::ast::{
+    Expr, FunctionArguments, Ident, InTarget, ObjectNamePart, Value, visit_expressions_mut,
+};
+use sqlparser::dialect::Dialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+/// The most bytes of an expression.
+const LONGEST: usize = 4_000;
+
+/// Parses a single expression. Columns are written bare, or behind `OLD` and `NEW`.
+pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, Error> {
+    if text.len() > LONGEST {
+        return Err(refused(text, format!("is longer than {LONGEST} bytes")));
+    }
+    let parsed = Parser::new(dialect).with_recursion_limit(50).try_with_sql(text).and_then(|mut parser| {
+        let expression = parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)?;
+        Ok(expression)
+    });
+    let mut expression =
+        parsed.map_err(|error| refused(text, "cannot be parsed".to_owned()).caused_by(error))?;
+    let mut functions = BTreeSet::new();
+    let checked = visit_expressions_mut(&mut expression, |part| match check(part, &mut functions) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(why) => ControlFlow::Break(why),
+    });
+    if let ControlFlow::Break(why) = checked {
+        return Err(refused(text, why));
+    }
+    Ok(RowExpression { text: text.trim().to_owned(), expression: expression.to_string(), functions })
+}
+
+/// The text itself is configuration, and no payload.
+fn refused(text: &str, why: String) -> Error {
+    let shown: String = text.chars().take(200).collect();
+    Error::new(
+        ErrorKind::InvalidConfiguration,
+        format!("expression {why}: write one over columns, NEW.x and OLD.x"),
+    )
+    .with("expression", shown)
+}
+
+/// Checks one part of an expression, and says whose column an identifier is. Parts come before the whole: none is seen again.
+fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String> {
+    match part {
+        Expr::Identifier(column) => {
+            *part = Expr::CompoundIdentifier(vec![Ident::new("this_row"), column.clone()]);
+            Ok(())
+        }
+        Expr::CompoundIdentifier(names) => {
+            let [row, _] = names.as_mut_slice() else {
+                return Err(format!("names {}", join(names)));
+            };
+            match row.value.to_ascii_lowercase().as_str() {
+                "new" => *row = Ident::new("new_row"),
+                "old" => *row = Ident::new("old_row"),
+                _ => return Err(format!("names {}, which is neither OLD nor NEW", join(names))),
+            }
+            Ok(())
+        }
+        Expr::Function(function) => {
+            let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+                return Err(format!("calls {}", function.name));
+            };
+            let is_plain =
+                function.over.is_none() && function.filter.is_none() && function.within_group.is_empty();
+            if !is_plain || matches!(function.args, FunctionArguments::Subquery(_)) {
+                return Err(format!("calls {name} in another way than with plain arguments"));
+            }
+            functions.insert(name.value.to_ascii_lowercase());
+            Ok(())
+        }
+        Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
+            Err("has a parameter".to_owned())
+        }
+        Expr::Value(_)
+        | Expr::BinaryOp { .. }
+        | Expr::UnaryOp { .. }
+        | Expr::Nested(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::In { target: InTarget::List(_), .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. }
+        | Expr::ILike { .. }
+        | Expr::Case { .. }
+        | Expr::Cast { .. }
+        | Expr::Substring { .. }
+        | Expr::Trim { .. }
+        | Expr::Position { .. } => Ok(()),
+        other => Err(format!("holds {other}")),
+    }
+}
+
+fn join(names: &[Ident]) -> String {
+    names.iter().map(Ident::to_string).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlparser::dialect::PostgreSqlDialect;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Result<RowExpression, Error> {
+        parse(&PostgreSqlDialect {}, text)
+    }
+
+    #[test]
+    fn columns_stand_behind_their_row() {
+        for (text, expected) in [
+            ("total > 100", "this_row.total > 100"),
+            ("OLD.status <> new.\"Status\"", "old_row.status <> new_row.\"Status\""),
+            (
+                "lower(name) LIKE 'a%' AND id IN (1, 2)",
+                "lower(this_row.name) LIKE 'a%' AND this_row.id IN (1, 2)",
+            ),
+            ("(data ->> 'kind') = 'x'", "(this_row.data ->> 'kind') = 'x'"),
+            ("a BETWEEN 1 AND 2 OR b IS NULL", "this_row.a BETWEEN 1 AND 2 OR this_row.b IS NULL"),
+            ("CASE WHEN a = 1 THEN true ELSE false END", "CASE WHEN this_row.a = 1 THEN true ELSE false END"),
+        ] {
+            assert_eq!(parsed(text).unwrap().expression, expected, "{text}");
+        }
+        let functions = parsed("coalesce(UPPER(name), 'x') = 'X'").unwrap().functions;
+        assert_eq!(functions.into_iter().collect::<Vec<_>>(), ["coalesce", "upper"]);
+    }
+
+    #[test]
+    fn what_is_no_expression_over_a_row_is_refused() {
+        for text in [
+            "",
+            "true; DROP TABLE orders",
+            "true) OR (true",
+            "id IN (SELECT id FROM other)",
+            "EXISTS (SELECT 1)",
+            "(SELECT 1) = 1",
+            "other.total > 1",
+            "shop.orders.total > 1",
+            "pg_catalog.lower(name) = 'x'",
+            "count(*) OVER () > 1",
+            "total > $1",
+            "total > ?",
+            "total = ANY (ARRAY[1, 2])",
+            "extract(year FROM at) = 2026",
+            "true -- comment\n; SELECT 1",
+        ] {
+            let error = parsed(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{text}");
+        }
+        assert!(parsed(&format!("{}1{}", "(".repeat(200), ")".repeat(200))).is_err(), "too deep");
+        assert!(parsed(&"a AND ".repeat(2_000)).is_err(), "too long");
+    }
+}

@@ -1,0 +1,183 @@
+//! Changes of a user's table as events of a topic.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::ops::BitOr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::TopicStore;
+use crate::Error;
+
+/// What a statement does to a row. `Change::Insert | Change::Update` names several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// A row comes.
+    Insert,
+    /// A row is changed.
+    Update,
+    /// A row goes.
+    Delete,
+}
+
+/// A set of changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Rows that come.
+    pub insert: bool,
+    /// Rows that are changed. An update of the primary key is two events: the old key goes, and the new one comes.
+    pub update: bool,
+    /// Rows that go. A table that is emptied at once is one event without a row.
+    pub delete: bool,
+}
+
+impl From<Change> for Changes {
+    fn from(change: Change) -> Self {
+        Self {
+            insert: change == Change::Insert,
+            update: change == Change::Update,
+            delete: change == Change::Delete,
+        }
+    }
+}
+
+impl BitOr<Changes> for Changes {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            insert: self.insert || other.insert,
+            update: self.update || other.update,
+            delete: self.delete || other.delete,
+        }
+    }
+}
+
+impl BitOr<Change> for Changes {
+    type Output = Self;
+
+    fn bitor(self, other: Change) -> Self {
+        self | Self::from(other)
+    }
+}
+
+impl BitOr for Change {
+    type Output = Changes;
+
+    fn bitor(self, other: Self) -> Changes {
+        Changes::from(self) | other
+    }
+}
+
+/// What an event holds of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowPayload {
+    /// The columns of the primary key, under `row`.
+    Key,
+    /// All columns, under `row`: the new ones, or those of a row that goes.
+    #[default]
+    Full,
+    /// Of an update the columns that differ, under `changes`, each with `before` and `after`, and the primary key under `row`; an update
+    /// that changes nothing is no event. Otherwise all columns.
+    Diff,
+}
+
+/// An expression over a row, that was parsed: no query, no statement, only operators, functions and columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowExpression {
+    /// As it was given.
+    pub text: String,
+    /// As the database evaluates it: columns stand behind `new_row`, `old_row`, or `this_row`, the new one unless the row goes.
+    pub expression: String,
+    /// The functions that it calls, in lower case.
+    pub functions: BTreeSet<String>,
+}
+
+/// A table whose changes become events of a topic, in the transaction that makes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSource {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The table, as SQL names it.
+    pub table: String,
+    /// Which changes.
+    pub changes: Changes,
+    /// Only rows for which this is true.
+    pub filter: Option<RowExpression>,
+    /// What an event holds.
+    pub payload: RowPayload,
+    /// The key of an event, or `None` for the primary key of the row.
+    pub key: Option<RowExpression>,
+}
+
+/// What is wrong with a table source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceFault {
+    /// The table is gone.
+    TableMissing,
+    /// A trigger is gone, or was disabled.
+    TriggerMissing,
+    /// The primary key of the table is another one.
+    KeyChanged,
+}
+
+/// A table source as the database keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownSource {
+    /// Its topic.
+    pub topic: String,
+    /// Its table, with its schema.
+    pub table: String,
+    /// Which changes.
+    pub changes: Changes,
+    /// The filter as it was given.
+    pub filter: Option<String>,
+    /// What an event holds.
+    pub payload: RowPayload,
+    /// The key as it was given.
+    pub key: Option<String>,
+    /// What is wrong with it, if anything.
+    pub fault: Option<SourceFault>,
+}
+
+/// What became of a source that was to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddedSource {
+    /// It was added.
+    Added,
+    /// It was there with the same rules.
+    Same,
+    /// It was there with other rules, and has these now.
+    Replaced,
+}
+
+/// A database that turns changes of its tables into events.
+pub trait TableSources: TopicStore {
+    /// Adds a source. One with the same rules is left as it is, one with other rules only replaced if that is asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a table that is not there. [`ErrorKind::WrongState`](crate::ErrorKind::WrongState)
+    /// for a source with other rules. [`ErrorKind::InvalidConfiguration`](crate::ErrorKind::InvalidConfiguration) for an expression that the
+    /// database cannot evaluate, and for a table that cannot be a source. A transient error if the table is locked, or the database
+    /// does not answer: retry.
+    fn add_source(
+        &self,
+        source: &TableSource,
+        replaces: bool,
+    ) -> impl Future<Output = Result<AddedSource, Error>> + Send;
+
+    /// Removes the source of a topic that a table is, and returns whether there was one. Its events stay.
+    ///
+    /// # Errors
+    /// A transient error if the table is locked, or the database does not answer: retry.
+    fn drop_source(&self, topic: &str, table: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Returns all sources, sorted by topic and table, each with what is wrong with it.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn sources(&self) -> impl Future<Output = Result<Vec<KnownSource>, Error>> + Send;
+}
