@@ -43,16 +43,21 @@ pub(super) struct Create {
     json: bool,
 }
 
-impl Work for Create {
+/// A topic to be made, with what was read of it before a database is opened, or a file made.
+struct Making {
+    create: Create,
+    schema: Option<Value>,
+    rule: Option<RetentionRule>,
+}
+
+impl Work for Making {
     async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
-        let schema = self.schema.as_deref().map(read).transpose()?;
-        let rule = self.keep.rule()?;
-        let outcome = self.create(topics, schema.as_ref(), rule).await;
-        let is_new = outcome?;
-        if self.json {
-            return print(json!({ "topic": self.topic, "created": is_new }));
+        let Self { create, schema, rule } = self;
+        let is_new = create.create(topics, schema.as_ref(), *rule).await?;
+        if create.json {
+            return print(json!({ "topic": create.topic, "created": is_new }));
         }
-        let topic = printable(&self.topic);
+        let topic = printable(&create.topic);
         if is_new {
             print(format_args!("topic {topic} created"))
         } else {
@@ -63,7 +68,10 @@ impl Work for Create {
 
 impl Create {
     pub(super) async fn run(self) -> Result<(), Error> {
-        file::work_or_make(&self.database, &self).await
+        let schema = self.schema.as_deref().map(read).transpose()?;
+        let rule = self.keep.rule()?;
+        let database = self.database.clone();
+        file::work_or_make(&database, &Making { create: self, schema, rule }).await
     }
 
     /// Returns whether the topic was made; fails when it has other rules.

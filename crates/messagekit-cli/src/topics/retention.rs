@@ -78,6 +78,8 @@ impl Work for Retention {
 
 impl Retention {
     pub(super) async fn run(self) -> Result<(), Error> {
+        // Before a database is opened.
+        self.keep.rule()?;
         file::work(&self.database, &self).await
     }
 }
