@@ -99,6 +99,14 @@ impl RecordClaims for FaultyStore {
                 let window = without_tail(window)?;
                 self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
             }
+            Some(Fault::ClaimsForgetDelays) => {
+                let window = without_times(window, "due")?;
+                self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
+            }
+            Some(Fault::ClaimsForgetLeases) => {
+                let window = without_times(window, "until")?;
+                self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
+            }
             _ => self.inner.write_claim_window(tx.inner(), consumer, topic, partition, window).await,
         }
     }
@@ -130,6 +138,19 @@ fn without_tail(window: &ClaimWindow) -> Result<ClaimWindow, Error> {
         serde_json::from_str(&window.encode()).expect("a window is written as a list");
     if ranges.len() > 1 {
         ranges.pop();
+    }
+    ClaimWindow::decode(window.next(), &serde_json::Value::from(ranges).to_string())
+}
+
+/// Returns a window whose ranges have 1970 for one of their times.
+fn without_times(window: &ClaimWindow, name: &str) -> Result<ClaimWindow, Error> {
+    let mut ranges: Vec<serde_json::Value> =
+        serde_json::from_str(&window.encode()).expect("a window is written as a list");
+    for range in &mut ranges {
+        let states = range["state"].as_object_mut().into_iter().flat_map(|states| states.values_mut());
+        for time in states.filter_map(|state| state.get_mut(name)) {
+            *time = serde_json::Value::from(0);
+        }
     }
     ClaimWindow::decode(window.next(), &serde_json::Value::from(ranges).to_string())
 }

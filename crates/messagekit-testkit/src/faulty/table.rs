@@ -601,6 +601,10 @@ faults! {
     ClaimReadsOn: Log claim_holds_no_more_than_it_asked_for,
     /// Two transactions may change the claims of a consumer at the same time.
     ClaimsTakeNoLock: Log concurrent_claims_share_no_record,
+    /// The delay of a record that was given back is not kept.
+    ClaimsForgetDelays: Log ordered_records_follow_each_other,
+    /// The end of a lease is not kept.
+    ClaimsForgetLeases: Log no_more_records_are_claimed_than_may_be_in_flight,
     /// Each process keeps the claims for itself.
     ClaimsStayInTheirProcess: Log claims_go_on_in_another_process,
     /// Claims are written at once, outside the transaction.

@@ -1,5 +1,7 @@
 //! Claiming and settling.
 
+use std::time::Duration;
+
 use messagekit::log::{Claimed, RecordClaimId, RecordClaimer, Start, Which};
 use messagekit::{ErrorKind, Store};
 
@@ -67,6 +69,9 @@ pub async fn claimed_records_are_whole<F: LogFixture>(fixture: &F) {
     }
 }
 
+/// Longer than a test.
+const LONG: Duration = Duration::from_secs(3_600);
+
 /// A claim of `max` records has no record more.
 pub async fn claim_holds_no_more_than_it_asked_for<F: LogFixture>(fixture: &F) {
     let topic = topic_of(fixture, 5).await;
@@ -104,6 +109,39 @@ pub async fn concurrent_claims_share_no_record<F: LogFixture>(fixture: &F) {
     }
     seen.sort_unstable();
     assert_eq!(seen, (0..40).collect::<Vec<i64>>());
+}
+
+/// In order, no worker gets a record while one in front of it is claimed or waits for its next attempt.
+pub async fn ordered_records_follow_each_other<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 6).await, unique("consumer"));
+    let worker = |store| RecordClaimer::new(store, &*consumer, topic.clone()).ordered();
+    let (one, other) = (worker(fixture.store()), worker(fixture.another_process().await));
+    let first = claim(&one, 2).await;
+    assert_eq!((offsets(&first), claim_now(&other, 4).await), (vec![0, 1], vec![]));
+    one.acknowledge(&first, Which::Offsets(&[0])).await.expect("acknowledges");
+    assert_eq!(claim_now(&other, 4).await, [0; 0], "the other one is still claimed");
+    one.retry(&first, Which::Offsets(&[1]), LONG, "no stock").await.expect("gives it back");
+    assert_eq!(claim_now(&other, 4).await, [0; 0], "it is not due");
+    one.reset(0, Start::Offset(1)).await.expect("goes back");
+    let second = claim(&other, 4).await;
+    assert_eq!((offsets(&second), claim_now(&one, 4).await), (vec![1, 2, 3, 4], vec![]));
+    other.release(&second, Which::Offsets(&[3, 4])).await.expect("gives them back");
+    other.acknowledge(&second, Which::Offsets(&[1, 2])).await.expect("acknowledges");
+    assert_eq!(claim_now(&one, 4).await, [3, 4, 5], "those come first that were given back");
+}
+
+/// All workers of a consumer together hold no more records than they may.
+pub async fn no_more_records_are_claimed_than_may_be_in_flight<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 9).await, unique("consumer"));
+    let worker = |store| RecordClaimer::new(store, &*consumer, topic.clone()).max_in_flight(5);
+    let (one, other) = (worker(fixture.store()), worker(fixture.another_process().await));
+    let first = claim(&one, 3).await;
+    assert_eq!(claim_now(&other, 3).await, [3, 4]);
+    assert_eq!((claim_now(&one, 3).await, claim_now(&other, 3).await), (vec![], vec![]));
+    one.acknowledge(&first, Which::Offsets(&[1])).await.expect("acknowledges");
+    assert_eq!(claim_now(&other, 3).await, [5]);
+    let limitless = RecordClaimer::new(fixture.store(), &*consumer, topic.clone());
+    assert_eq!(claim_now(&limitless, 9).await, [6, 7, 8]);
 }
 
 /// Claims and acknowledgements are the database's, not a process's.

@@ -37,6 +37,8 @@ macro_rules! __each_log_case {
             claims::claimed_records_are_whole,
             claims::claim_holds_no_more_than_it_asked_for,
             claims::concurrent_claims_share_no_record,
+            claims::ordered_records_follow_each_other,
+            claims::no_more_records_are_claimed_than_may_be_in_flight,
             claims::claims_go_on_in_another_process,
             claims::acknowledgement_shares_the_commit,
             claims::deleted_records_are_reported,

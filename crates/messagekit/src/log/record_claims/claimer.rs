@@ -43,7 +43,24 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// Creates a claimer with a lease of 60 s and 10 attempts. A new consumer begins at the earliest record.
     pub fn new(store: S, consumer: impl Into<Arc<str>>, topic: impl Into<Arc<str>>) -> Self {
         let (consumer, topic) = (consumer.into(), topic.into());
-        Self(Steps { store, consumer, topic, lease: Duration::from_secs(60), max_attempts: 10 })
+        let (lease, max_attempts) = (Duration::from_secs(60), 10);
+        Self(Steps { store, consumer, topic, lease, max_attempts, is_ordered: false, max_in_flight: None })
+    }
+
+    /// Hands out the records of each partition in their order: one claim at a time, and none while a record in front of it is claimed or
+    /// waits for its next attempt. Records of one key share a partition, so each key keeps its order, too.
+    ///
+    /// A worker that gives a record back with [`retry`](Self::retry) must [release](Self::release) those behind it. Every worker of the
+    /// consumer must claim in this way. By default workers share a partition.
+    #[must_use]
+    pub fn ordered(self) -> Self {
+        Self(Steps { is_ordered: true, ..self.0 })
+    }
+
+    /// Sets how many records of the consumer may be claimed at a time, by all workers together; without limit by default, and at least 1.
+    #[must_use]
+    pub fn max_in_flight(self, records: u64) -> Self {
+        Self(Steps { max_in_flight: Some(records.max(1)), ..self.0 })
     }
 
     /// Sets how long a claim lasts; 60 s by default. A worker that needs longer [extends](Self::extend) it.

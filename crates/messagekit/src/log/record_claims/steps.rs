@@ -23,6 +23,9 @@ pub(super) struct Steps<S> {
     pub(super) topic: Arc<str>,
     pub(super) lease: Duration,
     pub(super) max_attempts: u32,
+    pub(super) is_ordered: bool,
+    /// The most records of the consumer that are claimed at a time.
+    pub(super) max_in_flight: Option<u64>,
 }
 
 /// A claim whose records are not read yet.
@@ -58,8 +61,24 @@ impl<S: RecordClaims> Steps<S> {
                 let first = fastrand::usize(..partitions.len().max(1));
                 partitions.rotate_left(first);
                 let (id, until) = (RecordClaimId::new(), after(now, this.lease));
-                let max_attempts = this.max_attempts;
-                let new = NewClaim { id: &id, holder: &holder, ended: &ended, now, until, max, max_attempts };
+                let (max_attempts, is_ordered) = (this.max_attempts, this.is_ordered);
+                let in_flight = partitions.iter().map(|known| known.window.in_flight(now, &ended)).sum();
+                let room = this.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
+                if room == 0 {
+                    let due = partitions.iter().filter_map(|known| known.window.due()).min();
+                    return Ok(Err(Claimed::Nothing { due }));
+                }
+                let max = max.min(u32::try_from(room).unwrap_or(u32::MAX));
+                let new = NewClaim {
+                    id: &id,
+                    holder: &holder,
+                    ended: &ended,
+                    now,
+                    until,
+                    max,
+                    max_attempts,
+                    is_ordered,
+                };
                 let mut due = None;
                 for ClaimPartition { bounds, mut window } in partitions {
                     let partition = bounds.partition;

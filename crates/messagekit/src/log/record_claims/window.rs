@@ -69,6 +69,8 @@ pub struct NewClaim<'a> {
     pub max: u32,
     /// The number of attempts after which a record is dead.
     pub max_attempts: u32,
+    /// One claim at a time, and no record before those in front of it are settled.
+    pub is_ordered: bool,
 }
 
 /// Records of a claim with the same number of attempts.
@@ -143,6 +145,13 @@ impl ClaimWindow {
             .any(|range| matches!(&range.state, RangeState::Claimed { until, .. } if *until > now))
     }
 
+    /// Returns how many records are in claims that are not lost.
+    pub fn in_flight(&self, now: Timestamp, ended: &[ClaimHolder]) -> u64 {
+        let now = now.as_microsecond();
+        let held = self.ranges.iter().filter(|range| range.is_live(now, ended)).map(ClaimRange::len);
+        u64::try_from(held.sum::<i64>()).unwrap_or(0)
+    }
+
     /// Returns the records that a claim holds.
     pub fn held_by(&self, id: &RecordClaimId) -> Vec<ClaimedRange> {
         let own = self.ranges.iter().filter(|range| range.is_held_by(id));
@@ -187,8 +196,9 @@ impl ClaimWindow {
         let now = new.now.as_microsecond();
         self.lose(now, new.ended);
         let mut claimed = ClaimedRanges::default();
+        let limit = if new.is_ordered { self.order_limit(now) } else { i64::MAX };
         let alone = |range: &ClaimRange| match range.state {
-            RangeState::Waiting { due, is_alone } => is_alone && due <= now,
+            RangeState::Waiting { due, is_alone } => is_alone && due <= now && range.from < limit,
             _ => false,
         };
         if let Some(index) = self.ranges.iter().position(alone) {
@@ -204,7 +214,8 @@ impl ClaimWindow {
         let mut room = i64::from(new.max);
         let mut index = 0;
         while index < self.ranges.len() && room > 0 {
-            if matches!(self.ranges[index].state, RangeState::Waiting { due, .. } if due <= now) {
+            let is_next = self.ranges[index].from < limit;
+            if matches!(self.ranges[index].state, RangeState::Waiting { due, .. } if is_next && due <= now) {
                 self.cut(self.ranges[index].from.saturating_add(room));
                 let range = &mut self.ranges[index];
                 range.attempts += 1;
@@ -216,7 +227,7 @@ impl ClaimWindow {
         }
         let from = self.unclaimed_from();
         let to = end.min(from.saturating_add(room));
-        if to > from && self.ranges.len() < MAX_RANGES {
+        if to > from && limit == i64::MAX && self.ranges.len() < MAX_RANGES {
             let range = ClaimRange { from, to, attempts: 1, state: new.state(false) };
             claimed.ranges.push(range.claimed());
             self.ranges.push(range);
@@ -322,13 +333,30 @@ impl ClaimWindow {
     /// Ends the claims whose lease or process has ended.
     fn lose(&mut self, now: i64, ended: &[ClaimHolder]) {
         for range in &mut self.ranges {
-            if let RangeState::Claimed { holder, until, is_alone, .. } = &range.state
-                && (*until <= now || ended.contains(holder))
+            if let RangeState::Claimed { is_alone, .. } = &range.state
+                && !range.is_live(now, ended)
             {
                 range.attempts = range.attempts.saturating_sub(u32::from(!*is_alone));
                 range.state = RangeState::Waiting { due: now, is_alone: true };
             }
         }
+    }
+
+    /// Returns the first offset that may not be claimed in order: nothing behind a claim or a record that is not due, and nothing
+    /// beside a record that is claimed alone.
+    fn order_limit(&self, now: i64) -> i64 {
+        if self.ranges.iter().any(|range| matches!(range.state, RangeState::Claimed { .. })) {
+            return self.next;
+        }
+        let waiting = self.ranges.iter().filter(|range| !range.is_settled());
+        for (index, range) in waiting.enumerate() {
+            match range.state {
+                RangeState::Waiting { due, .. } if due > now => return range.from,
+                RangeState::Waiting { is_alone: true, .. } => return range.from + i64::from(index == 0),
+                _ => {}
+            }
+        }
+        i64::MAX
     }
 
     /// Splits the range that has `at` inside.
@@ -365,6 +393,11 @@ impl ClaimWindow {
 impl ClaimRange {
     fn len(&self) -> i64 {
         self.to - self.from
+    }
+
+    /// Returns whether a claim holds it whose lease and process have not ended.
+    fn is_live(&self, now: i64, ended: &[ClaimHolder]) -> bool {
+        matches!(&self.state, RangeState::Claimed { until, holder, .. } if *until > now && !ended.contains(holder))
     }
 
     fn is_settled(&self) -> bool {

@@ -179,6 +179,7 @@ impl Run {
             until: at(self.now + self.random.i64(1..30)),
             max: self.random.u32(1..7),
             max_attempts: 3,
+            is_ordered: false,
         };
         let claimed = records(&self.window.claim(&new, self.end));
         assert_eq!(claimed, self.model.claim(&new, self.end), "at {}", self.now);
@@ -250,6 +251,7 @@ fn a_claim_of_neighbours_is_one_range() {
         until: at(9),
         max: 128,
         max_attempts: 3,
+        is_ordered: false,
     };
     let mut window = ClaimWindow::new(0);
     for _ in 0..50 {
@@ -272,6 +274,7 @@ fn a_window_with_too_many_ranges_claims_nothing_new() {
         until: at(9),
         max: 4_000,
         max_attempts: 3,
+        is_ordered: false,
     };
     let mut window = ClaimWindow::new(0);
     window.claim(&new, 10_000);
@@ -280,6 +283,53 @@ fn a_window_with_too_many_ranges_claims_nothing_new() {
     assert_eq!(window.claim(&new, 10_000), ClaimedRanges::default());
     window.settle(&id, &[0..1, 2..3], Settlement::Retry(at(1)), at(1)).unwrap();
     assert_eq!(records(&window.claim(&NewClaim { now: at(2), ..new }, 10_000)).0, [(0, 2), (2, 2)]);
+}
+
+/// The order of a window is that of its offsets, whatever is acknowledged, given back, or lost.
+#[test]
+fn claims_in_order_follow_each_other() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut window, mut now, mut claims) = (ClaimWindow::new(0), 0, Vec::new());
+        let (mut finished, mut settled) = (0, std::collections::BTreeSet::new());
+        for _ in 0..200 {
+            now += random.i64(0..6);
+            let id = RecordClaimId::new();
+            let new = NewClaim {
+                id: &id,
+                holder: &ClaimHolder::new("a"),
+                ended: &[],
+                now: at(now),
+                until: at(now + random.i64(1..30)),
+                max: random.u32(1..6),
+                max_attempts: 100,
+                is_ordered: true,
+            };
+            let (claimed, _) = records(&window.claim(&new, 60));
+            let claimed: Vec<i64> = claimed.into_iter().map(|(offset, _)| offset).collect();
+            if let (Some(first), Some(last)) = (claimed.first(), claimed.last()) {
+                assert_eq!(*first, window.next(), "seed {seed}: something stands in front");
+                let passed: Vec<i64> = (*first..=*last).filter(|offset| !claimed.contains(offset)).collect();
+                assert!(passed.iter().all(|offset| settled.contains(offset)), "seed {seed}: {passed:?}");
+                claims.push((id, claimed));
+            }
+            if let Some((id, offsets)) = claims.last() {
+                let some: Vec<Range<i64>> =
+                    offsets.iter().filter(|_| random.bool()).map(|offset| *offset..offset + 1).collect();
+                let how = match random.u8(..4) {
+                    0 => Settlement::Release,
+                    1 => Settlement::Retry(at(now + random.i64(0..9))),
+                    _ => Settlement::Acknowledge,
+                };
+                // Refused if the claim was lost meanwhile, or has settled them.
+                if window.settle(id, &some, how, at(now)).is_ok() && how == Settlement::Acknowledge {
+                    settled.extend(some.into_iter().map(|range| range.start));
+                }
+            }
+            finished = window.next();
+        }
+        assert!(finished > 5, "seed {seed}: {finished}");
+    }
 }
 
 #[test]
