@@ -21,7 +21,8 @@ CREATE TABLE messagekit.topics (
 );
 
 -- A transaction that gives offsets in a topic holds the rows of all its partitions until its commit: no reader can pass over a record
--- that commits later. bytes: the keys and payloads that the partition keeps.
+-- that commits later. bytes: the keys and payloads that the partition keeps. version: that of the topic, which a
+-- transaction that has waited for the row reads as it is now.
 CREATE TABLE messagekit.topic_partitions (
   id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   topic_id    int NOT NULL REFERENCES messagekit.topics (id),
@@ -29,6 +30,7 @@ CREATE TABLE messagekit.topic_partitions (
   next_offset bigint NOT NULL DEFAULT 0,
   log_start   bigint NOT NULL DEFAULT 0 CHECK (log_start BETWEEN 0 AND next_offset),
   bytes       bigint NOT NULL DEFAULT 0,
+  version     int NOT NULL DEFAULT 0,
   UNIQUE (topic_id, partition)
 ) WITH (fillfactor = 50);
 
@@ -47,9 +49,19 @@ CREATE TABLE messagekit.topic_waiting (
   available_at timestamptz,
   -- What every publishing mode can carry, as in the outbox: an event that no topic could take fails its writer.
   payload      bytea NOT NULL CONSTRAINT topic_waiting_payload_size CHECK (octet_length(payload) <= 900000),
+  CONSTRAINT topic_waiting_beside_size CHECK (
+    coalesce(octet_length(key), 0) + coalesce(octet_length(event_type), 0)
+    + coalesce(octet_length(content_type), 0) + coalesce(octet_length(traceparent), 0)
+    + coalesce(octet_length(headers::text), 0) <= 99500),
+  CONSTRAINT topic_waiting_times CHECK (
+    created_at >= '0001-01-01Z' AND created_at < '9999-12-30Z'
+    AND available_at >= '0001-01-01Z' AND available_at < '9999-12-30Z'),
   PRIMARY KEY (topic_id, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
+
+-- An id that is used again is refused, as the outbox does.
+CREATE UNIQUE INDEX topic_waiting_event ON messagekit.topic_waiting (event_id);
 
 -- id counts the records of all topics in the order in which they got their offsets; an append that was rolled back leaves a gap.
 CREATE SEQUENCE messagekit.topic_record_ids;
@@ -66,6 +78,8 @@ CREATE TABLE messagekit.topic_records (
   traceparent  text,
   headers      jsonb CONSTRAINT topic_record_headers_object CHECK (jsonb_typeof(headers) = 'object'),
   created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- When it got its offset: what a retention rule counts from.
+  stored_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   payload      bytea NOT NULL CONSTRAINT topic_record_payload_size CHECK (octet_length(payload) <= 16777216),
   PRIMARY KEY (tp_id, "offset")
 );
@@ -126,6 +140,10 @@ BEGIN
     RETURN NEW;
   END IF;
   IF current_setting('messagekit_topics.appended', true) IS DISTINCT FROM NEW.event_id THEN
+    IF EXISTS (SELECT FROM messagekit.topic_records r WHERE r.event_id = NEW.event_id) THEN
+      RAISE EXCEPTION USING ERRCODE = '23505', CONSTRAINT = 'topic_waiting_event',
+        MESSAGE = 'a topic has an event of this id already', HINT = 'add each event once, or give the new one an id of its own';
+    END IF;
     INSERT INTO messagekit.topic_waiting
       (topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, available_at, payload)
     VALUES (topic.id, NEW.event_id, NEW.event_type, NEW.aggregate_id, NEW.content_type, NEW.traceparent, NEW.headers,

@@ -117,6 +117,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_pass_handled" => "text, int, bigint, bigint",
         "topic_write_window" => "text, text, int, bigint, text",
         "topic_unhandled_from" => "int, int",
+        "topic_hold_overtaken" => "int, bigint",
         "topic_count_unhandled" => "int, bigint, bigint",
         "topic_expire" => "int, bigint, bigint, bigint",
         "topic_stage" => "int, text, bigint[], text[], text[], bytea[]",

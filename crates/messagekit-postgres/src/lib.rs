@@ -105,6 +105,7 @@ mod doctor;
 mod error;
 mod event_history;
 mod failed_messages;
+mod hasty;
 mod inbox;
 mod log;
 mod membership;

@@ -3,25 +3,19 @@
 mod route;
 mod table;
 
-use std::time::Duration;
-
-use messagekit::log::{AddedSource, KnownSource, TableSource, TableSources};
+use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, TableSource, TableSources};
 use messagekit::{Error, ErrorKind, Store};
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::time::Instant;
 
 use self::route::Route;
 use self::table::Table;
 use crate::error::{from_sqlx, of};
+use crate::hasty::Attempts;
 use crate::tables::table_sources;
 use crate::{PgTx, PostgresStore};
 
-/// A trigger waits for the open writers of its table, and all later writers wait behind it: it waits for a moment only, and often.
-const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '500ms'";
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long it is tried.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The search path of the functions: what an expression names must be found by it.
+const SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
 
 impl TableSources for PostgresStore {
     async fn add_source(&self, source: &TableSource, replaces: bool) -> Result<AddedSource, Error> {
@@ -58,39 +52,7 @@ impl TableSources for PostgresStore {
     }
 }
 
-/// Attempts to lock a table between its writers.
-struct Attempts<'a> {
-    table: &'a str,
-    until: Instant,
-}
-
-impl<'a> Attempts<'a> {
-    fn new(table: &'a str) -> Self {
-        Self { table, until: Instant::now() + PATIENCE }
-    }
-
-    /// Waits for the next attempt after a refused lock, or returns the error.
-    async fn again(&self, error: Error) -> Result<(), Error> {
-        if error.kind() != ErrorKind::Conflict {
-            return Err(error);
-        }
-        if Instant::now() < self.until {
-            tokio::time::sleep(PAUSE).await;
-            return Ok(());
-        }
-        let text = "open transactions hold the table: end them, or try again";
-        Err(Error::new(ErrorKind::Conflict, text).with("table", self.table).caused_by(error))
-    }
-}
-
 impl PostgresStore {
-    /// Begins a transaction that waits for no lock for long.
-    async fn begin_hasty(&self) -> Result<PgTx, Error> {
-        let mut tx = self.begin().await?;
-        sqlx::raw_sql(LOCK_WAIT).execute(&mut *tx).await.map_err(from_sqlx)?;
-        Ok(tx)
-    }
-
     async fn remove(&self, tx: &mut PgTx, topic: &str, table: &str) -> Result<bool, Error> {
         // A table that is gone has no name but the one that was given.
         let name = match Table::find(tx, table).await {
@@ -127,6 +89,7 @@ impl PostgresStore {
         let quoted = schema.quoted();
         let id = table_sources::write(tx, schema, source, &table.name, &table.key).await?;
         let route = Route { id, schema: &quoted, source, table: &table };
+        run(tx, SEARCH_PATH.to_owned()).await.map_err(from_sqlx)?;
         run(tx, route.trial()).await.map_err(|error| untried(error, source))?;
         run(tx, Route::removal(&quoted, id)).await.map_err(from_sqlx)?;
         for statement in route.statements() {
@@ -142,9 +105,14 @@ fn named(kind: ErrorKind, text: &'static str, source: &TableSource) -> Error {
 
 /// Refuses what no trigger could do.
 async fn check(tx: &mut PgConnection, source: &TableSource, table: &Table) -> Result<(), Error> {
-    let needs_key = source.payload != messagekit::log::RowPayload::Full;
+    let needs_key = source.payload != RowPayload::Full;
     if needs_key && table.key.is_empty() {
         let text = "table has no primary key: give it one, or let the events hold whole rows";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+    }
+    let all = Changes { insert: true, update: true, delete: true };
+    if table.is_partitioned && source.changes.update && source.changes != all {
+        let text = "an update that moves a row of a partitioned table deletes it in one part and inserts it in another: watch all changes, or no update";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));
     }
     let functions: Vec<&str> = [&source.filter, &source.key]
@@ -163,7 +131,11 @@ async fn check(tx: &mut PgConnection, source: &TableSource, table: &Table) -> Re
 /// An expression that the server cannot evaluate over the rows of the table.
 fn untried(error: sqlx::Error, source: &TableSource) -> Error {
     match of(&error).map(|answer| answer.code().to_owned()) {
-        Some(code) if code.starts_with("42") && code != "42501" => {
+        Some(code) if code == "42501" => {
+            let text = "role may not read the table: adding a source needs the right SELECT on it, to try the expressions";
+            named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
+        }
+        Some(code) if code.starts_with("42") => {
             let text = "database cannot evaluate the expressions of the source over rows of the table";
             named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
         }

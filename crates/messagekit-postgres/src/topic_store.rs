@@ -9,6 +9,7 @@ use messagekit::log::{
 use messagekit::{Error, Store};
 
 use crate::commit_watch::PgCommits;
+use crate::hasty::Attempts;
 use crate::tables::topics::Topic;
 use crate::tables::{handled_records, retention, topic_append, topic_records, topics, waiting};
 use crate::{PgTx, PostgresStore};
@@ -19,10 +20,20 @@ const EXPIRE_STEP: u32 = 1_000;
 /// An append holds its topics until its transaction ends: ids and offsets have the order of the commits. Append late in a transaction.
 impl TopicStore for PostgresStore {
     async fn define_topic(&self, definition: &TopicDefinition) -> Result<Option<TopicDefinition>, Error> {
-        let mut tx = self.begin().await?;
-        let made = self.statement(topics::define(&mut tx, self.schema(), definition)).await?;
-        self.commit(tx).await?;
-        if made { Ok(None) } else { self.topic_definition(&definition.name).await }
+        let attempts = Attempts::new("messagekit.outbox_events");
+        loop {
+            let mut tx = self.begin_hasty().await?;
+            match self.statement(topics::define(&mut tx, self.schema(), definition)).await {
+                Ok(made) => {
+                    self.commit(tx).await?;
+                    return if made { Ok(None) } else { self.topic_definition(&definition.name).await };
+                }
+                Err(error) => {
+                    self.rollback(tx).await?;
+                    attempts.again(error).await?;
+                }
+            }
+        }
     }
 
     async fn topic_definition(&self, topic: &Arc<str>) -> Result<Option<TopicDefinition>, Error> {
@@ -80,6 +91,12 @@ impl TopicStore for PostgresStore {
         records: Vec<NewRecord>,
         on_duplicate: OnDuplicate,
     ) -> Result<Vec<AppendedRecord>, Error> {
+        // What waits in large numbers moves in transactions of its own.
+        let mut topics: Vec<&Arc<str>> = records.iter().map(|record| &record.message.topic).collect();
+        topics.dedup();
+        for topic in topics {
+            self.sequenced(topic).await?;
+        }
         let mut tx = self.begin().await?;
         let appended = self.append_records(&mut tx, &records, on_duplicate).await?;
         self.commit(tx).await?;

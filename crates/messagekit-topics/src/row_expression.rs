@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use messagekit::log::RowExpression;
 use messagekit::{Error, ErrorKind};
 use sqlparser::ast::{
-    Expr, FunctionArguments, Ident, InTarget, ObjectNamePart, Value, visit_expressions_mut,
+    BinaryOperator, DataType, Expr, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
+    visit_expressions_mut,
 };
 use sqlparser::dialect::Dialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::Token;
 
 /// The most bytes of an expression.
@@ -20,13 +21,8 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
     if text.len() > LONGEST {
         return Err(refused(text, format!("is longer than {LONGEST} bytes")));
     }
-    let parsed = Parser::new(dialect).with_recursion_limit(50).try_with_sql(text).and_then(|mut parser| {
-        let expression = parser.parse_expr()?;
-        parser.expect_token(&Token::EOF)?;
-        Ok(expression)
-    });
     let mut expression =
-        parsed.map_err(|error| refused(text, "cannot be parsed".to_owned()).caused_by(error))?;
+        tree(dialect, text).map_err(|error| refused(text, "cannot be parsed".to_owned()).caused_by(error))?;
     let mut functions = BTreeSet::new();
     let checked = visit_expressions_mut(&mut expression, |part| match check(part, &mut functions) {
         Ok(()) => ControlFlow::Continue(()),
@@ -35,7 +31,22 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
     if let ControlFlow::Break(why) = checked {
         return Err(refused(text, why));
     }
-    Ok(RowExpression { text: text.trim().to_owned(), expression: expression.to_string(), functions })
+    let rendered = expression.to_string();
+    // What is written must be what was parsed, to the last quote: the text becomes a part of a function.
+    if tree(dialect, &rendered).ok().as_ref() != Some(&expression) {
+        return Err(refused(text, "cannot be written again as it was read".to_owned()));
+    }
+    Ok(RowExpression { text: text.trim().to_owned(), expression: rendered, functions })
+}
+
+/// Literals stay as they are written: what was unescaped could be quoted in another way.
+fn tree(dialect: &dyn Dialect, text: &str) -> Result<Expr, ParserError> {
+    let options = ParserOptions::new().with_unescape(false);
+    let parser = Parser::new(dialect).with_options(options).with_recursion_limit(50);
+    let mut parser = parser.try_with_sql(text)?;
+    let expression = parser.parse_expr()?;
+    parser.expect_token(&Token::EOF)?;
+    Ok(expression)
 }
 
 /// The text itself is configuration, and no payload.
@@ -81,6 +92,13 @@ fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String
         Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
             Err("has a parameter".to_owned())
         }
+        Expr::Value(value) if !is_plain(&value.value) => Err(format!("has the literal {value}")),
+        Expr::BinaryOp {
+            op: BinaryOperator::PGCustomBinaryOperator(_) | BinaryOperator::Custom(_), ..
+        } => Err("names the schema of an operator".to_owned()),
+        Expr::Cast { data_type: DataType::Custom(..), .. } => {
+            Err("casts to a type that is not one of SQL".to_owned())
+        }
         Expr::Value(_)
         | Expr::BinaryOp { .. }
         | Expr::UnaryOp { .. }
@@ -103,6 +121,15 @@ fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String
         | Expr::Trim { .. }
         | Expr::Position { .. } => Ok(()),
         other => Err(format!("holds {other}")),
+    }
+}
+
+/// Returns whether a literal is one of SQL, without escapes of its own.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Number(..) | Value::Boolean(_) | Value::Null => true,
+        Value::SingleQuotedString(text) => !text.contains('\\'),
+        _ => false,
     }
 }
 
@@ -135,6 +162,12 @@ mod tests {
         ] {
             assert_eq!(parsed(text).unwrap().expression, expected, "{text}");
         }
+        for same in
+            ["name = 'a''''b'", "name = ''''", "\"a\"\"b\" = 'it''s'", "name::text = '' OR id::bigint = -1"]
+        {
+            let rendered = parsed(same).unwrap().expression.replace("this_row.", "");
+            assert_eq!(rendered.to_lowercase(), same.to_lowercase());
+        }
         let functions = parsed("coalesce(UPPER(name), 'x') = 'X'").unwrap().functions;
         assert_eq!(functions.into_iter().collect::<Vec<_>>(), ["coalesce", "upper"]);
     }
@@ -157,6 +190,12 @@ mod tests {
             "total = ANY (ARRAY[1, 2])",
             "extract(year FROM at) = 2026",
             "true -- comment\n; SELECT 1",
+            "name = '\\''); DROP TABLE orders; --'",
+            "name = E'\\'); DROP TABLE orders; --'",
+            "name = $$a$$",
+            "a OPERATOR(public.@@@) b",
+            "a = 'x'::shop.mood",
+            "a = 'x'::mood",
         ] {
             let error = parsed(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{text}");

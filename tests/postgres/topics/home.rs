@@ -39,7 +39,7 @@ pub(crate) async fn close(topics: &Topics<Db>) {
 
 /// Lets time pass for all records that are there.
 pub(crate) async fn pass(topics: &Topics<Db>, time: Duration) {
-    let older = "UPDATE messagekit.topic_records SET created_at = created_at - $1 * interval '1 second'";
+    let older = "UPDATE messagekit.topic_records SET stored_at = stored_at - $1 * interval '1 second'";
     let older = sqlx::query(older).bind(time.as_secs_f64());
     older.execute(topics.store().pool()).await.unwrap();
 }

@@ -12,7 +12,7 @@ use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;
-use messagekit_topics::{Topic, TopicEvent, Topics};
+use messagekit_topics::{RetentionRule, Topic, TopicEvent, Topics};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -131,6 +131,140 @@ fn delayed_events_come_when_they_are_due() {
         assert_eq!(sent(&kept).await, ["now"]);
         run(&mut look, "UPDATE messagekit.topic_waiting SET available_at = now()").await;
         assert_eq!(sent(&kept).await, ["now", "later"]);
+    });
+}
+
+/// What no reader could carry fails its writer, and not the topic.
+#[test]
+fn an_event_without_a_time_or_an_id_is_refused() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let kept = parcels(&database, 1).await;
+        let mut look = database.connection().await;
+        for (columns, values) in [
+            ("event_id, created_at", "'a', 'infinity'"),
+            ("event_id, available_at", "'a', '-infinity'"),
+            ("event_id", "''"),
+            ("event_id, headers", "'a', '[]'"),
+        ] {
+            let insert = format!(
+                "INSERT INTO messagekit.outbox_events (topic, payload, {columns}) VALUES ('{TOPIC}', '{{}}', {values})"
+            );
+            assert!(
+                sqlx::raw_sql(AssertSqlSafe(insert.clone())).execute(&mut look).await.is_err(),
+                "{insert}"
+            );
+        }
+        assert_eq!(kept.count().await.unwrap().all, 0);
+    });
+}
+
+#[test]
+fn an_event_id_that_is_used_again_is_refused() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let kept = parcels(&database, 1).await;
+        let (store, outbox) = shop(&database).await;
+        let event = Envelope::new(ParcelSent { parcel: "a".into() });
+        let mut tx = store.begin().await.unwrap();
+        outbox.add(&mut tx, event.clone()).await.unwrap();
+        store.commit(tx).await.unwrap();
+        for _ in 0..2 {
+            let mut again = store.begin().await.unwrap();
+            let refused = outbox.add(&mut again, event.clone()).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidEvent);
+            assert!(refused.to_string().contains("of this id already"), "{refused}");
+            drop(again);
+            assert_eq!(sent(&kept).await, ["a"]);
+        }
+    });
+}
+
+/// A rule of age counts from the time at which an event became a record.
+#[test]
+fn an_event_that_waited_for_long_is_kept_from_then_on() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let topics = Topics::of(database.store().await);
+        let day = std::time::Duration::from_secs(86_400);
+        let kept = topics.untyped(TOPIC).retention(RetentionRule::of_age(day)).open().await.unwrap();
+        let (store, outbox) = shop(&database).await;
+        send(&store, &outbox, "old".into()).await;
+        let mut look = database.connection().await;
+        run(&mut look, "UPDATE messagekit.topic_waiting SET created_at = created_at - interval '9 days'")
+            .await;
+        assert_eq!((sent(&kept).await, kept.expire().await.unwrap()), (vec!["old".to_owned()], 0));
+    });
+}
+
+/// An append that waited for a migration is of the old form.
+#[test]
+fn an_append_that_waited_for_a_migration_is_refused() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let topic = parcels(&database, 2).await;
+        topic.append(&json!({ "parcel": "a" })).await.unwrap();
+        let mut migrates = database.connection().await;
+        let swap = "BEGIN; UPDATE messagekit.topic_partitions SET version = 1; UPDATE messagekit.topics SET version = 1";
+        run(&mut migrates, swap).await;
+        let appends = tokio::spawn({
+            let topic = topic.clone();
+            async move { topic.append(&json!({ "parcel": "b" })).await }
+        });
+        let mut look = database.connection().await;
+        eventually("the append waits", DEADLINE, async || {
+            number(&mut look, "SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+        })
+        .await;
+        run(&mut migrates, "COMMIT").await;
+        assert_eq!(appends.await.unwrap().unwrap_err().kind(), ErrorKind::SchemaMismatch);
+    });
+}
+
+/// A consumer holds its cursor before the topic, so an append that deletes waits for no consumer.
+#[test]
+fn an_append_that_deletes_waits_for_no_consumer() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let topics = Topics::of(database.store().await);
+        let small = topics.untyped(TOPIC).retention(RetentionRule::of_bytes(1)).open().await.unwrap();
+        let id = small.append(&json!({ "parcel": "a" })).await.unwrap();
+        let store = topics.store();
+        let begun = small.append(&json!({ "parcel": "b" })).await.unwrap();
+        assert_eq!(begun, id + 1);
+        let last = small.append(&json!({ "parcel": "c" })).await.unwrap();
+        let mut slow = store.begin().await.unwrap();
+        small.set_handled_in(&mut slow, last).await.unwrap();
+        small.append(&json!({ "parcel": "d" })).await.unwrap();
+        small.append_in(&mut slow, &json!({ "parcel": "e" })).await.unwrap();
+        store.commit(slow).await.unwrap();
+        small.expire().await.unwrap();
+        assert_eq!(sent(&small).await, ["e"]);
+    });
+}
+
+/// A topic is made beside a transaction that has written events for long, and holds no other writer up.
+#[test]
+fn making_the_first_topic_waits_for_no_writer() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let (store, outbox) = shop(&database).await;
+        let mut late = store.begin().await.unwrap();
+        outbox.add(&mut late, ParcelSent { parcel: "late".into() }).await.unwrap();
+        let makes = tokio::spawn({
+            let database = database.clone();
+            async move { parcels(&database, 1).await }
+        });
+        let mut look = database.connection().await;
+        eventually("the trigger waits", DEADLINE, async || {
+            number(&mut look, "SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+        })
+        .await;
+        send(&store, &outbox, "meanwhile".into()).await;
+        assert!(!makes.is_finished());
+        store.commit(late).await.unwrap();
+        makes.await.unwrap();
+        assert_eq!(number(&mut look, IN_OUTBOX).await, 2);
     });
 }
 

@@ -295,6 +295,54 @@ fn names_keys_and_values_of_every_kind_are_kept() {
     });
 }
 
+/// Names and literals end up inside a function: none ends it.
+#[test]
+fn hostile_names_and_literals_stay_what_they_are() {
+    block_on(async {
+        let mut shop = Shop::with(
+            "CREATE TABLE orders (\"a$source$;DROP TABLE orders;--\" int, \"b'$source_$\" int, v text,
+               PRIMARY KEY (\"a$source$;DROP TABLE orders;--\", \"b'$source_$\"))",
+        )
+        .await;
+        let filter = "v = 'x''''y' OR v = '$source$' OR v = '''); DROP TABLE orders; --'";
+        shop.topics.source("orders").filter(filter).payload(RowPayload::Diff).add(TOPIC).await.unwrap();
+        let rows =
+            "(1, 1, 'x''''y'), (2, 2, 'x''y'), (3, 3, '$source$'), (4, 4, '''); DROP TABLE orders; --')";
+        shop.run(&format!("INSERT INTO orders VALUES {rows}")).await;
+        shop.run("UPDATE orders SET v = '$source$' WHERE v = 'x''y'").await;
+        let kinds: Vec<_> = shop
+            .events()
+            .await
+            .into_iter()
+            .map(|(kind, _, held)| format!("{kind} {}", held["row"]["b'$source_$"]))
+            .collect();
+        assert_eq!(kinds, ["inserted 1", "inserted 3", "inserted 4", "updated 2"]);
+        let refused = shop
+            .topics
+            .source("orders")
+            .filter(r"v = '\''); DROP TABLE orders; --'")
+            .replace()
+            .add(TOPIC)
+            .await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidConfiguration);
+    });
+}
+
+#[test]
+fn keys_and_values_depend_on_no_setting_of_the_writer() {
+    block_on(async {
+        let mut shop = Shop::with("CREATE TABLE orders (at timestamptz PRIMARY KEY, blob bytea)").await;
+        shop.topics.source("orders").on(Change::Insert).add(TOPIC).await.unwrap();
+        let insert = r"INSERT INTO orders VALUES ('2026-11-25 12:00:00Z', '\x00ff')";
+        shop.run(insert).await;
+        shop.run("SET timezone = 'Europe/Berlin'; SET datestyle = 'German'; SET bytea_output = 'escape'; DELETE FROM orders").await;
+        shop.run(insert).await;
+        let events = shop.events().await;
+        assert_eq!((events.len(), &events[0]), (2, &events[1]));
+        assert_eq!(events[0].1.as_deref(), Some("2026-11-25 12:00:00+00"));
+    });
+}
+
 #[test]
 fn a_truncated_table_is_one_event() {
     block_on(async {
@@ -315,6 +363,8 @@ fn writes_to_parts_of_a_table_are_seen() {
         .await;
         let refused = shop.topics.source("orders_1").add(TOPIC).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration);
+        let moves = shop.topics.source("orders").on(Change::Update).add(TOPIC).await.unwrap_err();
+        assert_eq!(moves.kind(), ErrorKind::InvalidConfiguration, "a row that moves is deleted and inserted");
         shop.topics.source("orders").payload(RowPayload::Diff).add(TOPIC).await.unwrap();
         shop.run("INSERT INTO orders_1 VALUES (1, 1, 'a'); INSERT INTO orders VALUES (2, 2, 'b')").await;
         shop.run("UPDATE orders SET v = 'c' WHERE id = 1; UPDATE orders SET v = v; UPDATE orders SET day = 1 WHERE day = 2; DELETE FROM orders").await;
@@ -465,6 +515,26 @@ fn a_table_that_changes_goes_on_or_shows_its_fault() {
         shop.run("DROP TABLE orders").await;
         assert_eq!(fault(&shop).await, Some(SourceFault::TableMissing));
         assert!(shop.topics.drop_source(TOPIC, "public.orders").await.unwrap());
+    });
+}
+
+/// The function finds nothing but what the server has: an expression that needs more is refused, not tried in each write.
+#[test]
+fn an_expression_is_tried_as_it_will_run() {
+    block_on(async {
+        let mut shop = Shop::with(
+            "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE orders (id int PRIMARY KEY, mood mood)",
+        )
+        .await;
+        let filtered = |filter: &str| shop.topics.source("orders").filter(filter).replace();
+        let refused = filtered("mood = 'good'::mood").add(TOPIC).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidConfiguration, "the type is on no path of the function");
+        filtered("mood = 'good'").add(TOPIC).await.unwrap();
+        shop.run("INSERT INTO orders VALUES (1, 'good'), (2, 'bad'), (3, NULL)").await;
+        assert_eq!(
+            shop.events().await,
+            [event("inserted", "1", json!({ "row": { "id": 1, "mood": "good" } }))]
+        );
     });
 }
 

@@ -142,6 +142,10 @@ BEGIN
     RETURN NEW;
   END IF;
   IF current_setting('messagekit_topics.appended', true) IS DISTINCT FROM NEW.event_id THEN
+    IF EXISTS (SELECT FROM messagekit.topic_records r WHERE r.event_id = NEW.event_id) THEN
+      RAISE EXCEPTION USING ERRCODE = '23505', CONSTRAINT = 'topic_waiting_event',
+        MESSAGE = 'a topic has an event of this id already', HINT = 'add each event once, or give the new one an id of its own';
+    END IF;
     INSERT INTO messagekit.topic_waiting
       (topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, available_at, payload)
     VALUES (topic.id, NEW.event_id, NEW.event_type, NEW.aggregate_id, NEW.content_type, NEW.traceparent, NEW.headers,
@@ -746,6 +750,7 @@ CREATE TABLE messagekit.topic_partitions (
     next_offset bigint DEFAULT 0 NOT NULL,
     log_start bigint DEFAULT 0 NOT NULL,
     bytes bigint DEFAULT 0 NOT NULL,
+    version integer DEFAULT 0 NOT NULL,
     CONSTRAINT topic_partitions_check CHECK (((log_start >= 0) AND (log_start <= next_offset))),
     CONSTRAINT topic_partitions_partition_check CHECK (((partition >= 0) AND (partition <= 1023)))
 )
@@ -791,6 +796,7 @@ CREATE TABLE messagekit.topic_records (
     traceparent text,
     headers jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    stored_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     payload bytea NOT NULL,
     CONSTRAINT topic_record_event_id_size CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
     CONSTRAINT topic_record_headers_object CHECK ((jsonb_typeof(headers) = 'object'::text)),
@@ -813,9 +819,11 @@ CREATE TABLE messagekit.topic_waiting (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     available_at timestamp with time zone,
     payload bytea NOT NULL,
+    CONSTRAINT topic_waiting_beside_size CHECK ((((((COALESCE(octet_length(key), 0) + COALESCE(octet_length(event_type), 0)) + COALESCE(octet_length(content_type), 0)) + COALESCE(octet_length(traceparent), 0)) + COALESCE(octet_length((headers)::text), 0)) <= 99500)),
     CONSTRAINT topic_waiting_event_id_size CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
     CONSTRAINT topic_waiting_headers_object CHECK ((jsonb_typeof(headers) = 'object'::text)),
-    CONSTRAINT topic_waiting_payload_size CHECK ((octet_length(payload) <= 900000))
+    CONSTRAINT topic_waiting_payload_size CHECK ((octet_length(payload) <= 900000)),
+    CONSTRAINT topic_waiting_times CHECK (((created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '9999-12-30 00:00:00+00'::timestamp with time zone) AND (available_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (available_at < '9999-12-30 00:00:00+00'::timestamp with time zone)))
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='10000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='50000');
 
@@ -1102,14 +1110,14 @@ INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_prog
 	(1, 'schema', '2026-11-01 07:00:00+00', 1),
 	(2, 'history', '2026-11-01 07:00:00+00', 2),
 	(3, 'lowest_program', '2026-11-01 07:00:00+00', 2),
-	(4, 'topics', '2026-11-25 14:58:27.342544+00', 2);
+	(4, 'topics', '2026-11-25 15:47:31.191027+00', 2);
 
 --
 -- Data for Name: table_sources; Type: TABLE DATA; Schema: messagekit; Owner: -
 --
 
 INSERT INTO messagekit.table_sources (id, topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, created_at) OVERRIDING SYSTEM VALUE VALUES
-	(1, 'shop.orders', 'public.orders', true, true, false, 'total > 100', 'diff', NULL, '{id}', '2026-11-25 14:58:27.401519+00');
+	(1, 'shop.orders', 'public.orders', true, true, false, 'total > 100', 'diff', NULL, '{id}', '2026-11-25 15:47:31.255923+00');
 
 --
 -- Data for Name: topic_dedup_hashes; Type: TABLE DATA; Schema: messagekit; Owner: -
@@ -1130,16 +1138,16 @@ INSERT INTO messagekit.topic_migrations (topic_id, migration, record_id, key, ha
 -- Data for Name: topic_partitions; Type: TABLE DATA; Schema: messagekit; Owner: -
 --
 
-INSERT INTO messagekit.topic_partitions (id, topic_id, partition, next_offset, log_start, bytes) OVERRIDING SYSTEM VALUE VALUES
-	(1, 1, 0, 2, 0, 24);
+INSERT INTO messagekit.topic_partitions (id, topic_id, partition, next_offset, log_start, bytes, version) OVERRIDING SYSTEM VALUE VALUES
+	(1, 1, 0, 2, 0, 24, 1);
 
 --
 -- Data for Name: topic_records; Type: TABLE DATA; Schema: messagekit; Owner: -
 --
 
-INSERT INTO messagekit.topic_records (tp_id, "offset", id, topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, payload) VALUES
-	(1, 0, 1, 1, 'r-1', NULL, 'a', 'application/json', NULL, NULL, '2026-11-25 12:00:00+00', '\x7b2275726c223a2261227d'),
-	(1, 1, 2, 1, 'r-2', NULL, 'b', 'application/json', NULL, NULL, '2026-11-25 12:00:01+00', '\x7b2275726c223a2262227d');
+INSERT INTO messagekit.topic_records (tp_id, "offset", id, topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, stored_at, payload) VALUES
+	(1, 0, 1, 1, 'r-1', NULL, 'a', 'application/json', NULL, NULL, '2026-11-25 12:00:00+00', '2026-11-25 12:00:00+00', '\x7b2275726c223a2261227d'),
+	(1, 1, 2, 1, 'r-2', NULL, 'b', 'application/json', NULL, NULL, '2026-11-25 12:00:01+00', '2026-11-25 12:00:01+00', '\x7b2275726c223a2262227d');
 
 --
 -- Data for Name: topic_waiting; Type: TABLE DATA; Schema: messagekit; Owner: -
@@ -1153,7 +1161,7 @@ INSERT INTO messagekit.topic_waiting (topic_id, seq, event_id, event_type, key, 
 --
 
 INSERT INTO messagekit.topics (id, name, is_published, schema, shape, dedup, key, version, max_age, max_bytes, keep_unhandled, created_at) OVERRIDING SYSTEM VALUE VALUES
-	(1, 'rss.items', false, '{"type": "object"}', '{}', '{url}', 'url', 1, 604800000000, 1000000, true, '2026-11-25 14:58:27.398277+00');
+	(1, 'rss.items', false, '{"type": "object"}', '{}', '{url}', 'url', 1, 604800000000, 1000000, true, '2026-11-25 15:47:31.252686+00');
 
 --
 -- Name: admin_audit_id_seq; Type: SEQUENCE SET; Schema: messagekit; Owner: -
@@ -1575,6 +1583,12 @@ CREATE INDEX topic_records_event ON messagekit.topic_records USING btree (event_
 --
 
 CREATE UNIQUE INDEX topic_records_id ON messagekit.topic_records USING btree (topic_id, id);
+
+--
+-- Name: topic_waiting_event; Type: INDEX; Schema: messagekit; Owner: -
+--
+
+CREATE UNIQUE INDEX topic_waiting_event ON messagekit.topic_waiting USING btree (event_id);
 
 --
 -- Name: outbox_events outbox_is_pending; Type: TRIGGER; Schema: messagekit; Owner: -

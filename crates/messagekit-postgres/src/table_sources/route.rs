@@ -70,8 +70,10 @@ impl Route<'_> {
         let table = &self.table.name;
         let filter = self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str());
         let key = self.source.key.as_ref().map_or("NULL", |key| key.expression.as_str());
+        let pairs = self.pairs().unwrap_or_else(|| "true".to_owned());
         format!(
-            "SELECT ({key})::text FROM {table} new_row CROSS JOIN {table} old_row CROSS JOIN {table} this_row WHERE ({filter}) LIMIT 0"
+            "SELECT ({key})::text FROM {table} new_row JOIN {table} old_row ON {pairs} CROSS JOIN {table} this_row
+             WHERE ({filter}) LIMIT 0"
         )
     }
 
@@ -106,7 +108,6 @@ impl Route<'_> {
     /// its events without the way through the outbox.
     fn definition(&self) -> String {
         let (schema, id, topic) = (self.schema, self.id, literal(&self.source.topic));
-        let tag = self.tag();
         let mut body = String::new();
         for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
             let is_wanted = match operation {
@@ -144,9 +145,14 @@ impl Route<'_> {
             )
             .expect("a text can be written to");
         }
+        // Names of columns and literals stand inside, whatever they hold.
+        let mut tag = "source".to_owned();
+        while body.contains(&format!("${tag}$")) {
+            tag.push('_');
+        }
         format!(
             "CREATE FUNCTION {schema}.source_{id}() RETURNS trigger
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER {SETTINGS}
 AS ${tag}$
 #variable_conflict use_column
 DECLARE
@@ -258,8 +264,7 @@ ${tag}$"
     /// Old and new rows are paired by the primary key. A key that an update has changed leaves two rows alone: the old one, which is
     /// gone, and the new one, which has come.
     fn updated(&self, new: &str, old: &str) -> Rows {
-        let pairs: Vec<String> =
-            self.table.key.iter().map(|column| format!("new_row.{column} = old_row.{column}")).collect();
+        let pairs = self.pairs().unwrap_or_default();
         let first = &self.table.key[0];
         let (has_new, has_old) =
             (format!("new_row.{first} IS NOT NULL"), format!("old_row.{first} IS NOT NULL"));
@@ -267,24 +272,13 @@ ${tag}$"
             " CROSS JOIN LATERAL (SELECT new_row.* WHERE {has_new} UNION ALL SELECT old_row.* WHERE NOT ({has_new})) this_row"
         );
         Rows {
-            from: format!("{new} new_row FULL JOIN {old} old_row ON {}{this}", pairs.join(" AND ")),
+            from: format!("{new} new_row FULL JOIN {old} old_row ON {pairs}{this}"),
             ending: format!(
                 "CASE WHEN NOT ({has_old}) THEN 'inserted' WHEN NOT ({has_new}) THEN 'deleted' ELSE 'updated' END"
             ),
             this: "this_row",
             changes: Some(format!("CASE WHEN {has_new} AND {has_old} THEN {CHANGES} END")),
         }
-    }
-
-    /// Returns a tag for the quotes of the function that stands nowhere inside.
-    fn tag(&self) -> String {
-        let given = [&self.source.filter, &self.source.key].into_iter().flatten();
-        let given: String = given.map(|given| given.expression.as_str()).collect();
-        let mut tag = "source".to_owned();
-        while given.contains(&format!("${tag}$")) {
-            tag.push('_');
-        }
-        tag
     }
 
     /// Returns whether an expression of the user names a row.
@@ -294,6 +288,13 @@ ${tag}$"
             .into_iter()
             .flatten()
             .any(|given| given.expression.contains(&prefix))
+    }
+
+    /// The condition under which an old and a new row are the same one, if the table has a key.
+    fn pairs(&self) -> Option<String> {
+        let same = |column: &String| format!("new_row.{column} = old_row.{column}");
+        let pairs: Vec<String> = self.table.key.iter().map(same).collect();
+        (!pairs.is_empty()).then(|| pairs.join(" AND "))
     }
 
     /// The primary key as text: the column alone, or a JSON object of several.
@@ -329,6 +330,10 @@ ${tag}$"
         format!("{}.{}", domain.join("."), part(&self.table.plain_name))
     }
 }
+
+/// What the values of a row look like as text depends on nothing that a writer sets.
+const SETTINGS: &str = "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
+  SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1";
 
 /// The columns that differ, with their values before and after; NULL when none does.
 const CHANGES: &str = "(

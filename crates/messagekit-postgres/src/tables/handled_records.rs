@@ -110,6 +110,13 @@ pub(crate) async fn handle_new(
     let mark = sqlx::query_scalar(schema.sql(MARK_NEW)).bind(consumer).bind(event_ids);
     let marked: Vec<String> = mark.fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let marked: std::collections::HashSet<String> = marked.into_iter().collect();
+    // Of several records with one event the first is new.
+    let mut seen = std::collections::HashSet::new();
+    let new: std::collections::HashSet<i64> = places
+        .iter()
+        .filter(|place| marked.contains(&place.event_id) && seen.insert(place.event_id.as_str()))
+        .map(|place| place.id)
+        .collect();
     let is_new = |place: &&Place| marked.contains(&place.event_id);
     for (tp, from) in froms {
         // What stood before the first of them was handled, or the cursor waits there.
@@ -118,7 +125,6 @@ pub(crate) async fn handle_new(
             cursors::pass_handled(connection, schema, consumer, tp, from).await?;
         }
     }
-    let new: std::collections::HashSet<i64> = places.iter().filter(is_new).map(|place| place.id).collect();
     Ok(ids.iter().map(|id| new.contains(id)).collect())
 }
 

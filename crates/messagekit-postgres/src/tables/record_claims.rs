@@ -26,7 +26,7 @@ UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $
 /// Every consumer's claims on a topic, held until the transaction ends.
 pub(crate) const CLAIMS_OF_TOPIC: &str = "
 SELECT c.next, c.ranges, clock_timestamp() FROM messagekit.consumer_cursors c
-WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1)) AND c.ranges IS NOT NULL
+WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))
 ORDER BY c.consumer, c.tp_id FOR NO KEY UPDATE OF c";
 
 /// Returns the partitions of a topic with a consumer's windows, in order.
@@ -45,7 +45,10 @@ pub(crate) async fn partitions(
         cursors::begin(connection, schema, consumer, &tps).await?;
         windows = hold(connection, schema, consumer, &tps).await?;
     }
-    waiting::sequence(connection, schema, topic).await?;
+    if topic.has_waiting {
+        // One batch is enough to claim from; the next claim moves the next one.
+        waiting::sequence_batch(connection, schema, topic).await?;
+    }
     // Read again: events may have come while the windows were waited for.
     let known = topics::partitions(connection, schema, topic.id).await?.into_iter();
     let partitions = known.filter_map(|known| {
@@ -100,7 +103,7 @@ pub(crate) async fn is_held(
 ) -> Result<bool, Error> {
     let claims = sqlx::query(schema.sql(CLAIMS_OF_TOPIC)).bind(topic.id);
     for row in claims.fetch_all(connection).await.map_err(from_sqlx)? {
-        let ranges: &str = row.try_get(1).map_err(from_sqlx)?;
+        let Some(ranges) = row.try_get::<Option<&str>, _>(1).map_err(from_sqlx)? else { continue };
         let next = row.try_get(0).map_err(from_sqlx)?;
         let now: jiff_sqlx::Timestamp = row.try_get(2).map_err(from_sqlx)?;
         if ClaimWindow::decode(next, ranges)?.has_holder(now.to_jiff()) {

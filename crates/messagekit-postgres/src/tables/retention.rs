@@ -15,7 +15,7 @@ const BEYOND: u32 = 64;
 
 /// The oldest records of a partition, with the time of the database.
 pub(crate) const OLDEST_RECORDS: &str = r#"
-SELECT "offset", (extract(epoch FROM created_at) * 1000000)::bigint,
+SELECT "offset", (extract(epoch FROM stored_at) * 1000000)::bigint,
   (octet_length(payload) + coalesce(octet_length(key), 0))::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 FROM messagekit.topic_records WHERE tp_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#;
 
@@ -27,6 +27,13 @@ SELECT min(coalesce((
 FROM (
   SELECT DISTINCT c.consumer FROM messagekit.consumer_cursors c
   WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))) k";
+
+/// The cursors that a cut is noted in: all of them, and those that no other transaction holds. A consumer holds its cursor before the
+/// topic, so nobody may wait for one while holding the topic.
+pub(crate) const HOLD_OVERTAKEN: &str = "
+SELECT (SELECT count(*) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND next < $2 AND ranges IS NULL),
+  (SELECT count(*) FROM (
+    SELECT FROM messagekit.consumer_cursors WHERE tp_id = $1 AND next < $2 AND ranges IS NULL FOR NO KEY UPDATE SKIP LOCKED) l)";
 
 /// Notes for each consumer how many of the records it has not handled. A consumer with record claims learns of them when it claims.
 pub(crate) const COUNT_UNHANDLED: &str = r#"
@@ -46,9 +53,10 @@ shorter AS (
 SELECT (SELECT array_agg(event_id) FROM gone),
   (SELECT array_agg(consumer) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND by_record)"#;
 
-/// Deletes the markers of records that are gone.
+/// Deletes the markers of records that are gone, unless another record has the same event.
 pub(crate) const EXPIRE_MARKERS: &str = "
-DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome = 'done'";
+DELETE FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.message_id = ANY($2::text[]) AND m.outcome = 'done'
+  AND (SELECT true FROM messagekit.topic_records r WHERE r.event_id = m.message_id LIMIT 1) IS NULL";
 
 /// Deletes what a topic no longer keeps behind the records that a batch has added, so that appends alone hold it at its size.
 pub(crate) async fn expire_behind(
@@ -79,6 +87,13 @@ pub(crate) async fn expire(
 ) -> Result<u64, Error> {
     let Some(cut) = cut(connection, schema, topic, partition, max).await? else { return Ok(0) };
     let (tp, offsets) = (partition.tp, cut.offsets());
+    let hold = sqlx::query(schema.sql(HOLD_OVERTAKEN)).bind(tp).bind(offsets.end);
+    let held = hold.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
+    let number = |column: usize| held.try_get::<i64, _>(column).map_err(from_sqlx);
+    if number(0)? != number(1)? {
+        // Another time.
+        return Ok(0);
+    }
     let count = sqlx::query(schema.sql(COUNT_UNHANDLED)).bind(tp).bind(offsets.start).bind(offsets.end);
     count.execute(&mut *connection).await.map_err(from_sqlx)?;
     let expire = sqlx::query(schema.sql(EXPIRE))

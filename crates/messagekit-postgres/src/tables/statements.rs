@@ -164,6 +164,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_claims", record_claims::CLAIMS_OF_TOPIC),
     ("topic_oldest", retention::OLDEST_RECORDS),
     ("topic_unhandled_from", retention::UNHANDLED_FROM),
+    ("topic_hold_overtaken", retention::HOLD_OVERTAKEN),
     ("topic_count_unhandled", retention::COUNT_UNHANDLED),
     ("topic_expire", retention::EXPIRE),
     ("topic_expire_markers", retention::EXPIRE_MARKERS),

@@ -128,19 +128,22 @@ async fn held(
     names.sort_unstable();
     names.dedup();
     let topics = topics::find_all(connection, schema, &names).await?;
-    for record in records {
-        let name = &record.message.topic;
-        let known = topics.iter().find(|known| known.definition.name == *name);
-        let known = known.ok_or_else(|| topics::no_topic(name))?;
-        if known.definition.version != record.version {
-            let text = "topic was migrated since this program opened it: open it again with its new type";
-            return Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", name));
-        }
+    if let Some(missing) =
+        names.iter().find(|name| !topics.iter().any(|topic| *topic.definition.name == ***name))
+    {
+        return Err(topics::no_topic(missing));
     }
     let mut held = Vec::with_capacity(topics.len());
     for topic in topics {
         waiting::sequence(connection, schema, &topic).await?;
         let partitions = topics::hold_partitions(connection, schema, topic.id).await?;
+        // Only now: a migration may have held the topic until its commit.
+        let version = partitions.first().map_or(0, |partition| partition.version);
+        let mut own = records.iter().filter(|record| record.message.topic == topic.definition.name);
+        if own.any(|record| record.version != version) {
+            let text = "topic was migrated since this program opened it: open it again with its new type";
+            return Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &topic.definition.name));
+        }
         held.push(Held { topic, next: NextOffsets::new(partitions) });
     }
     Ok(held)

@@ -58,7 +58,7 @@ WHERE r.topic_id = $1 AND f.message_id = r.event_id AND f.topic = (SELECT t.name
 UPDATE messagekit.topic_records r SET payload = s.payload, key = s.key FROM messagekit.topic_migrations s
 WHERE r.topic_id = $1 AND s.topic_id = $1 AND s.migration = $2 AND s.record_id = r.id",
     "
-UPDATE messagekit.topic_partitions p SET bytes = coalesce((
+UPDATE messagekit.topic_partitions p SET version = p.version + 1, bytes = coalesce((
   SELECT sum(octet_length(r.payload) + coalesce(octet_length(r.key), 0))
   FROM messagekit.topic_records r WHERE r.tp_id = p.id), 0)
 WHERE p.topic_id = $1 AND $2 <> ''",

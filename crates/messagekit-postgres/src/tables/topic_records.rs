@@ -20,7 +20,7 @@ const LOOK_AT: i64 = 1_000;
 macro_rules! columns {
     () => {
         r#"p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
-  r.payload"#
+  r.payload, r.stored_at"#
     };
 }
 
@@ -122,14 +122,15 @@ pub(crate) async fn read(
 fn record(topic: &Arc<str>, row: &PgRow) -> Result<Record, sqlx::Error> {
     let mut message = Message::new(topic.clone(), row.try_get::<Vec<u8>, _>(9)?);
     message.key = row.try_get::<Option<String>, _>(4)?.map(Into::into);
-    let timestamp = row.try_get::<Timestamp, _>(7)?.to_jiff();
+    let created_at = row.try_get::<Timestamp, _>(7)?.to_jiff();
+    let timestamp = row.try_get::<Timestamp, _>(10)?.to_jiff();
     let text = |column: usize| row.try_get::<Option<String>, _>(column);
     for (name, value) in [
         (headers::ID, text(2)?),
         (headers::EVENT_TYPE, text(3)?),
         (headers::CONTENT_TYPE, text(5)?),
         (headers::TRACEPARENT, text(6)?),
-        (headers::CREATED_AT, Some(format!("{timestamp:.6}"))),
+        (headers::CREATED_AT, Some(format!("{created_at:.6}"))),
         (headers::FREE_HEADERS, text(8)?),
     ] {
         if let Some(value) = value {
@@ -198,17 +199,17 @@ async fn between(
         .bind(i64::try_from(max).unwrap_or(i64::MAX));
     let rows = records.fetch_all(connection).await.map_err(from_sqlx)?;
     let record = |row: &PgRow| {
-        let status = match row.try_get::<i32, _>(11)? {
+        let status = match row.try_get::<i32, _>(12)? {
             0 => RecordStatus::New,
             1 => RecordStatus::Handled,
             _ => RecordStatus::Dead,
         };
-        let handled_at = row.try_get::<Option<Timestamp>, _>(12)?.filter(|_| status == RecordStatus::Handled);
+        let handled_at = row.try_get::<Option<Timestamp>, _>(13)?.filter(|_| status == RecordStatus::Handled);
         Ok(TopicRecord {
-            id: row.try_get(10)?,
+            id: row.try_get(11)?,
             record: record(&query.topic, row)?,
             status,
-            is_failed: row.try_get(13)?,
+            is_failed: row.try_get(14)?,
             handled_at: handled_at.map(Timestamp::to_jiff),
         })
     };

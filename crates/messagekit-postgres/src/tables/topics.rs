@@ -51,12 +51,12 @@ UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 W
 
 /// In the order in which every statement locks them.
 pub(crate) const PARTITIONS: &str = "
-SELECT id, partition, log_start, next_offset, bytes FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition";
+SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition";
 
 /// As [`PARTITIONS`], held until the transaction ends: nobody else gives offsets in the topic meanwhile. A statement that has waited for
 /// them sees what the other transaction has left.
 pub(crate) const HOLD_PARTITIONS: &str = "
-SELECT id, partition, log_start, next_offset, bytes FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
+SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
 FOR NO KEY UPDATE";
 
 /// A topic of this database.
@@ -77,6 +77,8 @@ pub(crate) struct Partition {
     pub(crate) log_start: i64,
     pub(crate) next_offset: i64,
     pub(crate) bytes: i64,
+    /// The version of its topic.
+    pub(crate) version: u32,
 }
 
 impl Partition {
@@ -251,6 +253,7 @@ async fn partitions_by(
             log_start: row.try_get(2)?,
             next_offset: row.try_get(3)?,
             bytes: row.try_get(4)?,
+            version: row.try_get::<i32, _>(5)?.unsigned_abs(),
         })
     };
     let rows = rows.map_err(from_sqlx)?;

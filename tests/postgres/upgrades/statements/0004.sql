@@ -1220,10 +1220,10 @@ PREPARE "topic_set_retention" (text, bigint, bigint, boolean) AS
 UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 WHERE name = $1;
 
 PREPARE "topic_partitions" (int) AS
-SELECT id, partition, log_start, next_offset, bytes FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition;
+SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition;
 
 PREPARE "topic_hold" (int) AS
-SELECT id, partition, log_start, next_offset, bytes FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
+SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
 FOR NO KEY UPDATE;
 
 PREPARE "topic_waiting" (int, bigint) AS
@@ -1279,7 +1279,7 @@ ON CONFLICT DO NOTHING;
 
 PREPARE "topic_read" (int, bigint, bigint, bigint, bigint) AS
 SELECT p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
-  r.payload
+  r.payload, r.stored_at
 FROM (
   SELECT r.*, sum(octet_length(r.payload)) OVER (ORDER BY r."offset" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM (
@@ -1294,7 +1294,7 @@ FROM (SELECT id FROM messagekit.topic_records WHERE topic_id = $1 AND id > $2 OR
 
 PREPARE "topic_records" (text, int, bigint, bigint, int, bigint) AS
 SELECT p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
-  r.payload, r.id, coalesce(m.status, 0), m.processed_at, coalesce(m.outcome = 'held', false)
+  r.payload, r.stored_at, r.id, coalesce(m.status, 0), m.processed_at, coalesce(m.outcome = 'held', false)
 FROM messagekit.topic_records r
   LEFT JOIN LATERAL (
     SELECT m.outcome, m.processed_at, CASE m.outcome WHEN 'done' THEN 1 WHEN 'discarded' THEN 2 ELSE (
@@ -1399,11 +1399,11 @@ UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $
 
 PREPARE "topic_claims" (int) AS
 SELECT c.next, c.ranges, clock_timestamp() FROM messagekit.consumer_cursors c
-WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1)) AND c.ranges IS NOT NULL
+WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))
 ORDER BY c.consumer, c.tp_id FOR NO KEY UPDATE OF c;
 
 PREPARE "topic_oldest" (int, bigint, bigint) AS
-SELECT "offset", (extract(epoch FROM created_at) * 1000000)::bigint,
+SELECT "offset", (extract(epoch FROM stored_at) * 1000000)::bigint,
   (octet_length(payload) + coalesce(octet_length(key), 0))::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 FROM messagekit.topic_records WHERE tp_id = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3;
 
@@ -1413,6 +1413,11 @@ SELECT min(coalesce((
 FROM (
   SELECT DISTINCT c.consumer FROM messagekit.consumer_cursors c
   WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))) k;
+
+PREPARE "topic_hold_overtaken" (int, bigint) AS
+SELECT (SELECT count(*) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND next < $2 AND ranges IS NULL),
+  (SELECT count(*) FROM (
+    SELECT FROM messagekit.consumer_cursors WHERE tp_id = $1 AND next < $2 AND ranges IS NULL FOR NO KEY UPDATE SKIP LOCKED) l);
 
 PREPARE "topic_count_unhandled" (int, bigint, bigint) AS
 UPDATE messagekit.consumer_cursors c SET expired = c.expired + (
@@ -1431,7 +1436,8 @@ SELECT (SELECT array_agg(event_id) FROM gone),
   (SELECT array_agg(consumer) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND by_record);
 
 PREPARE "topic_expire_markers" (text, text[]) AS
-DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = ANY($2::text[]) AND outcome = 'done';
+DELETE FROM messagekit.processed_messages m WHERE m.consumer = $1 AND m.message_id = ANY($2::text[]) AND m.outcome = 'done'
+  AND (SELECT true FROM messagekit.topic_records r WHERE r.event_id = m.message_id LIMIT 1) IS NULL;
 
 PREPARE "topic_clear_staged" (int) AS
 DELETE FROM messagekit.topic_migrations WHERE topic_id = $1;
@@ -1478,7 +1484,7 @@ UPDATE messagekit.topic_records r SET payload = s.payload, key = s.key FROM mess
 WHERE r.topic_id = $1 AND s.topic_id = $1 AND s.migration = $2 AND s.record_id = r.id;
 
 PREPARE "topic_swap_bytes" (int, text) AS
-UPDATE messagekit.topic_partitions p SET bytes = coalesce((
+UPDATE messagekit.topic_partitions p SET version = p.version + 1, bytes = coalesce((
   SELECT sum(octet_length(r.payload) + coalesce(octet_length(r.key), 0))
   FROM messagekit.topic_records r WHERE r.tp_id = p.id), 0)
 WHERE p.topic_id = $1 AND $2 <> '';

@@ -65,7 +65,7 @@ impl<S: RecordClaims> Steps<S> {
                 let in_flight = partitions.iter().map(|known| known.window.in_flight(now, &ended)).sum();
                 let room = this.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
                 if room == 0 {
-                    let due = partitions.iter().filter_map(|known| known.window.due()).min();
+                    let due = partitions.iter().filter_map(|known| known.window.due(now)).min();
                     return Ok(Err(Claimed::Nothing { due }));
                 }
                 let max = max.min(u32::try_from(room).unwrap_or(u32::MAX));
@@ -91,7 +91,7 @@ impl<S: RecordClaims> Steps<S> {
                         this.write(tx, partition, &window).await?;
                         return Ok(Ok(Begun { id, partition, until, claimed }));
                     }
-                    due = due.into_iter().chain(window.due()).min();
+                    due = due.into_iter().chain(window.due(now)).min();
                 }
                 Ok(Err(Claimed::Nothing { due }))
             })

@@ -158,14 +158,15 @@ impl ClaimWindow {
         own.map(|range| ClaimedRange { offsets: range.from..range.to, attempt: range.attempts }).collect()
     }
 
-    /// Returns when the first record that is not settled may be claimed again, or `None` when none was claimed.
-    pub fn due(&self) -> Option<Timestamp> {
+    /// Returns when, after `now`, the first record that was claimed may be claimed again, or `None` if there is none.
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        let now = now.as_microsecond();
         let due = self.ranges.iter().filter_map(|range| match &range.state {
             RangeState::Claimed { until, .. } => Some(*until),
             RangeState::Waiting { due, .. } => Some(*due),
             RangeState::Settled => None,
         });
-        due.min().and_then(|due| Timestamp::from_microsecond(due).ok())
+        due.filter(|due| *due > now).min().and_then(|due| Timestamp::from_microsecond(due).ok())
     }
 
     /// Passes over records that the log no longer has, and returns those that were not settled.
