@@ -178,7 +178,7 @@ $function$;
 REVOKE EXECUTE ON FUNCTION messagekit.keep_topics() FROM PUBLIC;
 
 -- Tables of the user whose changes become events. Each row was compiled to the function source_<id> and the triggers
--- messagekit_source_<id>_… on the table. table_name: with its schema, quoted. key_columns: the primary key of then, each quoted.
+-- messagekit_source_<id>_<event> on the table. table_name: with its schema, quoted. key_columns: the primary key of then, each quoted.
 CREATE TABLE messagekit.table_sources (
   id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   topic       text COLLATE "C" NOT NULL CHECK (messagekit.is_topic(topic)),
