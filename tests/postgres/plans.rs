@@ -96,7 +96,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_define" => "text, boolean, text, text, text[], text, bigint, bigint, boolean, int",
         "topic_replace_schema" => "text, text, text, text, text",
         "topic_set_retention" => "text, bigint, bigint, boolean",
-        "topic_partitions" | "topic_hold" | "topic_claims" | "topic_clear_staged" => "int",
+        "topic_partitions" | "topic_hold" | "topic_claims" | "topic_clear_staged" | "topic_recount" => "int",
         "topic_waiting" => "int, bigint",
         "topic_move" => "int, bigint[], int[], bigint[], bigint[]",
         "topic_same" => "int[], text[]",
@@ -107,13 +107,13 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_read" => "int, bigint, bigint, bigint, bigint",
         "topic_next_ids" | "topic_oldest" => "int, bigint, bigint",
         "topic_records" => "text, int, bigint, bigint, int, bigint",
-        "topic_prefixes" | "topic_count" | "topic_hold_cursor" => "text, int",
+        "topic_prefixes" | "topic_count" | "topic_hold_cursor" | "topic_hold_windows" => "text, int",
         "topic_find_records" => "int, bigint[]",
         "topic_mark_handled" => "text, text",
         "topic_mark_new" | "topic_expire_markers" => "text, text[]",
         "topic_failed_record" => "text, int, bigint",
         "topic_lease_one" => "bigint, text",
-        "topic_begin_cursors" | "topic_hold_windows" => "text, int[]",
+        "topic_begin_cursors" => "text, int[]",
         "topic_pass_handled" => "text, int, bigint, bigint",
         "topic_write_window" => "text, text, int, bigint, text",
         "topic_unhandled_from" => "int, int",
@@ -182,7 +182,7 @@ const RELAY: [&str; 7] = [
 /// Statements that read many rows on purpose, on request: the oldest event, to refuse earlier ranges; the markers of
 /// each consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week,
 /// at a cleanup of the outbox; all blocked keys of a consumer, when a message is parked; and the records of a topic that is migrated.
-const WALKS: [&str; 16] = [
+const WALKS: [&str; 14] = [
     "oldest",
     "skipped_by",
     "forget",
@@ -196,9 +196,7 @@ const WALKS: [&str; 16] = [
     "topic_swap_hashes",
     "topic_swap_failed_messages",
     "topic_swap_records",
-    "topic_swap_bytes",
-    "topic_swap_end",
-    "topic_swap_version",
+    "topic_recount",
 ];
 
 /// Scans the markers of its consumer until the server has analysed them for the first time. It is rare: an unclaim after a

@@ -7,13 +7,11 @@ use messagekit::log::ClaimHolder;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Mutex;
 
-use crate::connect;
 use crate::error::from_sqlx;
+use crate::{advisory_lock, connect};
 
 /// The lock space of holders; the second part is the hash of the holder's name.
 const LOCK_SPACE: i32 = 0x6d6b_636c;
-
-const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
 
 /// Two names of one hash only make an ended holder look alive until its leases end.
 const ENDED: &str = "
@@ -102,8 +100,8 @@ impl HolderSession {
 impl Held {
     /// Takes the lock, again when it is already held: behind a pooler, a live connection may have another session.
     async fn is_held(&mut self) -> bool {
-        let lock = sqlx::query_scalar(LOCK).bind(LOCK_SPACE).bind(self.holder.as_str());
-        let held = tokio::time::timeout(PATIENCE, lock.fetch_one(&mut self.session)).await;
+        let lock = advisory_lock::take(&mut self.session, LOCK_SPACE, self.holder.as_str());
+        let held = tokio::time::timeout(PATIENCE, lock).await;
         let is_held = matches!(held, Ok(Ok(true)));
         self.seen = Instant::now();
         is_held

@@ -1,4 +1,4 @@
-//! What is called after the commit of a caller's transaction, whoever commits it.
+//! What is called after the commit of a caller's transaction, also if other code commits it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ const LATER: Duration = Duration::from_millis(200);
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// The hooks of open transactions, by their numbers: a transaction of sqlx has no place for them, and tells nobody of its end.
+/// The hooks of open transactions, by their numbers: a transaction of sqlx has no place for them, and does not say when it ends.
 #[derive(Default)]
 pub(crate) struct CommitHooks(Mutex<Waiting>);
 

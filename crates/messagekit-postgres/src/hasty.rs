@@ -35,14 +35,24 @@ impl<'a> Attempts<'a> {
         Self { table, until: Instant::now() + PATIENCE }
     }
 
-    /// Waits for the next attempt after a refused lock, or returns the error.
-    pub(crate) async fn again(&self, error: Error) -> Result<(), Error> {
+    /// Commits what an attempt has done and returns it. After a refused lock it rolls back, waits, and returns `None`: try again.
+    pub(crate) async fn end<R>(
+        &self,
+        store: &PostgresStore,
+        tx: PgTx,
+        done: Result<R, Error>,
+    ) -> Result<Option<R>, Error> {
+        let error = match done {
+            Ok(done) => return store.commit(tx).await.map(|()| Some(done)),
+            Err(error) => error,
+        };
+        store.rollback(tx).await?;
         if error.kind() != ErrorKind::Conflict {
             return Err(error);
         }
         if Instant::now() < self.until {
             tokio::time::sleep(PAUSE).await;
-            return Ok(());
+            return Ok(None);
         }
         let text = "open transactions hold the table: end them, or try again";
         Err(Error::new(ErrorKind::Conflict, text).with("table", self.table).caused_by(error))

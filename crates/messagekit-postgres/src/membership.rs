@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use messagekit::Error;
 use sqlx::{PgConnection, PgPool};
 
-use crate::connect;
 use crate::error::from_sqlx;
+use crate::{advisory_lock, connect};
 
 /// The lock space of relays' advisory locks; the second part is the hash of the relay's name.
 pub(crate) const LOCK_SPACE: i32 = 0x6d6b_7270;
-
-const LOCK: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -101,6 +99,5 @@ impl Membership {
 
 /// Takes the lock, again when it is already held: behind a pooler, a live connection may have another session.
 async fn is_held(connection: &mut PgConnection, relay: &str) -> Result<bool, Error> {
-    let lock = sqlx::query_scalar(LOCK).persistent(false).bind(LOCK_SPACE).bind(relay);
-    lock.fetch_one(connection).await.map_err(from_sqlx)
+    advisory_lock::take(connection, LOCK_SPACE, relay).await.map_err(from_sqlx)
 }

@@ -150,9 +150,7 @@ impl Waiting {
 pub(crate) async fn begin(url: &str, schema: &SchemaName) -> Result<PgConnection, Error> {
     let mut conn = connection::open(url).await?;
     crate::migrations::check(&mut conn, schema).await?;
-    let lock = "SELECT pg_try_advisory_lock($1, hashtext($2))";
-    let lock = sqlx::query_scalar(lock).persistent(false).bind(LOCK_SPACE).bind(schema.as_str());
-    if lock.fetch_one(&mut conn).await.map_err(fault)? {
+    if crate::advisory_lock::take(&mut conn, LOCK_SPACE, schema.as_str()).await.map_err(fault)? {
         return Ok(conn);
     }
     connection::close(conn).await;

@@ -4,7 +4,7 @@ mod route;
 mod table;
 
 use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, TableSource, TableSources};
-use messagekit::{Error, ErrorKind, Store};
+use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use self::route::Route;
@@ -22,12 +22,9 @@ impl TableSources for PostgresStore {
         let attempts = Attempts::new(&source.table);
         loop {
             let mut tx = self.begin_hasty().await?;
-            match self.add(&mut tx, source, replaces).await {
-                Ok(added) => return self.commit(tx).await.map(|()| added),
-                Err(error) => {
-                    self.rollback(tx).await?;
-                    attempts.again(error).await?;
-                }
+            let added = self.add(&mut tx, source, replaces).await;
+            if let Some(added) = attempts.end(self, tx, added).await? {
+                return Ok(added);
             }
         }
     }
@@ -36,12 +33,9 @@ impl TableSources for PostgresStore {
         let attempts = Attempts::new(table);
         loop {
             let mut tx = self.begin_hasty().await?;
-            match self.remove(&mut tx, topic, table).await {
-                Ok(removed) => return self.commit(tx).await.map(|()| removed),
-                Err(error) => {
-                    self.rollback(tx).await?;
-                    attempts.again(error).await?;
-                }
+            let removed = self.remove(&mut tx, topic, table).await;
+            if let Some(removed) = attempts.end(self, tx, removed).await? {
+                return Ok(removed);
             }
         }
     }
@@ -71,7 +65,7 @@ impl PostgresStore {
         let schema = self.schema();
         let table = Table::find(tx, &source.table).await?;
         let known = table_sources::find(tx, schema, &source.topic, &table.name).await?;
-        if let Some((_, known)) = &known {
+        if let Some(known) = &known {
             let is_same = known.fault.is_none()
                 && known.changes == source.changes
                 && known.payload == source.payload
@@ -110,8 +104,7 @@ async fn check(tx: &mut PgConnection, source: &TableSource, table: &Table) -> Re
         let text = "table has no primary key: give it one, or let the events hold whole rows";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));
     }
-    let all = Changes { insert: true, update: true, delete: true };
-    if table.is_partitioned && source.changes.update && source.changes != all {
+    if table.is_partitioned && source.changes.update && source.changes != Changes::ALL {
         let text = "an update that moves a row of a partitioned table deletes it in one part and inserts it in another: watch all changes, or no update";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));
     }

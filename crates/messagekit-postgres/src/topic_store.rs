@@ -23,15 +23,9 @@ impl TopicStore for PostgresStore {
         let attempts = Attempts::new("messagekit.outbox_events");
         loop {
             let mut tx = self.begin_hasty().await?;
-            match self.statement(topics::define(&mut tx, self.schema(), definition)).await {
-                Ok(made) => {
-                    self.commit(tx).await?;
-                    return if made { Ok(None) } else { self.topic_definition(&definition.name).await };
-                }
-                Err(error) => {
-                    self.rollback(tx).await?;
-                    attempts.again(error).await?;
-                }
+            let made = self.statement(topics::define(&mut tx, self.schema(), definition)).await;
+            if let Some(made) = attempts.end(self, tx, made).await? {
+                return if made { Ok(None) } else { self.topic_definition(&definition.name).await };
             }
         }
     }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use messagekit::log::RowExpression;
 use messagekit::{Error, ErrorKind};
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
+    BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
     visit_expressions_mut,
 };
 use sqlparser::dialect::Dialect;
@@ -66,27 +66,9 @@ fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String
             *part = Expr::CompoundIdentifier(vec![Ident::new("this_row"), column.clone()]);
             Ok(())
         }
-        Expr::CompoundIdentifier(names) => {
-            let [row, _] = names.as_mut_slice() else {
-                return Err(format!("names {}", join(names)));
-            };
-            match row.value.to_ascii_lowercase().as_str() {
-                "new" => *row = Ident::new("new_row"),
-                "old" => *row = Ident::new("old_row"),
-                _ => return Err(format!("names {}, which is neither OLD nor NEW", join(names))),
-            }
-            Ok(())
-        }
+        Expr::CompoundIdentifier(names) => name_row(names),
         Expr::Function(function) => {
-            let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-                return Err(format!("calls {}", function.name));
-            };
-            let is_plain =
-                function.over.is_none() && function.filter.is_none() && function.within_group.is_empty();
-            if !is_plain || matches!(function.args, FunctionArguments::Subquery(_)) {
-                return Err(format!("calls {name} in another way than with plain arguments"));
-            }
-            functions.insert(name.value.to_ascii_lowercase());
+            functions.insert(plain_call(function)?);
             Ok(())
         }
         Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
@@ -122,6 +104,31 @@ fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String
         | Expr::Position { .. } => Ok(()),
         other => Err(format!("holds {other}")),
     }
+}
+
+/// Says whose column a name is that stands behind `NEW` or `OLD`.
+fn name_row(names: &mut [Ident]) -> Result<(), String> {
+    let [row, _] = names else {
+        return Err(format!("names {}", join(names)));
+    };
+    match row.value.to_ascii_lowercase().as_str() {
+        "new" => *row = Ident::new("new_row"),
+        "old" => *row = Ident::new("old_row"),
+        _ => return Err(format!("names {}, which is neither OLD nor NEW", join(names))),
+    }
+    Ok(())
+}
+
+/// Returns the name of a function that is called with plain arguments, in lower case.
+fn plain_call(function: &Function) -> Result<String, String> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+        return Err(format!("calls {}", function.name));
+    };
+    let is_plain = function.over.is_none() && function.filter.is_none() && function.within_group.is_empty();
+    if !is_plain || matches!(function.args, FunctionArguments::Subquery(_)) {
+        return Err(format!("calls {name} in another way than with plain arguments"));
+    }
+    Ok(name.value.to_ascii_lowercase())
 }
 
 /// Returns whether a literal is one of SQL, without escapes of its own.

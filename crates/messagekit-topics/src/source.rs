@@ -104,10 +104,9 @@ impl<S: TableSources> SourceBuilder<S> {
         check_topic(&topic)?;
         let dialect = PostgreSqlDialect {};
         let parse = |text: &String| row_expression::parse(&dialect, text);
-        let all = Changes { insert: true, update: true, delete: true };
         let source = TableSource {
             topic,
-            changes: if self.changes == Changes::default() { all } else { self.changes },
+            changes: if self.changes == Changes::default() { Changes::ALL } else { self.changes },
             filter: self.filter.as_ref().map(parse).transpose()?,
             payload: self.payload,
             key: self.key.as_ref().map(parse).transpose()?,

@@ -335,7 +335,7 @@ fn a_sequencer_that_is_killed_leaves_the_events_to_the_next() {
     });
 }
 
-/// A long transaction of one writer holds back nobody, and its events come when it commits.
+/// A long transaction of one writer holds no other back, and its events come when it commits.
 #[test]
 fn a_writer_that_commits_late_is_not_passed_over() {
     block_on(async {

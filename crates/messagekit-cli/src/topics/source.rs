@@ -198,11 +198,6 @@ fn row(source: &KnownSource) -> [String; 7] {
     let Changes { insert, update, delete } = source.changes;
     let names = [(insert, "insert"), (update, "update"), (delete, "delete")];
     let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-    let payload = match source.payload {
-        RowPayload::Key => "key",
-        RowPayload::Full => "full",
-        RowPayload::Diff => "diff",
-    };
     let fault = match source.fault {
         None => "",
         Some(SourceFault::TableMissing) => "the table is gone",
@@ -213,7 +208,7 @@ fn row(source: &KnownSource) -> [String; 7] {
         printable(&source.topic),
         printable(&source.table),
         names.join(", "),
-        payload.to_owned(),
+        source.payload.as_str().to_owned(),
         printable(source.filter.as_deref().unwrap_or("")),
         printable(source.key.as_deref().unwrap_or("primary key")),
         fault.to_owned(),

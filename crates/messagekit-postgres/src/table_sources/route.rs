@@ -20,12 +20,24 @@ pub(crate) struct Route<'a> {
     pub(crate) table: &'a Table,
 }
 
-/// What happened to a row, as the function is told.
+/// A statement of the user, as a trigger and its function know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Insert,
     Update,
     Delete,
+    Truncate,
+}
+
+/// What the events of a statement are made of, as SQL.
+struct Events<'a> {
+    from: String,
+    filter: &'a str,
+    ending: String,
+    key: String,
+    /// What follows the envelope, or NULL for a row without an event.
+    fields: String,
+    headers: &'static str,
 }
 
 /// The rows of a statement, and what became of each.
@@ -40,24 +52,16 @@ struct Rows {
 }
 
 impl Route<'_> {
-    fn trigger(&self, event: &str) -> String {
-        format!("messagekit_source_{}_{}", self.id, event.to_lowercase())
-    }
-
-    fn events(&self) -> Vec<&'static str> {
+    /// Returns the statements that the source watches.
+    fn operations(&self) -> impl Iterator<Item = Operation> {
         let changes = self.source.changes;
-        let mut events = Vec::new();
-        for (is_wanted, event) in [
-            (changes.insert, "INSERT"),
-            (changes.update, "UPDATE"),
-            (changes.delete, "DELETE"),
-            (changes.delete, "TRUNCATE"),
-        ] {
-            if is_wanted {
-                events.push(event);
-            }
-        }
-        events
+        let all = [
+            (changes.insert, Operation::Insert),
+            (changes.update, Operation::Update),
+            (changes.delete, Operation::Delete),
+            (changes.delete, Operation::Truncate),
+        ];
+        all.into_iter().filter(|(is_watched, _)| *is_watched).map(|(_, operation)| operation)
     }
 
     /// Returns whether the triggers fire for each row.
@@ -68,7 +72,7 @@ impl Route<'_> {
     /// Returns a query that the server plans, and runs over no row: it finds what is wrong with an expression.
     pub(crate) fn trial(&self) -> String {
         let table = &self.table.name;
-        let filter = self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str());
+        let filter = self.filter();
         let key = self.source.key.as_ref().map_or("NULL", |key| key.expression.as_str());
         let pairs = self.pairs().unwrap_or_else(|| "true".to_owned());
         format!(
@@ -83,14 +87,17 @@ impl Route<'_> {
         let table = &self.table.name;
         let mut statements =
             vec![self.definition(), format!("REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")];
-        for event in self.events() {
-            let name = self.trigger(event);
-            let (rows, level) = match (event, self.is_by_row()) {
-                ("TRUNCATE", _) => ("", "STATEMENT"),
-                (_, true) => ("", "ROW"),
-                ("INSERT", _) => (" REFERENCING NEW TABLE AS new_rows", "STATEMENT"),
-                ("UPDATE", _) => (" REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows", "STATEMENT"),
-                (_, false) => (" REFERENCING OLD TABLE AS old_rows", "STATEMENT"),
+        for operation in self.operations() {
+            let event = operation.name();
+            let name = format!("messagekit_source_{}_{}", self.id, event.to_lowercase());
+            let (rows, level) = match operation {
+                Operation::Truncate => ("", "STATEMENT"),
+                _ if self.is_by_row() => ("", "ROW"),
+                Operation::Insert => (" REFERENCING NEW TABLE AS new_rows", "STATEMENT"),
+                Operation::Update => {
+                    (" REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows", "STATEMENT")
+                }
+                Operation::Delete => (" REFERENCING OLD TABLE AS old_rows", "STATEMENT"),
             };
             statements.push(format!(
                 "CREATE TRIGGER {name} AFTER {event} ON {table}{rows} FOR EACH {level} EXECUTE FUNCTION {function}()"
@@ -109,39 +116,14 @@ impl Route<'_> {
     fn definition(&self) -> String {
         let (schema, id, topic) = (self.schema, self.id, literal(&self.source.topic));
         let mut body = String::new();
-        for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
-            let is_wanted = match operation {
-                Operation::Insert => self.source.changes.insert,
-                Operation::Update => self.source.changes.update,
-                Operation::Delete => self.source.changes.delete,
-            };
-            if is_wanted {
-                let rows = self.rows(operation);
-                let name = operation.name().to_uppercase();
-                write!(
-                    body,
-                    "\n  IF TG_OP = '{name}' THEN\n    IF kept_topic IS NULL THEN{}    ELSE{}    END IF;\n  END IF;",
-                    self.insert(&rows, OUTBOX),
-                    self.insert(&rows, WAITING)
-                )
-                .expect("a text can be written to");
-            }
-        }
-        if self.source.changes.delete {
-            let table_type = literal(&format!("{}.truncated", self.type_of_table()));
+        for operation in self.operations() {
+            let events = self.events(operation);
             write!(
                 body,
-                "\n  IF TG_OP = 'TRUNCATE' THEN
-    IF kept_topic IS NULL THEN
-      INSERT INTO {schema}.outbox_events (event_id, topic, event_type, payload, content_type, headers, occurred_at)
-      SELECT e.id, {topic}, {table_type}, convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({table_type}::text) || rtrim(envelope, ',') || '}}', 'UTF8'),
-        'application/json', event_headers, clock_timestamp() FROM (SELECT {schema}.new_id() AS id OFFSET 0) e;
-    ELSE
-      INSERT INTO {schema}.topic_waiting (topic_id, event_id, event_type, payload, content_type, headers)
-      SELECT kept_topic, e.id, {table_type}, convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({table_type}::text) || rtrim(envelope, ',') || '}}', 'UTF8'),
-        'application/json', event_headers FROM (SELECT {schema}.new_id() AS id OFFSET 0) e;
-    END IF;
-  END IF;"
+                "\n  IF TG_OP = '{}' THEN\n    IF kept_topic IS NULL THEN{}    ELSE{}    END IF;\n  END IF;",
+                operation.name(),
+                self.insert(&events, Target::Outbox),
+                self.insert(&events, Target::Waiting)
             )
             .expect("a text can be written to");
         }
@@ -160,7 +142,7 @@ DECLARE
   event_headers jsonb := jsonb_strip_nulls(jsonb_build_object('op', lower(TG_OP),
     'sourceTable', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, 'actor', nullif(current_setting('messagekit' || '.actor', true), '')));
   envelope text := ',\"occurredAt\":\"' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
-    || '\",\"source\":' || to_json(current_database()::text) || ',\"dataVersion\":\"1.0\",';
+    || '\",\"source\":' || to_json(current_database()::text) || ',\"dataVersion\":\"1.0\"';
 BEGIN{body}
   RETURN NULL;
 END
@@ -168,46 +150,62 @@ ${tag}$"
         )
     }
 
-    /// Returns the insert of the events of some rows.
-    fn insert(&self, rows: &Rows, into: Into) -> String {
-        let Rows { from, ending, this, changes } = rows;
-        let schema = self.schema;
-        let domain = literal(&format!("{}.", self.type_of_table()));
+    /// Returns what the events of a statement are made of. A table that is emptied at once is one event without a row.
+    fn events(&self, operation: Operation) -> Events<'_> {
+        if operation == Operation::Truncate {
+            return Events {
+                from: "(SELECT) statement".to_owned(),
+                filter: "true",
+                ending: "'truncated'".to_owned(),
+                key: "NULL::text".to_owned(),
+                fields: "''".to_owned(),
+                headers: "event_headers",
+            };
+        }
+        let Rows { from, ending, this, changes } = self.rows(operation);
         let key = match &self.source.key {
             Some(key) => format!("({})::text", key.expression),
             None => self.key_of(this),
         };
-        let fields = match (self.source.payload, changes) {
-            (RowPayload::Full, _) | (RowPayload::Diff, None) => format!("'\"row\":' || {}", row_of(this)),
-            (RowPayload::Key, _) => format!("'\"row\":' || {}", self.key_row(this)),
+        let fields = match (self.source.payload, &changes) {
+            (RowPayload::Full, _) | (RowPayload::Diff, None) => format!("',\"row\":' || {}", row_of(this)),
+            (RowPayload::Key, _) => format!("',\"row\":' || {}", self.key_row(this)),
             (RowPayload::Diff, Some(changes)) => format!(
-                "CASE WHEN {changes} IS NOT NULL THEN '\"row\":' || {} || ',\"changes\":' || {changes}
-        WHEN new_row IS NULL OR old_row IS NULL THEN '\"row\":' || {} END",
+                "CASE WHEN {changes} IS NOT NULL THEN ',\"row\":' || {} || ',\"changes\":' || {changes}
+        WHEN new_row IS NULL OR old_row IS NULL THEN ',\"row\":' || {} END",
                 self.key_row(this),
                 row_of(this)
             ),
         };
-        let filter = self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str());
-        let (head, values) = match into {
-            Into { is_outbox: true } => (
-                format!(
-                    "{schema}.outbox_events (event_id, topic, event_type, aggregate_id, payload, content_type, headers, occurred_at)"
-                ),
-                format!("{}, ", literal(&self.source.topic)),
+        let headers = if changes.is_some() { UPDATE_HEADERS } else { "event_headers" };
+        Events { from, filter: self.filter(), ending, key, fields, headers }
+    }
+
+    fn filter(&self) -> &str {
+        self.source.filter.as_ref().map_or("true", |filter| filter.expression.as_str())
+    }
+
+    /// Returns the insert of the events of a statement.
+    fn insert(&self, events: &Events<'_>, target: Target) -> String {
+        let Events { from, filter, ending, key, fields, headers } = events;
+        let schema = self.schema;
+        let domain = literal(&format!("{}.", self.type_of_table()));
+        let (columns, topic, last) = match target {
+            Target::Outbox => (
+                "outbox_events (event_id, topic, event_type, aggregate_id, payload, content_type, headers, occurred_at)",
+                literal(&self.source.topic),
+                ", clock_timestamp()",
             ),
-            Into { is_outbox: false } => (
-                format!(
-                    "{schema}.topic_waiting (event_id, topic_id, event_type, key, payload, content_type, headers)"
-                ),
-                "kept_topic, ".to_owned(),
+            Target::Waiting => (
+                "topic_waiting (event_id, topic_id, event_type, key, payload, content_type, headers)",
+                "kept_topic".to_owned(),
+                "",
             ),
         };
-        let headers = if changes.is_some() { UPDATE_HEADERS } else { "event_headers" };
-        let last = if into.is_outbox { ", clock_timestamp()" } else { "" };
         format!(
             "
-      INSERT INTO {head}
-      SELECT e.id, {values}{domain} || e.ending, e.key,
+      INSERT INTO {schema}.{columns}
+      SELECT e.id, {topic}, {domain} || e.ending, e.key,
         convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({domain} || e.ending)
           || coalesce(',\"aggregateId\":' || to_json(e.key), '') || envelope || e.fields || '}}', 'UTF8'),
         'application/json', {headers}{last}
@@ -258,6 +256,7 @@ ${tag}$"
                 changes: Some(CHANGES.to_owned()),
             },
             Operation::Update => self.updated(new, old),
+            Operation::Truncate => unreachable!("it has no rows"),
         }
     }
 
@@ -320,8 +319,9 @@ ${tag}$"
         let topic = &self.source.topic;
         let domain = topic.rsplit_once('.').map_or(&**topic, |(domain, _)| domain);
         let part = |name: &str| {
-            let plain =
-                |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+            let plain = |character: char| {
+                if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
+            };
             let name: String = name.chars().map(plain).collect();
             let name = name.trim_matches('-').to_owned();
             if name.is_empty() { "table".to_owned() } else { name }
@@ -347,19 +347,18 @@ const UPDATE_HEADERS: &str = "CASE e.ending WHEN 'updated' THEN event_headers
 
 /// Where events go.
 #[derive(Clone, Copy)]
-struct Into {
-    is_outbox: bool,
+enum Target {
+    Outbox,
+    Waiting,
 }
-
-const OUTBOX: Into = Into { is_outbox: true };
-const WAITING: Into = Into { is_outbox: false };
 
 impl Operation {
     fn name(self) -> &'static str {
         match self {
-            Self::Insert => "insert",
-            Self::Update => "update",
-            Self::Delete => "delete",
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
         }
     }
 }

@@ -4,16 +4,17 @@ use messagekit::{Error, ErrorKind};
 use sqlx::{PgConnection, Row};
 
 use crate::error::from_sqlx;
+use crate::tables::table_sources::key_columns;
 
-/// Finds a table by its name in SQL. The columns of the primary key in their order, each quoted.
-const TABLE: &str = "
-SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
-  ARRAY (
-    SELECT quote_ident(a.attname) FROM pg_index i
-      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (attnum, number)
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-    WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.number)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
+/// Finds a table by its name in SQL.
+const TABLE: &str = concat!(
+    "
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
+  ",
+    key_columns!("c.oid"),
+    "
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
+);
 
 /// A table with its primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,20 +50,20 @@ impl Table {
         })?;
         let refused =
             |text: &'static str| Err(Error::new(ErrorKind::InvalidConfiguration, text).with("table", name));
-        let kind: String = row.try_get(3).map_err(from_sqlx)?;
+        let kind: String = row.try_get(2).map_err(from_sqlx)?;
         match kind.as_str() {
             "r" | "p" => {}
             "v" | "m" => return refused("a view has no changes of its own: name its table"),
             _ => return refused("only tables of this database can be sources"),
         }
-        if row.try_get(4).map_err(from_sqlx)? {
+        if row.try_get(3).map_err(from_sqlx)? {
             return refused("table is a partition: name the table that it is a part of");
         }
         Ok(Self {
-            name: row.try_get(1).map_err(from_sqlx)?,
-            plain_name: row.try_get(2).map_err(from_sqlx)?,
+            name: row.try_get(0).map_err(from_sqlx)?,
+            plain_name: row.try_get(1).map_err(from_sqlx)?,
             is_partitioned: kind == "p",
-            key: row.try_get(5).map_err(from_sqlx)?,
+            key: row.try_get(4).map_err(from_sqlx)?,
         })
     }
 }

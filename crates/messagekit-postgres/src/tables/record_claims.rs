@@ -16,7 +16,8 @@ use crate::error::from_sqlx;
 /// the other transaction has left.
 pub(crate) const HOLD_WINDOWS: &str = "
 SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
-WHERE c.consumer = $1 AND c.tp_id = ANY($2::int[]) ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
+WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $2))
+ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
 
 pub(crate) const WRITE_WINDOW: &str = "
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
@@ -38,18 +39,18 @@ pub(crate) async fn partitions(
     consumer: &str,
     topic: &Topic,
 ) -> Result<Vec<ClaimPartition>, Error> {
-    let known = topics::partitions(connection, schema, topic.id).await?;
-    let tps: Vec<i32> = known.iter().map(|known| known.tp).collect();
-    let mut windows = hold(connection, schema, consumer, &tps).await?;
-    if windows.len() < tps.len() {
+    let mut windows = hold(connection, schema, consumer, topic).await?;
+    if windows.len() < topic.definition.partitions as usize {
+        let known = topics::partitions(connection, schema, topic.id).await?;
+        let tps: Vec<i32> = known.iter().map(|known| known.tp).collect();
         cursors::begin(connection, schema, consumer, &tps).await?;
-        windows = hold(connection, schema, consumer, &tps).await?;
+        windows = hold(connection, schema, consumer, topic).await?;
     }
     if topic.has_waiting {
         // One batch is enough to claim from; the next claim moves the next one.
         waiting::sequence_batch(connection, schema, topic).await?;
     }
-    // Read again: events may have come while the windows were waited for.
+    // Only now: events may have come while the windows were waited for.
     let known = topics::partitions(connection, schema, topic.id).await?.into_iter();
     let partitions = known.filter_map(|known| {
         let window = windows.remove(&known.tp)?;
@@ -62,9 +63,10 @@ async fn hold(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    tps: &[i32],
+    topic: &Topic,
 ) -> Result<HashMap<i32, ClaimWindow>, Error> {
-    let rows = sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(tps).fetch_all(connection).await;
+    let rows =
+        sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(topic.id).fetch_all(connection).await;
     let mut windows = HashMap::new();
     for row in rows.map_err(from_sqlx)? {
         let (next, ranges): (i64, Option<&str>) =

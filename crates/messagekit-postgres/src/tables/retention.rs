@@ -29,7 +29,7 @@ FROM (
   WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))) k";
 
 /// The cursors that a cut is noted in: all of them, and those that no other transaction holds. A consumer holds its cursor before the
-/// topic, so nobody may wait for one while holding the topic.
+/// topic, so no transaction may wait for one while it holds the topic.
 pub(crate) const HOLD_OVERTAKEN: &str = "
 SELECT (SELECT count(*) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND next < $2 AND ranges IS NULL),
   (SELECT count(*) FROM (
@@ -128,33 +128,29 @@ async fn cut(
         .fetch_all(&mut *connection)
         .await
         .map_err(from_sqlx)?;
-    let mut cut: Option<RetentionCut> = None;
+    let Some(first) = oldest.first() else { return Ok(None) };
+    let now = time(first.try_get(3).map_err(from_sqlx)?);
+    let kept = partition.bytes.max(0).unsigned_abs();
+    let mut cut = RetentionCut::new(rule, partition.bounds(), kept, now);
     let mut limit = None;
     for row in &oldest {
         let number = |column: usize| row.try_get::<i64, _>(column).map_err(from_sqlx);
         let (offset, stored, bytes) = (number(0)?, time(number(1)?), number(2)?.unsigned_abs());
-        let before = match cut.take() {
-            Some(cut) => cut,
-            None => {
-                let kept = partition.bytes.max(0).unsigned_abs();
-                RetentionCut::new(rule, partition.bounds(), kept, time(number(3)?))
-            }
-        };
-        let mut next = before.clone();
-        let is_due = next.add(offset, stored, bytes);
+        if !cut.is_due(offset, stored) {
+            break;
+        }
         // Asked only when there is something to delete: most batches find nothing.
-        if is_due && rule.keep_unhandled && limit.is_none() {
+        if rule.keep_unhandled && limit.is_none() {
             let unhandled = sqlx::query_scalar(schema.sql(UNHANDLED_FROM)).bind(topic.id).bind(partition.tp);
             let unhandled: Option<i64> = unhandled.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
             limit = Some(unhandled.unwrap_or(0));
         }
-        if !is_due || limit.is_some_and(|limit| offset >= limit) {
-            cut = Some(before);
+        if limit.is_some_and(|limit| offset >= limit) {
             break;
         }
-        cut = Some(next);
+        cut.add(offset, stored, bytes);
     }
-    Ok(cut.filter(|cut| cut.records() > 0))
+    Ok(Some(cut).filter(|cut| cut.records() > 0))
 }
 
 /// No clock of a server stands outside of what a timestamp can tell.

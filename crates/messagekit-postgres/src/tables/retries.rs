@@ -19,10 +19,28 @@ use super::{after, clean, count, failed_message_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
+/// What a lease counts of the run before, and of its own.
+macro_rules! counted {
+    () => {
+        "crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+    alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
+    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int"
+    };
+}
+
+/// What a lease hands out.
+macro_rules! leased {
+    () => {
+        r#"d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload"#
+    };
+}
+
 /// Oldest due first; skips failed messages that another worker is leasing. A failed message whose last run did not return
 /// counts a crash. A run of several counts nothing instead; its messages run alone from now on. Of a key's parked failed
 /// messages only the first open one runs, whatever the states of the others: an operator may have reopened one before it.
-pub(crate) const LEASE_DUE: &str = r#"
+pub(crate) const LEASE_DUE: &str = concat!(
+    r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() AND (NOT d.parked OR (
@@ -34,23 +52,27 @@ WITH head AS MATERIALIZED (
 leased AS (
   UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond',
-    crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
-    alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
-    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
+    "#,
+    counted!(),
+    "
   FROM head WHERE d.id = head.id
-  RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
-SELECT * FROM leased ORDER BY was_due, id"#;
+  RETURNING ",
+    leased!(),
+    ", head.due AS was_due)
+SELECT * FROM leased ORDER BY was_due, id"
+);
 
 /// Leases one failed message, due or not, for no time. It counts as [`LEASE_DUE`] does.
-pub(crate) const LEASE_ONE: &str = r#"
+pub(crate) const LEASE_ONE: &str = concat!(
+    "
 UPDATE messagekit.failed_messages d
-SET due = now(), crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
-  alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
-  running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
+SET due = now(), ",
+    counted!(),
+    "
 WHERE d.id = $1 AND d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested')
-RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-  d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload"#;
+RETURNING ",
+    leased!()
+);
 
 /// Allows several only where the next open failed message of the key is blocked: a message that runs alone gets the
 /// crash.

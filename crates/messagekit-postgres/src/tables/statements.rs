@@ -176,9 +176,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_swap_hashes", topic_migrations::SWAP[0]),
     ("topic_swap_failed_messages", topic_migrations::SWAP[1]),
     ("topic_swap_records", topic_migrations::SWAP[2]),
-    ("topic_swap_bytes", topic_migrations::SWAP[3]),
-    ("topic_swap_end", topic_migrations::SWAP[4]),
-    ("topic_swap_version", topic_migrations::SWAP[5]),
+    ("topic_recount", topic_migrations::RECOUNT),
     ("topic_redefine", topic_migrations::REDEFINE),
     ("history_record", event_record::RECORD),
 ];

@@ -8,19 +8,36 @@ use sqlx::{PgConnection, Row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Each source with what its table is now.
-pub(crate) const SOURCES: &str = "
-SELECT s.id, s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key,
-  to_regclass(s.table_name) IS NULL AS is_missing,
-  s.key_columns IS DISTINCT FROM ARRAY (
+/// The columns of the primary key of a table in their order, each quoted.
+macro_rules! key_columns {
+    ($table:literal) => {
+        concat!(
+            "ARRAY (
     SELECT quote_ident(a.attname) FROM pg_index i
       CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (attnum, number)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE i.indrelid = to_regclass(s.table_name) AND i.indisprimary ORDER BY k.number) AS has_other_key,
+    WHERE i.indrelid = ",
+            $table,
+            " AND i.indisprimary ORDER BY k.number)"
+        )
+    };
+}
+
+pub(crate) use key_columns;
+
+/// Each source with what its table is now.
+pub(crate) const SOURCES: &str = concat!(
+    "
+SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key,
+  to_regclass(s.table_name) IS NULL AS is_missing,
+  s.key_columns IS DISTINCT FROM ",
+    key_columns!("to_regclass(s.table_name)"),
+    " AS has_other_key,
   (SELECT count(*) FROM pg_trigger t
     WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_') AND t.tgenabled <> 'D')
     < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger
-FROM messagekit.table_sources s ";
+FROM messagekit.table_sources s "
+);
 
 pub(crate) const ALL: &str = "ORDER BY s.topic, s.table_name";
 pub(crate) const ONE: &str = "WHERE s.topic = $1 AND s.table_name = $2 FOR UPDATE OF s";
@@ -52,26 +69,24 @@ pub(crate) async fn all(
     schema: &SchemaName,
 ) -> Result<Vec<KnownSource>, Error> {
     let rows = sqlx::query(schema.sql(format!("{SOURCES}{ALL}"))).fetch_all(connection).await;
-    rows.map_err(from_sqlx)?.iter().map(|row| known(row).map(|(_, source)| source)).collect()
+    rows.map_err(from_sqlx)?.iter().map(known).collect()
 }
 
-/// Returns the source of a topic that a table is, with its number, held until the transaction ends.
+/// Returns the source of a topic that a table is, held until the transaction ends.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     schema: &SchemaName,
     topic: &str,
     table: &str,
-) -> Result<Option<(i32, KnownSource)>, Error> {
+) -> Result<Option<KnownSource>, Error> {
     let find = sqlx::query(schema.sql(format!("{SOURCES}{ONE}"))).bind(topic).bind(table);
     let row = find.fetch_optional(connection).await.map_err(from_sqlx)?;
     row.as_ref().map(known).transpose()
 }
 
-fn known(row: &PgRow) -> Result<(i32, KnownSource), Error> {
+fn known(row: &PgRow) -> Result<KnownSource, Error> {
     let word: &str = row.try_get("payload").map_err(from_sqlx)?;
-    let payload = [RowPayload::Key, RowPayload::Full, RowPayload::Diff]
-        .into_iter()
-        .find(|known| name_of(*known) == word);
+    let payload = RowPayload::ALL.into_iter().find(|known| known.as_str() == word);
     let payload = payload
         .ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored table source has an unknown payload"))?;
     let read = || {
@@ -80,7 +95,7 @@ fn known(row: &PgRow) -> Result<(i32, KnownSource), Error> {
             (row.try_get("lacks_trigger")?, SourceFault::TriggerMissing),
             (row.try_get("has_other_key")?, SourceFault::KeyChanged),
         ];
-        let source = KnownSource {
+        Ok(KnownSource {
             topic: row.try_get("topic")?,
             table: row.try_get("table_name")?,
             changes: Changes {
@@ -92,18 +107,9 @@ fn known(row: &PgRow) -> Result<(i32, KnownSource), Error> {
             payload,
             key: row.try_get("key")?,
             fault: faults.into_iter().find(|(is, _)| *is).map(|(_, fault)| fault),
-        };
-        Ok((row.try_get("id")?, source))
+        })
     };
     read().map_err(from_sqlx)
-}
-
-fn name_of(payload: RowPayload) -> &'static str {
-    match payload {
-        RowPayload::Key => "key",
-        RowPayload::Full => "full",
-        RowPayload::Diff => "diff",
-    }
 }
 
 /// Writes a source, or its new rules, and returns its number.
@@ -121,7 +127,7 @@ pub(crate) async fn write(
         .bind(source.changes.update)
         .bind(source.changes.delete)
         .bind(source.filter.as_ref().map(|filter| filter.text.as_str()))
-        .bind(name_of(source.payload))
+        .bind(source.payload.as_str())
         .bind(source.key.as_ref().map(|key| key.text.as_str()))
         .bind(key_columns);
     write.fetch_one(connection).await.map_err(from_sqlx)

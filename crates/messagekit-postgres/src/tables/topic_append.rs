@@ -10,7 +10,6 @@ use sqlx::{PgConnection, Row};
 use super::columns::Columns;
 use super::next_offsets::NextOffsets;
 use super::topics::{self, Topic};
-
 use super::{events, retention, waiting};
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
@@ -228,7 +227,7 @@ async fn write(
     let mut linked = Vec::new();
     for (record, columns) in new.iter().zip(&columns) {
         if find(topics, record).topic.is_published {
-            publish(connection, schema, record).await?;
+            publish(connection, schema, record, columns.event_id).await?;
         } else if !columns.links.is_empty() {
             linked.push(columns);
         }
@@ -247,8 +246,8 @@ async fn publish(
     connection: &mut PgConnection,
     schema: &SchemaName,
     record: &NewRecord,
+    id: &str,
 ) -> Result<(), Error> {
-    let id = Columns::of(&record.message)?.event_id;
     sqlx::query(IS_APPENDED).bind(id).execute(&mut *connection).await.map_err(from_sqlx)?;
     events::write(connection, schema, std::slice::from_ref(&record.message)).await
 }

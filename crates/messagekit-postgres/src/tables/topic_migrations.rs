@@ -42,9 +42,8 @@ UNION ALL
  WHERE s.topic_id = $1 AND s.migration = $2 LIMIT 1)
 LIMIT 1";
 
-/// Replaces records, their hashes and their copies in open failed messages, counts the bytes of the partitions again, and ends the
-/// migration.
-pub(crate) const SWAP: [&str; 6] = [
+/// Replaces the hashes of records, their copies in open failed messages, and the records themselves.
+pub(crate) const SWAP: [&str; 3] = [
     "
 INSERT INTO messagekit.topic_dedup_hashes (topic_id, hash, record_id)
 SELECT topic_id, hash, record_id FROM messagekit.topic_migrations WHERE topic_id = $1 AND migration = $2 AND hash IS NOT NULL",
@@ -57,17 +56,17 @@ WHERE r.topic_id = $1 AND f.message_id = r.event_id AND f.topic = (SELECT t.name
     "
 UPDATE messagekit.topic_records r SET payload = s.payload, key = s.key FROM messagekit.topic_migrations s
 WHERE r.topic_id = $1 AND s.topic_id = $1 AND s.migration = $2 AND s.record_id = r.id",
-    "
+];
+
+/// Counts the bytes of the partitions again, and notes the new version.
+pub(crate) const RECOUNT: &str = "
 UPDATE messagekit.topic_partitions p SET version = p.version + 1, bytes = coalesce((
   SELECT sum(octet_length(r.payload) + coalesce(octet_length(r.key), 0))
   FROM messagekit.topic_records r WHERE r.tp_id = p.id), 0)
-WHERE p.topic_id = $1 AND $2 <> ''",
-    "DELETE FROM messagekit.topic_migrations WHERE topic_id = $1 AND $2 <> ''",
-    "UPDATE messagekit.topics SET version = version + 1 WHERE id = $1 AND $2 <> ''",
-];
+WHERE p.topic_id = $1";
 
 pub(crate) const REDEFINE: &str = "
-UPDATE messagekit.topics SET schema = $2, shape = $3, dedup = $4, key = $5 WHERE id = $1";
+UPDATE messagekit.topics SET schema = $2, shape = $3, dedup = $4, key = $5, version = version + 1 WHERE id = $1";
 
 /// Removes what an earlier migration has left.
 pub(crate) async fn begin(
@@ -159,6 +158,10 @@ pub(crate) async fn swap(
     for statement in SWAP {
         let swap = sqlx::query(schema.sql(statement)).bind(topic.id).bind(migration);
         swap.execute(&mut *connection).await.map_err(from_sqlx)?;
+    }
+    for statement in [RECOUNT, CLEAR_STAGED] {
+        let end = sqlx::query(schema.sql(statement)).bind(topic.id);
+        end.execute(&mut *connection).await.map_err(from_sqlx)?;
     }
     let redefine = sqlx::query(schema.sql(REDEFINE))
         .bind(topic.id)

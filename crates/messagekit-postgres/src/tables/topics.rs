@@ -53,7 +53,7 @@ UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 W
 pub(crate) const PARTITIONS: &str = "
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition";
 
-/// As [`PARTITIONS`], held until the transaction ends: nobody else gives offsets in the topic meanwhile. A statement that has waited for
+/// As [`PARTITIONS`], held until the transaction ends: no other one gives offsets in the topic meanwhile. A statement that has waited for
 /// them sees what the other transaction has left.
 pub(crate) const HOLD_PARTITIONS: &str = "
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
@@ -230,7 +230,7 @@ pub(crate) async fn partitions(
     partitions_by(connection, schema, PARTITIONS, topic).await
 }
 
-/// As [`partitions`]; nobody else gives offsets in the topic until the transaction ends.
+/// As [`partitions`]; no other transaction gives offsets in the topic until this one ends.
 pub(crate) async fn hold_partitions(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -1,6 +1,6 @@
 //! The sequencer: gives events that wait their partition, offset and id.
 //!
-//! The writers of events commit in any order, and lock nothing of a topic. Whoever reads, claims or appends moves what they have
+//! The writers of events commit in any order, and lock nothing of a topic. The next reader, claim or append moves what they have
 //! committed, with the partitions of the topic held: no offset is given twice, and none is skipped. A crash leaves the events waiting.
 
 use messagekit::Error;

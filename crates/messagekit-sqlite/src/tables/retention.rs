@@ -82,8 +82,7 @@ fn cut(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i64) -> Result<
     let mut rows = select.query((position(tp, bounds.earliest), position(tp, bounds.end), max))?;
     while let Some(row) = rows.next()? {
         let (at, created_at, bytes): (i64, i64, i64) = (offset(row.get(0)?), row.get(1)?, row.get(2)?);
-        let before = cut.clone();
-        if !cut.add(at, time(created_at), bytes.unsigned_abs()) {
+        if !cut.is_due(at, time(created_at)) {
             break;
         }
         // Asked only when there is something to delete: most appends find nothing.
@@ -92,9 +91,9 @@ fn cut(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i64) -> Result<
             None => *limit.insert(needed_from(conn, topic, tp, &rule, bounds.end)?),
         };
         if at >= limit {
-            cut = before;
             break;
         }
+        cut.add(at, time(created_at), bytes.unsigned_abs());
     }
     Ok(Some(cut).filter(|cut| cut.records() > 0))
 }

@@ -38,11 +38,16 @@ impl RetentionCut {
         Self { rule, oldest, excess, end, from, to: from, records: 0, bytes: 0 }
     }
 
-    /// Adds the next record if it is to be deleted, and returns whether it is. After the first that stays, all others stay.
-    pub fn add(&mut self, offset: i64, stored: Timestamp, bytes: u64) -> bool {
+    /// Returns whether the rule deletes the next record. After the first that stays, all others stay.
+    pub fn is_due(&self, offset: i64, stored: Timestamp) -> bool {
         let is_old = self.oldest.is_some_and(|oldest| stored < oldest);
         let is_excess = self.excess.is_some_and(|excess| self.bytes < excess) && offset + 1 < self.end;
-        let is_due = is_old || is_excess || (self.rule.max_age, self.rule.max_bytes) == (None, None);
+        is_old || is_excess || (self.rule.max_age, self.rule.max_bytes) == (None, None)
+    }
+
+    /// Adds the next record if it [is due](Self::is_due), and returns whether it is.
+    pub fn add(&mut self, offset: i64, stored: Timestamp, bytes: u64) -> bool {
+        let is_due = self.is_due(offset, stored);
         if is_due {
             (self.to, self.records, self.bytes) = (offset + 1, self.records + 1, self.bytes + bytes);
         }

@@ -32,6 +32,11 @@ pub struct Changes {
     pub delete: bool,
 }
 
+impl Changes {
+    /// Every change.
+    pub const ALL: Self = Self { insert: true, update: true, delete: true };
+}
+
 impl From<Change> for Changes {
     fn from(change: Change) -> Self {
         Self {
@@ -82,6 +87,20 @@ pub enum RowPayload {
     /// Of an update the columns that differ, under `changes`, each with `before` and `after`, and the primary key under `row`; an update
     /// that changes nothing is no event. Otherwise all columns.
     Diff,
+}
+
+impl RowPayload {
+    /// Every payload.
+    pub const ALL: [Self; 3] = [Self::Key, Self::Full, Self::Diff];
+
+    /// Returns the word that tables and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Full => "full",
+            Self::Diff => "diff",
+        }
+    }
 }
 
 /// An expression over a row, that was parsed: no query, no statement, only operators, functions and columns.

@@ -1360,11 +1360,11 @@ WHERE r.topic_id = $2 AND r.id = $3;
 PREPARE "topic_lease_one" (bigint, text) AS
 UPDATE messagekit.failed_messages d
 SET due = now(), crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
-  alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
-  running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
+    alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
+    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int
 WHERE d.id = $1 AND d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested')
 RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-  d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload;
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload;
 
 PREPARE "topic_hold_cursor" (text, int) AS
 SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id))
@@ -1388,9 +1388,10 @@ UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next =
   $3 + 1)
 WHERE c.consumer = $1 AND c.tp_id = $2;
 
-PREPARE "topic_hold_windows" (text, int[]) AS
+PREPARE "topic_hold_windows" (text, int) AS
 SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
-WHERE c.consumer = $1 AND c.tp_id = ANY($2::int[]) ORDER BY c.tp_id FOR NO KEY UPDATE OF c;
+WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $2))
+ORDER BY c.tp_id FOR NO KEY UPDATE OF c;
 
 PREPARE "topic_write_window" (text, text, int, bigint, text) AS
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
@@ -1483,20 +1484,14 @@ PREPARE "topic_swap_records" (int, text) AS
 UPDATE messagekit.topic_records r SET payload = s.payload, key = s.key FROM messagekit.topic_migrations s
 WHERE r.topic_id = $1 AND s.topic_id = $1 AND s.migration = $2 AND s.record_id = r.id;
 
-PREPARE "topic_swap_bytes" (int, text) AS
+PREPARE "topic_recount" (int) AS
 UPDATE messagekit.topic_partitions p SET version = p.version + 1, bytes = coalesce((
   SELECT sum(octet_length(r.payload) + coalesce(octet_length(r.key), 0))
   FROM messagekit.topic_records r WHERE r.tp_id = p.id), 0)
-WHERE p.topic_id = $1 AND $2 <> '';
-
-PREPARE "topic_swap_end" (int, text) AS
-DELETE FROM messagekit.topic_migrations WHERE topic_id = $1 AND $2 <> '';
-
-PREPARE "topic_swap_version" (int, text) AS
-UPDATE messagekit.topics SET version = version + 1 WHERE id = $1 AND $2 <> '';
+WHERE p.topic_id = $1;
 
 PREPARE "topic_redefine" (int, text, text, text[], text) AS
-UPDATE messagekit.topics SET schema = $2, shape = $3, dedup = $4, key = $5 WHERE id = $1;
+UPDATE messagekit.topics SET schema = $2, shape = $3, dedup = $4, key = $5, version = version + 1 WHERE id = $1;
 
 PREPARE "history_record" AS
 SELECT r.event_id, r.event_type, t.name AS topic, r.key AS aggregate_id, r.created_at, octet_length(r.payload)::bigint AS payload_bytes,
