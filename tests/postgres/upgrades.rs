@@ -13,6 +13,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (2, include_str!("upgrades/0002.sql")),
     (3, include_str!("upgrades/0003.sql")),
     (4, include_str!("upgrades/0004.sql")),
+    (5, include_str!("upgrades/0005.sql")),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {

@@ -1,6 +1,7 @@
 //! Tables of this database whose changes become events.
 
 mod route;
+mod set_aside;
 mod table;
 
 use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, TableSource, TableSources};
@@ -69,6 +70,7 @@ impl PostgresStore {
             let is_same = known.fault.is_none()
                 && known.changes == source.changes
                 && known.payload == source.payload
+                && known.on_failure == source.on_failure
                 && known.filter.as_deref() == source.filter.as_ref().map(|filter| filter.text.as_str())
                 && known.key.as_deref() == source.key.as_ref().map(|key| key.text.as_str());
             if is_same {
@@ -81,14 +83,15 @@ impl PostgresStore {
         }
         check(tx, source, &table).await?;
         let quoted = schema.quoted();
-        let id = table_sources::write(tx, schema, source, &table.name, &table.key).await?;
-        let route = Route { id, schema: &quoted, source, table: &table };
+        let (id, consumer) = table_sources::write(tx, schema, source, &table.name, &table.key).await?;
+        let route = Route { id, consumer: &consumer, schema: &quoted, source, table: &table };
         run(tx, SEARCH_PATH.to_owned()).await.map_err(from_sqlx)?;
         run(tx, route.trial()).await.map_err(|error| untried(error, source))?;
         run(tx, Route::removal(&quoted, id)).await.map_err(from_sqlx)?;
         for statement in route.statements() {
             run(tx, statement).await.map_err(|error| unmade(error, source))?;
         }
+        table_sources::note_function(tx, schema, id).await?;
         Ok(if known.is_some() { AddedSource::Replaced } else { AddedSource::Added })
     }
 }

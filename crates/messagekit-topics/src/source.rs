@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
-use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, TableSource, TableSources};
+use messagekit::log::{
+    AddedSource, Changes, KnownSource, OnSourceFailure, RowPayload, TableSource, TableSources,
+};
 use messagekit::{Error as CoreError, ErrorKind};
 use sqlparser::dialect::PostgreSqlDialect;
 
@@ -20,6 +22,7 @@ pub struct SourceBuilder<S> {
     filter: Option<String>,
     payload: RowPayload,
     key: Option<String>,
+    on_failure: OnSourceFailure,
     replaces: bool,
 }
 
@@ -35,6 +38,7 @@ impl<S: TableSources> Topics<S> {
             filter: None,
             payload: RowPayload::default(),
             key: None,
+            on_failure: OnSourceFailure::default(),
             replaces: false,
         }
     }
@@ -85,6 +89,15 @@ impl<S: TableSources> SourceBuilder<S> {
         self
     }
 
+    /// Sets what becomes of a write whose event cannot be written; [`OnSourceFailure::Fail`] by default.
+    ///
+    /// With [`OnSourceFailure::SetAside`] such a row becomes a failed message of the source, whose consumer is `route:TOPIC:TABLE`. Errors
+    /// that end the transaction, like a deadlock or a cancelled statement, fail the write all the same. Only a server can set rows aside.
+    pub fn on_failure(mut self, on_failure: OnSourceFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
     /// Replaces a source of this table and topic that has other rules. Without this it is an error.
     pub fn replace(mut self) -> Self {
         self.replaces = true;
@@ -110,6 +123,7 @@ impl<S: TableSources> SourceBuilder<S> {
             filter: self.filter.as_ref().map(parse).transpose()?,
             payload: self.payload,
             key: self.key.as_ref().map(parse).transpose()?,
+            on_failure: self.on_failure,
             table: self.table,
         };
         if source.table.trim().is_empty() {

@@ -33,7 +33,7 @@ pub struct OutboxStatus {
 /// What a database knows of one consumer. Each count is at most [`COUNT_LIMIT`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerStatus {
-    /// Its name; `queue:` or `topic:` and a name for dead letters that a broker kept.
+    /// Its name; `queue:` or `topic:` and a name for dead letters that a broker kept, `route:` and a name for rows of a table source.
     pub consumer: String,
     /// When the marker with the greatest id was written. Ids of messagekit ascend with their time; among foreign ids, it is
     /// the time of any marker.

@@ -1,5 +1,6 @@
 //! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
 
+mod failing_sources;
 mod home;
 mod page;
 mod server;

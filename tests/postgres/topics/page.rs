@@ -22,6 +22,11 @@ const COMMANDS: &[(&str, &str)] = &[
         "messagekit topics source drop shop.orders orders",
         "table orders is no source of topic shop.orders any more",
     ),
+    (
+        "messagekit topics source add shop.orders orders --on-failure set-aside",
+        "table orders is a source of topic shop.orders",
+    ),
+    ("messagekit dlq list --consumer route:shop.orders:public.orders", "no failed message"),
 ];
 
 async fn shop() -> Database {
@@ -64,7 +69,11 @@ fn commands_of_the_page_on_table_changes_do_what_it_says() {
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(output.status.success() && printed.contains(prints), "{line}: {printed}{said}");
             if line.contains("source add") {
-                run(&database, "INSERT INTO orders VALUES (6, 'open'), (7, 'paid')").await;
+                run(
+                    &database,
+                    "INSERT INTO orders VALUES (6, 'open'), (7, 'paid') ON CONFLICT (id) DO NOTHING",
+                )
+                .await;
             }
         }
     });

@@ -13,22 +13,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-const TOPIC: &str = "shop.orders";
+pub(super) const TOPIC: &str = "shop.orders";
 
 /// A database with a table that knows nothing of us, and a topic of it.
-struct Shop {
-    database: Database,
-    topics: Topics<PostgresStore>,
-    orders: Topic<Value, PostgresStore>,
-    connection: PgConnection,
+pub(super) struct Shop {
+    pub(super) database: Database,
+    pub(super) topics: Topics<PostgresStore>,
+    pub(super) orders: Topic<Value, PostgresStore>,
+    pub(super) connection: PgConnection,
 }
 
 impl Shop {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with("CREATE TABLE orders (id bigint PRIMARY KEY, customer text, total numeric, status text DEFAULT 'open')").await
     }
 
-    async fn with(schema: &str) -> Self {
+    pub(super) async fn with(schema: &str) -> Self {
         let database = Database::fresh().await;
         // The role of the tests has the name of our schema, where no table of the user belongs.
         let to_public =
@@ -42,16 +42,16 @@ impl Shop {
         shop
     }
 
-    async fn run(&mut self, sql: &str) {
+    pub(super) async fn run(&mut self, sql: &str) {
         self.try_run(sql).await.unwrap();
     }
 
-    async fn try_run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+    pub(super) async fn try_run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.connection).await.map(drop)
     }
 
     /// Returns (last part of the type, key, what the event holds) of each new event, and handles them.
-    async fn events(&self) -> Vec<(String, Option<String>, Value)> {
+    pub(super) async fn events(&self) -> Vec<(String, Option<String>, Value)> {
         let page: Vec<_> = self.orders.iter_new().try_collect().await.unwrap();
         let mut events = Vec::new();
         for record in page {

@@ -81,7 +81,12 @@ impl Show {
             (Action::Discard, "to give it up"),
             (Action::Undo, "to take the discard back"),
         ];
-        let possible = possible.into_iter().filter(|(action, _)| action.of(failed_message.state).is_some());
+        // A row of a table source that was set aside has no process that could run it.
+        let has_runner = !failed_message.consumer.starts_with("route:");
+        let possible = possible
+            .into_iter()
+            .filter(|(action, _)| action.of(failed_message.state).is_some())
+            .filter(|(action, _)| has_runner || *action != Action::Retry);
         let lines = possible.enumerate().map(|(index, (action, effect))| {
             let command = self.database.command(&format!("messagekit dlq {action} {}", failed_message.id));
             format!("{}{effect}: {command}", if index == 0 { "\n" } else { "" })

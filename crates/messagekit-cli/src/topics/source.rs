@@ -1,6 +1,6 @@
 //! `messagekit topics source`.
 
-use messagekit::log::{AddedSource, Change, Changes, KnownSource, RowPayload, SourceFault};
+use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::PostgresStore;
 use messagekit_topics::Topics;
@@ -46,6 +46,9 @@ struct Add {
     /// The expression whose value is the key of an event [default: the primary key]
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     partition_by: Option<String>,
+    /// What becomes of a write whose event cannot be written
+    #[arg(long, default_value = "fail")]
+    on_failure: OnFailure,
     /// Replace a source that has other rules
     #[arg(long)]
     replace: bool,
@@ -69,6 +72,14 @@ enum Payload {
     Full,
     /// Of an update what differs, with the values before and after
     Diff,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OnFailure {
+    /// The write fails
+    Fail,
+    /// The row becomes a failed message, and the write goes on
+    SetAside,
 }
 
 #[derive(Debug, clap::Args)]
@@ -120,6 +131,10 @@ impl Add {
             Payload::Key => RowPayload::Key,
             Payload::Full => RowPayload::Full,
             Payload::Diff => RowPayload::Diff,
+        });
+        source = source.on_failure(match self.on_failure {
+            OnFailure::Fail => OnSourceFailure::Fail,
+            OnFailure::SetAside => OnSourceFailure::SetAside,
         });
         let change = |on: &On| match on {
             On::Insert => Changes::from(Change::Insert),
@@ -179,7 +194,8 @@ impl List {
         } else if sources.is_empty() {
             print("no table is a source")?;
         } else {
-            let mut rows = table(&["topic", "table", "on", "payload", "filter", "key", "fault"]);
+            let mut rows =
+                table(&["topic", "table", "on", "payload", "filter", "key", "on failure", "fault"]);
             for source in &sources {
                 rows.add_row(row(source));
             }
@@ -194,7 +210,7 @@ impl List {
     }
 }
 
-fn row(source: &KnownSource) -> [String; 7] {
+fn row(source: &KnownSource) -> [String; 8] {
     let Changes { insert, update, delete } = source.changes;
     let names = [(insert, "insert"), (update, "update"), (delete, "delete")];
     let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
@@ -203,6 +219,7 @@ fn row(source: &KnownSource) -> [String; 7] {
         Some(SourceFault::TableMissing) => "the table is gone",
         Some(SourceFault::TriggerMissing) => "a trigger is gone or disabled",
         Some(SourceFault::KeyChanged) => "the primary key is another one",
+        Some(SourceFault::FunctionChanged) => "the trigger function was changed",
     };
     [
         printable(&source.topic),
@@ -211,6 +228,7 @@ fn row(source: &KnownSource) -> [String; 7] {
         source.payload.as_str().to_owned(),
         printable(source.filter.as_deref().unwrap_or("")),
         printable(source.key.as_deref().unwrap_or("primary key")),
+        source.on_failure.as_str().to_owned(),
         fault.to_owned(),
     ]
 }

@@ -48,6 +48,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0004_topics.sql"),
     },
+    Migration {
+        version: 5,
+        name: "table_source_failures",
+        lowest_program: 4,
+        sql: include_str!("../../migrations/0005_table_source_failures.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

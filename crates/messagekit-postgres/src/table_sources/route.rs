@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use messagekit::log::{RowPayload, TableSource};
+use messagekit::log::{OnSourceFailure, RowPayload, TableSource};
 
 use super::table::Table;
 
@@ -14,6 +14,8 @@ use super::table::Table;
 #[derive(Debug)]
 pub(crate) struct Route<'a> {
     pub(crate) id: i32,
+    /// The consumer of its failed messages.
+    pub(crate) consumer: &'a str,
     /// The schema of our tables, quoted.
     pub(crate) schema: &'a str,
     pub(crate) source: &'a TableSource,
@@ -22,19 +24,30 @@ pub(crate) struct Route<'a> {
 
 /// A statement of the user, as a trigger and its function know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Insert,
     Update,
     Delete,
     Truncate,
 }
 
+/// Which rows an insert reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Those of a statement.
+    Statement,
+    /// The one for which a trigger fires.
+    Row,
+    /// One of a statement, in the variable `one`.
+    One,
+}
+
 /// What the events of a statement are made of, as SQL.
-struct Events<'a> {
-    from: String,
+pub(super) struct Events<'a> {
+    pub(super) from: String,
     filter: &'a str,
     ending: String,
-    key: String,
+    pub(super) key: String,
     /// What follows the envelope, or NULL for a row without an event.
     fields: String,
     headers: &'static str,
@@ -53,7 +66,7 @@ struct Rows {
 
 impl Route<'_> {
     /// Returns the statements that the source watches.
-    fn operations(&self) -> impl Iterator<Item = Operation> {
+    pub(super) fn operations(&self) -> impl Iterator<Item = Operation> {
         let changes = self.source.changes;
         let all = [
             (changes.insert, Operation::Insert),
@@ -115,18 +128,11 @@ impl Route<'_> {
     /// its events without the way through the outbox.
     fn definition(&self) -> String {
         let (schema, id, topic) = (self.schema, self.id, literal(&self.source.topic));
-        let mut body = String::new();
-        for operation in self.operations() {
-            let events = self.events(operation);
-            write!(
-                body,
-                "\n  IF TG_OP = '{}' THEN\n    IF kept_topic IS NULL THEN{}    ELSE{}    END IF;\n  END IF;",
-                operation.name(),
-                self.insert(&events, Target::Outbox),
-                self.insert(&events, Target::Waiting)
-            )
-            .expect("a text can be written to");
-        }
+        let inserts = self.inserts(if self.is_by_row() { Reading::Row } else { Reading::Statement });
+        let (variables, body) = match self.source.on_failure {
+            OnSourceFailure::Fail => ("", inserts),
+            OnSourceFailure::SetAside => self.or_set_aside(&inserts),
+        };
         // Names of columns and literals stand inside, whatever they hold.
         let mut tag = "source".to_owned();
         while body.contains(&format!("${tag}$")) {
@@ -142,7 +148,7 @@ DECLARE
   event_headers jsonb := jsonb_strip_nulls(jsonb_build_object('op', lower(TG_OP),
     'sourceTable', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, 'actor', nullif(current_setting('messagekit' || '.actor', true), '')));
   envelope text := ',\"occurredAt\":\"' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
-    || '\",\"source\":' || to_json(current_database()::text) || ',\"dataVersion\":\"1.0\"';
+    || '\",\"source\":' || to_json(current_database()::text) || ',\"dataVersion\":\"1.0\"';{variables}
 BEGIN{body}
   RETURN NULL;
 END
@@ -150,8 +156,25 @@ ${tag}$"
         )
     }
 
+    /// Returns the inserts of the events of each statement that the source watches.
+    pub(super) fn inserts(&self, reading: Reading) -> String {
+        let mut inserts = String::new();
+        for operation in self.operations() {
+            let events = self.events(operation, reading);
+            write!(
+                inserts,
+                "\n  IF TG_OP = '{}' THEN\n    IF kept_topic IS NULL THEN{}    ELSE{}    END IF;\n  END IF;",
+                operation.name(),
+                self.insert(&events, Target::Outbox),
+                self.insert(&events, Target::Waiting)
+            )
+            .expect("a text can be written to");
+        }
+        inserts
+    }
+
     /// Returns what the events of a statement are made of. A table that is emptied at once is one event without a row.
-    fn events(&self, operation: Operation) -> Events<'_> {
+    pub(super) fn events(&self, operation: Operation, reading: Reading) -> Events<'_> {
         if operation == Operation::Truncate {
             return Events {
                 from: "(SELECT) statement".to_owned(),
@@ -162,7 +185,7 @@ ${tag}$"
                 headers: "event_headers",
             };
         }
-        let Rows { from, ending, this, changes } = self.rows(operation);
+        let Rows { from, ending, this, changes } = self.rows(operation, reading);
         let key = match &self.source.key {
             Some(key) => format!("({})::text", key.expression),
             None => self.key_of(this),
@@ -188,12 +211,16 @@ ${tag}$"
     /// Returns the insert of the events of a statement.
     fn insert(&self, events: &Events<'_>, target: Target) -> String {
         let Events { from, filter, ending, key, fields, headers } = events;
-        let schema = self.schema;
-        let domain = literal(&format!("{}.", self.type_of_table()));
+        let (schema, domain) = (self.schema, self.domain());
+        let topic_name = literal(&self.source.topic);
+        let table = literal(&self.table.name);
+        // The server names the statement with an error.
+        let name =
+            format!("table source {} of topic {}", self.table.name, self.source.topic).replace('*', "+");
         let (columns, topic, last) = match target {
             Target::Outbox => (
                 "outbox_events (event_id, topic, event_type, aggregate_id, payload, content_type, headers, occurred_at)",
-                literal(&self.source.topic),
+                topic_name.clone(),
                 ", clock_timestamp()",
             ),
             Target::Waiting => (
@@ -204,23 +231,29 @@ ${tag}$"
         };
         format!(
             "
-      INSERT INTO {schema}.{columns}
+      INSERT INTO /* {name} */ {schema}.{columns}
       SELECT e.id, {topic}, {domain} || e.ending, e.key,
-        convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({domain} || e.ending)
-          || coalesce(',\"aggregateId\":' || to_json(e.key), '') || envelope || e.fields || '}}', 'UTF8'),
+        CASE WHEN octet_length(p.payload) <= {LIMIT} THEN p.payload
+          ELSE {schema}.source_event_is_too_large({topic_name}, {table}, octet_length(p.payload)) END,
         'application/json', {headers}{last}
       FROM (
         SELECT {schema}.new_id() AS id, {ending} AS ending, {key} AS key, {fields} AS fields
         FROM {from} WHERE ({filter}) OFFSET 0) e
+        CROSS JOIN LATERAL (
+          SELECT convert_to('{{\"eventId\":\"' || e.id || '\",\"eventType\":' || to_json({domain} || e.ending)
+            || coalesce(',\"aggregateId\":' || to_json(e.key), '') || envelope || e.fields || '}}', 'UTF8') AS payload OFFSET 0) p
       WHERE e.fields IS NOT NULL;
 "
         )
     }
 
     /// Returns the rows of a statement. Relations that no expression names cost nothing, and are left out.
-    fn rows(&self, operation: Operation) -> Rows {
-        let by_row = self.is_by_row();
-        let (new, old) = if by_row { ("(SELECT NEW.*)", "(SELECT OLD.*)") } else { ("new_rows", "old_rows") };
+    fn rows(&self, operation: Operation, reading: Reading) -> Rows {
+        let (new, old) = match reading {
+            Reading::Statement => ("new_rows", "old_rows"),
+            Reading::Row => ("(SELECT NEW.*)", "(SELECT OLD.*)"),
+            Reading::One => (ONE_NEW, ONE_OLD),
+        };
         let nothing = |of: &str, name: &str| {
             let is_named = self.names(name);
             if is_named {
@@ -255,15 +288,19 @@ ${tag}$"
                 this: "new_row",
                 changes: Some(CHANGES.to_owned()),
             },
-            Operation::Update => self.updated(new, old),
+            Operation::Update => self.updated(new, old, reading),
             Operation::Truncate => unreachable!("it has no rows"),
         }
     }
 
     /// Old and new rows are paired by the primary key. A key that an update has changed leaves two rows alone: the old one, which is
     /// gone, and the new one, which has come.
-    fn updated(&self, new: &str, old: &str) -> Rows {
-        let pairs = self.pairs().unwrap_or_default();
+    fn updated(&self, new: &str, old: &str, reading: Reading) -> Rows {
+        // One row of a statement was paired before.
+        let join = match reading {
+            Reading::One => format!("{new} new_row CROSS JOIN {old} old_row"),
+            _ => format!("{new} new_row FULL JOIN {old} old_row ON {}", self.pairs().unwrap_or_default()),
+        };
         let first = &self.table.key[0];
         let (has_new, has_old) =
             (format!("new_row.{first} IS NOT NULL"), format!("old_row.{first} IS NOT NULL"));
@@ -271,7 +308,7 @@ ${tag}$"
             " CROSS JOIN LATERAL (SELECT new_row.* WHERE {has_new} UNION ALL SELECT old_row.* WHERE NOT ({has_new})) this_row"
         );
         Rows {
-            from: format!("{new} new_row FULL JOIN {old} old_row ON {pairs}{this}"),
+            from: format!("{join}{this}"),
             ending: format!(
                 "CASE WHEN NOT ({has_old}) THEN 'inserted' WHEN NOT ({has_new}) THEN 'deleted' ELSE 'updated' END"
             ),
@@ -290,7 +327,7 @@ ${tag}$"
     }
 
     /// The condition under which an old and a new row are the same one, if the table has a key.
-    fn pairs(&self) -> Option<String> {
+    pub(super) fn pairs(&self) -> Option<String> {
         let same = |column: &String| format!("new_row.{column} = old_row.{column}");
         let pairs: Vec<String> = self.table.key.iter().map(same).collect();
         (!pairs.is_empty()).then(|| pairs.join(" AND "))
@@ -309,9 +346,14 @@ ${tag}$"
         format!("{}::text", self.key_object(row))
     }
 
-    fn key_object(&self, row: &str) -> String {
+    pub(super) fn key_object(&self, row: &str) -> String {
         let column = |column: &String| format!("{}, {row}.{column}", literal(&unquoted(column)));
         format!("jsonb_build_object({})", self.table.key.iter().map(column).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The type of an event up to its last part, as SQL writes it.
+    pub(super) fn domain(&self) -> String {
+        literal(&format!("{}.", self.type_of_table()))
     }
 
     /// The type of an event without its last part: the domain of the topic, and the table.
@@ -335,11 +377,19 @@ ${tag}$"
 const SETTINGS: &str = "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
   SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1";
 
+/// The largest payload that every publishing mode can carry.
+const LIMIT: u32 = 900_000;
+
 /// The columns that differ, with their values before and after; NULL when none does.
 const CHANGES: &str = "(
           SELECT json_object_agg(n.key, json_build_object('before', o.value, 'after', n.value))
           FROM jsonb_each(to_jsonb(new_row)) n JOIN jsonb_each(to_jsonb(old_row)) o ON o.key = n.key
           WHERE n.value IS DISTINCT FROM o.value)::text";
+
+/// A row of a statement. It names the relation of all, over which nothing is read: so a plan that a session keeps ends with a change of
+/// the columns.
+const ONE_NEW: &str = "(SELECT (one.new_row).* FROM (SELECT) x LEFT JOIN new_rows n ON false)";
+const ONE_OLD: &str = "(SELECT (one.old_row).* FROM (SELECT) x LEFT JOIN old_rows n ON false)";
 
 /// The headers of the events of an update, by what became of the row.
 const UPDATE_HEADERS: &str = "CASE e.ending WHEN 'updated' THEN event_headers
@@ -353,7 +403,7 @@ enum Target {
 }
 
 impl Operation {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Insert => "INSERT",
             Self::Update => "UPDATE",
@@ -368,7 +418,7 @@ fn row_of(row: &str) -> String {
 }
 
 /// Returns a text as SQL writes it.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     // A name with a backslash would be read in another way where standard_conforming_strings is off.
     format!("'{}'", text.replace('\'', "''"))
 }

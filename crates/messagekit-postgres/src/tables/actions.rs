@@ -17,9 +17,10 @@ use super::{failed_message_row, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
+/// No process consumes as a table source, so a row of it that was set aside has no way back, either.
 pub(crate) const LOCK: &str = "
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
-  d.origin <> 'store' AND d.return_to IS NULL AS no_way_back,
+  d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";

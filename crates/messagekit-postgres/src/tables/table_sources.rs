@@ -1,6 +1,6 @@
 //! Table sources: what they were added with, and what is wrong with them.
 
-use messagekit::log::{Changes, KnownSource, RowPayload, SourceFault, TableSource};
+use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault, TableSource};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -25,30 +25,51 @@ macro_rules! key_columns {
 
 pub(crate) use key_columns;
 
+/// The consumer of the failed messages of a source, in at most the bytes that a consumer's name may have. No consumer of a program has a
+/// colon in its name.
+macro_rules! consumer {
+    () => {
+        "CASE WHEN octet_length(s.topic) + octet_length(s.table_name) <= 193 THEN 'route:' || s.topic || ':' || s.table_name
+    ELSE 'route:' || s.id END"
+    };
+}
+
 /// Each source with what its table is now.
 pub(crate) const SOURCES: &str = concat!(
     "
-SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key,
+SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key, s.on_failure,
   to_regclass(s.table_name) IS NULL AS is_missing,
   s.key_columns IS DISTINCT FROM ",
     key_columns!("to_regclass(s.table_name)"),
     " AS has_other_key,
   (SELECT count(*) FROM pg_trigger t
-    WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_') AND t.tgenabled <> 'D')
-    < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger
+    WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_') AND t.tgenabled IN ('O', 'A'))
+    < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger,
+  s.function_hash IS DISTINCT FROM CASE WHEN s.function_hash IS NOT NULL THEN (
+    SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id)) END
+    AS has_other_function
 FROM messagekit.table_sources s "
 );
 
 pub(crate) const ALL: &str = "ORDER BY s.topic, s.table_name";
 pub(crate) const ONE: &str = "WHERE s.topic = $1 AND s.table_name = $2 FOR UPDATE OF s";
 
-pub(crate) const ADD: &str = "
-INSERT INTO messagekit.table_sources (topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+pub(crate) const ADD: &str = concat!(
+    "
+INSERT INTO messagekit.table_sources AS s (topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, on_failure)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (topic, table_name) DO UPDATE SET on_insert = excluded.on_insert, on_update = excluded.on_update,
   on_delete = excluded.on_delete, filter = excluded.filter, payload = excluded.payload, key = excluded.key,
-  key_columns = excluded.key_columns
-RETURNING id";
+  key_columns = excluded.key_columns, on_failure = excluded.on_failure, function_hash = NULL
+RETURNING s.id, ",
+    consumer!()
+);
+
+/// Notes the function of a source as it was made.
+pub(crate) const NOTE_FUNCTION: &str = "
+UPDATE messagekit.table_sources s SET function_hash = (
+  SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id))
+WHERE s.id = $1";
 
 pub(crate) const REMOVE: &str =
     "DELETE FROM messagekit.table_sources WHERE topic = $1 AND table_name = $2 RETURNING id";
@@ -85,15 +106,20 @@ pub(crate) async fn find(
 }
 
 fn known(row: &PgRow) -> Result<KnownSource, Error> {
+    let unknown = |text: &'static str| Error::new(ErrorKind::Corrupt, text);
     let word: &str = row.try_get("payload").map_err(from_sqlx)?;
     let payload = RowPayload::ALL.into_iter().find(|known| known.as_str() == word);
-    let payload = payload
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored table source has an unknown payload"))?;
+    let payload = payload.ok_or_else(|| unknown("stored table source has an unknown payload"))?;
+    let word: &str = row.try_get("on_failure").map_err(from_sqlx)?;
+    let on_failure = OnSourceFailure::ALL.into_iter().find(|known| known.as_str() == word);
+    let on_failure =
+        on_failure.ok_or_else(|| unknown("stored table source has an unknown word for its failures"))?;
     let read = || {
         let faults = [
             (row.try_get("is_missing")?, SourceFault::TableMissing),
             (row.try_get("lacks_trigger")?, SourceFault::TriggerMissing),
             (row.try_get("has_other_key")?, SourceFault::KeyChanged),
+            (row.try_get("has_other_function")?, SourceFault::FunctionChanged),
         ];
         Ok(KnownSource {
             topic: row.try_get("topic")?,
@@ -106,21 +132,22 @@ fn known(row: &PgRow) -> Result<KnownSource, Error> {
             filter: row.try_get("filter")?,
             payload,
             key: row.try_get("key")?,
+            on_failure,
             fault: faults.into_iter().find(|(is, _)| *is).map(|(_, fault)| fault),
         })
     };
     read().map_err(from_sqlx)
 }
 
-/// Writes a source, or its new rules, and returns its number.
+/// Writes a source, or its new rules, and returns its number and the consumer of its failed messages.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
     source: &TableSource,
     table: &str,
     key_columns: &[String],
-) -> Result<i32, Error> {
-    let write = sqlx::query_scalar(schema.sql(ADD))
+) -> Result<(i32, String), Error> {
+    let write = sqlx::query_as(schema.sql(ADD))
         .bind(&*source.topic)
         .bind(table)
         .bind(source.changes.insert)
@@ -129,8 +156,18 @@ pub(crate) async fn write(
         .bind(source.filter.as_ref().map(|filter| filter.text.as_str()))
         .bind(source.payload.as_str())
         .bind(source.key.as_ref().map(|key| key.text.as_str()))
-        .bind(key_columns);
+        .bind(key_columns)
+        .bind(source.on_failure.as_str());
     write.fetch_one(connection).await.map_err(from_sqlx)
+}
+
+/// Notes the function of a source as it was made, so that another one is found.
+pub(crate) async fn note_function(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i32,
+) -> Result<(), Error> {
+    sqlx::query(schema.sql(NOTE_FUNCTION)).bind(id).execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
 /// Removes a source, and returns its number.

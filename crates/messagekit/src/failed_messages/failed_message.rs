@@ -16,7 +16,7 @@ pub struct FailedMessageHead {
     /// The failed message's number in its database; later ones are greater.
     pub id: i64,
     /// The consumer that could not handle it. For a broker's dead letter: `queue:` or `topic:` and the name of the
-    /// source.
+    /// source. For a row of a table source whose event could not be written: `route:`, the topic and the table.
     pub consumer: String,
     /// The component that set it aside.
     pub origin: Origin,

@@ -25,8 +25,8 @@ pub use record_claims::{
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
 pub use table_source::{
-    AddedSource, Change, Changes, KnownSource, RowExpression, RowPayload, SourceFault, TableSource,
-    TableSources,
+    AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
+    TableSource, TableSources,
 };
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{

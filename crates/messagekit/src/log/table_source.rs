@@ -103,6 +103,30 @@ impl RowPayload {
     }
 }
 
+/// What becomes of a write whose event cannot be written: an expression fails on the row, or the event is larger than a message may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSourceFailure {
+    /// The write fails. No row changes without its event.
+    #[default]
+    Fail,
+    /// The row becomes a failed message of the source, and the write goes on, with the events of its other rows.
+    SetAside,
+}
+
+impl OnSourceFailure {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Fail, Self::SetAside];
+
+    /// Returns the word that tables and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::SetAside => "set-aside",
+        }
+    }
+}
+
 /// An expression over a row, that was parsed: no query, no statement, only operators, functions and columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowExpression {
@@ -129,6 +153,8 @@ pub struct TableSource {
     pub payload: RowPayload,
     /// The key of an event, or `None` for the primary key of the row.
     pub key: Option<RowExpression>,
+    /// What becomes of a write whose event cannot be written.
+    pub on_failure: OnSourceFailure,
 }
 
 /// What is wrong with a table source.
@@ -141,6 +167,8 @@ pub enum SourceFault {
     TriggerMissing,
     /// The primary key of the table is another one.
     KeyChanged,
+    /// The trigger function is not the one that was made for its rules.
+    FunctionChanged,
 }
 
 /// A table source as the database keeps it.
@@ -158,6 +186,8 @@ pub struct KnownSource {
     pub payload: RowPayload,
     /// The key as it was given.
     pub key: Option<String>,
+    /// What becomes of a write whose event cannot be written.
+    pub on_failure: OnSourceFailure,
     /// What is wrong with it, if anything.
     pub fault: Option<SourceFault>,
 }
