@@ -44,12 +44,14 @@ impl MetricsPage {
                 let metrics_page = async {
                     let lag = database.store.lag().await?;
                     let totals = database.store.totals(every).await?;
-                    Ok((lag, totals, database.store.consumer_statuses().await?))
+                    let sources = database.store.source_states().await?;
+                    Ok((lag, totals, sources, database.store.consumer_statuses().await?))
                 };
                 match database.within(metrics_page).await {
-                    Ok((lag, totals, consumers)) => {
+                    Ok((lag, totals, sources, consumers)) => {
                         self.metrics.outbox(&database.name, &lag);
                         self.metrics.failed_messages(&database.name, &totals);
+                        self.metrics.source_states(&database.name, &sources);
                         self.metrics.consumer_statuses(&database.name, &consumers);
                     }
                     Err(error) => {

@@ -7,6 +7,7 @@ mod publishing;
 mod rights;
 mod schema;
 mod settings;
+mod sources;
 mod target;
 mod transactions;
 mod vacuum;
@@ -96,6 +97,8 @@ async fn every(
     missed(part, checks::CAPTURE, diagnosis);
     let part = made(until, publishing::look(conn, target, diagnosis)).await;
     missed(part, checks::PUBLISHING, diagnosis);
+    let part = made(until, sources::look(conn, target, diagnosis)).await;
+    missed(part, checks::SOURCES, diagnosis);
     let part = made(until, rights::look(conn, target, diagnosis)).await;
     missed(part, checks::RIGHTS, diagnosis);
     let part = made(until, vacuum::look(conn, target, diagnosis)).await;

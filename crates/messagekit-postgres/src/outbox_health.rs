@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::log::{KnownSource, TableSources};
+use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, Store};
+use sqlx::PgConnection;
 
 use crate::cdc::{self, Capture};
-use crate::tables::health;
-use crate::{PostgresStore, migrations};
+use crate::tables::table_sources::SetAside;
+use crate::tables::{health, table_sources};
+use crate::{PostgresStore, SchemaName, migrations};
 
 /// The time for a connector's restart, which is not a problem yet.
 const RESTART: Duration = Duration::from_secs(30);
@@ -35,9 +38,11 @@ impl OutboxHealth for PostgresStore {
             let capture = Capture::by(&self.pool().connect_options(), self.schema());
             let watch = cdc::watch(&mut connection, &capture).await?;
             let relayed = health::relayed(&mut connection, self.schema()).await?;
+            let failing = problems_of_sources(&mut connection, self.schema()).await?;
             if relayed.is_on {
                 let health::Waiting { pending, overdue, oldest } = relayed.waiting;
-                let problems = problems_of_relay(&relayed, &capture, watch.wanted);
+                let mut problems = problems_of_relay(&relayed, &capture, watch.wanted);
+                problems.extend(failing);
                 return Ok(OutboxLag { pending, overdue, oldest, slot_bytes: watch.slot_bytes, problems });
             }
             let confirmed = match watch.slot {
@@ -67,9 +72,22 @@ impl OutboxHealth for PostgresStore {
                     capture.slot
                 ));
             }
+            problems.extend(failing);
             let health::Waiting { pending, overdue, oldest } = waiting;
             Ok(OutboxLag { pending, overdue, oldest, slot_bytes: watch.slot_bytes, problems })
         }))
+    }
+
+    fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
+        Box::pin(async {
+            let sources = self.sources().await?.into_iter();
+            let state = |source: KnownSource| SourceState {
+                topic: source.topic,
+                table: source.table,
+                fault: source.fault,
+            };
+            Ok(sources.map(state).collect())
+        })
     }
 
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>> {
@@ -85,6 +103,28 @@ impl OutboxHealth for PostgresStore {
             self.commit(tx).await
         })
     }
+}
+
+/// Returns the table sources whose changes become no events, or not all of them.
+async fn problems_of_sources(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Vec<String>, Error> {
+    let mut problems = Vec::new();
+    for source in table_sources::all(connection, schema).await? {
+        if let Some(fault) = source.fault {
+            problems.push(format!(
+                "table source {} of topic {}: {fault}: `messagekit doctor` prints the repair",
+                source.table, source.topic
+            ));
+        }
+    }
+    for SetAside { topic, table, consumer, rows } in table_sources::set_aside(connection, schema).await? {
+        problems.push(format!(
+            "events of {rows} rows of {table} for topic {topic} could not be written: look at `messagekit dlq list --consumer '{consumer}'`"
+        ));
+    }
+    Ok(problems)
 }
 
 /// Returns the problems that keep a relay from publishing.

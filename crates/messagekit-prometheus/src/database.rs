@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag};
+use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag, SourceState};
 use prometheus::proto::MetricType::GAUGE;
 
 use super::family::{Family, Values};
@@ -16,6 +16,7 @@ pub(super) struct Database {
     pub(super) lag: Option<OutboxLag>,
     pub(super) failed_messages: Vec<FailedMessageTotal>,
     pub(super) consumers: Vec<Waiting>,
+    pub(super) sources: Vec<SourceState>,
 }
 
 /// What waits at a consumer.
@@ -43,7 +44,7 @@ impl Waiting {
     }
 }
 
-pub(super) static FAMILIES: [Family; 9] = [
+pub(super) static FAMILIES: [Family; 10] = [
     Family {
         name: names::OUTBOX_PENDING,
         help: "Events that are not proven to be published",
@@ -93,6 +94,12 @@ pub(super) static FAMILIES: [Family; 9] = [
         labels: &["database", "consumer"],
     },
     Family {
+        name: names::TABLE_SOURCE_FAULTY,
+        help: "1 while a table source makes no events, or wrong ones",
+        sort: GAUGE,
+        labels: &["database", "topic", "table"],
+    },
+    Family {
         name: names::DATABASE_UP,
         help: "1 if the database answered last",
         sort: GAUGE,
@@ -100,7 +107,7 @@ pub(super) static FAMILIES: [Family; 9] = [
     },
 ];
 
-pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 9] {
+pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 10] {
     let [
         mut pending,
         mut overdue,
@@ -110,6 +117,7 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 9] {
         mut oldest_failed,
         mut due,
         mut blocked,
+        mut faulty,
         mut up,
     ] = FAMILIES.each_ref().map(Family::values);
     let now = Timestamp::now();
@@ -131,6 +139,10 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 9] {
             due.add(&labels, waiting.retries_due as f64);
             blocked.add(&labels, waiting.blocked_keys as f64);
         }
+        for source in &database.sources {
+            let labels = [name.as_str(), &*source.topic, &*source.table];
+            faulty.add(&labels, f64::from(u8::from(source.fault.is_some())));
+        }
     }
-    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, up]
+    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, faulty, up]
 }

@@ -35,7 +35,7 @@ mod telemetry;
 use std::time::Duration;
 
 use messagekit::gate::GateStates;
-use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag};
+use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag, SourceState};
 use messagekit::{Error, ErrorKind, Stats, relay as relays};
 use prometheus::core::Collector;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
@@ -114,6 +114,11 @@ impl Metrics {
     /// Replaces what waits at the consumers of a database and marks the database as up.
     pub fn consumer_statuses(&self, database: &str, statuses: &[ConsumerStatus]) {
         self.watched.known().database(database).consumers = statuses.iter().map(Waiting::of).collect();
+    }
+
+    /// Replaces the table sources of a database and marks the database as up.
+    pub fn source_states(&self, database: &str, sources: &[SourceState]) {
+        self.watched.known().database(database).sources = sources.to_vec();
     }
 
     /// Marks a database as down and removes its other metrics.

@@ -16,6 +16,9 @@ pub const FAILED_MESSAGE_OLDEST_SECONDS: &str = "messagekit_failed_message_oldes
 pub const RETRIES_DUE: &str = "messagekit_retries_due";
 /// Keys that a failed message blocks; 10000 means at least as many. Labels: `database`, `consumer`.
 pub const BLOCKED_KEYS: &str = "messagekit_blocked_keys";
+/// 1 while a table source makes no events, or other ones than its rules say: its table or a trigger is gone, or its key or function
+/// is another one; 0 otherwise. Labels: `database`, `topic`, `table`.
+pub const TABLE_SOURCE_FAULTY: &str = "messagekit_table_source_faulty";
 /// 1 if the database responded to the last query, 0 otherwise. Labels: `database`.
 pub const DATABASE_UP: &str = "messagekit_database_up";
 
@@ -90,7 +93,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 39] = [
+pub const ALL: [&str; 40] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -99,6 +102,7 @@ pub const ALL: [&str; 39] = [
     FAILED_MESSAGE_OLDEST_SECONDS,
     RETRIES_DUE,
     BLOCKED_KEYS,
+    TABLE_SOURCE_FAULTY,
     DATABASE_UP,
     CONSUMER_HANDLED,
     CONSUMER_BATCHES,

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use messagekit::adapter::{Publisher, RemoteContext, SpanCounts, Telemetry, set_telemetry};
 use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
-use messagekit::operations::{ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag};
+use messagekit::log::SourceFault;
+use messagekit::operations::{
+    ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag, SourceState,
+};
 use messagekit::relay::Relay;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Message, Outbox, Shutdown, Store};
 use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx, TestGate};
@@ -99,6 +102,10 @@ fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
     }
 }
 
+fn source(fault: Option<SourceFault>) -> SourceState {
+    SourceState { topic: "shop.orders".to_owned(), table: "public.orders".to_owned(), fault }
+}
+
 #[test]
 fn what_was_counted_before_does_not_stay() {
     let registry = Registry::new();
@@ -119,6 +126,7 @@ fn what_was_counted_before_does_not_stay() {
         ],
     );
     metrics.consumer_statuses("shop", &[waiting("billing", 4)]);
+    metrics.source_states("shop", &[source(Some(SourceFault::TriggerMissing))]);
     let text = text_of(&registry);
     for line in [
         r#"messagekit_outbox_slot_bytes{database="shop"} 4096"#,
@@ -129,6 +137,7 @@ fn what_was_counted_before_does_not_stay() {
         r#"messagekit_outbox_oldest_seconds{database="shop"} 12.5"#,
         r#"messagekit_failed_messages{database="shop",consumer="billing",state="dead"} 3"#,
         r#"messagekit_failed_messages{database="shop",consumer="billing",state="retry_scheduled"} 1"#,
+        r#"messagekit_table_source_faulty{database="shop",topic="shop.orders",table="public.orders"} 1"#,
         r#"messagekit_database_up{database="shop"} 1"#,
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
@@ -288,6 +297,7 @@ async fn every_name_is_registered_once() {
     );
     metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 1)]);
     metrics.consumer_statuses("shop", &[waiting("billing", 1)]);
+    metrics.source_states("shop", &[source(None)]);
     let stats = lagging().await.unwrap();
     metrics.consumer("billing", stats);
     set_telemetry(Exported).unwrap();

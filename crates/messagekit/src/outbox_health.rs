@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::log::SourceFault;
 use crate::relay::RejectedEvents;
 use crate::store::BoxFuture;
 
@@ -20,6 +21,17 @@ pub struct OutboxLag {
     pub slot_bytes: Option<u64>,
     /// Human-readable problems that prevent publishing: the slot is inactive, lost or missing. Empty if there are none.
     pub problems: Vec<String>,
+}
+
+/// A table source, as an operator watches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// Its topic.
+    pub topic: String,
+    /// Its table, with its schema.
+    pub table: String,
+    /// What is wrong with it, if anything.
+    pub fault: Option<SourceFault>,
 }
 
 /// Measures the lag of an outbox.
@@ -44,6 +56,14 @@ pub trait OutboxHealth: Send + Sync {
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Returns the table sources of the database, sorted by topic and table. The default has none.
+    ///
+    /// # Errors
+    /// Transient if the database does not respond; a retry is useful.
+    fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// Returns the rejected events of the relay. The default is `None`: no relay can publish this outbox.
     fn rejected_events(&self) -> Option<&dyn RejectedEvents> {

@@ -1,12 +1,12 @@
 //! Rows whose events cannot be written: the write fails, or they become failed messages and the others go on.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use messagekit::ErrorKind;
 use messagekit::log::{OnSourceFailure, RowPayload, SourceFault};
 use messagekit::operations::{
-    Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
+    Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, OutboxHealth,
 };
 use messagekit_testkit::block_on;
 use serde_json::{Value, json};
@@ -45,6 +45,26 @@ impl Shop {
     async fn kinds(&self) -> Vec<String> {
         let events = self.events().await.into_iter();
         events.map(|(kind, key, _)| format!("{kind} {}", key.unwrap_or_default())).collect()
+    }
+
+    /// Returns whether the doctor has a finding, and the first step of its repair.
+    fn finds(&self, name: &str) -> (bool, String) {
+        let (_, report) = self.messagekit(&["doctor", "--json"]);
+        let report: Value = serde_json::from_str(report.split("messagekit: ").next().unwrap()).unwrap();
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        let found = findings.find(|finding| finding["name"] == name);
+        let step = found.map(|found| found["repair"][0]["text"].as_str().unwrap().to_owned());
+        (step.is_some(), step.unwrap_or_default())
+    }
+
+    /// Runs a printed command, which takes its password from the environment.
+    fn shell(&self, line: &str) -> Output {
+        let login = self.database.url().split('@').next().unwrap();
+        let ours = Path::new(env!("CARGO_BIN_EXE_worker")).parent().unwrap();
+        let path = format!("{}:{}", ours.display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", line]).env("PATH", path).env("PGPASSWORD", login.rsplit(':').next().unwrap());
+        shell.output().unwrap()
     }
 
     fn messagekit(&self, arguments: &[&str]) -> (bool, String) {
@@ -337,5 +357,63 @@ fn an_operator_sees_such_a_row_discards_it_and_cannot_retry_it() {
         assert!(shop.messagekit(&["dlq", "discard", "1"]).0);
         assert_eq!(shop.failed().await[0].state, FailedMessageState::Discarded);
         assert!(shop.messagekit(&["dlq", "undo", "1"]).0);
+    });
+}
+
+#[test]
+fn the_doctor_finds_a_faulty_source_and_prints_the_repair() {
+    block_on(async {
+        let mut shop = Shop::new().await;
+        shop.run("CREATE TABLE bills (id int PRIMARY KEY)").await;
+        shop.topics.source("bills").add("elsewhere.bills").await.unwrap();
+        shop.add("NEW.customer <> 'it''s'", OnSourceFailure::SetAside).await;
+        let replaced = "CREATE OR REPLACE FUNCTION messagekit.source_2() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$";
+        for (fault, sql) in [
+            (SourceFault::TriggerMissing, "ALTER TABLE orders DISABLE TRIGGER USER"),
+            (SourceFault::TriggerMissing, "DROP TRIGGER messagekit_source_2_update ON orders"),
+            (
+                SourceFault::TriggerMissing,
+                "ALTER TABLE orders ENABLE REPLICA TRIGGER messagekit_source_2_insert",
+            ),
+            (
+                SourceFault::KeyChanged,
+                "ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD PRIMARY KEY (id, total)",
+            ),
+            (SourceFault::FunctionChanged, replaced),
+            (SourceFault::TableMissing, "DROP TABLE orders"),
+        ] {
+            assert!(!shop.finds("table-source-faulty").0, "before {sql}");
+            shop.run(sql).await;
+            let (is_found, step) = shop.finds("table-source-faulty");
+            assert!(is_found, "{sql}");
+            let states = shop.topics.store().source_states().await.unwrap();
+            assert_eq!((states[0].fault, states[1].fault), (None, Some(fault)), "{sql}");
+            let problems = shop.topics.store().lag().await.unwrap().problems;
+            let says = format!("table source public.orders of topic shop.orders: {fault}");
+            assert!(problems.iter().any(|problem| problem.starts_with(&says)), "{problems:?}");
+            let done = shop.shell(&step);
+            assert!(done.status.success(), "{step}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        let sources = shop.topics.sources().await.unwrap();
+        assert_eq!(sources.len(), 1, "a source without its table is dropped");
+    });
+}
+
+#[test]
+fn the_doctor_finds_rows_that_were_set_aside() {
+    block_on(async {
+        let mut shop = Shop::new().await;
+        shop.add(DIVIDES, OnSourceFailure::SetAside).await;
+        assert!(!shop.finds("table-source-rows-set-aside").0);
+        shop.run("INSERT INTO orders VALUES (1, 'ada', 0), (2, 'bob', 0)").await;
+        let (is_found, step) = shop.finds("table-source-rows-set-aside");
+        assert!(is_found && step.contains("dlq list --consumer 'route:shop.orders:public.orders'"), "{step}");
+        let problems = shop.topics.store().lag().await.unwrap().problems;
+        assert!(
+            problems.iter().any(|text| text.starts_with("events of 2 rows of public.orders")),
+            "{problems:?}"
+        );
+        assert!(shop.messagekit(&["dlq", "discard", "1"]).0 && shop.messagekit(&["dlq", "discard", "2"]).0);
+        assert!(!shop.finds("table-source-rows-set-aside").0);
     });
 }

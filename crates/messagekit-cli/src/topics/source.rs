@@ -1,6 +1,6 @@
 //! `messagekit topics source`.
 
-use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
+use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload};
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::PostgresStore;
 use messagekit_topics::Topics;
@@ -214,13 +214,7 @@ fn row(source: &KnownSource) -> [String; 8] {
     let Changes { insert, update, delete } = source.changes;
     let names = [(insert, "insert"), (update, "update"), (delete, "delete")];
     let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-    let fault = match source.fault {
-        None => "",
-        Some(SourceFault::TableMissing) => "the table is gone",
-        Some(SourceFault::TriggerMissing) => "a trigger is gone or disabled",
-        Some(SourceFault::KeyChanged) => "the primary key is another one",
-        Some(SourceFault::FunctionChanged) => "the trigger function was changed",
-    };
+    let fault = source.fault.map(|fault| fault.to_string()).unwrap_or_default();
     [
         printable(&source.topic),
         printable(&source.table),
@@ -229,6 +223,6 @@ fn row(source: &KnownSource) -> [String; 8] {
         printable(source.filter.as_deref().unwrap_or("")),
         printable(source.key.as_deref().unwrap_or("primary key")),
         source.on_failure.as_str().to_owned(),
-        fault.to_owned(),
+        fault,
     ]
 }

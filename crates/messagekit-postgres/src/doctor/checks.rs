@@ -64,6 +64,14 @@ pub(super) const TWO_PUBLISHERS: Check = Check::problem(
 );
 pub(super) const RELAY_NOT_OPEN: Check =
     Check::problem("relay-switch-incomplete", "relays publish nothing until the switch is complete");
+pub(super) const SOURCE_FAULTY: Check = Check::problem(
+    "table-source-faulty",
+    "changes of the table become no events, or other ones than its rules say, and no writer notices",
+);
+pub(super) const SOURCE_SET_ASIDE: Check = Check::problem(
+    "table-source-rows-set-aside",
+    "rows were written without their events, and the readers of the topic do not know of them",
+);
 pub(super) const INSERT_DENIED: Check =
     Check::warning("outbox-insert-denied", "a program that logs in with this role cannot add events");
 pub(super) const OUTBOX_MUTABLE: Check = Check::warning(
@@ -125,12 +133,13 @@ pub(super) const CAPTURE: &[&Check] = &[
 ];
 pub(super) const PUBLISHING: &[&Check] =
     &[&OUTBOX_WITHOUT_PUBLISHER, &TWO_PUBLISHERS, &RELAY_NOT_OPEN, &RELAY_ABSENT, &EVENTS_REJECTED];
+pub(super) const SOURCES: &[&Check] = &[&SOURCE_FAULTY, &SOURCE_SET_ASIDE];
 pub(super) const RIGHTS: &[&Check] = &[&INSERT_DENIED, &OUTBOX_MUTABLE, &OUTBOX_UPDATED];
 pub(super) const VACUUM: &[&Check] = &[&AUTOVACUUM_OFF, &MARKERS_NOT_VACUUMED, &PENDING_NOT_VACUUMED];
 pub(super) const WINDOWS: &[&Check] = &[&WINDOW_SHORT];
 
 /// The parts that read the tables.
-pub(super) const ON_TABLES: &[&[&Check]] = &[CAPTURE, PUBLISHING, RIGHTS, VACUUM, WINDOWS];
+pub(super) const ON_TABLES: &[&[&Check]] = &[CAPTURE, PUBLISHING, SOURCES, RIGHTS, VACUUM, WINDOWS];
 
 /// Every part, in the order in which they are made.
 pub(super) const ALL: &[&[&Check]] = &[
@@ -141,6 +150,7 @@ pub(super) const ALL: &[&[&Check]] = &[
     SCHEMA,
     CAPTURE,
     PUBLISHING,
+    SOURCES,
     RIGHTS,
     VACUUM,
     WINDOWS,

@@ -71,6 +71,18 @@ UPDATE messagekit.table_sources s SET function_hash = (
   SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id))
 WHERE s.id = $1";
 
+pub(crate) const SET_ASIDE: &str = concat!(
+    "
+SELECT n.topic, n.table_name, n.consumer, c.failed_messages FROM (
+  SELECT s.topic, s.table_name, ",
+    consumer!(),
+    " AS consumer FROM messagekit.table_sources s) n
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS failed_messages FROM (SELECT FROM messagekit.failed_messages d
+      WHERE d.consumer = n.consumer AND d.state = 'dead' LIMIT 10000) f) c
+WHERE c.failed_messages > 0 ORDER BY n.topic, n.table_name"
+);
+
 pub(crate) const REMOVE: &str =
     "DELETE FROM messagekit.table_sources WHERE topic = $1 AND table_name = $2 RETURNING id";
 
@@ -91,6 +103,25 @@ pub(crate) async fn all(
 ) -> Result<Vec<KnownSource>, Error> {
     let rows = sqlx::query(schema.sql(format!("{SOURCES}{ALL}"))).fetch_all(connection).await;
     rows.map_err(from_sqlx)?.iter().map(known).collect()
+}
+
+/// A source with rows that were set aside, and how many wait for an operator, at most 10,000.
+#[derive(Debug)]
+pub(crate) struct SetAside {
+    pub(crate) topic: String,
+    pub(crate) table: String,
+    pub(crate) consumer: String,
+    pub(crate) rows: i64,
+}
+
+/// Returns the sources with rows that were set aside.
+pub(crate) async fn set_aside(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+) -> Result<Vec<SetAside>, Error> {
+    let rows = sqlx::query_as(schema.sql(SET_ASIDE)).fetch_all(connection).await.map_err(from_sqlx)?;
+    let found = |(topic, table, consumer, rows)| SetAside { topic, table, consumer, rows };
+    Ok(rows.into_iter().map(found).collect())
 }
 
 /// Returns the source of a topic that a table is, held until the transaction ends.

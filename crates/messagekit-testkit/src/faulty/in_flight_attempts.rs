@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::adapter::{BoxFuture, Inbox};
-use messagekit::operations::{Doctor, OutboxHealth, OutboxLag};
+use messagekit::operations::{Doctor, OutboxHealth, OutboxLag, SourceState};
 use messagekit::{Error, ErrorKind, MessageId, Store};
 
 use super::Fault;
@@ -33,6 +33,10 @@ impl OutboxHealth for FaultyStore {
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
         self.inner.lag()
+    }
+
+    fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
+        self.inner.source_states()
     }
 
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>> {

@@ -1,6 +1,7 @@
 //! Changes of a user's table as events of a topic.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::future::Future;
 use std::ops::BitOr;
 use std::sync::Arc;
@@ -169,6 +170,17 @@ pub enum SourceFault {
     KeyChanged,
     /// The trigger function is not the one that was made for its rules.
     FunctionChanged,
+}
+
+impl fmt::Display for SourceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TableMissing => "the table is gone",
+            Self::TriggerMissing => "a trigger is gone or disabled",
+            Self::KeyChanged => "the primary key is another one",
+            Self::FunctionChanged => "the trigger function was changed",
+        })
+    }
 }
 
 /// A table source as the database keeps it.
