@@ -10,6 +10,7 @@ mod port;
 pub mod raw_amqp;
 mod server;
 pub mod services;
+pub mod shipping;
 mod turns;
 
 pub use broker_failures::{broker_failures, given_up_after};

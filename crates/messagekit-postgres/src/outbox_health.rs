@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{KnownSource, TableSources};
+use messagekit::log::TableSources;
 use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, Store};
@@ -81,12 +81,7 @@ impl OutboxHealth for PostgresStore {
     fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
         Box::pin(async {
             let sources = self.sources().await?.into_iter();
-            let state = |source: KnownSource| SourceState {
-                topic: source.topic,
-                table: source.table,
-                fault: source.fault,
-            };
-            Ok(sources.map(state).collect())
+            Ok(sources.map(SourceState::from).collect())
         })
     }
 
@@ -112,12 +107,9 @@ async fn problems_of_sources(
 ) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
     for source in table_sources::all(connection, schema).await? {
-        if let Some(fault) = source.fault {
-            problems.push(format!(
-                "table source {} of topic {}: {fault}: `messagekit doctor` prints the repair",
-                source.table, source.topic
-            ));
-        }
+        problems.extend(
+            source.problem().map(|problem| format!("{problem}: `messagekit doctor` prints the repair")),
+        );
     }
     for SetAside { topic, table, consumer, rows } in table_sources::set_aside(connection, schema).await? {
         problems.push(format!(

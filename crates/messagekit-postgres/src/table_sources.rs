@@ -4,7 +4,7 @@ mod route;
 mod set_aside;
 mod table;
 
-use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, TableSource, TableSources};
+use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, SqlDialect, TableSource, TableSources};
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -19,6 +19,8 @@ use crate::{PgTx, PostgresStore};
 const SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
 
 impl TableSources for PostgresStore {
+    const DIALECT: SqlDialect = SqlDialect::PostgreSql;
+
     async fn add_source(&self, source: &TableSource, replaces: bool) -> Result<AddedSource, Error> {
         let attempts = Attempts::new(&source.table);
         loop {

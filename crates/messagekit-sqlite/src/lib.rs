@@ -66,11 +66,13 @@ mod status;
 mod store;
 mod subscriber;
 mod sync;
+mod table_sources;
 mod tables;
 mod topic_migration;
 mod topic_store;
 mod transact;
 mod transaction;
+mod waiting;
 mod writer;
 
 pub use connection::Connection;

@@ -36,7 +36,8 @@ impl Pages for SqliteStore {
         let (store, topic) = (self.clone(), topic.clone());
         Box::pin(async move {
             let name = topic.clone();
-            let found = store.query(move |conn| topics::partitions(conn, &name).map_err(from_sqlite)).await?;
+            let found =
+                store.query_topics(move |conn| topics::partitions(conn, &name).map_err(from_sqlite)).await?;
             if found.is_empty() {
                 return Err(no_topic(&topic));
             }
@@ -62,7 +63,7 @@ impl Pages for SqliteStore {
                 let records = records.into_iter().map(|stored| stored.into_record(&topic, partition));
                 Ok((known.bounds(), records.collect::<Result<_, Error>>()?))
             };
-            store.query(query).await
+            store.query_topics(query).await
         })
     }
 

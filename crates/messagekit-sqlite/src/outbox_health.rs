@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use messagekit::adapter::{BoxFuture, SchemaFit};
-use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::log::TableSources;
+use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;
+use crate::table_sources::install;
 use crate::tables::{delayed, micros, now, pending, rejected, shards};
 use crate::{SqliteStore, migrations};
 
@@ -40,8 +42,20 @@ impl OutboxHealth for SqliteStore {
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
         Box::pin(async move {
             self.ping().await?;
-            self.query(|conn| lag(conn, now()).map_err(from_sqlite)).await
+            self.query(|conn| {
+                let mut lag = lag(conn, now()).map_err(from_sqlite)?;
+                let faulty = install::known(conn)?.into_iter().filter_map(|source| source.problem());
+                lag.problems.extend(
+                    faulty.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")),
+                );
+                Ok(lag)
+            })
+            .await
         })
+    }
+
+    fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
+        Box::pin(async { Ok(self.sources().await?.into_iter().map(SourceState::from).collect()) })
     }
 
     fn checkpoint(&self, _every: Duration) -> BoxFuture<'_, Result<(), Error>> {

@@ -8,7 +8,7 @@ use messagekit::{Error, ErrorKind};
 
 use crate::error::from_sqlite;
 use crate::tables::topics::Partition;
-use crate::tables::{names, now, read, record_claims, timestamp, topics};
+use crate::tables::{names, now, read, record_claims, timestamp, topics, waiting_changes};
 use crate::{SqliteStore, SqliteTx, claim_holder};
 
 /// Only one transaction of the file writes at a time, so claims never conflict. A process that ends frees its claims at once: it
@@ -35,12 +35,19 @@ impl RecordClaims for SqliteStore {
         topic: &Arc<str>,
     ) -> Result<ClaimPartitions, Error> {
         let (consumer, name) = (consumer.to_owned(), topic.clone());
-        let (now, partitions) = tx
+        let partitions_of_new = self.partitions().get();
+        let (now, partitions, appended) = tx
             .run(move |conn| {
+                let now = now();
+                let (_, appended) = waiting_changes::append(conn, partitions_of_new, now)?;
                 let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-                Ok((now(), record_claims::partitions(conn, consumer, &name)?))
+                Ok((now, record_claims::partitions(conn, consumer, &name)?, appended))
             })
             .await?;
+        if appended.leaves {
+            let news = self.news().clone();
+            tx.on_commit(Box::new(move || news.wake()));
+        }
         if partitions.is_empty() {
             return Err(no_topic(topic));
         }

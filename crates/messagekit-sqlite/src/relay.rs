@@ -74,6 +74,7 @@ impl OutboxReader for SqliteStore {
     /// The writer of each process that has the file open does the same.
     fn due(&self) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
         Box::pin(async move {
+            self.append_waiting().await?;
             let wait = |due: i64| Duration::from_micros(due.saturating_sub(now()).try_into().unwrap_or(0));
             let next = self.query(delayed::next).await?.map(wait);
             if next != Some(Duration::ZERO) {

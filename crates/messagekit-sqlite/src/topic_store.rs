@@ -73,7 +73,7 @@ impl TopicStore for SqliteStore {
 
     async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let query = query.clone();
-        self.query(move |conn| topic_records::query(conn, &query)).await
+        self.query_topics(move |conn| topic_records::query(conn, &query)).await
     }
 
     async fn set_handled(
@@ -103,7 +103,7 @@ impl TopicStore for SqliteStore {
 
     async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
         let (consumer, topic) = (consumer.to_owned(), topic.clone());
-        self.query(move |conn| {
+        self.query_topics(move |conn| {
             // The numbers are compared with each other: records may be appended between two statements.
             let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
             topic_records::count(&snapshot, &consumer, &topic)

@@ -89,7 +89,7 @@ pub(crate) async fn start(
             });
             match made {
                 Ok((guarded, checkpoints)) => {
-                    let writer = Writer {
+                    let mut writer = Writer {
                         guarded,
                         checkpoints,
                         commits,
@@ -99,6 +99,8 @@ pub(crate) async fn start(
                         turns: VecDeque::new(),
                         close: None,
                     };
+                    // Tables may have changed while no program of ours had the file open.
+                    writer.append_due();
                     if ready.send(Ok(())).is_ok() {
                         writer.run(&waiting);
                     }
@@ -133,15 +135,13 @@ impl Writer {
                 }
             }
             self.look(requests);
-            if self.due.append(&self.guarded) {
-                self.commits.send_modify(|count| *count += 1);
-                self.checkpoints.after_commit(self.guarded.conn());
-            }
+            self.append_due();
             if !self.jobs.is_empty() {
                 let group = self.jobs.drain(..self.jobs.len().min(MAX_GROUP)).collect();
                 let commits = &self.commits;
                 group::run(&self.guarded, group, || commits.send_modify(|count| *count += 1));
                 self.checkpoints.after_commit(self.guarded.conn());
+                self.due.after_commit();
             }
             self.look(requests);
             if let Some(turn) = self.turns.pop_front() {
@@ -150,7 +150,15 @@ impl Writer {
                     tracing::error!("work panicked while it was dropped");
                 }
                 self.checkpoints.after_commit(self.guarded.conn());
+                self.due.after_commit();
             }
+        }
+    }
+
+    fn append_due(&mut self) {
+        if self.due.append(&self.guarded) {
+            self.commits.send_modify(|count| *count += 1);
+            self.checkpoints.after_commit(self.guarded.conn());
         }
     }
 

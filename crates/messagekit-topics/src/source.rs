@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
 use messagekit::log::{
-    AddedSource, Changes, KnownSource, OnSourceFailure, RowPayload, TableSource, TableSources,
+    AddedSource, Changes, KnownSource, OnSourceFailure, RowPayload, SqlDialect, TableSource, TableSources,
 };
 use messagekit::{Error as CoreError, ErrorKind};
-use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 
 use crate::shared::Shared;
 use crate::{Error, Topics, row_expression};
@@ -115,8 +115,11 @@ impl<S: TableSources> SourceBuilder<S> {
     pub async fn add(self, topic: impl Into<Arc<str>>) -> Result<AddedSource, Error> {
         let topic = topic.into();
         check_topic(&topic)?;
-        let dialect = PostgreSqlDialect {};
-        let parse = |text: &String| row_expression::parse(&dialect, text);
+        let dialect: &dyn Dialect = match S::DIALECT {
+            SqlDialect::PostgreSql => &PostgreSqlDialect {},
+            SqlDialect::Sqlite => &SQLiteDialect {},
+        };
+        let parse = |text: &String| row_expression::parse(dialect, text);
         let source = TableSource {
             topic,
             changes: if self.changes == Changes::default() { Changes::ALL } else { self.changes },

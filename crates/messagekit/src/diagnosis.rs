@@ -203,6 +203,12 @@ pub const SCHEMA_PENDING: Check =
 pub const RELAY_ABSENT: Check =
     Check::problem("relay-absent", "pending events stay in the outbox until a relay runs");
 
+/// A table source whose changes become no events.
+pub const TABLE_SOURCE_FAULTY: Check = Check::problem(
+    "table-source-faulty",
+    "changes of the table become no events, or other ones than its rules say, and no writer notices",
+);
+
 /// The broker has rejected events.
 pub const EVENTS_REJECTED: Check = Check::problem(
     "events-rejected",

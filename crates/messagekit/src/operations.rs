@@ -8,7 +8,7 @@
 pub use crate::audit::{Audit, AuditFilter, AuditRecord};
 pub use crate::diagnosis::{
     CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENTS_REJECTED, Finding, RELAY_ABSENT, Repair,
-    SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, Unchecked,
+    SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, TABLE_SOURCE_FAULTY, Unchecked,
 };
 pub use crate::event_history::{
     ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
-use crate::log::SourceFault;
+use crate::log::{KnownSource, SourceFault};
 use crate::relay::RejectedEvents;
 use crate::store::BoxFuture;
 
@@ -32,6 +32,13 @@ pub struct SourceState {
     pub table: String,
     /// What is wrong with it, if anything.
     pub fault: Option<SourceFault>,
+}
+
+impl From<KnownSource> for SourceState {
+    fn from(source: KnownSource) -> Self {
+        let KnownSource { topic, table, fault, .. } = source;
+        Self { topic, table, fault }
+    }
 }
 
 /// Measures the lag of an outbox.

@@ -379,7 +379,7 @@ fn the_doctor_finds_a_faulty_source_and_prints_the_repair() {
                 SourceFault::KeyChanged,
                 "ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD PRIMARY KEY (id, total)",
             ),
-            (SourceFault::FunctionChanged, replaced),
+            (SourceFault::TriggerChanged, replaced),
             (SourceFault::TableMissing, "DROP TABLE orders"),
         ] {
             assert!(!shop.finds("table-source-faulty").0, "before {sql}");

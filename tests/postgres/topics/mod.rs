@@ -1,5 +1,6 @@
 //! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
 
+mod changes_under_kills;
 mod failing_sources;
 mod home;
 mod page;

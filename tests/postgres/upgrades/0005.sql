@@ -886,7 +886,7 @@ INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_prog
 INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (2, 'history', '2026-11-01 07:00:00+00', 2);
 INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (3, 'lowest_program', '2026-11-01 07:00:00+00', 2);
 INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (4, 'topics', '2026-11-25 15:47:31.191027+00', 2);
-INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (5, 'table_source_failures', '2026-11-26 15:47:31.191027+00', 4);
+INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (5, 'table_source_failures', '2026-11-26 15:47:31.191027+00', 2);
 
 INSERT INTO messagekit.table_sources (id, topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, created_at, on_failure, function_hash) OVERRIDING SYSTEM VALUE VALUES (1, 'shop.orders', 'public.orders', true, true, false, 'total > 100', 'diff', NULL, '{id}', '2026-11-25 15:47:31.255923+00', 'fail', NULL);
 INSERT INTO messagekit.table_sources (id, topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, created_at, on_failure, function_hash) OVERRIDING SYSTEM VALUE VALUES (2, 'shop.failing', 'public.orders', true, true, false, 'total > 100', 'diff', NULL, '{id}', '2026-11-25 17:46:04.407442+00', 'set-aside', '0000000000000000000000000000000000000000000000000000000000000000');

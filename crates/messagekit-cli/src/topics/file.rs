@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use messagekit::log::TopicStore;
+use messagekit::log::{TableSources, TopicStore};
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
@@ -13,7 +13,7 @@ use crate::database::{Database, Kind, Operations, open_file};
 
 /// What a command does with topics, whatever keeps them.
 pub(super) trait Work {
-    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error>;
+    async fn run<S: TableSources>(&self, topics: &Topics<S>) -> Result<(), Error>;
 }
 
 /// Works on the topics of a database that exists, and closes it.

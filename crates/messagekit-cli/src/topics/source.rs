@@ -1,12 +1,12 @@
 //! `messagekit topics source`.
 
-use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload};
+use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload, TableSources};
 use messagekit::{Error, ErrorKind};
-use messagekit_postgres::PostgresStore;
 use messagekit_topics::Topics;
 use serde_json::json;
 
-use crate::database::{Database, Operations};
+use super::file::{self, Work};
+use crate::database::Database;
 use crate::output::{print, printable, table};
 
 /// Tables whose changes become events, whatever program makes them.
@@ -107,27 +107,16 @@ struct List {
 impl Source {
     pub(super) async fn run(self) -> Result<(), Error> {
         match self.command {
-            Command::Add(add) => add.run().await,
-            Command::Drop(drop) => drop.run().await,
-            Command::List(list) => list.run().await,
+            Command::Add(add) => file::work(&add.database, &add).await,
+            Command::Drop(drop) => file::work(&drop.database, &drop).await,
+            Command::List(list) => file::work(&list.database, &list).await,
         }
     }
 }
 
-async fn open(database: &Database) -> Result<PostgresStore, Error> {
-    match database.open().await? {
-        Operations::Postgres(store) => Ok(store),
-        Operations::Sqlite(_) => Err(Error::new(
-            ErrorKind::InvalidConfiguration,
-            "tables of a file cannot be sources: write postgres://… after --database",
-        )),
-    }
-}
-
-impl Add {
-    async fn run(self) -> Result<(), Error> {
-        let store = open(&self.database).await?;
-        let mut source = Topics::of(store.clone()).source(self.table.as_str()).payload(match self.payload {
+impl Work for Add {
+    async fn run<S: TableSources>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let mut source = topics.source(self.table.as_str()).payload(match self.payload {
             Payload::Key => RowPayload::Key,
             Payload::Full => RowPayload::Full,
             Payload::Diff => RowPayload::Diff,
@@ -151,9 +140,7 @@ impl Add {
             source = source.partition_by(key);
         }
         let source = if self.replace { source.replace() } else { source };
-        let added = source.add(self.topic.as_str()).await;
-        store.close().await;
-        let (word, text) = match added? {
+        let (word, text) = match source.add(self.topic.as_str()).await? {
             AddedSource::Added => ("added", "is a source of"),
             AddedSource::Same => ("same", "is this source already of"),
             AddedSource::Replaced => ("replaced", "has new rules as a source of"),
@@ -165,12 +152,9 @@ impl Add {
     }
 }
 
-impl Drop {
-    async fn run(self) -> Result<(), Error> {
-        let store = open(&self.database).await?;
-        let dropped = Topics::of(store.clone()).drop_source(&self.topic, &self.table).await;
-        store.close().await;
-        let dropped = dropped?;
+impl Work for Drop {
+    async fn run<S: TableSources>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let dropped = topics.drop_source(&self.topic, &self.table).await?;
         if self.json {
             return print(json!({ "topic": self.topic, "table": self.table, "dropped": dropped }));
         }
@@ -183,12 +167,9 @@ impl Drop {
     }
 }
 
-impl List {
-    async fn run(self) -> Result<(), Error> {
-        let store = open(&self.database).await?;
-        let sources = Topics::of(store.clone()).sources().await;
-        store.close().await;
-        let sources = sources?;
+impl Work for List {
+    async fn run<S: TableSources>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        let sources = topics.sources().await?;
         if self.json {
             print(json!({ "sources": sources }))?;
         } else if sources.is_empty() {

@@ -64,10 +64,6 @@ pub(super) const TWO_PUBLISHERS: Check = Check::problem(
 );
 pub(super) const RELAY_NOT_OPEN: Check =
     Check::problem("relay-switch-incomplete", "relays publish nothing until the switch is complete");
-pub(super) const SOURCE_FAULTY: Check = Check::problem(
-    "table-source-faulty",
-    "changes of the table become no events, or other ones than its rules say, and no writer notices",
-);
 pub(super) const SOURCE_SET_ASIDE: Check = Check::problem(
     "table-source-rows-set-aside",
     "rows were written without their events, and the readers of the topic do not know of them",
@@ -133,7 +129,7 @@ pub(super) const CAPTURE: &[&Check] = &[
 ];
 pub(super) const PUBLISHING: &[&Check] =
     &[&OUTBOX_WITHOUT_PUBLISHER, &TWO_PUBLISHERS, &RELAY_NOT_OPEN, &RELAY_ABSENT, &EVENTS_REJECTED];
-pub(super) const SOURCES: &[&Check] = &[&SOURCE_FAULTY, &SOURCE_SET_ASIDE];
+pub(super) const SOURCES: &[&Check] = &[&TABLE_SOURCE_FAULTY, &SOURCE_SET_ASIDE];
 pub(super) const RIGHTS: &[&Check] = &[&INSERT_DENIED, &OUTBOX_MUTABLE, &OUTBOX_UPDATED];
 pub(super) const VACUUM: &[&Check] = &[&AUTOVACUUM_OFF, &MARKERS_NOT_VACUUMED, &PENDING_NOT_VACUUMED];
 pub(super) const WINDOWS: &[&Check] = &[&WINDOW_SHORT];

@@ -1,11 +1,10 @@
 //! Table sources that make no events any more, or not all of them.
 
 use messagekit::Error;
-use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
-use messagekit::operations::{Diagnosis, Repair};
+use messagekit::operations::{Diagnosis, Repair, TABLE_SOURCE_FAULTY};
 use sqlx::PgConnection;
 
-use super::checks::{SOURCE_FAULTY, SOURCE_SET_ASIDE};
+use super::checks::SOURCE_SET_ASIDE;
 use super::target::Target;
 use crate::tables::table_sources;
 
@@ -15,14 +14,9 @@ pub(super) async fn look(
     diagnosis: &mut Diagnosis,
 ) -> Result<(), Error> {
     for source in table_sources::all(conn, &target.schema).await? {
-        let Some(fault) = source.fault else { continue };
-        let name = format!("table source {} of topic {}", source.table, source.topic);
-        diagnosis.found(
-            &SOURCE_FAULTY,
-            &source.table,
-            format!("{name}: {fault}"),
-            [repair(target, &source, fault)],
-        );
+        if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
+            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [target.command(&repair)]);
+        }
     }
     for failing in table_sources::set_aside(conn, &target.schema).await? {
         let table_sources::SetAside { topic, table, consumer, rows } = failing;
@@ -34,32 +28,4 @@ pub(super) async fn look(
         diagnosis.found(&SOURCE_SET_ASIDE, &table, text, [step]);
     }
     Ok(())
-}
-
-/// A source is added again as it was; without its table, it is dropped.
-fn repair(target: &Target, source: &KnownSource, fault: SourceFault) -> Repair {
-    let KnownSource { topic, table, changes, filter, payload, key, on_failure, .. } = source;
-    if fault == SourceFault::TableMissing {
-        return target.command(&["topics", "source", "drop", topic, table]);
-    }
-    let mut words = vec!["topics", "source", "add", topic, table, "--replace"];
-    let Changes { insert, update, delete } = *changes;
-    let on = [(insert, "insert"), (update, "update"), (delete, "delete")];
-    let on: Vec<&str> = on.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-    let on = on.join(",");
-    if *changes != Changes::ALL {
-        words.extend(["--on", &on]);
-    }
-    if *payload != RowPayload::default() {
-        words.extend(["--payload", payload.as_str()]);
-    }
-    if *on_failure != OnSourceFailure::default() {
-        words.extend(["--on-failure", on_failure.as_str()]);
-    }
-    for (option, expression) in [("--filter", filter), ("--partition-by", key)] {
-        if let Some(expression) = expression {
-            words.extend([option, expression]);
-        }
-    }
-    target.command(&words)
 }

@@ -51,7 +51,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 5,
         name: "table_source_failures",
-        lowest_program: 4,
+        lowest_program: 2,
         sql: include_str!("../../migrations/0005_table_source_failures.sql"),
     },
 ];

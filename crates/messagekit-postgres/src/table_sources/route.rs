@@ -353,23 +353,7 @@ ${tag}$"
 
     /// The type of an event up to its last part, as SQL writes it.
     pub(super) fn domain(&self) -> String {
-        literal(&format!("{}.", self.type_of_table()))
-    }
-
-    /// The type of an event without its last part: the domain of the topic, and the table.
-    fn type_of_table(&self) -> String {
-        let topic = &self.source.topic;
-        let domain = topic.rsplit_once('.').map_or(&**topic, |(domain, _)| domain);
-        let part = |name: &str| {
-            let plain = |character: char| {
-                if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
-            };
-            let name: String = name.chars().map(plain).collect();
-            let name = name.trim_matches('-').to_owned();
-            if name.is_empty() { "table".to_owned() } else { name }
-        };
-        let domain: Vec<String> = domain.split('.').map(part).collect();
-        format!("{}.{}", domain.join("."), part(&self.table.plain_name))
+        literal(&format!("{}.", self.source.event_type(&self.table.plain_name)))
     }
 }
 

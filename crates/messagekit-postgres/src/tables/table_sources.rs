@@ -150,7 +150,7 @@ fn known(row: &PgRow) -> Result<KnownSource, Error> {
             (row.try_get("is_missing")?, SourceFault::TableMissing),
             (row.try_get("lacks_trigger")?, SourceFault::TriggerMissing),
             (row.try_get("has_other_key")?, SourceFault::KeyChanged),
-            (row.try_get("has_other_function")?, SourceFault::FunctionChanged),
+            (row.try_get("has_other_function")?, SourceFault::TriggerChanged),
         ];
         Ok(KnownSource {
             topic: row.try_get("topic")?,

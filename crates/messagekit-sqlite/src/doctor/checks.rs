@@ -1,6 +1,8 @@
 //! The checks of a file.
 
-use messagekit::operations::{Check, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE};
+use messagekit::operations::{
+    Check, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
+};
 
 pub(super) const JOURNAL_MODE: Check = Check::warning(
     "journal-mode-not-wal",
@@ -30,7 +32,9 @@ pub(super) const ALL: &[&Check] = &[
     &RELAY_ABSENT,
     &EVENTS_REJECTED,
     &DELAYED_UNREADABLE,
+    &TABLE_SOURCE_FAULTY,
 ];
 
 /// The checks that read tables.
-pub(super) const ON_TABLES: &[&Check] = &[&RELAY_ABSENT, &EVENTS_REJECTED, &DELAYED_UNREADABLE];
+pub(super) const ON_TABLES: &[&Check] =
+    &[&RELAY_ABSENT, &EVENTS_REJECTED, &DELAYED_UNREADABLE, &TABLE_SOURCE_FAULTY];

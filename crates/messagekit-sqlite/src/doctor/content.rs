@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use messagekit::Error;
 use messagekit::adapter::SchemaFit;
-use messagekit::operations::{DedupReach, Diagnosis, EVENTS_REJECTED, RELAY_ABSENT, Repair, SCHEMA_PENDING};
+use messagekit::operations::{
+    DedupReach, Diagnosis, EVENTS_REJECTED, RELAY_ABSENT, Repair, SCHEMA_PENDING, TABLE_SOURCE_FAULTY,
+};
 use rusqlite::Connection;
 
 use super::checks::{DAMAGED, DELAYED_UNREADABLE, ON_TABLES, SYNCHRONOUS};
 use crate::error::from_sqlite;
 use crate::migrations;
+use crate::table_sources::install;
 use crate::tables::{delayed, micros, now, pending, rejected, shards};
 
 /// The largest file whose pages are all read.
@@ -143,6 +146,11 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
         let text = format!("{unreadable} rows of messagekit_outbox_delayed cannot be read");
         let repair = "correct these rows, or delete them: nothing appends them to their topics";
         diagnosis.found(&DELAYED_UNREADABLE, name, text, [Repair::Manual(repair.to_owned())]);
+    }
+    for source in install::known(conn)? {
+        if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
+            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [command(path, &repair)]);
+        }
     }
     Ok(())
 }

@@ -52,6 +52,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 5,
         sql: include_str!("../../migrations/0005_topics.sql"),
     },
+    Migration {
+        version: 6,
+        name: "table_sources",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0006_table_sources.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

@@ -17,7 +17,7 @@ use crate::binding::{Cursor, Move};
 use crate::error::from_sqlite;
 use crate::name_lock::{self, NameLock};
 use crate::tables::topics::Partition;
-use crate::tables::{cursors, names, read, topics};
+use crate::tables::{cursors, names, read, topics, waiting_changes};
 
 /// How often a standby subscriber tries to take the name.
 const STANDBY: Duration = Duration::from_millis(100);
@@ -239,6 +239,9 @@ impl Feed {
 
     /// Reads the current ends of the partitions, and finds new partitions.
     fn look(&mut self, conn: &Connection) -> Result<(), Error> {
+        if waiting_changes::last(conn).map_err(from_sqlite)?.is_some() {
+            block_on(self.link.store.append_waiting())?;
+        }
         let mut is_new = false;
         for topic in &*self.topics.clone() {
             for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {

@@ -38,6 +38,26 @@ pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) 
     Ok(())
 }
 
+/// Stores messages that no topic can take, as events that are never due.
+pub(crate) fn keep_unfit(conn: &Connection, messages: &[Message]) -> Result<(), Error> {
+    let mut insert = conn
+        .prepare_cached(
+            "INSERT INTO messagekit_outbox_delayed (due, topic, key, headers, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .map_err(from_sqlite)?;
+    for message in messages {
+        let headers = columns::to_json(&message.headers)?;
+        insert
+            .execute((NEVER, &*message.topic, message.key.as_deref(), headers, &*message.payload))
+            .map_err(from_sqlite)?;
+        tracing::error!(
+            topic = &*message.topic,
+            "change of a table is no event that its topic can take, and is kept in messagekit_outbox_delayed"
+        );
+    }
+    Ok(())
+}
+
 /// Returns when the next event is due.
 pub(crate) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
     conn.prepare_cached("SELECT due FROM messagekit_outbox_delayed WHERE due < ?1 ORDER BY due LIMIT 1")

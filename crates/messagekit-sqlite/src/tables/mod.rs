@@ -38,11 +38,13 @@ pub(crate) mod retries;
 pub(crate) mod shards;
 pub(crate) mod status;
 pub(crate) mod stored_events;
+pub(crate) mod table_sources;
 pub(crate) mod topic_definitions;
 pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;
 pub(crate) mod topics;
 pub(crate) mod unpublished;
+pub(crate) mod waiting_changes;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Appends delayed events to their topics when they are due. Every process that has the file open does so; no separate
-//! program is needed.
+//! Appends delayed events to their topics when they are due, and changes of tables. Every process that has the file open does so; no
+//! separate program is needed.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,10 +8,13 @@ use messagekit::adapter::Wake;
 use messagekit::{Error, chain};
 
 use super::guard::Guarded;
+use crate::error::from_sqlite;
+use crate::table_sources::install::refresh;
 use crate::tables::append::Appended;
-use crate::tables::{delayed, now};
+use crate::tables::{delayed, now, table_sources, waiting_changes};
 
-/// How often the writer checks for events that another process has delayed and did not live to append. An idle process must cost nothing.
+/// How often the writer checks for events that another process has delayed and did not live to append, and for changes of tables by
+/// programs that know nothing of us. An idle process must cost nothing.
 const EVERY: Duration = Duration::from_secs(1);
 /// The pause after a failed check.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -21,16 +24,27 @@ pub(super) struct Due {
     partitions_of_new: u32,
     news: Wake,
     at: Instant,
+    /// The version of the schema of the file at the last check.
+    schema_version: i64,
+    /// There was a table source then.
+    has_sources: bool,
 }
 
 impl Due {
     pub(super) fn new(partitions_of_new: u32, news: Wake) -> Self {
-        Self { partitions_of_new, news, at: Instant::now() }
+        Self { partitions_of_new, news, at: Instant::now(), schema_version: 0, has_sources: false }
     }
 
     /// Returns the time until the next check.
     pub(super) fn wait(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// Checks at once what a commit of this process may have left.
+    pub(super) fn after_commit(&mut self) {
+        if self.has_sources {
+            self.at = Instant::now();
+        }
     }
 
     /// Appends due events if it is time to check; returns whether a transaction was committed.
@@ -55,19 +69,41 @@ impl Due {
         }
     }
 
-    fn try_append(&self, guarded: &Rc<Guarded>) -> Result<(Option<Appended>, Duration), Error> {
-        let wait = |due: Option<i64>| match due {
-            Some(due) => Duration::from_micros(due.saturating_sub(now()).try_into().unwrap_or(0)),
-            None => EVERY,
-        };
+    fn try_append(&mut self, guarded: &Rc<Guarded>) -> Result<(Option<Appended>, Duration), Error> {
+        self.look_at_sources(guarded)?;
+        let is_waiting = waiting_changes::last(guarded.conn()).map_err(from_sqlite)?.is_some();
         let next = wait(delayed::next(guarded.conn())?);
-        if !next.is_zero() {
+        if !next.is_zero() && !is_waiting {
             return Ok((None, next));
         }
         let open = guarded.begin(None)?;
-        let appended = delayed::append_due(open.conn(), self.partitions_of_new, now())?;
-        let next = delayed::next(open.conn())?;
+        let mut appended = delayed::append_due(open.conn(), self.partitions_of_new, now())?;
+        let (_, changes) = waiting_changes::append(open.conn(), self.partitions_of_new, now())?;
+        appended.positions.extend(changes.positions);
+        appended.leaves |= changes.leaves;
+        let is_left = waiting_changes::last(open.conn()).map_err(from_sqlite)?.is_some();
+        let next = wait(delayed::next(open.conn())?);
         open.commit()?;
-        Ok((Some(appended), wait(next)))
+        Ok((Some(appended), if is_left { Duration::ZERO } else { next }))
+    }
+
+    /// Follows tables whose columns have changed since the last check.
+    fn look_at_sources(&mut self, guarded: &Rc<Guarded>) -> Result<(), Error> {
+        let version = guarded.conn().pragma_query_value(None, "schema_version", |row| row.get(0));
+        let version: i64 = version.map_err(from_sqlite)?;
+        self.has_sources = table_sources::is_any(guarded.conn()).map_err(from_sqlite)?;
+        if version == self.schema_version || !self.has_sources {
+            return Ok(());
+        }
+        self.schema_version = version;
+        let open = guarded.begin(None)?;
+        if refresh(open.conn())? > 0 { open.commit() } else { Ok(()) }
+    }
+}
+
+fn wait(due: Option<i64>) -> Duration {
+    match due {
+        Some(due) => Duration::from_micros(due.saturating_sub(now()).try_into().unwrap_or(0)),
+        None => EVERY,
     }
 }

@@ -17,6 +17,7 @@ const DUMPS: &[(u32, &str)] = &[
     (3, include_str!("upgrades/0003.sql")),
     (4, include_str!("upgrades/0004.sql")),
     (5, include_str!("upgrades/0005.sql")),
+    (6, include_str!("upgrades/0006.sql")),
 ];
 
 /// A file restored from a dump.

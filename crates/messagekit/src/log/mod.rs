@@ -26,7 +26,7 @@ pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
 pub use table_source::{
     AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
-    TableSource, TableSources,
+    SqlDialect, TableSource, TableSources,
 };
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{

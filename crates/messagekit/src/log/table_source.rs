@@ -128,6 +128,15 @@ impl OnSourceFailure {
     }
 }
 
+/// The SQL of a database, in which expressions over rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqlDialect {
+    /// That of PostgreSQL.
+    PostgreSql,
+    /// That of SQLite.
+    Sqlite,
+}
+
 /// An expression over a row, that was parsed: no query, no statement, only operators, functions and columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowExpression {
@@ -158,6 +167,28 @@ pub struct TableSource {
     pub on_failure: OnSourceFailure,
 }
 
+impl TableSource {
+    /// Returns the type of its events without the last part, which says what became of the row: the topic without its last part, and the
+    /// plain name of the table.
+    pub fn event_type(&self, table: &str) -> String {
+        let domain = self.topic.rsplit_once('.').map_or(&*self.topic, |(domain, _)| domain);
+        let parts = domain.split('.').chain([table]).map(part_of_type);
+        parts.collect::<Vec<_>>().join(".")
+    }
+}
+
+/// Returns a name as a part of the type of an event: letters and digits, and a dash for everything else.
+fn part_of_type(name: &str) -> String {
+    let plain = |character: char| {
+        if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
+    };
+    let name: String = name.chars().map(plain).collect();
+    match name.trim_matches('-') {
+        "" => "table".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// What is wrong with a table source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,8 +199,8 @@ pub enum SourceFault {
     TriggerMissing,
     /// The primary key of the table is another one.
     KeyChanged,
-    /// The trigger function is not the one that was made for its rules.
-    FunctionChanged,
+    /// A trigger is not the one that was made for its rules: it was changed by hand, or the columns of the table are others.
+    TriggerChanged,
 }
 
 impl fmt::Display for SourceFault {
@@ -178,7 +209,7 @@ impl fmt::Display for SourceFault {
             Self::TableMissing => "the table is gone",
             Self::TriggerMissing => "a trigger is gone or disabled",
             Self::KeyChanged => "the primary key is another one",
-            Self::FunctionChanged => "the trigger function was changed",
+            Self::TriggerChanged => "a trigger is not the one of its rules",
         })
     }
 }
@@ -204,6 +235,40 @@ pub struct KnownSource {
     pub fault: Option<SourceFault>,
 }
 
+impl KnownSource {
+    /// Returns the words of `messagekit` that repair it, if it is faulty: it is added again as it was, or, without its table, dropped.
+    pub fn repair(&self) -> Option<Vec<&str>> {
+        let fault = self.fault?;
+        if fault == SourceFault::TableMissing {
+            return Some(vec!["topics", "source", "drop", &self.topic, &self.table]);
+        }
+        let mut words = vec!["topics", "source", "add", &self.topic, &self.table, "--replace"];
+        let Changes { insert, update, delete } = self.changes;
+        if self.changes != Changes::ALL {
+            let all = [(insert, "insert"), (update, "update"), (delete, "delete")];
+            words.extend(all.into_iter().filter(|(is, _)| *is).flat_map(|(_, name)| ["--on", name]));
+        }
+        if self.payload != RowPayload::default() {
+            words.extend(["--payload", self.payload.as_str()]);
+        }
+        if self.on_failure != OnSourceFailure::default() {
+            words.extend(["--on-failure", self.on_failure.as_str()]);
+        }
+        for (option, expression) in [("--filter", &self.filter), ("--partition-by", &self.key)] {
+            if let Some(expression) = expression {
+                words.extend([option, expression]);
+            }
+        }
+        Some(words)
+    }
+
+    /// Returns what is wrong with it as a sentence for operators, if anything.
+    pub fn problem(&self) -> Option<String> {
+        let fault = self.fault?;
+        Some(format!("table source {} of topic {}: {fault}", self.table, self.topic))
+    }
+}
+
 /// What became of a source that was to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddedSource {
@@ -217,6 +282,9 @@ pub enum AddedSource {
 
 /// A database that turns changes of its tables into events.
 pub trait TableSources: TopicStore {
+    /// The SQL of its expressions.
+    const DIALECT: SqlDialect;
+
     /// Adds a source. One with the same rules is left as it is, one with other rules only replaced if that is asked for.
     ///
     /// # Errors

@@ -1,0 +1,37 @@
+//! Tables of this file whose changes become events.
+
+mod event;
+pub(crate) mod install;
+mod replaced;
+mod row_json;
+mod table;
+mod triggers;
+
+use messagekit::Error;
+use messagekit::log::{AddedSource, KnownSource, SqlDialect, TableSource, TableSources};
+
+use crate::SqliteStore;
+use crate::error::from_sqlite;
+
+/// Triggers and their source are written in one transaction of the writer.
+impl TableSources for SqliteStore {
+    const DIALECT: SqlDialect = SqlDialect::Sqlite;
+
+    async fn add_source(&self, source: &TableSource, replaces: bool) -> Result<AddedSource, Error> {
+        let source = source.clone();
+        self.job(move |conn| install::add(conn, &source, replaces)).await
+    }
+
+    async fn drop_source(&self, topic: &str, table: &str) -> Result<bool, Error> {
+        let (topic, table) = (topic.to_owned(), table.to_owned());
+        self.job(move |conn| install::remove(conn, &topic, &table)).await
+    }
+
+    async fn sources(&self) -> Result<Vec<KnownSource>, Error> {
+        self.query(|conn| {
+            let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+            install::known(&snapshot)
+        })
+        .await
+    }
+}

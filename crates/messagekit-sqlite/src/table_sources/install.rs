@@ -1,0 +1,176 @@
+//! Installs the triggers of a source, compares them with its rules, and follows the columns of its table.
+
+use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, RowPayload, SourceFault, TableSource};
+use messagekit::{Error, ErrorKind, chain};
+use rusqlite::Connection;
+
+use super::row_json::quoted;
+use super::table::{Table, plain_name};
+use super::triggers::Route;
+use crate::error::from_sqlite;
+use crate::tables::table_sources::{self, StoredSource};
+
+/// The functions that an expression may call: their value follows from their arguments, and the SQLite of every program has them, from
+/// version 3.38 on.
+const FUNCTIONS: [&str; 33] = [
+    "abs",
+    "char",
+    "coalesce",
+    "glob",
+    "hex",
+    "ifnull",
+    "iif",
+    "instr",
+    "json",
+    "json_array",
+    "json_array_length",
+    "json_extract",
+    "json_object",
+    "json_quote",
+    "json_type",
+    "json_valid",
+    "length",
+    "like",
+    "lower",
+    "ltrim",
+    "max",
+    "min",
+    "nullif",
+    "printf",
+    "quote",
+    "replace",
+    "round",
+    "rtrim",
+    "substr",
+    "trim",
+    "typeof",
+    "unicode",
+    "upper",
+];
+
+/// Returns all sources, each with what is wrong with it.
+pub(crate) fn known(conn: &Connection) -> Result<Vec<KnownSource>, Error> {
+    let shown = |stored: StoredSource| {
+        let fault = fault(conn, &stored)?;
+        Ok(stored.with_fault(fault))
+    };
+    table_sources::all(conn)?.into_iter().map(shown).collect()
+}
+
+/// Makes the triggers anew of sources whose tables have other columns. Returns how many.
+pub(crate) fn refresh(conn: &Connection) -> Result<usize, Error> {
+    let mut refreshed = 0;
+    for stored in table_sources::all(conn)? {
+        if fault(conn, &stored)? != Some(SourceFault::TriggerChanged) {
+            continue;
+        }
+        let table = Table::find(conn, &quoted(&stored.source.table))?;
+        let route = Route { id: stored.id, source: &stored.source, table: &table };
+        let made = conn.prepare(&route.trial()).map_err(from_sqlite).and_then(|_| make(conn, &route));
+        match made {
+            Ok(()) => refreshed += 1,
+            Err(error) => tracing::warn!(
+                topic = &*stored.source.topic,
+                table = stored.source.table,
+                error = chain(&error),
+                "table source does not follow the columns of its table: replace it, or drop it"
+            ),
+        }
+    }
+    Ok(refreshed)
+}
+
+pub(super) fn add(conn: &Connection, source: &TableSource, replaces: bool) -> Result<AddedSource, Error> {
+    let table = Table::find(conn, &source.table)?;
+    let source = &TableSource { table: table.name.clone(), ..source.clone() };
+    let known = table_sources::find(conn, &source.topic, &table.name)?;
+    if let Some(known) = &known {
+        if known.has_rules_of(source) && fault(conn, known)?.is_none() {
+            return Ok(AddedSource::Same);
+        }
+        if !replaces {
+            let text = "table is a source of the topic with other rules, or needs repair: replace it, or drop it first";
+            return Err(named(ErrorKind::WrongState, text, source));
+        }
+    }
+    check(source, &table)?;
+    let id = table_sources::write(conn, source, &table.key).map_err(from_sqlite)?;
+    let route = Route { id, source, table: &table };
+    conn.prepare(&route.trial()).map_err(|error| {
+        let text = "database cannot evaluate the expressions of the source over rows of the table";
+        named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
+    })?;
+    make(conn, &route)?;
+    Ok(if known.is_some() { AddedSource::Replaced } else { AddedSource::Added })
+}
+
+pub(super) fn remove(conn: &Connection, topic: &str, table: &str) -> Result<bool, Error> {
+    // A table that is gone has no name but the one that was given.
+    let name = match Table::find(conn, table) {
+        Ok(table) => table.name,
+        Err(error) if error.kind() == ErrorKind::NotFound => plain_name(table).unwrap_or_default(),
+        Err(error) => return Err(error),
+    };
+    let Some(id) = table_sources::remove(conn, topic, &name).map_err(from_sqlite)? else { return Ok(false) };
+    table_sources::drop_triggers(conn, &Route::prefix(id)).map_err(from_sqlite)?;
+    Ok(true)
+}
+
+/// Makes the triggers of a source, in place of those that it has.
+fn make(conn: &Connection, route: &Route<'_>) -> Result<(), Error> {
+    table_sources::drop_triggers(conn, &Route::prefix(route.id)).map_err(from_sqlite)?;
+    for trigger in route.triggers() {
+        conn.execute_batch(&trigger.sql).map_err(from_sqlite)?;
+    }
+    Ok(())
+}
+
+/// Refuses what no trigger could do.
+fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
+    if source.on_failure == OnSourceFailure::SetAside {
+        let text = "triggers of a file cannot set a row aside and go on: let the write fail whose event cannot be written";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+    }
+    if source.payload != RowPayload::Full && table.key.is_empty() {
+        let text = "table has no primary key: give it one, or let the events hold whole rows";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+    }
+    let mut called = [&source.filter, &source.key].into_iter().flatten().flat_map(|given| &given.functions);
+    if let Some(name) = called.find(|name| !FUNCTIONS.contains(&name.as_str())) {
+        let text = "expression calls a function whose value could change, or that another program's SQLite may not have";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source)
+            .with("function", name)
+            .with("known", FUNCTIONS.join(", ")));
+    }
+    Ok(())
+}
+
+/// Compares the triggers of a source with those that its rules ask for.
+fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>, Error> {
+    let table = match Table::find(conn, &quoted(&stored.source.table)) {
+        Ok(table) => table,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(SourceFault::TableMissing)),
+        Err(error) => return Err(error),
+    };
+    if table.key != stored.key_columns {
+        return Ok(Some(SourceFault::KeyChanged));
+    }
+    let route = Route { id: stored.id, source: &stored.source, table: &table };
+    let found = table_sources::triggers(conn, &Route::prefix(stored.id)).map_err(from_sqlite)?;
+    let (mut is_missing, mut is_stale) = (false, false);
+    for trigger in route.triggers() {
+        match found.get(&trigger.name) {
+            Some(sql) => is_stale |= *sql != trigger.sql,
+            None => is_missing = true,
+        }
+    }
+    Ok(match (is_missing, is_stale) {
+        (true, _) => Some(SourceFault::TriggerMissing),
+        (false, true) => Some(SourceFault::TriggerChanged),
+        (false, false) => None,
+    })
+}
+
+fn named(kind: ErrorKind, text: &'static str, source: &TableSource) -> Error {
+    Error::new(kind, text).with("table", &source.table).with("topic", &source.topic)
+}

@@ -1,0 +1,142 @@
+//! Rows as JSON and text, in expressions of SQL that every program's SQLite has.
+
+use serde_json::Value;
+
+use super::table::{Column, KeyColumn, Table, Values};
+
+/// The most columns of one `json_object`: older versions of SQLite give a function 127 arguments.
+const COLUMNS_OF_OBJECT: usize = 60;
+
+/// The most texts that are joined in one row: SQLite takes expressions of a depth of 1000.
+const TERMS_OF_SUM: usize = 100;
+
+/// The greatest number that JSON has.
+const GREATEST: &str = "1.7976931348623157e308";
+
+impl Table {
+    /// Returns the whole row as a JSON object.
+    pub(super) fn whole(&self, row: &str) -> String {
+        object(row, &self.columns.iter().collect::<Vec<_>>())
+    }
+
+    /// Returns the columns of the primary key as a JSON object.
+    pub(super) fn key_object(&self, row: &str) -> String {
+        object(row, &self.key_columns())
+    }
+
+    /// Returns the primary key as text: the column alone, or a JSON object of several. A row without a whole key has none.
+    pub(super) fn key_text(&self, row: &str) -> String {
+        match self.key_columns().as_slice() {
+            [] => "NULL".to_owned(),
+            [column] => format!("CAST({} AS TEXT)", value(row, column)),
+            columns => {
+                let is_null = columns.iter().map(|column| format!("{} IS NULL", of(row, &column.name)));
+                let is_null = is_null.collect::<Vec<_>>().join(" OR ");
+                format!("CASE WHEN {is_null} THEN NULL ELSE {} END", self.key_object(row))
+            }
+        }
+    }
+
+    /// Returns the columns that an update has changed, each with its values before and after, as a JSON object.
+    pub(super) fn changes(&self, old: &str, new: &str) -> String {
+        let change = |column: &Column| {
+            let (before, after) = (of(old, &column.name), of(new, &column.name));
+            let name = literal(&format!(",{}:", Value::from(column.name.as_str())));
+            format!(
+                "CASE WHEN {before} IS NOT {after} COLLATE BINARY THEN {name} || json_object('before', {}, 'after', {}) ELSE '' END",
+                value(old, column),
+                value(new, column)
+            )
+        };
+        let parts = self
+            .columns
+            .chunks(TERMS_OF_SUM)
+            .map(|columns| format!("({})", columns.iter().map(change).collect::<Vec<_>>().join(" || ")));
+        format!("'{{' || substr({}, 2) || '}}'", parts.collect::<Vec<_>>().join(" || "))
+    }
+
+    /// Returns the condition under which a row has the primary key of another, or both have none.
+    pub(super) fn same_key(&self, row: &str, other: &str) -> String {
+        let same = |column: &String| format!("{} IS {}", of(row, column), of(other, column));
+        self.key.iter().map(same).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Returns the condition under which a row of the table must give way to one with its primary key.
+    pub(super) fn equal_key(&self, row: &str, other: &str) -> String {
+        let is_primary =
+            |columns: &&Vec<KeyColumn>| columns.iter().map(|column| &column.name).eq(self.key.iter());
+        self.unique.iter().find(is_primary).map(|columns| equal(row, other, columns)).unwrap_or_default()
+    }
+
+    /// Returns the condition under which two names stand for one row of the table.
+    pub(super) fn same_row(&self, row: &str, other: &str) -> String {
+        match &self.row_number {
+            Some(number) if self.key.is_empty() => format!("{row}.{number} = {other}.{number}"),
+            _ => self.same_key(row, other),
+        }
+    }
+
+    /// Returns the condition under which a row of the table stands in the way of another: they have a unique key in common.
+    pub(super) fn in_the_way(&self, row: &str, other: &str) -> String {
+        let keys = self.unique.iter().map(|columns| equal(row, other, columns));
+        format!("({})", keys.collect::<Vec<_>>().join(" OR "))
+    }
+
+    fn key_columns(&self) -> Vec<&Column> {
+        let column = |name: &String| self.columns.iter().find(|column| column.name == *name);
+        self.key.iter().filter_map(column).collect()
+    }
+}
+
+fn object(row: &str, columns: &[&Column]) -> String {
+    let pair = |column: &&Column| format!("{}, {}", literal(&column.name), value(row, column));
+    let object = |columns: &[&Column]| {
+        format!("json_object({})", columns.iter().map(pair).collect::<Vec<_>>().join(", "))
+    };
+    if columns.len() <= COLUMNS_OF_OBJECT {
+        return object(columns);
+    }
+    let inner = columns.chunks(COLUMNS_OF_OBJECT).map(|columns| {
+        // Without its braces.
+        format!("(SELECT substr(part, 2, length(part) - 2) FROM (SELECT {} AS part))", object(columns))
+    });
+    format!("'{{' || {} || '}}'", inner.collect::<Vec<_>>().join(" || ',' || "))
+}
+
+/// NULL is equal to nothing, as in an index.
+fn equal(row: &str, other: &str, columns: &[KeyColumn]) -> String {
+    let equal = columns.iter().map(|column| {
+        let (row, other) = (of(row, &column.name), of(other, &column.name));
+        format!("{row} = {other} COLLATE {}", quoted(&column.collation))
+    });
+    format!("({})", equal.collect::<Vec<_>>().join(" AND "))
+}
+
+/// Returns a value that JSON can hold: bytes as text like `\x00ff`, and infinity as text.
+fn value(row: &str, column: &Column) -> String {
+    let value = of(row, &column.name);
+    let bytes = format!("WHEN 'blob' THEN '\\x' || lower(hex({value}))");
+    match column.values {
+        Values::Plain => value,
+        Values::TextOrBytes => format!("CASE typeof({value}) {bytes} ELSE {value} END"),
+        Values::Any => format!(
+            "CASE typeof({value}) {bytes} WHEN 'real' THEN CASE WHEN {value} > {GREATEST} THEN 'Infinity' \
+             WHEN {value} < -{GREATEST} THEN '-Infinity' ELSE {value} END ELSE {value} END"
+        ),
+    }
+}
+
+/// Returns a column of a row.
+pub(super) fn of(row: &str, column: &str) -> String {
+    format!("{row}.{}", quoted(column))
+}
+
+/// Returns a name as SQL quotes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Returns a text as SQL writes it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
