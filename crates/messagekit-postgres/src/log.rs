@@ -7,7 +7,7 @@ use messagekit::adapter::BoxFuture;
 use messagekit::log::{Bounds, CommitWatch, Log, LogReader, PagedReader, Pages, Record, Start};
 
 use crate::PostgresStore;
-use crate::commit_watch::PgCommits;
+use crate::commit_watch::{PgCommits, Watched};
 use crate::tables::topics::Partition;
 use crate::tables::{topic_records, topics};
 
@@ -83,6 +83,6 @@ impl Pages for PostgresStore {
     }
 
     fn watch(&self) -> Result<Box<dyn CommitWatch>, Error> {
-        Ok(Box::new(PgCommits::new(self.clone())))
+        Ok(Box::new(PgCommits::new(self.clone(), Watched::Records)))
     }
 }

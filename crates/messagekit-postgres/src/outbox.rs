@@ -16,6 +16,7 @@ impl OutboxRows for PostgresStore {
         self.statement(events::write(tx, self.schema(), messages)).await?;
         crash::point("outbox.written");
         self.news().added();
+        self.topics().notices.written();
         Ok(())
     }
 
@@ -84,6 +85,7 @@ impl AddOn for Outbox<PostgresStore> {
         events::write(connection, self.store().schema(), &[message]).await?;
         crash::point("outbox.written");
         self.store().news().added();
+        self.store().topics().notices.written();
         Ok(envelope.meta.event_id)
     }
 }

@@ -119,6 +119,7 @@ impl PostgresStore {
     /// Waits for the connections in use and closes all of them. Other handles fail with [`ErrorKind::Closed`] from then
     /// on.
     pub async fn close(self) {
+        self.shared.topics.notices.finish().await;
         self.shared.reads.close().await;
         self.shared.pool.close().await;
         self.shared.relay_connections.clear();
@@ -247,7 +248,7 @@ impl Store for PostgresStore {
 
     async fn commit(&self, tx: PgTx) -> Result<(), Error> {
         self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::commit(tx)).await?;
-        self.topics().committed(self.pool()).await;
+        self.topics().committed(self.pool(), self.schema()).await;
         Ok(())
     }
 

@@ -5,28 +5,40 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
+use crate::SchemaName;
 use crate::claim_holder::HolderSession;
 use crate::commit_hooks::CommitHooks;
+use crate::commit_watch::{CommitWatcher, Notices};
 
-/// The holder of the store's record claims, its commits, and what is called after some of them.
+/// The holder of the store's record claims, its commits, what is called after some of them, and how followers hear of them.
 #[derive(Debug)]
 pub(crate) struct TopicSessions {
     pub(crate) holder: HolderSession,
     pub(crate) hooks: Arc<CommitHooks>,
-    /// Counts the commits of this process that may have appended.
+    /// Counts the commits of this store.
     commits: watch::Sender<u64>,
+    pub(crate) watcher: CommitWatcher,
+    pub(crate) notices: Arc<Notices>,
 }
 
 impl Default for TopicSessions {
     fn default() -> Self {
-        Self { holder: HolderSession::default(), hooks: Arc::default(), commits: watch::Sender::new(0) }
+        Self {
+            holder: HolderSession::default(),
+            hooks: Arc::default(),
+            commits: watch::Sender::new(0),
+            watcher: CommitWatcher::default(),
+            notices: Arc::default(),
+        }
     }
 }
 
 impl TopicSessions {
-    /// Notes a commit of this process: calls what waits for it, and wakes its readers.
-    pub(crate) async fn committed(&self, pool: &PgPool) {
+    /// Notes a commit of this store: calls what waits for it, and wakes followers, also those of other processes.
+    pub(crate) async fn committed(&self, pool: &PgPool, schema: &SchemaName) {
         self.commits.send_modify(|count| *count = count.wrapping_add(1));
+        self.watcher.look_soon();
+        self.notices.committed(pool, schema);
         self.hooks.run_ended(pool).await;
     }
 

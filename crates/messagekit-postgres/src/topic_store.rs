@@ -8,7 +8,7 @@ use messagekit::log::{
 };
 use messagekit::{Error, Store};
 
-use crate::commit_watch::PgCommits;
+use crate::commit_watch::{PgCommits, Watched};
 use crate::hasty::Attempts;
 use crate::tables::topics::Topic;
 use crate::tables::{handled_records, retention, topic_append, topic_records, topics, waiting};
@@ -77,7 +77,9 @@ impl TopicStore for PostgresStore {
         records: &[NewRecord],
         on_duplicate: OnDuplicate,
     ) -> Result<Vec<AppendedRecord>, Error> {
-        self.statement(topic_append::append(tx, self.schema(), records, on_duplicate)).await
+        let appended = self.statement(topic_append::append(tx, self.schema(), records, on_duplicate)).await?;
+        self.topics().notices.written();
+        Ok(appended)
     }
 
     async fn append_now(
@@ -131,7 +133,11 @@ impl TopicStore for PostgresStore {
     }
 
     fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
-        Ok(Box::new(PgCommits::new(self.clone())))
+        Ok(Box::new(PgCommits::new(self.clone(), Watched::Commits)))
+    }
+
+    fn watch_records(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(PgCommits::new(self.clone(), Watched::Records)))
     }
 
     async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {

@@ -97,7 +97,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         Box::pin(try_unfold(start, move |(topic, mut reading)| async move {
             // Made before the first look: a commit in between is not missed.
             if at_the_end == AtTheEnd::Wait && reading.watch.is_none() {
-                reading.watch = Some(topic.shared.store.watch_commits()?);
+                reading.watch = Some(topic.shared.store.watch_records()?);
             }
             loop {
                 if let Some(next) = reading.page.pop_front() {

@@ -6,6 +6,7 @@ mod home;
 mod page;
 mod server;
 mod sources;
+mod watch;
 
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;

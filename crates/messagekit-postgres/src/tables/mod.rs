@@ -6,6 +6,7 @@ pub(crate) mod blocked_keys;
 pub(crate) mod bookkeeping;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
+pub(crate) mod commit_look;
 pub(crate) mod cursors;
 pub(crate) mod days;
 pub(crate) mod delayed;

@@ -1,12 +1,13 @@
 //! Every statement with its name, for the test of their plans.
 
 use super::{
-    actions, audit, blocked_keys, bookkeeping, cleanup, cursors, delayed, event_links, event_record, events,
-    failed_message_lists, failed_messages, handled_records, health, in_flight_attempts, left, offsets,
-    parking, pending, processed, record_claims, rejected, replay_items, replay_jobs, retention, retries,
-    shards, status, stored_events, topic_append, topic_migrations, topic_records, topics, unpublished,
-    waiting,
+    actions, audit, blocked_keys, bookkeeping, cleanup, commit_look, cursors, delayed, event_links,
+    event_record, events, failed_message_lists, failed_messages, handled_records, health, in_flight_attempts,
+    left, offsets, parking, pending, processed, record_claims, rejected, replay_items, replay_jobs,
+    retention, retries, shards, status, stored_events, topic_append, topic_migrations, topic_records, topics,
+    unpublished, waiting,
 };
+use crate::commit_watch::NOTIFY;
 
 /// The names and statements.
 pub(crate) const STATEMENTS: &[(&str, &str)] = &[
@@ -140,6 +141,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_set_retention", topics::SET_RETENTION),
     ("topic_partitions", topics::PARTITIONS),
     ("topic_hold", topics::HOLD_PARTITIONS),
+    ("topic_commit_look", commit_look::COMMIT_LOOK),
+    ("topic_notify", NOTIFY),
     ("topic_waiting", waiting::WAITING),
     ("topic_move", waiting::MOVE),
     ("topic_same", topic_append::SAME),

@@ -288,6 +288,14 @@ pub trait TopicStore: RecordClaims + OutboxRows {
     /// A transient error if the database does not answer: retry.
     fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error>;
 
+    /// As [`watch_commits`](Self::watch_commits), for a reader of new records: commits that give no topic a record need not wake it.
+    ///
+    /// # Errors
+    /// As [`watch_commits`](Self::watch_commits).
+    fn watch_records(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        self.watch_commits()
+    }
+
     /// Counts the records of a topic.
     ///
     /// # Errors

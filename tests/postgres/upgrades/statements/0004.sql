@@ -1226,6 +1226,22 @@ PREPARE "topic_hold" (int) AS
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
 FOR NO KEY UPDATE;
 
+PREPARE "topic_commit_look" AS
+SELECT pg_current_snapshot()::text, w.count = 1000, concat_ws(' ', p.last, p.count, p.records + w.due)
+FROM (
+  SELECT max(p.id) AS last, count(*) AS count, coalesce(sum(p.next_offset), 0) AS records
+  FROM messagekit.topic_partitions p) p
+CROSS JOIN (
+  SELECT count(*) AS count, count(*) FILTER (WHERE w.available_at IS NULL OR w.available_at <= clock_timestamp()) AS due
+  FROM (
+    SELECT w.available_at FROM messagekit.topics t
+    CROSS JOIN LATERAL (
+      SELECT w.available_at FROM messagekit.topic_waiting w WHERE w.topic_id = t.id ORDER BY w.seq LIMIT 1000) w
+    LIMIT 1000) w) w;
+
+PREPARE "topic_notify" (text, text) AS
+SELECT pg_notify($1, $2)::text FROM (SELECT FROM messagekit.topics LIMIT 1) t;
+
 PREPARE "topic_waiting" (int, bigint) AS
 SELECT w.seq, w.key, nextval('messagekit.topic_record_ids')
 FROM (
