@@ -166,6 +166,7 @@ impl LogFixture for Rows {
     async fn topic(&self) -> Arc<str> {
         let name: Arc<str> = Arc::from(unique("topic"));
         let topic = TopicDefinition {
+            id: 0,
             name: name.clone(),
             schema: None,
             shape: None,

@@ -94,6 +94,14 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_find" => "text[]",
         "topic_all" | "topic_keep" | "topic_next_id" | "topic_commit_look" => "",
         "topic_notify" => "text, text",
+        "topic_feeding" => "text",
+        "topic_end_claims" | "topic_drop_partitions" | "topic_drop" => "int",
+        "topic_clear_records"
+        | "topic_clear_waiting"
+        | "topic_clear_old_hashes"
+        | "topic_clear_old_staged"
+        | "topic_clear_cursors" => "int, bigint",
+        name if name.starts_with("topic_left_") => "",
         "topic_define" => "text, boolean, text, text, text[], text, bigint, bigint, boolean, int",
         "topic_replace_schema" => "text, text, text, text, text",
         "topic_set_retention" => "text, bigint, bigint, boolean",

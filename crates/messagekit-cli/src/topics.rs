@@ -4,6 +4,7 @@ mod append;
 mod backup;
 mod consume;
 mod create;
+mod drop;
 mod export;
 mod file;
 mod import;
@@ -34,6 +35,8 @@ enum Command {
     Create(create::Create),
     /// Set how long a topic keeps its records, and delete what it no longer keeps; without an option, it keeps all
     Retention(retention::Retention),
+    /// Drop a topic with its records, and what consumers have handled of it
+    Drop(drop::Drop),
     /// Append records: the arguments, or one JSON object per line of standard input
     Append(append::Append),
     /// Print new records, one JSON object per line, and acknowledge each after it was printed
@@ -55,6 +58,7 @@ impl Topics {
             Command::Show(show) => show.run().await,
             Command::Create(create) => create.run().await,
             Command::Retention(retention) => retention.run().await,
+            Command::Drop(drop) => drop.run().await,
             Command::Append(append) => append.run().await,
             Command::Consume(consume) => consume.run().await,
             Command::Export(export) => export.run().await,

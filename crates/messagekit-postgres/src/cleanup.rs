@@ -2,6 +2,7 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
+use messagekit::log::TopicStore;
 use messagekit::{Error, Store};
 
 use crate::cdc::Capture;
@@ -16,6 +17,7 @@ impl Cleanup for PostgresStore {
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>> {
         Box::pin(async move {
             let from = request.from.map(str::parse).transpose()?;
+            let dropped = self.clear_first(request).await?;
             let mut tx = self.begin().await?;
             let step = match self.statement(self.stretch(&mut tx, request, from)).await {
                 Ok(step) => step,
@@ -28,12 +30,26 @@ impl Cleanup for PostgresStore {
                 true => self.rollback(tx).await?,
                 false => self.commit_unhurried(tx).await?,
             }
-            Ok(step)
+            Ok(CleanupStep { removed: step.removed + dropped, ..step })
         })
     }
 }
 
 impl PostgresStore {
+    /// Finishes what a drop of topics has left, before the first step of a cleanup of events.
+    async fn clear_first(&self, request: CleanupRequest<'_>) -> Result<u64, Error> {
+        if request.what != CleanupTarget::Events || request.from.is_some() || request.is_trial {
+            return Ok(0);
+        }
+        let mut rows = 0;
+        loop {
+            match self.clear_dropped().await? {
+                0 => return Ok(rows),
+                cleared => rows += cleared,
+            }
+        }
+    }
+
     async fn stretch(
         &self,
         tx: &mut PgTx,

@@ -129,6 +129,7 @@ mod status;
 mod store;
 mod table_sources;
 mod tables;
+mod topic_drop;
 mod topic_migration;
 mod topic_sessions;
 mod topic_store;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::log::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
     RetentionRule, TopicDefinition, TopicStore,
 };
 use messagekit::{Error, Store};
@@ -69,6 +69,14 @@ impl TopicStore for PostgresStore {
         .await?;
         self.commit(tx).await?;
         Ok(expired)
+    }
+
+    async fn drop_topic(&self, topic: &Arc<str>, on_sources: OnSources) -> Result<(), Error> {
+        self.drop_one(topic, on_sources).await
+    }
+
+    async fn clear_dropped(&self) -> Result<u64, Error> {
+        self.clear_one().await
     }
 
     async fn append_records(

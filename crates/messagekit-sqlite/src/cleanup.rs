@@ -47,9 +47,19 @@ impl Cleanup for SqliteStore {
 impl SqliteStore {
     /// Deletes some records of the first topic from `from` on that has a retention rule.
     async fn expire_next(&self, from: Option<&str>, is_trial: bool) -> Result<CleanupStep, Error> {
+        let mut dropped = 0;
+        if from.is_none() && !is_trial {
+            // What a drop of a topic has left, because its process has died.
+            loop {
+                match self.clear_dropped().await? {
+                    0 => break,
+                    cleared => dropped += cleared,
+                }
+            }
+        }
         let ruled = self.topic_definitions().await?;
         let ruled: Vec<_> = ruled.into_iter().filter(|topic| topic.retention.is_some()).collect();
-        let mut step = CleanupStep { removed: 0, days: 0, next: None, kept_because: None };
+        let mut step = CleanupStep { removed: dropped, days: 0, next: None, kept_because: None };
         if ruled.is_empty() {
             let reason = "events of a file are the records of its topics, and none has a retention rule";
             step.kept_because = Some(reason.to_owned());
@@ -58,13 +68,14 @@ impl SqliteStore {
         let at = ruled.iter().position(|topic| from.is_none_or(|from| from <= &*topic.name));
         let Some(at) = at else { return Ok(step) };
         let name = ruled[at].name.clone();
-        step.removed = if is_trial {
+        let expired = if is_trial {
             let name = name.clone();
             self.query(move |conn| topic_records::due(conn, &name, now())).await?
         } else {
             self.expire(&name).await?
         };
-        let next = if step.removed > 0 && !is_trial {
+        step.removed += expired;
+        let next = if expired > 0 && !is_trial {
             Some(name)
         } else {
             ruled.get(at + 1).map(|next| next.name.clone())

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::log::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery,
+    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
     RetentionRule, TopicDefinition, TopicStore,
 };
 
 use crate::error::from_sqlite;
-use crate::tables::{now, topic_definitions, topic_records};
+use crate::tables::{dropped_topics, now, topic_definitions, topic_records};
 use crate::{SqliteStore, SqliteTx};
 
 /// One writer assigns ids and offsets in the appending transaction, so that both have the order of the commits.
@@ -41,6 +41,15 @@ impl TopicStore for SqliteStore {
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
         let (topic, now) = (topic.clone(), now());
         self.job(move |conn| topic_records::expire(conn, &topic, now)).await
+    }
+
+    async fn drop_topic(&self, topic: &Arc<str>, _: OnSources) -> Result<(), Error> {
+        let topic = topic.clone();
+        self.job(move |conn| dropped_topics::drop_topic(conn, &topic)).await
+    }
+
+    async fn clear_dropped(&self) -> Result<u64, Error> {
+        self.job(dropped_topics::clear).await
     }
 
     async fn append_records(

@@ -103,6 +103,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
         check_topic(&self.name)?;
         self.retention.as_ref().map_or(Ok(()), RetentionRule::check)?;
         let mut given = self.declared.define::<T>(TopicDefinition {
+            id: 0,
             name: self.name.clone(),
             schema: None,
             shape: None,
@@ -121,9 +122,13 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             known => known,
         };
         match known {
-            None => self.shared.observers.notify(&TopicEvent::Created { topic: self.name.clone() }),
+            None => {
+                let made = store.topic_definition(&self.name).await?;
+                given.id = made.map_or(0, |made| made.id);
+                self.shared.observers.notify(&TopicEvent::Created { topic: self.name.clone() });
+            }
             Some(stored) => {
-                (given.partitions, given.version) = (stored.partitions, stored.version);
+                (given.id, given.partitions, given.version) = (stored.id, stored.partitions, stored.version);
                 if adopts {
                     given.schema.clone_from(&stored.schema);
                     given.key = given.key.or_else(|| stored.key.clone());

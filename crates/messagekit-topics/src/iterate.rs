@@ -133,8 +133,14 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         match self.typed(found) {
             Err(error) if error.kind() == ErrorKind::Undecodable => {
                 let stored = self.shared.store.topic_definition(&self.rules.name).await?;
-                let is_migrated = stored.is_some_and(|stored| stored.version != self.rules.version);
-                Err(if is_migrated { self.rules.migrated().into() } else { error })
+                let Some(stored) = stored else { return Err(error) };
+                Err(if stored.id != self.rules.id {
+                    self.rules.dropped().into()
+                } else if stored.version != self.rules.version {
+                    self.rules.migrated().into()
+                } else {
+                    error
+                })
             }
             decoded => decoded,
         }

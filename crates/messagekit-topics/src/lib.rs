@@ -34,6 +34,7 @@
 mod append;
 mod builder;
 mod declared;
+mod dropping;
 mod error;
 mod fields;
 mod guard;

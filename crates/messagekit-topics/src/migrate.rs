@@ -161,6 +161,9 @@ where
         let stored = self.topic.shared.store.topic_definition(&own.name).await?.ok_or_else(|| {
             CoreError::new(ErrorKind::NotFound, "file has no such topic").with("topic", &own.name)
         })?;
+        if stored.id != own.id {
+            return Err(own.dropped().into());
+        }
         if stored.version != own.version {
             return Err(own.migrated().into());
         }

@@ -13,6 +13,11 @@ pub enum TopicEvent {
         /// Its name.
         topic: Arc<str>,
     },
+    /// A topic was dropped.
+    Dropped {
+        /// Its name.
+        topic: Arc<str>,
+    },
     /// A record was appended.
     Appended {
         /// Its topic.

@@ -16,6 +16,8 @@ const JSON: &str = "application/json";
 /// The rules of a topic.
 pub(crate) struct Rules {
     pub(crate) name: Arc<str>,
+    /// The number of the topic in its database.
+    pub(crate) id: i64,
     /// Its dedup fields, sorted.
     pub(crate) dedup: Vec<String>,
     pub(crate) key: Option<String>,
@@ -29,8 +31,8 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn of(definition: TopicDefinition) -> Self {
-        let TopicDefinition { name, schema, dedup, key, version, .. } = definition;
-        Self { name, dedup, key, version, schema, validator: OnceLock::new() }
+        let TopicDefinition { id, name, schema, dedup, key, version, .. } = definition;
+        Self { name, id, dedup, key, version, schema, validator: OnceLock::new() }
     }
 
     /// Returns the record of a value.
@@ -45,7 +47,7 @@ impl Rules {
         if let Some(key) = key {
             message = message.with_key(key);
         }
-        Ok(NewRecord { message, dedup_hash, version: self.version })
+        Ok(NewRecord { message, dedup_hash, topic_id: self.id, version: self.version })
     }
 
     /// Returns the payload, the key and the dedup hash of an object.
@@ -84,6 +86,12 @@ impl Rules {
     pub(crate) fn migrated(&self) -> Error {
         let text = "topic was migrated since this program opened it: open it again with its new type";
         Error::new(ErrorKind::SchemaMismatch, text).with("topic", &self.name)
+    }
+
+    /// Returns the error for a topic that was dropped and made again.
+    pub(crate) fn dropped(&self) -> Error {
+        let text = "topic was dropped and made again since this program opened it: open it again";
+        Error::new(ErrorKind::NotFound, text).with("topic", &self.name)
     }
 
     fn validator(&self, schema: &str) -> Result<Validator, Error> {

@@ -35,7 +35,6 @@ impl<S: TopicStore> Topics<S> {
         &self.shared.store
     }
 
-    #[cfg(feature = "sources")]
     pub(crate) fn shared(&self) -> &Shared<S> {
         &self.shared
     }

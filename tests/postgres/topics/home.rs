@@ -50,3 +50,12 @@ pub(crate) async fn bytes(topics: &Topics<Db>) -> (i64, i64) {
         (SELECT coalesce(sum(octet_length(payload) + coalesce(octet_length(key), 0)), 0)::bigint FROM messagekit.topic_records)";
     sqlx::query_as(select).fetch_one(topics.store().pool()).await.unwrap()
 }
+
+/// Returns how many rows there are of records, and of what is kept about them.
+pub(crate) async fn rows(topics: &Topics<Db>) -> i64 {
+    let select = "SELECT (SELECT count(*) FROM messagekit.topic_records) + (SELECT count(*) FROM messagekit.topic_dedup_hashes)
+        + (SELECT count(*) FROM messagekit.consumer_cursors) + (SELECT count(*) FROM messagekit.topic_waiting)
+        + (SELECT count(*) FROM messagekit.topic_migrations) + (SELECT count(*) FROM messagekit.processed_messages WHERE consumer <> '')
+        + (SELECT count(*) FROM messagekit.topics)";
+    sqlx::query_scalar(select).fetch_one(topics.store().pool()).await.unwrap()
+}

@@ -1,6 +1,7 @@
 //! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
 
 mod changes_under_kills;
+mod dropped_sources;
 mod failing_sources;
 mod home;
 mod page;
@@ -8,6 +9,8 @@ mod server;
 mod sources;
 mod watch;
 
+#[path = "../../../crates/messagekit-topics/tests/it/drops.rs"]
+mod drops;
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;
 #[path = "../../../crates/messagekit-topics/tests/it/migrate.rs"]

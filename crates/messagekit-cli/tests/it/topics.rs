@@ -202,3 +202,20 @@ fn a_topic_keeps_what_its_retention_says() {
     assert_eq!(text, "topic links keeps all records; records deleted: 0\n");
     shell.topics(&["retention", "notes"]).refused(1, &["notes"]);
 }
+
+#[test]
+fn a_topic_is_dropped_after_a_confirmation() {
+    let shell = Shell::new();
+    shell.topics(&["create", "links", "--dedup", "n"]).text();
+    shell.topics(&["append", "links", r#"{"n":1}"#, r#"{"n":2}"#]).text();
+    shell.topics(&["drop", "links"]).refused(2, &["drop topic links with 2 records", "--yes"]);
+    assert_eq!(
+        shell.topics(&["drop", "links", "--yes"]).text(),
+        "topic links is dropped; records deleted: 2\n"
+    );
+    shell.topics(&["drop", "links", "--yes"]).refused(1, &["no such topic", "links"]);
+    shell.topics(&["create", "links", "--key", "m"]).text();
+    assert_eq!(shell.topics(&["append", "links", r#"{"n":1}"#]).text(), "3\n");
+    let json = shell.topics(&["drop", "links", "--yes", "--json"]).json();
+    assert_eq!(json, json!({ "topic": "links", "records": 1 }));
+}

@@ -26,6 +26,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "topic rss.items keeps records of the last 720h; records deleted: 0",
     ),
     ("messagekit topics backup rss-copy.db", "copied to rss-copy.db"),
+    ("messagekit topics drop rss.items --yes", "topic rss.items is dropped; records deleted: 1"),
 ];
 
 fn written() -> Vec<String> {

@@ -14,10 +14,11 @@ pub(crate) const HOLD_CURSOR: &str = "
 SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id))
 FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO KEY UPDATE OF c";
 
-/// A consumer that is new begins at the earliest record.
+/// A consumer that is new begins at the earliest record. The topic is not dropped meanwhile.
 pub(crate) const BEGIN_CURSORS: &str = "
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
-SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) ON CONFLICT DO NOTHING";
+SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
+ON CONFLICT DO NOTHING";
 
 /// Moves the cursor of a consumer that handles records one by one from a record that it has handled past those behind it that it has
 /// handled too, or past some of them.

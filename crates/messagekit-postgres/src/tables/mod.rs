@@ -10,6 +10,7 @@ pub(crate) mod commit_look;
 pub(crate) mod cursors;
 pub(crate) mod days;
 pub(crate) mod delayed;
+pub(crate) mod dropped_topics;
 pub(crate) mod event_links;
 pub(crate) mod event_record;
 pub(crate) mod events;

@@ -51,8 +51,11 @@ pub(crate) async fn partitions(
         waiting::sequence_batch(connection, schema, topic).await?;
     }
     // Only now: events may have come while the windows were waited for.
-    let known = topics::partitions(connection, schema, topic.id).await?.into_iter();
-    let partitions = known.filter_map(|known| {
+    let known = topics::partitions(connection, schema, topic.id).await?;
+    if known.is_empty() {
+        return Err(topics::no_topic(&topic.definition.name));
+    }
+    let partitions = known.into_iter().filter_map(|known| {
         let window = windows.remove(&known.tp)?;
         Some(ClaimPartition { bounds: known.bounds(), window })
     });

@@ -1,11 +1,11 @@
 //! Every statement with its name, for the test of their plans.
 
 use super::{
-    actions, audit, blocked_keys, bookkeeping, cleanup, commit_look, cursors, delayed, event_links,
-    event_record, events, failed_message_lists, failed_messages, handled_records, health, in_flight_attempts,
-    left, offsets, parking, pending, processed, record_claims, rejected, replay_items, replay_jobs,
-    retention, retries, shards, status, stored_events, topic_append, topic_migrations, topic_records, topics,
-    unpublished, waiting,
+    actions, audit, blocked_keys, bookkeeping, cleanup, commit_look, cursors, delayed, dropped_topics,
+    event_links, event_record, events, failed_message_lists, failed_messages, handled_records, health,
+    in_flight_attempts, left, offsets, parking, pending, processed, record_claims, rejected, replay_items,
+    replay_jobs, retention, retries, shards, status, stored_events, topic_append, topic_migrations,
+    topic_records, topics, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -139,6 +139,20 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_keep", topics::KEEP),
     ("topic_replace_schema", topics::REPLACE_SCHEMA),
     ("topic_set_retention", topics::SET_RETENTION),
+    ("topic_feeding", dropped_topics::FEEDING),
+    ("topic_end_claims", dropped_topics::END_CLAIMS),
+    ("topic_drop_partitions", dropped_topics::DROP_PARTITIONS),
+    ("topic_drop", dropped_topics::DROP_TOPIC),
+    ("topic_left_records", dropped_topics::LEFT_RECORDS),
+    ("topic_clear_records", dropped_topics::CLEAR_RECORDS),
+    ("topic_left_waiting", dropped_topics::BESIDE[0].0),
+    ("topic_clear_waiting", dropped_topics::BESIDE[0].1),
+    ("topic_left_hashes", dropped_topics::BESIDE[1].0),
+    ("topic_clear_old_hashes", dropped_topics::BESIDE[1].1),
+    ("topic_left_staged", dropped_topics::BESIDE[2].0),
+    ("topic_clear_old_staged", dropped_topics::BESIDE[2].1),
+    ("topic_left_cursors", dropped_topics::BESIDE[3].0),
+    ("topic_clear_cursors", dropped_topics::BESIDE[3].1),
     ("topic_partitions", topics::PARTITIONS),
     ("topic_hold", topics::HOLD_PARTITIONS),
     ("topic_commit_look", commit_look::COMMIT_LOOK),

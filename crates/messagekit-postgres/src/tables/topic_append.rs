@@ -139,6 +139,10 @@ async fn held(
         // Only now: a migration may have held the topic until its commit.
         let version = partitions.first().map_or(0, |partition| partition.version);
         let mut own = records.iter().filter(|record| record.message.topic == topic.definition.name);
+        if own.clone().any(|record| record.topic_id != topic.definition.id) {
+            let text = "topic was dropped and made again since this program opened it: open it again";
+            return Err(Error::new(ErrorKind::NotFound, text).with("topic", &topic.definition.name));
+        }
         if own.any(|record| record.version != version) {
             let text = "topic was migrated since this program opened it: open it again with its new type";
             return Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &topic.definition.name));

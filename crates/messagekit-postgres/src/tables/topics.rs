@@ -144,6 +144,7 @@ fn topic(row: &PgRow) -> Result<Topic, sqlx::Error> {
         is_published,
         has_waiting: row.try_get(12)?,
         definition: TopicDefinition {
+            id: i64::from(row.try_get::<i32, _>(0)?),
             name: Arc::from(row.try_get::<&str, _>(1)?),
             schema: row.try_get(3)?,
             shape: row.try_get(4)?,
@@ -230,13 +231,18 @@ pub(crate) async fn partitions(
     partitions_by(connection, schema, PARTITIONS, topic).await
 }
 
-/// As [`partitions`]; no other transaction gives offsets in the topic until this one ends.
+/// As [`partitions`]; no other transaction gives offsets in the topic until this one ends. None are left of a topic that was dropped while
+/// this was waited for.
 pub(crate) async fn hold_partitions(
     connection: &mut PgConnection,
     schema: &SchemaName,
     topic: i32,
 ) -> Result<Vec<Partition>, Error> {
-    partitions_by(connection, schema, HOLD_PARTITIONS, topic).await
+    let held = partitions_by(connection, schema, HOLD_PARTITIONS, topic).await?;
+    if held.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "topic was dropped"));
+    }
+    Ok(held)
 }
 
 async fn partitions_by(

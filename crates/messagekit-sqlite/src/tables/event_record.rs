@@ -22,7 +22,8 @@ SELECT r.pos, r.event_type, t.name, r.key, r.created_at, length(r.payload), r.co
   (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos), p.partition, r.event_id,
   l.correlation_id, l.causation_id, l.replay_of, q.attempts, q.ready_at, j.id, j.attempts, j.error, j.rejected_at
 FROM messagekit_topic_records r
-  JOIN messagekit_topic_partitions p ON p.id = r.pos >> 40 JOIN messagekit_topics t ON t.id = p.topic_id
+  JOIN messagekit_topic_partitions p ON p.id = r.pos >> 40
+  JOIN messagekit_topics t ON t.id = p.topic_id AND t.partitions > 0
   LEFT JOIN messagekit_event_links l ON l.pos = r.pos
   LEFT JOIN messagekit_outbox_pending q ON q.pos = r.pos
   LEFT JOIN messagekit_outbox_rejected j ON j.pos = r.pos

@@ -12,6 +12,7 @@ mod columns;
 pub(crate) mod cursors;
 pub(crate) mod dedup_hash;
 pub(crate) mod delayed;
+pub(crate) mod dropped_topics;
 pub(crate) mod event_links;
 pub(crate) mod event_record;
 mod failed_message_filter;

@@ -143,7 +143,24 @@ fn count_unhandled(conn: &Connection, tp: i64, cut: &RetentionCut) -> Result<()>
 }
 
 fn delete(conn: &Connection, tp: i64, cut: &RetentionCut) -> Result<()> {
-    let range = (position(tp, cut.offsets().start), position(tp, cut.offsets().end));
+    let (start, end) = (position(tp, cut.offsets().start), position(tp, cut.offsets().end));
+    delete_records(conn, tp, start, end)?;
+    // The last row of all says which id is next.
+    conn.prepare_cached(
+        "DELETE FROM messagekit_record_ids WHERE pos >= ?1 AND pos < ?2 AND pos + length <= ?2
+           AND first_id < (SELECT max(first_id) FROM messagekit_record_ids)",
+    )?
+    .execute((position(tp, 0), end))?;
+    conn.prepare_cached(
+        "UPDATE messagekit_topic_partitions SET log_start = ?2, bytes = bytes - ?3 WHERE id = ?1",
+    )?
+    .execute((tp, cut.offsets().end, cut.bytes().cast_signed()))
+    .map(drop)
+}
+
+/// Deletes the records of a range of positions in a partition, with what is of no use without them, and returns how many there were.
+pub(super) fn delete_records(conn: &Connection, tp: i64, start: i64, end: i64) -> Result<u64> {
+    let range = (start, end);
     let delete = |sql: &str| conn.prepare_cached(sql)?.execute(range);
     // A copy of the record, which a replay has appended, has the same event id.
     conn.prepare_cached(
@@ -155,16 +172,5 @@ fn delete(conn: &Connection, tp: i64, cut: &RetentionCut) -> Result<()> {
     .execute((range.0, range.1, tp))?;
     delete("DELETE FROM messagekit_event_links WHERE pos >= ?1 AND pos < ?2")?;
     delete("DELETE FROM messagekit_topic_copies WHERE pos >= ?1 AND pos < ?2")?;
-    delete("DELETE FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2")?;
-    // The last row of all says which id is next.
-    conn.prepare_cached(
-        "DELETE FROM messagekit_record_ids WHERE pos >= ?1 AND pos < ?2 AND pos + length <= ?2
-           AND first_id < (SELECT max(first_id) FROM messagekit_record_ids)",
-    )?
-    .execute((position(tp, 0), range.1))?;
-    conn.prepare_cached(
-        "UPDATE messagekit_topic_partitions SET log_start = ?2, bytes = bytes - ?3 WHERE id = ?1",
-    )?
-    .execute((tp, cut.offsets().end, cut.bytes().cast_signed()))
-    .map(drop)
+    Ok(delete("DELETE FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2")? as u64)
 }

@@ -103,11 +103,11 @@ fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
         "SELECT t.name, p.partition, c.next, max(p.next_offset - c.next, 0)
          FROM messagekit_consumer_cursors c
            JOIN messagekit_topic_partitions p ON p.id = c.tp_id JOIN messagekit_topics t ON t.id = p.topic_id
-         WHERE c.consumer_id = ?1
+         WHERE c.consumer_id = ?1 AND t.partitions > 0
          UNION ALL
          SELECT t.name, o.partition, min(o.next), NULL
          FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id
-         WHERE o.consumer_id = ?1 AND t.partitions = 0 GROUP BY t.name, o.partition
+         WHERE o.consumer_id = ?1 AND t.partitions = 0 AND t.name NOT GLOB 'dropped:[0-9]*' GROUP BY t.name, o.partition
          ORDER BY 1, 2 LIMIT ?2",
     )?
     .query_map((id, MOST_POSITIONS), |row| {

@@ -14,7 +14,7 @@ use crate::error::from_sqlite;
 /// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index
 /// by time: it would slow every append, and operators search rarely.
 pub(crate) const RECORDS: &str = "messagekit_topic_partitions p
-     CROSS JOIN messagekit_topics t ON t.id = p.topic_id
+     CROSS JOIN messagekit_topics t ON t.id = p.topic_id AND t.partitions > 0
      CROSS JOIN messagekit_topic_records r ON r.pos >= p.id << 40 AND r.pos < (p.id + 1) << 40";
 
 /// The condition of a filter on [`RECORDS`].
@@ -101,7 +101,7 @@ pub(crate) fn at(conn: &Connection, position: i64) -> Result<Option<StoredEvent>
             "SELECT t.name, r.event_id, (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos)
              FROM messagekit_topic_records r
              JOIN messagekit_topic_partitions p ON p.id = r.pos >> 40
-             JOIN messagekit_topics t ON t.id = p.topic_id
+             JOIN messagekit_topics t ON t.id = p.topic_id AND t.partitions > 0
              WHERE r.pos = ?1 AND r.event_id IS NOT NULL",
         )
         .and_then(|mut select| {

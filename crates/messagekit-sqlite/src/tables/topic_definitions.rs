@@ -41,7 +41,7 @@ pub(crate) fn define(
 }
 
 /// The columns of a definition; the list of dedup fields is decoded apart.
-const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled, t.leaves
+const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled, t.leaves, t.id
      FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id";
 
 /// Returns the definition of a topic.
@@ -64,6 +64,7 @@ pub(crate) fn all(conn: &Connection) -> Result<Vec<TopicDefinition>, Error> {
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
     let definition = TopicDefinition {
+        id: row.get(11)?,
         name: row.get::<_, String>(0)?.into(),
         schema: row.get(1)?,
         shape: row.get(2)?,

@@ -90,6 +90,10 @@ fn give_hashes_back<'a>(
 }
 
 fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
+    if topic.id != record.topic_id {
+        let text = "topic was dropped and made again since this program opened it: open it again";
+        return Err(Error::new(ErrorKind::NotFound, text).with("topic", &record.message.topic));
+    }
     if topic.version == Some(record.version) {
         return Ok(());
     }

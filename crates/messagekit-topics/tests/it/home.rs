@@ -66,3 +66,16 @@ pub(crate) async fn bytes(topics: &Topics<Db>) -> (i64, i64) {
     store.rollback(tx).await.unwrap();
     found
 }
+
+/// Returns how many rows there are of records, and of what is kept about them.
+pub(crate) async fn rows(topics: &Topics<Db>) -> i64 {
+    let select = "SELECT (SELECT count(*) FROM messagekit_topic_records) + (SELECT count(*) FROM messagekit_dedup_hashes)
+        + (SELECT count(*) FROM messagekit_consumer_cursors) + (SELECT count(*) FROM messagekit_record_claims)
+        + (SELECT count(*) FROM messagekit_topic_migrations) + (SELECT count(*) FROM messagekit_processed_messages)
+        + (SELECT count(*) FROM messagekit_topic_definitions)";
+    let store = topics.store();
+    let mut tx = store.begin().await.unwrap();
+    let found = tx.call(move |c| c.query_row(select, [], |row| row.get(0))).await.unwrap();
+    store.rollback(tx).await.unwrap();
+    found
+}

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod definitions;
+mod drops;
 mod file;
+mod file_drops;
 mod file_retention;
 mod home;
 mod json;

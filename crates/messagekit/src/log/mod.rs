@@ -7,6 +7,7 @@ mod record_claims;
 mod retention_cut;
 mod retention_rule;
 mod table_source;
+mod topic_drop;
 mod topic_migration;
 mod topic_store;
 
@@ -28,6 +29,7 @@ pub use table_source::{
     AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
     SqlDialect, TableSource, TableSources,
 };
+pub use topic_drop::OnSources;
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
 pub use topic_store::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::record_claims::RecordClaims;
-use super::{Record, RetentionRule};
+use super::{OnSources, Record, RetentionRule};
 use crate::store::{BoxFuture, OutboxRows};
 use crate::{Error, ErrorKind, Message};
 
 /// What a topic was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDefinition {
+    /// The number of the topic in its database, 0 before it is made. One that is dropped and made again has another number.
+    pub id: i64,
     /// Its name.
     pub name: Arc<str>,
     /// The JSON Schema of its records, or `None` for any object.
@@ -57,6 +59,8 @@ pub struct NewRecord {
     pub message: Message,
     /// The hash of the fields that no two records may have in common.
     pub dedup_hash: Option<String>,
+    /// The number of the topic that it was made for.
+    pub topic_id: i64,
     /// The version of the definition that it was made by.
     pub version: u32,
 }
@@ -214,12 +218,33 @@ pub trait TopicStore: RecordClaims + OutboxRows {
     /// As [`set_retention`](Self::set_retention).
     fn expire(&self, topic: &Arc<str>) -> impl Future<Output = Result<u64, Error>> + Send;
 
+    /// Drops a topic, in a short transaction: from then on no call finds it, its claims are lost, and its name is free. What it has left is
+    /// deleted by [`clear_dropped`](Self::clear_dropped). Its failed messages stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) while tables feed the topic, unless they are dropped, too, and while an event
+    /// of it is only here and not published yet. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) while an open transaction holds
+    /// the topic: retry. A transient error if the database does not answer: retry.
+    fn drop_topic(
+        &self,
+        topic: &Arc<str>,
+        on_sources: OnSources,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Deletes some rows that dropped topics have left, in a short transaction, and returns how many; 0 when there are no more. A call that
+    /// was lost has deleted a part, and another process may go on.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn clear_dropped(&self) -> impl Future<Output = Result<u64, Error>> + Send;
+
     /// Appends records in order, inside a transaction, and returns what became of each.
     ///
     /// Under [`OnDuplicate::Refuse`] a duplicate is the last answer, and nothing was written.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined, and
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined, or was dropped since, and
     /// [`ErrorKind::SchemaMismatch`](crate::ErrorKind::SchemaMismatch) for one that was migrated since. As [`OutboxRows::write`] for a
     /// record that no topic takes.
     fn append_records(

@@ -1219,6 +1219,89 @@ WHERE name = $1 AND schema IS NOT DISTINCT FROM $4 AND shape IS NOT DISTINCT FRO
 PREPARE "topic_set_retention" (text, bigint, bigint, boolean) AS
 UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 WHERE name = $1;
 
+PREPARE "topic_feeding" (text) AS
+SELECT table_name FROM messagekit.table_sources WHERE topic = $1 ORDER BY table_name;
+
+PREPARE "topic_end_claims" (int) AS
+UPDATE messagekit.consumer_cursors SET ranges = NULL
+WHERE tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1));
+
+PREPARE "topic_drop_partitions" (int) AS
+DELETE FROM messagekit.topic_partitions WHERE topic_id = $1;
+
+PREPARE "topic_drop" (int) AS
+DELETE FROM messagekit.topics WHERE id = $1;
+
+PREPARE "topic_left_records" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT tp_id FROM messagekit.topic_records WHERE tp_id > 0 ORDER BY tp_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.tp_id FROM messagekit.topic_records l WHERE l.tp_id > n.number ORDER BY l.tp_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topic_partitions o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_records" (int, bigint) AS
+WITH gone AS (
+  DELETE FROM messagekit.topic_records WHERE tp_id = $1 AND "offset" <= (
+    SELECT max(n."offset") FROM (
+      SELECT r."offset" FROM messagekit.topic_records r WHERE r.tp_id = $1 ORDER BY r."offset" LIMIT $2) n)
+  RETURNING event_id)
+SELECT count(*), array_agg(event_id), (SELECT array_agg(consumer) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND by_record)
+FROM gone;
+
+PREPARE "topic_left_waiting" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_waiting WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_waiting l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_waiting" (int, bigint) AS
+DELETE FROM messagekit.topic_waiting WHERE topic_id = $1 AND seq <= (
+  SELECT max(n.seq) FROM (SELECT l.seq FROM messagekit.topic_waiting l WHERE l.topic_id = $1 ORDER BY l.seq LIMIT $2) n);
+
+PREPARE "topic_left_hashes" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_dedup_hashes WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_dedup_hashes l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_old_hashes" (int, bigint) AS
+DELETE FROM messagekit.topic_dedup_hashes WHERE topic_id = $1 AND hash <= (
+  SELECT max(n.hash) FROM (SELECT l.hash FROM messagekit.topic_dedup_hashes l WHERE l.topic_id = $1 ORDER BY l.hash LIMIT $2) n);
+
+PREPARE "topic_left_staged" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_migrations WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_migrations l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_old_staged" (int, bigint) AS
+DELETE FROM messagekit.topic_migrations WHERE ctid = ANY (ARRAY (
+  SELECT ctid FROM messagekit.topic_migrations WHERE topic_id = $1 LIMIT $2));
+
+PREPARE "topic_left_cursors" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT tp_id FROM messagekit.consumer_cursors WHERE tp_id > 0 ORDER BY tp_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.tp_id FROM messagekit.consumer_cursors l WHERE l.tp_id > n.number ORDER BY l.tp_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topic_partitions o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_cursors" (int, bigint) AS
+DELETE FROM messagekit.consumer_cursors WHERE tp_id = $1 AND consumer <= (
+  SELECT max(n.consumer) FROM (SELECT l.consumer FROM messagekit.consumer_cursors l WHERE l.tp_id = $1 ORDER BY l.consumer LIMIT $2) n);
+
 PREPARE "topic_partitions" (int) AS
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition;
 
@@ -1388,7 +1471,8 @@ FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO
 
 PREPARE "topic_begin_cursors" (text, int[]) AS
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
-SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) ON CONFLICT DO NOTHING;
+SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
+ON CONFLICT DO NOTHING;
 
 PREPARE "topic_pass_handled" (text, int, bigint, bigint) AS
 UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next = coalesce(

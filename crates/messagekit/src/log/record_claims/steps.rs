@@ -197,8 +197,8 @@ impl<S: RecordClaims> Steps<S> {
 
     /// Returns the window of one partition.
     pub(super) async fn own(&self, tx: &mut S::Tx, partition: i32) -> Result<Own, Error> {
-        let ClaimPartitions { now, partitions } =
-            self.store.claim_partitions(tx, &self.consumer, &self.topic).await?;
+        let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
+        let ClaimPartitions { now, partitions } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
         let ClaimPartition { bounds, window } = own.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "topic has no such partition")
@@ -206,6 +206,15 @@ impl<S: RecordClaims> Steps<S> {
                 .with("partition", partition)
         })?;
         Ok(Own { now, bounds, window })
+    }
+
+    /// The claims of a topic that was dropped are lost.
+    fn lost_with_topic(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        let text = "claim was lost: its topic was dropped";
+        Error::new(ErrorKind::ClaimLost, text).with("topic", &self.topic).caused_by(error)
     }
 
     pub(super) async fn write(
