@@ -1,7 +1,8 @@
 -- Table sources.
 
 -- A table of the user whose changes become events of a topic, by triggers that carry the number of the source. filter_sql, key_sql: the
--- expressions as the triggers evaluate them. key_columns: a JSON list of the columns of the primary key.
+-- expressions as the triggers evaluate them. key_columns: a JSON list of the columns of the primary key. form: that of the triggers, by
+-- which a program knows those that a later one has made.
 CREATE TABLE messagekit_table_sources (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   topic       TEXT NOT NULL,
@@ -15,6 +16,7 @@ CREATE TABLE messagekit_table_sources (
   key         TEXT,
   key_sql     TEXT,
   key_columns TEXT NOT NULL CHECK (json_valid(key_columns)),
+  form        INTEGER NOT NULL DEFAULT 0,
   UNIQUE (topic, table_name),
   CHECK ((filter IS NULL) = (filter_sql IS NULL)),
   CHECK ((key IS NULL) = (key_sql IS NULL))
@@ -34,18 +36,20 @@ CREATE TABLE messagekit_waiting_changes (
   changed_at   REAL
 );
 
--- Rows that an insert or an update may replace without firing a trigger for them, with their events; filled before the row is written,
--- and read after it was. row: NULL if the rules of the source leave no event. is_same: the new row has their primary key, which is
--- old_key.
+-- Rows in the way of a write, which REPLACE deletes without a trigger, with their events; noted before the write, and read after it.
+-- row: NULL if the rules of the source leave no event. is_same: the written row has their primary key, and row_id is that key; otherwise
+-- row_id is the number of the row, or the key of a row without a number. Between statements they mean nothing.
 CREATE TABLE messagekit_replaced_rows (
   source_id  INTEGER,
   is_same    INTEGER,
-  old_key    TEXT,
+  row_id,
   event_type TEXT,
   key        TEXT,
   row        TEXT,
   changes    TEXT
 );
+
+CREATE INDEX messagekit_replaced_rows_row ON messagekit_replaced_rows (source_id, is_same, row_id);
 
 -- Who changes rows: a row that its transaction inserts first, and deletes before it commits. Its reference is checked at the commit, and
 -- refers to nothing: what is left behind fails the commit, so that it never names the next writer.

@@ -1,6 +1,7 @@
 //! The benchmark cells, one per file.
 
 mod bridge;
+mod changes;
 mod cleanup;
 mod consume;
 mod consume_kafka;
@@ -27,7 +28,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 22] = [
+pub(crate) const ALL: [Cell; 23] = [
     page::A1,
     page::A2,
     bridge::B1,
@@ -50,6 +51,7 @@ pub(crate) const ALL: [Cell; 22] = [
     poison::R5,
     write::W1,
     writers::W2,
+    changes::W3,
 ];
 
 /// The cells that search for better settings. They run only when they are named, singly or together as `tuning`.

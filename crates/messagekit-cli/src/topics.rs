@@ -2,6 +2,7 @@
 
 mod append;
 mod backup;
+mod claims;
 mod consume;
 mod create;
 mod drop;

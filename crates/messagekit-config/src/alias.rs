@@ -1,11 +1,11 @@
-//! Variables of messagekit for Python.
+//! Variables of messagekit for Python, and of KalamDB.
 
-/// Lists the supported variables of messagekit for Python, each with its key here. A new name takes precedence over its
-/// alias.
+/// Lists the supported variables of messagekit for Python, and of KalamDB's topics, each with its key here. A new name takes precedence
+/// over its alias.
 ///
 /// The asynchronous driver in a database URL (`postgresql+asyncpg://`) is removed. A plain number is a time in seconds
 /// if the setting is a time. Other variables of messagekit for Python have no counterpart and are ignored.
-pub const ALIASES: [(&str, &str); 8] = [
+pub const ALIASES: [(&str, &str); 10] = [
     ("EVENTING_DATABASE_URL", "database.0.url"),
     ("EVENTING_KAFKA_BOOTSTRAP_SERVERS", "kafka.brokers"),
     ("EVENTING_KAFKA_CLIENT_ID", "kafka.client_id"),
@@ -14,6 +14,8 @@ pub const ALIASES: [(&str, &str); 8] = [
     ("EVENTING_RABBITMQ_RATE_LIMITER_ENABLED", "bridge.limit.enabled"),
     ("EVENTING_RABBITMQ_RATE_LIMIT", "bridge.limit.messages"),
     ("EVENTING_RABBITMQ_RATE_INTERVAL", "bridge.limit.per"),
+    ("KALAMDB_TOPIC_VISIBILITY_TIMEOUT_SECS", "topics.visibility_timeout_secs"),
+    ("KALAMDB_VISIBILITY_TIMEOUT_SECS", "topics.visibility_timeout_secs"),
 ];
 
 /// Returns the key of a variable and its converted value. Names are case-insensitive, as in messagekit for Python.

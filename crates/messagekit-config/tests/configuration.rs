@@ -266,5 +266,10 @@ fn python_setting_names_apply_where_the_new_name_is_unset() {
     assert_eq!(limit.or("per", Duration::ZERO), Duration::from_secs(60));
     assert_eq!(limit.or("messages", 0_u32), 500);
     configuration.finish().expect("an old name that the program does not read is no mistake");
-    assert!(ALIASES.iter().all(|(old, key)| old.starts_with("EVENTING_") && key.contains('.')));
+    assert!(
+        ALIASES
+            .iter()
+            .all(|(old, key)| (old.starts_with("EVENTING_") || old.starts_with("KALAMDB_"))
+                && key.contains('.'))
+    );
 }

@@ -51,10 +51,12 @@ impl TableSources for PostgresStore {
 
 impl PostgresStore {
     async fn remove(&self, tx: &mut PgTx, topic: &str, table: &str) -> Result<bool, Error> {
-        // A table that is gone has no name but the one that was given.
+        // A table that is gone, or whose name is now that of a view, has no name but the one that was given.
         let name = match Table::find(tx, table).await {
             Ok(table) => table.name,
-            Err(error) if error.kind() == ErrorKind::NotFound => table.to_owned(),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidConfiguration) => {
+                table.to_owned()
+            }
             Err(error) => return Err(error),
         };
         let removed = table_sources::remove(tx, self.schema(), topic, &name).await?;

@@ -43,8 +43,9 @@ impl OutboxHealth for SqliteStore {
         Box::pin(async move {
             self.ping().await?;
             self.query(|conn| {
-                let mut lag = lag(conn, now()).map_err(from_sqlite)?;
-                let faulty = install::known(conn)?.into_iter().filter_map(|source| source.problem());
+                let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+                let mut lag = lag(&snapshot, now()).map_err(from_sqlite)?;
+                let faulty = install::known(&snapshot)?.into_iter().filter_map(|source| source.problem());
                 lag.problems.extend(
                     faulty.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")),
                 );

@@ -39,7 +39,7 @@ impl RecordClaims for SqliteStore {
         let (now, partitions, appended) = tx
             .run(move |conn| {
                 let now = now();
-                let (_, appended) = waiting_changes::append(conn, partitions_of_new, now)?;
+                let appended = waiting_changes::append(conn, partitions_of_new, now)?.appended;
                 let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
                 Ok((now, record_claims::partitions(conn, consumer, &name)?, appended))
             })

@@ -3,6 +3,7 @@
 mod event;
 pub(crate) mod install;
 mod replaced;
+mod route;
 mod row_json;
 mod table;
 mod triggers;

@@ -9,6 +9,7 @@ use messagekit::log::{
 };
 
 use crate::error::from_sqlite;
+use crate::table_sources::install;
 use crate::tables::{dropped_topics, now, topic_definitions, topic_records};
 use crate::{SqliteStore, SqliteTx};
 
@@ -43,9 +44,17 @@ impl TopicStore for SqliteStore {
         self.job(move |conn| topic_records::expire(conn, &topic, now)).await
     }
 
-    async fn drop_topic(&self, topic: &Arc<str>, _: OnSources) -> Result<(), Error> {
+    async fn drop_topic(&self, topic: &Arc<str>, on_sources: OnSources) -> Result<(), Error> {
+        // What waits for a relayed topic is for its broker, too.
+        self.append_waiting().await?;
         let topic = topic.clone();
-        self.job(move |conn| dropped_topics::drop_topic(conn, &topic)).await
+        self.job(move |conn| {
+            if on_sources == OnSources::Drop {
+                install::remove_all(conn, &topic)?;
+            }
+            dropped_topics::drop_topic(conn, &topic)
+        })
+        .await
     }
 
     async fn clear_dropped(&self) -> Result<u64, Error> {

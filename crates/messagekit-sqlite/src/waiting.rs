@@ -42,9 +42,9 @@ impl SqliteStore {
         let partitions = self.partitions().get();
         loop {
             match self.job(move |conn| waiting_changes::append(conn, partitions, now())).await {
-                Ok((until, appended)) => {
-                    self.tell(&appended);
-                    if until.is_none_or(|until| until >= last) {
+                Ok(batch) => {
+                    self.tell(&batch.appended);
+                    if !batch.is_full || batch.last.is_none_or(|until| until >= last) {
                         return Ok(());
                     }
                 }

@@ -9,7 +9,7 @@ use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
     visit_expressions_mut,
 };
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::Token;
 
@@ -24,10 +24,12 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
     let mut expression =
         tree(dialect, text).map_err(|error| refused(text, "cannot be parsed".to_owned()).caused_by(error))?;
     let mut functions = BTreeSet::new();
-    let checked = visit_expressions_mut(&mut expression, |part| match check(part, &mut functions) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(why) => ControlFlow::Break(why),
-    });
+    let is_sqlite = dialect.is::<SQLiteDialect>();
+    let checked =
+        visit_expressions_mut(&mut expression, |part| match check(part, &mut functions, is_sqlite) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(why) => ControlFlow::Break(why),
+        });
     if let ControlFlow::Break(why) = checked {
         return Err(refused(text, why));
     }
@@ -60,16 +62,27 @@ fn refused(text: &str, why: String) -> Error {
 }
 
 /// Checks one part of an expression, and says whose column an identifier is. Parts come before the whole: none is seen again.
-fn check(part: &mut Expr, functions: &mut BTreeSet<String>) -> Result<(), String> {
+fn check(part: &mut Expr, functions: &mut BTreeSet<String>, is_sqlite: bool) -> Result<(), String> {
     match part {
+        Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) if is_sqlite => {
+            Err("has IS DISTINCT FROM, which older versions of SQLite do not know: write IS NOT, or IS"
+                .to_owned())
+        }
         Expr::Identifier(column) => {
             *part = Expr::CompoundIdentifier(vec![Ident::new("this_row"), column.clone()]);
             Ok(())
         }
         Expr::CompoundIdentifier(names) => name_row(names),
         Expr::Function(function) => {
-            functions.insert(plain_call(function)?);
+            let name = plain_call(function)?;
+            if is_sqlite {
+                check_arguments(&name, function)?;
+            }
+            functions.insert(name);
             Ok(())
+        }
+        Expr::BinaryOp { op: BinaryOperator::Match | BinaryOperator::Regexp, .. } => {
+            Err("has MATCH or REGEXP, which no row can be asked for".to_owned())
         }
         Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
             Err("has a parameter".to_owned())
@@ -131,6 +144,18 @@ fn plain_call(function: &Function) -> Result<String, String> {
     Ok(name.value.to_ascii_lowercase())
 }
 
+/// Refuses calls that mean something else with fewer arguments, or that older versions of SQLite do not know.
+fn check_arguments(name: &str, function: &Function) -> Result<(), String> {
+    let FunctionArguments::List(list) = &function.args else { return Ok(()) };
+    match (name, list.args.len()) {
+        ("max" | "min", 0 | 1) => {
+            Err(format!("calls {name} with one argument, which is a value of many rows"))
+        }
+        ("iif", 0..=2) => Err("calls iif with less than three arguments".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether a literal is one of SQL, without escapes of its own.
 fn is_plain(value: &Value) -> bool {
     match value {
@@ -177,6 +202,26 @@ mod tests {
         }
         let functions = parsed("coalesce(UPPER(name), 'x') = 'X'").unwrap().functions;
         assert_eq!(functions.into_iter().collect::<Vec<_>>(), ["coalesce", "upper"]);
+    }
+
+    #[test]
+    fn sqlite_has_rules_of_its_own() {
+        let parsed = |text: &str| parse(&SQLiteDialect {}, text);
+        for text in
+            ["a IS NOT 'paid'", "max(a, 1) > 2", "iif(a > 1, b, NULL) = 2", "a GLOB 'x*'", "`a` = [b]"]
+        {
+            parsed(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+        for text in [
+            "max(a) > 1",
+            "min(a) = 1",
+            "a MATCH 'x'",
+            "a REGEXP 'x'",
+            "iif(a, b) = 1",
+            "a IS DISTINCT FROM b",
+        ] {
+            assert_eq!(parsed(text).unwrap_err().kind(), ErrorKind::InvalidConfiguration, "{text}");
+        }
     }
 
     #[test]

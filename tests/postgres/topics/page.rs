@@ -17,7 +17,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "table orders is a source of topic shop.orders",
     ),
     ("messagekit topics source list", "NEW.status = 'paid'"),
-    ("messagekit topics consume shop.orders --consumer shipping", "\"row\":{\"id\":7,\"status\":\"paid\"}"),
+    (
+        "messagekit topics consume shop.orders --consumer shipping --claim 100",
+        "\"row\":{\"id\":7,\"status\":\"paid\"}",
+    ),
     (
         "messagekit topics source drop shop.orders orders",
         "table orders is no source of topic shop.orders any more",

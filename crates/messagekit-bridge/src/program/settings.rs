@@ -53,7 +53,16 @@ impl Settings {
     /// and its position.
     pub fn read(configuration: &Configuration) -> Result<Self, Error> {
         // All programs of messagekit may share one file.
-        configuration.passes_over(&["admin", "token", "service", "bookkeeper", "relay", "database", "log"]);
+        configuration.passes_over(&[
+            "admin",
+            "token",
+            "service",
+            "bookkeeper",
+            "relay",
+            "database",
+            "log",
+            "topics",
+        ]);
         let bridge = configuration.section("bridge");
         let name = bridge.required::<String>("name").unwrap_or_default();
         if let Err(error) = check_name("bridge", &name, 200) {

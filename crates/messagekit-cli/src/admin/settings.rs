@@ -13,7 +13,7 @@ use crate::databases::{self, Named, told};
 use crate::url::Url;
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 7] = ["bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "relay", "log"];
+const ELSEWHERE: [&str; 8] = ["topics", "bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "relay", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

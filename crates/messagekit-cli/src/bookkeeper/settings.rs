@@ -15,7 +15,7 @@ use crate::url::Url;
 use crate::{databases, sections};
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 7] = ["admin", "token", "service", "bridge", "relay", "rule", "log"];
+const ELSEWHERE: [&str; 8] = ["topics", "admin", "token", "service", "bridge", "relay", "rule", "log"];
 
 /// The checked settings.
 pub(super) struct Settings {

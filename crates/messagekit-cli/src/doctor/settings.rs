@@ -17,7 +17,8 @@ use crate::sections;
 use crate::url::Url;
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 8] = ["admin", "token", "service", "bridge", "rule", "bookkeeper", "relay", "log"];
+const ELSEWHERE: [&str; 9] =
+    ["topics", "admin", "token", "service", "bridge", "rule", "bookkeeper", "relay", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

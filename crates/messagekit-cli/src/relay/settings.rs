@@ -20,7 +20,7 @@ use crate::url::Url;
 use crate::{databases, sections};
 
 /// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 7] = ["admin", "token", "service", "bridge", "rule", "bookkeeper", "log"];
+const ELSEWHERE: [&str; 8] = ["topics", "admin", "token", "service", "bridge", "rule", "bookkeeper", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

@@ -6,6 +6,7 @@ use messagekit::{Error, Shutdown};
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::Value;
 
+use super::claims::{Claims, Consumption};
 use super::export::line;
 use super::file::{self, Work};
 use super::lines::{Lines, Reader};
@@ -32,12 +33,20 @@ pub(super) struct Consume {
     /// Whole records with id, partition, offset and times, instead of their data
     #[arg(long)]
     records: bool,
+    #[command(flatten)]
+    claims: Claims,
 }
 
 impl Work for Consume {
     async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         // Before the file is opened: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
+        if let Some(most) = self.claims.most() {
+            let (topic, consumer) = (self.topic.as_str(), self.consumer.as_str());
+            let (claims, follows, max) = (self.claims, self.follow, self.max);
+            let consumption = Consumption { topic, consumer, claims, follows, max, as_records: self.records };
+            return consumption.run(topics, most, &interrupted).await;
+        }
         let topic = file::topic(topics, &self.topic).await?.named(self.consumer.as_str());
         if self.follow {
             self.consume(&topic, topic.follow(), &interrupted).await

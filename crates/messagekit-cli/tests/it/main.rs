@@ -21,5 +21,6 @@ mod server;
 mod shell;
 mod status;
 mod topics;
+mod topics_claims;
 mod topics_page;
 mod topics_records;

@@ -2,6 +2,7 @@
 
 use messagekit::operations::{
     CLOCK_DIFFERS, Check, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE,
+    TABLE_SOURCE_FAULTY,
 };
 
 pub(super) const WAL_LEVEL: Check = Check::problem(

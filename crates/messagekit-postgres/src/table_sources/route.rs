@@ -365,10 +365,15 @@ const SETTINGS: &str = "SET search_path = pg_catalog, pg_temp SET timezone = 'UT
 const LIMIT: u32 = 900_000;
 
 /// The columns that differ, with their values before and after; NULL when none does.
+///
+/// A function in FROM, such as `jsonb_each`, keeps the form of its rows in memory until the statement ends, and it would be called for
+/// each row.
 const CHANGES: &str = "(
-          SELECT json_object_agg(n.key, json_build_object('before', o.value, 'after', n.value))
-          FROM jsonb_each(to_jsonb(new_row)) n JOIN jsonb_each(to_jsonb(old_row)) o ON o.key = n.key
-          WHERE n.value IS DISTINCT FROM o.value)::text";
+          SELECT json_object_agg(c.key, json_build_object('before', c.o -> c.key, 'after', c.n -> c.key))
+          FROM (
+            SELECT jsonb_object_keys(r.n) AS key, r.n, r.o
+            FROM (SELECT to_jsonb(new_row) AS n, to_jsonb(old_row) AS o OFFSET 0) r OFFSET 0) c
+          WHERE c.n -> c.key IS DISTINCT FROM c.o -> c.key)::text";
 
 /// A row of a statement. It names the relation of all, over which nothing is read: so a plan that a session keeps ends with a change of
 /// the columns.

@@ -147,7 +147,8 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
         let repair = "correct these rows, or delete them: nothing appends them to their topics";
         diagnosis.found(&DELAYED_UNREADABLE, name, text, [Repair::Manual(repair.to_owned())]);
     }
-    for source in install::known(conn)? {
+    let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+    for source in install::known(&snapshot)? {
         if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
             diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [command(path, &repair)]);
         }

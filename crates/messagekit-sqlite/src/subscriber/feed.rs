@@ -243,10 +243,12 @@ impl Feed {
             block_on(self.link.store.append_waiting())?;
         }
         let mut is_new = false;
+        let mut known = 0;
         for topic in &*self.topics.clone() {
             for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                 match self.tracks.get_mut(&partition.tp) {
                     Some(track) => {
+                        known += 1;
                         track.end = partition.next_offset;
                         let gone = partition.log_start - track.next;
                         if gone > 0 {
@@ -258,6 +260,12 @@ impl Feed {
                     None => is_new = true,
                 }
             }
+        }
+        if known < self.tracks.len() {
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                "a topic was dropped: the consumer begins anew in its next one",
+            ));
         }
         if is_new { self.adopt() } else { Ok(()) }
     }

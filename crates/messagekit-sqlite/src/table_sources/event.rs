@@ -2,8 +2,8 @@
 
 use messagekit::log::RowPayload;
 
-use super::row_json::{literal, quoted};
-use super::triggers::Route;
+use super::route::Route;
+use super::row_json::{literal, of, quoted};
 
 /// The most bytes of a row as JSON, with its key as an envelope may write it: what an event may have, without its envelope.
 const MAX_ROW_BYTES: u32 = 880_000;
@@ -35,12 +35,14 @@ impl Rows {
 
 /// The name of a row of the table that a write deletes without a trigger.
 pub(super) const GONE: &str = "gone";
+/// The name of the row that an insert writes, with the values that `REPLACE` gives to columns that may not be NULL.
+pub(super) const COMING: &str = "coming";
 
 pub(super) const INSERTED: Rows = Rows { fate: Fate::Inserted, new: Some("NEW"), old: None };
 pub(super) const UPDATED: Rows = Rows { fate: Fate::Updated, new: Some("NEW"), old: Some("OLD") };
 pub(super) const DELETED: Rows = Rows { fate: Fate::Deleted, new: None, old: Some("OLD") };
 /// A row gives way to one with its primary key.
-pub(super) const REPLACED: Rows = Rows { fate: Fate::Updated, new: Some("NEW"), old: Some(GONE) };
+pub(super) const REPLACED: Rows = Rows { fate: Fate::Updated, new: Some(COMING), old: Some(GONE) };
 /// A row gives way to another one.
 pub(super) const DISPLACED: Rows = Rows { fate: Fate::Deleted, new: None, old: Some(GONE) };
 
@@ -91,27 +93,15 @@ impl Route<'_> {
                 Some(GONE) => {
                     format!("{} {name} ON {}", quoted(&self.table.name), self.table.same_row(name, GONE))
                 }
-                Some(row) => self.one_row(name, |column| format!("{row}.{column}")),
+                Some(COMING) => self.coming(name),
+                Some(row) => self.one_row(name, |column| of(row, column)),
                 None => self.one_row(name, |_| "NULL".to_owned()),
             })
             .collect()
     }
 
-    fn one_row(&self, name: &str, value: impl Fn(&str) -> String) -> String {
-        let columns = self.table.columns.iter().map(|column| {
-            let column = quoted(&column.name);
-            format!("{} AS {column}", value(&column))
-        });
-        format!("(SELECT {}) {name}", columns.collect::<Vec<_>>().join(", "))
-    }
-
-    /// Returns whether an expression of the user names a row.
-    fn names(&self, row: &str) -> bool {
-        let prefix = format!("{row}.");
-        [&self.source.filter, &self.source.key]
-            .into_iter()
-            .flatten()
-            .any(|given| given.expression.contains(&prefix))
+    pub(super) fn coming(&self, name: &str) -> String {
+        self.one_row(name, |column| self.table.written("NEW", column))
     }
 
     /// Leaves an event waiting, if the filter lets it pass.

@@ -4,9 +4,10 @@ use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, RowPayload, Sou
 use messagekit::{Error, ErrorKind, chain};
 use rusqlite::Connection;
 
+use super::route::Route;
 use super::row_json::quoted;
 use super::table::{Table, plain_name};
-use super::triggers::Route;
+use super::triggers::FORM;
 use crate::error::from_sqlite;
 use crate::tables::table_sources::{self, StoredSource};
 
@@ -57,17 +58,19 @@ pub(crate) fn known(conn: &Connection) -> Result<Vec<KnownSource>, Error> {
     table_sources::all(conn)?.into_iter().map(shown).collect()
 }
 
-/// Makes the triggers anew of sources whose tables have other columns. Returns how many.
+/// Makes the triggers anew of sources whose tables have other columns, or were built anew, as many tools change a table. Returns how many.
 pub(crate) fn refresh(conn: &Connection) -> Result<usize, Error> {
     let mut refreshed = 0;
     for stored in table_sources::all(conn)? {
-        if fault(conn, &stored)? != Some(SourceFault::TriggerChanged) {
+        let fault = fault(conn, &stored)?;
+        if !matches!(fault, Some(SourceFault::TriggerChanged | SourceFault::TriggerMissing))
+            || stored.form > FORM
+        {
             continue;
         }
         let table = Table::find(conn, &quoted(&stored.source.table))?;
         let route = Route { id: stored.id, source: &stored.source, table: &table };
-        let made = conn.prepare(&route.trial()).map_err(from_sqlite).and_then(|_| make(conn, &route));
-        match made {
+        match try_out(conn, &route).map_err(from_sqlite).and_then(|()| make(conn, &route)) {
             Ok(()) => refreshed += 1,
             Err(error) => tracing::warn!(
                 topic = &*stored.source.topic,
@@ -96,7 +99,7 @@ pub(super) fn add(conn: &Connection, source: &TableSource, replaces: bool) -> Re
     check(source, &table)?;
     let id = table_sources::write(conn, source, &table.key).map_err(from_sqlite)?;
     let route = Route { id, source, table: &table };
-    conn.prepare(&route.trial()).map_err(|error| {
+    try_out(conn, &route).map_err(|error| {
         let text = "database cannot evaluate the expressions of the source over rows of the table";
         named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
     })?;
@@ -108,7 +111,7 @@ pub(super) fn remove(conn: &Connection, topic: &str, table: &str) -> Result<bool
     // A table that is gone has no name but the one that was given.
     let name = match Table::find(conn, table) {
         Ok(table) => table.name,
-        Err(error) if error.kind() == ErrorKind::NotFound => plain_name(table).unwrap_or_default(),
+        Err(error) if is_gone(&error) => plain_name(table).unwrap_or_default(),
         Err(error) => return Err(error),
     };
     let Some(id) = table_sources::remove(conn, topic, &name).map_err(from_sqlite)? else { return Ok(false) };
@@ -116,9 +119,23 @@ pub(super) fn remove(conn: &Connection, topic: &str, table: &str) -> Result<bool
     Ok(true)
 }
 
+/// Removes every source of a topic.
+pub(crate) fn remove_all(conn: &Connection, topic: &str) -> Result<(), Error> {
+    for table in table_sources::feeding(conn, topic).map_err(from_sqlite)? {
+        remove(conn, topic, &quoted(&table))?;
+    }
+    Ok(())
+}
+
+/// Evaluates the expressions as a trigger will.
+fn try_out(conn: &Connection, route: &Route<'_>) -> rusqlite::Result<()> {
+    conn.prepare(&route.trial())?.query(())?.next().map(drop)
+}
+
 /// Makes the triggers of a source, in place of those that it has.
 fn make(conn: &Connection, route: &Route<'_>) -> Result<(), Error> {
     table_sources::drop_triggers(conn, &Route::prefix(route.id)).map_err(from_sqlite)?;
+    table_sources::set_form(conn, route.id, FORM).map_err(from_sqlite)?;
     for trigger in route.triggers() {
         conn.execute_batch(&trigger.sql).map_err(from_sqlite)?;
     }
@@ -149,7 +166,7 @@ fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
 fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>, Error> {
     let table = match Table::find(conn, &quoted(&stored.source.table)) {
         Ok(table) => table,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(SourceFault::TableMissing)),
+        Err(error) if is_gone(&error) => return Ok(Some(SourceFault::TableMissing)),
         Err(error) => return Err(error),
     };
     if table.key != stored.key_columns {
@@ -160,7 +177,7 @@ fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>
     let (mut is_missing, mut is_stale) = (false, false);
     for trigger in route.triggers() {
         match found.get(&trigger.name) {
-            Some(sql) => is_stale |= *sql != trigger.sql,
+            Some(sql) => is_stale |= stored.form <= FORM && *sql != trigger.sql,
             None => is_missing = true,
         }
     }
@@ -169,6 +186,11 @@ fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>
         (false, true) => Some(SourceFault::TriggerChanged),
         (false, false) => None,
     })
+}
+
+/// A table of this name is gone, or the name is now that of something else.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidConfiguration)
 }
 
 fn named(kind: ErrorKind, text: &'static str, source: &TableSource) -> Error {

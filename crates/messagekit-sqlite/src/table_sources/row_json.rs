@@ -55,31 +55,49 @@ impl Table {
         format!("'{{' || substr({}, 2) || '}}'", parts.collect::<Vec<_>>().join(" || "))
     }
 
-    /// Returns the condition under which a row has the primary key of another, or both have none.
+    /// Returns the condition under which a row keeps its primary key, or has none before and after.
     pub(super) fn same_key(&self, row: &str, other: &str) -> String {
-        let same = |column: &String| format!("{} IS {}", of(row, column), of(other, column));
+        let same = |column: &String| format!("{} IS {} COLLATE BINARY", of(row, column), of(other, column));
         self.key.iter().map(same).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Returns the condition under which a row of the table must give way to one with its primary key.
-    pub(super) fn equal_key(&self, row: &str, other: &str) -> String {
-        let is_primary =
-            |columns: &&Vec<KeyColumn>| columns.iter().map(|column| &column.name).eq(self.key.iter());
-        self.unique.iter().find(is_primary).map(|columns| equal(row, other, columns)).unwrap_or_default()
+    /// Returns what no two rows of the table have in common: the number of a row, or its primary key as text.
+    pub(super) fn identity(&self, row: &str) -> String {
+        self.row_number.map_or_else(|| self.key_text(row), |number| format!("{row}.{number}"))
     }
 
     /// Returns the condition under which two names stand for one row of the table.
     pub(super) fn same_row(&self, row: &str, other: &str) -> String {
-        match &self.row_number {
-            Some(number) if self.key.is_empty() => format!("{row}.{number} = {other}.{number}"),
-            _ => self.same_key(row, other),
+        match self.row_number {
+            Some(number) => format!("{row}.{number} = {other}.{number}"),
+            None => self.same_key(row, other),
         }
     }
 
-    /// Returns the condition under which a row of the table stands in the way of another: they have a unique key in common.
-    pub(super) fn in_the_way(&self, row: &str, other: &str) -> String {
-        let keys = self.unique.iter().map(|columns| equal(row, other, columns));
+    /// Returns the condition under which a row of the table must give way to a written one with its primary key.
+    pub(super) fn equal_key(&self, row: &str, written: impl Fn(&str) -> String) -> String {
+        let is_primary =
+            |columns: &&Vec<KeyColumn>| columns.iter().map(|column| &column.name).eq(self.key.iter());
+        self.unique.iter().find(is_primary).map(|columns| equal(row, columns, &written)).unwrap_or_default()
+    }
+
+    /// Returns the condition under which a row of the table is in the way of a written one: they have a unique key in common.
+    pub(super) fn in_the_way(&self, row: &str, written: impl Fn(&str) -> String) -> String {
+        let keys = self.unique.iter().map(|columns| equal(row, columns, &written));
         format!("({})", keys.collect::<Vec<_>>().join(" OR "))
+    }
+
+    /// Returns the value that `REPLACE` gives to a column: a default in place of a NULL that it may not have.
+    pub(super) fn written(&self, row: &str, column: &str) -> String {
+        let default = self
+            .columns
+            .iter()
+            .find(|known| known.name == column)
+            .and_then(|known| known.instead_of_null.as_ref());
+        match default {
+            Some(default) => format!("coalesce({}, {default})", of(row, column)),
+            None => of(row, column),
+        }
     }
 
     fn key_columns(&self) -> Vec<&Column> {
@@ -104,26 +122,37 @@ fn object(row: &str, columns: &[&Column]) -> String {
 }
 
 /// NULL is equal to nothing, as in an index.
-fn equal(row: &str, other: &str, columns: &[KeyColumn]) -> String {
+fn equal(row: &str, columns: &[KeyColumn], written: &impl Fn(&str) -> String) -> String {
     let equal = columns.iter().map(|column| {
-        let (row, other) = (of(row, &column.name), of(other, &column.name));
-        format!("{row} = {other} COLLATE {}", quoted(&column.collation))
+        let (row, written) = (of(row, &column.name), written(&column.name));
+        format!("{row} = {written} COLLATE {}", quoted(&column.collation))
     });
     format!("({})", equal.collect::<Vec<_>>().join(" AND "))
 }
 
-/// Returns a value that JSON can hold: bytes as text like `\x00ff`, and infinity as text.
+/// Returns a value that JSON can hold: bytes as text like `\x00ff`, infinity as text, and numbers with as many digits as they need.
+///
+/// A text is joined with nothing: SQLite remembers of a value that a function of JSON has made it, also in the row that a trigger sees.
 fn value(row: &str, column: &Column) -> String {
     let value = of(row, &column.name);
     let bytes = format!("WHEN 'blob' THEN '\\x' || lower(hex({value}))");
     match column.values {
-        Values::Plain => value,
-        Values::TextOrBytes => format!("CASE typeof({value}) {bytes} ELSE {value} END"),
+        Values::Numbers => value,
+        Values::Text => format!("{value} || ''"),
+        Values::TextOrBytes => format!("CASE typeof({value}) {bytes} ELSE {value} || '' END"),
         Values::Any => format!(
-            "CASE typeof({value}) {bytes} WHEN 'real' THEN CASE WHEN {value} > {GREATEST} THEN 'Infinity' \
-             WHEN {value} < -{GREATEST} THEN '-Infinity' ELSE {value} END ELSE {value} END"
+            "CASE typeof({value}) WHEN 'text' THEN {value} || '' {bytes} WHEN 'real' THEN {} ELSE {value} END",
+            number(&value)
         ),
     }
+}
+
+/// The JSON of SQLite writes 15 digits.
+fn number(value: &str) -> String {
+    format!(
+        "CASE WHEN {value} > {GREATEST} THEN 'Infinity' WHEN {value} < -{GREATEST} THEN '-Infinity' \
+         WHEN CAST(printf('%!.15g', {value}) AS REAL) = {value} THEN {value} ELSE json(printf('%!.17g', {value})) END"
+    )
 }
 
 /// Returns a column of a row.

@@ -17,9 +17,10 @@ pub(crate) struct Table {
     pub(crate) unique: Vec<Vec<KeyColumn>>,
     /// The primary key is the number of the row, which SQLite may choose after the triggers before the insert have run.
     pub(crate) has_row_number: bool,
-    /// A name of the number of a row that no column hides.
+    /// A name of the number of its rows that no column hides, unless its rows have none.
     pub(crate) row_number: Option<&'static str>,
     is_strict: bool,
+    has_numbers: bool,
 }
 
 /// A column.
@@ -27,13 +28,17 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) values: Values,
+    /// Its default as SQL, if it may not be NULL and the default is always the same.
+    pub(crate) instead_of_null: Option<String>,
 }
 
 /// What a column may hold, beside NULL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Values {
-    /// Whole numbers or text, which JSON has.
-    Plain,
+    /// Whole numbers.
+    Numbers,
+    /// Text.
+    Text,
     /// Text and bytes.
     TextOrBytes,
     /// Anything.
@@ -71,7 +76,7 @@ impl Table {
 
     /// Returns a table without its columns, and its kind.
     fn read(conn: &Connection, name: &str) -> rusqlite::Result<Option<(Self, String)>> {
-        let find = "SELECT name, type, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+        let find = "SELECT name, type, strict, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
         let read = |row: &rusqlite::Row<'_>| {
             let table = Self {
                 name: row.get(0)?,
@@ -81,6 +86,7 @@ impl Table {
                 has_row_number: false,
                 row_number: None,
                 is_strict: row.get(2)?,
+                has_numbers: !row.get::<_, bool>(3)?,
             };
             Ok((table, row.get(1)?))
         };
@@ -88,16 +94,17 @@ impl Table {
     }
 
     fn look_closer(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let find = "SELECT name, upper(type), pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+        let find = "SELECT name, upper(type), pk, iif(\"notnull\", dflt_value, NULL) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
         let mut select = conn.prepare(find)?;
         let columns = select.query_map([&self.name], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+            let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok((name, kind, row.get::<_, u32>(2)?, row.get::<_, Option<String>>(3)?))
         })?;
         let columns: Vec<_> = columns.collect::<rusqlite::Result<_>>()?;
         let mut key: Vec<(u32, &str, &str)> = columns
             .iter()
-            .filter(|(_, _, place)| *place > 0)
-            .map(|(name, kind, place)| (*place, name.as_str(), kind.as_str()))
+            .filter(|(_, _, place, _)| *place > 0)
+            .map(|(name, kind, place, _)| (*place, name.as_str(), kind.as_str()))
             .collect();
         key.sort_unstable();
         let indexed = unique_indexes(conn, &self.name)?;
@@ -110,19 +117,23 @@ impl Table {
             let number = KeyColumn { name: self.key[0].clone(), collation: "BINARY".to_owned() };
             self.unique.push(vec![number]);
         }
-        self.row_number = ["rowid", "_rowid_", "oid"]
-            .into_iter()
-            .find(|number| !columns.iter().any(|(name, ..)| name.eq_ignore_ascii_case(number)));
+        self.row_number = ["rowid", "_rowid_", "oid"].into_iter().find(|number| {
+            self.has_numbers && !columns.iter().any(|(name, ..)| name.eq_ignore_ascii_case(number))
+        });
         if self.key.is_empty() && self.row_number.is_none() {
             // Its rows have no name by which a replaced one could be told from others.
             self.unique.clear();
         }
         self.columns = columns
             .iter()
-            .map(|(name, kind, place)| {
+            .map(|(name, kind, place, default)| {
                 let is_number = self.has_row_number && *place > 0;
-                let values = if is_number { Values::Plain } else { self.values(kind) };
-                Column { name: name.clone(), values }
+                let values = if is_number { Values::Numbers } else { self.values(kind) };
+                let is_literal = |default: &&String| {
+                    !default.contains('(') && !default.to_ascii_uppercase().starts_with("CURRENT_")
+                };
+                let instead_of_null = default.as_ref().filter(is_literal).cloned();
+                Column { name: name.clone(), values, instead_of_null }
             })
             .collect();
         Ok(())
@@ -133,7 +144,8 @@ impl Table {
     fn values(&self, kind: &str) -> Values {
         if self.is_strict {
             return match kind {
-                "INT" | "INTEGER" | "TEXT" => Values::Plain,
+                "INT" | "INTEGER" => Values::Numbers,
+                "TEXT" => Values::Text,
                 _ => Values::Any,
             };
         }
@@ -221,14 +233,15 @@ mod tests {
         let a = Table::find(&conn, "A").unwrap();
         assert_eq!((a.name.as_str(), a.key.as_slice()), ("a", &["id".to_owned()][..]));
         let values: Vec<Values> = a.columns.iter().map(|column| column.values).collect();
-        assert_eq!(values, [Values::Plain, Values::TextOrBytes, Values::Any, Values::Any, Values::Any]);
+        assert_eq!(values, [Values::Numbers, Values::TextOrBytes, Values::Any, Values::Any, Values::Any]);
         let unique: Vec<&str> = a.unique.iter().map(|columns| columns[0].collation.as_str()).collect();
         assert_eq!(unique, ["NOCASE", "BINARY"], "the partial one is left out");
         assert!(a.has_row_number);
         let b = Table::find(&conn, "main.b").unwrap();
         assert_eq!(b.key, ["y", "x"]);
         assert_eq!((b.unique.len(), b.has_row_number), (1, false));
-        assert!(b.columns.iter().all(|column| column.values == Values::Plain));
+        assert_eq!([b.columns[0].values, b.columns[1].values], [Values::Numbers, Values::Text]);
+        assert_eq!((a.row_number, b.row_number), (Some("rowid"), None));
         assert!(!Table::find(&conn, "c").unwrap().has_row_number, "a quirk: its key has an index");
     }
 }

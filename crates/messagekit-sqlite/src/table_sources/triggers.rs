@@ -6,19 +6,12 @@
 //! A row that `REPLACE` or `UPDATE OR REPLACE` deletes fires no trigger of its own. So a trigger before the write notes which rows are in
 //! its way, and one after it makes their events ([`replaced`](super::replaced)).
 
-use messagekit::log::TableSource;
-
 use super::event::{DELETED, INSERTED, UPDATED};
+use super::route::Route;
 use super::row_json::quoted;
-use super::table::Table;
 
-/// A source of a table, with its number in the file.
-#[derive(Debug)]
-pub(crate) struct Route<'a> {
-    pub(crate) id: i64,
-    pub(crate) source: &'a TableSource,
-    pub(crate) table: &'a Table,
-}
+/// The number of the form of the triggers. A program makes those of an earlier form anew, and leaves those of a later one alone.
+pub(crate) const FORM: u32 = 1;
 
 /// A trigger to be made.
 #[derive(Debug)]
@@ -28,22 +21,15 @@ pub(crate) struct Trigger {
 }
 
 impl Route<'_> {
-    /// Returns a query over no row that shows what is wrong with an expression.
-    pub(crate) fn trial(&self) -> String {
-        let filter = self.filter();
-        let key = self.source.key.as_ref().map_or("NULL", |key| key.expression.as_str());
-        let table = quoted(&self.table.name);
-        format!("SELECT ({filter}), ({key}) FROM {table} new_row, {table} old_row, {table} this_row WHERE 0")
-    }
-
     /// Returns the triggers that make the events.
     pub(crate) fn triggers(&self) -> Vec<Trigger> {
         let mut triggers = self.triggers_of_inserts();
         if self.source.changes.update {
             triggers.extend(self.triggers_of_updates());
         }
-        if self.source.changes.delete {
-            triggers.extend(self.triggers_of_deletes());
+        triggers.extend(self.triggers_of_deletes());
+        if self.is_replacing() && self.source.changes.delete {
+            triggers.extend(self.triggers_of_displacing_updates());
         }
         triggers
     }
@@ -55,11 +41,12 @@ impl Route<'_> {
                 || self.trigger("insert", "AFTER INSERT", None, &[self.wait(&self.event(INSERTED))]);
             return is_watched.then(trigger).into_iter().collect();
         }
-        let before =
-            self.trigger("before_insert", "BEFORE INSERT", Some(&self.is_replacing_any()), &self.note_all());
         let after =
-            self.trigger("insert", "AFTER INSERT", None, &[self.wait_replaced(), self.wait_inserted()]);
-        vec![before, after]
+            [self.wait_displaced(), self.wait_replaced(), self.wait_inserted(), self.forget_written()];
+        vec![
+            self.trigger("before_insert", "BEFORE INSERT", Some(&self.is_replacing_any()), &self.note_all()),
+            self.trigger("insert", "AFTER INSERT", None, &after),
+        ]
     }
 
     /// A changed primary key is the end of one row, and another one.
@@ -77,24 +64,26 @@ impl Route<'_> {
     }
 
     fn triggers_of_deletes(&self) -> Vec<Trigger> {
-        let deleted = self.wait(&self.event(DELETED));
-        if !self.is_replacing() {
-            return vec![self.trigger("delete", "AFTER DELETE", None, &[deleted])];
+        let mut body = Vec::new();
+        if self.is_replacing() {
+            body.push(self.forget_deleted());
         }
-        vec![
-            self.trigger("delete", "AFTER DELETE", None, &[self.forget_deleted(), deleted]),
+        if self.source.changes.delete {
+            body.push(self.wait(&self.event(DELETED)));
+        }
+        if body.is_empty() { Vec::new() } else { vec![self.trigger("delete", "AFTER DELETE", None, &body)] }
+    }
+
+    fn triggers_of_displacing_updates(&self) -> [Trigger; 2] {
+        let after = [self.wait_displaced(), self.forget_displaced()];
+        [
             self.trigger(
                 "before_update",
                 "BEFORE UPDATE",
                 Some(&self.is_displacing_any()),
                 &self.note_displaced(),
             ),
-            self.trigger(
-                "replace",
-                "AFTER UPDATE",
-                Some(&self.has_noted()),
-                &[self.wait_replaced(), self.forget()],
-            ),
+            self.trigger("replace", "AFTER UPDATE", Some(&self.has_noted()), &after),
         ]
     }
 
@@ -104,14 +93,5 @@ impl Route<'_> {
         let when = when.map(|when| format!("\nWHEN {when}")).unwrap_or_default();
         let sql = format!("CREATE TRIGGER {name} {moment} ON {table} FOR EACH ROW{when}\nBEGIN{body}\nEND");
         Trigger { name, sql }
-    }
-
-    /// Returns the beginning of the names of a source's triggers.
-    pub(crate) fn prefix(id: i64) -> String {
-        format!("messagekit_source_{id}_")
-    }
-
-    pub(super) fn filter(&self) -> &str {
-        self.source.filter.as_ref().map_or("1", |filter| filter.expression.as_str())
     }
 }

@@ -14,7 +14,7 @@ use crate::error::from_sqlite;
 const MOST: u32 = 1_000;
 
 /// The due time of an event that cannot be read.
-const NEVER: i64 = i64::MAX;
+pub(crate) const NEVER: i64 = i64::MAX;
 
 /// Stores messages until they are due.
 pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) -> Result<(), Error> {

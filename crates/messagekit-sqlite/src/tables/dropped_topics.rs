@@ -8,11 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::topic_records::defined;
 use super::topics::position;
-use super::{names, retention};
+use super::{delayed, names, retention, table_sources};
 use crate::error::from_sqlite;
 
 /// The most rows that one piece deletes: it holds the file's write lock for some milliseconds.
 const PIECE: i64 = 1_000;
+/// The bytes of records after which a piece ends.
+const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// The rows of a dropped topic beside its records, by its number.
 const OF_TOPIC: [&str; 4] = [
@@ -41,17 +43,25 @@ const OWN: [&str; 2] = [
        AND NOT EXISTS (SELECT 1 FROM messagekit_topic_partitions p WHERE p.topic_id = ?1)",
 ];
 
-/// Takes a topic its name, its definition, and the events that are not due yet.
+/// Takes a topic its name, its definition, and the events that are not due yet. Refused while a table feeds it.
 pub(crate) fn drop_topic(conn: &Connection, name: &str) -> std::result::Result<(), Error> {
     let topic = defined(conn, name)?;
     if is_unpublished(conn, &topic).map_err(from_sqlite)? {
         let text = "events of the topic are not published yet: let a relay publish them, or discard those that were rejected";
         return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
     }
+    let feeding = table_sources::feeding(conn, name).map_err(from_sqlite)?;
+    if !feeding.is_empty() {
+        let text = "tables are sources of the topic: drop them first, or with it";
+        return Err(Error::new(ErrorKind::WrongState, text)
+            .with("topic", name)
+            .with("sources", feeding.join(", ")));
+    }
     let run =
         |sql: &str, values: &[&dyn rusqlite::ToSql]| conn.prepare_cached(sql)?.execute(values).map(drop);
     let all = || -> Result<()> {
         run("DELETE FROM messagekit_outbox_delayed WHERE topic = ?1", &[&name])?;
+        run("DELETE FROM messagekit_waiting_changes WHERE topic = ?1", &[&name])?;
         run("DELETE FROM messagekit_topic_definitions WHERE topic_id = ?1", &[&topic.id])?;
         run(
             "UPDATE messagekit_topics SET name = 'dropped:' || id || ':' || name, partitions = 0, leaves = 0 WHERE id = ?1",
@@ -68,9 +78,10 @@ fn is_unpublished(conn: &Connection, topic: &names::Topic) -> Result<bool> {
              ON q.pos >= p.id << 40 AND q.pos < (p.id + 1) << 40 WHERE p.topic_id = ?1)
            OR EXISTS (SELECT 1 FROM messagekit_topic_partitions p JOIN messagekit_outbox_rejected q
              ON q.pos >= p.id << 40 AND q.pos < (p.id + 1) << 40 WHERE p.topic_id = ?1)
-           OR ?2 AND EXISTS (SELECT 1 FROM messagekit_outbox_delayed d JOIN messagekit_topics t ON t.name = d.topic WHERE t.id = ?1)",
+           OR ?2 AND EXISTS (SELECT 1 FROM messagekit_outbox_delayed d JOIN messagekit_topics t ON t.name = d.topic
+               WHERE t.id = ?1 AND d.due < ?3)",
     )?
-    .query_row((topic.id, topic.leaves), |row| row.get(0))
+    .query_row((topic.id, topic.leaves, delayed::NEVER), |row| row.get(0))
 }
 
 /// Deletes a piece of what dropped topics have left, and returns how many rows; 0 when nothing is left.
@@ -108,9 +119,11 @@ fn clear_topic(conn: &Connection, topic: i64) -> Result<u64> {
         let end: Option<i64> = conn
             .prepare_cached(
                 "SELECT max(pos) + 1 FROM (
-                   SELECT pos FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3)",
+                   SELECT pos, sum(length(payload)) OVER (ORDER BY pos) - length(payload) AS bytes_before
+                   FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT ?3)
+                 WHERE bytes_before <= ?4",
             )?
-            .query_row((position(tp, 0), position(tp + 1, 0), PIECE), |row| row.get(0))?;
+            .query_row((position(tp, 0), position(tp + 1, 0), PIECE, PIECE_BYTES), |row| row.get(0))?;
         if let Some(end) = end {
             return retention::delete_records(conn, tp, position(tp, 0), end);
         }

@@ -19,6 +19,8 @@ pub(crate) struct StoredSource {
     pub(crate) source: TableSource,
     /// The primary key that its table had.
     pub(crate) key_columns: Vec<String>,
+    /// The form of its triggers.
+    pub(crate) form: u32,
 }
 
 impl StoredSource {
@@ -48,7 +50,7 @@ impl StoredSource {
     }
 }
 
-const SELECT: &str = "SELECT id, topic, table_name, on_insert, on_update, on_delete, filter, filter_sql, payload, key, key_sql, key_columns
+const SELECT: &str = "SELECT id, topic, table_name, on_insert, on_update, on_delete, filter, filter_sql, payload, key, key_sql, key_columns, form
   FROM messagekit_table_sources";
 
 /// Returns the sources, sorted by topic and table.
@@ -73,6 +75,15 @@ pub(crate) fn is_any(conn: &Connection) -> rusqlite::Result<bool> {
         .query_row([], |row| row.get(0))
 }
 
+/// Returns the tables that feed a topic.
+pub(crate) fn feeding(conn: &Connection, topic: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare_cached(
+        "SELECT table_name FROM messagekit_table_sources WHERE topic = ?1 ORDER BY table_name",
+    )?
+    .query_map([topic], |row| row.get(0))?
+    .collect()
+}
+
 /// The outer result is the row's, the inner one its meaning's.
 fn read(row: &Row<'_>) -> rusqlite::Result<Result<StoredSource, Error>> {
     let expression = |text: usize, sql: usize| -> rusqlite::Result<Option<RowExpression>> {
@@ -89,7 +100,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<StoredSource, Error>> {
     let topic: String = row.get(1)?;
     let (topic, table, on_failure) = (topic.into(), row.get(2)?, OnSourceFailure::Fail);
     let source = TableSource { topic, table, changes, filter, payload, key, on_failure };
-    Ok(Ok(StoredSource { id: row.get(0)?, source, key_columns }))
+    Ok(Ok(StoredSource { id: row.get(0)?, source, key_columns, form: row.get(12)? }))
 }
 
 /// Writes a source, or its new rules, and returns its number.
@@ -126,6 +137,13 @@ pub(crate) fn write(
     )
 }
 
+/// Notes in which form the triggers of a source are.
+pub(crate) fn set_form(conn: &Connection, id: i64, form: u32) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE messagekit_table_sources SET form = ?2 WHERE id = ?1")?
+        .execute((id, form))
+        .map(drop)
+}
+
 /// Removes a source, and returns its number.
 pub(crate) fn remove(conn: &Connection, topic: &str, table: &str) -> rusqlite::Result<Option<i64>> {
     let id = conn
@@ -152,7 +170,7 @@ pub(crate) fn triggers(conn: &Connection, prefix: &str) -> rusqlite::Result<BTre
 /// Removes the triggers whose names begin so.
 pub(crate) fn drop_triggers(conn: &Connection, prefix: &str) -> rusqlite::Result<()> {
     for name in triggers(conn, prefix)?.into_keys() {
-        conn.execute_batch(&format!("DROP TRIGGER {name}"))?;
+        conn.execute_batch(&format!("DROP TRIGGER \"{}\"", name.replace('"', "\"\"")))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use messagekit::{Error, Headers, Message, MessageId, headers};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
@@ -20,47 +21,66 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const EPOCH: f64 = 2_440_587.5;
 const MILLIS_OF_DAY: f64 = 86_400_000.0;
 
+/// What became of changes that waited.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) appended: Appended,
+    /// The number of the last of them.
+    pub(crate) last: Option<i64>,
+    /// More of them may wait.
+    pub(crate) is_full: bool,
+}
+
 /// Returns the number of the last change that waits.
 pub(crate) fn last(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("SELECT max(number) FROM messagekit_waiting_changes")?.query_row([], |row| row.get(0))
 }
 
-/// Appends changes to their topics, at most [`MOST`], and returns the number of the last one with what was appended.
+/// Returns whether there is anything to append, or to clean up.
+pub(crate) fn is_any(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_waiting_changes) OR EXISTS (SELECT 1 FROM messagekit_replaced_rows)",
+    )?
+    .query_row([], |row| row.get(0))
+}
+
+/// Appends changes to their topics, at most [`MOST`].
 ///
-/// One that no topic can take is kept among the delayed events that are never due, so that it delays no other.
-pub(crate) fn append(
-    conn: &Connection,
-    partitions_of_new: u32,
-    now: i64,
-) -> Result<(Option<i64>, Appended), Error> {
-    let read = || -> rusqlite::Result<(Option<i64>, Vec<Message>)> {
-        let source = source_of(conn);
-        let mut select = conn.prepare_cached(
-            "SELECT number, CAST(topic AS BLOB), CAST(event_type AS BLOB), CAST(source_table AS BLOB), CAST(key AS BLOB),
-               CAST(row AS BLOB), CAST(changes AS BLOB), CAST(actor AS BLOB), coalesce(CAST(changed_at AS REAL), 0)
-             FROM messagekit_waiting_changes ORDER BY number LIMIT ?1",
-        )?;
-        let mut rows = select.query([MOST])?;
-        let (mut last, mut messages, mut bytes) = (None, Vec::new(), 0);
-        while bytes < MOST_BYTES
-            && let Some(row) = rows.next()?
-        {
-            let message = Change::read(row)?.into_message(&source);
-            bytes += message.size();
-            messages.push(message);
-            last = Some(row.get(0)?);
-        }
-        Ok((last, messages))
-    };
-    let (last, messages) = read().map_err(from_sqlite)?;
+/// One that no topic can take is kept among the delayed events that are never due, so that it delays no other. Notes of replaced rows
+/// mean nothing here, between two statements of the user, and are removed.
+pub(crate) fn append(conn: &Connection, partitions_of_new: u32, now: i64) -> Result<Batch, Error> {
+    let (last, is_full, messages) = read(conn).map_err(from_sqlite)?;
     let (fit, unfit): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| message.check().is_ok());
     delayed::keep_unfit(conn, &unfit)?;
-    if last.is_some() {
-        conn.prepare_cached("DELETE FROM messagekit_waiting_changes WHERE number <= ?1")
-            .and_then(|mut delete| delete.execute([last]))
-            .map_err(from_sqlite)?;
+    let clean_up = || {
+        if last.is_some() {
+            conn.prepare_cached("DELETE FROM messagekit_waiting_changes WHERE number <= ?1")?
+                .execute([last])?;
+        }
+        conn.prepare_cached("DELETE FROM messagekit_replaced_rows")?.execute([])
+    };
+    clean_up().map_err(from_sqlite)?;
+    Ok(Batch { appended: append::append(conn, &fit, partitions_of_new, now)?, last, is_full })
+}
+
+fn read(conn: &Connection) -> rusqlite::Result<(Option<i64>, bool, Vec<Message>)> {
+    let source = source_of(conn);
+    let mut select = conn.prepare_cached(
+        "SELECT number, topic, event_type, source_table, key, row, changes, actor, coalesce(CAST(changed_at AS REAL), 0)
+         FROM messagekit_waiting_changes ORDER BY number LIMIT ?1",
+    )?;
+    let mut rows = select.query([MOST])?;
+    let (mut last, mut messages, mut bytes) = (None, Vec::new(), 0);
+    while bytes < MOST_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let message = Change::read(row)?.into_message(&source);
+        bytes += message.size();
+        messages.push(message);
+        last = Some(row.get(0)?);
     }
-    Ok((last, append::append(conn, &fit, partitions_of_new, now)?))
+    let is_full = bytes >= MOST_BYTES || messages.len() == MOST as usize;
+    Ok((last, is_full, messages))
 }
 
 /// Returns the name of the file without its ending.
@@ -82,12 +102,8 @@ struct Change {
 }
 
 impl Change {
-    /// Text of SQLite may hold any bytes; what is no UTF-8 is replaced.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let text = |index| -> rusqlite::Result<Option<String>> {
-            let bytes: Option<Vec<u8>> = row.get(index)?;
-            Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-        };
+        let text = |index| row.get_ref(index).map(text);
         Ok(Self {
             topic: text(1)?.unwrap_or_default(),
             event_type: text(2)?.unwrap_or_default(),
@@ -138,6 +154,25 @@ impl Change {
         }
         envelope.push('}');
         envelope
+    }
+}
+
+/// Text of SQLite may hold any bytes: for those that are no UTF-8 stands a question mark, which takes no more room than they.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            let mut text = String::with_capacity(bytes.len());
+            for chunk in bytes.utf8_chunks() {
+                text.push_str(chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    text.push('?');
+                }
+            }
+            Some(text)
+        }
     }
 }
 

@@ -71,20 +71,19 @@ impl Due {
 
     fn try_append(&mut self, guarded: &Rc<Guarded>) -> Result<(Option<Appended>, Duration), Error> {
         self.look_at_sources(guarded)?;
-        let is_waiting = waiting_changes::last(guarded.conn()).map_err(from_sqlite)?.is_some();
+        let is_waiting = waiting_changes::is_any(guarded.conn()).map_err(from_sqlite)?;
         let next = wait(delayed::next(guarded.conn())?);
         if !next.is_zero() && !is_waiting {
             return Ok((None, next));
         }
         let open = guarded.begin(None)?;
         let mut appended = delayed::append_due(open.conn(), self.partitions_of_new, now())?;
-        let (_, changes) = waiting_changes::append(open.conn(), self.partitions_of_new, now())?;
-        appended.positions.extend(changes.positions);
-        appended.leaves |= changes.leaves;
-        let is_left = waiting_changes::last(open.conn()).map_err(from_sqlite)?.is_some();
+        let changes = waiting_changes::append(open.conn(), self.partitions_of_new, now())?;
+        appended.positions.extend(changes.appended.positions);
+        appended.leaves |= changes.appended.leaves;
         let next = wait(delayed::next(open.conn())?);
         open.commit()?;
-        Ok((Some(appended), if is_left { Duration::ZERO } else { next }))
+        Ok((Some(appended), if changes.is_full { Duration::ZERO } else { next }))
     }
 
     /// Follows tables whose columns have changed since the last check.
@@ -95,9 +94,12 @@ impl Due {
         if version == self.schema_version || !self.has_sources {
             return Ok(());
         }
-        self.schema_version = version;
         let open = guarded.begin(None)?;
-        if refresh(open.conn())? > 0 { open.commit() } else { Ok(()) }
+        if refresh(open.conn())? > 0 {
+            open.commit()?;
+        }
+        self.schema_version = version;
+        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use messagekit::adapter::{Publisher, Source, Subscriber};
+use messagekit::log::{OnSources, TopicDefinition, TopicStore};
 use messagekit::{ErrorKind, Message, headers};
+use messagekit_sqlite::SqliteStore;
 
 use crate::support::*;
 
@@ -309,4 +311,46 @@ async fn names_that_cannot_be_used_are_refused_at_once() {
     assert_eq!(kind(&["t"], "a\nb").await, ErrorKind::InvalidConfiguration);
     assert_eq!(kind(&[], "billing").await, ErrorKind::InvalidConfiguration);
     assert_eq!(kind(&["a topic"], "billing").await, ErrorKind::InvalidEvent);
+}
+
+async fn define(store: &SqliteStore) {
+    let definition = TopicDefinition {
+        id: 0,
+        name: topic("t"),
+        schema: None,
+        shape: None,
+        dedup: Vec::new(),
+        key: None,
+        partitions: 1,
+        version: 0,
+        retention: None,
+        is_published: false,
+    };
+    assert_eq!(store.define_topic(&definition).await.unwrap(), None);
+}
+
+/// Messages of the old topic must not move the cursor of the next one.
+#[tokio::test]
+async fn a_subscriber_begins_anew_in_the_next_topic_of_a_name() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    define(&store).await;
+    append(&store, "t", "old", 5).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    let first = assigned(&mut subscriber).await;
+    let old = deliveries(&mut subscriber, 5).await;
+    store.drop_topic(&topic("t"), OnSources::Refuse).await.unwrap();
+    define(&store).await;
+    append(&store, "t", "new", 7).await;
+    assert_eq!(lost(&mut subscriber).await, first);
+    let reported = incoming(&mut subscriber).await;
+    assert!(matches!(&reported, Some(Err(error)) if error.kind() == ErrorKind::Fenced), "{reported:?}");
+    assert_ne!(assigned(&mut subscriber).await, first);
+    drop(old);
+    let new = deliveries(&mut subscriber, 7).await;
+    assert_eq!(ids(&new), (0..7).map(|number| format!("new-{number}")).collect::<Vec<_>>());
+    handle(&store, "billing", &new[..3]).await.unwrap();
+    close(subscriber).await;
+    let mut subscriber = bind(&store, &["t"], "billing").await;
+    assigned(&mut subscriber).await;
+    assert_eq!(ids(&deliveries(&mut subscriber, 1).await), ["new-3"]);
 }

@@ -1219,12 +1219,111 @@ WHERE name = $1 AND schema IS NOT DISTINCT FROM $4 AND shape IS NOT DISTINCT FRO
 PREPARE "topic_set_retention" (text, bigint, bigint, boolean) AS
 UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 WHERE name = $1;
 
+PREPARE "topic_feeding" (text) AS
+SELECT table_name FROM messagekit.table_sources WHERE topic = $1 ORDER BY table_name;
+
+PREPARE "topic_end_claims" (int) AS
+UPDATE messagekit.consumer_cursors SET ranges = NULL
+WHERE tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1));
+
+PREPARE "topic_drop_partitions" (int) AS
+DELETE FROM messagekit.topic_partitions WHERE topic_id = $1;
+
+PREPARE "topic_drop" (int) AS
+DELETE FROM messagekit.topics WHERE id = $1;
+
+PREPARE "topic_left_records" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT tp_id FROM messagekit.topic_records WHERE tp_id > 0 ORDER BY tp_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.tp_id FROM messagekit.topic_records l WHERE l.tp_id > n.number ORDER BY l.tp_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topic_partitions o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_records" (int, bigint) AS
+WITH gone AS (
+  DELETE FROM messagekit.topic_records WHERE tp_id = $1 AND "offset" <= (
+    SELECT max(n."offset") FROM (
+      SELECT r."offset" FROM messagekit.topic_records r WHERE r.tp_id = $1 ORDER BY r."offset" LIMIT $2) n)
+  RETURNING event_id)
+SELECT count(*), array_agg(event_id), (SELECT array_agg(consumer) FROM messagekit.consumer_cursors WHERE tp_id = $1 AND by_record)
+FROM gone;
+
+PREPARE "topic_left_waiting" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_waiting WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_waiting l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_waiting" (int, bigint) AS
+DELETE FROM messagekit.topic_waiting WHERE topic_id = $1 AND seq <= (
+  SELECT max(n.seq) FROM (SELECT l.seq FROM messagekit.topic_waiting l WHERE l.topic_id = $1 ORDER BY l.seq LIMIT $2) n);
+
+PREPARE "topic_left_hashes" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_dedup_hashes WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_dedup_hashes l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_old_hashes" (int, bigint) AS
+DELETE FROM messagekit.topic_dedup_hashes WHERE topic_id = $1 AND hash <= (
+  SELECT max(n.hash) FROM (SELECT l.hash FROM messagekit.topic_dedup_hashes l WHERE l.topic_id = $1 ORDER BY l.hash LIMIT $2) n);
+
+PREPARE "topic_left_staged" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT topic_id FROM messagekit.topic_migrations WHERE topic_id > 0 ORDER BY topic_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.topic_id FROM messagekit.topic_migrations l WHERE l.topic_id > n.number ORDER BY l.topic_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topics o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_old_staged" (int, bigint) AS
+DELETE FROM messagekit.topic_migrations WHERE ctid = ANY (ARRAY (
+  SELECT ctid FROM messagekit.topic_migrations WHERE topic_id = $1 LIMIT $2));
+
+PREPARE "topic_left_cursors" AS
+WITH RECURSIVE numbers (number) AS (
+  (SELECT tp_id FROM messagekit.consumer_cursors WHERE tp_id > 0 ORDER BY tp_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.tp_id FROM messagekit.consumer_cursors l WHERE l.tp_id > n.number ORDER BY l.tp_id LIMIT 1)
+  FROM numbers n WHERE n.number IS NOT NULL)
+SELECT n.number FROM numbers n
+WHERE n.number IS NOT NULL AND (SELECT true FROM messagekit.topic_partitions o WHERE o.id = n.number) IS NULL LIMIT 1;
+
+PREPARE "topic_clear_cursors" (int, bigint) AS
+DELETE FROM messagekit.consumer_cursors WHERE tp_id = $1 AND consumer <= (
+  SELECT max(n.consumer) FROM (SELECT l.consumer FROM messagekit.consumer_cursors l WHERE l.tp_id = $1 ORDER BY l.consumer LIMIT $2) n);
+
 PREPARE "topic_partitions" (int) AS
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition;
 
 PREPARE "topic_hold" (int) AS
 SELECT id, partition, log_start, next_offset, bytes, version FROM messagekit.topic_partitions WHERE topic_id = $1 ORDER BY partition
 FOR NO KEY UPDATE;
+
+PREPARE "topic_commit_look" AS
+SELECT pg_current_snapshot()::text, w.count = 1000, concat_ws(' ', p.last, p.count, p.records + w.due)
+FROM (
+  SELECT max(p.id) AS last, count(*) AS count, coalesce(sum(p.next_offset), 0) AS records
+  FROM messagekit.topic_partitions p) p
+CROSS JOIN (
+  SELECT count(*) AS count, count(*) FILTER (WHERE w.available_at IS NULL OR w.available_at <= clock_timestamp()) AS due
+  FROM (
+    SELECT w.available_at FROM messagekit.topics t
+    CROSS JOIN LATERAL (
+      SELECT w.available_at FROM messagekit.topic_waiting w WHERE w.topic_id = t.id ORDER BY w.seq LIMIT 1000) w
+    LIMIT 1000) w) w;
+
+PREPARE "topic_notify" (text, text) AS
+SELECT pg_notify($1, $2)::text FROM (SELECT FROM messagekit.topics LIMIT 1) t;
 
 PREPARE "topic_waiting" (int, bigint) AS
 SELECT w.seq, w.key, nextval('messagekit.topic_record_ids')
@@ -1372,7 +1471,8 @@ FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO
 
 PREPARE "topic_begin_cursors" (text, int[]) AS
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
-SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) ON CONFLICT DO NOTHING;
+SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
+ON CONFLICT DO NOTHING;
 
 PREPARE "topic_pass_handled" (text, int, bigint, bigint) AS
 UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next = coalesce(

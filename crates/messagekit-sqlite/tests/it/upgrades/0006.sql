@@ -378,11 +378,12 @@ CREATE TABLE messagekit_table_sources (
   key         TEXT,
   key_sql     TEXT,
   key_columns TEXT NOT NULL CHECK (json_valid(key_columns)),
+  form        INTEGER NOT NULL DEFAULT 0,
   UNIQUE (topic, table_name),
   CHECK ((filter IS NULL) = (filter_sql IS NULL)),
   CHECK ((key IS NULL) = (key_sql IS NULL))
 ) STRICT;
-INSERT INTO messagekit_table_sources VALUES(1,'shop.orders','orders',1,1,0,'total > 5','this_row.total > 5','diff',NULL,NULL,'["id"]');
+INSERT INTO messagekit_table_sources VALUES(1,'shop.orders','orders',1,1,0,'total > 5','this_row.total > 5','diff',NULL,NULL,'["id"]',1);
 CREATE TABLE messagekit_waiting_changes (
   number       INTEGER PRIMARY KEY,
   topic        TEXT,
@@ -398,7 +399,7 @@ INSERT INTO messagekit_waiting_changes VALUES(1,'shop.orders','shop.orders.inser
 CREATE TABLE messagekit_replaced_rows (
   source_id  INTEGER,
   is_same    INTEGER,
-  old_key    TEXT,
+  row_id,
   event_type TEXT,
   key        TEXT,
   row        TEXT,
@@ -449,6 +450,7 @@ CREATE INDEX messagekit_outbox_rejected_pos ON messagekit_outbox_rejected (pos);
 CREATE INDEX messagekit_outbox_delayed_event ON messagekit_outbox_delayed (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX messagekit_admin_audit_event ON messagekit_admin_audit (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX messagekit_record_ids_topic ON messagekit_record_ids (topic_id, first_id);
+CREATE INDEX messagekit_replaced_rows_row ON messagekit_replaced_rows (source_id, is_same, row_id);
 CREATE TRIGGER messagekit_actor_needs_foreign_keys BEFORE INSERT ON messagekit_actor
 BEGIN
   SELECT RAISE(ABORT, 'messagekit: the name of an actor is longer than 200 bytes') WHERE length(CAST(NEW.name AS BLOB)) > 200;

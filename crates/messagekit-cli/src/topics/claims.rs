@@ -1,0 +1,190 @@
+//! `messagekit topics consume --claim`: several processes share the work.
+
+use std::time::Duration;
+
+use messagekit::log::{
+    Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
+};
+use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_config::Configuration;
+use messagekit_topics::Topics;
+use serde_json::{Value, json};
+
+use super::file;
+use super::lines::{Lines, Reader};
+use crate::input::span;
+
+/// How often claims of processes that have ended are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sections of other programs.
+const ELSEWHERE: [&str; 11] = [
+    "admin",
+    "token",
+    "service",
+    "bridge",
+    "rule",
+    "bookkeeper",
+    "relay",
+    "database",
+    "log",
+    "kafka",
+    "rabbitmq",
+];
+
+/// How records are claimed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Claims {
+    /// Claim at most this many records at a time, so that several processes share them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with = "no_ack")]
+    claim: Option<u32>,
+    /// How long a claim lasts [default: topics.visibility_timeout_secs, or 60s]
+    #[arg(long, value_name = "TIME", value_parser = span, requires = "claim")]
+    lease: Option<Duration>,
+    /// Keep the order of each partition: one claim of it at a time
+    #[arg(long, requires = "claim")]
+    ordered: bool,
+    /// At most this many claimed records of the consumer, by all its processes
+    #[arg(long, value_name = "N", requires = "claim", value_parser = clap::value_parser!(u64).range(1..))]
+    max_in_flight: Option<u64>,
+}
+
+impl Claims {
+    /// Returns how many records a claim may have, if records are claimed.
+    pub(super) fn most(self) -> Option<u32> {
+        self.claim
+    }
+
+    fn claimer<S: RecordClaims>(
+        self,
+        store: S,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<RecordClaimer<S>, Error> {
+        let mut claimer = RecordClaimer::new(store, consumer, topic);
+        if let Some(lease) = self.lease.map_or_else(lease_of_settings, |lease| Ok(Some(lease)))? {
+            claimer = claimer.lease(lease);
+        }
+        if self.ordered {
+            claimer = claimer.ordered();
+        }
+        Ok(match self.max_in_flight {
+            Some(most) => claimer.max_in_flight(most),
+            None => claimer,
+        })
+    }
+}
+
+/// Returns the lease of the environment, for every consumer that is given none.
+fn lease_of_settings() -> Result<Option<Duration>, Error> {
+    let configuration = Configuration::load(None)?;
+    configuration.passes_over(&ELSEWHERE);
+    let seconds = configuration.section("topics").optional::<u64>("visibility_timeout_secs");
+    messagekit_config::refuse(&configuration.problems())?;
+    match seconds {
+        Some(0) => Err(Error::new(
+            ErrorKind::InvalidConfiguration,
+            "topics.visibility_timeout_secs is 0: a claim would be lost at once",
+        )),
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+/// What is consumed, and how it is shown.
+pub(super) struct Consumption<'a> {
+    pub(super) topic: &'a str,
+    pub(super) consumer: &'a str,
+    pub(super) claims: Claims,
+    pub(super) follows: bool,
+    pub(super) max: Option<u64>,
+    pub(super) as_records: bool,
+}
+
+impl Consumption<'_> {
+    /// Prints the records of one claim after another, and acknowledges each claim when its lines were handed over.
+    pub(super) async fn run<S: TopicStore>(
+        &self,
+        topics: &Topics<S>,
+        most: u32,
+        interrupted: &Shutdown,
+    ) -> Result<(), Error> {
+        file::definition(topics, self.topic).await?;
+        let claimer = self.claims.claimer(topics.store().clone(), self.consumer, self.topic)?;
+        let mut commits = topics.store().watch_commits()?;
+        let mut lines = Lines::to_stdout();
+        let mut left = self.max.unwrap_or(u64::MAX);
+        while left > 0 && !interrupted.is_requested() {
+            let wanted = most.min(u32::try_from(left).unwrap_or(most));
+            match claimer.claim(wanted).await? {
+                Claimed::Records(claim) => {
+                    if self.print(&mut lines, &claim)? == Reader::Gone {
+                        return claimer.release(&claim, Which::All).await;
+                    }
+                    match claimer.acknowledge(&claim, Which::All).await {
+                        Err(error) if error.kind() == ErrorKind::ClaimLost => {
+                            tracing::warn!(
+                                partition = claim.partition,
+                                "claim was lost while its lines were read: they come again"
+                            );
+                        }
+                        settled => drop(settled?),
+                    }
+                    left = left.saturating_sub(claim.records.len() as u64);
+                }
+                Claimed::Deleted { partition, offsets } => {
+                    let (from, to) = (offsets.start, offsets.end);
+                    tracing::warn!(
+                        partition,
+                        from,
+                        to,
+                        "records were deleted before the consumer settled them"
+                    );
+                }
+                Claimed::Nothing { .. } if self.follows => until_more(&mut *commits, interrupted).await?,
+                Claimed::Nothing { .. } => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<Reader, Error> {
+        for record in &claim.records {
+            let payload = &record.record.message.payload;
+            let reader = if self.as_records {
+                lines.write(shown(record))?
+            } else {
+                lines.write(String::from_utf8_lossy(payload))?
+            };
+            if reader == Reader::Gone {
+                return Ok(reader);
+            }
+        }
+        lines.flush()
+    }
+}
+
+/// Waits for a commit, or until a claim may have ended.
+async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Result<(), Error> {
+    tokio::select! {
+        () = interrupted.requested() => Ok(()),
+        changed = commits.changed() => changed,
+        () = tokio::time::sleep(LOOK) => Ok(()),
+    }
+}
+
+/// A claimed record as one line of JSON.
+fn shown(claimed: &ClaimedRecord) -> Value {
+    let record = &claimed.record;
+    let message = &record.message;
+    json!({
+        "topic": &*record.position.topic,
+        "partition": record.position.partition,
+        "offset": record.position.offset,
+        "attempt": claimed.attempt,
+        "key": message.key.as_ref().map(|key| String::from_utf8_lossy(key)),
+        "event_type": message.event_type(),
+        "headers": message.headers.free(),
+        "created_at": record.timestamp.to_string(),
+        "data": serde_json::from_slice::<Value>(&message.payload).ok(),
+    })
+}

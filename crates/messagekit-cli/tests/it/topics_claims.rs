@@ -1,0 +1,76 @@
+//! `messagekit topics consume --claim`: several programs share the records of a consumer.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::shell::Shell;
+
+fn numbers(shell: &Shell, numbers: std::ops::Range<u32>) {
+    let lines: String = numbers.map(|number| format!("{{\"n\":{number}}}\n")).collect();
+    shell.piped(&["append", "jobs"], lines.as_bytes()).text();
+}
+
+/// A claim that a program holds while its reader does not read on belongs to no other, until that program ends.
+#[test]
+fn programs_share_records_and_take_those_of_one_that_ends() {
+    let shell = Shell::with(&["jobs"]);
+    numbers(&shell, 0..6);
+    let consume = ["consume", "jobs", "--consumer", "w", "--claim", "2"];
+    let mut seen = BTreeSet::new();
+    for line in shell.topics(&[&consume[..], &["--max", "2"]].concat()).text().lines() {
+        seen.insert(line.to_owned());
+    }
+    let mut following = shell.start(&[&consume[..], &["--follow"]].concat());
+    for _ in 0..4 {
+        assert!(seen.insert(following.line()), "no record comes twice");
+    }
+    numbers(&shell, 6..7);
+    assert_eq!(following.line(), "{\"n\":6}", "it waits for more");
+    following.signal("INT");
+    following.prints_no_more();
+    assert_eq!(following.child.wait().unwrap().code(), Some(0));
+    assert_eq!(seen.len(), 6);
+    assert_eq!(shell.topics(&consume).text(), "", "all are settled");
+}
+
+#[test]
+fn a_claim_without_a_reader_of_its_lines_is_given_back() {
+    let shell = Shell::with(&["jobs"]);
+    numbers(&shell, 0..3);
+    let child = shell.unread(&["consume", "jobs", "--consumer", "w", "--claim", "3"]);
+    crate::shell::ended(child);
+    let records = shell.topics(&["consume", "jobs", "--consumer", "w", "--claim", "3", "--records"]);
+    let records: Vec<Value> =
+        records.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown: Vec<_> =
+        records.iter().map(|record| (record["attempt"].as_u64(), record["data"]["n"].as_u64())).collect();
+    assert_eq!(shown, [(Some(1), Some(0)), (Some(1), Some(1)), (Some(1), Some(2))], "no attempt is counted");
+}
+
+#[test]
+fn the_lease_comes_from_the_option_or_the_environment() {
+    let shell = Shell::with(&["jobs"]);
+    let run = |variable: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_messagekit"));
+        command.args(["topics", "consume", "jobs", "--claim", "1", "--database"]);
+        command.arg(format!("sqlite:{}", shell.file().display())).env(variable, value);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for variable in [
+        "MESSAGEKIT_TOPICS__VISIBILITY_TIMEOUT_SECS",
+        "KALAMDB_TOPIC_VISIBILITY_TIMEOUT_SECS",
+        "KALAMDB_VISIBILITY_TIMEOUT_SECS",
+    ] {
+        assert_eq!(run(variable, "30"), (0, String::new()), "{variable}");
+        let (code, text) = run(variable, "0");
+        assert!(code == 1 && text.contains("visibility_timeout_secs is 0"), "{variable}: {text}");
+    }
+    let (code, text) = run("MESSAGEKIT_TOPICS__VISIBILITY_TIMEOUT_SECS", "soon");
+    assert!(code == 1 && text.contains("topics.visibility_timeout_secs"), "{text}");
+    shell.topics(&["consume", "jobs", "--claim", "1", "--lease", "30s", "--ordered"]).text();
+    shell.topics(&["consume", "jobs", "--lease", "30s"]).refused(2, &["--claim"]);
+    shell.topics(&["consume", "jobs", "--claim", "1", "--no-ack"]).refused(2, &["cannot be used with"]);
+}
