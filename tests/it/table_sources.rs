@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use messagekit::log::{
@@ -667,6 +668,32 @@ fn the_next_program_appends_what_others_have_left_waiting() {
         let Claimed::Records(claim) = worker.claim(10).await.unwrap() else { panic!("no events") };
         assert_eq!(claim.records.len(), 1);
         worker.acknowledge(&claim, Which::All).await.unwrap();
+        store.close().await.unwrap();
+    });
+}
+
+/// The claim gives the changes their offsets, and looks at their keys in the same transaction.
+#[test]
+fn a_change_waits_for_its_key_also_when_the_claim_appends_it() {
+    block_on(async {
+        let shop = Shop::new().await;
+        shop.topics.source("orders").add(TOPIC).await.unwrap();
+        let worker = |store| RecordClaimer::new(store, "shipping", TOPIC).ordered_by_key();
+        shop.run("INSERT INTO orders (id) VALUES (1)");
+        let first = worker(shop.topics.store().clone());
+        let Claimed::Records(claim) = first.claim(10).await.unwrap() else { panic!("no events") };
+        first.retry(&claim, Which::All, Duration::from_secs(3_600), "no stock").await.unwrap();
+        drop(first);
+        let path = shop.path.clone();
+        shop.topics.clone().close().await.unwrap();
+        shop.run("UPDATE orders SET total = 7 WHERE id = 1; INSERT INTO orders (id) VALUES (2)");
+        assert_eq!(shop.rows("SELECT count(*) FROM messagekit_waiting_changes"), 2);
+        let store = SqliteStore::open(&path).await.unwrap();
+        let Claimed::Records(claim) = worker(store.clone()).claim(10).await.unwrap() else {
+            panic!("no events")
+        };
+        let offsets: Vec<i64> = claim.records.iter().map(|record| record.record.position.offset).collect();
+        assert_eq!(offsets, [2], "the update waits for the insert");
         store.close().await.unwrap();
     });
 }

@@ -124,6 +124,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_lease_one" => "bigint, text",
         "topic_begin_cursors" => "text, int[]",
         "topic_pass_handled" => "text, int, bigint, bigint",
+        "topic_record_keys" => "text, int, bigint[], bigint[]",
         "topic_write_window" => "text, text, int, bigint, text",
         "topic_unhandled_from" => "int, int",
         "topic_hold_overtaken" => "int, bigint",

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use messagekit::log::{ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Log, Record, RecordClaims};
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Position};
 
 use super::{MemoryLog, MemoryStore, MemoryTx};
 
@@ -53,6 +54,20 @@ impl RecordClaims for MemoryStore {
             tx.writes.claims.insert((consumer.to_owned(), topic.clone(), partition), window.clone());
             Ok(())
         })
+    }
+
+    async fn record_keys(
+        &self,
+        _tx: &mut MemoryTx,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: &[Range<i64>],
+    ) -> Result<Vec<(i64, Bytes)>, Error> {
+        let records = self.log(topic)?.records(topic).into_iter().filter(|record| {
+            let Position { partition: own, offset, .. } = &record.position;
+            *own == partition && offsets.iter().any(|offsets| offsets.contains(offset))
+        });
+        Ok(records.filter_map(|record| Some((record.position.offset, record.message.key?))).collect())
     }
 
     async fn read_claimed(

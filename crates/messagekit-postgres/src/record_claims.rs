@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use messagekit::Error;
 use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
 use sqlx::Row;
@@ -50,6 +51,16 @@ impl RecordClaims for PostgresStore {
         window: &ClaimWindow,
     ) -> Result<(), Error> {
         self.statement(record_claims::write(tx, self.schema(), consumer, (topic, partition), window)).await
+    }
+
+    async fn record_keys(
+        &self,
+        tx: &mut PgTx,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: &[Range<i64>],
+    ) -> Result<Vec<(i64, Bytes)>, Error> {
+        self.statement(record_claims::keys(tx, self.schema(), (topic, partition), offsets)).await
     }
 
     async fn read_claimed(

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
 use messagekit::{Error, ErrorKind};
 
@@ -69,6 +70,17 @@ impl RecordClaims for SqliteStore {
                 .map_err(from_sqlite)
         })
         .await
+    }
+
+    async fn record_keys(
+        &self,
+        tx: &mut SqliteTx,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: &[Range<i64>],
+    ) -> Result<Vec<(i64, Bytes)>, Error> {
+        let (topic, offsets) = (topic.clone(), offsets.to_vec());
+        tx.run(move |conn| record_claims::keys(conn, &topic, partition, &offsets).map_err(from_sqlite)).await
     }
 
     async fn read_claimed(

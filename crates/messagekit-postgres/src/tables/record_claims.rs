@@ -1,9 +1,12 @@
 //! Record claims: a consumer's window in each partition of a topic.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use bytes::Bytes;
 use messagekit::Error;
 use messagekit::log::{ClaimPartition, ClaimWindow};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::cursors;
@@ -23,6 +26,17 @@ pub(crate) const WRITE_WINDOW: &str = "
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
   WHERE t.name = $2 AND p.partition = $3)";
+
+/// The keys of the records of a partition in ranges of offsets.
+pub(crate) const KEYS: &str = r#"
+SELECT r."offset", r.key
+FROM unnest($3::bigint[], $4::bigint[]) AS a (first, behind)
+  CROSS JOIN LATERAL (
+    SELECT k."offset", k.key FROM messagekit.topic_records k
+    WHERE k.tp_id = (
+        SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+        WHERE t.name = $1 AND p.partition = $2)
+      AND k."offset" >= a.first AND k."offset" < a.behind AND k.key IS NOT NULL) r"#;
 
 /// Every consumer's claims on a topic, held until the transaction ends.
 pub(crate) const CLAIMS_OF_TOPIC: &str = "
@@ -81,6 +95,21 @@ async fn hold(
         windows.insert(row.try_get(0).map_err(from_sqlx)?, window);
     }
     Ok(windows)
+}
+
+/// Returns the offset and key of each record in these ranges that has a key.
+pub(crate) async fn keys(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    (topic, partition): (&str, i32),
+    offsets: &[Range<i64>],
+) -> Result<Vec<(i64, Bytes)>, Error> {
+    let first: Vec<i64> = offsets.iter().map(|offsets| offsets.start).collect();
+    let behind: Vec<i64> = offsets.iter().map(|offsets| offsets.end).collect();
+    let keys = sqlx::query(schema.sql(KEYS)).bind(topic).bind(partition).bind(first).bind(behind);
+    let rows = keys.fetch_all(connection).await.map_err(from_sqlx)?;
+    let key = |row: &PgRow| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?.into()));
+    rows.iter().map(|row| key(row).map_err(from_sqlx)).collect()
 }
 
 /// Writes a consumer's window in a partition. Its end of the settled prefix is the consumer's cursor.

@@ -178,6 +178,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_pass_handled", cursors::PASS_HANDLED),
     ("topic_hold_windows", record_claims::HOLD_WINDOWS),
     ("topic_write_window", record_claims::WRITE_WINDOW),
+    ("topic_record_keys", record_claims::KEYS),
     ("topic_claims", record_claims::CLAIMS_OF_TOPIC),
     ("topic_oldest", retention::OLDEST_RECORDS),
     ("topic_unhandled_from", retention::UNHANDLED_FROM),

@@ -1,5 +1,8 @@
 //! Record claims: a consumer's window in each partition of a topic.
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use messagekit::Error;
 use messagekit::log::{ClaimPartition, ClaimWindow};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -67,12 +70,7 @@ pub(crate) fn write(
     partition: i32,
     window: &ClaimWindow,
 ) -> rusqlite::Result<()> {
-    let tp: i64 = conn
-        .prepare_cached(
-            "SELECT p.id FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id
-             WHERE t.name = ?1 AND p.partition = ?2",
-        )?
-        .query_row((topic, partition), |row| row.get(0))?;
+    let tp = tp(conn, topic, partition)?;
     conn.prepare_cached(
         "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (?1, ?2, ?3)
          ON CONFLICT (consumer_id, tp_id) DO UPDATE SET next = excluded.next WHERE next <> excluded.next",
@@ -84,4 +82,34 @@ pub(crate) fn write(
     )?
     .execute((consumer, tp, window.next(), window.encode()))?;
     Ok(())
+}
+
+/// Returns the offset and key of each record in these ranges that has a key.
+pub(crate) fn keys(
+    conn: &Connection,
+    topic: &str,
+    partition: i32,
+    ranges: &[Range<i64>],
+) -> rusqlite::Result<Vec<(i64, Bytes)>> {
+    let tp = tp(conn, topic, partition)?;
+    let mut select = conn.prepare_cached(
+        "SELECT pos, CAST(key AS BLOB) FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 AND key IS NOT NULL",
+    )?;
+    let mut keys = Vec::new();
+    for Range { start, end } in ranges {
+        let within = (topics::position(tp, *start), topics::position(tp, *end));
+        let mut rows = select.query(within)?;
+        while let Some(row) = rows.next()? {
+            keys.push((topics::offset(row.get(0)?), Bytes::from(row.get::<_, Vec<u8>>(1)?)));
+        }
+    }
+    Ok(keys)
+}
+
+fn tp(conn: &Connection, topic: &str, partition: i32) -> rusqlite::Result<i64> {
+    conn.prepare_cached(
+        "SELECT p.id FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id
+         WHERE t.name = ?1 AND p.partition = ?2",
+    )?
+    .query_row((topic, partition), |row| row.get(0))
 }

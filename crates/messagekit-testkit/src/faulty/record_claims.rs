@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
 use messagekit::{Error, Store};
 
@@ -109,6 +110,24 @@ impl RecordClaims for FaultyStore {
             }
             _ => self.inner.write_claim_window(tx.inner(), consumer, topic, partition, window).await,
         }
+    }
+
+    async fn record_keys(
+        &self,
+        tx: &mut FaultyTx,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: &[Range<i64>],
+    ) -> Result<Vec<(i64, Bytes)>, Error> {
+        let seen = if self.is(Fault::ClaimsSeeKeysOfOneRange) { &offsets[..1] } else { offsets };
+        let mut keys = self.inner.record_keys(tx.inner(), topic, partition, seen).await?;
+        match self.fault {
+            Some(Fault::ClaimsSeeNoKeys) => keys.clear(),
+            Some(Fault::ClaimsMissTheLastKey) => drop(keys.pop()),
+            Some(Fault::ClaimsMissTenthKeys) => keys.retain(|(offset, _)| offset % 10 != 9),
+            _ => {}
+        }
+        Ok(keys)
     }
 
     async fn read_claimed(

@@ -613,6 +613,14 @@ faults! {
     ClaimsIgnoreDeletions: Log deleted_records_are_reported,
     /// The settled prefix only grows.
     ClaimsNeverGoBack: Log reset_ends_every_claim,
+    /// A claim sees no keys.
+    ClaimsSeeNoKeys: Log keys_keep_their_order_and_others_go_on,
+    /// A claim sees the keys of its first range alone.
+    ClaimsSeeKeysOfOneRange: Log each_unsettled_record_holds_its_key,
+    /// A claim sees no key of the last record.
+    ClaimsMissTheLastKey: Log record_given_back_takes_its_key_along,
+    /// A claim sees no key of each tenth record.
+    ClaimsMissTenthKeys: Log effects_of_a_key_follow_each_other,
     /// The clock of the database stands still.
     ClaimClockStands: Log claims_end_with_their_lease,
     /// A process trusts the claims as it wrote them last.

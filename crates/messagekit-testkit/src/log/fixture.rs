@@ -55,6 +55,17 @@ pub(super) async fn topic_of<F: LogFixture>(fixture: &F, records: usize) -> Arc<
     topic
 }
 
+/// Makes a topic with a record for each character, which is its key, and returns its name. A `-` is a record without a key.
+pub(super) async fn keyed_topic<F: LogFixture>(fixture: &F, keys: &str) -> Arc<str> {
+    let topic = fixture.topic().await;
+    let mut records = messages(&topic, keys.chars().map(String::from));
+    for (record, key) in records.iter_mut().zip(keys.chars()) {
+        record.key = (key != '-').then(|| String::from(key).into());
+    }
+    append(&fixture.store(), &records).await;
+    topic
+}
+
 /// Reads pages of a reader up to the end of its partition.
 pub(super) async fn pages(reader: &mut Box<dyn LogReader>) -> Vec<Page> {
     let mut pages = Vec::new();

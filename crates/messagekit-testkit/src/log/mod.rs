@@ -2,6 +2,7 @@
 
 pub mod claims;
 mod fixture;
+pub mod keyed_claims;
 pub mod leases;
 mod list;
 pub mod reading;

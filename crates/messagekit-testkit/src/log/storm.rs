@@ -57,7 +57,7 @@ pub async fn workers_finish_each_record_once<F: LogFixture>(fixture: &F) {
 }
 
 /// Writes the effects of records and acknowledges them, in one transaction.
-async fn apply<F: LogFixture>(
+pub(super) async fn apply<F: LogFixture>(
     fixture: &F,
     worker: &RecordClaimer<F::Store>,
     store: &F::Store,

@@ -100,6 +100,26 @@ async fn a_record_that_fails_every_attempt_is_a_dead_failed_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_record_frees_its_key() {
+    let log = MemoryLog::new(1);
+    let message = |number: usize| Message::new(TOPIC, number.to_string()).with_key("ann");
+    log.publish(&(0..3).map(message).collect::<Vec<_>>()).await;
+    let worker = worker(&MemoryStore::with_log(&log)).ordered_by_key();
+    for attempt in 1..=2 {
+        let claimed = claim(&worker, 1).await;
+        assert_eq!(claimed.records[0].attempt, attempt);
+        worker.retry(&claimed, Which::All, Duration::from_secs(5), "no stock").await.unwrap();
+        assert_eq!(claim_now(&worker).await, [], "its key waits");
+        tokio::time::advance(Duration::from_secs(6)).await;
+    }
+    let claimed = claim(&worker, 2).await;
+    worker.retry(&claimed, Which::Offsets(&[0]), Duration::from_secs(5), "no stock").await.unwrap();
+    assert_eq!(claim_now(&worker).await, [], "the claim still has the next one of its key");
+    assert_eq!(worker.acknowledge(&claimed, Which::Offsets(&[1])).await.unwrap(), 2);
+    assert_eq!(claim_now(&worker).await, [(2, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_ends_its_process_dies_alone() {
     let store = store_with(3).await;
     let mut handled = Vec::new();

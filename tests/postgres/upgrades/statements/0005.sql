@@ -1498,6 +1498,16 @@ UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
   WHERE t.name = $2 AND p.partition = $3);
 
+PREPARE "topic_record_keys" (text, int, bigint[], bigint[]) AS
+SELECT r."offset", r.key
+FROM unnest($3::bigint[], $4::bigint[]) AS a (first, behind)
+  CROSS JOIN LATERAL (
+    SELECT k."offset", k.key FROM messagekit.topic_records k
+    WHERE k.tp_id = (
+        SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+        WHERE t.name = $1 AND p.partition = $2)
+      AND k."offset" >= a.first AND k."offset" < a.behind AND k.key IS NOT NULL) r;
+
 PREPARE "topic_claims" (int) AS
 SELECT c.next, c.ranges, clock_timestamp() FROM messagekit.consumer_cursors c
 WHERE c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $1))

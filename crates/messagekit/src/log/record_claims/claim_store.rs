@@ -4,6 +4,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::claim_id::ClaimHolder;
@@ -77,6 +78,19 @@ pub trait RecordClaims: Inbox {
         partition: i32,
         window: &ClaimWindow,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Returns the offset and key of each record in these ranges of a partition that has a key, as the transaction sees them: also of
+    /// records to which it has given their offsets itself.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: roll back and retry.
+    fn record_keys(
+        &self,
+        tx: &mut Self::Tx,
+        topic: &Arc<str>,
+        partition: i32,
+        offsets: &[Range<i64>],
+    ) -> impl Future<Output = Result<Vec<(i64, Bytes)>, Error>> + Send;
 
     /// Returns the records of a partition in a range of offsets, in order, without those that the log no longer has.
     ///

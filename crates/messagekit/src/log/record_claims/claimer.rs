@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::claim::{Claimed, RecordClaim, Selection, Which};
 use super::claim_store::RecordClaims;
-use super::steps::{Begun, Own, Steps, after};
+use super::steps::{Begun, ClaimOrder, Own, Steps, after};
 use super::window::Settlement;
 use crate::log::Start;
 use crate::store::FailureKind;
@@ -43,8 +43,8 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// Creates a claimer with a lease of 60 s and 10 attempts. A new consumer begins at the earliest record.
     pub fn new(store: S, consumer: impl Into<Arc<str>>, topic: impl Into<Arc<str>>) -> Self {
         let (consumer, topic) = (consumer.into(), topic.into());
-        let (lease, max_attempts) = (Duration::from_secs(60), 10);
-        Self(Steps { store, consumer, topic, lease, max_attempts, is_ordered: false, max_in_flight: None })
+        let (lease, max_attempts, order) = (Duration::from_secs(60), 10, ClaimOrder::None);
+        Self(Steps { store, consumer, topic, lease, max_attempts, order, max_in_flight: None })
     }
 
     /// Hands out the records of each partition in their order: one claim at a time, and none while a record in front of it is claimed or
@@ -54,7 +54,29 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// consumer must claim in this way. By default workers share a partition.
     #[must_use]
     pub fn ordered(self) -> Self {
-        Self(Steps { is_ordered: true, ..self.0 })
+        Self(Steps { order: ClaimOrder::Partition, ..self.0 })
+    }
+
+    /// Keeps the order of each key while workers share a partition: a record is handed out when every record of its key in front of it
+    /// in its partition is settled, or stands in front of it in the same claim. Records without a key have no order.
+    ///
+    /// A key waits while a record of it is claimed, waits for its next attempt, or was lost with its worker. Records of other keys go
+    /// on. A record that is passed over counts no attempt. A record that becomes a failed message frees its key.
+    ///
+    /// A record that is given back takes the records of its key behind it out of the claim: [`retry`](Self::retry) and
+    /// [`release`](Self::release) release them, without an attempt. The worker must not handle them any more: to name one of them is
+    /// [`ErrorKind::ClaimLost`], and [`Which::All`] and [`Which::UpTo`] leave them out. Every worker of the consumer must claim in this
+    /// way.
+    ///
+    /// # Costs
+    /// A claim reads the keys of the unsettled records that it passes, without their payloads: of those that workers have, and of at most
+    /// 1,024 others, or of four times `max` if that is more. When all of these wait, for example behind a failed record of a busy key,
+    /// the records behind them are handed out when the front moves. The same holds when what was passed over makes 1,000 ranges of
+    /// [`ClaimWindow`](super::ClaimWindow). While no key waits, a claim reads the keys of its own records and of those that workers have.
+    /// Of the records that it passes over, it reads up to 8 between two of its own whole, to save a call.
+    #[must_use]
+    pub fn ordered_by_key(self) -> Self {
+        Self(Steps { order: ClaimOrder::Key, ..self.0 })
     }
 
     /// Sets how many records of the consumer may be claimed at a time, by all workers together; without limit by default, and at least 1.
@@ -132,15 +154,19 @@ impl<S: RecordClaims> RecordClaimer<S> {
 
     /// Gives records back unhandled. They may be claimed at once, and their attempt does not count.
     ///
+    /// With [`ordered_by_key`](Self::ordered_by_key), so are the records of their keys behind them in the claim.
+    ///
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
     pub async fn release(&self, claim: &RecordClaim, which: Which<'_>) -> Result<(), Error> {
-        self.0.settle(claim, which, |_| Settlement::Release).await.map(drop)
+        self.0.give_back(claim, which, |_| Settlement::Release).await
     }
 
     /// Gives records back that failed. They may be claimed again after `delay` of database time.
     ///
     /// Those whose attempts are used up become failed messages with this error instead.
+    ///
+    /// With [`ordered_by_key`](Self::ordered_by_key), the records of their keys behind them in the claim are [released](Self::release).
     ///
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
@@ -161,10 +187,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
             return Ok(());
         }
         let left: Vec<i64> = left.iter().map(|record| record.record.position.offset).collect();
-        self.0
-            .settle(claim, Which::Offsets(&left), move |now| Settlement::Retry(after(now, delay)))
-            .await
-            .map(drop)
+        self.0.give_back(claim, Which::Offsets(&left), move |now| Settlement::Retry(after(now, delay))).await
     }
 
     /// Extends the lease of a claim: it ends after one lease from now.

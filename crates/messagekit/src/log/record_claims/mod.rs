@@ -4,6 +4,13 @@ mod claim;
 mod claim_id;
 mod claim_store;
 mod claimer;
+mod giving_back;
+mod key_order;
+#[cfg(test)]
+mod key_order_bound_tests;
+#[cfg(test)]
+mod key_order_tests;
+mod reading;
 mod steps;
 mod window;
 #[cfg(test)]

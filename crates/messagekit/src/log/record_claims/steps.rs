@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::claim::{Claimed, ClaimedRecord, RecordClaim, Selection, Which};
 use super::claim_id::{ClaimHolder, RecordClaimId};
 use super::claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
-use super::window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};
+use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
 use crate::log::Bounds;
 use crate::message::Identity;
 use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
@@ -23,9 +23,17 @@ pub(super) struct Steps<S> {
     pub(super) topic: Arc<str>,
     pub(super) lease: Duration,
     pub(super) max_attempts: u32,
-    pub(super) is_ordered: bool,
+    pub(super) order: ClaimOrder,
     /// The most records of the consumer that are claimed at a time.
     pub(super) max_in_flight: Option<u64>,
+}
+
+/// Which records a claim may have beside those in front of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimOrder {
+    None,
+    Partition,
+    Key,
 }
 
 /// A claim whose records are not read yet.
@@ -61,7 +69,6 @@ impl<S: RecordClaims> Steps<S> {
                 let first = fastrand::usize(..partitions.len().max(1));
                 partitions.rotate_left(first);
                 let (id, until) = (RecordClaimId::new(), after(now, this.lease));
-                let (max_attempts, is_ordered) = (this.max_attempts, this.is_ordered);
                 let in_flight = partitions.iter().map(|known| known.window.in_flight(now, &ended)).sum();
                 let room = this.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
                 if room == 0 {
@@ -76,8 +83,8 @@ impl<S: RecordClaims> Steps<S> {
                     now,
                     until,
                     max,
-                    max_attempts,
-                    is_ordered,
+                    max_attempts: this.max_attempts,
+                    is_ordered: this.order == ClaimOrder::Partition,
                 };
                 let mut due = None;
                 for ClaimPartition { bounds, mut window } in partitions {
@@ -86,7 +93,7 @@ impl<S: RecordClaims> Steps<S> {
                         this.write(tx, partition, &window).await?;
                         return Ok(Err(Claimed::Deleted { partition, offsets }));
                     }
-                    let claimed = window.claim(&new, bounds.end);
+                    let claimed = this.choose(tx, &new, &bounds, &mut window).await?;
                     if claimed != ClaimedRanges::default() {
                         this.write(tx, partition, &window).await?;
                         return Ok(Ok(Begun { id, partition, until, claimed }));
@@ -112,20 +119,6 @@ impl<S: RecordClaims> Steps<S> {
             }
         }
         if others.is_empty() { Ok(others) } else { self.store.ended_holders(&others).await }
-    }
-
-    /// Reads the records of ranges.
-    pub(super) async fn read(
-        &self,
-        partition: i32,
-        ranges: &[ClaimedRange],
-    ) -> Result<Vec<ClaimedRecord>, Error> {
-        let mut records = Vec::new();
-        for ClaimedRange { offsets, attempt } in ranges {
-            let read = self.store.read_claimed(&self.topic, partition, offsets.clone()).await?;
-            records.extend(read.into_iter().map(|record| ClaimedRecord { record, attempt: *attempt }));
-        }
-        Ok(records)
     }
 
     /// Stores records as dead failed messages and finishes them, in one transaction.

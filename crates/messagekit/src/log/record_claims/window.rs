@@ -12,7 +12,7 @@ use super::claim_id::{ClaimHolder, RecordClaimId};
 use crate::{Error, ErrorKind};
 
 /// The most ranges of a window. New records are not claimed while it has more.
-const MAX_RANGES: usize = 1_000;
+pub(super) const MAX_RANGES: usize = 1_000;
 
 /// The records between the settled prefix of a partition and the records that were never claimed.
 ///
@@ -21,22 +21,22 @@ const MAX_RANGES: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimWindow {
     next: i64,
-    ranges: Vec<ClaimRange>,
+    pub(super) ranges: Vec<ClaimRange>,
 }
 
 /// Neighbours in the same state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct ClaimRange {
-    from: i64,
-    to: i64,
-    attempts: u32,
-    state: RangeState,
+pub(super) struct ClaimRange {
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) attempts: u32,
+    pub(super) state: RangeState,
 }
 
 /// Times are microseconds since 1970, by the clock of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum RangeState {
+pub(super) enum RangeState {
     /// `is_alone`: the claim has no other record.
     Claimed {
         claim: RecordClaimId,
@@ -203,14 +203,7 @@ impl ClaimWindow {
             _ => false,
         };
         if let Some(index) = self.ranges.iter().position(alone) {
-            self.cut(self.ranges[index].from + 1);
-            let range = &mut self.ranges[index];
-            let is_exhausted = range.attempts >= new.max_attempts;
-            range.attempts += u32::from(!is_exhausted);
-            range.state = new.state(true);
-            let kind = if is_exhausted { &mut claimed.exhausted } else { &mut claimed.ranges };
-            kind.push(range.claimed());
-            return claimed;
+            return self.claim_alone(self.ranges[index].from, new);
         }
         let mut room = i64::from(new.max);
         let mut index = 0;
@@ -239,6 +232,21 @@ impl ClaimWindow {
             let index = self.ranges.partition_point(|range| range.from < only.offsets.start);
             self.ranges[index].state = new.state(true);
         }
+        claimed
+    }
+
+    /// Claims the record at an offset without others, or as exhausted.
+    pub(super) fn claim_alone(&mut self, offset: i64, new: &NewClaim<'_>) -> ClaimedRanges {
+        let mut claimed = ClaimedRanges::default();
+        self.cut(offset);
+        self.cut(offset + 1);
+        let index = self.ranges.partition_point(|range| range.from < offset);
+        let range = &mut self.ranges[index];
+        let is_exhausted = range.attempts >= new.max_attempts;
+        range.attempts += u32::from(!is_exhausted);
+        range.state = new.state(true);
+        let kind = if is_exhausted { &mut claimed.exhausted } else { &mut claimed.ranges };
+        kind.push(range.claimed());
         claimed
     }
 
@@ -319,7 +327,8 @@ impl ClaimWindow {
         Ok(Self { next, ranges })
     }
 
-    fn is_held(&self, id: &RecordClaimId, wanted: &Range<i64>) -> bool {
+    /// Returns whether a claim holds every record of a range.
+    pub(super) fn is_held(&self, id: &RecordClaimId, wanted: &Range<i64>) -> bool {
         let mut at = wanted.start;
         let first = self.ranges.partition_point(|range| range.to <= wanted.start);
         for range in &self.ranges[first..] {
@@ -332,7 +341,7 @@ impl ClaimWindow {
     }
 
     /// Ends the claims whose lease or process has ended.
-    fn lose(&mut self, now: i64, ended: &[ClaimHolder]) {
+    pub(super) fn lose(&mut self, now: i64, ended: &[ClaimHolder]) {
         for range in &mut self.ranges {
             if let RangeState::Claimed { is_alone, .. } = &range.state
                 && !range.is_live(now, ended)
@@ -361,7 +370,7 @@ impl ClaimWindow {
     }
 
     /// Splits the range that has `at` inside.
-    fn cut(&mut self, at: i64) {
+    pub(super) fn cut(&mut self, at: i64) {
         let index = self.ranges.partition_point(|range| range.to <= at);
         if let Some(range) = self.ranges.get_mut(index)
             && range.from < at
@@ -373,7 +382,7 @@ impl ClaimWindow {
     }
 
     /// Joins equal neighbours, and moves past the settled prefix.
-    fn collapse(&mut self) {
+    pub(super) fn collapse(&mut self) {
         self.ranges.dedup_by(|later, earlier| {
             let is_equal =
                 earlier.state == later.state && (earlier.is_settled() || earlier.attempts == later.attempts);
@@ -413,13 +422,13 @@ impl ClaimRange {
         matches!(&self.state, RangeState::Claimed { claim, .. } if claim == id)
     }
 
-    fn claimed(&self) -> ClaimedRange {
+    pub(super) fn claimed(&self) -> ClaimedRange {
         ClaimedRange { offsets: self.from..self.to, attempt: self.attempts }
     }
 }
 
 impl NewClaim<'_> {
-    fn state(&self, is_alone: bool) -> RangeState {
+    pub(super) fn state(&self, is_alone: bool) -> RangeState {
         RangeState::Claimed {
             claim: self.id.clone(),
             holder: self.holder.clone(),

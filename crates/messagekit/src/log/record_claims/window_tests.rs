@@ -8,7 +8,7 @@ use super::{ClaimHolder, ClaimWindow, ClaimedRanges, NewClaim, RecordClaimId, Se
 use crate::ErrorKind;
 
 /// Offsets with their attempts: to handle, and exhausted.
-type Answer = (Vec<(i64, u32)>, Vec<(i64, u32)>);
+pub(super) type Answer = (Vec<(i64, u32)>, Vec<(i64, u32)>);
 
 /// A record of the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,11 +99,11 @@ fn claimed(new: &NewClaim<'_>, is_alone: bool, attempts: u32) -> Record {
     Record::Claimed { claim, holder, until, is_alone, attempts }
 }
 
-fn at(micros: i64) -> Timestamp {
+pub(super) fn at(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap()
 }
 
-fn records(claimed: &ClaimedRanges) -> Answer {
+pub(super) fn records(claimed: &ClaimedRanges) -> Answer {
     let each = |ranges: &[super::ClaimedRange]| {
         ranges.iter().flat_map(|range| range.offsets.clone().map(|offset| (offset, range.attempt))).collect()
     };
