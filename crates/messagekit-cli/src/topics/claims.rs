@@ -44,6 +44,9 @@ pub(super) struct Claims {
     /// Keep the order of each partition: one claim of it at a time
     #[arg(long, requires = "claim")]
     ordered: bool,
+    /// Keep the order of each key: no record before those of its key in front of it are settled
+    #[arg(long, requires = "claim", conflicts_with = "ordered")]
+    ordered_by_key: bool,
     /// At most this many claimed records of the consumer, by all its processes
     #[arg(long, value_name = "N", requires = "claim", value_parser = clap::value_parser!(u64).range(1..))]
     max_in_flight: Option<u64>,
@@ -67,6 +70,8 @@ impl Claims {
         }
         if self.ordered {
             claimer = claimer.ordered();
+        } else if self.ordered_by_key {
+            claimer = claimer.ordered_by_key();
         }
         Ok(match self.max_in_flight {
             Some(most) => claimer.max_in_flight(most),

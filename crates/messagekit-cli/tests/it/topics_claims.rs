@@ -66,11 +66,15 @@ fn the_lease_comes_from_the_option_or_the_environment() {
     ] {
         assert_eq!(run(variable, "30"), (0, String::new()), "{variable}");
         let (code, text) = run(variable, "0");
-        assert!(code == 1 && text.contains("visibility_timeout_secs is 0"), "{variable}: {text}");
+        assert!(code == 2 && text.contains("visibility_timeout_secs is 0"), "{variable}: {text}");
     }
     let (code, text) = run("MESSAGEKIT_TOPICS__VISIBILITY_TIMEOUT_SECS", "soon");
-    assert!(code == 1 && text.contains("topics.visibility_timeout_secs"), "{text}");
+    assert!(code == 2 && text.contains("topics.visibility_timeout_secs"), "{text}");
     shell.topics(&["consume", "jobs", "--claim", "1", "--lease", "30s", "--ordered"]).text();
+    shell.topics(&["consume", "jobs", "--claim", "1", "--ordered-by-key"]).text();
+    shell
+        .topics(&["consume", "jobs", "--claim", "1", "--ordered", "--ordered-by-key"])
+        .refused(2, &["--ordered"]);
     shell.topics(&["consume", "jobs", "--lease", "30s"]).refused(2, &["--claim"]);
     shell.topics(&["consume", "jobs", "--claim", "1", "--no-ack"]).refused(2, &["cannot be used with"]);
 }
