@@ -759,7 +759,8 @@ fn what_cannot_be_a_source_is_refused_with_the_reason() {
             ("random() > 1", "calls a function"),
             ("date('now') > '2026'", "calls a function"),
             ("load_extension('x') = 1", "calls a function"),
-            ("missing > 1", "cannot evaluate"),
+            ("missing > 1", "reason no such column: missing)"),
+            ("OLD.missing > 1", "reason no such column: OLD.missing)"),
             ("id IN (SELECT 1)", "write one over columns"),
             ("id = 1; DROP TABLE orders", "cannot be parsed"),
         ] {

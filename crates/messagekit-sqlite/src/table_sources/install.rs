@@ -101,7 +101,7 @@ pub(super) fn add(conn: &Connection, source: &TableSource, replaces: bool) -> Re
     let route = Route { id, source, table: &table };
     try_out(conn, &route).map_err(|error| {
         let text = "database cannot evaluate the expressions of the source over rows of the table";
-        named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
+        named(ErrorKind::InvalidConfiguration, text, source).with("reason", reason(&error))
     })?;
     make(conn, &route)?;
     Ok(if known.is_some() { AddedSource::Replaced } else { AddedSource::Added })
@@ -130,6 +130,16 @@ pub(crate) fn remove_all(conn: &Connection, topic: &str) -> Result<(), Error> {
 /// Evaluates the expressions as a trigger will.
 fn try_out(conn: &Connection, route: &Route<'_>) -> rusqlite::Result<()> {
     conn.prepare(&route.trial())?.query(())?.next().map(drop)
+}
+
+/// Returns what SQLite says of an expression, with the names that its author has written: the whole statement is ours.
+fn reason(error: &rusqlite::Error) -> String {
+    let said = match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(said)) => said.clone(),
+        other => other.to_string(),
+    };
+    said.replace("this_row.", "").replace("new_row.", "NEW.").replace("old_row.", "OLD.")
 }
 
 /// Makes the triggers of a source, in place of those that it has.
