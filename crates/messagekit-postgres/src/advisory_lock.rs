@@ -9,3 +9,8 @@ const TAKE: &str = "SELECT pg_try_advisory_lock($1, hashtext($2))";
 pub(crate) async fn take(session: &mut PgConnection, space: i32, name: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(TAKE).persistent(false).bind(space).bind(name).fetch_one(session).await
 }
+
+/// Releases every lock of a session.
+pub(crate) async fn release_all(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_unlock_all()").persistent(false).execute(session).await.map(drop)
+}

@@ -91,9 +91,11 @@ impl HolderSession {
             .collect())
     }
 
-    /// Releases the lock.
+    /// Releases the lock, and waits for the answer: of a connection that is merely closed the server may learn later.
     pub(crate) async fn end(&self) {
-        *self.0.lock().await = None;
+        let Some(mut known) = self.0.lock().await.take() else { return };
+        // Without an answer the lock goes with the session.
+        tokio::time::timeout(PATIENCE, advisory_lock::release_all(&mut known.session)).await.ok();
     }
 }
 

@@ -335,6 +335,22 @@ fn a_sequencer_that_is_killed_leaves_the_events_to_the_next() {
     });
 }
 
+#[test]
+fn claims_of_a_store_are_free_when_it_has_closed() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let kept = parcels(&database, 1).await;
+        kept.append(&json!({ "parcel": "a" })).await.unwrap();
+        for _ in 0..30 {
+            let leaving = database.store().await;
+            let worker = RecordClaimer::new(leaving.clone(), "shipping", TOPIC).max_attempts(1_000);
+            let claimed = worker.claim(1).await.unwrap();
+            assert!(matches!(claimed, Claimed::Records(_)), "{claimed:?}");
+            leaving.close().await;
+        }
+    });
+}
+
 /// A long transaction of one writer holds no other back, and its events come when it commits.
 #[test]
 fn a_writer_that_commits_late_is_not_passed_over() {
