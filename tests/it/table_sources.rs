@@ -92,7 +92,7 @@ connection.executescript(sys.argv[2])";
         self.events().await.into_iter().map(|(kind, _)| kind).collect()
     }
 
-    /// As [`kinds`](Self::kinds), in the order of their letters: that of triggers is not defined.
+    /// As [`kinds`](Self::kinds), sorted: the order of triggers is not defined.
     async fn sorted_kinds(&self) -> Vec<String> {
         let mut kinds = self.kinds().await;
         kinds.sort_unstable();

@@ -1,13 +1,10 @@
 //! A server that does not wait for its disk by default, and crashes.
 
-use std::process::Command;
-
 use messagekit::adapter::{Publisher, codec};
 use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use sqlx::{Connection, PgConnection};
 
 use crate::shop::{OrderPlaced, insert_bill, run};
 use messagekit_tests::Server;
@@ -25,17 +22,6 @@ async fn count(store: &PostgresStore, table: &'static str) -> i64 {
     let count = sqlx::query_scalar(count).fetch_one(&mut *tx).await.unwrap();
     store.rollback(tx).await.unwrap();
     count
-}
-
-/// Kills one process of the server: the server ends all others, loses unwritten data, and restarts.
-async fn crash(server: &Server) {
-    let url = server.url("postgres");
-    let mut victim = PgConnection::connect(&url).await.unwrap();
-    let mut witness = PgConnection::connect(&url).await.unwrap();
-    let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut victim).await.unwrap();
-    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
-    eventually("the others are ended", DEADLINE, async || witness.ping().await.is_err()).await;
-    eventually("it is back", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
 }
 
 #[test]
@@ -71,7 +57,7 @@ fn settled_messages_survive_a_crash_despite_async_commits() {
             log.committed("billing", OrderPlaced::TOPIC, 0) == ORDERS
         })
         .await;
-        crash(&server).await;
+        server.crash().await;
         shutdown.request();
         running.await.unwrap().unwrap();
         assert_eq!(count(&store, "bills").await, ORDERS);
@@ -81,7 +67,7 @@ fn settled_messages_survive_a_crash_despite_async_commits() {
         let outbox = Outbox::new(store.clone(), "shop").unwrap();
         outbox.add(&mut tx, OrderPlaced::new("written")).await.unwrap();
         outbox.commit(tx).await.unwrap();
-        crash(&server).await;
+        server.crash().await;
         assert_eq!(
             (count(&store, "bills").await, count(&store, "messagekit.outbox_events").await),
             (ORDERS + 1, 1)

@@ -72,6 +72,19 @@ impl Server {
         }
     }
 
+    /// Kills a session of the database `shop`: the server ends all others, loses unwritten data, recovers from its log, and takes
+    /// connections again.
+    pub async fn crash(&self) {
+        let url = self.url("shop");
+        let connect = async || PgConnection::connect(&url).await.expect("the server answers");
+        let (mut victim, mut witness) = (connect().await, connect().await);
+        let process = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut victim).await;
+        let process: i32 = process.expect("a session knows its process");
+        done(Command::new("kill").args(["-KILL", &process.to_string()]));
+        eventually("the others are ended", DEADLINE, async || witness.ping().await.is_err()).await;
+        eventually("it is back", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
+    }
+
     /// Returns the URL of a database for the superuser.
     pub fn url(&self, database: &str) -> String {
         self.url_of("messagekit:messagekit", database)

@@ -1,6 +1,6 @@
 //! Appends what triggers of table sources have left, before topics are read.
 //!
-//! The program that changes a row may know nothing of us, so nobody else would do it at once. The writer of each process that has the file
+//! The program that changes a row may know nothing of us, and would not do it. The writer of each process that has the file
 //! open does so too, once a second and after its own commits.
 
 use messagekit::{Error, ErrorKind, chain};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -107,17 +106,6 @@ async fn write(url: String, writer: i64, mut end: tokio::sync::watch::Receiver<b
     }
 }
 
-/// Kills a session of the server: the server ends all others, recovers from its log, and takes connections again.
-async fn crash(server: &Server) {
-    let url = server.url("shop");
-    let mut victim = PgConnection::connect(&url).await.unwrap();
-    let mut witness = PgConnection::connect(&url).await.unwrap();
-    let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut victim).await.unwrap();
-    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
-    eventually("the others are ended", DEADLINE, async || witness.ping().await.is_err()).await;
-    eventually("it is back", DEADLINE, async || PgConnection::connect(&url).await.is_ok()).await;
-}
-
 #[test]
 fn rows_and_events_agree_after_crashes_of_the_server() {
     block_on(async {
@@ -135,7 +123,7 @@ fn rows_and_events_agree_after_crashes_of_the_server() {
                 Err(_) => false,
             })
             .await;
-            crash(&server).await;
+            server.crash().await;
         }
         end.send_replace(true);
         for writer in writers {

@@ -34,7 +34,7 @@ impl Route<'_> {
     }
 
     fn is_in_the_way(&self) -> String {
-        self.table.in_the_way(GONE, |column| self.table.written("NEW", column))
+        self.table.in_the_way(GONE, "NEW")
     }
 
     /// An update is in its own way.
@@ -49,7 +49,7 @@ impl Route<'_> {
         let mut notes = Vec::new();
         if !self.table.key.is_empty() && (changes.insert || changes.update) {
             let filter = if changes.update { self.filter() } else { "0" };
-            let same = self.table.equal_key(GONE, |column| self.table.written("NEW", column));
+            let same = self.table.equal_key(GONE, "NEW");
             notes.push(self.forget_replaced());
             notes.push(self.note(REPLACED, filter, &same, &self.table.key_text("NEW")));
         }
@@ -65,7 +65,7 @@ impl Route<'_> {
         if self.table.key.is_empty() {
             return self.is_in_the_way();
         }
-        let same = self.table.equal_key(GONE, |column| self.table.written("NEW", column));
+        let same = self.table.equal_key(GONE, "NEW");
         let unless = if self.table.has_row_number {
             format!(" OR {} = -1", of("NEW", &self.table.key[0]))
         } else {

@@ -75,16 +75,25 @@ impl Table {
     }
 
     /// Returns the condition under which a row of the table must give way to a written one with its primary key.
-    pub(super) fn equal_key(&self, row: &str, written: impl Fn(&str) -> String) -> String {
+    pub(super) fn equal_key(&self, row: &str, other: &str) -> String {
         let is_primary =
             |columns: &&Vec<KeyColumn>| columns.iter().map(|column| &column.name).eq(self.key.iter());
-        self.unique.iter().find(is_primary).map(|columns| equal(row, columns, &written)).unwrap_or_default()
+        self.unique.iter().find(is_primary).map(|columns| self.equal(row, other, columns)).unwrap_or_default()
     }
 
     /// Returns the condition under which a row of the table is in the way of a written one: they have a unique key in common.
-    pub(super) fn in_the_way(&self, row: &str, written: impl Fn(&str) -> String) -> String {
-        let keys = self.unique.iter().map(|columns| equal(row, columns, &written));
+    pub(super) fn in_the_way(&self, row: &str, other: &str) -> String {
+        let keys = self.unique.iter().map(|columns| self.equal(row, other, columns));
         format!("({})", keys.collect::<Vec<_>>().join(" OR "))
+    }
+
+    /// NULL is equal to nothing, as in an index.
+    fn equal(&self, row: &str, other: &str, columns: &[KeyColumn]) -> String {
+        let equal = columns.iter().map(|column| {
+            let (row, written) = (of(row, &column.name), self.written(other, &column.name));
+            format!("{row} = {written} COLLATE {}", quoted(&column.collation))
+        });
+        format!("({})", equal.collect::<Vec<_>>().join(" AND "))
     }
 
     /// Returns the value that `REPLACE` gives to a column: a default in place of a NULL that it may not have.
@@ -119,15 +128,6 @@ fn object(row: &str, columns: &[&Column]) -> String {
         format!("(SELECT substr(part, 2, length(part) - 2) FROM (SELECT {} AS part))", object(columns))
     });
     format!("'{{' || {} || '}}'", inner.collect::<Vec<_>>().join(" || ',' || "))
-}
-
-/// NULL is equal to nothing, as in an index.
-fn equal(row: &str, columns: &[KeyColumn], written: &impl Fn(&str) -> String) -> String {
-    let equal = columns.iter().map(|column| {
-        let (row, written) = (of(row, &column.name), written(&column.name));
-        format!("{row} = {written} COLLATE {}", quoted(&column.collation))
-    });
-    format!("({})", equal.collect::<Vec<_>>().join(" AND "))
 }
 
 /// Returns a value that JSON can hold: bytes as text like `\x00ff`, infinity as text, and numbers with as many digits as they need.

@@ -89,7 +89,7 @@ fn source_of(conn: &Connection) -> String {
     name.unwrap_or("sqlite").to_owned()
 }
 
-/// What a trigger has left. A row that somebody else has written has no topic that could take it.
+/// What a trigger has left. A row that another program has written has no topic that could take it.
 struct Change {
     topic: String,
     event_type: String,
