@@ -23,6 +23,7 @@ const KEPT: &[(u32, &str)] = &[
     (3, include_str!("upgrades/statements/0003.sql")),
     (4, include_str!("upgrades/statements/0004.sql")),
     (5, include_str!("upgrades/statements/0005.sql")),
+    (6, include_str!("upgrades/statements/0006.sql")),
 ];
 
 /// What a program does, in this order, with the rows of the dumps.

@@ -14,6 +14,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (3, include_str!("upgrades/0003.sql")),
     (4, include_str!("upgrades/0004.sql")),
     (5, include_str!("upgrades/0005.sql")),
+    (6, include_str!("upgrades/0006.sql")),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {

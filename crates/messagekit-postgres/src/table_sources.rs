@@ -75,6 +75,7 @@ impl PostgresStore {
                 && known.changes == source.changes
                 && known.payload == source.payload
                 && known.on_failure == source.on_failure
+                && known.replicated == source.replicated
                 && known.filter.as_deref() == source.filter.as_ref().map(|filter| filter.text.as_str())
                 && known.key.as_deref() == source.key.as_ref().map(|key| key.text.as_str());
             if is_same {

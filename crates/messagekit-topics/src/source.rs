@@ -23,6 +23,7 @@ pub struct SourceBuilder<S> {
     payload: RowPayload,
     key: Option<String>,
     on_failure: OnSourceFailure,
+    replicated: bool,
     replaces: bool,
 }
 
@@ -39,6 +40,7 @@ impl<S: TableSources> Topics<S> {
             payload: RowPayload::default(),
             key: None,
             on_failure: OnSourceFailure::default(),
+            replicated: false,
             replaces: false,
         }
     }
@@ -98,6 +100,14 @@ impl<S: TableSources> SourceBuilder<S> {
         self
     }
 
+    /// Makes rows that logical replication applies to the table events, too: the table is a copy of another server's. Without this they are
+    /// none, as for triggers of your own, so that a server that will replace another one does not repeat its events. Only PostgreSQL
+    /// replicates.
+    pub fn replicated(mut self) -> Self {
+        self.replicated = true;
+        self
+    }
+
     /// Replaces a source of this table and topic that has other rules. Without this it is an error.
     pub fn replace(mut self) -> Self {
         self.replaces = true;
@@ -127,6 +137,7 @@ impl<S: TableSources> SourceBuilder<S> {
             payload: self.payload,
             key: self.key.as_ref().map(parse).transpose()?,
             on_failure: self.on_failure,
+            replicated: self.replicated,
             table: self.table,
         };
         if source.table.trim().is_empty() {

@@ -49,6 +49,9 @@ struct Add {
     /// What becomes of a write whose event cannot be written
     #[arg(long, default_value = "fail")]
     on_failure: OnFailure,
+    /// Rows that logical replication applies to the table are events, too
+    #[arg(long)]
+    replicated: bool,
     /// Replace a source that has other rules
     #[arg(long)]
     replace: bool,
@@ -139,6 +142,7 @@ impl Work for Add {
         if let Some(key) = &self.partition_by {
             source = source.partition_by(key);
         }
+        let source = if self.replicated { source.replicated() } else { source };
         let source = if self.replace { source.replace() } else { source };
         let (word, text) = match source.add(self.topic.as_str()).await? {
             AddedSource::Added => ("added", "is a source of"),
@@ -193,7 +197,8 @@ impl Work for List {
 
 fn row(source: &KnownSource) -> [String; 8] {
     let Changes { insert, update, delete } = source.changes;
-    let names = [(insert, "insert"), (update, "update"), (delete, "delete")];
+    let names =
+        [(insert, "insert"), (update, "update"), (delete, "delete"), (source.replicated, "replicated rows")];
     let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
     let fault = source.fault.map(|fault| fault.to_string()).unwrap_or_default();
     [

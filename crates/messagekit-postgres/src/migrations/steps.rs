@@ -54,6 +54,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0005_table_source_failures.sql"),
     },
+    Migration {
+        version: 6,
+        name: "replicated_rows",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0006_replicated_rows.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

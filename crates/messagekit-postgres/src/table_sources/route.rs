@@ -2,12 +2,14 @@
 //!
 //! One statement of the user becomes one statement of ours: the triggers fire once per statement, and read its rows from transition
 //! tables. Those of a partitioned table fire for each row, because a write to a partition fires no statement trigger of the whole, and so
-//! do those of a table without a primary key, whose old and new rows cannot be paired.
+//! do those of a table without a primary key, whose old and new rows cannot be paired. Rows that logical replication applies belong to no
+//! statement: a source that watches them has triggers for each row, too, which fire for nothing else.
 
 use std::fmt::Write;
 
 use messagekit::log::{OnSourceFailure, RowPayload, TableSource};
 
+use super::set_aside;
 use super::table::Table;
 
 /// A source of a table, with its number in the database.
@@ -100,21 +102,33 @@ impl Route<'_> {
         let table = &self.table.name;
         let mut statements =
             vec![self.definition(), format!("REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")];
-        for operation in self.operations() {
-            let event = operation.name();
-            let name = format!("messagekit_source_{}_{}", self.id, event.to_lowercase());
-            let (rows, level) = match operation {
-                Operation::Truncate => ("", "STATEMENT"),
-                _ if self.is_by_row() => ("", "ROW"),
-                Operation::Insert => (" REFERENCING NEW TABLE AS new_rows", "STATEMENT"),
-                Operation::Update => {
-                    (" REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows", "STATEMENT")
-                }
-                Operation::Delete => (" REFERENCING OLD TABLE AS old_rows", "STATEMENT"),
-            };
+        let mut make = |name: &str, event: &str, rows: &str, level: &str, when: Option<&str>| {
             statements.push(format!(
                 "CREATE TRIGGER {name} AFTER {event} ON {table}{rows} FOR EACH {level} EXECUTE FUNCTION {function}()"
             ));
+            statements.extend(when.map(|when| format!("ALTER TABLE {table} ENABLE {when} TRIGGER {name}")));
+        };
+        let always = self.source.replicated.then_some("ALWAYS");
+        for operation in self.operations() {
+            let event = operation.name();
+            let name = format!("messagekit_source_{}_{}", self.id, event.to_lowercase());
+            let rows = match operation {
+                Operation::Truncate => {
+                    make(&name, event, "", "STATEMENT", always);
+                    continue;
+                }
+                _ if self.is_by_row() => {
+                    make(&name, event, "", "ROW", always);
+                    continue;
+                }
+                Operation::Insert => " REFERENCING NEW TABLE AS new_rows",
+                Operation::Update => " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+                Operation::Delete => " REFERENCING OLD TABLE AS old_rows",
+            };
+            make(&name, event, rows, "STATEMENT", None);
+            if self.source.replicated {
+                make(&format!("{name}_replicated"), event, "", "ROW", Some("REPLICA"));
+            }
         }
         statements
     }
@@ -128,10 +142,17 @@ impl Route<'_> {
     /// its events without the way through the outbox.
     fn definition(&self) -> String {
         let (schema, id, topic) = (self.schema, self.id, literal(&self.source.topic));
-        let inserts = self.inserts(if self.is_by_row() { Reading::Row } else { Reading::Statement });
-        let (variables, body) = match self.source.on_failure {
-            OnSourceFailure::Fail => ("", inserts),
-            OnSourceFailure::SetAside => self.or_set_aside(&inserts),
+        let body = if self.is_by_row() {
+            self.body(Reading::Row)
+        } else if self.source.replicated {
+            let (of_row, of_statement) = (self.body(Reading::Row), self.body(Reading::Statement));
+            format!("\n  IF TG_LEVEL = 'ROW' THEN{of_row}\n  ELSE{of_statement}\n  END IF;")
+        } else {
+            self.body(Reading::Statement)
+        };
+        let variables = match self.source.on_failure {
+            OnSourceFailure::Fail => "",
+            OnSourceFailure::SetAside => set_aside::VARIABLES,
         };
         // Names of columns and literals stand inside, whatever they hold.
         let mut tag = "source".to_owned();
@@ -154,6 +175,15 @@ BEGIN{body}
 END
 ${tag}$"
         )
+    }
+
+    /// Returns what the function does for a row, or for the rows of a statement.
+    fn body(&self, reading: Reading) -> String {
+        let inserts = self.inserts(reading);
+        match self.source.on_failure {
+            OnSourceFailure::Fail => inserts,
+            OnSourceFailure::SetAside => self.or_set_aside(reading, &inserts),
+        }
     }
 
     /// Returns the inserts of the events of each statement that the source watches.
@@ -249,9 +279,12 @@ ${tag}$"
 
     /// Returns the rows of a statement. Relations that no expression names cost nothing, and are left out.
     fn rows(&self, operation: Operation, reading: Reading) -> Rows {
+        // It names the table by its number, so that a plan that a session keeps ends with a change of the columns.
+        let of_row = |row: &str| format!("(SELECT {row}.* WHERE '{}'::regclass IS NOT NULL)", self.table.oid);
+        let (of_new, of_old) = (of_row("NEW"), of_row("OLD"));
         let (new, old) = match reading {
             Reading::Statement => ("new_rows", "old_rows"),
-            Reading::Row => ("(SELECT NEW.*)", "(SELECT OLD.*)"),
+            Reading::Row => (of_new.as_str(), of_old.as_str()),
             Reading::One => (ONE_NEW, ONE_OLD),
         };
         let nothing = |of: &str, name: &str| {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::route::{Operation, Reading, Route, literal};
 
 /// What these parts of the function remember.
-const VARIABLES: &str = "
+pub(super) const VARIABLES: &str = "
   one record;
   of_table text := TG_RELID::regclass;
   rows text;
@@ -27,20 +27,19 @@ const CATCH: &str = "
       OR cardinality_violation OR feature_not_supported THEN";
 
 impl Route<'_> {
-    /// Returns the variables and the body of a function around the inserts of the events.
-    pub(super) fn or_set_aside(&self, inserts: &str) -> (&'static str, String) {
-        if self.is_by_row() {
+    /// Returns what a function does around the inserts of the events.
+    pub(super) fn or_set_aside(&self, reading: Reading, inserts: &str) -> String {
+        if reading == Reading::Row {
             let kept = self.kept(Reading::Row);
-            return (VARIABLES, format!("\n  BEGIN{inserts}{CATCH}{kept}\n  END;"));
+            return format!("\n  BEGIN{inserts}{CATCH}{kept}\n  END;");
         }
-        let body = format!(
+        format!(
             "\n  BEGIN{inserts}\n  RETURN NULL;{CATCH} NULL;\n  END;{}
   FOR one IN EXECUTE rows LOOP\n  BEGIN{}{CATCH}{}\n  END;\n  END LOOP;",
             self.rows_of_statement(),
             self.inserts(Reading::One),
             self.kept(Reading::One)
-        );
-        (VARIABLES, body)
+        )
     }
 
     /// Returns the statements that find the query of the rows. Its text is made where it runs, because only there a name of the table is

@@ -12,7 +12,7 @@ const TABLE: &str = concat!(
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
   ",
     key_columns!("c.oid"),
-    "
+    ", c.oid::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
 );
 
@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// Its name alone, as it is.
     pub(crate) plain_name: String,
+    /// Its number in this database, as text.
+    pub(crate) oid: String,
     pub(crate) is_partitioned: bool,
     /// The columns of the primary key, quoted; none without a key.
     pub(crate) key: Vec<String>,
@@ -64,6 +66,7 @@ impl Table {
             plain_name: row.try_get(1).map_err(from_sqlx)?,
             is_partitioned: kind == "p",
             key: row.try_get(4).map_err(from_sqlx)?,
+            oid: row.try_get(5).map_err(from_sqlx)?,
         })
     }
 }

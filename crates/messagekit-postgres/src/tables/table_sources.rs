@@ -37,13 +37,14 @@ macro_rules! consumer {
 /// Each source with what its table is now.
 pub(crate) const SOURCES: &str = concat!(
     "
-SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key, s.on_failure,
+SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key, s.on_failure, s.on_replicated,
   to_regclass(s.table_name) IS NULL AS is_missing,
   s.key_columns IS DISTINCT FROM ",
     key_columns!("to_regclass(s.table_name)"),
     " AS has_other_key,
-  (SELECT count(*) FROM pg_trigger t
-    WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_') AND t.tgenabled IN ('O', 'A'))
+  (SELECT least(count(*) FILTER (WHERE t.tgenabled IN ('O', 'A')), CASE WHEN s.on_replicated THEN count(*) FILTER (WHERE t.tgenabled IN ('R', 'A')) END)
+    FROM pg_trigger t
+    WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_'))
     < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger,
   s.function_hash IS DISTINCT FROM CASE WHEN s.function_hash IS NOT NULL THEN (
     SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id)) END
@@ -56,11 +57,12 @@ pub(crate) const ONE: &str = "WHERE s.topic = $1 AND s.table_name = $2 FOR UPDAT
 
 pub(crate) const ADD: &str = concat!(
     "
-INSERT INTO messagekit.table_sources AS s (topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, on_failure)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO messagekit.table_sources AS s (topic, table_name, on_insert, on_update, on_delete, filter, payload, key, key_columns, on_failure, on_replicated)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (topic, table_name) DO UPDATE SET on_insert = excluded.on_insert, on_update = excluded.on_update,
   on_delete = excluded.on_delete, filter = excluded.filter, payload = excluded.payload, key = excluded.key,
-  key_columns = excluded.key_columns, on_failure = excluded.on_failure, function_hash = NULL
+  key_columns = excluded.key_columns, on_failure = excluded.on_failure,
+  on_replicated = excluded.on_replicated, function_hash = NULL
 RETURNING s.id, ",
     consumer!()
 );
@@ -164,6 +166,7 @@ fn known(row: &PgRow) -> Result<KnownSource, Error> {
             payload,
             key: row.try_get("key")?,
             on_failure,
+            replicated: row.try_get("on_replicated")?,
             fault: faults.into_iter().find(|(is, _)| *is).map(|(_, fault)| fault),
         })
     };
@@ -188,7 +191,8 @@ pub(crate) async fn write(
         .bind(source.payload.as_str())
         .bind(source.key.as_ref().map(|key| key.text.as_str()))
         .bind(key_columns)
-        .bind(source.on_failure.as_str());
+        .bind(source.on_failure.as_str())
+        .bind(source.replicated);
     write.fetch_one(connection).await.map_err(from_sqlx)
 }
 

@@ -158,6 +158,10 @@ fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
         let text = "triggers of a file cannot set a row aside and go on: let the write fail whose event cannot be written";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));
     }
+    if source.replicated {
+        let text = "nothing replicates rows into the tables of a file: add the source without them";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+    }
     if source.payload != RowPayload::Full && table.key.is_empty() {
         let text = "table has no primary key: give it one, or let the events hold whole rows";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));

@@ -36,7 +36,7 @@ impl StoredSource {
 
     /// Returns it as it is shown.
     pub(crate) fn with_fault(self, fault: Option<SourceFault>) -> KnownSource {
-        let TableSource { topic, table, changes, filter, payload, key, on_failure } = self.source;
+        let TableSource { topic, table, changes, filter, payload, key, on_failure, replicated } = self.source;
         KnownSource {
             topic: topic.to_string(),
             table,
@@ -45,6 +45,7 @@ impl StoredSource {
             payload,
             key: key.map(|given| given.text),
             on_failure,
+            replicated,
             fault,
         }
     }
@@ -99,7 +100,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<StoredSource, Error>> {
     };
     let topic: String = row.get(1)?;
     let (topic, table, on_failure) = (topic.into(), row.get(2)?, OnSourceFailure::Fail);
-    let source = TableSource { topic, table, changes, filter, payload, key, on_failure };
+    let source = TableSource { topic, table, changes, filter, payload, key, on_failure, replicated: false };
     Ok(Ok(StoredSource { id: row.get(0)?, source, key_columns, form: row.get(12)? }))
 }
 

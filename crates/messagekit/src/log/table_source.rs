@@ -165,6 +165,8 @@ pub struct TableSource {
     pub key: Option<RowExpression>,
     /// What becomes of a write whose event cannot be written.
     pub on_failure: OnSourceFailure,
+    /// Rows that replication applies to the table are events, too.
+    pub replicated: bool,
 }
 
 impl TableSource {
@@ -231,6 +233,8 @@ pub struct KnownSource {
     pub key: Option<String>,
     /// What becomes of a write whose event cannot be written.
     pub on_failure: OnSourceFailure,
+    /// Rows that replication applies to the table are events, too.
+    pub replicated: bool,
     /// What is wrong with it, if anything.
     pub fault: Option<SourceFault>,
 }
@@ -253,6 +257,9 @@ impl KnownSource {
         }
         if self.on_failure != OnSourceFailure::default() {
             words.extend(["--on-failure", self.on_failure.as_str()]);
+        }
+        if self.replicated {
+            words.push("--replicated");
         }
         for (option, expression) in [("--filter", &self.filter), ("--partition-by", &self.key)] {
             if let Some(expression) = expression {
