@@ -36,7 +36,9 @@ impl RecordClaims for MemoryStore {
             let partition = |bounds: messagekit::log::Bounds| {
                 let key = (consumer.to_owned(), topic.clone(), bounds.partition);
                 let window = tx.writes.claims.get(&key).or_else(|| tables.claims.get(&key)).cloned();
-                ClaimPartition { bounds, window: window.unwrap_or_else(|| ClaimWindow::new(bounds.earliest)) }
+                let is_new = window.is_none();
+                let window = window.unwrap_or_else(|| ClaimWindow::new(bounds.earliest));
+                ClaimPartition { bounds, window, is_new }
             };
             Ok(ClaimPartitions { now, partitions: bounds.into_iter().map(partition).collect() })
         })

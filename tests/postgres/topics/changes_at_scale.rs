@@ -168,7 +168,9 @@ fn claims_leave_no_more_than_vacuum_takes() {
         topics.untyped(TOPIC).open().await.unwrap();
         topics.source("orders").add(TOPIC).await.unwrap();
         let worker = RecordClaimer::new(store, "shipping", TOPIC);
-        let (began, mut handled, mut largest) = (Instant::now(), 0, 0);
+        let (began, mut handled) = (Instant::now(), 0);
+        // Of the first half of the time, and of the second.
+        let mut largest = [0, 0];
         while handled < 3_000 || began.elapsed() < time {
             run(&mut connection, "INSERT INTO orders SELECT FROM generate_series(1, 100)").await;
             for _ in 0..10 {
@@ -176,10 +178,11 @@ fn claims_leave_no_more_than_vacuum_takes() {
                 handled += claim.records.len();
                 worker.acknowledge(&claim, Which::All).await.unwrap();
             }
-            largest = largest.max(number(&mut connection, CHANGED_BYTES).await);
+            let half = usize::from(began.elapsed() * 2 >= time);
+            largest[half] = largest[half].max(number(&mut connection, CHANGED_BYTES).await);
         }
         println!(
-            "{handled} records in {:?}: the rows that change took at most {largest} bytes",
+            "{handled} records in {:?}: the rows that change took at most {largest:?} bytes in each half",
             began.elapsed()
         );
         // Claims are a row for each partition and consumer: what grows are its dead versions, until a vacuum.
@@ -188,9 +191,10 @@ fn claims_leave_no_more_than_vacuum_takes() {
                 run(&mut connection, &format!("VACUUM messagekit.{table}")).await;
             }
             let left = number(&mut connection, CHANGED_BYTES).await;
-            assert!(left < 1024 * 1024, "{left} bytes of {largest}");
+            assert!(left < 1024 * 1024, "{left} bytes of {largest:?}");
         } else {
-            assert!(largest < 16 * 1024 * 1024, "{largest} bytes: autovacuum did not keep up");
+            // Between two visits of autovacuum they grow; what it freed is used again.
+            assert!(largest[1] * 4 < largest[0] * 5, "{largest:?} bytes: autovacuum does not keep up");
         }
         let changed = "SELECT (n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE relid = 'messagekit.topic_records'::regclass";
         assert_eq!(number(&mut connection, changed).await, 0, "records are never changed");

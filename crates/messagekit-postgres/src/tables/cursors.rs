@@ -18,7 +18,7 @@ FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO
 pub(crate) const BEGIN_CURSORS: &str = "
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
 SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING RETURNING tp_id";
 
 /// Moves the cursor of a consumer that handles records one by one from a record that it has handled past those behind it that it has
 /// handled too, or past some of them.
@@ -52,15 +52,15 @@ pub(crate) async fn hold(
     }
 }
 
-/// Begins at the earliest record of those partitions in which a consumer has no cursor.
+/// Begins at the earliest record of those partitions in which a consumer has no cursor, and returns them.
 pub(super) async fn begin(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
     tps: &[i32],
-) -> Result<(), Error> {
-    let begin = sqlx::query(schema.sql(BEGIN_CURSORS)).bind(consumer).bind(tps);
-    begin.execute(connection).await.map_err(from_sqlx).map(drop)
+) -> Result<Vec<i32>, Error> {
+    let begin = sqlx::query_scalar(schema.sql(BEGIN_CURSORS)).bind(consumer).bind(tps);
+    begin.fetch_all(connection).await.map_err(from_sqlx)
 }
 
 /// Moves a cursor that is held from a record that its consumer has handled.

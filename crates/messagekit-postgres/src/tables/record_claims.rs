@@ -54,10 +54,11 @@ pub(crate) async fn partitions(
     topic: &Topic,
 ) -> Result<Vec<ClaimPartition>, Error> {
     let mut windows = hold(connection, schema, consumer, topic).await?;
+    let mut begun = Vec::new();
     if windows.len() < topic.definition.partitions as usize {
         let known = topics::partitions(connection, schema, topic.id).await?;
         let tps: Vec<i32> = known.iter().map(|known| known.tp).collect();
-        cursors::begin(connection, schema, consumer, &tps).await?;
+        begun = cursors::begin(connection, schema, consumer, &tps).await?;
         windows = hold(connection, schema, consumer, topic).await?;
     }
     if topic.has_waiting {
@@ -71,7 +72,7 @@ pub(crate) async fn partitions(
     }
     let partitions = known.into_iter().filter_map(|known| {
         let window = windows.remove(&known.tp)?;
-        Some(ClaimPartition { bounds: known.bounds(), window })
+        Some(ClaimPartition { bounds: known.bounds(), window, is_new: begun.contains(&known.tp) })
     });
     Ok(partitions.collect())
 }

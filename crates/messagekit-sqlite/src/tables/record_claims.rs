@@ -19,8 +19,10 @@ pub(crate) fn partitions(
 ) -> Result<Vec<ClaimPartition>, Error> {
     let known = topics::partitions(conn, topic).map_err(from_sqlite)?;
     let claimable = |known: Partition| {
-        let window = window(conn, consumer, known.tp)?.unwrap_or_else(|| ClaimWindow::new(known.log_start));
-        Ok(ClaimPartition { bounds: known.bounds(), window })
+        let found = window(conn, consumer, known.tp)?;
+        let is_new = found.is_none();
+        let window = found.unwrap_or_else(|| ClaimWindow::new(known.log_start));
+        Ok(ClaimPartition { bounds: known.bounds(), window, is_new })
     };
     known.into_iter().map(claimable).collect()
 }

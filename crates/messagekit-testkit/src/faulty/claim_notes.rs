@@ -13,4 +13,6 @@ pub(super) struct ClaimNotes {
     pub(super) windows: BTreeMap<(ClaimHolder, String, Arc<str>), ClaimWindow>,
     pub(super) ends: BTreeMap<Arc<str>, i64>,
     pub(super) first_time: Option<Timestamp>,
+    /// The earliest offset of each topic, as it was read first.
+    pub(super) starts: BTreeMap<Arc<str>, i64>,
 }

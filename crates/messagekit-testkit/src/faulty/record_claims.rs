@@ -53,9 +53,14 @@ impl RecordClaims for FaultyStore {
             match self.fault {
                 Some(Fault::ClaimsBeginAtTheEnd) if *window == ClaimWindow::new(bounds.earliest) => {
                     *window = ClaimWindow::new(bounds.end);
+                    partition.is_new = false;
                 }
+                Some(Fault::ClaimsAreNeverNew) => partition.is_new = false,
                 Some(Fault::ClaimsSeeTheFirstEnd) => {
                     bounds.end = *notes.ends.entry(topic.clone()).or_insert(bounds.end);
+                }
+                Some(Fault::ClaimsSeeTheFirstStart) => {
+                    bounds.earliest = *notes.starts.entry(topic.clone()).or_insert(bounds.earliest);
                 }
                 Some(Fault::ClaimsIgnoreDeletions) => bounds.earliest = 0,
                 Some(Fault::ClaimsStayInTheirProcess) => {
@@ -98,6 +103,10 @@ impl RecordClaims for FaultyStore {
             }
             Some(Fault::ClaimsLoseTheirTail) => {
                 let window = without_tail(window)?;
+                self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
+            }
+            Some(Fault::ClaimsOfOthersAreHeld) => {
+                let window = held_by(window, &self.inner.claim_holder().await?)?;
                 self.inner.write_claim_window(tx.inner(), consumer, topic, partition, &window).await
             }
             Some(Fault::ClaimsForgetDelays) => {
@@ -169,6 +178,18 @@ fn without_times(window: &ClaimWindow, name: &str) -> Result<ClaimWindow, Error>
         let states = range["state"].as_object_mut().into_iter().flat_map(|states| states.values_mut());
         for time in states.filter_map(|state| state.get_mut(name)) {
             *time = serde_json::Value::from(0);
+        }
+    }
+    ClaimWindow::decode(window.next(), &serde_json::Value::from(ranges).to_string())
+}
+
+/// Returns a window whose claims have one holder.
+fn held_by(window: &ClaimWindow, holder: &ClaimHolder) -> Result<ClaimWindow, Error> {
+    let mut ranges: Vec<serde_json::Value> =
+        serde_json::from_str(&window.encode()).expect("a window is written as a list");
+    for range in &mut ranges {
+        if let Some(claimed) = range["state"].get_mut("claimed") {
+            claimed["holder"] = serde_json::Value::from(holder.as_str());
         }
     }
     ClaimWindow::decode(window.next(), &serde_json::Value::from(ranges).to_string())

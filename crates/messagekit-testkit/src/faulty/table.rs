@@ -621,6 +621,12 @@ faults! {
     ClaimsMissTheLastKey: Log record_given_back_takes_its_key_along,
     /// A claim sees no key of each tenth record.
     ClaimsMissTenthKeys: Log effects_of_a_key_follow_each_other,
+    /// No consumer is known to be new.
+    ClaimsAreNeverNew: Log consumer_begins_where_it_is_told,
+    /// Claims that no process has are held by the one that wrote them.
+    ClaimsOfOthersAreHeld: Log claims_for_others_outlive_their_process,
+    /// The start of a partition is read once.
+    ClaimsSeeTheFirstStart: Log deletions_move_the_consumer_as_it_asks,
     /// The clock of the database stands still.
     ClaimClockStands: Log claims_end_with_their_lease,
     /// A process trusts the claims as it wrote them last.

@@ -6,6 +6,7 @@ pub mod keyed_claims;
 pub mod leases;
 mod list;
 pub mod reading;
+pub mod served_claims;
 pub mod storm;
 
 pub use fixture::LogFixture;

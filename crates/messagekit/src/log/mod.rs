@@ -21,7 +21,8 @@ pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
-    ClaimedRecord, NewClaim, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which,
+    ClaimedRecord, NewClaim, OnDeleted, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement,
+    Which,
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;

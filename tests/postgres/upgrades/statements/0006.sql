@@ -1472,7 +1472,7 @@ FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO
 PREPARE "topic_begin_cursors" (text, int[]) AS
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
 SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING tp_id;
 
 PREPARE "topic_pass_handled" (text, int, bigint, bigint) AS
 UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next = coalesce(

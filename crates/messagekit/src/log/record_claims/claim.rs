@@ -50,6 +50,18 @@ pub enum Claimed {
     },
 }
 
+/// Where a consumer goes on whose next records were deleted before it settled them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDeleted {
+    /// At the earliest record that is left.
+    #[default]
+    Earliest,
+    /// Behind the last record.
+    Latest,
+    /// Nowhere: each claim fails until the consumer is reset.
+    Fail,
+}
+
 /// Records of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which<'a> {

@@ -46,6 +46,11 @@ impl ClaimHolder {
         Self(name.into())
     }
 
+    /// Returns the holder of claims that no process has: only their lease ends them.
+    pub fn of_leases() -> Self {
+        Self("lease".to_owned())
+    }
+
     /// Returns a holder with a name that no other one has.
     pub fn unique() -> Self {
         Self(RecordClaimId::new().0)

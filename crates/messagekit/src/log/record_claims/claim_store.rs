@@ -20,6 +20,8 @@ pub struct ClaimPartition {
     pub bounds: Bounds,
     /// The claims.
     pub window: ClaimWindow,
+    /// The consumer has no window in it yet, and this one begins at the earliest record.
+    pub is_new: bool,
 }
 
 /// The partitions of a topic as the transaction of a claim sees them.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::claim::{Claimed, RecordClaim, Selection, Which};
+use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
+use super::claim_id::ClaimHolder;
 use super::claim_store::RecordClaims;
 use super::steps::{Begun, ClaimOrder, Own, Steps, after};
 use super::window::Settlement;
+use crate::Error;
+#[cfg(doc)]
+use crate::ErrorKind;
 use crate::log::Start;
 use crate::store::FailureKind;
-use crate::{Error, ErrorKind};
 
 /// The error of a record that was lost with its worker again and again.
 const LOST: &str = "its worker ended, or held it for longer than the lease, in every attempt";
@@ -37,14 +40,25 @@ const LOST: &str = "its worker ended, or held it for longer than the lease, in e
 /// # Ok::<(), messagekit::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
-pub struct RecordClaimer<S>(Steps<S>);
+pub struct RecordClaimer<S>(pub(super) Steps<S>);
 
 impl<S: RecordClaims> RecordClaimer<S> {
     /// Creates a claimer with a lease of 60 s and 10 attempts. A new consumer begins at the earliest record.
     pub fn new(store: S, consumer: impl Into<Arc<str>>, topic: impl Into<Arc<str>>) -> Self {
         let (consumer, topic) = (consumer.into(), topic.into());
-        let (lease, max_attempts, order) = (Duration::from_secs(60), 10, ClaimOrder::None);
-        Self(Steps { store, consumer, topic, lease, max_attempts, order, max_in_flight: None })
+        Self(Steps {
+            store,
+            consumer,
+            topic,
+            lease: Duration::from_secs(60),
+            max_attempts: 10,
+            order: ClaimOrder::None,
+            max_in_flight: None,
+            start: Start::Earliest,
+            partition: None,
+            by_lease: false,
+            on_deleted: OnDeleted::default(),
+        })
     }
 
     /// Hands out the records of each partition in their order: one claim at a time, and none while a record in front of it is claimed or
@@ -97,18 +111,46 @@ impl<S: RecordClaims> RecordClaimer<S> {
         Self(Steps { max_attempts: max_attempts.max(1), ..self.0 })
     }
 
+    /// Sets where the consumer begins in the partitions that it has not read yet, at the first claim that any of its workers makes; at the
+    /// earliest record by default. An offset that a partition does not have fails that claim with [`ErrorKind::OutOfRange`].
+    #[must_use]
+    pub fn begin_at(self, start: Start) -> Self {
+        Self(Steps { start, ..self.0 })
+    }
+
+    /// Claims records of this partition only; of all by default.
+    #[must_use]
+    pub fn of_partition(self, partition: i32) -> Self {
+        Self(Steps { partition: Some(partition), ..self.0 })
+    }
+
+    /// Claims for workers elsewhere, as a server does for its clients: a claim is lost by the end of its lease only, and not when this
+    /// process ends.
+    #[must_use]
+    pub fn for_others(self) -> Self {
+        Self(Steps { by_lease: true, ..self.0 })
+    }
+
+    /// Sets where the consumer goes on when records were deleted before it settled them; at the earliest one by default.
+    #[must_use]
+    pub fn on_deleted(self, on_deleted: OnDeleted) -> Self {
+        Self(Steps { on_deleted, ..self.0 })
+    }
+
     /// Claims at most `max` records of one partition: first those that are due again, then new ones.
     ///
     /// Records whose attempts are used up are set aside as failed messages on the way, and are finished for the consumer.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if the database has no such topic. A transient error if the database does not answer, or another
-    /// transaction was faster: retry.
+    /// [`ErrorKind::NotFound`] if the database has no such topic or partition. [`ErrorKind::OutOfRange`] with the values `earliest` and `end`
+    /// for [`begin_at`](Self::begin_at) an offset that a partition does not have, and under [`OnDeleted::Fail`] after a deletion. A
+    /// transient error if the database does not answer, or another transaction was faster: retry.
     ///
     /// # Cancel safety
     /// A dropped call may leave records claimed. They are claimed again when the lease ends.
     pub async fn claim(&self, max: u32) -> Result<Claimed, Error> {
-        let holder = self.0.store.claim_holder().await?;
+        let holder =
+            if self.0.by_lease { ClaimHolder::of_leases() } else { self.0.store.claim_holder().await? };
         loop {
             let begun = match self.0.begin(holder.clone(), max.max(1)).await? {
                 Ok(begun) => begun,
@@ -222,18 +264,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
             .transact(move |tx| {
                 Box::pin(async move {
                     let Own { bounds, mut window, .. } = this.own(tx, partition).await?;
-                    let next = match to {
-                        Start::Earliest => bounds.earliest,
-                        Start::End => bounds.end,
-                        Start::Offset(offset) if (bounds.earliest..=bounds.end).contains(&offset) => offset,
-                        Start::Offset(offset) => {
-                            let text = "partition has no record at this offset";
-                            return Err(Error::new(ErrorKind::OutOfRange, text)
-                                .with("offset", offset)
-                                .with("earliest", bounds.earliest)
-                                .with("end", bounds.end));
-                        }
-                    };
+                    let next = to.within(&bounds)?;
                     window.reset(next);
                     this.write(tx, partition, &window).await?;
                     Ok(next)

@@ -11,12 +11,14 @@ mod key_order_bound_tests;
 #[cfg(test)]
 mod key_order_tests;
 mod reading;
+mod served;
+mod start;
 mod steps;
 mod window;
 #[cfg(test)]
 mod window_tests;
 
-pub use claim::{Claimed, ClaimedRecord, RecordClaim, Which};
+pub use claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Which};
 pub use claim_id::{ClaimHolder, RecordClaimId};
 pub use claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
 pub use claimer::RecordClaimer;

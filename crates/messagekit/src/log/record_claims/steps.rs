@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::claim::{Claimed, ClaimedRecord, RecordClaim, Selection, Which};
+use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::{ClaimHolder, RecordClaimId};
 use super::claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
 use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
-use crate::log::Bounds;
+use crate::log::{Bounds, Start};
 use crate::message::Identity;
 use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
 use crate::{Error, ErrorKind, MessageId};
@@ -26,6 +26,13 @@ pub(super) struct Steps<S> {
     pub(super) order: ClaimOrder,
     /// The most records of the consumer that are claimed at a time.
     pub(super) max_in_flight: Option<u64>,
+    /// Where the consumer begins in a partition that it has not read.
+    pub(super) start: Start,
+    /// The only partition to claim from.
+    pub(super) partition: Option<i32>,
+    /// Claims end with their lease only.
+    pub(super) by_lease: bool,
+    pub(super) on_deleted: OnDeleted,
 }
 
 /// Which records a claim may have beside those in front of them.
@@ -64,6 +71,7 @@ impl<S: RecordClaims> Steps<S> {
             Box::pin(async move {
                 let ClaimPartitions { now, mut partitions } =
                     this.store.claim_partitions(tx, &this.consumer, &this.topic).await?;
+                this.begin_new(tx, &mut partitions).await?;
                 let ended = this.ended(&holder, &partitions).await?;
                 // Workers that begin at different partitions meet less often.
                 let first = fastrand::usize(..partitions.len().max(1));
@@ -87,9 +95,10 @@ impl<S: RecordClaims> Steps<S> {
                     is_ordered: this.order == ClaimOrder::Partition,
                 };
                 let mut due = None;
-                for ClaimPartition { bounds, mut window } in partitions {
+                let wanted = this.wanted(partitions)?;
+                for ClaimPartition { bounds, mut window, .. } in wanted {
                     let partition = bounds.partition;
-                    if let Some(offsets) = window.pass_deleted(bounds.earliest) {
+                    if let Some(offsets) = this.pass_deleted(&bounds, &mut window)? {
                         this.write(tx, partition, &window).await?;
                         return Ok(Err(Claimed::Deleted { partition, offsets }));
                     }
@@ -114,7 +123,7 @@ impl<S: RecordClaims> Steps<S> {
     ) -> Result<Vec<ClaimHolder>, Error> {
         let mut others: Vec<ClaimHolder> = Vec::new();
         for holder in partitions.iter().flat_map(|partition| partition.window.holders()) {
-            if holder != own && !others.contains(holder) {
+            if holder != own && *holder != ClaimHolder::of_leases() && !others.contains(holder) {
                 others.push(holder.clone());
             }
         }
@@ -193,11 +202,7 @@ impl<S: RecordClaims> Steps<S> {
         let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
         let ClaimPartitions { now, partitions } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
-        let ClaimPartition { bounds, window } = own.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "topic has no such partition")
-                .with("topic", &self.topic)
-                .with("partition", partition)
-        })?;
+        let ClaimPartition { bounds, window, .. } = own.ok_or_else(|| self.no_partition(partition))?;
         Ok(Own { now, bounds, window })
     }
 

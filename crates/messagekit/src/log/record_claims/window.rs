@@ -158,6 +158,31 @@ impl ClaimWindow {
         own.map(|range| ClaimedRange { offsets: range.from..range.to, attempt: range.attempts }).collect()
     }
 
+    /// Returns the claim that holds the record at an offset.
+    pub fn holder_of(&self, offset: i64) -> Option<&RecordClaimId> {
+        let range = self.ranges.get(self.ranges.partition_point(|range| range.to <= offset))?;
+        match &range.state {
+            RangeState::Claimed { claim, .. } if range.from <= offset => Some(claim),
+            _ => None,
+        }
+    }
+
+    /// Returns when the lease of a claim ends, if it holds anything.
+    pub fn lease_of(&self, id: &RecordClaimId) -> Option<Timestamp> {
+        self.ranges.iter().find_map(|range| match &range.state {
+            RangeState::Claimed { claim, until, .. } if claim == id => {
+                Timestamp::from_microsecond(*until).ok()
+            }
+            _ => None,
+        })
+    }
+
+    /// Returns whether the record at an offset is settled.
+    pub fn is_settled(&self, offset: i64) -> bool {
+        let range = self.ranges.get(self.ranges.partition_point(|range| range.to <= offset));
+        offset < self.next || range.is_some_and(|range| range.from <= offset && range.is_settled())
+    }
+
     /// Returns when, after `now`, the first record that was claimed may be claimed again, or `None` if there is none.
     pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let now = now.as_microsecond();

@@ -1,0 +1,70 @@
+//! Claims of workers elsewhere, of which a server knows no more than what they send.
+
+use super::claim::{ClaimedRecord, RecordClaim, Selection};
+use super::claim_id::RecordClaimId;
+use super::claim_store::RecordClaims;
+use super::claimer::RecordClaimer;
+use super::start::out_of_range;
+use super::steps::Own;
+use super::window::{Settlement, claim_lost};
+use crate::{Error, ErrorKind};
+
+impl<S: RecordClaims> RecordClaimer<S> {
+    /// Returns what a claim still holds, with its records: as when it was made, without those that were settled since.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] if it holds nothing. [`ErrorKind::NotFound`] for a partition that the topic does not have. A transient error
+    /// if the database does not answer: retry.
+    pub async fn find(&self, id: &RecordClaimId, partition: i32) -> Result<RecordClaim, Error> {
+        let (this, of) = (self.0.clone(), id.clone());
+        let (held, until) = self
+            .0
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let Own { window, .. } = this.own(tx, partition).await?;
+                    let until = window.lease_of(&of).ok_or_else(|| claim_lost(&of))?;
+                    Ok((window.held_by(&of), until))
+                })
+            })
+            .await?;
+        let records: Vec<ClaimedRecord> = self.0.read(partition, &held).await?;
+        Ok(RecordClaim { id: id.clone(), partition, until, records })
+    }
+
+    /// Finishes the records of one claim up to an offset and with it, for a worker that does not say which claim it has: the one that holds
+    /// the record at this offset. Returns the end of the settled prefix of the partition. An offset that is settled already changes
+    /// nothing. Records in front of it that other claims hold stay theirs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] if no claim holds the record: it was not claimed, or its claim was lost. [`ErrorKind::OutOfRange`], with the
+    /// values `earliest` and `end`, for an offset that the partition does not have yet. [`ErrorKind::NotFound`] for a partition that
+    /// the topic does not have. A transient error if the database does not answer: retry.
+    pub async fn acknowledge_up_to(&self, partition: i32, offset: i64) -> Result<i64, Error> {
+        let this = self.0.clone();
+        self.0
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let Own { now, bounds, mut window } = this.own(tx, partition).await?;
+                    if offset >= bounds.end || offset < 0 {
+                        return Err(out_of_range(
+                            "partition has no record at this offset yet",
+                            offset,
+                            &bounds,
+                        ));
+                    }
+                    if window.is_settled(offset) {
+                        return Ok(window.next());
+                    }
+                    let Some(id) = window.holder_of(offset).cloned() else {
+                        let text = "no claim holds the record at this offset: consume it again";
+                        return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
+                    };
+                    let up_to = Selection::UpTo(offset).ranges(&window, &id)?;
+                    window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
+                    this.write(tx, partition, &window).await?;
+                    Ok(window.next())
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a consumer begins, and where it goes on after records were deleted.
+
+use std::ops::Range;
+
+use super::claim::OnDeleted;
+use super::claim_store::{ClaimPartition, RecordClaims};
+use super::steps::Steps;
+use super::window::ClaimWindow;
+use crate::log::{Bounds, Start};
+use crate::{Error, ErrorKind};
+
+impl Start {
+    /// Returns the offset in a partition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`], with the values `offset`, `earliest` and `end`, for an offset that the partition does not have.
+    pub fn within(self, bounds: &Bounds) -> Result<i64, Error> {
+        match self {
+            Self::Earliest => Ok(bounds.earliest),
+            Self::End => Ok(bounds.end),
+            Self::Offset(offset) if (bounds.earliest..=bounds.end).contains(&offset) => Ok(offset),
+            Self::Offset(offset) => {
+                Err(out_of_range("partition has no record at this offset", offset, bounds))
+            }
+        }
+    }
+}
+
+/// The text says what the offset is; the values say what there is.
+pub(super) fn out_of_range(text: &'static str, offset: i64, bounds: &Bounds) -> Error {
+    Error::new(ErrorKind::OutOfRange, text)
+        .with("partition", bounds.partition)
+        .with("offset", offset)
+        .with("earliest", bounds.earliest)
+        .with("end", bounds.end)
+}
+
+impl<S: RecordClaims> Steps<S> {
+    /// Begins in the partitions that the consumer has not read, so that it is known from its first claim on, also if there is nothing to claim.
+    pub(super) async fn begin_new(
+        &self,
+        tx: &mut S::Tx,
+        partitions: &mut [ClaimPartition],
+    ) -> Result<(), Error> {
+        for ClaimPartition { bounds, window, is_new } in partitions.iter_mut().filter(|known| known.is_new) {
+            *window = ClaimWindow::new(self.start.within(bounds)?);
+            *is_new = false;
+            self.write(tx, bounds.partition, window).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the partitions to claim from.
+    pub(super) fn wanted(&self, mut partitions: Vec<ClaimPartition>) -> Result<Vec<ClaimPartition>, Error> {
+        if let Some(partition) = self.partition {
+            partitions.retain(|known| known.bounds.partition == partition);
+            if partitions.is_empty() {
+                return Err(self.no_partition(partition));
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Passes over records that the log no longer has, and returns those that were not settled.
+    pub(super) fn pass_deleted(
+        &self,
+        bounds: &Bounds,
+        window: &mut ClaimWindow,
+    ) -> Result<Option<Range<i64>>, Error> {
+        let next = window.next();
+        let mut passed = window.clone();
+        let Some(deleted) = passed.pass_deleted(bounds.earliest) else {
+            *window = passed;
+            return Ok(None);
+        };
+        match self.on_deleted {
+            OnDeleted::Earliest => *window = passed,
+            OnDeleted::Latest => {
+                window.reset(bounds.end);
+                return Ok(Some(next..bounds.end));
+            }
+            OnDeleted::Fail => {
+                let text = "records were deleted before the consumer settled them: reset it to go on";
+                return Err(out_of_range(text, next, bounds));
+            }
+        }
+        Ok(Some(deleted))
+    }
+
+    pub(super) fn no_partition(&self, partition: i32) -> Error {
+        Error::new(ErrorKind::NotFound, "topic has no such partition")
+            .with("topic", &self.topic)
+            .with("partition", partition)
+    }
+}
