@@ -1,0 +1,162 @@
+//! The views that can be read, and what a query asks of one.
+
+/// A view over the topics of a database, in the schema `system`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SystemView {
+    /// `system.topics`: a row for each topic.
+    Topics,
+    /// `system.topic_offsets`: a row for each topic, group and partition.
+    TopicOffsets,
+    /// `system.routes`: a row for each topic, table and kind of change.
+    Routes,
+}
+
+impl SystemView {
+    /// Every view.
+    pub const ALL: [Self; 3] = [Self::Topics, Self::TopicOffsets, Self::Routes];
+
+    /// Returns its name with its schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Topics => "system.topics",
+            Self::TopicOffsets => "system.topic_offsets",
+            Self::Routes => "system.routes",
+        }
+    }
+
+    /// Returns the columns that a query may name, in the order of `*`.
+    pub fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Topics => &[
+                "topic_id",
+                "name",
+                "partitions",
+                "retention_seconds",
+                "retention_max_bytes",
+                "retention_consumed",
+                "routes",
+                "created_at",
+            ],
+            Self::TopicOffsets => {
+                &["topic_id", "group_id", "partition_id", "last_acked_offset", "lag", "updated_at"]
+            }
+            Self::Routes => &[
+                "topic_id",
+                "table_id",
+                "op",
+                "payload_mode",
+                "filter_expr",
+                "partition_key_expr",
+                "on_failure",
+                "fault",
+            ],
+        }
+    }
+}
+
+/// A query of one view: it joins, groups and computes nothing.
+///
+/// A column is always one of [`SystemView::columns`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    /// The view.
+    pub view: SystemView,
+    /// The columns of the answer.
+    pub columns: Columns,
+    /// Only rows for which all of these are true.
+    pub conditions: Vec<Condition>,
+    /// The order of the rows: by the first of these, among equals by the next.
+    pub order: Vec<Order>,
+    /// The most rows.
+    pub limit: Option<u32>,
+}
+
+/// The columns of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// `*`
+    All,
+    /// These, at least one.
+    Named(Vec<&'static str>),
+}
+
+/// Something that is true of a row or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// A column beside a value. It is false of a column that is NULL.
+    Compare {
+        /// The column.
+        column: &'static str,
+        /// How they are compared.
+        comparison: Comparison,
+        /// The value.
+        value: Literal,
+    },
+    /// `column IS NULL`
+    IsNull {
+        /// The column.
+        column: &'static str,
+    },
+    /// `column IS NOT NULL`
+    IsNotNull {
+        /// The column.
+        column: &'static str,
+    },
+}
+
+/// How a column is compared with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<>`, also written `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Every comparison.
+    pub const ALL: [Self; 6] =
+        [Self::Equal, Self::NotEqual, Self::Less, Self::LessOrEqual, Self::Greater, Self::GreaterOrEqual];
+
+    /// Returns the operator.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+/// A value that is written in a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// `TRUE` or `FALSE`
+    Boolean(bool),
+}
+
+/// A column that rows are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The column.
+    pub column: &'static str,
+    /// From the greatest value on: `DESC`.
+    pub is_descending: bool,
+}

@@ -1,0 +1,13 @@
+//! Statements are read, written again, and refused with the token that is wrong.
+//!
+//! `MESSAGEKIT_FULL=1` runs the long tests at their stated size. `MESSAGEKIT_SEED` selects the statements of the fuzzer.
+
+mod caps;
+mod commands;
+mod errors;
+mod expressions;
+mod fuzz;
+mod refused_queries;
+mod refused_topics;
+mod scripts;
+mod statements;
