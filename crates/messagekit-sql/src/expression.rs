@@ -3,13 +3,16 @@
 //! What it may hold is decided where it is compiled for a database. Here it is one expression in the SQL of PostgreSQL or of SQLite, so that
 //! no clause of the statement is lost in it.
 
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{Expr, Visit, Visitor};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::Token as SqlToken;
 
 use crate::cursor::{Cursor, either};
 use crate::error::SyntaxError;
-use crate::limits::{MAX_EXPRESSION_BYTES, MAX_RECURSION};
+use crate::limits::{MAX_EXPRESSION_BYTES, MAX_LEVELS, MAX_RECURSION};
 use crate::token::{Token, TokenKind, quoted};
 
 const LABEL: &str = "an expression over the columns of a row";
@@ -73,7 +76,9 @@ impl<'a> Written<'a> {
     fn wrong(&self, cursor: &Cursor<'_>, error: &ParserError) -> SyntaxError {
         let message = match error {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.as_str(),
-            ParserError::RecursionLimitExceeded => "Expected: an expression of less depth, found:",
+            ParserError::RecursionLimitExceeded => {
+                "Expected: an expression with fewer operators on each other, found:"
+            }
         };
         let offset = location(message).and_then(|(line, column)| byte_at(&self.text, line, column));
         let at =
@@ -117,8 +122,29 @@ fn parses(dialect: &dyn Dialect, text: &str) -> Result<(), ParserError> {
     let options = ParserOptions::new().with_unescape(false);
     let parser = Parser::new(dialect).with_options(options).with_recursion_limit(MAX_RECURSION);
     let mut parser = parser.try_with_sql(text)?;
-    parser.parse_expr()?;
-    parser.expect_token(&SqlToken::EOF).map(drop)
+    let expression = parser.parse_expr()?;
+    parser.expect_token(&SqlToken::EOF)?;
+    match expression.visit(&mut Levels(0)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ParserError::RecursionLimitExceeded),
+    }
+}
+
+/// Ends at an expression that stands too deep in others.
+struct Levels(usize);
+
+impl Visitor for Levels {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 += 1;
+        if self.0 > MAX_LEVELS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// Returns the line and column at the end of a message, if it has them.

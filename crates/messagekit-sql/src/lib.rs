@@ -27,8 +27,8 @@
 //! topic `group`.
 //!
 //! # What a statement may be
-//! A text has at most [`MAX_BYTES`], a statement [`MAX_TOKENS`], parentheses [`MAX_DEPTH`], and an expression [`MAX_EXPRESSION_BYTES`].
-//! No text makes the parser panic.
+//! A text has at most [`MAX_BYTES`], a statement [`MAX_TOKENS`], parentheses stand [`MAX_DEPTH`] deep, and an expression has at most
+//! [`MAX_EXPRESSION_BYTES`], with 100 operators on each other. No text makes the parser panic.
 
 mod command;
 mod consume;

@@ -14,3 +14,7 @@ pub(crate) const MAX_RECURSION: usize = MAX_DEPTH + 4;
 
 /// The most bytes of an expression: what a table source takes.
 pub const MAX_EXPRESSION_BYTES: usize = 4_000;
+
+/// How many operators of an expression may stand on each other, as two of them do in `a AND b AND c`. To print what sqlparser has
+/// read takes up to 8 kB of the stack for each.
+pub(crate) const MAX_LEVELS: usize = 100;
