@@ -77,12 +77,19 @@ impl RecordClaims for MemoryStore {
         topic: &Arc<str>,
         partition: i32,
         offsets: Range<i64>,
+        max_bytes: usize,
     ) -> Result<Vec<Record>, Error> {
         let records = self.log(topic)?.records(topic).into_iter();
         let wanted = |record: &Record| {
             record.position.partition == partition && offsets.contains(&record.position.offset)
         };
-        Ok(records.filter(wanted).collect())
+        let mut bytes = 0;
+        let fits = |record: &Record| {
+            let before = bytes;
+            bytes += record.message.size();
+            before < max_bytes
+        };
+        Ok(records.filter(wanted).take_while(fits).collect())
     }
 }
 

@@ -68,6 +68,7 @@ impl RecordClaims for PostgresStore {
         topic: &Arc<str>,
         partition: i32,
         offsets: Range<i64>,
+        max_bytes: usize,
     ) -> Result<Vec<Record>, Error> {
         self.read(|mut connection| {
             let offsets = offsets.clone();
@@ -76,7 +77,7 @@ impl RecordClaims for PostgresStore {
                 let known = topics::partitions(&mut connection, self.schema(), found.id).await?;
                 let known = known.into_iter().find(|known| known.partition == partition);
                 let tp = known.ok_or_else(|| topics::no_topic(topic))?.tp;
-                let (max, bytes) = (i64::MAX, i64::MAX);
+                let (max, bytes) = (i64::MAX, i64::try_from(max_bytes).unwrap_or(i64::MAX));
                 topic_records::read(&mut connection, self.schema(), topic, tp, offsets, max, bytes).await
             }
         })

@@ -58,17 +58,13 @@ impl TopicStore for PostgresStore {
 
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
         let found = self.sequenced(topic).await?;
-        let mut tx = self.begin().await?;
-        let mut expired = 0;
-        self.statement(async {
-            for known in topics::hold_partitions(&mut tx, self.schema(), found.id).await? {
-                expired += retention::expire(&mut tx, self.schema(), &found, known, EXPIRE_STEP).await?;
-            }
-            Ok(())
-        })
-        .await?;
-        self.commit(tx).await?;
-        Ok(expired)
+        self.expire_some(&found).await
+    }
+
+    async fn clear_topic(&self, topic: &Arc<str>) -> Result<u64, Error> {
+        let mut found = self.sequenced(topic).await?;
+        found.definition.retention = Some(RetentionRule::of_nothing());
+        self.expire_some(&found).await
     }
 
     async fn drop_topic(&self, topic: &Arc<str>, on_sources: OnSources) -> Result<(), Error> {
@@ -158,6 +154,21 @@ impl TopicStore for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Deletes some records that a topic no longer keeps.
+    async fn expire_some(&self, topic: &Topic) -> Result<u64, Error> {
+        let mut tx = self.begin().await?;
+        let mut expired = 0;
+        self.statement(async {
+            for known in topics::hold_partitions(&mut tx, self.schema(), topic.id).await? {
+                expired += retention::expire(&mut tx, self.schema(), topic, known, EXPIRE_STEP).await?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.commit(tx).await?;
+        Ok(expired)
+    }
+
     /// Returns a topic in which no event waits for its offset that was committed before the call. Each batch has a transaction of its own.
     pub(crate) async fn sequenced(&self, name: &str) -> Result<Topic, Error> {
         let find = || {

@@ -88,6 +88,7 @@ impl RecordClaims for SqliteStore {
         topic: &Arc<str>,
         partition: i32,
         offsets: Range<i64>,
+        max_bytes: usize,
     ) -> Result<Vec<Record>, Error> {
         let topic = topic.clone();
         self.query(move |conn| {
@@ -95,7 +96,7 @@ impl RecordClaims for SqliteStore {
             let found = known.into_iter().find(|known: &Partition| known.partition == partition);
             let Some(Partition { tp, .. }) = found else { return Err(no_topic(&topic)) };
             let max = usize::try_from(offsets.end - offsets.start).unwrap_or(0);
-            let stored = read::read(conn, &topic, tp, offsets.start, max, usize::MAX)?.into_iter();
+            let stored = read::read(conn, &topic, tp, offsets.start, max, max_bytes)?.into_iter();
             let wanted = stored.take_while(|stored| stored.offset < offsets.end);
             wanted.map(|stored| stored.into_record(&topic, partition)).collect()
         })

@@ -44,6 +44,12 @@ impl TopicStore for SqliteStore {
         self.job(move |conn| topic_records::expire(conn, &topic, now)).await
     }
 
+    async fn clear_topic(&self, topic: &Arc<str>) -> Result<u64, Error> {
+        self.append_waiting().await?;
+        let (topic, now) = (topic.clone(), now());
+        self.job(move |conn| topic_records::clear(conn, &topic, now)).await
+    }
+
     async fn drop_topic(&self, topic: &Arc<str>, on_sources: OnSources) -> Result<(), Error> {
         // What waits for a relayed topic is for its broker, too.
         self.append_waiting().await?;

@@ -36,10 +36,30 @@ impl<S: TopicStore> Topics<S> {
         self.drop_by(name.into(), OnSources::Drop).await
     }
 
-    async fn drop_by(&self, topic: Arc<str>, on_sources: OnSources) -> Result<(), Error> {
+    pub(crate) async fn drop_by(&self, topic: Arc<str>, on_sources: OnSources) -> Result<(), Error> {
         self.store().drop_topic(&topic, on_sources).await?;
         self.shared().observers.notify(&TopicEvent::Dropped { topic });
         while self.store().clear_dropped().await? > 0 {}
         Ok(())
+    }
+
+    /// Deletes the records of a topic in short transactions, and returns how many. The topic keeps its rules, its offsets go on, and what it
+    /// knows of duplicates stays.
+    ///
+    /// A consumer that had not handled them is told, as when retention deletes records. What a relay has not published yet stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) if there is no such topic. A transient error if the database is busy: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call has deleted a part.
+    pub async fn clear(&self, name: impl Into<Arc<str>>) -> Result<u64, Error> {
+        let (topic, mut deleted) = (name.into(), 0);
+        loop {
+            match self.store().clear_topic(&topic).await? {
+                0 => return Ok(deleted),
+                records => deleted += records,
+            }
+        }
     }
 }

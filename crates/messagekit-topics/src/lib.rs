@@ -42,6 +42,8 @@ mod iterate;
 mod json_text;
 mod migrate;
 mod observer;
+#[cfg(feature = "operations")]
+pub mod operations;
 mod pipeline;
 mod record;
 #[cfg(feature = "sources")]

@@ -7,7 +7,7 @@ use messagekit::log::RowExpression;
 use messagekit::{Error, ErrorKind};
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
-    visit_expressions_mut,
+    Visit, Visitor, visit_expressions_mut,
 };
 use sqlparser::dialect::{Dialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
@@ -15,6 +15,13 @@ use sqlparser::tokenizer::Token;
 
 /// The most bytes of an expression.
 const LONGEST: usize = 4_000;
+
+/// How deep the parser may go: a level takes up to 80 kB of the stack where it is not optimised, and a thread has 2 MiB.
+const DEEPEST: usize = 16;
+
+/// How many operators may stand on each other, as two of them do in `a AND b AND c`. To print what was read takes up to 8 kB of the
+/// stack for each.
+const MOST_LEVELS: usize = 100;
 
 /// Parses a single expression. Columns are written bare, or behind `OLD` and `NEW`.
 pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, Error> {
@@ -44,11 +51,31 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
 /// Literals stay as they are written: what was unescaped could be quoted in another way.
 fn tree(dialect: &dyn Dialect, text: &str) -> Result<Expr, ParserError> {
     let options = ParserOptions::new().with_unescape(false);
-    let parser = Parser::new(dialect).with_options(options).with_recursion_limit(50);
+    let parser = Parser::new(dialect).with_options(options).with_recursion_limit(DEEPEST);
     let mut parser = parser.try_with_sql(text)?;
     let expression = parser.parse_expr()?;
     parser.expect_token(&Token::EOF)?;
-    Ok(expression)
+    match expression.visit(&mut Levels(0)) {
+        ControlFlow::Continue(()) => Ok(expression),
+        ControlFlow::Break(()) => Err(ParserError::RecursionLimitExceeded),
+    }
+}
+
+/// Ends at an expression that stands too deep in others.
+struct Levels(usize);
+
+impl Visitor for Levels {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 += 1;
+        if self.0 > MOST_LEVELS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// The text itself is configuration, and no payload.
@@ -253,6 +280,11 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{text}");
         }
         assert!(parsed(&format!("{}1{}", "(".repeat(200), ")".repeat(200))).is_err(), "too deep");
+        // The stack of a thread would end at these.
+        for (part, times) in [("NOT ", 900), ("a = NOT ", 400), ("a + ", 900), ("- ", 1_900)] {
+            assert!(parsed(&format!("{}a", part.repeat(times))).is_err(), "too deep: {part}");
+        }
+        assert!(parsed(&format!("{}a", "a AND ".repeat(90))).is_ok());
         assert!(parsed(&"a AND ".repeat(2_000)).is_err(), "too long");
     }
 }

@@ -72,6 +72,18 @@ impl<S: TopicStore> Topics<S> {
         Ok(self.shared.store.topic_definition(&name.into()).await?)
     }
 
+    /// Opens a topic that exists, under the rules that it has.
+    #[cfg(feature = "operations")]
+    pub(crate) async fn existing(&self, name: &str) -> Result<crate::Topic<Value, S>, Error> {
+        if self.definition(name).await?.is_none() {
+            let text = "there is no such topic: make it first";
+            return Err(messagekit::Error::new(messagekit::ErrorKind::NotFound, text)
+                .with("topic", name)
+                .into());
+        }
+        self.untyped(name).open().await
+    }
+
     /// Calls an observer for what this handle and its clones do to topics, each time after the commit. It must not block: a call for a
     /// transaction of the caller comes from the thread that writes. A panic is caught and logged.
     pub fn observe(&self, observer: impl Fn(&TopicEvent) + Send + Sync + 'static) {

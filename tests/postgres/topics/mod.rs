@@ -19,6 +19,8 @@ mod json;
 mod migrate;
 #[path = "../../../crates/messagekit-topics/tests/it/observers.rs"]
 mod observers;
+#[path = "../../../crates/messagekit-topics/tests/it/operations.rs"]
+mod operations;
 #[path = "../../../crates/messagekit-topics/tests/it/pipelines.rs"]
 mod pipelines;
 #[path = "../../../crates/messagekit-topics/tests/it/random_pipelines.rs"]

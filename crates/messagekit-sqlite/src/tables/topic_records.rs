@@ -156,6 +156,14 @@ pub(crate) fn expire(conn: &Connection, name: &str, now: i64) -> Result<u64, Err
     over_partitions(conn, name, |topic, tp| retention::expire(conn, topic, tp, EXPIRE_STEP, now))
 }
 
+/// Deletes some records of a topic, whatever it keeps, and returns how many.
+pub(crate) fn clear(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
+    over_partitions(conn, name, |topic, tp| {
+        let topic = Topic { retention: Some(RetentionRule::of_nothing()), ..*topic };
+        retention::expire(conn, &topic, tp, EXPIRE_STEP, now)
+    })
+}
+
 /// Returns how many records a topic no longer keeps.
 pub(crate) fn due(conn: &Connection, name: &str, now: i64) -> Result<u64, Error> {
     over_partitions(conn, name, |topic, tp| retention::due(conn, topic, tp, now))

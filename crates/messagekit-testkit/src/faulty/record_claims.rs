@@ -144,9 +144,11 @@ impl RecordClaims for FaultyStore {
         topic: &Arc<str>,
         partition: i32,
         offsets: Range<i64>,
+        max_bytes: usize,
     ) -> Result<Vec<Record>, Error> {
         let end = if self.is(Fault::ClaimReadsOn) { i64::MAX } else { offsets.end };
-        let mut records = self.inner.read_claimed(topic, partition, offsets.start..end).await?;
+        let max_bytes = if self.is(Fault::ClaimReadsEveryByte) { usize::MAX } else { max_bytes };
+        let mut records = self.inner.read_claimed(topic, partition, offsets.start..end, max_bytes).await?;
         if self.is(Fault::ClaimDropsTheKey) {
             records.iter_mut().for_each(|record| record.message.key = None);
         }

@@ -625,6 +625,8 @@ faults! {
     ClaimsAreNeverNew: Log consumer_begins_where_it_is_told,
     /// Claims that no process has are held by the one that wrote them.
     ClaimsOfOthersAreHeld: Log claims_for_others_outlive_their_process,
+    /// A claim reads more bytes than it asked for.
+    ClaimReadsEveryByte: Log claim_has_no_more_bytes_than_it_asked_for,
     /// The start of a partition is read once.
     ClaimsSeeTheFirstStart: Log deletions_move_the_consumer_as_it_asks,
     /// The clock of the database stands still.

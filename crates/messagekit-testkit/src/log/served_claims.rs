@@ -60,6 +60,22 @@ pub async fn claims_for_others_outlive_their_process<F: LogFixture>(fixture: &F)
     assert_eq!(claim_now(&server, 10).await, [3]);
 }
 
+/// A claim has at least one record, and no more once they have its bytes. The others may be claimed at once, in the first attempt.
+pub async fn claim_has_no_more_bytes_than_it_asked_for<F: LogFixture>(fixture: &F) {
+    let topic = fixture.topic().await;
+    let large = "x".repeat(1_000);
+    append(&fixture.store(), &messages(&topic, vec![large; 5])).await;
+    let worker =
+        |bytes| RecordClaimer::new(fixture.store(), unique("consumer"), topic.clone()).max_bytes(bytes);
+    let few = worker(1_500);
+    assert_eq!(offsets(&claim(&few, 10).await), [0, 1]);
+    let next = claim(&few, 10).await;
+    assert_eq!((offsets(&next), next.records[0].attempt), (vec![2, 3], 1));
+    assert_eq!(claim_now(&few, 10).await, [4]);
+    assert_eq!(claim_now(&worker(1), 10).await, [0]);
+    assert_eq!(claim_now(&worker(1_000_000), 10).await, [0, 1, 2, 3, 4]);
+}
+
 /// After a deletion a consumer fails until it is reset, or goes on behind the last record.
 pub async fn deletions_move_the_consumer_as_it_asks<F: LogFixture>(fixture: &F) {
     let (topic, consumer) = (topic_of(fixture, 6).await, unique("consumer"));

@@ -13,6 +13,8 @@ mod home;
 mod json;
 mod migrate;
 mod observers;
+#[cfg(feature = "operations")]
+mod operations;
 mod pairs;
 mod pipelines;
 mod random_pipelines;

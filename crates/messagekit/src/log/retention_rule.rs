@@ -43,6 +43,12 @@ impl RetentionRule {
         Self { max_age: None, max_bytes: None, keep_unhandled: true }
     }
 
+    /// Deletes every record. No topic can have this rule: a store clears a topic by it.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self { max_age: None, max_bytes: None, keep_unhandled: false }
+    }
+
     /// Checks that the rule keeps anything, and is in the range of a database.
     ///
     /// # Errors

@@ -218,6 +218,12 @@ pub trait TopicStore: RecordClaims + OutboxRows {
     /// As [`set_retention`](Self::set_retention).
     fn expire(&self, topic: &Arc<str>) -> impl Future<Output = Result<u64, Error>> + Send;
 
+    /// As [`expire`](Self::expire), whatever the topic keeps: deletes some of its records.
+    ///
+    /// # Errors
+    /// As [`set_retention`](Self::set_retention).
+    fn clear_topic(&self, topic: &Arc<str>) -> impl Future<Output = Result<u64, Error>> + Send;
+
     /// Drops a topic, in a short transaction: from then on no call finds it, its claims are lost, and its name is free. What it has left is
     /// deleted by [`clear_dropped`](Self::clear_dropped). Its failed messages stay.
     ///

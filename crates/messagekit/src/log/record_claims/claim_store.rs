@@ -94,7 +94,8 @@ pub trait RecordClaims: Inbox {
         offsets: &[Range<i64>],
     ) -> impl Future<Output = Result<Vec<(i64, Bytes)>, Error>> + Send;
 
-    /// Returns the records of a partition in a range of offsets, in order, without those that the log no longer has.
+    /// Returns the records of a partition in a range of offsets, in order, without those that the log no longer has: no more once their
+    /// [size](crate::Message::size) is `max_bytes`, and at least one if there is one.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.
@@ -103,5 +104,6 @@ pub trait RecordClaims: Inbox {
         topic: &Arc<str>,
         partition: i32,
         offsets: Range<i64>,
+        max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Record>, Error>> + Send;
 }

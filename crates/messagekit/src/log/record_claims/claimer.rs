@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::ClaimHolder;
 use super::claim_store::RecordClaims;
+use super::reading::Read;
 use super::steps::{Begun, ClaimOrder, Own, Steps, after};
 use super::window::Settlement;
 use crate::Error;
@@ -57,6 +58,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
             start: Start::Earliest,
             partition: None,
             by_lease: false,
+            max_bytes: usize::MAX,
             on_deleted: OnDeleted::default(),
         })
     }
@@ -131,6 +133,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
         Self(Steps { by_lease: true, ..self.0 })
     }
 
+    /// Sets how many bytes the records of a claim may have; without limit by default. A claim has at least one record. It is made of `max`
+    /// records first, and gives those back that it does not read.
+    #[must_use]
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        Self(Steps { max_bytes: bytes, ..self.0 })
+    }
+
     /// Sets where the consumer goes on when records were deleted before it settled them; at the earliest one by default.
     #[must_use]
     pub fn on_deleted(self, on_deleted: OnDeleted) -> Self {
@@ -158,10 +167,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
             };
             let Begun { id, partition, until, claimed } = begun;
             if !claimed.exhausted.is_empty() {
-                let exhausted = self.0.read(partition, &claimed.exhausted).await?;
+                let exhausted = self.0.read(partition, &claimed.exhausted, usize::MAX).await?.records;
                 self.0.set_aside(&id, partition, exhausted, FailureKind::PoisonMessage, LOST).await?;
             }
-            let records = self.0.read(partition, &claimed.ranges).await?;
+            let Read { records, is_cut } = self.0.read(partition, &claimed.ranges, self.0.max_bytes).await?;
+            if let (true, Some(last)) = (is_cut, records.last()) {
+                self.0.release_behind(&id, partition, &claimed.ranges, last.record.position.offset).await?;
+            }
             if !records.is_empty() {
                 return Ok(Claimed::Records(RecordClaim { id, partition, until, records }));
             }

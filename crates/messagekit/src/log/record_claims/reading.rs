@@ -1,10 +1,13 @@
 //! What a claim reads of the log: the keys that decide about it, and its records.
 
+use std::ops::Range;
+
 use super::claim::ClaimedRecord;
+use super::claim_id::RecordClaimId;
 use super::claim_store::RecordClaims;
 use super::key_order::KeyedClaim;
-use super::steps::{ClaimOrder, Steps};
-use super::window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim};
+use super::steps::{ClaimOrder, Own, Steps};
+use super::window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};
 use crate::Error;
 use crate::log::Bounds;
 
@@ -34,17 +37,20 @@ impl<S: RecordClaims> Steps<S> {
         }
     }
 
-    /// Reads the records of ranges, which follow each other.
+    /// Reads the records of ranges, which follow each other, until they have `max_bytes`.
     pub(super) async fn read(
         &self,
         partition: i32,
         ranges: &[ClaimedRange],
-    ) -> Result<Vec<ClaimedRecord>, Error> {
+        max_bytes: usize,
+    ) -> Result<Read, Error> {
         let mut records = Vec::new();
+        let mut left = max_bytes;
         for near in calls(ranges) {
             let (Some(first), Some(last)) = (near.first(), near.last()) else { continue };
             let offsets = first.offsets.start..last.offsets.end;
-            for record in self.store.read_claimed(&self.topic, partition, offsets).await? {
+            for record in self.store.read_claimed(&self.topic, partition, offsets, left).await? {
+                left = left.saturating_sub(record.message.size());
                 let offset = record.position.offset;
                 let range =
                     near.get(near.partition_point(|range| range.offsets.end <= offset)).unwrap_or(last);
@@ -52,9 +58,43 @@ impl<S: RecordClaims> Steps<S> {
                     records.push(ClaimedRecord { record, attempt: range.attempt });
                 }
             }
+            if left == 0 {
+                return Ok(Read { records, is_cut: true });
+            }
         }
-        Ok(records)
+        Ok(Read { records, is_cut: false })
     }
+
+    /// Gives the records of a new claim back that stand behind an offset.
+    pub(super) async fn release_behind(
+        &self,
+        id: &RecordClaimId,
+        partition: i32,
+        ranges: &[ClaimedRange],
+        last: i64,
+    ) -> Result<(), Error> {
+        let behind = ranges.iter().map(|range| range.offsets.start.max(last + 1)..range.offsets.end);
+        let behind: Vec<Range<i64>> = behind.filter(|offsets| !offsets.is_empty()).collect();
+        if behind.is_empty() {
+            return Ok(());
+        }
+        let (this, id) = (self.clone(), id.clone());
+        self.transact(move |tx| {
+            Box::pin(async move {
+                let Own { now, mut window, .. } = this.own(tx, partition).await?;
+                window.settle(&id, &behind, Settlement::Release, now)?;
+                this.write(tx, partition, &window).await
+            })
+        })
+        .await
+    }
+}
+
+/// Records of a claim that were read.
+pub(super) struct Read {
+    pub(super) records: Vec<ClaimedRecord>,
+    /// There may be more, which were not read.
+    pub(super) is_cut: bool,
 }
 
 /// Returns what one call reads each: ranges with few records between them.

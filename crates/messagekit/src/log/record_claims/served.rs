@@ -27,7 +27,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
                 })
             })
             .await?;
-        let records: Vec<ClaimedRecord> = self.0.read(partition, &held).await?;
+        let records: Vec<ClaimedRecord> = self.0.read(partition, &held, usize::MAX).await?.records;
         Ok(RecordClaim { id: id.clone(), partition, until, records })
     }
 

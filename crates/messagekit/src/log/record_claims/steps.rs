@@ -32,6 +32,8 @@ pub(super) struct Steps<S> {
     pub(super) partition: Option<i32>,
     /// Claims end with their lease only.
     pub(super) by_lease: bool,
+    /// The most bytes of a claim with more than one record.
+    pub(super) max_bytes: usize,
     pub(super) on_deleted: OnDeleted,
 }
 

@@ -1,0 +1,22 @@
+//! Appending to a topic by its name.
+
+use messagekit::log::TopicStore;
+use serde_json::Value;
+
+use super::requests::OnDuplicateRecord;
+use crate::{Error, IfNew, Topics};
+
+pub(super) async fn append<S: TopicStore>(
+    topics: &Topics<S>,
+    topic: &str,
+    records: &[Value],
+    on_duplicate: OnDuplicateRecord,
+) -> Result<Vec<IfNew>, Error> {
+    let topic = topics.existing(topic).await?;
+    match on_duplicate {
+        OnDuplicateRecord::Refuse => {
+            Ok(topic.extend(records).await?.into_iter().map(IfNew::Appended).collect())
+        }
+        OnDuplicateRecord::Skip => topic.extend_if_new(records).await,
+    }
+}

@@ -1,0 +1,283 @@
+//! The topics of a database for programs that know them by name only: statements, HTTP, the command line.
+
+mod append;
+mod claims;
+mod consume;
+mod consumed;
+mod definitions;
+mod read;
+mod requests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use messagekit::adapter::BoxFuture;
+use messagekit::log::{
+    AddedSource, Bounds, KnownSource, OnSources, Pages, RetentionRule, Start, TableSources, TopicDefinition,
+};
+use serde_json::Value;
+
+pub use consumed::{Consumed, ConsumedRecord, RecordOperation, ServedClaim};
+pub use requests::{ClaimedOffsets, ConsumeRequest, NewSource, NewTopic, OnDuplicateRecord, Settle};
+
+use crate::{Error, IfNew, Topics};
+
+/// What can be done with the topics of a database by their names. [`Topics`] over any store that keeps them is one.
+///
+/// Claims are those of a server's clients: only their lease ends them.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use messagekit::log::Start;
+/// use messagekit_topics::Topics;
+/// use messagekit_topics::operations::{ConsumeRequest, NewTopic, TopicOperations};
+/// use serde_json::json;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let topics: Box<dyn TopicOperations> = Box::new(Topics::open(folder.path().join("shop.db")).await?);
+/// topics.create_topic(&NewTopic::named("shop.orders")).await?;
+/// topics.append("shop.orders", &[json!({ "id": 7 })], Default::default()).await?;
+/// let request = ConsumeRequest::of("shop.orders").group("shipping").start(Start::Earliest);
+/// let consumed = topics.consume(&request).await?;
+/// assert_eq!(consumed.records[0].payload, r#"{"id":7}"#);
+/// topics.acknowledge_up_to("shop.orders", "shipping", 0, 0).await?;
+/// # drop(topics);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait TopicOperations: Send + Sync {
+    /// Returns records: claimed for a group, or only read.
+    ///
+    /// It waits for at most [`ConsumeRequest::wait`] while there are none, and asks the database only when records have come.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic or partition that is not there.
+    /// [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange), with the values `partition`, `earliest` and `end`, for an offset that
+    /// the partition does not have any more, and for a group that was overtaken and is to fail. A transient error if the database
+    /// does not answer: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave records claimed, until their lease ends.
+    fn consume<'a>(&'a self, request: &'a ConsumeRequest) -> BoxFuture<'a, Result<Consumed, Error>>;
+
+    /// Finishes records of a claim, and returns the end of the settled prefix of its partition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold them. A transient error if the database does not
+    /// answer: retry.
+    fn acknowledge<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<i64, Error>>;
+
+    /// Finishes the records of the claim of a group that holds this offset, up to it, and returns the end of the settled prefix. What is
+    /// settled already stays so.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge); [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange) for an offset that the partition does
+    /// not have yet.
+    fn acknowledge_up_to<'a>(
+        &'a self,
+        topic: &'a str,
+        group: &'a str,
+        partition: i32,
+        offset: i64,
+    ) -> BoxFuture<'a, Result<i64, Error>>;
+
+    /// Gives records of a claim back that failed: they may be claimed again after `delay`, and are failed messages of the group when their
+    /// attempts are used up.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    fn give_back<'a>(
+        &'a self,
+        settle: &'a Settle,
+        delay: std::time::Duration,
+        error: &'a str,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Extends the lease of a claim: it ends after [`Settle::lease`] from now.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    fn extend<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<jiff::Timestamp, Error>>;
+
+    /// Moves a group in one partition, or in all, and ends its claims there. Returns each partition with the offset from which it goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) and [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange) as
+    /// [`consume`](Self::consume): partitions before the one that fails have moved. A transient error if the database does not answer: retry.
+    fn reset<'a>(
+        &'a self,
+        topic: &'a str,
+        group: &'a str,
+        partition: Option<i32>,
+        to: Start,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
+
+    /// Appends JSON objects in one transaction, and returns what became of each.
+    ///
+    /// # Errors
+    /// As [`Topic::append_json`](crate::Topic::append_json): nothing was appended. [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a
+    /// topic that is not there.
+    fn append<'a>(
+        &'a self,
+        topic: &'a str,
+        records: &'a [Value],
+        on_duplicate: OnDuplicateRecord,
+    ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>>;
+
+    /// Returns the offsets of each partition of a topic, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic that is not there. A transient error if the database does not
+    /// answer: retry.
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>>;
+
+    /// Makes a topic, and returns false if there is one of this name already, which stays as it is.
+    ///
+    /// # Errors
+    /// As [`TopicBuilder::open`](crate::TopicBuilder::open).
+    fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Returns what the topics were made with, sorted by name.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn definitions(&self) -> BoxFuture<'_, Result<Vec<TopicDefinition>, Error>>;
+
+    /// Sets how long a topic keeps its records, or `None` for ever.
+    ///
+    /// # Errors
+    /// As [`Topic::set_retention`](crate::Topic::set_retention), and [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound).
+    fn set_retention<'a>(
+        &'a self,
+        topic: &'a str,
+        rule: Option<RetentionRule>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Deletes the records of a topic, and returns how many. As [`Topics::clear`].
+    ///
+    /// # Errors
+    /// As [`Topics::clear`].
+    fn clear_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u64, Error>>;
+
+    /// Drops a topic. As [`Topics::drop`].
+    ///
+    /// # Errors
+    /// As [`Topics::drop`].
+    fn drop_topic<'a>(&'a self, topic: &'a str, on_sources: OnSources) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Makes the changes of a table events of a topic. As [`SourceBuilder::add`](crate::SourceBuilder::add).
+    ///
+    /// # Errors
+    /// As [`SourceBuilder::add`](crate::SourceBuilder::add).
+    fn add_source<'a>(&'a self, source: &'a NewSource) -> BoxFuture<'a, Result<AddedSource, Error>>;
+
+    /// Removes a table from the sources of a topic. As [`Topics::drop_source`].
+    ///
+    /// # Errors
+    /// As [`Topics::drop_source`].
+    fn drop_source<'a>(&'a self, topic: &'a str, table: &'a str) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Returns all table sources, each with what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Topics::sources`].
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<KnownSource>, Error>>;
+}
+
+impl<S: TableSources + Pages> TopicOperations for Topics<S> {
+    fn consume<'a>(&'a self, request: &'a ConsumeRequest) -> BoxFuture<'a, Result<Consumed, Error>> {
+        Box::pin(consume::consume(self.store(), request))
+    }
+
+    fn acknowledge<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<i64, Error>> {
+        Box::pin(claims::acknowledge(self.store(), settle))
+    }
+
+    fn acknowledge_up_to<'a>(
+        &'a self,
+        topic: &'a str,
+        group: &'a str,
+        partition: i32,
+        offset: i64,
+    ) -> BoxFuture<'a, Result<i64, Error>> {
+        Box::pin(async move {
+            let claimer = claims::claimer(self.store(), topic, group);
+            Ok(claims::patiently(|| claimer.acknowledge_up_to(partition, offset)).await?)
+        })
+    }
+
+    fn give_back<'a>(
+        &'a self,
+        settle: &'a Settle,
+        delay: std::time::Duration,
+        error: &'a str,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(claims::give_back(self.store(), settle, delay, error))
+    }
+
+    fn extend<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<jiff::Timestamp, Error>> {
+        Box::pin(claims::extend(self.store(), settle))
+    }
+
+    fn reset<'a>(
+        &'a self,
+        topic: &'a str,
+        group: &'a str,
+        partition: Option<i32>,
+        to: Start,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        Box::pin(claims::reset(self.store(), topic, group, partition, to))
+    }
+
+    fn append<'a>(
+        &'a self,
+        topic: &'a str,
+        records: &'a [Value],
+        on_duplicate: OnDuplicateRecord,
+    ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>> {
+        Box::pin(append::append(self, topic, records, on_duplicate))
+    }
+
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
+        Box::pin(async move { Ok(Pages::bounds(self.store(), &Arc::from(topic)).await?) })
+    }
+
+    fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(definitions::create(self, topic))
+    }
+
+    fn definitions(&self) -> BoxFuture<'_, Result<Vec<TopicDefinition>, Error>> {
+        Box::pin(self.definitions())
+    }
+
+    fn set_retention<'a>(
+        &'a self,
+        topic: &'a str,
+        rule: Option<RetentionRule>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(definitions::set_retention(self, topic, rule))
+    }
+
+    fn clear_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(self.clear(topic))
+    }
+
+    fn drop_topic<'a>(&'a self, topic: &'a str, on_sources: OnSources) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.drop_by(Arc::from(topic), on_sources))
+    }
+
+    fn add_source<'a>(&'a self, source: &'a NewSource) -> BoxFuture<'a, Result<AddedSource, Error>> {
+        Box::pin(definitions::add_source(self, source))
+    }
+
+    fn drop_source<'a>(&'a self, topic: &'a str, table: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(self.drop_source(topic, table))
+    }
+
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<KnownSource>, Error>> {
+        Box::pin(self.sources())
+    }
+}
+
+/// Offsets that were deleted before a group settled them.
+pub type DeletedOffsets = (i32, Range<i64>);
