@@ -6,7 +6,8 @@ use std::time::Duration;
 use messagekit::adapter::{BoxFuture, RetryLease};
 use messagekit::fnv::fnv1a;
 use messagekit::log::{NameHolder, PipelineStore};
-use messagekit::{Error, Store};
+use messagekit::operations::EventHistory;
+use messagekit::{Error, MessageId, Store};
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;
@@ -84,6 +85,12 @@ impl PipelineStore for PostgresStore {
         let leased = leased.await?;
         self.commit(tx).await?;
         Ok(leased)
+    async fn correlations(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, MessageId)>, Error> {
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let found = self.linked_events(ids, &[], limit).await?.into_iter();
+        Ok(found.filter_map(|event| Some((event.event_id, event.links.correlation_id?))).collect())
+    }
+
     }
 
     fn is_same_database(&self, other: &Self) -> bool {

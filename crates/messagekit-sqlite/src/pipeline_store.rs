@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::Error;
 use messagekit::adapter::{BoxFuture, RetryLease};
 use messagekit::log::{NameHolder, PipelineStore};
+use messagekit::operations::EventHistory;
+use messagekit::{Error, MessageId};
 
 use crate::error::from_sqlite;
 use crate::name_lock::{self, NameLock};
@@ -54,6 +55,12 @@ impl PipelineStore for SqliteStore {
     ) -> Result<Option<RetryLease>, Error> {
         let (consumer, topic) = (consumer.to_owned(), topic.clone());
         self.job(move |conn| pipeline_records::lease(conn, &consumer, &topic, id, now())).await
+    }
+
+    async fn correlations(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, MessageId)>, Error> {
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let found = self.linked_events(ids, &[], limit).await?.into_iter();
+        Ok(found.filter_map(|event| Some((event.event_id, event.links.correlation_id?))).collect())
     }
 
     fn is_same_database(&self, other: &Self) -> bool {

@@ -4,13 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use messagekit::MessageId;
-use messagekit::adapter::{BoxFuture, EventLinks};
+use messagekit::adapter::BoxFuture;
 use messagekit::log::{NewRecord, PipelineStore, TopicRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::arm::{Arm, Function, NoOutput, cause, guarded};
+use super::arm::{Arm, Function, NoOutput, guarded};
 use super::plan::{Pipeline, two_databases};
 use crate::error::BoxError;
 use crate::shared::Shared;
@@ -110,11 +109,9 @@ impl<U: Serialize + Send + 'static, S: PipelineStore> Pipe<U, S> {
         let is_same = shared.store.is_same_database(&target.shared.store);
         let (name, target) = (target.rules.name.clone(), target.clone());
         let function: Function<NewRecord> = Arc::new(move |found: &TopicRecord| {
-            let (cause, target) = (cause(found), target.clone());
-            let outputs = function(found);
+            let (outputs, target) = (function(found), target.clone());
             Box::pin(async move {
-                let records =
-                    outputs.await?.into_iter().map(|output| caused(target.record(&output)?, cause.as_ref()));
+                let records = outputs.await?.into_iter().map(|output| target.record(&output));
                 records.collect::<Result<Vec<_>, Error>>().map_err(NoOutput::unfit)
             }) as BoxFuture<'static, _>
         });
@@ -140,13 +137,6 @@ impl<U: Serialize + Send + 'static, S: PipelineStore> Pipe<U, S> {
         });
         Pipeline::of(Arm { shared, source, consumer, target: None, function })
     }
-}
-
-/// Adds the cause to an output, for the event look-up.
-fn caused(mut record: NewRecord, cause: Option<&MessageId>) -> Result<NewRecord, Error> {
-    let links = EventLinks { causation_id: cause.cloned(), ..EventLinks::default() };
-    links.add_to(&mut record.message.headers);
-    Ok(record)
 }
 
 impl<U, S> fmt::Debug for Pipe<U, S> {

@@ -1,10 +1,10 @@
 //! One topic of a run: its records for the arms that read it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use messagekit::MessageId;
-use messagekit::adapter::RetryLease;
+use messagekit::adapter::{EventLinks, RetryLease};
 use messagekit::log::{NewRecord, PipelineStore, RecordQuery, RecordStatus, TopicRecord};
 
 use super::arm::{Arm, NoOutput, cause};
@@ -20,6 +20,8 @@ pub(crate) struct Stage<'a, S> {
     /// The last record of the run: what is appended later belongs to the next one.
     until: i64,
     page: VecDeque<TopicRecord>,
+    /// The correlations of events on that page, of those that are not the first of theirs.
+    correlations: BTreeMap<MessageId, MessageId>,
     after: i64,
     /// How many lost records the observers were told of.
     overtaken: Option<u64>,
@@ -30,6 +32,8 @@ pub(crate) struct Offered {
     pub(crate) record: TopicRecord,
     /// The id by which its markers know it.
     pub(crate) event: MessageId,
+    /// What its outputs name as their cause and correlation.
+    links: EventLinks,
     pub(crate) lease: Option<RetryLease>,
     /// For each arm, whether it has settled the record in an earlier run.
     pub(crate) is_settled: Vec<bool>,
@@ -43,7 +47,7 @@ pub(crate) struct Made {
 
 impl<'a, S: PipelineStore> Stage<'a, S> {
     pub(crate) fn new(arms: &'a [Arm<S>], until: i64) -> Self {
-        Self { arms, until, page: VecDeque::new(), after: 0, overtaken: None }
+        Self { arms, until, page: VecDeque::new(), correlations: BTreeMap::new(), after: 0, overtaken: None }
     }
 
     pub(crate) fn store(&self) -> &S {
@@ -71,6 +75,10 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
             let page = self.store().read_records(&query).await?;
             let RecordQuery { topic, consumer, .. } = &query;
             self.arms[0].shared.notify_overtaken(topic, consumer, page.overtaken, &mut self.overtaken);
+            let events: Vec<MessageId> = page.records.iter().filter_map(cause).collect();
+            if !events.is_empty() {
+                self.correlations = self.store().correlations(&events).await?.into_iter().collect();
+            }
             self.page = page.records.into();
         }
         let next = self.page.pop_front().filter(|record| record.id <= self.until);
@@ -103,9 +111,17 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
                 true => self.settled(record.id).await?,
                 false => vec![false; self.arms.len()],
             };
-            return Ok(Some(Offered { record, event, lease: None, is_settled }));
+            let links = self.links_to(&event);
+            return Ok(Some(Offered { record, event, links, lease: None, is_settled }));
         }
         Ok(None)
+    }
+
+    /// Returns the links of what is made of an event: the first one of a correlation gives it its id.
+    fn links_to(&self, event: &MessageId) -> EventLinks {
+        let correlation = self.correlations.get(event).unwrap_or(event).clone();
+        let (correlation_id, causation_id) = (Some(correlation), Some(event.clone()));
+        EventLinks { correlation_id, causation_id, ..EventLinks::default() }
     }
 
     /// Looks up which arms have settled a record although another one failed.
@@ -144,7 +160,10 @@ impl<'a, S: PipelineStore> Stage<'a, S> {
                 continue;
             }
             match (arm.function)(&offered.record).await {
-                Ok(outputs) => made.outputs[index] = outputs,
+                Ok(mut outputs) => {
+                    outputs.iter_mut().for_each(|output| offered.links.add_to(&mut output.message.headers));
+                    made.outputs[index] = outputs;
+                }
                 Err(failed) => {
                     if let Some(outage) = failed.outage() {
                         return Err(outage.into());

@@ -11,6 +11,7 @@ mod file_drops;
 mod file_retention;
 mod home;
 mod json;
+mod lineage;
 mod migrate;
 mod observers;
 #[cfg(feature = "operations")]

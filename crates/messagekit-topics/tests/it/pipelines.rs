@@ -417,28 +417,6 @@ async fn serving_goes_on_after_failures_and_with_new_records() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Closed);
 }
 
-#[tokio::test]
-async fn outputs_and_their_record_lead_to_each_other() {
-    use messagekit::log::{RecordQuery, TopicStore};
-    use messagekit::operations::EventHistory;
-    use messagekit::{MessageId, headers};
-
-    let shop = Shop::with([1]).await;
-    double(&shop.a, &shop.b).run().await.unwrap();
-    let store = shop.topics.store();
-    let id = async |topic: &str| {
-        let (consumer, topic) = ("default".into(), topic.into());
-        let query = RecordQuery { consumer, topic, status: None, after: 0, max: 1 };
-        let record = store.read_records(&query).await.unwrap().records.remove(0).record;
-        MessageId::from_stored(record.message.headers.text(headers::ID).unwrap())
-    };
-    let (source, output) = (id("a").await, id("b").await);
-    let found = store.event_record(&output).await.unwrap().event.unwrap();
-    assert_eq!(found.links.causation_id, Some(source.clone()));
-    let effects = store.linked_events(&[], &[source], 10).await.unwrap();
-    assert_eq!(effects.iter().map(|event| &event.event_id).collect::<Vec<_>>(), [&output]);
-}
-
 /// Does one thing to all failed messages of the shop, as an operator.
 async fn act(shop: &Shop, action: messagekit::operations::Action) {
     use messagekit::operations::{FailedMessageFilter, FailedMessages, Operator};

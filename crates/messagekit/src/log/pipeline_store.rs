@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::TopicStore;
-use crate::Error;
 use crate::store::{BoxFuture, RetryLease};
+use crate::{Error, MessageId};
 
 /// The right to work under a name, which ends with its drop or with its process.
 pub trait NameHolder: Send + Sync {}
@@ -52,6 +52,19 @@ pub trait PipelineStore: TopicStore {
         topic: &Arc<str>,
         id: i64,
     ) -> impl Future<Output = Result<Option<RetryLease>, Error>> + Send;
+
+    /// Returns the correlation of each of these events that has one. What a pipeline makes of an event belongs to the same; without an
+    /// answer, the event is the first of its correlation.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn correlations(
+        &self,
+        ids: &[MessageId],
+    ) -> impl Future<Output = Result<Vec<(MessageId, MessageId)>, Error>> + Send {
+        let _ = ids;
+        std::future::ready(Ok(Vec::new()))
+    }
 
     /// Returns whether another handle is of the same database.
     fn is_same_database(&self, other: &Self) -> bool;
