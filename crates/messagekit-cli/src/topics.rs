@@ -13,6 +13,7 @@ mod input;
 mod lines;
 mod list;
 mod minikafka;
+mod plot;
 mod retention;
 mod show;
 mod source;
@@ -46,6 +47,8 @@ enum Command {
     Export(export::Export),
     /// Append the records of an export, or all topics of a minikafka file
     Import(import::Import),
+    /// Draw the topics as a Mermaid diagram: what their records tell of pipelines, and the numbers of each consumer
+    Plot(plot::Plot),
     /// Tables whose changes become events of a topic (PostgreSQL)
     Source(source::Source),
     /// Copy the file as of now, while others go on writing
@@ -64,6 +67,7 @@ impl Topics {
             Command::Consume(consume) => consume.run().await,
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
+            Command::Plot(plot) => plot.run().await,
             Command::Source(source) => source.run().await,
             Command::Backup(backup) => backup.run().await,
         }

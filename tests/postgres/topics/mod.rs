@@ -15,6 +15,10 @@ mod watch;
 mod drops;
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;
+#[path = "../../../crates/messagekit-topics/tests/it/kept_graph.rs"]
+mod kept_graph;
+#[path = "../../../crates/messagekit-topics/tests/it/lineage.rs"]
+mod lineage;
 #[path = "../../../crates/messagekit-topics/tests/it/migrate.rs"]
 mod migrate;
 #[path = "../../../crates/messagekit-topics/tests/it/observers.rs"]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use messagekit::log::{TableSources, TopicStore};
-use messagekit::{Error, ErrorKind};
+use messagekit::log::{PipelineStore, TableSources, TopicStore};
+use messagekit::{Error, ErrorKind, operations};
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Topic, TopicDefinition, Topics};
@@ -13,7 +13,10 @@ use crate::database::{Database, Kind, Operations, open_file};
 
 /// What a command does with topics, whatever keeps them.
 pub(super) trait Work {
-    async fn run<S: TableSources>(&self, topics: &Topics<S>) -> Result<(), Error>;
+    async fn run<S: TableSources + PipelineStore + operations::Operations>(
+        &self,
+        topics: &Topics<S>,
+    ) -> Result<(), Error>;
 }
 
 /// Works on the topics of a database that exists, and closes it.

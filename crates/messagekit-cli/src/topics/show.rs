@@ -1,9 +1,9 @@
 //! `messagekit topics show`.
 
-use messagekit::log::TopicStore;
+use messagekit::log::PipelineStore;
 use messagekit::{Error, ErrorKind};
-use messagekit_topics::{TopicStatus, Topics};
-use serde_json::Value;
+use messagekit_topics::{TopicEnds, TopicStatus, Topics};
+use serde_json::{Value, json};
 
 use super::file::{self, Work};
 use super::retention;
@@ -25,16 +25,19 @@ pub(super) struct Show {
 }
 
 impl Work for Show {
-    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+    async fn run<S: PipelineStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let definition = file::definition(topics, &self.topic).await?;
         let status = topics.status(&definition, self.consumer.as_deref()).await?;
+        let ends = topics.ends(self.topic.as_str()).await?;
         let schema = definition.json_schema()?;
         if !self.json {
-            return print(text(&status, schema.as_ref()));
+            return print(text(&status, ends, schema.as_ref()));
         }
         let mut document = serde_json::to_value(&status)
             .map_err(|error| Error::new(ErrorKind::Other, "topic cannot be printed").caused_by(error))?;
         document["schema"] = schema.unwrap_or(Value::Null);
+        document["first_at"] = json!(ends.map(|ends| ends.first));
+        document["last_at"] = json!(ends.map(|ends| ends.last));
         print(document)
     }
 }
@@ -45,7 +48,12 @@ impl Show {
     }
 }
 
-fn text(topic: &TopicStatus, schema: Option<&Value>) -> String {
+fn kept(records: u64, ends: Option<TopicEnds>) -> String {
+    let records = number(records);
+    ends.map_or(records.clone(), |ends| format!("{records}, from {} until {}", ends.first, ends.last))
+}
+
+fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) -> String {
     let records = topic.records;
     let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { printable(text) };
     let schema = match schema {
@@ -60,7 +68,7 @@ fn text(topic: &TopicStatus, schema: Option<&Value>) -> String {
         format!("key         {}", or_none(topic.key.as_deref().unwrap_or(""))),
         format!("keeps       {}", retention::text(topic.retention.as_ref())),
         format!("migrated    {} times", topic.version),
-        format!("records     {}", number(records.all)),
+        format!("records     {}", kept(records.all, ends)),
         format!(
             "consumer    {}: {} new, {} handled, {} dead, {} deleted before",
             printable(&topic.consumer),

@@ -131,10 +131,42 @@ fn a_topic_is_shown_with_its_schema() {
     }
     let shown = shell.topics(&["show", "links", "--json"]).json();
     assert_eq!(shown["schema"], serde_json::from_str::<Value>(SCHEMA).unwrap());
+    let at = |field: &str| shown[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(at("first_at"), at("last_at"), "it has one record");
+    let kept = format!("records     1, from {} until {}", at("first_at"), at("last_at"));
+    assert!(text.contains(&kept), "{kept:?} is missing: {text}");
     let listed = shell.topics(&["list", "--json"]).json();
     for (field, value) in listed["topics"][0].as_object().unwrap() {
         assert_eq!(&shown[field], value, "{field} differs from the list");
     }
+}
+
+#[test]
+fn a_topic_without_records_has_no_first_and_no_last_one() {
+    let shell = links();
+    assert!(shell.topics(&["show", "links"]).text().contains("records     0\n"));
+    let shown = shell.topics(&["show", "links", "--json"]).json();
+    assert_eq!((&shown["first_at"], &shown["last_at"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn topics_are_drawn_with_the_pipelines_that_filled_them() {
+    use messagekit_topics::{Error, Topics};
+    let shell = Shell::new();
+    let topics = Topics::open(shell.file()).await.unwrap();
+    let open = async |name: &str| topics.untyped(name.to_owned()).open().await.unwrap();
+    let (items, words) = (open("rss.items").await, open("rss.words").await);
+    open("rss.notes").await;
+    items.extend(&[json!({"title": "one"}), json!({"title": "two"})]).await.unwrap();
+    items.pipe(async |item: Value| Ok::<_, Error>(item)).to(&words).run().await.unwrap();
+    topics.close().await.unwrap();
+    let graph = [
+        "graph TD",
+        "    rss.items[\"rss.items<br/>default: new 0, failed 0, handled 2, dead 0\"] --> \
+         rss.words[\"rss.words<br/>default: new 2, failed 0, handled 0, dead 0\"]",
+        "    rss.notes[\"rss.notes<br/>default: new 0, failed 0, handled 0, dead 0\"]\n",
+    ];
+    assert_eq!(shell.topics(&["plot"]).text(), graph.join("\n"));
 }
 
 #[test]

@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "messagekit topics retention rss.items --max-age 30d",
         "topic rss.items keeps records of the last 720h; records deleted: 0",
     ),
+    ("messagekit topics plot", "rss.items[\"rss.items<br/>"),
     ("messagekit topics backup rss-copy.db", "copied to rss-copy.db"),
     ("messagekit topics drop rss.items --yes", "topic rss.items is dropped; records deleted: 1"),
 ];

@@ -6,6 +6,7 @@
 mod arm;
 mod failure;
 mod graph;
+mod kept_graph;
 mod pipe;
 mod plan;
 mod plot;

@@ -8,8 +8,16 @@ use messagekit::log::{PipelineStore, RecordCounts};
 use super::arm::Arm;
 use crate::Error;
 
-/// Draws the graph; `label` says what stands below the name of a topic.
+/// Draws the graph of some arms; `label` says what stands below the name of a topic.
 pub(crate) fn graph<S>(arms: &[Arm<S>], label: impl Fn(&Arc<str>) -> String) -> String {
+    edges(arms.iter().map(|arm| (&arm.source, arm.target.as_ref())), label)
+}
+
+/// Draws edges between topics, and topics without one.
+pub(crate) fn edges<'a>(
+    edges: impl IntoIterator<Item = (&'a Arc<str>, Option<&'a Arc<str>>)>,
+    label: impl Fn(&Arc<str>) -> String,
+) -> String {
     let mut drawn = BTreeSet::new();
     // A node has its label where it is named first.
     let mut node = |topic: &Arc<str>| {
@@ -21,9 +29,9 @@ pub(crate) fn graph<S>(arms: &[Arm<S>], label: impl Fn(&Arc<str>) -> String) -> 
         format!("{name}[\"{}{label}\"]", escaped(topic))
     };
     let mut lines = vec!["graph TD".to_owned()];
-    for arm in arms {
-        let source = node(&arm.source);
-        lines.push(match &arm.target {
+    for (source, target) in edges {
+        let source = node(source);
+        lines.push(match target {
             Some(target) => format!("    {source} --> {}", node(target)),
             None => format!("    {source}"),
         });
@@ -58,10 +66,11 @@ pub(crate) async fn with_counts<S: PipelineStore>(arms: &[Arm<S>]) -> Result<Str
 }
 
 /// Writes a name so that Mermaid shows it as it is.
-fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, character| {
         match character {
             '"' | '<' | '>' | '&' | '#' | ';' => text.push_str(&format!("#{};", character as u32)),
+            other if other.is_control() => text.push(' '),
             other => text.push(other),
         }
         text

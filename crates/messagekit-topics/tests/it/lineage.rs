@@ -47,7 +47,7 @@ async fn outputs_and_their_record_lead_to_each_other() {
                 (links.causation_id, links.correlation_id),
                 (Some(cause.clone()), Some(a[row].clone()))
             );
-            let effects = store.linked_events(&[], &[cause.clone()], 10).await.unwrap();
+            let effects = store.linked_events(&[], std::slice::from_ref(cause), 10).await.unwrap();
             assert_eq!(effects.iter().map(|effect| &effect.event_id).collect::<Vec<_>>(), [event]);
         }
         let chain = store.correlated_events(&a[row], 10).await.unwrap();

@@ -11,6 +11,7 @@ mod file_drops;
 mod file_retention;
 mod home;
 mod json;
+mod kept_graph;
 mod lineage;
 mod migrate;
 mod observers;
