@@ -21,6 +21,7 @@ mod full_disk;
 mod hostile_records;
 mod import_circles;
 mod long_names;
+mod migrations;
 mod misbehaving_handlers;
 mod parked_kills;
 mod pipelines;

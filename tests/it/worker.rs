@@ -34,6 +34,8 @@ pub(crate) enum Role {
     Claiming,
     /// Claims jobs and keeps them.
     Holding,
+    /// Migrates the topic of numbers.
+    Migrating,
     /// Runs a pipeline; its function hangs at this number.
     Piping {
         hangs: Option<u64>,
@@ -77,6 +79,7 @@ impl Worker {
             Role::Printing => command.arg("printing").arg(file),
             Role::Claiming => command.arg("claiming").arg(file),
             Role::Holding => command.arg("holding").arg(file),
+            Role::Migrating => command.arg("migrating").arg(file),
             Role::Piping { hangs: None } => command.arg("piping").arg(file),
             Role::Piping { hangs: Some(number) } => {
                 command.arg("piping").arg(file).args(["--deadly", &number.to_string()])

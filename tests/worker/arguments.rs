@@ -24,6 +24,8 @@ pub(crate) enum Role {
         /// Whether it keeps its first claim and does nothing with it.
         holds: bool,
     },
+    /// Migrates the topic of numbers.
+    Migrating,
     /// Runs a pipeline.
     Piping {
         /// The number at which its function hangs.
@@ -43,7 +45,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|migrating|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -65,6 +67,7 @@ impl Arguments {
             "printing" => Role::Printing,
             "claiming" => Role::Claiming { holds: false },
             "holding" => Role::Claiming { holds: true },
+            "migrating" => Role::Migrating,
             "piping" => Role::Piping { hangs: deadly },
             "operator" => Role::Operator,
             _ => return Err(usage.to_owned()),

@@ -36,7 +36,7 @@ impl Cleanup for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Finishes what a drop of topics has left, before the first step of a cleanup of events.
+    /// Finishes what a drop of topics, or a migration of one, has left, before the first step of a cleanup of events.
     async fn clear_first(&self, request: CleanupRequest<'_>) -> Result<u64, Error> {
         if request.what != CleanupTarget::Events || request.from.is_some() || request.is_trial {
             return Ok(0);
@@ -44,7 +44,7 @@ impl PostgresStore {
         let mut rows = 0;
         loop {
             match self.clear_dropped().await? {
-                0 => return Ok(rows),
+                0 => return Ok(rows + self.clear_dead_migrations().await?),
                 cleared => rows += cleared,
             }
         }

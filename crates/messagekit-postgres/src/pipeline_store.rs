@@ -30,13 +30,11 @@ impl NameHolder for Session {}
 
 impl PipelineStore for PostgresStore {
     fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>> {
-        let key = format!("{}/{name}", self.schema());
-        let key = fnv1a(key.bytes()).cast_signed();
+        let key = self.lock_key(name);
         Box::pin(async move {
             let mut session = connect::live(self.pool()).await?.detach();
             loop {
-                let lock = sqlx::query_scalar(LOCK).bind(key).fetch_one(&mut session);
-                if self.statement(async { lock.await.map_err(from_sqlx) }).await? {
+                if self.locks(&mut session, key).await? {
                     return Ok(Box::new(Session(session)) as Box<dyn NameHolder>);
                 }
                 tokio::time::sleep(STANDBY).await;
@@ -85,12 +83,12 @@ impl PipelineStore for PostgresStore {
         let leased = leased.await?;
         self.commit(tx).await?;
         Ok(leased)
+    }
+
     async fn correlations(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, MessageId)>, Error> {
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let found = self.linked_events(ids, &[], limit).await?.into_iter();
         Ok(found.filter_map(|event| Some((event.event_id, event.links.correlation_id?))).collect())
-    }
-
     }
 
     fn is_same_database(&self, other: &Self) -> bool {
@@ -99,5 +97,24 @@ impl PipelineStore for PostgresStore {
             (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
         };
         self.schema() == other.schema() && of(self) == of(other)
+    }
+}
+
+impl PostgresStore {
+    /// Takes a name, or returns `None` while another one works under it.
+    pub(crate) async fn try_alone(&self, name: &str) -> Result<Option<Box<dyn NameHolder>>, Error> {
+        let mut session = connect::live(self.pool()).await?.detach();
+        let is_free = self.locks(&mut session, self.lock_key(name)).await?;
+        Ok(is_free.then(|| Box::new(Session(session)) as Box<dyn NameHolder>))
+    }
+
+    fn lock_key(&self, name: &str) -> i64 {
+        let key = format!("{}/{name}", self.schema());
+        fnv1a(key.bytes()).cast_signed()
+    }
+
+    async fn locks(&self, session: &mut PgConnection, key: i64) -> Result<bool, Error> {
+        let lock = sqlx::query_scalar(LOCK).bind(key).fetch_one(session);
+        self.statement(async { lock.await.map_err(from_sqlx) }).await
     }
 }

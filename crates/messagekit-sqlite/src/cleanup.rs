@@ -49,13 +49,14 @@ impl SqliteStore {
     async fn expire_next(&self, from: Option<&str>, is_trial: bool) -> Result<CleanupStep, Error> {
         let mut dropped = 0;
         if from.is_none() && !is_trial {
-            // What a drop of a topic has left, because its process has died.
+            // What a drop or a migration of a topic has left, because its process has died.
             loop {
                 match self.clear_dropped().await? {
                     0 => break,
                     cleared => dropped += cleared,
                 }
             }
+            dropped += self.clear_dead_migrations().await?;
         }
         let ruled = self.topic_definitions().await?;
         let ruled: Vec<_> = ruled.into_iter().filter(|topic| topic.retention.is_some()).collect();

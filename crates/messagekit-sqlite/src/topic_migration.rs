@@ -6,6 +6,7 @@ use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 use messagekit::{Error, MessageId};
 
 use crate::SqliteStore;
+use crate::name_lock::{NameLock, path_of};
 use crate::tables::topic_migrations;
 
 impl TopicMigration for SqliteStore {
@@ -25,6 +26,12 @@ impl TopicMigration for SqliteStore {
         self.job(move |conn| topic_migrations::stage(conn, &topic, &migration, &records)).await
     }
 
+    async fn abandon_migration(&self, topic: &Arc<str>) -> Result<(), Error> {
+        let topic = topic.clone();
+        let number = self.query(move |conn| topic_migrations::number(conn, &topic)).await?;
+        self.clear_staged(number).await.map(drop)
+    }
+
     async fn swap(
         &self,
         migration: &str,
@@ -34,5 +41,30 @@ impl TopicMigration for SqliteStore {
     ) -> Result<Swap, Error> {
         let (migration, from, to) = (migration.to_owned(), from.clone(), to.clone());
         self.job(move |conn| topic_migrations::swap(conn, &migration, &from, &to, through)).await
+    }
+}
+
+impl SqliteStore {
+    /// Deletes what migrations have written whose processes have died, in short transactions, and returns how many rows.
+    pub(crate) async fn clear_dead_migrations(&self) -> Result<u64, Error> {
+        let mut cleared = 0;
+        for (number, topic) in self.query(topic_migrations::staged).await? {
+            // A migration that runs has its name.
+            let path = path_of(self.path(), &<Self as TopicMigration>::migration_name(&topic));
+            if let Some(_alone) = NameLock::try_take(&path)? {
+                cleared += self.clear_staged(number).await?;
+            }
+        }
+        Ok(cleared)
+    }
+
+    async fn clear_staged(&self, topic: i64) -> Result<u64, Error> {
+        let mut cleared = 0;
+        loop {
+            match self.job(move |conn| topic_migrations::clear_piece(conn, topic)).await? {
+                0 => return Ok(cleared),
+                rows => cleared += rows,
+            }
+        }
     }
 }

@@ -51,6 +51,7 @@ mod record;
 mod row_expression;
 mod rules;
 mod shared;
+mod sorted_hashes;
 #[cfg(feature = "sources")]
 mod source;
 mod status;
@@ -59,8 +60,8 @@ mod topics;
 
 pub use append::IfNew;
 pub use builder::TopicBuilder;
-pub use error::{Duplicate, Error, SchemaMismatch};
 pub use ends::TopicEnds;
+pub use error::{Duplicate, Error, SchemaMismatch};
 pub use guard::Guard;
 pub use json_text::parse_json;
 pub use messagekit::log::{RecordCounts, RecordStatus, RetentionRule, TopicDefinition};

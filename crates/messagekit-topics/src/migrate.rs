@@ -1,13 +1,12 @@
 //! Giving the records of a topic another type.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
 use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicRecord};
-use messagekit::{Error as CoreError, ErrorKind};
+use messagekit::{Error as CoreError, ErrorKind, crash};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +15,7 @@ use serde_json::Value;
 use crate::declared::Declared;
 use crate::error::BoxError;
 use crate::rules::Rules;
+use crate::sorted_hashes::SortedHashes;
 use crate::{Duplicate, Error, Topic};
 
 /// The most records that are read, and then written in one commit.
@@ -96,11 +96,30 @@ where
     /// A dropped call leaves the topic unchanged, or migrated whole.
     pub async fn run(self) -> Result<Topic<U, S>, Error> {
         let (store, name) = (self.topic.shared.store.clone(), &self.topic.rules.name);
-        let _alone = store.work_alone(&format!("migration:{name}")).await?;
+        let _alone = store.work_alone(&S::migration_name(name)).await?;
         // Asked for alone: a migration that this one has waited for may have changed it.
         let (from, to) = self.definitions().await?;
-        let rules = Rules::of(to.clone());
         let migration = store.begin_migration(name).await?;
+        if let Err(error) = self.stage_and_swap(&migration, &from, &to).await {
+            // The answer is why it ended. What is left if this fails, too, is deleted by a cleanup.
+            store.abandon_migration(name).await.ok();
+            return Err(error);
+        }
+        crash::point("migration.committed");
+        let rules = Rules::of(TopicDefinition { version: from.version + 1, ..to });
+        let consumer = self.topic.consumer.clone();
+        Ok(Topic::new(self.topic.shared.clone(), rules, false).named(consumer))
+    }
+
+    /// Writes the next form of all records, in rounds until none was appended meanwhile, and swaps them.
+    async fn stage_and_swap(
+        &self,
+        migration: &str,
+        from: &TopicDefinition,
+        to: &TopicDefinition,
+    ) -> Result<(), Error> {
+        let (store, name) = (&self.topic.shared.store, &self.topic.rules.name);
+        let rules = Rules::of(to.clone());
         let mut through = 0;
         for _ in 0..ROUNDS {
             // Asked before the look: what is appended later is behind it.
@@ -112,16 +131,13 @@ where
                 for record in page {
                     staged.push(self.migrated(&rules, record).await?);
                 }
-                store.stage(name, &migration, staged).await?;
+                store.stage(name, migration, staged).await?;
+                crash::point("migration.staged");
                 through = last;
             }
             through = through.max(end);
-            match store.swap(&migration, &from, &to, through).await? {
-                Swap::Done => {
-                    let rules = Rules::of(TopicDefinition { version: from.version + 1, ..to });
-                    let consumer = self.topic.consumer.clone();
-                    return Ok(Topic::new(self.topic.shared.clone(), rules, false).named(consumer));
-                }
+            match store.swap(migration, from, to, through).await? {
+                Swap::Done => return Ok(()),
                 Swap::Behind => {}
                 Swap::Duplicate { record, existing } => return Err(self.duplicate(record, existing)),
             }
@@ -130,28 +146,32 @@ where
         Err(CoreError::new(ErrorKind::Unavailable, text).with("topic", name).into())
     }
 
-    /// Calls the function for every record and checks what it returns. Returns how many records there are; nothing is written.
+    /// Calls the function for every record and checks what it returns. Returns how many records there are; the database is not
+    /// written to. Of a topic with very many records, the hashes of their dedup fields wait in the folder for temporary files, 40 bytes
+    /// each.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run); [`ErrorKind::Unavailable`] if that folder cannot be used.
     pub async fn dry_run(&self) -> Result<u64, Error> {
         let (_, to) = self.definitions().await?;
         let rules = Rules::of(to);
         let (mut after, mut records) = (0, 0);
-        let mut known: HashMap<String, i64> = HashMap::new();
+        let mut hashes = SortedHashes::default();
         loop {
             let page = self.topic.read(None, after, PAGE).await?.records;
-            let Some(last) = page.last().map(|record| record.id) else { return Ok(records) };
+            let Some(last) = page.last().map(|record| record.id) else { break };
             for record in page {
                 let migrated = self.migrated(&rules, record).await?;
                 records += 1;
-                if let Some(hash) = migrated.dedup_hash
-                    && let Some(existing) = known.insert(hash, migrated.id)
-                {
-                    return Err(self.duplicate(migrated.id, existing));
+                if let Some(hash) = migrated.dedup_hash {
+                    hashes.add(&hash, migrated.id)?;
                 }
             }
             after = last;
+        }
+        match hashes.equal()? {
+            None => Ok(records),
+            Some((record, existing)) => Err(self.duplicate(record, existing)),
         }
     }
 

@@ -118,6 +118,16 @@ pub(crate) const BESIDE: [(&str, &str); 4] = [
     ),
 ];
 
+/// Deletes some records of a topic in their next form, and returns how many; 0 when there are no more.
+pub(crate) async fn clear_staged(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topic: i32,
+) -> Result<u64, Error> {
+    let clear = sqlx::query(schema.sql(CLEAR_STAGED)).bind(topic).bind(PIECE);
+    Ok(clear.execute(connection).await.map_err(from_sqlx)?.rows_affected())
+}
+
 /// Returns the tables that feed a topic.
 pub(crate) async fn feeding(
     connection: &mut PgConnection,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use messagekit::adapter::MAX_PAYLOAD_BYTES;
 use messagekit::log::{MigratedRecord, Swap, TopicDefinition};
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, crash};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::topic_definitions::{self, to_json};
@@ -36,6 +36,39 @@ fn clear(conn: &Connection, topic: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM messagekit_topic_migrations WHERE topic_id = ?1")?
         .execute([topic])
         .map(drop)
+}
+
+/// The most rows that one piece deletes: it holds the file's write lock for some milliseconds.
+const PIECE: i64 = 1_000;
+
+/// Returns the number of a topic.
+pub(crate) fn number(conn: &Connection, name: &Arc<str>) -> std::result::Result<i64, Error> {
+    Ok(defined(conn, name)?.id)
+}
+
+/// Returns the topics with records in a next form.
+pub(crate) fn staged(conn: &Connection) -> std::result::Result<Vec<(i64, String)>, Error> {
+    let all = || {
+        conn.prepare_cached(
+            "SELECT t.id, t.name FROM messagekit_topic_definitions d JOIN messagekit_topics t ON t.id = d.topic_id
+             WHERE EXISTS (SELECT 1 FROM messagekit_topic_migrations s WHERE s.topic_id = d.topic_id)",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<_>>>()
+    };
+    all().map_err(from_sqlite)
+}
+
+/// Deletes some records of a topic in their next form, and returns how many; 0 when there are no more.
+pub(crate) fn clear_piece(conn: &Connection, topic: i64) -> std::result::Result<u64, Error> {
+    let clear = || {
+        conn.prepare_cached(
+            "DELETE FROM messagekit_topic_migrations WHERE topic_id = ?1 AND (migration, pos) IN (
+               SELECT migration, pos FROM messagekit_topic_migrations WHERE topic_id = ?1 LIMIT ?2)",
+        )?
+        .execute((topic, PIECE))
+    };
+    clear().map(|rows| rows as u64).map_err(from_sqlite)
 }
 
 /// Writes the next form of records.
@@ -190,6 +223,8 @@ impl Next<'_> {
         )?
         .execute((self.topic, &to.schema, &to.shape, to_json(&to.dedup), &to.key))?;
         retention::recount(conn, self.topic)?;
-        clear(conn, self.topic)
+        clear(conn, self.topic)?;
+        crash::point("migration.swapped");
+        Ok(())
     }
 }

@@ -41,9 +41,15 @@ pub enum Swap {
 ///
 /// The next form of all records is written beside them in commits of their own, while no transaction is open in the function that makes
 /// it. One transaction then swaps everything: payloads, keys, dedup hashes, the definition, and the copies in open failed messages. Ids,
-/// offsets, times and what consumers have handled stay. Only one migration of a topic may run: take a name
-/// [alone](PipelineStore::work_alone) first.
+/// offsets, times and what consumers have handled stay. Only one migration of a topic may run: work
+/// [alone](PipelineStore::work_alone) under its [name](Self::migration_name). What a process leaves that dies is deleted by the next
+/// migration of the topic, and by a cleanup, which finds the name free.
 pub trait TopicMigration: PipelineStore {
+    /// Returns the name under which the migration of a topic works alone.
+    fn migration_name(topic: &str) -> String {
+        format!("migration:{topic}")
+    }
+
     /// Removes what an earlier migration of the topic has left, and returns the name of a new one.
     ///
     /// A call of an earlier migration may still be queued after its caller was dropped: it has another name, and changes nothing of
@@ -66,6 +72,15 @@ pub trait TopicMigration: PipelineStore {
         migration: &str,
         records: Vec<MigratedRecord>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Deletes what a migration has written that ends without a swap.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: a cleanup deletes it later.
+    fn abandon_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = topic;
+        std::future::ready(Ok(()))
+    }
 
     /// Swaps all records and the definition, if the topic still has the definition `from`, no record behind `through`, and the next form of
     /// each of its records is there.
