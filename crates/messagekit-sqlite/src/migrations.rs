@@ -9,7 +9,7 @@ use std::path::Path;
 use messagekit::Error;
 use messagekit::adapter::SchemaVersion;
 
-use crate::connect;
+use crate::{FileSystem, connect};
 use steps::{VERSION_TABLE, check, pending};
 
 pub use steps::{MIGRATIONS, Migration};
@@ -64,6 +64,7 @@ pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn migrate(path: impl AsRef<Path>) -> Result<Vec<&'static str>, crate::Error> {
     let path = connect::absolute(path.as_ref())?;
+    FileSystem::of(&path).check(&path)?;
     let before = look(&path)?.current;
     let conn = connect::writer(&path, crate::Synchronous::Full)?;
     let after = version(&conn)?.current;

@@ -22,7 +22,7 @@ impl SqliteOptions {
     /// # Errors
     /// As [`SqliteStore::open`]; [`InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a name that no topic can have,
     /// and [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is both relayed and
-    /// local.
+    /// local, and for a file on a [network file system](Self::file_system_by).
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
         let path = connect::absolute(path.as_ref())?;
         let (partitions, transaction_timeout, news) =
@@ -30,6 +30,7 @@ impl SqliteOptions {
         let (target, synchronous) = (path.clone(), self.synchronous);
         let (leaving, staying) = (self.leaving.clone(), self.staying.clone());
         check_ways(&leaving, &staying)?;
+        (self.file_system_of)(&path).check(&path)?;
         let writer = writer::start(move || connect::writer(&target, synchronous), self, news.clone()).await?;
         let readers = Readers::new(path.clone());
         let shared = Shared {

@@ -1,7 +1,10 @@
 //! Options of an opened file.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::FileSystem;
 
 /// How a commit reaches the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub struct SqliteOptions {
     pub(crate) busy_timeout: Duration,
     pub(crate) leaving: Vec<String>,
     pub(crate) staying: Vec<String>,
+    pub(crate) file_system_of: fn(&Path) -> FileSystem,
 }
 
 impl Default for SqliteOptions {
@@ -35,6 +39,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             leaving: Vec::new(),
             staying: Vec::new(),
+            file_system_of: FileSystem::of,
         }
     }
 }
@@ -65,6 +70,14 @@ impl SqliteOptions {
     /// Sets how long to wait for another process that writes to the file; 5 s by default.
     pub fn busy_timeout(mut self, limit: Duration) -> Self {
         self.busy_timeout = limit;
+        self
+    }
+
+    /// Sets how the kind of a file's file system is found; by default the system is asked. A file on a network file system is refused.
+    ///
+    /// A program that knows better, because one machine alone uses a share and its locks work there, answers [`FileSystem::Local`].
+    pub fn file_system_by(mut self, find: fn(&Path) -> FileSystem) -> Self {
+        self.file_system_of = find;
         self
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use messagekit::{ErrorKind, Store};
-use messagekit_sqlite::{SqliteStore, rusqlite};
+use messagekit_sqlite::{FileSystem, SqliteStore, rusqlite};
 use tempfile::TempDir;
 
 pub(crate) async fn refused(path: &Path) -> (ErrorKind, String) {
@@ -24,6 +24,21 @@ async fn a_missing_file_is_made_and_opens_again() {
     let mode: String =
         store.read(|c| c.query_row("PRAGMA journal_mode", [], |row| row.get(0))).await.unwrap();
     assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn a_file_on_a_network_file_system_is_refused_and_not_made() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("shared.db");
+    let options = SqliteStore::options().file_system_by(|_| FileSystem::Network("nfs"));
+    let error = options.open(&path).await.unwrap_err();
+    let text = messagekit::chain(&error);
+    assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+    assert!(text.contains("move it to a local disk") && text.contains("nfs"), "{text}");
+    assert!(text.contains(&path.display().to_string()), "{text}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was made");
+    let options = SqliteStore::options().file_system_by(|_| FileSystem::Local);
+    options.open(&path).await.unwrap().close().await.unwrap();
 }
 
 #[tokio::test]
