@@ -37,6 +37,13 @@ def test_the_program_of_the_package_prints_its_record_once(tmp_path):
     assert said == ["1 one\n", ""]
 
 
+def test_the_notebook_runs_as_a_program(tmp_path):
+    notebook = HERE.parents[2] / "examples" / "14_notebook.py"
+    run = subprocess.run([sys.executable, notebook], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "5 records handled, 15 words\n"
+
+
 def test_a_second_tour_of_the_feeds_finds_nothing_to_do(tmp_path):
     example = HERE.parents[2] / "examples" / "12_rss_tour.py"
     command = [sys.executable, "-W", "error", example, tmp_path / "rss.db"]

@@ -22,10 +22,14 @@ class Calls:
         self._target = target
         self.exceptions: dict[int, Exception] = {}
         self.stopped: BaseException | None = None
+        # Called with the id of each record before the function is.
+        self.on_call: Callable[[int], None] | None = None
 
     def answer(self, id: int, text: str) -> tuple[str, list[str]]:
         """Call the function, and return the outputs as JSON, or why there are none."""
         try:
+            if self.on_call is not None:
+                self.on_call(id)
             self._topic._heard({})
             outputs = self._function(self._topic._model.load(text))
             if self._target is None:

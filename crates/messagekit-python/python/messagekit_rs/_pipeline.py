@@ -18,6 +18,7 @@ from ._errors import (
     exception_of,
 )
 from ._graph import ordered, plotted
+from ._progress import Progress
 
 if TYPE_CHECKING:
     from ._source import Source
@@ -42,13 +43,14 @@ class Pipeline(Generic[ModelT, OutputT]):
         self.target_topic = target
         return self
 
-    def run(self, *, dry_run: bool = False) -> list[Any]:
+    def run(self, *, dry_run: bool = False, progress: bool = False) -> list[Any]:
         """Call the function for every new record, and return its results in the order of the records.
 
         Each record is handled, and its output appended, in one transaction. ``None`` handles a record without an output. What the function
-        raises ends the run: the record stays new. Without a target, nothing is written and no record is handled.
+        raises ends the run: the record stays new. Without a target, nothing is written and no record is handled. ``progress`` draws a bar
+        on standard error if that is a terminal.
         """
-        return FullPipeline([self], self.source_topic.source).run(dry_run=dry_run)[0]
+        return FullPipeline([self], self.source_topic.source).run(dry_run=dry_run, progress=progress)[0]
 
     @property
     def source_name(self) -> str:
@@ -79,16 +81,18 @@ class FullPipeline:
         strategy: Literal["strict", "best_effort"] = "strict",
         atomic_batch: int | None = None,
         attempts: int | None = None,
+        progress: bool = False,
     ) -> list[list[Any]]:
         """Run the graph over what is new, and return the results of each pipeline.
 
         ``strict`` keeps all arms of a record or none, and ends at the first failure with the function's own exception. ``best_effort`` keeps
         the arms that succeed and raises ``FanOutError`` at the end. ``atomic_batch`` commits so many records all or nothing. After
-        ``attempts`` failures, 10 unless set, a record is dead. Raises ``ValueError`` for a graph with a cycle.
+        ``attempts`` failures, 10 unless set, a record is dead. ``progress`` draws a bar on standard error for each topic that is read, if
+        that is a terminal. Raises ``ValueError`` for a graph with a cycle.
         """
         if strategy not in ("strict", "best_effort"):
             raise ValueError(f"strategy must be 'strict' or 'best_effort', got {strategy!r}")
-        run = _Run(ordered(self.pipelines), dry_run, strategy == "best_effort")
+        run = _Run(ordered(self.pipelines), dry_run, strategy == "best_effort", progress)
         for arm in run.arms:
             arm.emit("pipeline_start")
         run.call({"atomic_batch": atomic_batch, "attempts": attempts})
@@ -143,6 +147,7 @@ class _Run:
     groups: list[list[Pipeline[Any, Any]]]
     dry_run: bool
     best_effort: bool
+    progress: bool
 
     def __post_init__(self) -> None:
         self.stages = [[_Arm(pipeline) for pipeline in group] for group in self.groups]
@@ -158,10 +163,11 @@ class _Run:
         topic = stage[0].pipeline.source_topic
         native = topic.source._native
         failed: BaseException | None = None
-        try:
-            native.run([arm.native() for arm in stage], settings)
-        except NativeError as error:
-            failed = self._failed(stage, Details.of(error))
+        with Progress.over(topic, [arm.calls for arm in stage], wanted=self.progress):
+            try:
+                native.run([arm.native() for arm in stage], settings)
+            except NativeError as error:
+                failed = self._failed(stage, Details.of(error))
         topic._heard({})
         if failed is not None:
             raise failed

@@ -1,42 +1,53 @@
-//! Builds the wheel, installs it into a fresh environment, and runs the tests in Python there.
+//! The environment in which the wheel is installed, made once for all tests of this run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
+pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
 const MATURIN: &str = "maturin==1.16.0";
 
-#[test]
-fn the_wheel_is_built_installed_and_tested() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let maturin = maturin(&temporary.join("tools"));
-    let (wheels, fresh) = (temporary.join("wheels"), temporary.join("fresh"));
-    fs::remove_dir_all(&wheels).ok();
-    // A target folder of its own: the features of the whole workspace are others.
-    let mut build = Command::new(maturin);
-    build.args(["build", "--profile", "dev", "--quiet", "--out"]).arg(&wheels).current_dir(here);
-    run(build.env("CARGO_TARGET_DIR", temporary.join("target")), "maturin builds the wheel");
+/// Returns the folder with all that is made.
+pub(crate) fn temporary() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("python")
+}
 
+/// Returns a call of the interpreter that has the wheel of this tree.
+pub(crate) fn python() -> Command {
+    static FRESH: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(FRESH.get_or_init(installed).join("bin/python"))
+}
+
+fn installed() -> PathBuf {
+    let (wheel, fresh) = (built("dev"), temporary().join("fresh"));
     environment(&fresh);
     let mut install = Command::new(fresh.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    install.arg(here.join("tests/requirements.txt")).arg(only_file(&wheels));
+    install.arg(Path::new(HERE).join("tests/requirements.txt")).arg(wheel);
     run(
         &mut install,
-        "pip installs the wheel, and fetches pydantic, polars and pytest from the package registry",
+        "pip installs the wheel, and fetches pydantic, polars, marimo and pytest from the package registry",
     );
-    // From a folder without the sources, which would hide what the wheel lacks.
-    let mut test = Command::new(fresh.join("bin/python"));
-    test.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir"]).arg(here).arg("--config-file");
-    test.arg(here.join("pyproject.toml")).arg(here.join("tests")).current_dir(&temporary);
-    let said = run(&mut test, "the tests of the wheel pass");
-    println!("{said}");
-    assert!(said.contains(" passed") && !said.contains("skipped"), "{said}");
+    fresh
+}
+
+/// Builds the wheel in a profile, and returns its path.
+pub(crate) fn built(profile: &str) -> PathBuf {
+    let temporary = temporary();
+    let wheels = temporary.join("wheels").join(profile);
+    fs::remove_dir_all(&wheels).ok();
+    // A target folder of its own: the features of the whole workspace are others.
+    let mut build = Command::new(maturin(&temporary.join("tools")));
+    build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&wheels).current_dir(HERE);
+    run(build.env("CARGO_TARGET_DIR", temporary.join("target")), "maturin builds the wheel");
+    only_file(&wheels)
 }
 
 /// Returns the path of maturin, which is installed once per version.
 fn maturin(folder: &Path) -> PathBuf {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().expect("no test has failed here");
     let mark = folder.join("installed.txt");
     if !fs::read_to_string(&mark).is_ok_and(|installed| installed == MATURIN) {
         environment(folder);
@@ -60,7 +71,8 @@ fn only_file(folder: &Path) -> PathBuf {
     wheel
 }
 
-fn run(command: &mut Command, what: &str) -> String {
+/// Runs a program to its end, and returns what it has said.
+pub(crate) fn run(command: &mut Command, what: &str) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{what} ({error})"));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{what}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,36 @@
+//! Builds the wheel, installs it into a fresh environment, and runs the tests in Python there.
+
+mod beside_python;
+mod environment;
+
+use std::fs;
+use std::path::Path;
+
+use environment::{HERE, built, python, run, temporary};
+
+/// The most bytes of the wheel that users install.
+const LARGEST: u64 = 5_000_000;
+
+#[test]
+fn the_wheel_is_built_installed_and_tested() {
+    let here = Path::new(HERE);
+    // From a folder without the sources, which would hide what the wheel lacks.
+    let mut test = python();
+    test.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir"]).arg(here).arg("--config-file");
+    test.arg(here.join("pyproject.toml")).arg(here.join("tests")).current_dir(temporary());
+    let said = run(&mut test, "the tests of the wheel pass");
+    println!("{said}");
+    assert!(said.contains(" passed") && !said.contains("skipped"), "{said}");
+}
+
+/// Compiles everything again with optimisation, for which the gate has no time.
+#[test]
+fn a_release_wheel_has_less_than_five_megabytes() {
+    if std::env::var_os("MESSAGEKIT_FULL").is_none_or(|value| value != "1") {
+        return;
+    }
+    let wheel = built("release");
+    let bytes = fs::metadata(&wheel).expect("it was built").len();
+    println!("{}: {bytes} bytes", wheel.display());
+    assert!(bytes < LARGEST, "{} has {bytes} bytes", wheel.display());
+}
