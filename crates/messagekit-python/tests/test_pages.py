@@ -38,7 +38,7 @@ def test_the_program_of_the_package_prints_its_record_once(tmp_path):
 
 
 def test_the_notebook_runs_as_a_program(tmp_path):
-    notebook = HERE.parents[2] / "examples" / "14_notebook.py"
+    notebook = HERE.parents[2] / "examples" / "12_notebook.py"
     run = subprocess.run([sys.executable, notebook], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "5 records handled, 15 words\n"

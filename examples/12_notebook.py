@@ -1,4 +1,4 @@
-"""`marimo edit examples/14_notebook.py`: a pipeline and its graph in a notebook. It runs as a program, too: `python examples/14_notebook.py`.
+"""`marimo edit examples/12_notebook.py`: a pipeline and its graph in a notebook. It runs as a program, too: `python examples/12_notebook.py`.
 
 Needs `pip install './crates/messagekit-python[marimo]'`.
 """
