@@ -37,6 +37,7 @@ mod state_predicates;
 mod strange_records;
 mod table_sources;
 mod time;
+mod topic_views;
 mod tree;
 mod verdict;
 mod words;

@@ -24,6 +24,7 @@ const KEPT: &[(u32, &str)] = &[
     (4, include_str!("upgrades/statements/0004.sql")),
     (5, include_str!("upgrades/statements/0005.sql")),
     (6, include_str!("upgrades/statements/0006.sql")),
+    (7, include_str!("upgrades/statements/0007.sql")),
 ];
 
 /// What a program does, in this order, with the rows of the dumps.

@@ -93,6 +93,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "relay_rejected" => "bigint, bigint, boolean",
         "topic_find" => "text[]",
         "topic_all" | "topic_keep" | "topic_next_id" | "topic_commit_look" => "",
+        name if name.starts_with("topic_view_") => "",
         "topic_notify" => "text, text",
         "topic_feeding" => "text",
         "topic_end_claims" | "topic_drop_partitions" | "topic_drop" => "int",
@@ -191,14 +192,16 @@ const RELAY: [&str; 7] = [
 
 /// Statements that read many rows on purpose, on request: the oldest event, to refuse earlier ranges; the markers of
 /// each consumer beside the events of a replay; the whole list of a replay that ends early; the checkpoints of a week,
-/// at a cleanup of the outbox; all blocked keys of a consumer, when a message is parked; and the records of a topic that is migrated.
-const WALKS: [&str; 14] = [
+/// at a cleanup of the outbox; all blocked keys of a consumer, when a message is parked; the cursors of all consumers, for
+/// the view of their lags; and the records of a topic that is migrated.
+const WALKS: [&str; 15] = [
     "oldest",
     "skipped_by",
     "forget",
     "relayed",
     "held_in_all",
     "left",
+    "topic_view_offsets",
     "topic_staged",
     "topic_clear_staged",
     "topic_clear_hashes",

@@ -15,6 +15,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (4, include_str!("upgrades/0004.sql")),
     (5, include_str!("upgrades/0005.sql")),
     (6, include_str!("upgrades/0006.sql")),
+    (7, include_str!("upgrades/0007.sql")),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {
@@ -51,6 +52,7 @@ async fn definitions(conn: &mut PgConnection) -> Vec<String> {
         UNION ALL SELECT concat_ws(' ', relname, reloptions) FROM pg_class WHERE relnamespace = 'messagekit'::regnamespace
         UNION ALL SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
           WHERE connamespace = 'messagekit'::regnamespace
+        UNION ALL SELECT concat_ws(' ', viewname, definition) FROM pg_views WHERE schemaname = 'messagekit'
         UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid
           WHERE c.relnamespace = 'messagekit'::regnamespace
         UNION ALL SELECT concat_ws(' ', translate(pg_get_functiondef(oid), '()', ''), has_function_privilege('public', oid, 'EXECUTE')) FROM pg_proc

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use messagekit::log::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
-    RetentionRule, TopicDefinition, TopicStore,
+    RetentionRule, TopicDefinition, TopicStore, TopicView,
 };
 use messagekit::{Error, Store};
+use serde_json::Value;
 
 use crate::commit_watch::{PgCommits, Watched};
 use crate::hasty::Attempts;
 use crate::tables::topics::Topic;
-use crate::tables::{handled_records, retention, topic_append, topic_records, topics, waiting};
+use crate::tables::{handled_records, retention, topic_append, topic_records, topic_views, topics, waiting};
 use crate::{PgTx, PostgresStore};
 
 /// The most records of a partition that one call deletes.
@@ -149,6 +150,13 @@ impl TopicStore for PostgresStore {
         self.read(|mut connection| async move {
             topic_records::count(&mut connection, self.schema(), topic, consumer).await
         })
+        .await
+    }
+
+    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
+        self.read(
+            |mut connection| async move { topic_views::rows(&mut connection, self.schema(), view).await },
+        )
         .await
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use messagekit::Error;
 use messagekit::log::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
-    RetentionRule, TopicDefinition, TopicStore,
+    RetentionRule, TopicDefinition, TopicStore, TopicView,
 };
+use serde_json::Value;
 
 use crate::error::from_sqlite;
 use crate::table_sources::install;
-use crate::tables::{dropped_topics, now, topic_definitions, topic_records};
+use crate::tables::{dropped_topics, now, topic_definitions, topic_records, topic_views};
 use crate::{SqliteStore, SqliteTx};
 
 /// One writer assigns ids and offsets in the appending transaction, so that both have the order of the commits.
@@ -133,5 +134,9 @@ impl TopicStore for SqliteStore {
             topic_records::count(&snapshot, &consumer, &topic)
         })
         .await
+    }
+
+    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
+        self.query(move |conn| topic_views::rows(conn, view)).await
     }
 }

@@ -9,6 +9,7 @@ mod page;
 mod replicated_rows;
 mod server;
 mod sources;
+mod views;
 mod watch;
 
 #[path = "../../../crates/messagekit-topics/tests/it/drops.rs"]

@@ -60,6 +60,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0006_replicated_rows.sql"),
     },
+    Migration {
+        version: 7,
+        name: "topic_views",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0007_topic_views.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

@@ -42,6 +42,7 @@ pub(crate) mod table_sources;
 pub(crate) mod topic_append;
 pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;
+pub(crate) mod topic_views;
 pub(crate) mod topics;
 pub(crate) mod unpublished;
 pub(crate) mod waiting;

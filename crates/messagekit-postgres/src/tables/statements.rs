@@ -5,7 +5,7 @@ use super::{
     event_links, event_record, events, failed_message_lists, failed_messages, handled_records, health,
     in_flight_attempts, left, offsets, parking, pending, processed, record_claims, rejected, replay_items,
     replay_jobs, retention, retries, shards, status, stored_events, topic_append, topic_migrations,
-    topic_records, topics, unpublished, waiting,
+    topic_records, topic_views, topics, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -196,5 +196,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_swap_records", topic_migrations::SWAP[2]),
     ("topic_recount", topic_migrations::RECOUNT),
     ("topic_redefine", topic_migrations::REDEFINE),
+    ("topic_view_topics", topic_views::TOPICS),
+    ("topic_view_offsets", topic_views::TOPIC_OFFSETS),
+    ("topic_view_routes", topic_views::ROUTES),
     ("history_record", event_record::RECORD),
 ];

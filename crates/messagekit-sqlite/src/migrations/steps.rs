@@ -58,6 +58,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 5,
         sql: include_str!("../../migrations/0006_table_sources.sql"),
     },
+    Migration {
+        version: 7,
+        name: "topic_views",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0007_topic_views.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.
@@ -177,10 +183,11 @@ mod tests {
         conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// The steps of a later version: this program's, and two invented ones. The first rebuilds a table.
+    /// The steps of a later version: this program's, and two invented ones. The first rebuilds a table: the view over it goes
+    /// before, or SQLite refuses the new name.
     fn later_steps(second: &'static str) -> Vec<Migration> {
-        let rebuild =
-            "CREATE TABLE wider (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT) STRICT;
+        let rebuild = "DROP VIEW messagekit_system_topic_offsets;
+            CREATE TABLE wider (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT) STRICT;
             INSERT INTO wider (id, name) SELECT id, name FROM messagekit_consumers;
             DROP TABLE messagekit_consumers;
             ALTER TABLE wider RENAME TO messagekit_consumers";

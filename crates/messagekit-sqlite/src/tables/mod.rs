@@ -43,6 +43,7 @@ pub(crate) mod table_sources;
 pub(crate) mod topic_definitions;
 pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;
+pub(crate) mod topic_views;
 pub(crate) mod topics;
 pub(crate) mod unpublished;
 pub(crate) mod waiting_changes;

@@ -18,6 +18,7 @@ const DUMPS: &[(u32, &str)] = &[
     (4, include_str!("upgrades/0004.sql")),
     (5, include_str!("upgrades/0005.sql")),
     (6, include_str!("upgrades/0006.sql")),
+    (7, include_str!("upgrades/0007.sql")),
 ];
 
 /// A file restored from a dump.

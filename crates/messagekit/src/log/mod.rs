@@ -10,6 +10,7 @@ mod table_source;
 mod topic_drop;
 mod topic_migration;
 mod topic_store;
+mod topic_view;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,6 +37,7 @@ pub use topic_store::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,
     TopicDefinition, TopicRecord, TopicStore,
 };
+pub use topic_view::{TopicView, ViewColumn, ViewType};
 
 use crate::store::BoxFuture;
 use crate::{Error, Message, Position};

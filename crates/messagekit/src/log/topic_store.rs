@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::record_claims::RecordClaims;
-use super::{OnSources, Record, RetentionRule};
+use super::{OnSources, Record, RetentionRule, TopicView};
 use crate::store::{BoxFuture, OutboxRows};
 use crate::{Error, ErrorKind, Message};
 
@@ -336,4 +336,15 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         consumer: &str,
         topic: &Arc<str>,
     ) -> impl Future<Output = Result<RecordCounts, Error>> + Send;
+
+    /// Returns the rows of a view, as of one moment: a value for each of its [columns](TopicView::columns), sorted by the first three of
+    /// them. It reads no record, however many there are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a view that this adapter does not know. A transient error if the database
+    /// does not answer: retry.
+    fn view_rows(
+        &self,
+        view: TopicView,
+    ) -> impl Future<Output = Result<Vec<Vec<serde_json::Value>>, Error>> + Send;
 }
