@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start};
 
-use crate::system_view::Select;
+use crate::query::Select;
 
 /// One statement. Its `Display` writes it in canonical form, and [`parse`](crate::parse) reads that back as an equal command.
 ///

@@ -39,10 +39,10 @@ mod lexer;
 mod limits;
 mod options;
 mod print;
+mod query;
 mod select;
 mod source;
 mod statement;
-mod system_view;
 mod token;
 mod topic;
 
@@ -52,5 +52,5 @@ pub use command::{
 };
 pub use error::SyntaxError;
 pub use limits::{MAX_BYTES, MAX_DEPTH, MAX_EXPRESSION_BYTES, MAX_TOKENS};
+pub use query::{Columns, Comparison, Condition, Literal, Order, Select};
 pub use statement::{parse, parse_script};
-pub use system_view::{Columns, Comparison, Condition, Literal, Order, Select, SystemView};

@@ -8,7 +8,7 @@ use crate::command::{
     Acknowledge, AddSource, Command, Consume, CreateTopic, DropSource, DropTopic, ResetGroup, RetentionLimit,
     RetentionOptions,
 };
-use crate::system_view::{Columns, Condition, Literal, Select};
+use crate::query::{Columns, Condition, Literal, Select};
 
 impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -1,10 +1,12 @@
 //! The statements that read what the database knows of its topics.
 
+use messagekit::log::TopicView;
+
 use crate::command::Command;
 use crate::consume::LIMIT;
 use crate::cursor::Cursor;
 use crate::error::SyntaxError;
-use crate::system_view::{Columns, Comparison, Condition, Literal, Order, Select, SystemView};
+use crate::query::{Columns, Comparison, Condition, Literal, Order, Select};
 use crate::token::{Token, TokenKind, quoted};
 
 /// What to do about a query of anything else.
@@ -54,12 +56,12 @@ fn column_names<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Vec<Token<'a>>>, S
     Ok(Some(names))
 }
 
-fn view(cursor: &mut Cursor<'_>) -> Result<SystemView, SyntaxError> {
+fn view(cursor: &mut Cursor<'_>) -> Result<TopicView, SyntaxError> {
     let first = cursor.peek();
     let expected = "system.topics, system.topic_offsets or system.routes";
     let (parts, end) = cursor.dotted(expected)?;
     let name = parts.iter().map(Token::content).collect::<Vec<_>>().join(".");
-    SystemView::ALL.into_iter().find(|view| view.name().eq_ignore_ascii_case(&name)).ok_or_else(|| {
+    TopicView::ALL.into_iter().find(|view| view.name().eq_ignore_ascii_case(&name)).ok_or_else(|| {
         let whole = Token { text: &cursor.text()[first.offset..end], ..first };
         cursor
             .wrong(whole, expected.to_owned(), quoted(whole.text))
@@ -68,23 +70,24 @@ fn view(cursor: &mut Cursor<'_>) -> Result<SystemView, SyntaxError> {
 }
 
 /// Returns the column of a view that a token names.
-fn column(cursor: &Cursor<'_>, view: SystemView, token: Token<'_>) -> Result<&'static str, SyntaxError> {
+fn column(cursor: &Cursor<'_>, view: TopicView, token: Token<'_>) -> Result<&'static str, SyntaxError> {
     let name = token.content();
-    let mut columns = view.columns().iter().copied();
+    let mut columns = view.columns().iter().map(|column| column.name);
     columns.find(|column| column.eq_ignore_ascii_case(&name)).ok_or_else(|| {
         let expected = format!("a column of {}", view.name());
-        let cure = format!("its columns are {}", view.columns().join(", "));
+        let names: Vec<_> = view.columns().iter().map(|column| column.name).collect();
+        let cure = format!("its columns are {}", names.join(", "));
         cursor.wrong(token, expected, token.shown()).with_cure(cure)
     })
 }
 
 /// Takes the name of a column.
-fn next_column(cursor: &mut Cursor<'_>, view: SystemView) -> Result<&'static str, SyntaxError> {
+fn next_column(cursor: &mut Cursor<'_>, view: TopicView) -> Result<&'static str, SyntaxError> {
     let token = cursor.name(COLUMN)?;
     column(cursor, view, token)
 }
 
-fn conditions(cursor: &mut Cursor<'_>, view: SystemView) -> Result<Vec<Condition>, SyntaxError> {
+fn conditions(cursor: &mut Cursor<'_>, view: TopicView) -> Result<Vec<Condition>, SyntaxError> {
     let mut conditions = vec![condition(cursor, view)?];
     while cursor.eat("AND") {
         conditions.push(condition(cursor, view)?);
@@ -95,7 +98,7 @@ fn conditions(cursor: &mut Cursor<'_>, view: SystemView) -> Result<Vec<Condition
     Ok(conditions)
 }
 
-fn condition(cursor: &mut Cursor<'_>, view: SystemView) -> Result<Condition, SyntaxError> {
+fn condition(cursor: &mut Cursor<'_>, view: TopicView) -> Result<Condition, SyntaxError> {
     let column = next_column(cursor, view)?;
     if cursor.eat("IS") {
         let is_not = cursor.eat("NOT");
@@ -147,7 +150,7 @@ fn literal(cursor: &mut Cursor<'_>) -> Result<Literal, SyntaxError> {
     }
 }
 
-fn order(cursor: &mut Cursor<'_>, view: SystemView) -> Result<Vec<Order>, SyntaxError> {
+fn order(cursor: &mut Cursor<'_>, view: TopicView) -> Result<Vec<Order>, SyntaxError> {
     cursor.expect("BY")?;
     let mut order = Vec::new();
     loop {

@@ -3,11 +3,10 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start, TopicView};
 use messagekit_sql::{
     Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
-    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, SystemView, parse,
-    parse_script,
+    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse, parse_script,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -148,8 +147,8 @@ fn consumer_commands() -> impl Strategy<Value = Command> {
 }
 
 fn queries() -> impl Strategy<Value = Command> {
-    select(SystemView::ALL.to_vec()).prop_flat_map(|view| {
-        let column = || select(view.columns().to_vec());
+    select(TopicView::ALL.to_vec()).prop_flat_map(|view| {
+        let column = || select(view.columns().iter().map(|column| column.name).collect::<Vec<_>>());
         let value = prop_oneof![
             any::<String>().prop_map(Literal::Text),
             any::<i64>().prop_map(Literal::Integer),

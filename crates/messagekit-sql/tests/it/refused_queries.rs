@@ -64,7 +64,7 @@ const QUERIES: &[Case] = &[
         1,
         8,
         "expected a column of system.topic_offsets, found `name`; its columns are topic_id, group_id, partition_id, \
-             last_acked_offset, lag, updated_at",
+             last_acked_offset, next_offset, lag",
     ),
     (
         "SELECT * FROM system.topics, system.routes",

@@ -1,9 +1,9 @@
 //! Every statement, as it may be written and as it is printed.
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start, TopicView};
 use messagekit_sql::{
     Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
-    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, SystemView, parse,
+    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse,
 };
 
 /// Parses a statement, which prints as the canonical one, which parses to the same.
@@ -67,9 +67,9 @@ fn every_statement_is_printed_in_canonical_form() {
         ("SELECT * FROM system.topics", "SELECT * FROM system.topics"),
         (
             "select GROUP_ID, \"lag\" from System.Topic_Offsets where topic_id = 'it''s' and lag != -1 \
-             and updated_at is not null and last_acked_offset is null order by lag desc, group_id asc limit 5",
+             and next_offset is not null and last_acked_offset is null order by lag desc, group_id asc limit 5",
             "SELECT group_id, lag FROM system.topic_offsets WHERE topic_id = 'it''s' AND lag <> -1 \
-             AND updated_at IS NOT NULL AND last_acked_offset IS NULL ORDER BY lag DESC, group_id LIMIT 5",
+             AND next_offset IS NOT NULL AND last_acked_offset IS NULL ORDER BY lag DESC, group_id LIMIT 5",
         ),
     ] {
         assert_prints(text, canonical);
@@ -155,18 +155,17 @@ fn every_part_of_a_consumer_statement_is_read() {
 
 #[test]
 fn every_part_of_a_query_is_read() {
-    let text =
-        "SELECT op FROM system.routes WHERE op >= 'a' AND fault = TRUE AND topic_id <> 3 ORDER BY op LIMIT 1";
+    let text = "SELECT name FROM system.topics WHERE name >= 'a' AND retention_consumed = TRUE AND topic_id <> 3 ORDER BY name LIMIT 1";
     let compare = |column, comparison, value| Condition::Compare { column, comparison, value };
     let select = Select {
-        view: SystemView::Routes,
-        columns: Columns::Named(vec!["op"]),
+        view: TopicView::Topics,
+        columns: Columns::Named(vec!["name"]),
         conditions: vec![
-            compare("op", Comparison::GreaterOrEqual, Literal::Text("a".to_owned())),
-            compare("fault", Comparison::Equal, Literal::Boolean(true)),
+            compare("name", Comparison::GreaterOrEqual, Literal::Text("a".to_owned())),
+            compare("retention_consumed", Comparison::Equal, Literal::Boolean(true)),
             compare("topic_id", Comparison::NotEqual, Literal::Integer(3)),
         ],
-        order: vec![Order { column: "op", is_descending: false }],
+        order: vec![Order { column: "name", is_descending: false }],
         limit: Some(1),
     };
     assert_eq!(parse(text), Ok(Command::Select(select)));

@@ -1,67 +1,14 @@
-//! The views that can be read, and what a query asks of one.
+//! What a query asks of a view.
 
-/// A view over the topics of a database, in the schema `system`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SystemView {
-    /// `system.topics`: a row for each topic.
-    Topics,
-    /// `system.topic_offsets`: a row for each topic, group and partition.
-    TopicOffsets,
-    /// `system.routes`: a row for each topic, table and kind of change.
-    Routes,
-}
-
-impl SystemView {
-    /// Every view.
-    pub const ALL: [Self; 3] = [Self::Topics, Self::TopicOffsets, Self::Routes];
-
-    /// Returns its name with its schema.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Topics => "system.topics",
-            Self::TopicOffsets => "system.topic_offsets",
-            Self::Routes => "system.routes",
-        }
-    }
-
-    /// Returns the columns that a query may name, in the order of `*`.
-    pub fn columns(self) -> &'static [&'static str] {
-        match self {
-            Self::Topics => &[
-                "topic_id",
-                "name",
-                "partitions",
-                "retention_seconds",
-                "retention_max_bytes",
-                "retention_consumed",
-                "routes",
-                "created_at",
-            ],
-            Self::TopicOffsets => {
-                &["topic_id", "group_id", "partition_id", "last_acked_offset", "lag", "updated_at"]
-            }
-            Self::Routes => &[
-                "topic_id",
-                "table_id",
-                "op",
-                "payload_mode",
-                "filter_expr",
-                "partition_key_expr",
-                "on_failure",
-                "fault",
-            ],
-        }
-    }
-}
+use messagekit::log::TopicView;
 
 /// A query of one view: it joins, groups and computes nothing.
 ///
-/// A column is always one of [`SystemView::columns`].
+/// A column is always one of [`TopicView::columns`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
     /// The view.
-    pub view: SystemView,
+    pub view: TopicView,
     /// The columns of the answer.
     pub columns: Columns,
     /// Only rows for which all of these are true.
