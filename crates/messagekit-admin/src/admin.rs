@@ -1,5 +1,6 @@
 //! The HTTP interface for operators of one or several databases.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::middleware::from_fn_with_state;
 use messagekit::operations::{Operations, OutboxHealth};
 use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_prometheus::Metrics;
+use messagekit_topics::operations::TopicOperations;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -110,6 +112,7 @@ impl fmt::Debug for Admin {
 #[must_use]
 pub struct AdminBuilder {
     databases: Vec<(String, Arc<dyn Operations>)>,
+    topics: Vec<(String, Arc<dyn TopicOperations>)>,
     services: Vec<Service>,
     tokens: Tokens,
     registry: Registry,
@@ -121,6 +124,12 @@ impl AdminBuilder {
     /// Adds a database under a unique name: 1 to 63 of `a-z 0-9 _ -`.
     pub fn database(mut self, name: impl Into<String>, store: Arc<dyn Operations>) -> Self {
         self.databases.push((name.into(), store));
+        self
+    }
+
+    /// Serves the topics of a database that was added under this name, to services and administrators: `Topics::of(store)` of the store.
+    pub fn topics(mut self, database: impl Into<String>, topics: Arc<dyn TopicOperations>) -> Self {
+        self.topics.push((database.into(), topics));
         self
     }
 
@@ -181,6 +190,11 @@ impl AdminBuilder {
                 problems.push(format!("there are two databases {name}"));
             }
         }
+        for (name, _) in &self.topics {
+            if !self.databases.iter().any(|(known, _)| known == name) {
+                problems.push(format!("there are topics of a database {name}, and no such database"));
+            }
+        }
         let metrics = match self.metrics {
             Some(metrics) => Ok(metrics),
             None => Metrics::new(&self.registry),
@@ -195,8 +209,12 @@ impl AdminBuilder {
                 ));
             }
         };
-        let databases: Vec<Database> =
-            self.databases.into_iter().map(|(name, store)| Database::new(name.into(), store)).collect();
+        let topics: BTreeMap<String, Arc<dyn TopicOperations>> = self.topics.into_iter().collect();
+        let database = |(name, store): (String, Arc<dyn Operations>)| {
+            let topics = topics.get(&name).cloned();
+            Database::new(name.into(), store, topics)
+        };
+        let databases: Vec<Database> = self.databases.into_iter().map(database).collect();
         let outboxes = databases.iter().map(|database| {
             let store: Arc<dyn OutboxHealth> = database.store.clone();
             (database.name.clone(), store)

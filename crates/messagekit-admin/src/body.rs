@@ -1,5 +1,6 @@
 //! Reading JSON bodies and the numbers in paths.
 
+use axum::body::Bytes;
 use axum::extract::RawPathParams;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -21,21 +22,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let text = "the body is not JSON: send it with content-type application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-        }
-        let too_large = || {
-            let text = format!("the body is longer than {MAX_BODY} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
-        };
-        let told = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if told.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MAX_BODY as u64) {
-            return Err(too_large());
-        }
-        let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
-        // A body that is too long and one that ends early cause the same error; the rest of neither is read.
-        let bytes = bytes.map_err(|_| too_large())?;
+        let bytes = bytes(request).await?;
         let read = serde_json::from_slice(&bytes).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
             match error.classify() {
@@ -50,6 +37,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             _ => Err(Problem::refused("the body holds a list, and this operation takes none")),
         }
     }
+}
+
+/// Returns the bytes of a JSON body, which may have at most [`MAX_BODY`].
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        let text = "the body is not JSON: send it with content-type application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let too_large = || {
+        let text = format!("the body is longer than {MAX_BODY} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    let told = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if told.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    // A body that is too long and one that ends early cause the same error; the rest of neither is read.
+    axum::body::to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| too_large())
 }
 
 /// serde reads a list as an object, field by position: an empty list would become a filter that selects everything.

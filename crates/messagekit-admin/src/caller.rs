@@ -55,6 +55,16 @@ pub(crate) async fn authenticate(State(tokens): State<Tokens>, mut request: Requ
     next.run(request).await
 }
 
+/// Rejects callers that are neither services nor administrators.
+pub(crate) async fn allow_services(caller: Caller, request: Request, next: Next) -> Response {
+    if matches!(caller.role, Role::Service | Role::Admin) {
+        return next.run(request).await;
+    }
+    let (service, admin) = (Role::Service, Role::Admin);
+    let text = format!("this needs role {service} or {admin}; the token has role {}", caller.role);
+    Problem::new(StatusCode::FORBIDDEN, text).into_response()
+}
+
 /// Rejects callers with a weaker role.
 pub(crate) async fn allow(
     State(needed): State<Role>,

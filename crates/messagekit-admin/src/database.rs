@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use messagekit::operations::{EventFilter, Operations, ReplayCount};
 use messagekit::{Error, ErrorKind};
+use messagekit_topics::operations::TopicOperations;
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;
@@ -32,6 +33,8 @@ const COUNTS: usize = 2;
 pub(crate) struct Database {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Operations>,
+    /// Its topics, if they are served.
+    pub(crate) topics: Option<Arc<dyn TopicOperations>>,
     /// Permits to scan the whole outbox.
     counting: Arc<Semaphore>,
     /// Permits to select events for a replay.
@@ -39,10 +42,15 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(name: Arc<str>, store: Arc<dyn Operations>) -> Self {
+    pub(crate) fn new(
+        name: Arc<str>,
+        store: Arc<dyn Operations>,
+        topics: Option<Arc<dyn TopicOperations>>,
+    ) -> Self {
         Self {
             name,
             store,
+            topics,
             counting: Arc::new(Semaphore::new(COUNTS)),
             ordering: Arc::new(Semaphore::new(1)),
         }

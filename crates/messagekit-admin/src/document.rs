@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::http::header;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -12,12 +12,12 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::caller::allow;
+use crate::caller::{allow, allow_services};
 use crate::parameters::{Nothing, Query};
 use crate::problem::Problem;
 use crate::{
     Role, audit, consumers, doctor, events, failed_messages, health, metrics_page, rejected, replay, status,
-    unprefixed_paths,
+    topics, unprefixed_paths,
 };
 
 const TOKEN: &str = "token";
@@ -28,13 +28,14 @@ const TOKEN: &str = "token";
         title = "messagekit admin",
         description = "Failed messages, rejected events, replay, health and metrics. Every operation wants a token; its `security` names the weakest role that may use it."
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, topics::Failure)),
     tags(
         (name = "failed messages", description = "What could not be handled"),
         (name = "events", description = "One event, and those around it"),
         (name = "audit", description = "What operators did"),
         (name = "rejected events", description = "What the broker has refused on its publishing mode"),
         (name = "replay", description = "Publishing kept events again"),
+        (name = "topics", description = "Topics for services in any language"),
         (name = "status", description = "All at a glance"),
         (name = "health", description = "Whether all is well"),
         (name = "earlier paths", description = "The shapes of earlier versions")
@@ -63,7 +64,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     let mut routes = OpenApiRouter::with_openapi(Description::openapi())
         .merge(needs(Role::Viewer, viewers))
         .merge(needs(Role::Reader, failed_messages::for_readers()))
-        .merge(needs(Role::Operator, operators));
+        .merge(needs(Role::Operator, operators))
+        .merge(for_services(topics::for_services()));
     let scheme =
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of this admin")).build();
     let components = routes.get_openapi_mut().components.get_or_insert_default();
@@ -83,11 +85,22 @@ pub(crate) async fn openapi(_nothing: Query<Nothing>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
+/// These routes have a form of their own for errors.
+fn for_services(mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+        for operation in operations(item) {
+            operation.security = Some(vec![SecurityRequirement::new(TOKEN, [Role::Service.as_str()])]);
+            add_answers(operation, "Failure", "application/json");
+        }
+    }
+    routes.route_layer(from_fn(allow_services))
+}
+
 fn needs(role: Role, mut routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
         for operation in operations(item) {
             operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role.as_str()])]);
-            add_problems(operation);
+            add_answers(operation, "Problem", "application/problem+json");
         }
     }
     routes.route_layer(from_fn_with_state(role, allow))
@@ -97,8 +110,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
-/// Adds the problems that every operation may return.
-fn add_problems(operation: &mut Operation) {
+/// Adds the errors that every operation may return, in the form of a schema.
+fn add_answers(operation: &mut Operation, schema: &str, content_type: &str) {
     let every = [
         ("400", "The request is not understood"),
         ("401", "There is no token that is known"),
@@ -113,11 +126,10 @@ fn add_problems(operation: &mut Operation) {
     let sent = sent.into_iter().filter(|(status, _)| reads || *status == "415");
     for (status, text) in every.into_iter().chain(sent) {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
-            let schema = Ref::from_schema_name("Problem");
+            let schema = Ref::from_schema_name(schema);
             let content =
                 ContentBuilder::new().schema(Some(RefOr::<utoipa::openapi::Schema>::Ref(schema))).build();
-            let response =
-                ResponseBuilder::new().description(text).content("application/problem+json", content);
+            let response = ResponseBuilder::new().description(text).content(content_type, content);
             RefOr::T(response.build())
         });
     }

@@ -16,6 +16,7 @@
 //! ```
 //!
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
+//! - [`AdminBuilder::topics`]: topics of a database for services in any language, by SQL statements and by requests.
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
 //! - [`Overview`], [`DoctorView`]: the documents of events, audit, status and doctor, for a program without HTTP.
 //! - [`health_router`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
@@ -57,6 +58,7 @@ mod services;
 mod status;
 mod token;
 mod tokens;
+mod topics;
 mod unprefixed_paths;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};

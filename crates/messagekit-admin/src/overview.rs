@@ -37,7 +37,7 @@ pub struct Overview {
 impl Overview {
     /// Creates an overview of databases by name.
     pub fn new<N: Into<Arc<str>>>(databases: impl IntoIterator<Item = (N, Arc<dyn Operations>)>) -> Self {
-        let databases = databases.into_iter().map(|(name, store)| Database::new(name.into(), store));
+        let databases = databases.into_iter().map(|(name, store)| Database::new(name.into(), store, None));
         Self { databases: Databases(databases.collect()), services: Arc::default() }
     }
 

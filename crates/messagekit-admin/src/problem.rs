@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// An error response in the form of RFC 9457. It never repeats input.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// The status in words.
     title: &'static str,
@@ -49,6 +49,11 @@ impl Problem {
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// Returns its status and its text.
+    pub(crate) fn into_parts(self) -> (StatusCode, String) {
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self.detail)
     }
 
     /// Converts the problem for a program without HTTP.
@@ -99,7 +104,10 @@ pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let own = self.clone();
         let mut response = (status, axum::Json(self)).into_response();
+        // Some paths write it in a form of their own.
+        response.extensions_mut().insert(own);
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
         if status == StatusCode::UNAUTHORIZED {

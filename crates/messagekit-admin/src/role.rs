@@ -6,27 +6,30 @@ use std::str::FromStr;
 use messagekit::{Error, ErrorKind};
 use serde::{Deserialize, Deserializer};
 
-/// Defines the rights of a token's owner; each role includes the rights of those before it.
+/// Defines the rights of a token's owner; each role includes the rights of those before it, from [`Viewer`](Self::Viewer) on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Role {
+    /// Appends to topics, and consumes and acknowledges their records. Nothing else: it is the role of programs.
+    Service,
     /// Sees failures with their position and reason, health and metrics; never a payload or a header's value.
     Viewer,
     /// Also sees payloads and header values.
     Reader,
     /// Retries, discards, undoes discards and replays.
     Operator,
-    /// Everything. Today this equals an operator; later changes of the endpoint itself will need it.
+    /// Everything, also what services do, and statements that make, change and drop topics.
     Admin,
 }
 
 impl Role {
     /// Every role, the weakest first.
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Reader, Self::Operator, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Service, Self::Viewer, Self::Reader, Self::Operator, Self::Admin];
 
     /// Returns the word that configuration and documents use.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Service => "service",
             Self::Viewer => "viewer",
             Self::Reader => "reader",
             Self::Operator => "operator",

@@ -7,6 +7,8 @@ use messagekit::{Error, chain};
 use messagekit_admin::{Overview, READ_LIMIT, is_database_name};
 use messagekit_config::{Configuration, Section};
 use messagekit_postgres::PostgresStore;
+use messagekit_topics::Topics;
+use messagekit_topics::operations::TopicOperations;
 
 use crate::database::{Kind, URL_VARIABLE, open_file, postgres_name};
 use crate::url::Url;
@@ -57,9 +59,22 @@ impl Named {
 
     /// Opens the database. A server is contacted only when it is used, because it may be unreachable now.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Operations>, Error> {
+        self.open_with_topics().await.map(|(store, _)| store)
+    }
+
+    /// As [`open`](Self::open), with its topics.
+    pub(crate) async fn open_with_topics(
+        &self,
+    ) -> Result<(Arc<dyn Operations>, Arc<dyn TopicOperations>), Error> {
         match Kind::of(&self.url)? {
-            Kind::Sqlite(path) => Ok(Arc::new(open_file(path).await?)),
-            Kind::Postgres(url) => Ok(Arc::new(PostgresStore::options().read_timeout(READ_LIMIT).lazy(url)?)),
+            Kind::Sqlite(path) => {
+                let store = open_file(path).await?;
+                Ok((Arc::new(store.clone()), Arc::new(Topics::of(store))))
+            }
+            Kind::Postgres(url) => {
+                let store = PostgresStore::options().read_timeout(READ_LIMIT).lazy(url)?;
+                Ok((Arc::new(store.clone()), Arc::new(Topics::of(store))))
+            }
         }
     }
 }

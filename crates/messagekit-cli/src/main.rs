@@ -27,6 +27,7 @@ mod progress;
 mod relay;
 mod replay;
 mod sections;
+mod sql;
 mod status;
 mod topics;
 mod url;
@@ -77,6 +78,8 @@ enum Command {
     Cleanup(cleanup::Cleanup),
     /// Manage and use the typed topics of a SQLite file
     Topics(topics::Topics),
+    /// Run SQL statements about topics, table sources and groups
+    Sql(sql::Sql),
     /// Find faults in the setup of databases and brokers, and print the repair of each
     Doctor(doctor::Doctor),
 }
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
         Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
         Command::Topics(topics) => finish(runtime.block_on(topics.run())),
+        Command::Sql(sql) => finish(runtime.block_on(sql.run())),
         Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
     }
 }

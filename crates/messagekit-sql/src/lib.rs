@@ -40,6 +40,7 @@ mod limits;
 mod options;
 mod print;
 mod query;
+mod run;
 mod select;
 mod source;
 mod statement;
@@ -53,4 +54,5 @@ pub use command::{
 pub use error::SyntaxError;
 pub use limits::{MAX_BYTES, MAX_DEPTH, MAX_EXPRESSION_BYTES, MAX_TOKENS};
 pub use query::{Columns, Comparison, Condition, Literal, Order, Select};
+pub use run::{Answer, AnswerColumn, ColumnType, run};
 pub use statement::{parse, parse_script};

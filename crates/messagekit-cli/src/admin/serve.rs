@@ -16,9 +16,9 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
     let mut asked: Vec<(String, Arc<dyn OutboxHealth>)> = Vec::new();
     for database in &settings.databases {
-        let store = database.open().await?;
+        let (store, topics) = database.open_with_topics().await?;
         asked.push((database.name.clone(), store.clone()));
-        admin = admin.database(&database.name, store);
+        admin = admin.database(&database.name, store).topics(&database.name, topics);
     }
     let admin = settings.services.into_iter().fold(admin, |admin, service| admin.service(service)).build()?;
     let shutdown = Shutdown::on_signal()?;

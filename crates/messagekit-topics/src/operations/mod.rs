@@ -14,6 +14,7 @@ use std::sync::Arc;
 use messagekit::adapter::BoxFuture;
 use messagekit::log::{
     AddedSource, Bounds, KnownSource, OnSources, Pages, RetentionRule, Start, TableSources, TopicDefinition,
+    TopicView,
 };
 use serde_json::Value;
 
@@ -182,6 +183,12 @@ pub trait TopicOperations: Send + Sync {
     /// # Errors
     /// As [`Topics::sources`].
     fn sources(&self) -> BoxFuture<'_, Result<Vec<KnownSource>, Error>>;
+
+    /// Returns the rows of a view over the topics, in the order of its columns.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn view_rows(&self, view: TopicView) -> BoxFuture<'_, Result<Vec<Vec<Value>>, Error>>;
 }
 
 impl<S: TableSources + Pages> TopicOperations for Topics<S> {
@@ -276,6 +283,10 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
 
     fn sources(&self) -> BoxFuture<'_, Result<Vec<KnownSource>, Error>> {
         Box::pin(self.sources())
+    }
+
+    fn view_rows(&self, view: TopicView) -> BoxFuture<'_, Result<Vec<Vec<Value>>, Error>> {
+        Box::pin(async move { Ok(self.store().view_rows(view).await?) })
     }
 }
 

@@ -1,0 +1,217 @@
+//! `POST /v1/api/topics/ack`, `nack` and `extend`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use messagekit::log::RecordClaimId;
+use messagekit_topics::operations::{ClaimedOffsets, Settle};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::Body;
+use super::consume::lease_of;
+use super::{Failure, topics};
+use crate::app::App;
+use crate::database::Which;
+use crate::parameters::Query;
+
+/// The most offsets of one request.
+const MAX_OFFSETS: usize = 1_000;
+
+/// The longest delay of records that are given back: a week.
+const MAX_DELAY: u64 = 7 * 24 * 60 * 60;
+
+/// The most bytes of an error that is kept.
+const MAX_ERROR: usize = 1_000;
+
+/// Records that were handled.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct Acknowledge {
+    topic_id: String,
+    group_id: String,
+    #[serde(default)]
+    partition_id: i32,
+    /// The last record: those of its claim up to it are handled. Without `claim_id` it names the claim.
+    upto_offset: Option<i64>,
+    /// The claim; without `upto_offset` and `offsets` all that it still holds.
+    claim_id: Option<String>,
+    /// Exactly these records of the claim.
+    offsets: Option<Vec<i64>>,
+}
+
+/// What is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Acknowledged {
+    success: bool,
+    /// The last offset of the partition's prefix that the group has finished, as it is stored; none before the first.
+    acknowledged_offset: Option<i64>,
+}
+
+/// Acknowledge records
+///
+/// What another claim holds stays with it: a prefix ends where the first record is not finished.
+#[utoipa::path(
+    post, path = "/v1/api/topics/ack", tag = "topics", operation_id = "acknowledge_records",
+    params(Which), request_body = Acknowledge,
+    responses(
+        (status = 200, body = Acknowledged),
+        (status = 404, description = "No such topic or partition", body = Failure),
+        (status = 409, description = "The claim holds these records no longer: undo their effects", body = Failure),
+        (status = 416, description = "There is no record at this offset yet", body = Failure)
+    )
+)]
+pub(super) async fn acknowledge(
+    State(app): State<App>,
+    Query(which): Query<Which>,
+    Body(body): Body<Acknowledge>,
+) -> Result<Json<Acknowledged>, Failure> {
+    let topics = topics(&app, &which)?;
+    let next = match (body.claim_id, body.upto_offset) {
+        (None, Some(offset)) if body.offsets.is_none() => {
+            topics.acknowledge_up_to(&body.topic_id, &body.group_id, body.partition_id, offset).await
+        }
+        (None, _) => return Err(Failure::bad_request("ack has neither claim_id nor upto_offset")),
+        (Some(claim), up_to) => {
+            let offsets = offsets(up_to, body.offsets)?;
+            let settle = Settle {
+                offsets,
+                ..Settle::all(
+                    body.topic_id,
+                    body.group_id,
+                    body.partition_id,
+                    RecordClaimId::from_text(claim),
+                )
+            };
+            topics.acknowledge(&settle).await
+        }
+    };
+    let next = next.map_err(|error| Failure::of(&error))?;
+    Ok(Json(Acknowledged { success: true, acknowledged_offset: (next > 0).then(|| next - 1) }))
+}
+
+fn offsets(up_to: Option<i64>, offsets: Option<Vec<i64>>) -> Result<ClaimedOffsets, Failure> {
+    match (up_to, offsets) {
+        (Some(_), Some(_)) => Err(Failure::bad_request("upto_offset and offsets exclude each other")),
+        (_, Some(offsets)) if offsets.len() > MAX_OFFSETS => {
+            Err(Failure::bad_request(format!("offsets has more than {MAX_OFFSETS} numbers")))
+        }
+        (_, Some(offsets)) if offsets.is_empty() => Err(Failure::bad_request("offsets is empty")),
+        (Some(offset), None) => Ok(ClaimedOffsets::UpTo(offset)),
+        (None, Some(offsets)) => Ok(ClaimedOffsets::These(offsets)),
+        (None, None) => Ok(ClaimedOffsets::All),
+    }
+}
+
+/// Records that could not be handled.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct GiveBack {
+    topic_id: String,
+    group_id: String,
+    #[serde(default)]
+    partition_id: i32,
+    claim_id: String,
+    /// The last of the records of the claim; without it and without `offsets` all that it still holds.
+    upto_offset: Option<i64>,
+    /// Exactly these.
+    offsets: Option<Vec<i64>>,
+    /// When they may be claimed again.
+    #[serde(default)]
+    delay_seconds: u64,
+    /// Why: it stands with the failed message when the attempts are used up.
+    error: Option<String>,
+}
+
+/// It is done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Done {
+    success: bool,
+}
+
+/// Give records back
+///
+/// They may be claimed again after the delay. A record whose attempts are used up becomes a failed message of the group.
+#[utoipa::path(
+    post, path = "/v1/api/topics/nack", tag = "topics", operation_id = "give_records_back",
+    params(Which), request_body = GiveBack,
+    responses(
+        (status = 200, body = Done),
+        (status = 404, description = "No such topic or partition", body = Failure),
+        (status = 409, description = "The claim holds these records no longer", body = Failure)
+    )
+)]
+pub(super) async fn give_back(
+    State(app): State<App>,
+    Query(which): Query<Which>,
+    Body(body): Body<GiveBack>,
+) -> Result<Json<Done>, Failure> {
+    if body.delay_seconds > MAX_DELAY {
+        return Err(Failure::bad_request(format!("delay_seconds is more than {MAX_DELAY}")));
+    }
+    let error = body.error.unwrap_or_else(|| "the client gave it back".to_owned());
+    let settle = Settle {
+        offsets: offsets(body.upto_offset, body.offsets)?,
+        ..Settle::all(
+            body.topic_id,
+            body.group_id,
+            body.partition_id,
+            RecordClaimId::from_text(body.claim_id),
+        )
+    };
+    let (topics, delay) = (topics(&app, &which)?, Duration::from_secs(body.delay_seconds));
+    let given = topics.give_back(&settle, delay, &shortened(&error)).await;
+    given.map_err(|error| Failure::of(&error))?;
+    Ok(Json(Done { success: true }))
+}
+
+fn shortened(error: &str) -> String {
+    let mut end = error.len().min(MAX_ERROR);
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    error[..end].replace('\0', " ")
+}
+
+/// A claim that is needed for longer.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct Extend {
+    topic_id: String,
+    group_id: String,
+    #[serde(default)]
+    partition_id: i32,
+    claim_id: String,
+    /// How long its lease lasts from now; 60 by default.
+    lease_seconds: Option<u64>,
+}
+
+/// The lease of a claim.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Extended {
+    success: bool,
+    /// Its end, in milliseconds since 1970.
+    lease_until_ms: i64,
+}
+
+/// Extend a claim
+#[utoipa::path(
+    post, path = "/v1/api/topics/extend", tag = "topics", operation_id = "extend_claim",
+    params(Which), request_body = Extend,
+    responses(
+        (status = 200, body = Extended),
+        (status = 404, description = "No such topic or partition", body = Failure),
+        (status = 409, description = "The claim holds nothing any more", body = Failure)
+    )
+)]
+pub(super) async fn extend(
+    State(app): State<App>,
+    Query(which): Query<Which>,
+    Body(body): Body<Extend>,
+) -> Result<Json<Extended>, Failure> {
+    let claim = RecordClaimId::from_text(body.claim_id);
+    let mut settle = Settle::all(body.topic_id, body.group_id, body.partition_id, claim);
+    if let Some(lease) = body.lease_seconds {
+        settle.lease = lease_of(lease)?;
+    }
+    let until = topics(&app, &which)?.extend(&settle).await.map_err(|error| Failure::of(&error))?;
+    Ok(Json(Extended { success: true, lease_until_ms: until.as_millisecond() }))
+}

@@ -1,0 +1,132 @@
+//! `POST /v1/api/sql`.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use messagekit_sql::{Answer, Command, SyntaxError, parse_script};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::Body;
+use super::{Failure, topics};
+use crate::Role;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::database::Which;
+use crate::parameters::Query;
+
+/// The most statements of one request.
+const MAX_STATEMENTS: usize = 100;
+
+/// Statements.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct Sql {
+    /// One statement, or several with semicolons between them: each runs by itself, and the first that fails ends the script.
+    sql: String,
+}
+
+/// What the statements have answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SqlAnswer {
+    /// `success` or `error`.
+    status: &'static str,
+    /// The answers of the statements that were run.
+    #[schema(value_type = Vec<Object>)]
+    results: Vec<Answer>,
+    /// How long it took, in milliseconds.
+    took: f64,
+    /// Why the last statement was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<SqlError>,
+}
+
+/// Why a statement was not run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SqlError {
+    code: String,
+    message: String,
+    /// The line of the statement and a mark under the token, if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    details: Option<String>,
+}
+
+/// Run statements about topics
+///
+/// `CONSUME` and `ACK` are for services, all others for administrators.
+#[utoipa::path(
+    post, path = "/v1/api/sql", tag = "topics", operation_id = "run_sql",
+    params(Which), request_body = Sql,
+    responses(
+        (status = 200, body = SqlAnswer),
+        (status = 404, description = "No such topic, partition or database", body = SqlAnswer),
+        (status = 409, description = "The state of the topic does not allow it", body = SqlAnswer),
+        (status = 416, description = "The records at this offset were deleted", body = SqlAnswer)
+    )
+)]
+pub(super) async fn run(
+    State(app): State<App>,
+    caller: Caller,
+    Query(which): Query<Which>,
+    Body(body): Body<Sql>,
+) -> Result<Response, Failure> {
+    let began = Instant::now();
+    let topics = topics(&app, &which)?;
+    let mut results = Vec::new();
+    let failed = match checked(&body.sql, caller.role) {
+        Err(refused) => Some(*refused),
+        Ok(commands) => {
+            let mut failed = None;
+            for command in &commands {
+                match messagekit_sql::run(&*topics, command).await {
+                    Ok(answer) => results.push(answer),
+                    Err(error) => {
+                        failed = Some(Refused { failure: Failure::of(&error), details: None });
+                        break;
+                    }
+                }
+            }
+            failed
+        }
+    };
+    let took = began.elapsed().as_secs_f64() * 1_000.0;
+    let Some(Refused { failure, details }) = failed else {
+        let answer = SqlAnswer { status: "success", results, took, error: None };
+        return Ok(Json(answer).into_response());
+    };
+    let (status, code, message) = failure.into_parts();
+    let error = Some(SqlError { code, message, details });
+    Ok((status, Json(SqlAnswer { status: "error", results, took, error })).into_response())
+}
+
+/// Why a statement is not run, with the place at which it cannot be read.
+struct Refused {
+    failure: Failure,
+    details: Option<String>,
+}
+
+/// Nothing runs unless everything can be read, and may be run by the caller.
+fn checked(sql: &str, role: Role) -> Result<Vec<Command>, Box<Refused>> {
+    let unread = |error: SyntaxError| {
+        let failure = Failure::new(StatusCode::BAD_REQUEST, "SYNTAX_ERROR", error.to_string());
+        Box::new(Refused { failure, details: Some(error.snippet().to_owned()) })
+    };
+    let refused = |failure| Err(Box::new(Refused { failure, details: None }));
+    let commands = parse_script(sql).map_err(unread)?;
+    if commands.is_empty() {
+        return refused(Failure::bad_request("there is no statement"));
+    }
+    if commands.len() > MAX_STATEMENTS {
+        return refused(Failure::bad_request(format!("more than {MAX_STATEMENTS} statements")));
+    }
+    let is_allowed = |command: &Command| role == Role::Admin || command.is_for_services();
+    if !commands.iter().all(is_allowed) {
+        let text = format!("this statement needs role {}; the token has role {role}", Role::Admin);
+        return refused(Failure::forbidden(text));
+    }
+    Ok(commands)
+}

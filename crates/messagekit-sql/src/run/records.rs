@@ -1,0 +1,99 @@
+//! Records that statements consume, acknowledge and reset.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use messagekit::ErrorKind;
+use messagekit::log::Start;
+use messagekit_topics::Error;
+use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, TopicOperations};
+use serde_json::{Value, json};
+
+use super::{Answer, ColumnType, refused};
+use crate::{Acknowledge, Consume, ResetGroup};
+
+const CONSUMED: [(&str, ColumnType); 8] = [
+    ("topic_id", ColumnType::Text),
+    ("partition_id", ColumnType::Int),
+    ("offset", ColumnType::BigInt),
+    ("key", ColumnType::Text),
+    ("payload", ColumnType::Binary),
+    ("timestamp_ms", ColumnType::BigInt),
+    ("user_id", ColumnType::Text),
+    ("op", ColumnType::Text),
+];
+
+const ACKNOWLEDGED: [(&str, ColumnType); 4] = [
+    ("topic", ColumnType::Text),
+    ("group_id", ColumnType::Text),
+    ("partition", ColumnType::Int),
+    ("committed_offset", ColumnType::BigInt),
+];
+
+const RESET: [(&str, ColumnType); 4] = [
+    ("topic", ColumnType::Text),
+    ("group_id", ColumnType::Text),
+    ("partition", ColumnType::Int),
+    ("next_offset", ColumnType::BigInt),
+];
+
+/// A claim is of one partition, so a group claims until the limit is reached or nothing is left.
+pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> Result<Answer, Error> {
+    let limit = consume.limit.unwrap_or(100).min(ConsumeRequest::MAX_LIMIT);
+    let mut request = ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(Start::End));
+    request.group = consume.group.as_deref().map(Into::into);
+    request.partition = consume.partition;
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    while rows.len() < limit as usize {
+        let room = limit - u32::try_from(rows.len()).unwrap_or(limit);
+        let consumed = topics.consume(&request.clone().limit(room)).await?;
+        let is_last = consumed.records.is_empty() || request.group.is_none();
+        rows.extend(consumed.records.iter().map(row));
+        if is_last {
+            break;
+        }
+    }
+    Ok(Answer::of(&CONSUMED, rows))
+}
+
+fn row(record: &ConsumedRecord) -> Vec<Value> {
+    vec![
+        json!(record.topic),
+        json!(record.partition),
+        json!(record.offset),
+        json!(record.key),
+        json!(STANDARD.encode(&record.payload)),
+        json!(record.timestamp.as_millisecond()),
+        json!(record.actor),
+        json!(record.operation.as_str()),
+    ]
+}
+
+pub(super) async fn acknowledge(
+    topics: &dyn TopicOperations,
+    acknowledge: &Acknowledge,
+) -> Result<Answer, Error> {
+    let Acknowledge { topic, group, partition, up_to } = acknowledge;
+    let partition = match partition {
+        Some(partition) => *partition,
+        None => match topics.bounds(topic).await?.as_slice() {
+            [only] => only.partition,
+            _ => {
+                let text = "topic has several partitions, each with offsets of its own: write PARTITION p before UPTO";
+                return Err(refused(ErrorKind::WrongState, text, topic));
+            }
+        },
+    };
+    let next = topics.acknowledge_up_to(topic, group, partition, *up_to).await?;
+    let committed = (next > 0).then(|| next - 1);
+    Ok(Answer::of(
+        &ACKNOWLEDGED,
+        vec![vec![json!(&**topic), json!(group), json!(partition), json!(committed)]],
+    ))
+}
+
+pub(super) async fn reset(topics: &dyn TopicOperations, reset: &ResetGroup) -> Result<Answer, Error> {
+    let ResetGroup { group, topic, partition, to } = reset;
+    let moved = topics.reset(topic, group, *partition, *to).await?;
+    let row = |(partition, next)| vec![json!(&**topic), json!(group), json!(partition), json!(next)];
+    Ok(Answer::of(&RESET, moved.into_iter().map(row).collect()))
+}
