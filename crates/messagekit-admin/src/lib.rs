@@ -41,6 +41,7 @@ mod doctor;
 mod document;
 mod events;
 mod failed_messages;
+mod failure;
 mod health;
 mod metrics_page;
 mod metrics_router;

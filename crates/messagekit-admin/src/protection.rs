@@ -14,7 +14,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
-use crate::{Tokens, caller, request_id, topics};
+use crate::{Tokens, caller, failure, request_id};
 
 /// How long a request may take, its body included: 30 seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(crate) fn around(routes: Router) -> Router {
         .layer(from_fn(in_time))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(topics::in_own_form))
+        .layer(from_fn(failure::in_own_form))
         .layer(from_fn(sealed))
         .layer(from_fn(request_id::name))
 }

@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::consume::lease_of;
-use super::{Failure, topics};
+use super::served::topics;
 use crate::app::App;
 use crate::database::Which;
+use crate::failure::Failure;
 use crate::parameters::Query;
 
 /// The most offsets of one request.

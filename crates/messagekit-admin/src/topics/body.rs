@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Failure;
 use crate::body;
+use crate::failure::Failure;
 
 /// Extracts a JSON object, which may hold lists.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::message::TopicMessage;
-use super::{Failure, topics};
+use super::served::topics;
 use crate::app::App;
 use crate::database::Which;
+use crate::failure::Failure;
 use crate::parameters::Query;
 
 /// The longest wait of a request: less than what a request may take.

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
-use super::{Failure, topics};
+use super::served::topics;
 use crate::Role;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::database::Which;
+use crate::failure::Failure;
 use crate::parameters::Query;
 
 /// The most statements of one request.

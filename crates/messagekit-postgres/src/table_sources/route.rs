@@ -9,7 +9,6 @@ use std::fmt::Write;
 
 use messagekit::log::{OnSourceFailure, RowPayload, TableSource};
 
-use super::set_aside;
 use super::table::Table;
 
 /// A source of a table, with its number in the database.
@@ -150,10 +149,7 @@ impl Route<'_> {
         } else {
             self.body(Reading::Statement)
         };
-        let variables = match self.source.on_failure {
-            OnSourceFailure::Fail => "",
-            OnSourceFailure::SetAside => set_aside::VARIABLES,
-        };
+        let variables = self.variables();
         // Names of columns and literals stand inside, whatever they hold.
         let mut tag = "source".to_owned();
         while body.contains(&format!("${tag}$")) {

@@ -5,10 +5,12 @@
 
 use std::fmt::Write;
 
+use messagekit::log::OnSourceFailure;
+
 use super::route::{Operation, Reading, Route, literal};
 
 /// What these parts of the function remember.
-pub(super) const VARIABLES: &str = "
+const VARIABLES: &str = "
   one record;
   of_table text := TG_RELID::regclass;
   rows text;
@@ -27,6 +29,14 @@ const CATCH: &str = "
       OR cardinality_violation OR feature_not_supported THEN";
 
 impl Route<'_> {
+    /// Returns the variables of the function.
+    pub(super) fn variables(&self) -> &'static str {
+        match self.source.on_failure {
+            OnSourceFailure::Fail => "",
+            OnSourceFailure::SetAside => VARIABLES,
+        }
+    }
+
     /// Returns what a function does around the inserts of the events.
     pub(super) fn or_set_aside(&self, reading: Reading, inserts: &str) -> String {
         if reading == Reading::Row {

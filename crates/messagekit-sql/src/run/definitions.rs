@@ -8,7 +8,8 @@ use messagekit::log::{AddedSource, KnownSource, OnSources, RetentionRule};
 use messagekit_topics::Error;
 use messagekit_topics::operations::{NewSource, NewTopic, TopicOperations};
 
-use super::{Answer, refused};
+use super::answer::Answer;
+use super::refusal::refused;
 use crate::{AddSource, CreateTopic, DropSource, DropTopic, RetentionLimit, RetentionOptions};
 
 /// How long a topic keeps its records if its statement says nothing.

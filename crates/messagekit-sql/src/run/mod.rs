@@ -3,8 +3,10 @@
 mod answer;
 mod definitions;
 mod records;
+mod refusal;
 mod views;
 
+#[cfg(doc)]
 use messagekit::ErrorKind;
 use messagekit_topics::Error;
 use messagekit_topics::operations::TopicOperations;
@@ -46,8 +48,4 @@ impl Command {
     pub fn is_for_services(&self) -> bool {
         matches!(self, Self::Consume(_) | Self::Acknowledge(_))
     }
-}
-
-fn refused(kind: ErrorKind, text: &'static str, topic: &str) -> Error {
-    messagekit::Error::new(kind, text).with("topic", topic).into()
 }

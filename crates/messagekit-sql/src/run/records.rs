@@ -8,7 +8,8 @@ use messagekit_topics::Error;
 use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, TopicOperations};
 use serde_json::{Value, json};
 
-use super::{Answer, ColumnType, refused};
+use super::answer::{Answer, ColumnType};
+use super::refusal::refused;
 use crate::{Acknowledge, Consume, ResetGroup};
 
 const CONSUMED: [(&str, ColumnType); 8] = [

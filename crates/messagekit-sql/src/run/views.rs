@@ -7,7 +7,7 @@ use messagekit_topics::Error;
 use messagekit_topics::operations::TopicOperations;
 use serde_json::{Value, json};
 
-use super::{Answer, ColumnType};
+use super::answer::{Answer, ColumnType};
 use crate::{Columns, Comparison, Condition, Literal, Select};
 
 const ROUTES: [(&str, ColumnType); 8] = [

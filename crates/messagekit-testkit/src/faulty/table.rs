@@ -622,7 +622,7 @@ faults! {
     /// A claim sees no key of each tenth record.
     ClaimsMissTenthKeys: Log effects_of_a_key_follow_each_other,
     /// No consumer is known to be new.
-    ClaimsAreNeverNew: Log consumer_begins_where_it_is_told,
+    ClaimsAreNeverNew: Log consumer_begins_where_its_first_claim_says,
     /// Claims that no process has are held by the one that wrote them.
     ClaimsOfOthersAreHeld: Log claims_for_others_outlive_their_process,
     /// A claim reads more bytes than it asked for.

@@ -47,7 +47,7 @@ macro_rules! __each_log_case {
             keyed_claims::each_unsettled_record_holds_its_key,
             keyed_claims::record_given_back_takes_its_key_along,
             keyed_claims::effects_of_a_key_follow_each_other,
-            served_claims::consumer_begins_where_it_is_told,
+            served_claims::consumer_begins_where_its_first_claim_says,
             served_claims::claims_for_others_outlive_their_process,
             served_claims::claim_has_no_more_bytes_than_it_asked_for,
             served_claims::deletions_move_the_consumer_as_it_asks,

@@ -13,7 +13,7 @@ use crate::unique;
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// A consumer begins where its first claim says, also when that claim finds nothing, and a later one changes nothing.
-pub async fn consumer_begins_where_it_is_told<F: LogFixture>(fixture: &F) {
+pub async fn consumer_begins_where_its_first_claim_says<F: LogFixture>(fixture: &F) {
     let (topic, consumer) = (topic_of(fixture, 3).await, unique("consumer"));
     let worker = |start| RecordClaimer::new(fixture.store(), &*consumer, topic.clone()).begin_at(start);
     assert_eq!(claim_now(&worker(Start::End), 10).await, [0_i64; 0]);

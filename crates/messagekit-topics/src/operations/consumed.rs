@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use messagekit::headers;
 use messagekit::log::{Record, RecordClaimId};
-
-use super::DeletedOffsets;
 
 /// The header in which a table source says what has happened to the row.
 const OPERATION: &str = "op";
@@ -30,6 +29,9 @@ pub struct Consumed {
     /// Records that were deleted before the group settled them.
     pub deleted: Vec<DeletedOffsets>,
 }
+
+/// A partition, and offsets of it that were deleted before a group settled them.
+pub type DeletedOffsets = (i32, Range<i64>);
 
 /// The claim of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

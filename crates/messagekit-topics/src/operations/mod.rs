@@ -8,7 +8,6 @@ mod definitions;
 mod read;
 mod requests;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
@@ -18,7 +17,7 @@ use messagekit::log::{
 };
 use serde_json::Value;
 
-pub use consumed::{Consumed, ConsumedRecord, RecordOperation, ServedClaim};
+pub use consumed::{Consumed, ConsumedRecord, DeletedOffsets, RecordOperation, ServedClaim};
 pub use requests::{ClaimedOffsets, ConsumeRequest, NewSource, NewTopic, OnDuplicateRecord, Settle};
 
 use crate::{Error, IfNew, Topics};
@@ -289,6 +288,3 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         Box::pin(async move { Ok(self.store().view_rows(view).await?) })
     }
 }
-
-/// Offsets that were deleted before a group settled them.
-pub type DeletedOffsets = (i32, Range<i64>);

@@ -9,8 +9,10 @@ use messagekit_topics::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::PREFIX;
 use crate::problem::{Problem, unwell};
+
+/// Where the paths begin whose errors have this form.
+const PREFIX: &str = "/v1/api/";
 
 /// An error response: what is wrong, and a code for programs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -41,30 +43,30 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, code: &str, error: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &str, error: impl Into<String>) -> Self {
         let (error, code) = (error.into(), code.to_owned());
         Self { error, code, partition_id: None, earliest: None, next: None, existing_id: None, status }
     }
 
-    pub(super) fn bad_request(error: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", error)
     }
 
-    pub(super) fn not_found(error: impl Into<String>) -> Self {
+    pub(crate) fn not_found(error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error)
     }
 
-    pub(super) fn forbidden(error: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(error: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", error)
     }
 
     /// Returns its status, its code and its text.
-    pub(super) fn into_parts(self) -> (StatusCode, String, String) {
+    pub(crate) fn into_parts(self) -> (StatusCode, String, String) {
         (self.status, self.code, self.error)
     }
 
     /// Converts an error of the topics. What a client can do nothing about is for the log.
-    pub(super) fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         let text = error.to_string();
         let number = |name| error.context(name).and_then(|value| value.parse().ok());
         match error.kind() {
