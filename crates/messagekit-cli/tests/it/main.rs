@@ -19,6 +19,7 @@ mod relay;
 mod replay;
 mod server;
 mod shell;
+mod sql_page;
 mod status;
 mod topics;
 mod topics_claims;
