@@ -28,9 +28,10 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 23] = [
+pub(crate) const ALL: [Cell; 25] = [
     page::A1,
     page::A2,
+    page::A3,
     bridge::B1,
     bridge::B2,
     consume::C1,
@@ -39,6 +40,7 @@ pub(crate) const ALL: [Cell; 23] = [
     consume_kafka::C4,
     embedded::E1,
     typed::E2,
+    typed::E3,
     kill::K1,
     group::K2,
     memory::M1,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::frame::Outcome;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,6 +24,22 @@ impl Client {
     pub(super) async fn get(&mut self, path: &str) -> Outcome<()> {
         let ask =
             format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret);
+        self.ask(&ask).await
+    }
+
+    /// Sends a JSON body, and returns the answer.
+    pub(super) async fn post(&mut self, path: &str, body: &Value) -> Outcome<Value> {
+        let (secret, body) = (&self.secret, body.to_string());
+        let ask = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.ask(&ask).await?;
+        let begin = self.buffer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or_default();
+        Ok(serde_json::from_slice(&self.buffer[begin + 4..])?)
+    }
+
+    async fn ask(&mut self, ask: &str) -> Outcome<()> {
         self.stream.write_all(ask.as_bytes()).await?;
         self.buffer.clear();
         loop {

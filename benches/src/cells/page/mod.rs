@@ -1,8 +1,9 @@
-//! A1: the first page of failed messages over HTTP, compared with its statement. The lookups of A2 use its admin.
+//! A1: the first page of failed messages over HTTP, compared with its statement. The lookups of A2 use its admin, and A3 its client.
 
 mod client;
 mod failed_messages;
 mod lookup;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use crate::settings::Settings;
 use client::Client;
 
 pub(crate) use lookup::A2;
+pub(crate) use topics::A3;
 
 pub(crate) const A1: Cell =
     Cell { id: "A1", title: "a page of failed messages", figure: "µs/page", better: Better::Lower, plan };

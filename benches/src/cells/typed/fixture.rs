@@ -29,6 +29,13 @@ pub(super) fn items(n: usize) -> Vec<Item> {
     (0..n as u64).map(item).collect()
 }
 
+/// Generates a record by its number alone.
+pub(super) fn item(number: u64) -> Item {
+    let mut dice = fastrand::Rng::with_seed(number);
+    let text = (0..110).map(|_| dice.alphanumeric()).collect();
+    Item { number, url: format!("https://example.org/feeds/{number}"), text }
+}
+
 pub(super) async fn topics(run: &Run<'_>) -> Outcome<Topics<SqliteStore>> {
     let options = SqliteStore::options().synchronous(run.synchronous);
     Ok(Topics::of(options.open(database(run.folder)).await?))

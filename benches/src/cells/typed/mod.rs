@@ -4,6 +4,7 @@ mod append;
 mod bare;
 mod claim;
 mod fixture;
+mod growth;
 mod pipeline;
 mod python;
 
@@ -15,6 +16,7 @@ use super::embedded::{Work, measure};
 use crate::frame::{Better, Cell, Contender, Goal, Plan, Role, Target};
 use crate::settings::Settings;
 use fixture::UNITS;
+pub(crate) use growth::E3;
 
 pub(crate) const E2: Cell = Cell {
     id: "E2",
