@@ -45,7 +45,13 @@ impl PipelineStore for PostgresStore {
         })
     }
 
+    /// Events that wait for their offset are records of a run that begins now.
     async fn last_record(&self) -> Result<i64, Error> {
+        let all =
+            self.read(|mut connection| async move { topics::all(&mut connection, self.schema()).await });
+        for topic in all.await?.into_iter().filter(|topic| topic.has_waiting) {
+            self.sequenced(&topic.definition.name).await?;
+        }
         self.read(|mut connection| async move {
             sqlx::query_scalar(self.schema().sql(LAST_ID))
                 .fetch_one(&mut *connection)

@@ -33,7 +33,7 @@ impl PipelineStore for SqliteStore {
     }
 
     async fn last_record(&self) -> Result<i64, Error> {
-        self.query(|conn| Ok(record_ids::next(conn).map_err(from_sqlite)? - 1)).await
+        self.query_topics(|conn| Ok(record_ids::next(conn).map_err(from_sqlite)? - 1)).await
     }
 
     async fn handle_new(

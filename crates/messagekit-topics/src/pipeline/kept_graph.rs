@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use messagekit::MessageId;
-use messagekit::log::PipelineStore;
+use messagekit::log::{PipelineStore, TopicView};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, Operations};
+
+use serde_json::Value;
 
 use super::arm::cause;
 use super::plot;
@@ -104,11 +106,12 @@ async fn labels<S: PipelineStore + Operations>(
     Ok(labels)
 }
 
-async fn consumers<S: Operations>(store: &S) -> Result<Consumers, Error> {
+/// A view has a row for each topic, consumer and partition.
+async fn consumers<S: PipelineStore>(store: &S) -> Result<Consumers, Error> {
     let mut consumers = Consumers::new();
-    for status in store.consumer_statuses().await? {
-        for position in status.positions {
-            consumers.entry(position.topic).or_default().insert(status.consumer.as_str().into());
+    for row in store.view_rows(TopicView::TopicOffsets).await? {
+        if let [Value::String(topic), Value::String(consumer), ..] = &row[..] {
+            consumers.entry(topic.as_str().into()).or_default().insert(consumer.as_str().into());
         }
     }
     Ok(consumers)

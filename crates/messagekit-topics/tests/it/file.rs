@@ -179,3 +179,22 @@ async fn a_batch_that_holds_the_lock_too_long_is_parted() {
     }
     assert_eq!((to.count().await.unwrap().all, from.count().await.unwrap().handled), (1_000, 200));
 }
+
+#[cfg(feature = "sources")]
+#[tokio::test]
+async fn a_run_has_the_changes_that_were_committed_before_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("shop.db");
+    let topics = Topics::open(&path).await.unwrap();
+    let orders = topics.untyped("orders").open().await.unwrap();
+    let shipped = topics.untyped("shipped").open().await.unwrap();
+    let shop = messagekit_sqlite::rusqlite::Connection::open(&path).unwrap();
+    shop.execute_batch("CREATE TABLE placed (id INTEGER PRIMARY KEY)").unwrap();
+    topics.source("placed").add("orders").await.unwrap();
+    shop.execute_batch("INSERT INTO placed VALUES (1), (2)").unwrap();
+    let id = async |order: serde_json::Value| {
+        Ok::<_, messagekit_topics::Error>(json!({ "id": order["row"]["id"] }))
+    };
+    orders.pipe(id).to(&shipped).run().await.unwrap();
+    assert_eq!(shipped.count().await.unwrap().all, 2);
+}

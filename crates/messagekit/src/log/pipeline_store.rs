@@ -21,7 +21,8 @@ pub trait PipelineStore: TopicStore {
     /// A dropped call has taken nothing.
     fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>>;
 
-    /// Returns the id of the record that was appended last, 0 before the first.
+    /// Returns the id of the record that was appended last, 0 before the first. What was committed before the call and waits for its offset
+    /// has one by then.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.
