@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves `router` over HTTP/1.1 until the shutdown, then gives open requests 10 seconds, and closes what is open after that.
 ///
-/// Server-sent events (`text/event-stream`) end with the shutdown: their callers connect to another process. At most 1,024 connections are open; a request's head has 10 seconds and 64 KiB. There is no TLS: bind to loopback,
+/// Server-sent events (`text/event-stream`) and waits for records end with the shutdown: their callers connect to another process. At most 1,024 connections are open; a request's head has 10 seconds and 64 KiB. There is no TLS: bind to loopback,
 /// or use a proxy with TLS in front that forwards the headers `Host` and `Origin`.
 ///
 /// # Errors
@@ -83,8 +83,9 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) ->
     Ok(())
 }
 
-/// Ends a stream of events with the shutdown: by itself it ends when its caller leaves.
-async fn end_event_stream(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
+/// Ends a stream of events with the shutdown: by itself it ends when its caller leaves. Handlers that wait see the shutdown.
+async fn end_event_stream(State(shutdown): State<Shutdown>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(shutdown.clone());
     let response = next.run(request).await;
     let content_type = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     if !content_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {

@@ -75,13 +75,14 @@ impl<S: TopicStore> Topics<S> {
     /// Opens a topic that exists, under the rules that it has.
     #[cfg(feature = "operations")]
     pub(crate) async fn existing(&self, name: &str) -> Result<crate::Topic<Value, S>, Error> {
-        if self.definition(name).await?.is_none() {
+        let Some(stored) = self.definition(name).await? else {
             let text = "there is no such topic: make it first";
             return Err(messagekit::Error::new(messagekit::ErrorKind::NotFound, text)
                 .with("topic", name)
                 .into());
-        }
-        self.untyped(name).open().await
+        };
+        // Not by a builder, which would make a topic again that is dropped meanwhile.
+        Ok(crate::Topic::new(self.shared.clone(), crate::rules::Rules::of(stored), true))
     }
 
     /// Calls an observer for what this handle and its clones do to topics, each time after the commit. It must not block: a call for a

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use messagekit::log::RecordClaimId;
 use messagekit_topics::operations::{ClaimedOffsets, Settle};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ use crate::parameters::Query;
 /// The most offsets of one request.
 const MAX_OFFSETS: usize = 1_000;
 
+/// The most bytes of the id of a claim.
+const MAX_CLAIM: usize = 100;
+
 /// The longest delay of records that are given back: a week.
 const MAX_DELAY: u64 = 7 * 24 * 60 * 60;
 
@@ -28,6 +32,7 @@ const MAX_ERROR: usize = 1_000;
 
 /// Records that were handled.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Acknowledge {
     topic_id: String,
     group_id: String,
@@ -72,17 +77,13 @@ pub(super) async fn acknowledge(
         (None, Some(offset)) if body.offsets.is_none() => {
             topics.acknowledge_up_to(&body.topic_id, &body.group_id, body.partition_id, offset).await
         }
-        (None, _) => return Err(Failure::bad_request("ack has neither claim_id nor upto_offset")),
-        (Some(claim), up_to) => {
+        (None, Some(_)) => return Err(exclusive()),
+        (None, None) => return Err(Failure::bad_request("ack has neither claim_id nor upto_offset")),
+        (Some(id), up_to) => {
             let offsets = offsets(up_to, body.offsets)?;
             let settle = Settle {
                 offsets,
-                ..Settle::all(
-                    body.topic_id,
-                    body.group_id,
-                    body.partition_id,
-                    RecordClaimId::from_text(claim),
-                )
+                ..Settle::all(body.topic_id, body.group_id, body.partition_id, claim(id)?)
             };
             topics.acknowledge(&settle).await
         }
@@ -91,9 +92,23 @@ pub(super) async fn acknowledge(
     Ok(Json(Acknowledged { success: true, acknowledged_offset: (next > 0).then(|| next - 1) }))
 }
 
+fn exclusive() -> Failure {
+    Failure::bad_request("upto_offset and offsets exclude each other")
+}
+
+/// Errors name the claim: what cannot be the id of one is not repeated.
+fn claim(id: String) -> Result<RecordClaimId, Failure> {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if id.len() <= MAX_CLAIM && id.bytes().all(is_usual) {
+        return Ok(RecordClaimId::from_text(id));
+    }
+    let text = "claim_id is not the id of a claim: send that of the answer which had the records";
+    Err(Failure::new(StatusCode::CONFLICT, "CLAIM_LOST", text))
+}
+
 fn offsets(up_to: Option<i64>, offsets: Option<Vec<i64>>) -> Result<ClaimedOffsets, Failure> {
     match (up_to, offsets) {
-        (Some(_), Some(_)) => Err(Failure::bad_request("upto_offset and offsets exclude each other")),
+        (Some(_), Some(_)) => Err(exclusive()),
         (_, Some(offsets)) if offsets.len() > MAX_OFFSETS => {
             Err(Failure::bad_request(format!("offsets has more than {MAX_OFFSETS} numbers")))
         }
@@ -106,6 +121,7 @@ fn offsets(up_to: Option<i64>, offsets: Option<Vec<i64>>) -> Result<ClaimedOffse
 
 /// Records that could not be handled.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct GiveBack {
     topic_id: String,
     group_id: String,
@@ -152,12 +168,7 @@ pub(super) async fn give_back(
     let error = body.error.unwrap_or_else(|| "the client gave it back".to_owned());
     let settle = Settle {
         offsets: offsets(body.upto_offset, body.offsets)?,
-        ..Settle::all(
-            body.topic_id,
-            body.group_id,
-            body.partition_id,
-            RecordClaimId::from_text(body.claim_id),
-        )
+        ..Settle::all(body.topic_id, body.group_id, body.partition_id, claim(body.claim_id)?)
     };
     let (topics, delay) = (topics(&app, &which)?, Duration::from_secs(body.delay_seconds));
     let given = topics.give_back(&settle, delay, &shortened(&error)).await;
@@ -175,6 +186,7 @@ fn shortened(error: &str) -> String {
 
 /// A claim that is needed for longer.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Extend {
     topic_id: String,
     group_id: String,
@@ -208,7 +220,7 @@ pub(super) async fn extend(
     Query(which): Query<Which>,
     Body(body): Body<Extend>,
 ) -> Result<Json<Extended>, Failure> {
-    let claim = RecordClaimId::from_text(body.claim_id);
+    let claim = claim(body.claim_id)?;
     let mut settle = Settle::all(body.topic_id, body.group_id, body.partition_id, claim);
     if let Some(lease) = body.lease_seconds {
         settle.lease = lease_of(lease)?;

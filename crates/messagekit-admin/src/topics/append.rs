@@ -20,6 +20,7 @@ const MAX_RECORDS: usize = 1_000;
 
 /// Records for a topic.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Append {
     topic_id: String,
     /// One record: a JSON object that fits the schema of the topic.

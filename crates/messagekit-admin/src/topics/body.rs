@@ -1,7 +1,6 @@
 //! Reading the bodies of requests about topics.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -25,22 +24,61 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !value.is_object() {
             return Err(Failure::bad_request("the body is no JSON object"));
         }
-        // The error quotes no value of a string, only names of fields and kinds.
         serde_json::from_value(value).map(Self).map_err(|error| {
-            let text =
-                format!("the body is not what this operation takes: {}", without_values(&error.to_string()));
-            Failure::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", text)
+            let what = without_values(&error.to_string());
+            Failure::bad_request(format!("the body is not what this operation takes: {what}"))
         })
     }
 }
 
-/// An error of serde may quote a value in its own words, between `string "` and `"`.
+/// Returns an error of serde without what the client sent: it quotes values, and names that are not known.
 fn without_values(error: &str) -> String {
-    match error.split_once("invalid value: ").or_else(|| error.split_once("invalid type: ")) {
-        Some((_, rest)) => match rest.rsplit_once("expected ") {
-            Some((_, expected)) => format!("a field is not what is expected: {expected}"),
-            None => "a field is not what is expected".to_owned(),
-        },
-        None => error.to_owned(),
+    let what = match error {
+        _ if error.starts_with("unknown field") => "a field is not known",
+        _ if error.starts_with("unknown variant") => "a word is not known",
+        _ if error.starts_with("invalid") => "a field is not what is expected",
+        _ => return error.to_owned(),
+    };
+    match error.rsplit_once("expected ") {
+        Some((_, expected)) => format!("{what}: expected {expected}"),
+        None => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Fail,
+        Latest,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Asked {
+        number: i32,
+        #[serde(default)]
+        word: Option<Word>,
+    }
+
+    #[test]
+    fn an_error_names_what_is_expected_and_nothing_sent() {
+        for (body, expected) in [
+            (json!({}), "missing field `number`"),
+            (json!({"number": "zzq expected zzq"}), "a field is not what is expected: expected i32"),
+            (json!({"number": 1_i64 << 40}), "a field is not what is expected: expected i32"),
+            (json!({"number": 1, "zzq": 2}), "a field is not known: expected `number` or `word`"),
+            (json!({"number": 1, "word": "zzq"}), "a word is not known: expected `fail` or `latest`"),
+        ] {
+            let error = serde_json::from_value::<Asked>(body).unwrap_err();
+            assert_eq!(without_values(&error.to_string()), expected);
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
+use messagekit::Shutdown;
 use messagekit::log::{OnDeleted, Start};
 use messagekit_topics::operations::{ConsumeRequest, Consumed};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -26,6 +27,7 @@ const MAX_LEASE: u64 = 24 * 60 * 60;
 
 /// A request for records.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Consume {
     topic_id: String,
     /// The group for which records are claimed; without one, or with an empty one, they are only read.
@@ -152,9 +154,11 @@ pub(super) fn lease_of(seconds: u64) -> Result<Duration, Failure> {
 pub(super) async fn consume(
     State(app): State<App>,
     Query(which): Query<Which>,
+    shutdown: Option<Extension<Shutdown>>,
     Body(consume): Body<Consume>,
 ) -> Result<Json<ConsumeAnswer>, Failure> {
-    let request = consume.request()?;
+    let mut request = consume.request()?;
+    request.shutdown = shutdown.map(|Extension(shutdown)| shutdown);
     let consumed = topics(&app, &which)?.consume(&request).await.map_err(|error| Failure::of(&error))?;
     Ok(Json(answer(consumed)))
 }
@@ -173,5 +177,21 @@ fn answer(consumed: Consumed) -> ConsumeAnswer {
         lease_until_ms: consumed.claim.as_ref().map(|claim| claim.until.as_millisecond()),
         claim_id: consumed.claim.map(|claim| claim.id.to_string()),
         deleted: deleted.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_capped_below_the_time_of_a_request() {
+        for (asked, waits) in [(json!(null), 0), (json!(7), 7), (json!(26), 25), (json!(u64::MAX), 25)] {
+            let body = json!({"topic_id": "shop.orders", "timeout_seconds": asked});
+            let request = serde_json::from_value::<Consume>(body).unwrap().request().unwrap();
+            assert_eq!(request.wait, Duration::from_secs(waits), "{asked}");
+        }
     }
 }

@@ -22,6 +22,7 @@ const MAX_PARTITIONS: usize = 1_000;
 
 /// Partitions whose ends are wanted.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LatestOffsets {
     #[schema(value_type = Vec<PartitionOf>)]
     partitions: Vec<Map<String, Value>>,
@@ -29,6 +30,7 @@ pub(super) struct LatestOffsets {
 
 /// A partition of a topic.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct PartitionOf {
     topic_id: String,
     #[serde(default)]

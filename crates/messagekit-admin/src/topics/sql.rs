@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use messagekit_sql::{Answer, Command, SyntaxError, parse_script};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::Body;
@@ -22,8 +23,12 @@ use crate::parameters::Query;
 /// The most statements of one request.
 const MAX_STATEMENTS: usize = 100;
 
+/// The bytes of the answers after which no other statement is run.
+const MAX_ANSWER: usize = 8 << 20;
+
 /// Statements.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Sql {
     /// One statement, or several with semicolons between them: each runs by itself, and the first that fails ends the script.
     sql: String,
@@ -81,10 +86,17 @@ pub(super) async fn run(
     let failed = match checked(&body.sql, caller.role) {
         Err(refused) => Some(*refused),
         Ok(commands) => {
-            let mut failed = None;
+            let (mut failed, mut bytes) = (None, 0);
             for command in &commands {
+                if bytes > MAX_ANSWER {
+                    failed = Some(Refused { failure: too_much(), details: None });
+                    break;
+                }
                 match messagekit_sql::run(&*topics, command).await {
-                    Ok(answer) => results.push(answer),
+                    Ok(answer) => {
+                        bytes += bytes_of(&answer);
+                        results.push(answer);
+                    }
                     Err(error) => {
                         failed = Some(Refused { failure: Failure::of(&error), details: None });
                         break;
@@ -102,6 +114,18 @@ pub(super) async fn run(
     let (status, code, message) = failure.into_parts();
     let error = Some(SqlError { code, message, details });
     Ok((status, Json(SqlAnswer { status: "error", results, took, error })).into_response())
+}
+
+fn too_much() -> Failure {
+    let text = format!(
+        "the answers have more than {MAX_ANSWER} bytes: send the statements behind them by themselves"
+    );
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", text)
+}
+
+/// Only texts can be long.
+fn bytes_of(answer: &Answer) -> usize {
+    answer.rows.iter().flatten().filter_map(Value::as_str).map(str::len).sum()
 }
 
 /// Why a statement is not run, with the place at which it cannot be read.

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use messagekit::operations::Operations;
-use messagekit_admin::{Admin, Role, Token, Tokens};
+use messagekit_admin::{Admin, AdminBuilder, Role, Token, Tokens};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -28,17 +28,19 @@ pub(crate) struct Answer {
 impl Console {
     /// Creates an admin of these databases, with a token `ROLE` for each role.
     pub(crate) fn of(databases: impl IntoIterator<Item = (&'static str, Arc<dyn Operations>)>) -> Self {
+        let add = |builder: AdminBuilder, (name, store)| builder.database(name, store);
+        Self::with(databases.into_iter().fold(Admin::builder(), add))
+    }
+
+    /// Builds an admin, with a token `ROLE` for each role.
+    pub(crate) fn with(builder: AdminBuilder) -> Self {
         let tokens: Vec<(Role, Token)> =
             Role::ALL.into_iter().map(|role| (role, Token::generate().unwrap())).collect();
         let mut known = Tokens::new();
         for (role, token) in &tokens {
             known.add(&format!("the-{role}"), *role, token.hash()).unwrap();
         }
-        let mut builder = Admin::builder().tokens(known);
-        for (name, store) in databases {
-            builder = builder.database(name, store);
-        }
-        let admin = builder.build().unwrap();
+        let admin = builder.tokens(known).build().unwrap();
         Self { app: admin.router(), admin, tokens }
     }
 

@@ -19,4 +19,5 @@ mod roles;
 mod sockets;
 mod status;
 mod stock;
+mod topics;
 mod unprefixed_paths;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{AddedSource, KnownSource, OnSources, RetentionRule};
+use messagekit::log::{AddedSource, KnownSource, RetentionRule};
 use messagekit_topics::Error;
 use messagekit_topics::operations::{NewSource, NewTopic, TopicOperations};
 
@@ -98,7 +98,8 @@ pub(super) async fn drop(topics: &dyn TopicOperations, drop: &DropTopic) -> Resu
         Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {
             Ok(Answer::done(format!("there is no topic {}", drop.topic)))
         }
-        Err(error) if error.kind() == ErrorKind::WrongState && drop.on_sources == OnSources::Refuse => {
+        // It may also be refused because a relay has not published its events.
+        Err(error) if error.kind() == ErrorKind::WrongState && has_sources(topics, &drop.topic).await? => {
             let text = "topic cannot be dropped now: CASCADE drops its table sources, too";
             Err(messagekit::Error::new(ErrorKind::WrongState, text)
                 .with("topic", &drop.topic)
@@ -107,6 +108,10 @@ pub(super) async fn drop(topics: &dyn TopicOperations, drop: &DropTopic) -> Resu
         }
         Err(error) => Err(error),
     }
+}
+
+async fn has_sources(topics: &dyn TopicOperations, topic: &str) -> Result<bool, Error> {
+    Ok(topics.sources().await?.iter().any(|source| source.topic == topic))
 }
 
 pub(super) async fn clear(topics: &dyn TopicOperations, topic: &str) -> Result<Answer, Error> {

@@ -37,19 +37,26 @@ const RESET: [(&str, ColumnType); 4] = [
     ("next_offset", ColumnType::BigInt),
 ];
 
+/// The most bytes of the payloads of an answer, after which nothing more is claimed.
+const MAX_BYTES: usize = 8 << 20;
+
 /// A claim is of one partition, so a group claims until the limit is reached or nothing is left.
 pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> Result<Answer, Error> {
     let limit = consume.limit.unwrap_or(100).min(ConsumeRequest::MAX_LIMIT);
     let mut request = ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(Start::End));
     request.group = consume.group.as_deref().map(Into::into);
     request.partition = consume.partition;
-    let mut rows: Vec<Vec<Value>> = Vec::new();
-    while rows.len() < limit as usize {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while rows.len() < limit as usize && bytes < MAX_BYTES {
         let room = limit - u32::try_from(rows.len()).unwrap_or(limit);
-        let consumed = topics.consume(&request.clone().limit(room)).await?;
-        let is_last = consumed.records.is_empty() || request.group.is_none();
+        let consumed = match topics.consume(&request.clone().limit(room)).await {
+            // What is claimed already would be lost until its lease ends.
+            Err(_) if !rows.is_empty() => break,
+            consumed => consumed?,
+        };
         rows.extend(consumed.records.iter().map(row));
-        if is_last {
+        bytes += consumed.records.iter().map(|record| record.payload.len()).sum::<usize>();
+        if consumed.records.is_empty() || request.group.is_none() {
             break;
         }
     }

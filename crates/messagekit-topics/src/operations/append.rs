@@ -3,6 +3,7 @@
 use messagekit::log::TopicStore;
 use serde_json::Value;
 
+use super::names;
 use super::requests::OnDuplicateRecord;
 use crate::{Error, IfNew, Topics};
 
@@ -12,6 +13,7 @@ pub(super) async fn append<S: TopicStore>(
     records: &[Value],
     on_duplicate: OnDuplicateRecord,
 ) -> Result<Vec<IfNew>, Error> {
+    names::topic(topic)?;
     let topic = topics.existing(topic).await?;
     match on_duplicate {
         OnDuplicateRecord::Refuse => {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use messagekit::log::{Pages, RecordClaim, RecordClaimer, RecordClaims, Start, TableSources, Which};
 use messagekit::{Error as CoreError, ErrorKind};
 
+use super::names;
 use super::requests::{ClaimedOffsets, Settle};
 use crate::Error;
 
@@ -32,8 +33,9 @@ where
     }
 }
 
-fn of<S: RecordClaims>(store: &S, settle: &Settle) -> RecordClaimer<S> {
-    claimer(store, &settle.topic, &settle.group).lease(settle.lease)
+fn of<S: RecordClaims>(store: &S, settle: &Settle) -> Result<RecordClaimer<S>, CoreError> {
+    names::group(&settle.topic, &settle.group)?;
+    Ok(claimer(store, &settle.topic, &settle.group).lease(settle.lease))
 }
 
 /// The records of a claim are read only where they are needed.
@@ -51,7 +53,7 @@ fn which(settle: &Settle) -> Which<'_> {
 }
 
 pub(super) async fn acknowledge<S: RecordClaims>(store: &S, settle: &Settle) -> Result<i64, Error> {
-    let (claimer, claim) = (of(store, settle), without_records(settle));
+    let (claimer, claim) = (of(store, settle)?, without_records(settle));
     Ok(patiently(|| claimer.acknowledge(&claim, which(settle))).await?)
 }
 
@@ -62,7 +64,7 @@ pub(super) async fn give_back<S: RecordClaims>(
     delay: Duration,
     error: &str,
 ) -> Result<(), Error> {
-    let claimer = of(store, settle);
+    let claimer = of(store, settle)?;
     let claim = patiently(|| claimer.find(&settle.claim, settle.partition)).await?;
     let held = |offset: &i64| claim.records.iter().any(|record| record.record.position.offset == *offset);
     if let ClaimedOffsets::These(offsets) = &settle.offsets
@@ -75,7 +77,7 @@ pub(super) async fn give_back<S: RecordClaims>(
 }
 
 pub(super) async fn extend<S: RecordClaims>(store: &S, settle: &Settle) -> Result<Timestamp, Error> {
-    let (claimer, claim) = (of(store, settle), without_records(settle));
+    let (claimer, claim) = (of(store, settle)?, without_records(settle));
     Ok(patiently(|| claimer.extend(&claim)).await?)
 }
 
@@ -86,6 +88,7 @@ pub(super) async fn reset<S: TableSources + Pages>(
     partition: Option<i32>,
     to: Start,
 ) -> Result<Vec<(i32, i64)>, Error> {
+    names::group(topic, group)?;
     let partitions = match partition {
         Some(partition) => vec![partition],
         None => Pages::bounds(store, &topic.into()).await?.iter().map(|bounds| bounds.partition).collect(),

@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Bounds, Claimed, CommitWatch, Pages, TableSources};
-use messagekit::{Error as CoreError, ErrorKind};
+use messagekit::log::{Bounds, Claimed, CommitWatch, Pages, RecordClaim, TableSources};
+use messagekit::{Error as CoreError, ErrorKind, Shutdown};
 use tokio::time::{Instant, sleep_until};
 
 use super::claims::{self, patiently};
 use super::consumed::{Consumed, ConsumedRecord, ServedClaim};
+use super::names;
 use super::read::Reading;
 use super::requests::ConsumeRequest;
 use crate::Error;
 
 /// The most bytes of a claim, and of a page of each partition; a record may be larger.
 const MAX_BYTES: usize = 8 << 20;
+
+/// More bytes than a record has.
+const LARGE: usize = 1 << 20;
 
 /// The shortest wait for a record whose lease ends or whose delay is over: clocks differ.
 const SHORTEST: Duration = Duration::from_millis(5);
@@ -24,23 +28,29 @@ pub(super) async fn consume<S: TableSources + Pages>(
     store: &S,
     request: &ConsumeRequest,
 ) -> Result<Consumed, Error> {
-    let mut waiting = Waiting::begin(store, request)?;
     match &request.group {
-        Some(group) => claim(store, request, group, &mut waiting).await,
-        None => read(store, request, &mut waiting).await,
+        Some(group) => {
+            names::group(&request.topic, group)?;
+            claim(store, request, group, &mut Waiting::begin(store, request)?).await
+        }
+        None => {
+            names::topic(&request.topic)?;
+            read(store, request, &mut Waiting::begin(store, request)?).await
+        }
     }
 }
 
 /// What a call waits for. Commits are watched before the first look, so that none in between is missed.
 struct Waiting {
     until: Instant,
+    shutdown: Option<Shutdown>,
     watch: Option<Box<dyn CommitWatch>>,
 }
 
 impl Waiting {
     fn begin<S: TableSources>(store: &S, request: &ConsumeRequest) -> Result<Self, CoreError> {
         let watch = if request.wait.is_zero() { None } else { Some(store.watch_records()?) };
-        Ok(Self { until: Instant::now() + request.wait, watch })
+        Ok(Self { until: Instant::now() + request.wait, shutdown: request.shutdown.clone(), watch })
     }
 
     /// Waits for records that may have come or may be due, and returns false when the time is over.
@@ -57,8 +67,16 @@ impl Waiting {
         tokio::select! {
             changed = watch.changed() => changed?,
             () = sleep_until(due.unwrap_or(self.until).min(self.until)) => {}
+            () = requested(self.shutdown.as_ref()) => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+async fn requested(shutdown: Option<&Shutdown>) {
+    match shutdown {
+        Some(shutdown) => shutdown.requested().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -80,7 +98,7 @@ async fn claim<S: TableSources + Pages>(
     loop {
         match patiently(|| claimer.claim(request.limit)).await? {
             Claimed::Records(claim) => {
-                consumed.has_more = claim.records.len() == request.limit as usize;
+                consumed.has_more = may_have_more(store, request, &claim).await;
                 consumed.claim =
                     Some(ServedClaim { id: claim.id, partition: claim.partition, until: claim.until });
                 let record = |claimed: messagekit::log::ClaimedRecord| {
@@ -99,6 +117,18 @@ async fn claim<S: TableSources + Pages>(
     }
 }
 
+/// A claim is of one partition, and ends before a record that would make it too large.
+async fn may_have_more<S: Pages>(store: &S, request: &ConsumeRequest, claim: &RecordClaim) -> bool {
+    let bytes: usize = claim.records.iter().map(|claimed| claimed.record.message.payload.len()).sum();
+    if claim.records.len() == request.limit as usize || bytes + LARGE >= MAX_BYTES {
+        return true;
+    }
+    // The records are claimed: an error must not keep them from the caller.
+    let is_divided =
+        async || Pages::bounds(store, &request.topic).await.map_or(true, |partitions| partitions.len() > 1);
+    request.partition.is_none() && (claim.partition > 0 || is_divided().await)
+}
+
 async fn read<S: TableSources + Pages>(
     store: &S,
     request: &ConsumeRequest,
@@ -108,12 +138,13 @@ async fn read<S: TableSources + Pages>(
     for bounds in wanted(store, request).await? {
         readings.push(Reading::begin(request.start, &bounds)?);
     }
-    let mut consumed = Consumed::default();
+    let (mut consumed, mut bytes) = (Consumed::default(), 0);
     loop {
         for reading in &mut readings {
-            let room = request.limit as usize - consumed.records.len();
+            let room = if bytes < MAX_BYTES { request.limit as usize - consumed.records.len() } else { 0 };
             let (records, has_more) = reading.read(store, &request.topic, room).await?;
             consumed.has_more |= has_more;
+            bytes += records.iter().map(|record| record.message.payload.len()).sum::<usize>();
             consumed.records.extend(records.into_iter().map(|record| ConsumedRecord::of(record, 0)));
         }
         if !consumed.records.is_empty() || !waiting.next(None).await? {

@@ -2,10 +2,18 @@
 
 use messagekit::log::{AddedSource, RetentionRule, TableSources, TopicStore};
 
+use super::names;
 use super::requests::{NewSource, NewTopic};
 use crate::{Error, Topics};
 
+/// The most partitions of a topic that is made by its name: each is a row, and a transaction makes them all.
+const MAX_PARTITIONS: u32 = 10_000;
+
 pub(super) async fn create<S: TopicStore>(topics: &Topics<S>, new: &NewTopic) -> Result<bool, Error> {
+    if new.partitions.get() > MAX_PARTITIONS {
+        let text = format!("a topic has at most {MAX_PARTITIONS} partitions");
+        return Err(messagekit::Error::new(messagekit::ErrorKind::InvalidConfiguration, text).into());
+    }
     if topics.definition(new.topic.clone()).await?.is_some() {
         return Ok(false);
     }
@@ -27,6 +35,7 @@ pub(super) async fn set_retention<S: TopicStore>(
     topic: &str,
     rule: Option<RetentionRule>,
 ) -> Result<(), Error> {
+    names::topic(topic)?;
     topics.existing(topic).await?.set_retention(rule).await
 }
 

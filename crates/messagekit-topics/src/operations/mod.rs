@@ -5,6 +5,7 @@ mod claims;
 mod consume;
 mod consumed;
 mod definitions;
+mod names;
 mod read;
 mod requests;
 
@@ -207,6 +208,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         offset: i64,
     ) -> BoxFuture<'a, Result<i64, Error>> {
         Box::pin(async move {
+            names::group(topic, group)?;
             let claimer = claims::claimer(self.store(), topic, group);
             Ok(claims::patiently(|| claimer.acknowledge_up_to(partition, offset)).await?)
         })
@@ -245,7 +247,10 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
     }
 
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
-        Box::pin(async move { Ok(Pages::bounds(self.store(), &Arc::from(topic)).await?) })
+        Box::pin(async move {
+            names::topic(topic)?;
+            Ok(Pages::bounds(self.store(), &Arc::from(topic)).await?)
+        })
     }
 
     fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<bool, Error>> {
@@ -265,11 +270,17 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
     }
 
     fn clear_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.clear(topic))
+        Box::pin(async move {
+            names::topic(topic)?;
+            self.clear(topic).await
+        })
     }
 
     fn drop_topic<'a>(&'a self, topic: &'a str, on_sources: OnSources) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(self.drop_by(Arc::from(topic), on_sources))
+        Box::pin(async move {
+            names::topic(topic)?;
+            self.drop_by(Arc::from(topic), on_sources).await
+        })
     }
 
     fn add_source<'a>(&'a self, source: &'a NewSource) -> BoxFuture<'a, Result<AddedSource, Error>> {
@@ -277,7 +288,10 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
     }
 
     fn drop_source<'a>(&'a self, topic: &'a str, table: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(self.drop_source(topic, table))
+        Box::pin(async move {
+            names::topic(topic)?;
+            self.drop_source(topic, table).await
+        })
     }
 
     fn sources(&self) -> BoxFuture<'_, Result<Vec<KnownSource>, Error>> {

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::Shutdown;
 use messagekit::log::{Changes, OnDeleted, OnSourceFailure, RecordClaimId, RetentionRule, RowPayload, Start};
 
 /// The lease of a claim when none is asked for.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// A call for records of a topic.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConsumeRequest {
     /// The topic.
@@ -29,6 +30,8 @@ pub struct ConsumeRequest {
     pub lease: Duration,
     /// Where a group goes on whose next records were deleted.
     pub on_deleted: OnDeleted,
+    /// Ends the wait, as its time does.
+    pub shutdown: Option<Shutdown>,
 }
 
 impl ConsumeRequest {
@@ -46,6 +49,7 @@ impl ConsumeRequest {
             wait: Duration::ZERO,
             lease: LEASE,
             on_deleted: OnDeleted::default(),
+            shutdown: None,
         }
     }
 
