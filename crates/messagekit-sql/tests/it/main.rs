@@ -1,4 +1,4 @@
-//! Statements are read, written again, and refused with the token that is wrong.
+//! Statements are read, written again, refused with the token that is wrong, and run over a file.
 //!
 //! `MESSAGEKIT_FULL=1` runs the long tests at their stated size. `MESSAGEKIT_SEED` selects the statements of the fuzzer.
 
@@ -10,4 +10,7 @@ mod fuzz;
 mod refused_queries;
 mod refused_topics;
 mod scripts;
+mod session;
+mod session_groups;
+mod session_home;
 mod statements;
