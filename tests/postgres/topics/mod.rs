@@ -5,15 +5,21 @@ mod changes_under_kills;
 mod dropped_sources;
 mod failing_sources;
 mod home;
+mod http_kills;
 mod page;
 mod replicated_rows;
 mod server;
+mod session_home;
 mod sources;
 mod views;
 mod watch;
 
 #[path = "../../../crates/messagekit-topics/tests/it/drops.rs"]
 mod drops;
+#[path = "../../it/http_consumers.rs"]
+mod http_consumers;
+#[path = "../../it/http_group.rs"]
+mod http_group;
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;
 #[path = "../../../crates/messagekit-topics/tests/it/kept_graph.rs"]
@@ -32,6 +38,10 @@ mod pipelines;
 mod random_pipelines;
 #[path = "../../../crates/messagekit-topics/tests/it/retention.rs"]
 mod retention;
+#[path = "../../../crates/messagekit-sql/tests/it/session.rs"]
+mod session;
+#[path = "../../../crates/messagekit-sql/tests/it/session_groups.rs"]
+mod session_groups;
 #[path = "../../../crates/messagekit-topics/tests/it/topics.rs"]
 mod typed;
 #[path = "../../../crates/messagekit-topics/tests/it/year.rs"]
