@@ -135,8 +135,15 @@ pub(super) struct GiveBack {
     /// When they may be claimed again.
     #[serde(default)]
     delay_seconds: u64,
+    /// False for records that were not tried: this attempt does not count, and they may be claimed at once.
+    #[serde(default = "tried")]
+    tried: bool,
     /// Why: it stands with the failed message when the attempts are used up.
     error: Option<String>,
+}
+
+fn tried() -> bool {
+    true
 }
 
 /// It is done.
@@ -165,13 +172,20 @@ pub(super) async fn give_back(
     if body.delay_seconds > MAX_DELAY {
         return Err(Failure::bad_request(format!("delay_seconds is more than {MAX_DELAY}")));
     }
+    if !body.tried && (body.delay_seconds > 0 || body.error.is_some()) {
+        return Err(Failure::bad_request("records that were not tried have neither delay_seconds nor error"));
+    }
     let error = body.error.unwrap_or_else(|| "the client gave it back".to_owned());
     let settle = Settle {
         offsets: offsets(body.upto_offset, body.offsets)?,
         ..Settle::all(body.topic_id, body.group_id, body.partition_id, claim(body.claim_id)?)
     };
     let (topics, delay) = (topics(&app, &which)?, Duration::from_secs(body.delay_seconds));
-    let given = topics.give_back(&settle, delay, &shortened(&error)).await;
+    let given = if body.tried {
+        topics.give_back(&settle, delay, &shortened(&error)).await
+    } else {
+        topics.release(&settle).await
+    };
     given.map_err(|error| Failure::of(&error))?;
     Ok(Json(Done { success: true }))
 }

@@ -11,7 +11,7 @@ pub(super) struct Make {
     /// The owner's name, for the audit
     #[arg(long)]
     name: String,
-    /// The owner's role: viewer, reader, operator, admin
+    /// The owner's role: service, viewer, reader, operator, admin
     #[arg(long)]
     role: Role,
     /// One JSON document instead of lines for people

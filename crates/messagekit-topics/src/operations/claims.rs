@@ -76,6 +76,11 @@ pub(super) async fn give_back<S: RecordClaims>(
     Ok(patiently(|| claimer.retry(&claim, which(settle), delay, error)).await?)
 }
 
+pub(super) async fn release<S: RecordClaims>(store: &S, settle: &Settle) -> Result<(), Error> {
+    let (claimer, claim) = (of(store, settle), without_records(settle));
+    Ok(patiently(|| claimer.release(&claim, which(settle))).await?)
+}
+
 pub(super) async fn extend<S: RecordClaims>(store: &S, settle: &Settle) -> Result<Timestamp, Error> {
     let (claimer, claim) = (of(store, settle)?, without_records(settle));
     Ok(patiently(|| claimer.extend(&claim)).await?)

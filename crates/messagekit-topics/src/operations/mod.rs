@@ -94,6 +94,12 @@ pub trait TopicOperations: Send + Sync {
         error: &'a str,
     ) -> BoxFuture<'a, Result<(), Error>>;
 
+    /// Gives records of a claim back that were not tried: they may be claimed at once, and this attempt does not count.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    fn release<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<(), Error>>;
+
     /// Extends the lease of a claim: it ends after [`Settle::lease`] from now.
     ///
     /// # Errors
@@ -221,6 +227,10 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         error: &'a str,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(claims::give_back(self.store(), settle, delay, error))
+    }
+
+    fn release<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(claims::release(self.store(), settle))
     }
 
     fn extend<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<jiff::Timestamp, Error>> {

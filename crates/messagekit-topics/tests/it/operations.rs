@@ -117,6 +117,26 @@ async fn failed_records_come_again_and_end_as_failed_messages() {
     assert!(topics.consume(&of("g")).await.unwrap().records.is_empty(), "its delay is not over");
 }
 
+/// A worker that ends gives back what it has not begun: however often that happens, no attempt is used up.
+#[tokio::test]
+async fn released_records_come_again_at_once_and_uncounted() {
+    let topics = shop(1).await;
+    append(&topics, 0..3).await;
+    for _ in 0..15 {
+        let consumed = topics.consume(&of("g")).await.unwrap();
+        assert_eq!(numbers(&consumed), [0, 1, 2]);
+        assert!(consumed.records.iter().all(|record| record.attempt == 1), "{:?}", consumed.records);
+        topics.release(&settle("g", &consumed, ClaimedOffsets::All)).await.unwrap();
+    }
+    let consumed = topics.consume(&of("g")).await.unwrap();
+    let (first, all) = (ClaimedOffsets::These(vec![0]), ClaimedOffsets::All);
+    topics.acknowledge(&settle("g", &consumed, first.clone())).await.unwrap();
+    let refused = topics.release(&settle("g", &consumed, first)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ClaimLost);
+    topics.release(&settle("g", &consumed, all)).await.unwrap();
+    assert_eq!(numbers(&topics.consume(&of("g")).await.unwrap()), [1, 2]);
+}
+
 #[tokio::test]
 async fn a_waiting_call_has_records_when_they_come() {
     let home = Home::new().await;
