@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from messagekit_rs.topics import Source
+from server import Server
 
 
 class Item(BaseModel):
@@ -51,3 +52,10 @@ def observer() -> Observer:
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "items.db"
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    yield server
+    server.kill()

@@ -1,11 +1,41 @@
-"""Typed topics and pipelines in one SQLite file."""
+"""Typed topics and pipelines in one SQLite file, and workers for topics over HTTP in ``messagekit_rs.client``."""
 
-from importlib.metadata import version as _version
+from __future__ import annotations
 
-from . import topics as _topics
-from .topics import *
+from typing import TYPE_CHECKING, Any
 
-__version__ = _version("messagekit-rs")
+if TYPE_CHECKING:
+    from .topics import *
 
-__all__ = ["__version__"]
-__all__ += _topics.__all__
+__version__: str
+
+__all__ = [
+    "__version__",
+    "DuplicateMessageError",
+    "FanOutError",
+    "FanOutFailure",
+    "FullPipeline",
+    "MinikafkaError",
+    "Pipeline",
+    "Record",
+    "Retention",
+    "SchemaMismatchError",
+    "Source",
+    "Topic",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Only now: a worker over HTTP needs no native extension.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("messagekit-rs")
+    elif name in __all__:
+        from . import topics
+
+        value = getattr(topics, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value

@@ -16,7 +16,18 @@ pub(crate) fn temporary() -> PathBuf {
 /// Returns a call of the interpreter that has the wheel of this tree.
 pub(crate) fn python() -> Command {
     static FRESH: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(FRESH.get_or_init(installed).join("bin/python"))
+    let mut python = Command::new(FRESH.get_or_init(installed).join("bin/python"));
+    python.env("MESSAGEKIT_PROGRAM", messagekit());
+    python
+}
+
+/// Returns the path of the program `messagekit`, which serves the tests of the client.
+fn messagekit() -> PathBuf {
+    // These tests lie in the folder `deps` beside the programs.
+    let tests = std::env::current_exe().expect("a program knows its path");
+    let program = tests.parent().and_then(Path::parent).expect("it lies in two folders").join("messagekit");
+    assert!(program.exists(), "{} is not built: run `cargo build --workspace`", program.display());
+    program
 }
 
 fn installed() -> PathBuf {
