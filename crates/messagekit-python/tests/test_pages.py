@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from server import program
 
 HERE = Path(__file__).parent
 PAGES = [HERE.parent / "README.md", HERE.parents[2] / "docs" / "python.md", HERE.parents[2] / "README.md"]
@@ -55,3 +57,20 @@ def test_a_second_tour_of_the_feeds_finds_nothing_to_do(tmp_path):
     assert first[1] == "graph TD" and len([line for line in first if "-->" in line]) == 7
     assert first[-4:-1] == ["  70  primes explained, by ada", "  50  compilers, by grace", " 120  machines, by alan"]
     assert second == ["0 records handled", "0 records handled"]
+
+
+def test_the_worker_ships_each_order_that_was_paid(tmp_path):
+    example = HERE.parents[2] / "examples" / "14_worker_over_http.py"
+    path = f"{Path(program()).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-W", "error", example]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "PATH": path})
+    assert run.returncode == 0, run.stderr
+    assert sorted(run.stdout.splitlines()[:-1]) == [
+        "attempt 1 failed: it is broken",
+        "attempt 2 failed: it is broken",
+        "order 3 is for a person to look at: it is broken",
+        "shipped clock, of order 4 (insert)",
+        "shipped lantern, of order 2 (update)",
+        "shipped teapot, of order 1 (insert)",
+    ]
+    assert run.stdout.splitlines()[-1] == "4 events handled, 3 shipments"
