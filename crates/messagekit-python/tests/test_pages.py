@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from server import program
+from server import TOPIC, program
 
 HERE = Path(__file__).parent
 PAGES = [HERE.parent / "README.md", HERE.parents[2] / "docs" / "python.md", HERE.parents[2] / "README.md"]
@@ -28,6 +29,22 @@ def test_programs_of_a_page_run_one_after_the_other(page, tmp_path):
             [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert run.returncode == 0, f"{program}\n{run.stderr}"
+
+
+def test_the_worker_of_the_page_ends_after_its_record(server):
+    with server.client() as client:
+        client.append(TOPIC, {"n": 1, "item": "teapot"})
+    (worker,) = blocks(HERE.parents[2] / "docs" / "http-topics.md")
+    settings = {**os.environ, "SERVER": server.url, "TOKEN": server.token()}
+    command = [sys.executable, "-W", "error", "-c", worker]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=settings) as run:
+        try:
+            assert run.stdout.readline().endswith(" teapot\n")
+            run.send_signal(signal.SIGTERM)
+            assert run.communicate(timeout=60)[0] == "" and run.returncode == 0
+        finally:
+            run.kill()
+    assert server.lag() == 0
 
 
 def test_the_program_of_the_package_prints_its_record_once(tmp_path):

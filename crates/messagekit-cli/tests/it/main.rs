@@ -12,6 +12,7 @@ mod console;
 mod dlq;
 mod doctor;
 mod events;
+mod http_topics_page;
 mod migrate;
 mod minikafka;
 mod mistakes;
