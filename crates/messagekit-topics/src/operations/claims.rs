@@ -77,7 +77,7 @@ pub(super) async fn give_back<S: RecordClaims>(
 }
 
 pub(super) async fn release<S: RecordClaims>(store: &S, settle: &Settle) -> Result<(), Error> {
-    let (claimer, claim) = (of(store, settle), without_records(settle));
+    let (claimer, claim) = (of(store, settle)?, without_records(settle));
     Ok(patiently(|| claimer.release(&claim, which(settle))).await?)
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::shop::{Shop, TOPIC, numbers, order};
 use crate::ask::Console;
 
-async fn console(one: &Shop, other: &Shop) -> Console {
+fn console(one: &Shop, other: &Shop) -> Console {
     let mut builder = Admin::builder().database("plain", Arc::new(MemoryStore::new()));
     for (name, shop) in [("one", one), ("other", other)] {
         builder = builder.database(name, Arc::new(shop.store.clone()));
@@ -21,7 +21,7 @@ async fn console(one: &Shop, other: &Shop) -> Console {
 #[tokio::test]
 async fn a_request_names_one_of_several_databases() {
     let (one, other) = (Shop::with(1, 0..1).await, Shop::with(1, 0..2).await);
-    let console = console(&one, &other).await;
+    let console = console(&one, &other);
     let consume = json!({"topic_id": TOPIC, "start": "Earliest"});
     for (database, count) in [("one", 1), ("other", 2)] {
         let line = format!("POST /v1/api/topics/consume?database={database}");

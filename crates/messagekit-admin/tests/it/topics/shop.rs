@@ -70,13 +70,10 @@ impl Shop {
     }
 
     /// Returns the answer to a body that must be taken.
-    #[track_caller]
-    pub(crate) fn ok(&self, route: &str, body: Value) -> impl Future<Output = Value> {
-        async move {
-            let answer = self.post(route, body.clone()).await;
-            assert_eq!(answer.status, 200, "{route} {body}: {}", answer.text());
-            answer.json()
-        }
+    pub(crate) async fn ok(&self, route: &str, body: Value) -> Value {
+        let answer = self.post(route, body.clone()).await;
+        assert_eq!(answer.status, 200, "{route} {body}: {}", answer.text());
+        answer.json()
     }
 
     /// Returns the failure of a body that must be refused.
