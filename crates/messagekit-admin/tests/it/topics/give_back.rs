@@ -46,6 +46,22 @@ async fn a_record_without_attempts_left_is_a_failed_message() {
 }
 
 #[tokio::test]
+async fn what_was_not_tried_comes_again_without_an_attempt() {
+    let shop = Shop::with(1, 0..2).await;
+    for _ in 0..20 {
+        let claimed = claim(&shop, 2).await;
+        assert_eq!((numbers(&claimed), &claimed["messages"][1]["attempt"]), (vec![0, 1], &json!(1)));
+        shop.ok("nack", of_group(json!({"claim_id": claimed["claim_id"], "tried": false}))).await;
+    }
+    let claimed = claim(&shop, 2).await;
+    for more in [json!({"delay_seconds": 1}), json!({"error": "no stock"}), json!({"tried": "no"})] {
+        let mut body = json!({"claim_id": claimed["claim_id"], "tried": false});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        shop.refused("nack", of_group(body), 400, "BAD_REQUEST").await;
+    }
+}
+
+#[tokio::test]
 async fn an_error_of_any_length_is_kept_in_part() {
     let shop = Shop::with(1, 0..1).await;
     for _ in 0..10 {

@@ -122,7 +122,7 @@ async fn the_document_has_every_field() {
         ("Deleted", "from partition_id to"),
         ("Acknowledge", &format!("{group} offsets upto_offset")),
         ("Acknowledged", "acknowledged_offset success"),
-        ("GiveBack", &format!("{group} delay_seconds error offsets upto_offset")),
+        ("GiveBack", &format!("{group} delay_seconds error offsets tried upto_offset")),
         ("Extend", &format!("{group} lease_seconds")),
         ("Extended", "lease_until_ms success"),
         ("Append", "data if_new records topic_id"),
