@@ -6,6 +6,7 @@ mod dropped_sources;
 mod failing_sources;
 mod home;
 mod http_kills;
+mod idle_http;
 mod page;
 mod replicated_rows;
 mod server;

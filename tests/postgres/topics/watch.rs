@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::timeout;
 
-const TOPIC: &str = "shop.parcel";
+pub(super) const TOPIC: &str = "shop.parcel";
 
 async fn parcels(store: &PostgresStore) -> Topic<Value, PostgresStore> {
     Topics::of(store.clone()).untyped(TOPIC).open().await.unwrap()
 }
 
 /// Writes as a program does that knows nothing of us.
-async fn insert(connection: &mut PgConnection, id: &str, due: &str) {
+pub(super) async fn insert(connection: &mut PgConnection, id: &str, due: &str) {
     let insert = format!(
         "INSERT INTO messagekit.outbox_events (event_id, topic, payload, available_at)
          VALUES ('{id}', '{TOPIC}', '{{\"id\": \"{id}\"}}', {due})"
@@ -37,7 +37,7 @@ async fn looking(connection: &mut PgConnection) -> Vec<(i32, String)> {
 }
 
 /// The last statements of all sessions but those that look, and that of the test.
-async fn others(connection: &mut PgConnection) -> BTreeSet<(i32, String)> {
+pub(super) async fn others(connection: &mut PgConnection) -> BTreeSet<(i32, String)> {
     let select = "SELECT pid, query_start::text FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND query_start IS NOT NULL
           AND query NOT LIKE '%pg_current_snapshot%' AND query NOT LIKE 'LISTEN%'";
@@ -45,7 +45,7 @@ async fn others(connection: &mut PgConnection) -> BTreeSet<(i32, String)> {
 }
 
 /// Waits until the one session that looks has looked some times more.
-async fn looks(connection: &mut PgConnection, times: usize) {
+pub(super) async fn looks(connection: &mut PgConnection, times: usize) {
     let mut seen = BTreeSet::new();
     let until = tokio::time::Instant::now() + DEADLINE;
     while seen.len() <= times {
