@@ -87,7 +87,7 @@ fn commands_of_the_page_on_statements_do_what_it_says() {
 }
 
 #[test]
-fn a_statement_that_cannot_be_read_is_shown_with_its_place() {
+fn a_statement_that_cannot_be_read_is_shown_with_its_token() {
     let shell = Shell::new();
     assert!(shell.run("messagekit migrate").0);
     let (is_done, printed, errors) =
