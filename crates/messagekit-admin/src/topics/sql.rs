@@ -69,7 +69,7 @@ pub(super) struct SqlError {
     params(Which), request_body = Sql,
     responses(
         (status = 200, body = SqlAnswer),
-        (status = 404, description = "No such topic, partition or database", body = SqlAnswer),
+        (status = 404, description = "No such topic or partition, in the form of an answer; or no such database"),
         (status = 409, description = "The state of the topic does not allow it", body = SqlAnswer),
         (status = 416, description = "The records at this offset were deleted", body = SqlAnswer)
     )
