@@ -6,13 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use messagekit::log::{Pages, TableSources};
 use messagekit::{Error, ErrorKind};
-use messagekit_postgres::PostgresStore;
 use messagekit_sql::{Answer, ColumnType, Command, SyntaxError, parse_script};
 use messagekit_topics::Topics;
 use serde_json::{Value, json};
 
-use crate::database::{Database, Operations};
+use crate::database::Database;
 use crate::output::{bytes, print, printable, table};
+use crate::topics::file::{self, Work};
 
 /// Run SQL statements about topics, table sources and groups.
 ///
@@ -36,29 +36,19 @@ impl Sql {
             false => self.statements.join(";\n"),
         };
         let commands = parse_script(&text).map_err(|error| unread(&error))?;
-        match self.database.open().await? {
-            Operations::Sqlite(store) => {
-                let topics = Topics::of(store);
-                let done = self.work(&topics, &commands).await;
-                topics.close().await?;
-                done
-            }
-            Operations::Postgres(store) => {
-                let topics: Topics<PostgresStore> = Topics::of(store.clone());
-                let done = self.work(&topics, &commands).await;
-                store.close().await;
-                done
-            }
-        }
+        file::work(&self.database, &Statements { commands, json: self.json }).await
     }
+}
 
-    async fn work<S: TableSources + Pages>(
-        &self,
-        topics: &Topics<S>,
-        commands: &[Command],
-    ) -> Result<(), Error> {
+struct Statements {
+    commands: Vec<Command>,
+    json: bool,
+}
+
+impl Work for Statements {
+    async fn run<S: TableSources + Pages>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let mut results = Vec::new();
-        for command in commands {
+        for command in &self.commands {
             match messagekit_sql::run(topics, command).await {
                 Ok(answer) if self.json => results.push(answer),
                 Ok(answer) => show(&answer)?,

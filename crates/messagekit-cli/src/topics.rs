@@ -7,7 +7,7 @@ mod consume;
 mod create;
 mod drop;
 mod export;
-mod file;
+pub(crate) mod file;
 mod import;
 mod input;
 mod lines;

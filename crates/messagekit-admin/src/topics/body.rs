@@ -62,7 +62,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only read")]
-    struct Asked {
+    struct Sample {
         number: i32,
         #[serde(default)]
         word: Option<Word>,
@@ -77,7 +77,7 @@ mod tests {
             (json!({"number": 1, "zzq": 2}), "a field is not known: expected `number` or `word`"),
             (json!({"number": 1, "word": "zzq"}), "a word is not known: expected `fail` or `latest`"),
         ] {
-            let error = serde_json::from_value::<Asked>(body).unwrap_err();
+            let error = serde_json::from_value::<Sample>(body).unwrap_err();
             assert_eq!(without_values(&error.to_string()), expected);
         }
     }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use messagekit_sql::{Answer, Command, SyntaxError, parse_script};
+use messagekit_topics::operations::TopicOperations;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -83,37 +84,36 @@ pub(super) async fn run(
     let began = Instant::now();
     let topics = topics(&app, &which)?;
     let mut results = Vec::new();
-    let failed = match checked(&body.sql, caller.role) {
-        Err(refused) => Some(*refused),
-        Ok(commands) => {
-            let (mut failed, mut bytes) = (None, 0);
-            for command in &commands {
-                if bytes > MAX_ANSWER {
-                    failed = Some(Refused { failure: too_much(), details: None });
-                    break;
-                }
-                match messagekit_sql::run(&*topics, command).await {
-                    Ok(answer) => {
-                        bytes += bytes_of(&answer);
-                        results.push(answer);
-                    }
-                    Err(error) => {
-                        failed = Some(Refused { failure: Failure::of(&error), details: None });
-                        break;
-                    }
-                }
-            }
-            failed
-        }
-    };
+    let done = run_all(&*topics, &body.sql, caller.role, &mut results).await;
     let took = began.elapsed().as_secs_f64() * 1_000.0;
-    let Some(Refused { failure, details }) = failed else {
+    let Err(refused) = done else {
         let answer = SqlAnswer { status: "success", results, took, error: None };
         return Ok(Json(answer).into_response());
     };
+    let Refused { failure, details } = *refused;
     let (status, code, message) = failure.into_parts();
     let error = Some(SqlError { code, message, details });
     Ok((status, Json(SqlAnswer { status: "error", results, took, error })).into_response())
+}
+
+/// Runs statements up to the first that fails, and adds the answer of each.
+async fn run_all(
+    topics: &dyn TopicOperations,
+    sql: &str,
+    role: Role,
+    results: &mut Vec<Answer>,
+) -> Result<(), Box<Refused>> {
+    let mut bytes = 0;
+    for command in checked(sql, role)? {
+        if bytes > MAX_ANSWER {
+            return Err(Refused::of(too_much()));
+        }
+        let answer = messagekit_sql::run(topics, &command).await;
+        let answer = answer.map_err(|error| Refused::of(Failure::of(&error)))?;
+        bytes += bytes_of(&answer);
+        results.push(answer);
+    }
+    Ok(())
 }
 
 fn too_much() -> Failure {
@@ -134,24 +134,29 @@ struct Refused {
     details: Option<String>,
 }
 
+impl Refused {
+    fn of(failure: Failure) -> Box<Self> {
+        Box::new(Self { failure, details: None })
+    }
+}
+
 /// Nothing runs unless everything can be read, and may be run by the caller.
 fn checked(sql: &str, role: Role) -> Result<Vec<Command>, Box<Refused>> {
     let unread = |error: SyntaxError| {
         let failure = Failure::new(StatusCode::BAD_REQUEST, "SYNTAX_ERROR", error.to_string());
         Box::new(Refused { failure, details: Some(error.snippet().to_owned()) })
     };
-    let refused = |failure| Err(Box::new(Refused { failure, details: None }));
     let commands = parse_script(sql).map_err(unread)?;
     if commands.is_empty() {
-        return refused(Failure::bad_request("there is no statement"));
+        return Err(Refused::of(Failure::bad_request("there is no statement")));
     }
     if commands.len() > MAX_STATEMENTS {
-        return refused(Failure::bad_request(format!("more than {MAX_STATEMENTS} statements")));
+        return Err(Refused::of(Failure::bad_request(format!("more than {MAX_STATEMENTS} statements"))));
     }
     let is_allowed = |command: &Command| role == Role::Admin || command.is_for_services();
     if !commands.iter().all(is_allowed) {
         let text = format!("this statement needs role {}; the token has role {role}", Role::Admin);
-        return refused(Failure::forbidden(text));
+        return Err(Refused::of(Failure::forbidden(text)));
     }
     Ok(commands)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use messagekit::log::{PipelineStore, TableSources, TopicStore};
+use messagekit::log::{Pages, PipelineStore, TableSources, TopicStore};
 use messagekit::{Error, ErrorKind, operations};
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
@@ -12,15 +12,15 @@ use serde_json::Value;
 use crate::database::{Database, Kind, Operations, open_file};
 
 /// What a command does with topics, whatever keeps them.
-pub(super) trait Work {
-    async fn run<S: TableSources + PipelineStore + operations::Operations>(
+pub(crate) trait Work {
+    async fn run<S: TableSources + Pages + PipelineStore + operations::Operations>(
         &self,
         topics: &Topics<S>,
     ) -> Result<(), Error>;
 }
 
 /// Works on the topics of a database that exists, and closes it.
-pub(super) async fn work(database: &Database, work: &impl Work) -> Result<(), Error> {
+pub(crate) async fn work(database: &Database, work: &impl Work) -> Result<(), Error> {
     match database.open().await? {
         Operations::Sqlite(store) => on_file(Topics::of(store), work).await,
         Operations::Postgres(store) => on_server(store, work).await,

@@ -196,10 +196,8 @@ impl Work for List {
 }
 
 fn row(source: &KnownSource) -> [String; 8] {
-    let Changes { insert, update, delete } = source.changes;
-    let names =
-        [(insert, "insert"), (update, "update"), (delete, "delete"), (source.replicated, "replicated rows")];
-    let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+    let replicated = source.replicated.then_some("replicated rows");
+    let names: Vec<&str> = source.changes.names().chain(replicated).collect();
     let fault = source.fault.map(|fault| fault.to_string()).unwrap_or_default();
     [
         printable(&source.topic),

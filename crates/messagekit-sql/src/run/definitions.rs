@@ -42,8 +42,8 @@ fn of_new(options: &RetentionOptions) -> Option<RetentionRule> {
     let keep_unhandled = options.consumed.unwrap_or(false);
     let is_alone = keep_unhandled && options.seconds.is_none() && options.max_bytes.is_none();
     rule(RetentionRule {
-        max_age: age(options.seconds, (!is_alone).then_some(KEEPS)),
-        max_bytes: bytes(options.max_bytes, (!is_alone).then_some(KEEPS_BYTES)),
+        max_age: limit(options.seconds, Duration::from_secs, (!is_alone).then_some(KEEPS)),
+        max_bytes: limit(options.max_bytes, u64::from, (!is_alone).then_some(KEEPS_BYTES)),
         keep_unhandled,
     })
 }
@@ -53,19 +53,12 @@ fn rule(rule: RetentionRule) -> Option<RetentionRule> {
     (rule != RetentionRule::of_nothing()).then_some(rule)
 }
 
-fn age(said: Option<RetentionLimit>, unsaid: Option<Duration>) -> Option<Duration> {
+/// Returns the limit that a statement says, or the one that it leaves as it is.
+fn limit<T>(said: Option<RetentionLimit>, of: fn(u64) -> T, unsaid: Option<T>) -> Option<T> {
     match said {
         None => unsaid,
         Some(RetentionLimit::Unlimited) => None,
-        Some(RetentionLimit::At(seconds)) => Some(Duration::from_secs(seconds.get())),
-    }
-}
-
-fn bytes(said: Option<RetentionLimit>, unsaid: Option<u64>) -> Option<u64> {
-    match said {
-        None => unsaid,
-        Some(RetentionLimit::Unlimited) => None,
-        Some(RetentionLimit::At(bytes)) => Some(bytes.get()),
+        Some(RetentionLimit::At(limit)) => Some(of(limit.get())),
     }
 }
 
@@ -79,8 +72,8 @@ pub(super) async fn set_retention(
     let known = known.ok_or_else(|| refused(ErrorKind::NotFound, MISSING, topic))?;
     let old = known.retention.unwrap_or(RetentionRule::of_nothing());
     let new = rule(RetentionRule {
-        max_age: age(options.seconds, old.max_age),
-        max_bytes: bytes(options.max_bytes, old.max_bytes),
+        max_age: limit(options.seconds, Duration::from_secs, old.max_age),
+        max_bytes: limit(options.max_bytes, u64::from, old.max_bytes),
         keep_unhandled: options.consumed.unwrap_or(old.keep_unhandled),
     });
     topics.set_retention(topic, new).await?;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use messagekit::log::{Changes, KnownSource, TopicView, ViewType};
+use messagekit::log::{KnownSource, TopicView, ViewType};
 use messagekit_topics::Error;
 use messagekit_topics::operations::TopicOperations;
 use serde_json::{Value, json};
@@ -25,13 +25,10 @@ const ROUTES: [(&str, ColumnType); 8] = [
 pub(super) async fn show_routes(topics: &dyn TopicOperations, topic: Option<&str>) -> Result<Answer, Error> {
     let wanted = |source: &KnownSource| topic.is_none_or(|topic| source.topic == topic);
     let rows = topics.sources().await?.into_iter().filter(wanted).map(|source| {
-        let Changes { insert, update, delete } = source.changes;
-        let names = [(insert, "insert"), (update, "update"), (delete, "delete")];
-        let names: Vec<&str> = names.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
         vec![
             json!(source.topic),
             json!(source.table),
-            json!(names.join(", ")),
+            json!(source.changes.names().collect::<Vec<_>>().join(", ")),
             json!(source.payload.as_str()),
             json!(source.filter),
             json!(source.key),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use messagekit::Error;
+#[cfg(doc)]
+use messagekit::ErrorKind;
 use messagekit::log::{Bounds, Pages, Record, Start};
-use messagekit::{Error, ErrorKind};
 
 /// Where a reader is in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,7 @@ impl Reading {
         let next = match start {
             Start::Offset(offset) if offset < bounds.earliest => {
                 let text = "records at this offset were deleted: read from the earliest one";
-                return Err(Error::new(ErrorKind::OutOfRange, text)
-                    .with("partition", bounds.partition)
-                    .with("offset", offset)
-                    .with("earliest", bounds.earliest)
-                    .with("end", bounds.end));
+                return Err(bounds.out_of_range(text, offset));
             }
             Start::Offset(offset) => offset,
             Start::Earliest => bounds.earliest,

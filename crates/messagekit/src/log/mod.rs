@@ -40,7 +40,7 @@ pub use topic_store::{
 pub use topic_view::{TopicView, ViewColumn, ViewType};
 
 use crate::store::BoxFuture;
-use crate::{Error, Message, Position};
+use crate::{Error, ErrorKind, Message, Position};
 
 /// A message with its position and the timestamp of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,18 @@ pub struct Bounds {
     pub earliest: i64,
     /// The offset of the next record.
     pub end: i64,
+}
+
+impl Bounds {
+    /// Returns an error of kind [`ErrorKind::OutOfRange`]: the text says what the offset is, and the values `partition`, `offset`, `earliest`
+    /// and `end` what there is.
+    pub fn out_of_range(&self, text: &'static str, offset: i64) -> Error {
+        Error::new(ErrorKind::OutOfRange, text)
+            .with("partition", self.partition)
+            .with("offset", offset)
+            .with("earliest", self.earliest)
+            .with("end", self.end)
+    }
 }
 
 /// The start of reading in a partition.
@@ -103,14 +115,14 @@ pub trait Log: Send + Sync {
     /// Returns the offsets of each partition of a topic, ordered by partition.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic does not exist. A transient error if the backend does
+    /// [`ErrorKind::NotFound`] if the topic does not exist. A transient error if the backend does
     /// not answer: retry.
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>>;
 
     /// Opens a reader of some partitions of a topic.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic or a partition does not exist. A transient error if the
+    /// [`ErrorKind::NotFound`] if the topic or a partition does not exist. A transient error if the
     /// backend does not answer: retry.
     fn open<'a>(
         &'a self,

@@ -36,6 +36,12 @@ pub struct Changes {
 impl Changes {
     /// Every change.
     pub const ALL: Self = Self { insert: true, update: true, delete: true };
+
+    /// Returns the words for its changes, as SQL and the command line have them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [(self.insert, "insert"), (self.update, "update"), (self.delete, "delete")];
+        all.into_iter().filter(|(is_in, _)| *is_in).map(|(_, name)| name)
+    }
 }
 
 impl From<Change> for Changes {
@@ -247,10 +253,8 @@ impl KnownSource {
             return Some(vec!["topics", "source", "drop", &self.topic, &self.table]);
         }
         let mut words = vec!["topics", "source", "add", &self.topic, &self.table, "--replace"];
-        let Changes { insert, update, delete } = self.changes;
         if self.changes != Changes::ALL {
-            let all = [(insert, "insert"), (update, "update"), (delete, "delete")];
-            words.extend(all.into_iter().filter(|(is, _)| *is).flat_map(|(_, name)| ["--on", name]));
+            words.extend(self.changes.names().flat_map(|name| ["--on", name]));
         }
         if self.payload != RowPayload::default() {
             words.extend(["--payload", self.payload.as_str()]);

@@ -4,7 +4,6 @@ use super::claim::{ClaimedRecord, RecordClaim, Selection};
 use super::claim_id::RecordClaimId;
 use super::claim_store::RecordClaims;
 use super::claimer::RecordClaimer;
-use super::start::out_of_range;
 use super::steps::Own;
 use super::window::{Settlement, claim_lost};
 use crate::{Error, ErrorKind};
@@ -46,11 +45,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
                 Box::pin(async move {
                     let Own { now, bounds, mut window } = this.own(tx, partition).await?;
                     if offset >= bounds.end || offset < 0 {
-                        return Err(out_of_range(
-                            "partition has no record at this offset yet",
-                            offset,
-                            &bounds,
-                        ));
+                        return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
                     }
                     if window.is_settled(offset) {
                         return Ok(window.next());

@@ -20,19 +20,10 @@ impl Start {
             Self::End => Ok(bounds.end),
             Self::Offset(offset) if (bounds.earliest..=bounds.end).contains(&offset) => Ok(offset),
             Self::Offset(offset) => {
-                Err(out_of_range("partition has no record at this offset", offset, bounds))
+                Err(bounds.out_of_range("partition has no record at this offset", offset))
             }
         }
     }
-}
-
-/// The text says what the offset is; the values say what there is.
-pub(super) fn out_of_range(text: &'static str, offset: i64, bounds: &Bounds) -> Error {
-    Error::new(ErrorKind::OutOfRange, text)
-        .with("partition", bounds.partition)
-        .with("offset", offset)
-        .with("earliest", bounds.earliest)
-        .with("end", bounds.end)
 }
 
 impl<S: RecordClaims> Steps<S> {
@@ -81,7 +72,7 @@ impl<S: RecordClaims> Steps<S> {
             }
             OnDeleted::Fail => {
                 let text = "records were deleted before the consumer settled them: reset it to go on";
-                return Err(out_of_range(text, next, bounds));
+                return Err(bounds.out_of_range(text, next));
             }
         }
         Ok(Some(deleted))
