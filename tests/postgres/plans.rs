@@ -117,7 +117,10 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_read" => "int, bigint, bigint, bigint, bigint",
         "topic_next_ids" | "topic_oldest" => "int, bigint, bigint",
         "topic_records" => "text, int, bigint, bigint, int, bigint",
-        "topic_prefixes" | "topic_count" | "topic_hold_cursor" | "topic_hold_windows" => "text, int",
+        "topic_prefixes" | "topic_count" | "topic_hold_cursor" | "topic_cursors" | "topic_hold_windows" => {
+            "text, int"
+        }
+        "topic_first_since" => "int, timestamptz",
         "topic_find_records" => "int, bigint[]",
         "topic_mark_handled" => "text, text",
         "topic_mark_new" | "topic_expire_markers" => "text, text[]",

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 
-use messagekit::log::{Log, Page, Start};
+use messagekit::log::{Log, Page, PartitionStart};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{Error, Event as _, headers};
 use messagekit_sqlite::SqliteStore;
@@ -139,7 +139,8 @@ impl Accounts {
     async fn read_records(&mut self, store: &SqliteStore) -> Result<(), Error> {
         let topic: Arc<str> = TOPIC.into();
         let bounds = store.bounds(&topic).await?;
-        let partitions: Vec<_> = bounds.iter().map(|bounds| (bounds.partition, Start::Earliest)).collect();
+        let partitions: Vec<_> =
+            bounds.iter().map(|bounds| (bounds.partition, PartitionStart::Earliest)).collect();
         let mut reader = Log::open(store, &topic, &partitions).await?;
         let mut unfinished = partitions.len();
         while unfinished > 0 {

@@ -31,7 +31,8 @@ impl MemberLag {
         let lag = owned.filter_map(|(queue, committed)| {
             let partition = state.topics.get(&queue.topic)?.partitions.get(queue.partition)?;
             let next = usize::try_from(committed).ok()?.max(partition.start);
-            let oldest = partition.from(next).first().map(|record| now.duration_since(record.timestamp));
+            let oldest = partition.from(next).first().and_then(|record| record.timestamp);
+            let oldest = oldest.map(|stored| now.duration_since(stored));
             Some(PartitionLag {
                 topic: Arc::clone(&queue.topic),
                 partition: i32::try_from(queue.partition).ok(),

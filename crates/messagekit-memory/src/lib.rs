@@ -55,6 +55,7 @@ mod source;
 mod state;
 mod status;
 mod store;
+mod store_log;
 mod stored_message;
 mod subscriber;
 mod tables;

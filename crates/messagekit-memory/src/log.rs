@@ -4,11 +4,12 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::adapter::{
     BoxFuture, IntoSource, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
     check_topic,
 };
-use messagekit::log::{Bounds, Log, LogReader, Record, Start};
+use messagekit::log::{Bounds, Log, LogReader, PartitionStart, Record};
 use messagekit::{Error, ErrorKind, Message};
 
 use super::state::Shared;
@@ -167,10 +168,26 @@ impl Log for MemoryLog {
         Box::pin(async move { self.shared.with(|state| reader::bounds(state, topic)) })
     }
 
+    fn offsets_at<'a>(
+        &'a self,
+        topic: &'a str,
+        time: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        Box::pin(async move { self.shared.with(|state| reader::offsets_at(state, topic, time)) })
+    }
+
+    fn committed_offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        consumer: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        Box::pin(async move { self.shared.with(|state| reader::committed_offsets(state, topic, consumer)) })
+    }
+
     fn open<'a>(
         &'a self,
         topic: &'a Arc<str>,
-        partitions: &'a [(i32, Start)],
+        partitions: &'a [(i32, PartitionStart)],
     ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
         Box::pin(async move { reader::open(&self.shared, topic, partitions) })
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use messagekit::log::{Bounds, LogReader, Page, Start};
+use jiff::Timestamp;
+use messagekit::log::{Bounds, LogReader, Page, PartitionStart};
 use messagekit::{Error, ErrorKind};
 
-use super::state::{Shared, State};
+use super::state::{Partition, Shared, State};
 
 pub(super) fn bounds(state: &State, topic: &str) -> Result<Vec<Bounds>, Error> {
     let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
@@ -18,10 +19,32 @@ pub(super) fn bounds(state: &State, topic: &str) -> Result<Vec<Bounds>, Error> {
     Ok(bounds.collect())
 }
 
+/// As [`Log::offsets_at`](messagekit::log::Log::offsets_at).
+pub(super) fn offsets_at(state: &State, topic: &str, time: Timestamp) -> Result<Vec<(i32, i64)>, Error> {
+    let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+    let first = |partition: &Partition| {
+        let before = partition.records.iter().take_while(|record| record.timestamp < Some(time)).count();
+        (partition.start + before) as i64
+    };
+    Ok((0..).zip(found.partitions.iter().map(first)).collect())
+}
+
+/// As [`Log::committed_offsets`](messagekit::log::Log::committed_offsets).
+pub(super) fn committed_offsets(
+    state: &State,
+    topic: &str,
+    consumer: &str,
+) -> Result<Vec<(i32, i64)>, Error> {
+    let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+    let Some(group) = state.groups.get(consumer) else { return Ok(Vec::new()) };
+    let committed = |partition: usize| (partition as i32, group.committed(topic, partition) as i64);
+    Ok((0..found.partitions.len()).map(committed).collect())
+}
+
 pub(super) fn open(
     shared: &Arc<Shared>,
     topic: &Arc<str>,
-    partitions: &[(i32, Start)],
+    partitions: &[(i32, PartitionStart)],
 ) -> Result<Box<dyn LogReader>, Error> {
     let bounds = shared.with(|state| bounds(state, topic))?;
     let cursors = partitions.iter().map(|(number, start)| {
@@ -31,9 +54,9 @@ pub(super) fn open(
                 .with("partition", number)
         })?;
         let next = match start {
-            Start::Earliest => bounds.earliest,
-            Start::End => bounds.end,
-            Start::Offset(offset) => *offset,
+            PartitionStart::Earliest => bounds.earliest,
+            PartitionStart::End => bounds.end,
+            PartitionStart::Offset(offset) => *offset,
         };
         Ok(Cursor { partition: *number, next, paused: false, dry: false })
     });
@@ -151,7 +174,7 @@ mod tests {
     async fn a_reader_goes_on_and_tells_each_time_it_runs_dry_once() {
         let (log, topic) = (MemoryLog::new(1), Arc::from("orders"));
         publish(&log, 5).await;
-        let mut reader = log.open(&topic, &[(0, Start::Offset(1))]).await.unwrap();
+        let mut reader = log.open(&topic, &[(0, PartitionStart::Offset(1))]).await.unwrap();
         let mut page = async |max: usize| poll_fn(|cx| reader.poll_page(max, cx)).await.unwrap();
         assert_eq!(offsets(page(3).await), [1, 2, 3]);
         assert_eq!(offsets(page(3).await), [4]);
@@ -171,7 +194,7 @@ mod tests {
         publish(&log, 5).await;
         log.delete_before("orders", 0, 3);
         assert_eq!(log.bounds("orders").await.unwrap(), [Bounds { partition: 0, earliest: 3, end: 5 }]);
-        let mut reader = log.open(&topic, &[(0, Start::Offset(0))]).await.unwrap();
+        let mut reader = log.open(&topic, &[(0, PartitionStart::Offset(0))]).await.unwrap();
         let mut page = async || poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap();
         assert_eq!(page().await, Page::Gone { partition: 0, asked: 0, earliest: 3 });
         assert_eq!(offsets(page().await), [3, 4]);
@@ -182,7 +205,8 @@ mod tests {
         let (log, topic) = (MemoryLog::new(2), Arc::from("orders"));
         publish(&log, 2).await;
         publish(&log, 2).await;
-        let mut reader = log.open(&topic, &[(0, Start::Earliest), (1, Start::End)]).await.unwrap();
+        let mut reader =
+            log.open(&topic, &[(0, PartitionStart::Earliest), (1, PartitionStart::End)]).await.unwrap();
         reader.pause(0);
         assert_eq!(poll_fn(|cx| reader.poll_page(9, cx)).await.unwrap(), Page::End { partition: 1, at: 2 });
         reader.seek(1, 1);
@@ -196,7 +220,7 @@ mod tests {
         let log = MemoryLog::new(1);
         assert_eq!(log.bounds("orders").await.unwrap_err().kind(), ErrorKind::NotFound);
         publish(&log, 1).await;
-        let opened = log.open(&Arc::from("orders"), &[(7, Start::Earliest)]).await;
+        let opened = log.open(&Arc::from("orders"), &[(7, PartitionStart::Earliest)]).await;
         assert_eq!(opened.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     }
 }

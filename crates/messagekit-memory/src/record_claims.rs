@@ -94,10 +94,26 @@ impl RecordClaims for MemoryStore {
 }
 
 impl MemoryStore {
-    fn log(&self, topic: &str) -> Result<&MemoryLog, Error> {
+    pub(super) fn log(&self, topic: &str) -> Result<&MemoryLog, Error> {
         self.database.log.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "this store has no log: create it with `MemoryStore::with_log`")
                 .with("topic", topic)
+        })
+    }
+
+    /// Returns those of the partitions in which a consumer has claimed records, each with what it reads next.
+    pub(super) fn positions(
+        &self,
+        consumer: &str,
+        topic: &str,
+        partitions: impl Iterator<Item = i32>,
+    ) -> Vec<(i32, i64)> {
+        self.tables(|tables| {
+            let next = |partition| {
+                let window = tables.claims.get(&(consumer.to_owned(), topic.into(), partition))?;
+                Some((partition, window.next()))
+            };
+            partitions.filter_map(next).collect()
         })
     }
 }

@@ -64,7 +64,12 @@ impl State {
                 partition: i32::try_from(index).expect("fewer partitions than 2^31"),
                 offset: partition.end() as i64,
             };
-            partition.records.push(Record { message: message.clone(), position, timestamp: now });
+            partition.records.push(Record {
+                message: message.clone(),
+                position,
+                timestamp: Some(now),
+                is_tombstone: false,
+            });
         }
     }
 

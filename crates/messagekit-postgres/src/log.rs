@@ -2,36 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, CommitWatch, Log, LogReader, PagedReader, Pages, Record, Start};
+use messagekit::log::{Bounds, CommitWatch, Pages, Record};
 
 use crate::PostgresStore;
 use crate::commit_watch::{PgCommits, Watched};
 use crate::tables::topics::Partition;
-use crate::tables::{topic_records, topics};
+use crate::tables::{cursors, topic_records, topics};
 
 /// The most bytes of a page, unless one record is larger.
 const PAGE_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Offsets are given with the partitions of the topic held, so no record can appear inside a page that was read. A reader that finds
 /// events without an offset gives them theirs first.
-impl Log for PostgresStore {
-    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
-        Pages::bounds(self, &Arc::from(topic))
-    }
-
-    fn open<'a>(
-        &'a self,
-        topic: &'a Arc<str>,
-        wanted: &'a [(i32, Start)],
-    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
-        Box::pin(async move {
-            Ok(Box::new(PagedReader::open(self.clone(), topic, wanted).await?) as Box<dyn LogReader>)
-        })
-    }
-}
-
 impl Pages for PostgresStore {
     fn bounds(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<Vec<Bounds>, Error>> {
         let (store, topic) = (self.clone(), topic.clone());
@@ -44,6 +29,38 @@ impl Pages for PostgresStore {
                 })
                 .await?;
             Ok(known.into_iter().map(Partition::bounds).collect())
+        })
+    }
+
+    fn offsets_at(
+        &self,
+        topic: &Arc<str>,
+        time: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic) = (self.clone(), topic.clone());
+        Box::pin(async move {
+            let found = store.sequenced(&topic).await?;
+            let offsets = PostgresStore::read(&store, |mut connection| {
+                let store = &store;
+                async move { topic_records::first_since(&mut connection, store.schema(), found.id, time).await }
+            });
+            offsets.await
+        })
+    }
+
+    fn committed_offsets(
+        &self,
+        topic: &Arc<str>,
+        consumer: &str,
+    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic, consumer) = (self.clone(), topic.clone(), consumer.to_owned());
+        Box::pin(async move {
+            let found = store.sequenced(&topic).await?;
+            let offsets = PostgresStore::read(&store, |mut connection| {
+                let (store, consumer) = (&store, &consumer);
+                async move { cursors::of_topic(&mut connection, store.schema(), consumer, found.id).await }
+            });
+            offsets.await
         })
     }
 

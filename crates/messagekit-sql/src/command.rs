@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload};
 
 use crate::query::Select;
 
@@ -144,8 +144,8 @@ pub struct Consume {
     pub partition: Option<i32>,
     /// The consumer that claims. Without one, nothing is stored.
     pub group: Option<String>,
-    /// Where to begin. `LATEST` is [`Start::End`].
-    pub start: Option<Start>,
+    /// Where to begin. `LATEST` is [`PartitionStart::End`].
+    pub start: Option<PartitionStart>,
     /// The most records, also 0.
     pub limit: Option<u32>,
 }
@@ -173,5 +173,5 @@ pub struct ResetGroup {
     /// The partition, from 0; `None` for all of them.
     pub partition: Option<i32>,
     /// The record that it reads next.
-    pub to: Start,
+    pub to: PartitionStart,
 }

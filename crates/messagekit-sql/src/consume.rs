@@ -1,6 +1,6 @@
 //! The statements of consumers.
 
-use messagekit::log::Start;
+use messagekit::log::PartitionStart;
 
 use crate::command::{Acknowledge, Command, Consume, ResetGroup};
 use crate::cursor::Cursor;
@@ -63,12 +63,12 @@ pub(crate) fn reset(cursor: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     Ok(Command::ResetGroup(ResetGroup { group, topic, partition, to: start(cursor)? }))
 }
 
-fn start(cursor: &mut Cursor<'_>) -> Result<Start, SyntaxError> {
+fn start(cursor: &mut Cursor<'_>) -> Result<PartitionStart, SyntaxError> {
     if cursor.eat("LATEST") {
-        Ok(Start::End)
+        Ok(PartitionStart::End)
     } else if cursor.eat("EARLIEST") {
-        Ok(Start::Earliest)
+        Ok(PartitionStart::Earliest)
     } else {
-        cursor.number(OFFSET).map(Start::Offset)
+        cursor.number(OFFSET).map(PartitionStart::Offset)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload};
 
 use crate::command::{
     Acknowledge, AddSource, Command, Consume, CreateTopic, DropSource, DropTopic, ResetGroup, RetentionLimit,
@@ -74,14 +74,14 @@ impl Display for Text<'_> {
     }
 }
 
-struct Beginning(Start);
+struct Beginning(PartitionStart);
 
 impl Display for Beginning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Start::Earliest => f.write_str("EARLIEST"),
-            Start::End => f.write_str("LATEST"),
-            Start::Offset(offset) => write!(f, "{offset}"),
+            PartitionStart::Earliest => f.write_str("EARLIEST"),
+            PartitionStart::End => f.write_str("LATEST"),
+            PartitionStart::Offset(offset) => write!(f, "{offset}"),
         }
     }
 }

@@ -2,35 +2,20 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, CommitWatch, Log, LogReader, PagedReader, Pages, Record, Start};
+use messagekit::log::{Bounds, CommitWatch, Pages, Record};
 use messagekit::{Error, ErrorKind};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
-use crate::tables::read;
 use crate::tables::topics::{self, Partition};
+use crate::tables::{cursors, read};
 
 /// The most bytes of a page, unless one record is larger.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// The appending transaction assigns offsets, so no record can appear inside a page that was read.
-impl Log for SqliteStore {
-    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
-        Pages::bounds(self, &Arc::from(topic))
-    }
-
-    fn open<'a>(
-        &'a self,
-        topic: &'a Arc<str>,
-        wanted: &'a [(i32, Start)],
-    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
-        Box::pin(async move {
-            Ok(Box::new(PagedReader::open(self.clone(), topic, wanted).await?) as Box<dyn LogReader>)
-        })
-    }
-}
-
 impl Pages for SqliteStore {
     fn bounds(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<Vec<Bounds>, Error>> {
         let (store, topic) = (self.clone(), topic.clone());
@@ -42,6 +27,45 @@ impl Pages for SqliteStore {
                 return Err(no_topic(&topic));
             }
             Ok(found.into_iter().map(Partition::bounds).collect())
+        })
+    }
+
+    fn offsets_at(
+        &self,
+        topic: &Arc<str>,
+        time: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic) = (self.clone(), topic.clone());
+        Box::pin(async move {
+            let query = move |conn: &rusqlite::Connection| {
+                let known = topics::partitions(conn, &topic).map_err(from_sqlite)?;
+                if known.is_empty() {
+                    return Err(no_topic(&topic));
+                }
+                let offset = |known: &Partition| {
+                    let first = read::first_since(conn, known.tp, time.as_microsecond())?;
+                    Ok((known.partition, first.unwrap_or(known.next_offset)))
+                };
+                known.iter().map(offset).collect()
+            };
+            store.query_topics(query).await
+        })
+    }
+
+    fn committed_offsets(
+        &self,
+        topic: &Arc<str>,
+        consumer: &str,
+    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic, consumer) = (self.clone(), topic.clone(), consumer.to_owned());
+        Box::pin(async move {
+            let query = move |conn: &rusqlite::Connection| {
+                if topics::partitions(conn, &topic).map_err(from_sqlite)?.is_empty() {
+                    return Err(no_topic(&topic));
+                }
+                cursors::of_topic(conn, &consumer, &topic).map_err(from_sqlite)
+            };
+            store.query_topics(query).await
         })
     }
 

@@ -125,7 +125,7 @@ impl StoreFixture for MemoryStoreFixture {
 
 impl LogFixture for MemoryStoreFixture {
     fn log(&self) -> Arc<dyn Log> {
-        Arc::new(self.log.clone())
+        Arc::new(self.store.clone())
     }
 
     async fn another_process(&self) -> MemoryStore {

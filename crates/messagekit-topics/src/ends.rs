@@ -29,7 +29,7 @@ impl<S: PipelineStore> Topics<S> {
         let topic = topic.into();
         let Some(first) = read(self.store(), &topic, 0, 1).await?.pop() else { return Ok(None) };
         let last = newest(self.store(), &topic, 1).await?.pop();
-        let (first, last) = (first.record.timestamp, last.map(|last| last.record.timestamp));
+        let (first, last) = (first.record.stored_at(), last.map(|last| last.record.stored_at()));
         Ok(Some(TopicEnds { first, last: last.unwrap_or(first) }))
     }
 }

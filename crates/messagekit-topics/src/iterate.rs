@@ -163,7 +163,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
             topic: self.rules.name.to_string(),
             partition: position.partition,
             offset: position.offset,
-            created_at: found.record.timestamp,
+            created_at: found.record.stored_at(),
             handled_at: found.handled_at,
             status: found.status,
             payload_hash,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 use messagekit::Shutdown;
-use messagekit::log::{OnDeleted, Start};
+use messagekit::log::{OnDeleted, PartitionStart};
 use messagekit_topics::operations::{ConsumeRequest, Consumed};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub(super) struct Consume {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct StartWord(Start);
+struct StartWord(PartitionStart);
 
 impl<'de> Deserialize<'de> for StartWord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -59,9 +59,9 @@ impl<'de> Deserialize<'de> for StartWord {
             name.eq_ignore_ascii_case("offset").then(|| value.as_i64())?.filter(|offset| *offset >= 0)
         });
         match (word("latest"), word("earliest"), offset) {
-            (true, ..) => Ok(Self(Start::End)),
-            (_, true, _) => Ok(Self(Start::Earliest)),
-            (.., Some(offset)) => Ok(Self(Start::Offset(offset))),
+            (true, ..) => Ok(Self(PartitionStart::End)),
+            (_, true, _) => Ok(Self(PartitionStart::Earliest)),
+            (.., Some(offset)) => Ok(Self(PartitionStart::Offset(offset))),
             _ => {
                 Err(serde::de::Error::custom("start is none of \"Latest\", \"Earliest\" and {\"Offset\": n}"))
             }
@@ -111,7 +111,7 @@ impl Consume {
     fn request(self) -> Result<ConsumeRequest, Failure> {
         let group = self.group_id.filter(|group| !group.trim().is_empty());
         let mut request = ConsumeRequest::of(self.topic_id).limit(self.limit.unwrap_or(100));
-        request.start = self.start.map_or(Start::End, |start| start.0);
+        request.start = self.start.map_or(PartitionStart::End, |start| start.0);
         request.partition = match (self.partition_id, &group) {
             (None, None) => Some(0),
             (partition, _) => partition,

@@ -189,7 +189,7 @@ fn shown(claimed: &ClaimedRecord) -> Value {
         "key": message.key.as_ref().map(|key| String::from_utf8_lossy(key)),
         "event_type": message.event_type(),
         "headers": message.headers.free(),
-        "created_at": record.timestamp.to_string(),
+        "created_at": record.stored_at().to_string(),
         "data": serde_json::from_slice::<Value>(&message.payload).ok(),
     })
 }

@@ -20,6 +20,13 @@ INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)
 SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY($2::int[]) FOR KEY SHARE
 ON CONFLICT DO NOTHING RETURNING tp_id";
 
+/// The partitions of a topic in which a consumer has a cursor, each with what it reads next.
+pub(crate) const OF_TOPIC: &str = "
+SELECT p.partition, c.next
+FROM messagekit.topic_partitions p CROSS JOIN LATERAL (
+  SELECT c.next FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c
+WHERE p.topic_id = $2 ORDER BY p.partition";
+
 /// Moves the cursor of a consumer that handles records one by one from a record that it has handled past those behind it that it has
 /// handled too, or past some of them.
 pub(crate) const PASS_HANDLED: &str = r#"
@@ -50,6 +57,17 @@ pub(crate) async fn hold(
         }
         begin(connection, schema, consumer, &[tp]).await?;
     }
+}
+
+/// Returns the partitions of a topic in which a consumer has a cursor, each with the offset that it reads next.
+pub(crate) async fn of_topic(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    topic: i32,
+) -> Result<Vec<(i32, i64)>, Error> {
+    let read = sqlx::query_as(schema.sql(OF_TOPIC)).bind(consumer).bind(topic);
+    read.fetch_all(connection).await.map_err(from_sqlx)
 }
 
 /// Begins at the earliest record of those partitions in which a consumer has no cursor, and returns them.

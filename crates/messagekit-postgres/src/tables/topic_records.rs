@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use jiff_sqlx::Timestamp;
+use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::log::{Record, RecordCounts, RecordPage, RecordQuery, RecordStatus, TopicRecord};
 use messagekit::{Error, Message, Position, headers};
 use sqlx::postgres::PgRow;
@@ -52,6 +52,14 @@ FROM (
   CROSS JOIN messagekit.topic_partitions p
 WHERE p.id = $1 AND coalesce(r.before, 0) < $5 ORDER BY r."offset""#
 );
+
+/// The first offset of each partition of a topic that was given at a time or later, or its end. Clocks jump, so no record is passed over
+/// because of those beside it.
+pub(crate) const FIRST_SINCE: &str = r#"
+SELECT p.partition, coalesce((
+  SELECT r."offset" FROM messagekit.topic_records r
+  WHERE r.tp_id = p.id AND r.stored_at >= $2 ORDER BY r."offset" LIMIT 1), p.next_offset)
+FROM messagekit.topic_partitions p WHERE p.topic_id = $1 ORDER BY p.partition"#;
 
 /// The last of the next ids of a topic, and how many they are.
 pub(crate) const NEXT_IDS: &str = "
@@ -118,6 +126,17 @@ pub(crate) async fn read(
     rows.iter().map(|row| record(topic, row).map_err(from_sqlx)).collect()
 }
 
+/// Returns the partitions of a topic, each with the offset of its first record that was stored at this time or later, or with its end.
+pub(crate) async fn first_since(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    topic: i32,
+    time: jiff::Timestamp,
+) -> Result<Vec<(i32, i64)>, Error> {
+    let read = sqlx::query_as(schema.sql(FIRST_SINCE)).bind(topic).bind(time.to_sqlx());
+    read.fetch_all(connection).await.map_err(from_sqlx)
+}
+
 /// Reads a row that begins with the columns of a record. It is the same for consumers of the log and for a broker.
 fn record(topic: &Arc<str>, row: &PgRow) -> Result<Record, sqlx::Error> {
     let mut message = Message::new(topic.clone(), row.try_get::<Vec<u8>, _>(9)?);
@@ -138,7 +157,7 @@ fn record(topic: &Arc<str>, row: &PgRow) -> Result<Record, sqlx::Error> {
         }
     }
     let position = Position { topic: topic.clone(), partition: row.try_get(0)?, offset: row.try_get(1)? };
-    Ok(Record { message, position, timestamp })
+    Ok(Record { message, position, timestamp: Some(timestamp), is_tombstone: false })
 }
 
 /// Reads records of a topic in the order of their ids.

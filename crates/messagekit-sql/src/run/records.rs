@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use messagekit::ErrorKind;
-use messagekit::log::Start;
+use messagekit::log::PartitionStart;
 use messagekit_topics::Error;
 use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, TopicOperations};
 use serde_json::{Value, json};
@@ -43,7 +43,8 @@ const MAX_BYTES: usize = 8 << 20;
 /// A claim is of one partition, so a group claims until the limit is reached or nothing is left.
 pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> Result<Answer, Error> {
     let limit = consume.limit.unwrap_or(100).min(ConsumeRequest::MAX_LIMIT);
-    let mut request = ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(Start::End));
+    let mut request =
+        ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(PartitionStart::End));
     request.group = consume.group.as_deref().map(Into::into);
     request.partition = consume.partition;
     let (mut rows, mut bytes) = (Vec::new(), 0);

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload, TopicView};
 use messagekit_sql::{
     Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
     DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse, parse_script,
@@ -61,8 +61,12 @@ fn retention() -> impl Strategy<Value = RetentionOptions> {
         .prop_map(|(seconds, max_bytes, consumed)| RetentionOptions { seconds, max_bytes, consumed })
 }
 
-fn starts() -> impl Strategy<Value = Start> {
-    prop_oneof![Just(Start::Earliest), Just(Start::End), (0..=i64::MAX).prop_map(Start::Offset)]
+fn starts() -> impl Strategy<Value = PartitionStart> {
+    prop_oneof![
+        Just(PartitionStart::Earliest),
+        Just(PartitionStart::End),
+        (0..=i64::MAX).prop_map(PartitionStart::Offset)
+    ]
 }
 
 fn partitions() -> impl Strategy<Value = Option<i32>> {

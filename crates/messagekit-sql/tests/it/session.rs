@@ -1,7 +1,7 @@
 //! Sessions of statements, from the first topic to its drop, over a real database.
 
 use messagekit::ErrorKind;
-use messagekit::log::Start;
+use messagekit::log::PartitionStart;
 use messagekit_sql::{Answer, parse, run};
 use messagekit_topics::operations::{ConsumeRequest, TopicOperations};
 use messagekit_topics::{Error, Topics};
@@ -151,7 +151,7 @@ async fn a_payload_holds_what_its_source_says() {
     session.home.change("INSERT INTO parcels VALUES (7, 'packed', 3)").await;
     session.home.change("UPDATE parcels SET state = 'sent'").await;
     let update = async |topic: &str| {
-        let request = ConsumeRequest::of(format!("shop.{topic}")).start(Start::Earliest);
+        let request = ConsumeRequest::of(format!("shop.{topic}")).start(PartitionStart::Earliest);
         let consumed = session.topics.consume(&request).await.unwrap();
         let last = consumed.records.last().unwrap();
         (last.key.clone().unwrap(), serde_json::from_slice::<Value>(&last.payload).unwrap())

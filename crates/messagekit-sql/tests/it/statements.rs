@@ -1,6 +1,6 @@
 //! Every statement, as it may be written and as it is printed.
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, Start, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload, TopicView};
 use messagekit_sql::{
     Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
     DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse,
@@ -140,15 +140,19 @@ fn every_part_of_a_consumer_statement_is_read() {
         topic: "t".into(),
         partition: Some(1),
         group: Some("g".to_owned()),
-        start: Some(Start::Offset(i64::MAX)),
+        start: Some(PartitionStart::Offset(i64::MAX)),
         limit: Some(u32::MAX),
     };
     let text = "CONSUME FROM t PARTITION 1 GROUP 'g' FROM 9223372036854775807 LIMIT 4294967295";
     assert_eq!(parse(text), Ok(Command::Consume(consume)));
     let ack = Acknowledge { topic: "t".into(), group: "g".to_owned(), partition: None, up_to: 9 };
     assert_eq!(parse("ACK t GROUP 'g' UPTO OFFSET 9"), Ok(Command::Acknowledge(ack)));
-    let reset =
-        ResetGroup { group: "g".to_owned(), topic: "t".into(), partition: Some(2), to: Start::Earliest };
+    let reset = ResetGroup {
+        group: "g".to_owned(),
+        topic: "t".into(),
+        partition: Some(2),
+        to: PartitionStart::Earliest,
+    };
     let text = "RESET CONSUMER GROUP 'g' ON t PARTITION 2 TO EARLIEST";
     assert_eq!(parse(text), Ok(Command::ResetGroup(reset)));
 }

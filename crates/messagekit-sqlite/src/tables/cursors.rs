@@ -38,6 +38,19 @@ pub(crate) fn ensure(conn: &Connection, consumer: i64, partition: &Partition) ->
     }
 }
 
+/// Returns the partitions of a topic in which a consumer has a cursor, each with the offset to read next.
+pub(crate) fn of_topic(conn: &Connection, consumer: &str, topic: &str) -> Result<Vec<(i32, i64)>> {
+    conn.prepare_cached(
+        "SELECT p.partition, k.next
+         FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id
+           JOIN messagekit_consumer_cursors k ON k.tp_id = p.id
+           JOIN messagekit_consumers c ON c.id = k.consumer_id
+         WHERE t.name = ?1 AND c.name = ?2 ORDER BY p.partition",
+    )?
+    .query_map((topic, consumer), |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
+}
+
 /// Moves a cursor from the value that its owner expects; returns false when another process has moved it.
 ///
 /// A smaller `next` does not move it, and the result still tells whether the value was the expected one.

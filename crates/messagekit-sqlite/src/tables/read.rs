@@ -27,7 +27,12 @@ impl Stored {
     /// Returns the record as readers of the log see it.
     pub(crate) fn into_record(self, topic: &Arc<str>, partition: i32) -> Result<Record, Error> {
         let position = Position { topic: topic.clone(), partition, offset: self.offset };
-        Ok(Record { message: self.message, position, timestamp: timestamp(self.created_at)? })
+        Ok(Record {
+            message: self.message,
+            position,
+            timestamp: Some(timestamp(self.created_at)?),
+            is_tombstone: false,
+        })
     }
 }
 
@@ -68,6 +73,19 @@ pub(crate) fn created_at(conn: &Connection, tp: i64, from: i64) -> Result<Option
     .and_then(|mut select| {
         let range = (topics::position(tp, from), topics::position(tp + 1, 0));
         select.query_row(range, |row| row.get(0)).optional()
+    })
+    .map_err(from_sqlite)
+}
+
+/// Returns the offset of the first record of a partition that was written at this time or later. Clocks jump, so no record is passed over
+/// because of those beside it.
+pub(crate) fn first_since(conn: &Connection, tp: i64, time: i64) -> Result<Option<i64>, Error> {
+    conn.prepare_cached(
+        "SELECT pos FROM messagekit_topic_records WHERE pos >= ?1 AND pos < ?2 AND created_at >= ?3 ORDER BY pos LIMIT 1",
+    )
+    .and_then(|mut select| {
+        let range = (topics::position(tp, 0), topics::position(tp + 1, 0), time);
+        select.query_row(range, |row| row.get(0).map(topics::offset)).optional()
     })
     .map_err(from_sqlite)
 }

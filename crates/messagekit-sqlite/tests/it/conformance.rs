@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Capabilities, Inbox, NextOffset, Publisher, Source};
-use messagekit::log::{Log, Page, Start};
+use messagekit::log::{Log, Page, PartitionStart};
 use messagekit::{Message, MessageId, Store};
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::log::LogFixture;
@@ -155,8 +155,11 @@ impl StoreFixture for Rows {
         let Ok(bounds) = self.store.bounds(topic).await else { return Vec::new() };
         let (topic, mut events) = (Arc::from(topic), Vec::new());
         for partition in bounds {
-            let mut reader =
-                self.store.open(&topic, &[(partition.partition, Start::Earliest)]).await.expect("opens");
+            let mut reader = self
+                .store
+                .open(&topic, &[(partition.partition, PartitionStart::Earliest)])
+                .await
+                .expect("opens");
             while let Page::Records(records) =
                 std::future::poll_fn(|cx| reader.poll_page(100, cx)).await.expect("reads")
             {

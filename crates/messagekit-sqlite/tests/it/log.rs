@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 
 use messagekit::adapter::{PublishErrorKind, Publisher};
-use messagekit::log::{Bounds, Log, LogReader, Page, Start};
+use messagekit::log::{Bounds, Log, LogReader, Page, PartitionStart};
 use messagekit::{Envelope, ErrorKind, Event, Message, Outbox, Store, headers};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ async fn offsets_have_no_gap_when_two_processes_append_at_once() {
     writers.join_all().await;
     let bounds = fixture.store.bounds("t").await.unwrap();
     assert_eq!(bounds.iter().map(|bounds| bounds.end).sum::<i64>(), 400);
-    let starts: Vec<_> = bounds.iter().map(|bounds| (bounds.partition, Start::Earliest)).collect();
+    let starts: Vec<_> = bounds.iter().map(|bounds| (bounds.partition, PartitionStart::Earliest)).collect();
     let mut reader = fixture.store.open(&topic("t"), &starts).await.unwrap();
     let mut next: BTreeMap<i32, i64> = BTreeMap::new();
     let mut of_key: BTreeMap<_, usize> = BTreeMap::new();
@@ -101,7 +101,7 @@ async fn a_reader_says_once_that_it_is_dry_and_wakes_for_new_records() {
     let store = &fixture.store;
     append(store, "t", "m", 3).await;
     let Bounds { partition, .. } = *store.bounds("t").await.unwrap().iter().find(|b| b.end > 0).unwrap();
-    let mut reader = store.open(&topic("t"), &[(partition, Start::Offset(1))]).await.unwrap();
+    let mut reader = store.open(&topic("t"), &[(partition, PartitionStart::Offset(1))]).await.unwrap();
     assert_eq!(ids_of(page(&mut reader).await), ["m-1", "m-2"]);
     assert_eq!(page(&mut reader).await, Page::End { partition, at: 3 });
     append(store, "t", "own", 1).await;
@@ -130,10 +130,13 @@ async fn a_reader_tells_what_is_gone() {
          UPDATE messagekit_topic_partitions SET log_start = 3 WHERE next_offset = 5",
     )
     .await;
-    let mut reader = store.open(&topic("t"), &[(partition, Start::Offset(1))]).await.unwrap();
+    let mut reader = store.open(&topic("t"), &[(partition, PartitionStart::Offset(1))]).await.unwrap();
     assert_eq!(page(&mut reader).await, Page::Gone { partition, asked: 1, earliest: 3 });
     assert_eq!(ids_of(page(&mut reader).await), ["m-3", "m-4"]);
-    assert_eq!(store.open(&topic("t"), &[(99, Start::End)]).await.err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        store.open(&topic("t"), &[(99, PartitionStart::End)]).await.err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
     assert_eq!(store.open(&topic("none"), &[]).await.err().unwrap().kind(), ErrorKind::NotFound);
 }
 

@@ -104,7 +104,7 @@ impl StoreFixture for FaultyStoreFixture {
 
 impl LogFixture for FaultyStoreFixture {
     fn log(&self) -> Arc<dyn Log> {
-        Arc::new(FaultyLog { inner: self.log.clone(), fault: self.store.fault })
+        Arc::new(FaultyLog { inner: self.store.inner.clone(), fault: self.store.fault })
     }
 
     async fn another_process(&self) -> FaultyStore {

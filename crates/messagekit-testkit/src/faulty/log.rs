@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, Log, LogReader, Page, Start};
-use messagekit_memory::MemoryLog;
+use messagekit::log::{Bounds, Log, LogReader, Page, PartitionStart};
+use messagekit_memory::MemoryStore;
 
 use super::Fault;
 
-/// A [`MemoryLog`] with one fault or none.
+/// The log of a [`MemoryStore`] with one fault or none.
 pub(super) struct FaultyLog {
-    pub(super) inner: MemoryLog,
+    pub(super) inner: MemoryStore,
     pub(super) fault: Option<Fault>,
 }
 
@@ -33,10 +34,39 @@ impl Log for FaultyLog {
         })
     }
 
+    fn offsets_at<'a>(
+        &'a self,
+        topic: &'a str,
+        time: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        Box::pin(async move {
+            let mut offsets = self.inner.offsets_at(topic, time).await?;
+            if self.fault == Some(Fault::LogFindsLaterRecords) {
+                offsets.iter_mut().for_each(|(_, offset)| *offset += 1);
+            }
+            Ok(offsets)
+        })
+    }
+
+    fn committed_offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        consumer: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        Box::pin(async move {
+            let found = self.inner.committed_offsets(topic, consumer).await?;
+            if found.is_empty() && self.fault == Some(Fault::LogInventsPositions) {
+                let bounds = self.inner.bounds(topic).await?;
+                return Ok(bounds.iter().map(|bounds| (bounds.partition, bounds.earliest)).collect());
+            }
+            Ok(found)
+        })
+    }
+
     fn open<'a>(
         &'a self,
         topic: &'a Arc<str>,
-        partitions: &'a [(i32, Start)],
+        partitions: &'a [(i32, PartitionStart)],
     ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
         Box::pin(async move {
             let inner = self.inner.open(topic, partitions).await?;

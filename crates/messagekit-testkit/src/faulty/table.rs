@@ -587,6 +587,10 @@ faults! {
     LogForgetsItsEnd: Log next_offset_outlives_the_records,
     /// A reader goes on behind deleted records without a word.
     LogHidesDeletions: Log overtaken_reader_learns_what_was_deleted,
+    /// A time finds the record behind the first one.
+    LogFindsLaterRecords: Log times_find_the_first_record_since_then,
+    /// A consumer that never began has a position.
+    LogInventsPositions: Log positions_of_a_consumer_are_found,
     /// Claims are not written.
     ClaimsAreForgotten: Log claimed_record_is_claimed_once,
     /// A new consumer skips the records that exist already.

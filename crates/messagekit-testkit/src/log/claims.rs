@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaimId, RecordClaimer, Start, Which};
+use messagekit::log::{Claimed, PartitionStart, RecordClaimId, RecordClaimer, Which};
 use messagekit::{ErrorKind, Store};
 
 use super::LogFixture;
@@ -122,7 +122,7 @@ pub async fn ordered_records_follow_each_other<F: LogFixture>(fixture: &F) {
     assert_eq!(claim_now(&other, 4).await, [0; 0], "the other one is still claimed");
     one.retry(&first, Which::Offsets(&[1]), LONG, "no stock").await.expect("gives it back");
     assert_eq!(claim_now(&other, 4).await, [0; 0], "it is not due");
-    one.reset(0, Start::Offset(1)).await.expect("goes back");
+    one.reset(0, PartitionStart::Offset(1)).await.expect("goes back");
     let second = claim(&other, 4).await;
     assert_eq!((offsets(&second), claim_now(&one, 4).await), (vec![1, 2, 3, 4], vec![]));
     other.release(&second, Which::Offsets(&[3, 4])).await.expect("gives them back");
@@ -195,12 +195,12 @@ pub async fn reset_ends_every_claim<F: LogFixture>(fixture: &F) {
     let first = claim(&worker, 2).await;
     until_through(|| worker.acknowledge(&first, Which::All)).await;
     let second = claim(&worker, 1).await;
-    assert_eq!(until_through(|| worker.reset(0, Start::Offset(1))).await, 1);
+    assert_eq!(until_through(|| worker.reset(0, PartitionStart::Offset(1))).await, 1);
     let late = worker.acknowledge(&second, Which::All).await.expect_err("the claim is lost");
     assert_eq!(late.kind(), ErrorKind::ClaimLost);
     assert_eq!(late.context("claim"), Some(second.id.as_str()));
     assert_eq!(claim_now(&worker, 10).await, [1, 2]);
-    let outside = worker.reset(0, Start::Offset(4)).await.expect_err("there is no such offset");
+    let outside = worker.reset(0, PartitionStart::Offset(4)).await.expect_err("there is no such offset");
     assert_eq!((outside.kind(), outside.context("end")), (ErrorKind::OutOfRange, Some("3")));
     let mut foreign = second.clone();
     foreign.id = RecordClaimId::new();

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::OutboxRows;
-use messagekit::log::{Claimed, Log, LogReader, Page, RecordClaim, RecordClaimer, RecordClaims, Start};
+use messagekit::log::{
+    Claimed, Log, LogReader, Page, PartitionStart, RecordClaim, RecordClaimer, RecordClaims,
+};
 use messagekit::{Message, headers};
 
 use crate::store::{StoreFixture, until_through};
@@ -78,13 +80,17 @@ pub(super) async fn pages(reader: &mut Box<dyn LogReader>) -> Vec<Page> {
 }
 
 /// Opens a reader of the only partition of a topic.
-pub(super) async fn reader<F: LogFixture>(fixture: &F, topic: &Arc<str>, start: Start) -> Box<dyn LogReader> {
+pub(super) async fn reader<F: LogFixture>(
+    fixture: &F,
+    topic: &Arc<str>,
+    start: PartitionStart,
+) -> Box<dyn LogReader> {
     fixture.log().open(topic, &[(0, start)]).await.expect("the topic can be read")
 }
 
 /// Returns the texts of all records of a topic, with their offsets.
 pub(super) async fn texts<F: LogFixture>(fixture: &F, topic: &Arc<str>) -> Vec<(i64, String)> {
-    let mut reader = reader(fixture, topic, Start::Earliest).await;
+    let mut reader = reader(fixture, topic, PartitionStart::Earliest).await;
     let mut texts = Vec::new();
     for page in pages(&mut reader).await {
         let Page::Records(records) = page else { continue };

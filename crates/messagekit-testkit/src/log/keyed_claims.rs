@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, RecordClaimer, Start, Which};
+use messagekit::log::{Claimed, PartitionStart, RecordClaimer, Which};
 use tokio::time::Instant;
 
 use super::LogFixture;
@@ -26,7 +26,7 @@ pub async fn keys_keep_their_order_and_others_go_on<F: LogFixture>(fixture: &F) 
     assert_eq!(claim_now(&one, 10).await, [0; 0]);
     one.retry(&first, Which::All, LONG, "no stock").await.expect("gives it back");
     assert_eq!(claim_now(&other, 10).await, [0; 0], "it is not due");
-    one.reset(0, Start::Offset(3)).await.expect("goes on behind it");
+    one.reset(0, PartitionStart::Offset(3)).await.expect("goes on behind it");
     let rest = claim(&other, 10).await;
     assert_eq!(offsets(&rest), [3, 4, 5, 6], "records of a key may be in one claim");
     assert!(rest.records.iter().all(|record| record.attempt == 1), "{rest:?}");
@@ -59,7 +59,7 @@ pub async fn record_given_back_takes_its_key_along<F: LogFixture>(fixture: &F) {
     assert_eq!(late.kind(), ErrorKind::ClaimLost);
     worker.acknowledge(&first, Which::All).await.expect("acknowledges what it still has: 3 and 4");
 
-    worker.reset(0, Start::Offset(2)).await.expect("goes back");
+    worker.reset(0, PartitionStart::Offset(2)).await.expect("goes back");
     let second = claim(&worker, 9).await;
     worker.release(&second, Which::Offsets(&[2])).await.expect("gives it back");
     let third = claim(&worker, 9).await;

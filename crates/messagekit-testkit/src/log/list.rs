@@ -30,6 +30,8 @@ macro_rules! __each_log_case {
             reading::reader_skips_no_record_of_concurrent_writers,
             reading::next_offset_outlives_the_records,
             reading::overtaken_reader_learns_what_was_deleted,
+            reading::times_find_the_first_record_since_then,
+            reading::positions_of_a_consumer_are_found,
             claims::claimed_record_is_claimed_once,
             claims::claims_begin_at_the_earliest_record,
             claims::new_records_are_claimed_when_they_come,

@@ -1,14 +1,16 @@
 //! Appending and reading.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use messagekit::Store;
+use jiff::Timestamp;
 use messagekit::adapter::OutboxRows;
-use messagekit::log::{Page, Start};
+use messagekit::log::{Page, PartitionStart, RecordClaimer, Which};
+use messagekit::{ErrorKind, Store};
 
 use super::LogFixture;
-use super::fixture::{append, messages, pages, reader, texts, topic_of};
-use crate::store::begin;
+use super::fixture::{append, claim, messages, pages, reader, texts, topic_of};
+use crate::store::{begin, until_through};
 use crate::{DEADLINE, eventually};
 
 /// Records appear together, in order, with offsets without a gap, and not before their commit.
@@ -37,7 +39,7 @@ pub async fn reader_skips_no_record_of_concurrent_writers<F: LogFixture>(fixture
     const WRITERS: usize = 4;
     const EACH: usize = 15;
     let topic = topic_of(fixture, 1).await;
-    let mut reader = reader(fixture, &topic, Start::Earliest).await;
+    let mut reader = reader(fixture, &topic, PartitionStart::Earliest).await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (store, topic) = (fixture.store(), topic.clone());
@@ -78,7 +80,7 @@ pub async fn next_offset_outlives_the_records<F: LogFixture>(fixture: &F) {
 /// Deleted records are a page of their own, and reading goes on behind them.
 pub async fn overtaken_reader_learns_what_was_deleted<F: LogFixture>(fixture: &F) {
     let topic: Arc<str> = topic_of(fixture, 5).await;
-    let mut reader = reader(fixture, &topic, Start::Offset(1)).await;
+    let mut reader = reader(fixture, &topic, PartitionStart::Offset(1)).await;
     fixture.delete_before(&topic, 4).await;
     let mut pages = pages(&mut reader).await;
     let Page::Records(records) = pages.pop().expect("the rest is read") else { panic!("{pages:?}") };
@@ -89,4 +91,42 @@ pub async fn overtaken_reader_learns_what_was_deleted<F: LogFixture>(fixture: &F
         log.bounds(&topic).await.is_ok_and(|bounds| (bounds[0].earliest, bounds[0].end) == (4, 5))
     })
     .await;
+}
+
+/// A time finds the first record that the log stored then or later, and the end of a partition when there is none.
+pub async fn times_find_the_first_record_since_then<F: LogFixture>(fixture: &F) {
+    let topic = topic_of(fixture, 1).await;
+    append(&fixture.store(), &messages(&topic, ["b".into()])).await;
+    let mut reader = reader(fixture, &topic, PartitionStart::Earliest).await;
+    let mut times = Vec::new();
+    for page in pages(&mut reader).await {
+        let Page::Records(records) = page else { panic!("nothing was deleted") };
+        times.extend(records.iter().map(|record| record.timestamp.expect("a database knows its time")));
+    }
+    let log = fixture.log();
+    let found = async |time: Timestamp| log.offsets_at(&topic, time).await.expect("the topic is there");
+    assert_eq!(found(Timestamp::UNIX_EPOCH).await, [(0, 0)]);
+    assert_eq!(found(times[0]).await, [(0, 0)]);
+    // Two appends may have one time.
+    assert_eq!(found(times[1]).await, [(0, i64::from(times[1] > times[0]))]);
+    let later = times.iter().max().expect("two records").saturating_add(Duration::from_micros(1));
+    assert_eq!(found(later.expect("a time of this century")).await, [(0, 2)]);
+    fixture.delete_before(&topic, 1).await;
+    assert_eq!(found(Timestamp::UNIX_EPOCH).await, [(0, 1)]);
+    let unknown = log.offsets_at("no-such-topic", times[0]).await.expect_err("there is no such topic");
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+/// What a consumer reads next is found by its name; a consumer that never began has no position.
+pub async fn positions_of_a_consumer_are_found<F: LogFixture>(fixture: &F) {
+    let (store, topic) = (fixture.store(), topic_of(fixture, 3).await);
+    let worker = RecordClaimer::new(store, "replayed", topic.clone());
+    let log = fixture.log();
+    assert_eq!(log.committed_offsets(&topic, "replayed").await.expect("reads"), []);
+    let claimed = claim(&worker, 2).await;
+    until_through(|| worker.acknowledge(&claimed, Which::All)).await;
+    assert_eq!(log.committed_offsets(&topic, "replayed").await.expect("reads"), [(0, 2)]);
+    assert_eq!(log.committed_offsets(&topic, "another").await.expect("reads"), []);
+    let unknown = log.committed_offsets("no-such-topic", "replayed").await.expect_err("no such topic");
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, OnDeleted, RecordClaimer, Start, Which};
+use messagekit::log::{Claimed, OnDeleted, PartitionStart, RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{append, claim, claim_now, messages, offsets, topic_of};
@@ -16,14 +16,14 @@ const LONG: Duration = Duration::from_secs(3_600);
 pub async fn consumer_begins_where_its_first_claim_says<F: LogFixture>(fixture: &F) {
     let (topic, consumer) = (topic_of(fixture, 3).await, unique("consumer"));
     let worker = |start| RecordClaimer::new(fixture.store(), &*consumer, topic.clone()).begin_at(start);
-    assert_eq!(claim_now(&worker(Start::End), 10).await, [0_i64; 0]);
+    assert_eq!(claim_now(&worker(PartitionStart::End), 10).await, [0_i64; 0]);
     append(&fixture.store(), &messages(&topic, ["later".into(), "last".into()])).await;
-    assert_eq!(claim_now(&worker(Start::Earliest), 1).await, [3]);
-    assert_eq!(claim_now(&worker(Start::End), 10).await, [4]);
+    assert_eq!(claim_now(&worker(PartitionStart::Earliest), 1).await, [3]);
+    assert_eq!(claim_now(&worker(PartitionStart::End), 10).await, [4]);
 
     let other = |offset| {
         let worker = RecordClaimer::new(fixture.store(), format!("{consumer}.other"), topic.clone());
-        worker.begin_at(Start::Offset(offset))
+        worker.begin_at(PartitionStart::Offset(offset))
     };
     let outside = other(9).claim(10).await.expect_err("there is no such offset");
     assert_eq!((outside.kind(), outside.context("end")), (ErrorKind::OutOfRange, Some("5")));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Pages, RecordClaim, RecordClaimer, RecordClaims, Start, TableSources, Which};
+use messagekit::log::{Pages, PartitionStart, RecordClaim, RecordClaimer, RecordClaims, TableSources, Which};
 use messagekit::{Error as CoreError, ErrorKind};
 
 use super::names;
@@ -91,7 +91,7 @@ pub(super) async fn reset<S: TableSources + Pages>(
     topic: &str,
     group: &str,
     partition: Option<i32>,
-    to: Start,
+    to: PartitionStart,
 ) -> Result<Vec<(i32, i64)>, Error> {
     names::group(topic, group)?;
     let partitions = match partition {

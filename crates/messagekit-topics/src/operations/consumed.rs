@@ -76,7 +76,8 @@ pub struct ConsumedRecord {
 
 impl ConsumedRecord {
     pub(super) fn of(record: Record, attempt: u32) -> Self {
-        let Record { message, position, timestamp } = record;
+        let timestamp = record.stored_at();
+        let Record { message, position, .. } = record;
         let mut free = message.headers.free();
         for (name, value) in message.headers.iter() {
             let is_own = [headers::ID, headers::EVENT_TYPE, headers::CONTENT_TYPE, headers::FREE_HEADERS]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
 use messagekit::log::{
-    AddedSource, Bounds, KnownSource, OnSources, Pages, RetentionRule, Start, TableSources, TopicDefinition,
-    TopicView,
+    AddedSource, Bounds, KnownSource, OnSources, Pages, PartitionStart, RetentionRule, TableSources,
+    TopicDefinition, TopicView,
 };
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ use crate::{Error, IfNew, Topics};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// use messagekit::log::Start;
+/// use messagekit::log::PartitionStart;
 /// use messagekit_topics::Topics;
 /// use messagekit_topics::operations::{ConsumeRequest, NewTopic, TopicOperations};
 /// use serde_json::json;
@@ -38,7 +38,7 @@ use crate::{Error, IfNew, Topics};
 /// let topics: Box<dyn TopicOperations> = Box::new(Topics::open(folder.path().join("shop.db")).await?);
 /// topics.create_topic(&NewTopic::named("shop.orders")).await?;
 /// topics.append("shop.orders", &[json!({ "id": 7 })], Default::default()).await?;
-/// let request = ConsumeRequest::of("shop.orders").group("shipping").start(Start::Earliest);
+/// let request = ConsumeRequest::of("shop.orders").group("shipping").start(PartitionStart::Earliest);
 /// let consumed = topics.consume(&request).await?;
 /// assert_eq!(consumed.records[0].payload, r#"{"id":7}"#);
 /// topics.acknowledge_up_to("shop.orders", "shipping", 0, 0).await?;
@@ -116,7 +116,7 @@ pub trait TopicOperations: Send + Sync {
         topic: &'a str,
         group: &'a str,
         partition: Option<i32>,
-        to: Start,
+        to: PartitionStart,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
 
     /// Appends JSON objects in one transaction, and returns what became of each.
@@ -242,7 +242,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         topic: &'a str,
         group: &'a str,
         partition: Option<i32>,
-        to: Start,
+        to: PartitionStart,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
         Box::pin(claims::reset(self.store(), topic, group, partition, to))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::Error;
 #[cfg(doc)]
 use messagekit::ErrorKind;
-use messagekit::log::{Bounds, Pages, Record, Start};
+use messagekit::log::{Bounds, Pages, PartitionStart, Record};
 
 /// Where a reader is in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +19,15 @@ impl Reading {
     ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`] for an offset whose record was deleted.
-    pub(super) fn begin(start: Start, bounds: &Bounds) -> Result<Self, Error> {
+    pub(super) fn begin(start: PartitionStart, bounds: &Bounds) -> Result<Self, Error> {
         let next = match start {
-            Start::Offset(offset) if offset < bounds.earliest => {
+            PartitionStart::Offset(offset) if offset < bounds.earliest => {
                 let text = "records at this offset were deleted: read from the earliest one";
                 return Err(bounds.out_of_range(text, offset));
             }
-            Start::Offset(offset) => offset,
-            Start::Earliest => bounds.earliest,
-            Start::End => bounds.end,
+            PartitionStart::Offset(offset) => offset,
+            PartitionStart::Earliest => bounds.earliest,
+            PartitionStart::End => bounds.end,
         };
         Ok(Self { partition: bounds.partition, next })
     }

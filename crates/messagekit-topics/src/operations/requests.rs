@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::Shutdown;
-use messagekit::log::{Changes, OnDeleted, OnSourceFailure, RecordClaimId, RetentionRule, RowPayload, Start};
+use messagekit::log::{
+    Changes, OnDeleted, OnSourceFailure, PartitionStart, RecordClaimId, RetentionRule, RowPayload,
+};
 
 /// The lease of a claim when none is asked for.
 const LEASE: Duration = Duration::from_secs(60);
@@ -21,7 +23,7 @@ pub struct ConsumeRequest {
     /// Only records of this partition.
     pub partition: Option<i32>,
     /// Where to read, or where a group begins that has not read the topic; behind the last record by default.
-    pub start: Start,
+    pub start: PartitionStart,
     /// The most records: 100 by default, and from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
     pub limit: u32,
     /// How long to wait while there are no records; not at all by default.
@@ -44,7 +46,7 @@ impl ConsumeRequest {
             topic: topic.into(),
             group: None,
             partition: None,
-            start: Start::End,
+            start: PartitionStart::End,
             limit: 100,
             wait: Duration::ZERO,
             lease: LEASE,
@@ -67,7 +69,7 @@ impl ConsumeRequest {
 
     /// Sets where to read, or where a new group begins.
     #[must_use]
-    pub fn start(self, start: Start) -> Self {
+    pub fn start(self, start: PartitionStart) -> Self {
         Self { start, ..self }
     }
 

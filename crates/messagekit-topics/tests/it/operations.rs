@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{Start, Which};
+use messagekit::log::{PartitionStart, Which};
 use messagekit_topics::operations::{
     ClaimedOffsets, ConsumeRequest, Consumed, NewTopic, OnDuplicateRecord, RecordOperation, Settle,
     TopicOperations,
@@ -38,7 +38,7 @@ async fn append(topics: &Topics<Db>, numbers: std::ops::Range<i64>) {
 }
 
 fn of(group: &str) -> ConsumeRequest {
-    ConsumeRequest::of(TOPIC).group(group).start(Start::Earliest)
+    ConsumeRequest::of(TOPIC).group(group).start(PartitionStart::Earliest)
 }
 
 fn numbers(consumed: &Consumed) -> Vec<i64> {
@@ -55,10 +55,11 @@ fn settle(group: &str, consumed: &Consumed, offsets: ClaimedOffsets) -> Settle {
 async fn a_group_claims_and_a_reader_stores_nothing() {
     let topics = shop(1).await;
     append(&topics, 0..5).await;
-    let read = topics.consume(&ConsumeRequest::of(TOPIC).start(Start::Earliest).limit(3)).await.unwrap();
+    let read =
+        topics.consume(&ConsumeRequest::of(TOPIC).start(PartitionStart::Earliest).limit(3)).await.unwrap();
     assert_eq!((numbers(&read), read.has_more, &read.next[..]), (vec![0, 1, 2], true, &[(0, 3)][..]));
     assert_eq!(read.claim, None);
-    let on = ConsumeRequest::of(TOPIC).start(Start::Offset(3));
+    let on = ConsumeRequest::of(TOPIC).start(PartitionStart::Offset(3));
     let rest = topics.consume(&on).await.unwrap();
     assert_eq!((numbers(&rest), rest.has_more), (vec![3, 4], false));
     let latest = topics.consume(&ConsumeRequest::of(TOPIC)).await.unwrap();
@@ -143,7 +144,7 @@ async fn a_waiting_call_has_records_when_they_come() {
     let (topics, writer) = (home.topics().await, home.topics().await);
     assert!(topics.create_topic(&NewTopic::named(TOPIC)).await.unwrap());
     // A reader may wait for an offset that is not written yet.
-    let requests = [of("g"), ConsumeRequest::of(TOPIC).start(Start::Offset(1))];
+    let requests = [of("g"), ConsumeRequest::of(TOPIC).start(PartitionStart::Offset(1))];
     for (request, n) in requests.into_iter().zip([7, 8]) {
         let waits = request.wait(LONG);
         let (consumed, ()) =
@@ -174,7 +175,7 @@ async fn a_group_that_begins_at_the_end_has_what_comes_later() {
     found.sort_unstable();
     assert_eq!(found, (10..20).collect::<Vec<_>>());
     let moved: BTreeMap<i32, i64> =
-        topics.reset(TOPIC, "g", None, Start::Earliest).await.unwrap().into_iter().collect();
+        topics.reset(TOPIC, "g", None, PartitionStart::Earliest).await.unwrap().into_iter().collect();
     assert_eq!(moved, BTreeMap::from([(0, 0), (1, 0)]));
     let one = topics.consume(&of("g").partition(1)).await.unwrap();
     assert!(!one.records.is_empty() && one.records.iter().all(|record| record.partition == 1));
@@ -203,7 +204,7 @@ async fn a_cleared_topic_goes_on_at_its_offsets() {
     assert_eq!(topics.clear_topic(TOPIC).await.unwrap(), 2_500);
     let bounds = topics.bounds(TOPIC).await.unwrap();
     assert_eq!((bounds[0].earliest, bounds[0].end), (2_500, 2_500));
-    let read = topics.consume(&ConsumeRequest::of(TOPIC).start(Start::Offset(3))).await.unwrap_err();
+    let read = topics.consume(&ConsumeRequest::of(TOPIC).start(PartitionStart::Offset(3))).await.unwrap_err();
     assert_eq!((read.kind(), read.context("earliest")), (ErrorKind::OutOfRange, Some("2500")));
     let consumed = topics.consume(&of("g")).await.unwrap();
     assert_eq!((consumed.records.len(), consumed.deleted), (0, vec![(0, 0..2_500)]));
@@ -226,7 +227,7 @@ async fn an_answer_is_bounded_by_its_bytes() {
     let claimed = topics.consume(&of("g")).await.unwrap();
     assert_eq!(claimed.records.len(), 11, "about 8 MiB");
     assert_eq!(topics.consume(&of("g")).await.unwrap().records.len(), 3, "the others were given back");
-    let read = topics.consume(&ConsumeRequest::of(TOPIC).start(Start::Earliest)).await.unwrap();
+    let read = topics.consume(&ConsumeRequest::of(TOPIC).start(PartitionStart::Earliest)).await.unwrap();
     assert_eq!((read.records.len(), read.has_more), (11, true));
 }
 

@@ -6,6 +6,7 @@ mod pipeline_store;
 mod record_claims;
 mod retention_cut;
 mod retention_rule;
+mod start;
 mod table_source;
 mod topic_drop;
 mod topic_migration;
@@ -27,6 +28,7 @@ pub use record_claims::{
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
+pub use start::Start;
 pub use table_source::{
     AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
     SqlDialect, TableSource, TableSources,
@@ -49,8 +51,17 @@ pub struct Record {
     pub message: Message,
     /// The position of the record.
     pub position: Position,
-    /// The time at which the log stored it, by the log's clock.
-    pub timestamp: Timestamp,
+    /// The time at which the log stored it, by the log's clock, or the time that its writer gave it. A log of a database knows it always.
+    pub timestamp: Option<Timestamp>,
+    /// The log has no value for its key, not even an empty one: a tombstone of Kafka. Its payload is empty.
+    pub is_tombstone: bool,
+}
+
+impl Record {
+    /// Returns the time at which the log stored it; the beginning of 1970 for a record of a broker that has none.
+    pub fn stored_at(&self) -> Timestamp {
+        self.timestamp.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
 }
 
 /// The offsets of a partition.
@@ -78,7 +89,7 @@ impl Bounds {
 
 /// The start of reading in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum PartitionStart {
     /// The first retained record.
     Earliest,
     /// Behind the last record.
@@ -119,6 +130,27 @@ pub trait Log: Send + Sync {
     /// not answer: retry.
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>>;
 
+    /// Returns the partitions of a topic, each with the offset of its first record of this time or later, or with its end if it has none.
+    ///
+    /// # Errors
+    /// As [`bounds`](Self::bounds).
+    fn offsets_at<'a>(
+        &'a self,
+        topic: &'a str,
+        time: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
+
+    /// Returns the partitions of a topic in which a consumer has a position, each with the offset that it reads next. It may lie outside of
+    /// the bounds.
+    ///
+    /// # Errors
+    /// As [`bounds`](Self::bounds).
+    fn committed_offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        consumer: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
+
     /// Opens a reader of some partitions of a topic.
     ///
     /// # Errors
@@ -127,7 +159,7 @@ pub trait Log: Send + Sync {
     fn open<'a>(
         &'a self,
         topic: &'a Arc<str>,
-        partitions: &'a [(i32, Start)],
+        partitions: &'a [(i32, PartitionStart)],
     ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>>;
 }
 

@@ -1387,6 +1387,12 @@ FROM (
   CROSS JOIN messagekit.topic_partitions p
 WHERE p.id = $1 AND coalesce(r.before, 0) < $5 ORDER BY r."offset";
 
+PREPARE "topic_first_since" (int, timestamptz) AS
+SELECT p.partition, coalesce((
+  SELECT r."offset" FROM messagekit.topic_records r
+  WHERE r.tp_id = p.id AND r.stored_at >= $2 ORDER BY r."offset" LIMIT 1), p.next_offset)
+FROM messagekit.topic_partitions p WHERE p.topic_id = $1 ORDER BY p.partition;
+
 PREPARE "topic_next_ids" (int, bigint, bigint) AS
 SELECT max(n.id), count(*)
 FROM (SELECT id FROM messagekit.topic_records WHERE topic_id = $1 AND id > $2 ORDER BY id LIMIT $3) n;
@@ -1468,6 +1474,12 @@ RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_re
 PREPARE "topic_hold_cursor" (text, int) AS
 SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id))
 FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO KEY UPDATE OF c;
+
+PREPARE "topic_cursors" (text, int) AS
+SELECT p.partition, c.next
+FROM messagekit.topic_partitions p CROSS JOIN LATERAL (
+  SELECT c.next FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c
+WHERE p.topic_id = $2 ORDER BY p.partition;
 
 PREPARE "topic_begin_cursors" (text, int[]) AS
 INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next)

@@ -14,7 +14,7 @@ use super::window::Settlement;
 use crate::Error;
 #[cfg(doc)]
 use crate::ErrorKind;
-use crate::log::Start;
+use crate::log::PartitionStart;
 use crate::store::FailureKind;
 
 /// The error of a record that was lost with its worker again and again.
@@ -55,7 +55,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
             max_attempts: 10,
             order: ClaimOrder::None,
             max_in_flight: None,
-            start: Start::Earliest,
+            start: PartitionStart::Earliest,
             partition: None,
             by_lease: false,
             max_bytes: usize::MAX,
@@ -116,7 +116,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// Sets where the consumer begins in the partitions that it has not read yet, at the first claim that any of its workers makes; at the
     /// earliest record by default. An offset that a partition does not have fails that claim with [`ErrorKind::OutOfRange`].
     #[must_use]
-    pub fn begin_at(self, start: Start) -> Self {
+    pub fn begin_at(self, start: PartitionStart) -> Self {
         Self(Steps { start, ..self.0 })
     }
 
@@ -270,7 +270,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Errors
     /// [`ErrorKind::OutOfRange`] for an offset that the partition does not have. [`ErrorKind::NotFound`] for a partition that the
     /// topic does not have. A transient error if the database does not answer: retry.
-    pub async fn reset(&self, partition: i32, to: Start) -> Result<i64, Error> {
+    pub async fn reset(&self, partition: i32, to: PartitionStart) -> Result<i64, Error> {
         let this = self.0.clone();
         self.0
             .transact(move |tx| {

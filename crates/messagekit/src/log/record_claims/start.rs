@@ -6,10 +6,10 @@ use super::claim::OnDeleted;
 use super::claim_store::{ClaimPartition, RecordClaims};
 use super::steps::Steps;
 use super::window::ClaimWindow;
-use crate::log::{Bounds, Start};
+use crate::log::{Bounds, PartitionStart};
 use crate::{Error, ErrorKind};
 
-impl Start {
+impl PartitionStart {
     /// Returns the offset in a partition.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Wh
 use super::claim_id::{ClaimHolder, RecordClaimId};
 use super::claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
 use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
-use crate::log::{Bounds, Start};
+use crate::log::{Bounds, PartitionStart};
 use crate::message::Identity;
 use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
 use crate::{Error, ErrorKind, MessageId};
@@ -27,7 +27,7 @@ pub(super) struct Steps<S> {
     /// The most records of the consumer that are claimed at a time.
     pub(super) max_in_flight: Option<u64>,
     /// Where the consumer begins in a partition that it has not read.
-    pub(super) start: Start,
+    pub(super) start: PartitionStart,
     /// The only partition to claim from.
     pub(super) partition: Option<i32>,
     /// Claims end with their lease only.
