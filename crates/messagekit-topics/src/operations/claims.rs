@@ -66,13 +66,6 @@ pub(super) async fn give_back<S: RecordClaims>(
 ) -> Result<(), Error> {
     let claimer = of(store, settle)?;
     let claim = patiently(|| claimer.find(&settle.claim, settle.partition)).await?;
-    let held = |offset: &i64| claim.records.iter().any(|record| record.record.position.offset == *offset);
-    if let ClaimedOffsets::These(offsets) = &settle.offsets
-        && !offsets.iter().all(held)
-    {
-        let text = "claim no longer holds these records: do not apply their effects";
-        return Err(CoreError::new(ErrorKind::ClaimLost, text).with("claim", &settle.claim).into());
-    }
     Ok(patiently(|| claimer.retry(&claim, which(settle), delay, error)).await?)
 }
 

@@ -64,6 +64,20 @@ async fn a_failed_record_waits_for_its_delay_and_counts_its_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_of_another_claim_cannot_be_given_back() {
+    let store = store_with(3).await;
+    let worker = worker(&store);
+    let (first, second) = (claim(&worker, 2).await, claim(&worker, 1).await);
+    for offsets in [&[2][..], &[0, 2], &[7]] {
+        let refused = worker.retry(&first, Which::Offsets(offsets), Duration::ZERO, "no stock").await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ClaimLost, "{offsets:?}");
+    }
+    assert_eq!(claim_now(&worker).await, [], "a refused call gives nothing back");
+    assert_eq!(worker.acknowledge(&first, Which::All).await.unwrap(), 2);
+    assert_eq!(worker.acknowledge(&second, Which::All).await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_released_record_comes_back_at_once_and_counts_no_attempt() {
     let store = store_with(2).await;
     let worker = worker(&store);

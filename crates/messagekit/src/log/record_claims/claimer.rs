@@ -10,7 +10,7 @@ use super::claim_id::ClaimHolder;
 use super::claim_store::RecordClaims;
 use super::reading::Read;
 use super::steps::{Begun, ClaimOrder, Own, Steps, after};
-use super::window::Settlement;
+use super::window::{Settlement, claim_lost};
 use crate::Error;
 #[cfg(doc)]
 use crate::ErrorKind;
@@ -231,6 +231,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
         delay: Duration,
         error: &str,
     ) -> Result<(), Error> {
+        let is_in_claim =
+            |offset: &i64| claim.records.iter().any(|record| record.record.position.offset == *offset);
+        if let Which::Offsets(offsets) = which
+            && !offsets.iter().all(is_in_claim)
+        {
+            return Err(claim_lost(&claim.id));
+        }
         let failed = claim.records.iter().filter(|record| which.has(record.record.position.offset));
         let (last, left): (Vec<_>, Vec<_>) = failed.partition(|record| record.attempt >= self.0.max_attempts);
         if !last.is_empty() {
