@@ -13,7 +13,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::caller::{allow, allow_services};
-use crate::failure::Failure;
 use crate::parameters::{Nothing, Query};
 use crate::problem::Problem;
 use crate::{
@@ -29,7 +28,7 @@ const TOKEN: &str = "token";
         title = "messagekit admin",
         description = "Failed messages, rejected events, replay, health and metrics. Every operation wants a token; its `security` names the weakest role that may use it."
     ),
-    components(schemas(Problem, Failure)),
+    components(schemas(Problem, messagekit_wire::Failure)),
     tags(
         (name = "failed messages", description = "What could not be handled"),
         (name = "events", description = "One event, and those around it"),

@@ -6,46 +6,24 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use messagekit::ErrorKind;
 use messagekit_topics::Error;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::problem::{Problem, unwell};
 
 /// Where the paths begin whose errors have this form.
 const PREFIX: &str = "/v1/api/";
 
-/// An error response: what is wrong, and a code for programs.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// An error response with its status.
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// What is wrong, and what to do.
-    error: String,
-    /// The code: `BAD_REQUEST`, `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `CLAIM_LOST`, `DUPLICATE`, `CONFLICT`, `OFFSET_OUT_OF_RANGE`,
-    /// `INVALID_RECORD`, `UNAVAILABLE`, `TIMEOUT`, `INTERNAL_ERROR` and others in the words of the status.
-    code: String,
-    /// Of `OFFSET_OUT_OF_RANGE`: the partition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    partition_id: Option<i32>,
-    /// Of `OFFSET_OUT_OF_RANGE`: the first offset that is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    earliest: Option<i64>,
-    /// Of `OFFSET_OUT_OF_RANGE`: the offset of the next record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<i64>,
-    /// Of `DUPLICATE`: the id of the record with the same dedup fields.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    existing_id: Option<i64>,
-    #[serde(skip)]
+    body: Box<messagekit_wire::Failure>,
     status: StatusCode,
 }
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &str, error: impl Into<String>) -> Self {
         let (error, code) = (error.into(), code.to_owned());
-        Self { error, code, partition_id: None, earliest: None, next: None, existing_id: None, status }
+        let body = messagekit_wire::Failure { error, code, ..messagekit_wire::Failure::default() };
+        Self { body: Box::new(body), status }
     }
 
     pub(crate) fn bad_request(error: impl Into<String>) -> Self {
@@ -62,7 +40,7 @@ impl Failure {
 
     /// Returns its status, its code and its text.
     pub(crate) fn into_parts(self) -> (StatusCode, String, String) {
-        (self.status, self.code, self.error)
+        (self.status, self.body.code, self.body.error)
     }
 
     /// Converts an error of the topics. What a client can do nothing about is for the log.
@@ -73,16 +51,18 @@ impl Failure {
             ErrorKind::NotFound => Self::not_found(text),
             ErrorKind::ClaimLost => Self::new(StatusCode::CONFLICT, "CLAIM_LOST", text),
             ErrorKind::WrongState => Self::new(StatusCode::CONFLICT, "CONFLICT", text),
-            ErrorKind::Duplicate => Self {
-                existing_id: error.duplicate().map(|duplicate| duplicate.existing),
-                ..Self::new(StatusCode::CONFLICT, "DUPLICATE", text)
-            },
-            ErrorKind::OutOfRange => Self {
-                partition_id: number("partition").and_then(|number: i64| i32::try_from(number).ok()),
-                earliest: number("earliest"),
-                next: number("end"),
-                ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "OFFSET_OUT_OF_RANGE", text)
-            },
+            ErrorKind::Duplicate => {
+                let mut failure = Self::new(StatusCode::CONFLICT, "DUPLICATE", text);
+                failure.body.existing_id = error.duplicate().map(|duplicate| duplicate.existing);
+                failure
+            }
+            ErrorKind::OutOfRange => {
+                let mut failure = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "OFFSET_OUT_OF_RANGE", text);
+                let partition = number("partition").and_then(|number: i64| i32::try_from(number).ok());
+                failure.body.partition_id = partition;
+                (failure.body.earliest, failure.body.next) = (number("earliest"), number("end"));
+                failure
+            }
             ErrorKind::InvalidEvent | ErrorKind::SchemaMismatch => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_RECORD", text)
             }
@@ -123,7 +103,7 @@ impl From<Problem> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = self.status;
-        let mut response = (status, axum::Json(self)).into_response();
+        let mut response = (status, axum::Json(self.body)).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

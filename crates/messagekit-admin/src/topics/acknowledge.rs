@@ -7,8 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use messagekit::log::RecordClaimId;
 use messagekit_topics::operations::{ClaimedOffsets, Settle};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use messagekit_wire::{Acknowledge, Acknowledged, Done, Extend, Extended, GiveBack};
 
 use super::body::Body;
 use super::consume::lease_of;
@@ -30,30 +29,6 @@ const MAX_DELAY: u64 = 7 * 24 * 60 * 60;
 /// The most bytes of an error that is kept.
 const MAX_ERROR: usize = 1_000;
 
-/// Records that were handled.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Acknowledge {
-    topic_id: String,
-    group_id: String,
-    #[serde(default)]
-    partition_id: i32,
-    /// The last record: those of its claim up to it are handled. Without `claim_id` it names the claim.
-    upto_offset: Option<i64>,
-    /// The claim; without `upto_offset` and `offsets` all that it still holds.
-    claim_id: Option<String>,
-    /// Exactly these records of the claim.
-    offsets: Option<Vec<i64>>,
-}
-
-/// What is kept.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Acknowledged {
-    success: bool,
-    /// The last offset of the partition's prefix that the group has finished, as it is stored; none before the first.
-    acknowledged_offset: Option<i64>,
-}
-
 /// Acknowledge records
 ///
 /// What another claim holds stays with it: a prefix ends where the first record is not finished.
@@ -62,9 +37,9 @@ pub(super) struct Acknowledged {
     params(Which), request_body = Acknowledge,
     responses(
         (status = 200, body = Acknowledged),
-        (status = 404, description = "No such topic or partition", body = Failure),
-        (status = 409, description = "The claim holds these records no longer: undo their effects", body = Failure),
-        (status = 416, description = "There is no record at this offset yet", body = Failure)
+        (status = 404, description = "No such topic or partition", body = messagekit_wire::Failure),
+        (status = 409, description = "The claim holds these records no longer: undo their effects", body = messagekit_wire::Failure),
+        (status = 416, description = "There is no record at this offset yet", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn acknowledge(
@@ -119,39 +94,6 @@ fn offsets(up_to: Option<i64>, offsets: Option<Vec<i64>>) -> Result<ClaimedOffse
     }
 }
 
-/// Records that could not be handled.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GiveBack {
-    topic_id: String,
-    group_id: String,
-    #[serde(default)]
-    partition_id: i32,
-    claim_id: String,
-    /// The last of the records of the claim; without it and without `offsets` all that it still holds.
-    upto_offset: Option<i64>,
-    /// Exactly these.
-    offsets: Option<Vec<i64>>,
-    /// When they may be claimed again.
-    #[serde(default)]
-    delay_seconds: u64,
-    /// False for records that were not tried: this attempt does not count, and they may be claimed at once.
-    #[serde(default = "tried")]
-    tried: bool,
-    /// Why: it stands with the failed message when the attempts are used up.
-    error: Option<String>,
-}
-
-fn tried() -> bool {
-    true
-}
-
-/// It is done.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Done {
-    success: bool,
-}
-
 /// Give records back
 ///
 /// They may be claimed again after the delay. A record whose attempts are used up becomes a failed message of the group.
@@ -160,8 +102,8 @@ pub(super) struct Done {
     params(Which), request_body = GiveBack,
     responses(
         (status = 200, body = Done),
-        (status = 404, description = "No such topic or partition", body = Failure),
-        (status = 409, description = "The claim holds these records no longer", body = Failure)
+        (status = 404, description = "No such topic or partition", body = messagekit_wire::Failure),
+        (status = 409, description = "The claim holds these records no longer", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn give_back(
@@ -198,35 +140,14 @@ fn shortened(error: &str) -> String {
     error[..end].replace('\0', " ")
 }
 
-/// A claim that is needed for longer.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Extend {
-    topic_id: String,
-    group_id: String,
-    #[serde(default)]
-    partition_id: i32,
-    claim_id: String,
-    /// How long its lease lasts from now; 60 by default.
-    lease_seconds: Option<u64>,
-}
-
-/// The lease of a claim.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Extended {
-    success: bool,
-    /// Its end, in milliseconds since 1970.
-    lease_until_ms: i64,
-}
-
 /// Extend a claim
 #[utoipa::path(
     post, path = "/v1/api/topics/extend", tag = "topics", operation_id = "extend_claim",
     params(Which), request_body = Extend,
     responses(
         (status = 200, body = Extended),
-        (status = 404, description = "No such topic or partition", body = Failure),
-        (status = 409, description = "The claim holds nothing any more", body = Failure)
+        (status = 404, description = "No such topic or partition", body = messagekit_wire::Failure),
+        (status = 409, description = "The claim holds nothing any more", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn extend(

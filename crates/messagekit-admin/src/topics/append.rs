@@ -4,9 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use messagekit_topics::IfNew;
 use messagekit_topics::operations::OnDuplicateRecord;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::ToSchema;
+use messagekit_wire::{Append, Appended, AppendedRecord};
 
 use super::body::Body;
 use super::served::topics;
@@ -18,47 +16,6 @@ use crate::parameters::Query;
 /// The most records of one request.
 const MAX_RECORDS: usize = 1_000;
 
-/// Records for a topic.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Append {
-    topic_id: String,
-    /// One record: a JSON object that fits the schema of the topic.
-    #[schema(value_type = Option<Object>)]
-    data: Option<Value>,
-    /// Or several, which are appended together.
-    #[schema(value_type = Option<Vec<Object>>)]
-    records: Option<Vec<Value>>,
-    /// A record whose dedup fields the topic knows is left out, and not refused.
-    #[serde(default)]
-    if_new: bool,
-}
-
-/// What became of the records.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Appended {
-    success: bool,
-    /// Of a single record: its id, or that of the record that is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    id: Option<i64>,
-    /// Of a single record: the topic has it already.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    duplicate: Option<bool>,
-    /// Of several records: what became of each.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    records: Option<Vec<AppendedRecord>>,
-}
-
-/// What became of a record.
-#[derive(Debug, Serialize, ToSchema)]
-struct AppendedRecord {
-    id: i64,
-    duplicate: bool,
-}
-
 /// Append records
 ///
 /// All of them, or, when one is refused, none.
@@ -67,8 +24,8 @@ struct AppendedRecord {
     params(Which), request_body = Append,
     responses(
         (status = 200, body = Appended),
-        (status = 404, description = "No such topic", body = Failure),
-        (status = 409, description = "The topic has a record with the same dedup fields", body = Failure)
+        (status = 404, description = "No such topic", body = messagekit_wire::Failure),
+        (status = 409, description = "The topic has a record with the same dedup fields", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn append(
