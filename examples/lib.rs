@@ -9,6 +9,9 @@ mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../docs/http-topics.md")]
+    struct HttpTopics;
+
     #[doc = include_str!("../docs/observability.md")]
     struct Observability;
 

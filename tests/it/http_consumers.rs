@@ -1,23 +1,18 @@
-//! Consumers, writers and a server over HTTP: each in its own thread, the server in a process that is killed.
+//! Consumers and writers over HTTP: each in its own thread, and a book of what they did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use messagekit_admin::Token;
 use serde_json::{Value, json};
+
+use super::http_served::{Served, TOPIC};
 
 /// How long a call or a step may take before the test fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Part of every payload, and of nothing else.
 pub(crate) const PLANTED: &str = "planted-4711";
-
-pub(crate) const TOPIC: &str = "shop.jobs";
 
 /// Waits for what other threads and processes do.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -26,118 +21,6 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// `messagekit admin` over one database, which can be killed and started again.
-pub(crate) struct Served {
-    folder: tempfile::TempDir,
-    database: String,
-    service: Token,
-    admin: Token,
-    running: Mutex<Running>,
-    agent: ureq::Agent,
-}
-
-struct Running {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    /// Starts the program for a database, and makes the topic with four partitions.
-    pub(crate) fn start(url: &str) -> Self {
-        let folder = tempfile::TempDir::new().unwrap();
-        let (service, admin) = (Token::generate().unwrap(), Token::generate().unwrap());
-        let tokens = format!("worker service {}\nann admin {}\n", service.hash(), admin.hash());
-        fs::write(folder.path().join("tokens"), tokens).unwrap();
-        let database = format!("shop={url}");
-        let running = Mutex::new(spawn(folder.path(), &database));
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-        let served = Self { folder, database, service, admin, running, agent: agent.build().into() };
-        let create = format!("CREATE TOPIC {TOPIC} PARTITIONS 4 WITH (key = 'n', dedup = ('n'))");
-        served.sql(&create);
-        served
-    }
-
-    /// Kills the process with SIGKILL, and starts another one.
-    pub(crate) fn kill(&self) {
-        let mut running = self.running();
-        assert!(running.child.try_wait().unwrap().is_none(), "it has ended by itself: {}", self.log());
-        end(&mut running.child);
-        *running = spawn(self.folder.path(), &self.database);
-    }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns what all of its processes have logged.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(log(self.folder.path())).unwrap()
-    }
-
-    /// Returns status and body, or `None` if the server was killed before it answered.
-    pub(crate) fn post(&self, route: &str, body: &Value) -> Option<(u16, Value)> {
-        self.post_as(&self.service, &format!("topics/{route}"), body)
-    }
-
-    fn post_as(&self, token: &Token, route: &str, body: &Value) -> Option<(u16, Value)> {
-        let url = format!("{}/v1/api/{route}", self.running().url);
-        let call = self.agent.post(&url).header("authorization", format!("Bearer {}", token.secret()));
-        let mut answer = call.send_json(body).ok()?;
-        Some((answer.status().as_u16(), answer.body_mut().read_json().ok()?))
-    }
-
-    /// Returns the rows of a statement.
-    pub(crate) fn sql(&self, sql: &str) -> Value {
-        let (status, answer) = self.post_as(&self.admin, "sql", &json!({ "sql": sql })).expect("it runs");
-        assert_eq!(status, 200, "{sql}: {answer}");
-        answer["results"][0]["rows"].clone()
-    }
-
-    pub(crate) fn secrets(&self) -> [&str; 2] {
-        [self.service.secret(), self.admin.secret()]
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        end(&mut self.running().child);
-    }
-}
-
-fn end(child: &mut Child) {
-    child.kill().ok();
-    child.wait().ok();
-}
-
-fn log(folder: &Path) -> PathBuf {
-    folder.join("log")
-}
-
-fn spawn(folder: &Path, database: &str) -> Running {
-    let program = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name("messagekit");
-    assert!(program.exists(), "{} is not built: run `cargo build --workspace`", program.display());
-    let errors = File::options().append(true).create(true).open(log(folder)).unwrap();
-    let mut child = Command::new(program)
-        .args(["admin", "--listen", "127.0.0.1:0", "--database", database, "--tokens"])
-        .arg(folder.join("tokens"))
-        .env_remove("MESSAGEKIT_DATABASE_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .spawn()
-        .expect("the program starts");
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let said = output
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
-    let Some(url) = said else {
-        end(&mut child);
-        panic!("the program ended: {}", fs::read_to_string(log(folder)).unwrap());
-    };
-    Running { child, url }
 }
 
 /// What consumers did with the events, by their ids.

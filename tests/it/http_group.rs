@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::http_consumers::{Book, PLANTED, Served, consume, until, write};
+use super::http_consumers::{Book, PLANTED, consume, until, write};
+use super::http_served::Served;
 
 /// How much a run does.
 struct Size {

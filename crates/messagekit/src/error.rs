@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Undecodable,
     /// A setting or a combination of settings is invalid.
     InvalidConfiguration,
+    /// A server does not know the caller's token, or the token has not the right. Use another one.
+    Unauthorized,
     /// A topic has a record with the same dedup fields.
     Duplicate,
     /// A topic and a program have different schemas, or different rules.
@@ -87,6 +89,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "too_large",
             Self::Undecodable => "undecodable",
             Self::InvalidConfiguration => "invalid_configuration",
+            Self::Unauthorized => "unauthorized",
             Self::Duplicate => "duplicate",
             Self::SchemaMismatch => "schema_mismatch",
             Self::NotFound => "not_found",

@@ -21,6 +21,9 @@ mod drops;
 mod http_consumers;
 #[path = "../../it/http_group.rs"]
 mod http_group;
+#[allow(dead_code, reason = "the tests of the Rust client are those over a file")]
+#[path = "../../it/http_served.rs"]
+mod http_served;
 #[path = "../../../crates/messagekit-topics/tests/it/json.rs"]
 mod json;
 #[path = "../../../crates/messagekit-topics/tests/it/kept_graph.rs"]

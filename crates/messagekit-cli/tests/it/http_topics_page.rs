@@ -112,6 +112,8 @@ fn requests_of_the_page_on_topics_over_http_answer_so() {
             }
             // The tests of the Python package run it.
             "python" => {}
+            // The examples compile it.
+            "rust,no_run" => {}
             "sql" => {
                 let answer = on(&reader.folder.path().join("shop.db"), &["sql", &text]);
                 assert_eq!((answer.code, &*answer.err), (0, ""), "{text}");

@@ -1,0 +1,7 @@
+//! The Rust client over a real server.
+
+mod failures;
+mod handling;
+mod killed;
+mod refusals;
+mod shop;
