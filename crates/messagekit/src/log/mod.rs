@@ -1,6 +1,7 @@
 //! Reading ordered partitions without consuming them.
 
 mod key_partition;
+mod ordered;
 mod paged_reader;
 mod pipeline_store;
 mod record_claims;
@@ -19,6 +20,7 @@ use std::task::{Context, Poll};
 use jiff::Timestamp;
 
 pub use key_partition::partition_of;
+pub use ordered::{MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings};
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
