@@ -20,7 +20,10 @@ use std::task::{Context, Poll};
 use jiff::Timestamp;
 
 pub use key_partition::partition_of;
-pub use ordered::{MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings};
+pub use ordered::{
+    MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
+    PartitionState,
+};
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{

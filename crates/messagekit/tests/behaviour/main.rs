@@ -26,6 +26,7 @@ mod middleware;
 mod names;
 mod no_store;
 mod once;
+mod ordered;
 mod outages;
 mod parking;
 mod parking_dropped;

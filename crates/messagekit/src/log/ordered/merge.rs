@@ -10,22 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::merge_partition::{MergePartition, Phase};
+use super::merge_record::MergeRecord;
 use super::merge_settings::MergeSettings;
-
-/// A record on its way through a [`MergeCore`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MergeRecord<R> {
-    /// The index of its partition.
-    pub partition: usize,
-    /// Its offset.
-    pub offset: i64,
-    /// Its own time, if it has one. What [`take`](MergeCore::take) returns has the time that orders it.
-    pub time: Option<Timestamp>,
-    /// How many bytes it counts in the buffer.
-    pub bytes: usize,
-    /// What is merged.
-    pub record: R,
-}
 
 /// What a [`MergeCore`] has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,23 +57,23 @@ pub struct MergeCounts {
 /// ```
 #[derive(Debug)]
 pub struct MergeCore<R> {
-    settings: MergeSettings,
-    partitions: Vec<MergePartition<R>>,
+    pub(super) settings: MergeSettings,
+    pub(super) partitions: Vec<MergePartition<R>>,
     /// The partitions that hold others back, with what they have shown.
-    open: BTreeSet<(Option<Timestamp>, usize)>,
+    pub(super) open: BTreeSet<(Option<Timestamp>, usize)>,
     /// Partitions whose entry in `open` is out of date.
     moved: Vec<usize>,
     /// The first record of each partition that has one.
-    heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    pub(super) heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// Records behind the end of their partition, in the order of their arrival.
-    arrived: VecDeque<MergeRecord<R>>,
-    held: usize,
-    held_bytes: usize,
-    largest: usize,
+    pub(super) arrived: VecDeque<MergeRecord<R>>,
+    pub(super) held: usize,
+    pub(super) held_bytes: usize,
+    pub(super) largest: usize,
     /// The greatest time that was released.
     released: Option<Timestamp>,
-    is_live: bool,
-    counts: MergeCounts,
+    pub(super) is_live: bool,
+    pub(super) counts: MergeCounts,
 }
 
 impl<R> MergeCore<R> {
@@ -240,7 +226,7 @@ impl<R> MergeCore<R> {
     }
 
     /// Brings `open` and the answer of [`is_live`](Self::is_live) up to date.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         for index in std::mem::take(&mut self.moved) {
             let partition = &mut self.partitions[index];
             let entry = (partition.phase == Phase::Open).then_some((partition.frontier, index));
@@ -256,69 +242,6 @@ impl<R> MergeCore<R> {
             || self.heads.is_empty()
                 && self.open.is_empty()
                 && self.partitions.iter().all(|partition| partition.phase == Phase::Ended);
-    }
-
-    /// Returns how many records the buffer has room for. A full one has room for one more of the partition that holds the others back, unless
-    /// there are records to [take](Self::take).
-    pub fn room(&mut self) -> usize {
-        let records = self.settings.max_records.saturating_sub(self.held);
-        let bytes = self.settings.max_bytes.saturating_sub(self.held_bytes) / self.largest.max(1);
-        records.min(bytes).max(usize::from(!self.has_due()))
-    }
-
-    /// Returns whether there are records to [take](Self::take).
-    pub fn has_due(&mut self) -> bool {
-        self.refresh();
-        let lowest = self.open.first().copied();
-        let is_due = |time, index| lowest.is_none_or(|lowest| (Some(time), index) <= lowest);
-        let first = self.heads.peek();
-        first.is_some_and(|Reverse((time, index))| is_due(*time, *index))
-            || self.is_live && !self.arrived.is_empty()
-    }
-
-    /// Returns whether the buffer holds so much that only the partition that holds the others back is read on: a half, of records or of bytes.
-    /// The other half is for what that one brings.
-    fn is_half_full(&self, parts: usize) -> bool {
-        self.held * parts >= self.settings.max_records || self.held_bytes * parts >= self.settings.max_bytes
-    }
-
-    /// Returns whether a partition that is read should not be read for now.
-    pub fn wants_pause(&mut self, partition: usize) -> bool {
-        self.refresh();
-        let known = &self.partitions[partition];
-        !known.is_paused
-            && if self.is_live {
-                self.is_half_full(1)
-            } else {
-                known.phase == Phase::Ended || self.is_half_full(2) && !self.is_lowest(partition)
-            }
-    }
-
-    /// Returns whether a paused partition should be read again.
-    pub fn wants_resume(&mut self, partition: usize) -> bool {
-        self.refresh();
-        let known = &self.partitions[partition];
-        known.is_paused
-            && if self.is_live {
-                !self.is_half_full(2)
-            } else {
-                known.phase != Phase::Ended && (self.is_lowest(partition) || !self.is_half_full(4))
-            }
-    }
-
-    fn is_lowest(&self, partition: usize) -> bool {
-        // An idle partition holds nothing back, and is read so that it is seen when it goes on.
-        self.open.first().is_none_or(|(_, lowest)| *lowest == partition)
-            || self.partitions[partition].phase == Phase::Idle
-    }
-
-    /// Notes that a partition is paused, or that it is read again.
-    pub fn set_paused(&mut self, partition: usize, is_paused: bool) {
-        let known = &mut self.partitions[partition];
-        if std::mem::replace(&mut known.is_paused, is_paused) != is_paused {
-            let count = if is_paused { &mut self.counts.paused } else { &mut self.counts.resumed };
-            *count += 1;
-        }
     }
 
     /// Returns whether all of the past is released.

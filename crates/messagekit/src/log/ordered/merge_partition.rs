@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::merge::MergeRecord;
+use super::merge_record::MergeRecord;
 
 /// Whether a partition holds the others back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::merge::{MergeCore, MergeRecord};
+use super::merge::MergeCore;
+use super::merge_record::MergeRecord;
 use super::merge_settings::MergeSettings;
 
 const NOW: i64 = 10_000_000;
@@ -292,7 +293,7 @@ fn an_idle_partition_lets_the_others_go_on() {
 }
 
 #[test]
-fn nothing_later_than_the_cutoff_comes_before_all_have_reached_it() {
+fn nothing_later_than_the_cutoff_comes_before_all_reach_it() {
     let settings = MergeSettings { cutoff: Some(at(100)), ..MergeSettings::default() };
     let mut core = MergeCore::new(3, settings);
     core.on_record(record(0, 0, Some(90)), at(NOW));
