@@ -19,6 +19,7 @@ pub(super) struct FaultyLog {
 
 struct FaultyReader {
     inner: Box<dyn LogReader>,
+    is_at_end: bool,
     fault: Option<Fault>,
 }
 
@@ -70,7 +71,7 @@ impl Log for FaultyLog {
     ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
         Box::pin(async move {
             let inner = self.inner.open(topic, partitions).await?;
-            Ok(Box::new(FaultyReader { inner, fault: self.fault }) as Box<dyn LogReader>)
+            Ok(Box::new(FaultyReader { inner, is_at_end: false, fault: self.fault }) as Box<dyn LogReader>)
         })
     }
 }
@@ -79,6 +80,23 @@ impl LogReader for FaultyReader {
     fn poll_page(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Page, Error>> {
         match (ready!(self.inner.poll_page(max, cx))?, self.fault) {
             (Page::Gone { .. }, Some(Fault::LogHidesDeletions)) => self.poll_page(max, cx),
+            (Page::Records(mut records), Some(Fault::LogForgetsTimes)) => {
+                records.iter_mut().for_each(|record| record.timestamp = None);
+                Poll::Ready(Ok(Page::Records(records)))
+            }
+            (Page::Records(mut records), Some(Fault::LogSkipsNewRecords)) if self.is_at_end => {
+                self.is_at_end = records.len() < 2;
+                records.remove(0);
+                if records.is_empty() {
+                    self.poll_page(max, cx)
+                } else {
+                    Poll::Ready(Ok(Page::Records(records)))
+                }
+            }
+            (page @ Page::End { .. }, _) => {
+                self.is_at_end = true;
+                Poll::Ready(Ok(page))
+            }
             (Page::Records(mut records), Some(Fault::LogSkipsRecords)) => {
                 records.retain(|record| record.position.offset % 10 != 9);
                 Poll::Ready(Ok(Page::Records(records)))

@@ -591,6 +591,10 @@ faults! {
     LogFindsLaterRecords: Log times_find_the_first_record_since_then,
     /// A consumer that never began has a position.
     LogInventsPositions: Log positions_of_a_consumer_are_found,
+    /// Records come without the time at which they were stored.
+    LogForgetsTimes: Log topics_come_in_the_order_of_their_time,
+    /// A reader at the end passes over the first record that is new.
+    LogSkipsNewRecords: Log a_live_reader_sees_what_is_new,
     /// Claims are not written.
     ClaimsAreForgotten: Log claimed_record_is_claimed_once,
     /// A new consumer skips the records that exist already.

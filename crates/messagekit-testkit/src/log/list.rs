@@ -32,6 +32,8 @@ macro_rules! __each_log_case {
             reading::overtaken_reader_learns_what_was_deleted,
             reading::times_find_the_first_record_since_then,
             reading::positions_of_a_consumer_are_found,
+            ordered::topics_come_in_the_order_of_their_time,
+            ordered::a_live_reader_sees_what_is_new,
             claims::claimed_record_is_claimed_once,
             claims::claims_begin_at_the_earliest_record,
             claims::new_records_are_claimed_when_they_come,

@@ -5,6 +5,7 @@ mod fixture;
 pub mod keyed_claims;
 pub mod leases;
 mod list;
+pub mod ordered;
 pub mod reading;
 pub mod served_claims;
 pub mod storm;
