@@ -106,6 +106,7 @@
 //! It creates no topics (a broker may, on the first publish) and supports no schema registry and no Kafka
 //! transactions. Building it needs a C compiler and the headers of OpenSSL.
 
+mod background;
 mod client;
 mod contact;
 mod context;
@@ -117,6 +118,7 @@ mod lag;
 mod link;
 mod member;
 mod memory;
+mod notices;
 mod properties;
 mod publisher;
 mod record;

@@ -7,12 +7,12 @@ use messagekit::Error;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use super::background::spawn;
 use super::commit::commit_for_sure;
 use super::commit_in_flight::CommitInFlight;
 use super::lane::NextOf;
 use super::step::Step;
 use super::{Closed, Member};
+use crate::background::spawn;
 use crate::context::{Context, answer};
 use crate::error::unavailable;
 use crate::link::Command;

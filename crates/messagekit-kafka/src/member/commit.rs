@@ -9,9 +9,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Member;
-use super::background::{Answer, ask};
 use super::commit_in_flight::CommitInFlight;
 use super::lane::{Lane, NextOf, Stage};
+use crate::background::{Answer, ask};
 use crate::context::Context;
 use crate::error::commit_may_be_repeated;
 

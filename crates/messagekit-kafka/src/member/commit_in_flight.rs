@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaResult;
 
-use super::background::Answer;
+use crate::background::Answer;
 
 /// How long a confirmation in flight may delay a last commit.
 const CONFIRM_DEADLINE: Duration = Duration::from_millis(500);

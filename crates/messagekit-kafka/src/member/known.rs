@@ -9,12 +9,12 @@ use messagekit::{Error, ErrorKind};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::background::Answers;
 use super::continuity::{self, Handled};
 use super::lost::{another_log, lost_offset};
 use super::offsets::{self, Partition};
 use super::start::Start;
 use super::start_position::{GroupOffset, Remembered, StartPosition, start_position};
+use crate::background::Answers;
 use crate::client::GroupClient;
 use crate::context::Context;
 use crate::error::unavailable;

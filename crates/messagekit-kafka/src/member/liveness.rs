@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::background::{Answer, ask, spawn};
 use super::closing::let_go;
 use super::lane::Stage;
 use super::replacement::Replacement;
 use super::unplaced::Unplaced;
 use super::{End, Member};
+use crate::background::{Answer, ask, spawn};
 use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::Event;

@@ -1,6 +1,5 @@
 //! The thread that polls Kafka. It runs no handlers, so that this member stays in the group however long they take.
 
-mod background;
 mod closing;
 mod commit;
 mod commit_in_flight;
@@ -10,7 +9,6 @@ mod known;
 mod lane;
 mod liveness;
 mod lost;
-mod notices;
 mod offsets;
 mod opening;
 mod proof;
@@ -36,10 +34,10 @@ use crate::client::GroupClient;
 use crate::context::Context;
 use crate::link::{Command, Event, Events};
 use crate::memory::Memory;
+use crate::notices::Notices;
 use commit_in_flight::CommitInFlight;
 use lane::Lane;
 pub(crate) use lane::Standing;
-use notices::Notices;
 use replacement::Replacement;
 use step::Step;
 use unplaced::Unplaced;

@@ -9,12 +9,12 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::background::{Answer, ask};
 use super::commit::{COMMIT_DEADLINE, commit_for_sure};
 use super::lane::{Lane, NextOf, Stage};
 use super::start::Start;
 use super::step::{OffsetsQuery, Step};
 use super::{End, Member, offsets};
+use crate::background::{Answer, ask};
 use crate::context::{Rebalance, answer, is_cooperative};
 use crate::link::Event;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rdkafka::consumer::BaseConsumer;
 
-use super::background::Answer;
+use crate::background::Answer;
 use crate::context::Context;
 
 /// The client that replaces one without brokers.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
-use super::background::{Answer, ask_each};
 use super::known::{Committed, Known, Question};
 use super::lost::log_lost_commits;
 use super::{End, Member};
+use crate::background::{Answer, ask_each};
 
 /// How long partitions without a known start wait until they are queried again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

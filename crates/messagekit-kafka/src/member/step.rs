@@ -6,8 +6,8 @@ use std::time::Instant;
 use rdkafka::TopicPartitionList;
 use rdkafka::error::KafkaResult;
 
-use super::background::Answer;
 use super::known::Committed;
+use crate::background::Answer;
 use crate::context::Rebalance;
 
 /// The query for the committed offsets of the group.

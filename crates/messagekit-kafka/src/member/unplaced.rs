@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 
-use super::background::Answer;
 use super::known::{Committed, Known};
 use super::offsets::Partition;
 use super::start_position::GroupOffset;
+use crate::background::Answer;
 
 /// How long a query may go without an answer: no thread could be created for it.
 const ASK_LIMIT: Duration = Duration::from_secs(60);

@@ -13,13 +13,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Remembers reported errors: an unreachable broker fails many times per second.
 #[derive(Debug, Default)]
-pub(super) struct Notices {
+pub(crate) struct Notices {
     told: HashMap<(i32, String), Instant>,
 }
 
 impl Notices {
     /// Returns the error to report, or `None` if it was reported recently. A missing topic is reported once.
-    pub(super) fn of(&mut self, error: &KafkaError, reason: &str, now: Instant) -> Option<Error> {
+    pub(crate) fn of(&mut self, error: &KafkaError, reason: &str, now: Instant) -> Option<Error> {
         let code = error.rdkafka_error_code();
         let absent = matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic));
         let key =
@@ -40,7 +40,7 @@ impl Notices {
     }
 
     /// Returns whether an error was not reported recently. Its key is the code and the text that distinguish it.
-    pub(super) fn is_due(&mut self, key: (i32, String), now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, key: (i32, String), now: Instant) -> bool {
         let is_due = self.told.get(&key).is_none_or(|told| now.duration_since(*told) >= INTERVAL);
         if is_due {
             self.told.insert(key, now);

@@ -6,20 +6,20 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Runs `work` on a new thread; drops `work` if no thread can be created.
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     let name = format!("messagekit-kafka-{name}");
     if let Err(error) = thread::Builder::new().name(name.clone()).spawn(work) {
-        tracing::error!(%error, name, "no thread beside the member");
+        tracing::error!(%error, name, "no thread for work in the background");
     }
 }
 
 /// Runs `work` on a new thread, which wakes the calling thread when the answer is available.
-pub(super) fn ask<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+pub(crate) fn ask<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
     ask_each(name, |answers| answers.send(work()))
 }
 
 /// Runs `work` on a new thread, which wakes the calling thread for each answer.
-pub(super) fn ask_each<T: Send + 'static>(
+pub(crate) fn ask_each<T: Send + 'static>(
     name: &str,
     work: impl FnOnce(&Answers<T>) + Send + 'static,
 ) -> Answer<T> {
@@ -30,13 +30,13 @@ pub(super) fn ask_each<T: Send + 'static>(
 }
 
 /// The sender of a background thread's answers.
-pub(super) struct Answers<T> {
+pub(crate) struct Answers<T> {
     answer: mpsc::Sender<T>,
     waiting: Thread,
 }
 
 impl<T> Answers<T> {
-    pub(super) fn send(&self, answer: T) {
+    pub(crate) fn send(&self, answer: T) {
         // The receiver is dropped when the member has left or no longer needs the answer.
         let _ = self.answer.send(answer);
         self.waiting.unpark();
@@ -44,12 +44,12 @@ impl<T> Answers<T> {
 }
 
 /// One or more answers of a background thread.
-pub(super) struct Answer<T>(mpsc::Receiver<T>);
+pub(crate) struct Answer<T>(mpsc::Receiver<T>);
 
 impl<T> Answer<T> {
     /// Returns the next answer if it is available; `Ready(None)` means that no answer will come, for example because
     /// no thread could be created.
-    pub(super) fn poll(&self) -> Poll<Option<T>> {
+    pub(crate) fn poll(&self) -> Poll<Option<T>> {
         match self.0.try_recv() {
             Ok(answer) => Poll::Ready(Some(answer)),
             Err(mpsc::TryRecvError::Empty) => Poll::Pending,
@@ -58,7 +58,7 @@ impl<T> Answer<T> {
     }
 
     /// Waits at most `limit` for the answer.
-    pub(super) fn within(&self, limit: Duration) -> Option<T> {
+    pub(crate) fn within(&self, limit: Duration) -> Option<T> {
         self.0.recv_timeout(limit).ok()
     }
 }
