@@ -112,6 +112,18 @@ pub(crate) fn is_refusal(code: Code) -> bool {
     )
 }
 
+/// Returns whether an error is about the coordinator of a group. The library looks for one also when no group is joined.
+pub(crate) fn is_about_groups(code: Code) -> bool {
+    matches!(
+        code,
+        Code::GroupAuthorizationFailed
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::WaitingForCoordinator
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

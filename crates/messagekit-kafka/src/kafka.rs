@@ -10,7 +10,8 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::Error;
 use crate::properties::{
-    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, PRODUCER, PRODUCER_FIXED, REFUSED, STATIC_CONSUMER,
+    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LOG, LOG_FIXED, PRODUCER, PRODUCER_FIXED, REFUSED,
+    STATIC_CONSUMER,
 };
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
@@ -83,6 +84,11 @@ impl Kafka {
         // The default context logs statistics.
         config.set("statistics.interval.ms", "0").remove("group.id").remove("group.instance.id");
         config
+    }
+
+    /// Returns the client settings of a log, without a group and without limits of its queues.
+    pub(crate) fn log_client(&self) -> ClientConfig {
+        self.client(&[LOG], LOG_FIXED)
     }
 
     /// Returns the addresses of the bootstrap brokers.

@@ -1,4 +1,5 @@
-//! Kafka for messagekit: a [`Source`](messagekit::adapter::Source) for consumers and a [`Publisher`](messagekit::adapter::Publisher).
+//! Kafka for messagekit: a [`Source`](messagekit::adapter::Source) for consumers, a [`Publisher`](messagekit::adapter::Publisher), and a
+//! [`Log`](messagekit::log::Log) that is read at any position.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,6 +56,14 @@
 //! slow handler affects neither the session nor the membership. A revoked lane has 30 seconds, or half of
 //! `max.poll.interval.ms`, to finish its work; then it is lost.
 //!
+//! # Reading as a log
+//!
+//! [`Kafka::log`] reads chosen partitions from chosen offsets or times on. It joins no group, commits nothing and creates no topic. Its end
+//! is that of the committed records, and a reader reaches it also behind the markers of transactions and behind compacted records. What
+//! retention removed is a page of its own, and reading goes on behind it; a partition that ends before what was read of it, as after an
+//! unclean election, is a permanent error. A paused partition keeps what was fetched ahead. A broker that is away is a transient error, and
+//! reading goes on when it is back.
+//!
 //! # Records
 //!
 //! Key, payload and headers are bytes and stay unchanged, as Debezium's outbox router writes them. A tombstone has an
@@ -82,10 +91,11 @@
 //! | `session.timeout.ms` | 6000; 45000 with an instance id | delay until others read a crashed process's partitions |
 //! | `heartbeat.interval.ms` | 500 | members learn of a rebalance sooner |
 //! | `statistics.interval.ms` | 5000 (subscribers) | they reveal a client without brokers, which is then replaced; 0: never |
-//! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers) | a new topic is found within about a second |
-//! | `queued.max.messages.kbytes` | 2048 | each partition has a queue of its own |
-//! | `queued.min.messages` | 1000 | the same |
-//! | `fetch.queue.backoff.ms` | 50 | with librdkafka's default, so small a queue would stay empty for a second |
+//! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers), 5000 (readers of a log) | a new topic is found within about a second |
+//! | `queued.max.messages.kbytes` | 2048; readers of a log: their part of 64 MiB | each partition has a queue of its own |
+//! | `queued.min.messages` | 1000; readers of a log: one per 256 bytes | the same |
+//! | `fetch.message.max.bytes` | readers of a log: a quarter of their part, 1 MiB at most | a queue may exceed its limit by one fetch |
+//! | `fetch.queue.backoff.ms` | 50; readers of a log: 10 | with librdkafka's default, so small a queue would stay empty for a second |
 //! | `check.crcs` | true | a damaged record must not be handled |
 //! | `compression.type` | `zstd` | events are text |
 //! | `linger.ms` | 2 | a batch arrives at once |
@@ -95,7 +105,7 @@
 //!
 //! These properties are fixed, because the guarantees depend on them; setting one is an error: `group.id`,
 //! `group.instance.id`, `group.protocol` (classic), `enable.auto.commit` (false), `enable.auto.offset.store` (false),
-//! `auto.offset.reset` (error), `enable.partition.eof` (false), `isolation.level` (read_committed), `acks` (all),
+//! `auto.offset.reset` (error), `enable.partition.eof` (false; true for a log), `isolation.level` (read_committed), `acks` (all),
 //! `enable.idempotence` (true), `enable.gapless.guarantee` (true), `max.in.flight`, `partitioner` (murmur2_random, as
 //! Java clients and Debezium), `transactional.id`, `message.timeout.ms`, `batch.num.messages` and their aliases.
 //!
@@ -116,6 +126,7 @@ mod in_flight;
 mod kafka;
 mod lag;
 mod link;
+mod log;
 mod member;
 mod memory;
 mod notices;
@@ -131,6 +142,7 @@ mod topic_list;
 pub use doctor::KafkaDoctor;
 pub use error::Error;
 pub use kafka::Kafka;
+pub use log::KafkaLog;
 pub use publisher::KafkaPublisher;
 pub use record::MORE_HEADERS;
 pub use source::KafkaSource;

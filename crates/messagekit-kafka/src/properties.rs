@@ -72,6 +72,24 @@ pub(crate) const CONSUMER_FIXED: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
+/// The defaults of the readers of a log. The limits of their queues depend on the number of partitions.
+pub(crate) const LOG: &[(&str, &str)] = &[
+    ("topic.metadata.refresh.interval.ms", "5000"),
+    // By default a queue that was full once would stay empty for a second each time.
+    ("fetch.queue.backoff.ms", "10"),
+    ("check.crcs", "true"),
+];
+
+/// The fixed properties of the readers of a log.
+pub(crate) const LOG_FIXED: &[(&str, &str)] = &[
+    ("allow.auto.create.topics", "false"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("isolation.level", "read_committed"),
+];
+
 /// The defaults of publishers.
 pub(crate) const PRODUCER: &[(&str, &str)] = &[
     ("compression.type", "zstd"),

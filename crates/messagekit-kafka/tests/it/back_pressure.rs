@@ -23,7 +23,9 @@ fn a_paused_lane_fetches_no_more_than_its_bound() {
             (0..COUNT).map(|number| Message::new("orders", format!("{number} {body}"))).collect();
         publisher.publish(&batch).await.into_iter().for_each(|result| result.unwrap());
 
+        let client = unique("client");
         let settings = [
+            ("client.id", client.as_str()),
             ("statistics.interval.ms", "50"),
             ("queued.max.messages.kbytes", "100"),
             ("fetch.message.max.bytes", "50000"),
@@ -40,7 +42,7 @@ fn a_paused_lane_fetches_no_more_than_its_bound() {
         let mut last = None;
         eventually("nothing more is fetched", DEADLINE, async || {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let before = std::mem::replace(&mut last, log::received_bytes());
+            let before = std::mem::replace(&mut last, log::received_bytes(&client));
             before.zip(last).is_some_and(|(before, now)| now - before < 10_000)
         })
         .await;

@@ -1,17 +1,20 @@
 //! Captures the log of this process. The process has one subscriber for it, which the tests share.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static STATISTICS: Mutex<Option<String>> = Mutex::new(None);
+/// By the `client.id`.
+static STATISTICS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
 static START: Once = Once::new();
 
-/// Keeps warnings and errors, and the last statistics of a client, from now on.
+/// Keeps warnings and errors, and the last statistics of each client, from now on.
 pub(crate) fn keep() {
     START.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
 }
@@ -21,9 +24,10 @@ pub(crate) fn lines_with(text: &str) -> Vec<String> {
     locked(&LINES).iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// Returns how many bytes a client has received from brokers, according to its last statistics.
-pub(crate) fn received_bytes() -> Option<u64> {
-    let statistics: serde_json::Value = serde_json::from_str(locked(&STATISTICS).as_ref()?).unwrap();
+/// Returns how many bytes the client with this `client.id` has received from brokers, according to its last statistics.
+pub(crate) fn received_bytes(client: &str) -> Option<u64> {
+    let statistics = locked(&STATISTICS);
+    let statistics = statistics.get(client)?;
     let brokers = statistics["brokers"].as_object().unwrap();
     Some(brokers.values().map(|broker| broker["rxbytes"].as_u64().unwrap()).sum())
 }
@@ -62,7 +66,11 @@ struct Line(String);
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
-            "statistics" => *locked(&STATISTICS) = Some(format!("{value:?}")),
+            "statistics" => {
+                let statistics: Value = serde_json::from_str(&format!("{value:?}")).unwrap();
+                let client = statistics["client_id"].as_str().unwrap().to_owned();
+                locked(&STATISTICS).insert(client, statistics);
+            }
             name => self.0.push_str(&format!(" {name}={value:?}")),
         }
     }

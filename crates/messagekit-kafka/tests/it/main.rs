@@ -7,6 +7,7 @@ mod back_pressure;
 mod conformance;
 mod group;
 mod log;
+mod log_reader;
 mod mock;
 mod publishing;
 mod starts;

@@ -9,7 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Call = Box<dyn FnOnce(&Cluster) + Send>;
 
-/// A cluster of one broker, on its own thread because its handle cannot be sent. It ends when this is dropped.
+/// A cluster, on its own thread because its handle cannot be sent. It ends when this is dropped.
 pub(crate) struct Mock {
     calls: mpsc::Sender<Call>,
     servers: String,
@@ -17,10 +17,14 @@ pub(crate) struct Mock {
 
 impl Mock {
     pub(crate) fn start() -> Self {
+        Self::of_brokers(1)
+    }
+
+    pub(crate) fn of_brokers(brokers: i32) -> Self {
         let (calls, called) = mpsc::channel::<Call>();
         let (started, has_started) = mpsc::channel();
         std::thread::spawn(move || {
-            let cluster = MockCluster::new(1).unwrap();
+            let cluster = MockCluster::new(brokers).unwrap();
             started.send(cluster.bootstrap_servers()).unwrap();
             called.into_iter().for_each(|call| call(&cluster));
         });
