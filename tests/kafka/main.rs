@@ -10,6 +10,7 @@ mod cut;
 mod gates;
 mod hostile;
 mod leave_group;
+mod log_reader;
 mod lost_positions;
 mod membership;
 mod publishing;

@@ -1,11 +1,13 @@
-//! Kafka crashes and freezes repeatedly under a relay, and under a service with its own publisher.
+//! Kafka crashes and freezes repeatedly under a relay, under a service with its own publisher, and under a reader of its topic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{PublishErrorKind, Publisher};
+use messagekit::log::{Log, Page, PartitionStart};
 use messagekit::{Message, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -64,17 +66,19 @@ fn relay_and_publisher_recover_from_every_broker_restart() {
     });
 }
 
-/// A service that publishes batches one after another, and repeats messages that were not accepted.
+/// A service that publishes batches one after another, and repeats messages that were not accepted; and a reader of its topic.
 struct Publishing {
     topic: Topic,
     progress: Arc<Progress>,
     task: JoinHandle<usize>,
+    reading: JoinHandle<()>,
 }
 
 #[derive(Default)]
 struct Progress {
     taken: AtomicUsize,
     failed: AtomicUsize,
+    read: AtomicI64,
     stop: AtomicBool,
 }
 
@@ -82,7 +86,8 @@ impl Publishing {
     fn start(topic: Topic) -> Self {
         let progress = Arc::<Progress>::default();
         let task = tokio::spawn(publish(topic.name.clone(), progress.clone()));
-        Self { topic, progress, task }
+        let reading = tokio::spawn(read(topic.name.as_str().into(), progress.clone()));
+        Self { topic, progress, task, reading }
     }
 
     fn taken(&self) -> i64 {
@@ -97,6 +102,17 @@ impl Publishing {
     async fn finish(self) {
         self.progress.stop.store(true, Ordering::Relaxed);
         let batches = tokio::time::timeout(DEADLINE, self.task).await.expect("the service ends").unwrap();
+        // Every record, in the order of its partition, over transient errors.
+        eventually("the reader has read the whole topic", DEADLINE, async || {
+            assert!(!self.reading.is_finished(), "the reader fails");
+            let bounds = Kafka::new(services::kafka()).log().bounds(&self.topic.name).await;
+            bounds.is_ok_and(|bounds| {
+                bounds.iter().map(|bounds| bounds.end).sum::<i64>()
+                    == self.progress.read.load(Ordering::Relaxed)
+            })
+        })
+        .await;
+        self.reading.abort();
         let mut seen = BTreeSet::new();
         let mut by_key: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let records = self.topic.read();
@@ -144,4 +160,27 @@ async fn publish(topic: String, progress: Arc<Progress>) -> usize {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     unreachable!("the numbers do not end")
+}
+
+/// Reads a topic of four partitions with one reader, and requires that no offset is missing.
+async fn read(topic: Arc<str>, progress: Arc<Progress>) {
+    let log = Kafka::new(services::kafka()).log();
+    let starts = [0, 1, 2, 3].map(|partition| (partition, PartitionStart::Earliest));
+    let mut reader = log.open(&topic, &starts).await.unwrap();
+    let mut next = [0; 4];
+    loop {
+        match poll_fn(|cx| reader.poll_page(100, cx)).await {
+            Ok(Page::Records(records)) => {
+                for record in &records {
+                    let next = &mut next[record.position.partition as usize];
+                    assert_eq!(record.position.offset, *next, "{}", record.position);
+                    *next += 1;
+                }
+                progress.read.fetch_add(records.len() as i64, Ordering::Relaxed);
+            }
+            Ok(Page::End { partition, at }) => assert_eq!(at, next[partition as usize]),
+            Ok(gone @ Page::Gone { .. }) => panic!("{gone:?}"),
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
 }

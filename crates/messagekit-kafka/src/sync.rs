@@ -1,5 +1,5 @@
-//! The atomics and bounds of [`in_flight`](crate::in_flight): `tests/threads` compiles that file against smaller
-//! bounds and shuttle's atomics.
+//! The atomics of [`in_flight`](crate::in_flight) and of the flow of a log, and the bounds of the former: `tests/threads` compiles those
+//! files against smaller bounds and shuttle's atomics.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

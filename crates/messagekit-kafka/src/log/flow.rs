@@ -1,4 +1,6 @@
 //! How much of a log is on its way from the thread that reads Kafka to the reader that yields it.
+//!
+//! `tests/threads` compiles this file against shuttle's atomics and explores the interleavings of both.
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
