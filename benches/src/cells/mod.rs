@@ -15,6 +15,7 @@ mod latency;
 mod memory;
 mod page;
 mod poison;
+mod read_log;
 mod traces;
 
 mod tuning;
@@ -28,7 +29,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 25] = [
+pub(crate) const ALL: [Cell; 26] = [
     page::A1,
     page::A2,
     page::A3,
@@ -43,6 +44,7 @@ pub(crate) const ALL: [Cell; 25] = [
     typed::E3,
     kill::K1,
     group::K2,
+    read_log::L1,
     memory::M1,
     traces::O1,
     drain_kafka::R1,

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(75);
 
 pub(crate) struct Topic {
     pub(crate) name: String,
+    partitions: i32,
     brokers: String,
     watcher: Arc<BaseConsumer>,
 }
@@ -35,10 +36,19 @@ impl Topic {
         Self::with(brokers, 1024 * 1024).await
     }
 
+    /// Creates a topic of this many partitions.
+    pub(crate) async fn of(brokers: &str, partitions: i32) -> Outcome<Self> {
+        Self::create(brokers, partitions, 1024 * 1024).await
+    }
+
     /// Creates a topic that refuses records of more than `largest` bytes.
     pub(crate) async fn with(brokers: &str, largest: usize) -> Outcome<Self> {
+        Self::create(brokers, PARTITIONS, largest).await
+    }
+
+    async fn create(brokers: &str, partitions: i32, largest: usize) -> Outcome<Self> {
         let (name, largest) = (unique(), largest.to_string());
-        let topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
         let topic = topic.set("max.message.bytes", &largest);
         for made in admin(brokers)?.create_topics([&topic], &AdminOptions::new()).await? {
             made.map_err(|(name, error)| format!("topic {name} is not made: {error}"))?;
@@ -49,7 +59,7 @@ impl Topic {
             .set("enable.auto.commit", "false")
             .set("fetch.queue.backoff.ms", "5")
             .create()?;
-        Ok(Self { name, brokers: brokers.to_owned(), watcher: Arc::new(watcher) })
+        Ok(Self { name, partitions, brokers: brokers.to_owned(), watcher: Arc::new(watcher) })
     }
 
     /// Waits until the topic has `events` records, or until no more arrive.
@@ -59,12 +69,12 @@ impl Topic {
 
     /// Waits in the same way on a topic that already has `before` records.
     pub(crate) async fn until_beyond(&self, before: u64, events: usize) -> Outcome<Watched> {
-        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        let (watcher, name, partitions) = (Arc::clone(&self.watcher), self.name.clone(), self.partitions);
         tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let (mut first, mut latest) = (None, (before, Instant::now()));
             loop {
-                let count = ends(&watcher, &name)?;
+                let count = ends(&watcher, &name, partitions)?;
                 let now = Instant::now();
                 if count > latest.0 {
                     latest = (count, now);
@@ -84,17 +94,17 @@ impl Topic {
 
     /// Returns the number of records in the topic.
     pub(crate) async fn count(&self) -> Outcome<u64> {
-        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
-        tokio::task::spawn_blocking(move || ends(&watcher, &name)).await?
+        let (watcher, name, partitions) = (Arc::clone(&self.watcher), self.name.clone(), self.partitions);
+        tokio::task::spawn_blocking(move || ends(&watcher, &name, partitions)).await?
     }
 
     /// Returns how many records the group with the topic's name has settled.
     pub(crate) async fn committed(&self) -> Outcome<u64> {
-        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        let (watcher, name, partitions) = (Arc::clone(&self.watcher), self.name.clone(), self.partitions);
         tokio::task::spawn_blocking(move || {
-            let mut partitions = TopicPartitionList::new();
-            partitions.add_partition_range(&name, 0, PARTITIONS - 1);
-            let committed = watcher.committed_offsets(partitions, Duration::from_secs(20))?;
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition_range(&name, 0, partitions - 1);
+            let committed = watcher.committed_offsets(asked, Duration::from_secs(20))?;
             let next = |offset| if let Offset::Offset(next) = offset { next } else { 0 };
             let settled: i64 = committed.elements().iter().map(|element| next(element.offset())).sum();
             Ok(u64::try_from(settled)?)
@@ -122,14 +132,14 @@ impl Topic {
 
     /// Reads every record and returns the ledger of the events below `events` as of now.
     pub(crate) async fn judge_now(&self, events: usize) -> Outcome<Ledger> {
-        let (watcher, name) = (Arc::clone(&self.watcher), self.name.clone());
+        let (watcher, name, partitions) = (Arc::clone(&self.watcher), self.name.clone(), self.partitions);
         tokio::task::spawn_blocking(move || {
-            let mut left = ends(&watcher, &name)?;
-            let mut partitions = TopicPartitionList::new();
-            for partition in 0..PARTITIONS {
-                partitions.add_partition_offset(&name, partition, Offset::Beginning)?;
+            let mut left = ends(&watcher, &name, partitions)?;
+            let mut assigned = TopicPartitionList::new();
+            for partition in 0..partitions {
+                assigned.add_partition_offset(&name, partition, Offset::Beginning)?;
             }
-            watcher.assign(&partitions)?;
+            watcher.assign(&assigned)?;
             let mut judge = Judge::expecting(events);
             while left > 0 {
                 let record = watcher.poll(PATIENCE).ok_or("a record of the topic cannot be read")??;
@@ -143,9 +153,9 @@ impl Topic {
     }
 }
 
-fn ends(watcher: &BaseConsumer, name: &str) -> Outcome<u64> {
+fn ends(watcher: &BaseConsumer, name: &str, partitions: i32) -> Outcome<u64> {
     let end = |partition| watcher.fetch_watermarks(name, partition, Duration::from_secs(20));
-    let ends = (0..PARTITIONS).map(|partition| Ok(end(partition)?.1));
+    let ends = (0..partitions).map(|partition| Ok(end(partition)?.1));
     Ok(u64::try_from(ends.sum::<Outcome<i64>>()?)?)
 }
 
