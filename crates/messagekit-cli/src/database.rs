@@ -53,6 +53,11 @@ impl<'a> Kind<'a> {
 }
 
 impl Database {
+    /// Returns the database of a URL that another option has named.
+    pub(crate) fn at(url: Url) -> Self {
+        Self { url }
+    }
+
     pub(crate) fn kind(&self) -> Result<Kind<'_>, Error> {
         Kind::of(&self.url)
     }

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod relay;
 mod replay;
+mod rows;
 mod sections;
 mod sql;
 mod status;
@@ -64,7 +65,7 @@ enum Command {
     Status(status::Status),
     /// List what operators did
     Audit(audit::Audit),
-    /// List stored events, and publish them again
+    /// Read topics in the order of their time; list stored events, and publish them again
     Replay(replay::Replay),
     /// Serve failed messages, replay, health and metrics over HTTP
     Admin(admin::Admin),

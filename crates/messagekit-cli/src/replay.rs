@@ -8,12 +8,13 @@ mod events;
 mod follow;
 mod job;
 mod list;
+mod read;
 mod show;
 mod start;
 
 use messagekit::Error;
 
-/// List stored events, and publish them again.
+/// Read topics in the order of their time; list stored events, and publish them again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
     #[command(subcommand)]
@@ -22,6 +23,8 @@ pub(crate) struct Replay {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Read topics in the order of their time, as lines of JSON, CSV, Arrow or Parquet
+    Read(read::Read),
     /// The stored events, oldest first
     Events(events::Events),
     /// Count the events of a replay, and publish nothing
@@ -39,6 +42,7 @@ enum Command {
 impl Replay {
     pub(crate) async fn run(self) -> Result<(), Error> {
         match self.command {
+            Command::Read(read) => read.run().await,
             Command::Events(events) => events.run().await,
             Command::Count(count) => count.run().await,
             Command::Start(start) => start.run().await,

@@ -20,6 +20,9 @@ fn lines(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
             (Some("name"), _) if argument.is_required_set() => {
                 line.extend(["--name", "mona"].map(str::to_owned));
             }
+            (Some("source"), _) if argument.is_required_set() => {
+                line.extend(["--source", "orders:earliest"].map(str::to_owned));
+            }
             (Some("role"), _) => line.extend(["--role", "viewer"].map(str::to_owned)),
             _ => {}
         }

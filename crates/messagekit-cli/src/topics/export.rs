@@ -5,14 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures_util::{Stream, TryStreamExt};
-use messagekit::log::TopicStore;
+use messagekit::log::{RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::{Error, ErrorKind};
+use messagekit_arrow::{Columns, Format, batches};
 use messagekit_topics::{Record, Topics};
 use serde_json::Value;
 
 use super::file::{self, Work};
 use super::lines::{Lines, Reader};
 use crate::database::Database;
+use crate::rows::{self, Form};
+
+/// How many records are read at a time.
+const PAGE: u32 = 1_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
@@ -32,6 +37,9 @@ pub(super) struct Export {
     /// The consumer whose view is wanted
     #[arg(long, default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     consumer: String,
+    /// The form: whole records as lines of JSON, or key, value, topic, partition, offset and timestamp
+    #[arg(long, value_enum, default_value = "ndjson")]
+    format: Form,
     /// A new file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -39,6 +47,10 @@ pub(super) struct Export {
 
 impl Work for Export {
     async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        if self.format != Form::Ndjson {
+            file::definition(topics, &self.topic).await?;
+            return self.write_rows(topics.store()).await;
+        }
         let topic = file::topic(topics, &self.topic).await?.named(self.consumer.as_str());
         let mut lines = match &self.output {
             Some(path) => Lines::to(new_file(path)?),
@@ -56,7 +68,33 @@ impl Work for Export {
 
 impl Export {
     pub(super) async fn run(self) -> Result<(), Error> {
+        rows::check(self.format.into(), self.output.as_deref())?;
         file::work(&self.database, &self).await
+    }
+
+    /// Writes records as rows, in the order of their ids.
+    async fn write_rows<S: TopicStore>(&self, store: &S) -> Result<(), Error> {
+        let (format, columns) = (Format::from(self.format), Columns::default());
+        let mut writer = rows::writer(format, &columns.schema(), self.output.as_deref())?;
+        let status = match (self.handled, self.new) {
+            (true, _) => Some(RecordStatus::Handled),
+            (_, true) => Some(RecordStatus::New),
+            _ => None,
+        };
+        let (consumer, topic) = (self.consumer.as_str().into(), self.topic.as_str().into());
+        let mut query = RecordQuery { consumer, topic, status, after: 0, max: PAGE };
+        loop {
+            let page = store.read_records(&query).await?.records;
+            let Some(TopicRecord { id, .. }) = page.last() else { break };
+            query.after = *id;
+            let records: Vec<_> = page.into_iter().map(|record| record.record).collect();
+            for batch in batches(&records, columns)? {
+                if writer.write(&batch)? == messagekit_arrow::Reader::Gone {
+                    return Ok(());
+                }
+            }
+        }
+        writer.finish().map(|_| ())
     }
 }
 

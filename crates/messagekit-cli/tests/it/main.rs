@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod analysis;
 mod audit;
 mod bookkeeper;
 mod cleanup;
@@ -18,6 +19,9 @@ mod minikafka;
 mod mistakes;
 mod relay;
 mod replay;
+mod replay_read;
+mod replay_read_kafka;
+mod replay_read_whole;
 mod server;
 mod shell;
 mod sql_page;

@@ -1,6 +1,6 @@
 //! Programs beside each other on one file, with pipes between.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -55,9 +55,19 @@ impl Shell {
         on(&self.file(), &[&["topics"], arguments].concat())
     }
 
+    /// Runs `messagekit replay read`.
+    pub(crate) fn read(&self, arguments: &[&str]) -> Answer {
+        on(&self.file(), &[&["replay", "read"], arguments].concat())
+    }
+
+    /// Starts `messagekit replay read`, which goes on.
+    pub(crate) fn reading(&self, arguments: &[&str]) -> Running {
+        Running::of(command(&self.file(), &["replay", "read"], arguments).stdin(Stdio::null()))
+    }
+
     /// Runs `messagekit topics` with a text as standard input.
     pub(crate) fn piped(&self, arguments: &[&str], input: &[u8]) -> Answer {
-        let mut child = command(&self.file(), arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = command(&self.file(), &["topics"], arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         // The program may end before it has read everything.
@@ -70,20 +80,12 @@ impl Shell {
 
     /// Starts `messagekit topics`, which goes on.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = command(&self.file(), arguments).stdin(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                sender.send(line).ok();
-            }
-        });
-        Running { child, lines }
+        Running::of(command(&self.file(), &["topics"], arguments).stdin(Stdio::piped()))
     }
 
     /// Starts `messagekit topics` with an output that nothing reads.
     pub(crate) fn unread(&self, arguments: &[&str]) -> Child {
-        let mut child = command(&self.file(), arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = command(&self.file(), &["topics"], arguments).stdin(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         child
     }
@@ -100,14 +102,33 @@ pub(crate) fn ended(mut child: Child) -> Output {
     output.expect("the program ends")
 }
 
-fn command(file: &Path, arguments: &[&str]) -> Command {
+fn command(file: &Path, words: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_messagekit"));
-    command.arg("topics").args(arguments).arg("--database").arg(format!("sqlite:{}", file.display()));
+    command.args(words).args(arguments).arg("--database").arg(format!("sqlite:{}", file.display()));
     command.env_remove("MESSAGEKIT_DATABASE_URL").stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Running {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                sender.send(line).ok();
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for the end of the program, and returns its code and what it has said of errors.
+    pub(crate) fn ends(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+
     /// Waits for the next line of output.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(DEADLINE).expect("a line is printed")

@@ -140,11 +140,15 @@ impl std::fmt::Debug for OrderedReaderBuilder {
 /// Returns where each partition of a topic begins and ends.
 async fn look(source: &OrderedSource, now: Timestamp) -> Result<Vec<Followed>, Error> {
     let OrderedSource { log, topic, start } = source;
-    let bounds: Vec<Bounds> = log.bounds(topic).await?;
+    let named = |error: Error| match error.context("topic") {
+        Some(_) => error,
+        None => error.with("topic", topic),
+    };
+    let bounds: Vec<Bounds> = log.bounds(topic).await.map_err(named)?;
     if bounds.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "topic has no partition").with("topic", topic));
     }
-    let starts = start.offsets(log.as_ref(), topic, &bounds, now).await?;
+    let starts = start.offsets(log.as_ref(), topic, &bounds, now).await.map_err(named)?;
     let followed = bounds.iter().zip(starts).map(|(bounds, start)| Followed {
         topic: topic.clone(),
         partition: bounds.partition,

@@ -1,0 +1,44 @@
+//! `messagekit replay read --kafka`, on a mock cluster inside this process.
+
+use messagekit::Message;
+use messagekit::adapter::Publisher;
+use messagekit_kafka::Kafka;
+use rdkafka::mocking::MockCluster;
+
+use crate::command::messagekit;
+
+#[tokio::test]
+async fn topics_of_kafka_are_read_without_a_group() {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["orders", "bills"] {
+        cluster.create_topic(topic, 2, 1).unwrap();
+    }
+    let servers = cluster.bootstrap_servers();
+    let publisher = Kafka::new(&servers).publisher().unwrap();
+    for number in 1..=6 {
+        let topic = if number % 2 == 1 { "orders" } else { "bills" };
+        let message = Message::new(topic, format!("{{\"n\":{number}}}")).with_key(format!("k-{number}"));
+        let published = publisher.publish(&[message.with_header("id", format!("m-{number}"))]).await;
+        assert!(published.iter().all(Result::is_ok), "{published:?}");
+    }
+    let servers = servers.as_str();
+    let answer = messagekit(&[
+        "replay",
+        "read",
+        "--kafka",
+        servers,
+        "--source",
+        "orders:earliest",
+        "--source",
+        "bills:earliest",
+    ]);
+    let text = answer.text();
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut numbers: Vec<_> = rows.iter().map(|row| row["value"]["n"].as_i64().unwrap()).collect();
+    let times: Vec<_> = rows.iter().map(|row| row["timestamp"].as_str().unwrap().to_owned()).collect();
+    assert!(times.is_sorted_by_key(|time| time.parse::<jiff::Timestamp>().unwrap()), "{times:?}");
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    let absent = messagekit(&["replay", "read", "--kafka", servers, "--source", "absent:earliest"]);
+    absent.refused(1, &["no such topic", "absent"]);
+}
