@@ -21,8 +21,14 @@ mod pages {
     #[doc = include_str!("../docs/ordering-and-failures.md")]
     struct OrderingAndFailures;
 
+    #[doc = include_str!("../docs/ordered-replay.md")]
+    struct OrderedReplay;
+
     #[doc = include_str!("../docs/pipelines.md")]
     struct Pipelines;
+
+    #[doc = include_str!("../docs/priming.md")]
+    struct Priming;
 
     #[doc = include_str!("../docs/table-changes.md")]
     struct TableChanges;

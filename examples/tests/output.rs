@@ -51,6 +51,16 @@ fn a_key_waits_behind_its_first_failure_and_keeps_its_order() {
 }
 
 #[test]
+fn a_projection_is_primed_in_order_and_goes_on() {
+    assert_eq!(
+        output_of(env!("CARGO_BIN_EXE_15-prime-then-live")),
+        "stopped in the middle of the past: true\n\
+         ada +500, bob +900, ada -500, ada +250, bob -300, bob -600\n\
+         owed: [(\"ada\", 250), (\"bob\", 0)]\n"
+    );
+}
+
+#[test]
 fn gates_hold_back_and_fail_no_message() {
     assert_eq!(
         output_of(env!("CARGO_BIN_EXE_10-gates")),

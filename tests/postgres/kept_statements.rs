@@ -25,6 +25,7 @@ const KEPT: &[(u32, &str)] = &[
     (5, include_str!("upgrades/statements/0005.sql")),
     (6, include_str!("upgrades/statements/0006.sql")),
     (7, include_str!("upgrades/statements/0007.sql")),
+    (8, include_str!("upgrades/statements/0008.sql")),
 ];
 
 /// What a program does, in this order, with the rows of the dumps.

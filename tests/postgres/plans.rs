@@ -13,6 +13,8 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "claim_generation" => "text, text[], text[], bigint[], int[]",
         "advance" => "text, text[], int[], int[], bigint[]",
         "next_of" => "text, text",
+        "priming" => "text",
+        "write_priming" => "text, timestamptz, boolean",
         "set_aside" => {
             "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int"
         }
@@ -95,7 +97,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_all" | "topic_keep" | "topic_next_id" | "topic_commit_look" => "",
         name if name.starts_with("topic_view_") => "",
         "topic_notify" => "text, text",
-        "topic_feeding" => "text",
+        "topic_feeding" | "topic_drop_offsets" => "text",
         "topic_end_claims" | "topic_drop_partitions" | "topic_drop" => "int",
         "topic_clear_records"
         | "topic_clear_waiting"
@@ -250,6 +252,7 @@ fn walks(plan: &str) -> bool {
         "processed_messages",
         "failed_messages",
         "consumer_offsets",
+        "consumer_primings",
         "replay_items",
         "admin_audit",
         "outbox_pending",
@@ -263,8 +266,8 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // Few rows: messages in flight, running replays, refused events, current relays, windows, and
-        // topics.
+        // Few rows: messages in flight, running replays, refused events, current relays, windows, the priming of a
+        // consumer, and topics.
         if line.contains("Delete on in_flight_attempts") {
             continue;
         }
@@ -274,6 +277,7 @@ fn walks(plan: &str) -> bool {
             || line.contains("using relay_shards_pkey")
             || line.contains("using relay_members_pkey")
             || line.contains(" consumer_windows_pkey")
+            || line.contains(" consumer_primings_pkey")
             || line.contains("using topics_name_key")
         {
             lines.next();
@@ -324,6 +328,7 @@ INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_ha
   FROM generate_series(1, 101000) n;
 INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
   SELECT 'billing-' || n / 100, 'orders.order', n % 100, n FROM generate_series(1, 10000) n;
+INSERT INTO messagekit.consumer_primings SELECT 'billing-' || n, now() FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.outbox_checkpoints SELECT now() - n * interval '10 s', '0/1'::pg_lsn + (100000 - n) FROM generate_series(1, 60000) n;
 INSERT INTO messagekit.replay_items SELECT 1, n, 'e-' || n FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)

@@ -86,8 +86,8 @@ impl Group {
         self.rebalance();
     }
 
-    /// Adds the queues of a topic when a member subscribes to it.
-    pub(super) fn see_topic(&mut self, topic: &Arc<str>, partitions: usize) {
+    /// Adds the queues of a topic when a member subscribes to it, each from the offset that `first` returns.
+    pub(super) fn see_topic(&mut self, topic: &Arc<str>, partitions: usize, first: impl Fn(usize) -> u64) {
         let wanted = self.members.values().any(|member| member.topics.contains(topic));
         if !wanted || self.queues.iter().any(|queue| queue.topic == *topic) {
             return;
@@ -95,7 +95,7 @@ impl Group {
         self.queues.extend((0..partitions).map(|partition| Queue {
             topic: topic.clone(),
             partition,
-            committed: 0,
+            committed: first(partition),
             owner: None,
             heir: None,
         }));

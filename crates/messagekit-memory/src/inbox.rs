@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
@@ -77,6 +77,17 @@ impl Inbox for MemoryStore {
                 let noted = tx.writes.offsets.entry(key).or_insert(position.next);
                 *noted = position.next.max(*noted);
             }
+            Ok(())
+        })
+    }
+
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        Ok(self.tables(|tables| tables.primings.get(consumer).copied()))
+    }
+
+    async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.statement(tx, None, |_, tx| {
+            tx.writes.primings.push((consumer.to_owned(), priming));
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use messagekit::adapter::{BatchLimit, BoxFuture, Capabilities, NextOffset, Sourc
 use messagekit::{Error, ErrorKind};
 
 use super::MemorySubscriber;
-use super::state::Shared;
+use super::state::{Partition, Shared};
 
 /// Represents the topics of a [`MemoryLog`](super::MemoryLog) that a consumer reads.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Source for MemorySource {
         Some(Arc::new(LogTopics(Arc::clone(&self.log))))
     }
 
-    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
         if self.topics.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidConfiguration,
@@ -61,13 +61,24 @@ impl Source for MemorySource {
             let group = state.groups.entry(consumer.to_owned()).or_default();
             group.join(state.members, self.topics);
             for (name, topic) in &state.topics {
-                group.see_topic(name, topic.partitions.len());
+                let first = |partition| first_of(remembered, name, partition, &topic.partitions[partition]);
+                group.see_topic(name, topic.partitions.len(), first);
             }
             group.rebalance();
             state.members
         });
         Ok(MemorySubscriber::new(self.log, consumer.to_owned(), member))
     }
+}
+
+/// Returns where a consumer begins in a partition that it has not read yet: at the smallest position of its key lanes, or at the start.
+fn first_of(remembered: &[NextOffset], topic: &str, partition: usize, records: &Partition) -> u64 {
+    let of_partition = |known: &&NextOffset| {
+        *known.topic == *topic && usize::try_from(known.partition).is_ok_and(|known| known == partition)
+    };
+    let first = remembered.iter().filter(of_partition).map(|known| known.next).min();
+    let first = first.map_or(0, |first| usize::try_from(first).unwrap_or(0));
+    first.min(records.end()) as u64
 }
 
 /// The topics of a log.

@@ -79,7 +79,7 @@ impl State {
             // The first batch without keys goes to partition 0.
             self.topics.insert(name.clone(), Topic { partitions: empty, turn: partitions - 1 });
             for group in self.groups.values_mut() {
-                group.see_topic(name, partitions);
+                group.see_topic(name, partitions, |_| 0);
                 group.rebalance();
             }
         }

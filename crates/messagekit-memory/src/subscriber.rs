@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::MemoryLog;
     use messagekit::Message;
-    use messagekit::adapter::{Publisher, Source};
+    use messagekit::adapter::{NextOffset, Publisher, Source};
 
     async fn next(subscriber: &mut MemorySubscriber) -> Incoming {
         poll_fn(|cx| subscriber.poll_next(cx)).await.unwrap().unwrap()
@@ -207,6 +207,26 @@ mod tests {
         log.redeliver("billing");
         assert_eq!(log.committed("billing", "orders", 0), 0);
         assert_eq!([offset(&delivery(&mut member).await), offset(&delivery(&mut member).await)], [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn new_consumer_begins_at_its_remembered_positions() {
+        let log = log_of(5).await;
+        let at = |key_lane, next| NextOffset { topic: Arc::from("orders"), partition: 0, key_lane, next };
+        let first = async |consumer, remembered: &[NextOffset]| {
+            let mut member = log.topics(["orders"]).bind(consumer, remembered).await.unwrap();
+            let delivery = delivery(&mut member).await;
+            (offset(&delivery), member)
+        };
+        assert_eq!(first("billing", &[at(0, 4), at(1, 2)]).await.0, 2);
+        assert_eq!(first("billing", &[at(0, 4)]).await.0, 2, "it is known");
+        assert_eq!(first("before", &[at(0, -1)]).await.0, 0);
+        log.delete_before("orders", 0, 3);
+        assert_eq!(first("stock", &[at(0, 1)]).await.0, 3);
+
+        let mut member = log.topics(["orders"]).bind("behind", &[at(0, 9)]).await.unwrap();
+        log.publish(&[Message::new("orders", "later")]).await;
+        assert_eq!(offset(&delivery(&mut member).await), 5);
     }
 
     #[tokio::test]

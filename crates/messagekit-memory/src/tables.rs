@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::EventLinks;
+use messagekit::adapter::{EventLinks, Priming};
 use messagekit::log::{ClaimHolder, ClaimWindow};
 use messagekit::operations::{OutboxLag, StoredEvent};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
@@ -26,6 +26,7 @@ pub(super) struct Tables {
     pub(super) markers: BTreeMap<(String, MessageId), Marker>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) claims: BTreeMap<ClaimKey, ClaimWindow>,
+    pub(super) primings: BTreeMap<String, Priming>,
     /// The holders of record claims whose handles were dropped.
     pub(super) ended_holders: BTreeSet<ClaimHolder>,
     /// The longest dedup window that the consumers have recorded.
@@ -93,6 +94,10 @@ impl Tables {
             *known = next.max(*known);
         }
         self.claims.extend(writes.claims);
+        for (consumer, priming) in writes.primings {
+            let known = self.primings.entry(consumer).or_default();
+            *known = known.then(priming);
+        }
         for (key, number) in writes.numbers {
             *self.numbers.entry(key).or_default() += number;
         }

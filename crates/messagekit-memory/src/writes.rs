@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use messagekit::adapter::Priming;
 use messagekit::log::ClaimWindow;
 use messagekit::{Message, MessageId};
 
@@ -22,6 +23,8 @@ pub(super) struct Writes {
     pub(super) fresh: BTreeSet<(String, MessageId)>,
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) claims: BTreeMap<ClaimKey, ClaimWindow>,
+    /// In their order: each changes what the one before leaves.
+    pub(super) primings: Vec<(String, Priming)>,
     pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
     pub(super) resolved: BTreeMap<i64, Resolving>,
     pub(super) cleared: BTreeSet<(String, MessageId)>,

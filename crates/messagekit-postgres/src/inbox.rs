@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
 use crate::tables::failed_messages::{self, WayBack};
-use crate::tables::{cleanup, in_flight_attempts, offsets, parking, processed, retries};
+use crate::tables::{cleanup, in_flight_attempts, offsets, parking, primings, processed, retries};
 use crate::{PgTx, PostgresStore};
 
 /// Leases and their results have their own transactions: a lease must outlive the transaction that failed. So do in-flight
@@ -191,5 +191,16 @@ impl Inbox for PostgresStore {
             offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
         })
         .await
+    }
+
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        self.statement(async {
+            primings::priming(&mut *self.connection().await?, self.schema(), consumer).await
+        })
+        .await
+    }
+
+    async fn write_priming(&self, tx: &mut PgTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.statement(primings::write(tx, self.schema(), consumer, priming)).await
     }
 }

@@ -66,10 +66,13 @@ impl Binding {
             let moved =
                 cursors::advance(conn, consumer, cursor.tp, cursor.next, wanted.next).map_err(from_sqlite)?;
             if !moved {
-                return Err(Error::new(ErrorKind::Fenced, "another process has moved the cursor")
-                    .with("topic", &wanted.topic)
-                    .with("partition", wanted.partition)
-                    .with("expected", cursor.next));
+                return Err(Error::new(
+                    ErrorKind::Fenced,
+                    "another process has moved the cursor, or dropped the topic",
+                )
+                .with("topic", &wanted.topic)
+                .with("partition", wanted.partition)
+                .with("expected", cursor.next));
             }
         }
         Ok(farthest)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits};
 
@@ -14,7 +14,7 @@ use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
 use crate::tables::{
-    cleanup, in_flight_attempts, names, now, offsets, parking, processed, retries, timestamp,
+    cleanup, in_flight_attempts, names, now, offsets, parking, primings, processed, retries, timestamp,
 };
 use crate::{SqliteStore, SqliteTx};
 
@@ -122,6 +122,20 @@ impl Inbox for SqliteStore {
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
         let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
         self.query(move |conn| offsets::next_of(conn, &consumer, &topic).map_err(from_sqlite)).await
+    }
+
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        let consumer = consumer.to_owned();
+        self.query(move |conn| primings::priming(conn, &consumer)).await
+    }
+
+    async fn write_priming(&self, tx: &mut SqliteTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        let consumer = consumer.to_owned();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            primings::write(conn, consumer, priming).map_err(from_sqlite)
+        })
+        .await
     }
 
     async fn set_aside(

@@ -61,7 +61,7 @@ impl Source for SqliteSource {
         Some(Arc::new(FileTopics(self.store.clone())))
     }
 
-    async fn bind(self, consumer: &str, _remembered: &[NextOffset]) -> Result<SqliteSubscriber, Error> {
+    async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<SqliteSubscriber, Error> {
         check_consumer(consumer)?;
         if self.topics.is_empty() {
             return Err(Error::new(ErrorKind::InvalidConfiguration, "source names no topic")
@@ -71,7 +71,7 @@ impl Source for SqliteSource {
         topics.iter().try_for_each(|topic| check_topic(topic))?;
         let mut known = HashSet::new();
         topics.retain(|topic| known.insert(Arc::clone(topic)));
-        SqliteSubscriber::start(self.store, Arc::from(consumer), topics)
+        SqliteSubscriber::start(self.store, Arc::from(consumer), topics, remembered.to_vec())
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use messagekit::Error;
-use messagekit::adapter::{Delivery, Incoming, LagProbe, Lane, Receipt, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, LagProbe, Lane, NextOffset, Receipt, Subscriber};
 
 use self::lag::LaneLag;
 use self::link::{Happening, Link};
@@ -23,6 +23,9 @@ use crate::SqliteStore;
 /// takes over within a tenth of a second when the active one is closed or dropped, or its process dies. A separate thread
 /// reads ahead of the handlers, at most 512 messages or 8 MiB. Records of this process arrive at once, those of other
 /// processes within 5 ms, or 50 ms when the file was idle for a while.
+///
+/// A consumer without a cursor in a partition begins at the position that the file has recorded for it, and otherwise at the earliest
+/// record. Positions of another store count when the consumer is new to the file: later, they could be those of a topic that was dropped.
 ///
 /// With a store in the same file, a consumer moves its cursor in the transaction of its effects, and settling writes
 /// nothing. With another store, settling moves the cursor past the messages that are settled without a gap.
@@ -39,9 +42,10 @@ impl SqliteSubscriber {
         store: SqliteStore,
         consumer: Arc<str>,
         topics: Vec<Arc<str>>,
+        remembered: Vec<NextOffset>,
     ) -> Result<Self, Error> {
         let link = Arc::new(Link::new(store, consumer));
-        feed::start(&link, topics.clone())?;
+        feed::start(&link, topics.clone(), remembered)?;
         Ok(Self { link, topics, lane: None, unsettled: Unsettled::default() })
     }
 

@@ -13,7 +13,7 @@ pub use crate::message::{
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{
     Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, Failure, FailureKind, Follower, Inbox, Next,
-    NextOffset, OutboxRows, ReceivedMessage, Redelivery, RetryLease, SchemaFit, SchemaVersion,
+    NextOffset, OutboxRows, Priming, ReceivedMessage, Redelivery, RetryLease, SchemaFit, SchemaVersion,
     SetAsideOutcome, TransactError, Wake, WithoutRelay, Work, apply_prepared,
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};

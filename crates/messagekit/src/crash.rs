@@ -4,7 +4,7 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Lists every crash point in the order in which a message reaches them.
-pub const POINTS: [&str; 31] = [
+pub const POINTS: [&str; 34] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
@@ -21,6 +21,9 @@ pub const POINTS: [&str; 31] = [
     "retry.handled",
     "retry.resolved",
     "retry.committed",
+    "priming.begun",
+    "priming.live",
+    "priming.finished",
     "migration.staged",
     "migration.swapped",
     "migration.committed",

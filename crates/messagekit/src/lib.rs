@@ -80,7 +80,8 @@ mod telemetry;
 mod transport;
 
 pub use consumer::{
-    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, NoSource, OnFailure, Stats,
+    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, NoSource, OnFailure, PrimedConsumer,
+    PrimingProgress, Stats,
 };
 pub use error::{Error, ErrorKind, chain};
 pub use event::Event;

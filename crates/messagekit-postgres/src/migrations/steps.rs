@@ -66,6 +66,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0007_topic_views.sql"),
     },
+    Migration {
+        version: 8,
+        name: "primings",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0008_primings.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

@@ -26,6 +26,16 @@ WHERE tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p
 pub(crate) const DROP_PARTITIONS: &str = "DELETE FROM messagekit.topic_partitions WHERE topic_id = $1";
 pub(crate) const DROP_TOPIC: &str = "DELETE FROM messagekit.topics WHERE id = $1";
 
+/// Deletes the positions of consumers in a topic. Each consumer is looked up once, however many positions it has.
+pub(crate) const DROP_OFFSETS: &str = "
+WITH RECURSIVE consumers (consumer) AS (
+  (SELECT consumer FROM messagekit.consumer_offsets WHERE consumer > '' ORDER BY consumer LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.consumer FROM messagekit.consumer_offsets l WHERE l.consumer > c.consumer ORDER BY l.consumer LIMIT 1)
+  FROM consumers c WHERE c.consumer IS NOT NULL)
+DELETE FROM messagekit.consumer_offsets o
+WHERE o.topic = $1 AND o.consumer = ANY (ARRAY (SELECT c.consumer FROM consumers c WHERE c.consumer IS NOT NULL))";
+
 /// The first number in a column that no row of another table has. Each number is looked up once, however many rows have it.
 macro_rules! first_left {
     ($table:literal, $column:literal, $of:literal) => {
@@ -157,6 +167,11 @@ pub(crate) async fn drop_topic(
             .execute(&mut *connection)
             .await
             .map_err(from_sqlx)?;
+    }
+    // Those of a published topic may be of its broker, which goes on.
+    if !topic.is_published {
+        let offsets = sqlx::query(schema.sql(DROP_OFFSETS)).bind(name);
+        offsets.execute(connection).await.map_err(from_sqlx)?;
     }
     Ok(())
 }

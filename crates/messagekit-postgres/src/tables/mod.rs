@@ -27,6 +27,7 @@ mod next_offsets;
 pub(crate) mod offsets;
 pub(crate) mod parking;
 pub(crate) mod pending;
+pub(crate) mod primings;
 pub(crate) mod processed;
 pub(crate) mod record_claims;
 pub(crate) mod rejected;

@@ -3,9 +3,9 @@
 use super::{
     actions, audit, blocked_keys, bookkeeping, cleanup, commit_look, cursors, delayed, dropped_topics,
     event_links, event_record, events, failed_message_lists, failed_messages, handled_records, health,
-    in_flight_attempts, left, offsets, parking, pending, processed, record_claims, rejected, replay_items,
-    replay_jobs, retention, retries, shards, status, stored_events, topic_append, topic_migrations,
-    topic_records, topic_views, topics, unpublished, waiting,
+    in_flight_attempts, left, offsets, parking, pending, primings, processed, record_claims, rejected,
+    replay_items, replay_jobs, retention, retries, shards, status, stored_events, topic_append,
+    topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -19,6 +19,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("unclaim", processed::UNCLAIM),
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
+    ("priming", primings::PRIMING),
+    ("write_priming", primings::WRITE_PRIMING),
     ("set_aside", failed_messages::SET_ASIDE),
     ("hold_keys", blocked_keys::HOLD),
     ("held_in_all", blocked_keys::IN_ALL),
@@ -143,6 +145,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_end_claims", dropped_topics::END_CLAIMS),
     ("topic_drop_partitions", dropped_topics::DROP_PARTITIONS),
     ("topic_drop", dropped_topics::DROP_TOPIC),
+    ("topic_drop_offsets", dropped_topics::DROP_OFFSETS),
     ("topic_left_records", dropped_topics::LEFT_RECORDS),
     ("topic_clear_records", dropped_topics::CLEAR_RECORDS),
     ("topic_left_waiting", dropped_topics::BESIDE[0].0),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use messagekit::adapter::Lane;
+use messagekit::adapter::{Lane, NextOffset};
 use messagekit::{Error, ErrorKind, Position};
 use rusqlite::Connection;
 
@@ -27,10 +27,15 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const PAGE: usize = 64;
 
 /// Starts the thread.
-pub(super) fn start(link: &Arc<Link>, topics: Vec<Arc<str>>) -> Result<(), Error> {
+pub(super) fn start(
+    link: &Arc<Link>,
+    topics: Vec<Arc<str>>,
+    remembered: Vec<NextOffset>,
+) -> Result<(), Error> {
     let feed = Feed {
         link: link.clone(),
         topics: topics.into(),
+        remembered: remembered.into(),
         tracks: BTreeMap::new(),
         lane: None,
         consumer: 0,
@@ -53,6 +58,8 @@ pub(super) fn start(link: &Arc<Link>, topics: Vec<Arc<str>>) -> Result<(), Error
 struct Feed {
     link: Arc<Link>,
     topics: Arc<[Arc<str>]>,
+    /// The positions of the consumer's store when it was bound.
+    remembered: Arc<[NextOffset]>,
     tracks: BTreeMap<i64, Track>,
     lane: Option<Lane>,
     consumer: i64,
@@ -206,13 +213,19 @@ impl Feed {
         let known: Vec<i64> = self.tracks.keys().copied().collect();
         let (topics, name, binding) =
             (self.topics.clone(), self.link.consumer.clone(), self.link.binding().clone());
+        let remembered = self.remembered.clone();
         let (consumer, found) = block_on(self.link.store.job(move |conn| {
+            // A consumer that the file knows may have read a topic that was dropped, whose positions another store still has.
+            let is_new = names::known_consumer(conn, &name).map_err(from_sqlite)?.is_none();
             let consumer = names::consumer(conn, &name).map_err(from_sqlite)?;
             let mut found = Vec::new();
             for topic in &*topics {
                 for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                     if !known.contains(&partition.tp) {
-                        let cursor = cursors::ensure(conn, consumer, &partition).map_err(from_sqlite)?;
+                        let of_store = || position_of(&remembered, topic, partition.partition);
+                        let of_store = is_new.then(of_store).flatten();
+                        let cursor =
+                            cursors::ensure(conn, consumer, &partition, of_store).map_err(from_sqlite)?;
                         // On the writer thread, so that no commit of this process comes between reading and storing it.
                         binding.set(
                             topic,
@@ -333,4 +346,10 @@ impl Drop for Feed {
         let died = Error::new(ErrorKind::Other, "reader thread has died");
         self.link.end(Some(died.clone()), Err(died));
     }
+}
+
+/// Returns the smallest position of a partition's key lanes.
+fn position_of(remembered: &[NextOffset], topic: &str, partition: i32) -> Option<i64> {
+    let of_partition = |known: &&NextOffset| *known.topic == *topic && known.partition == partition;
+    remembered.iter().filter(of_partition).map(|known| known.next).min()
 }

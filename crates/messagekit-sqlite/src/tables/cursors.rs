@@ -13,10 +13,16 @@ pub(crate) struct Found {
     pub(crate) gone: i64,
 }
 
-/// Returns the cursor of a consumer; creates a missing one at the earliest record.
+/// Returns the cursor of a consumer. Creates a missing one at the position that the file has recorded, else at `remembered`, else at the
+/// earliest record.
 ///
 /// A cursor before the earliest record moves there: deleted records never come.
-pub(crate) fn ensure(conn: &Connection, consumer: i64, partition: &Partition) -> Result<Found> {
+pub(crate) fn ensure(
+    conn: &Connection,
+    consumer: i64,
+    partition: &Partition,
+    remembered: Option<i64>,
+) -> Result<Found> {
     let earliest = partition.log_start;
     let known: Option<i64> = conn
         .prepare_cached("SELECT next FROM messagekit_consumer_cursors WHERE consumer_id = ?1 AND tp_id = ?2")?
@@ -29,13 +35,25 @@ pub(crate) fn ensure(conn: &Connection, consumer: i64, partition: &Partition) ->
             Ok(Found { next: earliest, gone: earliest - next })
         }
         None => {
+            let first = recorded(conn, consumer, partition.tp)?.or(remembered).unwrap_or(earliest);
+            let next = first.min(partition.next_offset).max(earliest);
             conn.prepare_cached(
                 "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (?1, ?2, ?3)",
             )?
-            .execute((consumer, partition.tp, earliest))?;
-            Ok(Found { next: earliest, gone: 0 })
+            .execute((consumer, partition.tp, next))?;
+            Ok(Found { next, gone: (earliest - first).max(0) })
         }
     }
+}
+
+/// Returns the smallest position that the key lanes of a consumer have recorded in a partition.
+fn recorded(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<i64>> {
+    conn.prepare_cached(
+        "SELECT min(o.next) FROM messagekit_topic_partitions p JOIN messagekit_consumer_offsets o
+           ON o.consumer_id = ?1 AND o.topic_id = p.topic_id AND o.partition = p.partition
+         WHERE p.id = ?2",
+    )?
+    .query_row((consumer, tp), |row| row.get(0))
 }
 
 /// Returns the partitions of a topic in which a consumer has a cursor, each with the offset to read next.
@@ -51,14 +69,17 @@ pub(crate) fn of_topic(conn: &Connection, consumer: &str, topic: &str) -> Result
     .collect()
 }
 
-/// Moves a cursor from the value that its owner expects; returns false when another process has moved it.
+/// Moves a cursor from the value that its owner expects; returns false when another process has moved it, or has dropped the topic:
+/// a position in it must not be recorded under its name, which may already be that of the next one.
 ///
 /// A smaller `next` does not move it, and the result still tells whether the value was the expected one.
 pub(crate) fn advance(conn: &Connection, consumer: i64, tp: i64, expected: i64, next: i64) -> Result<bool> {
     let moved = conn
         .prepare_cached(
             "UPDATE messagekit_consumer_cursors SET next = max(next, ?4)
-             WHERE consumer_id = ?1 AND tp_id = ?2 AND next = ?3",
+             WHERE consumer_id = ?1 AND tp_id = ?2 AND next = ?3 AND EXISTS (
+               SELECT 1 FROM messagekit_topic_partitions p JOIN messagekit_topics t ON t.id = p.topic_id
+               WHERE p.id = ?2 AND t.partitions > 0)",
         )?
         .execute((consumer, tp, expected, next))?;
     Ok(moved == 1)

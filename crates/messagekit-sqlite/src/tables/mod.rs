@@ -26,6 +26,7 @@ pub(crate) mod offsets;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod pipeline_records;
+pub(crate) mod primings;
 pub(crate) mod processed;
 pub(crate) mod read;
 pub(crate) mod record_claims;

@@ -12,6 +12,7 @@ mod log;
 mod migrations;
 mod opening;
 mod record_claims;
+mod recorded_positions;
 mod relay;
 mod schedules;
 mod subscriber;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use messagekit::adapter::{Publisher, Source, Subscriber};
-use messagekit::log::{OnSources, TopicDefinition, TopicStore};
+use messagekit::log::{OnSources, TopicStore};
 use messagekit::{ErrorKind, Message, headers};
-use messagekit_sqlite::SqliteStore;
 
 use crate::support::*;
 
@@ -311,22 +310,6 @@ async fn names_that_cannot_be_used_are_refused_at_once() {
     assert_eq!(kind(&["t"], "a\nb").await, ErrorKind::InvalidConfiguration);
     assert_eq!(kind(&[], "billing").await, ErrorKind::InvalidConfiguration);
     assert_eq!(kind(&["a topic"], "billing").await, ErrorKind::InvalidEvent);
-}
-
-async fn define(store: &SqliteStore) {
-    let definition = TopicDefinition {
-        id: 0,
-        name: topic("t"),
-        schema: None,
-        shape: None,
-        dedup: Vec::new(),
-        key: None,
-        partitions: 1,
-        version: 0,
-        retention: None,
-        is_published: false,
-    };
-    assert_eq!(store.define_topic(&definition).await.unwrap(), None);
 }
 
 /// Messages of the old topic must not move the cursor of the next one.

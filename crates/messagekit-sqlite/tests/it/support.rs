@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Delivery, Inbox, Incoming, Lane, NextOffset, Publisher, Source, Subscriber};
+use messagekit::log::{TopicDefinition, TopicStore};
 use messagekit::{Error, Message, Store, headers};
 use messagekit_sqlite::{SqliteStore, SqliteSubscriber};
 use tempfile::TempDir;
@@ -47,6 +48,23 @@ pub(crate) async fn append(store: &SqliteStore, topic: &str, prefix: &str, count
     for result in store.publisher().publish(&batch).await {
         result.unwrap();
     }
+}
+
+/// Defines the topic `t` of one partition.
+pub(crate) async fn define(store: &SqliteStore) {
+    let definition = TopicDefinition {
+        id: 0,
+        name: topic("t"),
+        schema: None,
+        shape: None,
+        dedup: Vec::new(),
+        key: None,
+        partitions: 1,
+        version: 0,
+        retention: None,
+        is_published: false,
+    };
+    assert_eq!(store.define_topic(&definition).await.unwrap(), None);
 }
 
 pub(crate) async fn bind(store: &SqliteStore, topics: &[&str], consumer: &str) -> SqliteSubscriber {

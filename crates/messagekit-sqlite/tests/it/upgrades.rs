@@ -19,6 +19,7 @@ const DUMPS: &[(u32, &str)] = &[
     (5, include_str!("upgrades/0005.sql")),
     (6, include_str!("upgrades/0006.sql")),
     (7, include_str!("upgrades/0007.sql")),
+    (8, include_str!("upgrades/0008.sql")),
 ];
 
 /// A file restored from a dump.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, Next, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, Next, NextOffset, Priming, ReceivedMessage, RetryLease,
+    SetAsideOutcome,
 };
 use messagekit::operations::{Action, FailedMessages, Operator};
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
@@ -138,6 +139,14 @@ impl Inbox for FaultyStore {
             Err(error) if self.is(Fault::AdvanceHidesAborted) && error.kind() == ErrorKind::Aborted => Ok(()),
             answer => answer,
         }
+    }
+
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        self.priming_with_fault(consumer).await
+    }
+
+    async fn write_priming(&self, tx: &mut FaultyTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.write_priming_with_fault(tx, consumer, priming).await
     }
 
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {

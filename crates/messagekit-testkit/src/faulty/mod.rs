@@ -18,6 +18,7 @@ mod inbox;
 mod lag;
 mod log;
 mod parking;
+mod primings;
 mod publisher;
 mod record_claims;
 mod relay;

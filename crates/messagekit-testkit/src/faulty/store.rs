@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::adapter::{ClaimRequest, End, Inbox, OutboxRows, TransactError, Work};
+use messagekit::adapter::{ClaimRequest, End, Inbox, OutboxRows, Priming, TransactError, Work};
 use messagekit::{Error, ErrorKind, Message, MessageId, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
 
@@ -43,6 +43,8 @@ pub(super) struct Notes {
     pub(super) consumers: BTreeSet<String>,
     /// The reported time since which markers are complete.
     pub(super) since: Option<jiff::Timestamp>,
+    /// The last priming of each consumer.
+    pub(super) primings: BTreeMap<String, Priming>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
     pub(super) claims: ClaimNotes,
 }

@@ -187,6 +187,16 @@ faults! {
     OffsetsOutsideTransaction: Store positions_share_the_commit,
     /// All key lanes of a partition share a position.
     OffsetsIgnoreKeyLanes: Store positions_are_kept_apart,
+    /// A priming is written at once, outside the transaction.
+    PrimingOutsideTransaction: Store primings_share_the_commit,
+    /// The last frontier wins.
+    FrontierGoesBack: Store frontier_never_goes_back,
+    /// A frontier continues a priming that is finished.
+    FrontierContinuesFinished: Store finished_priming_stays_finished,
+    /// The default is written as any value, and changes nothing.
+    PrimingBeginsOnce: Store default_begins_another_priming,
+    /// All consumers share a priming.
+    PrimingIgnoresConsumer: Store primings_are_kept_apart,
     /// A failed message is written without its marker.
     FailedMessageWithoutMarker: Store set_aside_holds_the_message,
     /// Setting a message aside a second time reports that it was done.

@@ -17,6 +17,7 @@ pub mod offsets;
 pub mod outbox;
 pub mod parking;
 pub mod parking_lives;
+pub mod primings;
 pub mod replays;
 pub mod retries;
 pub mod runs;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
-use messagekit::ErrorKind;
+use messagekit::adapter::{Inbox, NextOffset};
 use messagekit::log::{Claimed, OnSources, RecordClaimer, TopicStore, Which};
+use messagekit::{ErrorKind, Store};
 use messagekit_topics::{IfNew, Topic, TopicEvent, Topics};
 use serde_json::{Value, json};
 
@@ -61,6 +62,26 @@ async fn a_topic_that_is_made_again_has_nothing_of_the_old_one() {
     assert_eq!((first.partition, first.offset), (0, 0));
     let created = [true, false, true].map(|is_created| (name(), is_created));
     assert_eq!(*heard.lock().unwrap(), created);
+}
+
+/// Otherwise a consumer would begin in the next topic where it was in this one.
+#[tokio::test]
+async fn recorded_positions_go_with_the_topic() {
+    let topics = home::topics().await;
+    items(&topics).await;
+    let store = topics.store();
+    let at = |topic: &str, next| NextOffset { topic: Arc::from(topic), partition: 0, key_lane: 0, next };
+    for consumer in ["billing", "stock"] {
+        let mut tx = store.begin().await.unwrap();
+        store.advance(&mut tx, consumer, &[at("items", 4), at("others", 7)]).await.unwrap();
+        store.commit(tx).await.unwrap();
+    }
+    topics.drop("items").await.unwrap();
+    items(&topics).await;
+    for consumer in ["billing", "stock"] {
+        assert_eq!(store.next_of(consumer, "items").await.unwrap(), []);
+        assert_eq!(store.next_of(consumer, "others").await.unwrap(), [at("others", 7)]);
+    }
 }
 
 #[tokio::test]

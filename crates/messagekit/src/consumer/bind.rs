@@ -49,7 +49,7 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
 }
 
 /// Repeats a call until the store answers.
-async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     consumer: &str,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {

@@ -67,7 +67,7 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 /// ```
 #[must_use = "a consumer does nothing until it is run"]
 pub struct Consumer<S: Store, Src> {
-    settings: Settings<S>,
+    pub(super) settings: Settings<S>,
     source: Src,
     gates: Gates,
 }
@@ -412,7 +412,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             run: Uuid::now_v7().simple().to_string().into(),
             // The handler's own deadline comes first, because its error is clearer.
             store: store.limited(deadline.saturating_add(Duration::from_secs(1))),
-            router,
+            router: Arc::new(router),
             around,
             rules: Rules {
                 on_failure: options.on_failure.unwrap_or(fitting),
@@ -429,6 +429,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             stats,
             unhandled_types: UnhandledTypes::default(),
             classify,
+            frontiers: None,
             cut_off: Shutdown::new(),
         };
         Ok(Consumer { settings, source, gates })

@@ -15,13 +15,20 @@ use crate::{Error, Message};
 #[derive(Debug)]
 pub(super) struct DedupWindow {
     length: Option<Duration>,
+    /// Messages of any age are handled: positions say what was applied.
+    takes_any: bool,
     /// The last answer of the database.
     complete_since: Mutex<Option<Timestamp>>,
 }
 
 impl DedupWindow {
     pub(super) fn new(length: Option<Duration>) -> Self {
-        Self { length, complete_since: Mutex::default() }
+        Self { length, takes_any: false, complete_since: Mutex::default() }
+    }
+
+    /// Returns the window of a priming, whose markers are kept as long as those of its consumer.
+    pub(super) fn for_priming(&self) -> Self {
+        Self { takes_any: true, ..Self::new(self.length) }
     }
 
     /// Returns the configured maximum age of a message.
@@ -58,7 +65,7 @@ impl DedupWindow {
     /// A message without that time is not checked, because the clocks of brokers restart with each hop.
     pub(super) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
         let complete_since = *self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.length.is_none() && complete_since.is_none() {
+        if self.takes_any || self.length.is_none() && complete_since.is_none() {
             return None;
         }
         let created = message.headers.get(headers::CREATED_AT)?;
@@ -103,7 +110,7 @@ mod tests {
     /// A window whose markers are complete since the middle of the month.
     fn cleaned(length: Option<Duration>) -> DedupWindow {
         let since = "2026-03-15T12:00:00Z".parse().expect("a time");
-        DedupWindow { length, complete_since: Mutex::new(Some(since)) }
+        DedupWindow { length, takes_any: false, complete_since: Mutex::new(Some(since)) }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::backoff::A_YEAR;
 use super::dedup_window::DedupWindow;
+use super::priming::Frontiers;
 use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
@@ -103,7 +104,7 @@ pub(super) struct Settings<S: Store> {
     /// The name of this run in in-flight attempts.
     pub(super) run: Arc<str>,
     pub(super) store: S,
-    pub(super) router: Router<S>,
+    pub(super) router: Arc<Router<S>>,
     /// Outermost first.
     pub(super) around: Vec<Arc<dyn Middleware<S>>>,
     pub(super) rules: Rules,
@@ -116,11 +117,34 @@ pub(super) struct Settings<S: Store> {
     /// The maximum age of a message.
     pub(super) window: DedupWindow,
     pub(super) stats: Stats,
+    /// The times of the messages in work, if they are the past of a priming.
+    pub(super) frontiers: Option<Frontiers>,
     /// Cancels all handlers that still run, after the shutdown has waited long enough.
     pub(super) cut_off: Shutdown,
 }
 
 impl<S: Store> Settings<S> {
+    /// Returns the settings under which the past is handled: in one order, whatever its age.
+    pub(super) fn for_priming(&self, frontiers: Frontiers) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            system: self.system,
+            run: Arc::clone(&self.run),
+            store: self.store.clone(),
+            router: Arc::clone(&self.router),
+            around: self.around.clone(),
+            rules: self.rules,
+            limits: self.limits,
+            key_lanes: NonZeroU32::MIN,
+            unhandled_types: UnhandledTypes::default(),
+            classify: self.classify.clone(),
+            window: self.window.for_priming(),
+            stats: self.stats.clone(),
+            frontiers: Some(frontiers),
+            cut_off: Shutdown::new(),
+        }
+    }
+
     /// Waits for a transaction, but only briefly after a stop has cancelled its handler. A dropped transaction rolls back
     /// behind the statement that still runs, and a commit in flight completes.
     pub(super) async fn unless_cut_off<T>(&self, transaction: impl Future<Output = T>) -> Option<T> {

@@ -17,8 +17,8 @@ use super::settings::Settings;
 use super::steps::Plan;
 use crate::handler::Erased;
 use crate::store::{
-    self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
-    TransactError, TransactionSpans,
+    self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, Priming, ReceivedMessage,
+    SetAsideOutcome, TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
 
@@ -300,6 +300,17 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let positions = positions(finished, self.settings.key_lanes);
         if positions.is_empty() {
             return Ok(());
+        }
+        let reached = self.settings.frontiers.as_ref();
+        if let Some(frontier) =
+            reached.and_then(|known| known.reached(finished.iter().map(|entry| &entry.received)))
+        {
+            let priming = Priming { frontier: Some(frontier), is_finished: false };
+            self.settings
+                .store
+                .write_priming(tx, &self.settings.name, priming)
+                .await
+                .map_err(after_handlers)?;
         }
         self.settings.store.advance(tx, &self.settings.name, &positions).await.map_err(after_handlers)
     }

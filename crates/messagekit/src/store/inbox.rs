@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, Failure, Follower, NextOffset, ParkingLimits, ReceivedMessage, RetryLease,
+    Claim, ClaimRequest, Failure, Follower, NextOffset, ParkingLimits, Priming, ReceivedMessage, RetryLease,
     SetAsideOutcome, Store,
 };
 use crate::{Error, MessageId};
@@ -296,4 +296,23 @@ pub trait Inbox: Store {
     /// # Errors
     /// A transient error if the database does not answer: retry.
     fn clear_finished_attempts(&self, consumer: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Returns how far the priming of a consumer is; `None` if it was never primed.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn priming(&self, consumer: &str) -> impl Future<Output = Result<Option<Priming>, Error>> + Send;
+
+    /// Writes how far the priming of a consumer is, in the transaction of what it has handled. A frontier never goes back, and a
+    /// priming that is finished stays so, unless the transaction begins another one with [`Priming::default`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if the transaction has already ended. A transient error if the database does not
+    /// answer: roll back and retry.
+    fn write_priming(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        priming: Priming,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }

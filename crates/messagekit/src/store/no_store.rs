@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, Inbox, NextOffset, ParkingLimits, ReceivedMessage,
+    Claim, ClaimRequest, End, Failure, Follower, Inbox, NextOffset, ParkingLimits, Priming, ReceivedMessage,
     RetryLease, SetAsideOutcome, Store, TransactError, Work,
 };
 use crate::message::headers;
@@ -239,5 +239,14 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
 
     async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
         Ok(Vec::new())
+    }
+
+    async fn priming(&self, _: &str) -> Result<Option<Priming>, Error> {
+        Ok(None)
+    }
+
+    async fn write_priming(&self, (): &mut (), consumer: &str, _: Priming) -> Result<(), Error> {
+        let text = "consumer without a database cannot be primed: nothing would say how far it is";
+        Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer))
     }
 }

@@ -88,7 +88,7 @@ pub trait Source: Send + 'static {
     ///
     /// `remembered` contains the positions that the consumer's database has recorded for the topics. If a broker has lost such
     /// a position, the subscriber reports it through [`poll_next`](Subscriber::poll_next) instead of starting from the
-    /// beginning. A log that keeps its cursors in a database ignores `remembered`.
+    /// beginning. A log that keeps its cursors in a database begins there in a partition where the consumer has no cursor.
     ///
     /// # Errors
     /// A permanent error if a topic's name is not valid or the consumer's name cannot be used; a retry does not help. An

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
@@ -252,6 +252,14 @@ impl Inbox for Flaky {
 
     async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
         self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
+    }
+
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        self.inner.priming(consumer).await
+    }
+
+    async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.inner.write_priming(tx, consumer, priming).await
     }
 
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {

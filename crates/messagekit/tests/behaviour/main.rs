@@ -32,6 +32,7 @@ mod parking;
 mod parking_dropped;
 mod placeless;
 mod play;
+mod priming;
 mod property;
 mod quiet_mistakes;
 mod record_claims;

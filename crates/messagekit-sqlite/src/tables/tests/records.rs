@@ -97,12 +97,12 @@ fn a_cursor_moves_only_from_where_its_owner_knows_it() {
     let conn = database();
     append::append(&conn, &[Message::new("t", "x")], PARTITIONS, NOW).unwrap();
     let partition = topics::partitions(&conn, "t").unwrap()[0];
-    assert_eq!(cursors::ensure(&conn, 1, &partition).unwrap(), cursors::Found { next: 0, gone: 0 });
+    assert_eq!(cursors::ensure(&conn, 1, &partition, None).unwrap(), cursors::Found { next: 0, gone: 0 });
     assert!(cursors::advance(&conn, 1, partition.tp, 0, 5).unwrap());
     assert!(!cursors::advance(&conn, 1, partition.tp, 0, 6).unwrap());
     assert!(cursors::advance(&conn, 1, partition.tp, 5, 3).unwrap(), "a smaller one is no fence");
-    let found = cursors::ensure(&conn, 1, &partition).unwrap();
+    let found = cursors::ensure(&conn, 1, &partition, None).unwrap();
     assert_eq!(found, cursors::Found { next: 5, gone: 0 });
     let trimmed = topics::Partition { log_start: 8, ..partition };
-    assert_eq!(cursors::ensure(&conn, 1, &trimmed).unwrap(), cursors::Found { next: 8, gone: 3 });
+    assert_eq!(cursors::ensure(&conn, 1, &trimmed, None).unwrap(), cursors::Found { next: 8, gone: 3 });
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
+use super::merge::MergeCore;
 use super::merge_settings::MergeSettings;
 use super::reader::OrderedReader;
 use super::topic_reader::{Followed, OrderedSource, TopicReader};
 use crate::log::{Bounds, Log, Start};
+use crate::store::NextOffset;
 use crate::{Error, ErrorKind};
 
 /// The topics and bounds of an [`OrderedReader`].
@@ -21,6 +23,8 @@ pub struct OrderedReaderBuilder {
     batch_size: Option<usize>,
     max_held: Option<usize>,
     look_every: Option<Duration>,
+    /// Where an earlier reader has come to, and the time that it had reached.
+    resumed: Option<(Vec<NextOffset>, Option<Timestamp>)>,
 }
 
 impl OrderedReader {
@@ -96,14 +100,40 @@ impl OrderedReaderBuilder {
     pub async fn open(self) -> Result<OrderedReader, Error> {
         let (batch_size, max_held) = self.check()?;
         let now = Timestamp::now();
-        let found = try_join_all(self.sources.iter().map(|source| look(source, now))).await?;
+        let (resumed, released) = self.resumed.unzip();
+        let resumed = resumed.unwrap_or_default();
+        let found = try_join_all(self.sources.iter().map(|source| look(source, &resumed, now))).await?;
         let mut followed: Vec<Followed> = found.into_iter().flatten().collect();
         followed.sort_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
         let topics = self.sources.into_iter().map(|source| TopicReader::open(source, &followed));
         let topics = try_join_all(topics).await?;
         let settings = MergeSettings { max_records: max_held, ..self.settings };
         let look_every = self.look_every.unwrap_or(Duration::from_secs(30));
-        Ok(OrderedReader::new(topics, followed, settings, batch_size, look_every))
+        let core = MergeCore::new(followed.len(), settings).resume_at(released.flatten());
+        Ok(OrderedReader::new(topics, followed, core, batch_size, look_every))
+    }
+
+    /// Begins at these positions, and at the earliest record of partitions without one, behind a time that was released before.
+    pub(crate) fn resume_at(mut self, positions: Vec<NextOffset>, released: Option<Timestamp>) -> Self {
+        self.resumed = Some((positions, released));
+        self
+    }
+
+    /// Returns the topics.
+    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
+        self.sources.iter().map(|source| Arc::clone(&source.topic)).collect()
+    }
+
+    /// Returns the positions of a consumer in a topic, as its log knows them.
+    pub(crate) async fn committed_offsets(
+        &self,
+        topic: &str,
+        consumer: &str,
+    ) -> Result<Vec<(i32, i64)>, Error> {
+        match self.sources.iter().find(|source| *source.topic == *topic) {
+            Some(source) => source.log.committed_offsets(topic, consumer).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     fn check(&self) -> Result<(NonZeroUsize, usize), Error> {
@@ -138,7 +168,11 @@ impl std::fmt::Debug for OrderedReaderBuilder {
 }
 
 /// Returns where each partition of a topic begins and ends.
-async fn look(source: &OrderedSource, now: Timestamp) -> Result<Vec<Followed>, Error> {
+async fn look(
+    source: &OrderedSource,
+    resumed: &[NextOffset],
+    now: Timestamp,
+) -> Result<Vec<Followed>, Error> {
     let OrderedSource { log, topic, start } = source;
     let named = |error: Error| match error.context("topic") {
         Some(_) => error,
@@ -148,7 +182,14 @@ async fn look(source: &OrderedSource, now: Timestamp) -> Result<Vec<Followed>, E
     if bounds.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "topic has no partition").with("topic", topic));
     }
-    let starts = start.offsets(log.as_ref(), topic, &bounds, now).await.map_err(named)?;
+    let own: Vec<_> = resumed.iter().filter(|position| position.topic == *topic).collect();
+    let starts = match own[..] {
+        [] => start.offsets(log.as_ref(), topic, &bounds, now).await.map_err(named)?,
+        _ => bounds
+            .iter()
+            .map(|bounds| resumed_at(&own, bounds).map_err(named))
+            .collect::<Result<_, Error>>()?,
+    };
     let followed = bounds.iter().zip(starts).map(|(bounds, start)| Followed {
         topic: topic.clone(),
         partition: bounds.partition,
@@ -157,4 +198,16 @@ async fn look(source: &OrderedSource, now: Timestamp) -> Result<Vec<Followed>, E
         waited: Duration::ZERO,
     });
     Ok(followed.collect())
+}
+
+/// Returns where reading goes on in a partition. Records that were deleted meanwhile are passed over.
+fn resumed_at(positions: &[&NextOffset], bounds: &Bounds) -> Result<i64, Error> {
+    let own = positions.iter().filter(|position| position.partition == bounds.partition);
+    let next = own.map(|position| position.next).min().unwrap_or(bounds.earliest);
+    if next > bounds.end {
+        let text =
+            "partition has no record at the offset that was handled last: it was restored, or made again";
+        return Err(bounds.out_of_range(text, next));
+    }
+    Ok(next.max(bounds.earliest))
 }

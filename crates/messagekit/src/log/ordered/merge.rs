@@ -95,6 +95,13 @@ impl<R> MergeCore<R> {
         }
     }
 
+    /// Begins behind a time that was released before, as after a restart: no record stands earlier.
+    #[must_use]
+    pub fn resume_at(mut self, released: Option<Timestamp>) -> Self {
+        self.released = released;
+        self
+    }
+
     /// Takes in a record. One whose offset the partition has passed already is dropped.
     pub fn on_record(&mut self, record: MergeRecord<R>, now: Timestamp) {
         let index = record.partition;

@@ -12,11 +12,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::merge::{MergeCore, MergeCounts};
 use super::merge_partition::MergePartition;
-use super::merge_settings::MergeSettings;
+use super::merge_record::MergeRecord;
 use super::partition_state::PartitionState;
 use super::topic_reader::{Followed, TopicReader};
 use crate::Error;
 use crate::log::Record;
+
+/// How long a look for added partitions may take, however short the poll is.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 
 /// Reads topics in the order of their time: all of the past that they have when it is opened, then what is new, as it arrives.
 ///
@@ -63,11 +66,11 @@ impl OrderedReader {
     pub(super) fn new(
         topics: Vec<TopicReader>,
         followed: Vec<Followed>,
-        settings: MergeSettings,
+        core: MergeCore<Record>,
         batch_size: NonZeroUsize,
         look_every: Duration,
     ) -> Self {
-        let mut core = MergeCore::new(followed.len(), settings);
+        let mut core = core;
         let empty = followed.iter().enumerate().filter(|(_, followed)| followed.start >= followed.end);
         empty.for_each(|(index, _)| core.on_end(index));
         let (pages, looked) = (VecDeque::new(), None);
@@ -86,15 +89,28 @@ impl OrderedReader {
     /// # Cancel safety
     /// Safe: a record leaves the reader only with the answer.
     pub async fn poll(&mut self, timeout: Duration) -> Result<Vec<Record>, Error> {
+        let record = |merged: MergeRecord<Record>| {
+            let MergeRecord { time, mut record, .. } = merged;
+            record.timestamp = record.timestamp.or(time.filter(|time| *time > Timestamp::MIN));
+            record
+        };
+        Ok(self.poll_merged(timeout).await?.into_iter().map(record).collect())
+    }
+
+    /// As [`poll`](Self::poll), with the time that orders each record.
+    pub(crate) async fn poll_merged(&mut self, timeout: Duration) -> Result<Vec<MergeRecord<Record>>, Error> {
         let deadline = Instant::now() + timeout;
         loop {
-            self.look_for_partitions().await;
+            let looked = deadline.max(Instant::now() + SHORTEST_LOOK);
+            let _ = timeout_at(looked, self.look_for_partitions()).await;
             let read = poll_fn(|cx| Poll::Ready(self.read(cx))).await;
             let records = self.take();
             if !records.is_empty() {
                 return Ok(records);
             }
             if read? {
+                // A log that always has a page must not keep the thread to itself.
+                tokio::task::yield_now().await;
                 continue;
             }
             let begun = Instant::now();

@@ -110,17 +110,12 @@ impl OrderedReader {
         has_fed
     }
 
-    pub(super) fn take(&mut self) -> Vec<Record> {
+    pub(super) fn take(&mut self) -> Vec<MergeRecord<Record>> {
         let taken = self.core.take(self.batch_size.get());
         if !taken.is_empty() {
             self.steer();
         }
-        let record = |taken: MergeRecord<Record>| {
-            let MergeRecord { time, mut record, .. } = taken;
-            record.timestamp = record.timestamp.or(time.filter(|time| *time > Timestamp::MIN));
-            record
-        };
-        taken.into_iter().map(record).collect()
+        taken
     }
 
     /// Pauses partitions and resumes them as the merge asks.

@@ -1,0 +1,216 @@
+//! A consumer that handles the past of its topics in the order of time before it runs.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, select};
+use jiff::Timestamp;
+
+use super::frontiers::Frontiers;
+use super::progress::PrimingProgress;
+use super::replay_source::{OnProgress, ReplaySource};
+use crate::consumer::bind::patiently;
+use crate::consumer::builder::Consumer;
+use crate::consumer::run::run;
+use crate::consumer::settings::Settings;
+use crate::consumer::stats::Ending;
+use crate::gate::Gates;
+use crate::log::{OrderedReader, OrderedReaderBuilder, PartitionState};
+use crate::store::{Inbox, NextOffset, Priming, Store};
+use crate::transport::Source;
+use crate::{Error, ErrorKind, Shutdown, crash};
+
+impl<S: Inbox, Src: Source> Consumer<S, Src> {
+    /// Primes the consumer from a reader: its handlers get all of the past of the reader's topics in the order of time, and then the
+    /// consumer goes on with its own source, without a gap and without a repeat.
+    ///
+    /// Each batch commits effects, markers, positions and the time that was reached together. A priming whose process was killed resumes
+    /// there, and one that is finished is not begun again: a service calls this at every start. Old messages are handled, whatever
+    /// the [dedup window](crate::ConsumerBuilder::dedup_window) is; what fails becomes a failed message, as always. Gates do
+    /// not hold a priming back. The position in the database decides where the consumer goes on, not an older one of its group at a broker.
+    ///
+    /// Reader and source name the same topics: a topic that is not in the reader begins as that of a consumer that was never primed.
+    pub fn prime(self, reader: OrderedReaderBuilder) -> PrimedConsumer<S, Src> {
+        PrimedConsumer { consumer: self, reader, is_forced: false, on_progress: None }
+    }
+}
+
+/// A consumer that is primed when it runs; see [`Consumer::prime`].
+#[must_use = "a consumer does nothing until it is run"]
+pub struct PrimedConsumer<S: Store, Src> {
+    consumer: Consumer<S, Src>,
+    reader: OrderedReaderBuilder,
+    is_forced: bool,
+    on_progress: Option<OnProgress>,
+}
+
+/// How a run of the past has ended.
+enum Primed {
+    Live,
+    Stopped,
+}
+
+impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
+    /// Primes the consumer although it has handled records of these topics, or was primed before. Records whose marker is still kept are not
+    /// handled again.
+    pub fn force(mut self) -> Self {
+        self.is_forced = true;
+        self
+    }
+
+    /// Calls a function with the progress after each batch. [`PrimingProgress`] prints as a line with a bar, the rate and the time left.
+    pub fn on_progress(mut self, show: impl FnMut(&PrimingProgress) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(show));
+        self
+    }
+
+    /// Primes the consumer and then runs it, until `shutdown` completes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the consumer has progress in these topics that is not of a priming: [force](Self::force) it, or choose
+    /// another name. [`ErrorKind::InvalidConfiguration`] for a store without a database. Those of [`OrderedReaderBuilder::open`] and of
+    /// [`Consumer::run`]. An outage is no error: the priming waits.
+    ///
+    /// # Cancel safety
+    /// As [`Consumer::run`]. What was not committed is handled by the next run.
+    pub async fn run(
+        self,
+        shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
+    ) -> Result<(), Error> {
+        let shutdown = shutdown.into_future().boxed().shared();
+        let Self { consumer, reader, is_forced, on_progress } = self;
+        let ending = Ending::of(&consumer.settings.stats);
+        let primed =
+            prime(&consumer.settings, reader, is_forced, on_progress, shutdown.clone().boxed()).await;
+        let outcome = match primed {
+            Ok(Primed::Live) => consumer.run(shutdown).await,
+            Ok(Primed::Stopped) => Ok(()),
+            Err(error) => Err(error),
+        };
+        ending.with(&outcome);
+        outcome
+    }
+}
+
+/// Brings a consumer to the end of the past, unless it is there.
+async fn prime<S: Inbox>(
+    settings: &Settings<S>,
+    builder: OrderedReaderBuilder,
+    is_forced: bool,
+    on_progress: Option<OnProgress>,
+    shutdown: BoxFuture<'_, ()>,
+) -> Result<Primed, Error> {
+    let known = patiently(&settings.name, || settings.store.priming(&settings.name)).await?;
+    let reader = match known.filter(|_| !is_forced) {
+        Some(Priming { is_finished: true, .. }) => return Ok(Primed::Live),
+        Some(Priming { frontier, .. }) => resume(settings, builder, frontier).await?,
+        None => begin(settings, builder, is_forced).await?,
+    };
+    crash::point("priming.begun");
+    let (frontiers, is_live) = (Frontiers::default(), Shutdown::new());
+    let partitions = reader.partition_state();
+    let source = ReplaySource { reader, frontiers: frontiers.clone(), is_live: is_live.clone(), on_progress };
+    let replay = settings.for_priming(frontiers);
+    let ended = select(shutdown, is_live.clone().into_future().boxed());
+    run(replay, source, Gates::default(), ended.map(|_| ())).await?;
+    if !is_live.is_requested() {
+        return Ok(Primed::Stopped);
+    }
+    crash::point("priming.live");
+    finish(settings, &partitions).await?;
+    crash::point("priming.finished");
+    tracing::info!(consumer = &*settings.name, "primed: goes on with what is new");
+    Ok(Primed::Live)
+}
+
+/// Opens the reader and notes where it begins, so that a run after a crash begins there, too, also if the start is a time that moves.
+async fn begin<S: Inbox>(
+    settings: &Settings<S>,
+    builder: OrderedReaderBuilder,
+    is_forced: bool,
+) -> Result<OrderedReader, Error> {
+    if !is_forced {
+        refuse_progress(settings, &builder).await?;
+    }
+    let reader = builder.open().await?;
+    let starts = positions(&reader.partition_state(), |partition| partition.replay_start_offset);
+    write(settings, &starts, Priming::default()).await?;
+    Ok(reader)
+}
+
+/// Opens the reader where an earlier run has come to.
+async fn resume<S: Inbox>(
+    settings: &Settings<S>,
+    builder: OrderedReaderBuilder,
+    frontier: Option<Timestamp>,
+) -> Result<OrderedReader, Error> {
+    let mut remembered = Vec::new();
+    for topic in builder.topics() {
+        remembered
+            .extend(patiently(&settings.name, || settings.store.next_of(&settings.name, &topic)).await?);
+    }
+    tracing::info!(consumer = &*settings.name, ?frontier, "priming resumes");
+    builder.resume_at(remembered, frontier).open().await
+}
+
+/// Refuses a consumer that has positions in the reader's topics, in its database or at a broker.
+async fn refuse_progress<S: Inbox>(
+    settings: &Settings<S>,
+    builder: &OrderedReaderBuilder,
+) -> Result<(), Error> {
+    let consumer = &settings.name;
+    for topic in builder.topics() {
+        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
+        if !own.is_empty() || !builder.committed_offsets(&topic, consumer).await?.is_empty() {
+            let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
+            return Err(Error::new(ErrorKind::Conflict, text)
+                .with("consumer", consumer)
+                .with("topic", topic));
+        }
+    }
+    Ok(())
+}
+
+/// Notes that all of the past is handled. Partitions without a record in it go on where the reader began.
+async fn finish<S: Inbox>(settings: &Settings<S>, partitions: &[PartitionState]) -> Result<(), Error> {
+    let known = patiently(&settings.name, || settings.store.priming(&settings.name)).await?;
+    let starts = positions(partitions, |partition| partition.replay_start_offset);
+    write(settings, &starts, Priming { is_finished: true, ..known.unwrap_or_default() }).await
+}
+
+async fn write<S: Inbox>(
+    settings: &Settings<S>,
+    positions: &[NextOffset],
+    priming: Priming,
+) -> Result<(), Error> {
+    let (store, consumer) = (&settings.store, &settings.name);
+    patiently(consumer, || async {
+        let mut tx = store.begin().await?;
+        store.write_priming(&mut tx, consumer, priming).await?;
+        store.advance(&mut tx, consumer, positions).await?;
+        store.commit(tx).await
+    })
+    .await
+}
+
+fn positions(partitions: &[PartitionState], next: impl Fn(&PartitionState) -> i64) -> Vec<NextOffset> {
+    let position = |partition: &PartitionState| NextOffset {
+        topic: Arc::clone(&partition.topic),
+        partition: partition.partition,
+        key_lane: 0,
+        next: next(partition),
+    };
+    partitions.iter().map(position).collect()
+}
+
+impl<S: Store, Src> fmt::Debug for PrimedConsumer<S, Src> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrimedConsumer")
+            .field("consumer", &self.consumer)
+            .field("reader", &self.reader)
+            .field("is_forced", &self.is_forced)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,295 @@
+//! A consumer that handles the past of its topics in the order of time before it runs.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::adapter::{Inbox, Priming};
+use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
+use messagekit::{
+    Consumer, Envelope, Error, ErrorKind, Event, HandlerError, OnFailure, Outbox, PrimedConsumer,
+    PrimingProgress, Shutdown, Stats, Store,
+};
+use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+const NAME: &str = "projection";
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "shop.order.noted", key = "key")]
+struct OrderNoted {
+    key: String,
+    n: i64,
+}
+
+#[derive(Serialize, Deserialize, Event)]
+#[event(type = "shop.payment.noted", key = "key")]
+struct PaymentNoted {
+    key: String,
+    n: i64,
+}
+
+/// The numbers of the events whose handler ran, in that order.
+#[derive(Default)]
+struct Seen(Mutex<Vec<i64>>);
+
+impl Seen {
+    fn note(&self, tx: &mut MemoryTx, n: i64) -> Result<(), HandlerError> {
+        self.0.lock().expect("no handler panics").push(n);
+        if n == 13 {
+            return Err(HandlerError::permanent("unlucky"));
+        }
+        tx.add(format!("n-{n}"), 1);
+        Ok(())
+    }
+}
+
+async fn order(seen: &Seen, tx: &mut MemoryTx, event: Envelope<OrderNoted>) -> Result<(), HandlerError> {
+    seen.note(tx, event.data.n)
+}
+
+async fn payment(seen: &Seen, tx: &mut MemoryTx, event: Envelope<PaymentNoted>) -> Result<(), HandlerError> {
+    seen.note(tx, event.data.n)
+}
+
+/// A database with a log of two topics.
+struct Desk {
+    log: MemoryLog,
+    store: MemoryStore,
+    seen: Arc<Seen>,
+}
+
+type Projection = Consumer<MemoryStore, MemorySource>;
+
+impl Desk {
+    async fn with(past: i64) -> Self {
+        let log = MemoryLog::new(3);
+        let store = MemoryStore::with_log(&log);
+        let this = Self { log, store, seen: Arc::default() };
+        this.append(0..past).await;
+        this
+    }
+
+    /// Appends events to both topics in turns, each at a later time than the one before.
+    async fn append(&self, numbers: Range<i64>) {
+        let outbox = Outbox::new(self.store.clone(), "shop").expect("a name");
+        for n in numbers {
+            let key = format!("k-{}", n % 5);
+            let mut tx = self.store.begin().await.expect("begins");
+            if n % 2 == 0 {
+                outbox.add(&mut tx, OrderNoted { key, n }).await.expect("adds");
+            } else {
+                outbox.add(&mut tx, PaymentNoted { key, n }).await.expect("adds");
+            }
+            outbox.commit(tx).await.expect("commits");
+            let written = Timestamp::now();
+            while Timestamp::now() == written {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn reader(&self, start: &Start) -> OrderedReaderBuilder {
+        let log = Arc::new(self.store.clone());
+        let topics = [OrderNoted::TOPIC, PaymentNoted::TOPIC];
+        let builder = OrderedReader::builder().batch_size(7);
+        topics.iter().fold(builder, |builder, topic| builder.source(log.clone(), *topic, start.clone()))
+    }
+
+    fn consumer(&self) -> Projection {
+        let builder = Consumer::builder(NAME, self.store.clone()).from(self.log.clone());
+        let builder = builder.on_failure(OnFailure::DeadLetter).dedup_window(Duration::from_secs(3_600));
+        builder
+            .on_with(self.seen.clone(), order)
+            .on_with(self.seen.clone(), payment)
+            .build()
+            .expect("it is complete")
+    }
+
+    fn primed(&self) -> PrimedConsumer<MemoryStore, MemorySource> {
+        self.consumer().prime(self.reader(&Start::Earliest))
+    }
+
+    fn seen(&self) -> Vec<i64> {
+        self.seen.0.lock().expect("no handler panics").clone()
+    }
+
+    /// Lanes of a live consumer have no common order.
+    fn sorted(&self) -> Vec<i64> {
+        let mut seen = self.seen();
+        seen.sort_unstable();
+        seen
+    }
+
+    /// How often the effect of an event was committed.
+    fn effects(&self, numbers: Range<i64>) -> Vec<i64> {
+        numbers.map(|n| self.store.get(&format!("n-{n}"))).collect()
+    }
+
+    async fn priming(&self) -> Option<Priming> {
+        self.store.priming(NAME).await.expect("the store answers")
+    }
+
+    async fn is_finished(&self) -> bool {
+        self.priming().await.is_some_and(|priming| priming.is_finished)
+    }
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waited)
+        .await
+        .unwrap_or_else(|_| panic!("not seen: {what}"));
+}
+
+/// A consumer that runs until it is stopped.
+struct Running {
+    task: JoinHandle<Result<(), Error>>,
+    shutdown: Shutdown,
+}
+
+impl Running {
+    fn start(primed: PrimedConsumer<MemoryStore, MemorySource>) -> Self {
+        let shutdown = Shutdown::new();
+        Self { task: tokio::spawn(primed.run(shutdown.clone())), shutdown }
+    }
+
+    async fn stop(self) {
+        self.shutdown.request();
+        self.task.await.expect("it does not panic").expect("it ends well");
+    }
+}
+
+async fn refused(primed: PrimedConsumer<MemoryStore, MemorySource>) -> Error {
+    primed.run(std::future::pending()).await.expect_err("it is refused")
+}
+
+#[tokio::test]
+async fn the_past_comes_by_its_time_and_then_what_is_new() {
+    let desk = Desk::with(13).await;
+    let (consumer, progress) = (desk.consumer(), Arc::new(Mutex::new(Vec::new())));
+    let (stats, shown): (Stats, _) = (consumer.stats(), progress.clone());
+    let primed = consumer.prime(desk.reader(&Start::Earliest));
+    let running =
+        Running::start(primed.on_progress(move |at: &PrimingProgress| shown.lock().unwrap().push(*at)));
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    assert_eq!(desk.seen(), (0..13).collect::<Vec<_>>());
+    desk.append(14..20).await;
+    eventually("new events are handled", async || desk.effects(14..20) == [1; 6]).await;
+    running.stop().await;
+    assert_eq!(desk.effects(0..13), [1; 13]);
+    assert_eq!((stats.read().handled, stats.read().duplicates), (19, 0), "no gap and no repeat");
+    let progress = progress.lock().unwrap();
+    let last = progress.last().expect("progress was shown");
+    assert_eq!((last.done, last.total, last.left()), (13, 13, Some(Duration::ZERO)));
+}
+
+#[tokio::test]
+async fn a_priming_that_was_dropped_resumes_where_it_was() {
+    let desk = Desk::with(60).await;
+    let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let primed = desk.primed().on_progress(move |at| {
+        let _ = reached.send(at.done);
+    });
+    {
+        let running = primed.run(std::future::pending());
+        let mut running = std::pin::pin!(running);
+        // Dropped after its first batch, as a process that is killed.
+        tokio::select! {
+            ended = &mut running => panic!("it ended: {ended:?}"),
+            done = hears.recv() => assert!(done.is_some_and(|done| done > 0)),
+        }
+    }
+    let first = desk.seen().len();
+    let Some(Priming { frontier: Some(frontier), is_finished }) = desk.priming().await else {
+        panic!("it has noted how far it was")
+    };
+    assert!(!is_finished || first == 60, "{frontier}");
+    let running = Running::start(desk.primed());
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    desk.append(60..63).await;
+    eventually("new events are handled", async || desk.effects(60..63) == [1; 3]).await;
+    running.stop().await;
+    let mut expected = vec![1; 63];
+    expected[13] = 0;
+    assert_eq!(desk.effects(0..63), expected, "each effect once, but for the one that fails");
+    let past: Vec<i64> = desk.seen()[first..].iter().copied().filter(|n| *n < 60).collect();
+    assert!(
+        past.windows(2).all(|pair| pair[0] < pair[1] || pair[0] == 13),
+        "a failure alone makes a batch run again: {past:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_finished_priming_is_not_begun_again() {
+    let desk = Desk::with(9).await;
+    let running = Running::start(desk.primed());
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    running.stop().await;
+    desk.append(9..11).await;
+    let running = Running::start(desk.primed());
+    eventually("what came meanwhile is handled", async || desk.effects(9..11) == [1; 2]).await;
+    running.stop().await;
+    assert_eq!(desk.sorted(), (0..11).collect::<Vec<_>>(), "no handler ran twice");
+}
+
+#[tokio::test]
+async fn a_consumer_with_progress_is_primed_only_by_force() {
+    let desk = Desk::with(6).await;
+    let shutdown = Shutdown::new();
+    let consumer = tokio::spawn(desk.consumer().run(shutdown.clone()));
+    eventually("it has handled all", async || desk.effects(0..6) == [1; 6]).await;
+    shutdown.request();
+    consumer.await.unwrap().unwrap();
+    let error = refused(desk.primed()).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("force the priming"), "{error}");
+    assert_eq!(desk.priming().await, None);
+    let running = Running::start(desk.primed().force());
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    running.stop().await;
+    assert_eq!(desk.effects(0..6), [1; 6], "markers tell what was handled");
+}
+
+#[tokio::test]
+async fn a_start_that_moves_with_the_clock_is_kept() {
+    let desk = Desk::with(4).await;
+    let now = Timestamp::now();
+    desk.append(4..8).await;
+    let start = Start::At(now);
+    let shutdown = Shutdown::new();
+    shutdown.request();
+    // It has noted where it begins, and was stopped before its first record.
+    desk.consumer().prime(desk.reader(&start)).run(shutdown).await.unwrap();
+    let running = Running::start(desk.consumer().prime(desk.reader(&Start::Latest)));
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    desk.append(8..9).await;
+    eventually("new events are handled", async || desk.effects(8..9) == [1]).await;
+    running.stop().await;
+    assert_eq!(desk.sorted(), (4..9).collect::<Vec<_>>(), "older ones were left out on purpose, and stay so");
+}
+
+#[tokio::test]
+async fn a_record_that_fails_becomes_a_failed_message() {
+    let desk = Desk::with(20).await;
+    let consumer = desk.consumer();
+    let stats = consumer.stats();
+    let running = Running::start(consumer.prime(desk.reader(&Start::Earliest)));
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    running.stop().await;
+    assert_eq!((stats.read().dead, stats.read().handled), (1, 19));
+}
+
+#[tokio::test]
+async fn topics_that_are_missing_end_the_priming() {
+    let desk = Desk::with(0).await;
+    let error = refused(desk.primed()).await;
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(desk.priming().await, None);
+}

@@ -1,0 +1,134 @@
+//! A projection over two topics of one file, whose process is killed while it is primed, and when it goes live.
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+use messagekit::adapter::OutboxRows;
+use messagekit::{Message, Store, headers};
+use messagekit_sqlite::SqliteStore;
+use messagekit_testkit::{block_on, unique};
+
+use crate::shop::Shop;
+use crate::time::{SOON, long, wait_until};
+use crate::worker::{Role, Worker};
+
+const TOPICS: [&str; 2] = ["left.number", "right.number"];
+
+/// Returns how many records are past, how many follow while the projection runs, and how many processes are killed.
+fn size() -> (usize, usize, usize) {
+    if long() { (40_000, 2_000, 40) } else { (1_500, 150, 6) }
+}
+
+async fn open(file: &Path) -> SqliteStore {
+    let options = SqliteStore::options().partitions(NonZeroU32::new(3).expect("3 > 0"));
+    options.busy_timeout(SOON).open(file).await.expect("the file opens")
+}
+
+/// Appends numbers to both topics in turns, each with a time of its own.
+async fn append(file: &Path, numbers: Range<usize>) {
+    let store = open(file).await;
+    for number in numbers {
+        let message = Message::new(TOPICS[number % 2], number.to_string())
+            .with_key(format!("k-{}", number % 7))
+            .with_header(headers::ID, unique("n"))
+            .with_header(headers::EVENT_TYPE, "shop.number.noted");
+        let mut tx = store.begin().await.expect("begins");
+        store.write(&mut tx, &[message]).await.expect("writes");
+        store.commit(tx).await.expect("commits");
+    }
+    store.close().await.expect("closes");
+}
+
+/// The numbers that the projection has taken, in its order.
+fn projected(shop: &Shop) -> Vec<usize> {
+    let rows = shop.look().all("SELECT number FROM projected ORDER BY id", |row| row.get::<_, String>(0));
+    rows.iter().map(|number| number.parse().expect("a number")).collect()
+}
+
+fn count(shop: &Shop) -> usize {
+    usize::try_from(shop.look().number("SELECT count(*) FROM projected")).expect("a count")
+}
+
+/// Each number was taken once, and those of the past in the order of their time.
+fn check(shop: &Shop, past: usize, all: usize) {
+    let taken = projected(shop);
+    let mut sorted = taken.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..all).collect::<Vec<_>>(), "none lost, none twice");
+    let of_the_past: Vec<usize> = taken.into_iter().filter(|number| *number < past).collect();
+    assert!(of_the_past.is_sorted(), "the past came in order");
+}
+
+#[test]
+fn a_killed_priming_resumes_and_goes_live() {
+    let (past, new, kills) = size();
+    let shop = Shop::new();
+    block_on(append(&shop.file(), 0..past));
+    let mut worker = shop.start(Role::Priming);
+    worker.until_ready();
+    for kill in 1..=kills {
+        // The last ones die at the end of the past, or behind it.
+        let reached = past * kill / kills;
+        wait_until("it goes on", SOON, || count(&shop) >= reached);
+        worker.kill();
+        worker = shop.start(Role::Priming);
+        worker.until_ready();
+        if kill == kills / 2 {
+            let file = shop.file();
+            std::thread::spawn(move || block_on(append(&file, past..past + new))).join().expect("appends");
+        }
+    }
+    let all = past + new;
+    wait_until("all is taken", SOON, || count(&shop) >= all);
+    let began = Instant::now();
+    block_on(append(&shop.file(), all..all + 20));
+    wait_until("it is live", SOON, || count(&shop) >= all + 20);
+    println!("20 records after it was live took {:?}", began.elapsed());
+    worker.finish();
+    check(&shop, past, all + 20);
+}
+
+/// Crashes the projection at a point of its priming, and compares what two healthy ones have taken afterwards.
+fn heals_after(at: &str) {
+    let (past, new) = (400, 40);
+    let shop = Shop::new();
+    block_on(append(&shop.file(), 0..past));
+    shop.that_crashes(Role::Priming, at).until_crashed();
+    block_on(append(&shop.file(), past..past + new));
+    let workers: Vec<Worker> = (0..2).map(|_| shop.start(Role::Priming)).collect();
+    workers.iter().for_each(Worker::until_ready);
+    wait_until("all is taken", SOON, || count(&shop) >= past + new);
+    workers.into_iter().for_each(Worker::finish);
+    check(&shop, past, past + new);
+}
+
+/// Generates one test for each line.
+macro_rules! points {
+    ($($test:ident: $point:literal, $time:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                heals_after(concat!($point, ":", $time));
+            }
+        )*
+
+        #[test]
+        fn every_point_of_a_priming_has_a_test() {
+            let tested = [$($point),*];
+            let own = messagekit::crash::POINTS.iter().filter(|point| point.starts_with("priming."));
+            assert!(own.clone().count() > 0 && own.clone().all(|point| tested.contains(point)));
+        }
+    };
+}
+
+points! {
+    projection_dies_when_its_start_is_noted: "priming.begun", 1;
+    projection_dies_after_the_first_claim: "consumer.claimed", 1;
+    projection_dies_after_a_handler_of_the_past: "consumer.handled", 90;
+    projection_dies_after_its_positions: "consumer.advanced", 2;
+    projection_dies_after_a_commit_of_the_past: "consumer.committed", 2;
+    projection_dies_when_all_of_the_past_is_taken: "priming.live", 1;
+    projection_dies_when_it_goes_live: "priming.finished", 1;
+}
