@@ -80,7 +80,7 @@ points! {
 /// Returns the suite with the cases of a point that no service of the shop reaches.
 fn suite_of(point: &str) -> Option<&'static str> {
     match point.split('.').next() {
-        Some("migration") => Some("it"),
+        Some("migration" | "priming") => Some("it"),
         area => ["relay", "bridge", "bookkeeper"].into_iter().find(|suite| area == Some(*suite)),
     }
 }

@@ -47,11 +47,11 @@ impl Memory {
         self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 
-    /// Returns the current offsets of topics; `None` without a database.
+    /// Returns the current offsets of topics, and whether they are those of a consumer that was primed; `None` without a database.
     ///
     /// # Errors
     /// Transient if the database does not answer in time.
-    pub(crate) fn now(&self, topics: BTreeSet<Arc<str>>) -> Option<Result<Vec<NextOffset>, Error>> {
+    pub(crate) fn now(&self, topics: BTreeSet<Arc<str>>) -> Option<Result<(Vec<NextOffset>, bool), Error>> {
         let (lent, runtime) = self.lent.clone()?;
         let (answer, answered) = mpsc::channel();
         runtime.spawn(async move {
@@ -63,7 +63,7 @@ impl Memory {
                     Err(error) => return drop(answer.send(Err(error))),
                 }
             }
-            drop(answer.send(Ok(positions)));
+            drop(answer.send(lent.0.is_primed().await.map(|is_primed| (positions, is_primed))));
         });
         let late =
             |_| Error::new(ErrorKind::Unavailable, "database did not say in time what the consumer has read");

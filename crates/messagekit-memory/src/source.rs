@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::adapter::{BatchLimit, BoxFuture, Capabilities, NextOffset, Source, TopicList, check_topic};
+use messagekit::adapter::{
+    BatchLimit, BoxFuture, Capabilities, NextOffset, RememberedOffsets, Source, TopicList, check_topic,
+};
 use messagekit::{Error, ErrorKind};
 
 use super::MemorySubscriber;
@@ -14,11 +16,12 @@ use super::state::{Partition, Shared};
 pub struct MemorySource {
     log: Arc<Shared>,
     topics: Vec<Arc<str>>,
+    memory: Option<Arc<dyn RememberedOffsets>>,
 }
 
 impl MemorySource {
     pub(super) fn new(log: Arc<Shared>, topics: Vec<Arc<str>>) -> Self {
-        Self { log, topics }
+        Self { log, topics, memory: None }
     }
 }
 
@@ -44,6 +47,11 @@ impl Source for MemorySource {
         Some(Arc::new(LogTopics(Arc::clone(&self.log))))
     }
 
+    fn consult(&mut self, memory: Arc<dyn RememberedOffsets>) {
+        self.memory = Some(memory);
+    }
+
+    /// A consumer that was primed begins at its recorded positions. Those of any other one may be of a log that is gone.
     async fn bind(self, consumer: &str, remembered: &[NextOffset]) -> Result<MemorySubscriber, Error> {
         if self.topics.is_empty() {
             return Err(Error::new(
@@ -56,6 +64,12 @@ impl Source for MemorySource {
             let text = format!("consumer name {consumer:?} is not 1 to 200 bytes without control characters");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
+        let is_primed = match &self.memory {
+            // Without an answer everything comes, and the markers of the database say what was handled.
+            Some(memory) => memory.is_primed().await.unwrap_or(false),
+            None => false,
+        };
+        let remembered = if is_primed { remembered } else { &[] };
         let member = self.log.change(|state| {
             state.members += 1;
             let group = state.groups.entry(consumer.to_owned()).or_default();

@@ -147,8 +147,8 @@ mod tests {
 
     use super::*;
     use crate::MemoryLog;
-    use messagekit::Message;
-    use messagekit::adapter::{NextOffset, Publisher, Source};
+    use messagekit::adapter::{BoxFuture, NextOffset, Publisher, RememberedOffsets, Source};
+    use messagekit::{Error, Message};
 
     async fn next(subscriber: &mut MemorySubscriber) -> Incoming {
         poll_fn(|cx| subscriber.poll_next(cx)).await.unwrap().unwrap()
@@ -209,12 +209,35 @@ mod tests {
         assert_eq!([offset(&delivery(&mut member).await), offset(&delivery(&mut member).await)], [0, 1]);
     }
 
+    /// The database of a consumer that was primed.
+    struct Primed;
+
+    impl RememberedOffsets for Primed {
+        fn next_of<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
+            Box::pin(std::future::ready(Ok(true)))
+        }
+    }
+
     #[tokio::test]
-    async fn new_consumer_begins_at_its_remembered_positions() {
+    async fn positions_of_a_log_that_is_gone_do_not_count() {
+        let log = log_of(5).await;
+        let at = NextOffset { topic: Arc::from("orders"), partition: 0, key_lane: 0, next: 4 };
+        let mut member = log.topics(["orders"]).bind("billing", &[at]).await.unwrap();
+        assert_eq!(offset(&delivery(&mut member).await), 0);
+    }
+
+    #[tokio::test]
+    async fn primed_consumer_begins_at_its_remembered_positions() {
         let log = log_of(5).await;
         let at = |key_lane, next| NextOffset { topic: Arc::from("orders"), partition: 0, key_lane, next };
         let first = async |consumer, remembered: &[NextOffset]| {
-            let mut member = log.topics(["orders"]).bind(consumer, remembered).await.unwrap();
+            let mut source = log.topics(["orders"]);
+            source.consult(Arc::new(Primed));
+            let mut member = source.bind(consumer, remembered).await.unwrap();
             let delivery = delivery(&mut member).await;
             (offset(&delivery), member)
         };
@@ -224,7 +247,9 @@ mod tests {
         log.delete_before("orders", 0, 3);
         assert_eq!(first("stock", &[at(0, 1)]).await.0, 3);
 
-        let mut member = log.topics(["orders"]).bind("behind", &[at(0, 9)]).await.unwrap();
+        let mut source = log.topics(["orders"]);
+        source.consult(Arc::new(Primed));
+        let mut member = source.bind("behind", &[at(0, 9)]).await.unwrap();
         log.publish(&[Message::new("orders", "later")]).await;
         assert_eq!(offset(&delivery(&mut member).await), 5);
     }

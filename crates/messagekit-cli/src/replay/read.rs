@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::log::{OrderedReader, OrderedReaderBuilder};
-use messagekit::{Error, Shutdown};
+use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_arrow::{Columns, Format};
 
 use self::copying::Copying;
@@ -66,12 +66,24 @@ enum Further {
 impl Read {
     pub(super) async fn run(self) -> Result<(), Error> {
         rows::check(self.format.into(), self.output.as_deref())?;
+        self.check_cutoff(Timestamp::now())?;
         // Before anything is read: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
         let logs = self.logs.open().await?;
         let copied = self.copy(&logs, &interrupted).await;
         logs.close().await?;
         copied
+    }
+
+    /// Refuses a cutoff behind which there may be records that the end would leave out: the reader is live at the cutoff.
+    fn check_cutoff(&self, now: Timestamp) -> Result<(), Error> {
+        match self.cutoff.filter(|cutoff| *cutoff <= now && self.until != Until::Never) {
+            Some(cutoff) => {
+                let text = "records behind a cutoff of the past come freely, so there is no end that leaves none out: add --until never, or leave the cutoff out";
+                Err(Error::new(ErrorKind::InvalidConfiguration, text).with("cutoff", cutoff))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn copy(&self, logs: &Open, interrupted: &Shutdown) -> Result<(), Error> {

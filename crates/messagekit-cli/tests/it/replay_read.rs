@@ -40,8 +40,10 @@ async fn topics_are_written_in_the_order_of_their_time() {
     assert_eq!(names, ["key", "offset", "partition", "timestamp", "topic", "value"]);
     let small = shell.read(&[&both[..], &["--batch-size", "1", "--max-held", "1"]].concat()).text();
     assert_eq!(small, text, "a bounded buffer changes nothing");
-    let idle = ["--idle-timeout", "1s", "--cutoff", "2030-01-01", "--until", "live"];
+    let idle = ["--idle-timeout", "60s", "--cutoff", "2030-01-01", "--until", "live"];
     assert_eq!(shell.read(&[&both[..], &idle].concat()).text(), text);
+    let past = shell.read(&[&both[..], &["--cutoff", "2020-01-01"]].concat());
+    past.refused(1, &["add --until never", "2020-01-01T00:00:00Z"]);
 }
 
 #[tokio::test]

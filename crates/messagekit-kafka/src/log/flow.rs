@@ -5,15 +5,15 @@
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many pages of a partition may be on their way or held while it is paused.
-const PAGES: usize = 4;
+pub(super) const PAGES: usize = 4;
 /// How many bytes may be on their way, the last page not counted.
-const BYTES: usize = 8 * 1024 * 1024;
+pub(super) const BYTES: usize = 8 * 1024 * 1024;
 /// What the pages that are held for paused partitions may have together.
-const HELD: usize = 16 * 1024 * 1024;
+pub(super) const HELD: usize = 16 * 1024 * 1024;
 /// The smallest and the largest limit of a page, in bytes.
-const PAGE: (usize, usize) = (16 * 1024, 1024 * 1024);
+pub(super) const PAGE: (usize, usize) = (16 * 1024, 1024 * 1024);
 /// The limits of a page before the first poll says how many records it takes, and whatever it says.
-const RECORDS: (usize, usize) = (1_000, 10_000);
+pub(super) const RECORDS: (usize, usize) = (1_000, 10_000);
 
 /// The pages that the thread has sent and the reader has not yielded.
 pub(super) struct Flow {
@@ -84,48 +84,5 @@ impl Flow {
 
     pub(super) fn reported(&self) {
         self.has_error.store(false, Ordering::SeqCst);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thread_is_woken_once_when_half_of_a_partition_is_free() {
-        let flow = Flow::new(2);
-        (0..PAGES).for_each(|_| flow.sent(1, 10));
-        assert!(flow.has_room(0) && !flow.has_room(1));
-        assert!(flow.wait() && !flow.wait());
-        assert!(!flow.received(10));
-        let woken: Vec<usize> = (1..=PAGES).filter(|_| flow.returned(1, 1)).collect();
-        assert_eq!(woken, [PAGES / 2]);
-        assert!(flow.has_room(1) && flow.wait());
-    }
-
-    #[test]
-    fn large_pages_leave_no_room_for_other_partitions() {
-        let flow = Flow::new(2);
-        flow.sent(0, BYTES);
-        assert!(!flow.has_room(1) && flow.wait());
-        assert!(flow.received(BYTES) && flow.has_room(1));
-    }
-
-    #[test]
-    fn pages_of_many_partitions_are_smaller() {
-        assert_eq!(Flow::new(1).page_limits(), (RECORDS.0, PAGE.1));
-        assert_eq!(Flow::new(64).page_limits().1, 64 * 1024);
-        assert_eq!(Flow::new(100_000).page_limits().1, PAGE.0);
-        let flow = Flow::new(1);
-        flow.wish(0);
-        assert_eq!(flow.page_limits().0, 1);
-    }
-
-    #[test]
-    fn one_error_is_on_its_way_at_a_time() {
-        let flow = Flow::new(1);
-        assert!(flow.may_report() && !flow.may_report());
-        flow.reported();
-        assert!(flow.may_report());
     }
 }

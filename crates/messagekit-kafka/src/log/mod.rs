@@ -3,6 +3,8 @@
 mod bounds_question;
 mod cursor;
 mod flow;
+#[cfg(test)]
+mod flow_tests;
 mod link;
 mod offsets;
 mod page_builder;

@@ -50,8 +50,8 @@ impl Question {
     /// newer.
     pub(super) fn ask(&self, committed: Committed, known: &Answers<Known>) {
         let topics = committed.iter().map(|((topic, _), _)| topic.clone()).collect();
-        let now = match self.memory.now(topics).transpose() {
-            Ok(now) => now,
+        let (now, is_primed) = match self.memory.now(topics).transpose() {
+            Ok(now) => now.map_or((None, false), |(positions, is_primed)| (Some(positions), is_primed)),
             Err(error) => {
                 let text = "database did not say whether it has lost commits of this consumer";
                 let error = Error::new(ErrorKind::Unavailable, text).caused_by(error);
@@ -61,6 +61,7 @@ impl Question {
         let (mut handled, mut unread) = (Vec::new(), Vec::new());
         for (partition, committed) in committed {
             let remembered = self.remembered(now.as_deref(), &partition, committed.is_none());
+            let remembered = Remembered { is_primed, ..remembered };
             let place = start_position(committed.as_ref(), &remembered);
             let last = committed.and_then(|group| group.proof).and_then(|proof| proof.last);
             let start =
@@ -69,7 +70,12 @@ impl Question {
                 (StartPosition::OffsetLost { next }, _) => {
                     known.send(Known::Lost(lost_offset(&self.name, &start.partition, next)));
                 }
-                (StartPosition::Earliest | StartPosition::CommitsLost { .. }, _) => {
+                (
+                    StartPosition::Earliest
+                    | StartPosition::Primed { .. }
+                    | StartPosition::CommitsLost { .. },
+                    _,
+                ) => {
                     unread.push(Start { last: None, ..start });
                 }
                 (StartPosition::Committed(_) | StartPosition::Forgotten { .. }, Some(print)) => {
@@ -93,6 +99,7 @@ impl Question {
         Remembered {
             positions: here.into_iter().map(|next| (next.key_lane, next.next)).collect(),
             knows_topic: !elsewhere.is_empty(),
+            is_primed: false,
         }
     }
 

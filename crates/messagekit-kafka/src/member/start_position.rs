@@ -18,6 +18,8 @@ pub(crate) struct Remembered {
     pub(crate) positions: Positions,
     /// The database remembers other partitions of the topic.
     pub(crate) knows_topic: bool,
+    /// The consumer was primed: its first position is not of the group.
+    pub(crate) is_primed: bool,
 }
 
 /// Where a lane starts.
@@ -27,6 +29,8 @@ pub(crate) enum StartPosition {
     Committed(i64),
     /// At the earliest record: the partition was never read.
     Earliest,
+    /// At the end of what a priming has handled: the group has no offset yet.
+    Primed { next: i64 },
     /// The group has lost its offset: the database remembers that everything before `next` was read.
     OffsetLost { next: i64 },
     /// The database has lost commits, as after a failover or a restore: the records from `next` on are read again.
@@ -41,7 +45,7 @@ impl StartPosition {
     pub(crate) fn offset(self) -> i64 {
         match self {
             Self::Committed(offset) | Self::Forgotten { committed: offset, .. } => offset,
-            Self::OffsetLost { next } | Self::CommitsLost { next, .. } => next,
+            Self::Primed { next } | Self::OffsetLost { next } | Self::CommitsLost { next, .. } => next,
             Self::Earliest => 0,
         }
     }
@@ -53,12 +57,14 @@ impl StartPosition {
 /// key lane below its position in the metadata has lost commits, whatever the other key lanes say and however many
 /// exist by now. A lane always starts at an operator's offset.
 pub(crate) fn start_position(committed: Option<&GroupOffset>, remembered: &Remembered) -> StartPosition {
-    let Remembered { positions, knows_topic } = remembered;
+    let Remembered { positions, knows_topic, is_primed } = remembered;
     let Some(GroupOffset { offset, proof }) = committed else {
-        return positions
-            .values()
-            .min()
-            .map_or(StartPosition::Earliest, |next| StartPosition::OffsetLost { next: *next });
+        return match positions.values().min().copied() {
+            None => StartPosition::Earliest,
+            // A priming writes key lane 0 alone. Of other key lanes that have gone on since, some may have no position yet.
+            Some(next) if *is_primed && positions.keys().eq([&0]) => StartPosition::Primed { next },
+            Some(next) => StartPosition::OffsetLost { next },
+        };
     };
     let (committed, proof) = match proof {
         Some(proof) if !proof.remembered.is_empty() => (*offset, &proof.remembered),
@@ -94,7 +100,18 @@ mod tests {
     }
 
     fn remembered(positions: &[(u32, i64)]) -> Remembered {
-        Remembered { positions: positions.iter().copied().collect(), knows_topic: true }
+        Remembered { positions: positions.iter().copied().collect(), knows_topic: true, is_primed: false }
+    }
+
+    #[test]
+    fn a_primed_consumer_starts_at_its_positions_until_its_group_has_some() {
+        let primed = Remembered { is_primed: true, ..remembered(&[(0, 7)]) };
+        assert_eq!(start_position(None, &primed), StartPosition::Primed { next: 7 });
+        let gone_on = Remembered { is_primed: true, ..remembered(&[(0, 7), (1, 5)]) };
+        assert_eq!(start_position(None, &gone_on), StartPosition::OffsetLost { next: 5 });
+        assert_eq!(start_position(operator(9).as_ref(), &primed), StartPosition::Committed(9));
+        let new = Remembered { is_primed: true, ..remembered(&[]) };
+        assert_eq!(start_position(None, &new), StartPosition::Earliest, "a partition that was added later");
     }
 
     #[test]
@@ -150,7 +167,7 @@ mod tests {
     #[test]
     fn partition_unknown_to_the_database_keeps_its_group_offset() {
         for knows_topic in [true, false] {
-            let nothing = Remembered { positions: Positions::new(), knows_topic };
+            let nothing = Remembered { positions: Positions::new(), knows_topic, is_primed: false };
             let expected = StartPosition::Forgotten { committed: 10, knows_topic };
             assert_eq!(start_position(group(10, &[(0, 10)]).as_ref(), &nothing), expected);
             assert_eq!(start_position(group(10, &[]).as_ref(), &nothing), StartPosition::Committed(10));

@@ -9,5 +9,6 @@ mod group;
 mod log;
 mod log_reader;
 mod mock;
+mod priming;
 mod publishing;
 mod starts;

@@ -23,6 +23,8 @@ struct Database {
     positions: Mutex<Vec<NextOffset>>,
     /// The next query gets no answer.
     is_silent: AtomicBool,
+    /// The consumer was primed.
+    is_primed: AtomicBool,
 }
 
 impl Database {
@@ -46,6 +48,10 @@ impl RememberedOffsets for Database {
             let positions = self.positions.lock().unwrap();
             Ok(positions.iter().filter(|next| *next.topic == *topic).cloned().collect())
         })
+    }
+
+    fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async { Ok(self.is_primed.load(Ordering::SeqCst)) })
     }
 
     fn key_lane(&self, message: &Message, _: &Position) -> u32 {
@@ -103,6 +109,20 @@ fn a_key_lane_behind_the_others_is_read_from_its_own_position() {
         let (mock, consumer, database) = lost_of_lane_7().await;
         let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
         assert_eq!(receiver.message().await.position.unwrap().offset, 5);
+    });
+}
+
+#[test]
+fn a_primed_consumer_starts_at_its_positions() {
+    block_on(async {
+        let (mock, consumer, database) = (Mock::start(), unique("consumer"), Arc::<Database>::default());
+        mock.create_topic("orders", 1);
+        publish(&mock, "orders", "past").await;
+        database.remember("orders", &[(0, 0, 6)]);
+        database.is_primed.store(true, Ordering::SeqCst);
+        let mut receiver = join(&mock, &["orders"], &database, &consumer).await;
+        assert_eq!(receiver.message().await.position.unwrap().offset, 6);
+        receiver.close().await.unwrap();
     });
 }
 

@@ -43,6 +43,13 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
         Box::pin(self.store.next_of(&self.consumer, topic))
     }
 
+    fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async {
+            let priming = self.store.priming(&self.consumer).await?;
+            Ok(priming.is_some_and(|priming| priming.is_finished))
+        })
+    }
+
     fn key_lane(&self, message: &Message, position: &Position) -> u32 {
         key_lane_of(message, Some(position), 0, self.key_lanes)
     }

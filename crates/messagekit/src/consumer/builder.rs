@@ -68,7 +68,7 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 #[must_use = "a consumer does nothing until it is run"]
 pub struct Consumer<S: Store, Src> {
     pub(super) settings: Settings<S>,
-    source: Src,
+    pub(super) source: Src,
     gates: Gates,
 }
 

@@ -15,6 +15,15 @@ pub trait RememberedOffsets: Send + Sync + 'static {
     /// A transient error if the database does not answer: retry.
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
 
+    /// Returns whether the consumer was [primed](crate::Consumer::prime): its positions count, although it has never read from the broker.
+    /// The default is false.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// Returns the key lane to whose position a message belongs, see [`NextOffset::key_lane`]. The default is 0, for partitions
     /// that are not divided.
     fn key_lane(&self, _message: &Message, _place: &Position) -> u32 {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Inbox, Priming};
+use messagekit::adapter::{Identity, Inbox, Priming};
 use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
 use messagekit::{
-    Consumer, Envelope, Error, ErrorKind, Event, HandlerError, OnFailure, Outbox, PrimedConsumer,
+    Consumer, Envelope, Error, ErrorKind, Event, HandlerError, MessageId, OnFailure, Outbox, PrimedConsumer,
     PrimingProgress, Shutdown, Stats, Store,
 };
 use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
@@ -116,6 +116,13 @@ impl Desk {
         self.seen.0.lock().expect("no handler panics").clone()
     }
 
+    /// The ids of all events.
+    fn ids(&self) -> Vec<MessageId> {
+        let records =
+            [OrderNoted::TOPIC, PaymentNoted::TOPIC].into_iter().flat_map(|topic| self.log.records(topic));
+        records.map(|record| Identity::of(&record.message).expect("it has an id").0).collect()
+    }
+
     /// Lanes of a live consumer have no common order.
     fn sorted(&self) -> Vec<i64> {
         let mut seen = self.seen();
@@ -207,10 +214,8 @@ async fn a_priming_that_was_dropped_resumes_where_it_was() {
         }
     }
     let first = desk.seen().len();
-    let Some(Priming { frontier: Some(frontier), is_finished }) = desk.priming().await else {
-        panic!("it has noted how far it was")
-    };
-    assert!(!is_finished || first == 60, "{frontier}");
+    let noted = desk.priming().await.and_then(|priming| priming.frontier);
+    assert!(noted.is_some(), "it has noted how far it was");
     let running = Running::start(desk.primed());
     eventually("the consumer is primed", async || desk.is_finished().await).await;
     desk.append(60..63).await;
@@ -263,16 +268,53 @@ async fn a_start_that_moves_with_the_clock_is_kept() {
     let now = Timestamp::now();
     desk.append(4..8).await;
     let start = Start::At(now);
-    let shutdown = Shutdown::new();
-    shutdown.request();
-    // It has noted where it begins, and was stopped before its first record.
-    desk.consumer().prime(desk.reader(&start)).run(shutdown).await.unwrap();
+    let has_begun = async {
+        while desk.priming().await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    // It has noted where it begins, and is stopped then.
+    desk.consumer().prime(desk.reader(&start)).run(Box::pin(has_begun)).await.unwrap();
     let running = Running::start(desk.consumer().prime(desk.reader(&Start::Latest)));
     eventually("the consumer is primed", async || desk.is_finished().await).await;
     desk.append(8..9).await;
     eventually("new events are handled", async || desk.effects(8..9) == [1]).await;
     running.stop().await;
     assert_eq!(desk.sorted(), (4..9).collect::<Vec<_>>(), "older ones were left out on purpose, and stay so");
+}
+
+#[tokio::test]
+async fn a_forced_priming_that_was_dropped_leaves_no_gap() {
+    const PAST: i64 = 300;
+    let desk = Desk::with(PAST).await;
+    let shutdown = Shutdown::new();
+    let passing = tokio::spawn(desk.consumer().run(shutdown.clone()));
+    eventually("it has handled all", async || desk.effects(PAST - 9..PAST) == [1; 9]).await;
+    shutdown.request();
+    passing.await.unwrap().unwrap();
+    // As a cleanup does, long after.
+    desk.ids().iter().for_each(|id| desk.store.forget_marker(NAME, id));
+    let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let primed = desk.primed().force().on_progress(move |at| {
+        let _ = reached.send(at.done);
+    });
+    {
+        let mut running = std::pin::pin!(primed.run(std::future::pending()));
+        tokio::select! {
+            ended = &mut running => panic!("it ended: {ended:?}"),
+            done = hears.recv() => assert!(done.is_some_and(|done| done < PAST.cast_unsigned())),
+        }
+    }
+    let running = Running::start(desk.primed());
+    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    running.stop().await;
+    let mut expected = vec![2; 300];
+    expected[13] = 0;
+    assert_eq!(
+        desk.effects(0..PAST),
+        expected,
+        "each was primed once, also those behind the place of the drop"
+    );
 }
 
 #[tokio::test]

@@ -96,6 +96,19 @@ impl Reader {
         read
     }
 
+    /// Reads one partition until its end lies there: beside a writer it may have ended earlier, too. Returns the offsets.
+    async fn until_end_at(&mut self, partition: i32, end: i64) -> Vec<i64> {
+        let mut read = Vec::new();
+        loop {
+            let mut found = self.until_ends(1).await;
+            let (offsets, ends) = found.remove(&partition).expect("no other partition has records");
+            read.extend(offsets);
+            if ends == [end] {
+                return read;
+            }
+        }
+    }
+
     async fn records(&mut self, max: usize) -> Vec<Record> {
         match self.page(max).await {
             Page::Records(records) => records,

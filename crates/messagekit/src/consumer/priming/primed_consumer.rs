@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::{BoxFuture, Shared, select};
 use jiff::Timestamp;
 
 use super::frontiers::Frontiers;
@@ -54,7 +54,7 @@ enum Primed {
 
 impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
     /// Primes the consumer although it has handled records of these topics, or was primed before. Records whose marker is still kept are not
-    /// handled again.
+    /// handled again. A program that forces at every start primes at every start.
     pub fn force(mut self) -> Self {
         self.is_forced = true;
         self
@@ -81,9 +81,13 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
     ) -> Result<(), Error> {
         let shutdown = shutdown.into_future().boxed().shared();
         let Self { consumer, reader, is_forced, on_progress } = self;
+        if !consumer.source.capabilities().positions {
+            let text = "source has no positions, so it cannot go on where a priming ends: use a log, such as kafka or a file";
+            let error = Error::new(ErrorKind::InvalidConfiguration, text);
+            return Err(error.with("consumer", &consumer.settings.name));
+        }
         let ending = Ending::of(&consumer.settings.stats);
-        let primed =
-            prime(&consumer.settings, reader, is_forced, on_progress, shutdown.clone().boxed()).await;
+        let primed = prime(&consumer.settings, reader, is_forced, on_progress, shutdown.clone()).await;
         let outcome = match primed {
             Ok(Primed::Live) => consumer.run(shutdown).await,
             Ok(Primed::Stopped) => Ok(()),
@@ -100,74 +104,144 @@ async fn prime<S: Inbox>(
     builder: OrderedReaderBuilder,
     is_forced: bool,
     on_progress: Option<OnProgress>,
-    shutdown: BoxFuture<'_, ()>,
+    shutdown: Shared<BoxFuture<'_, ()>>,
 ) -> Result<Primed, Error> {
-    let known = patiently(&settings.name, || settings.store.priming(&settings.name)).await?;
-    let reader = match known.filter(|_| !is_forced) {
-        Some(Priming { is_finished: true, .. }) => return Ok(Primed::Live),
-        Some(Priming { frontier, .. }) => resume(settings, builder, frontier).await?,
-        None => begin(settings, builder, is_forced).await?,
+    let opening = unless(shutdown.clone(), open(settings, &builder, is_forced));
+    let reader = match opening.await.transpose()? {
+        None => return Ok(Primed::Stopped),
+        Some(None) => return Ok(Primed::Live),
+        Some(Some(reader)) => reader,
     };
     crash::point("priming.begun");
     let (frontiers, is_live) = (Frontiers::default(), Shutdown::new());
     let partitions = reader.partition_state();
     let source = ReplaySource { reader, frontiers: frontiers.clone(), is_live: is_live.clone(), on_progress };
     let replay = settings.for_priming(frontiers);
-    let ended = select(shutdown, is_live.clone().into_future().boxed());
+    let ended = select(shutdown.clone(), is_live.clone().into_future().boxed());
     run(replay, source, Gates::default(), ended.map(|_| ())).await?;
     if !is_live.is_requested() {
         return Ok(Primed::Stopped);
     }
     crash::point("priming.live");
-    finish(settings, &partitions).await?;
+    if unless(shutdown, finish(settings, &partitions)).await.transpose()?.is_none() {
+        return Ok(Primed::Stopped);
+    }
     crash::point("priming.finished");
     tracing::info!(consumer = &*settings.name, "primed: goes on with what is new");
     Ok(Primed::Live)
 }
 
-/// Opens the reader and notes where it begins, so that a run after a crash begins there, too, also if the start is a time that moves.
+/// Waits for work, unless a shutdown comes first.
+async fn unless<T>(shutdown: Shared<BoxFuture<'_, ()>>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shutdown => None,
+        done = work => Some(done),
+    }
+}
+
+/// Opens the reader where the priming begins, or where an earlier run has come to; `None` if it is finished. Waits for a database and a
+/// log that do not answer.
+async fn open<S: Inbox>(
+    settings: &Settings<S>,
+    builder: &OrderedReaderBuilder,
+    is_forced: bool,
+) -> Result<Option<OrderedReader>, Error> {
+    match known(settings).await? {
+        Some(Priming { is_finished: false, frontier }) => resume(settings, builder, frontier).await.map(Some),
+        Some(Priming { is_finished: true, .. }) if !is_forced => {
+            warn_of_new_topics(settings, builder).await?;
+            Ok(None)
+        }
+        _ => begin(settings, builder, is_forced).await,
+    }
+}
+
+async fn known<S: Inbox>(settings: &Settings<S>) -> Result<Option<Priming>, Error> {
+    patiently(&settings.name, || settings.store.priming(&settings.name)).await
+}
+
+/// Opens the reader and notes where it begins, so that a run after a crash begins there, too, also if the start is a time that moves. Leaves
+/// the priming to another process that has begun it meanwhile.
 async fn begin<S: Inbox>(
     settings: &Settings<S>,
-    builder: OrderedReaderBuilder,
+    builder: &OrderedReaderBuilder,
     is_forced: bool,
-) -> Result<OrderedReader, Error> {
-    if !is_forced {
-        refuse_progress(settings, &builder).await?;
+) -> Result<Option<OrderedReader>, Error> {
+    let refused = if is_forced { None } else { progress(settings, builder).await? };
+    let reader = patiently(&settings.name, || builder.clone().open()).await?;
+    match known(settings).await?.filter(|_| !is_forced) {
+        Some(Priming { is_finished: true, .. }) => return Ok(None),
+        Some(Priming { frontier, .. }) => return resume(settings, builder, frontier).await.map(Some),
+        None => {}
     }
-    let reader = builder.open().await?;
-    let starts = positions(&reader.partition_state(), |partition| partition.replay_start_offset);
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    let starts = starts(&reader.partition_state());
     write(settings, &starts, Priming::default()).await?;
-    Ok(reader)
+    Ok(Some(reader))
 }
 
 /// Opens the reader where an earlier run has come to.
+///
+/// Positions never go back, so those of a consumer that was primed by force may lie behind records that are still to come: reading begins at
+/// the time that was reached, if that is earlier. What was handled there is known by its markers.
 async fn resume<S: Inbox>(
     settings: &Settings<S>,
-    builder: OrderedReaderBuilder,
+    builder: &OrderedReaderBuilder,
     frontier: Option<Timestamp>,
 ) -> Result<OrderedReader, Error> {
-    let mut remembered = Vec::new();
+    let (consumer, mut remembered) = (&settings.name, Vec::new());
     for topic in builder.topics() {
-        remembered
-            .extend(patiently(&settings.name, || settings.store.next_of(&settings.name, &topic)).await?);
+        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
+        let reached = match frontier {
+            Some(frontier) => patiently(consumer, || builder.offsets_at(&topic, frontier)).await?,
+            None => Vec::new(),
+        };
+        remembered.extend(own.into_iter().map(|mut position| {
+            let reached = reached.iter().find(|(partition, _)| *partition == position.partition);
+            position.next = reached.map_or(position.next, |(_, offset)| position.next.min(*offset));
+            position
+        }));
     }
-    tracing::info!(consumer = &*settings.name, ?frontier, "priming resumes");
-    builder.resume_at(remembered, frontier).open().await
+    tracing::info!(consumer = &**consumer, ?frontier, "priming resumes");
+    let reader =
+        patiently(consumer, || builder.clone().resume_at(remembered.clone(), frontier).open()).await?;
+    // A topic that was added since begins where it begins now, also after another crash.
+    let starts = starts(&reader.partition_state());
+    write(settings, &starts, Priming { frontier, is_finished: false }).await?;
+    Ok(reader)
 }
 
-/// Refuses a consumer that has positions in the reader's topics, in its database or at a broker.
-async fn refuse_progress<S: Inbox>(
+/// Returns why a consumer is refused: it has positions in the reader's topics, in its database or at a broker.
+async fn progress<S: Inbox>(
+    settings: &Settings<S>,
+    builder: &OrderedReaderBuilder,
+) -> Result<Option<Error>, Error> {
+    let consumer = &settings.name;
+    for topic in builder.topics() {
+        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
+        let has_progress = !own.is_empty()
+            || !patiently(consumer, || builder.committed_offsets(&topic, consumer)).await?.is_empty();
+        if has_progress {
+            let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
+            let error = Error::new(ErrorKind::Conflict, text).with("consumer", consumer).with("topic", topic);
+            return Ok(Some(error));
+        }
+    }
+    Ok(None)
+}
+
+/// Says which topics of the reader came too late: a priming that is finished is not begun again for them.
+async fn warn_of_new_topics<S: Inbox>(
     settings: &Settings<S>,
     builder: &OrderedReaderBuilder,
 ) -> Result<(), Error> {
     let consumer = &settings.name;
     for topic in builder.topics() {
-        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
-        if !own.is_empty() || !builder.committed_offsets(&topic, consumer).await?.is_empty() {
-            let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
-            return Err(Error::new(ErrorKind::Conflict, text)
-                .with("consumer", consumer)
-                .with("topic", topic));
+        if patiently(consumer, || settings.store.next_of(consumer, &topic)).await?.is_empty() {
+            tracing::warn!(consumer = &**consumer, %topic, "topic was added after the priming: its past is not primed");
         }
     }
     Ok(())
@@ -175,9 +249,8 @@ async fn refuse_progress<S: Inbox>(
 
 /// Notes that all of the past is handled. Partitions without a record in it go on where the reader began.
 async fn finish<S: Inbox>(settings: &Settings<S>, partitions: &[PartitionState]) -> Result<(), Error> {
-    let known = patiently(&settings.name, || settings.store.priming(&settings.name)).await?;
-    let starts = positions(partitions, |partition| partition.replay_start_offset);
-    write(settings, &starts, Priming { is_finished: true, ..known.unwrap_or_default() }).await
+    let known = known(settings).await?.unwrap_or_default();
+    write(settings, &starts(partitions), Priming { is_finished: true, ..known }).await
 }
 
 async fn write<S: Inbox>(
@@ -195,12 +268,13 @@ async fn write<S: Inbox>(
     .await
 }
 
-fn positions(partitions: &[PartitionState], next: impl Fn(&PartitionState) -> i64) -> Vec<NextOffset> {
+/// Returns where the reader began in each partition.
+fn starts(partitions: &[PartitionState]) -> Vec<NextOffset> {
     let position = |partition: &PartitionState| NextOffset {
         topic: Arc::clone(&partition.topic),
         partition: partition.partition,
         key_lane: 0,
-        next: next(partition),
+        next: partition.replay_start_offset,
     };
     partitions.iter().map(position).collect()
 }

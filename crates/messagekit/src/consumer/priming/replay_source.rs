@@ -1,12 +1,18 @@
 //! The past of topics as one lane of a consumer, in the order of time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::frontiers::Frontiers;
 use super::progress::{Passed, PrimingProgress};
+use tokio::time::{Sleep, sleep};
+
+use crate::consumer::Backoff;
 use crate::log::{MergeRecord, OrderedReader, Record};
 use crate::store::{BoxFuture, NextOffset};
 use crate::transport::{BatchLimit, Capabilities, Delivery, Incoming, Lane, Receipt, Source, Subscriber};
@@ -59,6 +65,8 @@ impl Source for ReplaySource {
             open: BTreeMap::new(),
             back: VecDeque::new(),
             delivered: 0,
+            outages: 0,
+            wait: None,
             waker: None,
         })
     }
@@ -89,6 +97,9 @@ pub(super) struct ReplaySubscriber {
     /// Released messages, which come again first.
     back: VecDeque<(Message, Position)>,
     delivered: u64,
+    /// How often the log has failed since it last answered, and the wait before it is asked again.
+    outages: u32,
+    wait: Option<Pin<Box<Sleep>>>,
     waker: Option<Waker>,
 }
 
@@ -106,6 +117,10 @@ impl ReplaySubscriber {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         /// How long the reader waits before it looks whether it is live.
         const PATIENCE: Duration = Duration::from_secs(1);
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.as_mut().poll(cx));
+            self.wait = None;
+        }
         loop {
             match std::mem::replace(&mut self.reading, Reading::Ended) {
                 Reading::Ended => return Poll::Ready(Ok(())),
@@ -122,7 +137,12 @@ impl ReplaySubscriber {
                         return Poll::Pending;
                     };
                     self.reading = Reading::Idle(reader);
+                    let records = records.inspect_err(|_| {
+                        self.outages += 1;
+                        self.wait = Some(Box::pin(sleep(Backoff::OUTAGE.delay(self.outages))));
+                    });
                     self.waiting.extend(records?);
+                    self.outages = 0;
                     if !self.waiting.is_empty() {
                         return Poll::Ready(Ok(()));
                     }
@@ -162,6 +182,8 @@ impl Subscriber for ReplaySubscriber {
             return Poll::Pending;
         };
         let Record { message, position, .. } = record;
+        // Records at the beginning of a log without times have none, which no database can write.
+        let time = time.filter(|time| *time > Timestamp::MIN);
         time.into_iter().for_each(|time| self.frontiers.delivered(position.clone(), time));
         self.deliver(message, position)
     }

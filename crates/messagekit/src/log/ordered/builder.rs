@@ -124,6 +124,14 @@ impl OrderedReaderBuilder {
         self.sources.iter().map(|source| Arc::clone(&source.topic)).collect()
     }
 
+    /// Returns the first offsets of a topic at a time or later.
+    pub(crate) async fn offsets_at(&self, topic: &str, time: Timestamp) -> Result<Vec<(i32, i64)>, Error> {
+        match self.sources.iter().find(|source| *source.topic == *topic) {
+            Some(source) => source.log.offsets_at(topic, time).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Returns the positions of a consumer in a topic, as its log knows them.
     pub(crate) async fn committed_offsets(
         &self,
@@ -196,11 +204,12 @@ async fn look(
         start,
         end: bounds.end,
         waited: Duration::ZERO,
+        fed: None,
     });
     Ok(followed.collect())
 }
 
-/// Returns where reading goes on in a partition. Records that were deleted meanwhile are passed over.
+/// Returns where reading goes on in a partition. Its reader reports records that were deleted meanwhile.
 fn resumed_at(positions: &[&NextOffset], bounds: &Bounds) -> Result<i64, Error> {
     let own = positions.iter().filter(|position| position.partition == bounds.partition);
     let next = own.map(|position| position.next).min().unwrap_or(bounds.earliest);
@@ -209,5 +218,5 @@ fn resumed_at(positions: &[&NextOffset], bounds: &Bounds) -> Result<i64, Error> 
             "partition has no record at the offset that was handled last: it was restored, or made again";
         return Err(bounds.out_of_range(text, next));
     }
-    Ok(next.max(bounds.earliest))
+    Ok(next)
 }

@@ -15,11 +15,9 @@ use super::merge_partition::MergePartition;
 use super::merge_record::MergeRecord;
 use super::partition_state::PartitionState;
 use super::topic_reader::{Followed, TopicReader};
+use super::waiting::Look;
 use crate::Error;
 use crate::log::Record;
-
-/// How long a look for added partitions may take, however short the poll is.
-const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 
 /// Reads topics in the order of their time: all of the past that they have when it is opened, then what is new, as it arrives.
 ///
@@ -58,7 +56,11 @@ pub struct OrderedReader {
     pub(super) turn: usize,
     pub(super) deleted: u64,
     pub(super) look_every: Duration,
-    /// When a live reader looked for partitions.
+    /// A lasting error that came with records.
+    failed: Option<Error>,
+    /// A live reader is looking for partitions.
+    pub(super) look: Option<Look>,
+    /// When it has looked.
     pub(super) looked: Option<Instant>,
 }
 
@@ -73,9 +75,20 @@ impl OrderedReader {
         let mut core = core;
         let empty = followed.iter().enumerate().filter(|(_, followed)| followed.start >= followed.end);
         empty.for_each(|(index, _)| core.on_end(index));
-        let (pages, looked) = (VecDeque::new(), None);
-        let mut this =
-            Self { core, topics, followed, pages, batch_size, turn: 0, deleted: 0, look_every, looked };
+        let (pages, look, looked, failed) = (VecDeque::new(), None, None, None);
+        let mut this = Self {
+            core,
+            topics,
+            followed,
+            pages,
+            batch_size,
+            turn: 0,
+            deleted: 0,
+            look_every,
+            look,
+            looked,
+            failed,
+        };
         this.steer();
         this
     }
@@ -99,13 +112,16 @@ impl OrderedReader {
 
     /// As [`poll`](Self::poll), with the time that orders each record.
     pub(crate) async fn poll_merged(&mut self, timeout: Duration) -> Result<Vec<MergeRecord<Record>>, Error> {
-        let deadline = Instant::now() + timeout;
+        let deadline = later(Instant::now(), timeout);
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         loop {
-            let looked = deadline.max(Instant::now() + SHORTEST_LOOK);
-            let _ = timeout_at(looked, self.look_for_partitions()).await;
             let read = poll_fn(|cx| Poll::Ready(self.read(cx))).await;
             let records = self.take();
             if !records.is_empty() {
+                // The log may say only once that it cannot go on.
+                self.failed = read.err().filter(|error| !error.is_transient());
                 return Ok(records);
             }
             if read? {
@@ -116,7 +132,7 @@ impl OrderedReader {
             let begun = Instant::now();
             let until = deadline.min(self.next_change(begun));
             let read = timeout_at(until, poll_fn(|cx| self.wait(cx))).await;
-            self.note_wait(begun.elapsed());
+            self.note_wait(begun);
             match read {
                 Ok(read) => read?,
                 Err(_) if Instant::now() < deadline => {}
@@ -197,4 +213,9 @@ impl std::fmt::Debug for OrderedReader {
             .field("is_live", &self.is_live())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns a time behind another one, and a day for what no clock can say.
+pub(super) fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or(now + Duration::from_secs(86_400))
 }

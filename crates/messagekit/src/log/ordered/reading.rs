@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::merge_record::MergeRecord;
 use super::reader::OrderedReader;
@@ -14,6 +15,7 @@ use crate::log::{Page, Record};
 impl OrderedReader {
     /// Reads what is there, at most a batch or what there is room for. Returns whether there was anything.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        self.poll_look(cx);
         let before = self.core.counts().consumed;
         let mut has_read = self.feed();
         while self.pages.is_empty() && self.core.counts().consumed - before < self.batch_size.get() as u64 {
@@ -61,22 +63,22 @@ impl OrderedReader {
                     self.feed();
                 }
             }
-            Page::End { partition, .. } => self.end(topic, partition),
+            Page::End { partition, at } => self.end(topic, partition, at),
             Page::Gone { partition, asked, earliest } => {
                 self.deleted += earliest.abs_diff(asked);
                 let topic_name = &self.topics[topic].topic;
                 tracing::warn!(topic = %topic_name, partition, asked, earliest, "records were deleted before they were read");
-                let index = self.topics[topic].index(partition);
-                if index.is_some_and(|index| earliest >= self.followed[index].end) {
-                    self.end(topic, partition);
-                }
+                self.end(topic, partition, earliest);
             }
         }
     }
 
-    /// Notes that a partition has no more records now: its past has ended, also if its last offsets have none.
-    fn end(&mut self, topic: usize, partition: i32) {
-        if let Some(index) = self.topics[topic].index(partition) {
+    /// Notes that a partition has no record before this offset. Its past has ended there, also if its last offsets have none; not if a broker
+    /// that lags behind has answered.
+    fn end(&mut self, topic: usize, partition: i32, at: i64) {
+        if let Some(index) =
+            self.topics[topic].index(partition).filter(|index| at >= self.followed[*index].end)
+        {
             self.core.on_end(index);
             self.steer();
         }
@@ -100,7 +102,7 @@ impl OrderedReader {
                     self.core.on_end(index);
                 }
             });
-            self.followed[index].waited = Duration::ZERO;
+            (self.followed[index].waited, self.followed[index].fed) = (Duration::ZERO, Some(Instant::now()));
             if !page.is_empty() {
                 self.pages.push_front((index, page));
                 break;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::Error;
 use crate::log::{Log, LogReader, Page, PartitionStart, Start};
 
@@ -26,6 +28,8 @@ pub(super) struct Followed {
     pub(super) end: i64,
     /// How long it was waited for since its last record, without the time in which it was paused.
     pub(super) waited: Duration,
+    /// When it brought its last records.
+    pub(super) fed: Option<Instant>,
 }
 
 impl Followed {
@@ -62,19 +66,24 @@ impl TopicReader {
     ///
     /// # Errors
     /// Those of [`Log::open`].
-    pub(super) async fn follow(&mut self, added: &[(usize, &Followed)]) -> Result<(), Error> {
+    async fn follow(&mut self, added: &[(usize, &Followed)]) -> Result<(), Error> {
         let starts: Vec<_> = added.iter().map(|(_, followed)| followed.position()).collect();
         let reader = self.log.open(&self.topic, &starts).await?;
+        self.add(added, reader);
+        Ok(())
+    }
+
+    /// Follows the partitions of an open reader, each with its index in the merge.
+    pub(super) fn add(&mut self, added: &[(usize, &Followed)], reader: Box<dyn LogReader>) {
         for (index, followed) in added {
             self.partitions.insert(followed.partition, (*index, self.readers.len()));
         }
         self.readers.push(reader);
-        Ok(())
     }
 
-    /// Returns whether a partition is followed.
-    pub(super) fn has(&self, partition: i32) -> bool {
-        self.partitions.contains_key(&partition)
+    /// Returns the partitions that are followed.
+    pub(super) fn partitions(&self) -> Vec<i32> {
+        self.partitions.keys().copied().collect()
     }
 
     /// Returns the index in the merge of a partition.
