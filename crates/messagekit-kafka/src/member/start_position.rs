@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primed_consumer_starts_at_its_positions_until_its_group_has_some() {
+    fn positions_of_a_primed_consumer_count_at_first() {
         let primed = Remembered { is_primed: true, ..remembered(&[(0, 7)]) };
         assert_eq!(start_position(None, &primed), StartPosition::Primed { next: 7 });
         let gone_on = Remembered { is_primed: true, ..remembered(&[(0, 7), (1, 5)]) };

@@ -14,8 +14,7 @@ use super::merge::{MergeCore, MergeCounts};
 use super::merge_partition::MergePartition;
 use super::merge_record::MergeRecord;
 use super::partition_state::PartitionState;
-use super::topic_reader::{Followed, TopicReader};
-use super::waiting::Look;
+use super::topic_reader::{Followed, Look, TopicReader};
 use crate::Error;
 use crate::log::Record;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::log::{Log, LogReader, Page, PartitionStart, Start};
+use crate::store::BoxFuture;
 
 /// A topic to read, of the log that has it.
 #[derive(Clone)]
@@ -38,6 +39,9 @@ impl Followed {
         (self.partition, PartitionStart::Offset(self.start))
     }
 }
+
+/// Partitions that were added, each with the index of its topic and its reader.
+pub(super) type Look = BoxFuture<'static, Vec<(usize, Followed, Box<dyn LogReader>)>>;
 
 /// A topic with its open reader, and with those of partitions that were added later.
 pub(super) struct TopicReader {

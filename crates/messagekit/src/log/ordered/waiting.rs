@@ -6,13 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::reader::{OrderedReader, later};
-use super::topic_reader::{Followed, TopicReader};
+use super::topic_reader::{Followed, Look, TopicReader};
 use crate::chain;
-use crate::log::{Bounds, LogReader};
-use crate::store::BoxFuture;
-
-/// Partitions that were added, each with the index of its topic and its reader.
-pub(super) type Look = BoxFuture<'static, Vec<(usize, Followed, Box<dyn LogReader>)>>;
+use crate::log::Bounds;
 
 impl OrderedReader {
     /// Returns when something is to be done although nothing arrives.
