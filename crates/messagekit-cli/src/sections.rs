@@ -2,12 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use messagekit_config::{Secret, Section};
+use messagekit_config::{Configuration, Secret, Section};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_rabbitmq::RabbitMq;
 
 use crate::databases::Named;
 use crate::url::Url;
+
+/// The sections of all programs that may share a file.
+const ALL: [&str; 12] = [
+    "admin",
+    "token",
+    "service",
+    "bridge",
+    "rule",
+    "bookkeeper",
+    "relay",
+    "database",
+    "log",
+    "topics",
+    "kafka",
+    "rabbitmq",
+];
+
+/// Says which sections a program reads; it passes over those of the others.
+pub(crate) fn reads_only(configuration: &Configuration, own: &[&str]) {
+    let others: Vec<&str> = ALL.into_iter().filter(|section| !own.contains(section)).collect();
+    configuration.passes_over(&others);
+}
 
 /// Returns the database that the key `database` of a program's section names, otherwise the only one. `any` means
 /// that database sections exist, even if all are invalid.

@@ -10,10 +10,8 @@ use messagekit_config::{Configuration, Section};
 
 use crate::database::URL_VARIABLE;
 use crate::databases::{self, Named, told};
+use crate::sections;
 use crate::url::Url;
-
-/// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 8] = ["topics", "bridge", "rule", "kafka", "rabbitmq", "bookkeeper", "relay", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -48,7 +46,7 @@ impl Options {
     /// Reads the configuration under the options; reports at once everything that would fail a start.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
-        configuration.passes_over(&ELSEWHERE);
+        sections::reads_only(&configuration, &["admin", "token", "service", "database"]);
         let admin = configuration.section("admin");
         let usual = DEFAULT_ADDRESS.parse().expect("it is an address");
         let (listen, health) = (admin.or("listen", usual), admin.optional("health"));

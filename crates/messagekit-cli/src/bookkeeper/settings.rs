@@ -14,9 +14,6 @@ use messagekit_rabbitmq::{RabbitMq, check_queue};
 use crate::url::Url;
 use crate::{databases, sections};
 
-/// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 8] = ["topics", "admin", "token", "service", "bridge", "relay", "rule", "log"];
-
 /// The checked settings.
 pub(super) struct Settings {
     pub(super) name: String,
@@ -28,7 +25,7 @@ pub(super) struct Settings {
 
 pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     let configuration = Configuration::load(file)?;
-    configuration.passes_over(&ELSEWHERE);
+    sections::reads_only(&configuration, &["bookkeeper", "database", "kafka", "rabbitmq"]);
     let section = configuration.section("bookkeeper");
     let name = section.or("name", "bookkeeper".to_owned());
     let listen = section.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8091)));

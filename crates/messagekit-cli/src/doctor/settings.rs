@@ -16,10 +16,6 @@ use crate::databases::{self, Named};
 use crate::sections;
 use crate::url::Url;
 
-/// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 9] =
-    ["topics", "admin", "token", "service", "bridge", "rule", "bookkeeper", "relay", "log"];
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// The configuration, a TOML file with [[database]], [kafka] and [rabbitmq]; options override it
@@ -57,7 +53,7 @@ impl Options {
     /// Reads the configuration under the options; reports at once every mistake. Nothing is contacted.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
-        configuration.passes_over(&ELSEWHERE);
+        sections::reads_only(&configuration, &["database", "kafka", "rabbitmq"]);
         let written = databases::written(&configuration);
         let section = configuration.section("kafka");
         let wants_kafka = self.kafka.is_some() || section.is_written();

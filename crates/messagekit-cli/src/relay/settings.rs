@@ -19,9 +19,6 @@ use crate::database::{Kind, URL_VARIABLE};
 use crate::url::Url;
 use crate::{databases, sections};
 
-/// Sections of the programs that may share the file.
-const ELSEWHERE: [&str; 8] = ["topics", "admin", "token", "service", "bridge", "rule", "bookkeeper", "log"];
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// The configuration, a TOML file; environment variables override it, and options override both
@@ -110,7 +107,7 @@ impl Pace {
 
 pub(super) fn read(options: Options) -> Result<Settings, Error> {
     let configuration = Configuration::load(options.config.as_deref())?;
-    configuration.passes_over(&ELSEWHERE);
+    sections::reads_only(&configuration, &["relay", "database", "kafka", "rabbitmq"]);
     let section = configuration.section("relay");
     let (name, listen) = (section.optional("name"), section.optional("listen"));
     let name = options.name.or(name).unwrap_or_else(|| "relay".to_owned());

@@ -50,8 +50,8 @@ impl Question {
     /// newer.
     pub(super) fn ask(&self, committed: Committed, known: &Answers<Known>) {
         let topics = committed.iter().map(|((topic, _), _)| topic.clone()).collect();
-        let (now, is_primed) = match self.memory.now(topics).transpose() {
-            Ok(now) => now.map_or((None, false), |(positions, is_primed)| (Some(positions), is_primed)),
+        let now = match self.memory.now(topics).transpose() {
+            Ok(now) => now,
             Err(error) => {
                 let text = "database did not say whether it has lost commits of this consumer";
                 let error = Error::new(ErrorKind::Unavailable, text).caused_by(error);
@@ -60,8 +60,7 @@ impl Question {
         };
         let (mut handled, mut unread) = (Vec::new(), Vec::new());
         for (partition, committed) in committed {
-            let remembered = self.remembered(now.as_deref(), &partition, committed.is_none());
-            let remembered = Remembered { is_primed, ..remembered };
+            let remembered = self.remembered(now.as_ref(), &partition, committed.is_none());
             let place = start_position(committed.as_ref(), &remembered);
             let last = committed.and_then(|group| group.proof).and_then(|proof| proof.last);
             let start =
@@ -92,14 +91,20 @@ impl Question {
 
     /// Returns the positions that the database remembers of a partition. If the database cannot be queried, the
     /// positions of the process start are used; they may be old, and prove only that the partition was read.
-    fn remembered(&self, now: Option<&[NextOffset]>, partition: &Partition, is_unread: bool) -> Remembered {
+    fn remembered(
+        &self,
+        now: Option<&(Vec<NextOffset>, bool)>,
+        partition: &Partition,
+        is_unread: bool,
+    ) -> Remembered {
         let first = if is_unread { self.memory.first() } else { &[] };
-        let of_topic = now.unwrap_or(first).iter().filter(|next| next.topic == partition.0);
+        let (positions, is_primed) = now.map_or((first, false), |(now, is_primed)| (now, *is_primed));
+        let of_topic = positions.iter().filter(|next| next.topic == partition.0);
         let (here, elsewhere): (Vec<_>, Vec<_>) = of_topic.partition(|next| next.partition == partition.1);
         Remembered {
             positions: here.into_iter().map(|next| (next.key_lane, next.next)).collect(),
             knows_topic: !elsewhere.is_empty(),
-            is_primed: false,
+            is_primed,
         }
     }
 

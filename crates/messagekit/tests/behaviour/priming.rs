@@ -55,7 +55,7 @@ async fn payment(seen: &Seen, tx: &mut MemoryTx, event: Envelope<PaymentNoted>) 
 }
 
 /// A database with a log of two topics.
-struct Desk {
+struct Shop {
     log: MemoryLog,
     store: MemoryStore,
     seen: Arc<Seen>,
@@ -63,7 +63,7 @@ struct Desk {
 
 type Projection = Consumer<MemoryStore, MemorySource>;
 
-impl Desk {
+impl Shop {
     async fn with(past: i64) -> Self {
         let log = MemoryLog::new(3);
         let store = MemoryStore::with_log(&log);
@@ -179,18 +179,18 @@ async fn refused(primed: PrimedConsumer<MemoryStore, MemorySource>) -> Error {
 
 #[tokio::test]
 async fn the_past_comes_by_its_time_and_then_what_is_new() {
-    let desk = Desk::with(13).await;
-    let (consumer, progress) = (desk.consumer(), Arc::new(Mutex::new(Vec::new())));
+    let shop = Shop::with(13).await;
+    let (consumer, progress) = (shop.consumer(), Arc::new(Mutex::new(Vec::new())));
     let (stats, shown): (Stats, _) = (consumer.stats(), progress.clone());
-    let primed = consumer.prime(desk.reader(&Start::Earliest));
+    let primed = consumer.prime(shop.reader(&Start::Earliest));
     let running =
         Running::start(primed.on_progress(move |at: &PrimingProgress| shown.lock().unwrap().push(*at)));
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
-    assert_eq!(desk.seen(), (0..13).collect::<Vec<_>>());
-    desk.append(14..20).await;
-    eventually("new events are handled", async || desk.effects(14..20) == [1; 6]).await;
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
+    assert_eq!(shop.seen(), (0..13).collect::<Vec<_>>());
+    shop.append(14..20).await;
+    eventually("new events are handled", async || shop.effects(14..20) == [1; 6]).await;
     running.stop().await;
-    assert_eq!(desk.effects(0..13), [1; 13]);
+    assert_eq!(shop.effects(0..13), [1; 13]);
     assert_eq!((stats.read().handled, stats.read().duplicates), (19, 0), "no gap and no repeat");
     let progress = progress.lock().unwrap();
     let last = progress.last().expect("progress was shown");
@@ -199,9 +199,9 @@ async fn the_past_comes_by_its_time_and_then_what_is_new() {
 
 #[tokio::test]
 async fn a_priming_that_was_dropped_resumes_where_it_was() {
-    let desk = Desk::with(60).await;
+    let shop = Shop::with(60).await;
     let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let primed = desk.primed().on_progress(move |at| {
+    let primed = shop.primed().on_progress(move |at| {
         let _ = reached.send(at.done);
     });
     {
@@ -213,18 +213,18 @@ async fn a_priming_that_was_dropped_resumes_where_it_was() {
             done = hears.recv() => assert!(done.is_some_and(|done| done > 0)),
         }
     }
-    let first = desk.seen().len();
-    let noted = desk.priming().await.and_then(|priming| priming.frontier);
+    let first = shop.seen().len();
+    let noted = shop.priming().await.and_then(|priming| priming.frontier);
     assert!(noted.is_some(), "it has noted how far it was");
-    let running = Running::start(desk.primed());
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
-    desk.append(60..63).await;
-    eventually("new events are handled", async || desk.effects(60..63) == [1; 3]).await;
+    let running = Running::start(shop.primed());
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
+    shop.append(60..63).await;
+    eventually("new events are handled", async || shop.effects(60..63) == [1; 3]).await;
     running.stop().await;
     let mut expected = vec![1; 63];
     expected[13] = 0;
-    assert_eq!(desk.effects(0..63), expected, "each effect once, but for the one that fails");
-    let past: Vec<i64> = desk.seen()[first..].iter().copied().filter(|n| *n < 60).collect();
+    assert_eq!(shop.effects(0..63), expected, "each effect once, but for the one that fails");
+    let past: Vec<i64> = shop.seen()[first..].iter().copied().filter(|n| *n < 60).collect();
     assert!(
         past.windows(2).all(|pair| pair[0] < pair[1] || pair[0] == 13),
         "a failure alone makes a batch run again: {past:?}"
@@ -233,69 +233,69 @@ async fn a_priming_that_was_dropped_resumes_where_it_was() {
 
 #[tokio::test]
 async fn a_finished_priming_is_not_begun_again() {
-    let desk = Desk::with(9).await;
-    let running = Running::start(desk.primed());
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    let shop = Shop::with(9).await;
+    let running = Running::start(shop.primed());
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
     running.stop().await;
-    desk.append(9..11).await;
-    let running = Running::start(desk.primed());
-    eventually("what came meanwhile is handled", async || desk.effects(9..11) == [1; 2]).await;
+    shop.append(9..11).await;
+    let running = Running::start(shop.primed());
+    eventually("what came meanwhile is handled", async || shop.effects(9..11) == [1; 2]).await;
     running.stop().await;
-    assert_eq!(desk.sorted(), (0..11).collect::<Vec<_>>(), "no handler ran twice");
+    assert_eq!(shop.sorted(), (0..11).collect::<Vec<_>>(), "no handler ran twice");
 }
 
 #[tokio::test]
 async fn a_consumer_with_progress_is_primed_only_by_force() {
-    let desk = Desk::with(6).await;
+    let shop = Shop::with(6).await;
     let shutdown = Shutdown::new();
-    let consumer = tokio::spawn(desk.consumer().run(shutdown.clone()));
-    eventually("it has handled all", async || desk.effects(0..6) == [1; 6]).await;
+    let consumer = tokio::spawn(shop.consumer().run(shutdown.clone()));
+    eventually("it has handled all", async || shop.effects(0..6) == [1; 6]).await;
     shutdown.request();
     consumer.await.unwrap().unwrap();
-    let error = refused(desk.primed()).await;
+    let error = refused(shop.primed()).await;
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("force the priming"), "{error}");
-    assert_eq!(desk.priming().await, None);
-    let running = Running::start(desk.primed().force());
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    assert_eq!(shop.priming().await, None);
+    let running = Running::start(shop.primed().force());
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
     running.stop().await;
-    assert_eq!(desk.effects(0..6), [1; 6], "markers tell what was handled");
+    assert_eq!(shop.effects(0..6), [1; 6], "markers tell what was handled");
 }
 
 #[tokio::test]
 async fn a_start_that_moves_with_the_clock_is_kept() {
-    let desk = Desk::with(4).await;
+    let shop = Shop::with(4).await;
     let now = Timestamp::now();
-    desk.append(4..8).await;
+    shop.append(4..8).await;
     let start = Start::At(now);
     let has_begun = async {
-        while desk.priming().await.is_none() {
+        while shop.priming().await.is_none() {
             tokio::task::yield_now().await;
         }
     };
     // It has noted where it begins, and is stopped then.
-    desk.consumer().prime(desk.reader(&start)).run(Box::pin(has_begun)).await.unwrap();
-    let running = Running::start(desk.consumer().prime(desk.reader(&Start::Latest)));
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
-    desk.append(8..9).await;
-    eventually("new events are handled", async || desk.effects(8..9) == [1]).await;
+    shop.consumer().prime(shop.reader(&start)).run(Box::pin(has_begun)).await.unwrap();
+    let running = Running::start(shop.consumer().prime(shop.reader(&Start::Latest)));
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
+    shop.append(8..9).await;
+    eventually("new events are handled", async || shop.effects(8..9) == [1]).await;
     running.stop().await;
-    assert_eq!(desk.sorted(), (4..9).collect::<Vec<_>>(), "older ones were left out on purpose, and stay so");
+    assert_eq!(shop.sorted(), (4..9).collect::<Vec<_>>(), "older ones were left out on purpose, and stay so");
 }
 
 #[tokio::test]
 async fn a_forced_priming_that_was_dropped_leaves_no_gap() {
     const PAST: i64 = 300;
-    let desk = Desk::with(PAST).await;
+    let shop = Shop::with(PAST).await;
     let shutdown = Shutdown::new();
-    let passing = tokio::spawn(desk.consumer().run(shutdown.clone()));
-    eventually("it has handled all", async || desk.effects(PAST - 9..PAST) == [1; 9]).await;
+    let passing = tokio::spawn(shop.consumer().run(shutdown.clone()));
+    eventually("it has handled all", async || shop.effects(PAST - 9..PAST) == [1; 9]).await;
     shutdown.request();
     passing.await.unwrap().unwrap();
     // As a cleanup does, long after.
-    desk.ids().iter().for_each(|id| desk.store.forget_marker(NAME, id));
+    shop.ids().iter().for_each(|id| shop.store.forget_marker(NAME, id));
     let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let primed = desk.primed().force().on_progress(move |at| {
+    let primed = shop.primed().force().on_progress(move |at| {
         let _ = reached.send(at.done);
     });
     {
@@ -305,13 +305,13 @@ async fn a_forced_priming_that_was_dropped_leaves_no_gap() {
             done = hears.recv() => assert!(done.is_some_and(|done| done < PAST.cast_unsigned())),
         }
     }
-    let running = Running::start(desk.primed());
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    let running = Running::start(shop.primed());
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
     running.stop().await;
     let mut expected = vec![2; 300];
     expected[13] = 0;
     assert_eq!(
-        desk.effects(0..PAST),
+        shop.effects(0..PAST),
         expected,
         "each was primed once, also those behind the place of the drop"
     );
@@ -319,19 +319,19 @@ async fn a_forced_priming_that_was_dropped_leaves_no_gap() {
 
 #[tokio::test]
 async fn a_record_that_fails_becomes_a_failed_message() {
-    let desk = Desk::with(20).await;
-    let consumer = desk.consumer();
+    let shop = Shop::with(20).await;
+    let consumer = shop.consumer();
     let stats = consumer.stats();
-    let running = Running::start(consumer.prime(desk.reader(&Start::Earliest)));
-    eventually("the consumer is primed", async || desk.is_finished().await).await;
+    let running = Running::start(consumer.prime(shop.reader(&Start::Earliest)));
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
     running.stop().await;
     assert_eq!((stats.read().dead, stats.read().handled), (1, 19));
 }
 
 #[tokio::test]
 async fn topics_that_are_missing_end_the_priming() {
-    let desk = Desk::with(0).await;
-    let error = refused(desk.primed()).await;
+    let shop = Shop::with(0).await;
+    let error = refused(shop.primed()).await;
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(desk.priming().await, None);
+    assert_eq!(shop.priming().await, None);
 }

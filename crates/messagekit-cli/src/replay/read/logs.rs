@@ -11,21 +11,6 @@ use crate::database::{Database, Operations, URL_VARIABLE};
 use crate::sections;
 use crate::url::Url;
 
-/// Sections of other programs.
-const ELSEWHERE: [&str; 11] = [
-    "admin",
-    "token",
-    "service",
-    "bridge",
-    "rule",
-    "bookkeeper",
-    "relay",
-    "database",
-    "log",
-    "topics",
-    "rabbitmq",
-];
-
 /// The options that say it.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Logs {
@@ -78,7 +63,7 @@ impl Open {
 
 fn kafka(brokers: Vec<String>) -> Result<KafkaLog, Error> {
     let configuration = Configuration::load(None)?;
-    configuration.passes_over(&ELSEWHERE);
+    sections::reads_only(&configuration, &["kafka"]);
     let kafka = sections::kafka(&configuration.section("kafka"), Some(brokers));
     messagekit_config::refuse(&configuration.problems())?;
     let missing = || Error::new(ErrorKind::InvalidConfiguration, "settings of Kafka cannot be used");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -13,7 +14,7 @@ use super::progress::PrimingProgress;
 use super::replay_source::{OnProgress, ReplaySource};
 use crate::consumer::bind::patiently;
 use crate::consumer::builder::Consumer;
-use crate::consumer::run::run;
+use crate::consumer::run::{or_shutdown, run};
 use crate::consumer::settings::Settings;
 use crate::consumer::stats::Ending;
 use crate::gate::Gates;
@@ -104,9 +105,9 @@ async fn prime<S: Inbox>(
     builder: OrderedReaderBuilder,
     is_forced: bool,
     on_progress: Option<OnProgress>,
-    shutdown: Shared<BoxFuture<'_, ()>>,
+    mut shutdown: Shared<BoxFuture<'_, ()>>,
 ) -> Result<Primed, Error> {
-    let opening = unless(shutdown.clone(), open(settings, &builder, is_forced));
+    let opening = or_shutdown(open(settings, &builder, is_forced), Pin::new(&mut shutdown));
     let reader = match opening.await.transpose()? {
         None => return Ok(Primed::Stopped),
         Some(None) => return Ok(Primed::Live),
@@ -123,21 +124,13 @@ async fn prime<S: Inbox>(
         return Ok(Primed::Stopped);
     }
     crash::point("priming.live");
-    if unless(shutdown, finish(settings, &partitions)).await.transpose()?.is_none() {
+    let finishing = or_shutdown(finish(settings, &partitions), Pin::new(&mut shutdown));
+    if finishing.await.transpose()?.is_none() {
         return Ok(Primed::Stopped);
     }
     crash::point("priming.finished");
     tracing::info!(consumer = &*settings.name, "primed: goes on with what is new");
     Ok(Primed::Live)
-}
-
-/// Waits for work, unless a shutdown comes first.
-async fn unless<T>(shutdown: Shared<BoxFuture<'_, ()>>, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        () = shutdown => None,
-        done = work => Some(done),
-    }
 }
 
 /// Opens the reader where the priming begins, or where an earlier run has come to; `None` if it is finished. Waits for a database and a
@@ -193,10 +186,10 @@ async fn resume<S: Inbox>(
     frontier: Option<Timestamp>,
 ) -> Result<OrderedReader, Error> {
     let (consumer, mut remembered) = (&settings.name, Vec::new());
-    for topic in builder.topics() {
-        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
+    for (topic, log) in builder.topics() {
+        let own = patiently(consumer, || settings.store.next_of(consumer, topic)).await?;
         let reached = match frontier {
-            Some(frontier) => patiently(consumer, || builder.offsets_at(&topic, frontier)).await?,
+            Some(frontier) => patiently(consumer, || log.offsets_at(topic, frontier)).await?,
             None => Vec::new(),
         };
         remembered.extend(own.into_iter().map(|mut position| {
@@ -220,10 +213,10 @@ async fn progress<S: Inbox>(
     builder: &OrderedReaderBuilder,
 ) -> Result<Option<Error>, Error> {
     let consumer = &settings.name;
-    for topic in builder.topics() {
-        let own = patiently(consumer, || settings.store.next_of(consumer, &topic)).await?;
+    for (topic, log) in builder.topics() {
+        let own = patiently(consumer, || settings.store.next_of(consumer, topic)).await?;
         let has_progress = !own.is_empty()
-            || !patiently(consumer, || builder.committed_offsets(&topic, consumer)).await?.is_empty();
+            || !patiently(consumer, || log.committed_offsets(topic, consumer)).await?.is_empty();
         if has_progress {
             let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
             let error = Error::new(ErrorKind::Conflict, text).with("consumer", consumer).with("topic", topic);
@@ -239,8 +232,8 @@ async fn warn_of_new_topics<S: Inbox>(
     builder: &OrderedReaderBuilder,
 ) -> Result<(), Error> {
     let consumer = &settings.name;
-    for topic in builder.topics() {
-        if patiently(consumer, || settings.store.next_of(consumer, &topic)).await?.is_empty() {
+    for (topic, _) in builder.topics() {
+        if patiently(consumer, || settings.store.next_of(consumer, topic)).await?.is_empty() {
             tracing::warn!(consumer = &**consumer, %topic, "topic was added after the priming: its past is not primed");
         }
     }
@@ -249,8 +242,8 @@ async fn warn_of_new_topics<S: Inbox>(
 
 /// Notes that all of the past is handled. Partitions without a record in it go on where the reader began.
 async fn finish<S: Inbox>(settings: &Settings<S>, partitions: &[PartitionState]) -> Result<(), Error> {
-    let known = known(settings).await?.unwrap_or_default();
-    write(settings, &starts(partitions), Priming { is_finished: true, ..known }).await
+    // The frontier that was reached stays.
+    write(settings, &starts(partitions), Priming { frontier: None, is_finished: true }).await
 }
 
 async fn write<S: Inbox>(

@@ -7,11 +7,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Sleep, sleep};
 
 use super::frontiers::Frontiers;
 use super::progress::{Passed, PrimingProgress};
-use tokio::time::{Sleep, sleep};
-
 use crate::consumer::Backoff;
 use crate::log::{MergeRecord, OrderedReader, Record};
 use crate::store::{BoxFuture, NextOffset};

@@ -71,7 +71,8 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     outcome.and(running.trouble.map_or(Ok(()), Err)).and(closed)
 }
 
-async fn or_shutdown<T>(
+/// Waits for work, unless a shutdown comes first.
+pub(super) async fn or_shutdown<T>(
     work: impl Future<Output = T>,
     shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Option<T> {

@@ -119,29 +119,9 @@ impl OrderedReaderBuilder {
         self
     }
 
-    /// Returns the topics.
-    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
-        self.sources.iter().map(|source| Arc::clone(&source.topic)).collect()
-    }
-
-    /// Returns the first offsets of a topic at a time or later.
-    pub(crate) async fn offsets_at(&self, topic: &str, time: Timestamp) -> Result<Vec<(i32, i64)>, Error> {
-        match self.sources.iter().find(|source| *source.topic == *topic) {
-            Some(source) => source.log.offsets_at(topic, time).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Returns the positions of a consumer in a topic, as its log knows them.
-    pub(crate) async fn committed_offsets(
-        &self,
-        topic: &str,
-        consumer: &str,
-    ) -> Result<Vec<(i32, i64)>, Error> {
-        match self.sources.iter().find(|source| *source.topic == *topic) {
-            Some(source) => source.log.committed_offsets(topic, consumer).await,
-            None => Ok(Vec::new()),
-        }
+    /// Returns the topics, each with its log.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (&Arc<str>, &dyn Log)> {
+        self.sources.iter().map(|source| (&source.topic, source.log.as_ref()))
     }
 
     fn check(&self) -> Result<(NonZeroUsize, usize), Error> {

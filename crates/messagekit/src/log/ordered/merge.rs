@@ -60,7 +60,7 @@ pub struct MergeCore<R> {
     pub(super) settings: MergeSettings,
     pub(super) partitions: Vec<MergePartition<R>>,
     /// The partitions that hold others back, with what they have shown.
-    pub(super) open: BTreeSet<(Option<Timestamp>, usize)>,
+    pub(super) open: BTreeSet<Place>,
     /// Partitions whose entry in `open` is out of date.
     moved: Vec<usize>,
     /// The first record of each partition that has one.
@@ -125,7 +125,10 @@ impl<R> MergeCore<R> {
             self.heads.push(Reverse((time, index)));
         }
         partition.waiting.push_back(record);
-        self.moved.push(index);
+        // A page has many records of one partition.
+        if self.moved.last() != Some(&index) {
+            self.moved.push(index);
+        }
         if self.settings.cutoff.is_some_and(|cutoff| time >= cutoff) {
             self.on_end(index);
         }
@@ -188,7 +191,7 @@ impl<R> MergeCore<R> {
         let lowest = self.open.first().copied();
         while taken.len() < max
             && let Some(Reverse((time, index))) = self.heads.peek().copied()
-            && lowest.is_none_or(|lowest| (Some(time), index) <= lowest)
+            && is_due((Some(time), index), lowest)
         {
             self.heads.pop();
             self.take_run(index, max, lowest, &mut taken);
@@ -209,20 +212,13 @@ impl<R> MergeCore<R> {
     }
 
     /// Takes the records of a partition that belong before those of all others.
-    fn take_run(
-        &mut self,
-        index: usize,
-        max: usize,
-        lowest: Option<(Option<Timestamp>, usize)>,
-        taken: &mut Vec<MergeRecord<R>>,
-    ) {
+    fn take_run(&mut self, index: usize, max: usize, lowest: Option<Place>, taken: &mut Vec<MergeRecord<R>>) {
         let next = self.heads.peek().map(|Reverse((time, index))| (Some(*time), *index));
         let waiting = &mut self.partitions[index].waiting;
         let mut is_first = true;
         while let Some(first) = waiting.front() {
             let head = (first.time, index);
-            let comes = is_first
-                || lowest.is_none_or(|lowest| head <= lowest) && next.is_none_or(|next| head <= next);
+            let comes = is_first || is_due(head, lowest) && is_due(head, next);
             if !comes || taken.len() == max {
                 self.heads.push(Reverse((first.time.unwrap_or(Timestamp::MIN), index)));
                 return;
@@ -286,4 +282,12 @@ impl<R> MergeCore<R> {
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.settings.idle_timeout
     }
+}
+
+/// A time and the partition that has it, in the order of records.
+type Place = (Option<Timestamp>, usize);
+
+/// Returns whether a record comes before what another partition may still bring.
+pub(super) fn is_due(head: Place, other: Option<Place>) -> bool {
+    other.is_none_or(|other| head <= other)
 }

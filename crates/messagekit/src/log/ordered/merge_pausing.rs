@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::merge::MergeCore;
+use super::merge::{MergeCore, is_due};
 use super::merge_partition::Phase;
 
 impl<R> MergeCore<R> {
@@ -18,15 +18,14 @@ impl<R> MergeCore<R> {
     pub fn has_due(&mut self) -> bool {
         self.refresh();
         let lowest = self.open.first().copied();
-        let is_due = |time, index| lowest.is_none_or(|lowest| (Some(time), index) <= lowest);
         let first = self.heads.peek();
-        first.is_some_and(|Reverse((time, index))| is_due(*time, *index))
+        first.is_some_and(|Reverse((time, index))| is_due((Some(*time), *index), lowest))
             || self.is_live && !self.arrived.is_empty()
     }
 
-    /// Returns whether the buffer holds so much that only the partition that holds the others back is read on: a half, of records or of bytes.
-    /// The other half is for what that one brings.
-    fn is_half_full(&self, parts: usize) -> bool {
+    /// Returns whether one of so many parts of the buffer is full, of records or of bytes. From a half on only the partition that holds the
+    /// others back is read: the other half is for what that one brings.
+    fn has_filled_one_of(&self, parts: usize) -> bool {
         self.held * parts >= self.settings.max_records || self.held_bytes * parts >= self.settings.max_bytes
     }
 
@@ -36,9 +35,9 @@ impl<R> MergeCore<R> {
         let known = &self.partitions[partition];
         !known.is_paused
             && if self.is_live {
-                self.is_half_full(1)
+                self.has_filled_one_of(1)
             } else {
-                known.phase == Phase::Ended || self.is_half_full(2) && !self.is_lowest(partition)
+                known.phase == Phase::Ended || self.has_filled_one_of(2) && !self.is_lowest(partition)
             }
     }
 
@@ -48,9 +47,9 @@ impl<R> MergeCore<R> {
         let known = &self.partitions[partition];
         known.is_paused
             && if self.is_live {
-                !self.is_half_full(2)
+                !self.has_filled_one_of(2)
             } else {
-                known.phase != Phase::Ended && (self.is_lowest(partition) || !self.is_half_full(4))
+                known.phase != Phase::Ended && (self.is_lowest(partition) || !self.has_filled_one_of(4))
             }
     }
 

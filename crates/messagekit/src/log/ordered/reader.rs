@@ -67,26 +67,24 @@ impl OrderedReader {
     pub(super) fn new(
         topics: Vec<TopicReader>,
         followed: Vec<Followed>,
-        core: MergeCore<Record>,
+        mut core: MergeCore<Record>,
         batch_size: NonZeroUsize,
         look_every: Duration,
     ) -> Self {
-        let mut core = core;
         let empty = followed.iter().enumerate().filter(|(_, followed)| followed.start >= followed.end);
         empty.for_each(|(index, _)| core.on_end(index));
-        let (pages, look, looked, failed) = (VecDeque::new(), None, None, None);
         let mut this = Self {
             core,
             topics,
             followed,
-            pages,
+            pages: VecDeque::new(),
             batch_size,
             turn: 0,
             deleted: 0,
             look_every,
-            look,
-            looked,
-            failed,
+            failed: None,
+            look: None,
+            looked: None,
         };
         this.steer();
         this

@@ -62,19 +62,10 @@ impl TopicReader {
         let OrderedSource { log, topic, .. } = source;
         let mut this = Self { log, topic, readers: Vec::new(), partitions: HashMap::new(), turn: 0 };
         let own: Vec<_> = all.iter().enumerate().filter(|(_, one)| one.topic == this.topic).collect();
-        this.follow(&own).await?;
+        let starts: Vec<_> = own.iter().map(|(_, followed)| followed.position()).collect();
+        let reader = this.log.open(&this.topic, &starts).await?;
+        this.add(&own, reader);
         Ok(this)
-    }
-
-    /// Opens partitions, each with its index in the merge.
-    ///
-    /// # Errors
-    /// Those of [`Log::open`].
-    async fn follow(&mut self, added: &[(usize, &Followed)]) -> Result<(), Error> {
-        let starts: Vec<_> = added.iter().map(|(_, followed)| followed.position()).collect();
-        let reader = self.log.open(&self.topic, &starts).await?;
-        self.add(added, reader);
-        Ok(())
     }
 
     /// Follows the partitions of an open reader, each with its index in the merge.
