@@ -26,10 +26,13 @@ fn clippy() -> Stage {
     Stage::new("clippy", &args)
 }
 
-/// Checks the one library that leaves most of itself out without its default features.
+/// Checks what leaves most of itself out without its default features: the bridge as a library, and a wheel without Kafka.
 fn without_features() -> Stage {
-    let args = ["check", "--package", "messagekit-bridge", "--all-targets", "--no-default-features"];
-    Stage::new("without features", &args)
+    let packages = ["--package", "messagekit-bridge", "--package", "messagekit-python"];
+    Stage::new(
+        "without features",
+        &[&["check"], &packages[..], &["--all-targets", "--no-default-features"]].concat(),
+    )
 }
 
 /// Builds the reference documentation. A broken link is an error.

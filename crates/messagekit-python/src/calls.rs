@@ -65,12 +65,17 @@ impl Caller {
     }
 }
 
-/// Awaits a call. The interpreter is free meanwhile: it is detached before anything locks or waits. A signal handler that raises ends the
-/// call, whose outcome is unknown then.
+/// Awaits a call on the file, as [`answer`] does.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     call: impl Future<Output = Result<T, messagekit_topics::Error>> + Send,
 ) -> PyResult<T> {
+    answer(py, call)?.map_err(to_python)
+}
+
+/// Awaits a call. The interpreter is free meanwhile: it is detached before anything locks or waits. A signal handler that raises ends the
+/// call, whose outcome is unknown then.
+pub(crate) fn answer<T: Send>(py: Python<'_>, call: impl Future<Output = T> + Send) -> PyResult<T> {
     let runtime = runtime()?;
     py.detach(|| {
         let _inside = runtime.enter();
@@ -82,7 +87,7 @@ pub(crate) fn wait<T: Send>(
             if !caller.is_woken() {
                 Python::attach(|py| py.check_signals())?;
             } else if let Poll::Ready(answer) = call.as_mut().poll(&mut cx) {
-                return answer.map_err(to_python);
+                return Ok(answer);
             }
         }
     })

@@ -35,6 +35,12 @@ pub(crate) fn to_python(error: Error) -> PyErr {
     NativeError::new_err((kind, chain(&error), details.to_string()))
 }
 
+/// Turns an error of a log into (kind, text, details).
+pub(crate) fn of_log(error: messagekit::Error) -> PyErr {
+    let details = json!({ "is_transient": error.is_transient() });
+    NativeError::new_err((format!("{:?}", error.kind()), chain(&error), details.to_string()))
+}
+
 fn failure(failure: &messagekit_topics::ArmFailure) -> Value {
     let duplicate = failure.error.downcast_ref::<Error>().and_then(Error::duplicate);
     json!({

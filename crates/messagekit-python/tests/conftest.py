@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from messagekit_rs.topics import Source
+from brokers import Brokers
 from server import Server
 
 
@@ -59,3 +60,8 @@ def server(tmp_path):
     server = Server(tmp_path)
     yield server
     server.kill()
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    return Brokers()

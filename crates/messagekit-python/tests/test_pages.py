@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from brokers import BEGIN
 from server import TOPIC, program
 
 HERE = Path(__file__).parent
@@ -21,12 +22,17 @@ def blocks(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=["package", "python", "readme"])
-def test_programs_of_a_page_run_one_after_the_other(page, tmp_path):
+def test_programs_of_a_page_run_one_after_the_other(page, tmp_path, brokers):
     programs = blocks(page)
     assert programs, f"{page.name} has no program"
+    brokers.send("orders", 1, BEGIN, b'{"pence":1250}')
+    brokers.send("payments", 0, BEGIN + 1, b'{"pence":1250}')
+    brokers.flush()
+    settings = {**os.environ, "BROKERS": brokers.config["bootstrap.servers"]}
     for program in programs:
         run = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, env=settings,
         )
         assert run.returncode == 0, f"{program}\n{run.stderr}"
 

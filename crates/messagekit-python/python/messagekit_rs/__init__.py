@@ -1,4 +1,7 @@
-"""Typed topics and pipelines in one SQLite file, and workers for topics over HTTP in ``messagekit_rs.client``."""
+"""Typed topics and pipelines in one SQLite file.
+
+Workers for topics over HTTP are in ``messagekit_rs.client``, and records in the order of their time, as Arrow, in ``messagekit_rs.replay``.
+"""
 
 from __future__ import annotations
 

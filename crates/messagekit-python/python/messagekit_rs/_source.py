@@ -13,24 +13,11 @@ from . import _native
 from ._errors import translated
 from ._model import Model
 from ._pipeline import FullPipeline, Pipeline
+from ._process import this_process
 from ._retention import Retention
 from ._topic import Topic
 
 ModelT = TypeVar("ModelT")
-
-
-_first: int | None = None
-
-
-def _process() -> int:
-    """Return the number of this process, which must not be a fork of one that has opened a file."""
-    global _first
-    process = os.getpid()
-    _first = _first or process
-    if _first != process:
-        # The threads of the native part do not exist here, and SQLite's locks are the parent's.
-        raise RuntimeError("this process was forked from one that has opened a file: start it by 'spawn' or 'forkserver'")
-    return process
 
 
 class Source:
@@ -52,7 +39,7 @@ class Source:
         self.path = str(path)
         self._on_event = on_event
         self._models: dict[str, Model] = {}
-        self._process = _process()
+        self._process = this_process()
         self._closed = False
         if synchronous not in ("full", "normal"):
             raise ValueError(f"synchronous must be 'full' or 'normal', not {synchronous!r}")

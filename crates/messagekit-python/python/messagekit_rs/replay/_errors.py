@@ -1,0 +1,35 @@
+"""The exception of a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .._native import NativeError
+
+
+class ReplayError(RuntimeError):
+    """A reader that cannot be opened, or a log that does not answer.
+
+    ``kind`` says what went wrong, for example ``"NotFound"``. If ``is_transient``, call again: no record that was read is lost.
+    """
+
+    def __init__(self, text: str, kind: str = "Other", is_transient: bool = False):
+        super().__init__(text)
+        self.kind = kind
+        self.is_transient = is_transient
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise a ``ReplayError`` for errors of a log."""
+    failed = None
+    try:
+        yield
+    except NativeError as error:
+        kind, text, more = error.args
+        failed = ReplayError(text, kind, json.loads(more).get("is_transient", False))
+    # Outside of the handler, so that the exception has no context.
+    if failed is not None:
+        raise failed
