@@ -18,7 +18,8 @@ use parquet::file::properties::WriterProperties;
 use crate::csv_rows::CsvRows;
 use crate::format::Format;
 use crate::json_rows::JsonRows;
-use crate::target::{NewFile, Reader, Target};
+use crate::new_file::NewFile;
+use crate::target::{Reader, Target};
 
 /// How many bytes a Parquet writer holds before it writes a row group.
 const ROW_GROUP: usize = 64 << 20;

@@ -1,5 +1,6 @@
 //! `messagekit replay`.
 
+mod bench;
 mod cancel;
 mod chosen;
 mod count;
@@ -8,6 +9,7 @@ mod events;
 mod follow;
 mod job;
 mod list;
+mod ordered;
 mod read;
 mod show;
 mod start;
@@ -25,6 +27,8 @@ pub(crate) struct Replay {
 enum Command {
     /// Read topics in the order of their time, as lines of JSON, CSV, Arrow or Parquet
     Read(read::Read),
+    /// Measure how fast topics are read in the order of their time, and check that order
+    Bench(bench::Bench),
     /// The stored events, oldest first
     Events(events::Events),
     /// Count the events of a replay, and publish nothing
@@ -43,6 +47,7 @@ impl Replay {
     pub(crate) async fn run(self) -> Result<(), Error> {
         match self.command {
             Command::Read(read) => read.run().await,
+            Command::Bench(bench) => bench.run().await,
             Command::Events(events) => events.run().await,
             Command::Count(count) => count.run().await,
             Command::Start(start) => start.run().await,

@@ -4,6 +4,7 @@ use messagekit::Message;
 use messagekit::adapter::Publisher;
 use messagekit_kafka::Kafka;
 use rdkafka::mocking::MockCluster;
+use serde_json::Value;
 
 use crate::command::messagekit;
 
@@ -22,23 +23,17 @@ async fn topics_of_kafka_are_read_without_a_group() {
         assert!(published.iter().all(Result::is_ok), "{published:?}");
     }
     let servers = servers.as_str();
-    let answer = messagekit(&[
-        "replay",
-        "read",
-        "--kafka",
-        servers,
-        "--source",
-        "orders:earliest",
-        "--source",
-        "bills:earliest",
-    ]);
+    let both = ["--source", "orders:earliest", "--source", "bills:earliest", "--kafka", servers];
+    let answer = messagekit(&[&["replay", "read"], &both[..]].concat());
     let text = answer.text();
-    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut numbers: Vec<_> = rows.iter().map(|row| row["value"]["n"].as_i64().unwrap()).collect();
     let times: Vec<_> = rows.iter().map(|row| row["timestamp"].as_str().unwrap().to_owned()).collect();
     assert!(times.is_sorted_by_key(|time| time.parse::<jiff::Timestamp>().unwrap()), "{times:?}");
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    let report = messagekit(&[&["replay", "bench", "--json"], &both[..]].concat()).json();
+    assert_eq!((&report["records"], &report["violations"]["first"]), (&6.into(), &Value::Null), "{report}");
     let absent = messagekit(&["replay", "read", "--kafka", servers, "--source", "absent:earliest"]);
     absent.refused(1, &["no such topic", "absent"]);
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use messagekit::Message;
 
@@ -18,21 +17,6 @@ async fn with_an_order() -> Shell {
     shell
 }
 
-fn parts(shell: &Shell) -> Vec<String> {
-    let files = fs::read_dir(shell.path("")).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.contains("orders")).collect()
-}
-
-/// Waits until a file without its name is there.
-fn until_begun(shell: &Shell) {
-    let begun = Instant::now();
-    while parts(shell).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no file was begun");
-        std::thread::yield_now();
-    }
-}
-
 fn is_parquet(path: &Path) -> bool {
     let bytes = fs::read(path).unwrap();
     bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1")
@@ -44,11 +28,11 @@ async fn a_file_gets_its_name_when_it_is_whole() {
     let path = shell.path("orders.parquet");
     let file = path.display().to_string();
     let running = shell.reading(&[&ENDLESS[..], &["--output", &file]].concat());
-    until_begun(&shell);
+    shell.until_file("orders");
     assert!(!path.exists());
     running.signal("INT");
     assert_eq!(running.ends(), (Some(0), String::new()));
-    assert_eq!(parts(&shell), ["orders.parquet"]);
+    assert_eq!(shell.files_with("orders"), ["orders.parquet"]);
     assert!(is_parquet(&path));
     let again = ["--source", "orders:earliest", "--format", "parquet", "--output", &file];
     shell.read(&again).refused(1, &["would replace a file", "orders.parquet"]);
@@ -59,10 +43,10 @@ async fn a_killed_reader_leaves_no_file_of_the_name() {
     let shell = with_an_order().await;
     let path = shell.path("orders.parquet");
     let running = shell.reading(&[&ENDLESS[..], &["--output", &path.display().to_string()]].concat());
-    until_begun(&shell);
+    shell.until_file("orders");
     running.signal("KILL");
     assert_eq!(running.ends().0, None);
-    assert!(!path.exists(), "{:?}", parts(&shell));
+    assert!(!path.exists(), "{:?}", shell.files_with("orders"));
 }
 
 #[tokio::test]
@@ -71,11 +55,11 @@ async fn a_reader_that_is_stopped_early_keeps_no_file() {
     let file = shell.path("orders.csv").display().to_string();
     let read = ["--source", "orders:earliest", "--until", "2100-01-01", "--format", "csv", "--output", &file];
     let running = shell.reading(&read);
-    until_begun(&shell);
+    shell.until_file("orders");
     running.signal("TERM");
     let (code, errors) = running.ends();
     assert!(code == Some(1) && errors.contains("interrupted before its end"), "{code:?}: {errors}");
-    assert_eq!(parts(&shell), [""; 0]);
+    assert_eq!(shell.files_with("orders"), [""; 0]);
 }
 
 #[tokio::test]

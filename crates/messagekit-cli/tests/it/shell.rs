@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -63,6 +63,32 @@ impl Shell {
     /// Starts `messagekit replay read`, which goes on.
     pub(crate) fn reading(&self, arguments: &[&str]) -> Running {
         Running::of(command(&self.file(), &["replay", "read"], arguments).stdin(Stdio::null()))
+    }
+
+    /// Runs `messagekit replay bench`.
+    pub(crate) fn bench(&self, arguments: &[&str]) -> Answer {
+        on(&self.file(), &[&["replay", "bench"], arguments].concat())
+    }
+
+    /// Starts `messagekit replay bench`, which goes on.
+    pub(crate) fn benching(&self, arguments: &[&str]) -> Running {
+        Running::of(command(&self.file(), &["replay", "bench"], arguments).stdin(Stdio::null()))
+    }
+
+    /// Returns the names in the folder that have this part.
+    pub(crate) fn files_with(&self, part: &str) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(part)).collect()
+    }
+
+    /// Waits until there is a file whose name has this part.
+    pub(crate) fn until_file(&self, part: &str) {
+        let begun = Instant::now();
+        while self.files_with(part).is_empty() {
+            assert!(begun.elapsed() < DEADLINE, "no file {part} was made");
+            std::thread::yield_now();
+        }
     }
 
     /// Runs `messagekit topics` with a text as standard input.

@@ -1,64 +1,33 @@
 //! From an ordered reader to a writer.
 
-use std::time::Duration;
-
 use indicatif::ProgressBar;
-use jiff::Timestamp;
-use messagekit::log::{OrderedReader, Record};
-use messagekit::{Error, ErrorKind, Shutdown, chain};
+use messagekit::log::Record;
+use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_arrow::{BatchWriter, Columns, Reader, batches};
-use tokio::time::{Instant, sleep};
 
-use super::until::{Ending, Until};
 use crate::progress;
-
-/// How long a poll waits for a record, and so the longest that an end without one is noticed late.
-const WAIT: Duration = Duration::from_millis(100);
-/// How often a log that does not answer is asked, and for how long.
-const AGAIN: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::replay::ordered::Polling;
 
 /// Writes what a reader returns, until its end.
 pub(super) struct Copying {
-    reader: OrderedReader,
+    polling: Polling,
     writer: BatchWriter,
     columns: Columns,
-    until: Until,
-    ending: Ending,
     progress: ProgressBar,
-    /// Since when the log has not answered.
-    silent: Option<Instant>,
 }
 
 impl Copying {
-    pub(super) fn new(
-        reader: OrderedReader,
-        writer: BatchWriter,
-        columns: Columns,
-        until: &Until,
-        draws: bool,
-    ) -> Self {
+    pub(super) fn new(polling: Polling, writer: BatchWriter, columns: Columns, draws: bool) -> Self {
         let progress = if draws { progress::rate() } else { ProgressBar::hidden() };
-        Self { reader, writer, columns, until: *until, ending: Ending::new(*until), progress, silent: None }
+        Self { polling, writer, columns, progress }
     }
 
     pub(super) async fn run(mut self, interrupted: &Shutdown) -> Result<(), Error> {
         let is_whole = loop {
-            let wait = if self.reader.is_live() && self.until == Until::Live { Duration::ZERO } else { WAIT };
-            let polled = tokio::select! {
-                biased;
-                () = interrupted.requested() => break self.until == Until::Never,
-                polled = self.reader.poll(wait) => polled,
+            let Some(mut records) = self.polling.next(interrupted).await? else {
+                break self.polling.ends_when_interrupted();
             };
-            let mut records = match polled {
-                Ok(records) => records,
-                Err(error) => {
-                    self.bear(error, interrupted).await?;
-                    continue;
-                }
-            };
-            self.silent = None;
-            let has_ended = self.ending.cut(&mut records, self.reader.is_live(), Timestamp::now());
+            let has_ended = self.polling.cut(&mut records);
             if self.write(&records)? == Reader::Gone {
                 return Ok(());
             }
@@ -67,20 +36,6 @@ impl Copying {
             }
         };
         self.finish(is_whole)
-    }
-
-    /// Waits if the error may pass.
-    async fn bear(&mut self, error: Error, interrupted: &Shutdown) -> Result<(), Error> {
-        let since = *self.silent.get_or_insert_with(Instant::now);
-        if !error.is_transient() || since.elapsed() >= PATIENCE {
-            return Err(error);
-        }
-        tracing::warn!(error = chain(&error), "the log does not answer: it is asked again");
-        tokio::select! {
-            () = interrupted.requested() => {}
-            () = sleep(AGAIN) => {}
-        }
-        Ok(())
     }
 
     fn write(&mut self, records: &[Record]) -> Result<Reader, Error> {

@@ -1,4 +1,4 @@
-//! From where `messagekit replay read` reads.
+//! From where topics are read.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct Logs {
 }
 
 /// What is open.
-pub(super) enum Open {
+pub(in crate::replay) enum Open {
     Database(Operations),
     Kafka(KafkaLog),
 }
@@ -45,7 +45,7 @@ impl Logs {
 
 impl Open {
     /// Returns the log that has a topic.
-    pub(super) fn log(&self, _topic: &str) -> Arc<dyn Log> {
+    pub(in crate::replay) fn log(&self, _topic: &str) -> Arc<dyn Log> {
         match self {
             Self::Database(Operations::Sqlite(store)) => Arc::new(store.clone()),
             Self::Database(Operations::Postgres(store)) => Arc::new(store.clone()),
@@ -53,7 +53,7 @@ impl Open {
         }
     }
 
-    pub(super) async fn close(self) -> Result<(), Error> {
+    pub(in crate::replay) async fn close(self) -> Result<(), Error> {
         match self {
             Self::Database(database) => database.close().await,
             Self::Kafka(_) => Ok(()),

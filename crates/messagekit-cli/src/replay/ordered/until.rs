@@ -1,4 +1,4 @@
-//! When `messagekit replay read` ends.
+//! When reading ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,0 +1,109 @@
+//! What the commands that read topics in the order of their time have in common: sources, bounds, and polling.
+
+mod logs;
+mod polling;
+mod source;
+mod until;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use messagekit::log::{OrderedReader, OrderedReaderBuilder};
+use messagekit::{Error, ErrorKind};
+
+use self::logs::Logs;
+pub(super) use self::logs::Open;
+pub(super) use self::polling::Polling;
+use self::source::{Source, source};
+use self::until::{Until, until};
+use crate::input::{moment, span};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ordered {
+    #[command(flatten)]
+    logs: Logs,
+    /// A topic, and where to begin: earliest, latest, offset=7, ago=1h, at=TIME, start-of-day=Europe/Berlin or committed=CONSUMER; may be
+    /// given several times
+    #[arg(long = "source", value_name = "TOPIC:START", required = true, value_parser = source)]
+    sources: Vec<Source>,
+    /// When to end: live, behind the records that are there now; never, with Ctrl-C; or in front of a time
+    #[arg(long, value_name = "live|never|TIME", default_value = "live", value_parser = until)]
+    until: Until,
+    /// Hold records later than this time back until every partition has reached it
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    cutoff: Option<Timestamp>,
+    /// How many records are released at a time
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = records)]
+    batch_size: usize,
+    /// How many records may wait for those of other partitions [default: five batches]
+    #[arg(long, value_name = "N", value_parser = records)]
+    max_held: Option<usize>,
+    /// Do not wait longer than this for a partition that brings nothing [default: until it ends]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    idle_timeout: Option<Duration>,
+}
+
+impl Ordered {
+    /// Refuses a cutoff behind which there may be records that the end would leave out: the reader is live at the cutoff.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let now = Timestamp::now();
+        match self.cutoff.filter(|cutoff| *cutoff <= now && self.until != Until::Never) {
+            Some(cutoff) => {
+                let text = "records behind a cutoff of the past come freely, so there is no end that leaves none out: add --until never, or leave the cutoff out";
+                Err(Error::new(ErrorKind::InvalidConfiguration, text).with("cutoff", cutoff))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn open_logs(&self) -> Result<Open, Error> {
+        self.logs.open().await
+    }
+
+    /// Opens the reader.
+    pub(super) async fn open(&self, logs: &Open) -> Result<Polling, Error> {
+        let reader = self.builder(logs).open().await?;
+        Ok(Polling::new(reader, self.until))
+    }
+
+    /// Returns the names of the topics.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| &*source.topic)
+    }
+
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    pub(super) fn cutoff(&self) -> Option<Timestamp> {
+        self.cutoff
+    }
+
+    /// Returns whether a partition that brings nothing lets the others go on.
+    pub(super) fn has_idle_timeout(&self) -> bool {
+        self.idle_timeout.is_some()
+    }
+
+    fn builder(&self, logs: &Open) -> OrderedReaderBuilder {
+        let mut builder = OrderedReader::builder().batch_size(self.batch_size);
+        for Source { topic, start } in &self.sources {
+            builder = builder.source(logs.log(topic), topic.clone(), start.clone());
+        }
+        if let Some(cutoff) = self.cutoff {
+            builder = builder.cutoff(cutoff);
+        }
+        if let Some(records) = self.max_held {
+            builder = builder.max_held(records);
+        }
+        match self.idle_timeout {
+            Some(time) => builder.idle_timeout(time),
+            None => builder,
+        }
+    }
+}
+
+/// Parses a number of records.
+fn records(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=10_000_000).contains(number));
+    number.ok_or_else(|| "write a number from 1 to 10000000".to_owned())
+}
