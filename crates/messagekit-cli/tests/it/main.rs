@@ -4,6 +4,7 @@
 
 mod admin;
 mod analysis;
+mod arrow_example;
 mod arrow_page;
 mod audit;
 mod bookkeeper;
