@@ -3,6 +3,7 @@
 //! `cargo xtask test` (or `cargo xtask stack up`) starts the services and sets variables with their addresses. A test that needs
 //! a service and does not find it fails; it is never skipped.
 
+mod authority;
 mod broker_failures;
 mod database;
 mod otlp_receiver;
@@ -13,6 +14,7 @@ pub mod services;
 pub mod shipping;
 mod turns;
 
+pub use authority::Authority;
 pub use broker_failures::{broker_failures, given_up_after};
 pub use database::Database;
 pub use otlp_receiver::{OtlpReceiver, Span};

@@ -26,7 +26,7 @@ fn clippy() -> Stage {
     Stage::new("clippy", &args)
 }
 
-/// Checks what leaves most of itself out without its default features: the bridge as a library, and a wheel without Kafka.
+/// Checks what leaves something out without its default features: the bridge as a library, a client without TLS, a wheel without Kafka.
 fn without_features() -> Stage {
     let packages = ["--package", "messagekit-bridge", "--package", "messagekit-python"];
     Stage::new(

@@ -15,7 +15,7 @@ mod latency;
 mod memory;
 mod page;
 mod poison;
-mod read_log;
+mod replay;
 mod traces;
 
 mod tuning;
@@ -29,7 +29,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 26] = [
+pub(crate) const ALL: [Cell; 27] = [
     page::A1,
     page::A2,
     page::A3,
@@ -44,7 +44,8 @@ pub(crate) const ALL: [Cell; 26] = [
     typed::E3,
     kill::K1,
     group::K2,
-    read_log::L1,
+    replay::L1,
+    replay::L2,
     memory::M1,
     traces::O1,
     drain_kafka::R1,

@@ -1,6 +1,8 @@
 //! Single requests about topics.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::Path;
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
@@ -36,12 +38,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of a server: `http://host:port`. No connection is made before the first request.
+    /// Creates a client of a server: `http://host:port` or `https://host`. No connection is made before the first request.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] for another form of URL, and for a token with characters that none has.
     pub fn new(url: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { connection: Connection::new(url, token)?, query: String::new() })
+    }
+
+    /// Trusts the authorities whose certificates are in a PEM file, beside those that the system trusts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a file that cannot be read or has no certificate, and for a URL that is not `https://`.
+    #[cfg(feature = "tls")]
+    pub fn ca_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self { connection: self.connection.ca_file(path.as_ref())?, ..self })
     }
 
     /// Sets the server's name of the database; needed where it serves several.

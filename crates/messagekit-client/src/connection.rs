@@ -8,20 +8,17 @@ use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use messagekit::{Error, ErrorKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::Address;
+use crate::connector::{Connector, connector};
 use crate::refusal::refused;
 
 /// The server closes a connection after 10 seconds without a request.
 const IDLE: Duration = Duration::from_secs(5);
-
-/// How long opening a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long a server may take for an answer beyond the wait that it was asked for.
 const ANSWER: Duration = Duration::from_secs(35);
@@ -34,7 +31,7 @@ const MAX_ANSWER: usize = 256 << 20;
 pub(crate) struct Connection {
     address: Address,
     authorization: HeaderValue,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pool: Pool<Connector, Full<Bytes>>,
 }
 
 impl Connection {
@@ -49,12 +46,21 @@ impl Connection {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::new(ErrorKind::InvalidConfiguration, "token is no header"))?;
         authorization.set_sensitive(true);
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        let mut pool = Pool::builder(TokioExecutor::new());
-        pool.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-        Ok(Self { address, authorization, pool: pool.build(connector) })
+        let pool = pool(connector(&address)?);
+        Ok(Self { address, authorization, pool })
+    }
+
+    /// Trusts the authorities of a PEM file, too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a file that cannot be read or has no certificate, and for a server without TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn ca_file(self, path: &std::path::Path) -> Result<Self, Error> {
+        if !self.address.is_secure() {
+            let text = "certificates are of use only with an address https://…";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
+        Ok(Self { pool: pool(crate::connector::trusting(true, Some(path))?), ..self })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -125,4 +131,9 @@ impl Connection {
     fn unanswered(&self, kind: ErrorKind, text: &'static str) -> Error {
         Error::new(kind, text).with("server", self.host())
     }
+}
+
+fn pool(connector: Connector) -> Pool<Connector, Full<Bytes>> {
+    let mut pool = Pool::builder(TokioExecutor::new());
+    pool.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).build(connector)
 }

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+#[cfg(feature = "tls")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ const MAX_LEASE: u64 = 24 * 60 * 60;
 pub struct Consumer(Settings);
 
 impl Consumer {
-    /// Creates a consumer of a topic on a server, `http://host:port`. A group that has not read the topic begins at the earliest record.
+    /// Creates a consumer of a topic on a server, `http://host:port` or `https://host`. A group that has not read the topic begins at the earliest record.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] for another form of URL, a token with characters that none has, and an empty group.
@@ -76,6 +78,16 @@ impl Consumer {
         let (client, group) = (Client::new(url, token)?, group.to_owned());
         let (attempts, patience) = (Attempts::default(), Patience::default());
         Ok(Self(Settings { client, group, request, lease: LEASE, attempts, patience }))
+    }
+
+    /// Trusts the authorities whose certificates are in a PEM file, beside those that the system trusts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a file that cannot be read or has no certificate, and for a URL that is not `https://`.
+    #[cfg(feature = "tls")]
+    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.0.client = self.0.client.ca_file(path)?;
+        Ok(self)
     }
 
     /// Sets the server's name of the database; needed where it serves several.

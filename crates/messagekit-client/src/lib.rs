@@ -28,6 +28,7 @@ mod attempts;
 mod claim;
 mod client;
 mod connection;
+mod connector;
 mod consumer;
 mod hooks;
 mod lease;

@@ -5,3 +5,4 @@ mod handling;
 mod killed;
 mod refusals;
 mod shop;
+mod tls;
