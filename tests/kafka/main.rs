@@ -1,6 +1,6 @@
 //! The adapter for Kafka with a real broker.
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod back_pressure;
 mod broker;
@@ -13,6 +13,7 @@ mod leave_group;
 mod log_reader;
 mod lost_positions;
 mod membership;
+mod priming;
 mod publishing;
 mod records;
 mod restored;

@@ -13,7 +13,7 @@ use crate::log::PartitionState;
 /// How far a priming is, counted in offsets. Offsets without a record, as of a compacted topic, count when they are passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrimingProgress {
-    /// Offsets that are handled, since this run began.
+    /// Offsets of the past that are handled, since this run began. What was written since is handled, too, and does not count.
     pub done: u64,
     /// Offsets of the past, as of this run's beginning.
     pub total: u64,
@@ -54,24 +54,26 @@ impl fmt::Display for PrimingProgress {
 #[derive(Debug)]
 pub(super) struct Passed {
     begun: Instant,
-    /// The offset to settle next, by topic and partition.
-    next: HashMap<(Arc<str>, i32), i64>,
+    /// The offset to settle next, and the end of the past, by topic and partition.
+    next: HashMap<(Arc<str>, i32), (i64, i64)>,
     done: u64,
     total: u64,
 }
 
 impl Passed {
     pub(super) fn new(partitions: &[PartitionState]) -> Self {
-        let next =
-            partitions.iter().map(|of| ((Arc::clone(&of.topic), of.partition), of.replay_start_offset));
+        let next = partitions.iter().map(|of| {
+            ((Arc::clone(&of.topic), of.partition), (of.replay_start_offset, of.replay_end_offset))
+        });
         let total = partitions.iter().map(|of| offsets(of.replay_start_offset, of.replay_end_offset)).sum();
         Self { begun: Instant::now(), next: next.collect(), done: 0, total }
     }
 
     pub(super) fn settled(&mut self, position: &Position) {
-        if let Some(next) = self.next.get_mut(&(Arc::clone(&position.topic), position.partition)) {
-            self.done += offsets(*next, position.offset + 1);
-            *next = (*next).max(position.offset + 1);
+        if let Some((next, end)) = self.next.get_mut(&(Arc::clone(&position.topic), position.partition)) {
+            let settled = position.offset.saturating_add(1).min(*end);
+            self.done += offsets(*next, settled);
+            *next = settled.max(*next);
         }
     }
 
@@ -96,5 +98,29 @@ mod tests {
         assert_eq!(begun.to_string(), "[....................] 0 of 1000 records, 0/s");
         let none = PrimingProgress { done: 0, total: 0, elapsed: Duration::from_secs(1) };
         assert_eq!(none.to_string(), "[####################] 0 of 0 records, 0/s");
+    }
+
+    #[test]
+    fn what_is_written_meanwhile_does_not_count_as_past() {
+        let state = |partition: i32, start: i64, end: i64| PartitionState {
+            topic: "orders".into(),
+            partition,
+            replay_start_offset: start,
+            replay_end_offset: end,
+            consumed_offset: start,
+            released_offset: start,
+            last_consumed_timestamp: None,
+            is_live: false,
+            is_paused: false,
+        };
+        let mut passed = Passed::new(&[state(0, 2, 5), state(1, 0, 4)]);
+        let mut settled = |partition, offset| {
+            passed.settled(&Position { topic: "orders".into(), partition, offset });
+            passed.progress().done
+        };
+        assert_eq!(settled(0, 3), 2);
+        assert_eq!([settled(0, 7), settled(0, 8)], [3, 3], "partition 0 goes on behind its past");
+        assert_eq!([settled(1, 2), settled(1, 3), settled(1, 4)], [6, 7, 7]);
+        assert_eq!(passed.progress().total, 7);
     }
 }
