@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use messagekit::gate::GateStates;
+use messagekit::log::OrderedStats;
 use messagekit::{Stats, relay};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
 use super::database::Database;
 use super::family::Family;
-use super::{consumer, database, gate, relay as relays, telemetry};
+use super::{consumer, database, gate, ordered_reader, relay as relays, telemetry};
 
-/// Watched consumers, relays and gates, and the last known values of databases.
+/// Watched consumers, relays, ordered readers and gates, and the last known values of databases.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     families: Arc<[Desc]>,
@@ -23,6 +24,7 @@ pub(super) struct Watched {
 pub(super) struct Known {
     pub(super) consumers: BTreeMap<String, Vec<Stats>>,
     pub(super) relays: BTreeMap<String, Vec<relay::Stats>>,
+    pub(super) ordered_readers: BTreeMap<String, Vec<OrderedStats>>,
     /// Gates of other loops than consumers.
     pub(super) gates: BTreeMap<String, Vec<GateStates>>,
     databases: BTreeMap<String, Database>,
@@ -44,6 +46,7 @@ impl Known {
 impl Watched {
     pub(super) fn new() -> prometheus::Result<Self> {
         let all = consumer::FAMILIES.iter().chain(&gate::FAMILIES).chain(&relays::FAMILIES);
+        let all = all.chain(&ordered_reader::FAMILIES);
         let all = all.chain(&database::FAMILIES).chain(&telemetry::FAMILIES).map(Family::describe);
         let families: prometheus::Result<Vec<Desc>> = all.collect();
         Ok(Self { families: families?.into(), known: Arc::default() })
@@ -65,7 +68,7 @@ impl Collector for Watched {
         let values = consumer::read(&known.consumers).into_iter();
         let values = values.chain(gate::read(&known.consumers, &known.gates));
         let values = values.chain(relays::read(&known.relays)).chain(database::read(&known.databases));
-        let values = values.chain(telemetry::read());
+        let values = values.chain(ordered_reader::read(&known.ordered_readers)).chain(telemetry::read());
         values.filter_map(|values| values.finish()).collect()
     }
 }

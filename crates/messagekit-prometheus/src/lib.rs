@@ -1,6 +1,6 @@
 //! Prometheus metrics of running programs.
 //!
-//! Names and labels are in [`names`]. Labels have few values: names of consumers, databases and exchanges, never a key,
+//! Names and labels are in [`names`]. Labels have few values: names of consumers, topics, databases and exchanges, never a key,
 //! an id or a message's type.
 //!
 //! ```
@@ -29,12 +29,14 @@ mod database;
 mod family;
 mod gate;
 pub mod names;
+mod ordered_reader;
 mod relay;
 mod telemetry;
 
 use std::time::Duration;
 
 use messagekit::gate::GateStates;
+use messagekit::log::OrderedStats;
 use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag, SourceState};
 use messagekit::{Error, ErrorKind, Stats, relay as relays};
 use prometheus::core::Collector;
@@ -94,6 +96,11 @@ impl Metrics {
     /// Adds a relay, once for each that is built; it is kept as long as these metrics. Relays of the same name are summed.
     pub fn relay(&self, relay: &str, stats: relays::Stats) {
         self.watched.known().relays.entry(relay.to_owned()).or_default().push(stats);
+    }
+
+    /// Adds an ordered reader, once for each builder; it is kept as long as these metrics. Readers of the same name are summed.
+    pub fn ordered_reader(&self, reader: &str, stats: OrderedStats) {
+        self.watched.known().ordered_readers.entry(reader.to_owned()).or_default().push(stats);
     }
 
     /// Adds the gates of a loop that is not a consumer, under the loop's name.

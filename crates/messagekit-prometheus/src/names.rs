@@ -83,6 +83,25 @@ pub const RELAY_PAUSED_TOPICS: &str = "messagekit_relay_paused_topics";
 /// Time from sending a batch to its confirmations. Labels: `relay`.
 pub const RELAY_PUBLISH_SECONDS: &str = "messagekit_relay_publish_seconds";
 
+/// Records that an ordered reader has released. Labels: `reader`.
+pub const ORDERED_READER_RELEASED: &str = "messagekit_ordered_reader_released_total";
+/// Records whose own time lies before what their partition, or the reader behind an idle one, has shown already. Labels: `reader`.
+pub const ORDERED_READER_LATE: &str = "messagekit_ordered_reader_late_total";
+/// Records whose own time lies so far ahead of the clock that it was cut. Labels: `reader`.
+pub const ORDERED_READER_AHEAD: &str = "messagekit_ordered_reader_ahead_total";
+/// Offsets that were deleted before they were read. Labels: `reader`.
+pub const ORDERED_READER_DELETED: &str = "messagekit_ordered_reader_deleted_total";
+/// Records that were read and are not released. Absent while no reader is open, as are the next four. Labels: `reader`.
+pub const ORDERED_READER_HELD: &str = "messagekit_ordered_reader_held";
+/// Bytes of the records that were read and are not released. Labels: `reader`.
+pub const ORDERED_READER_HELD_BYTES: &str = "messagekit_ordered_reader_held_bytes";
+/// Partitions that are not read for now: they are far ahead of the others, or have brought their past. Labels: `reader`.
+pub const ORDERED_READER_PAUSED_PARTITIONS: &str = "messagekit_ordered_reader_paused_partitions";
+/// 1 when all of the past is released and records come as they arrive, 0 before. Labels: `reader`.
+pub const ORDERED_READER_LIVE: &str = "messagekit_ordered_reader_live";
+/// Offsets up to the end of the past of a topic that are not released. Labels: `reader`, `topic`.
+pub const ORDERED_READER_LAG: &str = "messagekit_ordered_reader_lag";
+
 /// Messages that the bookkeeper recorded. Labels: `source`, `kind`.
 pub const BOOKKEEPER_KEPT: &str = "messagekit_bookkeeper_kept_total";
 /// Duration of requests to the admin. Labels: `method`, `route`, `status`.
@@ -93,7 +112,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 40] = [
+pub const ALL: [&str; 49] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -131,6 +150,15 @@ pub const ALL: [&str; 40] = [
     RELAY_SHARDS,
     RELAY_PAUSED_TOPICS,
     RELAY_PUBLISH_SECONDS,
+    ORDERED_READER_RELEASED,
+    ORDERED_READER_LATE,
+    ORDERED_READER_AHEAD,
+    ORDERED_READER_DELETED,
+    ORDERED_READER_HELD,
+    ORDERED_READER_HELD_BYTES,
+    ORDERED_READER_PAUSED_PARTITIONS,
+    ORDERED_READER_LIVE,
+    ORDERED_READER_LAG,
     BOOKKEEPER_KEPT,
     ADMIN_REQUEST_SECONDS,
     TELEMETRY_SPANS,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use messagekit::adapter::{Publisher, RemoteContext, SpanCounts, Telemetry, set_telemetry};
 use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
-use messagekit::log::SourceFault;
+use messagekit::log::{OrderedReader, SourceFault, Start};
 use messagekit::operations::{
     ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag, SourceState,
 };
@@ -300,6 +300,11 @@ async fn every_name_is_registered_once() {
     metrics.source_states("shop", &[source(None)]);
     let stats = lagging().await.unwrap();
     metrics.consumer("billing", stats);
+    let log = MemoryLog::new(1);
+    log.publish(&[Message::new("orders.order", "{}")]).await;
+    let orders = OrderedReader::builder().source(Arc::new(log), "orders.order", Start::Earliest);
+    metrics.ordered_reader("report", orders.stats());
+    let _reader = orders.open().await.unwrap();
     set_telemetry(Exported).unwrap();
 
     let mut shown: Vec<String> = registry.gather().iter().map(|family| family.name().to_owned()).collect();

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use messagekit_prometheus::names::{
-    CONSUMER_LAG_SECONDS, FAILED_MESSAGE_OLDEST_SECONDS, OUTBOX_OLDEST_SECONDS, OUTBOX_SLOT_BYTES,
+    CONSUMER_LAG_SECONDS, FAILED_MESSAGE_OLDEST_SECONDS, ORDERED_READER_HELD_BYTES, OUTBOX_OLDEST_SECONDS,
+    OUTBOX_SLOT_BYTES,
 };
 use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 
@@ -51,8 +52,13 @@ fn metric<'a>(series: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
 
 /// Durations and sizes are histograms, except these gauges; counters end in `_total`.
 fn is_histogram(name: &str) -> bool {
-    let gauges =
-        [OUTBOX_OLDEST_SECONDS, OUTBOX_SLOT_BYTES, FAILED_MESSAGE_OLDEST_SECONDS, CONSUMER_LAG_SECONDS];
+    let gauges = [
+        OUTBOX_OLDEST_SECONDS,
+        OUTBOX_SLOT_BYTES,
+        FAILED_MESSAGE_OLDEST_SECONDS,
+        CONSUMER_LAG_SECONDS,
+        ORDERED_READER_HELD_BYTES,
+    ];
     (name.ends_with("_seconds") || name.ends_with("_bytes")) && !gauges.contains(&name)
 }
 

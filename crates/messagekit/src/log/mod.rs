@@ -22,7 +22,7 @@ use jiff::Timestamp;
 pub use key_partition::partition_of;
 pub use ordered::{
     MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
-    PartitionState,
+    OrderedReaderState, OrderedReaderStats, OrderedStats, PartitionState,
 };
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};

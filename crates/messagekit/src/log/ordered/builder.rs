@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::merge::MergeCore;
 use super::merge_settings::MergeSettings;
 use super::reader::OrderedReader;
+use super::stats::OrderedStats;
 use super::topic_reader::{Followed, OrderedSource, TopicReader};
 use crate::log::{Bounds, Log, Start};
 use crate::store::NextOffset;
@@ -23,6 +24,7 @@ pub struct OrderedReaderBuilder {
     batch_size: Option<usize>,
     max_held: Option<usize>,
     look_every: Option<Duration>,
+    stats: OrderedStats,
     /// Where an earlier reader has come to, and the time that it had reached.
     resumed: Option<(Vec<NextOffset>, Option<Timestamp>)>,
 }
@@ -91,6 +93,12 @@ impl OrderedReaderBuilder {
         self
     }
 
+    /// Returns a live view of the readers that this builder and its clones open, for dashboards: also of those that
+    /// [`prime`](crate::Consumer::prime) opens. They are counted together, and the state is that of the reader that was polled last.
+    pub fn stats(&self) -> OrderedStats {
+        self.stats.clone()
+    }
+
     /// Opens the reader: notes where each partition begins and ends now, and reads nothing yet.
     ///
     /// # Errors
@@ -110,7 +118,7 @@ impl OrderedReaderBuilder {
         let settings = MergeSettings { max_records: max_held, ..self.settings };
         let look_every = self.look_every.unwrap_or(Duration::from_secs(30));
         let core = MergeCore::new(followed.len(), settings).resume_at(released.flatten());
-        Ok(OrderedReader::new(topics, followed, core, batch_size, look_every))
+        Ok(OrderedReader::new(topics, followed, core, batch_size, look_every, self.stats))
     }
 
     /// Begins at these positions, and at the earliest record of partitions without one, behind a time that was released before.

@@ -11,6 +11,8 @@ mod merge_tests;
 mod partition_state;
 mod reader;
 mod reading;
+mod reporting;
+mod stats;
 mod topic_reader;
 mod waiting;
 
@@ -21,3 +23,4 @@ pub use merge_record::MergeRecord;
 pub use merge_settings::MergeSettings;
 pub use partition_state::PartitionState;
 pub use reader::OrderedReader;
+pub use stats::{OrderedReaderState, OrderedReaderStats, OrderedStats};

@@ -14,6 +14,7 @@ use super::merge::{MergeCore, MergeCounts};
 use super::merge_partition::MergePartition;
 use super::merge_record::MergeRecord;
 use super::partition_state::PartitionState;
+use super::stats::{OrderedStats, Reporter};
 use super::topic_reader::{Followed, Look, TopicReader};
 use crate::Error;
 use crate::log::Record;
@@ -61,6 +62,7 @@ pub struct OrderedReader {
     pub(super) look: Option<Look>,
     /// When it has looked.
     pub(super) looked: Option<Instant>,
+    pub(super) reporter: Reporter,
 }
 
 impl OrderedReader {
@@ -70,6 +72,7 @@ impl OrderedReader {
         mut core: MergeCore<Record>,
         batch_size: NonZeroUsize,
         look_every: Duration,
+        stats: OrderedStats,
     ) -> Self {
         let empty = followed.iter().enumerate().filter(|(_, followed)| followed.start >= followed.end);
         empty.for_each(|(index, _)| core.on_end(index));
@@ -85,8 +88,10 @@ impl OrderedReader {
             failed: None,
             look: None,
             looked: None,
+            reporter: Reporter::to(stats),
         };
         this.steer();
+        this.report();
         this
     }
 

@@ -117,6 +117,7 @@ impl OrderedReader {
         if !taken.is_empty() {
             self.steer();
         }
+        self.report();
         taken
     }
 
