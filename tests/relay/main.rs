@@ -12,6 +12,7 @@ mod file;
 mod frozen;
 mod health;
 mod open_transaction;
+mod ordered_reader;
 mod program;
 mod restarts;
 mod stage;

@@ -6,7 +6,7 @@ use messagekit_kafka::Kafka;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-type Cluster = MockCluster<'static, DefaultProducerContext>;
+pub(crate) type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Call = Box<dyn FnOnce(&Cluster) + Send>;
 
 /// A cluster, on its own thread because its handle cannot be sent. It ends when this is dropped.
