@@ -30,6 +30,7 @@ mod misbehaving_handlers;
 mod parked_kills;
 mod pipelines;
 mod poison_message;
+mod primed;
 mod priming_kills;
 mod random_kills;
 mod readme_project;

@@ -1,4 +1,4 @@
-//! A projection over two topics of one file, whose process is killed while it is primed, and when it goes live.
+//! A projection over two topics of a file, whose process is killed while it is primed, and when it goes live. `crate::primed` has its database.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use messagekit::adapter::OutboxRows;
 use messagekit::{Message, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{block_on, unique};
+use messagekit_tests::Projection;
 
-use crate::shop::Shop;
+use crate::primed::Home;
 use crate::time::{SOON, long, wait_until};
-use crate::worker::{Role, Worker};
 
 const TOPICS: [&str; 2] = ["left.number", "right.number"];
 
@@ -41,22 +41,13 @@ async fn append(file: &Path, numbers: Range<usize>) {
     store.close().await.expect("closes");
 }
 
-/// The numbers that the projection has taken, in its order.
-fn projected(shop: &Shop) -> Vec<usize> {
-    let rows = shop.look().all("SELECT number FROM projected ORDER BY id", |row| row.get::<_, String>(0));
-    rows.iter().map(|number| number.parse().expect("a number")).collect()
-}
-
-fn count(shop: &Shop) -> usize {
-    usize::try_from(shop.look().number("SELECT count(*) FROM projected")).expect("a count")
-}
-
 /// Each number was taken once, and those of the past in the order of their time.
-fn check(shop: &Shop, past: usize, all: usize) {
-    let taken = projected(shop);
+fn check(home: &Home, past: usize, all: usize) {
+    let taken = home.taken();
     let mut sorted = taken.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (0..all).collect::<Vec<_>>(), "none lost, none twice");
+    assert_eq!(home.markers(), all, "each has its marker");
     let of_the_past: Vec<usize> = taken.into_iter().filter(|number| *number < past).collect();
     assert!(of_the_past.is_sorted(), "the past came in order");
 }
@@ -64,44 +55,44 @@ fn check(shop: &Shop, past: usize, all: usize) {
 #[test]
 fn a_killed_priming_resumes_and_goes_live() {
     let (past, new, kills) = size();
-    let shop = Shop::new();
-    block_on(append(&shop.file(), 0..past));
-    let mut worker = shop.start(Role::Priming);
-    worker.until_ready();
+    let home = Home::of(TOPICS);
+    block_on(append(&home.log(), 0..past));
+    let (mut projection, mut hit) = (home.start(), 0);
     for kill in 1..=kills {
         // The last ones die at the end of the past, or behind it.
         let reached = past * kill / kills;
-        wait_until("it goes on", SOON, || count(&shop) >= reached);
-        worker.kill();
-        worker = shop.start(Role::Priming);
-        worker.until_ready();
+        wait_until("it goes on", SOON, || home.count() >= reached);
+        projection.kill();
+        hit += usize::from(home.count() < past);
+        projection = home.start();
         if kill == kills / 2 {
-            let file = shop.file();
+            let file = home.log();
             std::thread::spawn(move || block_on(append(&file, past..past + new))).join().expect("appends");
         }
     }
+    println!("{hit} of {kills} kills hit the priming");
+    assert!(hit > 0, "void: no kill hit the priming");
     let all = past + new;
-    wait_until("all is taken", SOON, || count(&shop) >= all);
+    wait_until("all is taken", SOON, || home.count() >= all);
     let began = Instant::now();
-    block_on(append(&shop.file(), all..all + 20));
-    wait_until("it is live", SOON, || count(&shop) >= all + 20);
+    block_on(append(&home.log(), all..all + 20));
+    wait_until("it is live", SOON, || home.count() >= all + 20);
     println!("20 records after it was live took {:?}", began.elapsed());
-    worker.finish();
-    check(&shop, past, all + 20);
+    projection.finish();
+    check(&home, past, all + 20);
 }
 
 /// Crashes the projection at a point of its priming, and compares what two healthy ones have taken afterwards.
 fn heals_after(at: &str) {
     let (past, new) = (400, 40);
-    let shop = Shop::new();
-    block_on(append(&shop.file(), 0..past));
-    shop.that_crashes(Role::Priming, at).until_crashed();
-    block_on(append(&shop.file(), past..past + new));
-    let workers: Vec<Worker> = (0..2).map(|_| shop.start(Role::Priming)).collect();
-    workers.iter().for_each(Worker::until_ready);
-    wait_until("all is taken", SOON, || count(&shop) >= past + new);
-    workers.into_iter().for_each(Worker::finish);
-    check(&shop, past, past + new);
+    let home = Home::of(TOPICS);
+    block_on(append(&home.log(), 0..past));
+    home.crash_at(at);
+    block_on(append(&home.log(), past..past + new));
+    let both: Vec<Projection> = (0..2).map(|_| home.start()).collect();
+    wait_until("all is taken", SOON, || home.count() >= past + new);
+    both.into_iter().for_each(Projection::finish);
+    check(&home, past, past + new);
 }
 
 /// Generates one test for each line.

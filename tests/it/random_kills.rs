@@ -35,7 +35,7 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
         }
         Role::Printing => view.behind("printing", "billing.bill") > 0,
         Role::Parking | Role::Operator => view.waiting() > 0,
-        Role::Claiming | Role::Holding | Role::Migrating | Role::Piping { .. } | Role::Priming => false,
+        Role::Claiming | Role::Holding | Role::Migrating | Role::Piping { .. } => false,
     }
 }
 

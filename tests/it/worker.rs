@@ -40,8 +40,6 @@ pub(crate) enum Role {
     Piping {
         hangs: Option<u64>,
     },
-    /// Primes a projection.
-    Priming,
     /// Discards dead messages.
     Operator,
 }
@@ -82,7 +80,6 @@ impl Worker {
             Role::Claiming => command.arg("claiming").arg(file),
             Role::Holding => command.arg("holding").arg(file),
             Role::Migrating => command.arg("migrating").arg(file),
-            Role::Priming => command.arg("priming").arg(file),
             Role::Piping { hangs: None } => command.arg("piping").arg(file),
             Role::Piping { hangs: Some(number) } => {
                 command.arg("piping").arg(file).args(["--deadly", &number.to_string()])

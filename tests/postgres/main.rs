@@ -32,6 +32,7 @@ mod offsets;
 mod parking;
 mod partitioning;
 mod plans;
+mod primed;
 mod proxy;
 mod publish;
 mod relay;
@@ -45,3 +46,8 @@ mod statements;
 mod status;
 mod topics;
 mod upgrades;
+
+#[path = "../it/priming_kills.rs"]
+mod priming_kills;
+#[path = "../it/time.rs"]
+mod time;

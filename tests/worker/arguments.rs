@@ -26,8 +26,6 @@ pub(crate) enum Role {
     },
     /// Migrates the topic of numbers.
     Migrating,
-    /// Primes a projection.
-    Priming,
     /// Runs a pipeline.
     Piping {
         /// The number at which its function hangs.
@@ -47,7 +45,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|migrating|priming|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|migrating|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -70,7 +68,6 @@ impl Arguments {
             "claiming" => Role::Claiming { holds: false },
             "holding" => Role::Claiming { holds: true },
             "migrating" => Role::Migrating,
-            "priming" => Role::Priming,
             "piping" => Role::Piping { hangs: deadly },
             "operator" => Role::Operator,
             _ => return Err(usage.to_owned()),

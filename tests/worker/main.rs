@@ -3,7 +3,7 @@
 //! The commands are `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`
 //! (billing that keeps the order of each customer), `worker printing FILE`, `worker claiming FILE` (claims jobs), `worker holding FILE`
 //! (claims some and keeps them), `worker piping FILE --deadly N` (runs a pipeline whose function hangs at N), `worker migrating FILE`
-//! (gives the numbers another form), `worker priming FILE` (primes a projection of two topics), and `worker operator FILE`
+//! (gives the numbers another form), and `worker operator FILE`
 //! (discards dead failed messages). Each exits when its standard input closes, so none outlives its test, and prints `ready` once the file is open, or once it has its claim.
 //! The order service prints a line for each step, for a ledger that another process keeps; see `orders`.
 #![allow(clippy::print_stderr, reason = "a program of the tests tells its reader why it ended")]
@@ -16,7 +16,6 @@ mod migrating;
 mod operator;
 mod orders;
 mod piping;
-mod priming;
 mod printing;
 mod say;
 mod tables;
@@ -75,7 +74,6 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
         Role::Migrating => migrating::run(&store).await?,
         Role::Piping { hangs } => piping::run(&store, &arguments.file, hangs, shutdown).await?,
         Role::Operator => operator::run(&store, &shutdown).await?,
-        Role::Priming => priming::run(&store, shutdown).await?,
         Role::Printing => printing::run(&store, shutdown).await?,
     }
     Ok(store.close().await?)

@@ -11,7 +11,6 @@ const TABLES: &str = "
     ) STRICT;
     CREATE TABLE IF NOT EXISTS totals (customer TEXT PRIMARY KEY, pence INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS jobs (job TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS projected (id INTEGER PRIMARY KEY AUTOINCREMENT, number TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS printed (number INTEGER NOT NULL, pence INTEGER NOT NULL) STRICT;";
 
 /// Creates missing tables. Several processes may do so at once.
