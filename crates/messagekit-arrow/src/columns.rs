@@ -58,7 +58,8 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Adds `headers`: a list of the name and the bytes of each header, in their order.
+    /// Adds `headers`: a list of the name and the bytes of each header, in their order. Of a repeated name the last value is there; one
+    /// without a value is not.
     #[must_use]
     pub fn with_headers(mut self) -> Self {
         self.has_headers = true;

@@ -50,6 +50,9 @@ impl Kafka {
         if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == key) {
             return Err(refused(format!("setting {key} cannot be changed: {why}")));
         }
+        if key.contains('\0') || value.contains('\0') {
+            return Err(refused(format!("setting {} has a NUL character", key.replace('\0', ""))));
+        }
         if key == DELIVERY_TIMEOUT && !value.parse::<u32>().is_ok_and(|millis| millis > 0) {
             return Err(refused(format!("setting {key} is not a number of milliseconds above 0")));
         }

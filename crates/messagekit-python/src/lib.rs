@@ -28,6 +28,8 @@ mod native {
     #[pymodule_export]
     use crate::replay::Replay;
     #[pymodule_export]
+    use crate::replay::is_time_zone;
+    #[pymodule_export]
     use crate::replay::message_schema;
     #[pymodule_export]
     use crate::replay::partition_state_schema;

@@ -69,12 +69,13 @@ def test_nothing_later_than_the_cutoff_comes_before_it_is_reached(brokers):
     assert sorted(row["value"] for row in rows) == [str(number).encode() for number in range(10)]
 
 
-def test_properties_of_groups_and_commits_change_nothing(brokers):
+def test_properties_of_groups_and_producers_change_nothing(brokers):
     brokers.send("orders", 0, BEGIN, b"1")
     brokers.flush()
     groups = {"group.id": "billing", "enable.auto.commit": "true", "auto.offset.reset": "latest", "group.instance.id": "a"}
+    producers = {"acks": "all", "enable.idempotence": "true", "message.timeout.ms": "1000", "isolation.level": "read_committed"}
     for _ in range(2):
-        with ConsumerManager(brokers.config | groups, [SourceTopic.from_earliest("orders")]) as manager:
+        with ConsumerManager(brokers.config | groups | producers, [SourceTopic.from_earliest("orders")]) as manager:
             assert [row["value"] for row in past(manager)] == [b"1"]
 
 
@@ -97,6 +98,7 @@ def test_brokers_that_do_not_answer_are_a_transient_error():
     with pytest.raises(ReplayError) as refused:
         ConsumerManager({"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}, [SourceTopic("orders")])
     assert isinstance(refused.value, RuntimeError) and refused.value.is_transient
+    assert "Connection refused" in str(refused.value)
     assert "orders" in str(refused.value) and time.monotonic() - began < 60
 
 
@@ -106,12 +108,35 @@ def test_brokers_that_do_not_answer_are_a_transient_error():
         ({"nonsense": "1"}, ReplayError, "nonsense"),
         ({"isolation.level": "read_uncommitted"}, ReplayError, "isolation.level cannot be changed"),
         ({"socket.timeout.ms": "soon"}, ReplayError, "socket.timeout.ms"),
-        ({"client.id": 7}, TypeError, "int"),
+        ({"client.id": 7}, TypeError, r"config\['client.id'\] must be a str, not int"),
+        ({"error_cb": print}, TypeError, "callbacks are not called here"),
+        ({"client.id": "a\0b"}, ReplayError, "client.id has a NUL"),
     ],
 )
 def test_properties_that_cannot_be_are_refused(brokers, more, exception, text):
     with pytest.raises(exception, match=text):
         ConsumerManager(brokers.config | more, [SourceTopic("orders")])
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a" * 100_000], ids=["empty", "nul", "long"])
+def test_what_cannot_be_a_name_of_a_topic_is_refused(brokers, name):
+    with pytest.raises(ReplayError, match="a name of 1 to 249 characters") as refused:
+        ConsumerManager(brokers.config, [SourceTopic(name)])
+    assert not refused.value.is_transient
+
+
+def test_a_time_in_microseconds_is_ahead_and_kept_as_far_as_it_goes(brokers):
+    brokers.send("orders", 0, BEGIN * 1_000, b"far")
+    brokers.send("orders", 1, BEGIN, b"near")
+    brokers.flush()
+    with ConsumerManager(brokers.config, [SourceTopic.from_earliest("orders")]) as manager:
+        batches = [manager.poll(60_000)]
+        while not manager.is_live():
+            batches.append(manager.poll(60_000))
+        assert manager.counts()["ahead"] == 1
+    values = [value for batch in batches for value in batch.column("value").to_pylist()]
+    times = [time for batch in batches for time in batch.column("timestamp").cast("int64").to_pylist()]
+    assert values == [b"near", b"far"] and times[0] == BEGIN and times[1] > 253_000_000_000_000
 
 
 def test_a_config_without_a_broker_is_refused():

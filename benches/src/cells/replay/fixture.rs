@@ -13,9 +13,12 @@ use crate::frame::Outcome;
 use crate::resources::Topic;
 use crate::settings::Settings;
 
+pub(super) const FIGURE: &str = "records/s";
 pub(super) const RECORDS: usize = 1_000_000;
 pub(super) const BYTES: usize = 200;
 pub(super) const PARTITIONS: i32 = 12;
+/// The most records of an ordered batch.
+pub(super) const BATCH: usize = 10_000;
 /// Without a record for this time, the remaining ones are lost.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -81,7 +84,8 @@ fn write(brokers: &str, name: &str, records: usize, spread: Spread) -> Outcome<(
     let begin = Timestamp::now().as_millisecond() - records as i64;
     for number in 0..records {
         let key = number.to_string();
-        let record = BaseRecord::to(name).partition(spread.partition(number)).timestamp(begin + number as i64);
+        let record =
+            BaseRecord::to(name).partition(spread.partition(number)).timestamp(begin + number as i64);
         let mut record = record.key(&key).payload(&payload);
         while let Err((error, refused)) = producer.send(record) {
             if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {

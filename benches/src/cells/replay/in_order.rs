@@ -8,7 +8,7 @@ use messagekit_kafka::Kafka;
 
 use super::arrivals::Arrivals;
 use super::bare::{self, BARE};
-use super::fixture::{BYTES, PARTITIONS, PATIENCE, RECORDS, Shared, Spread};
+use super::fixture::{BATCH, BYTES, FIGURE, PARTITIONS, PATIENCE, RECORDS, Shared, Spread};
 use super::python;
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::settings::Settings;
@@ -16,13 +16,11 @@ use crate::settings::Settings;
 pub(crate) const L2: Cell = Cell {
     id: "L2",
     title: "read a topic of Kafka in the order of its time",
-    figure: "records/s",
+    figure: FIGURE,
     better: Better::Higher,
     plan,
 };
 
-/// The most records of a batch.
-pub(super) const BATCH: usize = 10_000;
 const OURS: &str = "OrderedReader";
 const WHEEL: &str = "messagekit_rs, as Arrow (Python)";
 const KAFKARROW: &str = "kafkarrow 0.1.1, as Arrow (Python)";
@@ -58,7 +56,8 @@ fn add_python(plan: &mut Plan, group: &str, shared: &Shared) {
         [(WHEEL, Role::Ours, "messagekit"), (KAFKARROW, Role::Peer, "kafkarrow"), (HEAP, Role::Peer, "heap")];
     for (name, role, library) in programs {
         let shared = shared.clone();
-        plan.contenders.push(Contender::new(group, name, role, move || python::read(shared.clone(), library)));
+        plan.contenders
+            .push(Contender::new(group, name, role, move || python::read(shared.clone(), library)));
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use super::fixture::Shared;
-use super::in_order::{BATCH, L2};
+use super::fixture::{BATCH, FIGURE, Shared};
 use crate::cells::embedded::judged;
 use crate::frame::{Measured, Meter, Outcome};
 use crate::resources::folder;
@@ -21,5 +20,5 @@ pub(super) async fn read(shared: Shared, library: &'static str) -> Outcome<Measu
     command.arg(home.join("peer.py")).args([library, &brokers, &name]);
     command.args([records.to_string(), BATCH.to_string()]);
     let ran = tokio::task::spawn_blocking(move || judged(&mut command, library, records)).await??;
-    Ok(Measured::new(ran.ledger).with(L2.figure, ran.rate).with_all(meter.per_100k(records)))
+    Ok(Measured::new(ran.ledger).with(FIGURE, ran.rate).with_all(meter.per_100k(records)))
 }

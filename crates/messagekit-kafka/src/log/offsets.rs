@@ -15,8 +15,10 @@ use crate::error::unavailable;
 /// Returns the partitions of a topic, in their order. It creates no topic.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if the topic does not exist; transient if no broker answers.
+/// [`ErrorKind::InvalidConfiguration`] for what cannot be a name; [`ErrorKind::NotFound`] if the topic does not exist; transient if no
+/// broker answers.
 pub(super) fn partitions(client: &Client, topic: &str, deadline: Deadline) -> Result<Vec<i32>, Error> {
+    check_name(topic)?;
     let failed =
         |error| unavailable("no broker said which partitions a topic has", error).with("topic", topic);
     let metadata = client.fetch_metadata(Some(topic), deadline.left()).map_err(failed)?;
@@ -35,6 +37,16 @@ pub(super) fn partitions(client: &Client, topic: &str, deadline: Deadline) -> Re
         None if partitions.is_empty() => Err(no_topic(topic)),
         None => Ok(partitions),
     }
+}
+
+/// Refuses names that librdkafka does not take.
+fn check_name(topic: &str) -> Result<(), Error> {
+    const LONGEST: usize = 249;
+    if topic.is_empty() || topic.len() > LONGEST || topic.contains('\0') {
+        let text = "a topic of kafka has a name of 1 to 249 characters";
+        return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("length", topic.len()));
+    }
+    Ok(())
 }
 
 fn no_topic(topic: &str) -> Error {
@@ -151,6 +163,14 @@ fn unanswered(topic: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_librdkafka_cannot_take_is_no_name() {
+        for name in ["", "a\0b", &"a".repeat(250)] {
+            assert_eq!(check_name(name).unwrap_err().kind(), ErrorKind::InvalidConfiguration);
+        }
+        assert!(check_name(&"a".repeat(249)).is_ok());
+    }
 
     #[test]
     fn a_time_between_two_milliseconds_begins_at_the_later_one() {

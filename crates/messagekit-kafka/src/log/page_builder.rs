@@ -54,8 +54,7 @@ impl PageBuilder {
     pub(super) fn push(&mut self, record: &BorrowedMessage<'_>) {
         let headers = record.headers().map(read_headers).unwrap_or_default();
         self.headers += headers.size();
-        let timestamp =
-            record.timestamp().to_millis().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        let timestamp = record.timestamp().to_millis().map(moment);
         self.add(record.offset(), timestamp, record.key(), record.payload(), headers);
     }
 
@@ -107,9 +106,21 @@ impl PageBuilder {
     }
 }
 
+/// Returns a time in milliseconds, or the last one of the calendar: a producer that writes microseconds is ahead, not without a time.
+fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_behind_the_calendar_is_its_last_one() {
+        assert_eq!(moment(1_700_000_000_000_000), Timestamp::MAX);
+        assert_eq!(moment(i64::MIN), Timestamp::MIN);
+        assert_eq!(moment(7).as_millisecond(), 7);
+    }
 
     #[test]
     fn records_of_a_page_keep_their_own_bytes() {

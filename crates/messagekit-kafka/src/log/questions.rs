@@ -50,7 +50,7 @@ impl Questions {
             let found = client.as_ref().map_err(Error::clone).and_then(|client| {
                 let found = question(client, Deadline::new());
                 drain(client);
-                found
+                found.map_err(|error| explained(error, client))
             });
             if found.as_ref().is_err_and(Error::is_transient) {
                 questions.forget();
@@ -88,6 +88,12 @@ impl Drop for Questions {
             spawn("log-end", move || drop(client));
         }
     }
+}
+
+/// Adds why brokers do not answer, which the answer itself does not say: a refused login, or a certificate that is not trusted.
+fn explained(error: Error, client: &Client) -> Error {
+    let reason = client.context().reason();
+    if error.is_transient() && !reason.is_empty() { error.with("client", reason) } else { error }
 }
 
 /// Takes the events of a client that no other thread polls.

@@ -87,11 +87,8 @@ def exception_of(details: Details) -> Exception:
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise the exceptions of this package for errors of the file."""
-    failed = None
     try:
         yield
     except NativeError as error:
-        failed = exception_of(Details.of(error))
-    # Outside of the handler, so that the exception has no context.
-    if failed is not None:
-        raise failed
+        # The user has never seen the other one.
+        raise exception_of(Details.of(error)) from None

@@ -1,38 +1,30 @@
 //! Records of topics in the order of their time, as Arrow.
 
+mod exported;
 mod opening;
+mod shared;
 mod start;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::Error;
 use messagekit::log::OrderedReader;
-use messagekit::{Error, ErrorKind};
-use messagekit_arrow::{
-    Columns, MESSAGE_SCHEMA, PARTITION_STATE_SCHEMA, SchemaRef, batch, partition_state_batch,
-};
-use messagekit_sqlite::SqliteStore;
+use messagekit_arrow::{Columns, MESSAGE_SCHEMA, PARTITION_STATE_SCHEMA, partition_state_batch};
 use pyo3::prelude::*;
-use pyo3_arrow::{PyRecordBatch, PySchema};
-use tokio::sync::Mutex;
 
 use self::opening::Settings;
+use self::shared::{Open, Shared};
 use crate::calls::answer;
 use crate::errors::of_log;
 
-/// What is open: the reader, and the file that it reads.
-struct Open {
-    reader: OrderedReader,
-    file: Option<SqliteStore>,
-}
-
-/// An ordered reader. One thread at a time uses it; others wait, without the interpreter.
+/// An ordered reader, which threads share.
 #[pyclass(module = "messagekit_rs._native", frozen)]
 pub(crate) struct Replay {
-    /// `None` once it is closed.
-    open: Mutex<Option<Open>>,
+    shared: Shared,
     columns: Columns,
 }
 
@@ -45,20 +37,19 @@ impl Replay {
         let columns = settings.columns();
         let opened = answer(py, async move {
             let log = opening::kafka(properties)?;
-            Ok(Open { reader: settings.open(log).await?, file: None })
+            Ok(Open::of(settings.open(log).await?, None))
         })?;
         Self::new(opened, columns)
     }
 
-    /// Opens topics of a file, which has to be there.
+    /// Opens topics of a file that has them.
     #[staticmethod]
     fn file(py: Python<'_>, path: PathBuf, settings: Settings) -> PyResult<Self> {
         let columns = settings.columns();
         let opened = answer(py, async move {
             let file = opening::file(path).await?;
-            let opened = settings.open(std::sync::Arc::new(file.clone())).await;
-            match opened {
-                Ok(reader) => Ok(Open { reader, file: Some(file) }),
+            match settings.open(Arc::new(file.clone())).await {
+                Ok(reader) => Ok(Open::of(reader, Some(file))),
                 Err(error) => {
                     // The error of the reader is the one to know.
                     let _ = file.close().await;
@@ -71,27 +62,31 @@ impl Replay {
 
     /// Returns the next records, at most a batch, and none if none can be released within the time.
     fn poll<'py>(&self, py: Python<'py>, timeout_ms: u64) -> PyResult<Bound<'py, PyAny>> {
-        let timeout = Duration::from_millis(timeout_ms);
-        let read = answer(py, async {
-            let mut open = self.open.lock().await;
-            let reader = &mut open.as_mut().ok_or_else(closed)?.reader;
-            batch(&reader.poll(timeout).await?, self.columns)
-        })?;
-        PyRecordBatch::new(read.map_err(of_log)?).into_pyarrow(py)
+        let poll = self.shared.poll(Duration::from_millis(timeout_ms), self.columns);
+        let batch = answer(py, poll)?.map_err(of_log)?;
+        let made = exported::record_batch(py, batch.clone()).and_then(|made| {
+            // The interpreter would look for signals next, and throw away what this returns.
+            py.check_signals()?;
+            Ok(made)
+        });
+        if made.is_err() {
+            answer(py, self.shared.give_back(batch))?;
+        }
+        made
     }
 
     /// Returns how far each partition is.
     fn partition_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let states = self.ask(py, |reader| partition_state_batch(&reader.partition_state()))?;
-        PyRecordBatch::new(states.map_err(of_log)?).into_pyarrow(py)
+        exported::record_batch(py, states.map_err(of_log)?)
     }
 
     fn is_live(&self, py: Python<'_>) -> PyResult<bool> {
-        self.ask(py, |reader| reader.is_live())
+        answer(py, self.shared.is_live())?.map_err(of_log)
     }
 
     fn held_message_count(&self, py: Python<'_>) -> PyResult<usize> {
-        self.ask(py, |reader| reader.held_message_count())
+        answer(py, self.shared.held())?.map_err(of_log)
     }
 
     fn paused_partition_count(&self, py: Python<'_>) -> PyResult<usize> {
@@ -104,38 +99,22 @@ impl Replay {
     }
 
     /// Returns the numbers of records that were read, released, late, ahead of the clock, and deleted before they were read, and of pauses.
-    fn counts(&self, py: Python<'_>) -> PyResult<HashMap<&'static str, u64>> {
+    fn counts(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
         self.ask(py, |reader| {
             let counts = reader.counts();
-            HashMap::from([
-                ("consumed", counts.consumed),
-                ("released", counts.released),
-                ("late", counts.late),
-                ("ahead", counts.ahead),
-                ("paused", counts.paused),
-                ("deleted", reader.deleted()),
-            ])
+            (counts.consumed, counts.released, counts.late, counts.ahead, reader.deleted(), counts.paused)
         })
     }
 
     /// Ends reading. What is closed may be closed again.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let closed = answer(py, async {
-            match self.open.lock().await.take().and_then(|Open { reader, file }| {
-                drop(reader);
-                file
-            }) {
-                Some(file) => file.close().await,
-                None => Ok(()),
-            }
-        })?;
-        closed.map_err(|error| of_log(error.into()))
+        answer(py, self.shared.close())?.map_err(of_log)
     }
 }
 
 impl Replay {
     fn new(opened: Result<Open, Error>, columns: Columns) -> PyResult<Self> {
-        Ok(Self { open: Mutex::new(Some(opened.map_err(of_log)?)), columns })
+        Ok(Self { shared: Shared::new(opened.map_err(of_log)?), columns })
     }
 
     fn ask<T: Send>(
@@ -143,30 +122,24 @@ impl Replay {
         py: Python<'_>,
         question: impl FnOnce(&mut OrderedReader) -> T + Send,
     ) -> PyResult<T> {
-        let answer = answer(py, async {
-            let mut open = self.open.lock().await;
-            open.as_mut().map(|open| question(&mut open.reader)).ok_or_else(closed)
-        })?;
-        answer.map_err(of_log)
+        answer(py, self.shared.ask(question))?.map_err(of_log)
     }
 }
 
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "reader is closed")
+/// Returns whether a name is that of a time zone.
+#[pyfunction]
+pub(crate) fn is_time_zone(name: &str) -> bool {
+    start::time_zone(name).is_ok()
 }
 
 /// Returns the schema of the records that a reader returns unless it is asked for more columns.
 #[pyfunction]
 pub(crate) fn message_schema(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    schema(py, &MESSAGE_SCHEMA)
+    exported::schema(py, MESSAGE_SCHEMA.clone())
 }
 
 /// Returns the schema of the states of partitions.
 #[pyfunction]
 pub(crate) fn partition_state_schema(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    schema(py, &PARTITION_STATE_SCHEMA)
-}
-
-fn schema<'py>(py: Python<'py>, schema: &SchemaRef) -> PyResult<Bound<'py, PyAny>> {
-    PySchema::new(schema.clone()).into_pyarrow(py)
+    exported::schema(py, PARTITION_STATE_SCHEMA.clone())
 }

@@ -32,7 +32,7 @@ impl Settings {
     pub(super) async fn open(self, log: Arc<dyn Log>) -> Result<OrderedReader, Error> {
         let mut builder = OrderedReader::builder().batch_size(self.batch_size);
         if let Some(cutoff) = self.cutoff_ms {
-            builder = builder.cutoff(moment(cutoff)?);
+            builder = builder.cutoff(moment(cutoff));
         }
         for topic in self.topics {
             let name = topic.name.clone();
@@ -42,27 +42,47 @@ impl Settings {
     }
 }
 
-/// Opens a file that is there.
+/// Opens a file that has the tables of this program, and changes none.
 pub(super) async fn file(path: PathBuf) -> Result<SqliteStore, Error> {
+    let refused = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
     if !path.is_file() {
-        let error = Error::new(ErrorKind::NotFound, "there is no such file");
-        return Err(error.with("path", path.display()));
+        return Err(refused(ErrorKind::NotFound, "there is no such file"));
+    }
+    let status = messagekit_sqlite::migrations::status(&path)?;
+    if status.current == 0 {
+        return Err(refused(ErrorKind::Schema, "the file has no topics: is it the right one?"));
+    }
+    if !status.pending.is_empty() {
+        let text = "the tables of the file are older than this package: open it as a Source first";
+        return Err(refused(ErrorKind::Schema, text));
     }
     Ok(SqliteStore::open(path).await?)
 }
 
-/// Properties by which a consumer joins a group and keeps a position. A reader has neither, so they change nothing.
+/// Properties by which a consumer joins a group and keeps a position, and those of producers, which may share a dictionary with it. They
+/// change nothing here.
 #[cfg(feature = "kafka")]
-const OF_GROUPS: &[&str] = &[
+const OF_OTHERS: &[&str] = &[
+    "acks",
     "auto.commit.enable",
     "auto.commit.interval.ms",
     "auto.offset.reset",
+    "batch.num.messages",
+    "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
     "enable.partition.eof",
     "group.id",
     "group.instance.id",
     "group.protocol",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "message.timeout.ms",
+    "partitioner",
+    "request.required.acks",
+    "transactional.id",
 ];
 
 /// Returns the log of the brokers that properties of librdkafka name.
@@ -80,7 +100,7 @@ pub(super) fn kafka(
     let mut kafka = messagekit_kafka::Kafka::new(servers);
     for (key, value) in properties {
         let is_default = key == "isolation.level" && value == "read_committed";
-        if !is_default && !OF_GROUPS.contains(&&*key) {
+        if !is_default && !OF_OTHERS.contains(&&*key) {
             kafka = kafka.set(key, value)?;
         }
     }

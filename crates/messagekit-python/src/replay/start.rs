@@ -24,7 +24,7 @@ impl SourceTopic {
     /// Returns where it begins.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for what no policy is, a time that no calendar has, and an unknown time zone.
+    /// [`ErrorKind::InvalidConfiguration`] for what no policy is, and for an unknown time zone.
     pub(super) fn start(self) -> Result<Start, Error> {
         let Self { name, policy, time_ms, offset, timezone, consumer } = self;
         Ok(match (&*policy, time_ms, offset, timezone, consumer) {
@@ -33,9 +33,9 @@ impl SourceTopic {
             ("relative_time", Some(ms), ..) => match u64::try_from(ms) {
                 Ok(ms) => Start::Ago(Duration::from_millis(ms)),
                 // As far in the future as the age is negative.
-                Err(_) => Start::At(moment(Timestamp::now().as_millisecond().saturating_sub(ms))?),
+                Err(_) => Start::At(moment(Timestamp::now().as_millisecond().saturating_sub(ms))),
             },
-            ("absolute_time", Some(ms), ..) => Start::At(moment(ms)?),
+            ("absolute_time", Some(ms), ..) => Start::At(moment(ms)),
             ("offset", _, Some(offset), ..) => Start::Offset(offset),
             ("start_of_day", _, _, Some(zone), _) => Start::StartOfDay(time_zone(&zone)?),
             ("committed", _, _, _, Some(consumer)) => Start::Committed(consumer.into()),
@@ -48,15 +48,12 @@ impl SourceTopic {
     }
 }
 
-/// Returns the moment of milliseconds since 1970.
-pub(super) fn moment(ms: i64) -> Result<Timestamp, Error> {
-    Timestamp::from_millisecond(ms).map_err(|_| {
-        Error::new(ErrorKind::InvalidConfiguration, "time lies outside of the years -9999 to 9999")
-            .with("milliseconds", ms)
-    })
+/// Returns the moment of milliseconds since 1970, or the nearest one that the calendar has.
+pub(super) fn moment(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-fn time_zone(name: &str) -> Result<TimeZone, Error> {
+pub(super) fn time_zone(name: &str) -> Result<TimeZone, Error> {
     let unknown = "time zone is unknown: write it as Europe/Berlin or UTC";
     TimeZone::get(name).map_err(|_| Error::new(ErrorKind::InvalidConfiguration, unknown).with("zone", name))
 }

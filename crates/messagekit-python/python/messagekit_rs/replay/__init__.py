@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ReplayError
-from ._manager import ConsumerManager
-from ._schemas import get_message_schema, get_partition_state_schema
-from ._source_topic import SourceTopic, validate_source_topic
+from ._manager import ConsumerManager, Counts
+from .schema import get_message_schema, get_partition_state_schema
+from .source_topic import SourceTopic, validate_source_topic
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "ConsumerManager",
+    "Counts",
     "MESSAGE_SCHEMA",
     "PARTITION_STATE_SCHEMA",
     "ReplayError",
@@ -34,13 +35,16 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Only now: pyarrow is not required by the rest of the package.
-    if name == "MESSAGE_SCHEMA":
-        value: Any = get_message_schema()
-    elif name == "PARTITION_STATE_SCHEMA":
-        value = get_partition_state_schema()
+    if name in ("MESSAGE_SCHEMA", "PARTITION_STATE_SCHEMA"):
+        from . import schema
+
+        value: Any = getattr(schema, name)
     elif name == "__version__":
         from .. import __version__ as value
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    return globals().setdefault(name, value)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

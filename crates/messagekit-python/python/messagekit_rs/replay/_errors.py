@@ -24,12 +24,9 @@ class ReplayError(RuntimeError):
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise a ``ReplayError`` for errors of a log."""
-    failed = None
     try:
         yield
     except NativeError as error:
         kind, text, more = error.args
-        failed = ReplayError(text, kind, json.loads(more).get("is_transient", False))
-    # Outside of the handler, so that the exception has no context.
-    if failed is not None:
-        raise failed
+        # The user has never seen the other one.
+        raise ReplayError(text, kind, json.loads(more).get("is_transient", False)) from None

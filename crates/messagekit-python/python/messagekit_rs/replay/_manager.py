@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from .. import _native
 from .._process import this_process
 from ._errors import ReplayError, translated
-from ._schemas import needs_pyarrow
-from ._source_topic import SourceTopic, checked
+from .schema import needs_pyarrow
+from .source_topic import SourceTopic, checked, integer
 
 if TYPE_CHECKING:
     import pyarrow
+    from typing_extensions import Self
 
 BATCH_SIZE = 10_000
+# Milliseconds of 1980. A smaller cutoff is the size of a batch at its place: in the original that is the third argument.
+EARLIEST_CUTOFF = 315_532_800_000
+
+
+class Counts(TypedDict):
+    """How many records a reader has seen, by what became of them, and how often it has paused a partition."""
+
+    consumed: int
+    released: int
+    late: int
+    ahead: int
+    deleted: int
+    paused: int
 
 
 class ConsumerManager:
@@ -25,11 +40,15 @@ class ConsumerManager:
     of librdkafka. Each topic begins where its policy says. With ``cutoff_ms`` nothing later than that time is returned before every
     partition has reached it, or the end that it has now. ``headers`` and ``event_id`` add columns of these names to each batch.
 
-    One thread at a time reads; the interpreter is free meanwhile. Leave a ``with`` block, or call ``close``, to end reading.
+    Threads share a manager: one reads at a time, without the interpreter, and the others are answered while it waits. Leave a ``with``
+    block, or call ``close``, to end reading.
 
-    Raises ``KeyError``, ``ValueError`` and ``TypeError`` for arguments, for topics as ``validate_source_topic`` does, and a ``ReplayError``, which is a
-    ``RuntimeError``, if a topic is missing or named twice, and for brokers that do not answer.
+    Raises ``ValueError`` and ``TypeError`` for arguments, what ``validate_source_topic`` raises for topics, and a ``ReplayError``, which is
+    a ``RuntimeError``, if a topic is missing or named twice, and for brokers that do not answer.
     """
+
+    _opened: _native.Replay | None = None
+    _process = 0
 
     def __init__(
         self,
@@ -44,9 +63,10 @@ class ConsumerManager:
         settings = settings_of(topics, cutoff_ms, batch_size, headers, event_id)
         if not hasattr(_native.Replay, "kafka"):
             raise ReplayError("this wheel was built without Kafka: use ConsumerManager.from_file, or another wheel", "Unavailable")
+        config = checked_config(config)
         self._process = this_process()
         with translated():
-            self._opened = _native.Replay.kafka(dict(config), settings)
+            self._opened = _native.Replay.kafka(config, settings)
 
     @classmethod
     def from_file(
@@ -58,7 +78,7 @@ class ConsumerManager:
         *,
         headers: bool = False,
         event_id: bool = False,
-    ) -> ConsumerManager:
+    ) -> Self:
         """Read topics of a SQLite file, such as that of ``messagekit_rs.Source``, in the same way."""
         settings = settings_of(topics, cutoff_ms, batch_size, headers, event_id)
         manager = cls.__new__(cls)
@@ -69,6 +89,8 @@ class ConsumerManager:
 
     @property
     def _replay(self) -> _native.Replay:
+        if self._opened is None:
+            raise ReplayError("reader is closed", "Closed")
         if os.getpid() != self._process:
             raise RuntimeError("reader was opened before this process was forked: open it in a process of 'spawn' or 'forkserver'")
         return self._opened
@@ -109,22 +131,39 @@ class ConsumerManager:
         with translated():
             return self._replay.priming_watermark()
 
-    def counts(self) -> dict[str, int]:
-        """Return how many records were ``consumed``, ``released``, ``late``, ``ahead`` of the clock and ``deleted`` before they were read,
-        and how often partitions were ``paused``."""
+    def counts(self) -> Counts:
+        """Return how many records were read, returned, late, ahead of the clock, and deleted before they were read, and the pauses."""
         with translated():
-            return self._replay.counts()
+            return Counts(zip(Counts.__annotations__, self._replay.counts()))  # type: ignore[misc]
 
     def close(self) -> None:
-        """End reading. What is closed may be closed again."""
-        with translated():
-            self._replay.close()
+        """End reading. What is closed may be closed again, and in a forked process nothing is open."""
+        opened, self._opened = self._opened, None
+        if opened is not None and os.getpid() == self._process:
+            with translated():
+                opened.close()
 
-    def __enter__(self) -> ConsumerManager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if self._opened is not None and os.getpid() == self._process:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'closed' if self._opened is None else 'open'} at {id(self):#x}>"
+
+
+def checked_config(config: Mapping[str, str]) -> dict[str, str]:
+    """Return properties of librdkafka, which are texts."""
+    for key, value in config.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            hint = ": callbacks are not called here" if callable(value) else ""
+            raise TypeError(f"config[{key!r}] must be a str, not {type(value).__name__}{hint}")
+    return dict(config)
 
 
 def settings_of(
@@ -138,16 +177,16 @@ def settings_of(
     needs_pyarrow()
     if isinstance(topics, (str, bytes, Mapping)):
         raise TypeError(f"topics must be a list of topics, not a {type(topics).__name__}")
-    batch_size = BATCH_SIZE if batch_size is None else batch_size
-    for name, value in (("cutoff_ms", cutoff_ms), ("batch_size", batch_size)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    batch_size = BATCH_SIZE if batch_size is None else integer(batch_size, "batch_size")
+    cutoff_ms = None if cutoff_ms is None else integer(cutoff_ms, "cutoff_ms")
     if not 1 <= batch_size < 2**32:
         raise ValueError(f"batch_size must be at least 1 and below 2 to the 32nd, not {batch_size}")
+    if cutoff_ms is not None and cutoff_ms < EARLIEST_CUTOFF:
+        raise ValueError(f"cutoff_ms is in milliseconds since 1970, and {cutoff_ms} lies before 1980: for the size of a batch write batch_size=")
     return {
         "topics": [checked(topic) for topic in topics],
         "cutoff_ms": cutoff_ms,
         "batch_size": batch_size,
-        "headers": headers,
-        "event_id": event_id,
+        "headers": bool(headers),
+        "event_id": bool(event_id),
     }

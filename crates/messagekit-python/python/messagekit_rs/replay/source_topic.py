@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+from .. import _native
 
 
 @dataclass
@@ -54,29 +57,23 @@ class SourceTopic:
         return SourceTopic(name=name, policy="committed", consumer=consumer)
 
 
-class Need(NamedTuple):
-    """What a policy needs besides the name of its topic."""
-
-    field: str
-    type: type
-
-
-POLICIES: dict[str, Need | None] = {
+# What each policy needs besides the name of its topic.
+NEEDS: dict[str, str | None] = {
     "latest": None,
     "earliest": None,
-    "relative_time": Need("time_ms", int),
-    "absolute_time": Need("time_ms", int),
-    "offset": Need("offset", int),
-    "start_of_day": Need("timezone", str),
-    "committed": Need("consumer", str),
+    "relative_time": "time_ms",
+    "absolute_time": "time_ms",
+    "offset": "offset",
+    "start_of_day": "timezone",
+    "committed": "consumer",
 }
 
 
 def validate_source_topic(topic: SourceTopic | Mapping[str, Any]) -> None:
     """Check a topic, as ``ConsumerManager`` does.
 
-    Raises ``KeyError`` for a dictionary without a name or a policy, ``ValueError`` for an unknown policy and for one without what it
-    needs, and ``TypeError`` for values of other types.
+    Raises ``KeyError`` for a dictionary without a name or a policy, ``ValueError`` for an unknown policy or time zone and for a policy
+    without what it needs, ``TypeError`` for values of other types, and ``OverflowError`` for numbers beyond 64 bits.
     """
     checked(topic)
 
@@ -92,17 +89,36 @@ def checked(topic: SourceTopic | Mapping[str, Any]) -> dict[str, Any]:
     else:
         known |= {"name": topic.name, "policy": topic.policy, "time_ms": topic.time_ms}
         known |= {field: getattr(topic, field, None) for field in ("offset", "timezone", "consumer")}
-    name, policy = known["name"], known["policy"]
-    for field, value in (("name", name), ("policy", policy)):
-        if not isinstance(value, str):
-            raise TypeError(f"'{field}' of a topic must be a str, not {type(value).__name__}")
-    if policy not in POLICIES:
-        raise ValueError(f"unknown policy: '{policy}'. Expected: {', '.join(POLICIES)}")
-    need = POLICIES[policy]
-    if need is not None:
-        value = known[need.field]
-        if value is None:
-            raise ValueError(f"{policy} policy requires '{need.field}'")
-        if not isinstance(value, need.type) or isinstance(value, bool):
-            raise TypeError(f"'{need.field}' of {name!r} must be an {need.type.__name__}, not {type(value).__name__}")
+    for field in ("name", "policy", "timezone", "consumer"):
+        known[field] = text(known[field], field, optional=field not in ("name", "policy"))
+    for field in ("time_ms", "offset"):
+        known[field] = None if known[field] is None else integer(known[field], field)
+    policy = known["policy"]
+    if policy not in NEEDS:
+        raise ValueError(f"unknown policy: '{policy}'. Expected: {', '.join(NEEDS)}")
+    need = NEEDS[policy]
+    if need is not None and known[need] is None:
+        raise ValueError(f"{policy} policy requires '{need}'")
+    if need == "timezone" and not _native.is_time_zone(known[need]):
+        raise ValueError(f"unknown time zone: {known[need]!r}. Write it as Europe/Berlin or UTC")
     return known
+
+
+def text(value: Any, field: str, optional: bool = False) -> str | None:
+    """Return a text that can be written as UTF-8."""
+    if value is None and optional:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"'{field}' of a topic must be a str, not {type(value).__name__}")
+    value.encode()
+    return value
+
+
+def integer(value: Any, field: str) -> int:
+    """Return an integer of 64 bits, also of one that numpy or pandas has."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"'{field}' must be an int, not {type(value).__name__}")
+    number = operator.index(value)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(f"'{field}' is beyond 64 bits")
+    return number
