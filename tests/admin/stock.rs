@@ -45,6 +45,15 @@ impl Served {
         Self { address, tokens, shutdown, thread: Some(thread) }
     }
 
+    /// Returns its OpenAPI document, which a service may not ask for.
+    pub(crate) fn document(&self) -> String {
+        let authorization = format!("Bearer {}", self.secret(Role::Admin));
+        let asked =
+            ureq::get(format!("http://{}/openapi.json", self.address)).header("authorization", authorization);
+        let mut answer = asked.call().expect("the admin answers");
+        answer.body_mut().read_to_string().expect("the document is text")
+    }
+
     pub(crate) fn secret(&self, role: Role) -> &str {
         let token = self.tokens.iter().find(|(known, _)| *known == role);
         token.expect("every role has one").1.secret()

@@ -62,6 +62,15 @@ pub(super) struct SqlError {
     details: Option<String>,
 }
 
+/// Why statements were not run: an answer with what was run before them, or what is wrong with the request.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it stands in the document only: each form is sent where it arises")]
+enum SqlFailure {
+    Answer(SqlAnswer),
+    Request(messagekit_wire::Failure),
+}
+
 /// Run statements about topics
 ///
 /// `CONSUME` and `ACK` are for services, all others for administrators.
@@ -70,9 +79,16 @@ pub(super) struct SqlError {
     params(Which), request_body = Sql,
     responses(
         (status = 200, body = SqlAnswer),
-        (status = 404, description = "No such topic or partition, in the form of an answer; or no such database"),
+        (status = 400, description = "The request or a statement is not understood", body = SqlFailure),
+        (status = 403, description = "The token's role may not do this", body = SqlFailure),
+        (status = 404, description = "No such topic, partition or database", body = SqlFailure),
         (status = 409, description = "The state of the topic does not allow it", body = SqlAnswer),
-        (status = 416, description = "The records at this offset were deleted", body = SqlAnswer)
+        (status = 413, description = "The body is too large, or the answers would be", body = SqlFailure),
+        (status = 416, description = "The records at this offset were deleted", body = SqlAnswer),
+        (status = 422, description = "A statement is understood, and cannot be met", body = SqlFailure),
+        (status = 500, description = "A fault of this program or its database", body = SqlFailure),
+        (status = 503, description = "The database does not answer", body = SqlFailure),
+        (status = 504, description = "No answer in time", body = SqlFailure)
     )
 )]
 pub(super) async fn run(
