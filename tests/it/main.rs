@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod alerts;
+mod all_systems;
 mod bad_files;
 mod bad_names;
 mod blocked_lane;
@@ -38,6 +39,7 @@ mod record_claims;
 mod repository;
 mod rust_client;
 mod same_id;
+mod shipped;
 mod shop;
 mod standby;
 mod state_predicates;

@@ -41,12 +41,15 @@ mod rows;
 mod same_id;
 mod schedules;
 mod schema_names;
+mod shipped;
 mod shop;
 mod statements;
 mod status;
 mod topics;
 mod upgrades;
 
+#[path = "../it/all_systems.rs"]
+mod all_systems;
 #[path = "../it/priming_kills.rs"]
 mod priming_kills;
 #[path = "../it/time.rs"]

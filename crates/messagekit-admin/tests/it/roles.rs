@@ -114,7 +114,9 @@ async fn every_operation_says_what_it_answers() {
         };
         for status in ["400", "401", "403", "422", "500", "504"] {
             let problem = &responses[status]["content"][content]["schema"]["$ref"];
-            assert_eq!(problem, schema, "{line} {status}");
+            // A refused statement answers with what was run before it.
+            let is_answer = line.ends_with("/sql") && problem == "#/components/schemas/SqlFailure";
+            assert!(problem == schema || is_answer, "{line} {status} {problem}");
         }
         assert!(responses.keys().any(|status| status.starts_with('2')), "{line}");
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{line}");
