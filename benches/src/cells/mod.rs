@@ -2,6 +2,7 @@
 
 mod bridge;
 mod changes;
+mod claim_postgres;
 mod cleanup;
 mod consume;
 mod consume_kafka;
@@ -29,7 +30,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 27] = [
+pub(crate) const ALL: [Cell; 28] = [
     page::A1,
     page::A2,
     page::A3,
@@ -39,6 +40,7 @@ pub(crate) const ALL: [Cell; 27] = [
     cleanup::C2,
     failures::C3,
     consume_kafka::C4,
+    claim_postgres::C5,
     embedded::E1,
     typed::E2,
     typed::E3,
