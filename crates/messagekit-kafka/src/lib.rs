@@ -96,6 +96,7 @@
 //! | `queued.min.messages` | 1000; readers of a log: one per 256 bytes | the same |
 //! | `fetch.message.max.bytes` | readers of a log: a quarter of their part, 1 MiB at most | a queue may exceed its limit by one fetch |
 //! | `fetch.queue.backoff.ms` | 50; readers of a log: 10 | with librdkafka's default, so small a queue would stay empty for a second |
+//! | `fetch.wait.max.ms` | readers of a log: 50 | a request that finds nothing holds up those behind it, for half a second with librdkafka's default |
 //! | `check.crcs` | true | a damaged record must not be handled |
 //! | `compression.type` | `zstd` | events are text |
 //! | `linger.ms` | 2 | a batch arrives at once |

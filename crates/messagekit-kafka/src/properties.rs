@@ -77,6 +77,9 @@ pub(crate) const LOG: &[(&str, &str)] = &[
     ("topic.metadata.refresh.interval.ms", "5000"),
     // By default a queue that was full once would stay empty for a second each time.
     ("fetch.queue.backoff.ms", "10"),
+    // A broker that has nothing new in the partitions that are asked for keeps the request for this long, and others wait behind it: a
+    // reader in the order of time waited half a second again and again for the one partition that holds most of the records.
+    ("fetch.wait.max.ms", "50"),
     ("check.crcs", "true"),
 ];
 

@@ -178,6 +178,25 @@ async fn project(_: &mut SqliteTx, _: Envelope<OrderPlaced>) -> Result<(), Handl
 }
 
 #[tokio::test]
+async fn two_readers_of_one_builder_are_shown_together() {
+    let log = GivenLog([("orders", (4, Pages::default()))].into());
+    let builder = OrderedReader::builder().source(Arc::new(log.clone()), "orders", Start::Earliest);
+    let stats = builder.stats();
+    let lag = || stats.read().state.map(|state| (state.lag["orders"], state.is_live));
+    let mut one = builder.clone().open().await.unwrap();
+    let other = builder.open().await.unwrap();
+    assert_eq!(lag(), Some((8, false)));
+    log.records("orders", &[(0, Timestamp::UNIX_EPOCH), (3, Timestamp::UNIX_EPOCH)]);
+    log.give("orders", Page::End { partition: 0, at: 4 });
+    assert_eq!(one.poll(Duration::ZERO).await.unwrap().len(), 2);
+    assert_eq!(lag(), Some((4, false)), "the other one has all before it");
+    drop(other);
+    assert_eq!(lag(), Some((0, true)));
+    drop(one);
+    assert_eq!((lag(), stats.read().released), (None, 2));
+}
+
+#[tokio::test]
 async fn a_priming_is_shown_by_the_view_of_its_builder() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();

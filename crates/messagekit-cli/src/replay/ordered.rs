@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::log::{OrderedReader, OrderedReaderBuilder};
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Shutdown};
 
 use self::logs::Logs;
 pub(super) use self::logs::Open;
@@ -56,13 +56,14 @@ impl Ordered {
         }
     }
 
-    pub(super) async fn open_logs(&self) -> Result<Open, Error> {
-        self.logs.open().await
+    /// Opens the logs.
+    pub(super) async fn open_logs(&self, interrupted: &Shutdown) -> Result<Open, Error> {
+        unless_interrupted(interrupted, self.logs.open()).await
     }
 
     /// Opens the reader.
-    pub(super) async fn open(&self, logs: &Open) -> Result<Polling, Error> {
-        let reader = self.builder(logs).open().await?;
+    pub(super) async fn open(&self, logs: &Open, interrupted: &Shutdown) -> Result<Polling, Error> {
+        let reader = unless_interrupted(interrupted, self.builder(logs).open()).await?;
         Ok(Polling::new(reader, self.until))
     }
 
@@ -99,6 +100,20 @@ impl Ordered {
             Some(time) => builder.idle_timeout(time),
             None => builder,
         }
+    }
+}
+
+/// Awaits a step that a signal may end: a log that does not answer takes its time.
+pub(super) async fn unless_interrupted<T>(
+    interrupted: &Shutdown,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = interrupted.requested() => {
+            Err(Error::new(ErrorKind::WrongState, "interrupted before anything was read"))
+        }
+        done = step => done,
     }
 }
 

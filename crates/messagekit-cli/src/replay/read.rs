@@ -41,14 +41,14 @@ impl Read {
         self.ordered.check()?;
         // Before anything is read: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
-        let logs = self.ordered.open_logs().await?;
+        let logs = self.ordered.open_logs(&interrupted).await?;
         let copied = self.copy(&logs, &interrupted).await;
         logs.close().await?;
         copied
     }
 
     async fn copy(&self, logs: &Open, interrupted: &Shutdown) -> Result<(), Error> {
-        let polling = self.ordered.open(logs).await?;
+        let polling = self.ordered.open(logs, interrupted).await?;
         let (format, columns) = (Format::from(self.format), self.columns());
         let writer = rows::writer(format, &columns.schema(), self.output.as_deref())?;
         let draws = self.output.is_some() || !std::io::IsTerminal::is_terminal(&std::io::stdout());

@@ -43,7 +43,7 @@ async fn a_run_is_measured_and_its_order_checked() {
     assert!(0.0 < number("seconds_to_first_batch"), "{report}");
     assert!(number("seconds_to_first_batch") < number("seconds_to_live"), "{report}");
     assert!(number("seconds_to_live") <= number("seconds"), "{report}");
-    let rate = number("records") / number("seconds");
+    let rate = number("records") / number("seconds_to_last_batch");
     assert!((number("records_per_second") - rate).abs() < 1e-6 * rate, "{report}");
     let table = shell.bench(&BOTH).text();
     for row in [
@@ -53,6 +53,18 @@ async fn a_run_is_measured_and_its_order_checked() {
     ] {
         assert!(table.contains(row), "{row}: {table}");
     }
+}
+
+#[tokio::test]
+async fn an_end_before_all_records_measures_what_a_read_returns() {
+    let shell = in_turns().await;
+    let before = shell.bench(&[&BOTH[..], &["--until", "2020-01-01", "--json"]].concat()).json();
+    assert_eq!((&before["records"], &before["seconds_to_last_batch"]), (&json!(0), &Value::Null), "{before}");
+    let behind = [&BOTH[..], &["--cutoff", "2100-01-01", "--json"]].concat();
+    let behind = shell.bench(&behind).json();
+    assert_eq!((&behind["records"], &behind["violations"]["first"]), (&json!(9), &Value::Null), "{behind}");
+    let idle = shell.bench(&[&BOTH[..], &["--idle-timeout", "1h", "--json"]].concat()).json();
+    assert_eq!(idle["is_time_checked_across_partitions"], false);
 }
 
 #[tokio::test]

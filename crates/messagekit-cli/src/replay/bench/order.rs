@@ -62,15 +62,19 @@ impl Order {
         Self { rules, partitions, newest: None, late: 0, violations: Violations::default() }
     }
 
-    /// Checks the next batch. Returns the time at which each record stands: the frontier of its partition, and behind the past its own time.
-    pub(super) fn check(&mut self, batch: &[Record]) -> Vec<Option<Timestamp>> {
+    /// Checks the size of the next batch.
+    pub(super) fn check_size(&mut self, batch: &[Record]) {
         let size = self.rules.batch_size;
         if let [behind, record] = batch.get(size.saturating_sub(1)..=size).unwrap_or_default() {
             let spot = |record: &Record| spot(&record.position, record.timestamp);
             let (record, behind) = (spot(record), spot(behind));
             self.violations.note(Violation { kind: Kind::BatchTooLarge, record, behind });
         }
-        batch.iter().map(|record| self.record(&record.position, record.timestamp)).collect()
+    }
+
+    /// Checks the next records. Returns the time at which each stands: the frontier of its partition, and behind the past its own time.
+    pub(super) fn check(&mut self, records: &[Record]) -> Vec<Option<Timestamp>> {
+        records.iter().map(|record| self.record(&record.position, record.timestamp)).collect()
     }
 
     /// Returns how many records had a time before one that their partition had shown, or came late behind an idle partition.
@@ -93,16 +97,17 @@ impl Order {
             self.violations.note(Violation { kind, record: spot(position, own), behind });
             return own;
         }
-        let mut time = own;
+        let mut time = own.map(|own| own.min(self.rules.latest));
         if known.is_past(position.offset, own, self.rules.cutoff) {
             let own = own.map(|own| own.min(self.rules.latest));
             self.late += u64::from(own.is_some() && own < known.frontier);
             known.frontier = known.frontier.max(own);
-            match self.newest.as_ref().filter(|newest| known.frontier < newest.time) {
-                None => self.newest = Some(spot(position, known.frontier)),
+            let here = spot(position, known.frontier);
+            match self.newest.as_ref().filter(|newest| here.stands_before(newest, self.rules.latest)) {
+                None => self.newest = Some(here),
                 Some(newest) if self.rules.waits_for_all => {
-                    let (record, behind) = (spot(position, known.frontier), newest.clone());
-                    self.violations.note(Violation { kind: Kind::TimeBackwards, record, behind });
+                    let behind = newest.clone();
+                    self.violations.note(Violation { kind: Kind::TimeBackwards, record: here, behind });
                 }
                 Some(newest) => {
                     self.late += u64::from(own.is_some() && own == known.frontier);

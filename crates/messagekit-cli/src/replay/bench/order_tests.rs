@@ -28,7 +28,9 @@ fn checked(rules: Rules, batches: &[&[(&str, i64, i64)]]) -> Order {
     let past = ["a", "b"].map(|topic| PastEnd { topic: topic.into(), partition: 0, end: 100 });
     let mut order = Order::new(rules, &past);
     for batch in batches {
-        order.check(&batch.iter().map(record).collect::<Vec<_>>());
+        let batch: Vec<_> = batch.iter().map(record).collect();
+        order.check_size(&batch);
+        order.check(&batch);
     }
     order
 }
@@ -76,6 +78,14 @@ fn a_time_behind_that_of_another_partition_is_found() {
         words,
         "time backwards: b, partition 0, offset 0, at 1970-01-01T00:00:30Z, came behind a, partition 0, offset 1, at 1970-01-01T00:00:40Z"
     );
+}
+
+#[test]
+fn equal_times_are_in_the_order_of_their_partitions() {
+    let (count, kind, _) = found(RULES, &[&[("b", 0, 10), ("a", 0, 10)]]);
+    assert_eq!((count, kind), (1, Some(Kind::TimeBackwards)));
+    let (count, ..) = found(RULES, &[&[("a", 0, 10), ("b", 0, 10), ("b", 1, 10)]]);
+    assert_eq!(count, 0);
 }
 
 #[test]

@@ -67,8 +67,9 @@ pub(super) fn plot(trace: &Trace, labels: Labels<'_>) -> Document {
     if let Some(live) = labels.live {
         document = document.add(live_line(across(&x, live)));
     }
-    for (index, (_, spans)) in topics.iter().enumerate() {
-        document = document.add(line(index, topics.len(), spans, (&x, &y)));
+    for (index, (topic, spans)) in topics.iter().enumerate() {
+        let line = line(index, topics.len(), spans, (&x, &y));
+        document = document.add(line.add(Title::new(printable(topic))));
     }
     document.add(legend(&topics))
 }
@@ -112,13 +113,20 @@ fn legend(topics: &[(&str, &[Span])]) -> Group {
         let y = TOP + 12.0 + ROW * index as f64;
         let key = Polyline::new().set("points", format!("{left},{y} {},{y}", left + 22.0));
         let name = printable(topic);
-        let shown = match name.char_indices().nth(LONGEST) {
-            Some((cut, _)) => format!("{}…", &name[..cut]),
-            None => name.clone(),
-        };
+        let shown = shortened(&name);
         let name = Group::new().add(Title::new(name)).add(text(left + 34.0, y + 5.0, &shown));
         group.add(stroke(key, index, topics.len())).add(name)
     })
+}
+
+/// Cuts a long name in its middle: names of many topics differ at their ends.
+fn shortened(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let (begin, end) = (&letters[..LONGEST / 2 - 1], &letters[letters.len() - LONGEST / 2..]);
+    format!("{}…{}", begin.iter().collect::<String>(), end.iter().collect::<String>())
 }
 
 fn live_line(x: f64) -> Group {

@@ -8,15 +8,17 @@ use super::violation::Violations;
 use crate::output::{number, table};
 
 /// What `--json` prints. A megabyte has 1,000,000 bytes; bytes are those of keys, headers and payloads. Times begin when the reader is
-/// opened.
+/// opened, and leave out the check but for `seconds`. Rates are those up to the last batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Report {
     pub(super) records: u64,
     pub(super) bytes: u64,
     pub(super) seconds: f64,
+    pub(super) seconds_of_check: f64,
     pub(super) records_per_second: f64,
     pub(super) megabytes_per_second: f64,
     pub(super) seconds_to_first_batch: Option<f64>,
+    pub(super) seconds_to_last_batch: Option<f64>,
     pub(super) seconds_to_live: Option<f64>,
     pub(super) batches: u64,
     pub(super) batch_size: usize,
@@ -27,8 +29,14 @@ pub(super) struct Report {
     pub(super) ahead: u64,
     /// Offsets that were deleted before they were read.
     pub(super) deleted: u64,
+    /// Not with an idle time-out.
+    pub(super) is_time_checked_across_partitions: bool,
     pub(super) violations: Violations,
 }
+
+/// Where the order of time is checked.
+const ALL: &str = "across partitions";
+const EACH: &str = "within partitions";
 
 impl Report {
     /// Returns the report for people.
@@ -38,8 +46,10 @@ impl Report {
             ("records", number(self.records)),
             ("bytes", number(self.bytes)),
             ("time", seconds(Some(self.seconds))),
+            ("of which for the check", seconds(Some(self.seconds_of_check))),
             ("rate", self.rate()),
             ("time to the first batch", seconds(self.seconds_to_first_batch)),
+            ("time to the last batch", seconds(self.seconds_to_last_batch)),
             ("time to live", seconds(self.seconds_to_live)),
             ("batches", number(self.batches)),
             (
@@ -49,6 +59,7 @@ impl Report {
             ("late", number(self.late)),
             ("ahead of the clock", number(self.ahead)),
             ("deleted before they were read", number(self.deleted)),
+            ("time is checked", if self.is_time_checked_across_partitions { ALL } else { EACH }.to_owned()),
             ("violations", number(self.violations.count())),
         ];
         let kinds = self.violations.by_kind().into_iter().filter(|(_, count)| *count > 0);

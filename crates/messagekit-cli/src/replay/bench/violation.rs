@@ -18,7 +18,7 @@ pub(super) enum Kind {
     OffsetRepeated,
     /// An offset came behind a greater one of its partition.
     OffsetBackwards,
-    /// A frontier came behind a greater one of another partition.
+    /// A frontier came behind a greater one of another partition, or behind an equal one of a later partition.
     TimeBackwards,
 }
 
@@ -31,6 +31,17 @@ pub(super) struct Spot {
     pub(super) offset: i64,
     /// The frontier of its partition, once it has one.
     pub(super) time: Option<Timestamp>,
+}
+
+impl Spot {
+    /// Returns whether this record belongs before another one. Between equal times the partition decides, but for times that were cut.
+    pub(super) fn stands_before(&self, other: &Self, latest: Timestamp) -> bool {
+        let place = |spot: &Self| (spot.time, spot.topic.clone(), spot.partition);
+        if self.time == other.time && self.time >= Some(latest) {
+            return false;
+        }
+        place(self) < place(other)
+    }
 }
 
 /// A record that broke an invariant, and the one that it came behind.

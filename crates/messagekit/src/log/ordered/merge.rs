@@ -142,9 +142,13 @@ impl<R> MergeCore<R> {
         let partition = &mut self.partitions[record.partition];
         // What an idle partition brings late cannot stand before what went out meanwhile.
         let reached = partition.frontier.max(self.released);
-        self.counts.late += u64::from(own.is_some() && own < reached);
         let time = own.max(reached).unwrap_or(Timestamp::MIN);
-        if partition.phase == Phase::Ended {
+        let has_ended = partition.phase == Phase::Ended;
+        // Behind the past there is no order between partitions that a record could be late for.
+        let shown = if has_ended { partition.frontier } else { reached };
+        self.counts.late += u64::from(own.is_some() && own < shown);
+        if has_ended {
+            partition.frontier = shown.max(own);
             return (time, true);
         }
         partition.frontier = Some(time);

@@ -327,6 +327,20 @@ fn after_the_end_records_come_as_they_arrive() {
 }
 
 #[test]
+fn a_live_record_is_late_for_its_own_partition_only() {
+    let mut core = core(2);
+    core.on_end(0);
+    core.on_end(1);
+    core.on_record(record(0, 0, Some(2_000)), at(NOW));
+    assert_eq!(take(&mut core, 9).len(), 1);
+    core.on_record(record(1, 0, Some(1_000)), at(NOW));
+    core.on_record(record(1, 1, Some(1_500)), at(NOW));
+    assert_eq!((take(&mut core, 9).len(), core.counts().late), (2, 0));
+    core.on_record(record(1, 2, Some(1_400)), at(NOW));
+    assert_eq!((take(&mut core, 9).len(), core.counts().late), (1, 1));
+}
+
+#[test]
 fn empty_partitions_are_live_at_their_end() {
     let mut core = core(2);
     core.on_end(0);

@@ -8,12 +8,17 @@ use super::stats::{OrderedReaderState, OrderedStats};
 
 impl OrderedReader {
     /// Returns a live view of its statistics: that of its [builder](super::OrderedReaderBuilder::stats).
-    pub fn stats(&self) -> OrderedStats {
-        self.reporter.stats()
+    pub fn stats(&mut self) -> OrderedStats {
+        let stats = self.reporter.stats();
+        self.report();
+        stats
     }
 
-    /// Brings the statistics up to date.
+    /// Brings the statistics up to date, if there is a view of them: it goes through all partitions.
     pub(super) fn report(&mut self) {
+        if !self.reporter.is_viewed() {
+            return;
+        }
         let of_pages = self.pages.iter().flat_map(|(_, page)| page).map(|record| record.message.size());
         let state = OrderedReaderState {
             held: self.held_message_count() as u64,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::merge::MergeCounts;
 
-/// Counts of the readers of one builder, and the state of one that is open.
+/// Counts of the readers of one builder, and the state of those that are open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderedReaderStats {
     /// Records that were released.
@@ -16,11 +16,11 @@ pub struct OrderedReaderStats {
     pub ahead: u64,
     /// Offsets that were deleted before they were read.
     pub deleted: u64,
-    /// What a reader holds; `None` before one is opened and after it was dropped.
+    /// What the open readers hold together; `None` while there is none.
     pub state: Option<OrderedReaderState>,
 }
 
-/// What an open reader holds, as of its last step.
+/// What open readers hold, each as of its last step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderedReaderState {
     /// Records that were read and are not released.
@@ -31,7 +31,7 @@ pub struct OrderedReaderState {
     pub paused_partitions: u64,
     /// For each topic, the offsets up to the end of its past that are not released.
     pub lag: BTreeMap<Arc<str>, u64>,
-    /// All of the past is released.
+    /// All of the past is released, by each of them.
     pub is_live: bool,
 }
 
@@ -58,17 +58,42 @@ pub struct OrderedReaderState {
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct OrderedStats(Arc<Mutex<OrderedReaderStats>>);
+pub struct OrderedStats(Arc<Mutex<Known>>);
+
+/// The counts, and the states of the open readers by their numbers.
+#[derive(Debug, Default)]
+struct Known {
+    counted: OrderedReaderStats,
+    states: BTreeMap<u64, OrderedReaderState>,
+    opened: u64,
+}
 
 impl OrderedStats {
     /// Returns the current statistics.
     pub fn read(&self) -> OrderedReaderStats {
-        self.known().clone()
+        let known = self.known();
+        let state = known.states.values().cloned().reduce(OrderedReaderState::beside);
+        OrderedReaderStats { state, ..known.counted.clone() }
     }
 
-    fn known(&self) -> MutexGuard<'_, OrderedReaderStats> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         // A panic cannot leave these values inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OrderedReaderState {
+    fn beside(mut self, other: Self) -> Self {
+        for (topic, lag) in other.lag {
+            *self.lag.entry(topic).or_insert(0) += lag;
+        }
+        Self {
+            held: self.held + other.held,
+            held_bytes: self.held_bytes + other.held_bytes,
+            paused_partitions: self.paused_partitions + other.paused_partitions,
+            lag: self.lag,
+            is_live: self.is_live && other.is_live,
+        }
     }
 }
 
@@ -76,27 +101,38 @@ impl OrderedStats {
 #[derive(Debug)]
 pub(super) struct Reporter {
     stats: OrderedStats,
+    number: u64,
     counts: MergeCounts,
     deleted: u64,
 }
 
 impl Reporter {
     pub(super) fn to(stats: OrderedStats) -> Self {
-        Self { stats, counts: MergeCounts::default(), deleted: 0 }
+        let number = {
+            let mut known = stats.known();
+            known.opened += 1;
+            known.opened
+        };
+        Self { stats, number, counts: MergeCounts::default(), deleted: 0 }
     }
 
     pub(super) fn stats(&self) -> OrderedStats {
         self.stats.clone()
     }
 
+    /// Returns whether there is a view, for which alone reports are made.
+    pub(super) fn is_viewed(&self) -> bool {
+        Arc::strong_count(&self.stats.0) > 1
+    }
+
     /// Adds what was counted since the last report.
     pub(super) fn report(&mut self, counts: MergeCounts, deleted: u64, state: OrderedReaderState) {
         let mut known = self.stats.known();
-        known.released += counts.released - self.counts.released;
-        known.late += counts.late - self.counts.late;
-        known.ahead += counts.ahead - self.counts.ahead;
-        known.deleted += deleted - self.deleted;
-        known.state = Some(state);
+        known.counted.released += counts.released - self.counts.released;
+        known.counted.late += counts.late - self.counts.late;
+        known.counted.ahead += counts.ahead - self.counts.ahead;
+        known.counted.deleted += deleted - self.deleted;
+        known.states.insert(self.number, state);
         drop(known);
         (self.counts, self.deleted) = (counts, deleted);
     }
@@ -104,6 +140,6 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        self.stats.known().state = None;
+        self.stats.known().states.remove(&self.number);
     }
 }
