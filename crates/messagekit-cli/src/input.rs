@@ -6,6 +6,11 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, tz::TimeZone};
 
+/// Reads the number of a failed message.
+pub(crate) fn number_of_a_message(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "write the number of a failed message, such as 7".to_owned())
+}
+
 /// Parses a time: exact, the beginning of a day in UTC, or an age.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();

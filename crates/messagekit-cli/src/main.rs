@@ -38,7 +38,7 @@ mod secret_tests;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use messagekit::{ErrorKind, chain};
 
 /// Transactional outbox, idempotent consumers, repairable failed messages.
@@ -146,8 +146,20 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             one = one.replace(&option, &format!("{option} (or {variable})"));
         }
     }
-    eprintln!("messagekit: {}; see messagekit --help", output::printable(one.trim_start_matches("error: ")));
+    let one = output::printable(one.trim_start_matches("error: "));
+    eprintln!("messagekit: {one}; see {} --help", command());
     ExitCode::from(2)
+}
+
+/// Returns the command of this process, as far as its words are known: that of a usage error.
+fn command() -> String {
+    let (mut known, mut words) = (Arguments::command(), vec!["messagekit".to_owned()]);
+    for word in std::env::args().skip(1) {
+        let Some(next) = known.find_subcommand(&word) else { break };
+        known = next.clone();
+        words.push(word);
+    }
+    words.join(" ")
 }
 
 fn finish(outcome: Result<(), messagekit::Error>) -> ExitCode {

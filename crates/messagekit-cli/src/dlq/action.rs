@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::chosen::Chosen;
 use crate::confirm::confirm;
 use crate::database::Database;
+use crate::input::number_of_a_message;
 use crate::operator::operator;
 use crate::output::{number, print, printable};
 
@@ -25,6 +26,7 @@ pub(super) struct Selection {
     #[command(flatten)]
     database: Database,
     /// The failed messages' numbers; without numbers, options select them
+    #[arg(value_parser = number_of_a_message)]
     ids: Vec<i64>,
     #[command(flatten)]
     chosen: Chosen,

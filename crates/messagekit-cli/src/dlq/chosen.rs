@@ -1,9 +1,11 @@
 //! The failed messages of a command.
 
 use jiff::Timestamp;
-use messagekit::operations::{FailedMessageFilter, FailedMessageState, Origin};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState, Operations, Origin};
+use messagekit::{Error, ErrorKind};
 
 use crate::input::{bytes_of_hex, moment};
+use crate::output::printable;
 
 /// The options that select failed messages.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,4 +62,18 @@ impl Chosen {
             after: None,
         }
     }
+}
+
+/// Refuses the name of a consumer that the database does not know: an empty answer would look like a healthy one.
+pub(super) async fn known_consumer(store: &dyn Operations, consumer: Option<&str>) -> Result<(), Error> {
+    let Some(consumer) = consumer else { return Ok(()) };
+    let known = store.consumer_statuses().await?;
+    // What lies behind the last one is not listed.
+    const LISTED: usize = 500;
+    if known.len() >= LISTED || known.iter().any(|known| known.consumer == consumer) {
+        return Ok(());
+    }
+    let names: Vec<String> = known.iter().map(|known| printable(&known.consumer)).collect();
+    let error = Error::new(ErrorKind::NotFound, "no consumer of this database has this name");
+    Err(error.with("consumer", printable(consumer)).with("known", names.join(", ")))
 }

@@ -4,7 +4,7 @@ use messagekit::Error;
 use messagekit::operations::FailedMessageGroup;
 use serde_json::{Value, json};
 
-use super::chosen::Chosen;
+use super::chosen::{Chosen, known_consumer};
 use crate::database::Database;
 use crate::output::{number, print, printable, table};
 
@@ -25,7 +25,11 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let groups = store.store().groups(&self.chosen.filter(), self.limit).await?;
+        let filter = self.chosen.filter();
+        let groups = store.store().groups(&filter, self.limit).await?;
+        if groups.is_empty() {
+            known_consumer(store.store(), filter.consumer.as_deref()).await?;
+        }
         store.close().await?;
         if self.json {
             let groups: Vec<Value> = groups.iter().map(json).collect();

@@ -4,9 +4,10 @@ use messagekit::Error;
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessageTotal};
 use serde_json::{Value, json};
 
-use super::chosen::Chosen;
+use super::chosen::{Chosen, known_consumer};
 use super::{json, state};
 use crate::database::Database;
+use crate::input::number_of_a_message;
 use crate::output::{bytes, number, print, printable, table};
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub(super) struct List {
     #[arg(long, conflicts_with = "state")]
     all: bool,
     /// Only those before this number: the last one of the page before
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = number_of_a_message)]
     before: Option<i64>,
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -37,6 +38,9 @@ impl List {
         let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
         let failed_messages = store.store().list(&page, self.limit).await?;
         let totals = store.store().totals(&filter).await?;
+        if failed_messages.is_empty() {
+            known_consumer(store.store(), filter.consumer.as_deref()).await?;
+        }
         store.close().await?;
         let next = failed_messages
             .last()

@@ -5,6 +5,7 @@ use messagekit::operations::{Action, FailedMessage, Origin};
 
 use super::{json, state};
 use crate::database::Database;
+use crate::input::number_of_a_message;
 use crate::output::{bytes, json_bytes, print, printable};
 
 #[derive(Debug, clap::Args)]
@@ -12,6 +13,7 @@ pub(super) struct Show {
     #[command(flatten)]
     database: Database,
     /// The failed message's number
+    #[arg(value_parser = number_of_a_message)]
     id: i64,
     /// One JSON document instead of lines for people
     #[arg(long)]

@@ -61,7 +61,7 @@ impl Report {
         for (service, diagnosis) in &self.services {
             let passed: Vec<&str> = diagnosis.passed().map(|check| check.name).collect();
             if !passed.is_empty() {
-                text.push_str(&format!("no finding   {service}: {}\n", passed.join(", ")));
+                text.push_str(&format!("passed       {service}: {}\n", passed.join(", ")));
             }
         }
         text.truncate(text.trim_end().len());

@@ -40,7 +40,7 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
     assert_eq!(list(&["--state", "dead"]), [5, 3, 1]);
     assert_eq!(list(&["--state", "retry_scheduled"]), [4, 2]);
     assert_eq!(list(&["--consumer", "billing", "--type", "orders.order.placed", "--limit", "1"]), [5]);
-    assert_eq!(list(&["--consumer", "nobody"]), Vec::<i64>::new());
+    assert_eq!(list(&["--consumer", "billing", "--kind", "too_slow"]), Vec::<i64>::new());
     assert_eq!(list(&["--type", "orders.order.paid"]), Vec::<i64>::new());
     assert_eq!(list(&["--kind", "permanent"]), [5, 3, 1]);
     assert_eq!(list(&["--all", "--origin", "store", "--key", "c-7"]).len(), 5);
@@ -64,6 +64,16 @@ async fn the_list_is_newest_first_and_can_be_narrowed_and_paged() {
         "more: --before 4",
     ] {
         assert!(table.contains(text), "{text:?} is missing:\n{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_nothing_is_known_of_is_named() {
+    let console = Console::with((0..1).map(|_| message(None, b"{}"))).await;
+    for command in [&["dlq", "list"][..], &["dlq", "list", "--json"], &["dlq", "groups"]] {
+        let wrong = [command, &["--consumer", "biling"]].concat();
+        on(&console.file(), &wrong).refused(1, &["no consumer of this database", "biling", "known billing"]);
+        assert!(!on(&console.file(), &[command, &["--consumer", "billing"]].concat()).text().is_empty());
     }
 }
 

@@ -62,7 +62,10 @@ fn commands_that_are_not_understood_end_with_2() {
     with(&["dlq", "list", "--limit", "many"]).refused(2, &["--limit", "many"]);
     with(&["dlq", "list", "--state", "gone"])
         .refused(2, &["gone", "retry_scheduled, blocked, dead, retry_requested, resolved, discarded"]);
-    with(&["dlq", "show", "first"]).refused(2, &["first"]);
+    with(&["dlq", "show", "first"]).refused(2, &["first", "the number of a failed message, such as 7"]);
+    with(&["dlq", "show", "first"]).refused(2, &["see messagekit dlq show --help"]);
+    messagekit(&["burn"]).refused(2, &["see messagekit --help"]);
+    with(&["dlq", "retry", "first"]).refused(2, &["such as 7", "see messagekit dlq retry --help"]);
     with(&["dlq", "show"]).refused(2, &["<ID>"]);
     for act in ["retry", "discard", "undo"] {
         with(&["dlq", act]).refused(2, &["name failed messages by their numbers", "--all"]);

@@ -105,6 +105,10 @@ impl<'a> Answers<'a> {
                     continue;
                 }
                 State::Unfit(error) => (PublishErrorKind::Rejected, error),
+                // It shared its request with what was refused, and was not sent by itself any more: that says nothing of this message.
+                State::Open(Some(DeliveryOutcome::Refused(_))) => {
+                    answer(message, DeliveryOutcome::NotSent(KafkaError::Canceled), earlier)
+                }
                 State::Known(fate) | State::Open(Some(fate)) => answer(message, fate, earlier),
                 State::Open(None) => answer(message, DeliveryOutcome::NotSent(KafkaError::Canceled), earlier),
             };
@@ -224,6 +228,17 @@ mod tests {
         let refusals: Vec<Option<PublishErrorKind>> =
             answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
         assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]);
+    }
+
+    #[test]
+    fn neighbours_of_a_refused_record_are_not_refused_at_the_deadline() {
+        let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}")).collect();
+        let large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
+        let mut answers = Answers::new(&batch, true);
+        answers.note((0..3).map(|index| (index, large.clone())).collect(), false);
+        let refusals: Vec<_> =
+            answers.finish().into_iter().map(|result| result.map_err(|error| error.refusal)).collect();
+        assert_eq!(refusals, vec![Err(PublishErrorKind::Unavailable); 3], "none was sent by itself");
     }
 
     /// If a broker rejects several records of a request for this machine's clock, the client reports each as an
