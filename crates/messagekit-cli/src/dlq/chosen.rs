@@ -66,7 +66,8 @@ impl Chosen {
 
 /// Refuses the name of a consumer that the database does not know: an empty answer would look like a healthy one.
 pub(super) async fn known_consumer(store: &dyn Operations, consumer: Option<&str>) -> Result<(), Error> {
-    let Some(consumer) = consumer else { return Ok(()) };
+    // Names with a colon are those of table sources and pipelines, which have failed messages only.
+    let Some(consumer) = consumer.filter(|consumer| !consumer.contains(':')) else { return Ok(()) };
     let known = store.consumer_statuses().await?;
     // What lies behind the last one is not listed.
     const LISTED: usize = 500;

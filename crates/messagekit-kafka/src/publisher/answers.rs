@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_a_refused_record_are_not_refused_at_the_deadline() {
+    fn neighbours_of_a_refused_record_are_unavailable_in_the_end() {
         let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}")).collect();
         let large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
         let mut answers = Answers::new(&batch, true);
