@@ -9,7 +9,7 @@ use crate::chain;
 
 /// The reason why a handler did not apply a message.
 ///
-/// Any error converts by `?`. An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
+/// Any [`std::error::Error`] converts by `?`, and a boxed one or an `anyhow::Error` by [`of`](Self::of). An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
 /// error is retried, unless [`classify_errors`](crate::ConsumerBuilder::classify_errors) says otherwise. Return
 /// [`permanent`](Self::permanent) if a retry is useless.
 ///
@@ -54,6 +54,27 @@ pub(crate) enum Class {
 }
 
 impl HandlerError {
+    /// Creates an error from one that is no [`std::error::Error`] itself and can become one in a box, as an `anyhow::Error`. It is judged as
+    /// what `?` converts.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use messagekit::HandlerError;
+    ///
+    /// fn charge(pence: i64) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ///     if pence > 0 { Ok(()) } else { Err("nothing to charge".into()) }
+    /// }
+    ///
+    /// fn handle(pence: i64) -> Result<(), HandlerError> {
+    ///     charge(pence).map_err(HandlerError::of)?;
+    ///     Ok(())
+    /// }
+    /// assert!(handle(0).is_err());
+    /// ```
+    pub fn of(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { class: Class::Unclassified, source: error.into(), culprit: None, wait: None }
+    }
+
     /// Creates an error that may pass: the message is retried after a wait, and dead after the last attempt.
     pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { class: Class::Retryable, source: error.into(), culprit: None, wait: None }
@@ -101,7 +122,7 @@ impl HandlerError {
 /// `HandlerError` does not implement [`std::error::Error`], so every error converts by `?`.
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { class: Class::Unclassified, source: Box::new(error), culprit: None, wait: None }
+        Self::of(error)
     }
 }
 
@@ -114,5 +135,19 @@ impl fmt::Display for HandlerError {
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HandlerError({:?}: {self})", self.class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, ErrorKind};
+
+    #[test]
+    fn a_boxed_error_is_judged_as_what_is_in_the_box() {
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(Error::new(ErrorKind::Unavailable, "away"));
+        let error = HandlerError::of(boxed);
+        let inside = error.source.downcast_ref::<Error>().map(Error::kind);
+        assert_eq!((error.class, inside), (Class::Unclassified, Some(ErrorKind::Unavailable)));
     }
 }

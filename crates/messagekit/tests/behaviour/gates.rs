@@ -279,6 +279,23 @@ async fn permits_return_when_consumer_is_dropped_or_loses_its_lane() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_lane_keeps_its_permit_until_its_handler_ends() {
+    let world = World::new(1);
+    world.push_all("a", 2).await;
+    world.script.always("a-1", Action::Take(seconds(5)));
+    let limit = Concurrency::new(1);
+    let consumer = start(world.billing().gate(limit.clone()));
+    until(|| world.script.runs().len() == 1).await;
+    world.log.lose(CONSUMER);
+    // The lane is assigned anew at once, and its records come again.
+    pass(seconds(3)).await;
+    assert_eq!((limit.in_use(), world.script.runs().len()), (1, 1), "one handler at a time");
+    until(|| world.applied().len() == 2).await;
+    consumer.stop().await;
+    assert_eq!(limit.in_use(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_messages_pass_the_gates_too() {
     let world = World::new(1);
     world.push_all("a", 1).await;
