@@ -9,6 +9,7 @@ use messagekit_topics::Topics;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
+use super::typed::ledger;
 use crate::frame::{Better, Cell, Contender, Goal, Ledger, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::resources::{Database, folder};
 use crate::settings::Settings;
@@ -115,12 +116,8 @@ fn rows(records: usize) -> Vec<Value> {
     (0..records).map(|number| json!({ "number": number, "text": text })).collect()
 }
 
-/// Counts the records that never came, came twice, or came behind a later one.
+/// Judges the numbers of the records, in the order in which they came.
 fn judged(records: usize, seen: Vec<Value>) -> Outcome<Ledger> {
     let numbers = seen.iter().map(|value| value["number"].as_u64().ok_or("a record has no number"));
-    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
-    let out_of_order = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count() as u64;
-    let different: std::collections::HashSet<_> = numbers.iter().collect();
-    let (count, different) = (numbers.len() as u64, different.len() as u64);
-    Ok(Ledger { lost: (records as u64).saturating_sub(different), doubled: count - different, out_of_order })
+    Ok(ledger(records, &numbers.collect::<Result<Vec<_>, _>>()?))
 }

@@ -1,7 +1,6 @@
 //! Metrics of ordered readers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use messagekit::log::{OrderedReaderState, OrderedReaderStats, OrderedStats};
 use prometheus::proto::MetricType::{COUNTER, GAUGE};
@@ -58,34 +57,31 @@ pub(super) static FAMILIES: [Family; 9] = [
     },
 ];
 
-/// Reads the statistics of readers. Those of one name are summed; they are live when all are.
+/// Reads the statistics of readers. Those of one name are counted together.
 pub(super) fn read(readers: &BTreeMap<String, Vec<OrderedStats>>) -> [Values; 9] {
     let mut values = FAMILIES.each_ref().map(Family::values);
     for (name, watched) in readers {
-        let stats: Vec<_> = watched.iter().map(OrderedStats::read).collect();
-        let counts: [fn(&OrderedReaderStats) -> u64; 4] =
-            [|stats| stats.released, |stats| stats.late, |stats| stats.ahead, |stats| stats.deleted];
-        for (values, of) in values.iter_mut().zip(counts) {
-            values.add(&[name], stats.iter().map(of).sum::<u64>() as f64);
-        }
-        let open: Vec<_> = stats.iter().filter_map(|stats| stats.state.as_ref()).collect();
-        if !open.is_empty() {
-            let [_, _, _, _, of_states @ ..] = &mut values;
-            add_states(of_states, name, &open);
+        let Some(stats) = watched.iter().map(OrderedStats::read).reduce(OrderedReaderStats::beside) else {
+            continue;
+        };
+        let [released, late, ahead, deleted, of_state @ ..] = &mut values;
+        released.add(&[name], stats.released as f64);
+        late.add(&[name], stats.late as f64);
+        ahead.add(&[name], stats.ahead as f64);
+        deleted.add(&[name], stats.deleted as f64);
+        if let Some(state) = &stats.state {
+            add_state(of_state, name, state);
         }
     }
     values
 }
 
-fn add_states([held, bytes, paused, live, lag]: &mut [Values; 5], name: &str, open: &[&OrderedReaderState]) {
-    let sum = |of: fn(&OrderedReaderState) -> u64| open.iter().map(|state| of(state)).sum::<u64>() as f64;
-    held.add(&[name], sum(|state| state.held));
-    bytes.add(&[name], sum(|state| state.held_bytes));
-    paused.add(&[name], sum(|state| state.paused_partitions));
-    live.add(&[name], f64::from(u8::from(open.iter().all(|state| state.is_live))));
-    let mut lags: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
-    for (topic, offsets) in open.iter().flat_map(|state| &state.lag) {
-        *lags.entry(topic).or_default() += offsets;
+fn add_state([held, bytes, paused, live, lag]: &mut [Values; 5], name: &str, state: &OrderedReaderState) {
+    held.add(&[name], state.held as f64);
+    bytes.add(&[name], state.held_bytes as f64);
+    paused.add(&[name], state.paused_partitions as f64);
+    live.add(&[name], f64::from(u8::from(state.is_live)));
+    for (topic, offsets) in &state.lag {
+        lag.add(&[name, topic], *offsets as f64);
     }
-    lags.into_iter().for_each(|(topic, offsets)| lag.add(&[name, topic], offsets as f64));
 }

@@ -5,23 +5,19 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::arrivals::Arrivals;
-use super::fixture::{PARTITIONS, PATIENCE, Shared};
+use super::fixture::{FIGURE, PARTITIONS, PATIENCE, Shared};
 use crate::frame::{Ledger, Measured, Meter, Outcome};
 
 pub(super) const BARE: &str = "a bare consumer of the client library";
 
 /// Reads the topic with these arrivals.
-pub(super) async fn read(
-    shared: Shared,
-    figure: &'static str,
-    arrivals: fn(usize) -> Arrivals,
-) -> Outcome<Measured> {
+pub(super) async fn read(shared: Shared, arrivals: fn(usize) -> Arrivals) -> Outcome<Measured> {
     let (name, brokers, records) = (shared.name().await?, shared.brokers()?, shared.records);
     let meter = Meter::start(shared.settings().parts());
     let (ledger, rate) =
         tokio::task::spawn_blocking(move || consume(&brokers, &name, arrivals(records))).await??;
     let cpu = meter.per_100k(records);
-    Ok(Measured::new(ledger).with(figure, rate).with_all(cpu))
+    Ok(Measured::new(ledger).with(FIGURE, rate).with_all(cpu))
 }
 
 fn consume(brokers: &str, name: &str, mut arrivals: Arrivals) -> Outcome<(Ledger, f64)> {

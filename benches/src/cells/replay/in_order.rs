@@ -46,7 +46,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
 fn add_readers(plan: &mut Plan, group: &str, shared: &Shared) {
     let (first, second) = (shared.clone(), shared.clone());
     plan.contenders.push(Contender::new(group, BARE, Role::Limit, move || {
-        bare::read(first.clone(), L2.figure, Arrivals::from_now)
+        bare::read(first.clone(), Arrivals::from_now)
     }));
     plan.contenders.push(Contender::new(group, OURS, Role::Ours, move || ours(second.clone())));
 }

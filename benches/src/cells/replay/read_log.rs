@@ -8,17 +8,12 @@ use messagekit_kafka::Kafka;
 
 use super::arrivals::Arrivals;
 use super::bare::{self, BARE};
-use super::fixture::{BYTES, PARTITIONS, PATIENCE, RECORDS, Shared, Spread};
+use super::fixture::{BYTES, FIGURE, PARTITIONS, PATIENCE, RECORDS, Shared, Spread};
 use crate::frame::{Better, Cell, Contender, Goal, Measured, Meter, Outcome, Plan, Role, Target};
 use crate::settings::Settings;
 
-pub(crate) const L1: Cell = Cell {
-    id: "L1",
-    title: "read a topic of Kafka as a log",
-    figure: "records/s",
-    better: Better::Higher,
-    plan,
-};
+pub(crate) const L1: Cell =
+    Cell { id: "L1", title: "read a topic of Kafka as a log", figure: FIGURE, better: Better::Higher, plan };
 
 /// The most records of a page.
 const PAGE: usize = 1_000;
@@ -29,9 +24,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     let shared = Shared::new(&settings, Spread::Even, records);
     let (first, second) = (shared.clone(), shared);
     let contenders = vec![
-        Contender::new("", BARE, Role::Limit, move || {
-            bare::read(first.clone(), L1.figure, Arrivals::expecting)
-        }),
+        Contender::new("", BARE, Role::Limit, move || bare::read(first.clone(), Arrivals::expecting)),
         Contender::new("", OURS, Role::Ours, move || ours(second.clone())),
     ];
     let goal = Goal {

@@ -78,7 +78,7 @@ pub(super) fn judge(run: &Run<'_>, topic: &str) -> Outcome<Ledger> {
 }
 
 /// Returns the ledger of numbers from 0 that were seen in this order.
-pub(super) fn ledger(records: usize, seen: &[u64]) -> Ledger {
+pub(in crate::cells) fn ledger(records: usize, seen: &[u64]) -> Ledger {
     let mut different = seen.to_vec();
     different.sort_unstable();
     different.dedup();

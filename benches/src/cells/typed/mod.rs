@@ -16,6 +16,7 @@ use super::embedded::{Work, measure};
 use crate::frame::{Better, Cell, Contender, Goal, Plan, Role, Target};
 use crate::settings::Settings;
 use fixture::UNITS;
+pub(super) use fixture::ledger;
 pub(crate) use growth::E3;
 
 pub(crate) const E2: Cell = Cell {

@@ -28,7 +28,7 @@ impl Open {
 pub(super) struct Shared {
     /// `None` once it is closed.
     open: Mutex<Option<Open>>,
-    /// Somebody else waits for it.
+    /// Another thread waits for it.
     wanted: Notify,
 }
 
@@ -59,7 +59,7 @@ impl Shared {
                 read = open.reader.poll(left) => return batch(&read?, columns),
                 () = self.wanted.notified() => {}
             }
-            // Who waits for it has its place in the queue already.
+            // The thread that waits for it is in the queue already.
             drop(held);
             match timeout_at(deadline, self.open.lock()).await {
                 Ok(again) => held = again,
@@ -103,7 +103,7 @@ impl Shared {
         self.take().await.as_mut().map(|open| question(&mut open.reader)).ok_or_else(closed)
     }
 
-    /// Ends reading; whoever waits for records learns it at once.
+    /// Ends reading; a thread that waits for records learns it at once.
     ///
     /// # Errors
     /// Those of closing a file.

@@ -12,7 +12,7 @@ use super::trace::Trace;
 /// Counts, times and the check of one run.
 #[derive(Debug)]
 pub(super) struct Measuring {
-    batch_size: usize,
+    rules: Rules,
     order: Order,
     /// Only if something is drawn.
     trace: Option<Trace>,
@@ -25,13 +25,12 @@ pub(super) struct Measuring {
     live: Option<Duration>,
     /// How long the check itself took.
     checking: Duration,
-    checks_across: bool,
 }
 
 impl Measuring {
     pub(super) fn new(rules: Rules, past: &[PastEnd], trace: Option<Trace>) -> Self {
         Self {
-            batch_size: rules.batch_size,
+            rules,
             order: Order::new(rules, past),
             trace,
             records: 0,
@@ -42,7 +41,6 @@ impl Measuring {
             last_batch: Duration::ZERO,
             live: None,
             checking: Duration::ZERO,
-            checks_across: rules.waits_for_all,
         }
     }
 
@@ -91,12 +89,12 @@ impl Measuring {
             seconds_to_last_batch: self.first_batch.map(|_| seconds),
             seconds_to_live: self.live.map(|time| time.as_secs_f64()),
             batches: self.batches,
-            batch_size: self.batch_size,
+            batch_size: self.rules.batch_size,
             largest_batch: self.largest_batch,
             late: self.order.late(),
             ahead,
             deleted,
-            is_time_checked_across_partitions: self.checks_across,
+            is_time_checked_across_partitions: self.rules.waits_for_all,
             violations: self.order.violations().clone(),
         };
         (report, self.trace)

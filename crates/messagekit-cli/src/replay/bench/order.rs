@@ -97,9 +97,10 @@ impl Order {
             self.violations.note(Violation { kind, record: spot(position, own), behind });
             return own;
         }
-        let mut time = own.map(|own| own.min(self.rules.latest));
-        if known.is_past(position.offset, own, self.rules.cutoff) {
-            let own = own.map(|own| own.min(self.rules.latest));
+        let is_past = known.is_past(position.offset, own, self.rules.cutoff);
+        let own = own.map(|own| own.min(self.rules.latest));
+        let mut time = own;
+        if is_past {
             self.late += u64::from(own.is_some() && own < known.frontier);
             known.frontier = known.frontier.max(own);
             let here = spot(position, known.frontier);

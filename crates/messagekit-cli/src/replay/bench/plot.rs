@@ -121,11 +121,11 @@ fn legend(topics: &[(&str, &[Span])]) -> Group {
 
 /// Cuts a long name in its middle: names of many topics differ at their ends.
 fn shortened(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= LONGEST {
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() <= LONGEST {
         return name.to_owned();
     }
-    let (begin, end) = (&letters[..LONGEST / 2 - 1], &letters[letters.len() - LONGEST / 2..]);
+    let (begin, end) = (&characters[..LONGEST / 2 - 1], &characters[characters.len() - LONGEST / 2..]);
     format!("{}…{}", begin.iter().collect::<String>(), end.iter().collect::<String>())
 }
 

@@ -36,11 +36,10 @@ pub(super) struct Spot {
 impl Spot {
     /// Returns whether this record belongs before another one. Between equal times the partition decides, but for times that were cut.
     pub(super) fn stands_before(&self, other: &Self, latest: Timestamp) -> bool {
-        let place = |spot: &Self| (spot.time, spot.topic.clone(), spot.partition);
         if self.time == other.time && self.time >= Some(latest) {
             return false;
         }
-        place(self) < place(other)
+        (self.time, &self.topic, self.partition) < (other.time, &other.topic, other.partition)
     }
 }
 

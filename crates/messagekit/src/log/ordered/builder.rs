@@ -94,7 +94,7 @@ impl OrderedReaderBuilder {
     }
 
     /// Returns a live view of the readers that this builder and its clones open, for dashboards: also of those that
-    /// [`prime`](crate::Consumer::prime) opens. They are counted together, and the state is that of the reader that was polled last.
+    /// [`prime`](crate::Consumer::prime) opens. They are counted together, also in their state.
     pub fn stats(&self) -> OrderedStats {
         self.stats.clone()
     }

@@ -82,6 +82,24 @@ impl OrderedStats {
     }
 }
 
+impl OrderedReaderStats {
+    /// Returns the statistics of these readers and of others together: they are live when all are.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let state = match (self.state, other.state) {
+            (Some(state), Some(other)) => Some(state.beside(other)),
+            (state, other) => state.or(other),
+        };
+        Self {
+            released: self.released + other.released,
+            late: self.late + other.late,
+            ahead: self.ahead + other.ahead,
+            deleted: self.deleted + other.deleted,
+            state,
+        }
+    }
+}
+
 impl OrderedReaderState {
     fn beside(mut self, other: Self) -> Self {
         for (topic, lag) in other.lag {
