@@ -120,6 +120,45 @@ fn handler_that_swallows_an_sql_error_fails_only_its_message() {
     });
 }
 
+/// A value that PostgreSQL cannot keep is refused again by every run.
+#[test]
+fn a_text_that_no_column_can_hold_is_dead_at_once() {
+    async fn bill_raw(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        let culprit = order.data.order_id == CULPRIT;
+        let text = if culprit { "o-\05".to_owned() } else { order.data.order_id };
+        Ok(bill(tx, &text).await?)
+    }
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..10).await);
+        let running = Running::start(consumer("billing", &shop.store, &log).on(bill_raw));
+        running.until("all are handled but one", |stats| stats.handled == 9 && stats.dead == 1).await;
+        running.stop().await;
+        assert_eq!(billed(&shop).await, names((0..10).filter(|number| *number != 5)));
+        let kept = failed_messages(&shop).await;
+        assert_eq!((kept.len(), kept[0].state), (1, FailedMessageState::Dead));
+        assert_eq!((kept[0].kind.as_str(), kept[0].attempts), ("permanent", 1), "{}", kept[0].error);
+        assert!(kept[0].error.contains("invalid byte sequence"), "{}", kept[0].error);
+    });
+}
+
+/// Whether a division by zero passes is known to the program alone.
+#[test]
+fn a_data_exception_has_the_class_that_the_program_gives_it() {
+    async fn divide(tx: &mut PgTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+        sqlx::query("SELECT 1 / (SELECT count(*) FROM bills)").execute(&mut **tx).await?;
+        Ok(())
+    }
+    block_on(async {
+        let (shop, log) = (Shop::open().await, orders(0..1).await);
+        let consumer = consumer("billing", &shop.store, &log).on(divide);
+        let running = Running::start(consumer.classify_errors(HandlerError::retryable));
+        running.until("it is dead after its attempts", |stats| stats.dead == 1).await;
+        running.stop().await;
+        let kept = failed_messages(&shop).await;
+        assert_eq!((kept[0].kind.as_str(), kept[0].attempts), ("failed", 2), "{}", kept[0].error);
+    });
+}
+
 #[test]
 fn late_duplicate_of_a_failed_message_is_not_applied() {
     struct Books {

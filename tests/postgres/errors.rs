@@ -231,10 +231,11 @@ fn codes_say_what_a_caller_can_do() {
             ("55P03", Some(ErrorKind::Conflict)),
             ("57014", Some(ErrorKind::TransactionTimeout)),
             ("25P02", Some(ErrorKind::Aborted)),
+            ("22021", Some(ErrorKind::InvalidData)),
+            ("22P02", Some(ErrorKind::InvalidData)),
             // The handler's own mistakes.
             ("23505", None),
             ("23514", None),
-            ("22P02", None),
             ("42601", None),
             ("42P01", None),
         ] {

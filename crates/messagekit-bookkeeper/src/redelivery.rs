@@ -223,7 +223,8 @@ fn on_its_way(returning: &Redelivery) -> Message {
 
 /// Returns whether a retry may succeed; a failed transaction alone does not end the loop.
 fn may_pass(error: &Error) -> bool {
-    error.is_transient() || matches!(error.kind(), ErrorKind::Aborted | ErrorKind::Other)
+    error.is_transient()
+        || matches!(error.kind(), ErrorKind::Aborted | ErrorKind::InvalidData | ErrorKind::Other)
 }
 
 /// Repeats a database call during an outage while the lease lasts.

@@ -82,6 +82,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
             "statement was cut off by statement_timeout or by somebody's cancel"
         }
         (ErrorKind::Closed, _) => "store is closed",
+        (ErrorKind::InvalidData, _) => "server refuses a value",
         (ErrorKind::Schema, _) => "tables are missing or differ from this program: run messagekit migrate",
         (ErrorKind::InvalidConfiguration, Some("42501")) => {
             "role lacks a right on the tables of messagekit: grant it"
@@ -148,6 +149,8 @@ fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
         // shrinks.
         "57014" | "25P03" | "25P04" => Some(ErrorKind::TransactionTimeout),
         "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Some(ErrorKind::Unavailable),
+        // A data exception: text with a NUL, a number out of range, a division by zero.
+        _ if code.starts_with("22") => Some(ErrorKind::InvalidData),
         _ if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => Some(ErrorKind::Unavailable),
         _ => None,
     }

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     TooLarge,
     /// A record cannot be decoded as the event that it claims to be.
     Undecodable,
+    /// The database refuses a value, such as a number that is out of range. The same statement fails again with it.
+    InvalidData,
     /// A setting or a combination of settings is invalid.
     InvalidConfiguration,
     /// A server does not know the caller's token, or the token has not the right. Use another one.
@@ -88,6 +90,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidEvent => "invalid_event",
             Self::TooLarge => "too_large",
             Self::Undecodable => "undecodable",
+            Self::InvalidData => "invalid_data",
             Self::InvalidConfiguration => "invalid_configuration",
             Self::Unauthorized => "unauthorized",
             Self::Duplicate => "duplicate",

@@ -305,7 +305,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Sets the class of errors that a handler returns with `?`. Default: [`retryable`](HandlerError::retryable).
     ///
     /// The function gets the error and returns it through a constructor of [`HandlerError`]. It is not asked about an error that
-    /// the handler has classified, nor about one that the store knows, such as a lost connection or a deadlock.
+    /// the handler has classified, nor about one that the store knows, such as a lost connection or a deadlock. It is asked about a value that the database
+    /// refuses, which is [`permanent`](HandlerError::permanent) without it.
     ///
     /// ```
     /// # use messagekit_memory::{MemoryLog, MemoryStore};

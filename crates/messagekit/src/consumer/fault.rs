@@ -113,12 +113,12 @@ fn panicked(panic: &(dyn Any + Send)) -> Fault {
     Fault::Message(Failure::retryable(FailureKind::Panicked, text))
 }
 
-/// Asks the user's function for the class of an error that has none.
+/// Asks the user's function for the class of an error that has none. A refused value says nothing of the state of the store.
 fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerError {
     match &settings.classify {
         Some(classify)
             if error.class == Class::Unclassified
-                && store::classify::<S>(error.source.as_ref()).is_none() =>
+                && matches!(of_store(), None | Some(ErrorKind::InvalidData)) =>
         {
             HandlerError { culprit: error.culprit, ..classify(error.source) }
         }
@@ -160,7 +160,7 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
         ErrorKind::TransactionTimeout => {
             Some(Fault::TransactionTimeout(Failure::retryable(FailureKind::Transaction, text)))
         }
-        ErrorKind::Aborted | ErrorKind::Other => {
+        ErrorKind::Aborted | ErrorKind::InvalidData | ErrorKind::Other => {
             Some(Fault::Blame(Failure::retryable(FailureKind::Transaction, text)))
         }
         _ => None,
@@ -170,4 +170,8 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
 /// Returns what failed in the store, as spans name it.
 pub(super) fn store_word(error: &Error) -> String {
     store_fault(error).map_or_else(|| error.kind().to_string(), |fault| fault.as_str().to_owned())
+    let of_store = || store::classify::<S>(error.source.as_ref());
 }
+        (Class::Unclassified, Some(ErrorKind::InvalidData)) => {
+            Fault::Message(Failure::permanent(FailureKind::Permanent, failure.error))
+        }

@@ -9,8 +9,8 @@ use crate::chain;
 
 /// The reason why a handler did not apply a message.
 ///
-/// Any [`std::error::Error`] converts by `?`, and a boxed one or an `anyhow::Error` by [`of`](Self::of). An error that the store classifies as an outage or a lock conflict pauses the consumer; any other
-/// error is retried, unless [`classify_errors`](crate::ConsumerBuilder::classify_errors) says otherwise. Return
+/// Any [`std::error::Error`] converts by `?`, and a boxed one or an `anyhow::Error` by [`of`](Self::of). An error that the store classifies as an outage or a lock conflict pauses the consumer, and one of a value that the
+/// database refuses is permanent; any other error is retried, unless [`classify_errors`](crate::ConsumerBuilder::classify_errors) says otherwise. Return
 /// [`permanent`](Self::permanent) if a retry is useless.
 ///
 /// A text converts through a constructor: `Err(HandlerError::retryable("no such account"))`.
