@@ -188,7 +188,27 @@ pub(crate) async fn ask_all<'a, T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let asked = databases.iter().map(|database| {
+    let answers = ask_each(databases, question).await?;
+    if answers.answered.is_empty() {
+        let told: Vec<String> = answers
+            .unreachable
+            .iter()
+            .map(|one| format!("database {} {}", one.database, one.error))
+            .collect();
+        return Err(Problem::unavailable(format!("{}: try again", told.join(", "))));
+    }
+    Ok(answers)
+}
+
+/// The same, where no answer is an answer too.
+pub(crate) async fn ask_each<'a, T, F>(
+    databases: impl IntoIterator<Item = &'a Database>,
+    question: impl Fn(&'a Database) -> F,
+) -> Result<Answers<'a, T>, Problem>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let asked = databases.into_iter().map(|database| {
         let answer = question(database);
         async move { (database, database.within(answer).await) }
     });
@@ -203,14 +223,6 @@ where
             }
             Err(error) => return Err(Problem::of(&database.name, &error)),
         }
-    }
-    if answers.answered.is_empty() {
-        let told: Vec<String> = answers
-            .unreachable
-            .iter()
-            .map(|one| format!("database {} {}", one.database, one.error))
-            .collect();
-        return Err(Problem::unavailable(format!("{}: try again", told.join(", "))));
     }
     Ok(answers)
 }

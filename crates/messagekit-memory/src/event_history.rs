@@ -11,6 +11,7 @@ use messagekit::{Claim, Error, MessageId};
 
 use super::MemoryStore;
 use super::audit::audit_record;
+use super::failpoint::Failpoint;
 use super::replays::head_of;
 use super::stored_message::StoredMessage;
 use super::tables::Tables;
@@ -131,12 +132,13 @@ impl EventHistory for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<LinkedEvent>, Error>> {
         Box::pin(async move {
-            Ok(self.tables(|tables| {
-                tables.linked_by(limit as usize, |id, links| {
+            self.tables(|tables| {
+                tables.pass(Failpoint::LinkedEvents)?;
+                Ok(tables.linked_by(limit as usize, |id, links| {
                     ids.contains(id)
                         || links.causation_id.as_ref().is_some_and(|cause| causes.contains(cause))
-                })
-            }))
+                }))
+            })
         })
     }
 

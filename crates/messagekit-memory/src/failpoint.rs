@@ -30,6 +30,8 @@ pub enum Failpoint {
     BeginAttempt,
     /// A query of failed messages or an action returns the error and changes nothing.
     Operations,
+    /// `linked_events` returns the error.
+    LinkedEvents,
     /// `ping` returns the error.
     Ping,
     /// `commit` returns the error and commits nothing.

@@ -89,20 +89,17 @@ pub(crate) async fn document(
     reads: bool,
 ) -> Result<EventDocument, Problem> {
     let answers = ask_all(databases, |database| database.store.event_record(id)).await?;
+    let answering = answers.answered.iter().map(|(database, _)| *database).collect();
     let known: Vec<(&Database, EventRecord)> =
         answers.answered.into_iter().filter(|(_, record)| !record.is_empty()).collect();
     let cause = known.iter().find_map(|(_, record)| record.event.as_ref()?.links.causation_id.clone());
-    let Tree { causes, mut effects, is_cut, unreachable } = tree::walk(databases, id, cause).await?;
-    if known.is_empty() && effects.is_empty() && answers.unreachable.is_empty() {
+    let Tree { causes, mut effects, is_cut, unreachable } = tree::walk(answering, id, cause).await?;
+    if known.is_empty() && effects.is_empty() && answers.unreachable.is_empty() && unreachable.is_empty() {
         let text = "no database knows this event: check its id, or it is not kept any more";
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     }
     let mut missing = answers.unreachable;
-    for one in unreachable {
-        if missing.iter().all(|known| known.database != one.database) {
-            missing.push(one);
-        }
-    }
+    missing.extend(unreachable);
     let causes = causes.into_iter().map(|(id, event)| CauseView { event_id: id.to_string(), event });
     Ok(EventDocument {
         event_id: id.to_string(),

@@ -6,7 +6,7 @@ use messagekit::MessageId;
 use messagekit::operations::LinkedEvent;
 
 use super::related::RelatedView;
-use crate::database::{Database, Unreachable, ask_all};
+use crate::database::{Database, Unreachable, ask_each};
 use crate::problem::Problem;
 
 /// How many steps are walked in each direction; each is one request to each database.
@@ -23,12 +23,14 @@ pub(super) struct Tree {
     pub(super) effects: BTreeMap<String, Vec<RelatedView>>,
     /// Whether there may be more than is shown.
     pub(super) is_cut: bool,
+    /// Databases that fell silent on the way.
     pub(super) unreachable: Vec<Unreachable>,
 }
 
-/// Walks both ways at once: each step asks for the next cause and for the effects of the last step.
+/// Walks both ways at once: each step asks for the next cause and for the effects of the last step. A database that is silent
+/// once is left out of the steps after it, because each would wait for it as long.
 pub(super) async fn walk(
-    databases: &[Database],
+    mut databases: Vec<&Database>,
     root: &MessageId,
     cause: Option<MessageId>,
 ) -> Result<Tree, Problem> {
@@ -41,7 +43,11 @@ pub(super) async fn walk(
             return Ok(tree);
         }
         let asked: Vec<MessageId> = next_cause.iter().cloned().collect();
-        let found = step(databases, &asked, &frontier, &mut tree).await?;
+        let found = step(&mut databases, &asked, &frontier, &mut tree).await?;
+        if databases.is_empty() {
+            tree.is_cut = true;
+            return Ok(tree);
+        }
         let was = std::mem::take(&mut frontier);
         let mut cause = None;
         for (database, event) in found {
@@ -72,22 +78,20 @@ pub(super) async fn walk(
     Ok(tree)
 }
 
-/// Asks every database for events by their ids and by their causes.
+/// Asks the databases for events by their ids and by their causes, and keeps those that answer.
 async fn step(
-    databases: &[Database],
+    databases: &mut Vec<&Database>,
     ids: &[MessageId],
     causes: &[MessageId],
     tree: &mut Tree,
 ) -> Result<Vec<(String, LinkedEvent)>, Problem> {
     let most = u32::try_from(EVENTS).unwrap_or(u32::MAX).saturating_add(2);
-    let answers =
-        ask_all(databases, |database| async move { database.store.linked_events(ids, causes, most).await });
+    let answers = ask_each(databases.iter().copied(), |database| async move {
+        database.store.linked_events(ids, causes, most).await
+    });
     let answers = answers.await?;
-    for one in answers.unreachable {
-        if tree.unreachable.iter().all(|known| known.database != one.database) {
-            tree.unreachable.push(one);
-        }
-    }
+    *databases = answers.answered.iter().map(|(database, _)| *database).collect();
+    tree.unreachable.extend(answers.unreachable);
     let mut found = Vec::new();
     for (database, events) in answers.answered {
         tree.is_cut |= events.len() >= most as usize;

@@ -6,7 +6,7 @@ use messagekit::adapter::{EventLinks, OutboxRows};
 use messagekit::operations::Operations;
 use messagekit::{ErrorKind, Message, MessageId, headers};
 use messagekit_admin::{Overview, Role};
-use messagekit_memory::MemoryStore;
+use messagekit_memory::{Failpoint, MemoryStore};
 use serde_json::{Value, json};
 
 use crate::ask::Console;
@@ -76,6 +76,32 @@ async fn cause_that_no_database_keeps_is_named() {
     assert_eq!(shown["causes"], json!([{"event_id": "e-lost", "event": null}]));
     // Its effects show what it has led to.
     assert_eq!(console.get("/api/v1/events/e-lost").await["effects"][0]["event"]["event_id"], "e-9");
+}
+
+/// Each step would wait for it again, and the whole answer for all steps.
+#[tokio::test]
+async fn a_silent_database_is_not_asked_again_and_is_named() {
+    let (shop, billing) = (MemoryStore::new(), MemoryStore::new());
+    write(&shop, "e-1", None).await;
+    write(&shop, "e-2", Some("e-1")).await;
+    write(&billing, "e-3", Some("e-2")).await;
+    let console =
+        Console::of([("shop", Arc::new(shop.clone()) as _), ("billing", Arc::new(billing.clone()) as _)]);
+    let whole = console.get("/api/v1/events/e-1").await;
+    assert_eq!(whole["effects"][0]["effects"][0]["event"]["event_id"], "e-3", "{whole}");
+
+    let silent = json!([{"database": "billing", "error": "does not answer"}]);
+    billing.fail_next(Failpoint::LinkedEvents, ErrorKind::Unavailable);
+    let shown = console.get("/api/v1/events/e-1").await;
+    assert_eq!(shown["effects"][0]["event"]["event_id"], "e-2", "{shown}");
+    assert_eq!((&shown["effects"][0]["effects"], &shown["unreachable"]), (&json!([]), &silent));
+
+    // What is known by then is shown where every database falls silent.
+    shop.fail_next(Failpoint::LinkedEvents, ErrorKind::Unavailable);
+    billing.fail_next(Failpoint::LinkedEvents, ErrorKind::Unavailable);
+    let shown = console.get("/api/v1/events/e-1").await;
+    assert_eq!(shown["databases"][0]["database"], "shop", "{shown}");
+    assert_eq!((shown["unreachable"].as_array().unwrap().len(), &shown["is_cut"]), (2, &json!(true)));
 }
 
 #[tokio::test]
