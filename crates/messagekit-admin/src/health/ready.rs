@@ -81,6 +81,9 @@ pub(crate) struct ConsumerReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
+    /// What an operator should look at, although it works: messages older than its dedup window that may return.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<String>,
     /// The number of its partitions and queues.
     #[serde(default)]
     lanes: u64,
@@ -130,13 +133,16 @@ impl ConsumerReady {
     fn of(consumer: &str, stats: &Stats) -> Self {
         let Connection { lanes, blocked, blocked_lanes, trouble, ended } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));
-        let error = ended
-            .or(trouble)
-            .or_else(|| Some(stats.outside_window().join("; ")).filter(|short| !short.is_empty()));
+        let (error, findings) = (ended.or(trouble), stats.outside_window());
         Self {
             consumer: consumer.to_owned(),
-            status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
+            status: match (&error, findings.is_empty()) {
+                (Some(_), _) => Status::Unhealthy,
+                (None, false) => Status::Degraded,
+                (None, true) => Status::Healthy,
+            },
             error,
+            findings,
             lanes,
             lag: Lag::of(stats),
             held_back_by: stats
@@ -195,7 +201,9 @@ pub(crate) async fn ready(
     let parts = parts.chain(connections.iter().map(|one| one.status));
     let parts = parts.chain(consumers.iter().map(|one| one.status));
     let status = parts.max().unwrap_or(Status::Healthy);
-    (code(status), Json(Ready { status, timestamp: Timestamp::now(), databases, connections, consumers }))
+    // What an operator should look at is no reason to send requests elsewhere: every process of the service has it.
+    let is_ready = if status == Status::Degraded { Status::Healthy } else { status };
+    (code(is_ready), Json(Ready { status, timestamp: Timestamp::now(), databases, connections, consumers }))
 }
 
 pub(super) fn code(status: Status) -> StatusCode {
