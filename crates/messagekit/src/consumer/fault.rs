@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
 use crate::handler::{Class, Erased, HandlerError, Inner};
-use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, Next, TransactionSpans, address};
+use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
 /// The classification of a failed handler or transaction.
@@ -132,8 +132,7 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
         Class::Permanent => Failure::permanent(FailureKind::Permanent, text),
         Class::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
         Class::Unavailable | Class::Retryable | Class::Unclassified => {
-            let failure = Failure::retryable(FailureKind::Failed, text);
-            Failure { next: error.wait.map_or(failure.next, Next::Retry), ..failure }
+            Failure { asked: error.wait, ..Failure::retryable(FailureKind::Failed, text) }
         }
     };
     match (error.class, store::classify::<S>(error.source.as_ref())) {

@@ -87,9 +87,8 @@ impl Rules {
     /// Decides on a failure after its run number `attempt`.
     pub(super) fn decide(&self, mut failure: Failure, attempt: u32) -> Failure {
         failure.attempts = attempt;
-        if let Next::Retry(asked) = failure.next {
-            // A handler may ask for another wait than the backoff.
-            let wait = if asked.is_zero() { self.backoff.delay(attempt) } else { asked.min(A_YEAR) };
+        if let Next::Retry(_) = failure.next {
+            let wait = failure.asked.map_or_else(|| self.backoff.delay(attempt), |asked| asked.min(A_YEAR));
             failure.next = if attempt >= self.attempts { Next::Dead } else { Next::Retry(wait) };
         }
         failure

@@ -166,6 +166,9 @@ pub struct Failure {
     pub attempts: u32,
     /// The next step.
     pub next: Next,
+    /// The wait before the next run that the handler asks for, in place of the consumer's backoff. The consumer makes it the next
+    /// step; a store does not read it.
+    pub asked: Option<Duration>,
     /// The generation under which the message was claimed; 0 unless a range is reprocessed. The message is set aside under the
     /// same generation, so a marker of a smaller generation does not settle it.
     pub generation: i32,
@@ -177,7 +180,7 @@ impl Failure {
 
     /// Creates a failure that no retry can cure.
     pub fn permanent(kind: FailureKind, error: impl Into<String>) -> Self {
-        Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead, generation: 0 }
+        Self { kind, error: clean(error.into()), attempts: 1, next: Next::Dead, asked: None, generation: 0 }
     }
 
     /// Creates a failure that may pass. The consumer decides how often it retries.

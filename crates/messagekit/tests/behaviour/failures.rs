@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::operations::FailedMessageState;
-use messagekit::{Consumer, Envelope, HandlerError, OnFailure};
+use messagekit::{Backoff, Consumer, Envelope, HandlerError, OnFailure};
 use messagekit_memory::MemoryTx;
 
 use tokio::time::Instant;
@@ -223,6 +223,20 @@ async fn failures_of_different_kinds_in_one_batch_are_all_found() {
     let kinds: Vec<String> =
         world.failed_messages().await.into_iter().map(|failed_message| failed_message.kind.clone()).collect();
     assert_eq!(kinds, ["transaction", "failed", "transaction", "panicked", "permanent"]);
+}
+
+/// A zero is a time, and not the backoff.
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_ask_for_its_next_run_at_once() {
+    let world = World::new(1);
+    world.push_all("a", 1).await;
+    world.script.next("a-1", [Action::FailFor(Duration::ZERO)]);
+    let day = Backoff::fixed(seconds(24 * 60 * 60));
+    let asked = Instant::now();
+    let consumer = start(world.billing().backoff(day));
+    until(|| world.applied() == ["a-1"]).await;
+    assert!(asked.elapsed() < seconds(60), "{:?}", asked.elapsed());
+    consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
