@@ -19,6 +19,11 @@ fn event(topic: &str, payload: &str) -> String {
     format!("SELECT messagekit.publish('{topic}', 'k', 'doctor.order.placed', '{payload}')")
 }
 
+/// Lets events wait for longer than a relay takes to come back.
+fn wait_for_relay() -> String {
+    "UPDATE messagekit.outbox_pending SET available_at = available_at - interval '31 s'".to_owned()
+}
+
 #[test]
 fn an_outbox_without_a_publisher_gets_a_relay() {
     block_on(async {
@@ -32,6 +37,8 @@ fn an_outbox_without_a_publisher_gets_a_relay() {
             }
         };
         stage.heals("outbox-without-publisher", publishes).await;
+        assert_eq!(stage.look().names(), [""; 0], "a relay may be on its way");
+        run(database.url(), wait_for_relay()).await;
         let mut relay = None;
         stage.heals("relay-absent", async |step| relay = Some(Relay::of_step(step))).await;
         assert_eq!(stage.look().code, 0);
@@ -45,6 +52,9 @@ fn an_outbox_with_two_publishers_keeps_the_relay() {
         let make = "CREATE PUBLICATION messagekit_outbox FOR TABLE messagekit.outbox_events WITH (publish = 'insert')";
         run(database.url(), make).await;
         stage.heals("outbox-with-two-publishers", nothing).await;
+        assert_eq!(stage.look().names(), [""; 0], "nothing waits for a relay");
+        run(database.url(), event("doctor.order", "{}")).await;
+        run(database.url(), wait_for_relay()).await;
         assert_eq!(stage.look().names(), ["relay-absent"]);
     });
 }

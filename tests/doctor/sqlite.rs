@@ -113,8 +113,18 @@ fn a_damaged_file_is_found_until_a_backup_replaces_it() {
 fn a_relayed_topic_without_a_relay_is_found_until_one_runs() {
     block_on(async {
         let file = File::new();
-        let store = SqliteStore::options().relayed_topics(["doctor.order"]).open(file.path()).await.unwrap();
+        let topic = topic(&[]).await;
+        let store = SqliteStore::options().relayed_topics([topic.as_str()]).open(file.path()).await.unwrap();
+        assert!(!file.stage().look().has("relay-absent"), "nothing is pending");
+        let event = Message::new(topic.as_str(), "{}").with_key("k").with_header(headers::ID, "waits");
+        let mut tx = store.begin().await.unwrap();
+        store.write(&mut tx, &[event]).await.unwrap();
+        store.commit(tx).await.unwrap();
         store.close().await.unwrap();
+        // For longer than a relay takes to come back.
+        file.open()
+            .execute_batch("UPDATE messagekit_outbox_pending SET ready_at = ready_at - 31000000")
+            .unwrap();
         let mut relay = None;
         file.stage().heals("relay-absent", async |step| relay = Some(Relay::of_step(step))).await;
     });

@@ -14,7 +14,7 @@ use crate::tables::table_sources::SetAside;
 use crate::tables::{health, table_sources};
 use crate::{PostgresStore, SchemaName, migrations};
 
-/// The time for a connector's restart, which is not a problem yet.
+/// The time for a restart of a connector or a relay, which is not a problem yet.
 const RESTART: Duration = Duration::from_secs(30);
 
 /// A database without published events and without capture has no problem: it only consumes.
@@ -134,7 +134,7 @@ fn problems_of_relay(relayed: &health::Relayed, capture: &Capture, captured: boo
             capture.slot, capture.publication
         ));
     }
-    if relayed.is_open && !relayed.has_relay {
+    if relayed.is_open && !relayed.has_relay && relayed.waiting.oldest.is_some_and(|age| age > RESTART) {
         problems.push("no relay lives: run `messagekit relay`".to_owned());
     }
     if relayed.refused > 0 {

@@ -15,9 +15,11 @@ const MOST: i64 = 10_000;
 
 const IS_OPEN: &str = "SELECT EXISTS (SELECT FROM messagekit.relay_shards)";
 
-/// A delayed event is not pending until it is due.
+/// A delayed event is not pending until it is due. Whether one has waited for longer than a relay takes to come back.
 const PENDING: &str = "
-SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending
+SELECT count(*), EXISTS (
+  SELECT FROM messagekit.outbox_pending WHERE available_at <= clock_timestamp() - interval '30 s')
+FROM (SELECT FROM messagekit.outbox_pending
   WHERE shard >= 0 OR available_at <= clock_timestamp() LIMIT $1) p";
 
 const REJECTED: &str = "
@@ -63,10 +65,13 @@ async fn relayed(
         diagnosis.found(&TWO_PUBLISHERS, outbox, text, repair);
     }
     if is_open && !has_relay {
-        let select = sqlx::query_scalar(target.schema.sql(PENDING)).persistent(false).bind(MOST + 1);
-        let pending = counted(select.fetch_one(&mut *conn).await.map_err(fault)?);
-        let text = format!("no relay has held a lease for 30 s, and {pending} events are pending");
-        diagnosis.found(&RELAY_ABSENT, outbox, text, [relay(target)]);
+        let select = sqlx::query_as(target.schema.sql(PENDING)).persistent(false).bind(MOST + 1);
+        let (pending, overdue): (i64, bool) = select.fetch_one(&mut *conn).await.map_err(fault)?;
+        if overdue {
+            let pending = counted(pending);
+            let text = format!("no relay has held a lease for 30 s, and {pending} events are pending");
+            diagnosis.found(&RELAY_ABSENT, outbox, text, [relay(target)]);
+        }
     }
     let select = sqlx::query_as(target.schema.sql(REJECTED)).persistent(false).bind(MOST + 1);
     let (rejected, behind): (i64, i64) = select.fetch_one(conn).await.map_err(fault)?;

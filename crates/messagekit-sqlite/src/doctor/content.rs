@@ -119,9 +119,10 @@ fn schema(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis)
 fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis) -> Result<(), Error> {
     let now = now();
     if shards::any_topic_leaves(conn).map_err(from_sqlite)? {
-        let (waiting, _, _) = pending::waiting(conn, now).map_err(from_sqlite)?;
+        let restart = now - micros(RESTART);
+        let (waiting, overdue, _) = pending::waiting(conn, restart).map_err(from_sqlite)?;
         let last = shards::last_life(conn).map_err(from_sqlite)?;
-        if last.is_none_or(|until| until <= now - micros(RESTART)) {
+        if overdue > 0 && last.is_none_or(|until| until <= restart) {
             let text = format!("no relay has held a lease for 30 s, and {waiting} events are pending");
             let run = command(path, &["relay"]);
             let run = format!(
