@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use messagekit::{Error, ErrorKind};
 use serde_json::{Value, json};
 
@@ -45,15 +45,73 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns a table as wide as the terminal.
+/// Columns whose values are copied into another command; those of messages are long.
+const IDS: [&str; 6] = ["event", "correlation", "caused by", "id", "newest", "fingerprint"];
+const LONG: usize = 3;
+
+/// A column of words is read letter by letter below this width, with its padding.
+const NARROWEST: u16 = 12;
+
+/// Returns a table as wide as the terminal. An id is not broken into lines, so that it can be copied: the other columns give way.
+/// Beside several long ids they stay readable, and the table is wider than the terminal.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
+    let is_wide = header.iter().filter(|name| IDS[..LONG].contains(name)).count() > 1;
+    for (column, name) in table.column_iter_mut().zip(header) {
+        if IDS.contains(name) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        } else if is_wide {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)));
+        }
+    }
     table
 }
 
 /// Returns a count in groups of three digits.
 pub(crate) fn number(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDS: [&str; 3] = [
+        "01981d2f-6b7e-7c11-9f2e-6f0f3c2b9a01",
+        "01981d2f-6b7e-7c11-9f2e-6f0f3c2b9a02",
+        "01981d2f-6b7e-7c11-9f2e-6f0f3c2b9a03",
+    ];
+
+    #[test]
+    fn ids_stay_whole_where_other_columns_wrap() {
+        let mut one = table(&["written", "event", "type", "topic", "key", "copies", "bytes"]);
+        one.add_row([
+            "2026-11-26T09:00:00.000Z",
+            IDS[0],
+            "orders.order.placed",
+            "orders.order",
+            "customer-4711",
+            "0",
+            "120",
+        ]);
+        let text = one.set_width(100).to_string();
+        assert!(text.contains(IDS[0]), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+        let mut three = table(&["written", "database", "event", "type", "key", "correlation", "caused by"]);
+        three.add_row([
+            "2026-11-26T09:00:00.000Z",
+            "shop",
+            IDS[0],
+            "orders.order.placed",
+            "customer-4711",
+            IDS[1],
+            IDS[2],
+        ]);
+        let text = three.set_width(100).to_string();
+        assert!(IDS.iter().all(|id| text.contains(id)), "{text}");
+        assert!(text.lines().count() <= 10, "the others stay words: {text}");
+    }
 }
