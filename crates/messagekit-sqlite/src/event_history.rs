@@ -93,6 +93,7 @@ pub(crate) fn publisher(conn: &Connection) -> rusqlite::Result<PublisherState> {
     if !shards::any_topic_leaves(conn)? {
         return Ok(PublisherState { mode: Some(PublisherMode::Local), has_relay: None, confirmed_at: None });
     }
-    let has_relay = shards::last_life(conn)?.is_some_and(|until| until > now() - micros(RESTART));
+    let now = now();
+    let has_relay = shards::last_life(conn, now)?.is_some_and(|until| until > now - micros(RESTART));
     Ok(PublisherState { mode: Some(PublisherMode::Relay), has_relay: Some(has_relay), confirmed_at: None })
 }

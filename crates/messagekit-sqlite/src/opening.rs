@@ -13,7 +13,7 @@ use crate::foreign_commits::ForeignCommits;
 use crate::holder::Holders;
 use crate::reader::Readers;
 use crate::shared::Shared;
-use crate::tables::topics;
+use crate::tables::{now, retries, topics};
 use crate::{Error, SqliteOptions, SqliteStore, connect, writer};
 
 impl SqliteOptions {
@@ -56,6 +56,10 @@ impl SqliteOptions {
         }
         Ok(store)
     }
+        let look = |conn: &rusqlite::Connection| retries::any_later_lease(conn, now()).map_err(from_sqlite);
+        if store.query(look).await? {
+            store.job(|conn| retries::end_later_leases(conn, now()).map_err(from_sqlite)).await?;
+        }
 }
 
 /// Checks the names of relayed and local topics.

@@ -69,7 +69,7 @@ fn lag(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
     let mut problems = Vec::new();
     if shards::any_topic_leaves(conn)? {
         let restart = now - micros(RESTART);
-        let has_relay = shards::last_life(conn)?.is_some_and(|until| until > restart);
+        let has_relay = shards::last_life(conn, now)?.is_some_and(|until| until > restart);
         if !has_relay && oldest.is_some_and(|since| since <= restart) {
             problems.push("no relay lives: run `messagekit relay`, or a `Relay` in your service".to_owned());
         }

@@ -121,7 +121,7 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
     if shards::any_topic_leaves(conn).map_err(from_sqlite)? {
         let restart = now - micros(RESTART);
         let (waiting, overdue, _) = pending::waiting(conn, restart).map_err(from_sqlite)?;
-        let last = shards::last_life(conn).map_err(from_sqlite)?;
+        let last = shards::last_life(conn, now).map_err(from_sqlite)?;
         if overdue > 0 && last.is_none_or(|until| until <= restart) {
             let text = format!("no relay has held a lease for 30 s, and {waiting} events are pending");
             let run = command(path, &["relay"]);

@@ -144,11 +144,12 @@ pub(crate) fn cancel(
     Ok(ended)
 }
 
-/// Returns the oldest running replay that no worker has leased.
+/// Returns the oldest running replay that no worker has leased. One that has last moved after now is of a clock that has been set
+/// back since: its lease would last until it has caught up.
 pub(crate) fn free(conn: &Connection, now: i64) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached(
         "SELECT id FROM messagekit_replay_jobs
-         WHERE state = 'running' AND (leased_until IS NULL OR leased_until <= ?1) ORDER BY id LIMIT 1",
+         WHERE state = 'running' AND (leased_until IS NULL OR leased_until <= ?1 OR changed_at > ?1) ORDER BY id LIMIT 1",
     )?
     .query_row([now], |row| row.get(0))
     .optional()

@@ -38,6 +38,25 @@ pub(crate) fn lease(
     due.into_iter().map(|id| take(conn, id, until, now)).collect()
 }
 
+/// Returns whether a lease was taken after now. This read takes no write lock.
+pub(crate) fn any_later_lease(conn: &Connection, now: i64) -> Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messagekit_failed_messages
+           WHERE state IN ('retry_scheduled', 'retry_requested') AND running_since > ?1)",
+    )?
+    .query_row([now], |row| row.get(0))
+}
+
+/// Ends the leases that were taken after now: the clock has been set back since, and each would last until it has caught up. Whoever
+/// holds one still runs it, and its token fences it out. Returns how many.
+pub(crate) fn end_later_leases(conn: &Connection, now: i64) -> Result<usize> {
+    conn.prepare_cached(
+        "UPDATE messagekit_failed_messages SET due = ?1
+         WHERE state IN ('retry_scheduled', 'retry_requested') AND running_since > ?1",
+    )?
+    .execute([now])
+}
+
 /// Leases one failed message.
 pub(crate) fn take(
     conn: &Connection,

@@ -1,11 +1,11 @@
 //! The relays that own the shards. The time of a lease stands in `messagekit_relay_members`, the owner of a shard in
 //! `messagekit_relay_shards`.
 
-use messagekit::relay::{Leases, SHARDS, ShardLease};
+use messagekit::relay::{LONGEST_LEASE, Leases, SHARDS, ShardLease};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::count;
+use super::{count, micros};
 use crate::error::from_sqlite;
 
 /// How long the row of a dead relay is kept.
@@ -38,19 +38,22 @@ fn renew_and_take(conn: &Connection, name: &str, until: i64, now: i64) -> Result
     .execute((name, until))?;
     conn.prepare_cached("DELETE FROM messagekit_relay_members WHERE until < ?1")?
         .execute([now - REMEMBERED])?;
+    let latest = latest(now);
     let others: u32 = conn
-        .prepare_cached("SELECT count(*) FROM messagekit_relay_members WHERE name <> ?1 AND until > ?2")?
-        .query_row((name, now), |row| row.get(0))?;
+        .prepare_cached(
+            "SELECT count(*) FROM messagekit_relay_members WHERE name <> ?1 AND until > ?2 AND until <= ?3",
+        )?
+        .query_row((name, now, latest), |row| row.get(0))?;
     let share = u32::from(SHARDS).div_ceil(1 + others) as usize;
     let held = held(conn, name)?;
     conn.prepare_cached(
         "UPDATE messagekit_relay_shards SET owner = ?1, epoch = epoch + 1 WHERE shard IN (
            SELECT s.shard FROM messagekit_relay_shards s
            WHERE s.owner IS NOT ?1 AND NOT EXISTS (
-             SELECT 1 FROM messagekit_relay_members m WHERE m.name = s.owner AND m.until > ?2)
+             SELECT 1 FROM messagekit_relay_members m WHERE m.name = s.owner AND m.until > ?2 AND m.until <= ?4)
            ORDER BY s.shard LIMIT ?3)",
     )?
-    .execute((name, now, count(share.saturating_sub(held.len()))))?;
+    .execute((name, now, count(share.saturating_sub(held.len())), latest))?;
     let held = self::held(conn, name)?;
     Ok(Leases { surplus: held.len().saturating_sub(share), held })
 }
@@ -77,6 +80,12 @@ pub(crate) fn leave(conn: &Connection, name: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Returns the latest end that a lease of a relay can have now. A later one is of a clock that has been set back since, and nobody
+/// renews it: a relay that lives has the present clock.
+fn latest(now: i64) -> i64 {
+    now.saturating_add(micros(LONGEST_LEASE))
+}
+
 /// Returns whether this relay owns a shard under the epoch, with a valid lease.
 pub(crate) fn holds(conn: &Connection, name: &str, lease: ShardLease, now: i64) -> Result<bool> {
     conn.prepare_cached(
@@ -95,9 +104,9 @@ pub(crate) fn begin_again(conn: &Connection, shard: u16) -> Result<()> {
 }
 
 /// Returns the end of the longest relay lease, past or present.
-pub(crate) fn last_life(conn: &Connection) -> Result<Option<i64>> {
-    conn.prepare_cached("SELECT max(until) FROM messagekit_relay_members")?
-        .query_row([], |row| row.get(0))
+pub(crate) fn last_life(conn: &Connection, now: i64) -> Result<Option<i64>> {
+    conn.prepare_cached("SELECT max(until) FROM messagekit_relay_members WHERE until <= ?1")?
+        .query_row([latest(now)], |row| row.get(0))
         .optional()
         .map(Option::flatten)
 }

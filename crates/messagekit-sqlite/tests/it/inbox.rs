@@ -184,3 +184,17 @@ async fn a_lease_that_ends_without_an_answer_counts_a_kill() {
     let again = store.lease("billing", 1, LEASE).await.unwrap().remove(0);
     assert_eq!((again.attempt, again.crash_count), (3, 1));
 }
+
+/// The clock was set back by an hour, and the program that ran the retry is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_a_later_clock_retries_when_it_is_opened() {
+    let fixture = Fixture::new().await;
+    set_aside(&fixture.store, "a", &retry_now()).await;
+    assert_eq!(fixture.store.lease("billing", 1, LEASE).await.unwrap().len(), 1);
+    let conn = messagekit_sqlite::rusqlite::Connection::open(fixture.store.path()).unwrap();
+    let later = "UPDATE messagekit_failed_messages SET due = due + 3600000000, running_since = running_since + 3600000000";
+    assert_eq!(conn.execute(later, []).unwrap(), 1);
+    let other = fixture.other_process().await;
+    let again = other.lease("billing", 1, LEASE).await.unwrap();
+    assert_eq!((again.len(), again[0].crash_count), (1, 1));
+}

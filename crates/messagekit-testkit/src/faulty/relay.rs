@@ -8,8 +8,8 @@ use std::time::Duration;
 use messagekit::adapter::{BoxFuture, OutboxRows, WithoutRelay};
 use messagekit::operations::Operator;
 use messagekit::relay::{
-    Leases, OutboxReader, Page, Pending, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease,
-    ShardRead,
+    LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, RejectedEvent, RejectedEvents, Rejection,
+    ShardLease, ShardRead,
 };
 use messagekit::{Error, Message, Store};
 
@@ -17,7 +17,7 @@ use super::Fault;
 use crate::relay::RelayFixture;
 
 /// Longer than any case.
-const LEASE: Duration = Duration::from_secs(3_600);
+const LEASE: Duration = LONGEST_LEASE;
 
 /// A fixture with one fault that wraps another fixture.
 #[derive(Clone)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use messagekit::adapter::OutboxRows;
 use messagekit::operations::Operator;
 use messagekit::relay::{
-    Leases, OutboxReader, Page, Pending, PendingId, RejectedEvents, Rejection, ShardLease, ShardRead,
+    LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, RejectedEvents, Rejection, ShardLease,
+    ShardRead,
 };
 use messagekit::{Error, ErrorKind, Message, headers};
 
@@ -15,7 +16,7 @@ use messagekit::{Error, ErrorKind, Message, headers};
 pub const TOPICS: [&str; 2] = ["orders.order", "stock.item"];
 
 /// Longer than any case.
-pub(super) const LEASE: Duration = Duration::from_secs(3_600);
+pub(super) const LEASE: Duration = LONGEST_LEASE;
 
 /// An empty database with an outbox that relays publish, for events of [`TOPICS`]. A clone uses the same database.
 pub trait RelayFixture: Clone + Send + Sync + 'static {

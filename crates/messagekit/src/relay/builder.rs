@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{BATCH, CALLS, DRAIN, LEASE, POLL, Settings};
-use super::{OutboxReader, Stats, run};
+use super::{LONGEST_LEASE, OutboxReader, Stats, run};
 use crate::names::check_name;
 use crate::transport::{Publisher, RoutingKey};
 use crate::{Error, ErrorKind};
@@ -102,7 +102,7 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets how long a frozen or disconnected relay keeps its shards, at least 100 ms. Default: 4 s. The relay renews its lease
+    /// Sets how long a frozen or disconnected relay keeps its shards, 100 ms to 10 min. Default: 4 s. The relay renews its lease
     /// four times per lease. The shards of a crashed relay are free at once on PostgreSQL, and after the lease in a file.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -151,6 +151,9 @@ impl RelayBuilder {
         }
         if self.lease < Duration::from_millis(100) {
             problems.push(format!("lease of {:?} is below 100 ms", self.lease));
+        }
+        if self.lease > LONGEST_LEASE {
+            problems.push(format!("lease of {:?} is above {LONGEST_LEASE:?}", self.lease));
         }
         let (Some(reader), Some(publisher), true) = (self.reader, self.publisher, problems.is_empty()) else {
             let error = Error::new(ErrorKind::InvalidConfiguration, problems.join("; "));

@@ -61,6 +61,8 @@ mod stats;
 mod topics;
 
 pub use builder::{Relay, RelayBuilder};
-pub use reader::{Leases, OutboxReader, Page, Pending, PendingId, Rejection, SHARDS, ShardLease, ShardRead};
+pub use reader::{
+    LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, Rejection, SHARDS, ShardLease, ShardRead,
+};
 pub use rejected::{RejectedEvent, RejectedEvents};
 pub use stats::{PausedTopic, RelayStats, Stats};

@@ -9,6 +9,9 @@ use crate::{Error, Message, MessageId, headers};
 /// Number of shards of an outbox. All events of a key are in one shard, whatever their topic.
 pub const SHARDS: u16 = 64;
 
+/// The longest lease of a relay. A stored lease with a later end is of a clock that has been set back since.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(10 * 60);
+
 /// The right of a relay to publish one shard of an outbox.
 ///
 /// The epoch increases when another relay takes the shard and when events are put back into it. A call under an older epoch

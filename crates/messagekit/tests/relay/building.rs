@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::relay::Relay;
+use messagekit::relay::{LONGEST_LEASE, Relay};
 
 use crate::fixture::World;
 
@@ -14,6 +14,8 @@ fn everything_that_is_wrong_is_said_at_once() {
     for part in ["relay name \"a b\"", ".reader(outbox)", ".to(publisher)", "poll of 0", "lease of 3ms"] {
         assert!(error.to_string().contains(part), "{part}: {error}");
     }
+    let long = Relay::builder("a").lease(LONGEST_LEASE + Duration::from_secs(1)).build().unwrap_err();
+    assert!(long.to_string().contains("lease of 601s is above 600s"), "{long}");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use crate::migrations::steps;
 
 use super::failed_messages::{self, Way};
 use super::{
-    actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, topics,
+    actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, shards, topics,
 };
 
 const PARTITIONS: u32 = 4;
