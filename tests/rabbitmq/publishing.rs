@@ -36,7 +36,10 @@ fn an_unroutable_message_is_rejected_and_its_key_waits() {
         assert_eq!(named(&results), ["ok", "Rejected", "KeyBlocked", "ok", "Rejected", "ok"]);
         let error = &results[1].as_ref().unwrap_err().error;
         assert!(error.to_string().contains("312") && error.to_string().contains(&exchange), "{error}");
-        assert_eq!(error.context("topic"), Some("nowhere"));
+        assert!(
+            !messagekit::chain(error).contains("nowhere"),
+            "a routing key may be made of a payload: {error}"
+        );
         holds(&queue, 3).await;
     });
 }

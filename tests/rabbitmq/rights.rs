@@ -94,6 +94,8 @@ fn only_messages_with_a_forbidden_routing_key_are_rejected() {
         for (number, result) in publisher.publish(&batch).await.iter().enumerate() {
             assert_eq!(result.is_ok(), is_free(number), "message {number}: {result:?}");
             if let Err(error) = result {
+                let text = messagekit::chain(&error.error);
+                assert!(!text.contains("secret"), "a routing key may be made of a payload: {text}");
                 assert_eq!(
                     error.refusal,
                     messagekit::adapter::PublishErrorKind::Rejected,

@@ -78,14 +78,15 @@ impl Settings {
         Job::Forward { target, id, message: record }
     }
 
-    /// Converts a message that the broker rejected.
-    pub(super) fn refused(&self, mut message: Message, refusal: &PublishError) -> Job {
+    /// Converts a message for a target that the broker rejected. The routing key is named by its template: its values may come from
+    /// the payload, and the error is shown to people who may not read that.
+    pub(super) fn refused(&self, target: usize, mut message: Message, refusal: &PublishError) -> Job {
         let kind = match refusal.error.kind() {
             ErrorKind::TooLarge => FailureKind::TooLarge,
             ErrorKind::NotFound => FailureKind::Unroutable,
             _ => FailureKind::Rejected,
         };
-        let text = format!("{} (routing key {})", chain(&refusal.error), message.topic);
+        let text = format!("{} (routing key {})", chain(&refusal.error), self.targets[target].routing_key);
         message.topic = self.dead_letters.topic.clone();
         self.bury(message, kind, text)
     }

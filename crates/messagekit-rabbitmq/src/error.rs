@@ -96,7 +96,9 @@ pub(crate) fn refused(exchange: &str, code: u16, said: &messagekit::Error) -> me
         PRECONDITION_FAILED => (ErrorKind::TooLarge, "rabbitmq takes no message of this size".to_owned()),
         _ => (ErrorKind::InvalidEvent, "rabbitmq refuses the message".to_owned()),
     };
-    messagekit::Error::new(kind, text).caused_by(said.clone())
+    let error = messagekit::Error::new(kind, text);
+    // What the broker says of a right to a topic has the routing key, which may be made of a payload.
+    if code == ACCESS_REFUSED { error } else { error.caused_by(said.clone()) }
 }
 
 #[cfg(test)]
@@ -115,7 +117,8 @@ mod tests {
             let error = refused("orders", code, &said);
             assert_eq!((error.kind(), error.is_transient()), (kind, false), "{code}");
             assert!(error.to_string().contains(text), "{error}");
-            assert!(messagekit::chain(&error).ends_with("rabbitmq ended the channel"), "{error}");
+            let said = messagekit::chain(&error).ends_with("rabbitmq ended the channel");
+            assert_eq!(said, code != ACCESS_REFUSED, "{error}");
         }
     }
 }

@@ -50,11 +50,11 @@ impl<Sub: Subscriber> Running<Sub> {
                 Counters::add(&self.counters().returned);
                 self.settings.targets[target].returned.inc();
                 tracing::warn!(
-                    bridge = &*self.settings.name, %id, routing_key = &*message.topic,
+                    bridge = &*self.settings.name, %id, routing_key = %self.settings.targets[target].routing_key,
                     trace_id = TraceContext::of(&message).map(|trace| trace.trace_id().to_owned()),
                     error = %chain(&error.error), "message refused: it goes to the dead-letter topic"
                 );
-                let dead_letter = self.settings.refused(message, &error);
+                let dead_letter = self.settings.refused(target, message, &error);
                 self.put_back(lane, position, dead_letter);
             }
             (job @ Job::Forward { .. }, Err(error)) => {

@@ -34,9 +34,26 @@ async fn what_no_queue_wants_is_a_dead_letter_with_everything_in_it() {
     ] {
         assert_eq!(said(dead_letter, name), value, "{name}");
     }
-    assert_eq!(said(dead_letter, headers::DEAD_ERROR), "no queue is bound (routing key orders.order.placed)");
+    assert_eq!(said(dead_letter, headers::DEAD_ERROR), "no queue is bound (routing key {eventType})");
     let stats = running.stats.read();
     assert_eq!((stats.forwarded, stats.returned, stats.dead_lettered), (2, 1, 1));
+    running.stop().await.unwrap();
+}
+
+/// A dead letter is shown to people who may not read payloads.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_names_the_template_and_no_value() {
+    let world = World::new(1);
+    world.broker.script(|_| Fate::Returned);
+    let bridge = Bridge::builder(BRIDGE)
+        .from(world.log.topics([TOPIC, RETRY]))
+        .dead_letters(Arc::new(world.log.clone()), DEAD)
+        .rule(Rule::new([TOPIC], Arc::new(world.broker.clone())).routing_key("orders.{orderId}"));
+    world.publish([order("planted-4711", 0)]).await;
+    let running = Running::start(bridge);
+    until("it is settled", || world.committed() == 1).await;
+    let [dead_letter] = &world.dead_letters()[..] else { panic!("one dead letter") };
+    assert_eq!(said(dead_letter, headers::DEAD_ERROR), "no queue is bound (routing key orders.{orderId})");
     running.stop().await.unwrap();
 }
 

@@ -41,9 +41,17 @@ pub(super) struct Batches {
     ready: VecDeque<Job>,
     /// An upper bound of the jobs here that no caller waits for.
     given_up: usize,
+    /// Whether the topic of a message is the name of a queue. As the routing key of an exchange it may be made of a payload, and
+    /// errors are stored and shown.
+    names_queues: bool,
 }
 
 impl Batches {
+    /// Begins without orders, for an exchange; the one without a name leads to queues.
+    pub(super) fn to(exchange: &str) -> Self {
+        Self { names_queues: exchange.is_empty(), ..Self::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -98,7 +106,7 @@ impl Batches {
     /// Records the answer, and makes the next job of the key ready.
     pub(super) fn answer(&mut self, job: &Job, answer: Result<(), (PublishErrorKind, Error)>) {
         if let Some(open) = self.open.get_mut(&job.order) {
-            open.set(job.index, answer);
+            open.set(job.index, answer, self.names_queues);
             if open.left == 0
                 && let Some(open) = self.open.remove(&job.order)
             {
@@ -153,7 +161,7 @@ impl Batches {
                 } else {
                     (PublishErrorKind::Unavailable, unsent.clone())
                 };
-                open.set(index, Err(refusal));
+                open.set(index, Err(refusal), self.names_queues);
             }
             self.given_up += open.answers.len();
             open.reply();
@@ -184,20 +192,23 @@ impl Batches {
 
 impl Open {
     /// Records an answer; after a failure, the later messages of its key are not attempted.
-    fn set(&mut self, index: usize, answer: Result<(), (PublishErrorKind, Error)>) {
+    fn set(&mut self, index: usize, answer: Result<(), (PublishErrorKind, Error)>, names_queue: bool) {
         if self.answers[index].is_some() {
             return;
         }
         let message = &self.order.messages[index];
         let failed = answer.as_ref().err().map(|(_, error)| error.clone());
-        let named = |error: Error| error.with("topic", &message.topic);
+        let named = |error: Error, message: &Message| match names_queue {
+            true => error.with("topic", &message.topic),
+            false => error,
+        };
         self.answers[index] =
-            Some(answer.map_err(|(refusal, error)| PublishError { refusal, error: named(error) }));
+            Some(answer.map_err(|(refusal, error)| PublishError { refusal, error: named(error, message) }));
         self.left -= 1;
         let (Some(error), Some(key)) = (failed, &message.key) else { return };
         for (later, message) in self.order.messages.iter().enumerate().skip(index + 1) {
             if message.key.as_ref() == Some(key) && self.answers[later].is_none() {
-                let error = error.clone().with("topic", &message.topic);
+                let error = named(error.clone(), message);
                 self.answers[later] =
                     Some(Err(PublishError { refusal: PublishErrorKind::KeyBlocked, error }));
                 self.left -= 1;
@@ -286,5 +297,20 @@ mod tests {
         assert_eq!(batches.take(), None, "the first may still arrive, and later than this");
         batches.answer(&on_its_way, Ok(()));
         assert!(batches.take().is_some_and(|job| job.order == 1));
+    }
+
+    /// A template may make a routing key of a payload, and errors are stored and shown.
+    #[test]
+    fn an_error_of_an_exchange_names_no_routing_key() {
+        for (is_queue, named) in [(true, Some("q")), (false, None)] {
+            let mut batches = Batches::to(if is_queue { "" } else { "orders" });
+            let mut answers = batches.add_keys(&[Some("a"), Some("a")]);
+            let job = batches.take().unwrap();
+            let error = Error::new(ErrorKind::NotFound, "no queue is bound");
+            batches.answer(&job, Err((PublishErrorKind::Rejected, error)));
+            for answer in answers.try_recv().unwrap() {
+                assert_eq!(answer.unwrap_err().error.context("topic"), named);
+            }
+        }
     }
 }

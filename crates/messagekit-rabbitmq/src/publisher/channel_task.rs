@@ -59,7 +59,7 @@ impl ChannelTask {
             exchange: Arc::from(exchange),
             orders,
             blocked,
-            batches: Batches::default(),
+            batches: Batches::to(exchange),
             alone: VecDeque::new(),
             probing: false,
             state: State::Idle,
