@@ -3,12 +3,12 @@
 //! Gates hold a consumer back without failing a message. A rate limit spreads the calls to a payment provider; while the provider
 //! refuses them, a circuit breaker lets one message try and the others wait.
 //!
-//! A handler runs inside its transaction. On SQLite, that holds the write lock of the file during the call: all other writers wait, and a
-//! call that takes longer than the transaction timeout is rolled back and repeated. With 250 ms, a provider that needed 300 ms was called
-//! four times for one payment. Until handlers have a phase outside of their transaction, call a provider from a handler on PostgreSQL
-//! only, and send it the message id as its idempotency key.
+//! The handler has two phases: `charge` calls the provider outside of any transaction, and `book` writes what it answered. A charge that
+//! was made is not made again when its transaction is rolled back; a process that ends in between makes it once more, so the provider
+//! gets the event id as its idempotency key.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -32,15 +32,29 @@ struct Payments {
     calls: AtomicU32,
 }
 
+/// The provider's answer.
+struct Charge {
+    pence: i64,
+}
+
 impl Payments {
-    async fn charge(&self, tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    async fn charge(&self, order: Envelope<OrderPlaced>) -> Result<Charge, HandlerError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        // Here a program calls the provider.
-        tokio::task::yield_now().await;
+        // Here a program calls the provider, with `order.event_id` as the idempotency key.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         if self.refuses.load(Ordering::Relaxed) {
             return Err(HandlerError::unavailable("payments answers 503"));
         }
-        tx.add("charged pence", order.data.pence);
+        Ok(Charge { pence: order.data.pence })
+    }
+
+    async fn book(
+        &self,
+        tx: &mut MemoryTx,
+        _: Envelope<OrderPlaced>,
+        charge: &Charge,
+    ) -> Result<(), HandlerError> {
+        tx.add("charged pence", charge.pence);
         Ok(())
     }
 }
@@ -59,7 +73,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let breaker = CircuitBreaker::new(2, Duration::from_millis(300));
     let consumer = Consumer::builder("payments", store.clone())
         .from(log)
-        .on_with(Arc::clone(&payments), Payments::charge)
+        .on_call_with(Arc::clone(&payments), Payments::charge, Payments::book)
+        // One after another: otherwise eight would meet a provider that is away.
+        .calls_at_once(NonZeroU32::MIN)
         .backoff(Backoff::fixed(Duration::from_millis(10)))
         .gate(RateLimit::per(50, Duration::from_millis(500)))
         .gate(breaker.clone())

@@ -9,6 +9,9 @@ mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../docs/calling-other-services.md")]
+    struct CallingOtherServices;
+
     #[doc = include_str!("../docs/http-topics.md")]
     struct HttpTopics;
 

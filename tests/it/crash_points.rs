@@ -62,6 +62,7 @@ points! {
     consumer_dies_after_its_commit: Role::Billing, "store.committed", 8;
     consumer_dies_when_bound: Role::Billing, "consumer.bound", 1;
     consumer_dies_when_its_first_batch_is_noted: Role::Billing, "consumer.attempt_begun", 1;
+    consumer_dies_after_a_call: Role::Calling, "consumer.called", 30;
     consumer_dies_after_the_claim: Role::Billing, "consumer.claimed", 3;
     consumer_dies_after_a_handler: Role::Billing, "consumer.handled", 30;
     consumer_dies_after_the_offsets: Role::Billing, "consumer.advanced", 3;
@@ -70,6 +71,7 @@ points! {
     consumer_dies_while_setting_aside: Role::Billing, "set_aside.written", 3;
     consumer_dies_after_setting_aside: Role::Billing, "set_aside.committed", 3;
     consumer_dies_with_a_leased_failed_message: Role::Billing, "retry.leased", 3;
+    consumer_dies_after_the_call_of_a_retry: Role::Calling, "retry.called", 2;
     consumer_dies_after_the_handler_of_a_retry: Role::Billing, "retry.handled", 3;
     consumer_dies_after_resolving_a_failed_message: Role::Billing, "retry.resolved", 3;
     consumer_dies_after_the_commit_of_a_retry: Role::Billing, "retry.committed", 3;

@@ -10,6 +10,7 @@ mod bad_files;
 mod bad_names;
 mod blocked_lane;
 mod book;
+mod calls_under_kills;
 mod changes_under_kills;
 mod compose;
 mod console;

@@ -30,7 +30,7 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
     match role {
         // It never reaches the end of its orders.
         Role::Orders { .. } => true,
-        Role::Billing | Role::DeadlyBilling { .. } => {
+        Role::Billing | Role::Calling | Role::DeadlyBilling { .. } => {
             view.behind("billing", "orders.order") > 0 || view.failed_messages_to_run() > 0
         }
         Role::Printing => view.behind("printing", "billing.bill") > 0,

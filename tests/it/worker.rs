@@ -29,6 +29,8 @@ pub(crate) enum Role {
     },
     /// Billing that keeps the order of each customer through failures.
     Parking,
+    /// Billing that calls a payment service first.
+    Calling,
     Printing,
     /// Claims jobs and does them.
     Claiming,
@@ -76,6 +78,7 @@ impl Worker {
                 command.arg("billing").arg(file).args(["--deadly", &order.to_string()])
             }
             Role::Parking => command.arg("parking").arg(file),
+            Role::Calling => command.arg("calling").arg(file),
             Role::Printing => command.arg("printing").arg(file),
             Role::Claiming => command.arg("claiming").arg(file),
             Role::Holding => command.arg("holding").arg(file),

@@ -17,6 +17,8 @@ pub(crate) enum Role {
         deadly: Option<u64>,
         /// Whether a failed order blocks the later orders of its customer.
         parks: bool,
+        /// Whether it calls a payment service before it bills.
+        calls: bool,
     },
     Printing,
     /// Claims records of the topic of jobs.
@@ -45,7 +47,7 @@ pub(crate) struct Plan {
 
 impl Arguments {
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let usage = "usage: worker orders|billing|parking|printing|claiming|holding|piping|migrating|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
+        let usage = "usage: worker orders|billing|parking|calling|printing|claiming|holding|piping|migrating|operator FILE [--from N] [--count N] [--seed S] [--deadly N]";
         let (Some(role), Some(file)) = (words.next(), words.next()) else { return Err(usage.to_owned()) };
         let mut plan = Plan { from: 1, count: 1_000, seed: 1 };
         let mut deadly = None;
@@ -62,8 +64,9 @@ impl Arguments {
         }
         let role = match &*role {
             "orders" => Role::Orders(plan),
-            "billing" => Role::Billing { deadly, parks: false },
-            "parking" => Role::Billing { deadly, parks: true },
+            "billing" => Role::Billing { deadly, parks: false, calls: false },
+            "parking" => Role::Billing { deadly, parks: true, calls: false },
+            "calling" => Role::Billing { deadly, parks: false, calls: true },
             "printing" => Role::Printing,
             "claiming" => Role::Claiming { holds: false },
             "holding" => Role::Claiming { holds: true },

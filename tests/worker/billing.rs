@@ -9,13 +9,13 @@ use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use crate::events::{BillIssued, OrderPlaced, OrderShaky, OrderSpoiled};
 
-const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
+pub(crate) const ATTEMPTS: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
 /// Handlers take far less time, however busy the machine: a placed order must not become a failed message.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// The handler that crashes its process for the fifth time has this time to answer, twice, before its message is dead.
 const DEADLINE_OF_THE_DEADLY: Duration = Duration::from_secs(10);
 
-struct Billing {
+pub(crate) struct Billing {
     outbox: Outbox<SqliteStore>,
     deadly: Option<u64>,
 }
@@ -27,10 +27,7 @@ pub(crate) async fn run(
     policy: OnFailure,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let billing = Arc::new(Billing {
-        outbox: Outbox::new(store.clone(), "billing-service").expect("a plain name"),
-        deadly,
-    });
+    let billing = Arc::new(Billing::new(store, deadly));
     Consumer::builder("billing", store.clone())
         .from(store.topics([OrderPlaced::TOPIC]))
         .on_with(billing.clone(), Billing::placed)
@@ -46,7 +43,15 @@ pub(crate) async fn run(
 }
 
 impl Billing {
-    async fn placed(&self, tx: &mut SqliteTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    pub(crate) fn new(store: &SqliteStore, deadly: Option<u64>) -> Self {
+        Self { outbox: Outbox::new(store.clone(), "billing-service").expect("a plain name"), deadly }
+    }
+
+    pub(crate) async fn placed(
+        &self,
+        tx: &mut SqliteTx,
+        order: Envelope<OrderPlaced>,
+    ) -> Result<(), HandlerError> {
         let OrderPlaced { number, customer, pence } = order.data.clone();
         self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
         // After the effects, as a stack overflow in the last step would.
@@ -56,7 +61,11 @@ impl Billing {
         Ok(())
     }
 
-    async fn shaky(&self, tx: &mut SqliteTx, order: Envelope<OrderShaky>) -> Result<(), HandlerError> {
+    pub(crate) async fn shaky(
+        &self,
+        tx: &mut SqliteTx,
+        order: Envelope<OrderShaky>,
+    ) -> Result<(), HandlerError> {
         let OrderShaky { number, customer, pence } = order.data.clone();
         self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
         // After the effects: they would be visible if they stayed.
@@ -66,7 +75,11 @@ impl Billing {
         }
     }
 
-    async fn spoiled(&self, tx: &mut SqliteTx, order: Envelope<OrderSpoiled>) -> Result<(), HandlerError> {
+    pub(crate) async fn spoiled(
+        &self,
+        tx: &mut SqliteTx,
+        order: Envelope<OrderSpoiled>,
+    ) -> Result<(), HandlerError> {
         let OrderSpoiled { number, customer, pence } = order.data.clone();
         self.bill(tx, BillIssued { number, customer, pence }.follow(&order)).await?;
         Err(HandlerError::retryable("no run of this order succeeds"))

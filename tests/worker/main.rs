@@ -1,7 +1,7 @@
 //! A process of a small shop, for tests that kill it: the order service, billing, printing, or an operator, on one SQLite file.
 //!
 //! The commands are `worker orders FILE --from N --count N --seed S`, `worker billing FILE --deadly N`, `worker parking FILE`
-//! (billing that keeps the order of each customer), `worker printing FILE`, `worker claiming FILE` (claims jobs), `worker holding FILE`
+//! (billing that keeps the order of each customer), `worker calling FILE` (billing that calls a payment service first), `worker printing FILE`, `worker claiming FILE` (claims jobs), `worker holding FILE`
 //! (claims some and keeps them), `worker piping FILE --deadly N` (runs a pipeline whose function hangs at N), `worker migrating FILE`
 //! (gives the numbers another form), and `worker operator FILE`
 //! (discards dead failed messages). Each exits when its standard input closes, so none outlives its test, and prints `ready` once the file is open, or once it has its claim.
@@ -10,6 +10,7 @@
 
 mod arguments;
 mod billing;
+mod calling;
 mod claiming;
 mod events;
 mod migrating;
@@ -66,7 +67,8 @@ async fn run(arguments: Arguments) -> Result<(), messagekit::Error> {
     }
     match arguments.role {
         Role::Orders(plan) => orders::run(&store, plan, &shutdown).await?,
-        Role::Billing { deadly, parks } => {
+        Role::Billing { calls: true, .. } => calling::run(&store, &arguments.file, shutdown).await?,
+        Role::Billing { deadly, parks, .. } => {
             let policy = if parks { OnFailure::ParkKey } else { OnFailure::DeadLetter };
             billing::run(&store, deadly, policy, shutdown).await?;
         }

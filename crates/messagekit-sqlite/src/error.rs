@@ -73,7 +73,8 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> messagekit::Error {
     let text = match kind {
         ErrorKind::Conflict => "another process holds the write lock of the file",
         ErrorKind::TransactionTimeout => {
-            "statement was cut off: its transaction held the write lock for too long"
+            "statement was cut off: its transaction held the write lock for too long; do less in it, or set a longer \
+             `transaction_timeout` in the options of the store"
         }
         ErrorKind::Aborted => "transaction had ended before this statement",
         ErrorKind::Corrupt => "file is damaged or is not a database",

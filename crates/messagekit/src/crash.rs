@@ -4,12 +4,13 @@
 //! variable `MESSAGEKIT_CRASH_AT` names: `name` for the first time it is reached, `name:7` for the seventh.
 
 /// Lists every crash point in the order in which a message reaches them.
-pub const POINTS: [&str; 34] = [
+pub const POINTS: [&str; 36] = [
     "outbox.written",
     "store.before_commit",
     "store.committed",
     "consumer.bound",
     "consumer.attempt_begun",
+    "consumer.called",
     "consumer.claimed",
     "consumer.handled",
     "consumer.advanced",
@@ -18,6 +19,7 @@ pub const POINTS: [&str; 34] = [
     "set_aside.written",
     "set_aside.committed",
     "retry.leased",
+    "retry.called",
     "retry.handled",
     "retry.resolved",
     "retry.committed",

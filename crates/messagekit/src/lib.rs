@@ -86,7 +86,8 @@ pub use consumer::{
 pub use error::{Error, ErrorKind, chain};
 pub use event::Event;
 pub use handler::{
-    HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnUnknown, Router, StateHandlerFn,
+    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnUnknown, Router,
+    StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 pub use message::{DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers};
 pub use messagekit_macros::Event;

@@ -33,6 +33,8 @@ struct Flags {
     user: Arc<AtomicBool>,
     /// When the open transaction must release the lock, in microseconds after `zero`.
     deadline: AtomicU64,
+    /// The time that it has for this, in microseconds.
+    limit: AtomicU64,
     zero: Instant,
 }
 
@@ -51,6 +53,7 @@ impl Guarded {
             rollbacks: AtomicU64::new(0),
             user,
             deadline: AtomicU64::new(NO_DEADLINE),
+            limit: AtomicU64::new(0),
             zero: Instant::now(),
         });
         let seen = Arc::clone(&flags);
@@ -78,6 +81,7 @@ impl Guarded {
         if let Some(bound) = bound {
             let deadline = self.flags.zero.elapsed().saturating_add(bound).as_micros();
             self.flags.deadline.store(u64::try_from(deadline).unwrap_or(NO_DEADLINE - 1), Relaxed);
+            self.flags.limit.store(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX), Relaxed);
         }
         Ok(Open { guarded: Rc::clone(self), rollbacks: self.flags.rollbacks.load(Relaxed) })
     }
@@ -130,13 +134,18 @@ impl Open {
         self.guarded.flags.is_late()
     }
 
+    /// Returns the error of a transaction that held the lock for too long.
+    pub(crate) fn timed_out(&self) -> Error {
+        transaction_timeout(Duration::from_micros(self.guarded.flags.limit.load(Relaxed)))
+    }
+
     /// Commits if the transaction has not ended before, within the time limit.
     pub(crate) fn commit(self) -> Result<(), Error> {
         if !self.is_intact() {
             return Err(aborted());
         }
         if self.is_late() {
-            return Err(transaction_timeout());
+            return Err(self.timed_out());
         }
         let flags = &self.guarded.flags;
         flags.deadline.store(NO_DEADLINE, Relaxed);
@@ -175,12 +184,14 @@ pub(crate) fn aborted() -> Error {
     Error::new(ErrorKind::Aborted, "transaction has ended: an earlier statement rolled it back")
 }
 
-/// Returns the error for a transaction that held the lock for too long.
-pub(crate) fn transaction_timeout() -> Error {
+/// Returns the error for a transaction that held the lock for longer than `limit`.
+pub(crate) fn transaction_timeout(limit: Duration) -> Error {
     Error::new(
         ErrorKind::TransactionTimeout,
-        "transaction held the write lock for too long and was rolled back: do less in it, or do slow work before it",
+        "transaction held the write lock for too long and was rolled back: do less in it, call other services before it \
+         (a consumer's `on_call`), or set a longer `transaction_timeout` in the options of the store",
     )
+    .with("limit", format!("{limit:?}"))
 }
 
 /// Refuses statements with which a user's closure would leave its transaction or change the connection.

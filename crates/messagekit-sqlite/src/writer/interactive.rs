@@ -46,7 +46,7 @@ impl Writer {
                 Ok(call) => self.answer(session, call),
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) if session.left().is_zero() => {
-                    session.end(transaction_timeout());
+                    session.end(transaction_timeout(self.transaction_timeout));
                 }
                 Err(TryRecvError::Empty) => thread::park_timeout(session.left()),
             }
@@ -78,7 +78,7 @@ impl Writer {
             }
             if session.left().is_zero() {
                 // Release the lock first: dropping a handler's future may take time.
-                let error = session.end(transaction_timeout());
+                let error = session.end(transaction_timeout(self.transaction_timeout));
                 return match catch_unwind(AssertUnwindSafe(|| batch.cancel())) {
                     Ok(()) => batch.answer(Err(TransactError::Commit(error))),
                     Err(panic) => batch.panicked(panic),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
-use super::guard::{Guarded, Open, aborted, transaction_timeout};
+use super::guard::{Guarded, Open, aborted};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
@@ -80,15 +80,16 @@ impl Session {
         let open = self.open.borrow();
         let Some(transaction) = open.as_ref() else { return Ok(Err(self.reason())) };
         if transaction.is_late() {
+            let late = transaction.timed_out();
             drop(open);
-            return Ok(Err(self.end(transaction_timeout())));
+            return Ok(Err(self.end(late)));
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| match access {
             Access::Engine => work(transaction.conn()),
             Access::User => transaction.as_user(work),
         }));
         let dead = if transaction.is_late() {
-            Some(transaction_timeout())
+            Some(transaction.timed_out())
         } else if outcome.is_err() {
             Some(Error::new(ErrorKind::Aborted, "transaction has ended: an earlier closure panicked"))
         } else if !transaction.is_intact() {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use super::call_slot::CallSlot;
 use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Meta;
@@ -23,16 +24,22 @@ pub(super) struct Item<S: Store> {
 pub(super) struct Entry<S: Store> {
     pub(super) received: ReceivedMessage,
     pub(super) task: Task<S>,
+    /// The call of its message, if its handler has two phases.
+    pub(super) call: CallSlot,
 }
 
 impl<S: Store> Entry<S> {
+    pub(super) fn new(received: ReceivedMessage, task: Task<S>) -> Self {
+        Self { received, task, call: CallSlot::default() }
+    }
+
     pub(super) fn is_handled(&self) -> bool {
         matches!(self.task, Task::Handle { .. })
     }
 
     /// Returns the same message with the task to set it aside.
     pub(super) fn set_aside(&self, failure: Failure) -> Arc<Self> {
-        Arc::new(Self { received: self.received.clone(), task: Task::SetAside(failure) })
+        Arc::new(Self::new(self.received.clone(), Task::SetAside(failure)))
     }
 }
 
@@ -81,7 +88,7 @@ impl<S: Store> Batch<S> {
             Task::Handle { handler, meta }
                 if Arc::ptr_eq(handler, by) && !self.failed.contains_key(&index) =>
             {
-                Some(Run { received: self.received(index), meta, attempt: 1 })
+                Some(Run { received: self.received(index), meta, attempt: 1, called: None })
             }
             _ => None,
         }

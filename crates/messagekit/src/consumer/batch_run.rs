@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::batch::{Batch, Entry, Item};
+use super::calls::{self, CallsEnded};
 use super::crash_guard::{begin_attempt, clear_batch, withdraw, withdraw_batch};
 use super::fault::{Fault, store_fault};
 use super::lane_state::LaneState;
@@ -113,7 +114,7 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    async fn transaction(&self, plan: Plan, machine: &StateMachine) -> Answer {
+    async fn transaction(&self, mut plan: Plan, machine: &StateMachine) -> Answer {
         let settings = &self.settings;
         let batch = Arc::new(Batch {
             entries: Arc::clone(&self.entries),
@@ -123,6 +124,11 @@ impl<S: Inbox> BatchRun<S> {
             starts: self.starts.clone(),
             spans: TransactionSpans::new(),
         });
+        match calls::make(settings, &batch, &plan, &self.stop).await {
+            CallsEnded::Ready(range) => plan.range = range,
+            CallsEnded::Failed { index, fault } => return Answer::Failed { index, fault },
+            CallsEnded::Store(error) => return self.store_failed(error, plan.range.start, None),
+        }
         let range = plan.range.clone();
         let attempted = attempt(settings, &batch, plan).await;
         if !matches!(attempted, Attempted::Committed { .. }) {
@@ -143,7 +149,12 @@ impl<S: Inbox> BatchRun<S> {
                 Answer::Committed { through, done: stats, took }
             }
             Attempted::Full { index, failure } => Answer::Full { index, failure },
-            Attempted::Failed { index, fault } => Answer::Failed { index, fault },
+            Attempted::Failed { index, fault } => {
+                if let Fault::Message(_) = fault {
+                    batch.entries[index].call.clear();
+                }
+                Answer::Failed { index, fault }
+            }
             Attempted::Store { error, handlers_ran } => {
                 // Only a handler can be blamed: without one, the store itself has failed.
                 let has_handler = range.clone().any(|index| machine.is_handled(index));

@@ -14,13 +14,14 @@ use super::backoff::A_YEAR;
 use super::builder_check::problems;
 use super::dedup_window::DedupWindow;
 use super::options::Options;
-use super::settings::{A_CENTURY, ATTEMPTS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
+use super::settings::{A_CENTURY, ATTEMPTS, CALLS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
 use super::stats::Ending;
 use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats, run};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
-    HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router, StateHandlerFn,
+    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router,
+    StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, IntoSource, Source};
@@ -92,6 +93,7 @@ impl<S: Inbox> Consumer<S, NoSource> {
                 batch: None,
                 window: None,
                 key_lanes: NonZeroU32::MIN,
+                calls: NonZeroU32::new(CALLS).unwrap_or(NonZeroU32::MIN),
                 classify: None,
             },
         }
@@ -216,6 +218,29 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Adds a handler in two phases, a call and its effects; see [`Router::on_call`].
+    pub fn on_call<E: Event, R, C, H>(mut self, call: C, effects: H) -> Self
+    where
+        R: Send + Sync + 'static,
+        C: CallFn<Envelope<E>, R>,
+        H: for<'a> EffectsFn<'a, S::Tx, Envelope<E>, R>,
+    {
+        self.router = self.router.on_call(call, effects);
+        self
+    }
+
+    /// Adds a handler in two phases, with a state; see [`Router::on_call_with`].
+    pub fn on_call_with<State, E: Event, R, C, H>(mut self, state: Arc<State>, call: C, effects: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        C: for<'a> StateCallFn<'a, State, Envelope<E>, R>,
+        H: for<'a> StateEffectsFn<'a, State, S::Tx, Envelope<E>, R>,
+    {
+        self.router = self.router.on_call_with(state, call, effects);
+        self
+    }
+
     /// Adds an object that handles events; see [`Router::consumer`].
     pub fn consumer<C: IdempotentConsumer<S>>(mut self, consumer: C) -> Self {
         self.router = self.router.consumer(consumer);
@@ -237,6 +262,17 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
     {
         self.router = self.router.on_json(event_type, handler);
+        self
+    }
+
+    /// Adds a handler in two phases of events as JSON; see [`Router::on_json_call`].
+    pub fn on_json_call<R, C, H>(mut self, event_type: &str, call: C, effects: H) -> Self
+    where
+        R: Send + Sync + 'static,
+        C: CallFn<Envelope<serde_json::Value>, R>,
+        H: for<'a> EffectsFn<'a, S::Tx, Envelope<serde_json::Value>, R>,
+    {
+        self.router = self.router.on_json_call(event_type, call, effects);
         self
     }
 
@@ -295,8 +331,10 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
 
     /// Sets the deadline of a handler, at most a year. Default: 30 s. PostgreSQL cancels a statement that a handler leaves
     /// running one second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
-    /// 1 s. Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s.
-    /// Other processes may be handling copies of it meanwhile.
+    /// 1 s. In a handler [in two phases](Router::on_call), each phase has the whole deadline.
+    ///
+    /// Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s, and one deadline more for
+    /// handlers in two phases. Other processes may be handling copies of it meanwhile.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline.min(A_YEAR));
         self
@@ -370,6 +408,13 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Sets how many calls of one batch run at once, in handlers [in two phases](Router::on_call) `[default: 8]`. Batches of other lanes make
+    /// theirs beside them.
+    pub fn calls_at_once(mut self, calls: NonZeroU32) -> Self {
+        self.options.calls = calls;
+        self
+    }
+
     /// Gives each message its own transaction, for handlers with effects outside the database. An effect is then repeated only
     /// if its own message fails or its commit is lost.
     pub fn one_by_one(self) -> Self {
@@ -400,7 +445,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             let text = problems.join("; ");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", &name));
         }
-        let Options { limits, attempts, backoff, unavailable_limit, key_lanes, classify, .. } = options;
+        let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, classify, .. } =
+            options;
         let deadline = options.deadline.unwrap_or(DEADLINE);
         let capabilities = source.capabilities();
         let keeps_order = S::RUNS_AGAIN && capabilities.positions;
@@ -413,9 +459,9 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             run: Uuid::now_v7().simple().to_string().into(),
             // The handler's own deadline comes first, because its error is clearer.
             store: store.limited(deadline.saturating_add(Duration::from_secs(1))),
-            router: Arc::new(router),
             around,
             rules: Rules {
+                calls: router.calls_first().then_some(calls),
                 on_failure: options.on_failure.unwrap_or(fitting),
                 retries_parked: S::RUNS_AGAIN,
                 attempts,
@@ -424,6 +470,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
                 unavailable_limit,
                 batch: options.batch.unwrap_or(preferred),
             },
+            router: Arc::new(router),
             limits,
             window: DedupWindow::new(options.window),
             key_lanes,

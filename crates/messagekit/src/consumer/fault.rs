@@ -1,17 +1,18 @@
-//! Runs one handler and classifies its failure for the loop.
+//! Runs one handler, or its call, and classifies its failure for the loop.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::handler_run::Run;
+use super::handler_run::{Called, Run};
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
-use crate::handler::{Class, Erased, HandlerError, Inner};
+use crate::handler::{CallResult, Class, Erased, HandlerError, Inner};
 use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
@@ -71,29 +72,25 @@ pub(super) async fn handle<S: Inbox>(
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
     let handling =
         spans.around(of, async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
-    starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
+    // A call has counted its message.
+    if first.called.is_none() {
+        starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
+    }
     let started = std::time::Instant::now();
-    let _in_flight = settings.stats.begins();
-    let ended = tokio::select! {
-        biased;
-        ended = tokio::time::timeout(settings.rules.deadline, AssertUnwindSafe(handling).catch_unwind()) => ended,
-        () = settings.cut_off.requested() => {
-            return Err((0, Fault::CutOff));
-        }
-    };
-    settings.stats.took(started.elapsed());
+    let ended = within_deadline(settings, "handler", handling).await;
+    if let Err((_, Fault::CutOff)) = ended {
+        return Err((0, Fault::CutOff));
+    }
+    settings
+        .stats
+        .took(first.called.as_ref().map_or(Duration::ZERO, |called| called.took) + started.elapsed());
     let (culprit, fault) = match ended {
-        Ok(Ok(Ok(()))) => {
+        Ok(()) => {
             let handled = std::iter::once(&first).chain(behind);
             handled.for_each(|run| settings.stats.sized(run.received.message.payload.len()));
             return Ok(());
         }
-        Ok(Ok(Err(error))) => (error.culprit.filter(|index| *index <= behind.len()), fault::<S>(&error)),
-        Ok(Err(panic)) => (None, panicked(&*panic)),
-        Err(_) => {
-            let text = format!("handler did not end within its deadline of {:?}", settings.rules.deadline);
-            (None, Fault::Message(Failure::retryable(FailureKind::TooSlow, text)))
-        }
+        Err((culprit, fault)) => (culprit.filter(|index| *index <= behind.len()), fault),
     };
     spans.failed(culprit, fault.as_str());
     Err(match (culprit, fault) {
@@ -106,15 +103,74 @@ pub(super) async fn handle<S: Inbox>(
     })
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Fault {
+/// Makes the call of a message with its deadline, and counts the message in `starts`.
+pub(super) async fn call<S: Inbox>(
+    settings: &Settings<S>,
+    starts: &Starts,
+    handler: &Arc<dyn Erased<S>>,
+    run: Run<'_>,
+) -> Result<Called, Fault> {
+    let deadline = Instant::now() + settings.rules.deadline;
+    let spans = ProcessSpans::of_call(settings, &run);
+    let calling = spans.around_call(async {
+        let called = match handler.call_first(run.given(deadline)) {
+            Some(calling) => calling.await,
+            None => Ok(Arc::new(()) as CallResult),
+        };
+        called.map_err(|error| classified(settings, error))
+    });
+    starts.add(1);
+    let started = std::time::Instant::now();
+    let ended = within_deadline(settings, "call", calling).await;
+    let took = started.elapsed();
+    let result = ended.map_err(|(_, fault)| {
+        if !matches!(fault, Fault::CutOff) {
+            settings.stats.took(took);
+            spans.failed(None, fault.as_str());
+        }
+        // There is no transaction that another message could have ended.
+        match fault {
+            Fault::Blame(failure) | Fault::TransactionTimeout(failure) => Fault::Message(failure),
+            fault => fault,
+        }
+    })?;
+    Ok(Called { result, took })
+}
+
+/// Runs a function of the user to its end, its deadline, its panic or a stop. A failure has the index that the function names.
+async fn within_deadline<S: Inbox, T>(
+    settings: &Settings<S>,
+    what: &str,
+    work: impl Future<Output = Result<T, HandlerError>>,
+) -> Result<T, (Option<usize>, Fault)> {
+    let _in_flight = settings.stats.begins();
+    let deadline = settings.rules.deadline;
+    let ended = tokio::select! {
+        biased;
+        ended = tokio::time::timeout(deadline, AssertUnwindSafe(work).catch_unwind()) => ended,
+        () = settings.cut_off.requested() => return Err((None, Fault::CutOff)),
+    };
+    match ended {
+        Ok(Ok(Ok(result))) => Ok(result),
+        Ok(Ok(Err(error))) => Err((error.culprit, fault::<S>(&error))),
+        Ok(Err(panic)) => Err((None, panicked(what, &*panic))),
+        Err(_) => {
+            let text = format!("{what} did not end within its deadline of {deadline:?}");
+            Err((None, Fault::Message(Failure::retryable(FailureKind::TooSlow, text))))
+        }
+    }
+}
+
+fn panicked(what: &str, panic: &(dyn Any + Send)) -> Fault {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = format!("handler panicked: {}", text.unwrap_or("without a text"));
+    let text = format!("{what} panicked: {}", text.unwrap_or("without a text"));
     Fault::Message(Failure::retryable(FailureKind::Panicked, text))
 }
 
 /// Asks the user's function for the class of an error that has none. A refused value says nothing of the state of the store.
 fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerError {
+    let of_store = || store::classify::<S>(error.source.as_ref());
     match &settings.classify {
         Some(classify)
             if error.class == Class::Unclassified
@@ -146,6 +202,9 @@ fn fault<S: Inbox>(error: &HandlerError) -> Fault {
             Fault::Unavailable(failure.error)
         }
         (Class::Unclassified, Some(ErrorKind::Conflict)) => Fault::Conflict(failure.error),
+        (Class::Unclassified, Some(ErrorKind::InvalidData)) => {
+            Fault::Message(Failure::permanent(FailureKind::Permanent, failure.error))
+        }
         _ => Fault::Message(failure),
     }
 }
@@ -169,8 +228,4 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
 /// Returns what failed in the store, as spans name it.
 pub(super) fn store_word(error: &Error) -> String {
     store_fault(error).map_or_else(|| error.kind().to_string(), |fault| fault.as_str().to_owned())
-    let of_store = || store::classify::<S>(error.source.as_ref());
 }
-        (Class::Unclassified, Some(ErrorKind::InvalidData)) => {
-            Fault::Message(Failure::permanent(FailureKind::Permanent, failure.error))
-        }

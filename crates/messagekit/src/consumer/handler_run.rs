@@ -1,9 +1,11 @@
 //! One run of a handler over a message.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::Meta;
-use crate::handler::Given;
+use crate::handler::{CallResult, Given};
 use crate::message::DeliveryInfo;
 use crate::store::ReceivedMessage;
 
@@ -12,6 +14,15 @@ pub(super) struct Run<'a> {
     pub(super) received: &'a ReceivedMessage,
     pub(super) meta: &'a Meta,
     pub(super) attempt: u32,
+    /// The result of its call, if its handler has two phases.
+    pub(super) called: Option<Called>,
+}
+
+/// A call that was made.
+#[derive(Clone)]
+pub(super) struct Called {
+    pub(super) result: CallResult,
+    pub(super) took: Duration,
 }
 
 impl<'a> Run<'a> {
@@ -20,6 +31,7 @@ impl<'a> Run<'a> {
         Given {
             message: &self.received.message,
             meta: self.meta.clone(),
+            called: self.called.as_ref().map(|called| CallResult::clone(&called.result)),
             info: DeliveryInfo {
                 attempt: self.attempt,
                 headers: self.received.message.headers.clone(),

@@ -11,6 +11,8 @@ mod bind;
 mod bisection;
 mod builder;
 mod builder_check;
+mod call_slot;
+mod calls;
 mod crash_guard;
 mod dedup_window;
 mod fault;

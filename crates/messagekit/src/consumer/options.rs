@@ -19,5 +19,6 @@ pub(super) struct Options {
     pub(super) batch: Option<BatchLimit>,
     pub(super) window: Option<Duration>,
     pub(super) key_lanes: NonZeroU32,
+    pub(super) calls: NonZeroU32,
     pub(super) classify: Option<ClassifyError>,
 }

@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::batch_run::log_failure;
 use super::crash_guard::poison_message;
 use super::fault::{Fault, store_fault};
-use super::retry_run::{Applied, Culprit, Ran, of_store, run};
+use super::retry_run::{Applied, Culprit, Ran, call_head, of_store, run};
 use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats};
 use crate::crash;
@@ -107,6 +109,12 @@ async fn apply<S: Inbox>(
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
     let mut noted = 1;
+    let begun = Instant::now();
+    let called = match call_head(settings, leased, starts).await {
+        Ok(called) => called,
+        Err(fault) => return Ran::head(fault),
+    };
+    let mut rolled_back = 0;
     loop {
         if most.max(noted) > 1 {
             match settings.store.begin_run(&settings.name, leased, most, settings.rules.longest_run()).await {
@@ -115,7 +123,18 @@ async fn apply<S: Inbox>(
                 Err(error) => return of_store(error, 1),
             }
         }
-        let fewer = match judge(run(settings, leased, most, starts).await, settings.cut_off.is_requested()) {
+        let ran = run(settings, leased, most, called.clone(), starts).await;
+        // The effects of a call are tried again rather than the call.
+        let wait = ran.wait_before_another(rolled_back);
+        if let Some(wait) =
+            wait.filter(|wait| called.is_some() && begun.elapsed() + *wait < settings.rules.deadline)
+            && !settings.cut_off.is_requested()
+        {
+            rolled_back += 1;
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let fewer = match judge(ran, settings.cut_off.is_requested()) {
             ControlFlow::Continue(fewer) => fewer,
             ControlFlow::Break(ran) => return ran,
         };

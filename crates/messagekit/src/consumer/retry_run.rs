@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fault::{Fault, handle, store_fault, store_word};
-use super::handler_run::Run;
+use super::Backoff;
+use super::fault::{Fault, call, handle, store_fault, store_word};
+use super::handler_run::{Called, Run};
 use super::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
 use crate::handler::{Erased, Task};
@@ -57,12 +58,27 @@ impl Ran {
     }
 }
 
+impl Ran {
+    /// Returns how long to wait before the same effects may succeed, after `failures` of them: the database prefers another
+    /// transaction, or is away.
+    pub(super) fn wait_before_another(&self, failures: u32) -> Option<Duration> {
+        match self {
+            Self::Failed(Culprit { fault: Fault::Conflict(_), .. }) => Some(Backoff::after_conflict()),
+            Self::Failed(Culprit { fault: Fault::Outage(_), .. }) => {
+                Some(Backoff::OUTAGE.delay(failures + 1))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A message of the run with its handler.
 struct Step<S: Store> {
     received: ReceivedMessage,
     meta: Meta,
     handler: Arc<dyn Erased<S>>,
     attempt: u32,
+    called: Option<Called>,
 }
 
 /// A run in flight.
@@ -80,16 +96,33 @@ struct Applying<'a, S: Inbox> {
     started: Instant,
 }
 
+/// Makes the call of the leased message, if its handler has two phases.
+pub(super) async fn call_head<S: Inbox>(
+    settings: &Settings<S>,
+    leased: &RetryLease,
+    starts: &Starts,
+) -> Result<Option<Called>, Fault> {
+    let head = match step(settings, leased.received.clone(), leased.attempt) {
+        Ok(head) if head.handler.calls_first() => head,
+        // The run says why it has no handler.
+        Ok(_) | Err(_) => return Ok(None),
+    };
+    let called = call(settings, starts, &head.handler, head.run()).await?;
+    crash::point("retry.called");
+    Ok(Some(called))
+}
+
 /// Applies the leased message and at most `most - 1` messages behind it, in a transaction that also resolves them. It also
 /// takes messages that were parked meanwhile, so the backlog of a key ends if handling is faster than parking.
 pub(super) async fn run<S: Inbox>(
     settings: &Arc<Settings<S>>,
     leased: &Arc<RetryLease>,
     most: u32,
+    called: Option<Called>,
     starts: &Starts,
 ) -> Ran {
     let head = match step(settings, leased.received.clone(), leased.attempt) {
-        Ok(head) => head,
+        Ok(head) => Step { called, ..head },
         Err(failure) => return Ran::head(Fault::Message(failure)),
     };
     let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
@@ -153,7 +186,7 @@ fn step<S: Inbox>(
 ) -> Result<Step<S>, Failure> {
     let (received, task) = settings.router.prepare(received.message, received.position);
     match task {
-        Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt }),
+        Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt, called: None }),
         Task::SetAside(failure) => Err(failure),
         Task::Ignore(_) => {
             let text = "no handler for this event type: deploy one, then retry";
@@ -226,6 +259,10 @@ impl<S: Inbox> Applying<'_, S> {
         let followers = store.followers(tx, consumer, last, left, self.bytes).await;
         for follower in followers.map_err(|error| of_store(error, self.length()))? {
             let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };
+            // There is no call inside of a transaction: it comes when the message is the head of its key.
+            if step.handler.calls_first() {
+                break;
+            }
             self.bytes = self.bytes.saturating_sub(follower.received.message.payload.len() as u64);
             steps.push(step);
             taken.push(follower);
@@ -273,6 +310,6 @@ impl<S: Inbox> Applying<'_, S> {
 
 impl<S: Store> Step<S> {
     fn run(&self) -> Run<'_> {
-        Run { received: &self.received, meta: &self.meta, attempt: self.attempt }
+        Run { received: &self.received, meta: &self.meta, attempt: self.attempt, called: self.called.clone() }
     }
 }

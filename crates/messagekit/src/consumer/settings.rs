@@ -18,6 +18,8 @@ use crate::transport::BatchLimit;
 pub(super) const ATTEMPTS: u32 = 10;
 /// Number of crashes after which a message is dead.
 pub(super) const CRASHES: u32 = 5;
+/// Number of calls of a batch that run at once.
+pub(super) const CALLS: u32 = 8;
 /// Deadline of a handler.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a lane waits for a message whose handler reports an unavailable dependency.
@@ -51,12 +53,15 @@ pub(super) struct Rules {
     /// How long a message with an unavailable dependency may block its lane.
     pub(super) unavailable_limit: Duration,
     pub(super) batch: BatchLimit,
+    /// How many calls of a batch run at once; `None` without handlers in two phases.
+    pub(super) calls: Option<NonZeroU32>,
 }
 
 impl Rules {
-    /// Returns the maximum time of one run of a message, including the wait for another process's claim and the commit.
+    /// Returns the maximum time of one run of a message, including its call, the wait for another process's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
-        self.deadline * 2 + Duration::from_secs(5)
+        let call = if self.calls.is_some() { self.deadline } else { Duration::ZERO };
+        call + self.deadline * 2 + Duration::from_secs(5)
     }
 
     /// Returns how long a transaction may start further handlers.

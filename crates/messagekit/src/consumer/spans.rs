@@ -56,6 +56,8 @@ pub(super) struct ProcessSpans {
 /// What a handler runs in.
 enum Around {
     Span(Span, TransactionSpans),
+    /// A call is in no transaction.
+    Call(Span),
     /// The writer's context, for what the handler writes and logs.
     Writer(Option<Box<dyn RemoteContext>>),
 }
@@ -75,7 +77,13 @@ impl ProcessSpans {
             let runs = std::iter::once(first).chain(behind);
             let spans: Vec<Span> = runs
                 .map(|run| {
-                    process(telemetry, settings, run, TraceContext::of(&run.received.message).as_ref())
+                    process(
+                        telemetry,
+                        settings,
+                        "process",
+                        run,
+                        TraceContext::of(&run.received.message).as_ref(),
+                    )
                 })
                 .collect();
             // A span begins when it is entered first.
@@ -89,10 +97,35 @@ impl ProcessSpans {
                 Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
             }
             writer => {
-                let span = process(telemetry, settings, first, writer.as_ref());
+                let span = process(telemetry, settings, "process", first, writer.as_ref());
                 transaction.hold(&span);
                 Self { spans: vec![span.clone()], around: Around::Span(span, transaction.clone()) }
             }
+        }
+    }
+
+    /// Starts the span of the call of a message.
+    pub(super) fn of_call<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Self {
+        let Some(telemetry) = telemetry() else {
+            return Self { spans: Vec::new(), around: Around::Writer(None) };
+        };
+        match TraceContext::of(&run.received.message) {
+            Some(writer) if !telemetry.is_recorded(&writer) => {
+                Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
+            }
+            writer => {
+                let span = process(telemetry, settings, "call", run, writer.as_ref());
+                Self { spans: vec![span.clone()], around: Around::Call(span) }
+            }
+        }
+    }
+
+    /// Runs a call in its span, or in the context of the writer.
+    pub(super) async fn around_call<F: Future>(&self, calling: F) -> F::Output {
+        match &self.around {
+            Around::Call(span) => calling.instrument(span.clone()).await,
+            // It has the address of no transaction.
+            _ => self.around(0, calling).await,
         }
     }
 
@@ -102,7 +135,7 @@ impl ProcessSpans {
             Around::Span(span, transaction) => {
                 transaction.around(tx, handling).instrument(span.clone()).await
             }
-            Around::Writer(None) => handling.await,
+            Around::Call(_) | Around::Writer(None) => handling.await,
             Around::Writer(Some(writer)) => {
                 let mut handling = pin!(handling);
                 poll_fn(|cx| {
@@ -130,33 +163,34 @@ impl ProcessSpans {
 fn process<S: Store>(
     telemetry: &dyn Telemetry,
     settings: &Settings<S>,
+    operation: &str,
     run: &Run<'_>,
     writer: Option<&TraceContext>,
 ) -> Span {
-    let Some(writer) = writer else { return recorded(settings, run) };
+    let Some(writer) = writer else { return recorded(settings, operation, run) };
     if !telemetry.is_recorded(writer) {
         return Span::none();
     }
-    let (span, batch) = (recorded(settings, run), telemetry.current());
+    let (span, batch) = (recorded(settings, operation, run), telemetry.current());
     telemetry.set_parent(&span, writer);
     batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
     span
 }
 
-fn recorded<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Span {
-    let Run { received, attempt, meta } = run;
+fn recorded<S: Store>(settings: &Settings<S>, operation: &str, run: &Run<'_>) -> Span {
+    let Run { received, attempt, meta, .. } = run;
     let topic = &*received.message.topic;
     let place = received.position.as_ref();
     tracing::info_span!(
         "process",
-        otel.name = format_args!("process {topic}"),
+        otel.name = format_args!("{operation} {topic}"),
         otel.kind = "consumer",
         otel.status_code = Empty,
         otel.status_description = Empty,
         error.type = Empty,
         messaging.system = settings.system,
         messaging.operation.type = "process",
-        messaging.operation.name = "process",
+        messaging.operation.name = operation,
         messaging.destination.name = topic,
         messaging.destination.partition.id = place.map(|place| place.partition),
         messaging.consumer.group.name = &*settings.name,

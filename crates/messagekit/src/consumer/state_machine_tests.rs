@@ -217,6 +217,7 @@ impl<'a> World<'a> {
                 messages: NonZeroU32::new(BATCH).expect("10 > 0"),
                 time: Duration::from_secs(10),
             },
+            calls: None,
         }
     }
 

@@ -200,7 +200,10 @@ impl<'a, S: Inbox> Applying<'a, S> {
     ) -> Result<usize, Attempted> {
         let (batch, runs) = (self.batch, self.plan.runs);
         let time_is_up = self.stats.handled > 0 && self.started.elapsed() >= self.settings.rules.batch.time;
-        if time_is_up || !runs.may_run(index) {
+        let called = batch.entries[index].call.made();
+        // Its marker stood when calls were made, and is gone.
+        let has_no_call = handler.calls_first() && called.is_none();
+        if time_is_up || has_no_call || !runs.may_run(index) {
             self.through = index;
             return Ok(0);
         }
@@ -213,7 +216,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
             false => Vec::new(),
         };
         let attempt = if index == 0 { batch.first_attempt } else { 1 };
-        let first = Run { received: batch.received(index), meta, attempt };
+        let first = Run { received: batch.received(index), meta, attempt, called };
         batch.running.store(index, Ordering::Relaxed);
         if let Err((at, fault)) =
             handle(self.settings, (&batch.starts, &batch.spans), tx, handler, first, &behind).await

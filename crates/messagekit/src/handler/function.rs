@@ -1,5 +1,6 @@
 //! The forms of a handler.
 
+use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -88,6 +89,11 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
 
 pub(crate) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
+/// The result of a call, for the effects of the same message.
+pub(crate) type CallResult = Arc<dyn Any + Send + Sync>;
+
+pub(crate) type Calling<'a> = BoxFuture<'a, Result<CallResult, HandlerError>>;
+
 /// Returns a future with the error of an unreadable argument.
 pub(crate) fn refused<'a>(error: HandlerError) -> Handling<'a> {
     Box::pin(std::future::ready(Err(error)))
@@ -98,6 +104,8 @@ pub(crate) struct Given<'a> {
     pub(crate) message: &'a Message,
     pub(crate) meta: Meta,
     pub(crate) info: DeliveryInfo,
+    /// The result of its call, if its handler has two phases.
+    pub(crate) called: Option<CallResult>,
 }
 
 /// A type-erased handler.
@@ -109,6 +117,16 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
     fn takes_several(&self) -> bool {
         false
     }
+
+    /// Returns whether a call comes before the transaction.
+    fn calls_first(&self) -> bool {
+        false
+    }
+
+    /// Makes the call that comes before the transaction, if there is one.
+    fn call_first<'a>(&'a self, _given: Given<'a>) -> Option<Calling<'a>> {
+        None
+    }
 }
 
 /// Reads the argument of a handler from a message, in the second of two passes.
@@ -117,7 +135,7 @@ pub(crate) trait Argument: Sized + Send + 'static {
 }
 
 impl<E: DeserializeOwned + Send + 'static> Argument for Envelope<E> {
-    fn read(Given { message, meta, info }: Given<'_>) -> Result<Self, HandlerError> {
+    fn read(Given { message, meta, info, .. }: Given<'_>) -> Result<Self, HandlerError> {
         let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
         envelope.delivery = Some(info);
         Ok(envelope)

@@ -7,13 +7,15 @@ mod function;
 mod middleware;
 mod on_unknown;
 mod router;
+mod two_phases;
 
 pub use catch_all::CatchAll;
 pub use error::HandlerError;
 pub(crate) use error::{Class, ClassifyError};
-pub(crate) use function::{Erased, Given};
+pub(crate) use function::{CallResult, Erased, Given};
 pub use function::{HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use middleware::{Inner, Middleware};
 pub use on_unknown::OnUnknown;
 pub use router::Router;
 pub(crate) use router::Task;
+pub use two_phases::{CallFn, EffectsFn, StateCallFn, StateEffectsFn};

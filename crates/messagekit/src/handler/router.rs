@@ -8,7 +8,10 @@ use std::sync::Arc;
 use super::batch::{Several, SeveralWithState};
 use super::catch_all::{CatchAll, TakesAll, Unread};
 use super::function::{Erased, Function, Object, WithState};
-use super::{HandlerFn, IdempotentConsumer, OnUnknown, StateHandlerFn};
+use super::two_phases::{TwoPhases, TwoPhasesWithState};
+use super::{
+    CallFn, EffectsFn, HandlerFn, IdempotentConsumer, OnUnknown, StateCallFn, StateEffectsFn, StateHandlerFn,
+};
 use crate::message::{check_version, identify};
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
@@ -152,6 +155,64 @@ impl<S: Store> Router<S> {
         self.typed::<E>(Arc::new(handler))
     }
 
+    /// Adds a handler in two phases for the event type that both functions take: `call` asks another service, outside of any
+    /// transaction, and `effects` gets what it returned, in the transaction that also marks the event as processed.
+    ///
+    /// A call is made **at least once**: a process may end between the call and the commit of its effects, and a failed run begins
+    /// anew with its call. Give the service the [event id](crate::Envelope::event_id) as its idempotency key. A call is not made for an event whose
+    /// marker says that it was handled or set aside, and its result outlives a rollback: effects that met a lock conflict or an outage run again
+    /// without it.
+    ///
+    /// Calls of a batch run side by side, at most [`calls_at_once`](crate::ConsumerBuilder::calls_at_once) of them; those of one key follow each
+    /// other. The effects keep their order. The deadline applies to each phase, gates to the call, and an error of either phase means
+    /// [the same](crate::HandlerError). A [`Middleware`](crate::Middleware) runs around the effects.
+    ///
+    /// ```
+    /// use messagekit_memory::{MemoryStore, MemoryTx};
+    /// use messagekit::{Envelope, Event, HandlerError, Router};
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event(type = "orders.order.placed", key = "order_id")]
+    /// struct OrderPlaced { order_id: String, pence: i64 }
+    ///
+    /// struct Charge { fee: i64 }
+    ///
+    /// async fn charge(order: Envelope<OrderPlaced>) -> Result<Charge, HandlerError> {
+    ///     // Here a program asks its provider, with `order.event_id` as the idempotency key.
+    ///     Ok(Charge { fee: order.data.pence / 100 })
+    /// }
+    ///
+    /// async fn book(tx: &mut MemoryTx, order: Envelope<OrderPlaced>, charge: &Charge) -> Result<(), HandlerError> {
+    ///     tx.add("takings", order.data.pence - charge.fee);
+    ///     Ok(())
+    /// }
+    ///
+    /// let router = Router::<MemoryStore>::new().on_call(charge, book);
+    /// assert_eq!(router.types(), ["orders.order.placed"]);
+    /// ```
+    #[must_use]
+    pub fn on_call<E: Event, R, C, H>(self, call: C, effects: H) -> Self
+    where
+        R: Send + Sync + 'static,
+        C: CallFn<Envelope<E>, R>,
+        H: for<'a> EffectsFn<'a, S::Tx, Envelope<E>, R>,
+    {
+        self.typed::<E>(Arc::new(TwoPhases(call, effects, PhantomData)))
+    }
+
+    /// Adds a handler in two phases as [`on_call`](Self::on_call) does, with a shared state as the first argument of both functions.
+    #[must_use]
+    pub fn on_call_with<State, E: Event, R, C, H>(self, state: Arc<State>, call: C, effects: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        C: for<'a> StateCallFn<'a, State, Envelope<E>, R>,
+        H: for<'a> StateEffectsFn<'a, State, S::Tx, Envelope<E>, R>,
+    {
+        self.typed::<E>(Arc::new(TwoPhasesWithState(state, call, effects, PhantomData)))
+    }
+
     /// Adds an object that handles events of its type.
     #[must_use]
     pub fn consumer<C: IdempotentConsumer<S>>(self, consumer: C) -> Self {
@@ -175,6 +236,18 @@ impl<S: Store> Router<S> {
         H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
     {
         self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json, None)
+    }
+
+    /// Adds a handler in two phases for messages of a type as a JSON value: [`on_call`](Self::on_call) over what
+    /// [`on_json`](Self::on_json) reads.
+    #[must_use]
+    pub fn on_json_call<R, C, H>(self, event_type: &str, call: C, effects: H) -> Self
+    where
+        R: Send + Sync + 'static,
+        C: CallFn<Envelope<serde_json::Value>, R>,
+        H: for<'a> EffectsFn<'a, S::Tx, Envelope<serde_json::Value>, R>,
+    {
+        self.route(event_type, Arc::new(TwoPhases(call, effects, PhantomData)), Reads::Json, None)
     }
 
     /// Adds a handler for every message whose type has no other handler.
@@ -243,6 +316,11 @@ impl<S: Store> Router<S> {
         self.all.is_some()
             || self.fallback.is_some()
             || self.routes.values().any(|route| route.topic.is_none())
+    }
+
+    /// Returns whether a handler makes a call before its transaction.
+    pub(crate) fn calls_first(&self) -> bool {
+        self.routes.values().any(|route| route.handler.calls_first())
     }
 
     /// Returns the problems of the registrations.

@@ -44,5 +44,6 @@ mod several;
 mod shutdown;
 mod tolerated;
 mod turns;
+mod two_phases;
 mod unavailable;
 mod window;

@@ -105,6 +105,35 @@ impl Script {
         let Some((acts, then)) = plans.get_mut(id) else { return Action::Apply };
         acts.pop_front().unwrap_or(*then)
     }
+
+    /// Notes a run and plays what is planned for it.
+    pub(crate) async fn play(&self, event: &Envelope<Placed>) -> Result<Action, HandlerError> {
+        let id = event.event_id.to_string();
+        let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
+        self.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
+        let act = self.act(&id);
+        match act {
+            Action::Apply | Action::Swallow => {}
+            Action::Take(time) => tokio::time::sleep(time).await,
+            Action::Fail => return Err(HandlerError::retryable("no stock yet")),
+            Action::FailFor(wait) => {
+                return Err(HandlerError::retryable("too many requests").retry_after(wait));
+            }
+            Action::Permanent => return Err(HandlerError::permanent("no such customer")),
+            // Panic without the output of the panic hook.
+            Action::Panic => std::panic::resume_unwind(Box::new("boom")),
+            Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
+            Action::Foreign => {
+                id.parse::<u32>()?;
+            }
+            Action::Outage => return Err(Error::new(ErrorKind::Unavailable, "database is away").into()),
+            Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
+            Action::TransactionTimeout => {
+                return Err(Error::new(ErrorKind::TransactionTimeout, "lock held for too long").into());
+            }
+        }
+        Ok(act)
+    }
 }
 
 /// The handler: it writes an outbox row, which makes the commit order visible.
@@ -113,29 +142,8 @@ pub(crate) async fn apply(
     tx: &mut MemoryTx,
     event: Envelope<Placed>,
 ) -> Result<(), HandlerError> {
-    let id = event.event_id.to_string();
-    let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
-    script.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });
-    let act = script.act(&id);
-    match act {
-        Action::Apply | Action::Swallow => {}
-        Action::Take(time) => tokio::time::sleep(time).await,
-        Action::Fail => return Err(HandlerError::retryable("no stock yet")),
-        Action::FailFor(wait) => return Err(HandlerError::retryable("too many requests").retry_after(wait)),
-        Action::Permanent => return Err(HandlerError::permanent("no such customer")),
-        // Panic without the output of the panic hook.
-        Action::Panic => std::panic::resume_unwind(Box::new("boom")),
-        Action::Unavailable => return Err(HandlerError::unavailable("payment service is down")),
-        Action::Foreign => {
-            id.parse::<u32>()?;
-        }
-        Action::Outage => return Err(Error::new(ErrorKind::Unavailable, "database is away").into()),
-        Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
-        Action::TransactionTimeout => {
-            return Err(Error::new(ErrorKind::TransactionTimeout, "lock held for too long").into());
-        }
-    }
-    script.store.write(tx, &[Message::new("applied", id)]).await?;
+    let act = script.play(&event).await?;
+    script.store.write(tx, &[Message::new("applied", event.event_id.to_string())]).await?;
     if act == Action::Swallow {
         tx.poison();
     }

@@ -61,7 +61,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let event_type = event_type.as_deref().or_else(|| received.message.event_type());
             self.settings.unhandled_types.log(&self.settings.name, event_type.unwrap_or_default());
         }
-        let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry { received, task }) };
+        let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry::new(received, task)) };
         if let Window::Pause = state.push(item) {
             self.subscriber.pause(lane);
         }

@@ -1,0 +1,202 @@
+//! Handlers in two phases: a call to another service outside of any transaction, then effects that get its result.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::HandlerError;
+use super::function::{Argument, CallResult, Calling, Erased, Given, Handling, refused};
+use crate::store::Store;
+
+/// An `async fn(Envelope<E>) -> Result<R, HandlerError>`: the call of a handler in two phases.
+///
+/// Implemented for such functions, and for closures that return a future; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a call for `{E}`",
+    label = "not `async fn({E}) -> Result<{R}, HandlerError>`",
+    note = "a call takes the event in its envelope, and no transaction; its result goes to the effects"
+)]
+pub trait CallFn<E, R>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = Result<R, HandlerError>> + Send + 'static;
+
+    /// Calls the function.
+    fn call(&self, event: E) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E, R, F, Fut> CallFn<E, R> for F
+where
+    F: Fn(E) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+{
+    type Future = Fut;
+
+    fn call(&self, event: E) -> Fut {
+        self(event)
+    }
+}
+
+/// An `async fn(&State, Envelope<E>) -> Result<R, HandlerError>`: the call of a handler in two phases, with a state.
+///
+/// Implemented for such functions; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a call for `{E}` with the state `{State}`",
+    label = "not `async fn(&{State}, {E}) -> Result<{R}, HandlerError>`",
+    note = "a call takes its state, then the event in its envelope, and no transaction; its result goes to the effects"
+)]
+pub trait StateCallFn<'a, State: 'a, E, R>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = Result<R, HandlerError>> + Send + 'a;
+
+    /// Calls the function.
+    fn call(&self, state: &'a State, event: E) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, State: 'a, E, R, F, Fut> StateCallFn<'a, State, E, R> for F
+where
+    F: Fn(&'a State, E) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a State, event: E) -> Fut {
+        self(state, event)
+    }
+}
+
+/// An `async fn(&mut Tx, Envelope<E>, &R) -> Result<(), HandlerError>`: the effects of a handler in two phases.
+///
+/// Implemented for such functions; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the effects of `{E}` with the result `{R}` of a call",
+    label = "not `async fn(&mut {Tx}, {E}, &{R}) -> Result<(), HandlerError>`",
+    note = "effects take the transaction first, then the event in its envelope and a reference to what the call returned"
+)]
+pub trait EffectsFn<'a, Tx: 'a, E, R: 'a>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
+
+    /// Calls the function.
+    fn call(&self, tx: &'a mut Tx, event: E, result: &'a R) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, Tx: 'a, E, R: 'a, F, Fut> EffectsFn<'a, Tx, E, R> for F
+where
+    F: Fn(&'a mut Tx, E, &'a R) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, tx: &'a mut Tx, event: E, result: &'a R) -> Fut {
+        self(tx, event, result)
+    }
+}
+
+/// An `async fn(&State, &mut Tx, Envelope<E>, &R) -> Result<(), HandlerError>`: the effects of a handler in two phases, with a
+/// state.
+///
+/// Implemented for such functions; not to be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the effects of `{E}` with the state `{State}` and the result `{R}` of a call",
+    label = "not `async fn(&{State}, &mut {Tx}, {E}, &{R}) -> Result<(), HandlerError>`",
+    note = "effects take the state first, then the transaction, the event in its envelope and a reference to what the call returned"
+)]
+pub trait StateEffectsFn<'a, State: 'a, Tx: 'a, E, R: 'a>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
+
+    /// Calls the function.
+    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E, result: &'a R) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, State: 'a, Tx: 'a, E, R: 'a, F, Fut> StateEffectsFn<'a, State, Tx, E, R> for F
+where
+    F: Fn(&'a State, &'a mut Tx, E, &'a R) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E, result: &'a R) -> Fut {
+        self(state, tx, event, result)
+    }
+}
+
+/// Reads the argument of the effects and the result of the call.
+fn read<A: Argument, R: Send + Sync + 'static>(mut given: Given<'_>) -> Result<(A, Arc<R>), HandlerError> {
+    let result = given.called.take().and_then(|result| result.downcast::<R>().ok());
+    // The consumer makes the call of a message before the transaction of its effects.
+    let result = result.ok_or_else(|| HandlerError::retryable("the effects came before the call"))?;
+    Ok((A::read(given)?, result))
+}
+
+pub(crate) struct TwoPhases<C, H, A, R>(pub(crate) C, pub(crate) H, pub(crate) PhantomData<fn(A) -> R>);
+
+impl<S, A, R, C, H> Erased<S> for TwoPhases<C, H, A, R>
+where
+    S: Store,
+    A: Argument,
+    R: Send + Sync + 'static,
+    C: CallFn<A, R>,
+    H: for<'a> EffectsFn<'a, S::Tx, A, R>,
+{
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        match read::<A, R>(first) {
+            Ok((argument, result)) => Box::pin(async move { self.1.call(tx, argument, &result).await }),
+            Err(error) => refused(error),
+        }
+    }
+
+    fn calls_first(&self) -> bool {
+        true
+    }
+
+    fn call_first<'a>(&'a self, given: Given<'a>) -> Option<Calling<'a>> {
+        Some(match A::read(given) {
+            Ok(argument) => Box::pin(async move { Ok(Arc::new(self.0.call(argument).await?) as CallResult) }),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        })
+    }
+}
+
+pub(crate) struct TwoPhasesWithState<State, C, H, A, R>(
+    pub(crate) Arc<State>,
+    pub(crate) C,
+    pub(crate) H,
+    pub(crate) PhantomData<fn(A) -> R>,
+);
+
+impl<S, State, A, R, C, H> Erased<S> for TwoPhasesWithState<State, C, H, A, R>
+where
+    S: Store,
+    State: Send + Sync + 'static,
+    A: Argument,
+    R: Send + Sync + 'static,
+    C: for<'a> StateCallFn<'a, State, A, R>,
+    H: for<'a> StateEffectsFn<'a, State, S::Tx, A, R>,
+{
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+        match read::<A, R>(first) {
+            Ok((argument, result)) => {
+                Box::pin(async move { self.2.call(&self.0, tx, argument, &result).await })
+            }
+            Err(error) => refused(error),
+        }
+    }
+
+    fn calls_first(&self) -> bool {
+        true
+    }
+
+    fn call_first<'a>(&'a self, given: Given<'a>) -> Option<Calling<'a>> {
+        Some(match A::read(given) {
+            Ok(argument) => {
+                Box::pin(async move { Ok(Arc::new(self.1.call(&self.0, argument).await?) as CallResult) })
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        })
+    }
+}
