@@ -125,7 +125,7 @@ fn handler_that_swallows_an_sql_error_fails_only_its_message() {
 fn a_text_that_no_column_can_hold_is_dead_at_once() {
     async fn bill_raw(tx: &mut PgTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
         let culprit = order.data.order_id == CULPRIT;
-        let text = if culprit { "o-\05".to_owned() } else { order.data.order_id };
+        let text = if culprit { "o-\u{0}5".to_owned() } else { order.data.order_id };
         Ok(bill(tx, &text).await?)
     }
     block_on(async {

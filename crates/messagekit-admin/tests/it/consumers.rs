@@ -236,7 +236,7 @@ async fn short_dedup_window_is_a_finding_and_stays_ready() {
         match is_short {
             false => assert!(billing["findings"].is_null(), "{ready}"),
             true => {
-                assert!(billing["findings"][0].as_str().unwrap().contains(&reason), "{reason} in {ready}")
+                assert!(billing["findings"][0].as_str().unwrap().contains(&reason), "{reason} in {ready}");
             }
         }
     }
