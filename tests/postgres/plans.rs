@@ -119,9 +119,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_read" => "int, bigint, bigint, bigint, bigint",
         "topic_next_ids" | "topic_oldest" => "int, bigint, bigint",
         "topic_records" => "text, int, bigint, bigint, int, bigint",
-        "topic_prefixes" | "topic_count" | "topic_hold_cursor" | "topic_cursors" | "topic_hold_windows" => {
-            "text, int"
-        }
+        "topic_prefixes" | "topic_count" | "topic_hold_cursor" | "topic_cursors" => "text, int",
         "topic_first_since" => "int, timestamptz",
         "topic_find_records" => "int, bigint[]",
         "topic_mark_handled" => "text, text",
@@ -132,6 +130,10 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_pass_handled" => "text, int, bigint, bigint",
         "topic_record_keys" => "text, int, bigint[], bigint[]",
         "topic_write_window" => "text, text, int, bigint, text",
+        "topic_see_windows" | "topic_hold_windows" => "text, text",
+        "topic_replace_window" => "text, text, int, bigint, text, bigint, text",
+        "topic_claim_bounds" => "text",
+        "topic_read_claimed" => "text, int, bigint, bigint, bigint",
         "topic_unhandled_from" => "int, int",
         "topic_hold_overtaken" => "int, bigint",
         "topic_count_unhandled" => "int, bigint, bigint",

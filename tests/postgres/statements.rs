@@ -7,6 +7,7 @@ use std::time::Duration;
 use messagekit::adapter::{
     BatchLimit, ClaimRequest, Failure, FailureKind, Inbox, Publisher, ReceivedMessage, SetAsideOutcome, codec,
 };
+use messagekit::log::{Claimed, RecordClaimer, Which};
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     Consumer, Envelope, Event, HandlerError, Message, MessageId, Outbox, ParkingLimits, Position, Shutdown,
@@ -17,6 +18,8 @@ use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
+use messagekit_topics::Topics;
+use serde_json::json;
 
 use crate::counter::Counter;
 use crate::shop::{OrderPlaced, insert_bill, run};
@@ -83,6 +86,27 @@ fn five_hundred_events_are_one_statement_too() {
         write().await;
         let said = counted.during(write()).await;
         assert_eq!(said.len(), 3, "begin, insert, checked commit: {said:#?}");
+    });
+}
+
+/// However many records it has.
+#[test]
+fn a_claim_is_three_statements_and_its_settlement_two() {
+    block_on(async {
+        let counted = Counted::fresh().await;
+        let topic = Topics::of(counted.store.clone()).untyped("shop.jobs").open().await.unwrap();
+        let rows: Vec<_> = (0..300).map(|number| json!({ "number": number })).collect();
+        topic.extend(&rows).await.unwrap();
+        let worker = RecordClaimer::new(counted.store.clone(), "billing", "shop.jobs").for_others();
+        let handle = async || {
+            let Claimed::Records(claim) = worker.claim(100).await.unwrap() else { panic!("records wait") };
+            worker.acknowledge(&claim, Which::All).await.unwrap();
+        };
+        // A new consumer begins in a transaction.
+        handle().await;
+        let said = counted.during(handle()).await;
+        assert_eq!(said.len(), 5, "see, replace, read, see, replace: {said:#?}");
+        assert_eq!(said.iter().filter(|text| text.contains("UPDATE messagekit.consumer_cursors")).count(), 2);
     });
 }
 

@@ -4,15 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::Error;
-use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
-use sqlx::Row;
+use messagekit::log::{
+    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, DecideWindows, Record, RecordClaims,
+    WindowDecision,
+};
+use messagekit::{Error, ErrorKind};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 
-use crate::error::from_sqlx;
-use crate::tables::{record_claims, topic_records, topics};
+use crate::error::{from_sqlx, lost};
+use crate::tables::{claim_windows, record_claims, topic_records};
 use crate::{PgTx, PostgresStore};
-
-const NOW: &str = "SELECT clock_timestamp()";
 
 /// Two workers of a consumer wait for each other in the rows of its cursors, for the time of one short transaction. A process that ends
 /// frees its claims at once, because its session ends. So does a server that restarts; a worker that goes on then gets
@@ -32,14 +34,32 @@ impl RecordClaims for PostgresStore {
         consumer: &str,
         topic: &Arc<str>,
     ) -> Result<ClaimPartitions, Error> {
-        self.statement(async {
-            let topic = topics::kept(tx, self.schema(), topic).await?;
-            let partitions = record_claims::partitions(tx, self.schema(), consumer, &topic).await?;
-            let row = sqlx::query(NOW).fetch_one(&mut **tx).await.map_err(from_sqlx)?;
-            let now: jiff_sqlx::Timestamp = row.try_get(0).map_err(from_sqlx)?;
-            Ok(ClaimPartitions { now: now.to_jiff(), partitions })
-        })
-        .await
+        self.statement(record_claims::partitions(tx, self.schema(), consumer, topic)).await
+    }
+
+    fn claim_turns(&self) -> Result<Option<&ClaimTurns>, Error> {
+        Ok(Some(&self.topics().claim_turns))
+    }
+
+    async fn replace_claim_window<'a>(
+        &'a self,
+        consumer: &'a str,
+        topic: &'a Arc<str>,
+        decide: DecideWindows<'a>,
+    ) -> Result<bool, Error> {
+        let (mut connection, seen) = self.see_windows(consumer, topic).await?;
+        let Some(found) = seen else { return Ok(false) };
+        let replacement = match decide(found).await? {
+            WindowDecision::Keep => return Ok(true),
+            WindowDecision::Lock => return Ok(false),
+            WindowDecision::Replace(replacement) => replacement,
+        };
+        let replace = claim_windows::replace(&mut connection, self.schema(), consumer, topic, &replacement);
+        match self.committing(replace).await {
+            // Where the database isolates transactions more strictly, another one was faster.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            replaced => replaced,
+        }
     }
 
     async fn write_claim_window(
@@ -70,15 +90,33 @@ impl RecordClaims for PostgresStore {
         offsets: Range<i64>,
         max_bytes: usize,
     ) -> Result<Vec<Record>, Error> {
+        let bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         self.read(|mut connection| {
             let offsets = offsets.clone();
             async move {
-                let found = topics::kept(&mut connection, self.schema(), topic).await?;
-                let known = topics::partitions(&mut connection, self.schema(), found.id).await?;
-                let known = known.into_iter().find(|known| known.partition == partition);
-                let tp = known.ok_or_else(|| topics::no_topic(topic))?.tp;
-                let (max, bytes) = (i64::MAX, i64::try_from(max_bytes).unwrap_or(i64::MAX));
-                topic_records::read(&mut connection, self.schema(), topic, tp, offsets, max, bytes).await
+                let from = (topic, partition);
+                topic_records::read_claimed(&mut connection, self.schema(), from, offsets, bytes).await
+            }
+        })
+        .await
+    }
+}
+
+impl PostgresStore {
+    /// Sees the windows of a consumer on a connection that is live.
+    async fn see_windows(
+        &self,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<(PoolConnection<Postgres>, Option<ClaimPartitions>), Error> {
+        self.statement(async {
+            let mut stale = self.pool().size();
+            loop {
+                let mut connection = self.pool().acquire().await.map_err(from_sqlx)?;
+                match claim_windows::see(&mut connection, self.schema(), consumer, topic).await {
+                    Err(error) if stale > 0 && lost(&error) => stale -= 1,
+                    seen => return Ok((connection, seen?)),
+                }
             }
         })
         .await

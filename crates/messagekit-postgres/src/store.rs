@@ -220,6 +220,18 @@ impl PostgresStore {
         self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, commit::unhurried(tx)).await
     }
 
+    /// Runs a statement that commits by itself, and returns whether it has changed something.
+    pub(crate) async fn committing(
+        &self,
+        work: impl Future<Output = Result<bool, Error>>,
+    ) -> Result<bool, Error> {
+        let has_changed = self.answered(ErrorKind::OutcomeUnknown, self.shared.patience, work).await?;
+        if has_changed {
+            self.topics().committed(self.pool(), self.schema()).await;
+        }
+        Ok(has_changed)
+    }
+
     /// Takes a live connection, for a single statement.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
         connect::live(self.pool()).await

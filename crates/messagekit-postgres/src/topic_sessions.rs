@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use messagekit::log::ClaimTurns;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
@@ -14,6 +15,8 @@ use crate::commit_watch::{CommitWatcher, Notices};
 #[derive(Debug)]
 pub(crate) struct TopicSessions {
     pub(crate) holder: HolderSession,
+    /// Claims of this store that wait for each other.
+    pub(crate) claim_turns: ClaimTurns,
     pub(crate) hooks: Arc<CommitHooks>,
     /// Counts the commits of this store.
     commits: watch::Sender<u64>,
@@ -25,6 +28,7 @@ impl Default for TopicSessions {
     fn default() -> Self {
         Self {
             holder: HolderSession::default(),
+            claim_turns: ClaimTurns::default(),
             hooks: Arc::default(),
             commits: watch::Sender::new(0),
             watcher: CommitWatcher::default(),

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use messagekit::ErrorKind;
 use messagekit::adapter::{Wake, check_topic};
+use messagekit::log::ClaimTurns;
 
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;
@@ -43,6 +44,7 @@ impl SqliteOptions {
             holders: Holders::default(),
             bindings: Bindings::default(),
             claim_holder: FileHolder::default(),
+            claim_turns: ClaimTurns::default(),
             foreign: ForeignCommits::default(),
             news,
         };
@@ -54,12 +56,12 @@ impl SqliteOptions {
             };
             store.job(declare).await?;
         }
-        Ok(store)
-    }
         let look = |conn: &rusqlite::Connection| retries::any_later_lease(conn, now()).map_err(from_sqlite);
         if store.query(look).await? {
             store.job(|conn| retries::end_later_leases(conn, now()).map_err(from_sqlite)).await?;
         }
+        Ok(store)
+    }
 }
 
 /// Checks the names of relayed and local topics.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
+use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, Record, RecordClaims};
 use messagekit::{Error, ErrorKind};
 
 use crate::error::from_sqlite;
@@ -53,6 +53,10 @@ impl RecordClaims for SqliteStore {
             return Err(no_topic(topic));
         }
         Ok(ClaimPartitions { now: timestamp(now)?, partitions })
+    }
+
+    fn claim_turns(&self) -> Result<Option<&ClaimTurns>, Error> {
+        self.turns().map(Some)
     }
 
     async fn write_claim_window(

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use messagekit::adapter::Wake;
+use messagekit::log::ClaimTurns;
 use messagekit::{Error, ErrorKind};
 
 use crate::binding::Bindings;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) holders: Holders,
     pub(crate) bindings: Bindings,
     pub(crate) claim_holder: FileHolder,
+    pub(crate) claim_turns: ClaimTurns,
     pub(crate) foreign: ForeignCommits,
     /// Wakes the relays of this process.
     pub(crate) news: Wake,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use messagekit::adapter::{TransactError, Wake, Work};
-use messagekit::log::ClaimHolder;
+use messagekit::log::{ClaimHolder, ClaimTurns};
 use messagekit::{Error, ErrorKind, Store};
 use tokio::sync::{oneshot, watch};
 
@@ -161,6 +161,13 @@ impl SqliteStore {
     pub(crate) fn holder(&self) -> Result<ClaimHolder, Error> {
         self.shared.check_open()?;
         self.shared.claim_holder.get(&self.shared.path)
+    }
+
+    /// Returns where claims wait for each other. A task of its own serves them, which could not know that the caller's holds a
+    /// transaction.
+    pub(crate) fn turns(&self) -> Result<&ClaimTurns, Error> {
+        self.shared.check_write()?;
+        Ok(&self.shared.claim_turns)
     }
 
     /// Returns the cursors of the consumers that a subscriber of this store works for.

@@ -15,6 +15,8 @@ mod sources;
 mod views;
 mod watch;
 
+#[path = "../../../crates/messagekit-topics/tests/it/claims_together.rs"]
+mod claims_together;
 #[path = "../../../crates/messagekit-topics/tests/it/drops.rs"]
 mod drops;
 #[path = "../../it/http_consumers.rs"]

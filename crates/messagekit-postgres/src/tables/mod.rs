@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod audit;
 pub(crate) mod blocked_keys;
 pub(crate) mod bookkeeping;
+pub(crate) mod claim_windows;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
 pub(crate) mod commit_look;

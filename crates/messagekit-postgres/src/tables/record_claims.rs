@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use messagekit::Error;
-use messagekit::log::{ClaimPartition, ClaimWindow};
+use messagekit::log::{Bounds, ClaimPartition, ClaimPartitions, ClaimWindow};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -19,8 +19,20 @@ use crate::error::from_sqlx;
 /// the other transaction has left.
 pub(crate) const HOLD_WINDOWS: &str = "
 SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
-WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $2))
+WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (
+  SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2))
 ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
+
+/// The partitions of a topic with the time, and whether events wait for their offset.
+pub(crate) const BOUNDS: &str = "
+SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting
+FROM (
+  SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
+    WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
+    ORDER BY w.seq LIMIT 1) IS NOT NULL AS has_waiting
+  FROM messagekit.topics t WHERE t.name = $1 OFFSET 0) t
+  JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+ORDER BY p.partition";
 
 pub(crate) const WRITE_WINDOW: &str = "
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
@@ -51,40 +63,65 @@ pub(crate) async fn partitions(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    topic: &Topic,
-) -> Result<Vec<ClaimPartition>, Error> {
+    topic: &str,
+) -> Result<ClaimPartitions, Error> {
     let mut windows = hold(connection, schema, consumer, topic).await?;
-    let mut begun = Vec::new();
-    if windows.len() < topic.definition.partitions as usize {
-        let known = topics::partitions(connection, schema, topic.id).await?;
-        let tps: Vec<i32> = known.iter().map(|known| known.tp).collect();
-        begun = cursors::begin(connection, schema, consumer, &tps).await?;
+    // Only now: events may have come while the windows were waited for, and the time has gone on.
+    let mut seen = bounds(connection, schema, topic).await?;
+    let begun = if seen.known.iter().any(|(tp, _)| !windows.contains_key(tp)) {
+        let tps: Vec<i32> = seen.known.iter().map(|(tp, _)| *tp).collect();
+        let begun = cursors::begin(connection, schema, consumer, &tps).await?;
         windows = hold(connection, schema, consumer, topic).await?;
-    }
-    if topic.has_waiting {
+        begun
+    } else {
+        Vec::new()
+    };
+    if seen.has_waiting {
+        let topic = topics::kept(connection, schema, topic).await?;
         // One batch is enough to claim from; the next claim moves the next one.
-        waiting::sequence_batch(connection, schema, topic).await?;
+        waiting::sequence_batch(connection, schema, &topic).await?;
     }
-    // Only now: events may have come while the windows were waited for.
-    let known = topics::partitions(connection, schema, topic.id).await?;
-    if known.is_empty() {
-        return Err(topics::no_topic(&topic.definition.name));
+    if seen.has_waiting || !begun.is_empty() {
+        seen = bounds(connection, schema, topic).await?;
     }
-    let partitions = known.into_iter().filter_map(|known| {
-        let window = windows.remove(&known.tp)?;
-        Some(ClaimPartition { bounds: known.bounds(), window, is_new: begun.contains(&known.tp) })
+    let partitions = seen.known.into_iter().filter_map(|(tp, bounds)| {
+        let window = windows.remove(&tp)?;
+        Some(ClaimPartition { bounds, window, is_new: begun.contains(&tp) })
     });
-    Ok(partitions.collect())
+    Ok(ClaimPartitions { now: seen.now, partitions: partitions.collect() })
+}
+
+/// A topic as a claim sees it.
+struct Seen {
+    now: jiff::Timestamp,
+    has_waiting: bool,
+    /// The partitions, each with its number in the database.
+    known: Vec<(i32, Bounds)>,
+}
+
+async fn bounds(connection: &mut PgConnection, schema: &SchemaName, topic: &str) -> Result<Seen, Error> {
+    let rows = sqlx::query(schema.sql(BOUNDS)).bind(topic).fetch_all(connection).await.map_err(from_sqlx)?;
+    let last = rows.last().ok_or_else(|| topics::no_topic(topic))?;
+    let seen = || {
+        let now: jiff_sqlx::Timestamp = last.try_get(4)?;
+        let known = rows.iter().map(|row| {
+            let bounds =
+                Bounds { partition: row.try_get(1)?, earliest: row.try_get(2)?, end: row.try_get(3)? };
+            Ok((row.try_get(0)?, bounds))
+        });
+        let known = known.collect::<Result<_, sqlx::Error>>()?;
+        Ok(Seen { now: now.to_jiff(), has_waiting: last.try_get(5)?, known })
+    };
+    seen().map_err(from_sqlx)
 }
 
 async fn hold(
     connection: &mut PgConnection,
     schema: &SchemaName,
     consumer: &str,
-    topic: &Topic,
+    topic: &str,
 ) -> Result<HashMap<i32, ClaimWindow>, Error> {
-    let rows =
-        sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(topic.id).fetch_all(connection).await;
+    let rows = sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(topic).fetch_all(connection).await;
     let mut windows = HashMap::new();
     for row in rows.map_err(from_sqlx)? {
         let (next, ranges): (i64, Option<&str>) =

@@ -1,11 +1,11 @@
 //! Every statement with its name, for the test of their plans.
 
 use super::{
-    actions, audit, blocked_keys, bookkeeping, cleanup, commit_look, cursors, delayed, dropped_topics,
-    event_links, event_record, events, failed_message_lists, failed_messages, handled_records, health,
-    in_flight_attempts, left, offsets, parking, pending, primings, processed, record_claims, rejected,
-    replay_items, replay_jobs, retention, retries, shards, status, stored_events, topic_append,
-    topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
+    actions, audit, blocked_keys, bookkeeping, claim_windows, cleanup, commit_look, cursors, delayed,
+    dropped_topics, event_links, event_record, events, failed_message_lists, failed_messages,
+    handled_records, health, in_flight_attempts, left, offsets, parking, pending, primings, processed,
+    record_claims, rejected, replay_items, replay_jobs, retention, retries, shards, status, stored_events,
+    topic_append, topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -167,6 +167,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_append", topic_append::APPEND),
     ("topic_link", topic_append::LINK),
     ("topic_read", topic_records::READ),
+    ("topic_read_claimed", topic_records::READ_CLAIMED),
     ("topic_first_since", topic_records::FIRST_SINCE),
     ("topic_next_ids", topic_records::NEXT_IDS),
     ("topic_records", topic_records::RECORDS),
@@ -183,6 +184,9 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_pass_handled", cursors::PASS_HANDLED),
     ("topic_hold_windows", record_claims::HOLD_WINDOWS),
     ("topic_write_window", record_claims::WRITE_WINDOW),
+    ("topic_see_windows", claim_windows::SEE_WINDOWS),
+    ("topic_replace_window", claim_windows::REPLACE_WINDOW),
+    ("topic_claim_bounds", record_claims::BOUNDS),
     ("topic_record_keys", record_claims::KEYS),
     ("topic_claims", record_claims::CLAIMS_OF_TOPIC),
     ("topic_oldest", retention::OLDEST_RECORDS),

@@ -9,7 +9,7 @@ use messagekit::{Error, Message, Position, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::topics::Topic;
+use super::topics::{self, Topic};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -51,6 +51,25 @@ FROM (
     WHERE tp_id = $1 AND "offset" >= $2 AND "offset" < $3 ORDER BY "offset" LIMIT $4) r) r
   CROSS JOIN messagekit.topic_partitions p
 WHERE p.id = $1 AND coalesce(r.before, 0) < $5 ORDER BY r."offset""#
+);
+
+/// As [`READ`], by the name of the topic. One row without an offset when there are no records, and none without the partition.
+pub(crate) const READ_CLAIMED: &str = concat!(
+    "
+SELECT ",
+    columns!(),
+    r#"
+FROM (
+  SELECT o.id, o.partition FROM messagekit.topics t JOIN messagekit.topic_partitions o ON o.topic_id = t.id
+  WHERE t.name = $1 AND o.partition = $2 OFFSET 0) p
+  LEFT JOIN LATERAL (
+    SELECT * FROM (
+      SELECT r.*, sum(octet_length(r.payload)) OVER (ORDER BY r."offset" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM (
+        SELECT * FROM messagekit.topic_records
+        WHERE tp_id = p.id AND "offset" >= $3 AND "offset" < $4 ORDER BY "offset" LIMIT $4 - $3) r) r
+    WHERE coalesce(r.before, 0) < $5) r ON true
+ORDER BY r."offset""#
 );
 
 /// The first offset of each partition of a topic that was given at a time or later, or its end. Clocks jump, so no record is passed over
@@ -124,6 +143,33 @@ pub(crate) async fn read(
         sqlx::query(schema.sql(READ)).bind(tp).bind(offsets.start).bind(offsets.end).bind(max).bind(bytes);
     let rows = read.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(|row| record(topic, row).map_err(from_sqlx)).collect()
+}
+
+/// As [`read`], of all records in the range, by the name of the topic.
+pub(crate) async fn read_claimed(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    (topic, partition): (&Arc<str>, i32),
+    offsets: Range<i64>,
+    bytes: i64,
+) -> Result<Vec<Record>, Error> {
+    let read = sqlx::query(schema.sql(READ_CLAIMED))
+        .bind(&**topic)
+        .bind(partition)
+        .bind(offsets.start)
+        .bind(offsets.end)
+        .bind(bytes);
+    let rows = read.fetch_all(connection).await.map_err(from_sqlx)?;
+    if rows.is_empty() {
+        return Err(topics::no_topic(topic));
+    }
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if row.try_get::<Option<i64>, _>(1).map_err(from_sqlx)?.is_some() {
+            records.push(record(topic, row).map_err(from_sqlx)?);
+        }
+    }
+    Ok(records)
 }
 
 /// Returns the partitions of a topic, each with the offset of its first record that was stored at this time or later, or with its end.

@@ -5,7 +5,7 @@ use messagekit::{Error, ErrorKind, crash};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::PgTx;
-use crate::error::{from_sqlx, of};
+use crate::error::{from_sqlx, is_lost, of};
 
 /// Callers settle messages and answer clients after this commit. It therefore waits for the disk even if the database or
 /// the role turns `synchronous_commit` off. A stricter setting stays.
@@ -55,6 +55,16 @@ fn refused(error: sqlx::Error, was_alive: bool) -> Error {
         Some(PgSeverity::Fatal | PgSeverity::Panic) if was_alive => unknown(error),
         Some(_) => from_sqlx(error),
         None => unknown(error),
+    }
+}
+
+/// Classifies the error of a statement that commits by itself: without the server's answer, or with one that ends the connection, it may
+/// have committed.
+pub(crate) fn single(error: sqlx::Error) -> Error {
+    match of(&error).map(PgDatabaseError::severity) {
+        Some(PgSeverity::Fatal | PgSeverity::Panic) => unknown(error),
+        None if is_lost(&error) => unknown(error),
+        _ => from_sqlx(error),
     }
 }
 

@@ -4,6 +4,7 @@
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used)]
 
+mod claims_together;
 mod definitions;
 mod drops;
 mod file;

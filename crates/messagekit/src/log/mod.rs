@@ -27,9 +27,9 @@ pub use ordered::{
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
-    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Claimed, ClaimedRange, ClaimedRanges,
-    ClaimedRecord, NewClaim, OnDeleted, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement,
-    Which,
+    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimTurns, ClaimWindow, Claimed, ClaimedRange,
+    ClaimedRanges, ClaimedRecord, DecideWindows, NewClaim, OnDeleted, RecordClaim, RecordClaimId,
+    RecordClaimer, RecordClaims, Settlement, Which, WindowDecision, WindowReplacement,
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;

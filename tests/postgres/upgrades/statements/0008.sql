@@ -1405,6 +1405,21 @@ FROM (
   CROSS JOIN messagekit.topic_partitions p
 WHERE p.id = $1 AND coalesce(r.before, 0) < $5 ORDER BY r."offset";
 
+PREPARE "topic_read_claimed" (text, int, bigint, bigint, bigint) AS
+SELECT p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
+  r.payload, r.stored_at
+FROM (
+  SELECT o.id, o.partition FROM messagekit.topics t JOIN messagekit.topic_partitions o ON o.topic_id = t.id
+  WHERE t.name = $1 AND o.partition = $2 OFFSET 0) p
+  LEFT JOIN LATERAL (
+    SELECT * FROM (
+      SELECT r.*, sum(octet_length(r.payload)) OVER (ORDER BY r."offset" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+      FROM (
+        SELECT * FROM messagekit.topic_records
+        WHERE tp_id = p.id AND "offset" >= $3 AND "offset" < $4 ORDER BY "offset" LIMIT $4 - $3) r) r
+    WHERE coalesce(r.before, 0) < $5) r ON true
+ORDER BY r."offset";
+
 PREPARE "topic_first_since" (int, timestamptz) AS
 SELECT p.partition, coalesce((
   SELECT r."offset" FROM messagekit.topic_records r
@@ -1518,15 +1533,46 @@ UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next =
   $3 + 1)
 WHERE c.consumer = $1 AND c.tp_id = $2;
 
-PREPARE "topic_hold_windows" (text, int) AS
+PREPARE "topic_hold_windows" (text, text) AS
 SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
-WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (SELECT p.id FROM messagekit.topic_partitions p WHERE p.topic_id = $2))
+WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (
+  SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2))
 ORDER BY c.tp_id FOR NO KEY UPDATE OF c;
 
 PREPARE "topic_write_window" (text, text, int, bigint, text) AS
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
   WHERE t.name = $2 AND p.partition = $3);
+
+PREPARE "topic_see_windows" (text, text) AS
+SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting
+FROM (
+  SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
+    WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
+    ORDER BY w.seq LIMIT 1) IS NOT NULL AS has_waiting
+  FROM messagekit.topics t WHERE t.name = $2 OFFSET 0) t
+  JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+  LEFT JOIN LATERAL (
+    SELECT c.next, c.ranges FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true
+ORDER BY p.partition;
+
+PREPARE "topic_replace_window" (text, text, int, bigint, text, bigint, text) AS
+UPDATE messagekit.consumer_cursors SET next = $6, ranges = $7
+WHERE consumer = $1 AND next = $4 AND ranges = $5 AND tp_id = (
+  SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+  WHERE t.name = $2 AND p.partition = $3)
+RETURNING CASE pg_catalog.current_setting('synchronous_commit')
+  WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END;
+
+PREPARE "topic_claim_bounds" (text) AS
+SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting
+FROM (
+  SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
+    WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
+    ORDER BY w.seq LIMIT 1) IS NOT NULL AS has_waiting
+  FROM messagekit.topics t WHERE t.name = $1 OFFSET 0) t
+  JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+ORDER BY p.partition;
 
 PREPARE "topic_record_keys" (text, int, bigint[], bigint[]) AS
 SELECT r."offset", r.key

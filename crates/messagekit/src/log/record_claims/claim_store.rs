@@ -5,33 +5,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use super::claim_id::ClaimHolder;
+use super::claim_partition::{ClaimPartitions, WindowDecision};
+use super::turns::ClaimTurns;
 use super::window::ClaimWindow;
 use crate::Error;
-use crate::log::{Bounds, Record};
-use crate::store::Inbox;
+use crate::log::Record;
+use crate::store::{BoxFuture, Inbox};
 
-/// A partition with what a consumer has claimed in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPartition {
-    /// The partition and its offsets.
-    pub bounds: Bounds,
-    /// The claims.
-    pub window: ClaimWindow,
-    /// The consumer has no window in it yet, and this one begins at the earliest record.
-    pub is_new: bool,
-}
-
-/// The partitions of a topic as the transaction of a claim sees them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPartitions {
-    /// The time of the database.
-    pub now: Timestamp,
-    /// The partitions, in order.
-    pub partitions: Vec<ClaimPartition>,
-}
+/// Decides about windows that were seen.
+pub type DecideWindows<'a> =
+    Box<dyn FnOnce(ClaimPartitions) -> BoxFuture<'a, Result<WindowDecision, Error>> + Send + 'a>;
 
 /// A database that keeps the record claims of consumers beside its own log.
 ///
@@ -106,4 +91,34 @@ pub trait RecordClaims: Inbox {
         offsets: Range<i64>,
         max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Record>, Error>> + Send;
+
+    /// Returns where the calls of this process wait for each other, or `None` if each call is to have a transaction of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock) if the calling task holds the only possible transaction.
+    fn claim_turns(&self) -> Result<Option<&ClaimTurns>, Error> {
+        Ok(None)
+    }
+
+    /// Sees what [`claim_partitions`](Self::claim_partitions) returns as one moment of the database, without a lock, and does what is
+    /// decided about it. A window is replaced durably, in a transaction of its own, if the one that is stored is still the one that was
+    /// seen.
+    ///
+    /// Returns false, with nothing changed, if it takes a transaction with locks: because that was decided, the window is another one by
+    /// now, the consumer is new, or events wait for their offset. A store that cannot do this always does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the answer was lost. A transient error if the database does not
+    /// answer: retry.
+    ///
+    /// # Cancel safety
+    /// A dropped call has written all or nothing.
+    fn replace_claim_window<'a>(
+        &'a self,
+        _consumer: &'a str,
+        _topic: &'a Arc<str>,
+        _decide: DecideWindows<'a>,
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        std::future::ready(Ok(false))
+    }
 }

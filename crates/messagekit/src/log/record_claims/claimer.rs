@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::begun::Begun;
+use super::begun::Read;
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::ClaimHolder;
+use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
-use super::reading::Read;
-use super::steps::{Begun, ClaimOrder, Own, Steps, after};
+use super::steps::{ClaimOrder, Steps, after};
 use super::window::{Settlement, claim_lost};
 use crate::Error;
 #[cfg(doc)]
@@ -165,12 +167,15 @@ impl<S: RecordClaims> RecordClaimer<S> {
                 Ok(begun) => begun,
                 Err(answer) => return Ok(answer),
             };
-            let Begun { id, partition, until, claimed } = begun;
+            let Begun { id, partition, until, claimed, read, .. } = begun;
             if !claimed.exhausted.is_empty() {
                 let exhausted = self.0.read(partition, &claimed.exhausted, usize::MAX).await?.records;
                 self.0.set_aside(&id, partition, exhausted, FailureKind::PoisonMessage, LOST).await?;
             }
-            let Read { records, is_cut } = self.0.read(partition, &claimed.ranges, self.0.max_bytes).await?;
+            let Read { records, is_cut } = match read {
+                Some(read) => read,
+                None => self.0.read(partition, &claimed.ranges, self.0.max_bytes).await?,
+            };
             if let (true, Some(last)) = (is_cut, records.last()) {
                 self.0.release_behind(&id, partition, &claimed.ranges, last.record.position.offset).await?;
             }
@@ -256,18 +261,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
     pub async fn extend(&self, claim: &RecordClaim) -> Result<Timestamp, Error> {
-        let (this, id, partition) = (self.0.clone(), claim.id.clone(), claim.partition);
-        self.0
-            .transact(move |tx| {
-                Box::pin(async move {
-                    let Own { now, mut window, .. } = this.own(tx, partition).await?;
-                    let until = after(now, this.lease);
-                    window.extend(&id, until)?;
-                    this.write(tx, partition, &window).await?;
-                    Ok(until)
-                })
-            })
-            .await
+        let (id, lease) = (claim.id.clone(), self.0.lease);
+        let extend = move |now, known: &mut ClaimPartition| {
+            let until = after(now, lease);
+            known.window.extend(&id, until)?;
+            Ok(until)
+        };
+        self.0.change(claim.partition, extend).await
     }
 
     /// Moves the consumer in one partition, and ends all its claims there. Returns the offset from which it goes on.
@@ -278,17 +278,12 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// [`ErrorKind::OutOfRange`] for an offset that the partition does not have. [`ErrorKind::NotFound`] for a partition that the
     /// topic does not have. A transient error if the database does not answer: retry.
     pub async fn reset(&self, partition: i32, to: PartitionStart) -> Result<i64, Error> {
-        let this = self.0.clone();
-        self.0
-            .transact(move |tx| {
-                Box::pin(async move {
-                    let Own { bounds, mut window, .. } = this.own(tx, partition).await?;
-                    let next = to.within(&bounds)?;
-                    window.reset(next);
-                    this.write(tx, partition, &window).await?;
-                    Ok(next)
-                })
-            })
-            .await
+        let reset = move |_, known: &mut ClaimPartition| {
+            let next = to.within(&known.bounds)?;
+            known.window.reset(next);
+            known.is_new = false;
+            Ok(next)
+        };
+        self.0.change(partition, reset).await
     }
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::claim::{RecordClaim, Selection, Which};
+use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
-use super::steps::{ClaimOrder, Own, Steps};
+use super::steps::{ClaimOrder, Steps};
 use super::window::Settlement;
 use crate::Error;
 
@@ -18,22 +19,17 @@ impl<S: RecordClaims> Steps<S> {
         &self,
         claim: &RecordClaim,
         which: Which<'_>,
-        how: impl FnOnce(Timestamp) -> Settlement + Send + 'static,
+        how: impl Fn(Timestamp) -> Settlement + Send + 'static,
     ) -> Result<(), Error> {
-        let (this, id, partition, which) =
-            (self.clone(), claim.id.clone(), claim.partition, Selection::from(which));
+        let (id, which) = (claim.id.clone(), Selection::from(which));
         let keys = if self.order == ClaimOrder::Key { keys(claim) } else { Vec::new() };
-        self.transact(move |tx| {
-            Box::pin(async move {
-                let Own { now, mut window, .. } = this.own(tx, partition).await?;
-                let given = which.ranges(&window, &id)?;
-                window.settle(&id, &given, how(now), now)?;
-                let mut behind = behind(&keys, &given);
-                // The worker has settled some of them already.
-                behind.retain(|offsets| window.is_held(&id, offsets));
-                window.settle(&id, &behind, Settlement::Release, now)?;
-                this.write(tx, partition, &window).await
-            })
+        self.change(claim.partition, move |now, ClaimPartition { window, .. }| {
+            let given = which.ranges(window, &id)?;
+            window.settle(&id, &given, how(now), now)?;
+            let mut behind = behind(&keys, &given);
+            // The worker has settled some of them already.
+            behind.retain(|offsets| window.is_held(&id, offsets));
+            window.settle(&id, &behind, Settlement::Release, now)
         })
         .await
     }

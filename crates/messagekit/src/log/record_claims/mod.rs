@@ -1,7 +1,10 @@
 //! Record claims: workers of one consumer share the records of a partition, each record under a lease of one worker.
 
+mod begun;
+mod call;
 mod claim;
 mod claim_id;
+mod claim_partition;
 mod claim_store;
 mod claimer;
 mod giving_back;
@@ -10,16 +13,23 @@ mod key_order;
 mod key_order_bound_tests;
 #[cfg(test)]
 mod key_order_tests;
+mod read_at_once;
 mod reading;
 mod served;
+mod serving;
+mod sharing;
 mod start;
 mod steps;
+mod turns;
 mod window;
 #[cfg(test)]
 mod window_tests;
+mod windows;
 
 pub use claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Which};
 pub use claim_id::{ClaimHolder, RecordClaimId};
-pub use claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
+pub use claim_partition::{ClaimPartition, ClaimPartitions, WindowDecision, WindowReplacement};
+pub use claim_store::{DecideWindows, RecordClaims};
 pub use claimer::RecordClaimer;
+pub use turns::ClaimTurns;
 pub use window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};

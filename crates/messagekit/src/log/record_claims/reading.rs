@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
+use super::begun::Read;
 use super::claim::ClaimedRecord;
 use super::claim_id::RecordClaimId;
+use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
 use super::key_order::KeyedClaim;
-use super::steps::{ClaimOrder, Own, Steps};
+use super::steps::{ClaimOrder, Steps};
 use super::window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};
+use super::windows::{Keys, Stop};
 use crate::Error;
 use crate::log::Bounds;
 
@@ -15,25 +18,25 @@ use crate::log::Bounds;
 const GAP: i64 = 8;
 
 impl<S: RecordClaims> Steps<S> {
-    /// Claims records of one window, in the order of the consumer.
-    pub(super) async fn choose(
+    /// Claims records of one window, in the order of the consumer. Takes the keys of one look at a time.
+    pub(super) fn choose<'k>(
         &self,
-        tx: &mut S::Tx,
         new: &NewClaim<'_>,
         bounds: &Bounds,
         window: &mut ClaimWindow,
-    ) -> Result<ClaimedRanges, Error> {
+        keys: &mut impl Iterator<Item = &'k Keys>,
+    ) -> Result<ClaimedRanges, Stop> {
         if self.order != ClaimOrder::Key {
             return Ok(window.claim(new, bounds.end));
         }
         let mut claim = KeyedClaim::new(window, new, bounds.end);
         loop {
-            let unread = claim.unread();
-            if unread.is_empty() {
+            let offsets = claim.unread();
+            if offsets.is_empty() {
                 return Ok(claim.claim());
             }
-            // In the transaction: it may have given records their offsets that no other connection sees yet.
-            claim.look(self.store.record_keys(tx, &self.topic, bounds.partition, &unread).await?);
+            let known = keys.next().ok_or(Stop::Keys { partition: bounds.partition, offsets })?;
+            claim.look(known.iter().cloned());
         }
     }
 
@@ -46,7 +49,7 @@ impl<S: RecordClaims> Steps<S> {
     ) -> Result<Read, Error> {
         let mut records = Vec::new();
         let mut left = max_bytes;
-        for near in calls(ranges) {
+        for near in reads(ranges) {
             let (Some(first), Some(last)) = (near.first(), near.last()) else { continue };
             let offsets = first.offsets.start..last.offsets.end;
             for record in self.store.read_claimed(&self.topic, partition, offsets, left).await? {
@@ -78,27 +81,16 @@ impl<S: RecordClaims> Steps<S> {
         if behind.is_empty() {
             return Ok(());
         }
-        let (this, id) = (self.clone(), id.clone());
-        self.transact(move |tx| {
-            Box::pin(async move {
-                let Own { now, mut window, .. } = this.own(tx, partition).await?;
-                window.settle(&id, &behind, Settlement::Release, now)?;
-                this.write(tx, partition, &window).await
-            })
+        let id = id.clone();
+        self.change(partition, move |now, ClaimPartition { window, .. }| {
+            window.settle(&id, &behind, Settlement::Release, now)
         })
         .await
     }
 }
 
-/// Records of a claim that were read.
-pub(super) struct Read {
-    pub(super) records: Vec<ClaimedRecord>,
-    /// There may be more, which were not read.
-    pub(super) is_cut: bool,
-}
-
-/// Returns what one call reads each: ranges with few records between them.
-fn calls(ranges: &[ClaimedRange]) -> impl Iterator<Item = &[ClaimedRange]> {
+/// Returns what is read at once each: ranges with few records between them.
+pub(super) fn reads(ranges: &[ClaimedRange]) -> impl Iterator<Item = &[ClaimedRange]> {
     ranges.chunk_by(|earlier, later| later.offsets.start - earlier.offsets.end <= GAP)
 }
 
@@ -109,7 +101,7 @@ mod tests {
     #[test]
     fn ranges_with_few_records_between_them_are_one_call() {
         let ranges = [3..4, 4..6, 14..15, 24..30].map(|offsets| ClaimedRange { offsets, attempt: 1 });
-        let sizes: Vec<usize> = calls(&ranges).map(<[_]>::len).collect();
-        assert_eq!((sizes, calls(&[]).count()), (vec![3, 1], 0));
+        let sizes: Vec<usize> = reads(&ranges).map(<[_]>::len).collect();
+        assert_eq!((sizes, reads(&[]).count()), (vec![3, 1], 0));
     }
 }

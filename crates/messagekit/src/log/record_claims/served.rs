@@ -2,9 +2,9 @@
 
 use super::claim::{ClaimedRecord, RecordClaim, Selection};
 use super::claim_id::RecordClaimId;
+use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
 use super::claimer::RecordClaimer;
-use super::steps::Own;
 use super::window::{Settlement, claim_lost};
 use crate::{Error, ErrorKind};
 
@@ -15,17 +15,12 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// [`ErrorKind::ClaimLost`] if it holds nothing. [`ErrorKind::NotFound`] for a partition that the topic does not have. A transient error
     /// if the database does not answer: retry.
     pub async fn find(&self, id: &RecordClaimId, partition: i32) -> Result<RecordClaim, Error> {
-        let (this, of) = (self.0.clone(), id.clone());
-        let (held, until) = self
-            .0
-            .transact(move |tx| {
-                Box::pin(async move {
-                    let Own { window, .. } = this.own(tx, partition).await?;
-                    let until = window.lease_of(&of).ok_or_else(|| claim_lost(&of))?;
-                    Ok((window.held_by(&of), until))
-                })
-            })
-            .await?;
+        let of = id.clone();
+        let found = self.0.change(partition, move |_, ClaimPartition { window, .. }| {
+            let until = window.lease_of(&of).ok_or_else(|| claim_lost(&of))?;
+            Ok((window.held_by(&of), until))
+        });
+        let (held, until) = found.await?;
         let records: Vec<ClaimedRecord> = self.0.read(partition, &held, usize::MAX).await?.records;
         Ok(RecordClaim { id: id.clone(), partition, until, records })
     }
@@ -39,27 +34,22 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// values `earliest` and `end`, for an offset that the partition does not have yet. [`ErrorKind::NotFound`] for a partition that
     /// the topic does not have. A transient error if the database does not answer: retry.
     pub async fn acknowledge_up_to(&self, partition: i32, offset: i64) -> Result<i64, Error> {
-        let this = self.0.clone();
-        self.0
-            .transact(move |tx| {
-                Box::pin(async move {
-                    let Own { now, bounds, mut window } = this.own(tx, partition).await?;
-                    if offset >= bounds.end || offset < 0 {
-                        return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
-                    }
-                    if window.is_settled(offset) {
-                        return Ok(window.next());
-                    }
-                    let Some(id) = window.holder_of(offset).cloned() else {
-                        let text = "no claim holds the record at this offset: consume it again";
-                        return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
-                    };
-                    let up_to = Selection::UpTo(offset).ranges(&window, &id)?;
-                    window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
-                    this.write(tx, partition, &window).await?;
-                    Ok(window.next())
-                })
-            })
-            .await
+        let acknowledge = move |now, known: &mut ClaimPartition| {
+            let ClaimPartition { bounds, window, .. } = known;
+            if offset >= bounds.end || offset < 0 {
+                return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
+            }
+            if window.is_settled(offset) {
+                return Ok(window.next());
+            }
+            let Some(id) = window.holder_of(offset).cloned() else {
+                let text = "no claim holds the record at this offset: consume it again";
+                return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
+            };
+            let up_to = Selection::UpTo(offset).ranges(window, &id)?;
+            window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
+            Ok(window.next())
+        };
+        self.0.change(partition, acknowledge).await
     }
 }

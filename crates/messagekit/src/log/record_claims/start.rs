@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::claim::OnDeleted;
-use super::claim_store::{ClaimPartition, RecordClaims};
+use super::claim_partition::ClaimPartition;
+use super::claim_store::RecordClaims;
 use super::steps::Steps;
 use super::window::ClaimWindow;
 use crate::log::{Bounds, PartitionStart};
@@ -28,28 +29,22 @@ impl PartitionStart {
 
 impl<S: RecordClaims> Steps<S> {
     /// Begins in the partitions that the consumer has not read, so that it is known from its first claim on, also if there is nothing to claim.
-    pub(super) async fn begin_new(
-        &self,
-        tx: &mut S::Tx,
-        partitions: &mut [ClaimPartition],
-    ) -> Result<(), Error> {
+    pub(super) fn begin_new(&self, partitions: &mut [ClaimPartition]) -> Result<(), Error> {
         for ClaimPartition { bounds, window, is_new } in partitions.iter_mut().filter(|known| known.is_new) {
             *window = ClaimWindow::new(self.start.within(bounds)?);
             *is_new = false;
-            self.write(tx, bounds.partition, window).await?;
         }
         Ok(())
     }
 
-    /// Returns the partitions to claim from.
-    pub(super) fn wanted(&self, mut partitions: Vec<ClaimPartition>) -> Result<Vec<ClaimPartition>, Error> {
-        if let Some(partition) = self.partition {
-            partitions.retain(|known| known.bounds.partition == partition);
-            if partitions.is_empty() {
-                return Err(self.no_partition(partition));
+    /// Checks that the topic has the partition to claim from.
+    pub(super) fn check_partition(&self, partitions: &[ClaimPartition]) -> Result<(), Error> {
+        match self.partition {
+            Some(only) if !partitions.iter().any(|known| known.bounds.partition == only) => {
+                Err(self.no_partition(only))
             }
+            _ => Ok(()),
         }
-        Ok(partitions)
     }
 
     /// Passes over records that the log no longer has, and returns those that were not settled.

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::begun::Begun;
+use super::call::Decided;
 use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::{ClaimHolder, RecordClaimId};
-use super::claim_store::{ClaimPartition, ClaimPartitions, RecordClaims};
+use super::claim_partition::{ClaimPartition, ClaimPartitions};
+use super::claim_store::RecordClaims;
 use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
-use crate::log::{Bounds, PartitionStart};
+use super::windows::{Keys, Stop, Windows};
+use crate::log::PartitionStart;
 use crate::message::Identity;
 use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
 use crate::{Error, ErrorKind, MessageId};
@@ -45,18 +49,9 @@ pub(super) enum ClaimOrder {
     Key,
 }
 
-/// A claim whose records are not read yet.
-pub(super) struct Begun {
-    pub(super) id: RecordClaimId,
-    pub(super) partition: i32,
-    pub(super) until: Timestamp,
-    pub(super) claimed: ClaimedRanges,
-}
-
 /// The window of one partition, in a transaction.
 pub(super) struct Own {
     pub(super) now: Timestamp,
-    pub(super) bounds: Bounds,
     pub(super) window: ClaimWindow,
 }
 
@@ -68,64 +63,70 @@ pub(super) fn after(now: Timestamp, delay: Duration) -> Timestamp {
 impl<S: RecordClaims> Steps<S> {
     /// Claims ranges of one partition, or returns why there are none.
     pub(super) async fn begin(&self, holder: ClaimHolder, max: u32) -> Result<Result<Begun, Claimed>, Error> {
-        let this = self.clone();
-        self.transact(move |tx| {
-            Box::pin(async move {
-                let ClaimPartitions { now, mut partitions } =
-                    this.store.claim_partitions(tx, &this.consumer, &this.topic).await?;
-                this.begin_new(tx, &mut partitions).await?;
-                let ended = this.ended(&holder, &partitions).await?;
-                // Workers that begin at different partitions meet less often.
-                let first = fastrand::usize(..partitions.len().max(1));
-                partitions.rotate_left(first);
-                let (id, until) = (RecordClaimId::new(), after(now, this.lease));
-                let in_flight = partitions.iter().map(|known| known.window.in_flight(now, &ended)).sum();
-                let room = this.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
-                if room == 0 {
-                    let due = partitions.iter().filter_map(|known| known.window.due(now)).min();
-                    return Ok(Err(Claimed::Nothing { due }));
-                }
-                let max = max.min(u32::try_from(room).unwrap_or(u32::MAX));
-                let new = NewClaim {
-                    id: &id,
-                    holder: &holder,
-                    ended: &ended,
-                    now,
-                    until,
-                    max,
-                    max_attempts: this.max_attempts,
-                    is_ordered: this.order == ClaimOrder::Partition,
-                };
-                let mut due = None;
-                let wanted = this.wanted(partitions)?;
-                for ClaimPartition { bounds, mut window, .. } in wanted {
-                    let partition = bounds.partition;
-                    if let Some(offsets) = this.pass_deleted(&bounds, &mut window)? {
-                        this.write(tx, partition, &window).await?;
-                        return Ok(Err(Claimed::Deleted { partition, offsets }));
-                    }
-                    let claimed = this.choose(tx, &new, &bounds, &mut window).await?;
-                    if claimed != ClaimedRanges::default() {
-                        this.write(tx, partition, &window).await?;
-                        return Ok(Ok(Begun { id, partition, until, claimed }));
-                    }
-                    due = due.into_iter().chain(window.due(now)).min();
-                }
-                Ok(Err(Claimed::Nothing { due }))
-            })
-        })
-        .await
+        let (this, id, own) = (self.clone(), RecordClaimId::new(), holder.clone());
+        let decide = move |windows: &mut Windows, keys: &[Keys]| {
+            windows.attempt(|windows| this.decide((&id, &own, max), windows, keys))
+        };
+        self.share(Some(holder), decide).await??
+    }
+
+    /// Claims records in the first partition that has some. Keys are those of each look at one, in their order.
+    fn decide(
+        &self,
+        (id, holder, max): (&RecordClaimId, &ClaimHolder, u32),
+        windows: &mut Windows,
+        keys: &[Keys],
+    ) -> Result<Result<Begun, Claimed>, Stop> {
+        self.begin_new(windows.all_mut())?;
+        let (now, ended) = (windows.now, windows.ended.clone());
+        let in_flight = windows.all().iter().map(|known| known.window.in_flight(now, &ended)).sum();
+        let room = self.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
+        if room == 0 {
+            let due = windows.all().iter().filter_map(|known| known.window.due(now)).min();
+            return Ok(Err(Claimed::Nothing { due }));
+        }
+        let new = NewClaim {
+            id,
+            holder,
+            ended: &ended,
+            now,
+            until: after(now, self.lease),
+            max: max.min(u32::try_from(room).unwrap_or(u32::MAX)),
+            max_attempts: self.max_attempts,
+            is_ordered: self.order == ClaimOrder::Partition,
+        };
+        let (mut due, mut keys) = (None, keys.iter());
+        self.check_partition(windows.all())?;
+        for ClaimPartition { bounds, window: stored, .. } in windows.in_turn() {
+            let partition = bounds.partition;
+            if self.partition.is_some_and(|only| only != partition) {
+                continue;
+            }
+            let mut window = stored.clone();
+            if let Some(offsets) = self.pass_deleted(bounds, &mut window)? {
+                *stored = window;
+                return Ok(Err(Claimed::Deleted { partition, offsets }));
+            }
+            let claimed = self.choose(&new, bounds, &mut window, &mut keys)?;
+            if claimed != ClaimedRanges::default() {
+                *stored = window;
+                let (id, until, max_bytes) = (id.clone(), new.until, self.max_bytes);
+                return Ok(Ok(Begun { id, partition, until, claimed, max_bytes, read: None }));
+            }
+            due = due.into_iter().chain(window.due(now)).min();
+        }
+        Ok(Err(Claimed::Nothing { due }))
     }
 
     /// Returns the ended holders of other claims.
-    async fn ended(
+    pub(super) async fn ended(
         &self,
-        own: &ClaimHolder,
+        own: &[ClaimHolder],
         partitions: &[ClaimPartition],
     ) -> Result<Vec<ClaimHolder>, Error> {
         let mut others: Vec<ClaimHolder> = Vec::new();
         for holder in partitions.iter().flat_map(|partition| partition.window.holders()) {
-            if holder != own && *holder != ClaimHolder::of_leases() && !others.contains(holder) {
+            if !own.contains(holder) && *holder != ClaimHolder::of_leases() && !others.contains(holder) {
                 others.push(holder.clone());
             }
         }
@@ -144,7 +145,7 @@ impl<S: RecordClaims> Steps<S> {
         let (this, id, error) = (self.clone(), id.clone(), error.to_owned());
         self.transact(move |tx| {
             Box::pin(async move {
-                let Own { now, mut window, .. } = this.own(tx, partition).await?;
+                let Own { now, mut window } = this.own(tx, partition).await?;
                 for ClaimedRecord { record, attempt } in dead {
                     let offset = record.position.offset;
                     let id_of = Identity::undisputed(&record.message);
@@ -174,14 +175,29 @@ impl<S: RecordClaims> Steps<S> {
         &self,
         claim: &RecordClaim,
         which: Which<'_>,
-        how: impl FnOnce(Timestamp) -> Settlement + Send + 'static,
+        how: impl Fn(Timestamp) -> Settlement + Send + 'static,
     ) -> Result<i64, Error> {
-        let (this, id, partition, which) =
-            (self.clone(), claim.id.clone(), claim.partition, Selection::from(which));
-        self.transact(move |tx| {
-            Box::pin(async move { this.settle_in(tx, &id, partition, &which, how).await })
+        let (id, which) = (claim.id.clone(), Selection::from(which));
+        self.change(claim.partition, move |now, ClaimPartition { window, .. }| {
+            window.settle(&id, &which.ranges(window, &id)?, how(now), now)?;
+            Ok(window.next())
         })
         .await
+    }
+
+    /// Changes the window of one partition, with what other calls change at the same time. A change that fails leaves it as it was.
+    pub(super) async fn change<R: Decided>(
+        &self,
+        partition: i32,
+        mut change: impl FnMut(Timestamp, &mut ClaimPartition) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let this = self.clone();
+        let decide = move |windows: &mut Windows, _: &[Keys]| {
+            let now = windows.now;
+            let own = windows.own(partition).ok_or_else(|| this.no_partition(partition))?;
+            Ok(change(now, own)?)
+        };
+        self.share(None, decide).await?.map_err(|error| self.lost_with_topic(error))?
     }
 
     /// As [`settle`](Self::settle), in a transaction that is open already.
@@ -193,7 +209,7 @@ impl<S: RecordClaims> Steps<S> {
         which: &Selection,
         how: impl FnOnce(Timestamp) -> Settlement + Send,
     ) -> Result<i64, Error> {
-        let Own { now, mut window, .. } = self.own(tx, partition).await?;
+        let Own { now, mut window } = self.own(tx, partition).await?;
         window.settle(id, &which.ranges(&window, id)?, how(now), now)?;
         self.write(tx, partition, &window).await?;
         Ok(window.next())
@@ -204,8 +220,8 @@ impl<S: RecordClaims> Steps<S> {
         let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
         let ClaimPartitions { now, partitions } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
-        let ClaimPartition { bounds, window, .. } = own.ok_or_else(|| self.no_partition(partition))?;
-        Ok(Own { now, bounds, window })
+        let ClaimPartition { window, .. } = own.ok_or_else(|| self.no_partition(partition))?;
+        Ok(Own { now, window })
     }
 
     /// The claims of a topic that was dropped are lost.
@@ -231,10 +247,23 @@ impl<S: RecordClaims> Steps<S> {
         &self,
         work: impl for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<R, Error>> + Send + 'static,
     ) -> Result<R, Error> {
+        self.transact_if(move |tx| {
+            let work = work(tx);
+            Box::pin(async move { Ok((work.await?, true)) })
+        })
+        .await
+    }
+
+    /// As [`transact`](Self::transact); the work says whether there is anything to commit.
+    pub(super) async fn transact_if<R: Send + 'static>(
+        &self,
+        work: impl for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<(R, bool), Error>> + Send + 'static,
+    ) -> Result<R, Error> {
         let done = self.store.transact(Box::new(move |mut tx| {
             Box::pin(async move {
                 let end = match work(&mut tx).await {
-                    Ok(result) => End::Commit(Ok(result)),
+                    Ok((result, true)) => End::Commit(Ok(result)),
+                    Ok((result, false)) => End::Rollback(Ok(result)),
                     Err(error) => End::Rollback(Err(error)),
                 };
                 (tx, end)
