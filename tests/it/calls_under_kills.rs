@@ -66,7 +66,6 @@ fn a_process_that_dies_repeats_a_call_at_most_once() {
         // Elsewhere it may have been a transaction without a call.
         match at.split(':').next() {
             Some("consumer.called" | "retry.called") => assert!(beyond > 0, "{at}: its call was made again"),
-            Some("consumer.committed") => assert_eq!(beyond, 0, "{at}: the effects were there"),
             _ => {}
         }
     }

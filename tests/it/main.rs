@@ -42,6 +42,7 @@ mod rust_client;
 mod same_id;
 mod shipped;
 mod shop;
+mod slow_provider;
 mod standby;
 mod state_predicates;
 mod strange_records;

@@ -46,6 +46,7 @@ mod shop;
 mod statements;
 mod status;
 mod topics;
+mod two_phases;
 mod upgrades;
 
 #[path = "../it/all_systems.rs"]

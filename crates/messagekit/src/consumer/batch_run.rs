@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::batch::{Batch, Entry, Item};
+use super::call_slot::CallState;
 use super::calls::{self, CallsEnded};
 use super::crash_guard::{begin_attempt, clear_batch, withdraw, withdraw_batch};
 use super::fault::{Fault, store_fault};
@@ -22,7 +23,9 @@ use super::steps::{After, Answer, Attempt, Pause, Plan, Step};
 use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use crate::gate::{Outcome, Starts};
-use crate::store::{Failure, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans};
+use crate::store::{
+    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans,
+};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
 
@@ -52,6 +55,8 @@ struct BatchRun<S: Store> {
     lane: MessageId,
     stop: Arc<AtomicBool>,
     starts: Starts,
+    /// How many calls found their service unavailable beside the one for which the lane waits.
+    unavailable_beside: AtomicUsize,
 }
 
 /// Handles `items`. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
@@ -68,7 +73,14 @@ pub(super) async fn run_batch<S: Inbox>(
         items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
     let handled = entries.iter().map(|entry| entry.is_handled()).collect();
     let mut machine = StateMachine::new(settings.rules, state, handled, Instant::now());
-    let run = BatchRun { settings, entries: Arc::new(entries), lane, stop, starts };
+    let run = BatchRun {
+        settings,
+        entries: Arc::new(entries),
+        lane,
+        stop,
+        starts,
+        unavailable_beside: AtomicUsize::new(0),
+    };
     loop {
         if run.stop.load(Ordering::Relaxed) {
             machine.stop();
@@ -124,9 +136,12 @@ impl<S: Inbox> BatchRun<S> {
             starts: self.starts.clone(),
             spans: TransactionSpans::new(),
         });
-        match calls::make(settings, &batch, &plan, &self.stop).await {
+        match calls::make(settings, &batch, &plan, machine.head_waits(), &self.stop).await {
             CallsEnded::Ready(range) => plan.range = range,
-            CallsEnded::Failed { index, fault } => return Answer::Failed { index, fault },
+            CallsEnded::Failed { index, fault, unavailable } => {
+                self.unavailable_beside.store(unavailable, Ordering::Relaxed);
+                return Answer::Failed { index, fault };
+            }
             CallsEnded::Store(error) => return self.store_failed(error, plan.range.start, None),
         }
         let range = plan.range.clone();
@@ -151,7 +166,7 @@ impl<S: Inbox> BatchRun<S> {
             Attempted::Full { index, failure } => Answer::Full { index, failure },
             Attempted::Failed { index, fault } => {
                 if let Fault::Message(_) = fault {
-                    batch.entries[index].call.clear();
+                    self.begins_anew(index);
                 }
                 Answer::Failed { index, fault }
             }
@@ -162,6 +177,12 @@ impl<S: Inbox> BatchRun<S> {
                 self.store_failed(error, range.start, blamed)
             }
         }
+    }
+
+    /// Forgets the call of a message whose effects have failed, and asks again which messages may be called.
+    fn begins_anew(&self, index: usize) {
+        self.entries[index].call.set(CallState::Unknown);
+        self.entries.iter().for_each(|entry| entry.call.ask_again());
     }
 
     /// Maps an error of the store to an answer. `blamed` is the message whose handler started last.
@@ -179,14 +200,20 @@ impl<S: Inbox> BatchRun<S> {
     }
 
     fn ended(self, mut receipts: Vec<Receipt>, report: Report) -> Ended<S> {
-        let Report { lane: state, finished, failed, after, wait, handled, failed_runs, due_in } = report;
+        let Report { lane: state, finished, failed, after, wait, handled, mut failed_runs, due_in } = report;
         if let (After::Pause(pause), wait) = (&after, wait.unwrap_or_default()) {
             self.log_pause(pause, wait);
         }
         let rest = receipts.split_off(finished).into_iter().zip(finished..);
         let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
         let rest = rest.collect();
-        let outcome = Outcome { used: self.starts.count(), handled, failed: failed_runs };
+        let used = self.starts.count();
+        if let After::Pause(Pause::Unavailable(_)) = &after {
+            let beside = self.unavailable_beside.load(Ordering::Relaxed);
+            failed_runs.extend(std::iter::repeat_n(FailureKind::Unavailable, beside));
+        }
+        // Results of earlier calls say nothing of the service.
+        let outcome = Outcome { used, handled: handled && used > 0, failed: failed_runs };
         let span = Span::current();
         Ended { state, finished: receipts, rest, after, wait, outcome, due_in, span }
     }
@@ -195,6 +222,7 @@ impl<S: Inbox> BatchRun<S> {
     /// dead-letter publication does not run again.
     fn unfinished(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<Entry<S>> {
         let entry = &self.entries[index];
+        entry.call.rest();
         match failed.get(&index) {
             Some(failure) if !S::RUNS_AGAIN => entry.set_aside(failure.clone()),
             _ => Arc::clone(entry),

@@ -333,7 +333,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// running one second later. A store may allow less: the embedded engine lets a transaction hold the file's write lock for
     /// 1 s. In a handler [in two phases](Router::on_call), each phase has the whole deadline.
     ///
-    /// Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s, and one deadline more for
+    /// Before a message that seems to have crashed five processes is dead, its lane waits twice the deadline plus 5 s, and twice the deadline more for
     /// handlers in two phases. Other processes may be handling copies of it meanwhile.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline.min(A_YEAR));

@@ -2,50 +2,55 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::handler_run::Called;
+use crate::handler::CallResult;
 use crate::store::Failure;
 
-/// What became of the call of a message. It outlives transactions: a rollback repeats no call.
+/// What is known of the call of a message. A result outlives transactions, so a rollback repeats no call.
 #[derive(Default)]
-pub(super) struct CallSlot(Mutex<Option<CallEnded>>);
+pub(super) struct CallSlot(Mutex<CallState>);
 
-pub(super) enum CallEnded {
-    Made(Called),
+#[derive(Clone, Default)]
+pub(super) enum CallState {
+    /// Whether it is needed is not known.
+    #[default]
+    Unknown,
+    /// The message is fresh.
+    Needed,
+    /// The store knows the message as done, or it waits behind its key.
+    NotNeeded,
+    Made(CallResult),
     /// It failed beside an earlier message, and is answered after that one.
     Failed(Failure),
 }
 
 impl CallSlot {
-    /// Returns the call, if it was made.
-    pub(super) fn made(&self) -> Option<Called> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(CallEnded::Made(called)) => Some(called.clone()),
-            Some(CallEnded::Failed(_)) | None => None,
+    pub(super) fn state(&self) -> CallState {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, state: CallState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Returns the result, if the call was made.
+    pub(super) fn made(&self) -> Option<CallResult> {
+        match self.state() {
+            CallState::Made(result) => Some(result),
+            _ => None,
         }
     }
 
-    /// Forgets the call: the next run of its message makes another.
-    pub(super) fn clear(&self) {
-        self.set(None);
+    /// Forgets what the store said of the message: another one of its key has failed since.
+    pub(super) fn ask_again(&self) {
+        if let CallState::Needed | CallState::NotNeeded = self.state() {
+            self.set(CallState::Unknown);
+        }
     }
 
-    pub(super) fn set(&self, ended: Option<CallEnded>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ended;
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-
-    /// Takes a failure out.
-    pub(super) fn take_failure(&self) -> Option<Failure> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.take() {
-            Some(CallEnded::Failed(failure)) => Some(failure),
-            other => {
-                *slot = other;
-                None
-            }
+    /// Keeps a result, and forgets everything else: the message is handled later.
+    pub(super) fn rest(&self) {
+        if self.made().is_none() {
+            self.set(CallState::Unknown);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The calls of a batch, before the transaction of its effects.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Duty};
-use super::call_slot::CallEnded;
+use super::call_slot::{CallSlot, CallState};
 use super::fault::{Fault, call};
 use super::handler_run::Run;
 use super::settings::Settings;
@@ -21,81 +21,140 @@ use crate::{Error, crash};
 pub(super) enum CallsEnded {
     /// All calls of this part of the plan, from its front, are made.
     Ready(Range<usize>),
-    /// The first call that is missing has failed.
-    Failed { index: usize, fault: Fault },
+    /// The first call that is missing has failed, and so many others found the service unavailable beside it.
+    Failed { index: usize, fault: Fault, unavailable: usize },
     /// The store did not say which messages are fresh.
     Store(Error),
 }
 
+impl CallsEnded {
+    fn failed(index: usize, fault: Fault) -> Self {
+        Self::Failed { index, fault, unavailable: 0 }
+    }
+}
+
 /// Makes the calls that a plan needs, side by side; those of one key follow each other. None is made for a message that the
-/// store knows as done, or that waits behind its key. After the time of a batch no further call begins: what was called is
-/// committed first.
+/// store knows as done, that waits behind its key, or whose lane waits for another one. After the time of a batch no further call
+/// begins: what was called is committed first. While the first message is tried again (`head_waits`), it is called alone.
 pub(super) async fn make<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
     plan: &Plan,
+    head_waits: bool,
     stop: &AtomicBool,
 ) -> CallsEnded {
     let Some(at_once) = settings.rules.calls else { return CallsEnded::Ready(plan.range.clone()) };
     let range = batch.one_transaction(settings, plan.range.clone());
-    let missing = match missing(settings, batch, range.clone(), plan).await {
-        Ok(missing) => missing,
-        Err(Missing::CutOff) => return CallsEnded::Failed { index: range.start, fault: Fault::CutOff },
-        Err(Missing::Store(error)) => return CallsEnded::Store(error),
+    let open = match open(settings, batch, &range, plan).await {
+        Ok(open) => open,
+        Err(Unknown::CutOff) => return CallsEnded::failed(range.start, Fault::CutOff),
+        Err(Unknown::Store(error)) => return CallsEnded::Store(error),
     };
-    let making = Making::new(settings, batch, stop);
-    let chains = futures_util::stream::iter(chains(batch, &missing)).map(|chain| making.chain(chain));
-    let mut waiting: HashMap<usize, Fault> =
-        chains.buffer_unordered(at_once.get() as usize).filter_map(std::future::ready).collect().await;
-    for index in missing {
-        let slot = &batch.entries[index].call;
-        if let Some(fault) = slot.take_failure().map(Fault::Message).or_else(|| waiting.remove(&index)) {
-            return CallsEnded::Failed { index, fault };
-        }
-        if slot.is_empty() {
-            return CallsEnded::Ready(range.start..index);
-        }
+    // What failed beside an earlier message is answered before any further call.
+    if let Some(first) = open.first()
+        && let CallState::Failed(failure) = batch.entries[*first].call.state()
+    {
+        batch.entries[*first].call.set(CallState::Unknown);
+        return CallsEnded::failed(*first, Fault::Message(failure));
     }
-    CallsEnded::Ready(range)
+    let mut chains = chains(batch, &open);
+    if head_waits {
+        chains.truncate(1);
+        chains.iter_mut().for_each(|chain| chain.truncate(1));
+    }
+    let making = Making::new(settings, batch, stop);
+    let chains = futures_util::stream::iter(chains).map(|chain| making.chain(chain));
+    let waiting: BTreeMap<usize, Fault> =
+        chains.buffer_unordered(at_once.get() as usize).filter_map(std::future::ready).collect().await;
+    ended(batch, range, &open, waiting)
 }
 
-/// Why it is not known which calls are missing.
-enum Missing {
+/// Answers with the first of these messages without a result.
+fn ended<S: Inbox>(
+    batch: &Batch<S>,
+    range: Range<usize>,
+    open: &[usize],
+    mut waiting: BTreeMap<usize, Fault>,
+) -> CallsEnded {
+    let slots = || open.iter().map(|index| (*index, &batch.entries[*index].call));
+    let has_failed = |(_, slot): (usize, &CallSlot)| matches!(slot.state(), CallState::Failed(_));
+    if !waiting.is_empty() || slots().any(has_failed) {
+        // A message of a key with a failure may wait behind it from now on.
+        batch.entries.iter().for_each(|entry| entry.call.ask_again());
+    }
+    let Some((index, slot)) = slots().find(|(_, slot)| slot.made().is_none()) else {
+        return CallsEnded::Ready(range);
+    };
+    if let CallState::Failed(failure) = slot.state() {
+        slot.set(CallState::Unknown);
+        return CallsEnded::failed(index, Fault::Message(failure));
+    }
+    match waiting.remove(&index) {
+        Some(fault) => {
+            let unavailable = waiting.values().filter(|fault| matches!(fault, Fault::Unavailable(_))).count();
+            CallsEnded::Failed { index, fault, unavailable }
+        }
+        None => CallsEnded::Ready(range.start..index),
+    }
+}
+
+/// Why it is not known which calls are needed.
+enum Unknown {
     CutOff,
     Store(Error),
 }
 
-/// Returns the messages of the plan whose call is not made, in order.
-async fn missing<S: Inbox>(
+/// Returns the messages of the plan whose call is needed and not made, in order.
+async fn open<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
-    range: Range<usize>,
+    range: &Range<usize>,
     plan: &Plan,
-) -> Result<Vec<usize>, Missing> {
-    let slot = |index: usize| &batch.entries[index].call;
-    let is_open = |index: &usize| {
+) -> Result<Vec<usize>, Unknown> {
+    let state = |index: usize| batch.entries[index].call.state();
+    let calls_first = |index: &usize| {
         matches!(batch.duty(settings, *index), Duty::Handle(handler, _) if handler.calls_first())
             && plan.runs.may_run(*index)
-            && slot(*index).made().is_none()
     };
-    let mut open: Vec<usize> = range.clone().filter(is_open).collect();
-    if open.iter().all(|index| !slot(*index).is_empty()) {
-        return Ok(open);
+    let calling: Vec<usize> = range.clone().filter(calls_first).collect();
+    if calling.iter().any(|index| matches!(state(*index), CallState::Unknown)) {
+        ask(settings, batch, range, &calling).await?;
     }
+    let is_open = |index: &usize| matches!(state(*index), CallState::Needed | CallState::Failed(_));
+    Ok(calling.into_iter().filter(is_open).collect())
+}
+
+/// Asks the store which of the calls are needed.
+async fn ask<S: Inbox>(
+    settings: &Settings<S>,
+    batch: &Batch<S>,
+    range: &Range<usize>,
+    calling: &[usize],
+) -> Result<(), Unknown> {
     let is_claimed =
         |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
-    let claimed: Vec<usize> = range.filter(is_claimed).collect();
+    let claimed: Vec<usize> = range.clone().filter(is_claimed).collect();
     let requests = claimed.iter().map(|index| settings.claim_of(batch.received(*index))).collect();
     let claims = peek(settings, requests).await?;
     let fresh: HashSet<usize> = std::iter::zip(claimed, claims)
         .filter_map(|(index, claim)| (claim == Claim::Fresh).then_some(index))
         .collect();
-    open.retain(|index| fresh.contains(index) || !slot(*index).is_empty());
-    Ok(open)
+    let blocks =
+        |index: &usize| fresh.contains(index) && matches!(batch.duty(settings, *index), Duty::Block(_));
+    // The lane waits for it, and with it what is behind.
+    let end = range.clone().find(blocks).unwrap_or(range.end);
+    for index in calling {
+        let slot = &batch.entries[*index].call;
+        if let CallState::Unknown = slot.state() {
+            let is_needed = fresh.contains(index) && *index < end;
+            slot.set(if is_needed { CallState::Needed } else { CallState::NotNeeded });
+        }
+    }
+    Ok(())
 }
 
 /// Asks what a claim of these messages would answer now: it claims them and rolls back.
-async fn peek<S: Inbox>(settings: &Settings<S>, requests: Vec<ClaimRequest>) -> Result<Vec<Claim>, Missing> {
+async fn peek<S: Inbox>(settings: &Settings<S>, requests: Vec<ClaimRequest>) -> Result<Vec<Claim>, Unknown> {
     let (store, consumer) = (settings.store.clone(), Arc::clone(&settings.name));
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
@@ -104,19 +163,20 @@ async fn peek<S: Inbox>(settings: &Settings<S>, requests: Vec<ClaimRequest>) -> 
         })
     }));
     match settings.unless_cut_off(work).await {
-        None => Err(Missing::CutOff),
-        Some(Ok(claims)) => claims.map_err(Missing::Store),
+        None => Err(Unknown::CutOff),
+        Some(Ok(claims)) => claims.map_err(Unknown::Store),
         Some(Err(
             TransactError::Begin(error) | TransactError::Commit(error) | TransactError::Unknown(error),
-        )) => Err(Missing::Store(error)),
+        )) => Err(Unknown::Store(error)),
     }
 }
 
-/// Returns the messages whose calls follow each other: those of one key. Messages without a key have a chain each.
-fn chains<S: Inbox>(batch: &Batch<S>, missing: &[usize]) -> Vec<Vec<usize>> {
+/// Returns the messages whose calls follow each other: those of one key, as far as none of them has failed. Messages without a key
+/// have a chain each.
+fn chains<S: Inbox>(batch: &Batch<S>, open: &[usize]) -> Vec<Vec<usize>> {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     let mut chain_of: HashMap<(&str, &[u8]), usize> = HashMap::new();
-    for index in missing.iter().copied().filter(|index| batch.entries[*index].call.is_empty()) {
+    for index in open.iter().copied() {
         let message = &batch.received(index).message;
         let next = chains.len();
         let at = match &message.key {
@@ -128,6 +188,12 @@ fn chains<S: Inbox>(batch: &Batch<S>, missing: &[usize]) -> Vec<Vec<usize>> {
         }
         chains[at].push(index);
     }
+    let has_failed = |index: &usize| matches!(batch.entries[*index].call.state(), CallState::Failed(_));
+    for chain in &mut chains {
+        let end = chain.iter().position(has_failed).unwrap_or(chain.len());
+        chain.truncate(end);
+    }
+    chains.retain(|chain| !chain.is_empty());
     chains
 }
 
@@ -158,14 +224,13 @@ impl<'a, S: Inbox> Making<'a, S> {
             let Duty::Handle(handler, meta) = self.batch.duty(self.settings, index) else { return None };
             let attempt = if index == 0 { self.batch.first_attempt } else { 1 };
             let run = Run { received: &entry.received, meta, attempt, called: None };
-            self.batch.running.store(index, Ordering::Relaxed);
             match call(self.settings, &self.batch.starts, handler, run).await {
-                Ok(called) => {
+                Ok(result) => {
                     crash::point("consumer.called");
-                    entry.call.set(Some(CallEnded::Made(called)));
+                    entry.call.set(CallState::Made(result));
                 }
                 Err(Fault::Message(failure)) => {
-                    entry.call.set(Some(CallEnded::Failed(failure)));
+                    entry.call.set(CallState::Failed(failure));
                     return None;
                 }
                 Err(fault) => {

@@ -3,12 +3,11 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::handler_run::{Called, Run};
+use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
@@ -81,9 +80,7 @@ pub(super) async fn handle<S: Inbox>(
     if let Err((_, Fault::CutOff)) = ended {
         return Err((0, Fault::CutOff));
     }
-    settings
-        .stats
-        .took(first.called.as_ref().map_or(Duration::ZERO, |called| called.took) + started.elapsed());
+    settings.stats.took(started.elapsed());
     let (culprit, fault) = match ended {
         Ok(()) => {
             let handled = std::iter::once(&first).chain(behind);
@@ -109,7 +106,7 @@ pub(super) async fn call<S: Inbox>(
     starts: &Starts,
     handler: &Arc<dyn Erased<S>>,
     run: Run<'_>,
-) -> Result<Called, Fault> {
+) -> Result<CallResult, Fault> {
     let deadline = Instant::now() + settings.rules.deadline;
     let spans = ProcessSpans::of_call(settings, &run);
     let calling = spans.around_call(async {
@@ -122,10 +119,11 @@ pub(super) async fn call<S: Inbox>(
     starts.add(1);
     let started = std::time::Instant::now();
     let ended = within_deadline(settings, "call", calling).await;
-    let took = started.elapsed();
-    let result = ended.map_err(|(_, fault)| {
+    if !matches!(ended, Err((_, Fault::CutOff))) {
+        settings.stats.took(started.elapsed());
+    }
+    ended.map_err(|(_, fault)| {
         if !matches!(fault, Fault::CutOff) {
-            settings.stats.took(took);
             spans.failed(None, fault.as_str());
         }
         // There is no transaction that another message could have ended.
@@ -133,8 +131,7 @@ pub(super) async fn call<S: Inbox>(
             Fault::Blame(failure) | Fault::TransactionTimeout(failure) => Fault::Message(failure),
             fault => fault,
         }
-    })?;
-    Ok(Called { result, took })
+    })
 }
 
 /// Runs a function of the user to its end, its deadline, its panic or a stop. A failure has the index that the function names.

@@ -1,7 +1,5 @@
 //! One run of a handler over a message.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::Meta;
@@ -15,14 +13,7 @@ pub(super) struct Run<'a> {
     pub(super) meta: &'a Meta,
     pub(super) attempt: u32,
     /// The result of its call, if its handler has two phases.
-    pub(super) called: Option<Called>,
-}
-
-/// A call that was made.
-#[derive(Clone)]
-pub(super) struct Called {
-    pub(super) result: CallResult,
-    pub(super) took: Duration,
+    pub(super) called: Option<CallResult>,
 }
 
 impl<'a> Run<'a> {
@@ -31,7 +22,7 @@ impl<'a> Run<'a> {
         Given {
             message: &self.received.message,
             meta: self.meta.clone(),
-            called: self.called.as_ref().map(|called| CallResult::clone(&called.result)),
+            called: self.called.clone(),
             info: DeliveryInfo {
                 attempt: self.attempt,
                 headers: self.received.message.headers.clone(),

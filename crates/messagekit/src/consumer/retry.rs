@@ -109,12 +109,11 @@ async fn apply<S: Inbox>(
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
     let mut most = if leads { most } else { 1 };
     let mut noted = 1;
-    let begun = Instant::now();
     let called = match call_head(settings, leased, starts).await {
         Ok(called) => called,
         Err(fault) => return Ran::head(fault),
     };
-    let mut rolled_back = 0;
+    let (called_at, mut rolled_back) = (Instant::now(), 0);
     loop {
         if most.max(noted) > 1 {
             match settings.store.begin_run(&settings.name, leased, most, settings.rules.longest_run()).await {
@@ -127,7 +126,7 @@ async fn apply<S: Inbox>(
         // The effects of a call are tried again rather than the call.
         let wait = ran.wait_before_another(rolled_back);
         if let Some(wait) =
-            wait.filter(|wait| called.is_some() && begun.elapsed() + *wait < settings.rules.deadline)
+            wait.filter(|wait| called.is_some() && called_at.elapsed() + *wait < settings.rules.deadline)
             && !settings.cut_off.is_requested()
         {
             rolled_back += 1;

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::Backoff;
 use super::fault::{Fault, call, handle, store_fault, store_word};
-use super::handler_run::{Called, Run};
+use super::handler_run::Run;
 use super::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
-use crate::handler::{Erased, Task};
+use crate::handler::{CallResult, Erased, Task};
 use crate::store::{
     End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
     TransactionSpans,
@@ -59,12 +59,14 @@ impl Ran {
 }
 
 impl Ran {
-    /// Returns how long to wait before the same effects may succeed, after `failures` of them: the database prefers another
-    /// transaction, or is away.
+    /// Returns how long to wait before the same effects of one message may succeed, after `failures` of them: the database prefers
+    /// another transaction, or is away.
     pub(super) fn wait_before_another(&self, failures: u32) -> Option<Duration> {
         match self {
-            Self::Failed(Culprit { fault: Fault::Conflict(_), .. }) => Some(Backoff::after_conflict()),
-            Self::Failed(Culprit { fault: Fault::Outage(_), .. }) => {
+            Self::Failed(Culprit { length: 1, fault: Fault::Conflict(_), .. }) => {
+                Some(Backoff::after_conflict())
+            }
+            Self::Failed(Culprit { length: 1, fault: Fault::Outage(_), .. }) => {
                 Some(Backoff::OUTAGE.delay(failures + 1))
             }
             _ => None,
@@ -78,7 +80,7 @@ struct Step<S: Store> {
     meta: Meta,
     handler: Arc<dyn Erased<S>>,
     attempt: u32,
-    called: Option<Called>,
+    called: Option<CallResult>,
 }
 
 /// A run in flight.
@@ -101,7 +103,7 @@ pub(super) async fn call_head<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,
     starts: &Starts,
-) -> Result<Option<Called>, Fault> {
+) -> Result<Option<CallResult>, Fault> {
     let head = match step(settings, leased.received.clone(), leased.attempt) {
         Ok(head) if head.handler.calls_first() => head,
         // The run says why it has no handler.
@@ -118,7 +120,7 @@ pub(super) async fn run<S: Inbox>(
     settings: &Arc<Settings<S>>,
     leased: &Arc<RetryLease>,
     most: u32,
-    called: Option<Called>,
+    called: Option<CallResult>,
     starts: &Starts,
 ) -> Ran {
     let head = match step(settings, leased.received.clone(), leased.attempt) {

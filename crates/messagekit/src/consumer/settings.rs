@@ -60,7 +60,8 @@ pub(super) struct Rules {
 impl Rules {
     /// Returns the maximum time of one run of a message, including its call, the wait for another process's claim and the commit.
     pub(super) fn longest_run(&self) -> Duration {
-        let call = if self.calls.is_some() { self.deadline } else { Duration::ZERO };
+        // The effects of a retry are repeated for another deadline.
+        let call = if self.calls.is_some() { self.deadline * 2 } else { Duration::ZERO };
         call + self.deadline * 2 + Duration::from_secs(5)
     }
 

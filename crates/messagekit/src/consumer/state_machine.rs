@@ -82,6 +82,11 @@ impl StateMachine {
         self.handled[index]
     }
 
+    /// Returns whether the lane waits for its first message, which is tried again.
+    pub(super) fn head_waits(&self) -> bool {
+        self.finished() == 0 && (self.lane.failed_runs > 0 || self.lane.unavailable.is_some())
+    }
+
     /// Returns the number of finished messages from the front.
     pub(super) fn finished(&self) -> usize {
         self.bisection.finished()

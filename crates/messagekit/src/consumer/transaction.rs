@@ -203,6 +203,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let called = batch.entries[index].call.made();
         // Its marker stood when calls were made, and is gone.
         let has_no_call = handler.calls_first() && called.is_none();
+        if has_no_call {
+            batch.entries[index].call.ask_again();
+        }
         if time_is_up || has_no_call || !runs.may_run(index) {
             self.through = index;
             return Ok(0);

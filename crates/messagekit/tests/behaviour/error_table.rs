@@ -16,7 +16,7 @@ enum Trouble {
     Unreadable,
 }
 
-const TROUBLES: [(&str, Trouble); 11] = [
+const TROUBLES: [(&str, Trouble); 12] = [
     ("returns `HandlerError::retryable`", Trouble::Run(Action::Fail)),
     ("returns an error of another library with `?`", Trouble::Run(Action::Foreign)),
     ("does not end within its deadline", Trouble::Run(Action::Take(seconds(60)))),
@@ -27,6 +27,10 @@ const TROUBLES: [(&str, Trouble); 11] = [
         Trouble::Run(Action::TransactionTimeout),
     ),
     ("returns `HandlerError::permanent`", Trouble::Run(Action::Permanent)),
+    (
+        "returns with `?` that PostgreSQL refuses a value (class 22, as a NUL in a text)",
+        Trouble::Run(Action::BadValue),
+    ),
     ("is given data that does not fit its type", Trouble::Unreadable),
     ("returns `HandlerError::unavailable`", Trouble::Run(Action::Unavailable)),
     ("returns an outage of its store with `?`", Trouble::Run(Action::Outage)),

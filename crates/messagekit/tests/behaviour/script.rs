@@ -37,6 +37,8 @@ pub(crate) enum Action {
     Unavailable,
     /// Fails with an error of another library.
     Foreign,
+    /// The database refuses a value.
+    BadValue,
     /// The database is away.
     Outage,
     /// The database chose another transaction.
@@ -126,6 +128,7 @@ impl Script {
             Action::Foreign => {
                 id.parse::<u32>()?;
             }
+            Action::BadValue => return Err(Error::new(ErrorKind::InvalidData, "a text with a NUL").into()),
             Action::Outage => return Err(Error::new(ErrorKind::Unavailable, "database is away").into()),
             Action::Conflict => return Err(Error::new(ErrorKind::Conflict, "deadlock").into()),
             Action::TransactionTimeout => {

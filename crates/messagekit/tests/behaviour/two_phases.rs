@@ -53,6 +53,8 @@ impl Payments {
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_in_flight.fetch_max(now, Ordering::Relaxed);
         let _in_flight = InFlight(&self.in_flight);
+        // Others begin beside it.
+        tokio::task::yield_now().await;
         self.calls.play(&order).await?;
         Ok(Receipt { of: order.event_id.to_string() })
     }
@@ -301,6 +303,93 @@ async fn a_message_behind_a_blocked_key_waits_with_its_call() {
     until(|| world.applied() == names("a", 3)).await;
     assert_eq!((payments.calls_of("a-2"), payments.calls_of("a-3")), (1, 1));
     assert_eq!(world.failed_message("a-3").await.state, Resolved);
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_passes_a_failed_one_of_its_key() {
+    for (policy, at_most) in
+        [(OnFailure::ParkKey, 8), (OnFailure::ParkKey, 2), (OnFailure::Block, 8), (OnFailure::Block, 2)]
+    {
+        let world = World::new(1);
+        let payments = Payments::new(&world);
+        // Others fail or are late before it, so it is answered in a later round.
+        payments.calls.next("b-1", [Action::Fail]);
+        payments.calls.next("a-1", [Action::Fail; 3]);
+        ["c-1", "c-2", "d-1"].iter().for_each(|id| payments.calls.next(id, [Action::Take(seconds(1))]));
+        let messages = [("b", 1), ("c", 1), ("c", 2), ("a", 1), ("a", 2), ("d", 1), ("a", 3)]
+            .map(|(key, n)| placed(key, n));
+        world.publish_all(&messages).await;
+        let consumer = start(billing(&world, &payments).on_failure(policy).calls_at_once(at_once(at_most)));
+        until(|| world.applied().len() == messages.len()).await;
+        let of_a: Vec<String> =
+            payments.calls.runs().into_iter().map(|run| run.id).filter(|id| id.starts_with('a')).collect();
+        assert_eq!(of_a, ["a-1", "a-1", "a-1", "a-1", "a-2", "a-3"], "{policy:?}, {at_most} at once");
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_blocked_calls_for_no_later_message() {
+    let world = World::new(1);
+    let payments = Payments::new(&world);
+    let mut unreadable = placed("b", 1);
+    unreadable.payload = "{".into();
+    world.publish_all(&[placed("a", 1), unreadable, placed("c", 1), placed("b", 2)]).await;
+    let consumer = start(billing(&world, &payments).on_failure(OnFailure::Block));
+    until(|| consumer.stats.connection().blocked == 1).await;
+    pass(seconds(60)).await;
+    assert_eq!((world.applied(), payments.calls.runs().len()), (names("a", 1), 1));
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_tries_an_unavailable_service_with_one_call() {
+    let world = World::new(1);
+    let (payments, gate) = (Payments::new(&world), TestGate::new());
+    ('a'..='h').for_each(|key| payments.calls.always(&format!("{key}-1"), Action::Unavailable));
+    world.publish_all(&one_each('a'..='h')).await;
+    let consumer = start(billing(&world, &payments).gate(gate.clone()));
+    pass(seconds(30)).await;
+    let outcomes: Vec<_> = gate.outcomes().into_iter().filter(|outcome| outcome.used > 0).collect();
+    assert_eq!((outcomes[0].used, outcomes[0].failed.len()), (8, 8), "the gate hears of each");
+    assert!(outcomes.len() > 3);
+    assert!(
+        outcomes[1..].iter().all(|outcome| outcome.used == 1 && outcome.failed.len() == 1),
+        "{outcomes:?}"
+    );
+    payments.calls.heal();
+    until(|| world.applied().len() == 8).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_result_says_nothing_to_a_breaker() {
+    let world = World::new(1);
+    let (payments, gate) = (Payments::new(&world), TestGate::new());
+    world.script.next("a-1", [Action::Outage; 2]);
+    world.push("a", 1).await;
+    let consumer = start(billing(&world, &payments).gate(gate.clone()));
+    until(|| world.applied().len() == 1).await;
+    consumer.stop().await;
+    let outcomes = gate.outcomes();
+    assert_eq!(payments.calls.runs().len(), 1);
+    assert!(outcomes[1..].iter().all(|outcome| !outcome.handled), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_beside_a_blocked_message_is_called_again() {
+    let world = World::new(1);
+    let payments = Payments::new(&world);
+    ('a'..='d').for_each(|key| payments.calls.always(&format!("{key}-1"), Action::Fail));
+    world.publish_all(&one_each('a'..='d')).await;
+    let consumer =
+        start(billing(&world, &payments).on_failure(OnFailure::Block).backoff(Backoff::fixed(seconds(10))));
+    until(|| payments.calls_of("a-1") == 1).await;
+    payments.calls.heal();
+    let healed = tokio::time::Instant::now();
+    until(|| world.applied().len() == 4).await;
+    assert!(healed.elapsed() < seconds(15), "the others wait for no old failure: {:?}", healed.elapsed());
     consumer.stop().await;
 }
 
