@@ -48,6 +48,7 @@ impl Payments {
         Ok(Charge { pence: order.data.pence })
     }
 
+    #[allow(clippy::unused_async, reason = "a store other than memory is awaited")]
     async fn book(
         &self,
         tx: &mut MemoryTx,
