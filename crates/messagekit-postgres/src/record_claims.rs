@@ -47,14 +47,18 @@ impl RecordClaims for PostgresStore {
         topic: &'a Arc<str>,
         decide: DecideWindows<'a>,
     ) -> Result<bool, Error> {
-        let (mut connection, seen) = self.see_windows(consumer, topic).await?;
+        let (connection, seen) = self.see_windows(consumer, topic).await?;
         let Some(found) = seen else { return Ok(false) };
         let replacement = match decide(found).await? {
             WindowDecision::Keep => return Ok(true),
             WindowDecision::Lock => return Ok(false),
             WindowDecision::Replace(replacement) => replacement,
         };
-        let replace = claim_windows::replace(&mut connection, self.schema(), consumer, topic, &replacement);
+        let replace = async move {
+            // It goes back before what the commit sets off needs one.
+            let mut connection = connection;
+            claim_windows::replace(&mut connection, self.schema(), consumer, topic, &replacement).await
+        };
         match self.committing(replace).await {
             // Where the database isolates transactions more strictly, another one was faster.
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),

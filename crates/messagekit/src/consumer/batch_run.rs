@@ -152,6 +152,10 @@ impl<S: Inbox> BatchRun<S> {
         }
         match attempted {
             Attempted::Committed { through, stats, took } => {
+                if stats.set_aside + stats.dead + stats.parked > 0 {
+                    // Messages of its key wait behind it from now on.
+                    self.entries.iter().for_each(|entry| entry.call.ask_again());
+                }
                 if through > range.start {
                     crash::point("consumer.committed");
                 }

@@ -21,6 +21,8 @@ pub(super) enum CallState {
     Made(CallResult),
     /// It failed beside an earlier message, and is answered after that one.
     Failed(Failure),
+    /// Its service is away, which is answered in the same way.
+    Unavailable(String),
 }
 
 impl CallSlot {

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Duty};
-use super::call_slot::{CallSlot, CallState};
+use super::call_slot::CallState;
 use super::fault::{Fault, call};
 use super::handler_run::Run;
 use super::settings::Settings;
@@ -50,12 +50,15 @@ pub(super) async fn make<S: Inbox>(
         Err(Unknown::CutOff) => return CallsEnded::failed(range.start, Fault::CutOff),
         Err(Unknown::Store(error)) => return CallsEnded::Store(error),
     };
-    // What failed beside an earlier message is answered before any further call.
+    // What was called is committed before further calls, and what failed beside an earlier message is answered.
+    let is_made = |index: &usize| batch.entries[*index].call.made().is_some();
     if let Some(first) = open.first()
-        && let CallState::Failed(failure) = batch.entries[*first].call.state()
+        && range.clone().take_while(|index| index < first).any(|index| is_made(&index))
     {
-        batch.entries[*first].call.set(CallState::Unknown);
-        return CallsEnded::failed(*first, Fault::Message(failure));
+        return CallsEnded::Ready(range.start..*first);
+    }
+    if let Some(failed) = open.first().and_then(|first| failed(batch, *first, &open)) {
+        return failed;
     }
     let mut chains = chains(batch, &open);
     if head_waits {
@@ -76,26 +79,32 @@ fn ended<S: Inbox>(
     open: &[usize],
     mut waiting: BTreeMap<usize, Fault>,
 ) -> CallsEnded {
-    let slots = || open.iter().map(|index| (*index, &batch.entries[*index].call));
-    let has_failed = |(_, slot): (usize, &CallSlot)| matches!(slot.state(), CallState::Failed(_));
-    if !waiting.is_empty() || slots().any(has_failed) {
-        // A message of a key with a failure may wait behind it from now on.
-        batch.entries.iter().for_each(|entry| entry.call.ask_again());
-    }
-    let Some((index, slot)) = slots().find(|(_, slot)| slot.made().is_none()) else {
+    let has_result = |index: &usize| batch.entries[*index].call.made().is_some();
+    let Some(index) = open.iter().copied().find(|index| !has_result(index)) else {
         return CallsEnded::Ready(range);
     };
-    if let CallState::Failed(failure) = slot.state() {
-        slot.set(CallState::Unknown);
-        return CallsEnded::failed(index, Fault::Message(failure));
-    }
-    match waiting.remove(&index) {
-        Some(fault) => {
-            let unavailable = waiting.values().filter(|fault| matches!(fault, Fault::Unavailable(_))).count();
-            CallsEnded::Failed { index, fault, unavailable }
+    failed(batch, index, open)
+        .or_else(|| waiting.remove(&index).map(|fault| CallsEnded::failed(index, fault)))
+        .unwrap_or(CallsEnded::Ready(range.start..index))
+}
+
+/// Takes the failure of a message's call, if it has one.
+fn failed<S: Inbox>(batch: &Batch<S>, index: usize, open: &[usize]) -> Option<CallsEnded> {
+    let slot = |index: usize| &batch.entries[index].call;
+    let (fault, unavailable) = match slot(index).state() {
+        CallState::Failed(failure) => (Fault::Message(failure), 0),
+        CallState::Unavailable(error) => {
+            let is_away = |other: &&usize| {
+                **other != index && matches!(slot(**other).state(), CallState::Unavailable(_))
+            };
+            (Fault::Unavailable(error), open.iter().filter(is_away).count())
         }
-        None => CallsEnded::Ready(range.start..index),
-    }
+        _ => return None,
+    };
+    slot(index).set(CallState::Unknown);
+    // A message of its key may wait behind it from now on.
+    batch.entries.iter().for_each(|entry| entry.call.ask_again());
+    Some(CallsEnded::Failed { index, fault, unavailable })
 }
 
 /// Why it is not known which calls are needed.
@@ -120,7 +129,9 @@ async fn open<S: Inbox>(
     if calling.iter().any(|index| matches!(state(*index), CallState::Unknown)) {
         ask(settings, batch, range, &calling).await?;
     }
-    let is_open = |index: &usize| matches!(state(*index), CallState::Needed | CallState::Failed(_));
+    let is_open = |index: &usize| {
+        matches!(state(*index), CallState::Needed | CallState::Failed(_) | CallState::Unavailable(_))
+    };
     Ok(calling.into_iter().filter(is_open).collect())
 }
 
@@ -188,7 +199,9 @@ fn chains<S: Inbox>(batch: &Batch<S>, open: &[usize]) -> Vec<Vec<usize>> {
         }
         chains[at].push(index);
     }
-    let has_failed = |index: &usize| matches!(batch.entries[*index].call.state(), CallState::Failed(_));
+    let has_failed = |index: &usize| {
+        matches!(batch.entries[*index].call.state(), CallState::Failed(_) | CallState::Unavailable(_))
+    };
     for chain in &mut chains {
         let end = chain.iter().position(has_failed).unwrap_or(chain.len());
         chain.truncate(end);
@@ -231,6 +244,11 @@ impl<'a, S: Inbox> Making<'a, S> {
                 }
                 Err(Fault::Message(failure)) => {
                     entry.call.set(CallState::Failed(failure));
+                    return None;
+                }
+                Err(Fault::Unavailable(error)) => {
+                    entry.call.set(CallState::Unavailable(error));
+                    self.is_closed.store(true, Ordering::Relaxed);
                     return None;
                 }
                 Err(fault) => {

@@ -159,7 +159,7 @@ impl<S: Store> Router<S> {
     /// transaction, and `effects` gets what it returned, in the transaction that also marks the event as processed.
     ///
     /// A call is made **at least once**: a process may end between the call and the commit of its effects, and a failed run begins
-    /// anew with its call. Give the service the [event id](crate::Envelope::event_id) as its idempotency key. A call is not made for an event whose
+    /// anew with its call. Give the service the [event id](crate::Meta::event_id) as its idempotency key. A call is not made for an event whose
     /// marker says that it was handled or set aside, and its result outlives a rollback: effects that met a lock conflict or an outage run again
     /// without it.
     ///

@@ -363,6 +363,42 @@ async fn a_lane_tries_an_unavailable_service_with_one_call() {
     consumer.stop().await;
 }
 
+/// One key has a healthy service and many messages, another one a service that is away.
+#[tokio::test(start_paused = true)]
+async fn an_absent_service_is_not_called_beside_a_healthy_one() {
+    let world = World::new(1);
+    let payments = Payments::new(&world);
+    (1..=20).for_each(|n| payments.calls.always(&format!("a-{n}"), Action::Take(seconds(1))));
+    payments.calls.always("b-1", Action::Unavailable);
+    let of_a = (1..=20).map(|n| placed("a", n));
+    let messages: Vec<_> = of_a.clone().take(3).chain([placed("b", 1)]).chain(of_a.skip(3)).collect();
+    world.publish_all(&messages).await;
+    let consumer =
+        start(billing(&world, &payments).batch(BatchLimit { time: Duration::from_millis(50), ..FIFTY }));
+    until(|| world.applied().len() == 3).await;
+    assert!(payments.calls_of("b-1") <= 2, "{:?}", payments.calls.runs());
+    payments.calls.heal();
+    until(|| world.applied().len() == 21).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_that_wait_call_for_nothing_behind_them() {
+    let world = World::new(1);
+    let payments = Payments::new(&world);
+    world.script.always("a-1", Action::Unavailable);
+    world.publish_all(&(1..=5).map(|n| placed("a", n)).collect::<Vec<_>>()).await;
+    let batch = BatchLimit { time: Duration::ZERO, ..FIFTY };
+    let consumer = start(billing(&world, &payments).batch(batch).on_failure(OnFailure::ParkKey));
+    until(|| world.script.runs_of("a-1").len() > 20).await;
+    assert_eq!(payments.calls.runs().len(), 1, "its result is kept, and no later one is called");
+    until(|| world.failed_messages_now() == 5).await;
+    assert!((2..=5).all(|n| payments.calls_of(&format!("a-{n}")) == 0), "{:?}", payments.calls.runs());
+    world.script.heal();
+    until(|| world.applied() == names("a", 5)).await;
+    consumer.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_kept_result_says_nothing_to_a_breaker() {
     let world = World::new(1);

@@ -46,6 +46,7 @@ impl<S: RecordClaims> Steps<S> {
     /// Decides about windows that are not locked.
     async fn seen(&self, found: ClaimPartitions, calls: Calls) -> Result<WindowDecision, Error> {
         let mut windows = self.windows(found, &calls).await?;
+        windows.are_locked = false;
         if lock(&calls).iter_mut().any(|call| call.decide(&mut windows, &[]).is_some()) {
             return Ok(WindowDecision::Lock);
         }

@@ -30,7 +30,7 @@ impl<S: RecordClaims> Steps<S> {
             self.serve(vec![call]).await;
             return answer(answered.await);
         };
-        let waiting = turns.of(&self.consumer, &self.topic);
+        let waiting = turns.of(&self.consumer, &self.topic, &runtime);
         let is_served = {
             let mut state = lock(&waiting.0);
             state.calls.push((runtime, call));

@@ -77,6 +77,10 @@ impl<S: RecordClaims> Steps<S> {
         windows: &mut Windows,
         keys: &[Keys],
     ) -> Result<Result<Begun, Claimed>, Stop> {
+        // A limit over all partitions is not kept by the replacement of one window.
+        if self.max_in_flight.is_some() && !windows.are_locked && windows.all().len() > 1 {
+            return Err(Stop::Lock);
+        }
         self.begin_new(windows.all_mut())?;
         let (now, ended) = (windows.now, windows.ended.clone());
         let in_flight = windows.all().iter().map(|known| known.window.in_flight(now, &ended)).sum();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 
 use super::call::Call;
 
@@ -15,8 +15,8 @@ use super::call::Call;
 #[derive(Default)]
 pub struct ClaimTurns(Mutex<HashMap<Of, Weak<Waiting>>>);
 
-/// A consumer and a topic.
-type Of = (Arc<str>, Arc<str>);
+/// A consumer and a topic, and the runtime on which their callers wait: a turn must not depend on a runtime that others drive.
+type Of = (Arc<str>, Arc<str>, runtime::Id);
 
 /// The calls of one consumer in one topic.
 #[derive(Default)]
@@ -31,8 +31,8 @@ pub(super) struct State {
 }
 
 impl ClaimTurns {
-    pub(super) fn of(&self, consumer: &Arc<str>, topic: &Arc<str>) -> Arc<Waiting> {
-        let (key, mut known) = ((consumer.clone(), topic.clone()), lock(&self.0));
+    pub(super) fn of(&self, consumer: &Arc<str>, topic: &Arc<str>, runtime: &Handle) -> Arc<Waiting> {
+        let (key, mut known) = ((consumer.clone(), topic.clone(), runtime.id()), lock(&self.0));
         if let Some(waiting) = known.get(&key).and_then(Weak::upgrade) {
             return waiting;
         }

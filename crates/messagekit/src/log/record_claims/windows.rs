@@ -22,6 +22,8 @@ pub(super) enum Stop {
         partition: i32,
         offsets: Vec<Range<i64>>,
     },
+    /// Windows of other partitions that nothing changes meanwhile. The decision is repeated with the windows locked.
+    Lock,
 }
 
 impl From<Error> for Stop {
@@ -41,6 +43,8 @@ pub(super) struct Windows {
     first: usize,
     stored: Vec<ClaimPartition>,
     partitions: Vec<ClaimPartition>,
+    /// No other process changes any of them before the commit.
+    pub(super) are_locked: bool,
 }
 
 impl Windows {
@@ -48,7 +52,7 @@ impl Windows {
     pub(super) fn new(found: ClaimPartitions, ended: Vec<ClaimHolder>) -> Self {
         let ClaimPartitions { now, partitions } = found;
         let first = fastrand::usize(..partitions.len().max(1));
-        Self { now, ended: ended.into(), first, stored: partitions.clone(), partitions }
+        Self { now, ended: ended.into(), first, stored: partitions.clone(), partitions, are_locked: true }
     }
 
     pub(super) fn all(&self) -> &[ClaimPartition] {
