@@ -91,7 +91,10 @@ pub(crate) fn refused(exchange: &str, code: u16, said: &messagekit::Error) -> me
     let (kind, text) = match code {
         NOT_FOUND => (ErrorKind::NotFound, format!("exchange {exchange} is not there")),
         ACCESS_REFUSED => {
-            (ErrorKind::InvalidConfiguration, format!("this user may not write to exchange {exchange:?}"))
+            let text = format!(
+                "ACCESS_REFUSED: this user may not write to exchange {exchange:?}, or not with this routing key"
+            );
+            (ErrorKind::InvalidConfiguration, text)
         }
         PRECONDITION_FAILED => (ErrorKind::TooLarge, "rabbitmq takes no message of this size".to_owned()),
         _ => (ErrorKind::InvalidEvent, "rabbitmq refuses the message".to_owned()),

@@ -1,6 +1,7 @@
 //! `messagekit replay`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use messagekit::{Event, Outbox, Store};
 use messagekit_sqlite::SqliteStore;
@@ -30,12 +31,13 @@ impl Shop {
     /// Creates a file with `placed` orders of keys o-0, o-1, o-2, … and one that was cancelled.
     async fn with(placed: usize) -> Self {
         let shop = Self { folder: TempDir::new().unwrap() };
-        let store = SqliteStore::open(shop.file()).await.unwrap();
+        // On a busy machine, the events may hold the lock for longer than usual.
+        let options = SqliteStore::options().transaction_timeout(Duration::from_secs(60));
+        let store = options.open(shop.file()).await.unwrap();
         let outbox = Outbox::new(store.clone(), "order-service").unwrap();
         let mut tx = store.begin().await.unwrap();
-        for number in 0..placed {
-            outbox.add(&mut tx, OrderPlaced { order_id: format!("o-{number}") }).await.unwrap();
-        }
+        let orders = (0..placed).map(|number| OrderPlaced { order_id: format!("o-{number}") });
+        outbox.add_all(&mut tx, orders).await.unwrap();
         outbox.add(&mut tx, OrderCancelled { order_id: "o-0".to_owned() }).await.unwrap();
         outbox.commit(tx).await.unwrap();
         store.close().await.unwrap();
