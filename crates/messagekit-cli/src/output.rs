@@ -49,7 +49,7 @@ fn hex(bytes: &[u8]) -> String {
 const IDS: [&str; 6] = ["event", "correlation", "caused by", "id", "newest", "fingerprint"];
 const LONG: usize = 3;
 
-/// A column of words is read letter by letter below this width, with its padding.
+/// A column of words has a character or two per line below this width, with its padding.
 const NARROWEST: u16 = 12;
 
 /// Returns a table as wide as the terminal. An id is not broken into lines, so that it can be copied: the other columns give way.

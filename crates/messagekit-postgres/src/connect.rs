@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Postgres};
 
-use crate::error::{from_sqlx, is_lost, of};
+use crate::error::{from_sqlx, is_lost, lost, of};
 
 /// The time limit for opening a connection, and for a transaction's wait for one.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -154,6 +154,24 @@ pub(crate) async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>, Erro
             Ok(()) => return Ok(connection),
             Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
             Err(error) => return Err(from_sqlx(error)),
+        }
+    }
+}
+
+/// Runs work on a connection, and on another one when the server has closed it: without the round trip of [`live`]. The work must be
+/// safe to repeat.
+pub(crate) async fn on_live<T, F>(
+    pool: &PgPool,
+    work: impl Fn(PoolConnection<Postgres>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut stale = pool.size();
+    loop {
+        match work(pool.acquire().await.map_err(from_sqlx)?).await {
+            Err(error) if stale > 0 && lost(&error) => stale -= 1,
+            answer => return answer,
         }
     }
 }

@@ -12,7 +12,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 
-use crate::error::{from_sqlx, lost};
+use crate::connect;
 use crate::tables::{claim_windows, record_claims, topic_records};
 use crate::{PgTx, PostgresStore};
 
@@ -113,16 +113,10 @@ impl PostgresStore {
         consumer: &str,
         topic: &str,
     ) -> Result<(PoolConnection<Postgres>, Option<ClaimPartitions>), Error> {
-        self.statement(async {
-            let mut stale = self.pool().size();
-            loop {
-                let mut connection = self.pool().acquire().await.map_err(from_sqlx)?;
-                match claim_windows::see(&mut connection, self.schema(), consumer, topic).await {
-                    Err(error) if stale > 0 && lost(&error) => stale -= 1,
-                    seen => return Ok((connection, seen?)),
-                }
-            }
-        })
-        .await
+        let see = |mut connection: PoolConnection<Postgres>| async move {
+            let seen = claim_windows::see(&mut connection, self.schema(), consumer, topic).await?;
+            Ok((connection, seen))
+        };
+        self.statement(connect::on_live(self.pool(), see)).await
     }
 }

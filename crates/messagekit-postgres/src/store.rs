@@ -11,7 +11,7 @@ use messagekit::{Error, ErrorKind, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
-use crate::error::{classify, from_sqlx, lost};
+use crate::error::{classify, from_sqlx};
 use crate::membership::Membership;
 use crate::parking_quota::{ParkingQuota, Uncounted};
 use crate::relay_connections::RelayConnections;
@@ -202,17 +202,7 @@ impl PostgresStore {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let reads = &self.shared.reads;
-        self.statement(async {
-            let mut stale = reads.size();
-            loop {
-                match work(reads.acquire().await.map_err(from_sqlx)?).await {
-                    Err(error) if stale > 0 && lost(&error) => stale -= 1,
-                    answer => return answer,
-                }
-            }
-        })
-        .await
+        self.statement(connect::on_live(&self.shared.reads, work)).await
     }
 
     /// Commits work that is repeated when it is lost.

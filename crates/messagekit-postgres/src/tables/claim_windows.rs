@@ -5,22 +5,21 @@ use messagekit::{Error, crash};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
+use super::record_claims::named_topic;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::transaction::commit::single;
 
 /// The partitions of a topic with a consumer's windows, all at one moment: the time, and whether events wait for an offset.
-pub(crate) const SEE_WINDOWS: &str = "
-SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting
-FROM (
-  SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
-    WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
-    ORDER BY w.seq LIMIT 1) IS NOT NULL AS has_waiting
-  FROM messagekit.topics t WHERE t.name = $2 OFFSET 0) t
-  JOIN messagekit.topic_partitions p ON p.topic_id = t.id
+pub(crate) const SEE_WINDOWS: &str = concat!(
+    "
+SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting",
+    named_topic!("$2"),
+    "
   LEFT JOIN LATERAL (
     SELECT c.next, c.ranges FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true
-ORDER BY p.partition";
+ORDER BY p.partition"
+);
 
 /// As every commit of ours, it waits for the disk. A window that was moved in another way has no ranges, and is never the same.
 pub(crate) const REPLACE_WINDOW: &str = "

@@ -23,16 +23,32 @@ WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2))
 ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
 
-/// The partitions of a topic with the time, and whether events wait for their offset.
-pub(crate) const BOUNDS: &str = "
-SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting
+/// The partitions `p` of the topic `t` of this name, and whether events wait for their offset.
+macro_rules! named_topic {
+    ($name:literal) => {
+        concat!(
+            "
 FROM (
   SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
     WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
     ORDER BY w.seq LIMIT 1) IS NOT NULL AS has_waiting
-  FROM messagekit.topics t WHERE t.name = $1 OFFSET 0) t
-  JOIN messagekit.topic_partitions p ON p.topic_id = t.id
-ORDER BY p.partition";
+  FROM messagekit.topics t WHERE t.name = ",
+            $name,
+            " OFFSET 0) t
+  JOIN messagekit.topic_partitions p ON p.topic_id = t.id"
+        )
+    };
+}
+pub(super) use named_topic;
+
+/// The partitions of a topic with the time, and whether events wait for their offset.
+pub(crate) const BOUNDS: &str = concat!(
+    "
+SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting",
+    named_topic!("$1"),
+    "
+ORDER BY p.partition"
+);
 
 pub(crate) const WRITE_WINDOW: &str = "
 UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $1 AND tp_id = (

@@ -47,8 +47,8 @@ pub(crate) fn any_later_lease(conn: &Connection, now: i64) -> Result<bool> {
     .query_row([now], |row| row.get(0))
 }
 
-/// Ends the leases that were taken after now: the clock has been set back since, and each would last until it has caught up. Whoever
-/// holds one still runs it, and its token fences it out. Returns how many.
+/// Ends the leases that were taken after now: the clock has been set back since, and each would last until it has caught up. A process
+/// that holds one still runs it, and its token fences it out. Returns how many.
 pub(crate) fn end_later_leases(conn: &Connection, now: i64) -> Result<usize> {
     conn.prepare_cached(
         "UPDATE messagekit_failed_messages SET due = ?1

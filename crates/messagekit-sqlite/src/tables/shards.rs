@@ -80,8 +80,8 @@ pub(crate) fn leave(conn: &Connection, name: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Returns the latest end that a lease of a relay can have now. A later one is of a clock that has been set back since, and nobody
-/// renews it: a relay that lives has the present clock.
+/// Returns the latest end that a lease of a relay can have now. A later one is of a clock that has been set back since, and is
+/// not renewed: a relay that lives has the present clock.
 fn latest(now: i64) -> i64 {
     now.saturating_add(micros(LONGEST_LEASE))
 }

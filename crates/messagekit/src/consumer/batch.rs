@@ -73,6 +73,11 @@ impl<S: Store> Batch<S> {
         &self.entries[index].received
     }
 
+    /// Forgets which messages may be called, because one has failed: those of its key may wait behind it from now on.
+    pub(super) fn ask_again(&self) {
+        self.entries.iter().for_each(|entry| entry.call.ask_again());
+    }
+
     pub(super) fn duty(&self, settings: &Settings<S>, index: usize) -> Duty<'_, S> {
         match (&self.entries[index].task, self.failed.get(&index)) {
             (Task::SetAside(failure), None) if settings.blocks(failure) => Duty::Block(failure),

@@ -153,8 +153,7 @@ impl<S: Inbox> BatchRun<S> {
         match attempted {
             Attempted::Committed { through, stats, took } => {
                 if stats.set_aside + stats.dead + stats.parked > 0 {
-                    // Messages of its key wait behind it from now on.
-                    self.entries.iter().for_each(|entry| entry.call.ask_again());
+                    batch.ask_again();
                 }
                 if through > range.start {
                     crash::point("consumer.committed");
@@ -170,7 +169,9 @@ impl<S: Inbox> BatchRun<S> {
             Attempted::Full { index, failure } => Answer::Full { index, failure },
             Attempted::Failed { index, fault } => {
                 if let Fault::Message(_) = fault {
-                    self.begins_anew(index);
+                    // The next run of the message begins anew with its call.
+                    batch.entries[index].call.set(CallState::Unknown);
+                    batch.ask_again();
                 }
                 Answer::Failed { index, fault }
             }
@@ -181,12 +182,6 @@ impl<S: Inbox> BatchRun<S> {
                 self.store_failed(error, range.start, blamed)
             }
         }
-    }
-
-    /// Forgets the call of a message whose effects have failed, and asks again which messages may be called.
-    fn begins_anew(&self, index: usize) {
-        self.entries[index].call.set(CallState::Unknown);
-        self.entries.iter().for_each(|entry| entry.call.ask_again());
     }
 
     /// Maps an error of the store to an answer. `blamed` is the message whose handler started last.

@@ -25,6 +25,13 @@ pub(super) enum CallState {
     Unavailable(String),
 }
 
+impl CallState {
+    /// Returns whether the call has failed and is not answered.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Unavailable(_))
+    }
+}
+
 impl CallSlot {
     pub(super) fn state(&self) -> CallState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -51,13 +51,11 @@ pub(super) async fn make<S: Inbox>(
         Err(Unknown::Store(error)) => return CallsEnded::Store(error),
     };
     // What was called is committed before further calls, and what failed beside an earlier message is answered.
-    let is_made = |index: &usize| batch.entries[*index].call.made().is_some();
-    if let Some(first) = open.first()
-        && range.clone().take_while(|index| index < first).any(|index| is_made(&index))
-    {
-        return CallsEnded::Ready(range.start..*first);
+    let Some(first) = open.first().copied() else { return CallsEnded::Ready(range) };
+    if (range.start..first).any(|index| batch.entries[index].call.made().is_some()) {
+        return CallsEnded::Ready(range.start..first);
     }
-    if let Some(failed) = open.first().and_then(|first| failed(batch, *first, &open)) {
+    if let Some(failed) = failed(batch, first, &open) {
         return failed;
     }
     let mut chains = chains(batch, &open);
@@ -102,8 +100,7 @@ fn failed<S: Inbox>(batch: &Batch<S>, index: usize, open: &[usize]) -> Option<Ca
         _ => return None,
     };
     slot(index).set(CallState::Unknown);
-    // A message of its key may wait behind it from now on.
-    batch.entries.iter().for_each(|entry| entry.call.ask_again());
+    batch.ask_again();
     Some(CallsEnded::Failed { index, fault, unavailable })
 }
 
@@ -122,7 +119,7 @@ async fn open<S: Inbox>(
 ) -> Result<Vec<usize>, Unknown> {
     let state = |index: usize| batch.entries[index].call.state();
     let calls_first = |index: &usize| {
-        matches!(batch.duty(settings, *index), Duty::Handle(handler, _) if handler.calls_first())
+        matches!(batch.duty(settings, *index), Duty::Handle(handler, _) if handler.first_phase().is_some())
             && plan.runs.may_run(*index)
     };
     let calling: Vec<usize> = range.clone().filter(calls_first).collect();
@@ -130,7 +127,8 @@ async fn open<S: Inbox>(
         ask(settings, batch, range, &calling).await?;
     }
     let is_open = |index: &usize| {
-        matches!(state(*index), CallState::Needed | CallState::Failed(_) | CallState::Unavailable(_))
+        let state = state(*index);
+        matches!(state, CallState::Needed) || state.has_failed()
     };
     Ok(calling.into_iter().filter(is_open).collect())
 }
@@ -199,9 +197,7 @@ fn chains<S: Inbox>(batch: &Batch<S>, open: &[usize]) -> Vec<Vec<usize>> {
         }
         chains[at].push(index);
     }
-    let has_failed = |index: &usize| {
-        matches!(batch.entries[*index].call.state(), CallState::Failed(_) | CallState::Unavailable(_))
-    };
+    let has_failed = |index: &usize| batch.entries[*index].call.state().has_failed();
     for chain in &mut chains {
         let end = chain.iter().position(has_failed).unwrap_or(chain.len());
         chain.truncate(end);
@@ -235,9 +231,10 @@ impl<'a, S: Inbox> Making<'a, S> {
             }
             let entry = &self.batch.entries[index];
             let Duty::Handle(handler, meta) = self.batch.duty(self.settings, index) else { return None };
+            let phase = handler.first_phase()?;
             let attempt = if index == 0 { self.batch.first_attempt } else { 1 };
             let run = Run { received: &entry.received, meta, attempt, called: None };
-            match call(self.settings, &self.batch.starts, handler, run).await {
+            match call(self.settings, &self.batch.starts, phase, run).await {
                 Ok(result) => {
                     crash::point("consumer.called");
                     entry.call.set(CallState::Made(result));

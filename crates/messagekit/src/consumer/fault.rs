@@ -11,7 +11,7 @@ use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
-use crate::handler::{CallResult, Class, Erased, HandlerError, Inner};
+use crate::handler::{CallResult, Class, Erased, FirstPhase, HandlerError, Inner};
 use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
@@ -66,11 +66,9 @@ pub(super) async fn handle<S: Inbox>(
         first: first.given(deadline),
         behind: behind.iter().map(|run| run.given(deadline)).collect(),
     };
-    let spans = ProcessSpans::begin(settings, transaction, &first, behind);
-    let of = address(tx);
+    let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
-    let handling =
-        spans.around(of, async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
+    let handling = spans.around(async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
     // A call has counted its message.
     if first.called.is_none() {
         starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
@@ -104,18 +102,14 @@ pub(super) async fn handle<S: Inbox>(
 pub(super) async fn call<S: Inbox>(
     settings: &Settings<S>,
     starts: &Starts,
-    handler: &Arc<dyn Erased<S>>,
+    phase: &dyn FirstPhase,
     run: Run<'_>,
 ) -> Result<CallResult, Fault> {
     let deadline = Instant::now() + settings.rules.deadline;
     let spans = ProcessSpans::of_call(settings, &run);
-    let calling = spans.around_call(async {
-        let called = match handler.call_first(run.given(deadline)) {
-            Some(calling) => calling.await,
-            None => Ok(Arc::new(()) as CallResult),
-        };
-        called.map_err(|error| classified(settings, error))
-    });
+    // As above: a panic while the future is created is caught too.
+    let calling = spans
+        .around(async { phase.call(run.given(deadline)).await.map_err(|error| classified(settings, error)) });
     starts.add(1);
     let started = std::time::Instant::now();
     let ended = within_deadline(settings, "call", calling).await;

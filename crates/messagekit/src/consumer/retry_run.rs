@@ -56,9 +56,7 @@ impl Ran {
     pub(super) fn head(fault: Fault) -> Self {
         Self::Failed(Culprit { index: Some(0), length: 1, fault })
     }
-}
 
-impl Ran {
     /// Returns how long to wait before the same effects of one message may succeed, after `failures` of them: the database prefers
     /// another transaction, or is away.
     pub(super) fn wait_before_another(&self, failures: u32) -> Option<Duration> {
@@ -104,12 +102,13 @@ pub(super) async fn call_head<S: Inbox>(
     leased: &RetryLease,
     starts: &Starts,
 ) -> Result<Option<CallResult>, Fault> {
-    let head = match step(settings, leased.received.clone(), leased.attempt) {
-        Ok(head) if head.handler.calls_first() => head,
-        // The run says why it has no handler.
-        Ok(_) | Err(_) => return Ok(None),
-    };
-    let called = call(settings, starts, &head.handler, head.run()).await?;
+    if settings.rules.calls.is_none() {
+        return Ok(None);
+    }
+    // The run says why it has no handler.
+    let Ok(head) = step(settings, leased.received.clone(), leased.attempt) else { return Ok(None) };
+    let Some(phase) = head.handler.first_phase() else { return Ok(None) };
+    let called = call(settings, starts, phase, head.run()).await?;
     crash::point("retry.called");
     Ok(Some(called))
 }
@@ -262,7 +261,7 @@ impl<S: Inbox> Applying<'_, S> {
         for follower in followers.map_err(|error| of_store(error, self.length()))? {
             let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };
             // There is no call inside of a transaction: it comes when the message is the head of its key.
-            if step.handler.calls_first() {
+            if step.handler.first_phase().is_some() {
                 break;
             }
             self.bytes = self.bytes.saturating_sub(follower.received.message.payload.len() as u64);

@@ -55,87 +55,77 @@ pub(super) struct ProcessSpans {
 
 /// What a handler runs in.
 enum Around {
-    Span(Span, TransactionSpans),
-    /// A call is in no transaction.
-    Call(Span),
+    /// With the address of its transaction, unless it is in none.
+    Span(Span, Option<(usize, TransactionSpans)>),
     /// The writer's context, for what the handler writes and logs.
     Writer(Option<Box<dyn RemoteContext>>),
 }
 
 impl ProcessSpans {
-    /// Starts the spans.
+    /// Starts the spans of a handler over the transaction at an address.
     pub(super) fn begin<S: Store>(
         settings: &Settings<S>,
-        transaction: &TransactionSpans,
+        (tx, transaction): (usize, &TransactionSpans),
         first: &Run<'_>,
         behind: &[Run<'_>],
     ) -> Self {
-        let Some(telemetry) = telemetry() else {
-            return Self { spans: Vec::new(), around: Around::Writer(None) };
-        };
-        if !behind.is_empty() {
-            let runs = std::iter::once(first).chain(behind);
-            let spans: Vec<Span> = runs
-                .map(|run| {
-                    process(
-                        telemetry,
-                        settings,
-                        "process",
-                        run,
-                        TraceContext::of(&run.received.message).as_ref(),
-                    )
-                })
-                .collect();
-            // A span begins when it is entered first.
-            spans.iter().for_each(|span| span.in_scope(|| ()));
-            spans.iter().for_each(|span| transaction.hold(span));
-            // Several messages share one run, which belongs to no single trace.
-            return Self { spans, around: Around::Span(Span::current(), transaction.clone()) };
+        let Some(telemetry) = telemetry() else { return Self::none() };
+        if behind.is_empty() {
+            return Self::of_one(telemetry, settings, "process", first, Some((tx, transaction)));
         }
-        match TraceContext::of(&first.received.message) {
-            Some(writer) if !telemetry.is_recorded(&writer) => {
-                Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
-            }
-            writer => {
-                let span = process(telemetry, settings, "process", first, writer.as_ref());
-                transaction.hold(&span);
-                Self { spans: vec![span.clone()], around: Around::Span(span, transaction.clone()) }
-            }
-        }
+        let runs = std::iter::once(first).chain(behind);
+        let spans: Vec<Span> = runs
+            .map(|run| {
+                let writer = TraceContext::of(&run.received.message);
+                process(telemetry, settings, "process", run, writer.as_ref())
+            })
+            .collect();
+        // A span begins when it is entered first.
+        spans.iter().for_each(|span| span.in_scope(|| ()));
+        spans.iter().for_each(|span| transaction.hold(span));
+        // Several messages share one run, which belongs to no single trace.
+        Self { spans, around: Around::Span(Span::current(), Some((tx, transaction.clone()))) }
     }
 
     /// Starts the span of the call of a message.
     pub(super) fn of_call<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Self {
-        let Some(telemetry) = telemetry() else {
-            return Self { spans: Vec::new(), around: Around::Writer(None) };
-        };
+        telemetry().map_or_else(Self::none, |telemetry| Self::of_one(telemetry, settings, "call", run, None))
+    }
+
+    fn none() -> Self {
+        Self { spans: Vec::new(), around: Around::Writer(None) }
+    }
+
+    fn of_one<S: Store>(
+        telemetry: &dyn Telemetry,
+        settings: &Settings<S>,
+        operation: &str,
+        run: &Run<'_>,
+        transaction: Option<(usize, &TransactionSpans)>,
+    ) -> Self {
         match TraceContext::of(&run.received.message) {
             Some(writer) if !telemetry.is_recorded(&writer) => {
                 Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
             }
             writer => {
-                let span = process(telemetry, settings, "call", run, writer.as_ref());
-                Self { spans: vec![span.clone()], around: Around::Call(span) }
+                let span = process(telemetry, settings, operation, run, writer.as_ref());
+                let held = transaction.map(|(tx, transaction)| {
+                    transaction.hold(&span);
+                    (tx, transaction.clone())
+                });
+                Self { spans: vec![span.clone()], around: Around::Span(span, held) }
             }
         }
     }
 
-    /// Runs a call in its span, or in the context of the writer.
-    pub(super) async fn around_call<F: Future>(&self, calling: F) -> F::Output {
+    /// Runs a handler or a call in its span, or in the context of the writer.
+    pub(super) async fn around<F: Future>(&self, handling: F) -> F::Output {
         match &self.around {
-            Around::Call(span) => calling.instrument(span.clone()).await,
-            // It has the address of no transaction.
-            _ => self.around(0, calling).await,
-        }
-    }
-
-    /// Runs a handler over the transaction at the address `tx` in its span, or in the context of the writer.
-    pub(super) async fn around<F: Future>(&self, tx: usize, handling: F) -> F::Output {
-        match &self.around {
-            Around::Span(span, transaction) => {
-                transaction.around(tx, handling).instrument(span.clone()).await
+            Around::Span(span, Some((tx, transaction))) => {
+                transaction.around(*tx, handling).instrument(span.clone()).await
             }
-            Around::Call(_) | Around::Writer(None) => handling.await,
+            Around::Span(span, None) => handling.instrument(span.clone()).await,
+            Around::Writer(None) => handling.await,
             Around::Writer(Some(writer)) => {
                 let mut handling = pin!(handling);
                 poll_fn(|cx| {

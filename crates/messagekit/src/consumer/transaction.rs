@@ -202,7 +202,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let time_is_up = self.stats.handled > 0 && self.started.elapsed() >= self.settings.rules.batch.time;
         let called = batch.entries[index].call.made();
         // Its marker stood when calls were made, and is gone.
-        let has_no_call = handler.calls_first() && called.is_none();
+        let has_no_call = handler.first_phase().is_some() && called.is_none();
         if has_no_call {
             batch.entries[index].call.ask_again();
         }

@@ -118,15 +118,16 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
         false
     }
 
-    /// Returns whether a call comes before the transaction.
-    fn calls_first(&self) -> bool {
-        false
-    }
-
-    /// Makes the call that comes before the transaction, if there is one.
-    fn call_first<'a>(&'a self, _given: Given<'a>) -> Option<Calling<'a>> {
+    /// Returns what comes before the transaction, if the handler has two phases.
+    fn first_phase(&self) -> Option<&dyn FirstPhase> {
         None
     }
+}
+
+/// The call of a handler in two phases.
+pub(crate) trait FirstPhase: Send + Sync {
+    /// Makes the call for a message.
+    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a>;
 }
 
 /// Reads the argument of a handler from a message, in the second of two passes.

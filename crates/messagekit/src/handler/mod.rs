@@ -12,7 +12,7 @@ mod two_phases;
 pub use catch_all::CatchAll;
 pub use error::HandlerError;
 pub(crate) use error::{Class, ClassifyError};
-pub(crate) use function::{CallResult, Erased, Given};
+pub(crate) use function::{CallResult, Erased, FirstPhase, Given};
 pub use function::{HandlerFn, IdempotentConsumer, StateHandlerFn};
 pub use middleware::{Inner, Middleware};
 pub use on_unknown::OnUnknown;

@@ -320,7 +320,7 @@ impl<S: Store> Router<S> {
 
     /// Returns whether a handler makes a call before its transaction.
     pub(crate) fn calls_first(&self) -> bool {
-        self.routes.values().any(|route| route.handler.calls_first())
+        self.routes.values().any(|route| route.handler.first_phase().is_some())
     }
 
     /// Returns the problems of the registrations.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::HandlerError;
-use super::function::{Argument, CallResult, Calling, Erased, Given, Handling, refused};
+use super::function::{Argument, CallResult, Calling, Erased, FirstPhase, Given, Handling, refused};
 use crate::store::Store;
 
 /// An `async fn(Envelope<E>) -> Result<R, HandlerError>`: the call of a handler in two phases.
@@ -133,6 +133,18 @@ fn read<A: Argument, R: Send + Sync + 'static>(mut given: Given<'_>) -> Result<(
     Ok((A::read(given)?, result))
 }
 
+/// Reads the argument of the call, and makes it.
+async fn made<A: Argument, R, Fut>(
+    given: Given<'_>,
+    call: impl FnOnce(A) -> Fut,
+) -> Result<CallResult, HandlerError>
+where
+    R: Send + Sync + 'static,
+    Fut: Future<Output = Result<R, HandlerError>>,
+{
+    Ok(Arc::new(call(A::read(given)?).await?))
+}
+
 pub(crate) struct TwoPhases<C, H, A, R>(pub(crate) C, pub(crate) H, pub(crate) PhantomData<fn(A) -> R>);
 
 impl<S, A, R, C, H> Erased<S> for TwoPhases<C, H, A, R>
@@ -150,15 +162,20 @@ where
         }
     }
 
-    fn calls_first(&self) -> bool {
-        true
+    fn first_phase(&self) -> Option<&dyn FirstPhase> {
+        Some(self)
     }
+}
 
-    fn call_first<'a>(&'a self, given: Given<'a>) -> Option<Calling<'a>> {
-        Some(match A::read(given) {
-            Ok(argument) => Box::pin(async move { Ok(Arc::new(self.0.call(argument).await?) as CallResult) }),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        })
+impl<A, R, C, H> FirstPhase for TwoPhases<C, H, A, R>
+where
+    A: Argument,
+    R: Send + Sync + 'static,
+    C: CallFn<A, R>,
+    H: Send + Sync,
+{
+    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a> {
+        Box::pin(made(given, |argument: A| self.0.call(argument)))
     }
 }
 
@@ -187,16 +204,20 @@ where
         }
     }
 
-    fn calls_first(&self) -> bool {
-        true
+    fn first_phase(&self) -> Option<&dyn FirstPhase> {
+        Some(self)
     }
+}
 
-    fn call_first<'a>(&'a self, given: Given<'a>) -> Option<Calling<'a>> {
-        Some(match A::read(given) {
-            Ok(argument) => {
-                Box::pin(async move { Ok(Arc::new(self.1.call(&self.0, argument).await?) as CallResult) })
-            }
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        })
+impl<State, A, R, C, H> FirstPhase for TwoPhasesWithState<State, C, H, A, R>
+where
+    State: Send + Sync + 'static,
+    A: Argument,
+    R: Send + Sync + 'static,
+    C: for<'a> StateCallFn<'a, State, A, R>,
+    H: Send + Sync,
+{
+    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a> {
+        Box::pin(made(given, |argument: A| self.1.call(&self.0, argument)))
     }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::begun::Begun;
-use super::begun::Read;
+use super::begun::{Begun, Read};
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::ClaimHolder;
 use super::claim_partition::ClaimPartition;

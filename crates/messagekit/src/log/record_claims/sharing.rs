@@ -30,10 +30,10 @@ impl<S: RecordClaims> Steps<S> {
             self.serve(vec![call]).await;
             return answer(answered.await);
         };
-        let waiting = turns.of(&self.consumer, &self.topic, &runtime);
+        let waiting = turns.of(&self.consumer, &self.topic, runtime);
         let is_served = {
-            let mut state = lock(&waiting.0);
-            state.calls.push((runtime, call));
+            let mut state = lock(&waiting.state);
+            state.calls.push(call);
             std::mem::replace(&mut state.is_served, true)
         };
         if !is_served {
@@ -51,18 +51,17 @@ struct Turn<S: RecordClaims> {
 
 impl<S: RecordClaims> Drop for Turn<S> {
     fn drop(&mut self) {
-        let mut state = lock(&self.waiting.0);
-        state.calls.retain(|(_, call)| !call.is_abandoned());
-        let Some((runtime, _)) = state.calls.first() else {
+        let mut state = lock(&self.waiting.state);
+        state.calls.retain(|call| !call.is_abandoned());
+        if state.calls.is_empty() {
             state.is_served = false;
             return;
-        };
-        let runtime = runtime.clone();
-        let calls = std::mem::take(&mut state.calls).into_iter().map(|(_, call)| call).collect();
+        }
+        let calls = std::mem::take(&mut state.calls);
         drop(state);
         let turn = Self { steps: self.steps.clone(), waiting: Arc::clone(&self.waiting) };
         let serving = async move { turn.steps.serve(calls).await };
-        runtime.spawn(serving.in_current_span().with_current_subscriber());
+        self.waiting.runtime.spawn(serving.in_current_span().with_current_subscriber());
     }
 }
 

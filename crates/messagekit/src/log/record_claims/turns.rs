@@ -18,27 +18,28 @@ pub struct ClaimTurns(Mutex<HashMap<Of, Weak<Waiting>>>);
 /// A consumer and a topic, and the runtime on which their callers wait: a turn must not depend on a runtime that others drive.
 type Of = (Arc<str>, Arc<str>, runtime::Id);
 
-/// The calls of one consumer in one topic.
-#[derive(Default)]
-pub(super) struct Waiting(pub(super) Mutex<State>);
+/// The calls of one consumer in one topic, whose callers wait on one runtime.
+pub(super) struct Waiting {
+    pub(super) runtime: Handle,
+    pub(super) state: Mutex<State>,
+}
 
 #[derive(Default)]
 pub(super) struct State {
-    /// With the runtime of each: its caller waits there.
-    pub(super) calls: Vec<(Handle, Box<dyn Call>)>,
+    pub(super) calls: Vec<Box<dyn Call>>,
     /// A task serves a turn.
     pub(super) is_served: bool,
 }
 
 impl ClaimTurns {
-    pub(super) fn of(&self, consumer: &Arc<str>, topic: &Arc<str>, runtime: &Handle) -> Arc<Waiting> {
+    pub(super) fn of(&self, consumer: &Arc<str>, topic: &Arc<str>, runtime: Handle) -> Arc<Waiting> {
         let (key, mut known) = ((consumer.clone(), topic.clone(), runtime.id()), lock(&self.0));
         if let Some(waiting) = known.get(&key).and_then(Weak::upgrade) {
             return waiting;
         }
         // Others may have ended, and are as many as the consumers at most.
         known.retain(|_, waiting| waiting.strong_count() > 0);
-        let waiting = Arc::default();
+        let waiting = Arc::new(Waiting { runtime, state: Mutex::default() });
         known.insert(key, Arc::downgrade(&waiting));
         waiting
     }
