@@ -229,6 +229,26 @@ impl FailedMessages for MemoryStore {
         Box::pin(async move { self.act_at_pace(act, ids, Pace::default(), by) })
     }
 
+    fn act_on<'a>(
+        &'a self,
+        act: Action,
+        id: i64,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
+        Box::pin(async move {
+            let now = self.database.clock.now();
+            self.at_the_desk(|tables| {
+                tables.check_acts(&[id])?;
+                let result = tables.act(act, id, now);
+                let done = u64::from(result == ActionResult::Done);
+                tables.audit.push(AuditEntry::new(now, by, act.as_str(), &[id], done));
+                result.done(act, id)?;
+                let stored = tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?;
+                Ok(stored.head().state)
+            })
+        })
+    }
+
     fn retry_at_pace<'a>(
         &'a self,
         ids: &'a [i64],

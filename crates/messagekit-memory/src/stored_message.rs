@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::MessageId;
-use messagekit::adapter::{Failure, Follower, Next, ReceivedMessage, RetryLease};
+use messagekit::adapter::{Failure, FailureKind, Follower, Next, ReceivedMessage, RetryLease};
 use messagekit::operations::{
     Action, FailedMessage, FailedMessageHead, FailedMessageState, Origin, StateMachine, StateReason,
 };
@@ -77,10 +77,12 @@ impl StoredMessage {
         self
     }
 
-    /// Adds it to the order of its key.
+    /// Adds it to the order of its key, as the head or behind another one.
     pub(super) fn parked(mut self, behind: bool) -> Self {
         let StateMachine { attempts, due, .. } = self.standing;
-        self.standing = StateMachine::parked(attempts, due, behind);
+        let failed = StateMachine::parked(attempts, due, behind);
+        let has_failed = self.failed_message.head.kind != FailureKind::KeyBlocked.as_str();
+        self.standing = StateMachine { has_failed, ..failed };
         self.failed_message.head.parked = true;
         self.show(self.failed_message.head.changed_at);
         self

@@ -3,7 +3,7 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageTotal, FailedMessages, Operator, Pace,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
 };
 use messagekit::{Error, Store};
 
@@ -66,6 +66,15 @@ impl FailedMessages for PostgresStore {
         Box::pin(self.act_at_pace(act, None, ids, by))
     }
 
+    fn act_on<'a>(
+        &'a self,
+        act: Action,
+        id: i64,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
+        Box::pin(self.act_and_read(act, id, by))
+    }
+
     fn retry_at_pace<'a>(
         &'a self,
         ids: &'a [i64],
@@ -88,5 +97,23 @@ impl PostgresStore {
         let answers = self.statement(actions::act(&mut tx, self.schema(), (act, pace), ids, by)).await?;
         self.commit(tx).await?;
         Ok(answers)
+    }
+
+    async fn act_and_read(&self, act: Action, id: i64, by: &Operator) -> Result<FailedMessageState, Error> {
+        let mut tx = self.begin().await?;
+        let acts = async {
+            let results = actions::act(&mut tx, self.schema(), (act, None), &[id], by).await?;
+            let result = results.first().copied().unwrap_or(ActionResult::NotFound);
+            let state = match result {
+                ActionResult::Done => Some(actions::state_of(&mut tx, self.schema(), id).await?),
+                _ => None,
+            };
+            Ok((result, state))
+        };
+        let (result, state) = self.statement(acts).await?;
+        // A refusal is committed, too: the audit has a row of it.
+        self.commit(tx).await?;
+        result.done(act, id)?;
+        state.ok_or_else(|| no_failed_message(id))
     }
 }

@@ -4,7 +4,7 @@ use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageTotal, FailedMessages, Operator, Pace,
+    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
 };
 
 use crate::SqliteStore;
@@ -60,6 +60,24 @@ impl FailedMessages for SqliteStore {
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let (ids, by, now) = (ids.to_vec(), by.clone(), now());
         Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now)))
+    }
+
+    fn act_on<'a>(
+        &'a self,
+        act: Action,
+        id: i64,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
+        let (by, now) = (by.clone(), now());
+        Box::pin(async move {
+            let job = self.job(move |conn| {
+                let results = actions::act(conn, act, &[id], &by, now)?;
+                Ok((results, actions::state_of(conn, id)?))
+            });
+            let (results, state) = job.await?;
+            results.into_iter().try_for_each(|result| result.done(act, id))?;
+            state.ok_or_else(|| no_failed_message(id))
+        })
     }
 
     fn retry_at_pace<'a>(

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::operations::{Action, ActionResult};
+use messagekit::operations::Action;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,18 +43,15 @@ pub(crate) struct ActionResultView {
     database: String,
     id: i64,
     act: ActWord,
-    /// The state of the failed message after this action.
+    /// The state that the failed message had when this action was committed.
     state: StateWord,
 }
 
 type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
 
-async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord, state: StateWord) -> Answer {
+async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
-    let act = word.into();
-    let result = database.act(database.store.act(act, &[id], &caller.operator())).await?;
-    let result = result.first().copied().unwrap_or(ActionResult::NotFound);
-    result.done(act, id).map_err(|error| Problem::of(&database.name, &error))?;
+    let state = database.act(database.store.act_on(word.into(), id, &caller.operator())).await?.into();
     let view = ActionResultView { database: database.name.to_string(), id, act: word, state };
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
@@ -80,7 +77,7 @@ pub(crate) async fn retry(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Retry, StateWord::RetryRequested).await
+    act(app, caller, id, which, ActWord::Retry).await
 }
 
 /// Discard an open failed message: its message is never applied, not even a later duplicate
@@ -100,10 +97,14 @@ pub(crate) async fn discard(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Discard, StateWord::Discarded).await
+    act(app, caller, id, which, ActWord::Discard).await
 }
 
-/// Take a discard back: the failed message returns to state `dead`, outside its key's order
+/// Take a discard back
+///
+/// The failed message is `dead`: it runs when it is retried. One that was parked behind an earlier message of its key and has
+/// not failed itself takes its position again, and its consumer runs it: it is `blocked`, or `retry_scheduled` when no earlier
+/// message of its key is open. Later messages of its key may have been applied meanwhile.
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
@@ -120,5 +121,5 @@ pub(crate) async fn undo(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Undo, StateWord::Dead).await
+    act(app, caller, id, which, ActWord::Undo).await
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::{Message, ParkingLimits, Position, Store};
 use messagekit_admin::Role;
 use messagekit_memory::MemoryStore;
 use serde_json::{Value, json};
@@ -149,8 +151,6 @@ async fn two_operators_at_once_have_one_effect() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
-    use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage};
-    use messagekit::{Message, Store};
     let store = MemoryStore::new();
     let payload = vec![0xff; 100_000];
     let message = Message::new("t", payload.clone()).with_key(b"\xff\0".to_vec());
@@ -170,4 +170,66 @@ async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
     );
     assert_eq!(console.ask(Role::Reader, "GET /api/v1/dlq/1/payload").await.body, payload);
     assert_eq!(console.get("/api/v1/dlq?key=%FF%00").await["failed_messages"].as_array().unwrap().len(), 1);
+}
+
+/// Parks a dead message with the number 1, and two behind it.
+async fn park<S: Inbox>(store: &S) {
+    let [first, behind @ ..] = [1, 2, 3].map(|offset| ReceivedMessage {
+        id: format!("m-{offset}").parse().unwrap(),
+        message: Message::new("orders.order", "{}").with_key("k"),
+        position: Some(Position { topic: Arc::from("orders.order"), partition: 0, offset }),
+    });
+    let mut tx = store.begin().await.unwrap();
+    let failure = Failure::permanent(FailureKind::Permanent, "no");
+    store.park(&mut tx, "billing", &first, &failure, ParkingLimits::default()).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let claims = behind.each_ref().map(|received| ClaimRequest {
+        id: received.id.clone(),
+        topic: received.message.topic.clone(),
+        key: received.message.key.clone(),
+        generation: 0,
+    });
+    store.claim(&mut tx, "billing", &claims).await.unwrap();
+    let behind = behind.each_ref();
+    assert_eq!(store.park_behind(&mut tx, "billing", &behind, ParkingLimits::default()).await.unwrap(), 2);
+    store.commit(tx).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_action_answers_the_state_that_is_stored() {
+    let stores = Stores::with(0, 0).await;
+    park(&stores.memory).await;
+    park(&stores.sqlite).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        for (id, action, wanted) in [
+            (2, "discard", Ok("discarded")),
+            (2, "undo", Ok("blocked")),
+            (2, "retry", Err("waits for an earlier one of its key")),
+            (1, "retry", Ok("retry_requested")),
+            (1, "undo", Err("failed message 1 is retry_requested: only a discarded one can be brought back")),
+            (1, "discard", Ok("discarded")),
+            (2, "discard", Ok("discarded")),
+            (2, "undo", Ok("retry_scheduled")),
+            (1, "undo", Ok("dead")),
+            (1, "retry", Ok("retry_requested")),
+        ] {
+            let before = console.get(&format!("/api/v1/dlq/{id}")).await;
+            let answer = console.ask(Role::Operator, &format!("POST /api/v1/dlq/{id}/{action}")).await;
+            let after = console.get(&format!("/api/v1/dlq/{id}")).await;
+            match wanted {
+                Ok(state) => {
+                    let expected = json!({"database": "shop", "id": id, "act": action, "state": state});
+                    assert_eq!((answer.status, answer.json()), (202, expected), "{action} of {id}");
+                    assert_eq!(after["failed_message"]["state"], state, "{action} of {id}");
+                }
+                Err(why) => {
+                    assert!(answer.text().contains(why), "{action} of {id}: {}", answer.text());
+                    answer.is_problem(409);
+                    assert_eq!(after, before, "{action} of {id}");
+                }
+            }
+        }
+    }
 }

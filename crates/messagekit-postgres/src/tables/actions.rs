@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace, no_failed_message};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -44,10 +44,11 @@ SET state = 'discarded', reason = 'discarded', due = NULL, running_since = NULL,
   changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')";
 
-/// A parked message that has not run becomes blocked behind its key again.
+/// A parked message that has not failed itself becomes blocked behind its key again: its kind still says that its key was
+/// blocked. Its attempts do not tell, as a retry sets them to 0.
 pub(crate) const UNDO: &str = "
 UPDATE messagekit.failed_messages
-SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END, reason = 'discard_undone',
+SET state = CASE WHEN parked AND kind = 'key_blocked' THEN 'blocked' ELSE 'dead' END, reason = 'discard_undone',
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded'";
 
@@ -95,6 +96,18 @@ pub(crate) async fn act(
     let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
     audit::write(connection, schema, by, &entry, Some(serde_json::json!(refusals(ids, &answers)))).await?;
     Ok(answers)
+}
+
+/// Returns the state that a failed message has after what this transaction did. It has locked the row, so another reader finds
+/// the same after the commit.
+pub(crate) async fn state_of(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    id: i64,
+) -> Result<FailedMessageState, Error> {
+    let row = sqlx::query(schema.sql(LOCK)).bind(vec![id]).fetch_optional(connection).await;
+    let row = row.map_err(from_sqlx)?.ok_or_else(|| no_failed_message(id))?;
+    failed_message_row::state_of(&row)
 }
 
 /// Returns the outcome of a marker before and after an action that moves it.

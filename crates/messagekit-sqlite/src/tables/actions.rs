@@ -65,8 +65,8 @@ WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
   WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
 RETURNING consumer_id, message_id, parked, topic, key";
 
-/// A message that has never run needs no retry request. It is due at once, or when the open messages before it in its key
-/// are closed.
+/// A message that has not failed itself needs no retry request: its kind still says that its key was blocked. It is due at once,
+/// or when the open messages before it in its key are closed. Its attempts do not tell, as a retry sets them to 0.
 pub(super) fn reopen_sql() -> String {
     let before = format!(
         "(SELECT (h.partition, h.offset) < (d.partition, d.offset) FROM messagekit_failed_messages h WHERE h.id = {})",
@@ -76,7 +76,7 @@ pub(super) fn reopen_sql() -> String {
         "UPDATE messagekit_failed_messages AS d
          SET state = CASE WHEN {before} THEN 'blocked' ELSE 'retry_scheduled' END,
              reason = CASE WHEN {before} THEN reason ELSE 'key_freed' END, due = CASE WHEN {before} THEN NULL ELSE ?2 END
-         WHERE id = ?1 AND state = 'dead' AND parked = 1 AND attempts = 0"
+         WHERE id = ?1 AND state = 'dead' AND parked = 1 AND kind = 'key_blocked'"
     )
 }
 
@@ -136,18 +136,25 @@ impl Moved {
     }
 }
 
-fn refused(conn: &Connection, act: Action, id: i64) -> Result<ActionResult, Error> {
+/// Returns the state of a failed message, as the transaction sees it.
+pub(crate) fn state_of(conn: &Connection, id: i64) -> Result<Option<FailedMessageState>, Error> {
     let state: Option<String> = conn
         .prepare_cached("SELECT state FROM messagekit_failed_messages WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
-    match state.map(|state| state.parse::<FailedMessageState>()) {
-        None => Ok(ActionResult::NotFound),
-        // The state would allow it, so the marker did not.
-        Some(Ok(state)) if act != Action::Retry && act.of(state).is_some() => Ok(ActionResult::Settled),
-        Some(Ok(state)) => Ok(ActionResult::WrongState(state)),
-        Some(Err(error)) => Err(Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
+    let known = state.map(|state| state.parse::<FailedMessageState>()).transpose();
+    known.map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
             .with("failed_message", id)
-            .caused_by(error)),
-    }
+            .caused_by(error)
+    })
+}
+
+fn refused(conn: &Connection, act: Action, id: i64) -> Result<ActionResult, Error> {
+    Ok(match state_of(conn, id)? {
+        None => ActionResult::NotFound,
+        // The state would allow it, so the marker did not.
+        Some(state) if act != Action::Retry && act.of(state).is_some() => ActionResult::Settled,
+        Some(state) => ActionResult::WrongState(state),
+    })
 }

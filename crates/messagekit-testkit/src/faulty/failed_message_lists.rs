@@ -78,6 +78,15 @@ impl FailedMessages for FaultyStore {
                         .filter(|failed_message| undone.contains(&failed_message.id));
                     brought_back.for_each(|failed_message| failed_message.state = FailedMessageState::Dead);
                 }
+                Some(Fault::UndoneLeavesItsTurn) => {
+                    let undone = self.notes().undone.clone();
+                    let brought_back = failed_messages.iter_mut().filter(|failed_message| {
+                        failed_message.state == FailedMessageState::Blocked
+                            && undone.contains(&failed_message.id)
+                    });
+                    brought_back
+                        .for_each(|failed_message| failed_message.state = FailedMessageState::RetryScheduled);
+                }
                 _ => {}
             }
             failed_messages.iter_mut().for_each(|head| self.forgets_why(head));
@@ -186,7 +195,15 @@ impl FailedMessages for FaultyStore {
                 (_, Action::Discard) => self.notes().discarded.extend(ids),
                 (_, Action::Undo) => self.notes().undone.extend(ids),
             }
+            if self.is(Fault::UndoTakesARequestBack) && act == Action::Undo {
+                self.inner.act(Action::Discard, ids, by).await?;
+            }
             let result = self.inner.act(act, ids, by).await?;
+            let asked_before = ids.iter().all(|id| self.notes().replayed.contains(id));
+            let asks_again = self.is(Fault::UndoRepeatsARequest) && asked_before;
+            if act == Action::Undo && (asks_again || self.is(Fault::UndoRetriesADeadHead)) {
+                self.inner.act(Action::Retry, ids, by).await?;
+            }
             if self.is(Fault::OneFailedMessageFailsAll) && result.contains(&ActionResult::Settled) {
                 return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its failed message"));
             }
@@ -202,6 +219,22 @@ impl FailedMessages for FaultyStore {
                 result.reverse();
             }
             Ok(result)
+        })
+    }
+
+    fn act_on<'a>(
+        &'a self,
+        act: Action,
+        id: i64,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
+        Box::pin(async move {
+            let before = self.inner.show(id).await.map(|shown| shown.state);
+            let stored = self.inner.act_on(act, id, by).await?;
+            match self.is(Fault::ActAnswersTheUsualState) {
+                true => Ok(act.of(before?).unwrap_or(stored)),
+                false => Ok(stored),
+            }
         })
     }
 

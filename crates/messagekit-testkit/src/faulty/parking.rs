@@ -217,6 +217,9 @@ impl FaultyStore {
                 Some(Fault::UndoneWaitsForEver) => {
                     !promoted || !notes.undone.contains(&leased.failed_message)
                 }
+                Some(Fault::UndoneRunIsOver) => {
+                    leased.attempt == 1 || !notes.undone.contains(&leased.failed_message)
+                }
                 _ => true,
             }
         });

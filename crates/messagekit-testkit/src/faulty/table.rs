@@ -357,6 +357,18 @@ faults! {
     LeasesPastADeadHead: Store undone_head_holds_its_key_again,
     /// A message that never ran is dead after an undo.
     UndoneDies: Store undone_failed_message_that_never_ran_takes_its_turn,
+    /// An undo requests a run of a message that was dead.
+    UndoRetriesADeadHead: Store dead_head_that_is_brought_back_runs_on_request,
+    /// An undo repeats the request that was discarded.
+    UndoRepeatsARequest: Store request_does_not_survive_a_discard_and_its_undo,
+    /// An undone message is scheduled although an earlier one of its key is open.
+    UndoneLeavesItsTurn: Store message_behind_that_is_brought_back_keeps_its_turn,
+    /// A message whose first run had begun never runs by itself after an undo.
+    UndoneRunIsOver: Store begun_first_run_is_repeated_after_an_undo,
+    /// An undo makes a requested message dead.
+    UndoTakesARequestBack: Store undo_of_a_request_changes_nothing,
+    /// An action answers the state that it usually leads to.
+    ActAnswersTheUsualState: Store act_on_one_answers_the_state_that_is_stored,
     /// A retry of a waiting message is accepted.
     RetriesWhatWaits: Store waiting_failed_message_is_not_retried,
     /// Every failing message fits into the parking limits.

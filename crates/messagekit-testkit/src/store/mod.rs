@@ -25,6 +25,7 @@ pub mod set_aside;
 pub mod status;
 pub mod transact;
 pub mod transactions;
+pub mod undone;
 
 pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
 pub(crate) use fixture::{begin, until_through};

@@ -138,7 +138,7 @@ impl<'a, F: StoreFixture> World<'a, F> {
         let rules = match (unreadable, held) {
             (false, true) => {
                 behind_now(&self.store, &self.consumer, &[&message]).await;
-                StateMachine::parked(0, None, true)
+                StateMachine::waiting(NOW, true)
             }
             (false, false) if self.random.bool() => {
                 let mut tx = begin(&self.store).await;

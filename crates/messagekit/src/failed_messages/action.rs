@@ -12,8 +12,8 @@ pub enum Action {
     Retry,
     /// Discards an open failed message, even while it runs. Neither the message nor a late copy is ever applied.
     Discard,
-    /// Undoes a discard. The failed message is dead, or takes its position in the order of its key if it has not run
-    /// yet. Later messages of its key may have been applied meanwhile.
+    /// Undoes a discard. The failed message is dead, or takes its position in the order of its key if it was parked there and
+    /// has not failed itself. Later messages of its key may have been applied meanwhile.
     Undo,
 }
 
@@ -27,8 +27,8 @@ impl Action {
         }
     }
 
-    /// Returns the state after the action on `state`, or `None` if the action does nothing. A message that has not run
-    /// yet does not become dead: see [`StateMachine::act`](super::StateMachine::act).
+    /// Returns the state after the action on `state`, or `None` if the action does nothing. A parked message that has not
+    /// failed itself does not become dead: see [`StateMachine::act`](super::StateMachine::act).
     pub fn of(self, state: FailedMessageState) -> Option<FailedMessageState> {
         match self {
             Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::RetryRequested),

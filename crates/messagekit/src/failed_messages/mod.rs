@@ -85,6 +85,28 @@ pub trait FailedMessages: Send + Sync {
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
 
+    /// Applies an action to one failed message as [`act`](Self::act) does, and returns the state that it has then, read in
+    /// the action's transaction. What a message is after an undo depends on it and on its key, so no caller can know it
+    /// otherwise.
+    ///
+    /// ```
+    /// # use messagekit::operations::{Action, FailedMessages, Operator};
+    /// # async fn undo(store: &impl FailedMessages) -> Result<(), messagekit::Error> {
+    /// let state = store.act_on(Action::Undo, 7, &Operator::new("ann", "cli")).await?;
+    /// println!("failed message 7 is {state}");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`ActionResult::done`] if the action does not apply; the audit row is written. Transient if the database does
+    /// not respond; no action was applied, and the call can be repeated.
+    fn act_on<'a>(
+        &'a self,
+        act: Action,
+        id: i64,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<FailedMessageState, Error>>;
+
     /// Applies [`Action::Retry`] as [`act`](Self::act) does, spread over time: of those that are accepted, in the order of
     /// `ids`, each is due at the delay of its rank after now, by the database's clock.
     ///

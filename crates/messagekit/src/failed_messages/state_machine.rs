@@ -44,6 +44,10 @@ pub struct StateMachine {
     pub running: bool,
     /// Whether it takes part in the order of its key: only the first open message of a key may run.
     pub parked: bool,
+    /// Whether a failure of its own set it aside, or a run of it failed since. A store reads it from the kind: until then the
+    /// kind is [`KeyBlocked`](crate::adapter::FailureKind::KeyBlocked). The attempts do not tell: a retry sets them to 0, and
+    /// some failures come before the first run.
+    pub has_failed: bool,
 }
 
 impl StateMachine {
@@ -62,10 +66,17 @@ impl StateMachine {
             token: 0,
             running: false,
             parked: false,
+            has_failed: true,
         }
     }
 
-    /// Creates the state of a message that blocks its key. If `behind` is set, an earlier open message of the key
+    /// Creates the state of a message that waits for its key and has not failed itself. If `behind` is not set, the earlier
+    /// messages of its key have been closed meanwhile, and it is due at `now`.
+    pub fn waiting(now: Timestamp, behind: bool) -> Self {
+        Self { has_failed: false, ..Self::parked(0, Some(now), behind) }
+    }
+
+    /// Creates the state of a message whose own failure blocks its key. If `behind` is set, an earlier open message of the key
     /// blocks it, whatever its failure is.
     pub fn parked(attempts: u32, again: Option<Timestamp>, behind: bool) -> Self {
         let first = Self { parked: true, ..Self::set_aside(attempts, again) };
@@ -158,7 +169,9 @@ impl StateMachine {
         };
         let state =
             if again.is_some() { FailedMessageState::RetryScheduled } else { FailedMessageState::Dead };
-        self.answer(token, state, reason, again)
+        let failed = self.answer(token, state, reason, again);
+        self.has_failed |= failed;
+        failed
     }
 
     /// Returns the lease without counting the run: the message is due again at `due`. Returns false and changes nothing
@@ -169,15 +182,16 @@ impl StateMachine {
         handed_back
     }
 
-    /// Applies an operator's action and returns the new state. A parked message that has not run is blocked when it is
-    /// brought back. The caller that knows no earlier message is open [promotes](Self::promote) it.
+    /// Applies an operator's action and returns the new state. A parked message that has not failed itself is blocked when
+    /// it is brought back. The caller that knows no earlier message is open [promotes](Self::promote) it. Every other
+    /// message is dead then, as no action but a retry makes a message run that its consumer would not run by itself.
     ///
     /// # Errors
     /// Returns the current state if the action does not apply to it; nothing changes then.
     pub fn act(&mut self, act: Action, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
         let acted = act.of(self.state).ok_or(self.state)?;
-        let runs_again = act == Action::Undo && self.parked && self.attempts == 0;
-        let state = if runs_again { FailedMessageState::Blocked } else { acted };
+        let takes_its_turn = act == Action::Undo && self.parked && !self.has_failed;
+        let state = if takes_its_turn { FailedMessageState::Blocked } else { acted };
         if act == Action::Retry {
             (self.attempts, self.crash_count) = (0, 0);
         }

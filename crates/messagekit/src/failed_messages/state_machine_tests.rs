@@ -226,7 +226,7 @@ fn what_is_applied_stays_applied() {
 
 #[test]
 fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
-    let mut failed_message = StateMachine::parked(0, Some(at(0)), true);
+    let mut failed_message = StateMachine::waiting(at(0), true);
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.marker()),
         (FailedMessageState::Blocked, None, Claim::Held)
@@ -243,15 +243,49 @@ fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
 }
 
 #[test]
-fn undo_blocks_a_message_that_never_ran_and_others_are_dead() {
+fn undo_blocks_only_a_message_that_never_failed_itself() {
     for attempts in 0..3 {
-        let mut failed_message = StateMachine::parked(attempts, Some(at(0)), attempts == 0);
-        assert_eq!(failed_message.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
-        let wanted = if attempts == 0 { FailedMessageState::Blocked } else { FailedMessageState::Dead };
-        assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(wanted));
-        assert_eq!((failed_message.due, failed_message.promote(at(3))), (None, attempts == 0));
+        for behind in [false, true] {
+            let mut failed = StateMachine::parked(attempts, Some(at(0)), behind);
+            assert_eq!(failed.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+            assert_eq!(failed.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead), "{attempts} {behind}");
+            assert_eq!((failed.due, failed.promote(at(3))), (None, false));
+        }
     }
+    let mut waits = StateMachine::waiting(at(0), true);
+    assert_eq!(waits.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
+    assert_eq!(waits.act(Action::Undo, at(2)), Ok(FailedMessageState::Blocked));
+    assert_eq!((waits.due, waits.promote(at(3))), (None, true));
     let mut alone = StateMachine::set_aside(0, None);
     assert_eq!(alone.act(Action::Discard, at(1)), Ok(FailedMessageState::Discarded));
     assert_eq!(alone.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead), "it has no turn");
+}
+
+#[test]
+fn a_dead_head_is_dead_after_retry_discard_and_undo() {
+    for attempts in 0..3 {
+        let mut head = StateMachine::parked(attempts, None, false);
+        assert_eq!(head.act(Action::Retry, at(1)), Ok(FailedMessageState::RetryRequested));
+        assert_eq!(head.act(Action::Undo, at(2)), Err(FailedMessageState::RetryRequested));
+        assert_eq!(head.act(Action::Discard, at(3)), Ok(FailedMessageState::Discarded));
+        assert_eq!(head.act(Action::Undo, at(4)), Ok(FailedMessageState::Dead));
+        assert_eq!((head.due, head.promote(at(5)), head.lease(at(99), at(100))), (None, false, None));
+    }
+}
+
+#[test]
+fn a_failed_first_run_ends_the_turn_of_a_message() {
+    for requested in [false, true] {
+        let mut waited = StateMachine::waiting(at(0), false);
+        let token = waited.lease(at(0), at(60)).expect("it is due");
+        assert!(waited.hand_back(token, at(1)) && !waited.has_failed, "no result is no failure");
+        let token = waited.lease(at(1), at(60)).expect("it is due");
+        assert!(waited.fail(token, (!requested).then_some(at(2))) && waited.has_failed);
+        if requested {
+            assert_eq!(waited.act(Action::Retry, at(2)), Ok(FailedMessageState::RetryRequested));
+            assert!(waited.has_failed, "a retry does not make it a message that never failed");
+        }
+        assert_eq!(waited.act(Action::Discard, at(3)), Ok(FailedMessageState::Discarded));
+        assert_eq!(waited.act(Action::Undo, at(4)), Ok(FailedMessageState::Dead));
+    }
 }

@@ -28,7 +28,8 @@ pub enum StateReason {
     Applied,
     /// An operator discarded it.
     Discarded,
-    /// An operator undid its discard. It is dead, or blocked if it has not run and an earlier message of its key is open.
+    /// An operator undid its discard. It is dead, or blocked if it has not failed itself and an earlier message of its key is
+    /// open.
     DiscardUndone,
 }
 
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn each_transition_stores_its_reason() {
         use FailedMessageState as State;
-        let parked = StateMachine::parked(0, Some(NOW), true);
+        let parked = StateMachine::waiting(NOW, true);
         let (mut promoted, mut run_behind) = (parked, parked);
         assert!(promoted.promote(NOW) && run_behind.resolve_behind(parked.token));
         let undone = [Action::Discard, Action::Undo];
@@ -152,6 +153,7 @@ mod tests {
             (acted(scheduled(), &undone), State::Dead, StateReason::DiscardUndone),
             (acted(parked, &undone), State::Blocked, StateReason::DiscardUndone),
             (undone_and_promoted, State::RetryScheduled, StateReason::KeyFreed),
+            (acted(after_retry(), &undone), State::Dead, StateReason::DiscardUndone),
         ] {
             assert_eq!((failed_message.state, failed_message.reason), (state, reason), "{failed_message:?}");
         }

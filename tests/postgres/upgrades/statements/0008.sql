@@ -278,7 +278,7 @@ WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'blocked', 'dead',
 
 PREPARE "undo" (bigint[]) AS
 UPDATE messagekit.failed_messages
-SET state = CASE WHEN parked AND attempts = 0 THEN 'blocked' ELSE 'dead' END, reason = 'discard_undone',
+SET state = CASE WHEN parked AND kind = 'key_blocked' THEN 'blocked' ELSE 'dead' END, reason = 'discard_undone',
   due = NULL, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
 WHERE id = ANY($1::bigint[]) AND state = 'discarded';
 
