@@ -10,8 +10,8 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::Error;
 use crate::properties::{
-    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LOG, LOG_FIXED, PRODUCER, PRODUCER_FIXED, REFUSED,
-    STATIC_CONSUMER,
+    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED, PRODUCER, PRODUCER_FIXED,
+    READING_GROUP, REFUSED, STATIC_CONSUMER,
 };
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
@@ -81,11 +81,13 @@ impl Kafka {
         self.client(&[], &[])
     }
 
-    /// Returns the settings of a client that queries offsets as the members of a group see them, and joins none.
-    pub(crate) fn offsets(&self) -> ClientConfig {
-        let mut config = self.client(&[CONSUMER], CONSUMER_FIXED);
-        // The default context logs statistics.
-        config.set("statistics.interval.ms", "0").remove("group.id").remove("group.instance.id");
+    /// Returns the settings of a client that queries where partitions end and what they have first, and joins no group.
+    pub(crate) fn lag_client(&self) -> ClientConfig {
+        let mut config = self.log_client();
+        config.set("group.id", READING_GROUP);
+        for (name, value) in LAG {
+            config.set(*name, *value);
+        }
         config
     }
 

@@ -13,17 +13,33 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use crate::error::unavailable;
+use crate::first_record::{First, Place, first_records};
 use crate::link::{Command, Commands};
 use crate::member::Standing;
 
 /// The time limit of an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-type Ends = BTreeMap<(Arc<str>, i32), i64>;
-type Unfetched = BTreeMap<(Arc<str>, i32), (i64, Instant)>;
+/// How long the leaders may take to return what is first in a partition.
+const FIRST: Duration = Duration::from_secs(2);
+/// The most partitions whose first record is read for one answer: each may hold a megabyte.
+const READ: usize = 100;
 
-/// Compares the end of each owned partition with the oldest unsettled record. The age counts from the record's timestamp; until
-/// the record is fetched, from when this probe first saw it.
+type Unfetched = BTreeMap<Place, (i64, Instant)>;
+
+/// Where a partition ends, and what it has first from the next offset of its lane on, if that was read.
+struct End {
+    offset: i64,
+    first: Option<(i64, First)>,
+}
+
+type Ends = BTreeMap<Place, End>;
+
+/// Compares the end of each owned partition with the oldest unsettled record. The age counts from the record's timestamp; if
+/// nobody has read the record, from when this probe first saw it.
+///
+/// The end of a partition lies behind the markers of transactions and behind the records of aborted ones, which no member
+/// ever gets. Where the group's client has fetched nothing, this probe therefore reads whether there is a record at all.
 ///
 /// The ends come from one request to each leader, with a client of its own. The group's client knows the ends that its last
 /// fetches returned, but it does not fetch while a paused partition's queue is full, so that lag would stand still.
@@ -31,7 +47,7 @@ pub(crate) struct GroupLag {
     config: ClientConfig,
     commands: Commands,
     /// Made with the first query, and anew after a failed one.
-    client: Arc<Mutex<Option<BaseConsumer>>>,
+    client: Arc<Mutex<Option<Arc<BaseConsumer>>>>,
     /// The next offsets of partitions with unfetched records, and since when they are known.
     unfetched: Mutex<Unfetched>,
 }
@@ -73,7 +89,12 @@ impl GroupLag {
         let compared = standings.into_iter().filter_map(|Standing { topic, partition, next, written }| {
             // Assigned after the query: its lag is in the next answer.
             let end = ends.get(&(Arc::clone(&topic), partition))?;
-            let messages = u64::try_from(end - next).unwrap_or(0);
+            let first = end.first.filter(|(from, _)| *from == next && written.is_none());
+            let (messages, written) = match first.map(|(_, first)| first) {
+                Some(First::End) => (0, None),
+                Some(First::Record(read)) => (u64::try_from(end.offset - next).unwrap_or(0), read),
+                None => (u64::try_from(end.offset - next).unwrap_or(0), written),
+            };
             let oldest = match written.and_then(|written| u64::try_from(written).ok()) {
                 _ if messages == 0 => Duration::ZERO,
                 // Zero for a record of a clock that is ahead of this one.
@@ -108,18 +129,22 @@ impl LagProbe for GroupLag {
 
 fn ask(
     config: &ClientConfig,
-    client: &mut Option<BaseConsumer>,
+    client: &mut Option<Arc<BaseConsumer>>,
     standings: &[Standing],
 ) -> KafkaResult<Ends> {
     let asked = match client.take() {
         Some(client) => client,
-        None => config.create()?,
+        None => Arc::new(config.create()?),
     };
-    let found = ends(&asked, standings)?;
+    let mut ends = ends(&asked, standings)?;
+    // Without it an age counts from now, and markers count.
+    if let Err(error) = read_first(&asked, standings, &mut ends) {
+        tracing::debug!(%error, "first records of partitions are not known");
+    }
     // No other thread takes its events.
     while asked.poll(Duration::ZERO).is_some() {}
     *client = Some(asked);
-    Ok(found)
+    Ok(ends)
 }
 
 fn ends(client: &BaseConsumer, standings: &[Standing]) -> KafkaResult<Ends> {
@@ -130,8 +155,35 @@ fn ends(client: &BaseConsumer, standings: &[Standing]) -> KafkaResult<Ends> {
     let answer = client.offsets_for_times(asked, DEADLINE)?;
     let found = answer.elements().into_iter().map(|one| match (one.error(), one.offset()) {
         (Err(error), _) => Err(error),
-        (Ok(()), Offset::Offset(offset)) => Ok(((one.topic().into(), one.partition()), offset)),
+        (Ok(()), Offset::Offset(offset)) => {
+            Ok(((one.topic().into(), one.partition()), End { offset, first: None }))
+        }
         (Ok(()), _) => Err(KafkaError::OffsetFetch(rdkafka::types::RDKafkaErrorCode::NoOffset)),
     });
     found.collect()
+}
+
+/// Reads what is first in the partitions of which the group's client has fetched nothing, beginning with the shortest
+/// rests: markers alone are few.
+fn read_first(client: &Arc<BaseConsumer>, standings: &[Standing], ends: &mut Ends) -> KafkaResult<()> {
+    let mut rests: Vec<(i64, (Place, i64))> = Vec::new();
+    for Standing { topic, partition, next, .. } in standings.iter().filter(|one| one.written.is_none()) {
+        let place = (Arc::clone(topic), *partition);
+        let rest = ends.get(&place).map_or(0, |end| end.offset - next);
+        if rest > 0 {
+            rests.push((rest, (place, *next)));
+        }
+    }
+    if rests.is_empty() {
+        return Ok(());
+    }
+    rests.sort_by_key(|(rest, _)| *rest);
+    let offsets: Vec<(Place, i64)> = rests.into_iter().map(|(_, offset)| offset).take(READ).collect();
+    let mut found = first_records(client, &offsets, FIRST)?;
+    for (place, next) in offsets {
+        if let (Some(first), Some(end)) = (found.remove(&place), ends.get_mut(&place)) {
+            end.first = Some((next, first));
+        }
+    }
+    Ok(())
 }

@@ -110,6 +110,9 @@
 //! `enable.idempotence` (true), `enable.gapless.guarantee` (true), `max.in.flight`, `partitioner` (murmur2_random, as
 //! Java clients and Debezium), `transactional.id`, `message.timeout.ms`, `batch.num.messages` and their aliases.
 //!
+//! A publisher departs from this for a message that its topic may refuse for its size: it goes alone, without
+//! `enable.idempotence` and without a repetition by the client, so it neither passes another nor comes twice.
+//!
 //! `statistics.interval.ms` and `debug` write to the log under the target `librdkafka`, at level debug.
 //!
 //! # What it does not do
@@ -123,6 +126,7 @@ mod contact;
 mod context;
 mod doctor;
 mod error;
+mod first_record;
 mod in_flight;
 mod kafka;
 mod lag;
@@ -139,6 +143,7 @@ mod source;
 mod subscriber;
 mod sync;
 mod topic_list;
+mod topic_settings;
 
 pub use doctor::KafkaDoctor;
 pub use error::Error;

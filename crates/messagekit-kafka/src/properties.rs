@@ -83,6 +83,17 @@ pub(crate) const LOG: &[(&str, &str)] = &[
     ("check.crcs", "true"),
 ];
 
+/// The properties of a client that reads one record of each partition.
+pub(crate) const LAG: &[(&str, &str)] = &[
+    ("queued.min.messages", "1"),
+    ("queued.max.messages.kbytes", "64"),
+    ("fetch.message.max.bytes", "65536"),
+    ("statistics.interval.ms", "0"),
+];
+
+/// The group that readers name to the client library, which assigns no partition without one. They never join it.
+pub(crate) const READING_GROUP: &str = "messagekit-log";
+
 /// The fixed properties of the readers of a log.
 pub(crate) const LOG_FIXED: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),

@@ -97,6 +97,13 @@ pub(crate) fn check_names(message: &Message) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns the greatest number of bytes that a request needs for a message without compression.
+pub(crate) fn wire_size(message: &Message) -> usize {
+    // The header of a batch has 61 bytes, the lengths, offsets and times of a record have at most 41, and those of a
+    // header at most 10: https://kafka.apache.org/documentation/#messageformat
+    message.size() + 61 + 41 + 10 * message.headers.len()
+}
+
 /// Converts the headers of a message to those of a record.
 pub(crate) fn headers_of(message: &Message) -> OwnedHeaders {
     let headers = OwnedHeaders::new_with_capacity(message.headers.len());

@@ -82,7 +82,7 @@ impl KafkaSubscriber {
         let ended = |_| Error::new(ErrorKind::Other, "thread of the subscriber ended while it started");
         let thread = has_started.await.map_err(ended)??;
         let commands = Commands::new(command, thread);
-        let lag = Arc::new(GroupLag::new(kafka.offsets(), commands.clone()));
+        let lag = Arc::new(GroupLag::new(kafka.lag_client(), commands.clone()));
         Ok(Self {
             consumer,
             commands,

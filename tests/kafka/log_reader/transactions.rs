@@ -1,43 +1,11 @@
 //! Transactions of other writers: their markers take offsets, and open ones hide what is behind them.
 
-use std::sync::Arc;
-
 use messagekit::log::PartitionStart;
-use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::services;
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use messagekit_testkit::{DEADLINE, block_on, eventually};
 
 use super::{Reader, end};
-use crate::broker::{blocking, publish, topic};
-
-/// Begins a transaction and writes records to partition 0.
-async fn begin(topic: &Arc<str>, records: usize) -> BaseProducer {
-    let name = topic.clone();
-    blocking(move || {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", services::kafka()).set("transactional.id", unique("writer"));
-        let producer: BaseProducer = config.create().unwrap();
-        producer.init_transactions(DEADLINE).unwrap();
-        producer.begin_transaction().unwrap();
-        for number in 0..records {
-            let text = number.to_string();
-            let record = BaseRecord::<str, str>::to(&name).partition(0).payload(&text);
-            producer.send(record).map_err(|(error, _)| error).unwrap();
-        }
-        producer.flush(DEADLINE).unwrap();
-        producer
-    })
-    .await
-}
-
-async fn commit(producer: BaseProducer) {
-    blocking(move || producer.commit_transaction(DEADLINE).unwrap()).await;
-}
-
-async fn abort(producer: BaseProducer) {
-    blocking(move || producer.abort_transaction(DEADLINE).unwrap()).await;
-}
+use crate::broker::{publish, topic};
+use crate::transactional_writer::{abort, begin, commit};
 
 /// Waits until the markers that end a transaction are written: the answer of the coordinator may come before.
 async fn until_end_is(topic: &str, expected: i64) {

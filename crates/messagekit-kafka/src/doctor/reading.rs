@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::ConfigResource;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 
 use crate::error::{unavailable, unusable_settings};
+use crate::topic_settings;
 
 /// The time limit of one answer of the brokers.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
@@ -72,16 +72,7 @@ impl Cluster {
         if self.topics.is_empty() {
             return Ok(());
         }
-        let admin: AdminClient<DefaultClientContext> =
-            config.create().map_err(|error| unusable_settings("client", error))?;
-        let names: Vec<String> = self.topics.iter().map(|topic| topic.name.clone()).collect();
-        let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let options = AdminOptions::new().request_timeout(Some(DEADLINE));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the settings of topics were not read").caused_by(error)
-        })?;
-        let answers = runtime.block_on(admin.describe_configs(&asked, &options));
-        let answers = answers.map_err(|error| unavailable("the settings of topics were not read", error))?;
+        let answers = topic_settings::ask(config, self.topics.iter().map(|topic| topic.name.as_str()))?;
         for (topic, answer) in self.topics.iter_mut().zip(answers) {
             topic.settings = match answer {
                 Ok(answer) => Ok(values(answer)),

@@ -24,15 +24,13 @@ use messagekit::log::{Bounds, Log, LogReader, PartitionStart};
 use messagekit::{Error, ErrorKind};
 
 use crate::Kafka;
+use crate::properties::READING_GROUP;
 use crate::record::check_unwinding;
 use cursor::Cursor;
 use questions::Questions;
 use queue_limits::QueueLimits;
 use reader::KafkaLogReader;
 use reading::Start;
-
-/// The group that readers name to the client library, which assigns no partition without one. They never join it.
-const GROUP: &str = "messagekit-log";
 
 /// Reads topics of a [`Kafka`] at any position: no group is joined, and nothing is committed.
 ///
@@ -131,7 +129,7 @@ impl Log for KafkaLog {
             check_unwinding(cfg!(panic = "abort"))?;
             let starts = starts(topic, partitions, &self.bounds(topic).await?)?;
             let mut config = self.kafka.log_client();
-            config.set("group.id", GROUP);
+            config.set("group.id", READING_GROUP);
             QueueLimits::of(starts.len()).apply(&mut config);
             Ok(Box::new(KafkaLogReader::open(config, topic, starts).await?) as Box<dyn LogReader>)
         })

@@ -1,6 +1,7 @@
 //! Turns the delivery outcomes of messages into the answers to a batch. Pure: no client and no clock.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use messagekit::{Error, ErrorKind, Message};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::delivery_outcome::DeliveryOutcome;
+use super::route::Route;
 use crate::error::unavailable;
 use crate::record;
 
@@ -19,11 +21,23 @@ pub(super) struct Answers<'a> {
 }
 
 enum State {
-    /// To be sent; to be sent again if it has an outcome.
-    Open(Option<DeliveryOutcome>),
+    Open(Attempts),
     Known(DeliveryOutcome),
     /// Rejected before anything was sent.
     Unfit(Error),
+}
+
+/// What became of a message that is to be sent, for the first time or again.
+#[derive(Default)]
+struct Attempts {
+    last: Option<DeliveryOutcome>,
+    refusals: u32,
+}
+
+/// The messages that are sent next by one client, with their indexes in the batch.
+pub(super) struct Part<'a> {
+    pub(super) route: Route,
+    pub(super) messages: Vec<(usize, &'a Message)>,
 }
 
 impl<'a> Answers<'a> {
@@ -35,7 +49,7 @@ impl<'a> Answers<'a> {
             let key = key(message);
             let state = match if checks { record::check(message) } else { record::check_names(message) } {
                 _ if key.is_some_and(|key| unfit.contains(&key)) => State::Known(DeliveryOutcome::behind()),
-                Ok(()) => State::Open(None),
+                Ok(()) => State::Open(Attempts::default()),
                 Err(error) => {
                     unfit.extend(key);
                     State::Unfit(error)
@@ -46,10 +60,51 @@ impl<'a> Answers<'a> {
         answers
     }
 
-    /// Returns the messages to send, in order.
-    pub(super) fn open(&self) -> Vec<(usize, &'a Message)> {
-        let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(_)));
-        open.map(|(index, _)| (index, &self.batch[index])).collect()
+    /// Returns the topics of the messages to send.
+    pub(super) fn open_topics(&self) -> Vec<Arc<str>> {
+        let topics: BTreeSet<&Arc<str>> = self.open().map(|(_, message, _)| &message.topic).collect();
+        topics.into_iter().cloned().collect()
+    }
+
+    /// Returns the messages to send next, in order, by their route, which `route` decides if the limit of the topic is
+    /// known.
+    ///
+    /// Messages of a key go together as long as their route is the same: those on another route wait for the answers.
+    pub(super) fn parts(&self, route: impl Fn(&Message) -> Option<Route>) -> Vec<Part<'a>> {
+        let mut of_keys: HashMap<(&Arc<str>, &Bytes), Option<Route>> = HashMap::new();
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        for (index, message, attempts) in self.open() {
+            let route = attempts.route(|| route(message));
+            if let Some(key) = key(message) {
+                let is_next = match of_keys.entry(key) {
+                    Entry::Vacant(first) => {
+                        // A refusal does not hold back what this client has in its queue behind it.
+                        first.insert(Some(route).filter(|route| *route != Route::Alone));
+                        true
+                    }
+                    Entry::Occupied(mut earlier) if *earlier.get() != Some(route) => {
+                        earlier.insert(None);
+                        false
+                    }
+                    Entry::Occupied(_) => true,
+                };
+                if !is_next {
+                    continue;
+                }
+            }
+            match parts.iter_mut().find(|part| part.route == route) {
+                Some(part) => part.messages.push((index, message)),
+                None => parts.push(Part { route, messages: vec![(index, message)] }),
+            }
+        }
+        parts
+    }
+
+    fn open(&self) -> impl Iterator<Item = (usize, &'a Message, &Attempts)> {
+        self.batch.iter().zip(&self.states).enumerate().filter_map(|(index, (message, state))| match state {
+            State::Open(attempts) => Some((index, message, attempts)),
+            _ => None,
+        })
     }
 
     pub(super) fn have_open(&self) -> bool {
@@ -59,27 +114,34 @@ impl<'a> Answers<'a> {
     /// Records the outcomes of one attempt, and decides which messages are sent again.
     ///
     /// A broker rejects requests, not records, and a request may hold records of several calls. Therefore the
-    /// rejected messages are sent again, each in its own request (`alone`), with those that the rejection held back.
+    /// rejected messages are sent again, and in the end alone, with those that the rejection held back.
     /// No message is sent again after one of its key that may be in the topic.
-    pub(super) fn note(&mut self, outcomes: Vec<(usize, DeliveryOutcome)>, alone: bool) {
-        let large = |fate: &DeliveryOutcome| {
-            matches!(fate, DeliveryOutcome::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord))
-        };
-        let is_refused = outcomes.iter().any(|(_, fate)| large(fate));
-        for state in &mut self.states {
-            if let State::Open(_) = state {
-                // The client has not reported it.
-                *state = State::Known(DeliveryOutcome::Unknown(KafkaError::Canceled));
+    pub(super) fn note(&mut self, part: &Part<'_>, outcomes: Vec<(usize, DeliveryOutcome)>) {
+        let is_alone = part.route == Route::Alone;
+        let is_refused = outcomes.iter().any(|(_, fate)| may_be_of_a_neighbour(fate));
+        let mut reported: HashMap<usize, DeliveryOutcome> = outcomes.into_iter().collect();
+        for (index, _) in &part.messages {
+            // The client may have ended without a report.
+            let fate = reported.remove(index).unwrap_or(DeliveryOutcome::Unknown(KafkaError::Canceled));
+            let refused = may_be_of_a_neighbour(&fate);
+            let again = match &fate {
+                DeliveryOutcome::NotSent(_) => is_refused,
+                _ => refused && !is_alone,
+            };
+            let state = &mut self.states[*index];
+            let State::Open(attempts) = state else { continue };
+            if again {
+                attempts.refusals += u32::from(refused);
+                attempts.last = Some(fate);
+            } else {
+                *state = State::Known(fate);
             }
         }
-        for (index, fate) in outcomes {
-            let again = is_refused
-                && match &fate {
-                    DeliveryOutcome::NotSent(_) => true,
-                    fate => large(fate) && !alone,
-                };
-            self.states[index] = if again { State::Open(Some(fate)) } else { State::Known(fate) };
-        }
+        self.block_keys();
+    }
+
+    /// Blocks the messages to send whose key an earlier message has ended.
+    fn block_keys(&mut self) {
         let mut ended = std::collections::HashSet::new();
         for (message, state) in self.batch.iter().zip(&mut self.states) {
             let Some(key) = key(message) else { continue };
@@ -106,11 +168,12 @@ impl<'a> Answers<'a> {
                 }
                 State::Unfit(error) => (PublishErrorKind::Rejected, error),
                 // It shared its request with what was refused, and was not sent by itself any more: that says nothing of this message.
-                State::Open(Some(DeliveryOutcome::Refused(_))) => {
+                State::Open(Attempts { last: None | Some(DeliveryOutcome::Refused(_)), .. }) => {
                     answer(message, DeliveryOutcome::NotSent(KafkaError::Canceled), earlier)
                 }
-                State::Known(fate) | State::Open(Some(fate)) => answer(message, fate, earlier),
-                State::Open(None) => answer(message, DeliveryOutcome::NotSent(KafkaError::Canceled), earlier),
+                State::Known(fate) | State::Open(Attempts { last: Some(fate), .. }) => {
+                    answer(message, fate, earlier)
+                }
             };
             let (refusal, error) = answer;
             if let Some(key) = key {
@@ -120,6 +183,25 @@ impl<'a> Answers<'a> {
         }
         results
     }
+}
+
+impl Attempts {
+    /// Returns the route of the next attempt. What was refused twice goes alone, and at once if the limit of its topic
+    /// is unknown or not the reason.
+    fn route(&self, known: impl FnOnce() -> Option<Route>) -> Route {
+        match (&self.last, self.refusals) {
+            (Some(DeliveryOutcome::Refused(Code::MessageSizeTooLarge)), 0..=1) => {
+                known().unwrap_or(Route::Alone)
+            }
+            (Some(DeliveryOutcome::Refused(_)), _) => Route::Alone,
+            _ => known().unwrap_or(Route::Common),
+        }
+    }
+}
+
+/// Returns whether another record of the request may have been the reason.
+fn may_be_of_a_neighbour(fate: &DeliveryOutcome) -> bool {
+    matches!(fate, DeliveryOutcome::Refused(Code::MessageSizeTooLarge | Code::InvalidRecord))
 }
 
 /// Returns the topic and the key that order a message.
@@ -195,6 +277,25 @@ mod tests {
         ]
     }
 
+    /// Notes the outcomes of one attempt over `route` with what is open.
+    fn note(answers: &mut Answers<'_>, route: Route, outcomes: impl IntoIterator<Item = DeliveryOutcome>) {
+        let messages = answers.open().map(|(index, message, _)| (index, message)).collect();
+        let part = Part { route, messages };
+        let indexes: Vec<usize> = part.messages.iter().map(|(index, _)| *index).collect();
+        answers.note(&part, indexes.into_iter().zip(outcomes).collect());
+    }
+
+    fn sent(parts: &[Part<'_>]) -> Vec<(Route, Vec<usize>)> {
+        let indexes = |part: &Part<'_>| part.messages.iter().map(|(index, _)| *index).collect();
+        parts.iter().map(|part| (part.route, indexes(part))).collect()
+    }
+
+    fn refusals(answers: Answers<'_>) -> Vec<Option<PublishErrorKind>> {
+        answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect()
+    }
+
+    const LARGE: DeliveryOutcome = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
+
     proptest! {
         #[test]
         fn oks_of_a_key_are_a_prefix_whatever_becomes_of_the_messages(
@@ -204,9 +305,8 @@ mod tests {
             let batch: Vec<Message> =
                 (0..first.len()).map(|index| Message::new("t", "{}").with_key(["a", "b"][index % 2])).collect();
             let mut answers = Answers::new(&batch, true);
-            answers.note(first.into_iter().enumerate().collect(), false);
-            let again: Vec<usize> = answers.open().into_iter().map(|(index, _)| index).collect();
-            answers.note(again.iter().map(|index| (*index, second[*index].clone())).collect(), true);
+            note(&mut answers, Route::Common, first);
+            note(&mut answers, Route::Alone, second);
             let results = answers.finish();
             prop_assert_eq!(results.len(), batch.len());
             for key in 0..2 {
@@ -219,26 +319,74 @@ mod tests {
     #[test]
     fn records_of_a_refused_request_are_sent_again_one_by_one() {
         let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}").with_key("k")).collect();
-        let large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
         let mut answers = Answers::new(&batch, true);
-        answers.note(vec![(0, large.clone()), (1, large.clone()), (2, DeliveryOutcome::behind())], false);
-        assert_eq!(answers.open().len(), 3);
-        answers.note(vec![(0, DeliveryOutcome::Taken), (1, large), (2, DeliveryOutcome::behind())], true);
+        note(&mut answers, Route::Common, [LARGE, LARGE, DeliveryOutcome::behind()]);
+        assert_eq!(
+            sent(&answers.parts(|_| None)),
+            [(Route::Alone, vec![0])],
+            "each waits for the one before"
+        );
+        answers.note(&answers.parts(|_| None)[0], vec![(0, DeliveryOutcome::Taken)]);
+        assert_eq!(sent(&answers.parts(|_| None)), [(Route::Alone, vec![1])]);
+        answers.note(&answers.parts(|_| None)[0], vec![(1, LARGE)]);
         assert!(!answers.have_open(), "nothing is sent behind a refused record of its key");
-        let refusals: Vec<Option<PublishErrorKind>> =
-            answers.finish().into_iter().map(|result| result.err().map(|error| error.refusal)).collect();
-        assert_eq!(refusals, [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]);
+        assert_eq!(
+            refusals(answers),
+            [None, Some(PublishErrorKind::Rejected), Some(PublishErrorKind::KeyBlocked)]
+        );
+    }
+
+    #[test]
+    fn messages_of_a_key_wait_for_those_on_another_route() {
+        let keyed = |key: &str, text: &str| Message::new("t", text.to_owned()).with_key(key.to_owned());
+        let batch = [
+            keyed("a", "s"),
+            keyed("a", "large"),
+            keyed("b", "s"),
+            keyed("a", "s"),
+            Message::new("t", "large"),
+        ];
+        let route =
+            |message: &Message| Some(if message.payload.len() > 1 { Route::Alone } else { Route::Common });
+        let mut answers = Answers::new(&batch, true);
+        let mut rounds = Vec::new();
+        while answers.have_open() {
+            let parts = answers.parts(route);
+            rounds.push(sent(&parts));
+            for part in &parts {
+                let taken = part.messages.iter().map(|(index, _)| (*index, DeliveryOutcome::Taken));
+                answers.note(part, taken.collect());
+            }
+        }
+        assert_eq!(
+            rounds,
+            [
+                vec![(Route::Common, vec![0, 2]), (Route::Alone, vec![4])],
+                vec![(Route::Alone, vec![1])],
+                vec![(Route::Common, vec![3])],
+            ]
+        );
+    }
+
+    #[test]
+    fn a_known_limit_decides_what_goes_alone_after_a_refusal() {
+        let batch: Vec<Message> = (0..2).map(|_| Message::new("t", "{}")).collect();
+        let mut answers = Answers::new(&batch, true);
+        note(&mut answers, Route::Common, [LARGE, LARGE]);
+        let narrow = |_: &Message| Some(Route::Narrow(4));
+        assert_eq!(sent(&answers.parts(narrow)), [(Route::Narrow(4), vec![0, 1])]);
+        note(&mut answers, Route::Narrow(4), [LARGE, DeliveryOutcome::Taken]);
+        assert_eq!(sent(&answers.parts(narrow)), [(Route::Alone, vec![0])], "a limit does not explain it");
+        note(&mut answers, Route::Alone, [LARGE]);
+        assert_eq!(refusals(answers), [Some(PublishErrorKind::Rejected), None]);
     }
 
     #[test]
     fn neighbours_of_a_refused_record_are_unavailable_in_the_end() {
         let batch: Vec<Message> = (0..3).map(|_| Message::new("t", "{}")).collect();
-        let large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
         let mut answers = Answers::new(&batch, true);
-        answers.note((0..3).map(|index| (index, large.clone())).collect(), false);
-        let refusals: Vec<_> =
-            answers.finish().into_iter().map(|result| result.map_err(|error| error.refusal)).collect();
-        assert_eq!(refusals, vec![Err(PublishErrorKind::Unavailable); 3], "none was sent by itself");
+        note(&mut answers, Route::Common, [LARGE, LARGE, LARGE]);
+        assert_eq!(refusals(answers), [Some(PublishErrorKind::Unavailable); 3], "none was sent by itself");
     }
 
     /// If a broker rejects several records of a request for this machine's clock, the client reports each as an
@@ -248,12 +396,10 @@ mod tests {
         for code in [Code::InvalidRecord, Code::MessageSizeTooLarge] {
             let batch = [Message::new("t", "{}")];
             let mut answers = Answers::new(&batch, true);
-            answers.note(vec![(0, DeliveryOutcome::Refused(code))], false);
+            note(&mut answers, Route::Common, [DeliveryOutcome::Refused(code)]);
             assert!(answers.have_open(), "another call may have sent what was refused");
-            answers.note(
-                vec![(0, DeliveryOutcome::of(&KafkaError::MessageProduction(Code::InvalidTimestamp)))],
-                true,
-            );
+            let clock = DeliveryOutcome::of(&KafkaError::MessageProduction(Code::InvalidTimestamp));
+            note(&mut answers, Route::Alone, [clock]);
             let refusal = answers.finish().remove(0).map_err(|error| error.refusal);
             assert_eq!(refusal, Err(PublishErrorKind::Unavailable), "a clock is an outage");
         }

@@ -2,19 +2,28 @@
 
 mod answers;
 mod client;
+mod clients;
 mod delivery_outcome;
+mod route;
+mod size_limits;
 mod warm_up;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use messagekit::Message;
 use messagekit::adapter::{BoxFuture, MAX_PAYLOAD_BYTES, Published, Publisher};
 use tokio::time::Instant;
 
+use crate::record::wire_size;
 use crate::{Error, Kafka};
-use answers::Answers;
-use client::Client;
+use answers::{Answers, Part};
+use clients::Clients;
+use delivery_outcome::DeliveryOutcome;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use route::Route;
+use size_limits::SizeLimits;
 
 /// Publishes to Kafka with confirmation by every in-sync replica; clones share one client.
 ///
@@ -26,10 +35,17 @@ use client::Client;
 ///   because the client ended first. Or the broker rejected the timestamp of this machine's clock. A retry is useful.
 /// - `Unknown`: it was sent and no answer came. A retry is useful; readers may see the message twice.
 ///
-/// A rejection ends the client, because later records of a key must not pass a rejected one; the next call uses a new
-/// client. Messages of other calls in flight through the same client are then answered `Unavailable` or `Unknown`. A
-/// broker rejects requests, not records. The publisher sends the records of a rejected request again, one per
-/// request, so that only a record that is itself too large is `Rejected`.
+/// # Limits of size
+/// The limit of a topic, `max.message.bytes`, counts after compression, so only the broker knows whether a message fits.
+/// The publisher asks the brokers for the limit of each topic (right `DescribeConfigs` on it), and sends a message that
+/// is larger before compression alone, by a client of its own: a refusal costs other messages nothing. It learns of a
+/// lowered limit by the first refusal and of a raised one within five minutes. A topic with a limit below `batch.size`
+/// gets smaller batches. Without the right, refusals teach the limit.
+///
+/// A rejection of any other message ends its client, because later records of a key must not pass a rejected one; the
+/// next call uses a new client. Messages of other calls in flight through the same client are then answered
+/// `Unavailable` or `Unknown`. A broker rejects requests, not records. The publisher sends the records of a rejected
+/// request again, one per request, so that only a record that is itself too large is `Rejected`.
 #[derive(Clone)]
 pub struct KafkaPublisher {
     shared: Arc<Shared>,
@@ -38,11 +54,12 @@ pub struct KafkaPublisher {
 
 struct Shared {
     kafka: Kafka,
-    client: Mutex<Arc<Client>>,
+    clients: Clients,
+    limits: Arc<SizeLimits>,
 }
 
 impl Kafka {
-    /// Creates a publisher; its clones share one client.
+    /// Creates a publisher; its clones share their clients.
     ///
     /// An unreachable broker is no error here: [`publish`](messagekit::adapter::Publisher::publish) reports it.
     ///
@@ -50,8 +67,9 @@ impl Kafka {
     /// Permanent, [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration), when librdkafka does
     /// not accept a setting.
     pub fn publisher(&self) -> Result<KafkaPublisher, Error> {
-        let client = Mutex::new(Arc::new(Client::new(&self.producer())?));
-        Ok(KafkaPublisher { shared: Arc::new(Shared { kafka: self.clone(), client }), checks: true })
+        let clients = Clients::new(self.producer())?;
+        let limits = Arc::new(SizeLimits::new(self.asking()));
+        Ok(KafkaPublisher { shared: Arc::new(Shared { kafka: self.clone(), clients, limits }), checks: true })
     }
 }
 
@@ -66,48 +84,57 @@ impl KafkaPublisher {
     }
 
     async fn publish_batch(&self, batch: &[Message]) -> Vec<Published> {
-        let deadline = Instant::now() + self.shared.kafka.delivery_timeout();
+        let shared = &*self.shared;
+        let deadline = Instant::now() + shared.kafka.delivery_timeout();
         let mut answers = Answers::new(batch, self.checks);
-        let client = self.shared.client();
-        let (outcomes, ended) = client.send(answers.open(), deadline).await;
-        if ended {
-            self.shared.replace(&client);
-        }
-        drop(client);
-        answers.note(outcomes, false);
-        while answers.have_open() && Instant::now() < deadline {
-            let mut config = self.shared.kafka.producer();
-            config.set("batch.num.messages", "1");
-            let single = match Client::new(&config) {
-                Ok(single) => single,
-                Err(error) => {
-                    tracing::warn!(%error, "publisher cannot be made again");
-                    break;
-                }
+        while answers.have_open() {
+            let began = Instant::now();
+            shared.limits.learn(&answers.open_topics(), deadline).await;
+            let batch_bytes = shared.clients.batch_bytes();
+            let route = |message: &Message| {
+                let limit = shared.limits.of(&message.topic)?;
+                Some(Route::of(wire_size(message), limit, batch_bytes))
             };
-            let (outcomes, _) = single.send(answers.open(), deadline).await;
-            answers.note(outcomes, true);
+            for part in answers.parts(route) {
+                if let Err(error) = shared.send(&mut answers, part, began, deadline).await {
+                    tracing::warn!(%error, "publisher cannot be made again");
+                    return answers.finish();
+                }
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
         }
         answers.finish()
     }
 }
 
 impl Shared {
-    fn client(&self) -> Arc<Client> {
-        Arc::clone(&self.client.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Replaces an ended client, unless another call has done so already.
-    fn replace(&self, ended: &Arc<Client>) {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&client, ended) {
-            return;
+    /// Sends the messages of one route, and records the answers and what they say of the limits of topics.
+    async fn send(
+        &self,
+        answers: &mut Answers<'_>,
+        part: Part<'_>,
+        began: Instant,
+        deadline: Instant,
+    ) -> Result<(), messagekit::Error> {
+        let client = self.clients.of(part.route)?;
+        let (outcomes, ended) = client.send(part.messages.clone(), deadline).await;
+        if ended {
+            self.clients.remove(part.route, &client);
         }
-        match Client::new(&self.kafka.producer()) {
-            Ok(new) => *client = Arc::new(new),
-            // The next call tries again.
-            Err(error) => tracing::warn!(%error, "publisher cannot be made again"),
+        let sent: HashMap<usize, &Message> = part.messages.iter().copied().collect();
+        for (index, _) in
+            outcomes.iter().filter(|(_, fate)| *fate == DeliveryOutcome::Refused(Code::MessageSizeTooLarge))
+        {
+            let message = sent[index];
+            match part.route {
+                Route::Alone => self.limits.refused_alone(&message.topic, wire_size(message)),
+                Route::Common | Route::Narrow(_) => self.limits.refused(&message.topic, began),
+            }
         }
+        answers.note(&part, outcomes);
+        Ok(())
     }
 }
 

@@ -1,0 +1,38 @@
+//! Another writer, which writes in transactions.
+
+use std::sync::Arc;
+
+use messagekit_testkit::{DEADLINE, unique};
+use messagekit_tests::services;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::broker::blocking;
+
+/// Begins a transaction and writes records to partition 0.
+pub(crate) async fn begin(topic: &Arc<str>, records: usize) -> BaseProducer {
+    let name = topic.clone();
+    blocking(move || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", services::kafka()).set("transactional.id", unique("writer"));
+        let producer: BaseProducer = config.create().unwrap();
+        producer.init_transactions(DEADLINE).unwrap();
+        producer.begin_transaction().unwrap();
+        for number in 0..records {
+            let text = number.to_string();
+            let record = BaseRecord::<str, str>::to(&name).partition(0).payload(&text);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(DEADLINE).unwrap();
+        producer
+    })
+    .await
+}
+
+pub(crate) async fn commit(producer: BaseProducer) {
+    blocking(move || producer.commit_transaction(DEADLINE).unwrap()).await;
+}
+
+pub(crate) async fn abort(producer: BaseProducer) {
+    blocking(move || producer.abort_transaction(DEADLINE).unwrap()).await;
+}
