@@ -1,7 +1,10 @@
 //! Actions over HTTP on failed messages in PostgreSQL.
 
+use std::sync::Arc;
+
+use messagekit::Store;
 use messagekit_admin::Role;
-use messagekit_testkit::block_on;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -19,6 +22,45 @@ pub(crate) fn ask(served: &Served, method: &str, path: &str, body: Option<&Value
     };
     let mut answer = answer.expect("the admin answers");
     (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+}
+
+#[test]
+fn a_message_that_changes_during_an_action_is_skipped() {
+    let database = block_on(async {
+        let database = Database::fresh().await;
+        stock::failed_messages(&database.store().await, "billing", 703).await;
+        database
+    });
+    let served = Arc::new(Served::over(&database));
+    let select = json!({"filter": {"state": "dead"}});
+    let (_, selection) = ask(&served, "POST", "/api/v1/dlq/selections", Some(&select));
+    let order = json!({
+        "act": "discard", "filter": selection["filter"], "until_id": selection["until_id"],
+        "count": selection["count"], "digest": selection["digest"],
+    });
+    let changed = selection["until_id"].as_i64().unwrap() - 100;
+    let asked = Arc::clone(&served);
+    let (status, answer) = block_on(async {
+        let store = database.store().await;
+        // It is in the second transaction of the action, and another operator discards it and brings it back.
+        let mut rival = store.begin().await.unwrap();
+        let update = "UPDATE messagekit.failed_messages SET token = token + 2 WHERE id = $1";
+        sqlx::query(update).bind(changed).execute(&mut *rival).await.unwrap();
+        let answer =
+            tokio::task::spawn_blocking(move || ask(&asked, "POST", "/api/v1/dlq/bulk", Some(&order)));
+        eventually("the action waits for the row", DEADLINE, async || {
+            let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                AND cardinality(pg_blocking_pids(pid)) > 0)";
+            sqlx::query_scalar(waits).fetch_one(store.pool()).await.expect("answers")
+        })
+        .await;
+        store.commit(rival).await.unwrap();
+        answer.await.unwrap()
+    });
+    assert_eq!((status, &answer["done"], &answer["skipped"]), (200, &json!(702), &json!(1)));
+    let (_, page) = ask(&served, "GET", "/api/v1/dlq?state=dead", None);
+    assert_eq!(page["failed_messages"].as_array().unwrap().len(), 1, "it was not touched");
+    assert_eq!(page["failed_messages"][0]["id"], changed);
 }
 
 #[test]
@@ -45,6 +87,7 @@ fn two_operators_have_one_effect_and_each_act_one_row() {
     assert_eq!(selection["count"], 1_202);
     let mut order = json!({
         "act": "discard", "filter": selection["filter"], "until_id": selection["until_id"], "count": 1_203,
+        "digest": selection["digest"],
     });
     let (status, problem) = ask(&served, "POST", "/api/v1/dlq/bulk", Some(&order));
     assert_eq!((status, &problem["count"]), (409, &json!(1_202)));

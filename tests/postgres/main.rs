@@ -41,6 +41,7 @@ mod rows;
 mod same_id;
 mod schedules;
 mod schema_names;
+mod selections;
 mod shipped;
 mod shop;
 mod statements;

@@ -18,7 +18,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "set_aside" => {
             "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int"
         }
-        "list" | "ids" | "groups" => {
+        "list" | "versions" | "groups" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
         }
         "page" => "bigint, bigint, bigint",
@@ -29,6 +29,9 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         }
         "show" | "replay" | "cancel" | "forget" => "bigint",
         "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
+        "lock_selection" => {
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint[]"
+        }
         "retry_at_pace" => "bigint[], float8[]",
         "hold_keys" => "text, text[], bigint[]",
         "let_go" => "text, text, bigint, int",

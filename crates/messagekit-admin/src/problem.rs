@@ -40,6 +40,11 @@ impl Problem {
         Self { count: Some(count), ..Self::new(StatusCode::CONFLICT, detail) }
     }
 
+    /// Adds the current number of selected failed messages.
+    pub(crate) fn counting(self, count: u64) -> Self {
+        Self { count: Some(count), ..self }
+    }
+
     /// Adds more details.
     pub(crate) fn and(mut self, more: &str) -> Self {
         self.detail.push_str("; ");

@@ -5,6 +5,8 @@ mod chosen;
 mod groups;
 mod json;
 mod list;
+mod request;
+mod selected;
 mod show;
 mod state;
 

@@ -1,13 +1,14 @@
 //! Operators' actions on in-memory failed messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
+    SelectionBatch, no_failed_message,
 };
 
 use super::audit::AuditEntry;
@@ -39,6 +40,15 @@ impl Tables {
             .values()
             .map(StoredMessage::head)
             .filter(|failed_message| is_meant(failed_message, filter))
+    }
+
+    /// Returns the failed messages of a batch that are as they were when they were counted.
+    fn unchanged(&self, batch: SelectionBatch<'_>) -> BTreeSet<i64> {
+        let same = |version: &&FailedMessageVersion| {
+            let now = self.failed_messages.get(&version.id);
+            now.is_some_and(|now| is_meant(now.head(), batch.filter) && now.version() == **version)
+        };
+        batch.versions.iter().filter(same).map(|version| version.id).collect()
     }
 
     fn act(&mut self, act: Action, id: i64, now: Timestamp) -> ActionResult {
@@ -87,15 +97,21 @@ impl MemoryStore {
         &self,
         act: Action,
         ids: &[i64],
+        batch: Option<SelectionBatch<'_>>,
         pace: Pace,
         by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
         let now = self.database.clock.now();
         self.at_the_desk(|tables| {
             tables.check_acts(ids)?;
+            let unchanged = batch.map(|batch| tables.unchanged(batch));
             let mut done = 0;
             let mut result = Vec::new();
             for id in ids {
+                if unchanged.as_ref().is_some_and(|unchanged| !unchanged.contains(id)) {
+                    result.push(ActionResult::Changed);
+                    continue;
+                }
                 let acted = tables.act(act, *id, now);
                 if acted == ActionResult::Done {
                     let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
@@ -131,18 +147,15 @@ impl FailedMessages for MemoryStore {
         })
     }
 
-    fn ids<'a>(
+    fn versions<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>> {
         Box::pin(async move {
             self.at_the_desk(|tables| {
-                Ok(tables
-                    .meant(filter)
-                    .take(limit as usize)
-                    .map(|failed_message| failed_message.id)
-                    .collect())
+                let meant = tables.failed_messages.values().filter(|stored| is_meant(stored.head(), filter));
+                Ok(meant.take(limit as usize).map(StoredMessage::version).collect())
             })
         })
     }
@@ -226,7 +239,7 @@ impl FailedMessages for MemoryStore {
         ids: &'a [i64],
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move { self.act_at_pace(act, ids, Pace::default(), by) })
+        Box::pin(async move { self.act_at_pace(act, ids, None, Pace::default(), by) })
     }
 
     fn act_on<'a>(
@@ -255,6 +268,18 @@ impl FailedMessages for MemoryStore {
         pace: Pace,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move { self.act_at_pace(Action::Retry, ids, pace, by) })
+        Box::pin(async move { self.act_at_pace(Action::Retry, ids, None, pace, by) })
+    }
+
+    fn act_on_selection<'a>(
+        &'a self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'a>,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(
+            async move { self.act_at_pace(act, &batch.ids(), Some(batch), pace.unwrap_or_default(), by) },
+        )
     }
 }

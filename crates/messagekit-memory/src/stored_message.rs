@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use messagekit::MessageId;
 use messagekit::adapter::{Failure, FailureKind, Follower, Next, ReceivedMessage, RetryLease};
 use messagekit::operations::{
-    Action, FailedMessage, FailedMessageHead, FailedMessageState, Origin, StateMachine, StateReason,
+    Action, FailedMessage, FailedMessageHead, FailedMessageState, FailedMessageVersion, Origin, StateMachine,
+    StateReason,
 };
 
 use super::blocked_key::{BlockedKey, Turn};
@@ -108,6 +109,11 @@ impl StoredMessage {
 
     pub(super) fn standing(&self) -> StateMachine {
         self.standing
+    }
+
+    pub(super) fn version(&self) -> FailedMessageVersion {
+        let StateMachine { token, state, running, .. } = self.standing;
+        FailedMessageVersion::new(self.failed_message.id, token, state, running)
     }
 
     pub(super) fn marker_key(&self) -> (String, MessageId) {

@@ -3,12 +3,13 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
+    SelectionBatch, no_failed_message,
 };
 use messagekit::{Error, Store};
 
 use crate::PostgresStore;
-use crate::tables::{actions, failed_message_lists};
+use crate::tables::{actions, failed_message_lists, selections};
 
 /// A retried failed message runs in a consumer process; this code does not depend on which one.
 impl FailedMessages for PostgresStore {
@@ -22,13 +23,13 @@ impl FailedMessages for PostgresStore {
         }))
     }
 
-    fn ids<'a>(
+    fn versions<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
-            failed_message_lists::ids(&mut connection, self.schema(), filter, limit).await
+            selections::versions(&mut connection, self.schema(), filter, limit).await
         }))
     }
 
@@ -63,7 +64,7 @@ impl FailedMessages for PostgresStore {
         ids: &'a [i64],
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(self.act_at_pace(act, None, ids, by))
+        Box::pin(self.act_at_pace(act, None, (ids, None), by))
     }
 
     fn act_on<'a>(
@@ -81,7 +82,17 @@ impl FailedMessages for PostgresStore {
         pace: Pace,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(self.act_at_pace(Action::Retry, Some(pace), ids, by))
+        Box::pin(self.act_at_pace(Action::Retry, Some(pace), (ids, None), by))
+    }
+
+    fn act_on_selection<'a>(
+        &'a self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'a>,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(async move { self.act_at_pace(act, pace, (&batch.ids(), Some(batch)), by).await })
     }
 }
 
@@ -90,11 +101,12 @@ impl PostgresStore {
         &self,
         act: Action,
         pace: Option<Pace>,
-        ids: &[i64],
+        failed_messages: (&[i64], Option<SelectionBatch<'_>>),
         by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
         let mut tx = self.begin().await?;
-        let answers = self.statement(actions::act(&mut tx, self.schema(), (act, pace), ids, by)).await?;
+        let answers =
+            self.statement(actions::act(&mut tx, self.schema(), (act, pace), failed_messages, by)).await?;
         self.commit(tx).await?;
         Ok(answers)
     }
@@ -102,7 +114,7 @@ impl PostgresStore {
     async fn act_and_read(&self, act: Action, id: i64, by: &Operator) -> Result<FailedMessageState, Error> {
         let mut tx = self.begin().await?;
         let acts = async {
-            let results = actions::act(&mut tx, self.schema(), (act, None), &[id], by).await?;
+            let results = actions::act(&mut tx, self.schema(), (act, None), (&[id], None), by).await?;
             let result = results.first().copied().unwrap_or(ActionResult::NotFound);
             let state = match result {
                 ActionResult::Done => Some(actions::state_of(&mut tx, self.schema(), id).await?),

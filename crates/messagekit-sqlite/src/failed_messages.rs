@@ -4,12 +4,12 @@ use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, no_failed_message,
+    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
+    SelectionBatch, no_failed_message,
 };
 
 use crate::SqliteStore;
-use crate::error::from_sqlite;
-use crate::tables::{actions, failed_message_lists, now};
+use crate::tables::{actions, failed_message_lists, now, selections};
 
 /// A retried failed message runs in a consumer process; this code does not depend on which one.
 impl FailedMessages for SqliteStore {
@@ -22,13 +22,13 @@ impl FailedMessages for SqliteStore {
         Box::pin(self.query(move |conn| failed_message_lists::list(conn, &filter, limit)))
     }
 
-    fn ids<'a>(
+    fn versions<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>> {
         let filter = filter.clone();
-        Box::pin(self.query(move |conn| failed_message_lists::ids(conn, &filter, limit).map_err(from_sqlite)))
+        Box::pin(self.query(move |conn| selections::versions(conn, &filter, limit)))
     }
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
@@ -88,5 +88,19 @@ impl FailedMessages for SqliteStore {
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let (ids, by, now) = (ids.to_vec(), by.clone(), now());
         Box::pin(self.job(move |conn| actions::act_at_pace(conn, Action::Retry, &ids, pace, &by, now)))
+    }
+
+    fn act_on_selection<'a>(
+        &'a self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'a>,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let (filter, versions, by, now) = (batch.filter.clone(), batch.versions.to_vec(), by.clone(), now());
+        Box::pin(self.job(move |conn| {
+            let batch = SelectionBatch { filter: &filter, versions: &versions };
+            actions::act_on_selection(conn, act, batch, pace.unwrap_or_default(), &by, now)
+        }))
     }
 }

@@ -16,8 +16,8 @@ pub use crate::event_history::{
 };
 pub use crate::failed_messages::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Origin, Pace, StateMachine,
-    StateReason, no_failed_message,
+    FailedMessageSelection, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
+    Operator, Origin, Pace, SelectionBatch, StateMachine, StateReason, no_failed_message,
 };
 pub use crate::histogram::HistogramCounts;
 pub use crate::outbox_health::{OutboxHealth, OutboxLag, SourceState};

@@ -1,4 +1,4 @@
-//! Actions on many failed messages: exactly on those that were counted.
+//! Actions on many failed messages: exactly on those that were counted, as they were then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::operations::{Action, ActionResult, FailedMessageFilter, Operator, Pace};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageSelection, Operator, Pace,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +21,7 @@ use crate::database::{Database, PATIENCE};
 use crate::problem::Problem;
 
 /// The most failed messages of one transaction.
-const CHUNK: u32 = 500;
+const CHUNK: usize = 500;
 
 /// The failed messages to select.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,7 +34,7 @@ pub(crate) struct SelectionRequest {
     filter: Filter,
 }
 
-/// A selection that does not grow: later failed messages have greater numbers.
+/// A selection that does not grow: later failed messages have greater numbers. It has at most 1,000,000.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Selection {
     database: String,
@@ -41,33 +43,44 @@ pub(crate) struct Selection {
     until_id: i64,
     /// The number of failed messages in it.
     count: u64,
+    /// The digest of their numbers and versions: it differs when one of them has changed.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    digest: String,
 }
 
 /// Select failed messages for an action, and count them
 #[utoipa::path(
     post, path = "/api/v1/dlq/selections", tag = "failed messages", operation_id = "select_failed_messages",
     request_body = SelectionRequest,
-    responses((status = 200, body = Selection), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = Selection),
+        (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "More than 1,000,000 failed messages", body = Problem, content_type = "application/problem+json")
+    )
 )]
 pub(crate) async fn select(
     State(app): State<App>,
     Json(request): Json<SelectionRequest>,
 ) -> Result<axum::Json<Selection>, Problem> {
     let database = app.databases.one(request.database.as_deref())?;
-    let filter = request.filter.failed_messages()?;
-    let newest = database.ask(database.store.list(&filter, 1)).await?;
-    let until_id = newest.first().map_or(0, |failed_message| failed_message.id);
-    let count = count(database, &until(&filter, until_id)).await?;
-    Ok(axum::Json(Selection { database: database.name.to_string(), filter: request.filter, until_id, count }))
+    let selection = read(database, request.filter.failed_messages()?).await?;
+    Ok(axum::Json(Selection {
+        database: database.name.to_string(),
+        filter: request.filter,
+        until_id: selection.until_id(),
+        count: selection.count() as u64,
+        digest: selection.digest(),
+    }))
 }
 
-fn until(filter: &FailedMessageFilter, until_id: i64) -> FailedMessageFilter {
-    FailedMessageFilter { before: Some(until_id.saturating_add(1)), ..filter.clone() }
-}
-
-async fn count(database: &Database, filter: &FailedMessageFilter) -> Result<u64, Problem> {
-    let totals = database.ask(database.store.totals(filter)).await?;
-    Ok(totals.iter().map(|total| total.failed_messages).sum())
+/// Reads a selection page by page, each within the time limit of a read.
+async fn read(database: &Database, filter: FailedMessageFilter) -> Result<FailedMessageSelection, Problem> {
+    let mut selection = FailedMessageSelection::new(filter);
+    while let Some(next) = selection.next_page() {
+        let page = database.ask(database.store.versions(&next, FailedMessageSelection::PAGE)).await?;
+        selection.add(&page).map_err(|error| Problem::of(&database.name, &error))?;
+    }
+    Ok(selection)
 }
 
 /// A selection, and the action for it.
@@ -85,6 +98,9 @@ pub(crate) struct BulkRequest {
     until_id: i64,
     /// From the selection: the count that the operator has confirmed.
     count: u64,
+    /// From the selection: which failed messages these are, and as they were then.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    digest: String,
     /// For a retry: at most this many become due per second; all at once without it.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -92,6 +108,21 @@ pub(crate) struct BulkRequest {
 }
 
 impl BulkRequest {
+    /// Selects again, and compares with what the operator has confirmed.
+    async fn confirmed(&self, database: &Database) -> Result<FailedMessageSelection, Problem> {
+        if self.until_id < 0 {
+            return Err(Problem::refused("until_id is below 0"));
+        }
+        let filter = self.filter.failed_messages()?;
+        let until = FailedMessageFilter { before: Some(self.until_id.saturating_add(1)), ..filter };
+        let selection = read(database, until).await?;
+        let now = selection.count() as u64;
+        selection
+            .confirm(self.count, &self.digest)
+            .map_err(|error| Problem::of(&database.name, &error).counting(now))?;
+        Ok(selection)
+    }
+
     fn pace(&self) -> Result<Option<Pace>, Problem> {
         match (self.per_second, self.act.into()) {
             (None, _) => Ok(None),
@@ -110,7 +141,8 @@ pub(crate) struct BulkAnswer {
     act: ActWord,
     /// The number of failed messages that the action was done on.
     done: u64,
-    /// The number of failed messages in another state, or changed by another operator meanwhile.
+    /// The number of failed messages that were left alone: in a state that the action does not move, or changed since
+    /// they were selected.
     skipped: u64,
     /// Whether the action is complete. Otherwise it continues after this response; a new selection shows the rest.
     complete: bool,
@@ -118,8 +150,10 @@ pub(crate) struct BulkAnswer {
 
 /// Act on every failed message of a selection
 ///
-/// The failed messages are selected again first; if their number differs from the confirmed one, nothing is done. The
-/// action runs in transactions of 500, each with a row in the audit. The response waits for 20 seconds at most.
+/// The failed messages are selected again first; if their number or their digest differs from the confirmed one, nothing
+/// is done. The action runs in transactions of 500, each with a row in the audit. Each transaction compares its failed
+/// messages with the filter and with their versions once more, and skips those that have changed. The response waits for
+/// 20 seconds at most.
 #[utoipa::path(
     post, path = "/api/v1/dlq/bulk", tag = "failed messages", operation_id = "act_on_failed_messages",
     request_body = BulkRequest,
@@ -136,20 +170,13 @@ pub(crate) async fn act(
     Json(request): Json<BulkRequest>,
 ) -> Result<(StatusCode, axum::Json<BulkAnswer>), Problem> {
     let database = app.databases.one(request.database.as_deref())?.clone();
-    if request.until_id < 0 {
-        return Err(Problem::refused("until_id is below 0"));
-    }
     let pace = request.pace()?;
-    let filter = until(&request.filter.failed_messages()?, request.until_id);
-    let ids = frozen(&database, filter).await?;
-    if ids.len() as u64 != request.count {
-        return Err(Problem::changed(ids.len() as u64));
-    }
+    let selection = request.confirmed(&database).await?;
     let name = database.name.to_string();
     let progress = Arc::new(Progress::default());
     // The work continues if the caller disconnects.
-    let mut work =
-        tokio::spawn(run(database, (request.act.into(), pace), ids, caller.operator(), progress.clone()));
+    let work = run(database, (request.act.into(), pace), selection, caller.operator(), progress.clone());
+    let mut work = tokio::spawn(work);
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
         Ok(Ok(Err(problem))) => {
@@ -185,17 +212,15 @@ struct Progress {
 async fn run(
     database: Database,
     (act, pace): (Action, Option<Pace>),
-    ids: Vec<i64>,
+    selection: FailedMessageSelection,
     by: Operator,
     progress: Arc<Progress>,
 ) -> Result<(), Problem> {
     let began = Instant::now();
-    for ids in ids.chunks(CHUNK as usize) {
+    for batch in selection.batches(CHUNK) {
         let accepted = usize::try_from(progress.done.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
-        let acted = match pace {
-            None => database.store.act(act, ids, &by),
-            Some(pace) => database.store.retry_at_pace(ids, pace.behind(accepted, began.elapsed()), &by),
-        };
+        let pace = pace.map(|pace| pace.behind(accepted, began.elapsed()));
+        let acted = database.store.act_on_selection(act, pace, batch, &by);
         let result = database.act(acted).await?;
         let done = result.iter().filter(|result| **result == ActionResult::Done).count() as u64;
         progress.done.fetch_add(done, Ordering::Relaxed);
@@ -203,18 +228,4 @@ async fn run(
         tracing::info!(database = &*database.name, %act, done, by = by.name, "acted on a part of a selection");
     }
     Ok(())
-}
-
-/// Reads the numbers of a selection before the first action: messages that enter it later are not affected.
-async fn frozen(database: &Database, mut filter: FailedMessageFilter) -> Result<Vec<i64>, Problem> {
-    const PAGE: u32 = 10_000;
-    let mut ids = Vec::new();
-    loop {
-        let page = database.ask(database.store.ids(&filter, PAGE)).await?;
-        filter.after = page.last().copied().or(filter.after);
-        ids.extend_from_slice(&page);
-        if page.len() < PAGE as usize {
-            return Ok(ids);
-        }
-    }
 }

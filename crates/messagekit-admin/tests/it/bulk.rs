@@ -17,7 +17,7 @@ async fn select(console: &Console, filter: Value) -> Value {
 fn order(act: &str, selection: &Value) -> Value {
     json!({
         "act": act, "filter": selection["filter"], "until_id": selection["until_id"], "count": selection["count"],
-        "database": selection["database"],
+        "digest": selection["digest"], "database": selection["database"],
     })
 }
 
@@ -57,14 +57,40 @@ async fn a_selection_that_has_changed_is_left_alone() {
             console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
         answer.is_problem(409);
         assert_eq!(answer.json()["count"], 2);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("3 failed messages then, 2 now: select again"), "{detail}");
         let dead = console.get("/api/v1/dlq?state=dead").await;
         assert_eq!(dead["failed_messages"].as_array().unwrap().len(), 2, "nothing was done");
         // A selection of every state has the same count; the action skips messages that it cannot move.
         let every = select(&console, json!({})).await;
         let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(2), &json!(1)));
+        console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await.is_problem(409);
+        let every = select(&console, json!({})).await;
         let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(0), &json!(3)));
+    }
+}
+
+#[tokio::test]
+async fn a_swap_inside_a_selection_is_refused() {
+    let stores = Stores::with(4, 0).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/2/discard").await.status, 202);
+        let selection = select(&console, json!({"state": "dead"})).await;
+        assert_eq!((&selection["count"], &selection["until_id"]), (&json!(3), &json!(4)));
+        // Another operator retries one of them and brings the discarded one back: as many, under the same greatest id.
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/3/retry").await.status, 202);
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/2/undo").await.status, 202);
+        let answer =
+            console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
+        answer.is_problem(409);
+        assert_eq!(answer.json()["count"], 3);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("3 failed messages then, 3 now, and not the same ones"), "{detail}");
+        let dead = console.get("/api/v1/dlq?state=dead").await;
+        assert_eq!(dead["failed_messages"].as_array().unwrap().len(), 3, "nothing was done");
     }
 }
 

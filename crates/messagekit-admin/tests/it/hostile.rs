@@ -201,11 +201,17 @@ async fn strange_bodies_are_refused() {
                 refused(&answer, &format!("{path} {seen}"));
             }
         }
-        let selection = json!({"act": "retry", "filter": {}, "until_id": 2, "count": 2});
+        let digest = send("/api/v1/dlq/selections", json!({"filter": {}}).to_string().into()).await.json();
+        let selection =
+            json!({"act": "retry", "filter": {}, "until_id": 2, "count": 2, "digest": digest["digest"]});
         for (field, value) in [
             ("count", json!(-1)),
             ("count", json!(1e30)),
             ("count", json!("2")),
+            ("digest", json!("0")),
+            ("digest", json!("' OR true --")),
+            ("digest", json!(["0"])),
+            ("digest", Value::Null),
             ("until_id", json!(-1)),
             ("until_id", json!(1e30)),
             ("until_id", Value::Null),

@@ -1,26 +1,21 @@
 //! `messagekit dlq retry`, `discard` and `undo`.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
-use indicatif::{HumanDuration, ProgressBar};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Pace,
 };
 use messagekit::{Error, ErrorKind, chain};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::chosen::Chosen;
-use crate::confirm::confirm;
+use super::request::{CHUNK, Outcome, Request};
+use super::selected::Selected;
 use crate::database::Database;
 use crate::input::number_of_a_message;
-use crate::operator::operator;
 use crate::output::{number, print, printable};
 
-/// How many failed messages one transaction moves, and one page of a selection holds.
-const CHUNK: usize = 500;
-
-/// Failed messages by their numbers, or by a filter that is evaluated before the first action.
+/// Failed messages by their numbers, or by a filter: those that it selects before the first action, as they are then.
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
     #[command(flatten)]
@@ -58,43 +53,6 @@ impl Retry {
     }
 }
 
-/// The action of a selection, chunk by chunk.
-#[derive(Clone, Copy)]
-struct Request {
-    act: Action,
-    pace: Option<Pace>,
-    began: Instant,
-}
-
-impl Request {
-    fn new(act: Action, pace: Option<Pace>) -> Self {
-        Self { act, pace, began: Instant::now() }
-    }
-
-    /// Sends one chunk; `accepted` were accepted before it.
-    async fn send(
-        self,
-        failed_messages: &dyn FailedMessages,
-        ids: &[i64],
-        accepted: usize,
-    ) -> Result<Vec<ActionResult>, Error> {
-        match self.pace {
-            None => failed_messages.act(self.act, ids, &operator()).await,
-            Some(pace) => {
-                let pace = pace.behind(accepted, self.began.elapsed());
-                failed_messages.retry_at_pace(ids, pace, &operator()).await
-            }
-        }
-    }
-}
-
-/// The result of an action on several failed messages.
-#[derive(Default)]
-struct Outcome {
-    done: usize,
-    refused: Vec<(i64, Error)>,
-}
-
 impl Selection {
     pub(super) async fn run(self, act: Action) -> Result<(), Error> {
         self.run_at_pace(act, None).await
@@ -117,7 +75,8 @@ impl Selection {
         let filter = movable(act, filter)?;
         let store = self.database.open().await?;
         let outcome = if self.ids.is_empty() {
-            self.selection(act, pace, filter, store.store()).await
+            let selected = Selected { action: act, pace, yes: self.yes, json: self.json };
+            selected.run(filter, store.store()).await
         } else {
             self.named(Request::new(act, pace), store.store()).await
         };
@@ -145,9 +104,10 @@ impl Selection {
         for chunk in ids.chunks(CHUNK) {
             let act = request.act;
             for (id, result) in chunk.iter().zip(request.send(failed_messages, chunk, outcome.done).await?) {
-                let text = match outcome.note(act, *id, result) {
-                    None => accepted(act).to_owned(),
-                    Some(error) => chain(error),
+                outcome.note(*id, result);
+                let text = match result.done(act, *id) {
+                    Ok(()) => accepted(act).to_owned(),
+                    Err(error) => chain(&error),
                 };
                 if self.json {
                     answers.push(json!({ "id": id, "accepted": result == ActionResult::Done, "text": text }));
@@ -160,101 +120,6 @@ impl Selection {
             print(json!({ "failed_messages": answers }))?;
         }
         Ok((ids.len(), outcome))
-    }
-
-    /// Runs the action on the selected failed messages. Their numbers are read once: later ones are not part of it.
-    async fn selection(
-        &self,
-        act: Action,
-        pace: Option<Pace>,
-        filter: FailedMessageFilter,
-        failed_messages: &dyn FailedMessages,
-    ) -> Result<(usize, Outcome), Error> {
-        let ids = frozen(filter, failed_messages).await?;
-        let count = number(ids.len() as u64);
-        let noun = if ids.len() == 1 { "failed message" } else { "failed messages" };
-        let mut outcome = Outcome::default();
-        if !ids.is_empty() {
-            let order = match act {
-                Action::Undo => ", behind later messages of their keys",
-                Action::Retry | Action::Discard => "",
-            };
-            confirm(&format!("{act} {count} {noun}{order}"), self.yes)?;
-            let bar = crate::progress::bar(ids.len() as u64);
-            let worked =
-                self.chunks(Request::new(act, pace), &ids, failed_messages, &bar, &mut outcome).await;
-            bar.finish_and_clear();
-            worked.map_err(|error| {
-                let text = format!("{} of {count} done before this", number(outcome.done as u64));
-                Error::new(error.kind(), text).caused_by(error)
-            })?;
-        }
-        if self.json {
-            let refused = |(id, error): &(i64, Error)| json!({ "id": id, "text": chain(error) });
-            let refused: Vec<Value> = outcome.refused.iter().map(refused).collect();
-            print(json!({ "selected": ids.len(), "done": outcome.done, "refused": refused }))?;
-        } else if ids.is_empty() {
-            print("no failed message is chosen: nothing was done")?;
-        } else {
-            for (id, error) in &outcome.refused {
-                print(format_args!("{id}: {}", printable(&chain(error))))?;
-            }
-            let done = number(outcome.done as u64);
-            print(format_args!("{done} of {count} {noun} {}", accepted_together(act)))?;
-            if let (Some(pace), Some(last)) = (pace, outcome.done.checked_sub(1)) {
-                print(format_args!("the last one is due {:#} from now", HumanDuration(pace.delay(last))))?;
-            }
-        }
-        Ok((ids.len(), outcome))
-    }
-
-    async fn chunks(
-        &self,
-        request: Request,
-        ids: &[i64],
-        failed_messages: &dyn FailedMessages,
-        bar: &ProgressBar,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        for chunk in ids.chunks(CHUNK) {
-            let results = request.send(failed_messages, chunk, outcome.done).await?;
-            for (id, result) in chunk.iter().zip(results) {
-                outcome.note(request.act, *id, result);
-            }
-            bar.inc(chunk.len() as u64);
-        }
-        Ok(())
-    }
-}
-
-impl Outcome {
-    /// Records the result of one failed message, and returns why it was not moved.
-    fn note(&mut self, act: Action, id: i64, result: ActionResult) -> Option<&Error> {
-        match result.done(act, id) {
-            Ok(()) => {
-                self.done += 1;
-                None
-            }
-            Err(error) => {
-                self.refused.push((id, error));
-                self.refused.last().map(|(_, error)| error)
-            }
-        }
-    }
-}
-
-async fn frozen(
-    mut filter: FailedMessageFilter,
-    failed_messages: &dyn FailedMessages,
-) -> Result<Vec<i64>, Error> {
-    let mut ids = Vec::new();
-    loop {
-        let page = failed_messages.ids(&filter, CHUNK as u32).await?;
-        ids.extend_from_slice(&page);
-        if page.len() < CHUNK {
-            return Ok(ids);
-        }
-        filter.after = page.last().copied();
     }
 }
 
@@ -277,16 +142,6 @@ fn accepted(act: Action) -> &'static str {
         Action::Discard => "discarded, it is never applied; `undo` takes that back",
         Action::Undo => {
             "discard undone, `retry` runs it if it is dead; later messages of its key may have been applied meanwhile"
-        }
-    }
-}
-
-fn accepted_together(act: Action) -> &'static str {
-    match act {
-        Action::Retry => "accepted: their consumers run them once more",
-        Action::Discard => "discarded: they are never applied; `undo` takes that back",
-        Action::Undo => {
-            "brought back: `retry` runs those that are dead; later messages of their keys may have been applied meanwhile"
         }
     }
 }

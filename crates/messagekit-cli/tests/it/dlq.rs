@@ -230,7 +230,7 @@ async fn a_choice_is_acted_on_whole_and_only_when_confirmed() {
     let all = |act: &str, more: &[&str]| {
         on(&console.file(), &[&["dlq", act, "--all", "--yes", "--json"], more].concat()).json()
     };
-    let done = |count: u64| json!({ "selected": count, "done": count, "refused": [] });
+    let done = |count: u64| json!({ "selected": count, "done": count, "skipped": 0, "refused": [] });
     assert_eq!(
         all("discard", &[]),
         done(0),

@@ -6,24 +6,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace, no_failed_message};
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageState, Operator, Pace, SelectionBatch, no_failed_message,
+};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::audit::{self, Entry};
 use super::blocked_keys::{self, BlockedKey};
-use super::{failed_message_row, micros};
+use super::{failed_message_row, micros, selections};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// No process consumes as a table source, so a row of it that was set aside has no way back, either.
-pub(crate) const LOCK: &str = "
+/// What an action reads of the failed messages that it locks. No process consumes as a table source, so a row of it that
+/// was set aside has no way back, either.
+macro_rules! locked {
+    () => {
+        "
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
   d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
-    AND p.day = messagekit.day_of(d.message_id)) AS marker
-FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d";
+    AND p.day = messagekit.day_of(d.message_id)) AS marker"
+    };
+}
+
+pub(super) use locked;
+
+pub(crate) const LOCK: &str = concat!(
+    locked!(),
+    "
+FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d"
+);
 
 pub(crate) const RETRY: &str = "
 UPDATE messagekit.failed_messages
@@ -70,20 +84,24 @@ struct Moving {
 }
 
 /// Applies an action to failed messages; returns the results in the order of `ids`. Retries are due at the given pace, or all at
-/// once.
+/// once. The ids are those of the batch if there is one, and of it only messages that have not changed are moved.
 pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
     (act, pace): (Action, Option<Pace>),
-    ids: &[i64],
+    (ids, batch): (&[i64], Option<SelectionBatch<'_>>),
     by: &Operator,
 ) -> Result<Vec<ActionResult>, Error> {
     let keys = match act {
         Action::Retry => Vec::new(),
         Action::Discard | Action::Undo => blocked_keys::lock(connection, schema, ids).await?,
     };
-    let rows =
-        sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?;
+    let rows = match batch {
+        Some(batch) => selections::lock(connection, schema, batch).await?,
+        None => {
+            sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?
+        }
+    };
     let (answers, moving) = judge(act, &rows, &keys)?;
     let delays = pace.map(|pace| delays(pace, ids, &answers));
     move_failed_messages(connection, schema, act, &moving, delays).await?;
@@ -91,8 +109,9 @@ pub(crate) async fn act(
     if let Some((from, to)) = markers_of(act) {
         mark(connection, schema, &moving, from, to).await?;
     }
+    let absent = if batch.is_some() { ActionResult::Changed } else { ActionResult::NotFound };
     let answers: Vec<ActionResult> =
-        ids.iter().map(|id| answers.get(id).copied().unwrap_or(ActionResult::NotFound)).collect();
+        ids.iter().map(|id| answers.get(id).copied().unwrap_or(absent)).collect();
     let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
     audit::write(connection, schema, by, &entry, Some(serde_json::json!(refusals(ids, &answers)))).await?;
     Ok(answers)
@@ -165,6 +184,7 @@ fn refusals<'a>(ids: &[i64], answers: &'a [ActionResult]) -> BTreeMap<i64, &'a s
             ActionResult::NotFound => Some((*id, "not found")),
             ActionResult::WrongState(state) => Some((*id, state.as_str())),
             ActionResult::Settled => Some((*id, "settled")),
+            ActionResult::Changed => Some((*id, "changed")),
         })
         .collect()
 }

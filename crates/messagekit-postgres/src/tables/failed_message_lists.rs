@@ -18,7 +18,7 @@ use super::key_hash::key_hash;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// The condition of every statement here; [`filtered`] binds its parameters.
+/// The condition of every statement over many failed messages; [`filtered`] binds its parameters.
 macro_rules! matching {
     () => {
         "d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
@@ -27,6 +27,8 @@ macro_rules! matching {
   AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)"
     };
 }
+
+pub(super) use matching;
 
 macro_rules! head {
     () => {
@@ -74,9 +76,6 @@ pub(crate) const FIRST_OF_STATE: &str = concat!(
 ORDER BY d.state DESC, d.id DESC LIMIT $2"
 );
 
-pub(crate) const IDS: &str =
-    concat!("SELECT d.id FROM messagekit.failed_messages d WHERE ", matching!(), " ORDER BY d.id LIMIT $13");
-
 pub(crate) const SHOW: &str =
     concat!("SELECT ", head!(), ", d.headers, d.payload FROM messagekit.failed_messages d WHERE d.id = $1");
 
@@ -96,7 +95,8 @@ pub(crate) const GROUPS: &str = concat!(
 ORDER BY g.failed_messages DESC, g.newest DESC"
 );
 
-fn filtered<'a>(
+/// Prepares a statement with the parameters of a filter, which are its first twelve.
+pub(super) fn filtered<'a>(
     schema: &SchemaName,
     text: &'static str,
     filter: &'a FailedMessageFilter,
@@ -152,18 +152,6 @@ fn limited(schema: &SchemaName, text: &'static str, limit: u32) -> String {
     let text = schema.sql(text).0;
     let (rest, _) = text.rsplit_once('$').unwrap_or((&text, ""));
     format!("{rest}{limit}")
-}
-
-/// Returns the ids of failed messages, smallest first.
-pub(crate) async fn ids(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    filter: &FailedMessageFilter,
-    limit: u32,
-) -> Result<Vec<i64>, Error> {
-    let select = filtered(schema, IDS, filter).bind(i64::from(limit));
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter().map(|row| row.try_get(0).map_err(from_sqlx)).collect()
 }
 
 /// Returns one failed message.

@@ -36,6 +36,7 @@ pub(crate) mod replay_items;
 pub(crate) mod replay_jobs;
 pub(crate) mod retention;
 pub(crate) mod retries;
+pub(crate) mod selections;
 pub(crate) mod shards;
 pub(crate) mod statements;
 pub(crate) mod status;

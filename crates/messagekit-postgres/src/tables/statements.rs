@@ -4,8 +4,8 @@ use super::{
     actions, audit, blocked_keys, bookkeeping, claim_windows, cleanup, commit_look, cursors, delayed,
     dropped_topics, event_links, event_record, events, failed_message_lists, failed_messages,
     handled_records, health, in_flight_attempts, left, offsets, parking, pending, primings, processed,
-    record_claims, rejected, replay_items, replay_jobs, retention, retries, shards, status, stored_events,
-    topic_append, topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
+    record_claims, rejected, replay_items, replay_jobs, retention, retries, selections, shards, status,
+    stored_events, topic_append, topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -35,11 +35,12 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("page", failed_message_lists::PAGE),
     ("page_of_state", failed_message_lists::PAGE_OF_STATE),
     ("first_of_state", failed_message_lists::FIRST_OF_STATE),
-    ("ids", failed_message_lists::IDS),
+    ("versions", selections::VERSIONS),
     ("show", failed_message_lists::SHOW),
     ("totals", failed_message_lists::TOTALS),
     ("groups", failed_message_lists::GROUPS),
     ("lock", actions::LOCK),
+    ("lock_selection", selections::LOCK_SELECTION),
     ("retry", actions::RETRY),
     ("retry_at_pace", actions::RETRY_AT_PACE),
     ("discard", actions::DISCARD),

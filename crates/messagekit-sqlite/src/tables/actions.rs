@@ -1,12 +1,13 @@
 //! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
 
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace};
+use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace, SelectionBatch};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
 use super::blocked_keys::{self, BlockedKey, head_of};
 use super::processed::{DISCARDED, HELD, put_marker};
+use super::selections;
 use crate::error::from_sqlite;
 
 /// Applies an action to failed messages, returns the results in order, and writes one row of the audit.
@@ -29,8 +30,38 @@ pub(crate) fn act_at_pace(
     by: &Operator,
     now: i64,
 ) -> Result<Vec<ActionResult>, Error> {
+    act_where(conn, act, ids, |_| true, pace, by, now)
+}
+
+/// The same for a batch of a selection. Each message is compared before the first one is moved: discarding the first of
+/// a key moves the next one up.
+pub(crate) fn act_on_selection(
+    conn: &Connection,
+    act: Action,
+    batch: SelectionBatch<'_>,
+    pace: Pace,
+    by: &Operator,
+    now: i64,
+) -> Result<Vec<ActionResult>, Error> {
+    let unchanged = selections::unchanged(conn, batch)?;
+    act_where(conn, act, &batch.ids(), |id| unchanged.contains(&id), pace, by, now)
+}
+
+fn act_where(
+    conn: &Connection,
+    act: Action,
+    ids: &[i64],
+    is_unchanged: impl Fn(i64) -> bool,
+    pace: Pace,
+    by: &Operator,
+    now: i64,
+) -> Result<Vec<ActionResult>, Error> {
     let (mut result, mut done) = (Vec::with_capacity(ids.len()), 0);
     for id in ids {
+        if !is_unchanged(*id) {
+            result.push(ActionResult::Changed);
+            continue;
+        }
         let delay = i64::try_from(pace.delay(done).as_micros()).unwrap_or(i64::MAX);
         let acted = act_on(conn, act, *id, now, now.saturating_add(delay))?;
         done += usize::from(acted == ActionResult::Done);

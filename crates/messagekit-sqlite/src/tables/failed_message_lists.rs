@@ -33,18 +33,6 @@ pub(crate) fn list(
     Ok(heads)
 }
 
-/// Returns the ids of failed messages, smallest first.
-pub(crate) fn ids(conn: &Connection, filter: &FailedMessageFilter, limit: u32) -> rusqlite::Result<Vec<i64>> {
-    let conditions = Conditions::of(filter);
-    let select = format!(
-        "SELECT d.id FROM messagekit_failed_messages d WHERE {} ORDER BY d.id LIMIT ?",
-        conditions.sql()
-    );
-    conn.prepare_cached(&select)?
-        .query_map(params_from_iter(conditions.limited(limit)), |row| row.get(0))?
-        .collect()
-}
-
 /// Returns one failed message with its message.
 pub(crate) fn show(conn: &Connection, id: i64) -> Result<FailedMessage, Error> {
     // One statement: two would see two states of the failed message.

@@ -37,6 +37,7 @@ pub(crate) mod replay_jobs;
 pub(crate) mod retention;
 pub(crate) mod retention_rule;
 pub(crate) mod retries;
+pub(crate) mod selections;
 pub(crate) mod shards;
 pub(crate) mod status;
 pub(crate) mod stored_events;

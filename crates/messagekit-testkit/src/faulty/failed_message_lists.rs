@@ -3,7 +3,8 @@
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessages, Operator, Pace, StateReason,
+    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
+    SelectionBatch, StateReason,
 };
 use messagekit::{Error, ErrorKind};
 
@@ -94,17 +95,14 @@ impl FailedMessages for FaultyStore {
         })
     }
 
-    fn ids<'a>(
+    fn versions<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>> {
         Box::pin(async move {
-            let mut ids = self.inner.ids(&self.asked(filter), limit).await?;
-            if self.is(Fault::IdsDescend) {
-                ids.reverse();
-            }
-            Ok(ids)
+            let versions = self.inner.versions(&self.asked(filter), limit).await?;
+            Ok(self.mistaken(versions))
         })
     }
 
@@ -248,5 +246,15 @@ impl FailedMessages for FaultyStore {
             true => self.act(Action::Retry, ids, by),
             false => self.inner.retry_at_pace(ids, pace, by),
         }
+    }
+
+    fn act_on_selection<'a>(
+        &'a self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'a>,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(self.act_on_batch(act, pace, batch, by))
     }
 }

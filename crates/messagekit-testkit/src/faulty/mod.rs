@@ -24,6 +24,7 @@ mod record_claims;
 mod relay;
 mod replays;
 mod rows;
+mod selections;
 mod shared;
 mod status;
 mod store;

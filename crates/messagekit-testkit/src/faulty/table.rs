@@ -299,6 +299,18 @@ faults! {
     ActAnswersBackwards: Store acts_answer_in_order,
     /// Paced retries are all due at once.
     PaceIsIgnored: Store paced_retries_are_due_one_after_the_other,
+    /// A message has one version for ever.
+    VersionsStandStill: Store every_change_makes_another_version,
+    /// A selection tells how many messages it has, and not which.
+    SelectionOnlyCounts: Store swap_inside_a_selection_changes_its_digest,
+    /// An action on a selection does not compare versions.
+    SelectionTakesWhatChanged: Store changed_message_of_a_selection_is_skipped,
+    /// An action on a selection does not compare the filter.
+    SelectionForgetsItsFilter: Store message_outside_the_filter_is_skipped,
+    /// A message that moved up in its key counts as changed.
+    SelectionSkipsWhatMovedUp: Store key_is_discarded_in_several_batches,
+    /// Retries of a selection are due at once.
+    SelectionForgetsItsPace: Store selection_is_retried_at_its_pace,
     /// A discard does nothing.
     DiscardDoesNothing: Store discarded_message_is_never_applied,
     /// A running handler resolves a discarded message.

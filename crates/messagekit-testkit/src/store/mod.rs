@@ -21,6 +21,7 @@ pub mod primings;
 pub mod replays;
 pub mod retries;
 pub mod runs;
+pub mod selections;
 pub mod set_aside;
 pub mod status;
 pub mod transact;

@@ -56,6 +56,8 @@ pub enum ActionResult {
     WrongState(FailedMessageState),
     /// Retention removed the message's marker, and a late copy was settled since. The action would contradict that.
     Settled,
+    /// The filter of the selection does not match it any more, or its version is not the one that was counted.
+    Changed,
 }
 
 impl ActionResult {
@@ -75,6 +77,9 @@ impl ActionResult {
             Self::Settled => format!(
                 "message of failed message {failed_message} was settled by a late copy since: nothing is left to {act}"
             ),
+            Self::Changed => {
+                format!("failed message {failed_message} has changed since it was selected: select again")
+            }
             Self::WrongState(FailedMessageState::Blocked) if act == Action::Retry => {
                 format!(
                     "failed message {failed_message} waits for an earlier one of its key: retry or discard that one"
@@ -145,6 +150,10 @@ mod tests {
         assert_eq!(
             text(ActionResult::Settled, Action::Undo),
             "message of failed message 7 was settled by a late copy since: nothing is left to undo"
+        );
+        assert_eq!(
+            text(ActionResult::Changed, Action::Discard),
+            "failed message 7 has changed since it was selected: select again"
         );
         assert!(ActionResult::Done.done(Action::Retry, 7).is_ok());
     }

@@ -3,6 +3,7 @@
 mod action;
 mod failed_message;
 mod pace;
+mod selection;
 mod state;
 mod state_machine;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
 pub use pace::Pace;
+pub use selection::{FailedMessageSelection, FailedMessageVersion, SelectionBatch};
 pub use state::{FailedMessageState, Origin};
 pub use state_machine::StateMachine;
 pub use state_reason::StateReason;
@@ -34,15 +36,30 @@ pub trait FailedMessages: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>>;
 
-    /// Returns the numbers of at most `limit` failed messages, smallest first: pages of a selection for an action.
+    /// Returns the numbers and versions of at most `limit` failed messages, smallest number first: the pages of a
+    /// [selection](FailedMessageSelection).
     ///
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.
+    fn versions<'a>(
+        &'a self,
+        filter: &'a FailedMessageFilter,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>>;
+
+    /// Returns the numbers of at most `limit` failed messages, smallest first.
+    ///
+    /// # Errors
+    /// As [`versions`](Self::versions).
     fn ids<'a>(
         &'a self,
         filter: &'a FailedMessageFilter,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<i64>, Error>>;
+    ) -> BoxFuture<'a, Result<Vec<i64>, Error>> {
+        Box::pin(
+            async move { Ok(self.versions(filter, limit).await?.iter().map(|version| version.id).collect()) },
+        )
+    }
 
     /// Returns one failed message, including its message.
     ///
@@ -116,6 +133,20 @@ pub trait FailedMessages: Send + Sync {
         &'a self,
         ids: &'a [i64],
         pace: Pace,
+        by: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+
+    /// Applies an action to a batch of a selection as [`act`](Self::act) does, retries at the pace if there is one. Each
+    /// failed message is compared with the filter and with its version once more, under the locks of the action's
+    /// transaction and before the first change. One that differs is [`ActionResult::Changed`] and is not touched.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    fn act_on_selection<'a>(
+        &'a self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'a>,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
 }

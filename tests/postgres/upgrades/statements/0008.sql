@@ -221,8 +221,8 @@ SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.positio
   octet_length(d.payload)::bigint AS payload_bytes FROM messagekit.failed_messages d WHERE d.state >= $1 AND d.state <= $1
 ORDER BY d.state DESC, d.id DESC LIMIT $2;
 
-PREPARE "ids" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint) AS
-SELECT d.id FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
+PREPARE "versions" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint) AS
+SELECT d.id, d.state, d.token, d.running_since IS NOT NULL AS is_running FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
   AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) ORDER BY d.id LIMIT $13;
@@ -257,6 +257,16 @@ SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d;
+
+PREPARE "lock_selection" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint[]) AS
+SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
+  d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
+  (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
+    AND p.day = messagekit.day_of(d.message_id)) AS marker, d.token, d.running_since IS NOT NULL AS is_running
+FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
+  AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
+  AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) AND d.id = ANY($13::bigint[]) ORDER BY d.id FOR UPDATE OF d;
 
 PREPARE "retry" (bigint[]) AS
 UPDATE messagekit.failed_messages

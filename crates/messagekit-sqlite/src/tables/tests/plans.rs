@@ -2,9 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::super::{audit_list, event_links, event_record, failed_message_head, unpublished};
+use super::super::failed_message_filter::Conditions;
+use super::super::{audit_list, event_links, event_record, failed_message_head, selections, unpublished};
 use crate::migrations::steps;
-use messagekit::operations::AuditFilter;
+use messagekit::operations::{AuditFilter, FailedMessageFilter, FailedMessageState};
 
 fn plan(conn: &Connection, sql: &str) -> Vec<String> {
     let values: Vec<String> = (1..=sql.matches('?').count()).map(|_| "1".to_owned()).collect();
@@ -63,4 +64,23 @@ fn actions_on_one_failed_message_are_read_by_their_index() {
     let plan = plan(&conn, &audit_list::statement(&filter).0);
     assert!(plan.iter().any(|step| step.contains("USING INTEGER PRIMARY KEY (rowid=?)")), "{plan:#?}");
     assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:#?}");
+}
+
+#[test]
+fn messages_of_a_selection_are_looked_up_by_their_number() {
+    let conn = Connection::open_in_memory().unwrap();
+    steps::run(&conn, steps::MIGRATIONS).unwrap();
+    let (text, every) = (|| Some("text".to_owned()), FailedMessageFilter::default());
+    let state = Some(FailedMessageState::Dead);
+    let filters = [
+        FailedMessageFilter { state, ..every.clone() },
+        FailedMessageFilter { state, consumer: text(), before: Some(7), ..every.clone() },
+        FailedMessageFilter { fingerprint: text(), ..every.clone() },
+        every,
+    ];
+    for filter in filters {
+        let plan = plan(&conn, &selections::unchanged_sql(&Conditions::of(&filter)));
+        let by_number = |step: &String| step.starts_with("SEARCH d") && step.contains("id=?");
+        assert!(plan.iter().any(by_number), "{filter:?}\n{plan:#?}");
+    }
 }

@@ -1,0 +1,53 @@
+//! A store with one fault in selections of failed messages.
+
+use messagekit::Error;
+use messagekit::operations::{
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageVersion, FailedMessages,
+    Operator, Pace, SelectionBatch, StateReason,
+};
+
+use super::Fault;
+use super::store::FaultyStore;
+
+impl FaultyStore {
+    /// Returns the versions that a fault reports.
+    pub(super) fn mistaken(&self, mut versions: Vec<FailedMessageVersion>) -> Vec<FailedMessageVersion> {
+        let first = |id| FailedMessageVersion::new(id, 0, FailedMessageState::Dead, false);
+        match self.fault {
+            Some(Fault::IdsDescend) => versions.reverse(),
+            Some(Fault::VersionsStandStill) => {
+                versions.iter_mut().for_each(|version| *version = first(version.id));
+            }
+            Some(Fault::SelectionOnlyCounts) => versions.iter_mut().for_each(|version| *version = first(1)),
+            _ => {}
+        }
+        versions
+    }
+
+    pub(super) async fn act_on_batch(
+        &self,
+        act: Action,
+        pace: Option<Pace>,
+        batch: SelectionBatch<'_>,
+        by: &Operator,
+    ) -> Result<Vec<ActionResult>, Error> {
+        let every = FailedMessageFilter::default();
+        match self.fault {
+            Some(Fault::SelectionTakesWhatChanged) => self.inner.act(act, &batch.ids(), by).await,
+            Some(Fault::SelectionForgetsItsFilter) => {
+                let batch = SelectionBatch { filter: &every, ..batch };
+                self.inner.act_on_selection(act, pace, batch, by).await
+            }
+            Some(Fault::SelectionForgetsItsPace) => self.inner.act_on_selection(act, None, batch, by).await,
+            Some(Fault::SelectionSkipsWhatMovedUp) => {
+                for id in batch.ids() {
+                    if self.inner.show(id).await?.reason == StateReason::KeyFreed {
+                        return Ok(vec![ActionResult::Changed; batch.versions.len()]);
+                    }
+                }
+                self.inner.act_on_selection(act, pace, batch, by).await
+            }
+            _ => self.inner.act_on_selection(act, pace, batch, by).await,
+        }
+    }
+}
