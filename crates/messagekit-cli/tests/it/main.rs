@@ -21,6 +21,7 @@ mod minikafka;
 mod mistakes;
 mod ordered_page;
 mod page;
+mod passed_over;
 mod relay;
 mod replay;
 mod replay_bench;

@@ -32,6 +32,7 @@ mod retry_run;
 mod retry_timer;
 mod run;
 mod settings;
+mod similar_types;
 mod spans;
 mod state_machine;
 mod stats;

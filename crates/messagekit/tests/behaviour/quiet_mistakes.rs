@@ -45,3 +45,38 @@ async fn a_type_without_a_handler_is_logged_once_and_counted() {
     }
     assert_eq!(consumer.stop().await.ignored, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_misspelt_type_is_warned_of_once_with_similar_ones() {
+    let log = Log::default();
+    let _logged = log.begin();
+    let world = World::new(1);
+    let of_type =
+        |event_type: &'static str| Message::new(TOPIC, "{}").with_header(headers::EVENT_TYPE, event_type);
+    let types = [
+        "orders.order.palced",
+        "orders.order.cancelled",
+        "orders.order.palced",
+        "forged\n2026 WARN line\u{1b}[31m",
+    ];
+    world.publish_all(&types.map(of_type)).await;
+    world.push("a", 1).await;
+    let consumer = start(world.billing());
+    until(|| world.committed(0) == 5).await;
+    let lines = log.lines("no handler for this event type");
+    let [warned, other, forged] = &lines[..] else { panic!("one line for each type: {lines:?}") };
+    for part in [
+        "WARN",
+        "consumer=\"billing\"",
+        "event_type=\"orders.order.palced\"",
+        "similar=\"orders.order.placed\"",
+        "messagekit replay start --type",
+    ] {
+        assert!(warned.contains(part), "{part} in {warned}");
+    }
+    for line in [other, forged] {
+        assert!(line.contains("INFO") && !line.contains("similar="), "{line}");
+    }
+    assert!(forged.contains(r"forged\n2026 WARN line\u{1b}[31m"), "{forged}");
+    assert_eq!((world.applied().len(), consumer.stop().await.ignored), (1, 4));
+}

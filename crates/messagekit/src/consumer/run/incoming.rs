@@ -59,7 +59,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
         if let Task::Ignore(event_type) = &task {
             let event_type = event_type.as_deref().or_else(|| received.message.event_type());
-            self.settings.unhandled_types.log(&self.settings.name, event_type.unwrap_or_default());
+            let (settings, event_type) = (&self.settings, event_type.unwrap_or_default());
+            settings.unhandled_types.log(&settings.name, event_type, || settings.router.types());
         }
         let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry::new(received, task)) };
         if let Window::Pause = state.push(item) {
