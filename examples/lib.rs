@@ -12,6 +12,9 @@ mod pages {
     #[doc = include_str!("../docs/calling-other-services.md")]
     struct CallingOtherServices;
 
+    #[doc = include_str!("../docs/event-versions.md")]
+    struct EventVersions;
+
     #[doc = include_str!("../docs/http-topics.md")]
     struct HttpTopics;
 

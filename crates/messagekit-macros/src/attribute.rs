@@ -2,7 +2,7 @@
 
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, DeriveInput, Error, LitStr, Meta};
+use syn::{Attribute, DeriveInput, Error, LitStr, Meta, Type};
 
 use crate::entry::Entry;
 use crate::grammar;
@@ -10,12 +10,13 @@ use crate::problems::Problems;
 use crate::suggest;
 
 /// The keys of the attribute, each with a value to show in an error.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("type", grammar::EXAMPLE_TYPE),
     ("key", "order_id"),
     ("topic", "orders.order"),
     ("version", "1.0"),
     ("source", "shop"),
+    ("upcast_from", "OrderPlacedV1"),
 ];
 
 /// The values of `#[event(...)]`. A missing or invalid value is absent here and recorded as a problem.
@@ -31,6 +32,8 @@ pub(crate) struct EventAttribute {
     pub(crate) source: Option<String>,
     /// The name of the key field, with its span; not yet resolved.
     pub(crate) key: Option<LitStr>,
+    /// The event of the earlier major version that this one is made from.
+    pub(crate) upcast_from: Option<Type>,
 }
 
 impl EventAttribute {
@@ -115,6 +118,10 @@ impl EventAttribute {
             );
             return;
         };
+        if name == "upcast_from" {
+            self.upcast_from = problems.note(entry.required_type(example));
+            return;
+        }
         let check = |value: &str| match name {
             "type" => grammar::check_type(value),
             "topic" => grammar::check_topic(value),

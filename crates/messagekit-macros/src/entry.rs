@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, Ident, Lit, LitStr, Result, Token};
+use syn::{Error, Ident, Lit, LitStr, Result, Token, Type};
 
 /// One entry of an attribute.
 pub(crate) struct Entry {
@@ -61,6 +61,26 @@ impl Entry {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Returns the type of `name = Type`, or an error that shows how to write one.
+    pub(crate) fn required_type(&self, example: &str) -> Result<Type> {
+        let name = self.name.unraw();
+        if self.value.is_empty() {
+            let text = format!("`{name}` has no value: write for example `{name} = {example}`");
+            return Err(Error::new(self.name.span(), text));
+        }
+        if self.assigned
+            && let Ok(found) = syn::parse2::<Type>(self.value.clone())
+        {
+            return Ok(found);
+        }
+        let own = self.text().map(|text| text.value()).filter(|own| syn::parse_str::<Type>(own).is_ok());
+        let instead = match own {
+            Some(own) => format!("write `{name} = {own}`, without quotes"),
+            None => format!("write for example `{name} = {example}`"),
+        };
+        Err(Error::new_spanned(&self.value, format!("the value of `{name}` is not a type: {instead}")))
     }
 
     /// Returns the string of `name = "string"`, or an error that shows how to write one.

@@ -1,8 +1,9 @@
 //! Expands the struct to the impl.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Field, Fields, Generics, Result, WherePredicate, parse_quote};
 
 use crate::attribute::{self, EventAttribute};
@@ -73,6 +74,22 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
             const SOURCE: ::std::option::Option<&'static str> = ::std::option::Option::Some(#source);
         }
     });
+    let earlier = attribute.upcast_from.as_ref().map(|from| {
+        // What is wrong with the two events, such as a conversion that is missing, shows at the name.
+        quote_spanned! {from.span()=>
+            const EARLIER: ::std::option::Option<&'static ::messagekit::EarlierVersion> =
+                ::std::option::Option::Some(&::messagekit::EarlierVersion::of::<Self, #from>());
+
+            fn read_earlier(
+                data: ::messagekit::EarlierData<'_>,
+            ) -> ::std::option::Option<::std::result::Result<Self, ::messagekit::Error>> {
+                data.upcast::<#from, Self>()
+            }
+        }
+    });
+    // The versions of a generic event are compared when it is used.
+    let compared = (earlier.is_some() && input.generics.params.is_empty())
+        .then(|| quote!(const _: () = { let _ = <#name as ::messagekit::Event>::EARLIER; };));
     let key_body = key.map_or_else(|| quote!(::std::option::Option::None), Key::body);
     let generics = with_event_bounds(input, key);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -85,11 +102,14 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
             const TOPIC: &'static str = #topic;
             #version
             #source
+            #earlier
 
             fn key(&self) -> ::std::option::Option<::std::borrow::Cow<'_, str>> {
                 #key_body
             }
         }
+
+        #compared
     }
 }
 

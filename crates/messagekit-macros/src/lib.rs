@@ -52,6 +52,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `topic` | no | 1 to 249 characters of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, not `.` or `..` | the type without its last segment: `orders.order` |
 /// | `key` | no | the name of a field; events with the same key keep their order | no order is guaranteed |
 /// | `version` | no | `MAJOR.MINOR`, two decimal numbers | `1.0` |
+/// | `upcast_from` | no | the event of the major version before, a type; there is a conversion `From` or `TryFrom` it | data of earlier major versions is refused |
 /// | `source` | no | the origin of the event: begins with `a-z`, then `a-z`, `0-9` and `-` | the name of the outbox |
 ///
 /// The field that `key` names has a type with `Display`, or an `Option` of one: `None` means that this event has no

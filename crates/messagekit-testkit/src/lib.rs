@@ -24,6 +24,7 @@
 //! - [`ledger`]: a record of requests, written by a process other than the one under test, and the verdict.
 //! - [`crash`]: child processes that abort at a crash point or are killed at random times.
 //! - [`eventually`]: waits for a condition instead of sleeping.
+//! - [`golden()`]: keeps a payload of each version of an event, and checks that all are read.
 //! - [`given_up`]: drops a future at each of its awaits in turn.
 //!
 //! The crate depends on no database and no broker. Adapters depend on it for their tests.
@@ -33,6 +34,7 @@ mod eventually;
 pub mod faulty;
 pub mod fixtures;
 mod given_up;
+mod golden;
 pub mod ledger;
 pub mod log;
 pub mod relay;
@@ -43,6 +45,7 @@ pub mod upgraded;
 
 pub use eventually::{DEADLINE, eventually};
 pub use given_up::{Moment, given_up};
+pub use golden::golden;
 pub use run::{Need, unique};
 
 #[doc(hidden)]

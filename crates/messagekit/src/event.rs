@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::message::{Envelope, MessageId, Meta};
+use crate::message::{DataVersion, Envelope, MessageId, Meta, describe};
+use crate::{Error, ErrorKind};
 
 /// Represents a domain fact that is sent as one JSON object.
 ///
@@ -37,10 +39,22 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TYPE: &'static str;
     /// The topic it is published to. All events of one aggregate share a topic, which keeps their order.
     const TOPIC: &'static str;
-    /// `MAJOR.MINOR` of the data; a consumer refuses a newer major version.
+    /// `MAJOR.MINOR` of the data. A consumer reads its own major version, and earlier ones that are
+    /// [upcast](Self::read_earlier).
     const VERSION: &'static str = "1.0";
     /// The source of the event; the name of the outbox when absent.
     const SOURCE: Option<&'static str> = None;
+
+    /// The earlier major version that this one is made from, with those before it; none if data of earlier major
+    /// versions is refused.
+    const EARLIER: Option<&'static EarlierVersion> = None;
+
+    /// Reads data of an earlier major version; `None` if it is not one of [`EARLIER`](Self::EARLIER). Derived from
+    /// `upcast_from`, which needs a conversion: `impl From<OrderPlacedV1> for OrderPlaced`, or `TryFrom`.
+    fn read_earlier(data: EarlierData<'_>) -> Option<Result<Self, Error>> {
+        let _ = data;
+        None
+    }
 
     /// Returns the key whose events keep their order, or `None` if order does not matter.
     fn key(&self) -> Option<Cow<'_, str>>;
@@ -80,4 +94,86 @@ impl<E: Event> From<E> for Envelope<E> {
     fn from(event: E) -> Self {
         Self::new(event)
     }
+}
+
+/// An earlier major version that an event is read from, and those before it: [`Event::EARLIER`].
+#[derive(Debug)]
+pub struct EarlierVersion {
+    pub(crate) version: DataVersion,
+    pub(crate) before: Option<&'static EarlierVersion>,
+}
+
+impl EarlierVersion {
+    /// Returns the version of `Earlier`, and those that it is read from itself.
+    ///
+    /// # Panics
+    /// Panics, when the program is compiled, if the two are not of one type and one topic, or if the major version of
+    /// `Earlier` is not lower.
+    pub const fn of<E: Event, Earlier: Event>() -> Self {
+        assert!(is_same(E::TYPE, Earlier::TYPE), "`upcast_from` names an event of another type");
+        assert!(is_same(E::TOPIC, Earlier::TOPIC), "`upcast_from` names an event of another topic");
+        assert!(
+            version_of::<Earlier>().major < version_of::<E>().major,
+            "`upcast_from` names an event whose major version is not lower: raise `version`"
+        );
+        Self { version: version_of::<Earlier>(), before: Earlier::EARLIER }
+    }
+
+    /// Returns this version and those before it, newest first.
+    pub fn versions(&'static self) -> impl Iterator<Item = DataVersion> {
+        std::iter::successors(Some(self), |version| version.before).map(|version| version.version)
+    }
+}
+
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// Data of an earlier major version, for [`Event::read_earlier`].
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "it holds a payload")]
+pub struct EarlierData<'a> {
+    pub(crate) version: DataVersion,
+    pub(crate) data: &'a [u8],
+}
+
+impl EarlierData<'_> {
+    /// Reads the data as `Earlier`, or as what that is read from, and converts it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`] if the data does not fit its struct, or if the conversion refuses it.
+    pub fn upcast<Earlier, E>(self) -> Option<Result<E, Error>>
+    where
+        Earlier: Event,
+        E: TryFrom<Earlier, Error: fmt::Display>,
+    {
+        let earlier = if self.version.major == version_of::<Earlier>().major {
+            serde_json::from_slice(self.data).map_err(|error| {
+                let version = self.version;
+                let text = format!("data of version {version} does not fit its struct: {}", describe(&error));
+                Error::new(ErrorKind::Undecodable, text)
+            })
+        } else {
+            Earlier::read_earlier(self)?
+        };
+        Some(earlier.and_then(|earlier| {
+            E::try_from(earlier).map_err(|error| {
+                let text = format!("upcaster from version {} refuses the data: {error}", Earlier::VERSION);
+                Error::new(ErrorKind::Undecodable, text)
+            })
+        }))
+    }
+}
+
+/// Returns the version of an event.
+///
+/// # Panics
+/// Panics if [`Event::VERSION`] is not `MAJOR.MINOR`, which the derive refuses.
+pub(crate) const fn version_of<E: Event>() -> DataVersion {
+    DataVersion::read(E::VERSION).expect("Event::VERSION is MAJOR.MINOR")
 }

@@ -21,6 +21,7 @@
 //! ```
 //!
 //! - [`Event`] and [`Envelope`]: domain facts and their metadata.
+//! - [`EventRegistry`]: reads messages of several types without a consumer.
 //! - [`Outbox`]: adds events to your transaction.
 //! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
 //! - [`relay`]: publishes from the outbox to a broker.
@@ -56,6 +57,7 @@ mod diagnosis;
 mod error;
 mod event;
 mod event_history;
+mod event_registry;
 mod failed_messages;
 #[doc(hidden)]
 pub mod fnv;
@@ -84,12 +86,15 @@ pub use consumer::{
     PrimingProgress, Stats,
 };
 pub use error::{Error, ErrorKind, chain};
-pub use event::Event;
+pub use event::{EarlierData, EarlierVersion, Event};
+pub use event_registry::{AnyEvent, EventRegistry, RegisteredEvent};
 pub use handler::{
-    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnUnknown, Router,
-    StateCallFn, StateEffectsFn, StateHandlerFn,
+    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnNewerMinor,
+    OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
-pub use message::{DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers};
+pub use message::{
+    DataVersion, DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers,
+};
 pub use messagekit_macros::Event;
 pub use runner::Runner;
 pub use shutdown::Shutdown;

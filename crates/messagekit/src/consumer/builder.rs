@@ -20,8 +20,8 @@ use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats, run};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
-    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnUnknown, Router,
-    StateCallFn, StateEffectsFn, StateHandlerFn,
+    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnNewerMinor, OnUnknown,
+    Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, IntoSource, Source};
@@ -288,6 +288,12 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Sets the policy for types without a handler. Default: ignored and counted.
     pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
         self.router = self.router.on_unknown(unknown);
+        self
+    }
+
+    /// Sets the policy for data of a newer minor version than the handler's event. Default: it is read.
+    pub fn on_newer_minor(mut self, newer_minor: OnNewerMinor) -> Self {
+        self.router = self.router.on_newer_minor(newer_minor);
         self
     }
 

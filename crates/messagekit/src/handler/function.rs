@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 
 use super::HandlerError;
 use crate::Event;
@@ -135,7 +134,7 @@ pub(crate) trait Argument: Sized + Send + 'static {
     fn read(given: Given<'_>) -> Result<Self, HandlerError>;
 }
 
-impl<E: DeserializeOwned + Send + 'static> Argument for Envelope<E> {
+impl<D: codec::Data> Argument for Envelope<D> {
     fn read(Given { message, meta, info, .. }: Given<'_>) -> Result<Self, HandlerError> {
         let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
         envelope.delivery = Some(info);

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use super::batch::{Several, SeveralWithState};
 use super::catch_all::{CatchAll, TakesAll, Unread};
 use super::function::{Erased, Function, Object, WithState};
+use super::route::{Reads, Route};
 use super::two_phases::{TwoPhases, TwoPhasesWithState};
+use super::versions::Versions;
 use super::{
-    CallFn, EffectsFn, HandlerFn, IdempotentConsumer, OnUnknown, StateCallFn, StateEffectsFn, StateHandlerFn,
+    CallFn, EffectsFn, HandlerFn, IdempotentConsumer, OnNewerMinor, OnUnknown, StateCallFn, StateEffectsFn,
+    StateHandlerFn,
 };
-use crate::message::{check_version, identify};
+use crate::message::{ReadVersions, identify};
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
 
@@ -35,30 +38,13 @@ use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Positio
 /// assert_eq!(router.types(), ["orders.order.placed"]);
 /// ```
 pub struct Router<S: Store> {
-    routes: HashMap<String, Route<S>>,
+    routes: HashMap<String, Versions<S>>,
     fallback: Option<Route<S>>,
     /// Takes every message instead of any other handler.
     all: Option<Arc<dyn TakesAll<S>>>,
     unknown: OnUnknown,
+    newer_minor: OnNewerMinor,
     problems: Vec<Error>,
-}
-
-pub(crate) struct Route<S: Store> {
-    handler: Arc<dyn Erased<S>>,
-    /// The topic of the events that the handler takes; a handler of messages takes those of any topic.
-    topic: Option<&'static str>,
-    reads: Reads,
-}
-
-/// The part of a message that must be readable before the handler runs.
-#[derive(Clone, Copy)]
-enum Reads {
-    /// The envelope, with at most this major version.
-    Event(&'static str),
-    /// The envelope, in any version.
-    Json,
-    /// The identity only.
-    Message,
 }
 
 /// The task for a received message.
@@ -80,6 +66,7 @@ impl<S: Store> Router<S> {
             fallback: None,
             all: None,
             unknown: OnUnknown::default(),
+            newer_minor: OnNewerMinor::default(),
             problems: Vec::new(),
         }
     }
@@ -89,7 +76,11 @@ impl<S: Store> Router<S> {
         Self { all: Some(Arc::new(Unread(all))), ..Self::new() }
     }
 
-    /// Adds a handler for the event type that the function takes.
+    /// Adds a handler for the event type and the major version that the function takes.
+    ///
+    /// Handlers of several major versions of a type stand side by side, each with its struct. Data of a version goes to the
+    /// handler of its major version, else to the lowest one whose event is [upcast](Event::read_earlier) from it. Data that no
+    /// handler reads becomes a dead letter, which says the versions and what to do.
     #[must_use]
     pub fn on<E: Event, H>(self, handler: H) -> Self
     where
@@ -275,6 +266,13 @@ impl<S: Store> Router<S> {
         self
     }
 
+    /// Sets the policy for data of a newer minor version than the handler's event.
+    #[must_use]
+    pub fn on_newer_minor(mut self, newer_minor: OnNewerMinor) -> Self {
+        self.newer_minor = newer_minor;
+        self
+    }
+
     /// Returns the types with their own handler, sorted.
     pub fn types(&self) -> Vec<&str> {
         let mut types: Vec<&str> = self.routes.keys().map(String::as_str).collect();
@@ -283,7 +281,7 @@ impl<S: Store> Router<S> {
     }
 
     fn typed<E: Event>(self, handler: Arc<dyn Erased<S>>) -> Self {
-        self.route(E::TYPE, handler, Reads::Event(E::VERSION), Some(E::TOPIC))
+        self.route(E::TYPE, handler, Reads::Event(ReadVersions::of::<E>()), Some(E::TOPIC))
     }
 
     fn route(
@@ -293,34 +291,44 @@ impl<S: Store> Router<S> {
         reads: Reads,
         topic: Option<&'static str>,
     ) -> Self {
-        if self.routes.insert(event_type.to_owned(), Route { handler, topic, reads }).is_some() {
-            self.problems.push(
-                Error::new(ErrorKind::InvalidConfiguration, "two handlers for one event type: keep one")
-                    .with("event_type", event_type),
-            );
+        let route = Route { handler, topic, reads };
+        match self.routes.get_mut(event_type) {
+            None => drop(self.routes.insert(event_type.to_owned(), Versions::new(route))),
+            Some(versions) => {
+                if let Err(text) = versions.add(route) {
+                    let problem = Error::new(ErrorKind::InvalidConfiguration, text);
+                    self.problems.push(problem.with("event_type", event_type));
+                }
+            }
         }
         self
     }
 
     /// Returns the event types whose events have a known topic, with it, sorted.
     pub(crate) fn topics(&self) -> Vec<(&str, &'static str)> {
-        let known =
-            self.routes.iter().filter_map(|(event_type, route)| Some((event_type.as_str(), route.topic?)));
-        let mut known: Vec<_> = known.collect();
+        let mut known: Vec<_> = self
+            .routes
+            .iter()
+            .flat_map(|(event_type, versions)| versions.routes().map(move |route| (event_type, route.topic)))
+            .filter_map(|(event_type, topic)| Some((event_type.as_str(), topic?)))
+            .collect();
         known.sort_unstable();
+        known.dedup();
         known
     }
 
     /// Returns whether a handler takes messages whose topic its type does not name.
     pub(crate) fn takes_any_topic(&self) -> bool {
-        self.all.is_some()
-            || self.fallback.is_some()
-            || self.routes.values().any(|route| route.topic.is_none())
+        self.all.is_some() || self.fallback.is_some() || self.all_routes().any(|route| route.topic.is_none())
     }
 
     /// Returns whether a handler makes a call before its transaction.
     pub(crate) fn calls_first(&self) -> bool {
-        self.routes.values().any(|route| route.handler.first_phase().is_some())
+        self.all_routes().any(|route| route.handler.first_phase().is_some())
+    }
+
+    fn all_routes(&self) -> impl Iterator<Item = &Route<S>> {
+        self.routes.values().flat_map(Versions::routes)
     }
 
     /// Returns the problems of the registrations.
@@ -364,11 +372,9 @@ impl<S: Store> Router<S> {
         {
             return Ok((None, Task::Ignore(None)));
         }
-        let raw = named.is_some_and(|event_type| {
-            self.routes
-                .get(event_type)
-                .or(self.fallback.as_ref())
-                .is_some_and(|route| matches!(route.reads, Reads::Message))
+        let raw = named.is_some_and(|event_type| match self.routes.get(event_type) {
+            Some(versions) => versions.reads_no_payload(),
+            None => self.fallback.is_some(),
         });
         let meta = if raw {
             Meta::from_headers(message).unwrap_or_else(|| identify(message))
@@ -377,34 +383,28 @@ impl<S: Store> Router<S> {
         };
         let meta = meta.map_err(|unusable| unusable.0)?;
         let id = Some(meta.event_id.clone());
-        let Some(route) = self.routes.get(&meta.event_type).or(self.fallback.as_ref()) else {
-            let task = match self.unknown {
-                OnUnknown::Ignore => Task::Ignore(Some(meta.event_type)),
-                OnUnknown::DeadLetter => Task::SetAside(Failure::permanent(
-                    FailureKind::UnknownType,
-                    "no handler for this event type: deploy one, then retry",
-                )),
-            };
-            return Ok((id, task));
+        let route = match (self.routes.get(&meta.event_type), &self.fallback) {
+            (Some(versions), _) => versions.of(&meta.data_version, self.newer_minor),
+            (None, Some(fallback)) => Ok(fallback),
+            (None, None) if self.unknown == OnUnknown::Ignore => {
+                return Ok((id, Task::Ignore(Some(meta.event_type))));
+            }
+            (None, None) => Err(Failure::permanent(
+                FailureKind::UnknownType,
+                "no handler for this event type: deploy one, then retry",
+            )),
         };
-        if let Reads::Event(known) = route.reads
-            && let Err(failure) = check_version(&meta.data_version, known)
-        {
-            return Ok((id, Task::SetAside(failure)));
-        }
-        Ok((id, Task::Handle { handler: Arc::clone(&route.handler), meta }))
+        let task = match route {
+            Ok(route) => Task::Handle { handler: Arc::clone(&route.handler), meta },
+            Err(failure) => Task::SetAside(failure),
+        };
+        Ok((id, task))
     }
 }
 
 impl<S: Store> Default for Router<S> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl<S: Store> Clone for Route<S> {
-    fn clone(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), topic: self.topic, reads: self.reads }
     }
 }
 
@@ -415,6 +415,7 @@ impl<S: Store> Clone for Router<S> {
             fallback: self.fallback.clone(),
             all: self.all.clone(),
             unknown: self.unknown,
+            newer_minor: self.newer_minor,
             problems: self.problems.clone(),
         }
     }

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
+use super::json_error::describe;
+pub use super::read_versions::read_data;
 use super::{Envelope, Message, Meta, TraceContext};
 use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
@@ -210,38 +212,41 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Decodes the data of a message with known metadata.
+/// Decodes the data of a message with known metadata, in the version that they name.
 ///
 /// # Errors
 /// Returns [`ErrorKind::Undecodable`] with the location and the expectation, never with a value of the payload. A retry
 /// does not help.
-pub fn decode<E: DeserializeOwned>(meta: Meta, message: &Message) -> Result<Envelope<E>, Error> {
-    match serde_json::from_slice(&message.payload) {
+pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Error> {
+    match D::read(&meta.data_version, &message.payload) {
         Ok(data) => {
             let mut headers = message.headers.free();
             let trace = TraceContext::among(message, &headers);
             headers.remove(TRACESTATE);
             Ok(Envelope { meta, data, headers, trace, delivery: None })
         }
-        Err(error) => {
-            Err(Error::new(ErrorKind::Undecodable, describe(&error)).with("event_type", &meta.event_type))
-        }
+        Err(error) => Err(error.with("event_type", &meta.event_type)),
     }
 }
 
-/// Describes a JSON error without values: serde's own messages repeat them.
-pub(super) fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let quotes_a_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
-        .iter()
-        .find(|prefix| text.starts_with(**prefix));
-    let names_only = ["missing field `", "duplicate field `"].iter().any(|prefix| text.starts_with(prefix));
-    match (quotes_a_value, text.rfind(", expected ")) {
-        (Some(prefix), Some(expected)) => {
-            format!("{}{}", prefix.trim_end().trim_end_matches(':'), &text[expected..])
-        }
-        _ if names_only || !error.is_data() => text,
-        _ => format!("value refused at line {} column {}", error.line(), error.column()),
+/// What the data of a message is read as: an [`Event`], which may upcast, or a JSON value of any version.
+pub trait Data: Sized + Send + 'static {
+    /// Reads data of a version.
+    ///
+    /// # Errors
+    /// As [`read_data`].
+    fn read(version: &str, data: &[u8]) -> Result<Self, Error>;
+}
+
+impl<E: Event> Data for E {
+    fn read(version: &str, data: &[u8]) -> Result<Self, Error> {
+        read_data(version, data)
+    }
+}
+
+impl Data for serde_json::Value {
+    fn read(_: &str, data: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(data).map_err(|error| Error::new(ErrorKind::Undecodable, describe(&error)))
     }
 }
 

@@ -64,7 +64,7 @@ prop_compose! {
     }
 }
 
-fn read<E: DeserializeOwned>(message: &Message) -> Envelope<E> {
+fn read<D: Data>(message: &Message) -> Envelope<D> {
     let meta = identify(message).expect("an identity");
     decode(meta, message).expect("an event")
 }

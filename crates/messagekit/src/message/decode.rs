@@ -1,6 +1,6 @@
 //! Reading an event outside of a handler.
 
-use super::identity::{check_version, identify};
+use super::identity::identify;
 use super::{Envelope, codec};
 use crate::store::Failure;
 use crate::{Error, ErrorKind, Event, Message};
@@ -11,7 +11,7 @@ impl<E: Event> Envelope<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Undecodable`] with the reason why a consumer would set the message aside: it has no id, it is of another
-    /// type or of a newer version, or its data does not fit. A retry does not help.
+    /// type or of a version that the event does not read, or its data does not fit. A retry does not help.
     pub fn decode(message: &Message) -> Result<Self, Error> {
         let refused =
             |failure: Failure| Error::new(ErrorKind::Undecodable, failure.error).with("event_type", E::TYPE);
@@ -20,7 +20,6 @@ impl<E: Event> Envelope<E> {
             let text = format!("message is of another type: {}", meta.event_type);
             return Err(Error::new(ErrorKind::Undecodable, text).with("event_type", E::TYPE));
         }
-        check_version(&meta.data_version, E::VERSION).map_err(refused)?;
         codec::decode(meta, message)
     }
 }

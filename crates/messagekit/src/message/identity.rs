@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::codec::{RawEnvelope, describe};
+use super::codec::RawEnvelope;
 use super::headers::{CE_ID, ID, UNREADABLE};
+use super::json_error::describe;
 use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
@@ -174,21 +175,6 @@ impl Meta {
     }
 }
 
-/// Rejects data of a newer major version than the handler supports.
-pub(crate) fn check_version(found: &str, known: &str) -> Result<(), Failure> {
-    let major = |version: &str| version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match (major(found), major(known)) {
-        (Some(found_major), Some(known_major)) if found_major <= known_major => Ok(()),
-        (Some(found_major), Some(known_major)) => Err(Failure::permanent(
-            FailureKind::NewerVersion,
-            format!(
-                "data version {found_major} is newer than {known_major}, which this consumer knows: deploy the newer consumer, then retry"
-            ),
-        )),
-        _ => Err(Failure::permanent(FailureKind::Undecodable, "data version is not MAJOR.MINOR")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,22 +263,5 @@ mod tests {
         assert_eq!(bytes(&[("id", ""), ("eventType", "a.b")]), Some(false), "an unusable id is no absent id");
         assert_eq!(bytes(&[("id", "m-1")]), None);
         assert_eq!(bytes(&[("eventType", "a.b")]), None);
-    }
-
-    #[test]
-    fn only_a_newer_major_version_is_refused() {
-        for (found, known) in [("1.0", "1.0"), ("1.9", "1.0"), ("1", "1.0"), ("1.0", "2.0"), ("0.1", "1.0")] {
-            assert_eq!(check_version(found, known), Ok(()), "{found} {known}");
-        }
-        for (found, kind) in [
-            ("2.0", FailureKind::NewerVersion),
-            ("10.0", FailureKind::NewerVersion),
-            ("", FailureKind::Undecodable),
-            ("v1", FailureKind::Undecodable),
-            ("-1.0", FailureKind::Undecodable),
-            ("99999999999.0", FailureKind::Undecodable),
-        ] {
-            assert_eq!(check_version(found, "1.0").expect_err(found).kind, kind, "{found}");
-        }
     }
 }

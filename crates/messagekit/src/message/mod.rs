@@ -6,18 +6,24 @@ mod envelope;
 pub mod headers;
 mod id;
 mod identity;
+mod json_error;
 mod links;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod message;
 mod position;
+mod read_versions;
 mod trace_context;
+mod version;
 
 pub use envelope::{DeliveryInfo, Envelope, Meta};
 pub use headers::Headers;
 pub use id::MessageId;
 pub use identity::Identity;
-pub(crate) use identity::{check_version, identify};
+pub(crate) use identity::identify;
+pub(crate) use json_error::describe;
 pub use links::EventLinks;
 pub use message::{MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, Message};
 pub use position::Position;
+pub(crate) use read_versions::{ReadVersions, choose};
 pub(crate) use trace_context::TraceContext;
+pub use version::DataVersion;

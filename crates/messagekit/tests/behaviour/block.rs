@@ -9,7 +9,9 @@ use messagekit::{
 use messagekit_memory::MemoryTx;
 use serde::{Deserialize, Serialize};
 
-use crate::fixture::{Action, Builder, CONSUMER, TOPIC, World, names, pass, placed, seconds, start, until};
+use crate::fixture::{
+    Action, Builder, CONSUMER, Placed, TOPIC, World, names, pass, placed, seconds, start, until,
+};
 use crate::flaky::{Call, Flaky};
 
 fn blocking(world: &World) -> Builder {
@@ -89,9 +91,15 @@ async fn nothing_is_set_aside_whatever_the_error_is() {
 }
 
 #[derive(Serialize, Deserialize, Event)]
-#[event(type = "orders.order.placed", key = "order", version = "2.0")]
+#[event(type = "orders.order.placed", key = "order", version = "2.0", upcast_from = Placed)]
 struct PlacedV2 {
     order: String,
+}
+
+impl From<Placed> for PlacedV2 {
+    fn from(old: Placed) -> Self {
+        Self { order: old.order }
+    }
 }
 
 async fn apply_v2(tx: &mut MemoryTx, event: Envelope<PlacedV2>) -> Result<(), HandlerError> {

@@ -132,7 +132,7 @@ async fn data_that_is_not_the_event_is_kept_under_its_id() {
         assert_kept_by_id(name, record(payload), "undecodable", hint).await;
     }
     let newer = record(format!(r#"{{"order":"{SECRET}","n":1,"dataVersion":"2.0"}}"#));
-    assert_kept_by_id("newer major version", newer, "newer_version", "deploy the newer consumer").await;
+    assert_kept_by_id("newer major version", newer, "newer_version", "deploy the newer program").await;
     let odd = record(format!(r#"{{"order":"a","n":1,"dataVersion":"{SECRET}"}}"#));
     assert_kept_by_id("no version", odd, "undecodable", "MAJOR.MINOR").await;
 }

@@ -46,4 +46,5 @@ mod tolerated;
 mod turns;
 mod two_phases;
 mod unavailable;
+mod versions;
 mod window;

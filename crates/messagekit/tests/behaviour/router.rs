@@ -168,7 +168,7 @@ fn a_builder_names_all_its_problems_at_once() {
         .expect_err("five problems");
     assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
     for part in [
-        "two handlers for one event type: keep one (event_type orders.order.placed)",
+        "two handlers for one event type, of which one takes every version: keep one (event_type orders.order.placed)",
         "two fallback handlers",
         r#"consumer name "bill ing" is not 1 to 200 characters of a-z A-Z 0-9 . _ -"#,
         "deadline of 0",
