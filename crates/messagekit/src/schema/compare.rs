@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::compatibility::Compatibility;
 use super::shape::{Field, OtherFields, Shape};
 
 /// One place at which two shapes differ.
@@ -101,27 +102,8 @@ fn other_in_words(other: &OtherFields) -> String {
     }
 }
 
-/// Returns whether programs of both shapes read what the other one writes, as far as only additions decide: fields that only one of
-/// them has are optional there and ignored by the other, and the rest is equal.
+/// Returns whether programs of both shapes read what the other one writes: fields that only one of them has are optional there and
+/// ignored by the other, and the rest is equal in effect.
 pub fn is_compatible(stored: &Shape, given: &Shape) -> bool {
-    match (stored, given) {
-        (Shape::Object { fields: stored, other: others }, Shape::Object { fields: given, other }) => {
-            let ignores = *others == OtherFields::Ignored && *other == OtherFields::Ignored;
-            let names: BTreeSet<&String> = stored.keys().chain(given.keys()).collect();
-            others == other
-                && names.into_iter().all(|name| match (stored.get(name), given.get(name)) {
-                    (Some(stored), Some(given)) => {
-                        stored.is_required == given.is_required && is_compatible(&stored.shape, &given.shape)
-                    }
-                    (Some(only), None) | (None, Some(only)) => ignores && !only.is_required,
-                    (None, None) => true,
-                })
-        }
-        (Shape::List(stored), Shape::List(given)) => is_compatible(stored, given),
-        (Shape::Tuple(stored), Shape::Tuple(given)) => {
-            stored.len() == given.len()
-                && stored.iter().zip(given).all(|(stored, given)| is_compatible(stored, given))
-        }
-        _ => stored == given,
-    }
+    Compatibility::Full.check(stored, given).is_empty()
 }

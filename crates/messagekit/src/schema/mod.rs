@@ -6,8 +6,13 @@
 
 pub mod canonical;
 mod compare;
+mod compatibility;
+mod format;
 mod reading;
+mod reading_check;
 mod shape;
 
 pub use compare::{Difference, differences, is_compatible};
+pub use compatibility::{Compatibility, Incompatibility};
+pub use reading_check::{Unread, UnreadReason, unread};
 pub use shape::{Field, OtherFields, Shape};

@@ -18,7 +18,15 @@ impl Shape {
     /// [`ErrorKind::InvalidConfiguration`] if it is no schema, refers to a definition that it does not have, contains itself without
     /// an object in between, or is nested too deep.
     pub fn of_schema(schema: &Value) -> Result<Self, Error> {
-        Reading { root: schema, objects: Vec::new(), depth: 0 }.shape(schema)
+        Reading { root: schema, objects: Vec::new(), depth: 0, has_formats: false }.shape(schema)
+    }
+
+    /// Returns the shape that a JSON Schema describes, with the formats of texts and numbers.
+    ///
+    /// # Errors
+    /// As [`of_schema`](Self::of_schema).
+    pub fn with_formats(schema: &Value) -> Result<Self, Error> {
+        Reading { root: schema, objects: Vec::new(), depth: 0, has_formats: true }.shape(schema)
     }
 }
 
@@ -27,6 +35,7 @@ struct Reading<'a> {
     /// The definitions whose objects are open, the outermost first; `None` for an object without a name.
     objects: Vec<Option<&'a str>>,
     depth: usize,
+    has_formats: bool,
 }
 
 fn refused(text: &'static str) -> Error {
@@ -118,12 +127,19 @@ impl<'a> Reading<'a> {
         match kind {
             "null" => Ok(Shape::Null),
             "boolean" => Ok(Shape::Boolean),
-            "integer" => Ok(Shape::Integer),
-            "number" => Ok(Shape::Number),
-            "string" => Ok(Shape::Text),
+            "integer" => Ok(self.formatted(Shape::Integer, schema)),
+            "number" => Ok(self.formatted(Shape::Number, schema)),
+            "string" => Ok(self.formatted(Shape::Text, schema)),
             "array" => self.list(schema),
             "object" => self.fields(schema, name),
             _ => Err(refused("schema has an unknown type").with("type", kind)),
+        }
+    }
+
+    fn formatted(&self, base: Shape, schema: &Map<String, Value>) -> Shape {
+        match schema.get("format").and_then(Value::as_str).filter(|_| self.has_formats) {
+            Some(format) => Shape::Formatted { base: Box::new(base), format: format.to_owned() },
+            None => base,
         }
     }
 

@@ -39,6 +39,13 @@ pub enum Shape {
     Number,
     /// A text.
     Text,
+    /// A text, an integer or a number of a format; only in shapes [with formats](Shape::with_formats).
+    Formatted {
+        /// What has the format.
+        base: Box<Shape>,
+        /// Its name, such as `uuid` or `uint32`.
+        format: String,
+    },
     /// One of these values, each as canonical JSON.
     OneOf(BTreeSet<String>),
     /// A list of any length.
@@ -158,6 +165,7 @@ impl fmt::Display for Shape {
             Self::Integer => f.write_str("integer"),
             Self::Number => f.write_str("number"),
             Self::Text => f.write_str("string"),
+            Self::Formatted { base, format } => write!(f, "{base} ({format})"),
             Self::OneOf(values) => joined(f, values, " | "),
             Self::List(items) => write!(f, "[{items}]"),
             Self::Tuple(items) => {

@@ -4,6 +4,7 @@ mod alert;
 mod batches;
 mod blame;
 mod block;
+mod compatibility;
 mod counted;
 mod crash_guard;
 mod defaults;
