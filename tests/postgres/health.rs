@@ -22,8 +22,13 @@ pub(crate) struct Captured {
 
 impl Captured {
     pub(crate) async fn start() -> Self {
-        let server =
-            Server::start(&["wal_level=logical", "autovacuum=off", "max_prepared_transactions=2"]).await;
+        Self::start_with(&[]).await
+    }
+
+    /// Starts the server with more settings.
+    pub(crate) async fn start_with(more: &[&str]) -> Self {
+        let settings = ["wal_level=logical", "autovacuum=off", "max_prepared_transactions=2"];
+        let server = Server::start(&[&settings, more].concat()).await;
         let url = server.url("shop");
         migrations::migrate(&url).await.unwrap();
         let store = PostgresStore::connect(&url).await.unwrap();

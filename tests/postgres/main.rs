@@ -29,6 +29,7 @@ mod killed_cleanup;
 mod migrations;
 mod names;
 mod offsets;
+mod outbox_cost;
 mod parking;
 mod partitioning;
 mod plans;

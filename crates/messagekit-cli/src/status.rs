@@ -116,10 +116,17 @@ fn screen(status: &Value) -> String {
     let mut lines = vec![outboxes.to_string()];
     lines.extend(has_consumer.then(|| consumers.to_string()));
     lines.extend(services(status));
+    lines.extend(list(status, "databases").flat_map(problems));
     for one in list(status, "unreachable") {
         lines.push(format!("database {} {}", text(&one["database"]), text(&one["error"])));
     }
     lines.join("\n")
+}
+
+/// `database shop: slot messagekit_shop is missing: …`.
+fn problems(database: &Value) -> impl Iterator<Item = String> {
+    let problems = list(&database["outbox"], "problems");
+    problems.map(|problem| format!("database {}: {}", text(&database["database"]), text(problem)))
 }
 
 /// Returns the table of the services and their consumers, if there are any.

@@ -67,8 +67,9 @@ impl DatabaseStatus for MemoryStore {
         Box::pin(async move {
             Ok(self.tables(|tables| {
                 let running = tables.replays.iter().filter(|replay| replay.job.state == ReplayState::Running);
-                let (pending, oldest) =
-                    tables.lag.as_ref().map_or((0, None), |lag| (lag.pending, lag.oldest));
+                let lag = tables.lag.clone();
+                let (pending, oldest, problems) =
+                    lag.map_or_else(Default::default, |lag| (lag.pending, lag.oldest, lag.problems));
                 OutboxStatus {
                     publisher: PublisherState {
                         mode: Some(PublisherMode::Local),
@@ -77,6 +78,7 @@ impl DatabaseStatus for MemoryStore {
                     },
                     pending: pending.min(COUNT_LIMIT.into()),
                     oldest,
+                    problems,
                     delayed: 0,
                     rejected: 0,
                     running_replays: capped(running.count()),

@@ -25,7 +25,7 @@ pub use fault::Subject;
 pub use finding::Finding;
 pub use role::{PASSWORD_VARIABLE, ROLE};
 pub use set_up::{drop_slot, may_set_up, set_up, set_up_sql};
-pub(crate) use watch::watch;
+pub(crate) use watch::{Watch, watch};
 
 /// Returns the problems that prevent capture, in the order of their repair; empty while a connector reads the rows.
 ///

@@ -87,10 +87,12 @@ impl PostgresStore {
     /// Returns how far the publisher is, in two statements.
     pub(crate) async fn publisher(&self, connection: &mut PgConnection) -> Result<PublisherState, Error> {
         let capture = Capture::by(&self.pool().connect_options(), self.schema());
-        let found = health::publisher(connection, self.schema(), &capture.slot).await?;
+        let found = health::publisher(connection, self.schema(), &capture).await?;
         let mode = match found {
             health::Publishers { is_on: true, .. } => Some(PublisherMode::Relay),
-            health::Publishers { has_slot: true, .. } => Some(PublisherMode::Debezium),
+            health::Publishers { has_slot: true, .. } | health::Publishers { has_publication: true, .. } => {
+                Some(PublisherMode::Debezium)
+            }
             _ => None,
         };
         let confirmed = match mode {

@@ -115,6 +115,7 @@ mod opening;
 mod options;
 mod outbox;
 mod outbox_health;
+mod outbox_measure;
 mod parking_quota;
 pub mod partitioning;
 mod pipeline_store;
@@ -147,6 +148,12 @@ pub use transaction::PgTx;
 #[doc(hidden)]
 pub fn statements() -> &'static [(&'static str, &'static str)] {
     tables::statements::STATEMENTS
+}
+
+/// Returns the settings of the transaction that counts what an outbox has, for the same test.
+#[doc(hidden)]
+pub fn count_settings() -> &'static str {
+    tables::outbox_counts::SETTINGS
 }
 
 /// Returns the settings of a relay's connections, for the same test.

@@ -47,13 +47,13 @@ impl Waiting {
 pub(super) static FAMILIES: [Family; 10] = [
     Family {
         name: names::OUTBOX_PENDING,
-        help: "Events that are not proven to be published",
+        help: "Events that are not proven to be published, at most 10000",
         sort: GAUGE,
         labels: &["database"],
     },
     Family {
         name: names::OUTBOX_OVERDUE,
-        help: "Pending events older than 10 s",
+        help: "Pending events older than 10 s, at most 10000",
         sort: GAUGE,
         labels: &["database"],
     },

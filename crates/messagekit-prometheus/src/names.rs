@@ -1,6 +1,6 @@
 //! Names of all metrics; tests compare dashboards and alerts with them.
 
-/// Events not proven to be published. Labels: `database`.
+/// Events not proven to be published, at most 10,000. Labels: `database`.
 pub const OUTBOX_PENDING: &str = "messagekit_outbox_pending";
 /// Pending events older than ten seconds. Labels: `database`.
 pub const OUTBOX_OVERDUE: &str = "messagekit_outbox_overdue";

@@ -44,12 +44,7 @@ impl OutboxHealth for SqliteStore {
             self.ping().await?;
             self.query(|conn| {
                 let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
-                let mut lag = lag(&snapshot, now()).map_err(from_sqlite)?;
-                let faulty = install::known(&snapshot)?.into_iter().filter_map(|source| source.problem());
-                lag.problems.extend(
-                    faulty.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")),
-                );
-                Ok(lag)
+                lag(&snapshot)
             })
             .await
         })
@@ -64,7 +59,15 @@ impl OutboxHealth for SqliteStore {
     }
 }
 
-fn lag(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
+/// Measures the outbox of a file, with the faults of its table sources. Status answers from it too.
+pub(crate) fn lag(conn: &Connection) -> Result<OutboxLag, Error> {
+    let mut lag = lag_of_relays(conn, now()).map_err(from_sqlite)?;
+    let faulty = install::known(conn)?.into_iter().filter_map(|source| source.problem());
+    lag.problems.extend(faulty.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")));
+    Ok(lag)
+}
+
+fn lag_of_relays(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
     let (pending, overdue, oldest) = pending::waiting(conn, now - micros(OVERDUE))?;
     let mut problems = Vec::new();
     if shards::any_topic_leaves(conn)? {

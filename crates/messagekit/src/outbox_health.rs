@@ -7,14 +7,15 @@ use crate::log::{KnownSource, SourceFault};
 use crate::relay::RejectedEvents;
 use crate::store::BoxFuture;
 
-/// Reports the events that wait to be published, as far as the database can tell.
+/// Reports the events that wait to be published, as far as the database can tell. Each count is at most
+/// [`COUNT_LIMIT`](crate::operations::COUNT_LIMIT), which means at least as many: what it costs does not grow with what is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxLag {
     /// Number of events that are not proven to be published.
     pub pending: u64,
-    /// Number of pending events older than ten seconds.
+    /// Number of pending events older than ten seconds, among those that were read where the count stopped.
     pub overdue: u64,
-    /// Age of the oldest pending event.
+    /// Age of the oldest pending event, or of the oldest that was read where the count stopped.
     pub oldest: Option<Duration>,
     /// Bytes of the database's log that the replication slot has not confirmed, of all tables; `None` without a slot, and on a
     /// standby.

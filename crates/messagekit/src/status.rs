@@ -18,10 +18,12 @@ pub const COUNT_LIMIT: u32 = 10_000;
 pub struct OutboxStatus {
     /// How far the publisher is.
     pub publisher: PublisherState,
-    /// Number of events that are not proven to be published.
+    /// Number of events that are not proven to be published: that of the [`OutboxLag`](crate::operations::OutboxLag).
     pub pending: u64,
-    /// Age of the oldest of them; `None` without any, or if a store does not know it because there are more than it counts.
+    /// Age of the oldest of them; of the oldest that was read where the count stopped.
     pub oldest: Option<Duration>,
+    /// Human-readable problems that prevent publishing, as health answers them. Empty if there are none.
+    pub problems: Vec<String>,
     /// Number of events that wait for their time.
     pub delayed: u64,
     /// Number of events that the broker has refused.

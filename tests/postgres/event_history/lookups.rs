@@ -53,7 +53,7 @@ const LOOKUPS: [(&str, &str, &str); 11] = [
     ("history_correlated", "text, bigint", "'e-4700', 100"),
     ("history_linked", "text[], text[], bigint", "'{e-4700, e-4711}', '{e-4700, e-4720}', 100"),
     ("history_unpublished", "bigint", "50"),
-    ("history_publisher", "text", "'messagekit_shop'"),
+    ("history_publisher", "text, text", "'messagekit_shop', 'messagekit_outbox'"),
 ];
 
 /// Somewhat more than each reads of 50000 events; a million adds a level to some indexes.

@@ -51,7 +51,8 @@ pub(crate) struct DatabaseCheck {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutboxCheck {
     status: Status,
-    /// The number of events that are not provably published; null while a database does not answer.
+    /// The number of events that are not provably published, of each database at most 10000, which means at least as many; null while a
+    /// database does not answer.
     pending_count: Option<u64>,
     /// The age of the oldest of them; null if there is none, or if a database does not answer.
     oldest_event_age_seconds: Option<f64>,

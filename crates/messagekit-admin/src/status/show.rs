@@ -46,8 +46,10 @@ pub(crate) struct OutboxStatusView {
     publisher: PublisherView,
     /// Events that are not proven to be published.
     pending: u64,
-    /// The age of the oldest of them; null without any, or if it is not known because there are more than are counted.
+    /// The age of the oldest of them; of the oldest that was read where the count stopped; null without any.
     oldest_seconds: Option<f64>,
+    /// What keeps events from being published, as `/health/outbox` says it.
+    problems: Vec<String>,
     /// Events that wait for their time.
     delayed: u64,
     /// Events that the broker has refused.
@@ -102,6 +104,7 @@ impl DatabaseStatusView {
                 publisher: outbox.publisher.into(),
                 pending: outbox.pending,
                 oldest_seconds: outbox.oldest.map(|age| age.as_secs_f64()),
+                problems: outbox.problems,
                 delayed: outbox.delayed,
                 rejected: outbox.rejected,
                 running_replays: outbox.running_replays,

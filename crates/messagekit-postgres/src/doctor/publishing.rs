@@ -31,7 +31,7 @@ pub(super) async fn look(
     diagnosis: &mut Diagnosis,
 ) -> Result<(), Error> {
     let watch = cdc::watch(conn, &target.capture).await?;
-    let publishers = health::publisher(conn, &target.schema, &target.capture.slot).await?;
+    let publishers = health::publisher(conn, &target.schema, &target.capture).await?;
     if publishers.is_on {
         return relayed(conn, publishers.has_relay, watch.wanted, target, diagnosis).await;
     }

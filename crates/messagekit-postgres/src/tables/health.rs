@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff_sqlx::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::SchemaVersion;
-use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::micros;
 use crate::SchemaName;
+use crate::cdc::Capture;
 use crate::error::from_sqlx;
 use crate::migrations::{check_encoding, version_of};
 
@@ -35,38 +35,14 @@ SELECT CASE WHEN s.wal >= n.wal THEN n.at
   n.at AS now
 FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true";
 
-/// Counts originals by the time of their row, copies by the time of the step that wrote them.
-pub(crate) const WAITING: &str = "
-SELECT coalesce(sum(w.events), 0)::bigint AS pending,
-  coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0)::bigint AS overdue,
-  extract(epoch FROM clock_timestamp() - min(w.at) FILTER (WHERE isfinite(w.at)))::float8 AS oldest
-FROM (
-  SELECT created_at AS at, 1 AS events FROM messagekit.outbox_events
-  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1)
-  UNION ALL
-  SELECT at, copies FROM messagekit.outbox_copies WHERE $1::timestamptz IS NULL OR at > $1) w";
-
-/// Events that a relay has to publish: a delayed event is not pending until it is due.
-pub(crate) const RELAYED: &str = "
-SELECT EXISTS (SELECT FROM pg_trigger
-    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
-  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
-  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
-  p.pending, p.overdue, p.oldest, r.refused, r.behind
-FROM (
-  SELECT count(*) AS pending, count(*) FILTER (WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
-    extract(epoch FROM clock_timestamp() - min(available_at))::float8 AS oldest
-  FROM messagekit.outbox_pending WHERE shard >= 0 OR available_at <= clock_timestamp()) p
-CROSS JOIN (
-  SELECT count(error) AS refused, count(*) - count(error) AS behind FROM messagekit.outbox_rejected) r";
-
 /// Who publishes; a relay that held its lease within the last half minute lives.
 pub(crate) const PUBLISHER: &str = "
 SELECT EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
   coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
   EXISTS (SELECT FROM pg_replication_slots
-    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot";
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot,
+  EXISTS (SELECT FROM pg_publication WHERE pubname = $2) AS has_publication";
 
 pub(crate) const LAST_CHECKPOINT: &str = "
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond'";
@@ -113,93 +89,34 @@ pub(crate) async fn confirmed(
     }))
 }
 
-/// Events written after a time: their number, the number older than ten seconds, and the age of the oldest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) pending: u64,
-    pub(crate) overdue: u64,
-    pub(crate) oldest: Option<Duration>,
-}
-
-/// The events that wait for a relay, and the relays' state.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Relayed {
-    /// Every written event becomes pending.
-    pub(crate) is_on: bool,
-    /// Relays may publish.
-    pub(crate) is_open: bool,
-    /// A relay held its lease within the last half minute, which is longer than a restart.
-    pub(crate) has_relay: bool,
-    pub(crate) waiting: Waiting,
-    /// The number of events that a broker has rejected.
-    pub(crate) refused: i64,
-    /// The number of events that wait behind rejected ones.
-    pub(crate) behind: i64,
-}
-
-/// Counts the events that wait for a relay.
-pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<Relayed, Error> {
-    let select = sqlx::query(schema.sql(RELAYED)).persistent(false);
-    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
-    let read = || {
-        Ok(Relayed {
-            is_on: row.try_get("is_on")?,
-            is_open: row.try_get("is_open")?,
-            has_relay: row.try_get("has_relay")?,
-            waiting: Waiting::of(&row)?,
-            refused: row.try_get("refused")?,
-            behind: row.try_get("behind")?,
-        })
-    };
-    read().map_err(from_sqlx)
-}
-
 /// Who publishes the events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Publishers {
     pub(crate) is_on: bool,
     pub(crate) has_relay: bool,
     pub(crate) has_slot: bool,
+    /// Events are meant to leave by a slot, also when it is lost.
+    pub(crate) has_publication: bool,
 }
 
 /// Returns who publishes the events.
 pub(crate) async fn publisher(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    slot: &str,
+    capture: &Capture,
 ) -> Result<Publishers, Error> {
-    let select = sqlx::query(schema.sql(PUBLISHER)).persistent(false).bind(slot);
+    let select = sqlx::query(schema.sql(PUBLISHER)).persistent(false);
+    let select = select.bind(&capture.slot).bind(&capture.publication);
     let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
     let read = || {
         Ok(Publishers {
             is_on: row.try_get("is_on")?,
             has_relay: row.try_get("has_relay")?,
             has_slot: row.try_get("has_slot")?,
+            has_publication: row.try_get("has_publication")?,
         })
     };
     read().map_err(from_sqlx)
-}
-
-impl Waiting {
-    fn of(row: &PgRow) -> sqlx::Result<Self> {
-        let oldest: Option<f64> = row.try_get("oldest")?;
-        Ok(Self {
-            pending: row.try_get::<i64, _>("pending")?.unsigned_abs(),
-            overdue: row.try_get::<i64, _>("overdue")?.unsigned_abs(),
-            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
-        })
-    }
-}
-
-/// Counts the events written after a time, or all events.
-pub(crate) async fn waiting(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    after: Option<Timestamp>,
-) -> Result<Waiting, Error> {
-    let select = sqlx::query(schema.sql(WAITING)).persistent(false).bind(after);
-    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
-    Waiting::of(&row).map_err(from_sqlx)
 }
 
 /// Returns whether a checkpoint is younger than `every`.

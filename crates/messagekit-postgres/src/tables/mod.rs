@@ -26,6 +26,7 @@ mod key_hash;
 pub(crate) mod left;
 mod next_offsets;
 pub(crate) mod offsets;
+pub(crate) mod outbox_counts;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod primings;

@@ -3,9 +3,10 @@
 use super::{
     actions, audit, blocked_keys, bookkeeping, claim_windows, cleanup, commit_look, cursors, delayed,
     dropped_topics, event_links, event_record, events, failed_message_lists, failed_messages,
-    handled_records, health, in_flight_attempts, left, offsets, parking, pending, primings, processed,
-    record_claims, rejected, replay_items, replay_jobs, retention, retries, selections, shards, status,
-    stored_events, topic_append, topic_migrations, topic_records, topic_views, topics, unpublished, waiting,
+    handled_records, health, in_flight_attempts, left, offsets, outbox_counts, parking, pending, primings,
+    processed, record_claims, rejected, replay_items, replay_jobs, retention, retries, selections, shards,
+    status, stored_events, topic_append, topic_migrations, topic_records, topic_views, topics, unpublished,
+    waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -88,8 +89,9 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("fail_replay", replay_jobs::FAIL_REPLAY),
     ("forget", replay_items::FORGET),
     ("confirmed", health::CONFIRMED),
-    ("waiting", health::WAITING),
-    ("relayed", health::RELAYED),
+    ("outbox_kept", outbox_counts::KEPT),
+    ("outbox_unconfirmed", outbox_counts::UNCONFIRMED),
+    ("outbox_relayed", outbox_counts::RELAYED),
     ("last_checkpoint", health::LAST_CHECKPOINT),
     ("may_write", health::MAY_WRITE),
     ("checkpoint", health::CHECKPOINT),
@@ -102,8 +104,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("write_one_linked", events::WRITE_ONE_LINKED),
     ("write_optional_linked", events::WRITE_OPTIONAL_LINKED),
     ("clean_links", event_links::CLEAN_LINKS),
-    ("history_status_relayed", status::RELAYED),
-    ("history_status_captured", status::CAPTURED),
+    ("history_status_outbox", status::OUTBOX),
     ("history_status_consumers", status::CONSUMERS),
     ("history_status_states", status::STATES),
     ("history_status_positions", status::POSITIONS),

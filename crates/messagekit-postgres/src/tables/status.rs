@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff_sqlx::{Timestamp, ToSqlx};
+use jiff_sqlx::Timestamp;
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus, OutboxStatus, PublisherState};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, OutboxLag, OutboxStatus, PublisherState};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -15,37 +15,9 @@ use super::micros;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// Of events that wait for a relay. A delayed event that is due stands below shard 0 until a relay finds it. The oldest is the
-/// first of a topic of a shard, and one step leads from one to the next.
-pub(crate) const RELAYED: &str = "
-WITH RECURSIVE streams (shard, topic) AS (
-  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
-  UNION ALL
-  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
-    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
-    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
-first (available_at) AS (
-  SELECT h.available_at FROM streams s CROSS JOIN LATERAL (
-    SELECT q.available_at FROM messagekit.outbox_pending q
-    WHERE q.shard = s.shard AND q.topic = s.topic ORDER BY q.seq LIMIT 1) h
-  UNION ALL
-  (SELECT q.available_at FROM messagekit.outbox_pending q
-    WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 1))
-SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard >= 0 LIMIT 10000) p)
-    + (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at <= now() LIMIT 10000) d) AS pending,
-  (SELECT extract(epoch FROM now() - min(available_at)) FROM first)::float8 AS oldest,
-  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at > now() LIMIT 10000) d) AS delayed,
-  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
-  (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
-
-/// Of events that a slot has not passed. Where the count stops, the oldest may be among those that were not read.
-pub(crate) const CAPTURED: &str = "
-WITH pending AS MATERIALIZED (
-  SELECT created_at FROM messagekit.outbox_events
-  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1) LIMIT 10000)
-SELECT (SELECT count(*) FROM pending) AS pending,
-  (SELECT CASE WHEN count(*) < 10000 THEN extract(epoch FROM now() - min(created_at)) END FROM pending)::float8 AS oldest,
-  0::bigint AS delayed,
+/// What an outbox has beside the events that have not left. Without a relay no event is delayed.
+pub(crate) const OUTBOX: &str = "
+SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at > now() LIMIT 10000) d) AS delayed,
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
   (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
 
@@ -96,32 +68,25 @@ GROUP BY p.consumer, p.topic, p.partition ORDER BY p.consumer, p.topic, p.partit
 /// The most positions of one consumer.
 const MOST_POSITIONS: usize = 1_000;
 
-/// Returns the state of the outbox.
+/// Returns the state of the outbox, whose lag has been measured.
 pub(crate) async fn outbox(
     connection: &mut PgConnection,
     schema: &SchemaName,
     publisher: PublisherState,
-    is_relayed: bool,
+    lag: OutboxLag,
 ) -> Result<OutboxStatus, Error> {
-    let confirmed = publisher.confirmed_at.map(ToSqlx::to_sqlx);
-    let select = match is_relayed {
-        true => sqlx::query(schema.sql(RELAYED)),
-        false => sqlx::query(schema.sql(CAPTURED)).bind(confirmed),
-    };
-    let row = select.persistent(false).fetch_one(connection).await.map_err(from_sqlx)?;
-    let read = || {
-        let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-        let oldest: Option<f64> = row.try_get("oldest")?;
-        Ok(OutboxStatus {
-            publisher,
-            pending: count("pending")?.min(messagekit::operations::COUNT_LIMIT.into()),
-            oldest: oldest.map(|age| Duration::try_from_secs_f64(age).unwrap_or_default()),
-            delayed: count("delayed")?,
-            rejected: count("rejected")?,
-            running_replays: count("replays")?,
-        })
-    };
-    read().map_err(from_sqlx)
+    let select = sqlx::query(schema.sql(OUTBOX)).persistent(false);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(from_sqlx);
+    Ok(OutboxStatus {
+        publisher,
+        pending: lag.pending,
+        oldest: lag.oldest,
+        problems: lag.problems,
+        delayed: count("delayed")?,
+        rejected: count("rejected")?,
+        running_replays: count("replays")?,
+    })
 }
 
 /// Returns what the database knows of each consumer, by name.

@@ -208,10 +208,12 @@ pub(crate) fn published(conn: &Connection, entries: &[PendingId]) -> Result<()> 
     Ok(())
 }
 
-/// Returns the number of waiting records, the number that wait since before a time, and the start of the longest wait.
+/// Returns the number of waiting records, the number that wait since before a time, and the start of the longest wait, of those
+/// at the first 10,000 positions.
 pub(crate) fn waiting(conn: &Connection, before: i64) -> Result<(u64, u64, Option<i64>)> {
     conn.prepare_cached(
-        "SELECT count(*), count(*) FILTER (WHERE ready_at <= ?1), min(ready_at) FROM messagekit_outbox_pending",
+        "SELECT count(*), count(*) FILTER (WHERE ready_at <= ?1), min(ready_at) FROM (
+           SELECT ready_at FROM messagekit_outbox_pending ORDER BY seq LIMIT 10000)",
     )?
     .query_row([before], |row| {
         Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))

@@ -14,11 +14,8 @@ use messagekit::cleanup::NOTED_WITHIN;
 const MOST_CONSUMERS: u32 = 500;
 const MOST_POSITIONS: u32 = 1_000;
 
-/// The counts of an outbox.
+/// What an outbox has beside the events that have not left.
 pub(crate) struct Counts {
-    pub(crate) pending: u64,
-    /// Since when the first pending record waits.
-    pub(crate) oldest: Option<i64>,
     pub(crate) delayed: u64,
     pub(crate) rejected: u64,
     pub(crate) running_replays: u64,
@@ -30,12 +27,9 @@ fn capped(conn: &Connection, rows: &str, values: impl rusqlite::Params) -> Resul
         .map(i64::unsigned_abs)
 }
 
-/// Counts the events that are not published, and the running replays.
+/// Counts the delayed and the rejected events, and the running replays.
 pub(crate) fn outbox(conn: &Connection) -> Result<Counts> {
-    let oldest = "SELECT (SELECT ready_at FROM messagekit_outbox_pending ORDER BY seq LIMIT 1)";
     Ok(Counts {
-        pending: capped(conn, "messagekit_outbox_pending", [])?,
-        oldest: conn.prepare_cached(oldest)?.query_row([], |row| row.get(0))?,
         delayed: capped(conn, "messagekit_outbox_delayed", [])?,
         rejected: capped(conn, "messagekit_outbox_rejected WHERE error IS NOT NULL", [])?,
         running_replays: capped(conn, "messagekit_replay_jobs WHERE state = 'running'", [])?,

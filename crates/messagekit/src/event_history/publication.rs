@@ -77,7 +77,7 @@ impl PublisherMode {
 /// How far the publisher of a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublisherState {
-    /// Who publishes; `None` if nothing does.
+    /// Who publishes, or is meant to: a slot may be lost. `None` if nothing is set up.
     pub mode: Option<PublisherMode>,
     /// Whether a relay lives; `None` without one in use.
     pub has_relay: Option<bool>,

@@ -673,28 +673,51 @@ SELECT CASE WHEN s.wal >= n.wal THEN n.at
   n.at AS now
 FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true;
 
-PREPARE "waiting" (timestamptz) AS
-SELECT coalesce(sum(w.events), 0)::bigint AS pending,
-  coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0)::bigint AS overdue,
-  extract(epoch FROM clock_timestamp() - min(w.at) FILTER (WHERE isfinite(w.at)))::float8 AS oldest
-FROM (
-  SELECT created_at AS at, 1 AS events FROM messagekit.outbox_events
-  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1)
-  UNION ALL
-  SELECT at, copies FROM messagekit.outbox_copies WHERE $1::timestamptz IS NULL OR at > $1) w;
+PREPARE "outbox_kept" AS
+WITH kept AS MATERIALIZED (
+  SELECT created_at AS at FROM messagekit.outbox_events ORDER BY event_id, copy LIMIT 10000)
+SELECT count(*) AS pending, count(*) FILTER (WHERE at <= clock_timestamp() - interval '10 s') AS overdue,
+  extract(epoch FROM clock_timestamp() - min(at) FILTER (WHERE isfinite(at)))::float8 AS oldest
+FROM kept;
 
-PREPARE "relayed" AS
+PREPARE "outbox_unconfirmed" (timestamptz) AS
+WITH events AS MATERIALIZED (
+  SELECT created_at AS at, copy FROM messagekit.outbox_events WHERE created_at > $1::timestamptz LIMIT 10000),
+copies AS MATERIALIZED (
+  SELECT at, copies FROM messagekit.outbox_copies WHERE at > $1 ORDER BY at LIMIT 10000)
+SELECT CASE WHEN (SELECT count(*) FROM events) < 10000 THEN least(coalesce(sum(w.events), 0), 10000) ELSE 10000 END::bigint AS pending,
+  least(coalesce(sum(w.events) FILTER (WHERE w.at <= clock_timestamp() - interval '10 s'), 0), 10000)::bigint AS overdue,
+  extract(epoch FROM clock_timestamp() - min(w.at) FILTER (WHERE isfinite(w.at)))::float8 AS oldest
+FROM (SELECT at, 1 AS events FROM events WHERE copy = 0 UNION ALL SELECT at, copies FROM copies) w;
+
+PREPARE "outbox_relayed" AS
+WITH RECURSIVE streams (shard, topic) AS (
+  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
+  UNION ALL
+  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
+    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
+    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
+first (available_at) AS (
+  SELECT h.available_at FROM streams s CROSS JOIN LATERAL (
+    SELECT q.available_at FROM messagekit.outbox_pending q
+    WHERE q.shard = s.shard AND q.topic = s.topic ORDER BY q.seq LIMIT 1) h
+  UNION ALL
+  (SELECT q.available_at FROM messagekit.outbox_pending q
+    WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 1)),
+pending (available_at) AS MATERIALIZED (
+  (SELECT q.available_at FROM messagekit.outbox_pending q WHERE q.shard >= 0 LIMIT 10000)
+  UNION ALL
+  (SELECT q.available_at FROM messagekit.outbox_pending q
+    WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 10000))
 SELECT EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
   EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
   coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
-  p.pending, p.overdue, p.oldest, r.refused, r.behind
-FROM (
-  SELECT count(*) AS pending, count(*) FILTER (WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
-    extract(epoch FROM clock_timestamp() - min(available_at))::float8 AS oldest
-  FROM messagekit.outbox_pending WHERE shard >= 0 OR available_at <= clock_timestamp()) p
-CROSS JOIN (
-  SELECT count(error) AS refused, count(*) - count(error) AS behind FROM messagekit.outbox_rejected) r;
+  (SELECT least(count(*), 10000) FROM pending) AS pending,
+  (SELECT least(count(*), 10000) FROM pending WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
+  (SELECT extract(epoch FROM clock_timestamp() - min(available_at)) FROM first)::float8 AS oldest,
+  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS refused,
+  (SELECT count(*) - count(error) FROM (SELECT error FROM messagekit.outbox_rejected ORDER BY id DESC LIMIT 10000) r) AS behind;
 
 PREPARE "last_checkpoint" (float8) AS
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond';
@@ -790,34 +813,8 @@ gone AS (DELETE FROM messagekit.outbox_links WHERE ctid = ANY (ARRAY (SELECT cti
 SELECT count(*) AS removed,
   pg_relation_size('messagekit.outbox_links') / current_setting('block_size')::bigint AS blocks FROM gone;
 
-PREPARE "history_status_relayed" AS
-WITH RECURSIVE streams (shard, topic) AS (
-  (SELECT q.shard, q.topic FROM messagekit.outbox_pending q WHERE q.shard >= 0 ORDER BY q.shard, q.topic LIMIT 1)
-  UNION ALL
-  SELECT n.shard, n.topic FROM streams s CROSS JOIN LATERAL (
-    SELECT q.shard, q.topic FROM messagekit.outbox_pending q
-    WHERE (q.shard, q.topic) > (s.shard, s.topic) ORDER BY q.shard, q.topic LIMIT 1) n),
-first (available_at) AS (
-  SELECT h.available_at FROM streams s CROSS JOIN LATERAL (
-    SELECT q.available_at FROM messagekit.outbox_pending q
-    WHERE q.shard = s.shard AND q.topic = s.topic ORDER BY q.seq LIMIT 1) h
-  UNION ALL
-  (SELECT q.available_at FROM messagekit.outbox_pending q
-    WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 1))
-SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard >= 0 LIMIT 10000) p)
-    + (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at <= now() LIMIT 10000) d) AS pending,
-  (SELECT extract(epoch FROM now() - min(available_at)) FROM first)::float8 AS oldest,
-  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at > now() LIMIT 10000) d) AS delayed,
-  (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
-  (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays;
-
-PREPARE "history_status_captured" AS
-WITH pending AS MATERIALIZED (
-  SELECT created_at FROM messagekit.outbox_events
-  WHERE copy = 0 AND ($1::timestamptz IS NULL OR created_at > $1) LIMIT 10000)
-SELECT (SELECT count(*) FROM pending) AS pending,
-  (SELECT CASE WHEN count(*) < 10000 THEN extract(epoch FROM now() - min(created_at)) END FROM pending)::float8 AS oldest,
-  0::bigint AS delayed,
+PREPARE "history_status_outbox" AS
+SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard < 0 AND available_at > now() LIMIT 10000) d) AS delayed,
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
   (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays;
 
@@ -1017,7 +1014,8 @@ SELECT EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
   coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
   EXISTS (SELECT FROM pg_replication_slots
-    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot;
+    WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()) AS has_slot,
+  EXISTS (SELECT FROM pg_publication WHERE pubname = $2) AS has_publication;
 
 PREPARE "relay_lease" (text, float8, float8, boolean, int) AS
 WITH member AS (
