@@ -7,7 +7,7 @@ use messagekit::adapter::{LagProbe, PartitionLag, Subscriber};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
 use crate::broker::{self, join, kafka, publish};
-use crate::transactional_writer::{abort, begin, commit};
+use crate::transactional_writer::{abort, begin, begin_in, commit};
 
 async fn lag(probe: &Arc<dyn LagProbe>) -> Vec<PartitionLag> {
     tokio::time::timeout(DEADLINE, probe.lag()).await.unwrap().unwrap_or_default()
@@ -61,6 +61,25 @@ fn a_record_behind_markers_is_lag_of_its_own_age() {
         eventually("nothing is behind", DEADLINE, async || {
             receiver.take_while_busy(Duration::from_millis(20)).await;
             is_none(&lag(&probe).await)
+        })
+        .await;
+    });
+}
+
+/// More partitions than one question reads.
+#[test]
+fn markers_of_many_partitions_are_no_lag() {
+    block_on(async {
+        let topic = broker::topic(120, &[]).await;
+        let mut receiver = join(&kafka(), &topic, &unique("consumer")).await;
+        let probe = receiver.subscriber().lag().unwrap();
+        commit(begin_in(&topic, 0..120, 1).await).await;
+        let came = receiver.take(120).await;
+        receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
+        eventually("nothing is behind", DEADLINE, async || {
+            receiver.take_while_busy(Duration::from_millis(20)).await;
+            let lag = lag(&probe).await;
+            lag.len() == 120 && is_none(&lag)
         })
         .await;
     });

@@ -11,6 +11,15 @@ use crate::broker::blocking;
 
 /// Begins a transaction and writes records to partition 0.
 pub(crate) async fn begin(topic: &Arc<str>, records: usize) -> BaseProducer {
+    begin_in(topic, 0..1, records).await
+}
+
+/// Begins a transaction and writes records to each of the partitions.
+pub(crate) async fn begin_in(
+    topic: &Arc<str>,
+    partitions: std::ops::Range<i32>,
+    records: usize,
+) -> BaseProducer {
     let name = topic.clone();
     blocking(move || {
         let mut config = ClientConfig::new();
@@ -18,10 +27,12 @@ pub(crate) async fn begin(topic: &Arc<str>, records: usize) -> BaseProducer {
         let producer: BaseProducer = config.create().unwrap();
         producer.init_transactions(DEADLINE).unwrap();
         producer.begin_transaction().unwrap();
-        for number in 0..records {
-            let text = number.to_string();
-            let record = BaseRecord::<str, str>::to(&name).partition(0).payload(&text);
-            producer.send(record).map_err(|(error, _)| error).unwrap();
+        for partition in partitions {
+            for number in 0..records {
+                let text = number.to_string();
+                let record = BaseRecord::<str, str>::to(&name).partition(partition).payload(&text);
+                producer.send(record).map_err(|(error, _)| error).unwrap();
+            }
         }
         producer.flush(DEADLINE).unwrap();
         producer

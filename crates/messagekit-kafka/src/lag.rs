@@ -27,6 +27,23 @@ const READ: usize = 100;
 
 type Unfetched = BTreeMap<Place, (i64, Instant)>;
 
+/// What the queries keep for the next one.
+#[derive(Default)]
+struct Asking {
+    /// Made with the first query, and anew after a failed one.
+    client: Option<Arc<BaseConsumer>>,
+    /// What was first from an offset on in a partition with this end.
+    first: BTreeMap<Place, (i64, i64, First)>,
+}
+
+impl Asking {
+    /// Returns what is first, if that is known: a record stays the first, and an end is one until the partition grows.
+    fn first(&self, place: &Place, next: i64, end: i64) -> Option<First> {
+        let (from, until, first) = self.first.get(place)?;
+        (*from == next && (*until == end || *first != First::End)).then_some(*first)
+    }
+}
+
 /// Where a partition ends, and what it has first from the next offset of its lane on, if that was read.
 struct End {
     offset: i64,
@@ -46,15 +63,14 @@ type Ends = BTreeMap<Place, End>;
 pub(crate) struct GroupLag {
     config: ClientConfig,
     commands: Commands,
-    /// Made with the first query, and anew after a failed one.
-    client: Arc<Mutex<Option<Arc<BaseConsumer>>>>,
+    asking: Arc<Mutex<Asking>>,
     /// The next offsets of partitions with unfetched records, and since when they are known.
     unfetched: Mutex<Unfetched>,
 }
 
 impl GroupLag {
     pub(crate) fn new(config: ClientConfig, commands: Commands) -> Self {
-        Self { config, commands, client: Arc::default(), unfetched: Mutex::default() }
+        Self { config, commands, asking: Arc::default(), unfetched: Mutex::default() }
     }
 
     /// Asks the thread of the member; returns none after its end.
@@ -65,11 +81,11 @@ impl GroupLag {
     }
 
     async fn ends(&self, standings: Vec<Standing>) -> Result<Ends, Error> {
-        let (config, client) = (self.config.clone(), Arc::clone(&self.client));
+        let (config, asking) = (self.config.clone(), Arc::clone(&self.asking));
         let (answer, answered) = oneshot::channel();
         let ask = move || {
             // A query that outlived its caller may still run; the next one does not wait for it.
-            let ends = client.try_lock().ok().map(|mut client| ask(&config, &mut client, &standings));
+            let ends = asking.try_lock().ok().map(|mut asking| ask(&config, &mut asking, &standings));
             drop(answer.send(ends));
         };
         let not_asked =
@@ -127,23 +143,19 @@ impl LagProbe for GroupLag {
     }
 }
 
-fn ask(
-    config: &ClientConfig,
-    client: &mut Option<Arc<BaseConsumer>>,
-    standings: &[Standing],
-) -> KafkaResult<Ends> {
-    let asked = match client.take() {
+fn ask(config: &ClientConfig, asking: &mut Asking, standings: &[Standing]) -> KafkaResult<Ends> {
+    let client = match asking.client.take() {
         Some(client) => client,
         None => Arc::new(config.create()?),
     };
-    let mut ends = ends(&asked, standings)?;
+    let mut ends = ends(&client, standings)?;
     // Without it an age counts from now, and markers count.
-    if let Err(error) = read_first(&asked, standings, &mut ends) {
+    if let Err(error) = read_first(&client, asking, standings, &mut ends) {
         tracing::debug!(%error, "first records of partitions are not known");
     }
     // No other thread takes its events.
-    while asked.poll(Duration::ZERO).is_some() {}
-    *client = Some(asked);
+    while client.poll(Duration::ZERO).is_some() {}
+    asking.client = Some(client);
     Ok(ends)
 }
 
@@ -163,26 +175,39 @@ fn ends(client: &BaseConsumer, standings: &[Standing]) -> KafkaResult<Ends> {
     found.collect()
 }
 
-/// Reads what is first in the partitions of which the group's client has fetched nothing, beginning with the shortest
-/// rests: markers alone are few.
-fn read_first(client: &Arc<BaseConsumer>, standings: &[Standing], ends: &mut Ends) -> KafkaResult<()> {
-    let mut rests: Vec<(i64, (Place, i64))> = Vec::new();
+/// Reads what is first in the partitions of which the group's client has fetched nothing, unless that is known, beginning
+/// with the shortest rests: markers alone are few.
+fn read_first(
+    client: &Arc<BaseConsumer>,
+    asking: &mut Asking,
+    standings: &[Standing],
+    ends: &mut Ends,
+) -> KafkaResult<()> {
+    let mut known = BTreeMap::new();
+    let mut unknown: Vec<(i64, (Place, i64))> = Vec::new();
     for Standing { topic, partition, next, .. } in standings.iter().filter(|one| one.written.is_none()) {
         let place = (Arc::clone(topic), *partition);
-        let rest = ends.get(&place).map_or(0, |end| end.offset - next);
-        if rest > 0 {
-            rests.push((rest, (place, *next)));
+        let Some(end) = ends.get(&place).map(|end| end.offset).filter(|end| end > next) else { continue };
+        match asking.first(&place, *next, end) {
+            Some(first) => drop(known.insert(place, (*next, end, first))),
+            None => unknown.push((end - next, (place, *next))),
         }
     }
-    if rests.is_empty() {
-        return Ok(());
+    unknown.sort_by_key(|(rest, _)| *rest);
+    let offsets: Vec<(Place, i64)> = unknown.into_iter().map(|(_, offset)| offset).take(READ).collect();
+    // What is kept is what is asked for now.
+    asking.first = known;
+    if !offsets.is_empty() {
+        let mut found = first_records(client, &offsets, FIRST)?;
+        for (place, next) in offsets {
+            if let (Some(first), Some(end)) = (found.remove(&place), ends.get(&place)) {
+                asking.first.insert(place, (next, end.offset, first));
+            }
+        }
     }
-    rests.sort_by_key(|(rest, _)| *rest);
-    let offsets: Vec<(Place, i64)> = rests.into_iter().map(|(_, offset)| offset).take(READ).collect();
-    let mut found = first_records(client, &offsets, FIRST)?;
-    for (place, next) in offsets {
-        if let (Some(first), Some(end)) = (found.remove(&place), ends.get_mut(&place)) {
-            end.first = Some((next, first));
+    for (place, (next, _, first)) in &asking.first {
+        if let Some(end) = ends.get_mut(place) {
+            end.first = Some((*next, *first));
         }
     }
     Ok(())

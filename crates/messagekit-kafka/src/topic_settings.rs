@@ -31,7 +31,17 @@ pub(crate) async fn of(
     // A client without reachable brokers may take seconds to end, so the caller must not wait for it.
     thread::Builder::new()
         .name("kafka-settings".to_owned())
-        .spawn(move || drop(answer.send(ask(&config, topics.iter().map(|topic| &**topic)))))
+        .spawn(move || {
+            let asked = client(&config)
+                .map(|client| (answered_by(&client, topics.iter().map(|topic| &**topic)), client));
+            match asked {
+                Ok((answers, client)) => {
+                    let _ = answer.send(answers);
+                    drop(client);
+                }
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        })
         .map_err(|error| not_asked().caused_by(error))?;
     answered.await.unwrap_or_else(|_| Err(not_asked()))
 }
@@ -41,13 +51,22 @@ pub(crate) fn ask<'a>(
     config: &ClientConfig,
     topics: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<ConfigResourceResult>, Error> {
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error| unusable_settings("client", error))?;
+    answered_by(&client(config)?, topics)
+}
+
+fn client(config: &ClientConfig) -> Result<AdminClient<DefaultClientContext>, Error> {
+    config.create().map_err(|error| unusable_settings("client", error))
+}
+
+fn answered_by<'a>(
+    client: &AdminClient<DefaultClientContext>,
+    topics: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<ConfigResourceResult>, Error> {
     let asked: Vec<_> = topics.into_iter().map(ResourceSpecifier::Topic).collect();
     let options = AdminOptions::new().request_timeout(Some(DEADLINE));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|error| not_asked().caused_by(error))?;
-    let answers = runtime.block_on(admin.describe_configs(&asked, &options));
+    let answers = runtime.block_on(client.describe_configs(&asked, &options));
     answers.map_err(|error| unavailable("no broker stated the settings of topics", error))
 }
 

@@ -82,7 +82,7 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
 
             fn read_earlier(
                 data: ::messagekit::EarlierData<'_>,
-            ) -> ::std::option::Option<::std::result::Result<Self, ::messagekit::Error>> {
+            ) -> ::std::result::Result<Self, ::messagekit::Error> {
                 data.upcast::<#from, Self>()
             }
         }

@@ -1,10 +1,11 @@
 //! Golden payloads: the data of every version of an event, kept as files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use messagekit::adapter::codec::read_data;
 use messagekit::{DataVersion, Event};
+use serde_json::Value;
 
 /// The variable that lets a test write the golden payload of a new version.
 const WRITE: &str = "MESSAGEKIT_GOLDEN";
@@ -50,8 +51,12 @@ fn check<E: Event>(folder: &Path, sample: &E, writes: bool) -> Vec<(DataVersion,
         .into_iter()
         .map(|(version, path)| {
             let data = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            match read_data(&version, &data) {
-                Ok(event) => (DataVersion::read(&version).expect("read_data has read it"), event),
+            match read_data::<E>(&version, &data) {
+                Ok(event) => {
+                    let version = DataVersion::read(&version).expect("read_data has read it");
+                    check_kept(version, &data, &event, &path);
+                    (version, event)
+                }
                 Err(error) => panic!("{} {} does not read {}: {error}", E::TYPE, E::VERSION, path.display()),
             }
         })
@@ -64,7 +69,8 @@ fn check<E: Event>(folder: &Path, sample: &E, writes: bool) -> Vec<(DataVersion,
 #[track_caller]
 fn check_written<E: Event>(path: &Path, sample: &E, writes: bool) {
     let written = serde_json::to_value(sample).expect("an event is JSON");
-    let Ok(kept) = fs::read(path) else {
+    let kept = fs::read(path);
+    if kept.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         assert!(
             writes,
             "{} {} has no golden payload {}: run this test once with {WRITE}=write and commit the file",
@@ -76,8 +82,9 @@ fn check_written<E: Event>(path: &Path, sample: &E, writes: bool) {
         let folder = path.parent().expect("a file is in a folder");
         fs::create_dir_all(folder).and_then(|()| fs::write(path, text)).expect("the payload can be written");
         return;
-    };
-    let kept: serde_json::Value =
+    }
+    let kept = kept.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let kept: Value =
         serde_json::from_slice(&kept).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(
         kept == written,
@@ -87,6 +94,42 @@ fn check_written<E: Event>(path: &Path, sample: &E, writes: bool) {
         E::VERSION,
         path.display()
     );
+}
+
+/// Checks that a payload of the same major version lost nothing: a field that is renamed or removed is another major version.
+#[track_caller]
+fn check_kept<E: Event>(version: DataVersion, data: &[u8], event: &E, path: &Path) {
+    let own = DataVersion::read(E::VERSION).expect("Event::VERSION is MAJOR.MINOR");
+    if version.major != own.major {
+        return;
+    }
+    let kept: Value = serde_json::from_slice(data).expect("read_data has read it");
+    let read = serde_json::to_value(event).expect("an event is JSON");
+    if let Some(field) = lost(&kept, &read, String::new()) {
+        panic!(
+            "{} {own} reads {} without its field {field}: raise the major version and add an upcaster, or keep the field",
+            E::TYPE,
+            path.display()
+        );
+    }
+}
+
+/// Returns a field of the first value that the second lacks, or has with another value.
+fn lost(kept: &Value, read: &Value, path: String) -> Option<String> {
+    match (kept, read) {
+        (Value::Object(kept), Value::Object(read)) => kept.iter().find_map(|(name, value)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            match read.get(name) {
+                Some(read) => lost(value, read, path),
+                None if value.is_null() => None,
+                None => Some(path),
+            }
+        }),
+        (Value::Array(kept), Value::Array(read)) if kept.len() == read.len() => {
+            kept.iter().zip(read).find_map(|(kept, read)| lost(kept, read, format!("{path}[]")))
+        }
+        _ => (kept != read).then_some(path),
+    }
 }
 
 /// Returns the versions that have a payload, with their files.
@@ -133,6 +176,13 @@ mod tests {
         amount: i64,
     }
 
+    /// Version 1 with its field renamed, which is optional now.
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(type = "orders.order.placed", version = "1.2")]
+    struct Renamed {
+        cents: Option<i64>,
+    }
+
     fn panic_of<T>(run: impl FnOnce() -> T) -> String {
         let panic = catch_unwind(AssertUnwindSafe(|| drop(run()))).expect_err("it panics");
         panic.downcast::<String>().map_or_else(|_| "no text".to_owned(), |text| *text)
@@ -150,6 +200,10 @@ mod tests {
             changed.contains("raise the minor version"),
             "a kept payload is not written again: {changed}"
         );
+
+        let renamed = panic_of(|| check(&folder, &Renamed { cents: Some(1) }, true));
+        assert!(renamed.contains("without its field pence"), "{renamed}");
+        fs::remove_file(folder.join("orders.order.placed/1.2.json")).expect("it was written");
 
         check(&folder, &V2 { amount: 2 }, true);
         let read: Vec<(String, i64)> = check(&folder, &V2 { amount: 2 }, false)

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::message::{DataVersion, Envelope, MessageId, Meta, describe};
-use crate::{Error, ErrorKind};
+use crate::Error;
+use crate::message::{DataVersion, Envelope, MessageId, Meta};
 
 /// Represents a domain fact that is sent as one JSON object.
 ///
@@ -49,11 +48,15 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// versions is refused.
     const EARLIER: Option<&'static EarlierVersion> = None;
 
-    /// Reads data of an earlier major version; `None` if it is not one of [`EARLIER`](Self::EARLIER). Derived from
-    /// `upcast_from`, which needs a conversion: `impl From<OrderPlacedV1> for OrderPlaced`, or `TryFrom`.
-    fn read_earlier(data: EarlierData<'_>) -> Option<Result<Self, Error>> {
-        let _ = data;
-        None
+    /// Reads data of an earlier major version. Derived from `upcast_from`, which needs a conversion:
+    /// `impl From<OrderPlacedV1> for OrderPlaced`, or `TryFrom`, a pure function of the old data: it may run several times for
+    /// one message.
+    ///
+    /// # Errors
+    /// [`Undecodable`](crate::ErrorKind::Undecodable) if it is not one of [`EARLIER`](Self::EARLIER), if the data does not fit its struct, or if
+    /// the conversion refuses it.
+    fn read_earlier(data: EarlierData<'_>) -> Result<Self, Error> {
+        Err(data.unread::<Self>())
     }
 
     /// Returns the key whose events keep their order, or `None` if order does not matter.
@@ -140,34 +143,6 @@ const fn is_same(one: &str, other: &str) -> bool {
 pub struct EarlierData<'a> {
     pub(crate) version: DataVersion,
     pub(crate) data: &'a [u8],
-}
-
-impl EarlierData<'_> {
-    /// Reads the data as `Earlier`, or as what that is read from, and converts it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Undecodable`] if the data does not fit its struct, or if the conversion refuses it.
-    pub fn upcast<Earlier, E>(self) -> Option<Result<E, Error>>
-    where
-        Earlier: Event,
-        E: TryFrom<Earlier, Error: fmt::Display>,
-    {
-        let earlier = if self.version.major == version_of::<Earlier>().major {
-            serde_json::from_slice(self.data).map_err(|error| {
-                let version = self.version;
-                let text = format!("data of version {version} does not fit its struct: {}", describe(&error));
-                Error::new(ErrorKind::Undecodable, text)
-            })
-        } else {
-            Earlier::read_earlier(self)?
-        };
-        Some(earlier.and_then(|earlier| {
-            E::try_from(earlier).map_err(|error| {
-                let text = format!("upcaster from version {} refuses the data: {error}", Earlier::VERSION);
-                Error::new(ErrorKind::Undecodable, text)
-            })
-        }))
-    }
 }
 
 /// Returns the version of an event.

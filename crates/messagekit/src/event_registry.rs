@@ -31,14 +31,17 @@ use crate::{DataVersion, Error, ErrorKind, Event, Message, Meta};
 /// ```
 #[derive(Clone, Default)]
 pub struct EventRegistry {
-    types: BTreeMap<&'static str, Vec<Known>>,
+    types: BTreeMap<&'static str, Known>,
 }
 
+type Decode = fn(Meta, &Message) -> Result<AnyEvent, Error>;
+
+/// The structs of an event type.
 #[derive(Clone)]
 struct Known {
     topic: &'static str,
-    versions: ReadVersions,
-    decode: fn(Meta, &Message) -> Result<AnyEvent, Error>,
+    versions: Vec<ReadVersions>,
+    decode: Vec<Decode>,
 }
 
 /// An event that a registry knows.
@@ -67,22 +70,23 @@ impl EventRegistry {
     /// the type has another topic.
     pub fn with<E: Event>(mut self) -> Result<Self, Error> {
         let versions = ReadVersions::of::<E>();
-        let known = self.types.entry(E::TYPE).or_default();
+        let new = || Known { topic: E::TOPIC, versions: Vec::new(), decode: Vec::new() };
+        let known = self.types.entry(E::TYPE).or_insert_with(new);
         let refused = |text: &str| {
             let error = Error::new(ErrorKind::InvalidConfiguration, text.to_owned());
             Err(error.with("event_type", E::TYPE).with("data_version", E::VERSION))
         };
-        if known.iter().any(|known| known.versions.own().major == versions.own().major) {
+        if known.versions.iter().any(|known| known.own().major == versions.own().major) {
             return refused("two events of one type and major version: keep one");
         }
-        if known.iter().any(|known| known.topic != E::TOPIC) {
+        if known.topic != E::TOPIC {
             return refused("two topics for one event type: keep one");
         }
-        let decode = |meta, message: &Message| {
+        known.versions.push(versions);
+        known.decode.push(|meta, message| {
             let event: Envelope<E> = codec::decode(meta, message)?;
             Ok(AnyEvent { meta: Box::new(event.meta.clone()), event: Box::new(event) })
-        };
-        known.push(Known { topic: E::TOPIC, versions, decode });
+        });
         Ok(self)
     }
 
@@ -90,11 +94,11 @@ impl EventRegistry {
     pub fn events(&self) -> Vec<RegisteredEvent> {
         let mut events: Vec<RegisteredEvent> = Vec::new();
         for (event_type, known) in &self.types {
-            events.extend(known.iter().map(|known| RegisteredEvent {
+            events.extend(known.versions.iter().map(|versions| RegisteredEvent {
                 event_type,
                 topic: known.topic,
-                version: known.versions.own(),
-                earlier: known.versions.all().skip(1).collect(),
+                version: versions.own(),
+                earlier: versions.all().skip(1).collect(),
             }));
         }
         events.sort_by_key(|event| (event.event_type, event.version));
@@ -113,10 +117,9 @@ impl EventRegistry {
             let text = "event type is not registered: add its struct to the registry";
             return Err(refused(text.to_owned()).with("event_type", &meta.event_type));
         };
-        let versions: Vec<ReadVersions> = known.iter().map(|known| known.versions).collect();
-        let chosen = choose(&meta.data_version, &versions, true)
+        let chosen = choose(&meta.data_version, &known.versions, true)
             .map_err(|failure| refused(failure.error).with("event_type", &meta.event_type))?;
-        (known[chosen].decode)(meta, message)
+        (known.decode[chosen])(meta, message)
     }
 }
 

@@ -12,6 +12,9 @@ use super::route::Route;
 /// The size of a batch without a setting: librdkafka's own.
 const BATCH_BYTES: usize = 1_000_000;
 
+/// The size of the largest message without a setting: librdkafka's own.
+const MESSAGE_BYTES: usize = 1_000_000;
+
 /// One client per route, made when it is needed and replaced when it has ended.
 pub(super) struct Clients {
     config: ClientConfig,
@@ -28,12 +31,22 @@ impl Clients {
 
     /// Returns the size of a common batch before compression in bytes.
     pub(super) fn batch_bytes(&self) -> usize {
-        self.config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(BATCH_BYTES)
+        self.bytes("batch.size", BATCH_BYTES)
+    }
+
+    /// Returns the size of the largest message before compression that the client itself does not refuse, in bytes.
+    pub(super) fn max_message_bytes(&self) -> usize {
+        self.bytes("message.max.bytes", MESSAGE_BYTES)
+    }
+
+    fn bytes(&self, setting: &str, default: usize) -> usize {
+        self.config.get(setting).and_then(|bytes| bytes.parse().ok()).unwrap_or(default)
     }
 
     pub(super) fn of(&self, route: Route) -> Result<Arc<Client>, Error> {
         let mut clients = self.clients();
-        if let Some(client) = clients.get(&route) {
+        // One that a dropped call left behind may have ended.
+        if let Some(client) = clients.get(&route).filter(|client| !client.is_dead()) {
             return Ok(Arc::clone(client));
         }
         let client = Arc::new(Client::new(&self.config(route))?);
@@ -67,6 +80,8 @@ impl Clients {
                     ("max.in.flight", "1"),
                     ("message.send.max.retries", "0"),
                 ];
+                // Other names of two of them, of which the client would take either.
+                config.remove("retries").remove("queue.buffering.max.ms");
                 for (name, value) in settings {
                     config.set(name, value);
                 }

@@ -32,6 +32,10 @@ impl DeliveryOutcome {
             // `InvalidTimestamp` concerns this machine's clock and not the message: the broker accepts it from
             // another machine.
             Some(Code::PurgeQueue | Code::InvalidTimestamp) => Self::NotSent(error.clone()),
+            // The broker has not written it; a client that repeats requests reports this only in the end.
+            Some(Code::NotEnoughReplicas | Code::NotLeaderForPartition | Code::LeaderNotAvailable) => {
+                Self::NotSent(error.clone())
+            }
             Some(code) if is_refusal(code) => Self::Refused(code),
             _ => Self::Unknown(error.clone()),
         }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use messagekit::Message;
 use messagekit::adapter::{BoxFuture, MAX_PAYLOAD_BYTES, Published, Publisher};
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use route::Route;
 use size_limits::SizeLimits;
 
-/// Publishes to Kafka with confirmation by every in-sync replica; clones share one client.
+/// Publishes to Kafka with confirmation by every in-sync replica; clones share their clients.
 ///
 /// # Answers
 /// - `Rejected`: the record is too large for the client or the topic, the topic does not exist or is forbidden, or
@@ -91,17 +92,25 @@ impl KafkaPublisher {
             let began = Instant::now();
             shared.limits.learn(&answers.open_topics(), deadline).await;
             let batch_bytes = shared.clients.batch_bytes();
-            let route = |message: &Message| {
-                let limit = shared.limits.of(&message.topic)?;
-                Some(Route::of(wire_size(message), limit, batch_bytes))
+            let most = shared.clients.max_message_bytes();
+            let route = |message: &Message| match (wire_size(message), shared.limits.of(&message.topic)) {
+                (size, _) if size > most => Some(Route::Alone),
+                (size, limit) => Some(Route::of(size, limit?, batch_bytes)),
             };
-            for part in answers.parts(route) {
-                if let Err(error) = shared.send(&mut answers, part, began, deadline).await {
-                    tracing::warn!(%error, "publisher cannot be made again");
-                    return answers.finish();
+            // At once: a broker that is away holds up only what goes to it.
+            let parts = answers.parts(route);
+            let sent = join_all(parts.iter().map(|part| shared.send(part, began, deadline))).await;
+            let mut is_over = Instant::now() >= deadline;
+            for (part, outcomes) in parts.iter().zip(sent) {
+                match outcomes {
+                    Ok(outcomes) => answers.note(part, outcomes),
+                    Err(error) => {
+                        tracing::warn!(%error, "publisher cannot be made again");
+                        is_over = true;
+                    }
                 }
             }
-            if Instant::now() >= deadline {
+            if is_over {
                 break;
             }
         }
@@ -110,31 +119,30 @@ impl KafkaPublisher {
 }
 
 impl Shared {
-    /// Sends the messages of one route, and records the answers and what they say of the limits of topics.
+    /// Sends the messages of one route, and notes what the answers say of the limits of topics.
     async fn send(
         &self,
-        answers: &mut Answers<'_>,
-        part: Part<'_>,
+        part: &Part<'_>,
         began: Instant,
         deadline: Instant,
-    ) -> Result<(), messagekit::Error> {
+    ) -> Result<Vec<(usize, DeliveryOutcome)>, messagekit::Error> {
         let client = self.clients.of(part.route)?;
         let (outcomes, ended) = client.send(part.messages.clone(), deadline).await;
         if ended {
             self.clients.remove(part.route, &client);
         }
         let sent: HashMap<usize, &Message> = part.messages.iter().copied().collect();
-        for (index, _) in
-            outcomes.iter().filter(|(_, fate)| *fate == DeliveryOutcome::Refused(Code::MessageSizeTooLarge))
-        {
-            let message = sent[index];
+        let too_large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
+        for (index, _) in outcomes.iter().filter(|(_, fate)| *fate == too_large) {
+            let (message, size) = (sent[index], wire_size(sent[index]));
             match part.route {
-                Route::Alone => self.limits.refused_alone(&message.topic, wire_size(message)),
+                // The client itself refuses what is over its own setting, which says nothing of the topic.
+                Route::Alone if size > self.clients.max_message_bytes() => {}
+                Route::Alone => self.limits.refused_alone(&message.topic, size),
                 Route::Common | Route::Narrow(_) => self.limits.refused(&message.topic, began),
             }
         }
-        answers.note(&part, outcomes);
-        Ok(())
+        Ok(outcomes)
     }
 }
 

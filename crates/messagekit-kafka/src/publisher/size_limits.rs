@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::ConfigResourceResult;
+use rdkafka::admin::ConfigResource;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
 
 use crate::topic_settings;
@@ -56,17 +57,16 @@ impl SizeLimits {
         if !self.chosen(topics, |limit| limit.is_none()).is_empty() {
             let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()) / 2);
             let _ = tokio::time::timeout(patience, self.ask_for_new(topics)).await;
-            for topic in self.chosen(topics, |limit| limit.is_none()) {
-                self.state(topic, None);
-            }
+            self.unanswered(self.chosen(topics, |limit| limit.is_none()));
         }
-        let old = self.chosen(topics, |limit| limit.is_some_and(Limit::is_old));
-        if old.is_empty() {
+        if self.chosen(topics, |limit| limit.is_some_and(Limit::is_old)).is_empty() {
             return;
         }
         if let Ok(turn) = Arc::clone(&self.asking).try_lock_owned() {
             let limits = Arc::clone(self);
             tokio::spawn(async move {
+                // All of them in one question.
+                let old = limits.old();
                 limits.ask(old).await;
                 drop(turn);
             });
@@ -99,15 +99,39 @@ impl SizeLimits {
     }
 
     async fn ask(&self, topics: Vec<Arc<str>>) {
-        match topic_settings::of(self.config.clone(), topics.clone()).await {
-            Ok(answers) => {
-                topics.into_iter().zip(answers).for_each(|(topic, answer)| self.state(topic, bytes(&answer)));
-            }
+        let answers = match topic_settings::of(self.config.clone(), topics.clone()).await {
+            Ok(answers) => answers,
             Err(error) => {
                 tracing::debug!(%error, "limits of topics are not known");
-                topics.into_iter().for_each(|topic| self.state(topic, None));
+                return self.unanswered(topics);
+            }
+        };
+        let mut unanswered = Vec::new();
+        for (topic, answer) in topics.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => self.state(topic, bytes(&answer)),
+                Err(Code::UnknownTopicOrPartition) => self.state(topic, None),
+                Err(code) => {
+                    tracing::debug!(%code, "limit of a topic is not known");
+                    unanswered.push(topic);
+                }
             }
         }
+        self.unanswered(unanswered);
+    }
+
+    /// Keeps what is known of topics whose limit was asked for in vain.
+    fn unanswered(&self, topics: Vec<Arc<str>>) {
+        let mut limits = self.limits();
+        for topic in topics {
+            let bytes = limits.get(&topic).and_then(|limit| limit.bytes);
+            limits.insert(topic, Limit { bytes, since: Instant::now() });
+        }
+    }
+
+    fn old(&self) -> Vec<Arc<str>> {
+        let limits = self.limits();
+        limits.iter().filter(|(_, limit)| limit.is_old()).map(|(topic, _)| Arc::clone(topic)).collect()
     }
 
     fn state(&self, topic: Arc<str>, bytes: Option<usize>) {
@@ -124,14 +148,8 @@ impl SizeLimits {
     }
 }
 
-fn bytes(answer: &ConfigResourceResult) -> Option<usize> {
-    match answer {
-        Ok(answer) => topic_settings::value(answer, "max.message.bytes")?.parse().ok(),
-        Err(code) => {
-            tracing::debug!(%code, "limit of a topic is not known");
-            None
-        }
-    }
+fn bytes(answer: &ConfigResource) -> Option<usize> {
+    topic_settings::value(answer, "max.message.bytes")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -163,6 +181,16 @@ mod tests {
         limits.refused("t", sent);
         limits.refused("u", sent);
         assert_eq!((limits.of("t"), limits.of("u")), (None, Some(100)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_in_vain_forgets_no_limit() {
+        let limits = limits();
+        limits.state("t".into(), Some(100));
+        tokio::time::advance(KNOWN).await;
+        assert_eq!(limits.old().len(), 1);
+        limits.unanswered(vec!["t".into(), "u".into()]);
+        assert_eq!((limits.of("t"), limits.of("u"), limits.old().len()), (Some(100), None, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
 use super::json_error::describe;
 pub use super::read_versions::read_data;
+use super::version::DataVersion;
 use super::{Envelope, Message, Meta, TraceContext};
 use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
@@ -114,7 +115,8 @@ pub(crate) fn encode_in<E: Event>(
     trace: Option<&TraceContext>,
 ) -> Result<Message, Error> {
     check_type(&envelope.event_type)?;
-    check_version(&envelope.data_version)?;
+    let data_version = data_version(envelope);
+    check_version(data_version)?;
     let source = if envelope.source.is_empty() { source } else { &envelope.source };
     if source.is_empty() {
         return Err(Error::new(
@@ -129,7 +131,7 @@ pub(crate) fn encode_in<E: Event>(
         aggregate_id: envelope.aggregate_id.as_deref(),
         occurred_at: envelope.occurred_at,
         source,
-        data_version: &envelope.data_version,
+        data_version,
         correlation_id: envelope.correlation_id.as_ref().map(|id| id.as_str()),
         causation_id: envelope.causation_id.as_ref().map(|id| id.as_str()),
         metadata: &envelope.metadata,
@@ -172,6 +174,15 @@ fn free_headers<E>(
         trace.and_then(TraceContext::tracestate).map(|state| (TRACESTATE.to_owned(), state.to_owned())),
     );
     Ok(free)
+}
+
+/// Returns the version to write. The envelope of an upcast event names the version it was read from.
+fn data_version<E: Event>(envelope: &Envelope<E>) -> &str {
+    let major = |version: &str| DataVersion::read(version).map(|version| version.major);
+    match (major(&envelope.data_version), major(E::VERSION)) {
+        (Some(named), Some(own)) if named != own => E::VERSION,
+        _ => &envelope.data_version,
+    }
 }
 
 /// Consumers refuse any other form.

@@ -22,7 +22,7 @@ pub struct Meta {
     pub occurred_at: Timestamp,
     /// The source of the event; the outbox fills it in if it is empty.
     pub source: String,
-    /// `MAJOR.MINOR` of the data.
+    /// `MAJOR.MINOR` of the data; of an event that was upcast, the version it was read from.
     pub data_version: String,
     /// The id of the first event of the chain.
     pub correlation_id: Option<MessageId>,

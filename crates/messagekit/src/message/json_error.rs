@@ -1,7 +1,7 @@
 //! The text of an error in a payload.
 
 /// Describes a JSON error without values: serde's own messages repeat them.
-pub(crate) fn describe(error: &serde_json::Error) -> String {
+pub(super) fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let quotes_a_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
         .iter()

@@ -20,7 +20,6 @@ pub use headers::Headers;
 pub use id::MessageId;
 pub use identity::Identity;
 pub(crate) use identity::identify;
-pub(crate) use json_error::describe;
 pub use links::EventLinks;
 pub use message::{MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, Message};
 pub use position::Position;

@@ -1,5 +1,7 @@
 //! Which struct reads data of a version.
 
+use std::fmt;
+
 use super::json_error::describe;
 use super::version::DataVersion;
 use crate::event::{EarlierData, EarlierVersion, version_of};
@@ -47,9 +49,13 @@ pub(crate) fn choose(
         versions.read_with(found.major).map(|with| (versions.own.major, index, with))
     });
     match fitting.min_by_key(|(major, ..)| *major) {
-        Some((_, _, with)) if found.minor > with.minor && !accepts_newer_minor => Err(newer(found, known)),
+        Some((_, _, with)) if found.minor > with.minor && !accepts_newer_minor => {
+            Err(newer(found, &with.to_string()))
+        }
         Some((_, index, _)) => Ok(index),
-        None if known.iter().all(|versions| versions.own.major < found.major) => Err(newer(found, known)),
+        None if known.iter().all(|versions| versions.own.major < found.major) => {
+            Err(newer(found, &listed(known)))
+        }
         None => Err(Failure::permanent(
             FailureKind::Undecodable,
             format!(
@@ -62,10 +68,9 @@ pub(crate) fn choose(
     }
 }
 
-fn newer(found: DataVersion, known: &[ReadVersions]) -> Failure {
+fn newer(found: DataVersion, known: &str) -> Failure {
     let text = format!(
-        "data is of version {found}, newer than {}, which this program reads: deploy the newer program, then retry",
-        listed(known)
+        "data is of version {found}, newer than {known}, which this program reads: deploy the newer program, then retry"
     );
     Failure::permanent(FailureKind::NewerVersion, text)
 }
@@ -112,27 +117,57 @@ fn listed(known: &[ReadVersions]) -> String {
 pub fn read_data<E: Event>(version: &str, data: &[u8]) -> Result<E, Error> {
     let own = version_of::<E>();
     match DataVersion::read(version) {
-        Some(found) if found.major == own.major => serde_json::from_slice(data).map_err(|error| {
-            let mut text = describe(&error);
-            if found != own {
-                text.push_str(&format!(
-                    ", in data of version {found} that is read as {own}: within a major version only add fields \
-                     that have a default, else raise it and add an upcaster"
-                ));
-            }
-            Error::new(ErrorKind::Undecodable, text)
-        }),
-        Some(found) if found.major < own.major => E::read_earlier(EarlierData { version: found, data })
-            .unwrap_or_else(|| Err(no_reader::<E>(version))),
-        _ => Err(no_reader::<E>(version)),
+        Some(found) if found.major == own.major => read_own(found, own, data),
+        found => {
+            let versions = [ReadVersions::of::<E>()];
+            let chosen = choose(version, &versions, true);
+            chosen.map_err(|failure| Error::new(ErrorKind::Undecodable, failure.error))?;
+            E::read_earlier(EarlierData { version: found.unwrap_or(own), data })
+        }
     }
 }
 
-fn no_reader<E: Event>(version: &str) -> Error {
-    let failure = choose(version, &[ReadVersions::of::<E>()], true).err();
-    let text =
-        failure.map_or_else(|| "no struct reads this data version".to_owned(), |failure| failure.error);
-    Error::new(ErrorKind::Undecodable, text)
+fn read_own<E: Event>(found: DataVersion, own: DataVersion, data: &[u8]) -> Result<E, Error> {
+    serde_json::from_slice(data).map_err(|error| {
+        let mut text = describe(&error);
+        if found != own {
+            text.push_str(&format!(
+                ", in data of version {found} that is read as {own}: within a major version only add fields that have a \
+                 default, else raise it and add an upcaster"
+            ));
+        }
+        Error::new(ErrorKind::Undecodable, text)
+    })
+}
+
+impl EarlierData<'_> {
+    /// Reads the data as `Earlier`, or as what that is read from, and converts it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecodable`] if the data does not fit its struct, or if the conversion refuses it.
+    pub fn upcast<Earlier, E>(self) -> Result<E, Error>
+    where
+        Earlier: Event,
+        E: TryFrom<Earlier, Error: fmt::Display>,
+    {
+        let own = version_of::<Earlier>();
+        let earlier = if self.version.major == own.major {
+            read_own::<Earlier>(self.version, own, self.data)
+                .map_err(|error| error.with("data_version", self.version))?
+        } else {
+            Earlier::read_earlier(self)?
+        };
+        E::try_from(earlier).map_err(|error| {
+            let text = format!("upcaster from version {own} refuses the data: {error}");
+            Error::new(ErrorKind::Undecodable, text)
+        })
+    }
+
+    /// Returns the error for data that `E` does not read.
+    pub(crate) fn unread<E: Event>(self) -> Error {
+        let text = format!("data of version {} is not read by version {}", self.version, version_of::<E>());
+        Error::new(ErrorKind::Undecodable, text)
+    }
 }
 
 #[cfg(test)]

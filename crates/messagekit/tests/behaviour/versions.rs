@@ -133,6 +133,31 @@ async fn data_of_old_versions_is_upcast_step_by_step() {
     );
 }
 
+struct Currency(String);
+
+async fn ask(event: Envelope<Billed>) -> Result<Currency, HandlerError> {
+    Ok(Currency(event.data.total.currency))
+}
+
+async fn write_down(
+    tx: &mut MemoryTx,
+    event: Envelope<Billed>,
+    asked: &Currency,
+) -> Result<(), HandlerError> {
+    tx.add(asked.0.as_str(), event.data.total.amount);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_phases_of_a_handler_get_upcast_data() {
+    let world = World::new(1);
+    world.publish_all(&[bill("1.0", 1), bill("3.2", 3)]).await;
+    let running = start(consumer(&world).on_call(ask, write_down));
+    until(|| world.committed(0) == 2).await;
+    running.stop().await;
+    assert_eq!((world.store.get("GBP"), world.store.get("USD")), (1, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_major_version_has_its_handler() {
     let (world, seen) = (World::new(1), Arc::new(Seen::default()));
@@ -216,7 +241,8 @@ async fn data_that_an_upcaster_refuses_is_a_dead_letter() {
     running.stop().await;
     for (id, text) in [
         ("r-1", "upcaster from version 2.0 refuses the data: currency has no three letters"),
-        ("r-2", "data of version 2.0 does not fit its struct: missing field `currency`"),
+        ("r-2", "missing field `currency`"),
+        ("r-2", "data_version 2.0"),
     ] {
         let dead = world.failed_message(id).await;
         assert_eq!(dead.kind, "undecodable");
@@ -238,6 +264,9 @@ async fn a_newer_minor_version_is_read_unless_a_policy_refuses_it() {
         let stats = running.stop().await;
         let dead = world.failed_messages().await;
         let found: Vec<&str> = dead.iter().map(|one| one.kind.as_str()).collect();
+        let named =
+            |error: &str| error.contains("1.2, newer than 1.1,") || error.contains("3.3, newer than 3.2,");
+        assert!(dead.iter().all(|one| named(&one.error)), "{dead:?}");
         assert_eq!(found, kinds);
         assert_eq!(stats.handled, 4 - found.len() as u64);
     }
@@ -341,6 +370,14 @@ fn a_registry_refuses_what_it_does_not_know() {
     }
     let more = r#"{"eventId":"m","eventType":"orders.order.billed","order":"o","pence":1,"more":[1]}"#;
     assert!(registry.decode(&Message::new(TOPIC, more)).is_ok(), "a field more does not matter");
+}
+
+#[test]
+fn an_upcast_event_is_written_in_the_version_of_its_struct() {
+    let read = Envelope::<Billed>::decode(&bill("1.0", 7)).unwrap();
+    assert_eq!(read.data_version, "1.0");
+    let again = Envelope::<Billed>::decode(&codec::encode(&read, "shop").unwrap()).unwrap();
+    assert_eq!((again.data.total.amount, again.data_version.as_str()), (7, "3.2"));
 }
 
 #[test]
