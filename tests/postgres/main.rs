@@ -2,6 +2,7 @@
 // Clippy sees test code only in functions that are marked as tests; fixtures are test code too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod admin_answers;
 mod cdc;
 mod cdc_command;
 mod cleanup;
@@ -45,6 +46,7 @@ mod schema_names;
 mod selections;
 mod shipped;
 mod shop;
+mod slow_health;
 mod statements;
 mod status;
 mod topics;

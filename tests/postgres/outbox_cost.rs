@@ -1,17 +1,13 @@
 //! What health and status of an outbox cost: a bounded number of rows, however many events are kept.
 
-use std::sync::Arc;
-
-use messagekit::Shutdown;
 use messagekit::operations::{COUNT_LIMIT, DatabaseStatus, OutboxHealth};
-use messagekit_admin::{Admin, Role, Token, Tokens};
 use messagekit_postgres::{count_settings, statements};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::net::TcpListener;
 
+use crate::admin_answers::answers;
 use crate::health::Captured;
 use crate::shop::run;
 
@@ -28,12 +24,13 @@ INSERT INTO messagekit.outbox_checkpoints (at, wal)
   SELECT now() - n * interval '10 s', '0/1'::pg_lsn + (60000 - n) FROM generate_series(1, 50000) n;";
 
 /// Each statement that health and status run on an outbox, with its parameters, and a position for those that begin at one.
-const STATEMENTS: [(&str, &str, &str); 8] = [
+const STATEMENTS: [(&str, &str, &str); 9] = [
     ("outbox_kept", "", ""),
     ("outbox_unconfirmed", "timestamptz", "now() - interval '1 h'"),
     ("outbox_unconfirmed", "timestamptz", "now() - interval '10 min'"),
     ("outbox_unconfirmed", "timestamptz", "now()"),
     ("outbox_relayed", "", ""),
+    ("outbox_relays", "", ""),
     ("history_status_outbox", "", ""),
     ("confirmed", "text", "'messagekit_shop'"),
     ("last_checkpoint", "float8", "1e7"),
@@ -100,31 +97,6 @@ fn counts_of_an_outbox_read_a_bounded_number_of_rows() {
     });
 }
 
-/// Returns what the admin of a store answers.
-async fn answers(captured: &Captured, paths: [&str; 2]) -> [(u16, Value); 2] {
-    let (token, mut tokens) = (Token::generate().unwrap(), Tokens::new());
-    tokens.add("ann", Role::Viewer, token.hash()).unwrap();
-    let admin = Admin::builder().tokens(tokens).database("shop", Arc::new(captured.store.clone()));
-    let (admin, shutdown) = (admin.build().unwrap(), Shutdown::new());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(messagekit_admin::serve(listener, admin.router(), shutdown.clone()));
-    let bearer = format!("Bearer {}", token.secret());
-    let urls = paths.map(|path| format!("http://{address}{path}"));
-    let asked = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-        let agent: ureq::Agent = config.build().into();
-        urls.map(|url| {
-            let mut answer = agent.get(url).header("authorization", &bearer).call().expect("it answers");
-            (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
-        })
-    });
-    let answers = asked.await.unwrap();
-    shutdown.request();
-    serving.await.unwrap().unwrap();
-    answers
-}
-
 #[test]
 fn lost_slot_and_one_bounded_count_are_in_health_and_status() {
     block_on(async {
@@ -147,9 +119,11 @@ fn lost_slot_and_one_bounded_count_are_in_health_and_status() {
         let status = captured.store.outbox_status().await.unwrap();
         assert_eq!((lag.pending, lag.overdue), (COUNT_LIMIT.into(), COUNT_LIMIT.into()), "{lag:?}");
         assert!(lag.oldest.is_some_and(|age| age.as_secs() >= 3_600), "{lag:?}");
-        assert_eq!((status.pending, &status.problems), (lag.pending, &lag.problems));
+        assert_eq!((status.lag.pending, &status.lag.problems), (lag.pending, &lag.problems));
 
-        let [(code, health), (_, status)] = answers(&captured, ["/health/outbox", "/api/v1/status"]).await;
+        let [(code, health), (_, status)] =
+            answers(&captured.store, ["/health/outbox", "/api/v1/status"]).await;
+        let [health, status]: [Value; 2] = [health, status].map(|text| serde_json::from_str(&text).unwrap());
         let (health, status) = (&health["checks"]["outbox"], &status["databases"][0]["outbox"]);
         assert_eq!((code, &health["status"]), (503, &"degraded".into()));
         assert_eq!((&health["pending_count"], &status["pending"]), (&10_000.into(), &10_000.into()));

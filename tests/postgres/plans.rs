@@ -67,8 +67,8 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "move" => "bigint, bigint, bigint, float8",
         "fail_replay" => "bigint, bigint, text",
         "may_write" => "int, text",
-        "ping" | "hold_windows" | "oldest" | "checkpoint" | "outbox_kept" | "outbox_relayed"
-        | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
+        "ping" | "hold_windows" | "oldest" | "checkpoint" | "is_relayed" | "outbox_kept"
+        | "outbox_relayed" | "outbox_relays" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
         "retry_lease" => "text, bigint, float8",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint, int",

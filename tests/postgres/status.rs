@@ -58,10 +58,10 @@ fn status_of_a_large_database_takes_some_milliseconds() {
                 let outbox = store.outbox_status().await.unwrap();
                 let consumers = store.consumer_statuses().await.unwrap();
                 shortest = shortest.min(began.elapsed());
-                assert_eq!(outbox.pending, u64::from(COUNT_LIMIT), "{outbox:?}");
+                assert_eq!(outbox.lag.pending, u64::from(COUNT_LIMIT), "{outbox:?}");
                 let oldest = Duration::from_millis(if has_relay { 60_000 } else { events });
                 assert!(
-                    outbox.oldest.is_some_and(|age| age >= oldest),
+                    outbox.lag.oldest.is_some_and(|age| age >= oldest),
                     "the first id is the oldest: {outbox:?}"
                 );
                 let names: Vec<&str> = consumers.iter().map(|one| one.consumer.as_str()).collect();
@@ -81,7 +81,7 @@ fn status_of_a_large_database_takes_some_milliseconds() {
 fn oldest_is_found_in_any_topic_and_among_due_delayed_events() {
     block_on(async {
         let relayed = Relayed::fresh().await;
-        let oldest = async || relayed.store.outbox_status().await.unwrap().oldest.unwrap().as_secs();
+        let oldest = async || relayed.store.outbox_status().await.unwrap().lag.oldest.unwrap().as_secs();
         // One key has one shard.
         relayed.write_to("a.first", "young", Some("k")).await;
         relayed.write_to("b.second", "old", Some("k")).await;

@@ -7,12 +7,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use messagekit::Error;
 use messagekit::operations::FailedMessageFilter;
 use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 use tokio::sync::Mutex;
 
-use crate::database::Databases;
+use crate::database::{Database, Databases};
+use crate::health::log_unread;
 use crate::metrics_router;
 use crate::parameters::{Nothing, Query};
 
@@ -37,33 +39,47 @@ impl MetricsPage {
         if counted.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        let every = FailedMessageFilter::default();
-        let counts = databases.0.iter().map(|database| {
-            let every = &every;
-            async move {
-                let metrics_page = async {
-                    let lag = database.store.lag().await?;
-                    let totals = database.store.totals(every).await?;
-                    let sources = database.store.source_states().await?;
-                    Ok((lag, totals, sources, database.store.consumer_statuses().await?))
-                };
-                match database.within(metrics_page).await {
-                    Ok((lag, totals, sources, consumers)) => {
-                        self.metrics.outbox(&database.name, &lag);
-                        self.metrics.failed_messages(&database.name, &totals);
-                        self.metrics.source_states(&database.name, &sources);
-                        self.metrics.consumer_statuses(&database.name, &consumers);
-                    }
-                    Err(error) => {
-                        tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "no metrics of the database");
-                        self.metrics.unreachable(&database.name);
-                    }
-                }
-            }
-        });
+        let counts = databases.0.iter().map(|database| self.count_one(database));
         futures_util::future::join_all(counts).await;
         *counted = Some(Instant::now());
     }
+
+    /// Asks a database for each of its metrics. One that is slow or fails removes itself alone, and a database that answered
+    /// anything is up.
+    async fn count_one(&self, database: &Database) {
+        let (name, store) = (&*database.name, &*database.store);
+        let every = FailedMessageFilter::default();
+        // Two at a time, because this uses connections of the service. The totals may read the most.
+        let others = async {
+            let sources = answered(database, store.source_states()).await;
+            let consumers = answered(database, store.consumer_statuses()).await;
+            (sources, consumers, answered(database, store.totals(&every)).await)
+        };
+        let (lag, (sources, consumers, totals)) = tokio::join!(answered(database, store.lag()), others);
+        if lag.is_none() && sources.is_none() && consumers.is_none() && totals.is_none() {
+            return self.metrics.unreachable(name);
+        }
+        match &lag {
+            Some(lag) => {
+                log_unread(name, lag);
+                self.metrics.outbox(name, lag);
+            }
+            None => self.metrics.outbox_unknown(name),
+        }
+        self.metrics.source_states(name, &sources.unwrap_or_default());
+        self.metrics.consumer_statuses(name, &consumers.unwrap_or_default());
+        self.metrics.failed_messages(name, &totals.unwrap_or_default());
+    }
+}
+
+/// Returns an answer that comes before the deadline, and logs why there is none.
+async fn answered<T>(database: &Database, answer: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    let answer = database.within(answer).await;
+    answer
+        .inspect_err(|error| {
+            tracing::warn!(database = &*database.name, error = %messagekit::chain(error), "not all metrics of the database are known");
+        })
+        .ok()
 }
 
 /// Show the metrics of this process and of the databases, for Prometheus

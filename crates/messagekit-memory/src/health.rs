@@ -14,11 +14,7 @@ impl OutboxHealth for MemoryStore {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
-        Box::pin(async move {
-            let nothing =
-                OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: None, problems: Vec::new() };
-            Ok(self.tables(|tables| tables.lag.clone()).unwrap_or(nothing))
-        })
+        Box::pin(async move { Ok(self.tables(|tables| tables.lag.clone()).unwrap_or_default()) })
     }
 
     fn checkpoint(&self, _every: Duration) -> BoxFuture<'_, Result<(), Error>> {

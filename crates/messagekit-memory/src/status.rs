@@ -67,18 +67,15 @@ impl DatabaseStatus for MemoryStore {
         Box::pin(async move {
             Ok(self.tables(|tables| {
                 let running = tables.replays.iter().filter(|replay| replay.job.state == ReplayState::Running);
-                let lag = tables.lag.clone();
-                let (pending, oldest, problems) =
-                    lag.map_or_else(Default::default, |lag| (lag.pending, lag.oldest, lag.problems));
+                let mut lag = tables.lag.clone().unwrap_or_default();
+                lag.pending = lag.pending.min(COUNT_LIMIT.into());
                 OutboxStatus {
                     publisher: PublisherState {
                         mode: Some(PublisherMode::Local),
                         has_relay: None,
                         confirmed_at: None,
                     },
-                    pending: pending.min(COUNT_LIMIT.into()),
-                    oldest,
-                    problems,
+                    lag,
                     delayed: 0,
                     rejected: 0,
                     running_replays: capped(running.count()),

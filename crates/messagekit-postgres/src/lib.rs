@@ -116,6 +116,7 @@ mod options;
 mod outbox;
 mod outbox_health;
 mod outbox_measure;
+mod outbox_problems;
 mod parking_quota;
 pub mod partitioning;
 mod pipeline_store;

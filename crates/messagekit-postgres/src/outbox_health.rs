@@ -8,6 +8,7 @@ use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, Store};
 
+use crate::outbox_measure::Measurement;
 use crate::tables::health;
 use crate::{PostgresStore, migrations};
 
@@ -26,11 +27,7 @@ impl OutboxHealth for PostgresStore {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
-        // Not a limited read: slow lists must not make the outbox look lost.
-        Box::pin(self.statement(async {
-            let mut tx = self.begin_counts().await?;
-            Ok(self.measured(&mut tx).await?.lag)
-        }))
+        Box::pin(async { Ok(Measurement::of(self).await?.lag) })
     }
 
     fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {

@@ -1,142 +1,157 @@
 //! Measures an outbox: who publishes, what has not left, and why. Health and status answer from it.
+//!
+//! A measurement has parts, each in a transaction of its own: one that waits for a lock, is slow or fails is named, and the
+//! others answer. What finds a lost slot comes first, and the count of events comes last.
 
 use std::time::Duration;
 
-use messagekit::operations::{OutboxLag, PublisherMode, PublisherState};
-use messagekit::{Error, Store};
-use sqlx::{Executor, PgConnection};
+use messagekit::operations::{LagPart, OutboxLag, PublisherMode, PublisherState};
+use messagekit::{Error, ErrorKind, chain};
+use sqlx::PgConnection;
+use tokio::time::{Instant, timeout_at};
 
-use crate::cdc::{self, Capture};
-use crate::error::from_sqlx;
-use crate::tables::outbox_counts::{Relayed, SETTINGS, Waiting, counted, relayed, waiting};
-use crate::tables::table_sources::SetAside;
-use crate::tables::{health, table_sources};
-use crate::{PgTx, PostgresStore, SchemaName};
+use crate::cdc::{self, Capture, Watch};
+use crate::outbox_problems::{self as problems, RESTART};
+use crate::tables::{health, outbox_counts};
+use crate::{PostgresStore, SchemaName};
 
-/// The time for a restart of a connector or a relay, which is not a problem yet.
-const RESTART: Duration = Duration::from_secs(30);
+/// How long a whole measurement may take: less than those who ask for the health wait.
+const LIMIT: Duration = Duration::from_secs(4);
+/// How long a part may take, except for the first: there are at most five others.
+const PART_LIMIT: Duration = Duration::from_millis(800);
+/// How much longer than the server's limit a client waits for the error of the server.
+const GRACE: Duration = Duration::from_millis(200);
 
-/// An outbox at one moment.
-#[derive(Debug)]
-pub(crate) struct Measured {
+/// A measurement of an outbox.
+pub(crate) struct Measurement<'a> {
+    store: &'a PostgresStore,
+    capture: Capture,
+    until: Instant,
     pub(crate) publisher: PublisherState,
     pub(crate) lag: OutboxLag,
 }
 
-impl PostgresStore {
-    /// Begins a transaction whose counts read a bounded number of rows.
-    pub(crate) async fn begin_counts(&self) -> Result<PgTx, Error> {
-        let mut tx = self.begin().await?;
-        (&mut *tx).execute(sqlx::raw_sql(SETTINGS)).await.map_err(from_sqlx)?;
-        Ok(tx)
+impl<'a> Measurement<'a> {
+    /// Measures the outbox of a store. However many events it keeps, this reads a bounded number of them. Fails only if the
+    /// slot and the publishing mode cannot be read: then nothing is known.
+    pub(crate) async fn of(store: &'a PostgresStore) -> Result<Self, Error> {
+        let mut measurement = Self {
+            store,
+            capture: Capture::by(&store.pool().connect_options(), store.schema()),
+            until: Instant::now() + LIMIT,
+            publisher: PublisherState { mode: None, has_relay: None, confirmed_at: None },
+            lag: OutboxLag::default(),
+        };
+        let (capture, schema) = (measurement.capture.clone(), store.schema());
+        let look = async |connection: &mut PgConnection| {
+            let watch = cdc::watch(connection, &capture).await?;
+            Ok((watch, health::is_relayed(connection, schema).await?))
+        };
+        let (watch, is_relayed) = measurement.answer(LIMIT, look).await?;
+        measurement.lag.slot_bytes = watch.slot_bytes;
+        match is_relayed {
+            true => measurement.measure_relays(&watch).await,
+            false => measurement.measure_slot(watch).await,
+        }
+        Ok(measurement)
     }
 
-    /// Measures the outbox. However many events it keeps, this reads a bounded number of them.
-    pub(crate) async fn measured(&self, connection: &mut PgConnection) -> Result<Measured, Error> {
-        let capture = Capture::by(&self.pool().connect_options(), self.schema());
-        let watch = cdc::watch(connection, &capture).await?;
-        let relayed = relayed(connection, self.schema()).await?;
-        let failing = problems_of_sources(connection, self.schema()).await?;
-        let slot_bytes = watch.slot_bytes;
-        let (publisher, waiting, mut problems) = match relayed.is_on {
-            true => {
-                let problems = problems_of_relay(&relayed, &capture, watch.wanted);
-                let has_relay = Some(relayed.has_relay);
-                let mode = Some(PublisherMode::Relay);
-                (PublisherState { mode, has_relay, confirmed_at: None }, relayed.waiting, problems)
-            }
-            false => self.captured_so_far(connection, &capture, watch).await?,
-        };
-        problems.extend(failing);
-        let Waiting { pending, overdue, oldest } = waiting;
-        let lag = OutboxLag { pending, overdue, oldest, slot_bytes, problems };
-        Ok(Measured { publisher, lag })
+    /// Measures what waits for a relay.
+    async fn measure_relays(&mut self, watch: &Watch) {
+        let schema = self.schema();
+        let relays = async |connection: &mut PgConnection| outbox_counts::relays(connection, schema).await;
+        let relays = self.part(LagPart::Relays, relays).await;
+        if let Some(relays) = &relays {
+            self.lag.problems.extend(problems::of_relays(relays, &self.capture, watch.wanted));
+        }
+        self.measure_sources().await;
+        let waiting = async |connection: &mut PgConnection| outbox_counts::relayed(connection, schema).await;
+        let waiting = self.part(LagPart::Pending, waiting).await;
+        if let (Some(relays), Some(waiting)) = (&relays, &waiting) {
+            // The first that is repaired: the broker refuses nothing meanwhile.
+            self.lag.problems.splice(..0, problems::of_missing_relay(relays, waiting));
+        }
+        self.note(waiting);
+        self.publisher.mode = Some(PublisherMode::Relay);
+        self.publisher.has_relay = relays.map(|relays| relays.has_relay);
     }
 
-    /// Measures what a slot has not passed. A slot that is lost or missing is found without a count.
-    async fn captured_so_far(
-        &self,
-        connection: &mut PgConnection,
-        capture: &Capture,
-        watch: cdc::Watch,
-    ) -> Result<(PublisherState, Waiting, Vec<String>), Error> {
-        let confirmed = match watch.slot {
-            true => health::confirmed(connection, self.schema(), &capture.slot).await?,
-            false => None,
+    /// Measures what a slot has not passed. A slot that is lost or missing was found without a count.
+    async fn measure_slot(&mut self, watch: Watch) {
+        let (schema, slot) = (self.schema(), self.capture.slot.clone());
+        let confirmed = async |connection: &mut PgConnection| match watch.slot {
+            true => health::confirmed(connection, schema, &slot).await,
+            false => Ok(None),
         };
+        let confirmed = self.part(LagPart::Pending, confirmed).await;
+        self.publisher.mode = watch.wanted.then_some(PublisherMode::Debezium);
+        self.publisher.confirmed_at = confirmed.flatten().map(|confirmed| confirmed.at.to_jiff());
+        if watch.wanted {
+            self.lag.problems.extend(watch.problems);
+        }
+        if confirmed.flatten().is_none_or(|confirmed| confirmed.age > RESTART) {
+            self.lag.problems.extend(watch.unread);
+        }
+        self.measure_sources().await;
+        // Without its position, a count would be that of another one.
+        let Some(confirmed) = confirmed else { return };
         let after = confirmed.map(|confirmed| confirmed.at);
-        let waiting = waiting(connection, self.schema(), after).await?;
-        let mut problems = watch.problems;
-        if !watch.wanted {
-            problems.clear();
-            if waiting.pending > 0 {
-                problems.push(format!(
-                    "nothing captures this outbox: there is neither the slot {} nor the publication {}, nor the trigger \
-                     of a relay: run `messagekit migrate --cdc` and `messagekit connector apply`, or \
-                     `messagekit migrate --relay` and `messagekit relay`",
-                    capture.slot, capture.publication
-                ));
+        let waiting =
+            async |connection: &mut PgConnection| outbox_counts::waiting(connection, schema, after).await;
+        let waiting = self.part(LagPart::Pending, waiting).await;
+        if waiting.is_some_and(|waiting| waiting.pending > 0) {
+            let no_capture = (!watch.wanted).then(|| problems::of_no_capture(&self.capture));
+            let no_checkpoint = watch.slot && after.is_none();
+            let no_checkpoint = no_checkpoint.then(|| problems::of_no_checkpoint(&self.capture));
+            self.lag.problems.extend(no_capture.into_iter().chain(no_checkpoint));
+        }
+        self.note(waiting);
+    }
+
+    /// Looks for table sources whose changes become no events, or not all of them.
+    async fn measure_sources(&mut self) {
+        let schema = self.schema();
+        let sources = async |connection: &mut PgConnection| problems::of_sources(connection, schema).await;
+        let sources = self.part(LagPart::TableSources, sources).await;
+        let rows = async |connection: &mut PgConnection| problems::of_failed_rows(connection, schema).await;
+        let rows = self.part(LagPart::FailedRows, rows).await;
+        self.lag.problems.extend(sources.into_iter().chain(rows).flatten());
+    }
+
+    fn note(&mut self, waiting: Option<outbox_counts::Waiting>) {
+        let Some(outbox_counts::Waiting { pending, overdue, oldest }) = waiting else { return };
+        (self.lag.pending, self.lag.overdue, self.lag.oldest) = (pending, overdue, oldest);
+    }
+
+    fn schema(&self) -> &'a SchemaName {
+        self.store.schema()
+    }
+
+    /// Returns the answer of a part, or names it among those that did not answer.
+    pub(crate) async fn part<T>(
+        &mut self,
+        part: LagPart,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Option<T> {
+        match self.answer(PART_LIMIT, work).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.lag.add_unread(part, chain(&error));
+                None
             }
         }
-        if confirmed.is_none_or(|confirmed| confirmed.age > RESTART) {
-            problems.extend(watch.unread);
-        }
-        if watch.slot && confirmed.is_none() && waiting.pending > 0 {
-            problems.push(format!(
-                "slot {} stands before the first checkpoint: all events that are kept are counted",
-                capture.slot
-            ));
-        }
-        let confirmed_at = after.map(|at| at.to_jiff());
-        let mode = watch.wanted.then_some(PublisherMode::Debezium);
-        Ok((PublisherState { mode, has_relay: None, confirmed_at }, waiting, problems))
     }
-}
 
-/// Returns the table sources whose changes become no events, or not all of them.
-async fn problems_of_sources(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-) -> Result<Vec<String>, Error> {
-    let mut problems = Vec::new();
-    for source in table_sources::all(connection, schema).await? {
-        problems.extend(
-            source.problem().map(|problem| format!("{problem}: `messagekit doctor` prints the repair")),
-        );
+    /// Runs statements that the server ends at the limit, or at that of the whole measurement.
+    async fn answer<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let limit = limit.min(self.until.saturating_duration_since(Instant::now()));
+        let late =
+            || Error::new(ErrorKind::Unavailable, "database did not answer in the time of a measurement");
+        let answer = async { work(&mut *self.store.begin_counts(limit).await?).await };
+        timeout_at(Instant::now() + limit + GRACE, answer).await.unwrap_or_else(|_| Err(late()))
     }
-    for SetAside { topic, table, consumer, rows } in table_sources::set_aside(connection, schema).await? {
-        let rows = counted(rows.unsigned_abs());
-        problems.push(format!(
-            "events of {rows} rows of {table} for topic {topic} could not be written: look at `messagekit dlq list --consumer '{consumer}'`"
-        ));
-    }
-    Ok(problems)
-}
-
-/// Returns the problems that keep a relay from publishing.
-fn problems_of_relay(relayed: &Relayed, capture: &Capture, captured: bool) -> Vec<String> {
-    let mut problems = Vec::new();
-    if !relayed.is_open {
-        problems.push(
-            "the switch to the relay is not complete, and until then no relay publishes: run `messagekit migrate --relay`"
-                .to_owned(),
-        );
-    } else if captured {
-        problems.push(format!(
-            "this outbox has a relay, and the slot {} or the publication {} too: events go out twice, or the slot keeps the \
-             log for nobody: run `messagekit connector delete --slot`",
-            capture.slot, capture.publication
-        ));
-    }
-    if relayed.is_open && !relayed.has_relay && relayed.waiting.oldest.is_some_and(|age| age > RESTART) {
-        problems.push("no relay lives: run `messagekit relay`".to_owned());
-    }
-    if relayed.refused > 0 {
-        problems.push(format!(
-            "the broker has refused {} events, and {} wait behind them: look at `messagekit outbox rejected list`",
-            counted(relayed.refused),
-            counted(relayed.behind)
-        ));
-    }
-    problems
 }

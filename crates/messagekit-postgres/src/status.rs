@@ -2,20 +2,25 @@
 
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::operations::{ConsumerStatus, DatabaseStatus, OutboxStatus};
+use messagekit::operations::{ConsumerStatus, DatabaseStatus, LagPart, OutboxStatus};
+use sqlx::PgConnection;
 
 use crate::PostgresStore;
-use crate::outbox_measure::Measured;
+use crate::outbox_measure::Measurement;
 use crate::tables::status;
 
 /// Every read is bounded: it stops counting, or reads one row of an index. The outbox is that of its health.
 impl DatabaseStatus for PostgresStore {
     fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>> {
-        Box::pin(self.statement(async {
-            let mut tx = self.begin_counts().await?;
-            let Measured { publisher, lag } = self.measured(&mut tx).await?;
-            status::outbox(&mut tx, self.schema(), publisher, lag).await
-        }))
+        Box::pin(async move {
+            let mut measurement = Measurement::of(self).await?;
+            let schema = self.schema();
+            let others = async |connection: &mut PgConnection| status::outbox(connection, schema).await;
+            let others = measurement.part(LagPart::Others, others).await.unwrap_or_default();
+            let status::OtherCounts { delayed, rejected, running_replays } = others;
+            let Measurement { publisher, lag, .. } = measurement;
+            Ok(OutboxStatus { publisher, lag, delayed, rejected, running_replays })
+        })
     }
 
     fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>> {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use messagekit::adapter::Wake;
 use messagekit::{Error, ErrorKind, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::{Executor, PgPool, Postgres};
 
 use crate::error::{classify, from_sqlx};
 use crate::membership::Membership;
 use crate::parking_quota::{ParkingQuota, Uncounted};
 use crate::relay_connections::RelayConnections;
 use crate::stable_position::StablePosition;
+use crate::tables::outbox_counts::SETTINGS;
 use crate::topic_sessions::TopicSessions;
 use crate::transaction::limits::Limits;
 use crate::transaction::{begin, commit};
@@ -220,6 +221,13 @@ impl PostgresStore {
             self.topics().committed(self.pool(), self.schema()).await;
         }
         Ok(has_changed)
+    }
+
+    /// Begins a transaction whose counts read a bounded number of rows, and whose statements end at a limit.
+    pub(crate) async fn begin_counts(&self, limit: Duration) -> Result<PgTx, Error> {
+        let mut tx = begin::begin(self.pool(), Some(Limits { statement: limit, idle: limit })).await?;
+        (&mut *tx).execute(sqlx::raw_sql(SETTINGS)).await.map_err(from_sqlx)?;
+        Ok(tx)
     }
 
     /// Takes a live connection, for a single statement.

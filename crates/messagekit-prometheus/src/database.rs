@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messagekit::operations::{ConsumerStatus, FailedMessageTotal, OutboxLag, SourceState};
+use messagekit::operations::{ConsumerStatus, FailedMessageTotal, LagPart, OutboxLag, SourceState};
 use prometheus::proto::MetricType::GAUGE;
 
 use super::family::{Family, Values};
@@ -101,7 +101,7 @@ pub(super) static FAMILIES: [Family; 10] = [
     },
     Family {
         name: names::DATABASE_UP,
-        help: "1 if the database answered last",
+        help: "1 if the database answered anything last",
         sort: GAUGE,
         labels: &["database"],
     },
@@ -124,9 +124,11 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 10] {
     for (name, database) in databases {
         up.add(&[name], f64::from(u8::from(database.up)));
         if let Some(lag) = &database.lag {
-            pending.add(&[name], lag.pending as f64);
-            overdue.add(&[name], lag.overdue as f64);
-            oldest.add(&[name], lag.oldest.unwrap_or_default().as_secs_f64());
+            if lag.is_known(LagPart::Pending) {
+                pending.add(&[name], lag.pending as f64);
+                overdue.add(&[name], lag.overdue as f64);
+                oldest.add(&[name], lag.oldest.unwrap_or_default().as_secs_f64());
+            }
             lag.slot_bytes.into_iter().for_each(|bytes| slot.add(&[name], bytes as f64));
         }
         for total in &database.failed_messages {

@@ -113,6 +113,11 @@ impl Metrics {
         self.watched.known().database(database).lag = Some(lag.clone());
     }
 
+    /// Removes the metrics of an outbox that could not be measured and marks the database as up, because it answered otherwise.
+    pub fn outbox_unknown(&self, database: &str) {
+        self.watched.known().database(database).lag = None;
+    }
+
     /// Replaces the number of failed messages of a database and marks the database as up.
     pub fn failed_messages(&self, database: &str, totals: &[FailedMessageTotal]) {
         self.watched.known().database(database).failed_messages = totals.to_vec();

@@ -9,7 +9,7 @@ use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
 use messagekit::log::{OrderedReader, SourceFault, Start};
 use messagekit::operations::{
-    ConsumerStatus, FailedMessageState, FailedMessageTotal, OutboxLag, SourceState,
+    ConsumerStatus, FailedMessageState, FailedMessageTotal, LagPart, OutboxLag, SourceState,
 };
 use messagekit::relay::Relay;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Message, Outbox, Shutdown, Store};
@@ -115,7 +115,7 @@ fn what_was_counted_before_does_not_stay() {
         overdue: 5,
         oldest: Some(Duration::from_millis(12_500)),
         slot_bytes: Some(4096),
-        problems: Vec::new(),
+        ..OutboxLag::default()
     };
     metrics.outbox("shop", &lag);
     metrics.failed_messages(
@@ -156,6 +156,16 @@ fn what_was_counted_before_does_not_stay() {
     let none = r#"messagekit_failed_message_oldest_seconds{database="shop",consumer="stock"} 0"#;
     assert!(text.lines().any(|line| line == none), "{text}");
     assert!(text.contains(r#"state="dead"} 2"#) && !text.contains("retry_scheduled"), "{text}");
+
+    let mut uncounted = lag;
+    uncounted.add_unread(LagPart::Pending, "statement timeout".to_owned());
+    metrics.outbox("shop", &uncounted);
+    let text = text_of(&registry);
+    assert!(text.contains("outbox_slot_bytes{") && !text.contains("outbox_pending{"), "{text}");
+    metrics.outbox_unknown("shop");
+    let text = text_of(&registry);
+    assert!(text.contains(r#"messagekit_database_up{database="shop"} 1"#), "{text}");
+    assert!(!text.contains("outbox_slot_bytes{") && text.contains("failed_messages{"), "{text}");
 
     metrics.unreachable("shop");
     let text = text_of(&registry);
@@ -291,10 +301,7 @@ async fn every_name_is_registered_once() {
     metrics.gates("shop", gates.states());
     metrics.kept("orders.dead", "rejected").inc();
     metrics.request("GET", "/api/v1/dlq", 200, Duration::from_millis(3));
-    metrics.outbox(
-        "shop",
-        &OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: Some(1), problems: Vec::new() },
-    );
+    metrics.outbox("shop", &OutboxLag { slot_bytes: Some(1), ..OutboxLag::default() });
     metrics.failed_messages("shop", &[total("billing", FailedMessageState::Dead, 1)]);
     metrics.consumer_statuses("shop", &[waiting("billing", 1)]);
     metrics.source_states("shop", &[source(None)]);

@@ -90,5 +90,5 @@ fn lag_of_relays(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
         ));
     }
     let age = |since: i64| Duration::from_micros(now.saturating_sub(since).try_into().unwrap_or(0));
-    Ok(OutboxLag { pending, overdue, oldest: oldest.map(age), slot_bytes: None, problems })
+    Ok(OutboxLag { pending, overdue, oldest: oldest.map(age), problems, ..OutboxLag::default() })
 }

@@ -18,9 +18,7 @@ impl DatabaseStatus for SqliteStore {
             let counts = status::outbox(&snapshot).map_err(from_sqlite)?;
             Ok(OutboxStatus {
                 publisher: publisher(&snapshot).map_err(from_sqlite)?,
-                pending: lag.pending,
-                oldest: lag.oldest,
-                problems: lag.problems,
+                lag,
                 delayed: counts.delayed,
                 rejected: counts.rejected,
                 running_replays: counts.running_replays,

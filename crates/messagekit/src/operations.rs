@@ -20,7 +20,7 @@ pub use crate::failed_messages::{
     Operator, Origin, Pace, SelectionBatch, StateMachine, StateReason, no_failed_message,
 };
 pub use crate::histogram::HistogramCounts;
-pub use crate::outbox_health::{OutboxHealth, OutboxLag, SourceState};
+pub use crate::outbox_health::{LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart};
 pub use crate::replay::{
     EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
     ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,

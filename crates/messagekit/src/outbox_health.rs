@@ -1,5 +1,6 @@
 //! Measures whether events leave the outbox.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::Error;
@@ -9,7 +10,7 @@ use crate::store::BoxFuture;
 
 /// Reports the events that wait to be published, as far as the database can tell. Each count is at most
 /// [`COUNT_LIMIT`](crate::operations::COUNT_LIMIT), which means at least as many: what it costs does not grow with what is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutboxLag {
     /// Number of events that are not proven to be published.
     pub pending: u64,
@@ -20,8 +21,72 @@ pub struct OutboxLag {
     /// Bytes of the database's log that the replication slot has not confirmed, of all tables; `None` without a slot, and on a
     /// standby.
     pub slot_bytes: Option<u64>,
-    /// Human-readable problems that prevent publishing: the slot is inactive, lost or missing. Empty if there are none.
+    /// Human-readable problems that prevent publishing: the slot is inactive, lost or missing. Names each unread part, too. Empty
+    /// if there are none.
     pub problems: Vec<String>,
+    /// The parts that did not answer in time, or failed. What they would say is unknown, and the rest holds.
+    pub unread: Vec<UnreadPart>,
+}
+
+impl OutboxLag {
+    /// Returns whether a part answered.
+    ///
+    /// ```
+    /// use messagekit::operations::{LagPart, OutboxLag, UnreadPart};
+    ///
+    /// let mut lag = OutboxLag { problems: vec!["the slot is lost".to_owned()], ..OutboxLag::default() };
+    /// lag.add_unread(LagPart::Pending, "canceling statement due to statement timeout".to_owned());
+    /// assert!(!lag.is_known(LagPart::Pending) && lag.is_known(LagPart::Relays));
+    /// assert_eq!(lag.problems[1], "pending events could not be read: see what holds locks, and how busy the database is");
+    /// ```
+    pub fn is_known(&self, part: LagPart) -> bool {
+        self.unread.iter().all(|unread| unread.part != part)
+    }
+
+    /// Adds a part that did not answer, and names it among the problems. The reason is for a log: it may tell more than a
+    /// stranger should read.
+    pub fn add_unread(&mut self, part: LagPart, reason: String) {
+        self.problems
+            .push(format!("{part} could not be read: see what holds locks, and how busy the database is"));
+        self.unread.push(UnreadPart { part, reason });
+    }
+}
+
+/// A part of a measurement that did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadPart {
+    /// The part.
+    pub part: LagPart,
+    /// The error with its causes.
+    pub reason: String,
+}
+
+/// A part of a measurement, which may be slow or fail alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LagPart {
+    /// The number and the age of pending events.
+    Pending,
+    /// Relays, and the events that the broker has refused.
+    Relays,
+    /// The state of table sources.
+    TableSources,
+    /// The rows of table sources that could not become events.
+    FailedRows,
+    /// The delayed and the rejected events and the replays of an [`OutboxStatus`](crate::operations::OutboxStatus).
+    Others,
+}
+
+impl fmt::Display for LagPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending events",
+            Self::Relays => "relays and refused events",
+            Self::TableSources => "table sources",
+            Self::FailedRows => "failed rows of table sources",
+            Self::Others => "delayed, rejected and replayed events",
+        })
+    }
 }
 
 /// A table source, as an operator watches it.
@@ -52,7 +117,7 @@ pub trait OutboxHealth: Send + Sync {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Measures the pending events. With log-based change capture, the [checkpoints](Self::checkpoint) translate the
-    /// confirmed position into a time.
+    /// confirmed position into a time. A part that is slow or fails is named, and costs none of the others.
     ///
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.

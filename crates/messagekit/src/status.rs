@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::Error;
 use crate::event_history::PublisherState;
 use crate::failed_messages::FailedMessageState;
+use crate::outbox_health::OutboxLag;
 use crate::store::BoxFuture;
 
 /// Where a status stops counting: a count that equals it means at least as many.
@@ -18,13 +19,10 @@ pub const COUNT_LIMIT: u32 = 10_000;
 pub struct OutboxStatus {
     /// How far the publisher is.
     pub publisher: PublisherState,
-    /// Number of events that are not proven to be published: that of the [`OutboxLag`](crate::operations::OutboxLag).
-    pub pending: u64,
-    /// Age of the oldest of them; of the oldest that was read where the count stopped.
-    pub oldest: Option<Duration>,
-    /// Human-readable problems that prevent publishing, as health answers them. Empty if there are none.
-    pub problems: Vec<String>,
-    /// Number of events that wait for their time.
+    /// What has not left, and why: as health answers it.
+    pub lag: OutboxLag,
+    /// Number of events that wait for their time. This and the next two are zero if [`LagPart::Others`](crate::operations::LagPart::Others)
+    /// is unread.
     pub delayed: u64,
     /// Number of events that the broker has refused.
     pub rejected: u64,

@@ -24,8 +24,7 @@ fn pending_is_what_no_broker_has_confirmed() {
         let relayed = Relayed::fresh().await;
         assert_eq!(lag(&relayed).await.problems, [""; 0], "nothing waits for a relay");
         let leases = relayed.lease("r1").await;
-        let empty =
-            OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: None, problems: Vec::new() };
+        let empty = OutboxLag::default();
         assert_eq!(lag(&relayed).await, empty);
         relayed
             .store

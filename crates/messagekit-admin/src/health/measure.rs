@@ -1,7 +1,7 @@
 //! Queries every database concurrently, with a deadline.
 
 use messagekit::adapter::BoxFuture;
-use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::operations::{OutboxHealth, OutboxLag, UnreadPart};
 use messagekit::{Error, ErrorKind, chain};
 
 use super::dependencies::Outboxes;
@@ -16,7 +16,18 @@ pub(super) async fn ping(outboxes: &Outboxes) -> Vec<Said<'_, ()>> {
 }
 
 pub(super) async fn lag(outboxes: &Outboxes) -> Vec<Said<'_, OutboxLag>> {
-    ask(outboxes, |store| store.lag()).await
+    let said = ask(outboxes, |store| store.lag()).await;
+    for (name, lag) in &said {
+        lag.iter().for_each(|lag| log_unread(name, lag));
+    }
+    said
+}
+
+/// Logs the parts that did not answer, with reasons that are not for strangers.
+pub(crate) fn log_unread(database: &str, lag: &OutboxLag) {
+    for UnreadPart { part, reason } in &lag.unread {
+        tracing::warn!(database, %part, reason, "a part of the outbox's health could not be read");
+    }
 }
 
 async fn ask<'a, T>(

@@ -19,6 +19,7 @@ use crate::protection;
 
 pub(crate) use checkpoints::keep_checkpoints;
 pub(crate) use dependencies::{Connections, Consumers, Outboxes};
+pub(crate) use measure::log_unread;
 pub(crate) use ready::{ConsumerReady, HeldBack, Status};
 
 pub(crate) fn routes<S>() -> OpenApiRouter<S>

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::operations::OutboxLag;
+use messagekit::operations::{LagPart, OutboxLag};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,7 +52,7 @@ pub(crate) struct DatabaseCheck {
 pub(crate) struct OutboxCheck {
     status: Status,
     /// The number of events that are not provably published, of each database at most 10000, which means at least as many; null while a
-    /// database does not answer.
+    /// database does not answer, or if they could not be read.
     pending_count: Option<u64>,
     /// The age of the oldest of them; null if there is none, or if a database does not answer.
     oldest_event_age_seconds: Option<f64>,
@@ -98,7 +98,7 @@ impl DatabaseOutbox {
                 database: DatabaseCheck { status: Status::Healthy, error: None },
                 outbox: OutboxCheck {
                     status: judged(lag),
-                    pending_count: Some(lag.pending),
+                    pending_count: lag.is_known(LagPart::Pending).then_some(lag.pending),
                     oldest_event_age_seconds: lag.oldest.map(|age| age.as_secs_f64()),
                     problems: lag.problems.clone(),
                 },
@@ -159,13 +159,7 @@ mod tests {
     use super::*;
 
     fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
-        OutboxLag {
-            pending,
-            overdue,
-            oldest: Some(Duration::from_secs(oldest)),
-            slot_bytes: None,
-            problems: Vec::new(),
-        }
+        OutboxLag { pending, overdue, oldest: Some(Duration::from_secs(oldest)), ..OutboxLag::default() }
     }
 
     #[test]

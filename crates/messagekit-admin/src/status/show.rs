@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, OutboxStatus};
+use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, LagPart, OutboxStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -44,17 +44,17 @@ pub(crate) struct DatabaseStatusView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutboxStatusView {
     publisher: PublisherView,
-    /// Events that are not proven to be published.
-    pending: u64,
+    /// Events that are not proven to be published; null, as every number here, if it could not be read, which `problems` names.
+    pending: Option<u64>,
     /// The age of the oldest of them; of the oldest that was read where the count stopped; null without any.
     oldest_seconds: Option<f64>,
     /// What keeps events from being published, as `/health/outbox` says it.
     problems: Vec<String>,
     /// Events that wait for their time.
-    delayed: u64,
+    delayed: Option<u64>,
     /// Events that the broker has refused.
-    rejected: u64,
-    running_replays: u64,
+    rejected: Option<u64>,
+    running_replays: Option<u64>,
 }
 
 /// Show all at a glance: databases, outboxes, consumers, failed messages, replays, services
@@ -100,17 +100,26 @@ impl DatabaseStatusView {
         });
         Self {
             database: database.to_owned(),
-            outbox: OutboxStatusView {
-                publisher: outbox.publisher.into(),
-                pending: outbox.pending,
-                oldest_seconds: outbox.oldest.map(|age| age.as_secs_f64()),
-                problems: outbox.problems,
-                delayed: outbox.delayed,
-                rejected: outbox.rejected,
-                running_replays: outbox.running_replays,
-            },
+            outbox: outbox.into(),
             failed_messages: failed_messages.collect(),
             consumers: consumers.into_iter().map(|status| ConsumerView::of(database, status)).collect(),
+        }
+    }
+}
+
+impl From<OutboxStatus> for OutboxStatusView {
+    fn from(status: OutboxStatus) -> Self {
+        let OutboxStatus { publisher, lag, delayed, rejected, running_replays } = status;
+        let others = lag.is_known(LagPart::Others);
+        let other = |count: u64| others.then_some(count);
+        Self {
+            publisher: publisher.into(),
+            pending: lag.is_known(LagPart::Pending).then_some(lag.pending),
+            oldest_seconds: lag.oldest.map(|age| age.as_secs_f64()),
+            problems: lag.problems,
+            delayed: other(delayed),
+            rejected: other(rejected),
+            running_replays: other(running_replays),
         }
     }
 }

@@ -23,13 +23,7 @@ fn two() -> (MemoryStore, MemoryStore, Console) {
 }
 
 fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
-    OutboxLag {
-        pending,
-        overdue,
-        oldest: Some(Duration::from_secs(oldest)),
-        slot_bytes: None,
-        problems: Vec::new(),
-    }
+    OutboxLag { pending, overdue, oldest: Some(Duration::from_secs(oldest)), ..OutboxLag::default() }
 }
 
 #[tokio::test]

@@ -35,6 +35,11 @@ SELECT CASE WHEN s.wal >= n.wal THEN n.at
   n.at AS now
 FROM current n LEFT JOIN slot s ON true LEFT JOIN before b ON true LEFT JOIN behind a ON true";
 
+/// Every written event becomes pending for a relay.
+pub(crate) const IS_RELAYED: &str = "
+SELECT EXISTS (SELECT FROM pg_trigger
+  WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending')";
+
 /// Who publishes; a relay that held its lease within the last half minute lives.
 pub(crate) const PUBLISHER: &str = "
 SELECT EXISTS (SELECT FROM pg_trigger
@@ -97,6 +102,12 @@ pub(crate) struct Publishers {
     pub(crate) has_slot: bool,
     /// Events are meant to leave by a slot, also when it is lost.
     pub(crate) has_publication: bool,
+}
+
+/// Returns whether relays publish. Reads the catalogue only, so it waits for no lock of a table.
+pub(crate) async fn is_relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<bool, Error> {
+    let select = sqlx::query_scalar(schema.sql(IS_RELAYED)).persistent(false);
+    select.fetch_one(connection).await.map_err(from_sqlx)
 }
 
 /// Returns who publishes the events.

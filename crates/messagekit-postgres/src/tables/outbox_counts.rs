@@ -62,13 +62,14 @@ pending (available_at) AS MATERIALIZED (
   UNION ALL
   (SELECT q.available_at FROM messagekit.outbox_pending q
     WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 10000))
-SELECT EXISTS (SELECT FROM pg_trigger
-    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
-  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
-  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
-  (SELECT least(count(*), 10000) FROM pending) AS pending,
+SELECT (SELECT least(count(*), 10000) FROM pending) AS pending,
   (SELECT least(count(*), 10000) FROM pending WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
-  (SELECT extract(epoch FROM clock_timestamp() - min(available_at)) FROM first)::float8 AS oldest,
+  (SELECT extract(epoch FROM clock_timestamp() - min(available_at)) FROM first)::float8 AS oldest";
+
+/// The relays, and the events that a broker refused. The waiting ones are those of the newest that were refused.
+pub(crate) const RELAYS: &str = "
+SELECT EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
+  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS refused,
   (SELECT count(*) - count(error) FROM (SELECT error FROM messagekit.outbox_rejected ORDER BY id DESC LIMIT 10000) r) AS behind";
 
@@ -80,16 +81,13 @@ pub(crate) struct Waiting {
     pub(crate) oldest: Option<Duration>,
 }
 
-/// The events that wait for a relay, and the relays' state.
+/// The relays' state.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Relayed {
-    /// Every written event becomes pending.
-    pub(crate) is_on: bool,
+pub(crate) struct Relays {
     /// Relays may publish.
     pub(crate) is_open: bool,
     /// A relay held its lease within the last half minute, which is longer than a restart.
     pub(crate) has_relay: bool,
-    pub(crate) waiting: Waiting,
     /// The number of events that a broker has rejected.
     pub(crate) refused: u64,
     /// The number of events that wait behind rejected ones.
@@ -127,15 +125,20 @@ pub(crate) async fn waiting(
 }
 
 /// Counts the events that wait for a relay.
-pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<Relayed, Error> {
+pub(crate) async fn relayed(connection: &mut PgConnection, schema: &SchemaName) -> Result<Waiting, Error> {
     let select = sqlx::query(schema.sql(RELAYED)).persistent(false);
     let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    Waiting::of(&row).map_err(from_sqlx)
+}
+
+/// Returns the state of the relays.
+pub(crate) async fn relays(connection: &mut PgConnection, schema: &SchemaName) -> Result<Relays, Error> {
+    let select = sqlx::query(schema.sql(RELAYS)).persistent(false);
+    let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
     let read = || {
-        Ok(Relayed {
-            is_on: row.try_get("is_on")?,
+        Ok(Relays {
             is_open: row.try_get("is_open")?,
             has_relay: row.try_get("has_relay")?,
-            waiting: Waiting::of(&row)?,
             refused: row.try_get::<i64, _>("refused")?.unsigned_abs(),
             behind: row.try_get::<i64, _>("behind")?.unsigned_abs(),
         })

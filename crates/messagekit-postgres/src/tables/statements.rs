@@ -92,6 +92,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("outbox_kept", outbox_counts::KEPT),
     ("outbox_unconfirmed", outbox_counts::UNCONFIRMED),
     ("outbox_relayed", outbox_counts::RELAYED),
+    ("outbox_relays", outbox_counts::RELAYS),
+    ("is_relayed", health::IS_RELAYED),
     ("last_checkpoint", health::LAST_CHECKPOINT),
     ("may_write", health::MAY_WRITE),
     ("checkpoint", health::CHECKPOINT),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus, OutboxLag, OutboxStatus, PublisherState};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -68,21 +68,20 @@ GROUP BY p.consumer, p.topic, p.partition ORDER BY p.consumer, p.topic, p.partit
 /// The most positions of one consumer.
 const MOST_POSITIONS: usize = 1_000;
 
-/// Returns the state of the outbox, whose lag has been measured.
-pub(crate) async fn outbox(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    publisher: PublisherState,
-    lag: OutboxLag,
-) -> Result<OutboxStatus, Error> {
+/// The counts of an outbox beside the events that have not left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OtherCounts {
+    pub(crate) delayed: u64,
+    pub(crate) rejected: u64,
+    pub(crate) running_replays: u64,
+}
+
+/// Counts what an outbox has beside the events that have not left.
+pub(crate) async fn outbox(connection: &mut PgConnection, schema: &SchemaName) -> Result<OtherCounts, Error> {
     let select = sqlx::query(schema.sql(OUTBOX)).persistent(false);
     let row = select.fetch_one(connection).await.map_err(from_sqlx)?;
     let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(from_sqlx);
-    Ok(OutboxStatus {
-        publisher,
-        pending: lag.pending,
-        oldest: lag.oldest,
-        problems: lag.problems,
+    Ok(OtherCounts {
         delayed: count("delayed")?,
         rejected: count("rejected")?,
         running_replays: count("replays")?,

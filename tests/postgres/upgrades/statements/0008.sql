@@ -709,15 +709,19 @@ pending (available_at) AS MATERIALIZED (
   UNION ALL
   (SELECT q.available_at FROM messagekit.outbox_pending q
     WHERE q.shard < 0 AND q.available_at <= now() ORDER BY q.available_at LIMIT 10000))
-SELECT EXISTS (SELECT FROM pg_trigger
-    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending') AS is_on,
-  EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
-  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
-  (SELECT least(count(*), 10000) FROM pending) AS pending,
+SELECT (SELECT least(count(*), 10000) FROM pending) AS pending,
   (SELECT least(count(*), 10000) FROM pending WHERE available_at <= clock_timestamp() - interval '10 s') AS overdue,
-  (SELECT extract(epoch FROM clock_timestamp() - min(available_at)) FROM first)::float8 AS oldest,
+  (SELECT extract(epoch FROM clock_timestamp() - min(available_at)) FROM first)::float8 AS oldest;
+
+PREPARE "outbox_relays" AS
+SELECT EXISTS (SELECT FROM messagekit.relay_shards) AS is_open,
+  coalesce((SELECT max(until) FROM messagekit.relay_members) > clock_timestamp() - interval '30 s', false) AS has_relay,
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS refused,
   (SELECT count(*) - count(error) FROM (SELECT error FROM messagekit.outbox_rejected ORDER BY id DESC LIMIT 10000) r) AS behind;
+
+PREPARE "is_relayed" AS
+SELECT EXISTS (SELECT FROM pg_trigger
+  WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_is_pending');
 
 PREPARE "last_checkpoint" (float8) AS
 SELECT (SELECT max(at) FROM messagekit.outbox_checkpoints) > clock_timestamp() - $1 * interval '1 microsecond';

@@ -29,7 +29,7 @@ async fn lag_is_what_no_broker_has_confirmed() {
     let file = File::new();
     let store = file.open().await;
     write(&store, "stays").await;
-    let empty = OutboxLag { pending: 0, overdue: 0, oldest: None, slot_bytes: None, problems: Vec::new() };
+    let empty = OutboxLag::default();
     assert_eq!(store.lag().await.unwrap(), empty, "what stays is where it belongs");
 
     let store = file.relayed().await;
