@@ -27,6 +27,7 @@ mod progress;
 mod relay;
 mod replay;
 mod rows;
+mod schema;
 mod sections;
 mod sql;
 mod status;
@@ -81,6 +82,8 @@ enum Command {
     Topics(topics::Topics),
     /// Run SQL statements about topics, table sources and groups
     Sql(sql::Sql),
+    /// Compare the schemas of a service's events with a baseline, and extend it
+    Schema(schema::Schema),
     /// Find faults in the setup of databases and brokers, and print the repair of each
     Doctor(doctor::Doctor),
 }
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
         Command::Topics(topics) => finish(runtime.block_on(topics.run())),
         Command::Sql(sql) => finish(runtime.block_on(sql.run())),
+        Command::Schema(schema) => finish(schema.run()),
         Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::message::{Envelope, ReadVersions, choose, codec, identify};
+use crate::schema::{Contract, Contracts};
 use crate::{DataVersion, Error, ErrorKind, Event, Message, Meta};
 
 /// The events that a program knows, by type and major version: for tools that read messages of any type, such as a test
@@ -42,6 +43,8 @@ struct Known {
     topic: &'static str,
     versions: Vec<ReadVersions>,
     decode: Vec<Decode>,
+    /// The schema of each struct, if it was added with one.
+    schemas: Vec<Option<serde_json::Value>>,
 }
 
 /// An event that a registry knows.
@@ -68,9 +71,42 @@ impl EventRegistry {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] if there is a struct of its type and major version, or if another version of
     /// the type has another topic.
-    pub fn with<E: Event>(mut self) -> Result<Self, Error> {
+    pub fn with<E: Event>(self) -> Result<Self, Error> {
+        self.add::<E>(None)
+    }
+
+    /// Adds an event with the JSON Schema of its data, for [`contracts`](Self::contracts).
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    #[cfg(feature = "json-schema")]
+    pub fn with_schema<E: Event + schemars::JsonSchema>(self) -> Result<Self, Error> {
+        self.add::<E>(Some(schemars::schema_for!(E).to_value()))
+    }
+
+    /// Returns the contracts of the events that have a schema.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] for a schema without a [shape](crate::schema::Shape::with_formats).
+    pub fn contracts(&self) -> Result<Contracts, Error> {
+        let mut contracts = Vec::new();
+        for (event_type, known) in &self.types {
+            for (versions, schema) in known.versions.iter().zip(&known.schemas) {
+                contracts.extend(schema.as_ref().map(|schema| Contract {
+                    event_type: (*event_type).to_owned(),
+                    topic: known.topic.to_owned(),
+                    version: versions.own().to_string(),
+                    earlier: versions.all().skip(1).map(|version| version.to_string()).collect(),
+                    schema: schema.clone(),
+                }));
+            }
+        }
+        Contracts::new(contracts)
+    }
+
+    fn add<E: Event>(mut self, schema: Option<serde_json::Value>) -> Result<Self, Error> {
         let versions = ReadVersions::of::<E>();
-        let new = || Known { topic: E::TOPIC, versions: Vec::new(), decode: Vec::new() };
+        let new = || Known { topic: E::TOPIC, versions: Vec::new(), decode: Vec::new(), schemas: Vec::new() };
         let known = self.types.entry(E::TYPE).or_insert_with(new);
         let refused = |text: &str| {
             let error = Error::new(ErrorKind::InvalidConfiguration, text.to_owned());
@@ -83,6 +119,7 @@ impl EventRegistry {
             return refused("two topics for one event type: keep one");
         }
         known.versions.push(versions);
+        known.schemas.push(schema);
         known.decode.push(|meta, message| {
             let event: Envelope<E> = codec::decode(meta, message)?;
             Ok(AnyEvent { meta: Box::new(event.meta.clone()), event: Box::new(event) })

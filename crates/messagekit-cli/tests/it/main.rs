@@ -28,6 +28,7 @@ mod replay_bench;
 mod replay_read;
 mod replay_read_kafka;
 mod replay_read_whole;
+mod schema;
 mod server;
 mod shell;
 mod sql_page;

@@ -7,6 +7,7 @@
 pub mod canonical;
 mod compare;
 mod compatibility;
+mod contracts;
 mod format;
 mod reading;
 mod reading_check;
@@ -14,5 +15,6 @@ mod shape;
 
 pub use compare::{Difference, differences, is_compatible};
 pub use compatibility::{Compatibility, Incompatibility};
+pub use contracts::{Contract, ContractProblem, Contracts};
 pub use reading_check::{Unread, UnreadReason, unread};
 pub use shape::{Field, OtherFields, Shape};

@@ -5,6 +5,7 @@ mod batches;
 mod blame;
 mod block;
 mod compatibility;
+mod contracts;
 mod counted;
 mod crash_guard;
 mod defaults;

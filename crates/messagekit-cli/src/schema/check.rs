@@ -1,0 +1,75 @@
+//! `messagekit schema check`.
+
+use std::path::PathBuf;
+
+use messagekit::schema::{Compatibility, ContractProblem, Contracts};
+use messagekit::{Error, ErrorKind};
+use serde_json::json;
+
+use super::documents::{Current, read};
+use crate::output::{print, printable, table};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    current: Current,
+    /// The baseline: every version that was ever deployed
+    #[arg(long)]
+    baseline: PathBuf,
+    #[command(flatten)]
+    mode: Mode,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Mode {
+    /// Who must read what others write: `backward` new programs old data, `forward` old programs new data, `full` both
+    #[arg(long, default_value_t, value_name = "MODE")]
+    compatibility: Compatibility,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Error> {
+        let (baseline, current) = (read(&self.baseline)?, self.current.read()?);
+        let problems = baseline.check(&current, self.mode.compatibility)?;
+        if self.json {
+            print(json!({ "compatibility": self.mode.compatibility.as_str(), "problems": problems }))?;
+        } else if problems.is_empty() {
+            print(format!("compatible ({}), {} contracts", self.mode.compatibility, current.events().len()))?;
+        } else {
+            print(rows(&problems))?;
+        }
+        refused(problems.len())
+    }
+}
+
+impl Mode {
+    /// Compares, prints what is wrong, and fails if anything is.
+    pub(super) fn compare(&self, baseline: &Contracts, current: &Contracts) -> Result<(), Error> {
+        let problems = baseline.check(current, self.compatibility)?;
+        if !problems.is_empty() {
+            print(rows(&problems))?;
+        }
+        refused(problems.len())
+    }
+}
+
+fn rows(problems: &[ContractProblem]) -> comfy_table::Table {
+    let mut rows = table(&["event type", "before", "now", "problem"]);
+    for ContractProblem { event_type, before, now, problem } in problems {
+        let now = now.as_deref().unwrap_or("-");
+        rows.add_row([event_type, before, now, problem].map(printable));
+    }
+    rows
+}
+
+fn refused(problems: usize) -> Result<(), Error> {
+    match problems {
+        0 => Ok(()),
+        count => {
+            Err(Error::new(ErrorKind::SchemaMismatch, format!("{count} contracts do not fit the baseline")))
+        }
+    }
+}
