@@ -1,10 +1,13 @@
 //! Health of a database that answers some questions and not others.
 
+use std::time::Duration;
+
 use messagekit::operations::{DatabaseStatus, LagPart, OutboxHealth};
-use messagekit_testkit::block_on;
+use messagekit_postgres::PostgresStore;
+use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
 use serde_json::{Value, json};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 
 use crate::admin_answers::answers;
 use crate::health::Captured;
@@ -18,7 +21,7 @@ fn lost_slot_is_named_while_a_lock_keeps_the_events() {
         let captured = Captured::start().await;
         run(captured.store.pool(), "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
             .await;
-        let mut locker = sqlx::PgConnection::connect(&captured.url()).await.unwrap();
+        let mut locker = PgConnection::connect(&captured.url()).await.unwrap();
         let lock = "BEGIN; LOCK TABLE messagekit.outbox_events IN ACCESS EXCLUSIVE MODE";
         sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
 
@@ -65,5 +68,51 @@ fn part_that_fails_costs_none_of_the_others() {
 
         run(store.pool(), "ALTER TABLE messagekit.outbox_events RENAME TO gone_as_well").await;
         store.lag().await.expect_err("nothing is found without its catalogue");
+    });
+}
+
+/// The sessions of the store, and how many of them wait for a lock.
+const SESSIONS: &str = "SELECT count(*), count(*) FILTER (WHERE cardinality(pg_blocking_pids(pid)) > 0)
+  FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'messagekit'";
+
+async fn sessions(look: &mut PgConnection) -> (i64, i64) {
+    sqlx::query_as(SESSIONS).fetch_one(look).await.unwrap()
+}
+
+#[test]
+fn probes_that_are_given_up_take_no_connection_of_the_service() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = PostgresStore::connect(database.url()).await.unwrap();
+        let (mut look, mut locker) = (database.connection().await, database.connection().await);
+        let lock = "BEGIN; LOCK TABLE messagekit.outbox_events, messagekit.outbox_checkpoints IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
+        for round in 0..8 {
+            let probed = store.clone();
+            let probe = tokio::spawn(async move {
+                match round % 2 {
+                    0 => probed.lag().await.map(drop),
+                    _ => probed.checkpoint(Duration::ZERO).await,
+                }
+            });
+            eventually("the probe waits for the lock", DEADLINE, async || {
+                let (all, waiting) = sessions(&mut look).await;
+                assert!(all <= 1, "{all} sessions in round {round}");
+                waiting == 1
+            })
+            .await;
+            probe.abort();
+            assert!(probe.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(store.pool().size(), 0, "the service has used no connection");
+        eventually("the server ends what was given up", DEADLINE, async || {
+            let (all, waiting) = sessions(&mut look).await;
+            all <= 1 && waiting == 0
+        })
+        .await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
+        assert!(store.lag().await.unwrap().unread.is_empty(), "the connection is usable again");
+        store.checkpoint(Duration::ZERO).await.unwrap();
+        assert_eq!((store.pool().size(), sessions(&mut look).await.0), (0, 1));
     });
 }

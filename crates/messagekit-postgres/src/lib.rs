@@ -107,6 +107,7 @@ mod error;
 mod event_history;
 mod failed_messages;
 mod hasty;
+mod health_connection;
 mod inbox;
 mod log;
 mod membership;

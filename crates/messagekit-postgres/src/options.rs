@@ -41,7 +41,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets how many connections the pool may open; 16 by default. A consumer uses one per lane and one for its retries.
+    /// Sets how many connections the pool may open; 16 by default. A consumer uses one per lane and one for its retries. Health
+    /// uses one beside the pool.
     pub fn max_connections(mut self, max: u32) -> Self {
         self.max_connections = max;
         self
@@ -71,8 +72,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets a shorter limit for operators' reads: lists, totals, groups, counts and the lag of the outbox. The default is
-    /// the limit of the other statements, and 10 minutes for the count of a replay.
+    /// Sets a shorter limit for operators' reads: lists, totals, groups and counts. The default is the limit of the other
+    /// statements, and 10 minutes for the count of a replay. Health has limits and a connection of its own.
     ///
     /// These reads then use up to 4 separate connections. A server that waits for a lock or counts for long delays no
     /// other work. A read whose caller has dropped it ends at the limit.

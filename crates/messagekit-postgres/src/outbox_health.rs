@@ -8,6 +8,7 @@ use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, Store};
 
+use crate::health_connection::{CHECKPOINT_LIMIT, PING_LIMIT};
 use crate::outbox_measure::Measurement;
 use crate::tables::health;
 use crate::{PostgresStore, migrations};
@@ -16,7 +17,7 @@ use crate::{PostgresStore, migrations};
 impl OutboxHealth for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.statement(async move {
-            let found = health::ping(&mut *self.connection().await?, self.schema()).await?;
+            let found = health::ping(&mut *self.begin_health(PING_LIMIT).await?, self.schema()).await?;
             let fit = migrations::compare(found, migrations::latest());
             fit.map_err(|error| error.with("schema", self.schema()))
         }))
@@ -39,15 +40,18 @@ impl OutboxHealth for PostgresStore {
 
     fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let young = self.statement(async {
-                health::has_checkpoint(&mut *self.connection().await?, self.schema(), every).await
-            });
-            if young.await? {
-                return Ok(());
+            let mut tx = self.statement(self.begin_health(CHECKPOINT_LIMIT)).await?;
+            let write = async {
+                if health::has_checkpoint(&mut tx, self.schema(), every).await? {
+                    return Ok(false);
+                }
+                health::checkpoint(&mut tx, self.schema(), every).await?;
+                Ok(true)
+            };
+            match self.statement(write).await? {
+                true => self.commit(tx).await,
+                false => Ok(()),
             }
-            let mut tx = self.begin().await?;
-            self.statement(health::checkpoint(&mut tx, self.schema(), every)).await?;
-            self.commit(tx).await
         })
     }
 }

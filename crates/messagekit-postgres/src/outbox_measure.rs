@@ -11,12 +11,11 @@ use sqlx::PgConnection;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cdc::{self, Capture, Watch};
+use crate::health_connection::LIMIT;
 use crate::outbox_problems::{self as problems, RESTART};
 use crate::tables::{health, outbox_counts};
 use crate::{PostgresStore, SchemaName};
 
-/// How long a whole measurement may take: less than those who ask for the health wait.
-const LIMIT: Duration = Duration::from_secs(4);
 /// How long a part may take, except for the first: there are at most five others.
 const PART_LIMIT: Duration = Duration::from_millis(800);
 /// How much longer than the server's limit a client waits for the error of the server.

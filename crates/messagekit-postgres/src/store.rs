@@ -20,7 +20,7 @@ use crate::tables::outbox_counts::SETTINGS;
 use crate::topic_sessions::TopicSessions;
 use crate::transaction::limits::Limits;
 use crate::transaction::{begin, commit};
-use crate::{PgTx, PostgresOptions, SchemaName, connect};
+use crate::{PgTx, PostgresOptions, SchemaName, connect, health_connection};
 
 /// A PostgreSQL database with the tables of messagekit in their own schema, and yours beside them.
 ///
@@ -36,6 +36,8 @@ struct Shared {
     pool: PgPool,
     /// The pool for reads; the same as the main pool where reads have no limit of their own.
     reads: PgPool,
+    /// The connection of health, outside of the pool: a probe whose caller has left takes none from the service.
+    health: PgPool,
     /// Whether the server ends reads earlier than other statements.
     reads_are_limited: bool,
     schema: SchemaName,
@@ -88,12 +90,14 @@ impl PostgresStore {
         let patience = limits.map(|limits| limits.statement.saturating_add(connect::LIMIT));
         let reads_are_limited = limited.is_some();
         let reads = limited.unwrap_or_else(|| pool.clone());
+        let health = health_connection::beside(&pool);
         let (wake, relay_connections, decided) =
             (Wake::default(), RelayConnections::default(), StablePosition::default());
         Self {
             shared: Arc::new(Shared {
                 pool,
                 reads,
+                health,
                 reads_are_limited,
                 schema,
                 patience,
@@ -121,6 +125,7 @@ impl PostgresStore {
     /// on.
     pub async fn close(self) {
         self.shared.topics.notices.finish().await;
+        self.shared.health.close().await;
         self.shared.reads.close().await;
         self.shared.pool.close().await;
         self.shared.relay_connections.clear();
@@ -223,9 +228,15 @@ impl PostgresStore {
         Ok(has_changed)
     }
 
-    /// Begins a transaction whose counts read a bounded number of rows, and whose statements end at a limit.
+    /// Begins a transaction of health, whose statements end at a limit.
+    pub(crate) async fn begin_health(&self, limit: Duration) -> Result<PgTx, Error> {
+        let limits = Limits { statement: limit, idle: limit };
+        begin::begin(&self.shared.health, Some(limits)).await
+    }
+
+    /// As `begin_health`, for counts that read a bounded number of rows.
     pub(crate) async fn begin_counts(&self, limit: Duration) -> Result<PgTx, Error> {
-        let mut tx = begin::begin(self.pool(), Some(Limits { statement: limit, idle: limit })).await?;
+        let mut tx = self.begin_health(limit).await?;
         (&mut *tx).execute(sqlx::raw_sql(SETTINGS)).await.map_err(from_sqlx)?;
         Ok(tx)
     }
