@@ -33,7 +33,13 @@ pub(super) struct Mode {
 impl Check {
     pub(super) fn run(self) -> Result<(), Error> {
         let (baseline, current) = (read(&self.baseline)?, self.current.read()?);
-        let problems = baseline.check(&current, self.mode.compatibility)?;
+        let mut problems = baseline.check(&current, self.mode.compatibility)?;
+        problems.extend(baseline.missing(&current).map(|now| ContractProblem {
+            event_type: now.event_type.clone(),
+            before: "-".to_owned(),
+            now: Some(now.version.clone()),
+            problem: "this version is not in the baseline: add it with messagekit schema export".to_owned(),
+        }));
         if self.json {
             print(json!({ "compatibility": self.mode.compatibility.as_str(), "problems": problems }))?;
         } else if problems.is_empty() {
@@ -68,8 +74,6 @@ fn rows(problems: &[ContractProblem]) -> comfy_table::Table {
 fn refused(problems: usize) -> Result<(), Error> {
     match problems {
         0 => Ok(()),
-        count => {
-            Err(Error::new(ErrorKind::SchemaMismatch, format!("{count} contracts do not fit the baseline")))
-        }
+        count => Err(Error::new(ErrorKind::SchemaMismatch, format!("{count} problems with the baseline"))),
     }
 }

@@ -144,19 +144,22 @@ impl Contracts {
         Ok(problems)
     }
 
+    /// Returns the versions of `current` that this baseline does not have: once deployed, nothing would hold their schemas.
+    pub fn missing<'a>(&'a self, current: &'a Self) -> impl Iterator<Item = &'a Contract> {
+        current.events.iter().filter(|now| {
+            let is_it =
+                |before: &&Contract| before.event_type == now.event_type && before.version == now.version;
+            !self.events.iter().any(|before| is_it(&before))
+        })
+    }
+
     /// Adds the versions of `current` that this baseline does not have; returns how many.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn merge(&mut self, current: &Self) -> Result<usize, Error> {
         let known = self.events.len();
-        let new = current.events.iter().filter(|now| {
-            !self
-                .events
-                .iter()
-                .any(|before| before.event_type == now.event_type && before.version == now.version)
-        });
-        let events: Vec<Contract> = self.events.iter().chain(new).cloned().collect();
+        let events: Vec<Contract> = self.events.iter().chain(self.missing(current)).cloned().collect();
         *self = Self::new(events)?;
         Ok(self.events.len() - known)
     }
@@ -183,6 +186,11 @@ impl Contract {
 
     /// Checks against a contract of the same major version.
     fn check_minor(&self, now: &Self, mode: Compatibility) -> Result<Vec<ContractProblem>, Error> {
+        if now.topic != self.topic {
+            let text =
+                format!("the topic was {} and is {}: its consumers read the old one", self.topic, now.topic);
+            return Ok(vec![self.problem(Some(now), text)]);
+        }
         let (version, newer) = (self.data_version()?, now.data_version()?);
         let (before, after) = (self.shape()?, now.shape()?);
         if newer < version {

@@ -21,7 +21,7 @@ pub(super) fn has_value(format: &str, value: &Value) -> bool {
     let number = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
     match (range(format), number) {
         (Some((low, high)), Some(number)) => (low..=high).contains(&number),
-        _ => value.is_f64(),
+        _ => value.is_number(),
     }
 }
 
@@ -32,8 +32,14 @@ fn range(format: &str) -> Option<(i128, i128)> {
         None => (true, format.strip_prefix("int")?),
     };
     // The width of `isize` and `usize` is that of the machine.
-    let bits: u32 =
-        if bits.is_empty() { 64 } else { bits.parse().ok().filter(|bits| (1..=64).contains(bits))? };
+    let bits: u32 = if bits.is_empty() { 64 } else { bits.parse().ok()? };
+    if bits == 128 {
+        // The upper half of `u128` is no JSON number that a program in Rust reads.
+        return Some(if is_signed { (i128::MIN, i128::MAX) } else { (0, i128::MAX) });
+    }
+    if !(1..=64).contains(&bits) {
+        return None;
+    }
     Some(if is_signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) })
 }
 
@@ -49,6 +55,7 @@ mod tests {
             ("uint32", "int64"),
             ("uint", "uint64"),
             ("int64", "int"),
+            ("uint64", "int128"),
         ] {
             assert!(is_within(&Shape::Integer, format, other), "{format} in {other}");
         }

@@ -10,6 +10,8 @@ use crate::{Error, ErrorKind};
 
 /// Deeper schemas are refused: a stack has an end.
 const MAX_DEPTH: usize = 64;
+/// Larger schemas are refused: references that are used twice at each level double with each.
+const MAX_PARTS: usize = 20_000;
 
 impl Shape {
     /// Returns the shape that a JSON Schema describes.
@@ -18,7 +20,7 @@ impl Shape {
     /// [`ErrorKind::InvalidConfiguration`] if it is no schema, refers to a definition that it does not have, contains itself without
     /// an object in between, or is nested too deep.
     pub fn of_schema(schema: &Value) -> Result<Self, Error> {
-        Reading { root: schema, objects: Vec::new(), depth: 0, has_formats: false }.shape(schema)
+        Reading { root: schema, objects: Vec::new(), depth: 0, parts: 0, has_formats: false }.shape(schema)
     }
 
     /// Returns the shape that a JSON Schema describes, with the formats of texts and numbers.
@@ -26,7 +28,7 @@ impl Shape {
     /// # Errors
     /// As [`of_schema`](Self::of_schema).
     pub fn with_formats(schema: &Value) -> Result<Self, Error> {
-        Reading { root: schema, objects: Vec::new(), depth: 0, has_formats: true }.shape(schema)
+        Reading { root: schema, objects: Vec::new(), depth: 0, parts: 0, has_formats: true }.shape(schema)
     }
 }
 
@@ -35,6 +37,8 @@ struct Reading<'a> {
     /// The definitions whose objects are open, the outermost first; `None` for an object without a name.
     objects: Vec<Option<&'a str>>,
     depth: usize,
+    parts: usize,
+    /// Whether the shape is for a comparison of what is written with what is read, in which more of a schema counts.
     has_formats: bool,
 }
 
@@ -49,7 +53,10 @@ impl<'a> Reading<'a> {
 
     /// Reads a schema that stands under a name, so that it can refer to itself.
     fn named(&mut self, schema: &'a Value, name: Option<&'a str>) -> Result<Shape, Error> {
-        self.depth += 1;
+        (self.depth, self.parts) = (self.depth + 1, self.parts + 1);
+        if self.parts > MAX_PARTS {
+            return Err(refused("schema has too many parts"));
+        }
         if self.depth > MAX_DEPTH {
             return Err(refused(
                 "schema is nested too deep, or contains itself without an object in between",
@@ -65,6 +72,12 @@ impl<'a> Reading<'a> {
     }
 
     fn object(&mut self, schema: &'a Map<String, Value>, name: Option<&'a str>) -> Result<Shape, Error> {
+        if self.has_formats && schema.contains_key("properties") {
+            let beside = ["$ref", "anyOf", "oneOf"].into_iter().find_map(|keyword| schema.get(keyword));
+            if let Some(beside) = beside {
+                return self.flattened(schema, beside, name);
+            }
+        }
         if let Some(reference) = schema.get("$ref") {
             return self.reference(reference);
         }
@@ -102,6 +115,38 @@ impl<'a> Reading<'a> {
             None if schema.contains_key("properties") => self.fields(schema, name),
             None => Ok(Shape::Anything),
         }
+    }
+
+    /// Reads an object with members, or a reference, beside its own fields: an enum whose tag is among them, or a flattened one.
+    fn flattened(
+        &mut self,
+        schema: &'a Map<String, Value>,
+        beside: &'a Value,
+        name: Option<&'a str>,
+    ) -> Result<Shape, Error> {
+        let Shape::Object { fields, other } = self.fields(schema, name)? else {
+            return Err(refused("schema of an object has no fields"));
+        };
+        let members = match beside {
+            Value::Array(members) => members.iter().map(|member| self.shape(member)).collect(),
+            reference => self.reference(reference).map(|shape| vec![shape]),
+        };
+        let mut shapes = Vec::new();
+        for member in members? {
+            shapes.extend(match member {
+                Shape::Union(inner) => inner.into_iter().collect(),
+                // A flattened value that may be absent.
+                Shape::Anything => vec![Shape::Object { fields: BTreeMap::new(), other: other.clone() }],
+                one => vec![one],
+            });
+        }
+        for shape in &mut shapes {
+            let Shape::Object { fields: more, .. } = shape else {
+                return Err(refused("schema has fields beside a value that is no object"));
+            };
+            more.extend(fields.clone());
+        }
+        Ok(Shape::union(shapes))
     }
 
     fn reference(&mut self, reference: &'a Value) -> Result<Shape, Error> {
@@ -168,7 +213,18 @@ impl<'a> Reading<'a> {
                 fields.insert(name.clone(), Field { shape, is_required: required.contains(&&**name) });
             }
         }
+        let patterns =
+            schema.get("patternProperties").and_then(Value::as_object).filter(|_| self.has_formats);
         let other = match schema.get("additionalProperties") {
+            // The keys of a map that are numbers.
+            _ if patterns.is_some_and(|patterns| !patterns.is_empty()) => {
+                let values = patterns.into_iter().flat_map(Map::values).map(|value| self.shape(value));
+                OtherFields::Shaped(Box::new(Shape::union(values.collect::<Result<Vec<_>, _>>()?)))
+            }
+            // A map of any value, unlike a struct that names no field.
+            Some(Value::Bool(true)) if self.has_formats && fields.is_empty() => {
+                OtherFields::Shaped(Box::new(Shape::Anything))
+            }
             None | Some(Value::Bool(true)) => OtherFields::Ignored,
             Some(Value::Bool(false)) => OtherFields::Refused,
             Some(other) => OtherFields::Shaped(Box::new(self.shape(other)?)),

@@ -67,6 +67,25 @@ fn tagged(members: &[(&str, Value)]) -> Value {
     json!({ "oneOf": members.collect::<Vec<_>>() })
 }
 
+/// A map whose keys are numbers, as schemars writes it.
+fn numbered(values: Value) -> Value {
+    json!({"type": "object", "additionalProperties": false, "patternProperties": {"^\\d+$": values}})
+}
+
+/// An object with a flattened enum, as schemars writes it.
+fn beside(more: &[(&str, Value)]) -> Value {
+    let mut schema = object(&[&[("id!", t("string"))], more].concat());
+    schema["oneOf"] = json!([object(&[("card!", t("string"))]), object(&[("cash!", t("integer"))])]);
+    schema
+}
+
+/// A variant that holds a struct beside its tag, as schemars writes it.
+fn referred(tag: &str) -> Value {
+    let mut schema = object(&[("kind!", json!({ "const": tag }))]);
+    schema["oneOf"] = json!([object(&[("number!", t("string"))])]);
+    schema
+}
+
 const MISSING: Option<&str> = Some("may be missing");
 
 fn fields() -> Vec<Change> {
@@ -165,6 +184,31 @@ fn types() -> Vec<Change> {
             (map(t("string")), object(&[("x", t("integer"))])),
             written,
             read,
+        ),
+        change(
+            "map of anything narrowed",
+            (map(json!(true)), map(t("integer"))),
+            "any and read as integer",
+            None,
+        ),
+        change("map with numbers as keys", (numbered(t("string")), numbered(t("integer"))), written, read),
+        change(
+            "integers to floats",
+            (format("integer", "int32"), format("number", "double")),
+            None,
+            "(double) and read as",
+        ),
+        change(
+            "field beside a flattened enum",
+            (beside(&[]), beside(&[("more!", t("string"))])),
+            MISSING,
+            None,
+        ),
+        change(
+            "tag of a referred variant renamed",
+            (referred("Card"), referred("CreditCard")),
+            r#""Card" and read as "CreditCard""#,
+            r#""CreditCard" and read as "Card""#,
         ),
         change("map to closed object", (map(t("string")), closed(object(&[]))), "refuses fields", None),
     ]
@@ -342,6 +386,29 @@ fn a_type_that_contains_itself_is_compared_to_its_end() {
         "$defs": {"Tree": tree(t("integer"))["$defs"]["Tree"]}});
     assert_eq!(unread(&shape(&unrolled), &old), []);
     assert_eq!(unread(&old, &shape(&unrolled)), []);
+}
+
+#[test]
+fn fields_beside_a_reference_count() {
+    let pay = |tag: &str| {
+        shape(&json!({"$ref": "#/$defs/Card", "type": "object", "required": ["kind"],
+            "properties": {"kind": {"const": tag}},
+            "$defs": {"Card": {"type": "object", "required": ["number"], "properties": {"number": {"type": "string"}}}}}))
+    };
+    assert_eq!(unread(&pay("Card"), &pay("Card")), []);
+    assert_eq!(unread(&pay("Card"), &pay("Other")).len(), 1, "its tag is another one");
+}
+
+#[test]
+fn schemas_that_double_at_each_level_are_refused() {
+    let mut definitions = serde_json::Map::new();
+    for level in 0..29 {
+        let next = json!({"$ref": format!("#/$defs/A{}", level + 1)});
+        definitions.insert(format!("A{level}"), object(&[("l", next.clone()), ("r", next)]));
+    }
+    definitions.insert("A29".to_owned(), t("string"));
+    let refused = Shape::with_formats(&json!({"$ref": "#/$defs/A0", "$defs": definitions}));
+    assert!(refused.expect_err("it is too large").to_string().contains("too many parts"));
 }
 
 #[test]

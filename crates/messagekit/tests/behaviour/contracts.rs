@@ -87,6 +87,14 @@ fn every_minor_version_of_the_baseline_must_be_read() {
 }
 
 #[test]
+fn another_topic_is_a_problem() {
+    let mut moved = contract("1.0", &[], &["id!"]);
+    moved.topic = "shop.orders".to_owned();
+    let found = problems(&[contract("1.0", &[], &["id!"])], &[moved], Compatibility::Backward);
+    assert!(found[0].contains("the topic was orders.order and is shop.orders"), "{found:?}");
+}
+
+#[test]
 fn a_struct_per_major_version_needs_no_upcaster() {
     let baseline = [contract("1.0", &[], &["id!"]), contract("2.0", &[], &["key!"])];
     let now = [contract("2.1", &[], &["key!", "more"]), contract("1.0", &[], &["id!"])];
