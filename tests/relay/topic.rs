@@ -77,6 +77,14 @@ impl Topic {
             matches!(admin().alter_configs([&change], &options).await.as_deref(), Ok([Ok(_)]))
         })
         .await;
+        // The controller answers before the broker that takes the records knows of the change.
+        let topic = ResourceSpecifier::Topic(&self.name);
+        eventually("the broker knows of the change", DEADLINE, async || {
+            let answer = admin().describe_configs([&topic], &options).await.unwrap_or_default();
+            let stated = answer.first().and_then(|one| one.as_ref().ok()?.get("max.message.bytes"));
+            stated.is_some_and(|entry| entry.value.as_ref() == Some(&limit))
+        })
+        .await;
     }
 
     /// Returns the offset behind the last record by partition, or `None` when the broker does not answer.
