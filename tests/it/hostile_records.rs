@@ -137,7 +137,7 @@ fn not_what_the_type_says() -> Vec<Hostile> {
             "newer major version",
             record("h-newer", format!(r#"{{"pad":"{SECRET}","number":1,"dataVersion":"2.0"}}"#)),
             "newer_version",
-            "deploy the newer consumer, then retry",
+            "deploy the newer program, then retry",
         ),
         identified(
             "version that is none",
