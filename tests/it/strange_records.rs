@@ -49,9 +49,9 @@ async fn what_is_strange_and_readable_is_handled() {
             .with_header("x-binary", b"\xff\x00".as_slice())
             .with_header("", "no name")
             .with_header(headers::ID, "s-5"),
-        // An older or a later minor version of the same major one.
+        // A later minor version of the same major one, and none.
         typed(r#"{"eventId":"s-6","pad":"p","number":6,"dataVersion":"1.17"}"#.to_owned()),
-        typed(r#"{"eventId":"s-7","pad":"p","number":7,"dataVersion":"0.9"}"#.to_owned()),
+        typed(r#"{"eventId":"s-7","pad":"p","number":7,"dataVersion":"1"}"#.to_owned()),
         // If the type in the header is not text, the payload has it.
         record(r#"{"eventId":"s-8","eventType":"desk.note.taken","pad":"p","number":8}"#)
             .with_header(headers::EVENT_TYPE, b"\xff".as_slice()),
