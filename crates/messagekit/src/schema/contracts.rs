@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::compare::differences;
 use super::compatibility::Compatibility;
+use super::service::Service;
 use super::shape::Shape;
 use crate::message::DataVersion;
 use crate::{Error, ErrorKind};
@@ -21,6 +22,8 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contracts {
     format: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<Service>,
     events: Vec<Contract>,
 }
 
@@ -79,23 +82,27 @@ impl Contracts {
         events.sort_by(|one, other| one.order().cmp(&other.order()));
         match events.windows(2).find(|pair| pair[0].order() == pair[1].order()) {
             Some(pair) => Err(pair[0].refused("two contracts for one version of an event type: keep one")),
-            None => Ok(Self { format: FORMAT, events }),
+            None => Ok(Self { format: FORMAT, service: None, events }),
         }
     }
 
     /// Reads a document that [`to_text`](Self::to_text) has written.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] if it is none, of another format, or as [`new`](Self::new).
+    /// [`ErrorKind::InvalidConfiguration`] if it is none, of another format, or as [`new`](Self::new) and [`of_service`](Self::of_service).
     pub fn read(text: &str) -> Result<Self, Error> {
-        let Self { format, events } = serde_json::from_str(text).map_err(|error| {
+        let Self { format, service, events } = serde_json::from_str(text).map_err(|error| {
             Error::new(ErrorKind::InvalidConfiguration, "this is no document of contracts").caused_by(error)
         })?;
         if format != FORMAT {
             let text = format!("contracts are of format {format}, and this program reads {FORMAT}");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        Self::new(events)
+        let contracts = Self::new(events)?;
+        match service {
+            Some(service) => contracts.of_service(service),
+            None => Ok(contracts),
+        }
     }
 
     /// Returns the document: one text for equal contracts, with a line for each value, so that changes of it can be reviewed.
@@ -160,7 +167,7 @@ impl Contracts {
     pub fn merge(&mut self, current: &Self) -> Result<usize, Error> {
         let known = self.events.len();
         let events: Vec<Contract> = self.events.iter().chain(self.missing(current)).cloned().collect();
-        *self = Self::new(events)?;
+        self.events = Self::new(events)?.events;
         Ok(self.events.len() - known)
     }
 }

@@ -9,12 +9,15 @@ mod compare;
 mod compatibility;
 mod contracts;
 mod format;
+mod of_service;
 mod reading;
 mod reading_check;
+mod service;
 mod shape;
 
 pub use compare::{Difference, differences, is_compatible};
 pub use compatibility::{Compatibility, Incompatibility};
 pub use contracts::{Contract, ContractProblem, Contracts};
 pub use reading_check::{Unread, UnreadReason, unread};
+pub use service::{EventVersion, Service};
 pub use shape::{Field, OtherFields, Shape};

@@ -42,6 +42,7 @@ mod router;
 mod runner;
 mod schema;
 mod script;
+mod service;
 mod several;
 mod shutdown;
 mod tolerated;
