@@ -12,6 +12,9 @@ mod pages {
     #[doc = include_str!("../docs/calling-other-services.md")]
     struct CallingOtherServices;
 
+    #[doc = include_str!("../docs/cloudevents.md")]
+    struct Cloudevents;
+
     #[doc = include_str!("../docs/event-schemas.md")]
     struct EventSchemas;
 

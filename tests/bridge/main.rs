@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocked;
+mod cloud_events;
 mod crash_points;
 mod dead_letters;
 mod forwarding;

@@ -13,9 +13,10 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use crate::error::unavailable;
-use crate::first_record::{First, Place, first_records};
+use crate::first_record::{First, first_records};
 use crate::link::{Command, Commands};
 use crate::member::Standing;
+use crate::partition_queues::TopicPartition;
 
 /// The time limit of an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -25,35 +26,41 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The most partitions whose first record is read for one answer: each may hold a megabyte.
 const READ: usize = 100;
 
-type Unfetched = BTreeMap<Place, (i64, Instant)>;
+type Unfetched = BTreeMap<TopicPartition, (i64, Instant)>;
 
 /// What the queries keep for the next one.
 #[derive(Default)]
-struct Asking {
+struct LagQueries {
     /// Made with the first query, and anew after a failed one.
     client: Option<Arc<BaseConsumer>>,
-    /// What was first from an offset on in a partition with this end.
-    first: BTreeMap<Place, (i64, i64, First)>,
+    first: BTreeMap<TopicPartition, KnownFirst>,
 }
 
-impl Asking {
-    /// Returns what is first, if that is known: a record stays the first, and an end is one until the partition grows.
-    fn first(&self, place: &Place, next: i64, end: i64) -> Option<First> {
-        let (from, until, first) = self.first.get(place)?;
-        (*from == next && (*until == end || *first != First::End)).then_some(*first)
+/// What a partition with an end had first from the next offset of its lane on.
+#[derive(Clone, Copy)]
+struct KnownFirst {
+    next: i64,
+    end: i64,
+    first: First,
+}
+
+impl KnownFirst {
+    /// Returns whether it holds still: a record stays the first, and an end is one until the partition grows.
+    fn holds(&self, next: i64, end: i64) -> bool {
+        self.next == next && (self.end == end || self.first != First::End)
     }
 }
 
-/// Where a partition ends, and what it has first from the next offset of its lane on, if that was read.
+/// Where a partition ends, and what it has first, if that was read.
 struct End {
     offset: i64,
-    first: Option<(i64, First)>,
+    first: Option<KnownFirst>,
 }
 
-type Ends = BTreeMap<Place, End>;
+type Ends = BTreeMap<TopicPartition, End>;
 
 /// Compares the end of each owned partition with the oldest unsettled record. The age counts from the record's timestamp; if
-/// nobody has read the record, from when this probe first saw it.
+/// no client has read the record, from when this probe first saw it.
 ///
 /// The end of a partition lies behind the markers of transactions and behind the records of aborted ones, which no member
 /// ever gets. Where the group's client has fetched nothing, this probe therefore reads whether there is a record at all.
@@ -63,14 +70,14 @@ type Ends = BTreeMap<Place, End>;
 pub(crate) struct GroupLag {
     config: ClientConfig,
     commands: Commands,
-    asking: Arc<Mutex<Asking>>,
+    queries: Arc<Mutex<LagQueries>>,
     /// The next offsets of partitions with unfetched records, and since when they are known.
     unfetched: Mutex<Unfetched>,
 }
 
 impl GroupLag {
     pub(crate) fn new(config: ClientConfig, commands: Commands) -> Self {
-        Self { config, commands, asking: Arc::default(), unfetched: Mutex::default() }
+        Self { config, commands, queries: Arc::default(), unfetched: Mutex::default() }
     }
 
     /// Asks the thread of the member; returns none after its end.
@@ -81,11 +88,11 @@ impl GroupLag {
     }
 
     async fn ends(&self, standings: Vec<Standing>) -> Result<Ends, Error> {
-        let (config, asking) = (self.config.clone(), Arc::clone(&self.asking));
+        let (config, queries) = (self.config.clone(), Arc::clone(&self.queries));
         let (answer, answered) = oneshot::channel();
         let ask = move || {
             // A query that outlived its caller may still run; the next one does not wait for it.
-            let ends = asking.try_lock().ok().map(|mut asking| ask(&config, &mut asking, &standings));
+            let ends = queries.try_lock().ok().map(|mut queries| ask(&config, &mut queries, &standings));
             drop(answer.send(ends));
         };
         let not_asked =
@@ -105,8 +112,8 @@ impl GroupLag {
         let compared = standings.into_iter().filter_map(|Standing { topic, partition, next, written }| {
             // Assigned after the query: its lag is in the next answer.
             let end = ends.get(&(Arc::clone(&topic), partition))?;
-            let first = end.first.filter(|(from, _)| *from == next && written.is_none());
-            let (messages, written) = match first.map(|(_, first)| first) {
+            let first = end.first.filter(|known| known.next == next && written.is_none());
+            let (messages, written) = match first.map(|known| known.first) {
                 Some(First::End) => (0, None),
                 Some(First::Record(read)) => (u64::try_from(end.offset - next).unwrap_or(0), read),
                 None => (u64::try_from(end.offset - next).unwrap_or(0), written),
@@ -143,19 +150,19 @@ impl LagProbe for GroupLag {
     }
 }
 
-fn ask(config: &ClientConfig, asking: &mut Asking, standings: &[Standing]) -> KafkaResult<Ends> {
-    let client = match asking.client.take() {
+fn ask(config: &ClientConfig, queries: &mut LagQueries, standings: &[Standing]) -> KafkaResult<Ends> {
+    let client = match queries.client.take() {
         Some(client) => client,
         None => Arc::new(config.create()?),
     };
     let mut ends = ends(&client, standings)?;
     // Without it an age counts from now, and markers count.
-    if let Err(error) = read_first(&client, asking, standings, &mut ends) {
+    if let Err(error) = read_first(&client, queries, standings, &mut ends) {
         tracing::debug!(%error, "first records of partitions are not known");
     }
     // No other thread takes its events.
     while client.poll(Duration::ZERO).is_some() {}
-    asking.client = Some(client);
+    queries.client = Some(client);
     Ok(ends)
 }
 
@@ -179,35 +186,36 @@ fn ends(client: &BaseConsumer, standings: &[Standing]) -> KafkaResult<Ends> {
 /// with the shortest rests: markers alone are few.
 fn read_first(
     client: &Arc<BaseConsumer>,
-    asking: &mut Asking,
+    queries: &mut LagQueries,
     standings: &[Standing],
     ends: &mut Ends,
 ) -> KafkaResult<()> {
     let mut known = BTreeMap::new();
-    let mut unknown: Vec<(i64, (Place, i64))> = Vec::new();
+    let mut unknown: Vec<(i64, (TopicPartition, i64))> = Vec::new();
     for Standing { topic, partition, next, .. } in standings.iter().filter(|one| one.written.is_none()) {
-        let place = (Arc::clone(topic), *partition);
-        let Some(end) = ends.get(&place).map(|end| end.offset).filter(|end| end > next) else { continue };
-        match asking.first(&place, *next, end) {
-            Some(first) => drop(known.insert(place, (*next, end, first))),
-            None => unknown.push((end - next, (place, *next))),
+        let partition = (Arc::clone(topic), *partition);
+        let Some(end) = ends.get(&partition).map(|end| end.offset).filter(|end| end > next) else { continue };
+        match queries.first.get(&partition).filter(|known| known.holds(*next, end)) {
+            Some(first) => drop(known.insert(partition, KnownFirst { end, ..*first })),
+            None => unknown.push((end - next, (partition, *next))),
         }
     }
     unknown.sort_by_key(|(rest, _)| *rest);
-    let offsets: Vec<(Place, i64)> = unknown.into_iter().map(|(_, offset)| offset).take(READ).collect();
+    let offsets: Vec<(TopicPartition, i64)> =
+        unknown.into_iter().map(|(_, offset)| offset).take(READ).collect();
     // What is kept is what is asked for now.
-    asking.first = known;
+    queries.first = known;
     if !offsets.is_empty() {
         let mut found = first_records(client, &offsets, FIRST)?;
-        for (place, next) in offsets {
-            if let (Some(first), Some(end)) = (found.remove(&place), ends.get(&place)) {
-                asking.first.insert(place, (next, end.offset, first));
+        for (partition, next) in offsets {
+            if let (Some(first), Some(end)) = (found.remove(&partition), ends.get(&partition)) {
+                queries.first.insert(partition, KnownFirst { next, end: end.offset, first });
             }
         }
     }
-    for (place, (next, _, first)) in &asking.first {
-        if let Some(end) = ends.get_mut(place) {
-            end.first = Some((*next, *first));
+    for (partition, first) in &queries.first {
+        if let Some(end) = ends.get_mut(partition) {
+            end.first = Some(*first);
         }
     }
     Ok(())

@@ -135,6 +135,7 @@ mod log;
 mod member;
 mod memory;
 mod notices;
+mod partition_queues;
 mod properties;
 mod publisher;
 mod record;

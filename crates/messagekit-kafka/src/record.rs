@@ -104,12 +104,24 @@ pub(crate) fn wire_size(message: &Message) -> usize {
     message.size() + 61 + 41 + 10 * message.headers.len()
 }
 
-/// Converts the headers of a message to those of a record.
+/// Converts the headers of a message to those of a record. A CloudEvent gets its content type under the name of the binding
+/// for Kafka, too: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>.
 pub(crate) fn headers_of(message: &Message) -> OwnedHeaders {
-    let headers = OwnedHeaders::new_with_capacity(message.headers.len());
-    message.headers.iter().fold(headers, |headers, (name, value)| {
+    let headers = OwnedHeaders::new_with_capacity(message.headers.len() + 1);
+    let of_cloud_event = cloud_event_type(message).map(|value| (headers::CE_CONTENT_TYPE, value));
+    message.headers.iter().chain(of_cloud_event).fold(headers, |headers, (name, value)| {
         headers.insert(Header { key: name, value: Some(value.as_ref()) })
     })
+}
+
+fn cloud_event_type(message: &Message) -> Option<&Bytes> {
+    let content_type = message.headers.get(headers::CONTENT_TYPE)?;
+    let is_structured = || {
+        let prefix = b"application/cloudevents";
+        content_type.get(..prefix.len()).is_some_and(|found| found.eq_ignore_ascii_case(prefix))
+    };
+    let is_cloud_event = message.headers.get(headers::CE_SPECVERSION).is_some() || is_structured();
+    (is_cloud_event && message.headers.get(headers::CE_CONTENT_TYPE).is_none()).then_some(content_type)
 }
 
 #[cfg(test)]

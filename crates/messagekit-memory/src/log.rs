@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use messagekit::adapter::{
     BoxFuture, IntoSource, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
-    check_topic,
+    check_topic, on_wire,
 };
 use messagekit::log::{Bounds, Log, LogReader, PartitionStart, Record};
 use messagekit::{Error, ErrorKind, Message};
@@ -153,7 +153,7 @@ impl Publisher for MemoryLog {
                 }
                 results.push(result);
             }
-            self.append(&taken);
+            self.append(&on_wire(&taken));
             results
         })
     }

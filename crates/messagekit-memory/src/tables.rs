@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{EventLinks, Priming};
+use messagekit::adapter::{EventLinks, Priming, on_wire};
 use messagekit::log::{ClaimHolder, ClaimWindow};
 use messagekit::operations::{OutboxLag, StoredEvent};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
@@ -111,7 +111,7 @@ impl Tables {
 
     /// Publishes messages.
     pub(super) fn publish(&mut self, messages: &[Message], log: Option<&MemoryLog>) {
-        log.into_iter().for_each(|log| log.append(messages));
+        log.into_iter().for_each(|log| log.append(&on_wire(messages)));
         self.outbox.extend_from_slice(messages);
     }
 

@@ -59,6 +59,7 @@
 //! | header `id`, `eventType`, `contentType` | properties `message_id`, `type`, `content_type` |
 //! | key | header [`KEY`] |
 //! | the other headers that messagekit knows | the same name |
+//! | headers `ce_…`, attributes of a CloudEvent | the name after [`ATTRIBUTE`]; `cloudEvents:` is read too |
 //! | any other header | the name after [`PREFIX`], so that publishers cannot set `CC`, `BCC` or `x-death` |
 //! | payload | the unchanged body; delivery mode 2 |
 //!
@@ -97,7 +98,7 @@ pub use error::Error;
 pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;
 pub use rabbitmq::RabbitMq;
-pub use record::{KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX, UNREADABLE_PROPERTIES};
+pub use record::{ATTRIBUTE, KEY, MAX_HEADER_BYTES, MORE_HEADERS, PREFIX, UNREADABLE_PROPERTIES};
 pub use source::RabbitMqSource;
 pub use subscriber::RabbitMqSubscriber;
 pub use topology::Topology;

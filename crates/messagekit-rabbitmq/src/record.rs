@@ -1,16 +1,18 @@
 //! Conversion between RabbitMQ's messages and messages here, with the names on the wire.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use messagekit::adapter::MAX_HEADERS;
 use messagekit::headers::{
-    CE_ID, CE_TYPE, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE, FREE_HEADERS, ID,
-    RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT, TRACESTATE, UNREADABLE,
-    X_DEATH,
+    CE_CONTENT_TYPE, CE_PREFIX, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE,
+    FREE_HEADERS, ID, RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT,
+    TRACESTATE, UNREADABLE, X_DEATH,
 };
 use messagekit::{Error, ErrorKind, Message};
 use serde_json::Value;
@@ -23,6 +25,16 @@ pub const KEY: &str = "x-messagekit-key";
 
 /// The prefix on the wire of a header name that messagekit does not define.
 pub const PREFIX: &str = "x-k-";
+
+/// The prefix on the wire of an attribute of a CloudEvent, in the form that JMS can name:
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md>.
+pub const ATTRIBUTE: &str = "cloudEvents_";
+
+/// Other prefixes, which are read too: the binding's other one, and that of
+/// <https://github.com/knative-extensions/eventing-rabbitmq/blob/main/cloudevents-protocol-spec/spec.md>.
+const OTHER_ATTRIBUTES: [&str; 2] = ["cloudEvents:", "ce-"];
+
+const CE_TIME: &str = "ce_time";
 
 /// The header that holds the headers after the first 256 names: a JSON list of `[name, value]`.
 pub const MORE_HEADERS: &str = "moreHeaders";
@@ -37,7 +49,7 @@ const MAX_UNREADABLE: usize = 16 * 1024;
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// The names that are sent unchanged. Those that RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) are not among them.
-const AS_THEY_ARE: [&str; 17] = [
+const AS_THEY_ARE: [&str; 15] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
@@ -45,8 +57,6 @@ const AS_THEY_ARE: [&str; 17] = [
     TRACESTATE,
     CREATED_AT,
     FREE_HEADERS,
-    CE_ID,
-    CE_TYPE,
     SOURCE_TOPIC,
     SOURCE_PARTITION,
     SOURCE_OFFSET,
@@ -101,10 +111,7 @@ pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicPropert
             (EVENT_TYPE, Some(value)) => properties.with_type(value),
             (CONTENT_TYPE, Some(value)) => properties.with_content_type(value),
             _ => {
-                match AS_THEY_ARE.contains(&name) {
-                    true => insert(name, value)?,
-                    false => insert(&format!("{PREFIX}{name}"), value)?,
-                }
+                insert(&wire_name(name), value)?;
                 continue;
             }
         };
@@ -117,10 +124,26 @@ pub(crate) fn properties(message: &Message, frame: usize) -> Result<BasicPropert
         );
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
+    if message.headers.get(CONTENT_TYPE).is_none()
+        && let Some(value) = message.headers.get(CE_CONTENT_TYPE).and_then(short)
+    {
+        properties = properties.with_content_type(value);
+    }
     if !table.is_empty() {
         properties = properties.with_headers(FieldTable::from(table));
     }
     Ok(properties)
+}
+
+/// Returns the name of a header on the wire.
+fn wire_name(name: &str) -> Cow<'_, str> {
+    if AS_THEY_ARE.contains(&name) {
+        return Cow::Borrowed(name);
+    }
+    match name.strip_prefix(CE_PREFIX) {
+        Some(attribute) => Cow::Owned(format!("{ATTRIBUTE}{attribute}")),
+        None => Cow::Owned(format!("{PREFIX}{name}")),
+    }
 }
 
 /// Returns a value as a short text; `None` if it is too long or not UTF-8.
@@ -152,7 +175,7 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
             message.headers.set(name, value.as_str().to_owned());
         }
     }
-    let mut more: Vec<(&str, Value)> = Vec::new();
+    let mut more: Vec<(Cow<'_, str>, Value)> = Vec::new();
     for (name, value) in properties.headers().iter().flatten() {
         let name = name.as_str();
         if name == KEY {
@@ -161,10 +184,10 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
             message.headers.set(X_DEATH, json(value).to_string());
         } else if !COUNTS.contains(&name) && !DEATHS.iter().any(|death| name.starts_with(death)) {
             let name = ours(name);
-            let Some(text) = text(value) else { continue };
+            let Some(text) = text_of(&name, value) else { continue };
             // Beyond the limit a search per header would have quadratic cost.
-            if message.headers.len() < MAX_HEADERS || message.headers.get(name).is_some() {
-                message.headers.set(name, text);
+            if message.headers.len() < MAX_HEADERS || message.headers.get(&name).is_some() {
+                message.headers.set(&name, text);
             } else {
                 more.push((name, as_json(&text)));
             }
@@ -172,18 +195,37 @@ fn read_readable(queue: &Arc<str>, properties: &BasicProperties, payload: Vec<u8
     }
     if !more.is_empty() {
         // A message's own header of this name is kept inside.
-        more.extend(message.headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS, as_json(&value))));
+        more.extend(message.headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS.into(), as_json(&value))));
         message.headers.set(MORE_HEADERS, serde_json::json!(more).to_string());
     }
     message
 }
 
-/// Removes the prefix that [`properties`] has set. A name that it never prefixes stays unchanged, so that a publisher
-/// cannot forge the broker's death headers.
-fn ours(name: &str) -> &str {
+/// Returns the name here of a header on the wire. A name that [`properties`] never prefixes stays unchanged, so that a
+/// publisher cannot forge the broker's death headers.
+fn ours(name: &str) -> Cow<'_, str> {
+    let others = OTHER_ATTRIBUTES.iter();
+    if let Some(attribute) = others.chain([&ATTRIBUTE]).find_map(|prefix| name.strip_prefix(prefix)) {
+        return Cow::Owned(format!("{CE_PREFIX}{attribute}"));
+    }
     match name.strip_prefix(PREFIX) {
-        Some(name) if name != X_DEATH && !AS_THEY_ARE.contains(&name) => name,
-        _ => name,
+        Some(name) if name != X_DEATH && !AS_THEY_ARE.contains(&name) => Cow::Borrowed(name),
+        _ => Cow::Borrowed(name),
+    }
+}
+
+/// As [`text`]; the time of a CloudEvent may be a timestamp: in seconds in this version of AMQP, and in milliseconds as a
+/// number, from writers that follow the binding for AMQP 1.0.
+fn text_of(name: &str, value: &AMQPValue) -> Option<Bytes> {
+    let time = match value {
+        _ if name != CE_TIME => None,
+        AMQPValue::Timestamp(seconds) => i64::try_from(*seconds).ok().map(Timestamp::from_second),
+        AMQPValue::LongLongInt(millis) => Some(Timestamp::from_millisecond(*millis)),
+        _ => None,
+    };
+    match time {
+        Some(Ok(time)) => Some(time.to_string().into()),
+        _ => text(value),
     }
 }
 
@@ -256,6 +298,39 @@ mod tests {
             assert_eq!(again, [&first[..], &first].concat(), "{count}");
         }
         assert_ne!(names([with_header("x-delivery-counts", AMQPValue::LongLongInt(1))]), first);
+    }
+
+    #[test]
+    fn attributes_of_cloud_events_are_read_under_every_prefix() {
+        for prefix in ["cloudEvents_", "cloudEvents:", "ce-"] {
+            let header = |name: &str, value| with_header(&format!("{prefix}{name}"), value);
+            for (name, value, text) in [
+                ("type", AMQPValue::LongString("a.b".into()), "a.b"),
+                ("count", AMQPValue::LongInt(-3), "-3"),
+                ("urgent", AMQPValue::Boolean(true), "true"),
+                ("time", AMQPValue::Timestamp(1_769_903_999), "2026-01-31T23:59:59Z"),
+                ("time", AMQPValue::LongLongInt(1_769_903_999_500), "2026-01-31T23:59:59.5Z"),
+                ("time", AMQPValue::LongString("2026-01-31T23:59:59Z".into()), "2026-01-31T23:59:59Z"),
+                ("time", AMQPValue::LongLongInt(i64::MAX), "9223372036854775807"),
+            ] {
+                let message = read(&"q".into(), &header(name, value), Vec::new());
+                assert_eq!(message.headers.text(&format!("ce_{name}")), Some(text), "{prefix}{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cloud_event_has_the_names_of_the_binding_on_the_wire() {
+        let message = Message::new("orders.order", "{}")
+            .with_header("ce_specversion", "1.0")
+            .with_header("content-type", "application/json");
+        let properties = properties(&message, 131_072).unwrap();
+        let table = properties.headers().as_ref().unwrap();
+        assert!(table.inner().contains_key("cloudEvents_specversion"), "{table:?}");
+        assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
+        let back = read(&"orders.order".into(), &properties, b"{}".to_vec());
+        assert_eq!(back.headers.text("ce_specversion"), Some("1.0"));
+        assert_eq!(back.headers.text("contentType"), Some("application/json"));
     }
 
     #[test]

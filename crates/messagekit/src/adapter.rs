@@ -8,7 +8,7 @@
 pub use crate::consumer::RETRY_POLL;
 pub use crate::handler::CatchAll;
 pub use crate::message::{
-    EventLinks, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, codec,
+    EventLinks, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, codec, on_wire,
 };
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{

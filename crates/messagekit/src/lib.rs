@@ -93,7 +93,7 @@ pub use handler::{
     OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 pub use message::{
-    DataVersion, DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, headers,
+    DataVersion, DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, WireForm, headers,
 };
 pub use messagekit_macros::Event;
 pub use runner::Runner;

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 /// The free header that names the original.
 const REPLAY_OF: &str = "replayOf";
 
-/// Returns the message to publish under a new id: it changes the header, and the field `eventId` of a JSON payload.
+/// Returns the message to publish under a new id: it changes the header, and the field `eventId` of a JSON payload or the
+/// attribute `id` of a CloudEvent.
 /// The other bytes of the payload stay unchanged.
 ///
 /// # Errors
@@ -20,8 +21,12 @@ const REPLAY_OF: &str = "replayOf";
 pub(super) fn renamed(event: &StoredEvent) -> Result<(MessageId, Message), Error> {
     let id = MessageId::new();
     let mut message = event.message.clone();
-    message.payload = with_id(&event.message.payload, &id)
-        .ok_or_else(|| unreadable(event, "payload has no single eventId that could be replaced"))?;
+    let id_of = match is_cloud_event(&event.message) {
+        true => id_of_cloud_event,
+        false => id_of_event,
+    };
+    message.payload = with_id(&event.message.payload, &id, id_of)
+        .ok_or_else(|| unreadable(event, "payload has no single id that could be replaced"))?;
     message.headers.set(headers::ID, id.as_str().to_owned());
     if message.headers.get(headers::CE_ID).is_some() {
         message.headers.set(headers::CE_ID, id.as_str().to_owned());
@@ -41,21 +46,40 @@ fn unreadable(event: &StoredEvent, text: &'static str) -> Error {
         .with("event_id", &event.event_id)
 }
 
-/// The position of the id in a payload.
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow, rename = "eventId", alias = "event_id")]
-    event_id: Option<&'a RawValue>,
+/// Returns whether a payload is a structured CloudEvent, in which the id is an attribute.
+fn is_cloud_event(message: &Message) -> bool {
+    let content_type = message.headers.text(headers::CONTENT_TYPE).unwrap_or_default();
+    content_type.to_ascii_lowercase().starts_with("application/cloudevents+json")
+}
+
+/// Finds the id in a payload; the error says that it is given twice.
+type FindId = for<'a> fn(&'a [u8]) -> serde_json::Result<Option<&'a RawValue>>;
+
+fn id_of_event(payload: &[u8]) -> serde_json::Result<Option<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow, rename = "eventId", alias = "event_id")]
+        event_id: Option<&'a RawValue>,
+    }
+    serde_json::from_slice(payload).map(|named: Named<'_>| named.event_id)
+}
+
+fn id_of_cloud_event(payload: &[u8]) -> serde_json::Result<Option<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    serde_json::from_slice(payload).map(|named: Named<'_>| named.id)
 }
 
 /// Returns the payload with another id, or `None` if its own cannot be found. A payload other than a JSON object has
 /// no id.
-fn with_id(payload: &Bytes, id: &MessageId) -> Option<Bytes> {
+fn with_id(payload: &Bytes, id: &MessageId, id_of: FindId) -> Option<Bytes> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return Some(payload.clone());
     }
-    let named: Named<'_> = serde_json::from_slice(payload).ok()?;
-    let Some(old) = named.event_id else { return Some(payload.clone()) };
+    let Some(old) = id_of(payload).ok()? else { return Some(payload.clone()) };
     // The value is a part of the payload, so its address shows its position.
     let start = (old.get().as_ptr() as usize).checked_sub(payload.as_ptr() as usize)?;
     let end = start + old.get().len();
@@ -101,6 +125,15 @@ mod tests {
             assert!(before.starts_with(&text[..place]), "{text}");
             assert_eq!(&text[place + id.as_str().len()..], after);
         }
+    }
+
+    #[test]
+    fn the_attribute_of_a_cloud_event_changes_and_its_data_does_not() {
+        let mut event = event(r#"{"id":"m-1","data":{"id":"m-1","eventId":"m-1"}}"#);
+        event.message.headers.set(headers::CONTENT_TYPE, "application/cloudevents+json; mode=binary");
+        let (id, message) = renamed(&event).unwrap();
+        let payload = format!(r#"{{"id":"{id}","data":{{"id":"m-1","eventId":"m-1"}}}}"#);
+        assert_eq!(message.payload, payload.as_bytes());
     }
 
     #[test]

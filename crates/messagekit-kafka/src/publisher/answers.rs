@@ -35,7 +35,7 @@ struct Attempts {
 }
 
 /// The messages that are sent next by one client, with their indexes in the batch.
-pub(super) struct Part<'a> {
+pub(super) struct RouteBatch<'a> {
     pub(super) route: Route,
     pub(super) messages: Vec<(usize, &'a Message)>,
 }
@@ -70,9 +70,9 @@ impl<'a> Answers<'a> {
     /// known.
     ///
     /// Messages of a key go together as long as their route is the same: those on another route wait for the answers.
-    pub(super) fn parts(&self, route: impl Fn(&Message) -> Option<Route>) -> Vec<Part<'a>> {
+    pub(super) fn parts(&self, route: impl Fn(&Message) -> Option<Route>) -> Vec<RouteBatch<'a>> {
         let mut of_keys: HashMap<(&Arc<str>, &Bytes), Option<Route>> = HashMap::new();
-        let mut parts: Vec<Part<'a>> = Vec::new();
+        let mut parts: Vec<RouteBatch<'a>> = Vec::new();
         for (index, message, attempts) in self.open() {
             let route = attempts.route(|| route(message));
             if let Some(key) = key(message) {
@@ -94,7 +94,7 @@ impl<'a> Answers<'a> {
             }
             match parts.iter_mut().find(|part| part.route == route) {
                 Some(part) => part.messages.push((index, message)),
-                None => parts.push(Part { route, messages: vec![(index, message)] }),
+                None => parts.push(RouteBatch { route, messages: vec![(index, message)] }),
             }
         }
         parts
@@ -116,7 +116,7 @@ impl<'a> Answers<'a> {
     /// A broker rejects requests, not records, and a request may hold records of several calls. Therefore the
     /// rejected messages are sent again, and in the end alone, with those that the rejection held back.
     /// No message is sent again after one of its key that may be in the topic.
-    pub(super) fn note(&mut self, part: &Part<'_>, outcomes: Vec<(usize, DeliveryOutcome)>) {
+    pub(super) fn note(&mut self, part: &RouteBatch<'_>, outcomes: Vec<(usize, DeliveryOutcome)>) {
         let is_alone = part.route == Route::Alone;
         let is_refused = outcomes.iter().any(|(_, fate)| may_be_of_a_neighbour(fate));
         let mut reported: HashMap<usize, DeliveryOutcome> = outcomes.into_iter().collect();
@@ -280,13 +280,13 @@ mod tests {
     /// Notes the outcomes of one attempt over `route` with what is open.
     fn note(answers: &mut Answers<'_>, route: Route, outcomes: impl IntoIterator<Item = DeliveryOutcome>) {
         let messages = answers.open().map(|(index, message, _)| (index, message)).collect();
-        let part = Part { route, messages };
+        let part = RouteBatch { route, messages };
         let indexes: Vec<usize> = part.messages.iter().map(|(index, _)| *index).collect();
         answers.note(&part, indexes.into_iter().zip(outcomes).collect());
     }
 
-    fn sent(parts: &[Part<'_>]) -> Vec<(Route, Vec<usize>)> {
-        let indexes = |part: &Part<'_>| part.messages.iter().map(|(index, _)| *index).collect();
+    fn sent(parts: &[RouteBatch<'_>]) -> Vec<(Route, Vec<usize>)> {
+        let indexes = |part: &RouteBatch<'_>| part.messages.iter().map(|(index, _)| *index).collect();
         parts.iter().map(|part| (part.route, indexes(part))).collect()
     }
 

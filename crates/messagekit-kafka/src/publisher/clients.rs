@@ -9,38 +9,28 @@ use rdkafka::ClientConfig;
 use super::client::Client;
 use super::route::Route;
 
-/// The size of a batch without a setting: librdkafka's own.
-const BATCH_BYTES: usize = 1_000_000;
-
-/// The size of the largest message without a setting: librdkafka's own.
-const MESSAGE_BYTES: usize = 1_000_000;
+/// The size of a batch and of the largest message without a setting: librdkafka's own.
+const DEFAULT_BYTES: usize = 1_000_000;
 
 /// One client per route, made when it is needed and replaced when it has ended.
 pub(super) struct Clients {
     config: ClientConfig,
+    /// The size of a common batch before compression.
+    pub(super) batch_bytes: usize,
+    /// The size of the largest message before compression that the client itself does not refuse.
+    pub(super) max_message_bytes: usize,
     clients: Mutex<HashMap<Route, Arc<Client>>>,
 }
 
 impl Clients {
     /// Makes the common client, so that unusable settings show at once.
     pub(super) fn new(config: ClientConfig) -> Result<Self, Error> {
-        let clients = Self { config, clients: Mutex::default() };
+        let bytes =
+            |setting| config.get(setting).and_then(|bytes| bytes.parse().ok()).unwrap_or(DEFAULT_BYTES);
+        let (batch_bytes, max_message_bytes) = (bytes("batch.size"), bytes("message.max.bytes"));
+        let clients = Self { config, batch_bytes, max_message_bytes, clients: Mutex::default() };
         clients.of(Route::Common)?;
         Ok(clients)
-    }
-
-    /// Returns the size of a common batch before compression in bytes.
-    pub(super) fn batch_bytes(&self) -> usize {
-        self.bytes("batch.size", BATCH_BYTES)
-    }
-
-    /// Returns the size of the largest message before compression that the client itself does not refuse, in bytes.
-    pub(super) fn max_message_bytes(&self) -> usize {
-        self.bytes("message.max.bytes", MESSAGE_BYTES)
-    }
-
-    fn bytes(&self, setting: &str, default: usize) -> usize {
-        self.config.get(setting).and_then(|bytes| bytes.parse().ok()).unwrap_or(default)
     }
 
     pub(super) fn of(&self, route: Route) -> Result<Arc<Client>, Error> {

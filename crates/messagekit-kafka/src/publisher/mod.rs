@@ -8,18 +8,17 @@ mod route;
 mod size_limits;
 mod warm_up;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use messagekit::Message;
-use messagekit::adapter::{BoxFuture, MAX_PAYLOAD_BYTES, Published, Publisher};
+use messagekit::adapter::{BoxFuture, MAX_PAYLOAD_BYTES, Published, Publisher, on_wire};
 use tokio::time::Instant;
 
 use crate::record::wire_size;
 use crate::{Error, Kafka};
-use answers::{Answers, Part};
+use answers::{Answers, RouteBatch};
 use clients::Clients;
 use delivery_outcome::DeliveryOutcome;
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -85,17 +84,15 @@ impl KafkaPublisher {
     }
 
     async fn publish_batch(&self, batch: &[Message]) -> Vec<Published> {
-        let shared = &*self.shared;
+        let (shared, batch) = (&*self.shared, &*on_wire(batch));
         let deadline = Instant::now() + shared.kafka.delivery_timeout();
         let mut answers = Answers::new(batch, self.checks);
         while answers.have_open() {
             let began = Instant::now();
-            shared.limits.learn(&answers.open_topics(), deadline).await;
-            let batch_bytes = shared.clients.batch_bytes();
-            let most = shared.clients.max_message_bytes();
-            let route = |message: &Message| match (wire_size(message), shared.limits.of(&message.topic)) {
-                (size, _) if size > most => Some(Route::Alone),
-                (size, limit) => Some(Route::of(size, limit?, batch_bytes)),
+            let limits = shared.limits.learn(&answers.open_topics(), deadline).await;
+            let route = |message: &Message| match (wire_size(message), limits.get(&message.topic)) {
+                (size, _) if size > shared.clients.max_message_bytes => Some(Route::Alone),
+                (size, limit) => Some(Route::of(size, *limit?, shared.clients.batch_bytes)),
             };
             // At once: a broker that is away holds up only what goes to it.
             let parts = answers.parts(route);
@@ -122,7 +119,7 @@ impl Shared {
     /// Sends the messages of one route, and notes what the answers say of the limits of topics.
     async fn send(
         &self,
-        part: &Part<'_>,
+        part: &RouteBatch<'_>,
         began: Instant,
         deadline: Instant,
     ) -> Result<Vec<(usize, DeliveryOutcome)>, messagekit::Error> {
@@ -131,13 +128,13 @@ impl Shared {
         if ended {
             self.clients.remove(part.route, &client);
         }
-        let sent: HashMap<usize, &Message> = part.messages.iter().copied().collect();
         let too_large = DeliveryOutcome::Refused(Code::MessageSizeTooLarge);
         for (index, _) in outcomes.iter().filter(|(_, fate)| *fate == too_large) {
-            let (message, size) = (sent[index], wire_size(sent[index]));
+            let Some((_, message)) = part.messages.iter().find(|(sent, _)| sent == index) else { continue };
+            let size = wire_size(message);
             match part.route {
                 // The client itself refuses what is over its own setting, which says nothing of the topic.
-                Route::Alone if size > self.clients.max_message_bytes() => {}
+                Route::Alone if size > self.clients.max_message_bytes => {}
                 Route::Alone => self.limits.refused_alone(&message.topic, size),
                 Route::Common | Route::Narrow(_) => self.limits.refused(&message.topic, began),
             }

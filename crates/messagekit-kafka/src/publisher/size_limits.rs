@@ -51,26 +51,40 @@ impl SizeLimits {
         self.limits().get(topic).and_then(|limit| limit.bytes)
     }
 
-    /// Asks for the limits of new topics, and waits for the answer for half of the time until `deadline`, at most
-    /// [`PATIENCE`]. Limits that are known for long are asked for again, without a wait.
-    pub(super) async fn learn(self: &Arc<Self>, topics: &[Arc<str>], deadline: Instant) {
-        if !self.chosen(topics, |limit| limit.is_none()).is_empty() {
+    /// Returns the limits of topics in bytes, as far as they are known. Asks for those of new topics, and waits for the
+    /// answer for half of the time until `deadline`, at most [`PATIENCE`]. Limits that are known for long are asked for
+    /// again, without a wait.
+    pub(super) async fn learn(
+        self: &Arc<Self>,
+        topics: &[Arc<str>],
+        deadline: Instant,
+    ) -> HashMap<Arc<str>, usize> {
+        if !self.new_among(topics).is_empty() {
             let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()) / 2);
             let _ = tokio::time::timeout(patience, self.ask_for_new(topics)).await;
-            self.unanswered(self.chosen(topics, |limit| limit.is_none()));
+            self.unanswered(self.new_among(topics));
         }
-        if self.chosen(topics, |limit| limit.is_some_and(Limit::is_old)).is_empty() {
-            return;
+        let mut known = HashMap::with_capacity(topics.len());
+        let mut is_old = false;
+        for (topic, limit) in self.limits_among(topics) {
+            is_old |= limit.is_old();
+            known.extend(limit.bytes.map(|bytes| (topic, bytes)));
         }
-        if let Ok(turn) = Arc::clone(&self.asking).try_lock_owned() {
-            let limits = Arc::clone(self);
-            tokio::spawn(async move {
-                // All of them in one question.
-                let old = limits.old();
-                limits.ask(old).await;
-                drop(turn);
-            });
+        if is_old {
+            self.renew();
         }
+        known
+    }
+
+    /// Asks for all limits that are known for long, in one question, unless a question is on its way.
+    fn renew(self: &Arc<Self>) {
+        let Ok(turn) = Arc::clone(&self.asking).try_lock_owned() else { return };
+        let limits = Arc::clone(self);
+        tokio::spawn(async move {
+            let old = limits.old();
+            limits.ask(old).await;
+            drop(turn);
+        });
     }
 
     /// Forgets the limit of a topic that refused a message, unless the limit was stated after `sent`.
@@ -92,7 +106,7 @@ impl SizeLimits {
     async fn ask_for_new(&self, topics: &[Arc<str>]) {
         let _turn = self.asking.lock().await;
         // Another call may have asked meanwhile.
-        let new = self.chosen(topics, |limit| limit.is_none());
+        let new = self.new_among(topics);
         if !new.is_empty() {
             self.ask(new).await;
         }
@@ -138,9 +152,15 @@ impl SizeLimits {
         self.limits().insert(topic, Limit { bytes, since: Instant::now() });
     }
 
-    fn chosen(&self, topics: &[Arc<str>], is_meant: impl Fn(Option<&Limit>) -> bool) -> Vec<Arc<str>> {
+    /// Returns the topics that were never asked for.
+    fn new_among(&self, topics: &[Arc<str>]) -> Vec<Arc<str>> {
         let limits = self.limits();
-        topics.iter().filter(|topic| is_meant(limits.get(&**topic))).cloned().collect()
+        topics.iter().filter(|topic| !limits.contains_key(&**topic)).cloned().collect()
+    }
+
+    fn limits_among(&self, topics: &[Arc<str>]) -> Vec<(Arc<str>, Limit)> {
+        let limits = self.limits();
+        topics.iter().filter_map(|topic| Some((Arc::clone(topic), *limits.get(topic)?))).collect()
     }
 
     fn limits(&self) -> MutexGuard<'_, HashMap<Arc<str>, Limit>> {

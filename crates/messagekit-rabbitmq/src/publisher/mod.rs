@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit::adapter::{
-    BoxFuture, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher,
+    BoxFuture, MAX_PAYLOAD_BYTES, PublishError, PublishErrorKind, Published, Publisher, on_wire,
 };
 use messagekit::{Error, ErrorKind, Message};
 use tokio::sync::{mpsc, oneshot};
@@ -89,7 +89,7 @@ impl RabbitMqPublisher {
         }
         let (reply, answers) = oneshot::channel();
         let deadline = Instant::now() + self.shared.rabbit.confirm_deadline;
-        self.shared.order(Order { messages: batch.to_vec(), deadline, reply });
+        self.shared.order(Order { messages: on_wire(batch).into_owned(), deadline, reply });
         let Ok(answers) = answers.await else {
             // The task's runtime is shutting down.
             let text = "publisher ended before rabbitmq answered: the message may be published or not";

@@ -12,11 +12,13 @@ use jiff::Timestamp;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::cloud_events::{self, ReceivedForm, SENT_AS_BINARY, STRUCTURED, data_of, on_wire};
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
 use super::json_error::describe;
 pub use super::read_versions::read_data;
 use super::version::DataVersion;
-use super::{Envelope, Message, Meta, TraceContext};
+use super::{Envelope, MAX_KEY_AND_HEADER_BYTES, Message, Meta, TraceContext, WireForm};
+use crate::event::version_of;
 use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
 
@@ -58,29 +60,6 @@ struct Written<'a> {
     metadata: &'a BTreeMap<String, serde_json::Value>,
 }
 
-/// Envelope fields of a payload; any may be absent.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct RawEnvelope<'a> {
-    #[serde(borrow, alias = "event_id")]
-    pub(super) event_id: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "event_type")]
-    pub(super) event_type: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "aggregate_id")]
-    pub(super) aggregate_id: Option<Cow<'a, str>>,
-    #[serde(alias = "occurred_at")]
-    pub(super) occurred_at: Option<Timestamp>,
-    #[serde(borrow)]
-    pub(super) source: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "data_version")]
-    pub(super) data_version: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "correlation_id")]
-    pub(super) correlation_id: Option<Cow<'a, str>>,
-    #[serde(borrow, alias = "causation_id")]
-    pub(super) causation_id: Option<Cow<'a, str>>,
-    pub(super) metadata: Option<BTreeMap<String, serde_json::Value>>,
-}
-
 /// Encodes an envelope as messagekit JSON, with the headers `id`, `eventType` and `contentType`.
 ///
 /// `source` is the name of the producer if the envelope has none.
@@ -105,59 +84,113 @@ pub(super) struct RawEnvelope<'a> {
 /// # Ok::<(), messagekit::Error>(())
 /// ```
 pub fn encode<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Message, Error> {
-    encode_in(envelope, source, envelope.trace.as_ref())
+    encode_as(envelope, source, WireForm::Messagekit)
 }
 
-/// As [`encode`], in the given trace.
+/// As [`encode`], in one of the wire forms. The binary form of CloudEvents is that of [`on_wire`](crate::adapter::on_wire); until
+/// then the message holds a structured event.
+///
+/// # Errors
+/// As [`encode`]. In CloudEvents an event may have fields with envelope names, and [`ErrorKind::InvalidEvent`] rejects a
+/// source that is not a URI reference.
+pub fn encode_as<E: Event>(envelope: &Envelope<E>, source: &str, form: WireForm) -> Result<Message, Error> {
+    encode_in(envelope, source, envelope.trace.as_ref(), form)
+}
+
+/// As [`encode_as`], in the given trace.
 pub(crate) fn encode_in<E: Event>(
     envelope: &Envelope<E>,
     source: &str,
     trace: Option<&TraceContext>,
+    form: WireForm,
 ) -> Result<Message, Error> {
+    let named = |error: Error| error.with("event_type", &envelope.event_type);
     check_type(&envelope.event_type)?;
-    let data_version = data_version(envelope);
-    check_version(data_version)?;
+    check_version(data_version(envelope))?;
     let source = if envelope.source.is_empty() { source } else { &envelope.source };
     if source.is_empty() {
-        return Err(Error::new(
-            ErrorKind::InvalidEvent,
-            "event has no source: name the outbox or set `source`",
-        )
-        .with("event_type", &envelope.event_type));
+        let text = "event has no source: name the outbox or set `source`";
+        return Err(named(Error::new(ErrorKind::InvalidEvent, text)));
     }
+    let (payload, content_type) = match form {
+        WireForm::Messagekit => (flat(envelope, source), JSON),
+        WireForm::CloudEventsStructured => (cloud_event(envelope, source, trace, true), STRUCTURED),
+        WireForm::CloudEventsBinary => (cloud_event(envelope, source, trace, false), SENT_AS_BINARY),
+    };
+    let mut message = Message::new(E::TOPIC, payload.map_err(named)?)
+        .with_header(ID, envelope.event_id.as_str().to_owned())
+        .with_header(EVENT_TYPE, envelope.event_type.clone())
+        .with_header(CONTENT_TYPE, content_type);
+    if let Some(trace) = trace {
+        message.headers.set(TRACEPARENT, trace.traceparent().to_owned());
+    }
+    message.headers.set_free(&free_headers(envelope, trace)?);
+    message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
+    message.check().map_err(named)?;
+    // The headers of the binary form are shorter than the attributes in the payload.
+    if form == WireForm::CloudEventsBinary && message.size() > MAX_KEY_AND_HEADER_BYTES {
+        on_wire(std::slice::from_ref(&message))[0].check().map_err(named)?;
+    }
+    Ok(message)
+}
+
+/// Writes an event as messagekit JSON.
+fn flat<E: Event>(envelope: &Envelope<E>, source: &str) -> Result<Vec<u8>, Error> {
     let written = Written {
         event_id: envelope.event_id.as_str(),
         event_type: &envelope.event_type,
         aggregate_id: envelope.aggregate_id.as_deref(),
         occurred_at: envelope.occurred_at,
         source,
-        data_version,
+        data_version: data_version(envelope),
         correlation_id: envelope.correlation_id.as_ref().map(|id| id.as_str()),
         causation_id: envelope.causation_id.as_ref().map(|id| id.as_str()),
         metadata: &envelope.metadata,
     };
     let mut payload = Vec::with_capacity(512);
-    let unwritable = |error| {
-        Error::new(ErrorKind::InvalidEvent, "event cannot be written as JSON")
-            .with("event_type", &envelope.event_type)
-            .caused_by(Box::<dyn std::error::Error + Send + Sync>::from(describe(&error)))
-    };
     serde_json::to_writer(&mut payload, &written).map_err(unwritable)?;
     payload.pop();
     let start = payload.len();
     serde_json::to_writer(&mut payload, &envelope.data).map_err(unwritable)?;
-    join_objects(&mut payload, start).map_err(|error| error.with("event_type", &envelope.event_type))?;
-    let mut message = Message::new(E::TOPIC, payload)
-        .with_header(ID, envelope.event_id.as_str().to_owned())
-        .with_header(EVENT_TYPE, envelope.event_type.clone())
-        .with_header(CONTENT_TYPE, JSON);
-    if let Some(trace) = trace {
-        message.headers.set(TRACEPARENT, trace.traceparent().to_owned());
+    join_objects(&mut payload, start)?;
+    Ok(payload)
+}
+
+/// Writes an event as a structured CloudEvent.
+fn cloud_event<E: Event>(
+    envelope: &Envelope<E>,
+    source: &str,
+    trace: Option<&TraceContext>,
+    has_types: bool,
+) -> Result<Vec<u8>, Error> {
+    let mut payload = cloud_events::write(envelope, source, data_version(envelope), trace, has_types)?;
+    let start = payload.len();
+    serde_json::to_writer(&mut payload, &envelope.data).map_err(unwritable)?;
+    check_is_object(&payload[start..])?;
+    serde_json::from_slice::<IgnoredAny>(&payload[start..]).map_err(|_| unreadable())?;
+    payload.push(b'}');
+    Ok(payload)
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidEvent, "event cannot be written as JSON").caused_by(Box::<
+        dyn std::error::Error + Send + Sync,
+    >::from(describe(
+        &error,
+    )))
+}
+
+fn unreadable() -> Error {
+    Error::new(ErrorKind::InvalidEvent, "event writes JSON that cannot be read back")
+}
+
+/// Refuses data that is not a JSON object.
+fn check_is_object(data: &[u8]) -> Result<(), Error> {
+    if data.first() == Some(&b'{') {
+        return Ok(());
     }
-    message.headers.set_free(&free_headers(envelope, trace)?);
-    message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
-    message.check().map_err(|error| error.with("event_type", &envelope.event_type))?;
-    Ok(message)
+    let text = "event is not a JSON object: derive it on a struct with named fields";
+    Err(Error::new(ErrorKind::InvalidEvent, text))
 }
 
 /// Returns the free headers of an envelope and the state of its trace.
@@ -178,35 +211,26 @@ fn free_headers<E>(
 
 /// Returns the version to write. The envelope of an upcast event names the version it was read from.
 fn data_version<E: Event>(envelope: &Envelope<E>) -> &str {
-    let major = |version: &str| DataVersion::read(version).map(|version| version.major);
-    match (major(&envelope.data_version), major(E::VERSION)) {
-        (Some(named), Some(own)) if named != own => E::VERSION,
+    match DataVersion::read(&envelope.data_version) {
+        Some(named) if named.major != version_of::<E>().major => E::VERSION,
         _ => &envelope.data_version,
     }
 }
 
-/// Consumers refuse any other form.
+/// Refuses another form than the one in which a version is written.
 fn check_version(version: &str) -> Result<(), Error> {
-    let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number.to_string() == text);
-    match version.split_once('.') {
-        Some((major, minor)) if number(major) && number(minor) => Ok(()),
-        _ => Err(Error::new(ErrorKind::InvalidEvent, "data version is not MAJOR.MINOR, like 1.0")
-            .with("data_version", version)),
+    if DataVersion::read(version).is_some_and(|read| read.to_string() == version) {
+        return Ok(());
     }
+    Err(Error::new(ErrorKind::InvalidEvent, "data version is not MAJOR.MINOR, like 1.0")
+        .with("data_version", version))
 }
 
 /// Joins `{meta` and the data's `{…}`, which begins at `start`, into one object.
 fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
     let data = &payload[start..];
-    if data.first() != Some(&b'{') {
-        return Err(Error::new(
-            ErrorKind::InvalidEvent,
-            "event is not a JSON object: derive it on a struct with named fields",
-        ));
-    }
-    if let Clash(Some(field)) = serde_json::from_slice(data)
-        .map_err(|_| Error::new(ErrorKind::InvalidEvent, "event writes JSON that cannot be read back"))?
-    {
+    check_is_object(data)?;
+    if let Clash(Some(field)) = serde_json::from_slice(data).map_err(|_| unreadable())? {
         return Err(Error::new(
             ErrorKind::InvalidEvent,
             format!(
@@ -229,10 +253,14 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
 /// Returns [`ErrorKind::Undecodable`] with the location and the expectation, never with a value of the payload. A retry
 /// does not help.
 pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Error> {
-    match D::read(&meta.data_version, &message.payload) {
+    let form =
+        ReceivedForm::of(message).map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))?;
+    let data = data_of(message, form).and_then(|data| D::read(&meta.data_version, &data));
+    match data {
         Ok(data) => {
             let mut headers = message.headers.free();
-            let trace = TraceContext::among(message, &headers);
+            let trace =
+                TraceContext::among(message, &headers).or_else(|| cloud_events::trace_of(message, form));
             headers.remove(TRACESTATE);
             Ok(Envelope { meta, data, headers, trace, delivery: None })
         }

@@ -6,6 +6,7 @@ use serde::Serializer;
 use serde::ser::SerializeMap;
 use serde_json::{Value, json};
 
+use super::super::raw_envelope::RawEnvelope;
 use super::*;
 use crate::MessageId;
 use crate::message::identify;

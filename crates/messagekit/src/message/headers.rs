@@ -25,10 +25,17 @@ pub const TRACESTATE: &str = "tracestate";
 pub const CREATED_AT: &str = "createdAt";
 /// One JSON object with the headers that a user added.
 pub const FREE_HEADERS: &str = "headers";
+/// How the header of an attribute of a CloudEvent in binary form begins, on every transport: `ce_source`. On RabbitMQ's wire it
+/// is `cloudEvents_` or `cloudEvents:`.
+pub const CE_PREFIX: &str = "ce_";
+/// The version of CloudEvents. A message with this header is an event in binary form.
+pub const CE_SPECVERSION: &str = "ce_specversion";
 /// The id of a CloudEvents message in binary form, read if [`ID`] is absent.
 pub const CE_ID: &str = "ce_id";
 /// The type of a CloudEvents message in binary form, read if [`EVENT_TYPE`] is absent.
 pub const CE_TYPE: &str = "ce_type";
+/// The content type of a CloudEvents message on Kafka, read if [`CONTENT_TYPE`] is absent.
+pub const CE_CONTENT_TYPE: &str = "content-type";
 
 /// The Kafka topic of a forwarded message. This header and the next two are the original position.
 pub const SOURCE_TOPIC: &str = "x-messagekit-topic";
@@ -66,7 +73,7 @@ pub const REPLAY_OF: &str = "x-messagekit-replay-of";
 /// The content type of the default wire form.
 pub const JSON: &str = "application/json";
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 29] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
@@ -76,6 +83,14 @@ const KNOWN: [&str; 21] = [
     FREE_HEADERS,
     CE_ID,
     CE_TYPE,
+    CE_SPECVERSION,
+    CE_CONTENT_TYPE,
+    "ce_source",
+    "ce_subject",
+    "ce_time",
+    "ce_dataversion",
+    "ce_correlationid",
+    "ce_causationid",
     SOURCE_TOPIC,
     SOURCE_PARTITION,
     SOURCE_OFFSET,
@@ -92,7 +107,7 @@ const KNOWN: [&str; 21] = [
 
 /// Returns whether messagekit, or a broker that it reads, gives this name a meaning.
 pub(super) fn is_own(name: &str) -> bool {
-    KNOWN.contains(&name) || name.starts_with("x-messagekit-")
+    KNOWN.contains(&name) || name.starts_with("x-messagekit-") || name.starts_with(CE_PREFIX)
 }
 
 /// Holds the headers of a message in insertion order; each name occurs once.

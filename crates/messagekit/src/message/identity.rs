@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::codec::RawEnvelope;
+use super::cloud_events::{self, ReceivedForm};
 use super::headers::{CE_ID, ID, UNREADABLE};
 use super::json_error::describe;
+use super::raw_envelope::RawEnvelope;
+use super::unusable::{Unusable, check_object, unusable};
 use super::{Message, MessageId, Meta};
 use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
@@ -59,14 +61,6 @@ impl Failure {
     }
 }
 
-/// The reason why a message has no identity; it becomes a failed message under its position.
-#[derive(Debug)]
-pub(crate) struct Unusable(pub(crate) Failure);
-
-fn unusable(kind: FailureKind, text: impl Into<String>) -> Unusable {
-    Unusable(Failure::permanent(kind, text))
-}
-
 /// Returns the id in the headers, without reading the payload.
 fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
     let header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID))?;
@@ -78,25 +72,22 @@ fn usable_id(text: &str) -> Result<MessageId, Unusable> {
 }
 
 fn no_id() -> Unusable {
-    unusable(FailureKind::MissingId, "message has no id: neither header id, header ce_id nor field eventId")
+    let text = "message has no id: neither header id, header ce_id nor field eventId, nor attribute id of a CloudEvent";
+    unusable(FailureKind::MissingId, text)
 }
 
-/// Reads the envelope fields of the payload.
+/// Reads the envelope fields of the message, in the wire form that it has.
 fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
-    if message.payload.is_empty() {
-        return Err(unusable(FailureKind::Undecodable, "payload is empty"));
+    match ReceivedForm::of(message)? {
+        ReceivedForm::Messagekit => {
+            check_object(&message.payload)?;
+            serde_json::from_slice(&message.payload).map_err(|error| {
+                let text = format!("payload is not messagekit JSON: {}", describe(&error));
+                unusable(FailureKind::Undecodable, text)
+            })
+        }
+        form => cloud_events::read(message, form),
     }
-    // Check explicitly: serde reads an array as an object, field by position.
-    if message.payload.trim_ascii_start().first() != Some(&b'{') {
-        let text = match message.payload.starts_with(b"\xef\xbb\xbf") {
-            true => "payload begins with a byte order mark: write it without",
-            false => "payload is not a JSON object",
-        };
-        return Err(unusable(FailureKind::Undecodable, text));
-    }
-    serde_json::from_slice(&message.payload).map_err(|error| {
-        unusable(FailureKind::Undecodable, format!("payload is not messagekit JSON: {}", describe(&error)))
-    })
 }
 
 /// Reads the metadata of a message: the first of two passes over its payload.
@@ -127,7 +118,7 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
         (None, None) => {
             return Err(unusable(
                 FailureKind::MissingType,
-                "message has no type: neither header eventType, header ce_type nor field eventType",
+                "message has no type: neither header eventType, header ce_type nor field eventType, nor attribute type of a CloudEvent",
             ));
         }
     };

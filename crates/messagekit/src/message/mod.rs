@@ -1,5 +1,6 @@
 //! A message, its identity, headers and typed form.
 
+mod cloud_events;
 pub mod codec;
 mod decode;
 mod envelope;
@@ -11,10 +12,14 @@ mod links;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod message;
 mod position;
+mod raw_envelope;
 mod read_versions;
 mod trace_context;
+mod unusable;
 mod version;
+mod wire_form;
 
+pub use cloud_events::on_wire;
 pub use envelope::{DeliveryInfo, Envelope, Meta};
 pub use headers::Headers;
 pub use id::MessageId;
@@ -26,3 +31,4 @@ pub use position::Position;
 pub(crate) use read_versions::{ReadVersions, choose};
 pub(crate) use trace_context::TraceContext;
 pub use version::DataVersion;
+pub use wire_form::WireForm;

@@ -128,6 +128,10 @@ pub fn read_data<E: Event>(version: &str, data: &[u8]) -> Result<E, Error> {
 }
 
 fn read_own<E: Event>(found: DataVersion, own: DataVersion, data: &[u8]) -> Result<E, Error> {
+    // Check explicitly: serde reads an array as a struct, field by position.
+    if data.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::new(ErrorKind::Undecodable, "data is not a JSON object"));
+    }
     serde_json::from_slice(data).map_err(|error| {
         let mut text = describe(&error);
         if found != own {

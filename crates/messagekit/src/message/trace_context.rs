@@ -74,6 +74,12 @@ impl TraceContext {
         Some(Self { tracestate: state, ..context })
     }
 
+    /// Reads a context from attributes of a CloudEvent.
+    pub(super) fn of_texts(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
+        let context: Self = traceparent.parse().ok()?;
+        Some(Self { tracestate: tracestate.filter(|state| is_state(state)).map(str::to_owned), ..context })
+    }
+
     /// Returns the header `traceparent`.
     pub fn traceparent(&self) -> &str {
         &self.traceparent

@@ -9,7 +9,7 @@ use tracing::Span;
 use super::Store;
 use super::create_span::create_span;
 use super::transaction_spans::hold_event;
-use crate::message::{Envelope, EventLinks, MessageId, codec};
+use crate::message::{Envelope, EventLinks, MessageId, WireForm, codec};
 use crate::names::{check_name, check_topic};
 use crate::{Error, ErrorKind, Event, Message};
 
@@ -103,6 +103,7 @@ pub struct Outbox<S> {
     source: Arc<str>,
     topic_prefix: Arc<str>,
     without_relay: WithoutRelay,
+    wire_form: WireForm,
 }
 
 impl<S: OutboxRows> Outbox<S> {
@@ -115,7 +116,7 @@ impl<S: OutboxRows> Outbox<S> {
         let source = source.into();
         check_name("source", &source, 200)?;
         let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
-        Ok(Self { store, source, topic_prefix, without_relay })
+        Ok(Self { store, source, topic_prefix, without_relay, wire_form: WireForm::Messagekit })
     }
 
     /// Prepends `prefix` to the topic of each event, which lets several environments share one cluster. Consumers subscribe to
@@ -131,6 +132,14 @@ impl<S: OutboxRows> Outbox<S> {
     #[must_use]
     pub fn ignore_delays_without_relay(mut self) -> Self {
         self.without_relay = WithoutRelay::SendAtOnce;
+        self
+    }
+
+    /// Writes events in another form than messagekit JSON: as CloudEvents, for readers of other frameworks. Consumers of
+    /// messagekit read every form.
+    #[must_use]
+    pub fn wire_form(mut self, form: WireForm) -> Self {
+        self.wire_form = form;
         self
     }
 
@@ -225,7 +234,7 @@ impl<S: OutboxRows> Outbox<S> {
             None => create_span(&envelope.meta.event_id, E::TYPE, E::TOPIC),
         };
         let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
-        let mut message = codec::encode_in(envelope, &self.source, trace)?;
+        let mut message = codec::encode_in(envelope, &self.source, trace, self.wire_form)?;
         EventLinks::of_envelope(envelope).add_to(&mut message.headers);
         let created = created.map(|(span, _)| span);
         if self.topic_prefix.is_empty() {

@@ -4,6 +4,8 @@ mod alert;
 mod batches;
 mod blame;
 mod block;
+mod cloud_events;
+mod cloud_events_read;
 mod compatibility;
 mod contracts;
 mod counted;

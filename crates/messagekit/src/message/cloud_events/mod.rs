@@ -1,0 +1,43 @@
+//! CloudEvents 1.0, the wire form that services of other frameworks share: <https://github.com/cloudevents/spec>.
+//!
+//! A structured event is one JSON document, attributes beside `data`. A binary one has the data as its payload and each
+//! attribute as a header: [`CE_PREFIX`] with its name. What the outbox writes is structured in either form, because tables and
+//! Debezium carry one payload; an event of the binary form is taken apart by the publisher, in [`on_wire`].
+
+mod attributes;
+mod binary;
+mod data;
+mod media_type;
+mod received_form;
+mod structured;
+mod write;
+
+pub use binary::on_wire;
+pub(super) use data::data_of;
+pub(super) use media_type::{SENT_AS_BINARY, STRUCTURED};
+pub(super) use received_form::ReceivedForm;
+pub(super) use write::write;
+
+use super::Message;
+use super::headers::TraceContext;
+use super::raw_envelope::RawEnvelope;
+use super::unusable::Unusable;
+use attributes::Attributes;
+
+/// Reads the attributes of a structured or a binary event as fields of an envelope.
+pub(super) fn read(message: &Message, form: ReceivedForm) -> Result<RawEnvelope<'_>, Unusable> {
+    let attributes = match form {
+        ReceivedForm::Structured => structured::attributes(&message.payload)?,
+        ReceivedForm::Binary | ReceivedForm::Messagekit => Attributes::of_headers(&message.headers)?,
+    };
+    attributes.into_envelope(message)
+}
+
+/// Returns the context of the trace that the attributes of an event name.
+pub(super) fn trace_of(message: &Message, form: ReceivedForm) -> Option<TraceContext> {
+    match form {
+        ReceivedForm::Messagekit => None,
+        ReceivedForm::Structured => structured::trace(&message.payload),
+        ReceivedForm::Binary => binary::trace(&message.headers),
+    }
+}
