@@ -56,11 +56,34 @@ pub(crate) async fn create_topic(name: &str, partitions: i32, settings: &[(&str,
     loop {
         let made = admin().create_topics([&topic], &options).await.unwrap();
         if made.iter().all(|made| matches!(made, Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) {
-            return;
+            break;
         }
         assert!(Instant::now() < end, "{made:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    await_topic(name, end).await;
+}
+
+/// Waits until the broker states the topic with its leaders.
+///
+/// The controller answers a creation before the broker has read it from the controller's log; until then a commit
+/// for the topic is refused as one for an unknown topic.
+async fn await_topic(name: &str, end: Instant) {
+    let name = name.to_owned();
+    blocking(move || {
+        let client = outside("unused");
+        loop {
+            let stated = client.fetch_metadata(Some(&name), ADMIN).unwrap();
+            let [topic] = stated.topics() else { panic!("the broker states one topic") };
+            let leaders = topic.partitions().iter().all(|partition| partition.leader() >= 0);
+            if topic.error().is_none() && !topic.partitions().is_empty() && leaders {
+                return;
+            }
+            assert!(Instant::now() < end, "{name}: {:?}", topic.error());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    })
+    .await;
 }
 
 /// Publishes messages one by one under one key and requires that each is accepted.

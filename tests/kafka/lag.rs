@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{LagProbe, PartitionLag, Subscriber};
+use messagekit::adapter::{Delivery, LagProbe, PartitionLag, Subscriber};
+use messagekit_kafka::KafkaSubscriber;
+use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 
 use crate::broker::{self, join, kafka, publish};
@@ -13,8 +15,23 @@ async fn lag(probe: &Arc<dyn LagProbe>) -> Vec<PartitionLag> {
     tokio::time::timeout(DEADLINE, probe.lag()).await.unwrap().unwrap_or_default()
 }
 
-fn is_none(lag: &[PartitionLag]) -> bool {
-    !lag.is_empty() && lag.iter().all(|one| one.messages == 0 && one.oldest.is_zero())
+/// Waits until no partition has a lag, while the member receives.
+async fn nothing_is_behind(
+    receiver: &mut Receiver<KafkaSubscriber>,
+    probe: &Arc<dyn LagProbe>,
+    partitions: usize,
+) {
+    eventually("nothing is behind", DEADLINE, async || {
+        receiver.take_while_busy(Duration::from_millis(20)).await;
+        let lag = lag(probe).await;
+        lag.len() == partitions && lag.iter().all(|one| one.messages == 0 && one.oldest.is_zero())
+    })
+    .await;
+}
+
+/// Settles what came.
+fn settle(receiver: &mut Receiver<KafkaSubscriber>, came: Vec<Delivery>) {
+    receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
 }
 
 #[test]
@@ -27,12 +44,8 @@ fn markers_and_aborted_records_are_no_lag() {
             commit(begin(&topic, 2).await).await;
             abort(begin(&topic, 5).await).await;
             let came = receiver.take(2).await;
-            receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
-            eventually("nothing is behind", DEADLINE, async || {
-                receiver.take_while_busy(Duration::from_millis(20)).await;
-                is_none(&lag(&probe).await)
-            })
-            .await;
+            settle(&mut receiver, came);
+            nothing_is_behind(&mut receiver, &probe, 1).await;
         }
     });
 }
@@ -46,7 +59,7 @@ fn a_record_behind_markers_is_lag_of_its_own_age() {
         commit(begin(&topic, 1).await).await;
         let came = receiver.take(1).await;
         let lane = came[0].receipt.lane();
-        receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
+        settle(&mut receiver, came);
         receiver.subscriber().pause(lane);
         abort(begin(&topic, 5).await).await;
         publish(&topic, ["late".to_owned()]).await;
@@ -57,12 +70,8 @@ fn a_record_behind_markers_is_lag_of_its_own_age() {
         .await;
         receiver.subscriber().resume(lane);
         let came = receiver.take(1).await;
-        receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
-        eventually("nothing is behind", DEADLINE, async || {
-            receiver.take_while_busy(Duration::from_millis(20)).await;
-            is_none(&lag(&probe).await)
-        })
-        .await;
+        settle(&mut receiver, came);
+        nothing_is_behind(&mut receiver, &probe, 1).await;
     });
 }
 
@@ -75,12 +84,7 @@ fn markers_of_many_partitions_are_no_lag() {
         let probe = receiver.subscriber().lag().unwrap();
         commit(begin_in(&topic, 0..120, 1).await).await;
         let came = receiver.take(120).await;
-        receiver.settle_receipts(came.into_iter().map(|delivery| delivery.receipt).collect());
-        eventually("nothing is behind", DEADLINE, async || {
-            receiver.take_while_busy(Duration::from_millis(20)).await;
-            let lag = lag(&probe).await;
-            lag.len() == 120 && is_none(&lag)
-        })
-        .await;
+        settle(&mut receiver, came);
+        nothing_is_behind(&mut receiver, &probe, 120).await;
     });
 }

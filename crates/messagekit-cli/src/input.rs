@@ -1,5 +1,7 @@
 //! Parsers of command-line values.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,11 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, tz::TimeZone};
 /// Reads the number of a failed message.
 pub(crate) fn number_of_a_message(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "write the number of a failed message, such as 7".to_owned())
+}
+
+/// Returns the text of a file, or that of standard input for `-`.
+pub(crate) fn text_of(path: &Path) -> io::Result<String> {
+    if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) }
 }
 
 /// Parses a time: exact, the beginning of a day in UTC, or an age.

@@ -65,7 +65,7 @@ impl<'a> Measurement<'a> {
         }
         self.measure_sources().await;
         let waiting = async |connection: &mut PgConnection| outbox_counts::relayed(connection, schema).await;
-        let waiting = self.part(LagPart::Pending, waiting).await;
+        let waiting = self.count(waiting).await;
         if let (Some(relays), Some(waiting)) = (&relays, &waiting) {
             // The first that is repaired: the broker refuses nothing meanwhile.
             self.lag.problems.splice(..0, problems::of_missing_relay(relays, waiting));
@@ -97,7 +97,7 @@ impl<'a> Measurement<'a> {
         let after = confirmed.map(|confirmed| confirmed.at);
         let waiting =
             async |connection: &mut PgConnection| outbox_counts::waiting(connection, schema, after).await;
-        let waiting = self.part(LagPart::Pending, waiting).await;
+        let waiting = self.count(waiting).await;
         if waiting.is_some_and(|waiting| waiting.pending > 0) {
             let no_capture = (!watch.wanted).then(|| problems::of_no_capture(&self.capture));
             let no_checkpoint = watch.slot && after.is_none();
@@ -130,17 +130,27 @@ impl<'a> Measurement<'a> {
         self.store.schema()
     }
 
+    /// Counts what waits, in the time that is left: the server reads the blocks that it has not summarised since its last
+    /// vacuum, which may be a fifth of a table.
+    async fn count<T>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>) -> Option<T> {
+        self.part_within(self.time_left().saturating_sub(PART_LIMIT), LagPart::Pending, work).await
+    }
+
     /// Returns the answer of a part, or names it among those that did not answer.
     pub(crate) async fn part<T>(
         &mut self,
         part: LagPart,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Option<T> {
-        let limit = match part {
-            // The server reads the blocks that it has not summarised since its last vacuum, which may be a fifth of a table.
-            LagPart::Pending => self.time_left().saturating_sub(PART_LIMIT),
-            _ => PART_LIMIT,
-        };
+        self.part_within(PART_LIMIT, part, work).await
+    }
+
+    async fn part_within<T>(
+        &mut self,
+        limit: Duration,
+        part: LagPart,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Option<T> {
         match self.answer(limit, work).await {
             Ok(answer) => Some(answer),
             Err(error) => {

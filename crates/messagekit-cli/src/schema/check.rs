@@ -47,7 +47,7 @@ impl Check {
         } else {
             print(rows(&problems))?;
         }
-        refused(problems.len())
+        refused(&problems)
     }
 }
 
@@ -58,7 +58,7 @@ impl Mode {
         if !problems.is_empty() {
             print(rows(&problems))?;
         }
-        refused(problems.len())
+        refused(&problems)
     }
 }
 
@@ -71,8 +71,8 @@ fn rows(problems: &[ContractProblem]) -> comfy_table::Table {
     rows
 }
 
-fn refused(problems: usize) -> Result<(), Error> {
-    match problems {
+fn refused(problems: &[ContractProblem]) -> Result<(), Error> {
+    match problems.len() {
         0 => Ok(()),
         count => Err(Error::new(ErrorKind::SchemaMismatch, format!("{count} problems with the baseline"))),
     }

@@ -1,10 +1,12 @@
 //! The documents of contracts that a command reads.
 
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use messagekit::schema::Contracts;
 use messagekit::{Error, ErrorKind};
+
+use crate::input::text_of;
 
 /// The document of a service: what its `EventRegistry` gives, see docs/event-schemas.md.
 #[derive(Debug, clap::Args)]
@@ -15,26 +17,20 @@ pub(super) struct Current {
 
 impl Current {
     pub(super) fn read(&self) -> Result<Contracts, Error> {
-        if self.current != Path::new("-") {
-            return read(&self.current);
-        }
-        let mut text = String::new();
-        let taken = std::io::stdin().read_to_string(&mut text);
-        taken.map_err(|error| unreadable(&self.current).caused_by(error))?;
-        parse(&self.current, &text)
+        parse(&self.current, text_of(&self.current))
     }
 }
 
 /// Reads a document of contracts.
 pub(super) fn read(path: &Path) -> Result<Contracts, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path).caused_by(error))?;
-    parse(path, &text)
+    parse(path, std::fs::read_to_string(path))
 }
 
-fn parse(path: &Path, text: &str) -> Result<Contracts, Error> {
-    Contracts::read(text).map_err(|error| error.with("file", path.display()))
-}
-
-fn unreadable(path: &Path) -> Error {
-    Error::new(ErrorKind::InvalidConfiguration, "contracts cannot be read").with("file", path.display())
+fn parse(path: &Path, text: io::Result<String>) -> Result<Contracts, Error> {
+    let contracts = text
+        .map_err(|error| {
+            Error::new(ErrorKind::InvalidConfiguration, "contracts cannot be read").caused_by(error)
+        })
+        .and_then(|text| Contracts::read(&text));
+    contracts.map_err(|error| error.with("file", path.display()))
 }

@@ -1,6 +1,5 @@
 //! `messagekit topics create`.
 
-use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::file::{self, Work};
 use super::retention::{self, Keep};
 use crate::database::Database;
+use crate::input::text_of;
 use crate::output::{print, printable};
 
 #[derive(Debug, clap::Args)]
@@ -156,14 +156,9 @@ impl Create {
 }
 
 fn read(path: &Path) -> Result<Value, Error> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
-    };
     let here = |kind, text: &'static str| Error::new(kind, text).with("path", path.display());
-    read.map_err(|error| here(ErrorKind::NotFound, "schema cannot be read").caused_by(error))?;
+    let text =
+        text_of(path).map_err(|error| here(ErrorKind::NotFound, "schema cannot be read").caused_by(error))?;
     serde_json::from_str(&text)
         .map_err(|error| here(ErrorKind::InvalidEvent, "schema is no JSON").caused_by(error))
 }

@@ -1,11 +1,12 @@
 //! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
 
+use messagekit::Error;
 use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace, SelectionBatch};
-use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit;
 use super::blocked_keys::{self, BlockedKey, head_of};
+use super::failed_message_head::known;
 use super::processed::{DISCARDED, HELD, put_marker};
 use super::selections;
 use crate::error::from_sqlite;
@@ -173,12 +174,7 @@ pub(crate) fn state_of(conn: &Connection, id: i64) -> Result<Option<FailedMessag
         .prepare_cached("SELECT state FROM messagekit_failed_messages WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
-    let known = state.map(|state| state.parse::<FailedMessageState>()).transpose();
-    known.map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
-            .with("failed_message", id)
-            .caused_by(error)
-    })
+    state.map(|state| known(id, "state", &state)).transpose()
 }
 
 fn refused(conn: &Connection, act: Action, id: i64) -> Result<ActionResult, Error> {

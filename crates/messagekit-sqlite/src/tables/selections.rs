@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessageVersion, SelectionBatch};
+use messagekit::operations::{FailedMessageFilter, FailedMessageVersion, SelectionBatch};
 use messagekit::{Error, ErrorKind};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::failed_message_filter::Conditions;
+use super::failed_message_head::known;
 use crate::error::from_sqlite;
 
 const COLUMNS: &str = "d.id, d.token, d.state, d.running_since IS NOT NULL";
@@ -58,10 +59,6 @@ fn read(conn: &Connection, select: &str, values: Vec<Value>) -> Result<Vec<Faile
 fn version(row: &Row<'_>) -> Result<FailedMessageVersion, Error> {
     let columns = || Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?));
     let (id, token, state, is_running) = columns().map_err(from_sqlite)?;
-    let state: FailedMessageState = state.parse().map_err(|error: Error| {
-        Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state")
-            .with("failed_message", id)
-            .caused_by(error)
-    })?;
+    let state = known(id, "state", &state)?;
     Ok(FailedMessageVersion::new(id, token, state, is_running))
 }

@@ -1,11 +1,9 @@
 //! Many failed messages for one action: exactly those that were counted, as they were then.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use super::{FailedMessageFilter, FailedMessageState};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, hex};
 
 /// A failed message's number and version. The version differs after each lease, result of a run and action, also when
 /// the message is in the same state again.
@@ -123,12 +121,7 @@ impl FailedMessageSelection {
 
     /// Returns the digest of numbers and versions, in their order: 32 hexadecimal digits.
     pub fn digest(&self) -> String {
-        let hash = self.hash.clone().finalize();
-        hash.iter().take(16).fold(String::with_capacity(32), |mut digest, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(digest, "{byte:02x}");
-            digest
-        })
+        hex::digits(&self.hash.clone().finalize()[..16])
     }
 
     /// Compares the selection with the number and the digest that were confirmed.

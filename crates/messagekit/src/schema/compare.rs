@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::compatibility::Compatibility;
+use super::reading_check::field_path;
 use super::shape::{Field, OtherFields, Shape};
 
 /// One place at which two shapes differ.
@@ -58,7 +59,7 @@ fn compare(stored: &Shape, given: &Shape, path: &str, found: &mut Vec<Difference
         (Shape::Object { fields: stored, other: others }, Shape::Object { fields: given, other }) => {
             let names: BTreeSet<&String> = stored.keys().chain(given.keys()).collect();
             for name in names {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = field_path(path, name);
                 match (stored.get(name), given.get(name)) {
                     (Some(stored), Some(given)) if stored.is_required == given.is_required => {
                         compare(&stored.shape, &given.shape, &path, found);

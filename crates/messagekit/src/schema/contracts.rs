@@ -187,8 +187,8 @@ impl Contract {
     }
 
     fn upcasts(&self, version: DataVersion) -> bool {
-        let majors = self.earlier.iter().filter_map(|earlier| DataVersion::read(earlier));
-        majors.into_iter().any(|earlier| earlier.major == version.major)
+        let mut earlier = self.earlier.iter().filter_map(|earlier| DataVersion::read(earlier));
+        earlier.any(|earlier| earlier.major == version.major)
     }
 
     /// Checks against a contract of the same major version.

@@ -20,7 +20,7 @@ impl Shape {
     /// [`ErrorKind::InvalidConfiguration`] if it is no schema, refers to a definition that it does not have, contains itself without
     /// an object in between, or is nested too deep.
     pub fn of_schema(schema: &Value) -> Result<Self, Error> {
-        Reading { root: schema, objects: Vec::new(), depth: 0, parts: 0, has_formats: false }.shape(schema)
+        Reading::of(schema, false)
     }
 
     /// Returns the shape that a JSON Schema describes, with the formats of texts and numbers.
@@ -28,7 +28,7 @@ impl Shape {
     /// # Errors
     /// As [`of_schema`](Self::of_schema).
     pub fn with_formats(schema: &Value) -> Result<Self, Error> {
-        Reading { root: schema, objects: Vec::new(), depth: 0, parts: 0, has_formats: true }.shape(schema)
+        Reading::of(schema, true)
     }
 }
 
@@ -47,6 +47,10 @@ fn refused(text: &'static str) -> Error {
 }
 
 impl<'a> Reading<'a> {
+    fn of(schema: &'a Value, has_formats: bool) -> Result<Shape, Error> {
+        Self { root: schema, objects: Vec::new(), depth: 0, parts: 0, has_formats }.shape(schema)
+    }
+
     fn shape(&mut self, schema: &'a Value) -> Result<Shape, Error> {
         self.named(schema, None)
     }

@@ -206,7 +206,7 @@ impl Check {
         self.assumed.push(pair);
         let mut found = Vec::new();
         for (name, field) in written {
-            let path = joined(path, name);
+            let path = field_path(path, name);
             match (read.get(name), other) {
                 (Some(known), _) => {
                     if known.is_required && !field.is_required {
@@ -227,7 +227,8 @@ impl Check {
         }
         let missing = read.iter().filter(|(name, field)| field.is_required && !written.contains_key(*name));
         found.extend(
-            missing.map(|(name, _)| Unread { path: joined(path, name), reason: UnreadReason::MayBeMissing }),
+            missing
+                .map(|(name, _)| Unread { path: field_path(path, name), reason: UnreadReason::MayBeMissing }),
         );
         if let OtherFields::Shaped(more) = more {
             found.extend(self.check_more(writer, more, reader, (written, read, other), path));
@@ -248,11 +249,13 @@ impl Check {
         let more = writer.inside(more);
         let mut found = match other {
             OtherFields::Ignored => Vec::new(),
-            OtherFields::Refused => vec![Unread { path: joined(path, "*"), reason: UnreadReason::Refused }],
-            OtherFields::Shaped(shape) => self.check(&more, &reader.inside(shape), &joined(path, "*")),
+            OtherFields::Refused => {
+                vec![Unread { path: field_path(path, "*"), reason: UnreadReason::Refused }]
+            }
+            OtherFields::Shaped(shape) => self.check(&more, &reader.inside(shape), &field_path(path, "*")),
         };
         for (name, field) in read.iter().filter(|(name, _)| !written.contains_key(*name)) {
-            found.extend(self.check(&more, &reader.inside(&field.shape), &joined(path, name)));
+            found.extend(self.check(&more, &reader.inside(&field.shape), &field_path(path, name)));
         }
         found
     }
@@ -298,6 +301,7 @@ fn differs(written: &Shape, read: &Shape, path: &str) -> Unread {
     Unread { path: path.to_owned(), reason }
 }
 
-fn joined(path: &str, name: &str) -> String {
+/// Returns the path of a field of what stands at `path`.
+pub(super) fn field_path(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
