@@ -15,6 +15,9 @@ mod pages {
     #[doc = include_str!("../docs/cloudevents.md")]
     struct Cloudevents;
 
+    #[doc = include_str!("../docs/catalog.md")]
+    struct Catalog;
+
     #[doc = include_str!("../docs/event-schemas.md")]
     struct EventSchemas;
 

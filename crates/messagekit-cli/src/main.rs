@@ -7,6 +7,7 @@
 mod admin;
 mod audit;
 mod bookkeeper;
+mod catalog;
 mod cleanup;
 mod confirm;
 mod connector;
@@ -84,6 +85,8 @@ enum Command {
     Sql(sql::Sql),
     /// Compare the schemas of a service's events with a baseline, and extend it
     Schema(schema::Schema),
+    /// Describe the events of several services, and find what no service writes
+    Catalog(catalog::Catalog),
     /// Find faults in the setup of databases and brokers, and print the repair of each
     Doctor(doctor::Doctor),
 }
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Topics(topics) => finish(runtime.block_on(topics.run())),
         Command::Sql(sql) => finish(runtime.block_on(sql.run())),
         Command::Schema(schema) => finish(schema.run()),
+        Command::Catalog(catalog) => finish(catalog.run()),
         Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
     }
 }

@@ -16,13 +16,15 @@ pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
     }
 }
 
-/// Replaces characters that move the cursor or change the reading direction: keys, types and errors are foreign text.
+/// Returns whether a character moves the cursor or changes the reading direction.
+pub(crate) fn is_hostile(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Replaces hostile characters: keys, types and errors are foreign text.
 pub(crate) fn printable(text: &str) -> String {
-    let hostile = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|character| if hostile(character) { '\u{fffd}' } else { character }).collect()
+    text.chars().map(|character| if is_hostile(character) { '\u{fffd}' } else { character }).collect()
 }
 
 /// Returns bytes as text if they are UTF-8, otherwise as hexadecimal digits.
