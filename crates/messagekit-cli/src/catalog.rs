@@ -10,6 +10,7 @@ mod finding;
 mod findings;
 mod folder;
 mod index_page;
+mod limits;
 mod markdown;
 mod model;
 mod names;

@@ -16,12 +16,15 @@ const ENVELOPE: &str = "_envelope";
 
 /// Returns the document: a channel for each topic, an operation for each service and topic, and a message for each version.
 pub(super) fn document(members: &[Member], events: &[CatalogEvent<'_>]) -> Result<Value, Error> {
-    let mut schemas = Schemas::from([(ENVELOPE.to_owned(), envelope::schema())]);
+    let envelope = envelope::schema();
+    let beside: Vec<&str> =
+        envelope["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let mut schemas = Schemas::from([(ENVELOPE.to_owned(), envelope.clone())]);
     let (mut messages, mut channels, mut operations) = (Map::new(), Map::new(), BTreeMap::new());
     for event in events {
         for (index, version) in event.versions.iter().enumerate() {
             let name = message_name(event, index);
-            add(&mut schemas, &name, &version.contract.schema);
+            add(&mut schemas, &name, &version.contract.schema, &beside);
             messages.insert(name.clone(), message(event, version, &name));
             let topic = &version.contract.topic;
             let channel =

@@ -9,7 +9,7 @@ use super::documents::Documents;
 use super::finding::{Finding, NONE};
 use super::findings::Findings;
 use super::folder::outdated;
-use super::model::types;
+use super::model::{same_names, types};
 use super::render::files;
 use crate::output::{print, printable, table};
 
@@ -33,7 +33,8 @@ impl Check {
         let members = self.documents.read()?;
         let external: BTreeSet<&str> = self.external.iter().map(String::as_str).collect();
         let mut found = Findings::of(&members, &external)?;
-        if let Some(folder) = &self.folder {
+        // Without one document for each service there is no folder to compare with.
+        if let Some(folder) = self.folder.as_ref().filter(|_| same_names(&members).is_empty()) {
             let outdated = outdated(folder, &files(&members)?)?;
             found.problems.extend(outdated.into_iter().map(|(file, problem)| Finding {
                 event: NONE.to_owned(),

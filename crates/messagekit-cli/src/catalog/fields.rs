@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::limits::Limits;
+
 /// One field at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
@@ -14,7 +16,8 @@ pub(super) struct Row {
 
 /// Returns the fields of a schema, each before those inside of it.
 pub(super) fn of(schema: &Value) -> Vec<Row> {
-    let mut fields = Fields { root: schema, open: vec![("", String::new())], rows: Vec::new() };
+    let mut fields =
+        Fields { root: schema, open: vec![("", String::new())], rows: Vec::new(), limits: Limits::default() };
     fields.inside(schema, "");
     fields.rows
 }
@@ -24,12 +27,20 @@ struct Fields<'a> {
     /// The references that lead to where it is, each with the path at which it stands.
     open: Vec<(&'a str, String)>,
     rows: Vec<Row>,
+    limits: Limits,
 }
 
 impl<'a> Fields<'a> {
     /// Adds the fields of the objects in a schema.
     fn inside(&mut self, schema: &'a Value, path: &str) {
         let Value::Object(fields) = schema else { return };
+        if self.limits.enter() {
+            self.parts(fields, path);
+        }
+        self.limits.leave();
+    }
+
+    fn parts(&mut self, fields: &'a Map<String, Value>, path: &str) {
         if let Some((pointer, target)) = self.target(fields)
             && !self.open.iter().any(|(open, _)| *open == pointer)
         {
@@ -55,7 +66,7 @@ impl<'a> Fields<'a> {
                 self.field(&joined(path, name), property, is_required);
             }
         }
-        if let Some(values @ Value::Object(_)) = fields.get("additionalProperties") {
+        if let Some(values) = map_values(fields) {
             self.inside(values, &joined(path, "*"));
         }
         match fields.get("prefixItems").or_else(|| fields.get("items")) {
@@ -85,6 +96,12 @@ impl<'a> Fields<'a> {
 
     /// Returns the type of a value in words.
     fn kind(&mut self, schema: &'a Value) -> String {
+        let kind = if self.limits.enter() { self.words(schema) } else { "…".to_owned() };
+        self.limits.leave();
+        kind
+    }
+
+    fn words(&mut self, schema: &'a Value) -> String {
         let fields = match schema {
             Value::Object(fields) => fields,
             Value::Bool(false) => return "nothing".to_owned(),
@@ -142,10 +159,8 @@ impl<'a> Fields<'a> {
                 Some(items) => format!("list of {}", self.kind(items)),
                 None => "list".to_owned(),
             },
-            "object" => match fields.get("additionalProperties") {
-                Some(values @ Value::Object(_)) if !fields.contains_key("properties") => {
-                    format!("map of {}", self.kind(values))
-                }
+            "object" => match map_values(fields) {
+                Some(values) if !fields.contains_key("properties") => format!("map of {}", self.kind(values)),
                 _ => "object".to_owned(),
             },
             "null" | "boolean" => name.to_owned(),
@@ -159,6 +174,13 @@ impl<'a> Fields<'a> {
 
 fn list<'a>(fields: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     fields.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Returns the schema of the values of a map. One whose keys are numbers names them by a pattern.
+fn map_values(fields: &Map<String, Value>) -> Option<&Value> {
+    let patterns = fields.get("patternProperties").and_then(Value::as_object);
+    let named = patterns.and_then(|patterns| patterns.values().next());
+    named.or_else(|| fields.get("additionalProperties").filter(|values| values.is_object()))
 }
 
 fn is_null(schema: &Value) -> bool {

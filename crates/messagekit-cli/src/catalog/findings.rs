@@ -7,7 +7,7 @@ use messagekit::schema::{Contract, Shape, differences};
 use serde::Serialize;
 
 use super::finding::{Finding, NONE, joined};
-use super::model::{CatalogEvent, Member, events, version_of};
+use super::model::{CatalogEvent, Member, events, same_names, version_of};
 use super::readers;
 
 /// What a check has found.
@@ -20,7 +20,7 @@ pub(super) struct Findings {
 impl Findings {
     /// Compares what services write with what they read. `external` are the types that another system writes.
     pub(super) fn of(members: &[Member], external: &BTreeSet<&str>) -> Result<Self, Error> {
-        let mut found = Self { problems: same_names(members), warnings: Vec::new() };
+        let mut found = Self { problems: several_documents(members), warnings: Vec::new() };
         for event in events(members)? {
             found.problems.extend(writers(&event)?);
             let is_external = external.contains(event.event_type);
@@ -34,13 +34,7 @@ impl Findings {
     }
 }
 
-fn same_names(members: &[Member]) -> Vec<Finding> {
-    let mut names: Vec<&str> = members
-        .windows(2)
-        .filter(|pair| pair[0].name() == pair[1].name())
-        .map(|pair| pair[0].name())
-        .collect();
-    names.dedup();
+fn several_documents(members: &[Member]) -> Vec<Finding> {
     let finding = |name: &str| Finding {
         event: NONE.to_owned(),
         service: name.to_owned(),
@@ -48,7 +42,7 @@ fn same_names(members: &[Member]) -> Vec<Finding> {
         problem: "several documents name this service".to_owned(),
         repair: "give one document for each service, or change the name in one of them".to_owned(),
     };
-    names.into_iter().map(finding).collect()
+    same_names(members).into_iter().map(finding).collect()
 }
 
 /// Returns what writers of one type disagree about.

@@ -78,6 +78,14 @@ pub(super) fn majors(contract: &Contract) -> BTreeSet<u32> {
     earlier(contract).chain([version_of(contract)]).map(|version| version.major).collect()
 }
 
+/// Returns the names that several documents have.
+pub(super) fn same_names(members: &[Member]) -> Vec<&str> {
+    let pairs = members.windows(2).filter(|pair| pair[0].name() == pair[1].name());
+    let mut names: Vec<&str> = pairs.map(|pair| pair[0].name()).collect();
+    names.dedup();
+    names
+}
+
 /// Returns the types that some service writes or reads.
 pub(super) fn types(members: &[Member]) -> BTreeSet<&str> {
     members

@@ -1,4 +1,4 @@
-//! Numbers and texts for samples.
+//! Numbers and texts for samples, and samples of two schemas at once.
 
 use serde_json::{Map, Number, Value};
 
@@ -41,4 +41,24 @@ pub(super) fn text(fields: &Map<String, Value>) -> String {
         (length("minLength").unwrap_or(0).min(10_000), length("maxLength").unwrap_or(usize::MAX));
     let count = formatted.len().max(least).min(most);
     formatted.chars().cycle().take(count).collect()
+}
+
+/// Returns how many values a value has, itself included.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Object(fields) => 1 + fields.values().map(size).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// Returns a value for two schemas that hold at once.
+pub(super) fn merged(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Object(mut one), Value::Object(other)) => {
+            one.extend(other);
+            Value::Object(one)
+        }
+        (one, _) => one,
+    }
 }

@@ -7,7 +7,7 @@ use messagekit::{Error, ErrorKind};
 
 use super::documents::Documents;
 use super::folder::{self, Files};
-use super::model::{Member, events};
+use super::model::{Member, events, same_names};
 use super::{asyncapi, event_page, index_page, markdown};
 use crate::output::print;
 
@@ -31,9 +31,9 @@ impl Render {
 
 /// Returns every file of the catalog, by its path in the folder.
 pub(super) fn files(members: &[Member]) -> Result<Files, Error> {
-    if let Some(pair) = members.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
+    if let Some(name) = same_names(members).first() {
         let text = "several documents name one service: give one for each";
-        return Err(Error::new(ErrorKind::SchemaMismatch, text).with("service", pair[0].name()));
+        return Err(Error::new(ErrorKind::SchemaMismatch, text).with("service", name));
     }
     let events = events(members)?;
     let mut files = BTreeMap::new();

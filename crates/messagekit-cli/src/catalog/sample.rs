@@ -2,17 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::plain_values::{number, text};
+use super::limits::Limits;
+use super::plain_values::{merged, number, size, text};
 
-/// Deeper values are left out: a stack has an end.
-const MAX_DEPTH: usize = 32;
+/// The most parts of a list whose schema asks for many.
+const MAX_SIZE: usize = 1_000;
 
 /// Returns the first of the schema's examples that is valid, otherwise a value that is made from the schema; `None` if that one is not
 /// valid, because of a pattern for instance.
 pub(super) fn of(schema: &Value) -> Option<Value> {
     let validator = jsonschema::validator_for(schema).ok()?;
     let examples = schema.get("examples").and_then(Value::as_array).into_iter().flatten();
-    let made = || Sample { root: schema, open: Vec::new() }.made(schema.as_object()?);
+    let made =
+        || Sample { root: schema, open: Vec::new(), limits: Limits::default() }.made(schema.as_object()?);
     examples.cloned().chain(made()).find(|value| validator.is_valid(value))
 }
 
@@ -21,11 +23,18 @@ struct Sample<'a> {
     root: &'a Value,
     /// The references that lead to where it is: one that is there already leads on without end.
     open: Vec<&'a str>,
+    limits: Limits,
 }
 
 impl<'a> Sample<'a> {
     /// Returns a value for a schema; `None` if it has no end, or allows nothing.
     fn of(&mut self, schema: &'a Value) -> Option<Value> {
+        let value = if self.limits.enter() { self.inside(schema) } else { None };
+        self.limits.leave();
+        value
+    }
+
+    fn inside(&mut self, schema: &'a Value) -> Option<Value> {
         let fields = match schema {
             Value::Bool(true) => return Some(json!({})),
             Value::Object(fields) => fields,
@@ -63,7 +72,7 @@ impl<'a> Sample<'a> {
 
     fn referenced(&mut self, reference: &'a str) -> Option<Value> {
         let path = reference.strip_prefix('#')?;
-        if self.open.contains(&path) || self.open.len() > MAX_DEPTH {
+        if self.open.contains(&path) {
             return None;
         }
         let target = if path.is_empty() { self.root } else { self.root.pointer(path)? };
@@ -114,9 +123,12 @@ impl<'a> Sample<'a> {
             Some(items) => self.of(items),
             None => Some(json!({})),
         };
+        let count = usize::try_from(least.max(1)).ok()?;
         match item {
-            Some(item) => Some(Value::Array(vec![item; usize::try_from(least.clamp(1, 100)).unwrap_or(1)])),
-            None => (least == 0).then(|| json!([])),
+            Some(item) if count.saturating_mul(size(&item)) <= MAX_SIZE => {
+                Some(Value::Array(vec![item; count]))
+            }
+            _ => (least == 0).then(|| json!([])),
         }
     }
 
@@ -145,16 +157,6 @@ impl<'a> Sample<'a> {
             object.insert("key".to_owned(), value);
         }
         Some(Value::Object(object))
-    }
-}
-
-fn merged(one: Value, other: Value) -> Value {
-    match (one, other) {
-        (Value::Object(mut one), Value::Object(other)) => {
-            one.extend(other);
-            Value::Object(one)
-        }
-        (one, _) => one,
     }
 }
 
@@ -218,10 +220,27 @@ mod tests {
         for schema in [
             object(json!({"id": {"type": "string", "pattern": "^o-[0-9]+$"}})),
             object(json!({"id": false})),
-            object(json!({"self": {"$ref": "#"}})),
+            object(json!({"self": {"$ref": "#/$defs/none"}})),
+            object(
+                json!({"list": {"type": "array", "minItems": 5_000_000_000_u64, "items": {"type": "string"}}}),
+            ),
             object(json!({"id": {"type": "integer", "minimum": 3, "maximum": 1}})),
         ] {
             assert_eq!(of(&schema), None, "{schema}");
         }
+    }
+    #[test]
+    fn a_schema_that_doubles_with_each_level_ends() {
+        let mut definitions = serde_json::Map::new();
+        for level in 0..60 {
+            let next = json!({"$ref": format!("#/$defs/{}", level + 1)});
+            definitions
+                .insert(level.to_string(), json!({"type": "object", "properties": {"a": next, "b": next}}));
+        }
+        definitions.insert("60".to_owned(), json!({"type": "string"}));
+        let schema = json!({"$ref": "#/$defs/0", "$defs": definitions});
+        let mut sample = Sample { root: &schema, open: Vec::new(), limits: Limits::default() };
+        let value = sample.of(&schema).expect("what is left out is optional");
+        assert!(size(&value) < 30_000);
     }
 }

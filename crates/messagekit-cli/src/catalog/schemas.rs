@@ -34,15 +34,17 @@ const MOVED: [&str; 5] = ["$schema", "$id", "$anchor", "$defs", "definitions"];
 const NOTES: [&str; 7] =
     ["title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"];
 
-/// Adds a schema as `name`, and each part of it that it refers to under a name that begins so.
-pub(super) fn add(schemas: &mut Schemas, name: &str, schema: &Value) {
+/// Adds a schema as `name`, and each part of it that it refers to under a name that begins so. It takes fields `beside` its own, whatever it says
+/// of other fields.
+pub(super) fn add(schemas: &mut Schemas, name: &str, schema: &Value, beside: &[&str]) {
     let mut moving = Moving { name, waiting: Vec::new() };
     let mut root = moving.schema(schema);
-    // The fields of the envelope stand beside those of the event.
-    if let Some(fields) = root.as_object_mut()
-        && fields.get("additionalProperties") == Some(&Value::Bool(false))
+    let is_closed = root.get("additionalProperties").is_some_and(|others| *others != Value::Bool(true));
+    if is_closed
+        && let Some(fields) = root.as_object_mut()
+        && let Some(own) = fields.entry("properties").or_insert_with(|| json!({})).as_object_mut()
     {
-        fields.remove("additionalProperties");
+        own.extend(beside.iter().map(|name| ((*name).to_owned(), Value::Bool(true))));
     }
     schemas.insert(name.to_owned(), root);
     while let Some(pointer) = moving.waiting.pop() {
@@ -159,7 +161,7 @@ mod tests {
             "$defs": {"Line": {"type": "object", "properties": {"up": {"$ref": "#/$defs/Line"}}}, "A b": true, "Unused": {}},
         });
         let mut schemas = Schemas::new();
-        add(&mut schemas, "order", &schema);
+        add(&mut schemas, "order", &schema, &["eventId"]);
         let names: Vec<&str> = schemas.keys().map(String::as_str).collect();
         assert_eq!(
             names,
@@ -187,10 +189,10 @@ mod tests {
             "a value is no schema"
         );
         assert_eq!(schemas["order_d_4cine"]["properties"]["up"], json!({"$ref": line}));
-        assert!(
-            ["$id", "$schema", "$defs", "definitions", "additionalProperties"]
-                .iter()
-                .all(|word| order.get(word).is_none())
+        assert_eq!(
+            (&order["properties"]["eventId"], &order["additionalProperties"]),
+            (&json!(true), &json!(false))
         );
+        assert!(["$id", "$schema", "$defs", "definitions"].iter().all(|word| order.get(word).is_none()));
     }
 }

@@ -176,6 +176,8 @@ fn a_service_has_one_document() {
     let services = Services::new().with("orders", &[], &[], &[]).with("orders", &[], &[], &[]);
     one_problem(&services, "orders", "-", &["several documents name this service"]);
     let folder = services.text("out");
+    let answer = services.run("check", &["--folder", &folder]);
+    assert!(answer.code == 1 && answer.out.contains("several documents"), "{answer:?}");
     services.run("render", &["--to", &folder]).refused(1, &["several documents name one service", "orders"]);
     assert!(!services.path("out").exists());
 }
@@ -241,10 +243,8 @@ fn what_cannot_be_read_is_a_usage_error_with_its_file() {
     fs::write(&bad, r#"{"format": 1, "events": []}"#).unwrap();
     check(&bad).refused(2, &["do not say whose they are", "of_service", "bad.json"]);
     messagekit(&["catalog", "check"]).refused(2, &["<FILE>..."]);
-    fs::write(&bad, fs::read_to_string(&good).unwrap()).unwrap();
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_messagekit"));
-    let mut command = std::process::Command::new(program);
-    command.args(["catalog", "check", "-"]).stdin(fs::File::open(&bad).unwrap());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messagekit"));
+    command.args(["catalog", "check", "-"]).stdin(fs::File::open(&good).unwrap());
     let output = command.output().unwrap();
     assert!(output.status.success() && output.stdout.starts_with(b"no problems"), "{output:?}");
 }

@@ -10,6 +10,7 @@ mod asyncapi_schema;
 mod audit;
 mod bookkeeper;
 mod catalog_check;
+mod catalog_derived;
 mod catalog_folder;
 mod catalog_page;
 mod catalog_render;
