@@ -106,9 +106,14 @@ fn the_document_is_one_of_asyncapi() {
 
 #[test]
 fn a_sample_fits_the_payload_that_the_document_describes() {
-    let document = asyncapi(&shop());
+    let mut counted = id();
+    counted["additionalProperties"] = json!({"type": "integer"});
+    let mut closed = id();
+    closed["additionalProperties"] = json!(false);
+    let others = [Known::new("a.counted", "1.0", counted), Known::new("a.closed", "1.0", closed)];
+    let document = asyncapi(&shop().with("others", &others, &[], &[]));
     let messages = document["components"]["messages"].as_object().unwrap();
-    assert_eq!(messages.len(), 3);
+    assert_eq!(messages.len(), 5);
     for (name, message) in messages {
         let example = &message["examples"][0];
         for (part, schema) in [("payload", &message["payload"]), ("headers", &message["headers"])] {
