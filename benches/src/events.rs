@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame::Outcome;
 
 /// An event of about 1 KiB of JSON. Its text is random: otherwise the cell would measure compression.
-#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+#[derive(Clone, Debug, Event, Serialize, Deserialize, schemars::JsonSchema)]
 #[event(type = "bench.event.made", key = "account")]
 pub(crate) struct Made {
     /// The key: one of [`ACCOUNTS`], some of them far more frequent than others.
@@ -27,7 +27,7 @@ pub(crate) const TOPIC: &str = Made::TOPIC;
 /// The characters of text that fill an event up to 1 KiB.
 const TEXT: usize = 820;
 
-const FAILED_MESSAGES: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+const CHARACTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 /// Generates `n` events, numbered from 0. Every call returns the same events.
 pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
@@ -35,7 +35,7 @@ pub(crate) fn events(n: usize) -> impl Iterator<Item = Made> {
     (0..n as u64).map(move |number| {
         // The third power gives a fifth of the events to the first hundredth of the keys.
         let account = (dice.f64().powi(3) * ACCOUNTS) as u64;
-        let text = (0..TEXT).map(|_| char::from(FAILED_MESSAGES[dice.usize(..64)])).collect();
+        let text = (0..TEXT).map(|_| char::from(CHARACTERS[dice.usize(..64)])).collect();
         Made { account: format!("account-{account}"), number, text }
     })
 }

@@ -141,7 +141,8 @@ fn read(message: &Message) -> Envelope<OrderPlaced> {
 }
 
 fn ids(messages: &[Message]) -> Vec<String> {
-    messages.iter().map(|message| read(message).event_id.to_string()).collect()
+    let id = |message| read(message).event_id.as_str().trim_start_matches("/python/till ").to_owned();
+    messages.iter().map(id).collect()
 }
 
 /// Takes messages from a queue, as a consumer.

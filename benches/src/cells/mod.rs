@@ -10,6 +10,7 @@ mod drain_kafka;
 mod drain_rabbitmq;
 mod embedded;
 mod failures;
+mod forms;
 mod group;
 mod kill;
 mod latency;
@@ -30,7 +31,7 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 28] = [
+pub(crate) const ALL: [Cell; 29] = [
     page::A1,
     page::A2,
     page::A3,
@@ -41,6 +42,7 @@ pub(crate) const ALL: [Cell; 28] = [
     failures::C3,
     consume_kafka::C4,
     claim_postgres::C5,
+    forms::D1,
     embedded::E1,
     typed::E2,
     typed::E3,

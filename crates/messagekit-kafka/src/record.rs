@@ -101,7 +101,9 @@ pub(crate) fn check_names(message: &Message) -> Result<(), Error> {
 pub(crate) fn wire_size(message: &Message) -> usize {
     // The header of a batch has 61 bytes, the lengths, offsets and times of a record have at most 41, and those of a
     // header at most 10: https://kafka.apache.org/documentation/#messageformat
-    message.size() + 61 + 41 + 10 * message.headers.len()
+    let of_cloud_event =
+        cloud_event_type(message).map_or(0, |value| headers::CE_CONTENT_TYPE.len() + value.len() + 10);
+    message.size() + 61 + 41 + 10 * message.headers.len() + of_cloud_event
 }
 
 /// Converts the headers of a message to those of a record. A CloudEvent gets its content type under the name of the binding
@@ -184,6 +186,26 @@ mod tests {
             read.text(headers::UNREADABLE).is_some_and(|reason| reason.ends_with("(1 of 2)")),
             "{read:?}"
         );
+    }
+
+    #[test]
+    fn the_content_type_of_a_cloud_event_stands_under_both_names() {
+        let message = |content_type: &str| {
+            Message::new("orders", "{}").with_header("contentType", content_type.to_owned())
+        };
+        for (message, is_event) in [
+            (message("application/json"), false),
+            (message("application/json").with_header("ce_specversion", "1.0"), true),
+            (message("Application/CloudEvents+JSON; mode=binary"), true),
+        ] {
+            let record = read_headers(&headers_of(&message));
+            let both = record
+                .get("content-type")
+                .is_some_and(|value| Some(value) == message.headers.get("contentType"));
+            assert_eq!(both, is_event, "{message:?}");
+            let plain = Message { headers: record, ..message.clone() };
+            assert_eq!(wire_size(&plain), wire_size(&message), "what is added counts");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lapin::BasicProperties;
@@ -214,13 +216,16 @@ fn ours(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// As [`text`]; the time of a CloudEvent may be a timestamp: in seconds in this version of AMQP, and in milliseconds as a
-/// number, from writers that follow the binding for AMQP 1.0.
+/// As [`text`]; an attribute of a CloudEvent may have a type of AMQP. A timestamp is in seconds in this version of AMQP; writers
+/// that follow the binding for AMQP 1.0 give the time as a number of milliseconds. Bytes are base64.
 fn text_of(name: &str, value: &AMQPValue) -> Option<Bytes> {
     let time = match value {
-        _ if name != CE_TIME => None,
+        _ if !name.starts_with(CE_PREFIX) => None,
         AMQPValue::Timestamp(seconds) => i64::try_from(*seconds).ok().map(Timestamp::from_second),
-        AMQPValue::LongLongInt(millis) => Some(Timestamp::from_millisecond(*millis)),
+        AMQPValue::LongLongInt(millis) if name == CE_TIME => Some(Timestamp::from_millisecond(*millis)),
+        AMQPValue::ByteArray(bytes) if std::str::from_utf8(bytes.as_slice()).is_err() => {
+            return Some(STANDARD.encode(bytes.as_slice()).into());
+        }
         _ => None,
     };
     match time {
@@ -312,6 +317,8 @@ mod tests {
                 ("time", AMQPValue::LongLongInt(1_769_903_999_500), "2026-01-31T23:59:59.5Z"),
                 ("time", AMQPValue::LongString("2026-01-31T23:59:59Z".into()), "2026-01-31T23:59:59Z"),
                 ("time", AMQPValue::LongLongInt(i64::MAX), "9223372036854775807"),
+                ("paid", AMQPValue::Timestamp(1_769_903_999), "2026-01-31T23:59:59Z"),
+                ("stamp", AMQPValue::ByteArray(vec![0xff, 0xfe].into()), "//4="),
             ] {
                 let message = read(&"q".into(), &header(name, value), Vec::new());
                 assert_eq!(message.headers.text(&format!("ce_{name}")), Some(text), "{prefix}{name}");

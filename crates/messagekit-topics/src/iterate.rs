@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical;
 use messagekit::{Error as CoreError, ErrorKind};
@@ -153,8 +154,9 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                 .with("record", found.id)
                 .caused_by(error)
         };
-        let payload = &found.record.message.payload;
-        let value: Value = serde_json::from_slice(payload).map_err(undecodable)?;
+        let payload = codec::data_of(&found.record.message)
+            .map_err(|error| error.with("topic", &self.rules.name).with("record", found.id))?;
+        let value: Value = serde_json::from_slice(&payload).map_err(undecodable)?;
         let (payload_hash, dedup_hash) = (canonical::hash(&value), dedup_hash(&self.rules.dedup, &value));
         let data = serde_json::from_value(value).map_err(undecodable)?;
         let position = &found.record.position;

@@ -78,6 +78,8 @@ def printed(event):
 def checked(body):
     document = json.loads(body)
     checker = jsonschema.FormatChecker()
+    # Without their packages, formats would pass unseen.
+    assert {"date-time", "uri", "uri-reference"} <= checker.checkers.keys(), checker.checkers
     jsonschema.Draft7Validator(schema(), format_checker=checker).validate(document)
     return body
 

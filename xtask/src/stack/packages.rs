@@ -57,8 +57,6 @@ pub(crate) fn for_build(folder: &Folder) -> Result<(), String> {
         ("curl", !on_path("curl")),
         // Holds promtool, which runs the alert rules.
         ("prometheus", !on_path("promtool")),
-        // Fetches the official schema of AsyncAPI.
-        ("npm", !on_path("npm")),
     ]);
     install(&missing, &folder.log("apt"))
 }

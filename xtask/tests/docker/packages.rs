@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Machine, fakes};
 
-const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl prometheus npm";
+const PACKAGES: &str = "g++ make pkg-config libssl-dev python3 python3-venv curl prometheus";
 
 /// The page is for users who are not root.
 #[test]

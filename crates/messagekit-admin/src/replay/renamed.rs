@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use messagekit::adapter::codec;
 use messagekit::operations::StoredEvent;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ const REPLAY_OF: &str = "replayOf";
 pub(super) fn renamed(event: &StoredEvent) -> Result<(MessageId, Message), Error> {
     let id = MessageId::new();
     let mut message = event.message.clone();
-    let id_of = match is_cloud_event(&event.message) {
+    let id_of = match codec::is_structured(&event.message) {
         true => id_of_cloud_event,
         false => id_of_event,
     };
@@ -44,12 +45,6 @@ pub(super) fn renamed(event: &StoredEvent) -> Result<(MessageId, Message), Error
 fn unreadable(event: &StoredEvent, text: &'static str) -> Error {
     Error::new(ErrorKind::Undecodable, format!("{text}: replay it under the same id"))
         .with("event_id", &event.event_id)
-}
-
-/// Returns whether a payload is a structured CloudEvent, in which the id is an attribute.
-fn is_cloud_event(message: &Message) -> bool {
-    let content_type = message.headers.text(headers::CONTENT_TYPE).unwrap_or_default();
-    content_type.to_ascii_lowercase().starts_with("application/cloudevents+json")
 }
 
 /// Finds the id in a payload; the error says that it is given twice.

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use sha2::{Digest, Sha512};
 
-const PACKAGE: &str = "@asyncapi/specs@6.11.1";
+const PACKAGE: &str = "https://registry.npmjs.org/@asyncapi/specs/-/specs-6.11.1.tgz";
 /// The SHA-512 of the archive: another content under this version is refused.
 const HASH: &str = "0375812ea00a1a8276fba15616da63065090d6814272ce06c45ef3b081af36aa\
                     7f9251941e3940dda01c67d5cc3292c613cccf7980f3db1f4598ee834ae2ab69";
@@ -38,17 +38,11 @@ fn archive() -> PathBuf {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("asyncapi-{}.tgz", &HASH[..16]));
     if !kept.exists() {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let mut fetch = Command::new("npm");
-        fetch.args(["pack", "--silent", PACKAGE, "--pack-destination"]).arg(folder.path());
-        // The user's cache stays as it is.
-        fetch.arg("--cache").arg(folder.path().join("cache")).current_dir(folder.path());
-        run(
-            fetch,
-            "npm fetches the schemas of AsyncAPI from its registry: is npm installed, and the registry reachable?",
-        );
-        let is_archive = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tgz");
-        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
-        let fetched = files.into_iter().find(is_archive).expect("npm has written one archive");
+        let fetched = folder.path().join("fetched.tgz");
+        let mut fetch = Command::new("curl");
+        fetch.args(["--fail", "--silent", "--show-error", "--location", "--retry", "5", "--output"]);
+        fetch.arg(&fetched).arg(PACKAGE);
+        run(fetch, "curl fetches the schemas of AsyncAPI from the registry of npm: is it reachable?");
         fs::rename(fetched, &kept).unwrap();
     }
     let bytes = fs::read(&kept).unwrap();

@@ -80,8 +80,9 @@ impl ConsumedRecord {
         let Record { message, position, .. } = record;
         let mut free = message.headers.free();
         for (name, value) in message.headers.iter() {
-            let is_own = [headers::ID, headers::EVENT_TYPE, headers::CONTENT_TYPE, headers::FREE_HEADERS]
-                .contains(&name);
+            // A client cannot tell a CloudEvent from other JSON without its content type.
+            let is_json = name == headers::CONTENT_TYPE && value == headers::JSON;
+            let is_own = is_json || [headers::ID, headers::EVENT_TYPE, headers::FREE_HEADERS].contains(&name);
             if let (false, Ok(value)) = (is_own, std::str::from_utf8(value)) {
                 free.insert(name.to_owned(), value.to_owned());
             }

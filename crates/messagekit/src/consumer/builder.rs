@@ -297,6 +297,13 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Checks the data of each event against its schema before its handler gets it, as [`Router::validation`] does. Default: off.
+    #[cfg(feature = "json-schema")]
+    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
+        self.router = self.router.validation(validation);
+        self
+    }
+
     /// Adds a middleware around every handler, inside earlier ones: the first one added runs first.
     pub fn wrap(mut self, middleware: impl Middleware<S>) -> Self {
         self.around.push(Arc::new(middleware));

@@ -15,7 +15,8 @@ use super::{
     CallFn, EffectsFn, HandlerFn, IdempotentConsumer, OnNewerMinor, OnUnknown, StateCallFn, StateEffectsFn,
     StateHandlerFn,
 };
-use crate::message::{ReadVersions, identify};
+use crate::message::{ReadVersions, codec, identify};
+use crate::schema::DataCheck;
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
 
@@ -44,6 +45,7 @@ pub struct Router<S: Store> {
     all: Option<Arc<dyn TakesAll<S>>>,
     unknown: OnUnknown,
     newer_minor: OnNewerMinor,
+    validation: Option<Arc<dyn DataCheck>>,
     problems: Vec<Error>,
 }
 
@@ -67,6 +69,7 @@ impl<S: Store> Router<S> {
             all: None,
             unknown: OnUnknown::default(),
             newer_minor: OnNewerMinor::default(),
+            validation: None,
             problems: Vec::new(),
         }
     }
@@ -273,6 +276,15 @@ impl<S: Store> Router<S> {
         self
     }
 
+    /// Checks the data of each event against its schema before a handler that reads data gets it. Events that do not match become
+    /// dead letters of kind `undecodable`, or are logged.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
+        self.validation = validation.into_check();
+        self
+    }
+
     /// Returns the types with their own handler, sorted.
     pub fn types(&self) -> Vec<&str> {
         let mut types: Vec<&str> = self.routes.keys().map(String::as_str).collect();
@@ -394,11 +406,25 @@ impl<S: Store> Router<S> {
                 "no handler for this event type: deploy one, then retry",
             )),
         };
-        let task = match route {
+        let checked = route.and_then(|route| self.check(route, message, &meta).map(|()| route));
+        let task = match checked {
             Ok(route) => Task::Handle { handler: Arc::clone(&route.handler), meta },
             Err(failure) => Task::SetAside(failure),
         };
         Ok((id, task))
+    }
+
+    /// Checks data against its schema, if the handler reads data.
+    fn check(&self, route: &Route<S>, message: &Message, meta: &Meta) -> Result<(), Failure> {
+        let Some(validation) = self.validation.as_ref().filter(|_| !matches!(route.reads, Reads::Message))
+        else {
+            return Ok(());
+        };
+        // What cannot be read at all is said by the handler's own reading.
+        let Ok(data) = codec::data_of(message) else { return Ok(()) };
+        validation
+            .check(&meta.event_type, &meta.data_version, &data)
+            .map_err(|text| Failure::permanent(FailureKind::Undecodable, text))
     }
 }
 
@@ -416,6 +442,7 @@ impl<S: Store> Clone for Router<S> {
             all: self.all.clone(),
             unknown: self.unknown,
             newer_minor: self.newer_minor,
+            validation: self.validation.clone(),
             problems: self.problems.clone(),
         }
     }

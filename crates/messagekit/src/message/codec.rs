@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::cloud_events::{self, ReceivedForm, SENT_AS_BINARY, STRUCTURED, data_of, on_wire};
+pub use super::cloud_events::is_structured;
+use super::cloud_events::{self, ReceivedForm, SENT_AS_BINARY, STRUCTURED};
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
 use super::json_error::describe;
 pub use super::read_versions::read_data;
 use super::version::DataVersion;
-use super::{Envelope, MAX_KEY_AND_HEADER_BYTES, Message, Meta, TraceContext, WireForm};
+use super::{Envelope, Message, Meta, TraceContext, WireForm};
 use crate::event::version_of;
 use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
@@ -127,10 +128,6 @@ pub(crate) fn encode_in<E: Event>(
     message.headers.set_free(&free_headers(envelope, trace)?);
     message.key = envelope.aggregate_id.as_ref().map(|key| key.clone().into());
     message.check().map_err(named)?;
-    // The headers of the binary form are shorter than the attributes in the payload.
-    if form == WireForm::CloudEventsBinary && message.size() > MAX_KEY_AND_HEADER_BYTES {
-        on_wire(std::slice::from_ref(&message))[0].check().map_err(named)?;
-    }
     Ok(message)
 }
 
@@ -210,7 +207,7 @@ fn free_headers<E>(
 }
 
 /// Returns the version to write. The envelope of an upcast event names the version it was read from.
-fn data_version<E: Event>(envelope: &Envelope<E>) -> &str {
+pub(crate) fn data_version<E: Event>(envelope: &Envelope<E>) -> &str {
     match DataVersion::read(&envelope.data_version) {
         Some(named) if named.major != version_of::<E>().major => E::VERSION,
         _ => &envelope.data_version,
@@ -255,7 +252,7 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
 pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Error> {
     let form =
         ReceivedForm::of(message).map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))?;
-    let data = data_of(message, form).and_then(|data| D::read(&meta.data_version, &data));
+    let data = cloud_events::data_of(message, form).and_then(|data| D::read(&meta.data_version, &data));
     match data {
         Ok(data) => {
             let mut headers = message.headers.free();
@@ -266,6 +263,17 @@ pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Err
         }
         Err(error) => Err(error.with("event_type", &meta.event_type)),
     }
+}
+
+/// Returns the data of a message as JSON: of a CloudEvent what it holds, and otherwise the payload, in which fields of the envelope
+/// stand beside the data.
+///
+/// # Errors
+/// [`ErrorKind::Undecodable`] for a CloudEvent that cannot be read, or whose data is not JSON. A retry does not help.
+pub fn data_of(message: &Message) -> Result<Cow<'_, [u8]>, Error> {
+    let form = ReceivedForm::of(message);
+    let form = form.map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))?;
+    cloud_events::data_of(message, form)
 }
 
 /// What the data of a message is read as: an [`Event`], which may upcast, or a JSON value of any version.

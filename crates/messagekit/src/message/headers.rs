@@ -34,6 +34,8 @@ pub const CE_SPECVERSION: &str = "ce_specversion";
 pub const CE_ID: &str = "ce_id";
 /// The type of a CloudEvents message in binary form, read if [`EVENT_TYPE`] is absent.
 pub const CE_TYPE: &str = "ce_type";
+/// The source of a CloudEvents message in binary form.
+pub const CE_SOURCE: &str = "ce_source";
 /// The content type of a CloudEvents message on Kafka, read if [`CONTENT_TYPE`] is absent.
 pub const CE_CONTENT_TYPE: &str = "content-type";
 
@@ -85,7 +87,7 @@ const KNOWN: [&str; 29] = [
     CE_TYPE,
     CE_SPECVERSION,
     CE_CONTENT_TYPE,
-    "ce_source",
+    CE_SOURCE,
     "ce_subject",
     "ce_time",
     "ce_dataversion",

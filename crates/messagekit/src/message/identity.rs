@@ -1,9 +1,11 @@
 //! Determines the identity of a received message.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
-use super::cloud_events::{self, ReceivedForm};
-use super::headers::{CE_ID, ID, UNREADABLE};
+use super::cloud_events::{self, ReceivedForm, message_id};
+use super::headers::{CE_ID, CE_SOURCE, CE_SPECVERSION, ID, UNREADABLE};
 use super::json_error::describe;
 use super::raw_envelope::RawEnvelope;
 use super::unusable::{Unusable, check_object, unusable};
@@ -12,7 +14,8 @@ use crate::store::{Failure, FailureKind};
 use crate::{Error, ErrorKind};
 
 /// Holds the id of a message: header `id`, else `ce_id`, else `eventId` or `event_id` of the payload. The payload
-/// serves publishers that send no headers.
+/// serves publishers that send no headers. Of a CloudEvent without header `id` it is the attribute `id` if that is a UUID, else
+/// `source` and `id`: only both together are unique.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(pub MessageId);
 
@@ -34,8 +37,9 @@ impl Identity {
     /// Returns a permanent [`Failure`] if there is no id, or if it is not usable.
     pub fn unchecked(message: &Message) -> Result<MessageId, Failure> {
         let id = match id_in_headers(message) {
-            Some(header) => header.and_then(usable_id),
-            None => read(message).and_then(|found| usable_id(&found.event_id.ok_or_else(no_id)?)),
+            Some(header) => header.and_then(|id| usable_id(&id)),
+            None => read(message)
+                .and_then(|(form, found)| usable_id(&id_in_fields(&found, form).ok_or_else(no_id)?)),
         };
         id.map_err(|Unusable(failure)| failure)
     }
@@ -46,7 +50,7 @@ impl Identity {
         match identify(message) {
             Ok(meta) => Some(meta.event_id),
             Err(Unusable(failure)) if failure.kind == FailureKind::IdMismatch => None,
-            Err(_) => usable_id(id_in_headers(message)?.ok()?).ok(),
+            Err(_) => usable_id(&id_in_headers(message)?.ok()?).ok(),
         }
     }
 }
@@ -62,9 +66,28 @@ impl Failure {
 }
 
 /// Returns the id in the headers, without reading the payload.
-fn id_in_headers(message: &Message) -> Option<Result<&str, Unusable>> {
-    let header = message.headers.get(ID).or_else(|| message.headers.get(CE_ID))?;
-    Some(std::str::from_utf8(header).map_err(|_| unusable(FailureKind::BadId, "message id is not UTF-8")))
+fn id_in_headers(message: &Message) -> Option<Result<Cow<'_, str>, Unusable>> {
+    let header = |name| {
+        let text = std::str::from_utf8(message.headers.get(name)?).map(Cow::Borrowed);
+        Some(text.map_err(|_| unusable(FailureKind::BadId, "message id is not UTF-8")))
+    };
+    if let Some(id) = header(ID) {
+        return Some(id);
+    }
+    let id = header(CE_ID)?;
+    match (message.headers.get(CE_SPECVERSION), message.headers.text(CE_SOURCE)) {
+        (Some(_), Some(source)) => Some(id.map(|id| message_id(source, id))),
+        _ => Some(id),
+    }
+}
+
+/// Returns the id among the fields of a message without one in its headers.
+fn id_in_fields<'a>(found: &RawEnvelope<'a>, form: ReceivedForm) -> Option<Cow<'a, str>> {
+    let id = found.event_id.clone()?;
+    Some(match (form, &found.source) {
+        (ReceivedForm::Structured | ReceivedForm::Binary, Some(source)) => message_id(source, id),
+        _ => id,
+    })
 }
 
 fn usable_id(text: &str) -> Result<MessageId, Unusable> {
@@ -77,17 +100,19 @@ fn no_id() -> Unusable {
 }
 
 /// Reads the envelope fields of the message, in the wire form that it has.
-fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
-    match ReceivedForm::of(message)? {
+fn read(message: &Message) -> Result<(ReceivedForm, RawEnvelope<'_>), Unusable> {
+    let form = ReceivedForm::of(message)?;
+    let fields = match form {
+        ReceivedForm::Structured | ReceivedForm::Binary => cloud_events::read(message, form)?,
         ReceivedForm::Messagekit => {
             check_object(&message.payload)?;
             serde_json::from_slice(&message.payload).map_err(|error| {
                 let text = format!("payload is not messagekit JSON: {}", describe(&error));
                 unusable(FailureKind::Undecodable, text)
-            })
+            })?
         }
-        form => cloud_events::read(message, form),
-    }
+    };
+    Ok((form, fields))
 }
 
 /// Reads the metadata of a message: the first of two passes over its payload.
@@ -95,19 +120,18 @@ fn read(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
 /// Header and payload must agree on id and type. On a mismatch, the message is stored under its position, so neither id
 /// counts as processed.
 pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
-    let found = read(message)?;
-    let id = match (id_in_headers(message), &found.event_id) {
-        (Some(header), body) => {
-            let header = header?;
-            if body.as_ref().is_some_and(|body| body != header) {
+    let (form, found) = read(message)?;
+    let id = match (id_in_headers(message).transpose()?, id_in_fields(&found, form)) {
+        (Some(header), Some(field)) => {
+            if field != header && found.event_id.as_ref() != Some(&header) {
                 return Err(unusable(FailureKind::IdMismatch, "header and payload name different ids"));
             }
             header
         }
-        (None, Some(body)) => body,
+        (Some(id), None) | (None, Some(id)) => id,
         (None, None) => return Err(no_id()),
     };
-    let event_id = usable_id(id)?;
+    let event_id = usable_id(&id)?;
 
     let event_type = match (message.event_type(), &found.event_type) {
         (Some(header), Some(body)) if header != body => {
@@ -143,7 +167,7 @@ impl Meta {
     pub(crate) fn from_headers(message: &Message) -> Option<Result<Self, Unusable>> {
         let id = id_in_headers(message)?;
         let event_type = message.event_type()?;
-        Some(id.and_then(usable_id).map(|event_id| Self::unread(event_id, event_type, message)))
+        Some(id.and_then(|id| usable_id(&id)).map(|event_id| Self::unread(event_id, event_type, message)))
     }
 
     /// Creates the metadata that is known without reading the payload.

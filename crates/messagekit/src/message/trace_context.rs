@@ -4,12 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
+
 use super::Message;
 use super::headers::{TRACEPARENT, TRACESTATE};
 use crate::{Error, ErrorKind};
 
 /// Length of the parts that every version has.
 const TRACEPARENT_BYTES: usize = 55;
+
+/// The context among the attributes of a CloudEvent in binary form, by its extension for distributed tracing.
+const CE_TRACEPARENT: &str = "ce_traceparent";
+const CE_TRACESTATE: &str = "ce_tracestate";
+
+fn traceparent(message: &Message) -> Option<&Bytes> {
+    message.headers.get(TRACEPARENT).or_else(|| message.headers.get(CE_TRACEPARENT))
+}
 
 /// The trace that an event belongs to, by the recommendation W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 ///
@@ -53,13 +63,13 @@ impl TraceContext {
     /// starts a new trace, and a malformed `tracestate` is dropped.
     pub fn of(message: &Message) -> Option<Self> {
         // Most messages have no context: their free headers are not parsed.
-        message.headers.get(TRACEPARENT)?;
+        traceparent(message)?;
         Self::among(message, &message.headers.free())
     }
 
     /// As [`of`](Self::of), for a message whose writer has recorded its span. Other messages cost a look at one header.
     pub(crate) fn sampled(message: &Message) -> Option<Self> {
-        let traceparent = message.headers.get(TRACEPARENT)?;
+        let traceparent = traceparent(message)?;
         let flags =
             traceparent.get(53..TRACEPARENT_BYTES).and_then(|flags| std::str::from_utf8(flags).ok())?;
         if is_sampled(flags) { Self::of(message) } else { None }
@@ -67,9 +77,11 @@ impl TraceContext {
 
     /// As [`of`](Self::of), with the free headers of the message.
     pub(super) fn among(message: &Message, free: &BTreeMap<String, String>) -> Option<Self> {
-        let context: Self = message.headers.text(TRACEPARENT)?.parse().ok()?;
+        let context: Self = std::str::from_utf8(traceparent(message)?).ok()?.parse().ok()?;
         // Producers without messagekit send it as a header of its own.
-        let state = message.headers.text(TRACESTATE).or_else(|| free.get(TRACESTATE).map(String::as_str));
+        let header = |name| message.headers.text(name);
+        let state = header(TRACESTATE).or_else(|| header(CE_TRACESTATE));
+        let state = state.or_else(|| free.get(TRACESTATE).map(String::as_str));
         let state = state.filter(|state| is_state(state)).map(str::to_owned);
         Some(Self { tracestate: state, ..context })
     }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::{Error, ErrorKind};
 
-/// How an outbox writes events. A consumer reads each of the forms, by content type and headers, so an outbox can change its
-/// form at any time.
+/// How an outbox writes events. A consumer reads each of the forms, by content type and headers, so a topic may hold all of them.
+/// Programs from before CloudEvents read another event in their place: replace consumers, bridges and relays first.
 ///
 /// ```
 /// use messagekit::WireForm;

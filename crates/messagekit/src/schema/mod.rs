@@ -8,16 +8,22 @@ pub mod canonical;
 mod compare;
 mod compatibility;
 mod contracts;
+mod data_check;
 mod format;
 mod of_service;
 mod reading;
 mod reading_check;
 mod service;
 mod shape;
+#[cfg(feature = "json-schema")]
+mod validation;
 
 pub use compare::{Difference, differences, is_compatible};
 pub use compatibility::{Compatibility, Incompatibility};
 pub use contracts::{Contract, ContractProblem, Contracts};
+pub(crate) use data_check::DataCheck;
 pub use reading_check::{Unread, UnreadReason, unread};
 pub use service::{EventVersion, Service};
 pub use shape::{Field, OtherFields, Shape};
+#[cfg(feature = "json-schema")]
+pub use validation::{Validation, ValidationMode};

@@ -11,6 +11,7 @@ use super::create_span::create_span;
 use super::transaction_spans::hold_event;
 use crate::message::{Envelope, EventLinks, MessageId, WireForm, codec};
 use crate::names::{check_name, check_topic};
+use crate::schema::DataCheck;
 use crate::{Error, ErrorKind, Event, Message};
 
 /// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
@@ -104,6 +105,7 @@ pub struct Outbox<S> {
     topic_prefix: Arc<str>,
     without_relay: WithoutRelay,
     wire_form: WireForm,
+    validation: Option<Arc<dyn DataCheck>>,
 }
 
 impl<S: OutboxRows> Outbox<S> {
@@ -116,7 +118,14 @@ impl<S: OutboxRows> Outbox<S> {
         let source = source.into();
         check_name("source", &source, 200)?;
         let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
-        Ok(Self { store, source, topic_prefix, without_relay, wire_form: WireForm::Messagekit })
+        Ok(Self {
+            store,
+            source,
+            topic_prefix,
+            without_relay,
+            wire_form: WireForm::Messagekit,
+            validation: None,
+        })
     }
 
     /// Prepends `prefix` to the topic of each event, which lets several environments share one cluster. Consumers subscribe to
@@ -140,6 +149,15 @@ impl<S: OutboxRows> Outbox<S> {
     #[must_use]
     pub fn wire_form(mut self, form: WireForm) -> Self {
         self.wire_form = form;
+        self
+    }
+
+    /// Checks the data of each event against its schema before it is written. Events that do not match are refused with
+    /// [`ErrorKind::InvalidEvent`], or logged. Default: off.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
+        self.validation = validation.into_check();
         self
     }
 
@@ -235,6 +253,14 @@ impl<S: OutboxRows> Outbox<S> {
         };
         let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
         let mut message = codec::encode_in(envelope, &self.source, trace, self.wire_form)?;
+        if let Some(validation) = &self.validation {
+            let (event_type, data_version) = (&envelope.event_type, codec::data_version(envelope));
+            let data = codec::data_of(&message)?;
+            validation.check(event_type, data_version, &data).map_err(|text| {
+                let error = Error::new(ErrorKind::InvalidEvent, text);
+                error.with("event_type", event_type).with("data_version", data_version)
+            })?;
+        }
         EventLinks::of_envelope(envelope).add_to(&mut message.headers);
         let created = created.map(|(span, _)| span);
         if self.topic_prefix.is_empty() {

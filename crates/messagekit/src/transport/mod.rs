@@ -7,6 +7,7 @@ mod publish_spans;
 mod publisher;
 mod receipt;
 mod retention;
+mod routing_fields;
 mod routing_key;
 mod source;
 mod subscriber;

@@ -1,18 +1,17 @@
 //! Creates a routing key from the content of a message.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::value::RawValue;
-
+use super::routing_fields::RoutingFields;
 use crate::{Error, ErrorKind, Message};
 
 /// Represents a template of a routing key: text with `{name}` placeholders.
 ///
 /// A name is resolved in this order: `topic` (of the source) and `key` (of the record); a header; a top-level text
-/// field of a JSON payload, in both spellings (`eventType`, `event_type`). The type is also read from CloudEvents
-/// headers. `{{` and `}}` are literal braces.
+/// field of a JSON payload, in both spellings (`eventType`, `event_type`). Of a CloudEvent these are its attributes under the
+/// names of the envelope (`aggregateId` is `subject`), the fields of its data, then its other attributes. `{{` and `}}` are
+/// literal braces.
 ///
 /// ```
 /// use messagekit::adapter::RoutingKey;
@@ -45,13 +44,13 @@ impl RoutingKey {
     /// # Errors
     /// Returns [`ErrorKind::NotFound`] if a value of the template is missing, empty or not text. A retry does not help.
     pub fn of(&self, message: &Message, source_topic: &str) -> Result<String, Error> {
-        let mut payload = None;
+        let mut fields = None;
         let mut made = String::with_capacity(64);
         for part in &self.parts {
             match part {
                 Part::Text(text) => made.push_str(text),
                 part => made.push_str(
-                    &value(part, message, source_topic, &mut payload)
+                    &value(part, message, source_topic, &mut fields)
                         .filter(|value| !value.is_empty())
                         .ok_or_else(|| self.missing(part))?,
                 ),
@@ -72,19 +71,13 @@ impl RoutingKey {
     }
 }
 
-type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
 fn value<'a>(
     part: &Part,
     message: &'a Message,
     source_topic: &'a str,
-    payload: &mut Option<Fields<'a>>,
+    fields: &mut Option<RoutingFields<'a>>,
 ) -> Option<Cow<'a, str>> {
-    let mut field = |names: [&str; 2]| {
-        let fields =
-            payload.get_or_insert_with(|| serde_json::from_slice(&message.payload).unwrap_or_default());
-        names.into_iter().find_map(|name| serde_json::from_str::<String>(fields.get(name)?.get()).ok())
-    };
+    let mut field = |names| fields.get_or_insert_with(|| RoutingFields::of(message)).text(names);
     match part {
         Part::Text(_) => None,
         Part::Topic => Some(Cow::Borrowed(source_topic)),
@@ -234,6 +227,30 @@ mod tests {
             Some("cloud")
         );
         assert_eq!(of("{event_type}", &message.with_header("eventType", "head")).as_deref(), Some("head"));
+    }
+
+    /// The form of an event is no matter of who routes it.
+    #[test]
+    fn an_event_is_routed_alike_in_every_wire_form() {
+        let document = r#"{"specversion": "1.0", "id": "m-1", "source": "/till", "type": "a.b", "subject": "o-7",
+            "dataversion": "2.0", "tenant": "north", "data": {"region": "east", "type": "inner", "source": "inner"}}"#;
+        let structured =
+            Message::new("x", document).with_header("contentType", "application/cloudevents+json");
+        let binary = Message::new("x", r#"{"region": "east", "type": "inner", "source": "inner"}"#)
+            .with_header("ce_specversion", "1.0")
+            .with_header("ce_source", "/till")
+            .with_header("ce_type", "a.b")
+            .with_header("ce_subject", "o-7")
+            .with_header("ce_dataversion", "2.0")
+            .with_header("ce_tenant", "north");
+        for message in [structured, binary] {
+            let template = "{eventType} {source} {aggregate_id} {dataVersion} {region} {tenant}";
+            assert_eq!(
+                of(template, &message).as_deref(),
+                Some("a.b /till o-7 2.0 east north"),
+                "{message:?}"
+            );
+        }
     }
 
     #[test]

@@ -163,7 +163,7 @@ proptest! {
         aggregate_id in prop::option::of(prop_oneof!["[a-z]{1,3}", any::<String>()]),
         metadata in prop::collection::btree_map(name(), value(), 0..6),
         subject in prop::option::of("[a-z]{1,3}"),
-        source in "[a-z]{0,1}[!-~&&[^%\"<>\\\\^`{|}]]{0,12}",
+        source in "[a-z/]{0,1}[!-~&&[^%\"<>\\\\^`{|}:#\\[\\]]]{0,12}",
         seconds in -60_000_000_000_i64..200_000_000_000,
         is_caused in any::<bool>(),
     ) {
@@ -268,7 +268,7 @@ fn an_event_may_have_fields_named_like_attributes() {
 
 #[test]
 fn a_source_that_is_no_uri_reference_is_refused() {
-    for source in ["my shop", "käse", "a\tb", "100%", "a%2", "<shop>"] {
+    for source in ["my shop", "käse", "a\tb", "100%", "a%2", "<shop>", ":x", "1:b", "a[b", "a#b#c"] {
         let mut envelope = Envelope::new(Moved { origin: "a".to_owned() });
         envelope.source = source.to_owned();
         let refused = codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary).expect_err(source);
@@ -277,7 +277,16 @@ fn a_source_that_is_no_uri_reference_is_refused() {
         assert_eq!(refused.context("event_type"), Some("orders.order.moved"));
         codec::encode(&envelope, "shop").expect("messagekit JSON takes it");
     }
-    for source in ["/orders", "urn:shop:1", "https://shop.example/a?b#c", "a%20b", "shop"] {
+    for source in [
+        "/orders",
+        "urn:shop:1",
+        "a/b:c",
+        "?a:b",
+        "mailto:shop@example.org",
+        "https://shop.example/a?b#c",
+        "a%20b",
+        "shop",
+    ] {
         let mut envelope = Envelope::new(Moved { origin: "a".to_owned() });
         envelope.source = source.to_owned();
         codec::encode_as(&envelope, "shop", WireForm::CloudEventsStructured).expect(source);
@@ -285,18 +294,33 @@ fn a_source_that_is_no_uri_reference_is_refused() {
 }
 
 #[test]
-fn attributes_that_no_header_can_hold_are_refused_when_written() {
+fn attributes_too_large_for_headers_stay_structured() {
     let mut envelope = Envelope::new(Moved { origin: "a".to_owned() });
-    envelope.metadata.insert("note".to_owned(), json!("x".repeat(100_000)));
-    let refused = codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary).expect_err("too large");
-    assert_eq!(refused.kind(), ErrorKind::TooLarge);
-    codec::encode_as(&envelope, "shop", WireForm::CloudEventsStructured).expect("a payload holds it");
-
+    for metadata in [
+        BTreeMap::from([("note".to_owned(), json!("x".repeat(33_000)))]),
+        BTreeMap::from([("a note".to_owned(), json!("x".repeat(400_000)))]),
+    ] {
+        envelope.metadata = metadata;
+        let message = codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary).expect("encoded");
+        let sent = &on_wire(std::slice::from_ref(&message))[0];
+        assert_eq!(sent, &message);
+        assert_eq!(Envelope::<Moved>::decode(sent).expect("decoded").meta.metadata, envelope.metadata);
+    }
     envelope.metadata = (0..1000).map(|n| (format!("m{n}"), json!("x"))).collect();
     let message = codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary).expect("encoded");
     let sent = &on_wire(std::slice::from_ref(&message))[0];
+    assert!(sent.headers.get("ce_metadata").is_some(), "beyond a hundred, the rest stands in one extension");
     sent.check().expect("within the limits of every hop");
     assert_eq!(Envelope::<Moved>::decode(sent).expect("decoded").meta.metadata, envelope.metadata);
+}
+
+#[test]
+fn a_time_before_the_year_1_is_refused() {
+    let mut envelope = Envelope::new(Moved { origin: "a".to_owned() });
+    envelope.occurred_at = "-000001-12-31T23:59:59Z".parse().expect("a time");
+    let refused =
+        codec::encode_as(&envelope, "shop", WireForm::CloudEventsStructured).expect_err("no RFC 3339");
+    assert!(refused.to_string().contains("before the year 1"), "{refused}");
 }
 
 #[test]
@@ -305,7 +329,24 @@ fn what_is_marked_binary_and_no_event_is_sent_as_it_is() {
         Message::new(TOPIC, payload.to_owned())
             .with_header(headers::CONTENT_TYPE, "application/cloudevents+json; mode=binary")
     };
-    for payload in ["", "x", "[]", "{}", r#"{"id":"m-1"}"#, r#"{"id":"m-1","data_base64":"e30="}"#] {
+    let made = r#"{"specversion":"1.0","id":"m-1","source":"s","type":"a.b","datacontenttype":"application/json","data":{}}"#;
+    assert_eq!(&on_wire(&[marked(made)])[0].payload[..], b"{}", "but for the following, it is taken apart");
+    for payload in [
+        "",
+        "x",
+        "[]",
+        "{}",
+        r#"{"id":"m-1"}"#,
+        &made.replace("\"data\":{}", "\"data_base64\":\"e30=\""),
+        &made.replace("\"data\":{}", "\"data\":\"text\""),
+        &made.replace("\"id\"", "\"id\":\"m-0\",\"id\""),
+        &made.replace("\"m-1\"", "7"),
+        &made.replace("1.0", "1.1"),
+        &made.replace("\"specversion\":\"1.0\",", ""),
+        &made.replace("application/json", "application/xml"),
+        &made.replace("\"id\"", "\"a\\u0000b\":\"\",\"id\""),
+        &made.replace("\"id\"", "\"a23456789012345678901\":\"\",\"id\""),
+    ] {
         assert_eq!(on_wire(&[marked(payload)])[0], marked(payload), "{payload}");
     }
     let many: BTreeMap<String, &str> = (0..300).map(|n| (format!("a{n}"), "")).collect();

@@ -76,7 +76,7 @@ fn every_attribute_and_extension_of_either_form_is_read() {
     let as_headers: Vec<(&str, &str)> = as_headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     for message in [structured(&event(fields)), binary(&as_headers, DATA)] {
         let envelope = read(&message).expect("decoded");
-        assert_eq!(envelope.event_id.as_str(), "m-1");
+        assert_eq!(envelope.event_id.as_str(), "/till m-1");
         assert_eq!(envelope.source, "/till");
         assert_eq!(envelope.occurred_at.to_string(), "2026-01-31T22:59:59.123456789Z");
         assert_eq!(envelope.aggregate_id.as_deref(), Some("p-1"));
@@ -143,6 +143,9 @@ fn what_cannot_be_read_is_said_with_its_cause() {
         (structured(&event(json!({"time": "2026-01-31T23:59:59"}))), "a time with its zone"),
         (structured(&event(json!({"time": "yesterday"}))), "a time with its zone"),
         (structured(&event(json!({"specversion": "0.3"}))), "another version of CloudEvents"),
+        (structured(&event(json!({"specversion": null}))), "no attribute `specversion`"),
+        (structured(&event(json!({"source": null}))), "no attribute `source`"),
+        (structured(&event(json!({"source": ""}))), "no attribute `source`"),
         (structured(&event(json!({"id": null}))), "message has no id"),
         (structured(&event(json!({"type": null}))), "message has no type"),
         (structured(&event(json!({"type": "orders.order.moved"}))), "message is of another type"),
@@ -169,6 +172,46 @@ fn what_cannot_be_read_is_said_with_its_cause() {
     assert!(refusal(&structured(&base64)).contains("not base64"));
     let bytes = binary(&[], DATA).with_header("ce_name", &b"\xff"[..]);
     assert!(refusal(&bytes).contains("attribute \"name\" is not UTF-8"));
+}
+
+/// Two producers may number their events alike.
+#[test]
+fn source_and_id_together_are_the_id_of_a_foreign_event() {
+    let uuid = "0190f5a5-7b1c-7cc0-8d3a-1f2e3d4c5b6a";
+    let long = "x".repeat(300);
+    for (id, source, expected) in [
+        ("7", "/a", "/a 7"),
+        ("7", "/b", "/b 7"),
+        ("at:orders/0/1", "/a", "/a at:orders/0/1"),
+        (uuid, "/a", uuid),
+        (&long, "/a", ""),
+    ] {
+        let document = structured(&event(json!({"id": id, "source": source})));
+        for message in [document, binary(&[("ce_id", id), ("ce_source", source)], DATA)] {
+            let found = read(&message).expect("decoded").meta.event_id;
+            assert_eq!(Identity::unchecked(&message).expect("an id"), found);
+            match id.len() {
+                300 => assert!(
+                    found.as_str().starts_with("cloudevent ") && found.as_str().len() == 75,
+                    "{found}"
+                ),
+                _ => assert_eq!(found.as_str(), expected),
+            }
+            // The bridge names the message so.
+            let named = message.with_header(headers::ID, found.as_str().to_owned());
+            assert_eq!(read(&named).expect("decoded").meta.event_id, found);
+        }
+    }
+}
+
+#[test]
+fn real_attributes_win_over_those_in_the_metadata() {
+    let fields = json!({
+        "correlationid": "at:t/0/1", "tenant": "north", "metadata": r#"{"tenant":"south","correlationid":"c","more":1}"#,
+    });
+    let envelope = read(&structured(&event(fields))).expect("decoded");
+    assert_eq!(envelope.correlation_id, None, "it is no id here");
+    assert_eq!(json!(envelope.metadata), json!({"tenant": "north", "correlationid": "at:t/0/1", "more": 1}));
 }
 
 #[test]

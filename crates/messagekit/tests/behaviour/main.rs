@@ -51,5 +51,7 @@ mod tolerated;
 mod turns;
 mod two_phases;
 mod unavailable;
+#[cfg(feature = "json-schema")]
+mod validation;
 mod versions;
 mod window;

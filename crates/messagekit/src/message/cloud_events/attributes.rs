@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::Message;
 use crate::message::Headers;
 use crate::message::headers::CE_PREFIX;
 use crate::message::raw_envelope::RawEnvelope;
 use crate::message::unusable::{Unusable, unusable};
 use crate::store::FailureKind;
+use crate::{Message, MessageId};
 
 /// The version of CloudEvents that is read and written.
 pub(super) const SPECVERSION: &str = "1.0";
@@ -39,6 +39,15 @@ pub(super) const RESERVED: [&str; 17] = [
     "tracestate",
     METADATA,
 ];
+
+/// The longest name of an attribute that is written: CloudEvents 1.0, 3.
+const MAX_NAME: usize = 20;
+
+/// Returns whether an attribute may be written under a name.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_allowed)
+}
 
 /// Attributes by name. Those without a meaning here are extensions.
 #[derive(Debug, Default)]
@@ -111,18 +120,41 @@ impl<'a> Attributes<'a> {
         })
     }
 
+    fn check_required(&self) -> Result<(), Unusable> {
+        match self.specversion.as_deref() {
+            Some(SPECVERSION) => {}
+            Some(_) => {
+                return Err(undecodable("event is of another version of CloudEvents than 1.0".to_owned()));
+            }
+            None => return Err(undecodable("event has no attribute `specversion`".to_owned())),
+        }
+        if self.source.as_deref().is_none_or(str::is_empty) {
+            return Err(undecodable("event has no attribute `source`".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Returns the attributes as fields of an envelope. The rest is metadata, the subject too unless it is the aggregate id.
     pub(super) fn into_envelope(self, message: &Message) -> Result<RawEnvelope<'a>, Unusable> {
-        if self.specversion.is_some_and(|version| version != SPECVERSION) {
-            return Err(undecodable("event is of another version of CloudEvents than 1.0".to_owned()));
-        }
+        self.check_required()?;
         let occurred_at = self.time.map(|time| time.parse::<Timestamp>()).transpose().map_err(|_| {
             undecodable("attribute `time` is not a time with its zone, like 2026-01-31T23:59:59Z".to_owned())
         })?;
         let mut metadata = self.extensions;
+        let mut related = |name: &str, text: Option<Cow<'a, str>>| match text {
+            Some(text) if text.parse::<MessageId>().is_err() => {
+                metadata.entry(name.to_owned()).or_insert(Value::String(text.into_owned()));
+                None
+            }
+            text => text,
+        };
+        let correlation_id = related("correlationid", self.correlationid);
+        let causation_id = related("causationid", self.causationid);
         if let Some(text) = self.metadata {
             match serde_json::from_str::<BTreeMap<String, Value>>(&text) {
-                Ok(more) => metadata.extend(more),
+                Ok(more) => more.into_iter().for_each(|(name, value)| {
+                    metadata.entry(name).or_insert(value);
+                }),
                 Err(_) => drop(metadata.insert(METADATA.to_owned(), Value::String(text.into_owned()))),
             }
         }
@@ -145,8 +177,8 @@ impl<'a> Attributes<'a> {
             occurred_at,
             source: self.source,
             data_version: self.dataversion,
-            correlation_id: self.correlationid,
-            causation_id: self.causationid,
+            correlation_id,
+            causation_id,
             metadata: Some(metadata),
         })
     }

@@ -1,21 +1,27 @@
 //! The binary form: attributes as headers, data as the payload.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::attributes::{SPECVERSION, is_name};
 use super::media_type::Format;
 use crate::Message;
-use crate::message::headers::{CE_PREFIX, CONTENT_TYPE, JSON, TraceContext};
-use crate::message::{Headers, MAX_HEADERS};
+use crate::message::headers::{CE_CONTENT_TYPE, CE_PREFIX, CONTENT_TYPE, JSON};
+
+/// The most attributes that become headers, and the most bytes of them: with the other headers they fit into every broker's limit.
+const MAX_ATTRIBUTES: usize = 150;
+const MAX_ATTRIBUTE_BYTES: usize = 32 * 1024;
 
 /// Returns messages as brokers carry them: an event that the outbox wrote in the binary form has its attributes as headers and
 /// its data as the payload. Every publisher calls it first; others than those of Kafka and RabbitMQ name the headers as
 /// the CloudEvents binding for their broker does.
 ///
-/// A message that is marked for the binary form and cannot have it is returned as it is: it is a structured event, or none.
+/// An event whose attributes are too large for headers stays structured, as does what is marked for the binary form and was not
+/// written so by an outbox.
 ///
 /// ```
 /// use messagekit::adapter::{codec, on_wire};
@@ -48,25 +54,30 @@ fn is_sent_as_binary(message: &Message) -> bool {
     format == Some(Format::CloudEventsJson { is_sent_as_binary: true })
 }
 
-/// Returns the binary form of a structured event.
+/// Returns the binary form of a structured event, or `None` for one that [`write`](super::write) has not made for it.
 fn taken_apart(message: &Message) -> Option<Message> {
     let Members { attributes, data } = serde_json::from_slice(&message.payload).ok()?;
-    if attributes.len() > MAX_HEADERS {
+    let attribute =
+        |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, text)| &**text);
+    let size: usize = attributes.iter().map(|(name, text)| name.len() + text.len()).sum();
+    let is_ours = attribute("specversion") == Some(SPECVERSION)
+        && attribute("datacontenttype") == Some(JSON)
+        && attributes.iter().all(|(name, _)| is_name(name))
+        && data?.get().starts_with('{');
+    if !is_ours || attributes.len() > MAX_ATTRIBUTES || size > MAX_ATTRIBUTE_BYTES {
         return None;
     }
     let mut headers = message.headers.clone();
+    headers.remove(CE_CONTENT_TYPE);
     headers.set(CONTENT_TYPE, JSON);
-    for (name, text) in attributes {
-        match name.as_str() {
-            "datacontenttype" => headers.set(CONTENT_TYPE, text),
-            name => headers.set(&format!("{CE_PREFIX}{name}"), text),
-        }
+    for (name, text) in attributes.into_iter().filter(|(name, _)| name != "datacontenttype") {
+        headers.set(&format!("{CE_PREFIX}{name}"), text);
     }
     let payload = message.payload.slice_ref(data?.get().as_bytes());
     Some(Message { topic: message.topic.clone(), key: message.key.clone(), headers, payload })
 }
 
-/// The attributes of a document as texts, in its order, and its data.
+/// The attributes of a document, which are all texts, in its order, and its data.
 struct Members<'a> {
     attributes: Vec<(String, String)>,
     data: Option<&'a RawValue>,
@@ -84,15 +95,15 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members<'de>, A::Error> {
                 let mut found = Members { attributes: Vec::with_capacity(16), data: None };
+                let mut names = BTreeSet::new();
                 while let Some(name) = members.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom("an attribute is given twice"));
+                    }
                     if name == "data" {
                         found.data = Some(members.next_value()?);
-                        continue;
-                    }
-                    match members.next_value::<serde_json::Value>()? {
-                        serde_json::Value::Null => {}
-                        serde_json::Value::String(text) => found.attributes.push((name, text)),
-                        other => found.attributes.push((name, other.to_string())),
+                    } else {
+                        found.attributes.push((name, members.next_value()?));
                     }
                 }
                 Ok(found)
@@ -100,9 +111,4 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
         deserializer.deserialize_map(Document)
     }
-}
-
-/// Reads the context of the trace from the headers of a binary event.
-pub(super) fn trace(headers: &Headers) -> Option<TraceContext> {
-    TraceContext::of_texts(headers.text("ce_traceparent")?, headers.text("ce_tracestate"))
 }

@@ -8,6 +8,7 @@ mod attributes;
 mod binary;
 mod data;
 mod media_type;
+mod message_id;
 mod received_form;
 mod structured;
 mod write;
@@ -15,6 +16,7 @@ mod write;
 pub use binary::on_wire;
 pub(super) use data::data_of;
 pub(super) use media_type::{SENT_AS_BINARY, STRUCTURED};
+pub(super) use message_id::message_id;
 pub(super) use received_form::ReceivedForm;
 pub(super) use write::write;
 
@@ -33,11 +35,12 @@ pub(super) fn read(message: &Message, form: ReceivedForm) -> Result<RawEnvelope<
     attributes.into_envelope(message)
 }
 
-/// Returns the context of the trace that the attributes of an event name.
+/// Returns the context of the trace that the document of a structured event names.
 pub(super) fn trace_of(message: &Message, form: ReceivedForm) -> Option<TraceContext> {
-    match form {
-        ReceivedForm::Messagekit => None,
-        ReceivedForm::Structured => structured::trace(&message.payload),
-        ReceivedForm::Binary => binary::trace(&message.headers),
-    }
+    (form == ReceivedForm::Structured).then(|| structured::trace(&message.payload)).flatten()
+}
+
+/// Returns whether the payload of a message is a structured CloudEvent, by its content type.
+pub fn is_structured(message: &Message) -> bool {
+    ReceivedForm::of(message).is_ok_and(|form| form == ReceivedForm::Structured)
 }

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attributes::{RESERVED, SPECVERSION};
+use super::attributes::{RESERVED, SPECVERSION, is_name};
 use crate::message::{Envelope, TraceContext};
 use crate::{Error, ErrorKind};
 
 /// The most metadata that become extensions of their own: a message has a limited number of headers.
 const MAX_EXTENSIONS: usize = 100;
+
+/// The start of the year 1 in seconds of Unix time.
+const YEAR_1: i64 = -62_135_596_800;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -57,6 +60,10 @@ pub(in crate::message) fn write<E>(
         let text = "source of the event is not a URI reference, which CloudEvents demand: write no spaces and only ASCII";
         return Err(Error::new(ErrorKind::InvalidEvent, text));
     }
+    if envelope.occurred_at.as_second() < YEAR_1 {
+        let text = "time of the event is before the year 1, which CloudEvents cannot write";
+        return Err(Error::new(ErrorKind::InvalidEvent, text));
+    }
     let aggregate_id = envelope.aggregate_id.as_deref();
     let mut rest: BTreeMap<&str, &Value> =
         envelope.metadata.iter().map(|(name, value)| (name.as_str(), value)).collect();
@@ -67,7 +74,7 @@ pub(in crate::message) fn write<E>(
     };
     // A subject without an aggregate id would be read as one.
     let subject = take("subject", &|subject| aggregate_id.is_some_and(|id| id != subject));
-    let dataschema = take("dataschema", &|schema| is_uri_reference(schema) && schema.contains(':'));
+    let dataschema = take("dataschema", &|schema| is_uri_reference(schema) && scheme_of(schema).is_some());
     let mut extensions = BTreeMap::new();
     rest.retain(|name, value| {
         let is_own = extensions.len() < MAX_EXTENSIONS && is_extension(name, value, has_types);
@@ -102,8 +109,6 @@ pub(in crate::message) fn write<E>(
 
 /// Returns whether a value can be an extension of its own: CloudEvents 1.0, 3.1.
 fn is_extension(name: &str, value: &Value, has_types: bool) -> bool {
-    let is_name =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let is_value = match value {
         Value::String(text) => is_text(text),
         Value::Bool(_) => has_types,
@@ -112,7 +117,7 @@ fn is_extension(name: &str, value: &Value, has_types: bool) -> bool {
         }
         _ => false,
     };
-    is_name && is_value && !RESERVED.contains(&name)
+    is_name(name) && is_value && !RESERVED.contains(&name)
 }
 
 /// Returns whether a text can be the value of an attribute: it is not empty, and has no character that CloudEvents exclude.
@@ -147,12 +152,25 @@ fn ascii_controls(metadata: &BTreeMap<&str, &Value>) -> String {
     escaped
 }
 
-/// Returns whether a text can be a URI reference, by the characters of RFC 3986.
+/// Returns whether a text can be a URI reference, by the characters and parts of RFC 3986; brackets, which only addresses of
+/// version 6 need, are left out.
 fn is_uri_reference(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte);
     let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| {
         bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
-    !bytes.is_empty() && bytes.iter().copied().all(is_allowed) && escapes
+    let first_segment = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let has_sound_start = !first_segment.contains(':') || scheme_of(text).is_some();
+    let fragments = bytes.iter().filter(|byte| **byte == b'#').count();
+    !bytes.is_empty() && bytes.iter().copied().all(is_allowed) && escapes && has_sound_start && fragments <= 1
+}
+
+/// Returns the scheme of a URI, without which it is a reference only.
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_scheme =
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_allowed);
+    is_scheme.then_some(scheme)
 }
