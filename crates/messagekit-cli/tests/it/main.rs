@@ -44,3 +44,4 @@ mod topics;
 mod topics_claims;
 mod topics_page;
 mod topics_records;
+mod troubleshooting_page;
