@@ -25,6 +25,7 @@ mod http_topics_page;
 mod migrate;
 mod minikafka;
 mod mistakes;
+mod old_versions;
 mod ordered_page;
 mod page;
 mod passed_over;

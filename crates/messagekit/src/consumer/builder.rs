@@ -174,9 +174,10 @@ impl<S: Inbox> ConsumerBuilder<S, NoSource> {
 }
 
 impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
-    /// Sets a router that was built elsewhere. It replaces handlers that were added before.
+    /// Sets a router that was built elsewhere. It replaces handlers that were added before. Policies that were set before stay, unless
+    /// the router has its own.
     pub fn router(mut self, router: Router<S>) -> Self {
-        self.router = router;
+        self.router = router.with_policies_of(self.router);
         self
     }
 

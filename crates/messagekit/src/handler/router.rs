@@ -43,8 +43,9 @@ pub struct Router<S: Store> {
     fallback: Option<Route<S>>,
     /// Takes every message instead of any other handler.
     all: Option<Arc<dyn TakesAll<S>>>,
-    unknown: OnUnknown,
-    newer_minor: OnNewerMinor,
+    /// Policies are absent until they are set.
+    unknown: Option<OnUnknown>,
+    newer_minor: Option<OnNewerMinor>,
     validation: Option<Arc<dyn DataCheck>>,
     problems: Vec<Error>,
 }
@@ -67,8 +68,8 @@ impl<S: Store> Router<S> {
             routes: HashMap::new(),
             fallback: None,
             all: None,
-            unknown: OnUnknown::default(),
-            newer_minor: OnNewerMinor::default(),
+            unknown: None,
+            newer_minor: None,
             validation: None,
             problems: Vec::new(),
         }
@@ -265,14 +266,14 @@ impl<S: Store> Router<S> {
     /// Sets the policy for a type without a handler, if there is no fallback.
     #[must_use]
     pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
-        self.unknown = unknown;
+        self.unknown = Some(unknown);
         self
     }
 
     /// Sets the policy for data of a newer minor version than the handler's event.
     #[must_use]
     pub fn on_newer_minor(mut self, newer_minor: OnNewerMinor) -> Self {
-        self.newer_minor = newer_minor;
+        self.newer_minor = Some(newer_minor);
         self
     }
 
@@ -282,6 +283,14 @@ impl<S: Store> Router<S> {
     #[must_use]
     pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
         self.validation = validation.into_check();
+        self
+    }
+
+    /// Takes the policies of another router that are not set here.
+    pub(crate) fn with_policies_of(mut self, other: Self) -> Self {
+        self.unknown = self.unknown.or(other.unknown);
+        self.newer_minor = self.newer_minor.or(other.newer_minor);
+        self.validation = self.validation.or(other.validation);
         self
     }
 
@@ -380,7 +389,7 @@ impl<S: Store> Router<S> {
         if let Some(event_type) = named
             && !self.routes.contains_key(event_type)
             && self.fallback.is_none()
-            && self.unknown == OnUnknown::Ignore
+            && self.unknown.unwrap_or_default() == OnUnknown::Ignore
         {
             return Ok((None, Task::Ignore(None)));
         }
@@ -396,9 +405,9 @@ impl<S: Store> Router<S> {
         let meta = meta.map_err(|unusable| unusable.0)?;
         let id = Some(meta.event_id.clone());
         let route = match (self.routes.get(&meta.event_type), &self.fallback) {
-            (Some(versions), _) => versions.of(&meta.data_version, self.newer_minor),
+            (Some(versions), _) => versions.of(&meta.data_version, self.newer_minor.unwrap_or_default()),
             (None, Some(fallback)) => Ok(fallback),
-            (None, None) if self.unknown == OnUnknown::Ignore => {
+            (None, None) if self.unknown.unwrap_or_default() == OnUnknown::Ignore => {
                 return Ok((id, Task::Ignore(Some(meta.event_type))));
             }
             (None, None) => Err(Failure::permanent(
@@ -452,7 +461,7 @@ impl<S: Store> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router")
             .field("types", &self.types())
-            .field("unknown", &self.unknown)
+            .field("unknown", &self.unknown.unwrap_or_default())
             .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,7 @@ use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
 
 /// Names of the envelope in both spellings; an event must not have such a field.
-const ENVELOPE_FIELDS: [&str; 16] = [
+pub(crate) const ENVELOPE_FIELDS: [&str; 16] = [
     "eventId",
     "event_id",
     "eventType",

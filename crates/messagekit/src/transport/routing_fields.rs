@@ -32,11 +32,22 @@ impl<'a> RoutingFields<'a> {
 
     /// Returns the first text under one of the names, which are spellings of one.
     pub(super) fn text(&self, names: [&str; 2]) -> Option<String> {
-        let envelope = names.into_iter().filter_map(attribute).find_map(|name| self.attribute(name));
+        let attribute_of = |name| match attribute(name)? {
+            "subject" => self.aggregate_id(),
+            name => self.attribute(name),
+        };
+        let envelope = names.into_iter().find_map(attribute_of);
         let data = self.data.as_ref().unwrap_or(&self.payload);
         envelope
             .or_else(|| names.into_iter().find_map(|name| text(data.get(name)?)))
             .or_else(|| names.into_iter().find_map(|name| self.attribute(name)))
+    }
+
+    /// Returns what an envelope has as aggregate id, if the message is a CloudEvent.
+    fn aggregate_id(&self) -> Option<String> {
+        let subject = self.attribute("subject")?;
+        let key = self.message.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        self.attribute("partitionkey").or(key.map(str::to_owned)).or(Some(subject))
     }
 
     fn attribute(&self, name: &str) -> Option<String> {

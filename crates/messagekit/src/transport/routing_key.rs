@@ -244,6 +244,8 @@ mod tests {
             .with_header("ce_dataversion", "2.0")
             .with_header("ce_tenant", "north");
         for message in [structured, binary] {
+            let keyed = message.clone().with_key("k-1");
+            assert_eq!(of("{aggregateId}", &keyed).as_deref(), Some("k-1"), "as in the envelope");
             let template = "{eventType} {source} {aggregate_id} {dataVersion} {region} {tenant}";
             assert_eq!(
                 of(template, &message).as_deref(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messagekit::adapter::codec;
 use messagekit::{
-    Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, Router, headers,
+    Consumer, Envelope, ErrorKind, Event, HandlerError, IdempotentConsumer, Message, OnUnknown, Router,
+    headers,
 };
 use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
@@ -222,4 +223,19 @@ fn a_builder_names_the_topics_that_it_cannot_read() {
     let source = world.log.topics(["anything"]);
     let raw = Consumer::builder("billing", world.store.clone()).from(source).fallback(on_rest);
     assert!(raw.build().is_ok(), "a handler of messages takes those of any topic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn policies_that_are_set_before_a_router_are_kept() {
+    for (of_router, dead) in [(None, 1), (Some(OnUnknown::Ignore), 0)] {
+        let world = World::new(1);
+        world.publish(encoded(Paid { order: "o".to_owned() })).await;
+        let router = Router::new().on(on_placed);
+        let router = of_router.into_iter().fold(router, Router::on_unknown);
+        let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics([TOPIC]));
+        let consumer = start(builder.on_unknown(OnUnknown::DeadLetter).router(router));
+        until(|| consumer.read().ignored + consumer.read().dead == 1).await;
+        consumer.stop().await;
+        assert_eq!(world.failed_messages_now(), dead);
+    }
 }

@@ -135,7 +135,7 @@ fn only_events_with_a_schema_of_their_major_version_are_checked() {
 }
 
 #[test]
-fn of_several_minor_versions_the_newest_counts() {
+fn the_schema_of_the_version_counts_else_the_newest() {
     let contract = |version: &str, minimum: i64| Contract {
         event_type: "a.b".to_owned(),
         topic: "a".to_owned(),
@@ -143,13 +143,16 @@ fn of_several_minor_versions_the_newest_counts() {
         earlier: Vec::new(),
         schema: json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": minimum}}}),
     };
-    for order in [["1.0", "1.1"], ["1.1", "1.0"]] {
-        let minimum = |version| if version == "1.1" { 5 } else { 1 };
+    for order in [["1.0", "1.2"], ["1.2", "1.0"]] {
+        let minimum = |version| if version == "1.2" { 5 } else { 1 };
         let contracts = Contracts::new(order.map(|version| contract(version, minimum(version))).to_vec());
         let strict =
             Validation::new(&contracts.expect("two versions"), ValidationMode::Strict).expect("schemas");
-        assert!(strict.check("a.b", "1.0", br#"{"n":4}"#).is_err());
-        strict.check("a.b", "1.0", br#"{"n":5}"#).expect("it matches");
+        let fits = |version, data: &str| strict.check("a.b", version, data.as_bytes()).is_ok();
+        assert!(fits("1.0", r#"{"n":4}"#) && !fits("1.0", r#"{"n":0}"#));
+        for version in ["1.1", "1.2", "1.9"] {
+            assert!(!fits(version, r#"{"n":4}"#) && fits(version, r#"{"n":5}"#), "{version}");
+        }
     }
 }
 

@@ -32,8 +32,8 @@ const MAX_ATTRIBUTE_BYTES: usize = 32 * 1024;
 /// # struct OrderPlaced { order_id: String }
 ///
 /// let envelope = Envelope::new(OrderPlaced { order_id: "o-1".into() });
-/// let message = codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary)?;
-/// let sent = &on_wire(&[message])[0];
+/// let messages = [codec::encode_as(&envelope, "shop", WireForm::CloudEventsBinary)?];
+/// let sent = &on_wire(&messages)[0];
 /// assert_eq!(&sent.payload[..], br#"{"order_id":"o-1"}"#);
 /// assert_eq!(sent.headers.text("ce_type"), Some("orders.order.placed"));
 /// # Ok::<(), messagekit::Error>(())

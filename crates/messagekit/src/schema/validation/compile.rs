@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::rules::{Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
+use super::rules::{Bound, Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
 use crate::{Error, ErrorKind};
 
 /// Keywords that say nothing of the data.
@@ -36,7 +36,10 @@ impl Rules {
     pub(super) fn of(schema: &Value) -> Result<Self, Error> {
         let mut compiler = Compiler { root: schema, all: Vec::new(), definitions: HashMap::new() };
         // The whole has to be a schema, whatever of it is simple.
-        compiler.whole(schema)?;
+        let whole = compiler.whole(schema)?;
+        if refers_elsewhere(schema, true) {
+            return Ok(Self { all: vec![whole], root: RuleId(0) });
+        }
         let root = compiler.rule(schema)?;
         Ok(Self { all: compiler.all, root })
     }
@@ -84,14 +87,13 @@ impl<'a> Compiler<'a> {
     }
 
     fn definition(&mut self, reference: &Value) -> Result<Option<RuleId>, Error> {
-        let Some(reference) = reference.as_str() else { return Ok(None) };
+        let Some(reference) = reference.as_str().filter(|reference| is_plain(reference)) else {
+            return Ok(None);
+        };
         if let Some(id) = self.definitions.get(reference) {
             return Ok(Some(*id));
         }
-        let is_plain = DEFINITIONS
-            .iter()
-            .any(|prefix| reference.strip_prefix(prefix).is_some_and(|name| !name.contains(['/', '~', '%'])));
-        let Some(schema) = self.root.pointer(&reference[1..]).filter(|_| is_plain) else { return Ok(None) };
+        let Some(schema) = self.root.pointer(&reference[1..]) else { return Ok(None) };
         let id = RuleId(self.all.len());
         self.all.push(Rule::Anything);
         self.definitions.insert(reference.to_owned(), id);
@@ -105,16 +107,17 @@ impl<'a> Compiler<'a> {
         let mut properties = None;
         for (name, value) in keywords {
             let is_known = match name.as_str() {
-                note if NOTES.contains(&note) => true,
+                note if NOTES.contains(&note) || note.starts_with("x-") => true,
+                "const" | "enum" if simple.values.is_some() => false,
                 "type" => types(value).map(|types| simple.types = types).is_some(),
                 "const" => value.as_str().map(|text| simple.values = Some(vec![text.to_owned()])).is_some(),
                 "enum" => texts(value).map(|texts| simple.values = Some(texts)).is_some(),
-                "minimum" => value.as_f64().map(|low| simple.number.low = Some(low)).is_some(),
-                "maximum" => value.as_f64().map(|high| simple.number.high = Some(high)).is_some(),
-                "minLength" => value.as_f64().map(|low| simple.length.low = Some(low)).is_some(),
-                "maxLength" => value.as_f64().map(|high| simple.length.high = Some(high)).is_some(),
-                "minItems" => value.as_f64().map(|low| simple.count.low = Some(low)).is_some(),
-                "maxItems" => value.as_f64().map(|high| simple.count.high = Some(high)).is_some(),
+                "minimum" => Bound::of(value).map(|bound| simple.number.low = Some(bound)).is_some(),
+                "maximum" => Bound::of(value).map(|bound| simple.number.high = Some(bound)).is_some(),
+                "minLength" => Bound::of(value).map(|bound| simple.length.low = Some(bound)).is_some(),
+                "maxLength" => Bound::of(value).map(|bound| simple.length.high = Some(bound)).is_some(),
+                "minItems" => Bound::of(value).map(|bound| simple.count.low = Some(bound)).is_some(),
+                "maxItems" => Bound::of(value).map(|bound| simple.count.high = Some(bound)).is_some(),
                 "items" => value
                     .is_object()
                     .then(|| self.rule(value))
@@ -177,22 +180,46 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Returns the rule that reads a value whole.
+    /// Returns the rule that reads a value whole, by the draft that the root names.
     fn whole(&self, schema: &Value) -> Result<Rule, Error> {
         let mut schema = schema.clone();
         if let Value::Object(keywords) = &mut schema {
-            for name in ["$defs", "definitions"] {
-                if let Some(definitions) = self.root.get(name) {
-                    keywords.insert(name.to_owned(), definitions.clone());
+            for name in ["$schema", "$defs", "definitions"] {
+                if let Some(of_root) = self.root.get(name) {
+                    keywords.insert(name.to_owned(), of_root.clone());
                 }
             }
-            keywords.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
         }
-        let built = jsonschema::draft202012::options().should_validate_formats(true).build(&schema);
+        let options = jsonschema::options().should_validate_formats(true);
+        let built = super::formats::lenient(options).build(&schema);
         built.map(|validator| Rule::Whole(Box::new(validator))).map_err(|error| {
             Error::new(ErrorKind::InvalidConfiguration, "schema of an event is no JSON Schema")
                 .caused_by(error.to_owned())
         })
+    }
+}
+
+/// Returns whether a reference names a definition of the root.
+fn is_plain(reference: &str) -> bool {
+    DEFINITIONS
+        .iter()
+        .any(|prefix| reference.strip_prefix(prefix).is_some_and(|name| !name.contains(['/', '~', '%'])))
+}
+
+/// Returns whether a schema has names or references that only mean something within the whole of it.
+fn refers_elsewhere(schema: &Value, is_root: bool) -> bool {
+    match schema {
+        Value::Object(keywords) => keywords.iter().any(|(name, value)| match name.as_str() {
+            "$ref" if value.is_string() => !value.as_str().is_some_and(is_plain),
+            "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "$recursiveRef" | "$recursiveAnchor" => {
+                value.is_string() || value.is_boolean()
+            }
+            "$id" => value.is_string(),
+            "$defs" | "definitions" if !is_root => true,
+            _ => refers_elsewhere(value, false),
+        }),
+        Value::Array(schemas) => schemas.iter().any(|schema| refers_elsewhere(schema, false)),
+        _ => false,
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) enum Broken {
     Keyword(String),
     Missing(String),
     Type(&'static str),
+    Unreadable,
 }
 
 impl Fault {
@@ -35,6 +36,26 @@ impl Fault {
 
     pub(super) fn keyword(keyword: &str) -> Self {
         Self::of(Broken::Keyword(keyword.to_owned()))
+    }
+
+    /// Returns the fault of a rule at a place in a schema, such as `/properties/lines/items/oneOf`.
+    pub(super) fn at(schema_path: &str) -> Self {
+        let mut segments = Vec::new();
+        let mut names = schema_path.split('/').skip(1).peekable();
+        let mut keyword = "false";
+        while let Some(name) = names.next() {
+            keyword = name;
+            match name {
+                "properties" => {
+                    segments.extend(names.next().map(|name| Segment::Field(unescaped(name))));
+                }
+                "items" | "prefixItems" => segments.push(Segment::Item),
+                "additionalProperties" if names.peek().is_some() => segments.push(Segment::Other),
+                _ => {}
+            }
+        }
+        segments.reverse();
+        Self { segments, rule: Broken::Keyword(unescaped(keyword)) }
     }
 
     /// Adds what is around the value.
@@ -70,7 +91,13 @@ impl fmt::Display for Fault {
             Broken::Unknown => write!(f, "`{}` does not match", self.path(None)),
             Broken::Keyword(keyword) => write!(f, "`{}` breaks `{keyword}`", self.path(None)),
             Broken::Missing(name) => write!(f, "`{}` is missing", self.path(Some(name))),
+            Broken::Unreadable => f.write_str("it holds a value that cannot be read"),
             Broken::Type(found) => write!(f, "`{}` breaks `type`: it is {found}", self.path(None)),
         }
     }
+}
+
+/// Returns a name of a JSON pointer as it is (RFC 6901).
+fn unescaped(name: &str) -> String {
+    name.replace("~1", "/").replace("~0", "~")
 }

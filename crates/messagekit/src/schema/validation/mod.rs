@@ -2,6 +2,7 @@
 
 mod compile;
 mod fault;
+mod formats;
 mod rules;
 mod walk;
 
@@ -66,7 +67,7 @@ impl FromStr for ValidationMode {
 /// The schemas of a service, ready to check data: for [`Outbox::validation`](crate::Outbox::validation) and
 /// [`ConsumerBuilder::validation`](crate::ConsumerBuilder::validation). A clone shares them.
 ///
-/// Data is checked by the schema of its type and major version; without one it is not checked. The bounds of numbers, the lengths of
+/// Data is checked by the schema of its type and version, else by the newest one of its major version; without one it is not checked. The bounds of numbers, the lengths of
 /// texts and lists, patterns and the formats of texts count, which a struct alone does not see.
 ///
 /// ```
@@ -101,7 +102,7 @@ struct Checked {
 }
 
 impl Validation {
-    /// Makes the schemas of contracts ready. Of several minor versions of an event the newest counts.
+    /// Makes the schemas of contracts ready.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] for a schema that is none. A retry does not help.
@@ -116,10 +117,7 @@ impl Validation {
                 error.with("event_type", &contract.event_type).with("data_version", &contract.version)
             })?;
             let versions = events.entry(contract.event_type.clone()).or_default();
-            versions.retain(|(known, _)| known.major != version.major || known.minor > version.minor);
-            if versions.iter().all(|(known, _)| known.major != version.major) {
-                versions.push((version, rules));
-            }
+            versions.push((version, rules));
         }
         let is_strict = mode == ValidationMode::Strict;
         Ok(Self(Some(Arc::new(Checked { is_strict, events, logged: Mutex::default() }))))
@@ -149,7 +147,9 @@ impl DataCheck for Checked {
     fn check(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), String> {
         let versions = self.events.get(event_type).map_or(&[][..], Vec::as_slice);
         let Some(found) = DataVersion::read(data_version) else { return Ok(()) };
-        let Some((known, rules)) = versions.iter().find(|(known, _)| known.major == found.major) else {
+        let of_major = versions.iter().filter(|(known, _)| known.major == found.major);
+        let newest = || of_major.max_by_key(|(known, _)| known.minor);
+        let Some((known, rules)) = versions.iter().find(|(known, _)| *known == found).or_else(newest) else {
             return Ok(());
         };
         let Some(fault) = rules.fault_of(data) else { return Ok(()) };
@@ -157,13 +157,17 @@ impl DataCheck for Checked {
         if self.is_strict {
             return Err(text);
         }
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = format!("{event_type} {text}");
-        if logged.len() < MAX_LOGGED && !logged.contains(&line) {
+        if self.is_new(format!("{event_type} {text}")) {
             tracing::warn!(event_type, data_version, "{text}");
-            logged.insert(line);
         }
         Ok(())
+    }
+}
+
+impl Checked {
+    fn is_new(&self, problem: String) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.len() < MAX_LOGGED && logged.insert(problem)
     }
 }
 

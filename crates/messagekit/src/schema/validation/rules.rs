@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use jsonschema::Validator;
+use serde_json::Value;
 
 /// The number of a rule among those of its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +71,45 @@ pub(super) enum Other {
     Rule(RuleId),
 }
 
-/// An inclusive range; an absent end is open.
+/// An inclusive range; an absent end is open. Whole numbers are compared exactly: a float holds them up to 2^53 only.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Bounds {
-    pub(super) low: Option<f64>,
-    pub(super) high: Option<f64>,
+    pub(super) low: Option<Bound>,
+    pub(super) high: Option<Bound>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Bound {
+    Whole(i128),
+    Fraction(f64),
+}
+
+impl Bound {
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        let whole = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+        whole.map(Self::Whole).or_else(|| value.as_f64().map(Self::Fraction))
+    }
+
+    fn as_f64(self) -> f64 {
+        match self {
+            Self::Whole(number) => number as f64,
+            Self::Fraction(number) => number,
+        }
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Whole(one), Self::Whole(other)) => one.partial_cmp(other),
+            (one, other) => one.as_f64().partial_cmp(&other.as_f64()),
+        }
+    }
 }
 
 impl Bounds {
     /// Returns whether a value is below the low end, or above the high one.
-    pub(super) fn broken_by(self, value: f64) -> Option<bool> {
+    pub(super) fn broken_by(self, value: Bound) -> Option<bool> {
         if self.low.is_some_and(|low| value < low) {
             return Some(true);
         }

@@ -22,6 +22,10 @@ fn schema() -> impl Strategy<Value = Value> {
         Just(json!({"$ref": "#/$defs/Tree", "description": "a tree"})),
         Just(json!({"type": "null"})),
         Just(json!({"type": "boolean"})),
+        Just(json!({"type": "integer", "maximum": 9_007_199_254_740_992_u64})),
+        Just(json!({"type": "integer", "minimum": u64::MAX})),
+        Just(json!({"const": "a", "enum": ["b"]})),
+        Just(json!({"$ref": "#"})),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         let fields = prop::collection::btree_map("[ab]", inner.clone(), 0..3);
@@ -52,6 +56,7 @@ fn data() -> impl Strategy<Value = Value> {
         Just(json!(1.0)),
         Just(json!(1e300)),
         Just(json!(u64::MAX)),
+        Just(json!(9_007_199_254_740_993_u64)),
         prop::sample::select(vec!["", "a", "b", "ab", "é"]).prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -81,5 +86,77 @@ proptest! {
         let model = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
         let fault = Rules::of(&schema).unwrap().fault_of(data.to_string().as_bytes());
         prop_assert_eq!(fault.is_none(), model.is_valid(&data), "{:?} of {} by {}", fault, data, schema);
+    }
+}
+
+fn fault(schema: Value, data: &str) -> Option<String> {
+    Rules::of(&schema).unwrap().fault_of(data.as_bytes()).map(|fault| fault.to_string())
+}
+
+#[test]
+fn an_event_that_contains_itself_is_checked_at_every_depth() {
+    let schema = json!({
+        "type": "object", "required": ["n"],
+        "properties": {"n": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+    });
+    assert_eq!(fault(schema.clone(), r#"{"n":1,"next":{"n":2,"next":null}}"#), None);
+    assert!(fault(schema, r#"{"n":1,"next":{"next":null}}"#).is_some());
+}
+
+/// A reader may pass over the field that cannot be read.
+#[test]
+fn what_cannot_be_read_does_not_hide_what_is_behind_it() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "number"}, "n": {"type": "integer", "minimum": 1}}});
+    for unreadable in ["1e400", r#""\ud800""#, &format!("{}{}", "[".repeat(200), "]".repeat(200))] {
+        let found = fault(schema.clone(), &format!(r#"{{"a":{unreadable},"n":0}}"#));
+        assert!(found.is_some(), "{unreadable}");
+    }
+    assert_eq!(fault(schema, r#"{"a":1,"n":"#), None, "who reads it next says that it is no JSON");
+}
+
+#[test]
+fn fields_of_the_envelope_do_not_count() {
+    let flat = r#"{"eventId":"m-1","source":"shop","metadata":{"a":1},"n":1}"#;
+    for closed in [
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": false}),
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": {"type": "boolean"}}),
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "maxProperties": 1}),
+        json!({"oneOf": [{"properties": {"n": {"type": "integer"}}, "additionalProperties": false}]}),
+    ] {
+        assert_eq!(fault(closed.clone(), flat), None, "{closed}");
+        assert!(fault(closed.clone(), r#"{"eventId":"m-1","n":1,"more":2}"#).is_some(), "{closed}");
+    }
+}
+
+#[test]
+fn the_draft_of_a_schema_counts() {
+    let schema = |draft: &str| json!({"$schema": draft, "type": "object", "properties": {"pair": {"type": "array", "items": [{"type": "integer"}]}}});
+    let draft_7 = schema("http://json-schema.org/draft-07/schema#");
+    assert_eq!(fault(draft_7.clone(), r#"{"pair":[1,"x"]}"#), None);
+    assert_eq!(fault(draft_7, r#"{"pair":["x"]}"#).as_deref(), Some("`pair[]` breaks `type`"));
+    assert!(Rules::of(&schema("https://json-schema.org/draft/2020-12/schema")).is_err());
+}
+
+#[test]
+fn formats_take_what_types_of_rust_write() {
+    let of = |format: &str, text: &str| {
+        let schema = json!({"type": "object", "properties": {"t": {"type": "string", "format": format}}});
+        fault(schema, &json!({"t": text}).to_string()).is_none()
+    };
+    for (format, text) in [
+        ("duration", "PT1.5S"),
+        ("duration", "P2W3D"),
+        ("uuid", "0190f5a57b1c7cc08d3a1f2e3d4c5b6a"),
+        ("uuid", "0190f5a5-7b1c-7cc0-8d3a-1f2e3d4c5b6a"),
+        ("date-time", "2026-01-31T23:59:59.123456789Z"),
+        ("date", "2026-01-31"),
+        ("x-ours", "anything"),
+    ] {
+        assert!(of(format, text), "{format} {text}");
+    }
+    for (format, text) in
+        [("duration", "soon"), ("uuid", "o-7"), ("date-time", "2026-01-31T23:59:59"), ("date", "31.1.")]
+    {
+        assert!(!of(format, text), "{format} {text}");
     }
 }
