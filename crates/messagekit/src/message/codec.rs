@@ -16,6 +16,7 @@ pub use super::cloud_events::is_structured;
 use super::cloud_events::{self, ReceivedForm, SENT_AS_BINARY, STRUCTURED};
 use super::headers::{CONTENT_TYPE, EVENT_TYPE, ID, JSON, TRACEPARENT, TRACESTATE, is_own};
 use super::json_error::describe;
+use super::json_text::JsonText;
 pub use super::read_versions::read_data;
 use super::version::DataVersion;
 use super::{Envelope, Message, Meta, TraceContext, WireForm};
@@ -170,11 +171,8 @@ fn cloud_event<E: Event>(
 }
 
 fn unwritable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidEvent, "event cannot be written as JSON").caused_by(Box::<
-        dyn std::error::Error + Send + Sync,
-    >::from(describe(
-        &error,
-    )))
+    let cause: Box<dyn std::error::Error + Send + Sync> = describe(&error).into();
+    Error::new(ErrorKind::InvalidEvent, "event cannot be written as JSON").caused_by(cause)
 }
 
 fn unreadable() -> Error {
@@ -250,8 +248,7 @@ fn join_objects(payload: &mut Vec<u8>, start: usize) -> Result<(), Error> {
 /// Returns [`ErrorKind::Undecodable`] with the location and the expectation, never with a value of the payload. A retry
 /// does not help.
 pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Error> {
-    let form =
-        ReceivedForm::of(message).map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))?;
+    let form = form_of(message)?;
     let data = cloud_events::data_of(message, form).and_then(|data| D::read(&meta.data_version, &data));
     match data {
         Ok(data) => {
@@ -271,9 +268,11 @@ pub fn decode<D: Data>(meta: Meta, message: &Message) -> Result<Envelope<D>, Err
 /// # Errors
 /// [`ErrorKind::Undecodable`] for a CloudEvent that cannot be read, or whose data is not JSON. A retry does not help.
 pub fn data_of(message: &Message) -> Result<Cow<'_, [u8]>, Error> {
-    let form = ReceivedForm::of(message);
-    let form = form.map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))?;
-    cloud_events::data_of(message, form)
+    cloud_events::data_of(message, form_of(message)?)
+}
+
+fn form_of(message: &Message) -> Result<ReceivedForm, Error> {
+    ReceivedForm::of(message).map_err(|unusable| Error::new(ErrorKind::Undecodable, unusable.0.error))
 }
 
 /// What the data of a message is read as: an [`Event`], which may upcast, or a JSON value of any version.
@@ -312,7 +311,7 @@ impl<'de> Deserialize<'de> for Clash {
 
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Clash, A::Error> {
                 let mut clash = None;
-                while let Some(Name(name)) = fields.next_key()? {
+                while let Some(JsonText(name)) = fields.next_key()? {
                     clash = clash.or_else(|| ENVELOPE_FIELDS.into_iter().find(|known| *known == name));
                     fields.next_value::<IgnoredAny>()?;
                 }
@@ -322,10 +321,6 @@ impl<'de> Deserialize<'de> for Clash {
         deserializer.deserialize_map(Names)
     }
 }
-
-/// A field name, borrowed if it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 #[path = "codec_tests.rs"]

@@ -103,7 +103,8 @@ fn no_id() -> Unusable {
 fn read(message: &Message) -> Result<(ReceivedForm, RawEnvelope<'_>), Unusable> {
     let form = ReceivedForm::of(message)?;
     let fields = match form {
-        ReceivedForm::Structured | ReceivedForm::Binary => cloud_events::read(message, form)?,
+        ReceivedForm::Structured => cloud_events::read_structured(message)?,
+        ReceivedForm::Binary => cloud_events::read_binary(message)?,
         ReceivedForm::Messagekit => {
             check_object(&message.payload)?;
             serde_json::from_slice(&message.payload).map_err(|error| {
@@ -148,7 +149,7 @@ pub(crate) fn identify(message: &Message) -> Result<Meta, Unusable> {
     };
     let key = message.key.as_deref().map(std::str::from_utf8).transpose();
     let key = key.map_err(|_| unusable(FailureKind::BadKey, "key is not UTF-8"))?;
-    let related = |id: Option<std::borrow::Cow<'_, str>>| id.and_then(|id| id.parse().ok());
+    let related = |id: Option<Cow<'_, str>>| id.and_then(|id| id.parse().ok());
     Ok(Meta {
         event_id,
         event_type,

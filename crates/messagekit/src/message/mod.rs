@@ -8,6 +8,7 @@ pub mod headers;
 mod id;
 mod identity;
 mod json_error;
+pub(crate) mod json_text;
 mod links;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod message;

@@ -1,6 +1,8 @@
-//! A check of data against a schema, by whoever has schemas.
+//! A check of data against a schema.
 
 use std::fmt;
+
+use crate::{Error, ErrorKind};
 
 /// Checks data before it is written, or before a handler gets it.
 pub(crate) trait DataCheck: fmt::Debug + Send + Sync {
@@ -9,4 +11,15 @@ pub(crate) trait DataCheck: fmt::Debug + Send + Sync {
     /// # Errors
     /// Says which field breaks which rule, without a value of the data.
     fn check(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), String>;
+
+    /// Checks the data of an event that is to be written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidEvent`] with the text of [`check`](Self::check), type and version.
+    fn check_written(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), Error> {
+        self.check(event_type, data_version, data).map_err(|text| {
+            let error = Error::new(ErrorKind::InvalidEvent, text);
+            error.with("event_type", event_type).with("data_version", data_version)
+        })
+    }
 }

@@ -254,12 +254,8 @@ impl<S: OutboxRows> Outbox<S> {
         let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
         let mut message = codec::encode_in(envelope, &self.source, trace, self.wire_form)?;
         if let Some(validation) = &self.validation {
-            let (event_type, data_version) = (&envelope.event_type, codec::data_version(envelope));
             let data = codec::data_of(&message)?;
-            validation.check(event_type, data_version, &data).map_err(|text| {
-                let error = Error::new(ErrorKind::InvalidEvent, text);
-                error.with("event_type", event_type).with("data_version", data_version)
-            })?;
+            validation.check_written(&envelope.event_type, codec::data_version(envelope), &data)?;
         }
         EventLinks::of_envelope(envelope).add_to(&mut message.headers);
         let created = created.map(|(span, _)| span);

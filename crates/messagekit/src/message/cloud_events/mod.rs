@@ -26,13 +26,14 @@ use super::raw_envelope::RawEnvelope;
 use super::unusable::Unusable;
 use attributes::Attributes;
 
-/// Reads the attributes of a structured or a binary event as fields of an envelope.
-pub(super) fn read(message: &Message, form: ReceivedForm) -> Result<RawEnvelope<'_>, Unusable> {
-    let attributes = match form {
-        ReceivedForm::Structured => structured::attributes(&message.payload)?,
-        ReceivedForm::Binary | ReceivedForm::Messagekit => Attributes::of_headers(&message.headers)?,
-    };
-    attributes.into_envelope(message)
+/// Reads the attributes of a structured event as fields of an envelope.
+pub(super) fn read_structured(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
+    structured::attributes(&message.payload)?.into_envelope(message)
+}
+
+/// Reads the attributes of a binary event as fields of an envelope.
+pub(super) fn read_binary(message: &Message) -> Result<RawEnvelope<'_>, Unusable> {
+    Attributes::of_headers(&message.headers)?.into_envelope(message)
 }
 
 /// Returns the context of the trace that the document of a structured event names.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::attributes::Attributes;
 use crate::message::headers::TraceContext;
 use crate::message::json_error::describe;
+use crate::message::json_text::JsonText;
 use crate::message::unusable::{Unusable, check_object, unusable};
 use crate::store::FailureKind;
 
@@ -53,7 +54,7 @@ impl<'de> Deserialize<'de> for Attributes<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Attributes<'de>, A::Error> {
                 let (mut attributes, mut data) = (Attributes::default(), 0);
-                while let Some(Text(name)) = members.next_key()? {
+                while let Some(JsonText(name)) = members.next_key()? {
                     let is_new = if name == "data" || name == "data_base64" {
                         members.next_value::<IgnoredAny>()?;
                         data += 1;
@@ -84,14 +85,10 @@ fn set<'a, E: serde::de::Error>(
         // As if it were absent: CloudEvents JSON format, 2.2.
         Some(b'n') => Ok(true),
         Some(b'"') => {
-            let Text(text) = serde_json::from_str(json).map_err(E::custom)?;
+            let JsonText(text) = serde_json::from_str(json).map_err(E::custom)?;
             Ok(attributes.set_text(name, text))
         }
         _ if attributes.is_known(name) => Err(E::custom(format_args!("{REFUSED}`{name}` is not a text"))),
         _ => Ok(attributes.set_value(name, serde_json::from_str(json).map_err(E::custom)?)),
     }
 }
-
-/// A text, borrowed if it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

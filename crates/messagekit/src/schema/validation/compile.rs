@@ -54,7 +54,7 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn rule(&mut self, schema: &'a Value) -> Result<RuleId, Error> {
-        // First the number: a definition may contain itself.
+        // First the number: the parts of a schema get those behind it.
         let id = RuleId(self.all.len());
         self.all.push(Rule::Anything);
         self.all[id.0] = self.made(schema)?;
@@ -94,11 +94,9 @@ impl<'a> Compiler<'a> {
             return Ok(Some(*id));
         }
         let Some(schema) = self.root.pointer(&reference[1..]) else { return Ok(None) };
-        let id = RuleId(self.all.len());
-        self.all.push(Rule::Anything);
-        self.definitions.insert(reference.to_owned(), id);
-        self.all[id.0] = self.made(schema)?;
-        Ok(Some(id))
+        // Before it is made, because it may contain itself.
+        self.definitions.insert(reference.to_owned(), RuleId(self.all.len()));
+        self.rule(schema).map(Some)
     }
 
     /// Returns the rule for keywords that need no more than the value at hand, or `None` if there is another keyword.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The field that breaks a rule, and the rule. Names are those of the schema: keys of a map are data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// From the inside to the outside.
     segments: Vec<Segment>,
@@ -18,10 +18,8 @@ pub(super) enum Segment {
     Item,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
-    #[default]
-    Unknown,
     /// A keyword of JSON Schema.
     Keyword(String),
     Missing(String),
@@ -88,7 +86,6 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.rule {
-            Broken::Unknown => write!(f, "`{}` does not match", self.path(None)),
             Broken::Keyword(keyword) => write!(f, "`{}` breaks `{keyword}`", self.path(None)),
             Broken::Missing(name) => write!(f, "`{}` is missing", self.path(Some(name))),
             Broken::Unreadable => f.write_str("it holds a value that cannot be read"),

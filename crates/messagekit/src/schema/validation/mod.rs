@@ -67,8 +67,9 @@ impl FromStr for ValidationMode {
 /// The schemas of a service, ready to check data: for [`Outbox::validation`](crate::Outbox::validation) and
 /// [`ConsumerBuilder::validation`](crate::ConsumerBuilder::validation). A clone shares them.
 ///
-/// Data is checked by the schema of its type and version, else by the newest one of its major version; without one it is not checked. The bounds of numbers, the lengths of
-/// texts and lists, patterns and the formats of texts count, which a struct alone does not see.
+/// Data is checked by the schema of its type and version, else by the newest one of its major version; without one it is not
+/// checked. The bounds of numbers, the lengths of texts and lists, patterns and the formats of texts count, which a struct alone
+/// does not see.
 ///
 /// ```
 /// use messagekit::schema::{Contracts, Validation, ValidationMode};
@@ -130,11 +131,7 @@ impl Validation {
     /// [`ErrorKind::InvalidEvent`] for data that does not match, if the mode is [`Strict`](ValidationMode::Strict); it names field
     /// and rule, and no value. A retry does not help.
     pub fn check(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), Error> {
-        let checked = self.0.as_ref().map_or(Ok(()), |checked| checked.check(event_type, data_version, data));
-        checked.map_err(|text| {
-            let error = Error::new(ErrorKind::InvalidEvent, text);
-            error.with("event_type", event_type).with("data_version", data_version)
-        })
+        self.0.as_ref().map_or(Ok(()), |checked| checked.check_written(event_type, data_version, data))
     }
 
     /// Returns the check, if there is one.

@@ -1,6 +1,5 @@
 //! Checking data while it is read: no value is kept but those that a rule needs whole.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde_json::Value;
 use super::fault::{Broken, Fault, Segment};
 use super::rules::{Bound, Other, Rule, RuleId, Rules, Simple, Types};
 use crate::message::codec::ENVELOPE_FIELDS;
+use crate::message::json_text::JsonText;
 
 impl Rules {
     /// Returns where data does not match, or `None` if it does, or if it is no JSON.
@@ -79,19 +79,17 @@ struct Checked<'r> {
 }
 
 impl Checked<'_> {
-    fn broken<E: serde::de::Error>(self, fault: Fault) -> Result<(), E> {
+    fn broken<T, E: serde::de::Error>(self, fault: Fault) -> Result<T, E> {
         *self.fault = Some(fault);
         Err(E::custom("data does not match"))
     }
 
     fn typed<E: serde::de::Error>(self, types: Types, found: &'static str) -> Result<Self, E> {
         if !self.simple.types.have(types) {
-            self.broken(Fault::of(Broken::Type(found)))?;
-            unreachable!("an error was returned");
+            return self.broken(Fault::of(Broken::Type(found)));
         }
         if self.simple.values.is_some() && types != Types::STRING {
-            self.broken(Fault::keyword("enum"))?;
-            unreachable!("an error was returned");
+            return self.broken(Fault::keyword("enum"));
         }
         Ok(self)
     }
@@ -179,8 +177,8 @@ impl<'de> Visitor<'de> for Checked<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut next: Option<Name<'de>> = members.next_key()?;
-        if next.as_ref().is_some_and(|Name(name)| name == NUMBER) {
+        let mut next: Option<JsonText<'de>> = members.next_key()?;
+        if next.as_ref().is_some_and(|JsonText(name)| name == NUMBER) {
             let text: String = members.next_value()?;
             let number: f64 = text.parse().map_err(A::Error::custom)?;
             return self.number(text.parse().map_or(Bound::Fraction(number), Bound::Whole), type_of(number));
@@ -188,7 +186,7 @@ impl<'de> Visitor<'de> for Checked<'_> {
         let checked = self.typed(Types::OBJECT, "an object")?;
         let (rules, simple, is_root) = (checked.rules, checked.simple, checked.is_root);
         let mut seen = 0_u64;
-        while let Some(Name(name)) = next.take() {
+        while let Some(JsonText(name)) = next.take() {
             let (id, segment) = match (simple.fields.named(&name), simple.other) {
                 (Some(field), _) => {
                     seen |= field.bit.map_or(0, |bit| 1 << bit);
@@ -222,7 +220,3 @@ fn within(fault: &mut Option<Fault>, segment: Segment) {
         fault.within(segment);
     }
 }
-
-/// A name, borrowed if it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
