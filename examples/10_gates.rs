@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = MemoryStore::with_log(&log);
     let outbox = Outbox::new(store.clone(), "order-service")?;
     let orders = (0..60).map(|n| OrderPlaced { order_id: format!("o-{n}"), pence: 100 });
-    outbox.transaction(async |tx| outbox.add_all(tx, orders).await).await?;
+    outbox.transaction(async |tx| Ok(outbox.add_all(tx, orders).await?)).await?;
 
     let payments = Arc::new(Payments::default());
     payments.refuses.store(true, Ordering::Relaxed);

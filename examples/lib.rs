@@ -18,11 +18,17 @@ mod pages {
     #[doc = include_str!("../docs/catalog.md")]
     struct Catalog;
 
+    #[doc = include_str!("../docs/event-bus.md")]
+    struct EventBus;
+
     #[doc = include_str!("../docs/event-schemas.md")]
     struct EventSchemas;
 
     #[doc = include_str!("../docs/event-versions.md")]
     struct EventVersions;
+
+    #[doc = include_str!("../docs/schema-registry.md")]
+    struct SchemaRegistry;
 
     #[doc = include_str!("../docs/http-topics.md")]
     struct HttpTopics;
@@ -48,6 +54,15 @@ mod pages {
     #[doc = include_str!("../docs/table-changes.md")]
     struct TableChanges;
 
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
+
+    #[doc = include_str!("../docs/without-an-outbox.md")]
+    struct WithoutAnOutbox;
+
+    #[doc = include_str!("../docs/wire-form.md")]
+    struct WireForm;
 }

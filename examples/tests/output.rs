@@ -35,7 +35,7 @@ fn failed_message_is_applied_once_after_the_repair() {
         output_of(env!("CARGO_BIN_EXE_03-failed-message-fix-retry")),
         "dead after 3 runs: product \"lamp\" is not in the catalogue\n\
          failed message is resolved\n\
-         a second retry says: failed message 1 is resolved: only a dead one can be retried\n\
+         a second retry says: failed message 1 is resolved: only an open one can be retried\n\
          1 bill of 1250 pence\n"
     );
 }
@@ -47,6 +47,19 @@ fn a_key_waits_behind_its_first_failure_and_keeps_its_order() {
         "b: placed, changed, cancelled\n\
          a: dead, and holds back 2: no such order\n\
          a: placed, changed, cancelled\n"
+    );
+}
+
+#[test]
+fn tests_of_a_service_find_the_careless_handler() {
+    assert_eq!(
+        output_of(env!("CARGO_BIN_EXE_11-testing")),
+        "emitted billing.bill.issued for o-2\n\
+         refused: less than nothing\n\
+         delivered twice: Handled, Duplicate\n\
+         the flow handled 2, and 5 bills are issued\n\
+         `orders.order.placed` o-1: the process ends after its handler and before the commit (consumer.handled); a new one gets it again\n\
+         number \"billed\": expected 995, found 1990\n"
     );
 }
 

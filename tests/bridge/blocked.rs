@@ -43,7 +43,7 @@ fn resident(pid: u32) -> u64 {
 #[test]
 fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
     let _turn = TURNS.alone();
-    let full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1");
+    let full = messagekit_tests::is_full();
     let (records, blocked_for) =
         if full { (200_000, Duration::from_secs(300)) } else { (20_000, Duration::from_secs(20)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

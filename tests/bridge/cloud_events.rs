@@ -1,10 +1,9 @@
 //! CloudEvents between this project and the SDK for Python: each way starts on one side and ends on the other, over Kafka, the
 //! bridge and RabbitMQ.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
+use std::sync::Arc;
 
 use messagekit::adapter::Source;
 use messagekit::relay::Relay;
@@ -14,7 +13,7 @@ use messagekit_rabbitmq::RabbitMq;
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::transport::Receiver;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::services;
+use messagekit_tests::{printed, python, services};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -161,40 +160,18 @@ async fn take(queue: &str, count: usize) -> Vec<Message> {
 async fn sdk(arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let call = move || {
-        let mut script = Command::new(python());
+        let mut script = Command::new(interpreter());
         script
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/python/cloud_events.py"))
             .args(arguments);
-        let printed = run(&mut script, "the SDK for Python writes and reads");
+        let printed = printed(&mut script, "the SDK for Python writes and reads");
         printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     tokio::task::spawn_blocking(call).await.unwrap()
 }
 
-/// Returns the interpreter that has the SDK. It is installed once per version, into a folder below `target`.
-fn python() -> PathBuf {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap();
+/// Returns the interpreter that has the SDK.
+fn interpreter() -> PathBuf {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/python/requirements.txt");
-    let wanted = fs::read_to_string(&list).unwrap();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudevents");
-    let mark = folder.join("installed.txt");
-    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
-        let make = "python3 with its module venv makes an environment: install python3 and python3-venv";
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), make);
-        let fetch =
-            "pip fetches the SDK and the clients of the brokers from the package registry: is it reachable?";
-        let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-        run(pip.arg(&list), fetch);
-        fs::write(mark, wanted).unwrap();
-    }
-    folder.join("bin/python")
-}
-
-fn run(command: &mut Command, what: &str) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{what} ({error})"));
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{what}\n{printed}\n{}", String::from_utf8_lossy(&output.stderr));
-    printed
+    python(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudevents"), &list)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use messagekit_sqlite::rusqlite;
 use messagekit_testkit::{DEADLINE, eventually};
@@ -53,12 +54,18 @@ impl Stage {
 
     /// Waits until a fault is found: the server counts some of them a moment later.
     pub(crate) async fn finds(&self, name: &str) -> Value {
-        eventually(&format!("{name} is found"), DEADLINE, async || self.look().has(name)).await;
-        let report = self.look();
-        let is_problem = |found: &Value| found["severity"] == "problem";
-        let any = report.findings().iter().any(is_problem);
-        assert_eq!(report.code, i32::from(any), "{}", report.json);
-        report.finding(name).unwrap_or_else(|| panic!("{name} is gone again: {}", report.json))
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let report = self.look();
+            let is_problem = |found: &Value| found["severity"] == "problem";
+            let any = report.findings().iter().any(is_problem);
+            assert_eq!(report.code, i32::from(any), "{}", report.json);
+            match report.finding(name) {
+                Some(found) => return found,
+                None => assert!(Instant::now() < end, "{name} is not found: {}", report.json),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until a fault is found, runs its repair as it is printed, and waits until it is gone. What only a person

@@ -3,14 +3,24 @@
 
 use std::time::Duration;
 
+use messagekit_tests::is_full;
+
 use crate::book::{Kind, Outcome};
 use crate::shop::Shop;
-use crate::time::long;
 use crate::worker::{Role, Worker};
 
-const ORDERS: Role = Role::Orders { count: 500, seed: 5 };
 /// More than are placed before the last kill, however fast the machine.
 const MANY: u64 = 1_000_000;
+
+/// Returns how often a bill of this kind is run when nothing is killed.
+fn runs_of(kind: Kind) -> u32 {
+    match kind {
+        Kind::Placed => 1,
+        // Its effects fail in the first run, and a run begins with its call.
+        Kind::Shaky => 2,
+        Kind::Spoiled => 0,
+    }
+}
 
 /// Where a process ends: before its transaction, in it, around its commit, and the same in a retry.
 const AT: [&str; 9] = [
@@ -32,12 +42,7 @@ fn calls_beyond_runs(shop: &Shop, kills: u32) -> u32 {
     let mut beyond = 0;
     for (number, order) in &orders {
         let made = calls.get(number).copied().unwrap_or_default();
-        let runs = match order.kind {
-            Kind::Placed => 1,
-            // Its effects fail in the first run, and a run begins with its call.
-            Kind::Shaky => 2,
-            Kind::Spoiled => 0,
-        };
+        let runs = runs_of(order.kind);
         match order.outcome {
             Outcome::Committed => {
                 assert!((runs..=runs + kills).contains(&made), "{number}: {made} calls, {order:?}");
@@ -51,12 +56,19 @@ fn calls_beyond_runs(shop: &Shop, kills: u32) -> u32 {
     beyond
 }
 
+fn has_repeated_a_call(shop: &Shop) -> bool {
+    let orders = shop.book.orders();
+    let is_repeated =
+        |(number, made): (i64, u32)| orders.get(&number).is_some_and(|order| made > runs_of(order.kind));
+    shop.calls().into_iter().any(is_repeated)
+}
+
 #[test]
 fn a_process_that_dies_repeats_a_call_at_most_once() {
     for at in AT {
         let shop = Shop::new();
         let crashing = shop.that_crashes(Role::Calling, at);
-        let orders: Worker = shop.start(ORDERS);
+        let orders: Worker = shop.start(Role::orders());
         crashing.until_crashed();
         orders.until_done();
         let statistics = shop.heal_and_compare_with_calls();
@@ -80,9 +92,11 @@ fn killed_around_calls_every_order_is_billed_once() {
     let mut workers = roles.map(|role| shop.start(role));
     workers.iter().for_each(Worker::until_ready);
 
-    let wanted = if long() { 200 } else { 30 };
+    let wanted = if is_full() { 200 } else { 12 };
     let (mut kills, mut idle) = (0, 0);
-    while kills < wanted {
+    // More kills if none of them has met a call yet: one of the two workers may only stand by.
+    while kills < wanted || !has_repeated_a_call(&shop) {
+        assert!(kills < 20 * wanted, "{kills} kills have met no call");
         // The kill comes at a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_millis(random.u64(5..150)));
         let index = random.usize(1..workers.len());

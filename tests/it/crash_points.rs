@@ -5,8 +5,6 @@ use messagekit::crash::POINTS;
 use crate::shop::Shop;
 use crate::worker::{Role, Worker};
 
-const ORDERS: Role = Role::Orders { count: 500, seed: 5 };
-
 /// Crashes a worker at a point while another one works beside it, and compares the file after healthy workers have run.
 fn heals_after(role: Role, at: &str) {
     let shop = Shop::new();
@@ -20,7 +18,7 @@ fn heals_after(role: Role, at: &str) {
             shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
         }
         _ => {
-            let orders: Worker = shop.start(ORDERS);
+            let orders: Worker = shop.start(Role::orders());
             crashing.until_crashed();
             orders.until_done();
         }
@@ -54,11 +52,11 @@ macro_rules! points {
 }
 
 points! {
-    writer_dies_after_writing_the_event: ORDERS, "outbox.written", 30;
+    writer_dies_after_writing_the_event: Role::orders(), "outbox.written", 30;
     consumer_dies_after_writing_an_event: Role::Billing, "outbox.written", 30;
-    writer_dies_before_its_commit: ORDERS, "store.before_commit", 30;
+    writer_dies_before_its_commit: Role::orders(), "store.before_commit", 30;
     consumer_dies_before_its_commit: Role::Billing, "store.before_commit", 8;
-    writer_dies_after_its_commit: ORDERS, "store.committed", 30;
+    writer_dies_after_its_commit: Role::orders(), "store.committed", 30;
     consumer_dies_after_its_commit: Role::Billing, "store.committed", 8;
     consumer_dies_when_bound: Role::Billing, "consumer.bound", 1;
     consumer_dies_when_its_first_batch_is_noted: Role::Billing, "consumer.attempt_begun", 1;

@@ -6,11 +6,10 @@ use std::process::Command;
 use messagekit::ErrorKind;
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::block_on;
+use messagekit_tests::is_full;
 use messagekit_topics::{Topic, Topics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::time::long;
 
 /// A small file system of its own, which only root can make.
 struct SmallDisk(TempDir);
@@ -60,7 +59,7 @@ async fn numbers(items: &Topic<Value, SqliteStore>) -> Vec<u64> {
 /// In the gate, the engine's own test of a full disk limits the pages of the file.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    if !long() {
+    if !is_full() {
         return;
     }
     let disk = SmallDisk::new("size=3m");

@@ -18,7 +18,7 @@ struct Size {
 impl Size {
     /// Returns the stated size with `MESSAGEKIT_FULL=1`, and otherwise a short one.
     fn get() -> Self {
-        if std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1") {
+        if messagekit_tests::is_full() {
             Self { consumers: 40, kills: 10, writers: 8, records: 400 }
         } else {
             Self { consumers: 12, kills: 3, writers: 4, records: 60 }

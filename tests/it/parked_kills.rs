@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use messagekit_tests::is_full;
+
 use crate::shop::Shop;
-use crate::time::long;
 use crate::worker::{Role, Worker};
 
 /// More than are placed before the last kill, however fast the machine.
@@ -19,7 +20,7 @@ fn killed_while_keys_are_held_every_customer_is_billed_in_order() {
     let mut workers = roles.map(|role| shop.start(role));
     workers.iter().for_each(Worker::until_ready);
 
-    let wanted = if long() { 150 } else { 30 };
+    let wanted = if is_full() { 150 } else { 12 };
     let (mut kills, mut crash_count_of, mut idle) = (0, [0; 3], 0);
     // More kills if a worker was not killed at work yet.
     while kills < wanted || crash_count_of.contains(&0) {

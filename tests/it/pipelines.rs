@@ -8,7 +8,7 @@ use messagekit_topics::Topics;
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::time::{SOON, long, wait_until};
+use crate::time::{SOON, wait_until};
 use crate::worker::{Role, Worker};
 
 /// Appends the numbers from 1.
@@ -84,7 +84,7 @@ fn a_kill_inside_a_function_leaves_its_record_new() {
 #[test]
 fn two_processes_never_run_a_record_twice() {
     let shop = Shop::new();
-    let count = if long() { 20_000 } else { 2_000 };
+    let count = if messagekit_tests::is_full() { 20_000 } else { 2_000 };
     write_numbers(&shop.file(), count);
     let workers: Vec<Worker> = (0..2).map(|_| shop.start(Role::Piping { hangs: None })).collect();
     wait_until("everything is done", SOON, || doubles(&shop).len() as u64 == count);
@@ -96,7 +96,7 @@ fn two_processes_never_run_a_record_twice() {
 #[test]
 fn kills_at_any_time_neither_lose_nor_double_an_output() {
     let shop = Shop::new();
-    let (count, kills) = if long() { (50_000, 60) } else { (6_000, 6) };
+    let (count, kills) = if messagekit_tests::is_full() { (50_000, 60) } else { (6_000, 6) };
     write_numbers(&shop.file(), count);
     let mut workers: Vec<Worker> = (0..2).map(|_| shop.start(Role::Piping { hangs: None })).collect();
     let mut cut_short = 0;

@@ -12,13 +12,13 @@ use messagekit_testkit::{block_on, unique};
 use messagekit_tests::Projection;
 
 use crate::primed::Home;
-use crate::time::{SOON, long, wait_until};
+use crate::time::{SOON, wait_until};
 
 const TOPICS: [&str; 2] = ["left.number", "right.number"];
 
 /// Returns how many records are past, how many follow while the projection runs, and how many processes are killed.
 fn size() -> (usize, usize, usize) {
-    if long() { (40_000, 2_000, 40) } else { (1_500, 150, 6) }
+    if messagekit_tests::is_full() { (40_000, 2_000, 40) } else { (1_500, 150, 6) }
 }
 
 async fn open(file: &Path) -> SqliteStore {

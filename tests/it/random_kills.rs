@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use messagekit_sqlite::migrations::MIGRATIONS;
+use messagekit_tests::is_full;
 
 use crate::book::Outcome;
 use crate::shop::Shop;
-use crate::time::long;
 use crate::worker::{Role, Worker};
 
 /// More than are placed before the last kill, however fast the machine.
@@ -40,7 +40,7 @@ fn is_unfinished(shop: &Shop, role: Role) -> bool {
 }
 
 #[test]
-fn fifty_random_kills_lose_and_double_nothing() {
+fn random_kills_lose_and_double_nothing() {
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(1, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -50,7 +50,7 @@ fn fifty_random_kills_lose_and_double_nothing() {
     let mut workers = roles.map(|role| shop.start(role));
     workers.iter().for_each(Worker::until_ready);
 
-    let wanted = if long() { 200 } else { 50 };
+    let wanted = if is_full() { 200 } else { 20 };
     let mut kills = 0;
     let mut kills_of = [0; 4];
     let (mut idle, mut met) = (0, 0);

@@ -10,7 +10,7 @@ use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::block_on;
 
 use crate::shop::Shop;
-use crate::time::{SOON, long, wait_until};
+use crate::time::{SOON, wait_until};
 use crate::worker::{Role, Worker};
 
 const TOPIC: &str = "jobs.job";
@@ -19,7 +19,7 @@ const WORKERS: usize = 4;
 
 /// Returns how many jobs each writer adds, and how many processes are killed.
 fn size() -> (usize, usize) {
-    if long() { (500, 40) } else { (40, 6) }
+    if messagekit_tests::is_full() { (500, 40) } else { (40, 6) }
 }
 
 /// Appends the jobs of all writers at the same time.

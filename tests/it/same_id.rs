@@ -12,7 +12,7 @@ use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;
 
 use crate::console::{Console, NoteTaken, Running, consumer, patient, write};
-use crate::time::{SOON, long};
+use crate::time::SOON;
 
 const WORKERS: u64 = 16;
 /// The number of tries of the id by all workers together.
@@ -20,7 +20,7 @@ const TRIES: u64 = 10_000;
 
 /// Returns the tries per worker: 10,000 together, or each in the long form.
 fn tries_of_each() -> u64 {
-    if long() { TRIES } else { TRIES / WORKERS }
+    if messagekit_tests::is_full() { TRIES } else { TRIES / WORKERS }
 }
 
 #[derive(Default)]

@@ -80,9 +80,12 @@ fn each_action_in_sql_begins_where_the_transition_table_says() {
         let text = read(&file);
         for action in [Action::Retry, Action::Discard, Action::Undo] {
             let from = states(|state| action.of(state).is_some());
-            let constant = format!("{}: ", action.as_str().to_uppercase());
-            let (_, statement) =
-                text.split_once(&constant).unwrap_or_else(|| panic!("{file} has no {constant}"));
+            let place = match (engine, action) {
+                // One macro makes both statements.
+                ("postgres", Action::Retry) => "macro_rules! retried".to_owned(),
+                _ => format!("{}: ", action.as_str().to_uppercase()),
+            };
+            let (_, statement) = text.split_once(&place).unwrap_or_else(|| panic!("{file} has no {place}"));
             let (_, predicate) = statement.split_once("AND state ").expect("the statement asks for a state");
             assert_eq!(named(&format!("state {predicate}")), Some(from), "{file}: {action}");
         }

@@ -5,11 +5,6 @@ use std::time::{Duration, Instant};
 /// The time limit for events in the test's own process.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
 
-/// Returns whether the long tests run at their stated size.
-pub(crate) fn long() -> bool {
-    std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
-}
-
 /// Polls until `holds` returns true, for events in other processes.
 ///
 /// # Panics

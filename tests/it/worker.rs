@@ -46,6 +46,13 @@ pub(crate) enum Role {
     Operator,
 }
 
+impl Role {
+    /// Returns the orders' service with its orders: at the stated size, or enough to meet each crash point.
+    pub(crate) fn orders() -> Self {
+        Self::Orders { count: if messagekit_tests::is_full() { 500 } else { 200 }, seed: 5 }
+    }
+}
+
 /// A running worker. A drop kills it, and it exits by itself when the test dies.
 pub(crate) struct Worker {
     role: Role,

@@ -19,5 +19,6 @@ mod publishing;
 mod records;
 mod restored;
 mod retention;
+mod since;
 mod size_limits;
 mod transactional_writer;

@@ -10,7 +10,6 @@ use crate::group::{Group, PARTITIONS};
 use crate::process::Process;
 use crate::progress::DatabaseTime;
 use crate::steady_supply::SteadySupply;
-use crate::storm::full;
 
 /// The promise is 10 s for the partitions of a killed member. The limit is twice that, for a machine with busy cores.
 const READ_AGAIN: Duration = Duration::from_secs(20);
@@ -122,7 +121,7 @@ fn block_on(work: impl Future<Output = ()>) {
 fn killed_members_partitions_resume_in_seconds_and_others_go_on() {
     block_on(async {
         let mut members = Members::start(&["ada", "bea"], false).await;
-        for round in 0..if full() { 6 } else { 2 } {
+        for round in 0..if messagekit_tests::is_full() { 6 } else { 2 } {
             let name = ["ada", "bea"][round / 2 % 2];
             let (killed, others) = members.kill_and_measure(name, round % 2 == 0).await;
             assert!(
@@ -160,7 +159,7 @@ fn all_partitions_resume_soon_after_many_kills_and_freezes() {
     block_on(async {
         let mut members = Members::start(&names, false).await;
         // 20 disturbances, 6 s apart, take two minutes.
-        for blow in 0..if full() { 20 } else { 4 } {
+        for blow in 0..if messagekit_tests::is_full() { 20 } else { 4 } {
             let (name, pause) =
                 (names[random.usize(..names.len())], Duration::from_millis(random.u64(..4_000)));
             tokio::time::sleep(pause).await;

@@ -27,10 +27,6 @@ const SESSION: Duration = Duration::from_secs(8);
 
 const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
 
-pub(crate) fn full() -> bool {
-    std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
-}
-
 /// The members by name. The last one has no instance id at the broker.
 struct Members {
     group: Group,
@@ -119,7 +115,7 @@ struct Size {
 impl Size {
     /// The sums are 133 s and 35 s.
     fn wanted() -> Self {
-        match full() {
+        match messagekit_tests::is_full() {
             // Such handlers make a run take many minutes.
             true => Self {
                 slowest: Duration::from_secs(8),

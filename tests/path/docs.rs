@@ -52,6 +52,7 @@ async fn the_commands_of_the_bridges_page_do_what_it_says() {
 const FAILED_MESSAGES: &[(&str, Outcome)] = &[
     ("messagekit dlq list", Prints("orders.order.placed")),
     ("messagekit dlq list --origin queue --state dead", Prints("queue:billing")),
+    ("messagekit dlq list --state open", Prints("2 dead")),
     ("messagekit dlq groups", Prints("no stock")),
     ("messagekit dlq show \"$FAILED_MESSAGE\"", Prints("no stock")),
     ("messagekit dlq retry \"$FAILED_MESSAGE\"", Prints("accepted")),

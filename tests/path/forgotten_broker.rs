@@ -3,9 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{Publisher, codec};
+use messagekit::log::{OrderedReader, Start};
 use messagekit::{Envelope, Event, Message};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{DEADLINE, eventually};
@@ -55,6 +57,20 @@ async fn publish(publisher: &KafkaPublisher, topic: &str, bill: &str) {
     eventually("it is published", SOON, async || publisher.publish(&message).await[0].is_ok()).await;
 }
 
+/// Reads until a bill comes.
+async fn read(reader: &mut OrderedReader, bill: &str) {
+    eventually("the bill is read", SOON, async || match reader.poll(Duration::from_secs(1)).await {
+        Ok(records) => records.iter().any(|record| holds(&record.message, bill)),
+        Err(error) if error.is_transient() => false,
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+}
+
+fn holds(message: &Message, bill: &str) -> bool {
+    String::from_utf8_lossy(&message.payload).contains(&format!("\"{bill}\""))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
     let _turn = turn::alone();
@@ -62,6 +78,10 @@ async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
     let publisher = Kafka::new(services::kafka()).publisher().unwrap();
     let bills = billing.names.bills.clone();
     publish(&publisher, &bills, "b-1").await;
+    let log = Arc::new(Kafka::new(services::kafka()).log());
+    let reader = OrderedReader::builder().source(log, bills.clone(), Start::Earliest).open().await;
+    let mut reader = reader.unwrap();
+    read(&mut reader, "b-1").await;
     send(&billing.names, orders(0..500)).await;
     billing.until_bills(500).await;
 
@@ -79,6 +99,8 @@ async fn who_heard_of_no_broker_goes_on_when_there_is_one_again() {
         waiting.await;
     }
     println!("published {:?} after it was back", back.elapsed());
+    read(&mut reader, "b-2").await;
+    println!("read {:?} after it was back", back.elapsed());
     send(&billing.names, orders(500..1_000)).await;
     eventually("billing goes on", SOON, async || billing.bills().await >= Some(1_000)).await;
     println!("billed {:?} after it was back", back.elapsed());

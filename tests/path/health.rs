@@ -15,7 +15,6 @@ use crate::billing::PATIENCE;
 use crate::cdc::Connector;
 use crate::console::{Console, Operator};
 use crate::down::Down;
-use crate::orders::is_full;
 use crate::{broker, turn};
 
 /// The number of recorded checkpoints before the connector is killed: later events are measured by them.
@@ -25,7 +24,7 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// Returns how long the connector is away. The short form is as long as it takes to notice.
 fn outage() -> Duration {
-    if is_full() { Duration::from_secs(60) } else { Duration::ZERO }
+    if messagekit_tests::is_full() { Duration::from_secs(60) } else { Duration::ZERO }
 }
 
 /// The number of waiting events that makes a tenth of them mean something.

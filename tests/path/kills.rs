@@ -11,7 +11,7 @@ use crate::billing::{MEMBERS, PATIENCE};
 use crate::book::Book;
 use crate::down::Down;
 use crate::gate::Gate;
-use crate::orders::{dealt_to, is_full, of_the_year, seed};
+use crate::orders::{dealt_to, of_the_year, seed};
 use crate::shop::Shop;
 use crate::sql_writers::{psql_places, python_places};
 use crate::writers::Writers;
@@ -19,22 +19,24 @@ use crate::year::WRITERS;
 use crate::{broker, queues, turn, verdict};
 
 /// The number of rows in the short form.
-const ROWS: usize = 12_000;
-/// The number of kills of billing.
-const BILLING_KILLS: usize = 10;
+const ROWS: usize = 9_000;
+/// The number of kills of billing, in the short form and in the long one.
+const BILLING_KILLS: (usize, usize) = (4, 10);
 /// The number of kills that may come when everything is billed. The next ones come at a point where that is impossible.
 const TOO_LATE: usize = 5;
 /// The number of kills of the bridge, in the short form and in the long one.
-const BRIDGE_KILLS: (usize, usize) = (6, 20);
+const BRIDGE_KILLS: (usize, usize) = (3, 20);
 /// The number of bills per second that the bridge may forward until its last kill, at first. Each kill therefore meets unfinished
 /// work.
 const BRIDGE_LIMIT: u32 = 200;
 /// After this many checks the bridge is faster than billing on this machine, and is slowed down further.
 const TOO_FAST: u32 = 60;
-/// The number of kills of RabbitMQ.
-const RABBITMQ_KILLS: usize = 2;
-/// The smallest number of kills of the Connect worker, and the largest until the topic has duplicates.
-const CONNECT_KILLS: (usize, usize) = (2, 20);
+/// The number of kills of RabbitMQ, in the short form and in the long one.
+const RABBITMQ_KILLS: (usize, usize) = (1, 2);
+/// The smallest number of kills of the Connect worker, in the short form and in the long one.
+const CONNECT_KILLS: (usize, usize) = (1, 2);
+/// The largest number of its kills until the topic has duplicates.
+const MOST_CONNECT_KILLS: usize = 20;
 /// The largest number of kills of the bridge until a message is certain to be forwarded twice.
 const MOST_BRIDGE_KILLS: usize = 100;
 /// The number of orders that wait for billing at a kill.
@@ -68,7 +70,7 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
 
     let mut shares = dealt_to(WRITERS + 2, of_the_year(seed, ROWS));
     let (for_python, for_psql) = (shares.pop().unwrap(), shares.pop().unwrap());
-    let share = if is_full() { 500 } else { 200 };
+    let share = of_this_form((200, 500));
     let writers = Writers::start(&shop.address, shares, &book);
     let random = Rng::with_seed(seed);
     let service_kills = Vec::new();
@@ -96,30 +98,28 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         &siege.book,
     );
     siege.kill_service(Service::Connect).await;
-    for _ in 0..3 {
+    let billing_kills = of_this_form(BILLING_KILLS);
+    for service in [Service::Postgres, Service::Kafka] {
+        for _ in 0..billing_kills / 3 {
+            siege.kill_billing().await;
+        }
+        siege.kill_service(service).await;
+    }
+    while siege.billing_kills < billing_kills {
         siege.kill_billing().await;
     }
-    siege.kill_service(Service::Postgres).await;
-    for _ in 0..3 {
-        siege.kill_billing().await;
-    }
-    siege.kill_service(Service::Kafka).await;
-    while siege.billing_kills < BILLING_KILLS {
-        siege.kill_billing().await;
-    }
-    let (least, most) = CONNECT_KILLS;
-    while siege.kills_of(Service::Connect) < least
-        || (siege.duplicates() == 0 && siege.kills_of(Service::Connect) < most)
+    while siege.kills_of(Service::Connect) < of_this_form(CONNECT_KILLS)
+        || (siege.duplicates() == 0 && siege.kills_of(Service::Connect) < MOST_CONNECT_KILLS)
     {
         siege.kill_service(Service::Connect).await;
     }
 
-    let bridge_kills = if is_full() { BRIDGE_KILLS.1 } else { BRIDGE_KILLS.0 };
+    let bridge_kills = of_this_form(BRIDGE_KILLS);
     siege.slow_bridge_down().await;
     while siege.bridge_kills < bridge_kills || (!siege.comes_twice && siege.bridge_kills < MOST_BRIDGE_KILLS)
     {
         siege.kill_bridge().await;
-        if siege.kills_of(Service::RabbitMq) < RABBITMQ_KILLS {
+        if siege.kills_of(Service::RabbitMq) < of_this_form(RABBITMQ_KILLS) {
             siege.kill_rabbitmq().await;
         }
     }
@@ -140,6 +140,11 @@ async fn every_order_is_billed_once_while_everything_is_killed() {
         statistics.duplicates > 0 && statistics.delivered_twice > 0,
         "void: nothing came twice, so nothing was shown about what does: {statistics}"
     );
+}
+
+/// Returns a number of the short form, or of the long one.
+fn of_this_form((short, long): (usize, usize)) -> usize {
+    if messagekit_tests::is_full() { long } else { short }
 }
 
 impl Siege {

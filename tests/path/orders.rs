@@ -59,11 +59,6 @@ struct Row {
     total_pence: i64,
 }
 
-/// Returns whether the tests run at their stated size.
-pub(crate) fn is_full() -> bool {
-    std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
-}
-
 /// Returns the seed for rollbacks and kills.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(1, |seed| seed.parse().expect("a seed is a number"));
@@ -87,7 +82,7 @@ pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
             _ => {}
         }
     }
-    if !is_full() {
+    if !messagekit_tests::is_full() {
         orders.truncate(short - adjustments.len());
     }
     // Two of the adjustments are negative. They come in the middle, with orders of all kinds after them.

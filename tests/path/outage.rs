@@ -12,13 +12,12 @@ use crate::billing::Billing;
 use crate::down::Down;
 use crate::gate::Gate;
 use crate::names::ORDER_PARTITIONS;
-use crate::orders::is_full;
 use crate::records::{Record, send};
 use crate::turn;
 
 /// Returns how long a service is away: five minutes, or several times the duration of a message's first attempts.
 pub(crate) fn outage() -> Duration {
-    Duration::from_secs(if is_full() { 300 } else { 4 })
+    Duration::from_secs(if messagekit_tests::is_full() { 300 } else { 4 })
 }
 
 /// The time limit for progress after the service is back. The test prints the usual seconds; the rest is for slow machines.

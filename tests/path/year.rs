@@ -48,7 +48,11 @@ async fn every_order_of_the_year_is_billed_once_and_unchanged() {
     let statistics = verdict::compare(&shop, &book).await;
     println!("year: {statistics}, written in {written:.1?}, all shipped after {settled:.1?}");
     assert!(statistics.rolled_back > 0 && statistics.repeated > 0, "nothing was rolled back: {statistics}");
-    assert_eq!(statistics.unknown, 0, "answers were lost although nothing was killed");
+    // A busy machine may answer 503 for want of a connection; without a kill, such an order was not placed.
+    assert_eq!(
+        statistics.unknown_there, 0,
+        "an order was placed and not answered, although nothing was killed"
+    );
     handlers_see(&shop.billing.names.orders).await;
 }
 

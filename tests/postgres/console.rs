@@ -248,7 +248,7 @@ fn first_page_reads_at_most_twice_what_a_bare_query_reads() {
         assert_eq!((page.len(), page[0].payload_bytes), (50, 3_006));
         let bare = "SELECT id, consumer, message_id, state, kind, error FROM messagekit.failed_messages WHERE state = 'dead'
             ORDER BY id DESC LIMIT 50";
-        let wide = "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint";
+        let wide = "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint";
         let of_state = "bigint, bigint, text, bigint".to_owned();
         let nulls = "NULL, NULL, NULL, NULL, NULL, NULL, NULL";
         let max = i64::MAX;
@@ -260,13 +260,13 @@ fn first_page_reads_at_most_twice_what_a_bare_query_reads() {
                 "of one consumer",
                 "list",
                 wide.to_owned(),
-                format!("{max}, 0, 'billing', 'dead', NULL, {nulls}, 50"),
+                format!("{max}, 0, 'billing', 'dead', NULL, {nulls}, false, 50"),
             ),
             (
                 "a later page",
                 "list",
                 wide.to_owned(),
-                format!("50000, 0, 'billing', 'dead', NULL, {nulls}, 50"),
+                format!("50000, 0, 'billing', 'dead', NULL, {nulls}, false, 50"),
             ),
             ("a later page of the dead", "page_of_state", of_state, "50000, 0, 'dead', 50".to_owned()),
         ] {

@@ -18,7 +18,7 @@ use crate::shop::{OrderPlaced, Shop};
 
 /// Returns the number of cuts.
 fn cuts() -> u64 {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 1_000 } else { 20 }
+    if messagekit_tests::is_full() { 1_000 } else { 20 }
 }
 
 fn dice() -> fastrand::Rng {

@@ -218,7 +218,7 @@ async fn frees_a_hot_key(room: ParkingLimits, full: bool) {
 #[test]
 fn hot_key_drains_soon_after_its_repair_while_messages_arrive() {
     block_on(async {
-        let full = std::env::var_os("MESSAGEKIT_FULL").is_some();
+        let full = messagekit_tests::is_full();
         for room in [ENDLESS, ParkingLimits::default(), ParkingLimits { per_key: 50, in_all: 1_000 }] {
             frees_a_hot_key(room, full).await;
         }

@@ -41,6 +41,7 @@ mod relay;
 mod replays;
 mod rows;
 mod same_id;
+mod scenarios;
 mod schedules;
 mod schema_names;
 mod selections;

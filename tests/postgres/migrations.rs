@@ -252,7 +252,7 @@ fn a_program_lives_with_newer_tables_until_a_step_excludes_it() {
         running.ping().await.expect("it goes on");
         let restarted = PostgresStore::connect(url).await.expect("it is deployed, restarted or rolled back");
         let outbox = Outbox::new(restarted.clone(), "shop").unwrap();
-        outbox.transaction(async |tx| outbox.add(tx, OrderPlaced::new("o-1")).await).await.unwrap();
+        outbox.transaction(async |tx| Ok(outbox.add(tx, OrderPlaced::new("o-1")).await?)).await.unwrap();
         let status = migrations::status(url).await.unwrap();
         let expected = Status {
             current: this_program() + 1,

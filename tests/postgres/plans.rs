@@ -16,21 +16,21 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "priming" => "text",
         "write_priming" => "text, timestamptz, boolean",
         "set_aside" => {
-            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int"
+            "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int, text"
         }
         "list" | "versions" | "groups" => {
-            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint"
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint"
         }
         "page" => "bigint, bigint, bigint",
         "first_of_state" => "text, bigint",
         "page_of_state" => "bigint, bigint, text, bigint",
         "totals" => {
-            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz"
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean"
         }
         "show" | "replay" | "cancel" | "forget" => "bigint",
         "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
         "lock_selection" => {
-            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint[]"
+            "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint[]"
         }
         "retry_at_pace" => "bigint[], float8[]",
         "hold_keys" => "text, text[], bigint[]",
@@ -39,7 +39,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "promote" | "free" => "text[], text[], bigint[]",
         "park_mark" => "text, text, int",
         "park_failed_messages" => {
-            "text, text[], text[], text[], int[], bigint[], bytea[], bigint[], text[], bytea[], bytea[], text, int, float8, text, text, text"
+            "text, text[], text[], text[], int[], bigint[], bytea[], bigint[], text[], bytea[], bytea[], text, int, float8, text, text, text, text"
         }
         "mark" => "text[], text[], text, text",
         "audit" => "text, text, text, text, bigint[], text, bigint, text",
@@ -55,7 +55,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "oldest_return" => "text[]",
         "too_old_for" => "text, text, text, timestamptz, timestamptz, float8",
         "note_failure" => "text, text, text",
-        "lease_returns" => "text, bigint, float8",
+        "lease_returns" => "text, bigint, float8, text",
         "events" => "text, text, text, timestamptz, timestamptz, timestamptz, text, bigint",
         "count" | "skipped_by" => "text, text, text, timestamptz, timestamptz",
         "reaches" | "outbox_unconfirmed" => "timestamptz",
@@ -69,13 +69,13 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "may_write" => "int, text",
         "ping" | "hold_windows" | "oldest" | "checkpoint" | "is_relayed" | "outbox_kept"
         | "outbox_relayed" | "outbox_relays" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
-        "retry_lease" => "text, bigint, float8",
+        "retry_lease" => "text, bigint, float8, text",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint, int",
         "begin_run" => "text, bigint, bigint, int, float8",
         "followers" => "text, bigint, bigint, bigint",
         "resolve_run" => "text, bigint, bigint[], bigint[]",
-        "fail" => "text, bigint, bigint, text, float8, text, text, text",
+        "fail" => "text, bigint, bigint, text, float8, text, text, text, text",
         "hand_back" => "text, bigint, bigint, float8",
         "write" | "write_optional" => {
             "text[], text[], text[], text[], bytea[], text[], text[], text[], float8"
@@ -128,7 +128,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_mark_handled" => "text, text",
         "topic_mark_new" | "topic_expire_markers" => "text, text[]",
         "topic_failed_record" => "text, int, bigint",
-        "topic_lease_one" => "bigint, text",
+        "topic_lease_one" => "bigint, text, text",
         "topic_begin_cursors" => "text, int[]",
         "topic_pass_handled" => "text, int, bigint, bigint",
         "topic_record_keys" => "text, int, bigint[], bigint[]",
@@ -154,9 +154,13 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
 fn values(name: &str) -> Option<String> {
     let time = "now() - interval '1 min', now()";
     Some(match name {
-        "list" | "ids" => format!("{}, 0, 'billing', {}, 50", i64::MAX, ["NULL"; 9].join(", ")),
-        "totals" => format!("{}, 0, NULL, NULL, NULL, NULL, NULL, 'f-7', NULL, NULL, NULL, NULL", i64::MAX),
-        "groups" => format!("{}, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'k-7', 7, NULL, NULL, 50", i64::MAX),
+        "list" | "versions" => format!("{}, 0, 'billing', {}, true, 50", i64::MAX, ["NULL"; 9].join(", ")),
+        "totals" => {
+            format!("{}, 0, NULL, NULL, NULL, NULL, NULL, 'f-7', NULL, NULL, NULL, NULL, false", i64::MAX)
+        }
+        "groups" => {
+            format!("{}, 0, NULL, NULL, NULL, NULL, NULL, NULL, 'k-7', 7, NULL, NULL, true, 50", i64::MAX)
+        }
         "events" => format!("NULL, NULL, 'k-7', {time}, NULL, NULL, 50"),
         "too_old_for" => format!("NULL, NULL, 'k-7', {time}, 6e11"),
         "count" | "skipped_by" => format!("NULL, NULL, 'k-7', {time}"),

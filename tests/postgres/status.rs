@@ -11,11 +11,7 @@ use crate::relay::outbox::Relayed;
 
 /// The events and the failed messages of the gate, and with `MESSAGEKIT_FULL=1`.
 fn sizes() -> (u64, u64) {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") {
-        (1_000_000, 100_000)
-    } else {
-        (50_000, 20_000)
-    }
+    if messagekit_tests::is_full() { (1_000_000, 100_000) } else { (50_000, 20_000) }
 }
 
 const FILL: &str = "

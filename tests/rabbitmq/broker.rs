@@ -85,9 +85,10 @@ pub(crate) fn message(topic: &str, key: Option<&str>, text: &str) -> Message {
     messagekit_testkit::transport::message(&Arc::from(topic), key, text)
 }
 
-/// Publishes to queues and requires that every message is accepted.
+/// Publishes to queues and requires that every message is accepted. The deadline is that of the whole batch, whose messages of one key wait
+/// for each other.
 pub(crate) async fn publish(batch: &[Message]) {
-    for result in rabbit().publisher().publish(batch).await {
+    for result in rabbit().confirm_deadline(DEADLINE).publisher().publish(batch).await {
         result.unwrap();
     }
 }

@@ -13,7 +13,7 @@ use crate::writers::Writers;
 
 /// Returns the smallest number of freezes.
 fn freezes() -> usize {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 40 } else { 3 }
+    if messagekit_tests::is_full() { 40 } else { 3 }
 }
 
 /// Returns settings in which a request times out after a second, and a publish after three.

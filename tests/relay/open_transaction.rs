@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::is_full;
 use sqlx::Executor;
 
 use crate::TURNS;
@@ -22,10 +23,6 @@ fn batch() -> u64 {
 }
 
 const APART: Duration = Duration::from_millis(10);
-
-fn is_full() -> bool {
-    std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1")
-}
 
 /// The writer pauses at this number of waiting events.
 const BACKLOG: u64 = 20_000;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use messagekit::Position;
 use messagekit::log::{OrderedReader, Start};
+use messagekit::{Error, Position};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{DEADLINE, block_on, unique};
 use messagekit_tests::broker_failures;
@@ -23,6 +23,8 @@ const PARTITIONS: i32 = 4;
 const BETWEEN: usize = 5_000;
 /// A reader that has brought nothing for so long has nothing left of what it had fetched.
 const WAITS: Duration = Duration::from_secs(2);
+/// Longer than a controller waits for a broker: the one that goes on names no broker at first, and clients forget its address.
+const FROZEN: Duration = Duration::from_secs(15);
 /// How many are written when all of the past is read.
 const NEW: usize = 400;
 
@@ -92,6 +94,8 @@ impl Topics {
 struct Reading {
     reader: OrderedReader,
     read: Vec<Position>,
+    /// The last error that it has reported.
+    error: Option<Error>,
 }
 
 impl Reading {
@@ -105,6 +109,7 @@ impl Reading {
             }
             Err(error) => {
                 assert!(error.is_transient(), "{error}");
+                self.error = Some(error);
                 false
             }
         }
@@ -118,9 +123,23 @@ impl Reading {
                 first = first.or_else(|| Some(began.elapsed()));
                 last = Instant::now();
             }
-            assert!(last.elapsed() < DEADLINE, "{} records of {count}", self.read.len());
+            assert!(
+                last.elapsed() < DEADLINE,
+                "{} records of {count}: {:?}, {:?}",
+                self.read.len(),
+                self.error,
+                self.reader.partition_state()
+            );
         }
         first.unwrap_or_default()
+    }
+
+    /// Reads for a time, whatever comes.
+    async fn read_for(&mut self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.poll().await;
+        }
     }
 
     /// Reads what it still has: until nothing has come for a while, whatever errors it reports.
@@ -142,13 +161,13 @@ fn time_order_is_kept_over_every_broker_restart() {
         let past = BETWEEN * (failures + 2);
         let mut topics = Topics::make().await;
         let expected = topics.write(0..past);
-        let mut reading = Reading { reader: topics.open().await, read: Vec::new() };
+        let mut reading = Reading { reader: topics.open().await, read: Vec::new(), error: None };
         for failure in 1..=failures {
             reading.until(BETWEEN * failure).await;
             let is_frozen = failure % 3 == 2;
             if is_frozen {
                 let frozen = Frozen::new(Service::Kafka);
-                reading.until_it_waits().await;
+                reading.read_for(FROZEN).await;
                 drop(frozen);
             } else {
                 services::kill(Service::Kafka);

@@ -102,16 +102,21 @@ impl Publishing {
     async fn finish(self) {
         self.progress.stop.store(true, Ordering::Relaxed);
         let batches = tokio::time::timeout(DEADLINE, self.task).await.expect("the service ends").unwrap();
-        // Every record, in the order of its partition, over transient errors.
-        eventually("the reader has read the whole topic", DEADLINE, async || {
-            assert!(!self.reading.is_finished(), "the reader fails");
-            let bounds = Kafka::new(services::kafka()).log().bounds(&self.topic.name).await;
-            bounds.is_ok_and(|bounds| {
-                bounds.iter().map(|bounds| bounds.end).sum::<i64>()
-                    == self.progress.read.load(Ordering::Relaxed)
+        // Every record, in the order of its partition, over transient errors. A busy machine reads slowly, and a reader that is stuck reads
+        // nothing.
+        let log = Kafka::new(services::kafka()).log();
+        let read = || self.progress.read.load(Ordering::Relaxed);
+        let mut left = i64::MAX;
+        while left > 0 {
+            let before = read();
+            eventually("the reader reads on, or has read the whole topic", DEADLINE, async || {
+                assert!(!self.reading.is_finished(), "the reader fails");
+                let Ok(bounds) = log.bounds(&self.topic.name).await else { return false };
+                left = bounds.iter().map(|bounds| bounds.end).sum::<i64>() - read();
+                left == 0 || read() > before
             })
-        })
-        .await;
+            .await;
+        }
         self.reading.abort();
         let mut seen = BTreeSet::new();
         let mut by_key: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -21,7 +21,7 @@ const WRITERS: usize = 4;
 
 /// Returns how often a relay is killed and one is frozen, with two relays and again with four.
 fn rounds() -> usize {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 20 } else { 1 }
+    if messagekit_tests::is_full() { 20 } else { 1 }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Size {
 impl Size {
     /// Returns the stated size with `MESSAGEKIT_FULL=1`, and otherwise a short one.
     pub fn get() -> Self {
-        if std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1") {
+        if crate::is_full() {
             Self { orders: 1_000, kills: 30, pause: Duration::from_secs(2) }
         } else {
             Self { orders: 20, kills: 6, pause: Duration::ZERO }

@@ -35,7 +35,7 @@ impl Billing {
     async fn placed(&self, tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
         let order_id = order.data.order_id;
         let begun = RunBegun { order_id: order_id.clone() };
-        self.audit.transaction(async |tx| self.audit.add(tx, begun).await).await?;
+        self.audit.transaction(async |tx| Ok(self.audit.add(tx, begun).await?)).await?;
         self.bills.add(tx, BillIssued { order_id: order_id.clone() }).await?;
         if order_id != "o-2" {
             return Ok(());
@@ -55,7 +55,7 @@ pub(crate) async fn rolled_back(cause: &str) -> Result<(), Error> {
     let log = MemoryLog::new(1);
     let store = MemoryStore::with_log(&log);
     let orders = Outbox::new(store.clone(), "shop")?;
-    let placed = orders.transaction(async |tx| orders.add_all(tx, ["o-1", "o-2"].map(order)).await);
+    let placed = orders.transaction(async |tx| Ok(orders.add_all(tx, ["o-1", "o-2"].map(order)).await?));
     placed.instrument(messagekit_telemetry::request_span("POST", "/orders", header)).await?;
 
     let billing = Arc::new(Billing {

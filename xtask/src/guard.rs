@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-use crate::stack::process::Group;
+use crate::stack::process::{Group, processor_time};
 use crate::terminal::note;
 
 /// Marks a process as the worker.
@@ -58,12 +59,21 @@ pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
     wait(child, group)
 }
 
-/// Runs a command like [`status`], and ends it with all its child processes after the limit. Then there is no status.
+/// How a command ended.
+pub(crate) struct Ended {
+    /// `None` if it was killed after the limit.
+    pub(crate) status: Option<ExitStatus>,
+    /// The processor time of the command and of the children that it has waited for.
+    pub(crate) computed: Duration,
+}
+
+/// Runs a command like [`status`], and ends it with all its child processes after the limit.
 ///
 /// # Errors
 /// Returns an error when the command cannot be started, or when the task was ended before.
-pub(crate) fn status_within(limit: Duration, command: &mut Command) -> io::Result<Option<ExitStatus>> {
+pub(crate) fn status_within(limit: Duration, command: &mut Command) -> io::Result<Ended> {
     let (child, group) = start(command)?;
+    let pid = Pid::from_child(&child);
     let (ended, end) = mpsc::channel::<()>();
     let watch = thread::spawn(move || {
         let is_late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
@@ -72,10 +82,14 @@ pub(crate) fn status_within(limit: Duration, command: &mut Command) -> io::Resul
         }
         is_late
     });
+    // Only a process that nothing has waited for has its times.
+    let computed = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+        .map(|_| processor_time(pid))
+        .unwrap_or_default();
     let status = wait(child, group);
     drop(ended);
     let is_late = watch.join().unwrap_or_else(|panic| resume_unwind(panic));
-    status.map(|status| (!is_late).then_some(status))
+    Ok(Ended { status: Some(status?).filter(|_| !is_late), computed })
 }
 
 fn start(command: &mut Command) -> io::Result<(Child, Group)> {
@@ -157,9 +171,17 @@ mod tests {
     fn a_command_that_takes_too_long_is_ended_with_its_children() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 600 & sleep 600"]);
-        let status = status_within(Duration::from_millis(100), &mut command);
-        assert_eq!(status.expect("sh starts"), None);
-        let status = status_within(Duration::from_secs(600), &mut Command::new("true"));
-        assert!(status.expect("it starts").expect("it is in time").success());
+        let ended = status_within(Duration::from_millis(100), &mut command).expect("sh starts");
+        assert_eq!(ended.status, None);
+        let ended = status_within(Duration::from_secs(600), &mut Command::new("true")).expect("it starts");
+        assert!(ended.status.expect("it is in time").success());
+    }
+
+    #[test]
+    fn what_a_command_and_its_children_compute_is_counted() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; true"]);
+        let ended = status_within(Duration::from_secs(600), &mut command).expect("sh starts");
+        assert!(ended.computed >= Duration::from_millis(20), "{:?}", ended.computed);
     }
 }

@@ -37,4 +37,21 @@ mod tests {
         }
         assert!(!unpublished.iter().any(|member| member == "messagekit"));
     }
+
+    #[test]
+    fn the_reference_of_each_crate_shows_what_is_behind_features() {
+        let (metadata, unpublished) =
+            (metadata().expect("cargo metadata works"), unpublished().expect("it works"));
+        let packages = metadata["packages"].as_array().expect("there are packages");
+        let is_published = |package: &&Value| !unpublished.iter().any(|name| package["name"] == **name);
+        let published: Vec<&Value> = packages.iter().filter(is_published).collect();
+        assert!(published.len() > 10, "{}", published.len());
+        for package in published {
+            let name = &package["name"];
+            assert_eq!(
+                package["metadata"]["docs"]["rs"]["all-features"], true,
+                "{name}: add [package.metadata.docs.rs]"
+            );
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
 /// Serves operators of one or several databases over HTTP.
 ///
-/// Every request needs a token, also on a health path; [`health_router`](crate::health_router) is open. Cloning is
+/// Every request needs a token, also on a health path; [`Health`](crate::Health) is open. Cloning is
 /// cheap.
 ///
 /// ```

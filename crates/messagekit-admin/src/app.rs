@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::Service;
 use crate::database::Databases;
-use crate::health::{Connections, Consumers, Outboxes};
+use crate::health::{Dependencies, Outboxes};
 use crate::metrics_page::MetricsPage;
 
 #[derive(Clone)]
@@ -51,21 +51,9 @@ impl FromRef<App> for Arc<MetricsPage> {
     }
 }
 
-impl FromRef<App> for Outboxes {
-    fn from_ref(app: &App) -> Self {
-        app.outboxes.clone()
-    }
-}
-
 /// An admin depends on databases only.
-impl FromRef<App> for Connections {
-    fn from_ref(_: &App) -> Self {
-        Self::default()
-    }
-}
-
-impl FromRef<App> for Consumers {
-    fn from_ref(_: &App) -> Self {
-        Self::default()
+impl FromRef<App> for Dependencies {
+    fn from_ref(app: &App) -> Self {
+        Self { outboxes: app.outboxes.clone(), ..Self::default() }
     }
 }

@@ -5,20 +5,32 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Foreign bytes: as text if they are UTF-8, otherwise in base64.
-#[derive(Debug, Serialize, ToSchema)]
+/// Foreign bytes, such as a key: `{"text": …}` if they are UTF-8, otherwise `{"base64": …}`.
+///
+/// ```
+/// use messagekit_admin::ByteText;
+///
+/// assert_eq!(serde_json::to_value(ByteText::of(b"o-1"))?["text"], "o-1");
+/// assert_eq!(serde_json::to_value(ByteText::of(b"\xff"))?["base64"], "/w==");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ByteText {
+#[non_exhaustive]
+pub enum ByteText {
     /// UTF-8.
     Text(String),
     /// Anything else.
     Base64(String),
 }
 
-pub(crate) fn shown(bytes: &[u8]) -> ByteText {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => ByteText::Text(text.to_owned()),
-        Err(_) => ByteText::Base64(STANDARD.encode(bytes)),
+impl ByteText {
+    /// Returns bytes as they are shown.
+    pub fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Base64(STANDARD.encode(bytes)),
+        }
     }
 }
 
@@ -27,9 +39,9 @@ pub(crate) fn beginning(bytes: &[u8], most: usize) -> ByteText {
     let cut = &bytes[..bytes.len().min(most)];
     match std::str::from_utf8(cut) {
         Err(error) if error.error_len().is_none() && cut.len() < bytes.len() => {
-            shown(&cut[..error.valid_up_to()])
+            ByteText::of(&cut[..error.valid_up_to()])
         }
-        _ => shown(cut),
+        _ => ByteText::of(cut),
     }
 }
 

@@ -18,8 +18,8 @@
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
 //! - [`AdminBuilder::topics`]: topics of a database for services in any language, by SQL statements and by requests.
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
-//! - [`Overview`], [`DoctorView`]: the documents of events, audit, status and doctor, for a program without HTTP.
-//! - [`health_router`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
+//! - [`Overview`], [`Documents`], [`DoctorView`]: the documents of the routes, for a program without HTTP.
+//! - [`Health`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
 //! - [`serve`]: serves a router to connections that may be slow or many.
 //!
 //! `GET /openapi.json` describes every operation, and names the role that each needs.
@@ -39,6 +39,7 @@ mod consumers;
 mod database;
 mod doctor;
 mod document;
+mod documents;
 mod events;
 mod failed_messages;
 mod failure;
@@ -63,9 +64,11 @@ mod topics;
 mod unprefixed_paths;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
+pub use byte_text::ByteText;
 pub use database::{READ_LIMIT, is_database_name};
 pub use doctor::DoctorView;
-pub use health::{health_router, health_router_with};
+pub use documents::Documents;
+pub use health::Health;
 pub use metrics_router::metrics_router;
 pub use overview::Overview;
 pub use replay::run_replays;

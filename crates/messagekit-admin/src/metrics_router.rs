@@ -21,7 +21,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 ///
 /// let registry = Registry::new();
 /// let metrics = Metrics::new(&registry)?;
-/// let app: axum::Router = messagekit_admin::health_router::<String>([])
+/// let app: axum::Router = messagekit_admin::Health::new()
+///     .router()
 ///     .merge(messagekit_admin::metrics_router(registry));
 /// # Ok::<(), messagekit::Error>(())
 /// ```

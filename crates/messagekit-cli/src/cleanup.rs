@@ -46,9 +46,9 @@ impl Cleanup {
     fn show(&self, cleaned: &[CleanupReport]) -> Result<(), Error> {
         if self.json {
             let kinds = cleaned.iter().map(|cleaned| {
-                json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "days": cleaned.days, "keptBecause": cleaned.kept_because })
+                json!({ "what": cleaned.what.as_str(), "removed": cleaned.removed, "days": cleaned.days, "kept_because": cleaned.kept_because })
             });
-            return print(json!({ "dryRun": self.dry_run, "cleaned": kinds.collect::<Value>() }));
+            return print(json!({ "dry_run": self.dry_run, "cleaned": kinds.collect::<Value>() }));
         }
         let removed = if self.dry_run { "would be removed" } else { "removed" };
         let mut rows = table(&["", removed, "whole days", "kept because"]);

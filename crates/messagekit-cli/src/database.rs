@@ -58,6 +58,10 @@ impl Database {
         Self { url }
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub(crate) fn kind(&self) -> Result<Kind<'_>, Error> {
         Kind::of(&self.url)
     }

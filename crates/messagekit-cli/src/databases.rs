@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use messagekit::operations::Operations;
 use messagekit::{Error, chain};
-use messagekit_admin::{Overview, READ_LIMIT, is_database_name};
+use messagekit_admin::{Documents, Overview, READ_LIMIT, is_database_name};
 use messagekit_config::{Configuration, Section};
 use messagekit_postgres::PostgresStore;
 use messagekit_topics::Topics;
 use messagekit_topics::operations::TopicOperations;
 
-use crate::database::{Kind, URL_VARIABLE, open_file, postgres_name};
+use crate::database::{Database, Kind, URL_VARIABLE, open_file, postgres_name};
 use crate::url::Url;
 
 /// The option of a command on one or several databases.
@@ -77,6 +77,11 @@ impl Named {
             }
         }
     }
+}
+
+/// Returns the documents of the database of a command.
+pub(crate) fn documents(database: &Database) -> Result<Documents, Error> {
+    Named::of(None, database.url().clone()).map(|named| Documents::of(named.name))
 }
 
 /// Reads every `[[database]]`. A faulty one is a problem of the configuration, which omits its URL.

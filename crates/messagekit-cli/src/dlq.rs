@@ -3,12 +3,13 @@
 mod action;
 mod chosen;
 mod groups;
-mod json;
 mod list;
 mod request;
+mod runners;
 mod selected;
 mod show;
 mod state;
+mod totals;
 
 use messagekit::Error;
 use messagekit::operations::Action;
@@ -24,11 +25,11 @@ pub(crate) struct Dlq {
 enum Command {
     /// The newest failed messages, newest first
     List(list::List),
-    /// Failed messages grouped by their fingerprint, the largest group first
+    /// Open failed messages grouped by their fingerprint, the largest group first
     Groups(groups::Groups),
     /// One failed message, whole
     Show(show::Show),
-    /// Run failed messages once more
+    /// Run failed messages now: dead ones once more, those that wait for their time before it
     Retry(action::Retry),
     /// Give open failed messages up: their messages are never applied
     Discard(action::Selection),

@@ -7,8 +7,10 @@
 mod admin;
 mod audit;
 mod bookkeeper;
+mod bridge;
 mod catalog;
 mod cleanup;
+mod completions;
 mod confirm;
 mod connector;
 mod database;
@@ -20,10 +22,12 @@ mod events;
 mod input;
 mod listen;
 mod log;
+mod man;
 mod migrate;
 mod operator;
 mod outbox;
 mod output;
+mod page;
 mod progress;
 mod relay;
 mod replay;
@@ -75,6 +79,8 @@ enum Command {
     Bookkeeper(bookkeeper::Bookkeeper),
     /// Publish the events of an outbox to Kafka or RabbitMQ
     Relay(relay::Relay),
+    /// Forward records of Kafka to exchanges of RabbitMQ
+    Bridge(bridge::Bridge),
     /// List unpublished events, and list, retry and discard those that the broker has rejected
     Outbox(outbox::Outbox),
     /// Delete expired rows in small batches; run it nightly
@@ -89,6 +95,10 @@ enum Command {
     Catalog(catalog::Catalog),
     /// Find faults in the setup of databases and brokers, and print the repair of each
     Doctor(doctor::Doctor),
+    /// Print the completions of commands and options for a shell
+    Completions(completions::Completions),
+    /// Print the man page of the program, or write a page for each command
+    Man(man::Man),
 }
 
 fn main() -> ExitCode {
@@ -114,6 +124,12 @@ fn main() -> ExitCode {
         Command::Admin(admin) => finish(runtime.block_on(admin.run())),
         Command::Bookkeeper(bookkeeper) => finish(runtime.block_on(bookkeeper.run())),
         Command::Relay(relay) => finish(runtime.block_on(relay.run())),
+        Command::Bridge(bridge) => {
+            let outcome = runtime.block_on(bridge.run());
+            // A closing connection must not delay the end.
+            runtime.shutdown_background();
+            finish(outcome)
+        }
         Command::Outbox(outbox) => finish(runtime.block_on(outbox.run())),
         Command::Cleanup(cleanup) => finish(runtime.block_on(cleanup.run())),
         Command::Topics(topics) => finish(runtime.block_on(topics.run())),
@@ -121,6 +137,8 @@ fn main() -> ExitCode {
         Command::Schema(schema) => finish(schema.run()),
         Command::Catalog(catalog) => finish(catalog.run()),
         Command::Doctor(doctor) => finish(runtime.block_on(doctor.run())),
+        Command::Completions(completions) => finish(completions.run(Arguments::command())),
+        Command::Man(man) => finish(man.run(Arguments::command())),
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use messagekit::{Error, ErrorKind};
-use serde_json::{Value, json};
 
 /// Prints one answer. Ignores a closed stdout: the reader may have exited, as in `… | head -1`.
 pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
@@ -31,20 +30,13 @@ pub(crate) fn printable(text: &str) -> String {
 pub(crate) fn bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => printable(text),
-        Err(_) => format!("0x{}", hex(bytes)),
+        Err(_) => bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
     }
 }
 
-/// Returns bytes as a JSON string if they are UTF-8, otherwise as `{"hex": "…"}`.
-pub(crate) fn json_bytes(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Value::from(text),
-        Err(_) => json!({ "hex": hex(bytes) }),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Returns a text of a table cell, or that there is none.
+pub(crate) fn or_none(text: &str) -> String {
+    if text.is_empty() { "none".to_owned() } else { printable(text) }
 }
 
 /// Columns whose values are copied into another command; those of messages are long.

@@ -14,6 +14,9 @@ use crate::url::Url;
 /// How often a watched screen is drawn again.
 const REFRESH: Duration = Duration::from_secs(2);
 
+/// The seconds of a day.
+const DAY: i64 = 86_400;
+
 /// Where counts stop.
 const LIMIT: u64 = messagekit::operations::COUNT_LIMIT as u64;
 
@@ -80,6 +83,7 @@ fn screen(status: &Value) -> String {
         "database",
         "consumer",
         "last activity",
+        "dedup window",
         "behind",
         "failed",
         "blocked keys",
@@ -105,6 +109,7 @@ fn screen(status: &Value) -> String {
                 text(&database["database"]),
                 text(&consumer["consumer"]),
                 text(&consumer["last_activity_at"]),
+                dedup_window(&consumer["dedup_window_seconds"]),
                 behind(consumer),
                 states(consumer),
                 count(&consumer["blocked_keys"]),
@@ -185,6 +190,15 @@ fn count(value: &Value) -> String {
     match value.as_u64() {
         Some(count) if count >= LIMIT => format!("{count} or more"),
         _ => text(value),
+    }
+}
+
+/// `14d`, or that there is none.
+fn dedup_window(seconds: &Value) -> String {
+    match seconds.as_i64() {
+        None => "none".to_owned(),
+        Some(seconds) if seconds % DAY == 0 => format!("{}d", seconds / DAY),
+        Some(seconds) => format!("{:#}", jiff::SignedDuration::from_secs(seconds)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::Error;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
@@ -15,11 +16,13 @@ use crate::error::unusable_settings;
 pub(crate) struct GroupClient {
     config: ClientConfig,
     topics: Vec<Arc<str>>,
+    /// From when on the group reads partitions in which it has read nothing; otherwise from their beginning.
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl GroupClient {
-    pub(crate) fn new(config: ClientConfig, topics: Vec<Arc<str>>) -> Self {
-        Self { config, topics }
+    pub(crate) fn new(config: ClientConfig, topics: Vec<Arc<str>>, since: Option<Timestamp>) -> Self {
+        Self { config, topics, since }
     }
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {

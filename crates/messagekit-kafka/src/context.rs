@@ -60,7 +60,7 @@ impl Context {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the contact of the client with its group, from its latest statistics.
+    /// Returns the contact of the client with its brokers and its group, from its latest statistics.
     pub(crate) fn contact(&self) -> Contact {
         *self.contact.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,12 +152,14 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
 }
 
 /// Warnings that a healthy client logs: facility and a part of the text.
-const ACCEPTED: [(&str, &str); 2] = [
+const ACCEPTED: [(&str, &str); 3] = [
     // Every producer with the gapless guarantee logs this. The crate sets the property, and a user cannot change it.
     ("CONFWARN", "property enable.gapless.guarantee is experimental"),
     // A broker that has just started answers its first producers so, and they retry. If it lasts, publishing fails
     // with an error.
     ("GETPID", "Coordinator load in progress: retrying"),
+    // The request was on its way over the bootstrap address when the client learned the broker's own, which it then uses.
+    ("GETPID", "Broker handle destroyed without termination: retrying"),
 ];
 
 fn severity(level: RDKafkaLogLevel, facility: &str, text: &str) -> Level {
@@ -190,11 +192,11 @@ mod tests {
         assert_eq!(severity("CONFWARN", &about("group.remote.assignor")), Level::WARN);
         assert_eq!(severity("FAIL", "broker enable.gapless.guarantee"), Level::WARN);
         let no_id = |reason| {
-            format!(
-                "[thrd:main]: Failed to acquire idempotence PID from broker b:9092/1: Broker: {reason}: retrying"
-            )
+            format!("[thrd:main]: Failed to acquire idempotence PID from broker b:9092/1: {reason}: retrying")
         };
-        assert_eq!(severity("GETPID", &no_id("Coordinator load in progress")), Level::DEBUG);
-        assert_eq!(severity("GETPID", &no_id("Cluster authorization failed")), Level::WARN);
+        assert_eq!(severity("GETPID", &no_id("Broker: Coordinator load in progress")), Level::DEBUG);
+        let replaced = no_id("Local: Broker handle destroyed without termination");
+        assert_eq!(severity("GETPID", &replaced), Level::DEBUG);
+        assert_eq!(severity("GETPID", &no_id("Broker: Cluster authorization failed")), Level::WARN);
     }
 }

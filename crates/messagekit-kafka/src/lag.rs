@@ -7,15 +7,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use messagekit::adapter::{BoxFuture, LagProbe, PartitionLag};
 use messagekit::{Error, ErrorKind};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset};
 use tokio::sync::oneshot;
 
 use crate::error::unavailable;
 use crate::first_record::{First, first_records};
 use crate::link::{Command, Commands};
 use crate::member::Standing;
+use crate::offsets::offsets;
 use crate::partition_queues::TopicPartition;
 
 /// The time limit of an answer.
@@ -167,19 +168,12 @@ fn ask(config: &ClientConfig, queries: &mut LagQueries, standings: &[Standing]) 
 }
 
 fn ends(client: &BaseConsumer, standings: &[Standing]) -> KafkaResult<Ends> {
-    let mut asked = TopicPartitionList::with_capacity(standings.len());
-    for standing in standings {
-        asked.add_partition_offset(&standing.topic, standing.partition, Offset::End)?;
+    let asked = standings.iter().map(|standing| (&*standing.topic, standing.partition));
+    let found = offsets(client, asked, Offset::End, DEADLINE)?;
+    if found.len() < standings.len() {
+        return Err(KafkaError::OffsetFetch(rdkafka::types::RDKafkaErrorCode::NoOffset));
     }
-    let answer = client.offsets_for_times(asked, DEADLINE)?;
-    let found = answer.elements().into_iter().map(|one| match (one.error(), one.offset()) {
-        (Err(error), _) => Err(error),
-        (Ok(()), Offset::Offset(offset)) => {
-            Ok(((one.topic().into(), one.partition()), End { offset, first: None }))
-        }
-        (Ok(()), _) => Err(KafkaError::OffsetFetch(rdkafka::types::RDKafkaErrorCode::NoOffset)),
-    });
-    found.collect()
+    Ok(found.into_iter().map(|(partition, offset)| (partition, End { offset, first: None })).collect())
 }
 
 /// Reads what is first in the partitions of which the group's client has fetched nothing, unless that is known, beginning

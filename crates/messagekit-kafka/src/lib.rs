@@ -27,8 +27,8 @@
 //! the prefix that is handled without a gap. It sends a hint twice per second, and waits for the broker's answer when
 //! a partition is revoked and at the close.
 //!
-//! A consumer starts at the committed offset. If the group has none, the consumer starts at the earliest record and
-//! commits that position before the first message. If the consumer's database remembers the partition, however, the
+//! A consumer starts at the committed offset. If the group has none, the consumer starts at the earliest record, or at a time
+//! ([`KafkaSource::since`]), and commits that position before the first message. If the consumer's database remembers the partition, however, the
 //! offset was lost. Then the subscriber ends with a permanent error
 //! ([`WrongState`](messagekit::ErrorKind::WrongState)) that names the offset to commit. It also ends when the records
 //! at the committed offset were deleted before they were read, or the partition ends before it.
@@ -90,7 +90,7 @@
 //! | `partition.assignment.strategy` | `cooperative-sticky` | only partitions that change owners are revoked |
 //! | `session.timeout.ms` | 6000; 45000 with an instance id | delay until others read a crashed process's partitions |
 //! | `heartbeat.interval.ms` | 500 | members learn of a rebalance sooner |
-//! | `statistics.interval.ms` | 5000 (subscribers) | they reveal a client without brokers, which is then replaced; 0: never |
+//! | `statistics.interval.ms` | 5000 (subscribers, readers of a log) | they reveal a client without brokers, which is then replaced; 0: never |
 //! | `topic.metadata.refresh.interval.ms` | 1000 (subscribers), 5000 (readers of a log) | a new topic is found within about a second |
 //! | `queued.max.messages.kbytes` | 2048; readers of a log: their part of 64 MiB | each partition has a queue of its own |
 //! | `queued.min.messages` | 1000; readers of a log: one per 256 bytes | the same |
@@ -135,6 +135,7 @@ mod log;
 mod member;
 mod memory;
 mod notices;
+mod offsets;
 mod partition_queues;
 mod properties;
 mod publisher;

@@ -29,6 +29,9 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
 /// rest.
 pub(crate) const DELIVERY_TIMEOUT: &str = "delivery.timeout.ms";
 
+/// How often a client describes itself: by these statistics a thread detects that its client has lost the brokers.
+pub(crate) const STATISTICS: &str = "statistics.interval.ms";
+
 /// The defaults of every client.
 pub(crate) const BOTH: &[(&str, &str)] = &[
     ("client.id", "messagekit"),
@@ -48,8 +51,7 @@ pub(crate) const CONSUMER: &[(&str, &str)] = &[
     ("session.timeout.ms", "6000"),
     // How soon a member learns that others joined or left.
     ("heartbeat.interval.ms", "500"),
-    // A member detects by its statistics that its client has lost the brokers.
-    ("statistics.interval.ms", "5000"),
+    (STATISTICS, "5000"),
     // By default a new topic is found only after five minutes.
     ("topic.metadata.refresh.interval.ms", "1000"),
     // Each partition has its own queue, and each may hold this much.
@@ -74,6 +76,7 @@ pub(crate) const CONSUMER_FIXED: &[(&str, &str)] = &[
 
 /// The defaults of the readers of a log. The limits of their queues depend on the number of partitions.
 pub(crate) const LOG: &[(&str, &str)] = &[
+    (STATISTICS, "5000"),
     ("topic.metadata.refresh.interval.ms", "5000"),
     // By default a queue that was full once would stay empty for a second each time.
     ("fetch.queue.backoff.ms", "10"),
@@ -88,7 +91,7 @@ pub(crate) const LAG: &[(&str, &str)] = &[
     ("queued.min.messages", "1"),
     ("queued.max.messages.kbytes", "64"),
     ("fetch.message.max.bytes", "65536"),
-    ("statistics.interval.ms", "0"),
+    (STATISTICS, "0"),
 ];
 
 /// The group that readers name to the client library, which assigns no partition without one. They never join it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::adapter::{
     BatchLimit, Capabilities, IntoSource, NextOffset, RememberedOffsets, RetentionProbe, Source, TopicList,
     check_topic,
@@ -20,6 +21,7 @@ pub struct KafkaSource {
     kafka: Kafka,
     topics: Vec<Arc<str>>,
     instance: Option<String>,
+    since: Option<Timestamp>,
     memory: Option<Lent>,
 }
 
@@ -27,7 +29,7 @@ impl Kafka {
     /// Returns a source over topics; it waits for a topic that does not exist yet.
     pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> KafkaSource {
         let topics = topics.into_iter().map(Into::into).collect();
-        KafkaSource { kafka: self.clone(), topics, instance: None, memory: None }
+        KafkaSource { kafka: self.clone(), topics, instance: None, since: None, memory: None }
     }
 }
 
@@ -42,6 +44,29 @@ impl KafkaSource {
     #[must_use]
     pub fn instance_id(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());
+        self
+    }
+
+    /// Makes a consumer begin with the first record of this time or later in each partition in which its group has read nothing, instead of
+    /// with the earliest one; behind the last record if none is so new. Where it has begun is committed before the first message, and later
+    /// starts go on from there, whatever time they name, as long as the group's offsets are kept.
+    ///
+    /// The times are those of the records: by the clock of the program that wrote them, or by the broker's for a topic with
+    /// `message.timestamp.type=LogAppendTime`. A fixed time skips nothing that comes later, whenever a process starts, a partition is added or
+    /// the group's offsets expire. `Timestamp::now()` is another time at each start: what a partition without an offset got in between is
+    /// skipped.
+    ///
+    /// ```
+    /// use jiff::Timestamp;
+    /// use messagekit_kafka::Kafka;
+    ///
+    /// let began: Timestamp = "2026-11-27T06:00:00Z".parse().unwrap();
+    /// let orders = Kafka::new("broker-1:9092").topics(["orders.order"]).since(began);
+    /// # drop(orders);
+    /// ```
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
         self
     }
 }
@@ -101,6 +126,7 @@ impl Source for KafkaSource {
             }
         }
         let memory = Memory::new(remembered, self.memory);
-        KafkaSubscriber::join(&self.kafka, &self.topics, consumer, self.instance.as_deref(), memory).await
+        let instance = self.instance.as_deref();
+        KafkaSubscriber::join(&self.kafka, &self.topics, consumer, instance, self.since, memory).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::adapter::{Incoming, LagProbe, Lane, Receipt, Subscriber};
 use messagekit::{Error, ErrorKind};
 use tokio::sync::oneshot;
@@ -52,9 +53,10 @@ impl KafkaSubscriber {
         topics: &[Arc<str>],
         consumer: &str,
         instance: Option<&str>,
+        since: Option<Timestamp>,
         memory: Memory,
     ) -> Result<Self, Error> {
-        let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec());
+        let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec(), since);
         // The group removes a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
         let name = Arc::from(consumer);

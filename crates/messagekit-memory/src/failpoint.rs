@@ -34,6 +34,9 @@ pub enum Failpoint {
     LinkedEvents,
     /// `ping` returns the error.
     Ping,
+    /// A write to the outbox returns the error and writes nothing. The transaction goes on, as one of SQLite does after a statement that
+    /// was refused.
+    OutboxWrite,
     /// `commit` returns the error and commits nothing.
     Commit,
     /// `commit` commits, and its response is lost: always [`OutcomeUnknown`](messagekit::ErrorKind::OutcomeUnknown).

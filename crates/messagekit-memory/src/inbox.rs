@@ -9,7 +9,7 @@ use messagekit::adapter::{
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
-use super::stored_message::{Resolving, StoredMessage, again};
+use super::stored_message::{Resolving, StoredMessage};
 use super::tx::MemoryTx;
 use super::{Failpoint, MemoryStore};
 
@@ -23,8 +23,9 @@ impl Inbox for MemoryStore {
         consumer: &str,
         window: Option<Duration>,
     ) -> Result<Option<Timestamp>, Error> {
-        let window = window.unwrap_or(Duration::MAX);
+        let (window, now) = (window.unwrap_or(Duration::MAX), self.database.clock.now());
         Ok(self.tables(|tables| {
+            tables.noted.insert(consumer.to_owned(), now);
             let noted = tables.windows.entry(consumer.to_owned()).or_default();
             *noted = window.max(*noted);
             tables.complete_since.get(consumer).copied()
@@ -230,10 +231,7 @@ impl Inbox for MemoryStore {
         self.tables(|tables| {
             tables.pass(Failpoint::Fail)?;
             let Some(failed_message) = tables.leased(consumer, leased)? else { return Ok(false) };
-            let failed = failed_message.standing.fail(leased.token, again(failure, clock));
-            failed_message.note(failure);
-            failed_message.show(clock.now());
-            Ok(failed)
+            Ok(failed_message.fail(leased.token, failure, clock))
         })
     }
 

@@ -21,7 +21,7 @@ use super::{Failpoint, MemoryStore};
 
 fn is_meant(failed_message: &FailedMessageHead, filter: &FailedMessageFilter) -> bool {
     filter.consumer.as_ref().is_none_or(|consumer| *consumer == failed_message.consumer)
-        && filter.state.is_none_or(|state| state == failed_message.state)
+        && filter.has_state(failed_message.state)
         && filter.origin.is_none_or(|origin| origin == failed_message.origin)
         && filter.event_type.as_ref().is_none_or(|wanted| failed_message.event_type.as_ref() == Some(wanted))
         && filter.kind.as_ref().is_none_or(|kind| *kind == failed_message.kind)
@@ -101,8 +101,9 @@ impl MemoryStore {
         pace: Pace,
         by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
-        let now = self.database.clock.now();
         self.at_the_desk(|tables| {
+            // Under the lock: of two retries at once, the second one finds what the first made due.
+            let now = self.database.clock.now();
             tables.check_acts(ids)?;
             let unchanged = batch.map(|batch| tables.unchanged(batch));
             let mut done = 0;
@@ -112,10 +113,13 @@ impl MemoryStore {
                     result.push(ActionResult::Changed);
                     continue;
                 }
+                let planned = tables.failed_messages.get(id).and_then(|before| before.standing.due);
                 let acted = tables.act(act, *id, now);
                 if acted == ActionResult::Done {
+                    let paced = later(now, pace.delay(done));
+                    let due = planned.map_or(paced, |planned| planned.min(paced));
                     let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
-                    retried.into_iter().for_each(|retried| retried.postpone(later(now, pace.delay(done))));
+                    retried.into_iter().for_each(|retried| retried.postpone(due));
                     done += 1;
                 }
                 result.push(acted);
@@ -168,6 +172,7 @@ impl FailedMessages for MemoryStore {
                 Ok(FailedMessage {
                     head: tables.shown(&failed_message.head),
                     received: failed_message.received.clone(),
+                    failed_runs: failed_message.failed_runs.clone(),
                 })
             })
         })

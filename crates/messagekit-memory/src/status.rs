@@ -1,6 +1,7 @@
 //! The state of an in-memory database at a glance.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::Error;
@@ -47,7 +48,7 @@ impl Tables {
             newest_marker_at: markers
                 .max_by_key(|((_, id), _)| id.clone())
                 .map(|(_, marker)| marker.processed_at),
-            noted_at: None,
+            noted_at: self.noted.get(consumer).copied(),
             dedup_window: self.windows.get(consumer).copied(),
             positions: positions.collect(),
             blocked_keys: capped(self.queues.keys().filter(|key| key.consumer == consumer).count()),
@@ -99,6 +100,13 @@ impl DatabaseStatus for MemoryStore {
                     .collect();
                 names.iter().take(500).map(|name| tables.status_of(name, now)).collect()
             }))
+        })
+    }
+    fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>> {
+        Box::pin(async move {
+            let now = self.database.clock.now();
+            let noted = self.tables(|tables| tables.noted.get(consumer).copied());
+            Ok(noted.map(|noted| Duration::try_from(now.duration_since(noted)).unwrap_or_default()))
         })
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::adapter::in_transaction;
 use messagekit::operations::OutboxLag;
-use messagekit::{Claim, Error, ErrorKind, Message, MessageId, Store};
+use messagekit::{Claim, Error, ErrorKind, HandlerError, Message, MessageId, Store};
+use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::database::Database;
@@ -50,9 +52,68 @@ impl MemoryStore {
         Self { process: Process::new(&self.database), database: self.database.clone() }
     }
 
+    /// Runs `work` in a transaction and commits it: rows of your own, and changes of tables. If `work` fails, nothing of it remains.
+    /// With events it is [`Outbox::transaction`](messagekit::Outbox::transaction).
+    ///
+    /// In `work`, `?` takes the errors of the database, of messagekit and your own.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # use messagekit::HandlerError;
+    /// # use messagekit_memory::MemoryStore;
+    /// let store = MemoryStore::new();
+    /// let refused = store.transaction(async |tx| {
+    ///     tx.add("orders", 1);
+    ///     Err::<(), _>(HandlerError::permanent("no credit"))
+    /// });
+    /// assert_eq!(refused.await.unwrap_err().to_string(), "no credit");
+    /// assert_eq!(store.get("orders"), 0);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Store::commit). An error of your own is found by
+    /// [`Error::cause`](messagekit::Error::cause), and one of the database has its kind. What a constructor
+    /// of [`HandlerError`](messagekit::HandlerError) says is not kept, but for `unavailable`: [`ErrorKind::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// A drop rolls back what is not committed. A drop during the commit leaves its outcome unknown.
+    pub async fn transaction<R, F>(&self, work: F) -> Result<R, messagekit::Error>
+    where
+        F: AsyncFnOnce(&mut MemoryTx) -> Result<R, HandlerError>,
+    {
+        in_transaction(self, work).await
+    }
+
     /// Makes the next call that reaches `failpoint` fail once with an error of `kind`. Repeated calls queue up.
     pub fn fail_next(&self, failpoint: Failpoint, kind: ErrorKind) {
-        self.tables(|tables| tables.failpoints.push_back((failpoint, kind)));
+        self.tables(|tables| tables.failpoints.push_back((failpoint, 0, kind)));
+    }
+
+    /// Makes the call that reaches `failpoint` as the `nth`, counted from 1, fail once with an error of `kind`.
+    pub fn fail_nth(&self, failpoint: Failpoint, nth: usize, kind: ErrorKind) {
+        self.tables(|tables| tables.failpoints.push_back((failpoint, nth.saturating_sub(1), kind)));
+    }
+
+    /// Makes the `nth` write to the outbox, counted from 1, never return after it has written, as if the process had ended there. Returns a
+    /// future that completes when it hangs.
+    pub fn hang_after_write(&self, nth: usize) -> impl Future<Output = ()> + Send + use<> {
+        let reached = Arc::new(Notify::new());
+        self.tables(|tables| tables.hang = Some((nth.saturating_sub(1), reached.clone())));
+        async move { reached.notified().await }
+    }
+
+    /// Takes back the failures that were requested and not reached, and a requested hang.
+    pub fn withdraw_failures(&self) {
+        self.tables(|tables| {
+            tables.failpoints.clear();
+            tables.hang = None;
+        });
+    }
+
+    /// Returns how often the outbox was written to, by one event or several at once, also by transactions that did not commit.
+    pub fn outbox_writes(&self) -> usize {
+        self.tables(|tables| tables.outbox_writes)
     }
 
     /// Returns a committed number, 0 if it is not set.
@@ -63,6 +124,11 @@ impl MemoryStore {
     /// Returns all committed numbers.
     pub fn numbers(&self) -> BTreeMap<String, i64> {
         self.tables(|tables| tables.numbers.clone())
+    }
+
+    /// Returns all committed texts.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        self.tables(|tables| tables.texts.clone())
     }
 
     /// Returns a committed text.

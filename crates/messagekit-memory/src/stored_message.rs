@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::MessageId;
-use messagekit::adapter::{Failure, FailureKind, Follower, Next, ReceivedMessage, RetryLease};
+use messagekit::adapter::{Failure, FailureKind, Follower, Next, ReceivedMessage, RetryLease, instance};
 use messagekit::operations::{
-    Action, FailedMessage, FailedMessageHead, FailedMessageState, FailedMessageVersion, Origin, StateMachine,
-    StateReason,
+    Action, FailedMessage, FailedMessageHead, FailedMessageState, FailedMessageVersion, FailedRun, Origin,
+    StateMachine, StateReason,
 };
 
 use super::blocked_key::{BlockedKey, Turn};
@@ -18,6 +18,8 @@ use super::clock::Clock;
 pub(super) struct StoredMessage {
     pub(super) failed_message: FailedMessage,
     pub(super) standing: StateMachine,
+    /// When it was leased last.
+    leased_at: Timestamp,
 }
 
 /// A failed message that a transaction resolves.
@@ -64,10 +66,15 @@ impl StoredMessage {
                     payload_bytes: received.message.payload.len() as u64,
                 },
                 received: received.clone(),
+                failed_runs: Vec::new(),
             },
             standing: StateMachine::set_aside(failure.attempts, again(failure, clock)),
+            leased_at: now,
         };
         failed_message.note(failure);
+        if failure.attempts > 0 {
+            failed_message.keep_run(now, failure.attempts, &failure.error);
+        }
         failed_message.show(now);
         failed_message
     }
@@ -75,6 +82,7 @@ impl StoredMessage {
     /// Sets the origin and the redelivery target of a broker dead letter.
     pub(super) fn kept_by_a_broker(mut self, origin: Origin, return_to: Option<String>) -> Self {
         (self.failed_message.head.origin, self.failed_message.head.return_to) = (origin, return_to);
+        self.failed_message.failed_runs.clear();
         self
     }
 
@@ -164,9 +172,10 @@ impl StoredMessage {
         act: Action,
         now: Timestamp,
     ) -> Result<FailedMessageState, FailedMessageState> {
+        let before = self.standing.state;
         let result = self.standing.act(act, now);
-        if result.is_ok() {
-            self.show(now);
+        if let Ok(state) = result {
+            self.show(if state == before { self.failed_message.head.changed_at } else { now });
         }
         result
     }
@@ -178,7 +187,12 @@ impl StoredMessage {
     }
 
     pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<RetryLease> {
+        let StateMachine { running, run_length, attempts, .. } = self.standing;
         let token = self.standing.lease(now, until)?;
+        if running && run_length == 1 {
+            self.keep_run(self.leased_at, attempts, FailedRun::WITHOUT_RESULT);
+        }
+        self.leased_at = now;
         self.show(self.failed_message.head.changed_at);
         Some(RetryLease {
             failed_message: self.failed_message.id,
@@ -196,7 +210,24 @@ impl StoredMessage {
         self.failed_message.consumer == consumer && self.standing.is_leased_as(leased.token)
     }
 
-    pub(super) fn note(&mut self, failure: &Failure) {
+    /// Records the failed run of the present lease.
+    pub(super) fn fail(&mut self, token: i64, failure: &Failure, clock: Clock) -> bool {
+        let attempts = self.standing.attempts;
+        let failed = self.standing.fail(token, again(failure, clock));
+        self.note(failure);
+        self.keep_run(clock.now(), attempts, &failure.error);
+        self.show(clock.now());
+        failed
+    }
+
+    /// Adds a failed run to the last ones.
+    fn keep_run(&mut self, at: Timestamp, attempt: u32, error: &str) {
+        let runs = &mut self.failed_message.failed_runs;
+        runs.push(FailedRun { at, attempt, error: error.to_owned(), instance: Some(instance().to_owned()) });
+        runs.drain(..runs.len().saturating_sub(FailedRun::KEPT));
+    }
+
+    fn note(&mut self, failure: &Failure) {
         self.failed_message.head.kind = failure.kind.to_string();
         self.failed_message.head.error.clone_from(&failure.error);
         self.failed_message.head.fingerprint = failure.fingerprint();

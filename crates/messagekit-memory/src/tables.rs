@@ -1,6 +1,7 @@
 //! The tables of an in-memory database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use messagekit::adapter::{EventLinks, Priming, on_wire};
 use messagekit::log::{ClaimHolder, ClaimWindow};
 use messagekit::operations::{OutboxLag, StoredEvent};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use tokio::sync::Notify;
 
 use super::blocked_key::Queues;
 use super::locks::Locks;
@@ -31,6 +33,8 @@ pub(super) struct Tables {
     pub(super) ended_holders: BTreeSet<ClaimHolder>,
     /// The longest dedup window that the consumers have recorded.
     pub(super) windows: BTreeMap<String, Duration>,
+    /// When a process of each consumer noted its window last.
+    pub(super) noted: BTreeMap<String, Timestamp>,
     /// For each consumer with removed markers: the time since which its markers are complete.
     pub(super) complete_since: BTreeMap<String, Timestamp>,
     pub(super) failed_messages: BTreeMap<i64, StoredMessage>,
@@ -50,7 +54,12 @@ pub(super) struct Tables {
     pub(super) audit: Vec<AuditEntry>,
     pub(super) replays: Vec<Replay>,
     pub(super) lag: Option<OutboxLag>,
-    pub(super) failpoints: VecDeque<(Failpoint, ErrorKind)>,
+    /// Each with the number of calls that pass before it.
+    pub(super) failpoints: VecDeque<(Failpoint, usize, ErrorKind)>,
+    /// The number of writes to the outbox that return before one hangs, and who waits for that.
+    pub(super) hang: Option<(usize, Arc<Notify>)>,
+    /// How often the outbox was written to, also by transactions that did not commit.
+    pub(super) outbox_writes: usize,
     pub(super) open: BTreeSet<u64>,
     pub(super) last_tx: u64,
 }
@@ -58,12 +67,32 @@ pub(super) struct Tables {
 impl Tables {
     /// Returns the error that a test injected here.
     pub(super) fn pass(&mut self, failpoint: Failpoint) -> Result<(), Error> {
-        let index = self.failpoints.iter().position(|(known, _)| *known == failpoint);
+        let index = self.failpoints.iter().position(|(known, ..)| *known == failpoint);
+        if let Some((_, passes @ 1.., _)) = index.map(|index| &mut self.failpoints[index]) {
+            *passes -= 1;
+            return Ok(());
+        }
         match index.and_then(|index| self.failpoints.remove(index)) {
-            Some((failpoint, kind)) => {
+            Some((failpoint, _, kind)) => {
                 Err(Error::new(kind, "a test requested this failure").with("at", format!("{failpoint:?}")))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Returns whether a write to the outbox hangs now, as a test has requested.
+    pub(super) fn hangs_after_write(&mut self) -> bool {
+        match &mut self.hang {
+            None => false,
+            Some((passes @ 1.., _)) => {
+                *passes -= 1;
+                false
+            }
+            Some((0, reached)) => {
+                reached.notify_one();
+                self.hang = None;
+                true
+            }
         }
     }
 

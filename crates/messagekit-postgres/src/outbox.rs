@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{OutboxRows, WithoutRelay};
+use messagekit::adapter::{OutboxEvents, OutboxRows, WithoutRelay};
 use messagekit::{Envelope, Error, Event, Message, MessageId, Outbox, crash};
 use sqlx::PgConnection;
 
 use crate::error::{from_sqlx, of};
-use crate::tables::events;
+use crate::tables::{events, outbox_events};
 use crate::{PgTx, PostgresStore};
 
 /// Publishers find the rows by themselves: Debezium reads the write-ahead log, and a relay reads the pending events.
@@ -37,6 +37,16 @@ impl OutboxRows for PostgresStore {
 
     fn wake(&self) {
         self.news().wake();
+    }
+}
+
+/// Its rows, whether they are published or not, until a cleanup removes them.
+impl OutboxEvents for PostgresStore {
+    async fn outbox_events(&self) -> Result<Vec<Message>, Error> {
+        let all = move |mut connection: sqlx::pool::PoolConnection<sqlx::Postgres>| async move {
+            outbox_events::all(&mut connection, self.schema()).await
+        };
+        self.read(all).await
     }
 }
 

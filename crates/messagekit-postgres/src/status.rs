@@ -1,5 +1,7 @@
 //! The state of a database at a glance.
 
+use std::time::Duration;
+
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{ConsumerStatus, DatabaseStatus, LagPart, OutboxStatus};
@@ -26,6 +28,11 @@ impl DatabaseStatus for PostgresStore {
     fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>> {
         Box::pin(self.read(move |mut connection| async move {
             status::consumers(&mut connection, self.schema()).await
+        }))
+    }
+    fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>> {
+        Box::pin(self.read(move |mut connection| async move {
+            status::last_seen(&mut connection, self.schema(), consumer).await
         }))
     }
 }

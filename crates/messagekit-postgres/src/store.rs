@@ -6,8 +6,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::Wake;
-use messagekit::{Error, ErrorKind, ParkingLimits, Store};
+use messagekit::adapter::{Wake, in_transaction};
+use messagekit::{Error, ErrorKind, HandlerError, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, PgPool, Postgres};
 
@@ -111,6 +111,37 @@ impl PostgresStore {
             }),
             limits: None,
         }
+    }
+
+    /// Runs `work` in a transaction and commits it: rows of your own, and changes of tables. If `work` fails, nothing of it remains.
+    /// With events it is [`Outbox::transaction`](messagekit::Outbox::transaction).
+    ///
+    /// In `work`, `?` takes the errors of the database, of messagekit and your own.
+    ///
+    /// ```no_run
+    /// # async fn make(store: messagekit_postgres::PostgresStore) -> Result<(), messagekit::Error> {
+    /// # use messagekit_postgres::sqlx;
+    /// store.transaction(async |tx| {
+    ///     sqlx::query("CREATE TABLE orders (id TEXT PRIMARY KEY, pence BIGINT)").execute(&mut **tx).await?;
+    ///     let pence: i64 = "1250".parse()?;
+    ///     sqlx::query("INSERT INTO orders VALUES ('o-1', $1)").bind(pence).execute(&mut **tx).await?;
+    ///     Ok(())
+    /// }).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Store::commit). An error of your own is found by
+    /// [`Error::cause`](messagekit::Error::cause), and one of the database has its kind. What a constructor
+    /// of [`HandlerError`](messagekit::HandlerError) says is not kept, but for `unavailable`: [`ErrorKind::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// A drop rolls back what is not committed. A drop during the commit leaves its outcome unknown.
+    pub async fn transaction<R, F>(&self, work: F) -> Result<R, messagekit::Error>
+    where
+        F: AsyncFnOnce(&mut PgTx) -> Result<R, HandlerError>,
+    {
+        in_transaction(self, work).await
     }
 
     /// Returns the pool, for queries of your own.

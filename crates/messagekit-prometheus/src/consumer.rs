@@ -4,18 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::adapter::FailureKind;
 use messagekit::{ConsumerStats, Stats};
 use prometheus::proto::MetricType::{COUNTER, GAUGE, HISTOGRAM};
 
 use super::family::{Family, Values};
 use super::names;
 
-pub(super) static FAMILIES: [Family; 10] = [
+pub(super) static FAMILIES: [Family; 11] = [
     Family {
         name: names::CONSUMER_HANDLED,
         help: "Messages by outcome",
         sort: COUNTER,
         labels: &["consumer", "outcome"],
+    },
+    Family {
+        name: names::CONSUMER_FAILURES,
+        help: "Failures of messages by kind",
+        sort: COUNTER,
+        labels: &["consumer", "kind"],
     },
     Family {
         name: names::CONSUMER_BATCHES,
@@ -73,9 +80,10 @@ pub(super) static FAMILIES: [Family; 10] = [
     },
 ];
 
-pub(super) fn read(consumers: &BTreeMap<String, Vec<Stats>>) -> [Values; 10] {
+pub(super) fn read(consumers: &BTreeMap<String, Vec<Stats>>) -> [Values; 11] {
     let [
         mut handled,
+        mut failures,
         mut batches,
         mut blocked,
         mut short,
@@ -97,6 +105,9 @@ pub(super) fn read(consumers: &BTreeMap<String, Vec<Stats>>) -> [Values; 10] {
         count(&mut handled, "set_aside", |stats| stats.set_aside);
         count(&mut handled, "dead", |stats| stats.dead);
         count(&mut handled, "parked", |stats| stats.parked);
+        for (kind, number) in failures_of(watched) {
+            failures.add(&[name, kind], number as f64);
+        }
         count(&mut batches, "committed", |stats| stats.batches);
         count(&mut batches, "rolled_back", |stats| stats.rolled_back);
         let lanes = watched.iter().map(|stats| stats.connection().blocked).sum::<u64>();
@@ -114,7 +125,17 @@ pub(super) fn read(consumers: &BTreeMap<String, Vec<Stats>>) -> [Values; 10] {
         let times: Vec<_> = watched.iter().map(Stats::handler_times).collect();
         seconds.add_histograms(&[name], &times);
     }
-    [handled, batches, blocked, short, lag, ages, runs, assigned, sizes, seconds]
+    [handled, failures, batches, blocked, short, lag, ages, runs, assigned, sizes, seconds]
+}
+
+/// Returns the failures of the consumers of one name by kind. A kind without one is 0: a counter that begins with its first failure has
+/// not increased.
+fn failures_of(watched: &[Stats]) -> BTreeMap<&'static str, u64> {
+    let mut failures: BTreeMap<_, _> = FailureKind::ALL.iter().map(|kind| (kind.as_str(), 0)).collect();
+    for (kind, number) in watched.iter().flat_map(Stats::failures) {
+        *failures.entry(kind.as_str()).or_insert(0) += number;
+    }
+    failures
 }
 
 /// Returns messages and age by topic and partition. Several members of this process may read one queue.

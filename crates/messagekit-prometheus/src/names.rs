@@ -25,6 +25,9 @@ pub const DATABASE_UP: &str = "messagekit_database_up";
 /// Messages by outcome: `handled`, `duplicate`, `ignored`, `set_aside`, `dead`, `parked` behind their key. Labels:
 /// `consumer`, `outcome`.
 pub const CONSUMER_HANDLED: &str = "messagekit_consumer_handled_total";
+/// Messages that were set aside or became dead, and retries that failed, by the kind of the failure, such as `too_slow`. Labels:
+/// `consumer`, `kind`.
+pub const CONSUMER_FAILURES: &str = "messagekit_consumer_failures_total";
 /// Transactions by outcome: `committed`, `rolled_back`. Labels: `consumer`, `outcome`.
 pub const CONSUMER_BATCHES: &str = "messagekit_consumer_batches_total";
 /// Lanes that wait for a message that cannot be applied, or for free parking capacity. Labels: `consumer`.
@@ -112,7 +115,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 49] = [
+pub const ALL: [&str; 50] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -124,6 +127,7 @@ pub const ALL: [&str; 49] = [
     TABLE_SOURCE_FAULTY,
     DATABASE_UP,
     CONSUMER_HANDLED,
+    CONSUMER_FAILURES,
     CONSUMER_BATCHES,
     CONSUMER_BLOCKED_LANES,
     CONSUMER_WINDOW_SHORT,

@@ -75,6 +75,7 @@ async fn consumer_metrics_need_no_change_in_the_program() {
     }
 
     let text = text_of(&registry);
+    assert!(has(r#"messagekit_consumer_failures_total{consumer="billing",kind="permanent"} 1"#), "{text}");
     let runs = text.lines().find_map(|line| {
         line.strip_prefix(r#"messagekit_consumer_handle_seconds_count{consumer="billing"} "#)?
             .parse::<u64>()

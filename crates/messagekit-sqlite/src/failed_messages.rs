@@ -11,7 +11,8 @@ use messagekit::operations::{
 use crate::SqliteStore;
 use crate::tables::{actions, failed_message_lists, now, selections};
 
-/// A retried failed message runs in a consumer process; this code does not depend on which one.
+/// A retried failed message runs in a consumer process; this code does not depend on which one. An action reads the clock when
+/// it has the file to itself: a retry that waited behind another one finds that the message is due.
 impl FailedMessages for SqliteStore {
     fn list<'a>(
         &'a self,
@@ -58,8 +59,8 @@ impl FailedMessages for SqliteStore {
         ids: &'a [i64],
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (ids, by, now) = (ids.to_vec(), by.clone(), now());
-        Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now)))
+        let (ids, by) = (ids.to_vec(), by.clone());
+        Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now())))
     }
 
     fn act_on<'a>(
@@ -68,10 +69,10 @@ impl FailedMessages for SqliteStore {
         id: i64,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
-        let (by, now) = (by.clone(), now());
+        let by = by.clone();
         Box::pin(async move {
             let job = self.job(move |conn| {
-                let results = actions::act(conn, act, &[id], &by, now)?;
+                let results = actions::act(conn, act, &[id], &by, now())?;
                 Ok((results, actions::state_of(conn, id)?))
             });
             let (results, state) = job.await?;
@@ -86,8 +87,8 @@ impl FailedMessages for SqliteStore {
         pace: Pace,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (ids, by, now) = (ids.to_vec(), by.clone(), now());
-        Box::pin(self.job(move |conn| actions::act_at_pace(conn, Action::Retry, &ids, pace, &by, now)))
+        let (ids, by) = (ids.to_vec(), by.clone());
+        Box::pin(self.job(move |conn| actions::act_at_pace(conn, Action::Retry, &ids, pace, &by, now())))
     }
 
     fn act_on_selection<'a>(
@@ -97,10 +98,10 @@ impl FailedMessages for SqliteStore {
         batch: SelectionBatch<'a>,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (filter, versions, by, now) = (batch.filter.clone(), batch.versions.to_vec(), by.clone(), now());
+        let (filter, versions, by) = (batch.filter.clone(), batch.versions.to_vec(), by.clone());
         Box::pin(self.job(move |conn| {
             let batch = SelectionBatch { filter: &filter, versions: &versions };
-            actions::act_on_selection(conn, act, batch, pace.unwrap_or_default(), &by, now)
+            actions::act_on_selection(conn, act, batch, pace.unwrap_or_default(), &by, now())
         }))
     }
 }

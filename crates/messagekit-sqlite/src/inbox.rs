@@ -14,7 +14,7 @@ use crate::binding::{Binding, Move};
 use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
 use crate::tables::{
-    cleanup, in_flight_attempts, names, now, offsets, parking, primings, processed, retries, timestamp,
+    age, cleanup, in_flight_attempts, names, now, offsets, parking, primings, processed, retries, timestamp,
 };
 use crate::{SqliteStore, SqliteTx};
 
@@ -42,7 +42,7 @@ impl Inbox for SqliteStore {
         let (topics, now) = (topics.to_vec(), now());
         let oldest =
             self.query(move |conn| cleanup::oldest_return(conn, &topics).map_err(from_sqlite)).await?;
-        Ok(oldest.map(|oldest| Duration::from_micros(u64::try_from(now - oldest).unwrap_or(0))))
+        Ok(oldest.map(|oldest| age(now, oldest)))
     }
 
     async fn claim(

@@ -69,6 +69,8 @@ mod subscriber;
 mod sync;
 mod table_sources;
 mod tables;
+mod temporary;
+mod temporary_folder;
 mod topic_migration;
 mod topic_store;
 mod transact;

@@ -15,6 +15,7 @@ use crate::holder::Holders;
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::tables::{now, retries, topics};
+use crate::temporary_folder::TemporaryFolder;
 use crate::{Error, SqliteOptions, SqliteStore, connect, writer};
 
 impl SqliteOptions {
@@ -25,7 +26,16 @@ impl SqliteOptions {
     /// and [`InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a topic that is both relayed and
     /// local, and for a file on a [network file system](Self::file_system_by).
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
-        let path = connect::absolute(path.as_ref())?;
+        self.open_in(path.as_ref(), None).await
+    }
+
+    /// Opens a file that goes with its folder, if it is temporary.
+    pub(crate) async fn open_in(
+        self,
+        path: &Path,
+        folder: Option<TemporaryFolder>,
+    ) -> Result<SqliteStore, Error> {
+        let path = connect::absolute(path)?;
         let (partitions, transaction_timeout, news) =
             (self.partitions, self.transaction_timeout, Wake::default());
         let (target, synchronous) = (path.clone(), self.synchronous);
@@ -47,6 +57,7 @@ impl SqliteOptions {
             claim_turns: ClaimTurns::default(),
             foreign: ForeignCommits::default(),
             news,
+            _folder: folder,
         };
         let store = SqliteStore::new(shared);
         if !leaving.is_empty() || !staying.is_empty() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{OutboxRows, WithoutRelay};
+use messagekit::adapter::{OutboxEvents, OutboxRows, WithoutRelay};
 use messagekit::{Error, Message, crash};
 
-use crate::tables::{append, delayed, micros, now};
+use crate::tables::{append, delayed, micros, now, outbox_events};
 use crate::{SqliteStore, SqliteTx};
 
 /// Appends events to their topics directly, in the producer's transaction. A relay then publishes those of relayed
@@ -47,5 +47,11 @@ impl OutboxRows for SqliteStore {
 
     fn wake(&self) {
         self.news().wake();
+    }
+}
+
+impl OutboxEvents for SqliteStore {
+    async fn outbox_events(&self) -> Result<Vec<Message>, Error> {
+        self.query(outbox_events::all).await
     }
 }

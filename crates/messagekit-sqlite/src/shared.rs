@@ -16,6 +16,7 @@ use crate::error::closed;
 use crate::foreign_commits::ForeignCommits;
 use crate::holder::{Holders, would_deadlock};
 use crate::reader::Readers;
+use crate::temporary_folder::TemporaryFolder;
 use crate::writer::{Request, WriterHandle};
 
 /// An open file.
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) foreign: ForeignCommits,
     /// Wakes the relays of this process.
     pub(crate) news: Wake,
+    /// The folder of a temporary file, which is removed with the last handle.
+    pub(crate) _folder: Option<TemporaryFolder>,
 }
 
 impl Shared {

@@ -1,5 +1,7 @@
 //! The state of a file at a glance.
 
+use std::time::Duration;
+
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{ConsumerStatus, DatabaseStatus, OutboxStatus};
@@ -28,5 +30,9 @@ impl DatabaseStatus for SqliteStore {
 
     fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>> {
         Box::pin(self.query(|conn| status::consumers(conn, now())))
+    }
+    fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>> {
+        let consumer = consumer.to_owned();
+        Box::pin(self.query(move |conn| status::last_seen(conn, &consumer, now()).map_err(from_sqlite)))
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use messagekit::adapter::{TransactError, Wake, Work};
+use messagekit::adapter::{TransactError, Wake, Work, in_transaction};
 use messagekit::log::{ClaimHolder, ClaimTurns};
-use messagekit::{Error, ErrorKind, Store};
+use messagekit::{Error, ErrorKind, HandlerError, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;
@@ -55,6 +55,40 @@ impl SqliteStore {
 
     pub(crate) fn new(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Runs `work` in a transaction and commits it: rows of your own, and changes of tables. If `work` fails, nothing of it remains.
+    /// With events it is [`Outbox::transaction`](messagekit::Outbox::transaction).
+    ///
+    /// In `work`, `?` takes the errors of the database, of messagekit and your own.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # use messagekit_sqlite::SqliteStore;
+    /// let store = SqliteStore::temporary().await?;
+    /// store.transaction(async |tx| {
+    ///     tx.call(|c| c.execute_batch("CREATE TABLE orders (id TEXT PRIMARY KEY, pence INTEGER)")).await?;
+    ///     let pence: i64 = "1250".parse()?;
+    ///     tx.call(move |c| c.execute("INSERT INTO orders VALUES ('o-1', ?1)", [pence])).await?;
+    ///     Ok(())
+    /// }).await?;
+    /// let orders = store.read(|c| c.query_row("SELECT count(*) FROM orders", (), |row| row.get::<_, i64>(0)));
+    /// assert_eq!(orders.await?, 1);
+    /// # Ok::<(), messagekit::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Store::commit). An error of your own is found by
+    /// [`Error::cause`](messagekit::Error::cause), and one of the database has its kind. What a constructor
+    /// of [`HandlerError`](messagekit::HandlerError) says is not kept, but for `unavailable`: [`ErrorKind::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// A drop rolls back what is not committed. A drop during the commit leaves its outcome unknown.
+    pub async fn transaction<R, F>(&self, work: F) -> Result<R, messagekit::Error>
+    where
+        F: AsyncFnOnce(&mut SqliteTx) -> Result<R, HandlerError>,
+    {
+        in_transaction(self, work).await
     }
 
     /// Runs queries of your own on a read-only connection, away from the threads that run tasks.

@@ -1,6 +1,7 @@
-//! Conformance tests for adapters of messagekit: the promises of the traits, as tests that any adapter can run.
+//! Tests of services, and conformance tests for adapters of messagekit.
 //!
-//! A case is an async function over a fixture that your adapter supplies. [`transport_cases!`], [`store_cases!`],
+//! A service needs one module: [`service`], with scenarios and [`assert_effectively_once!`]. Everything else is for adapters: the
+//! promises of the traits, as tests that any adapter can run. A case is an async function over a fixture that your adapter supplies. [`transport_cases!`], [`store_cases!`],
 //! [`log_cases!`] and [`relay_cases!`] turn the list of cases into tests:
 //!
 //! ```
@@ -39,6 +40,7 @@ pub mod ledger;
 pub mod log;
 pub mod relay;
 mod run;
+pub mod service;
 pub mod store;
 pub mod transport;
 pub mod upgraded;

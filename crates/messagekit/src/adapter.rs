@@ -6,15 +6,16 @@
 //! `messagekit-testkit` check each of them.
 
 pub use crate::consumer::RETRY_POLL;
+pub use crate::failed_messages::instance;
 pub use crate::handler::CatchAll;
 pub use crate::message::{
-    EventLinks, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, codec, on_wire,
+    EventLinks, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, as_binary, codec, on_wire,
 };
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{
     Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, Failure, FailureKind, Follower, Inbox, Next,
-    NextOffset, OutboxRows, Priming, ReceivedMessage, Redelivery, RetryLease, SchemaFit, SchemaVersion,
-    SetAsideOutcome, TransactError, Wake, WithoutRelay, Work, apply_prepared,
+    NextOffset, OutboxEvents, OutboxRows, Priming, ReceivedMessage, Redelivery, RetryLease, SchemaFit,
+    SchemaVersion, SetAsideOutcome, TransactError, Wake, WithoutRelay, Work, apply_prepared, in_transaction,
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{

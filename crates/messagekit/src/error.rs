@@ -164,6 +164,33 @@ impl Error {
     pub fn context(&self, name: &str) -> Option<&str> {
         self.0.context.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
+
+    /// Returns the outermost cause of a type, such as an error of your own from a [transaction](crate::Outbox::transaction).
+    ///
+    /// ```
+    /// # use messagekit::{Error, ErrorKind};
+    /// let refused = std::io::Error::other("connection refused");
+    /// let error = Error::new(ErrorKind::Unavailable, "broker does not answer").caused_by(refused);
+    /// assert!(error.cause::<std::io::Error>().is_some());
+    /// assert!(error.cause::<std::num::ParseIntError>().is_none());
+    /// ```
+    pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+        find_cause(self.source())
+    }
+}
+
+/// Returns the first error of a type in a chain that begins with `first`.
+pub(crate) fn find_cause<'a, T: StdError + 'static>(
+    first: Option<&'a (dyn StdError + 'static)>,
+) -> Option<&'a T> {
+    let mut next = first;
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
 }
 
 impl fmt::Display for Error {

@@ -20,12 +20,23 @@
 //! }
 //! ```
 //!
-//! - [`Event`] and [`Envelope`]: domain facts and their metadata.
-//! - [`EventRegistry`]: reads messages of several types without a consumer.
-//! - [`Outbox`]: adds events to your transaction.
-//! - [`Consumer`]: runs handlers, each message once; [`Router`], [`OnFailure`], [`gate`].
+//! # Where to begin
+//!
+//! 1. [`Event`]: declare a fact, its type and its key.
+//! 2. [`Outbox`]: add it to the transaction of your rows.
+//! 3. [`Consumer`]: handle each message once, with its effects in one transaction.
+//! 4. [`Runner`]: run consumers, relays and servers in one process, and stop them in order.
+//! 5. [Write a service](https://github.com/messagekit/messagekit/blob/main/docs/write-a-service.md): all of it in one program, with calls to
+//!    others, errors, health and tests.
+//!
+//! # What else there is
+//!
+//! - [`Envelope`]: an event with its metadata; [`EventRegistry`] reads several types without a consumer.
+//! - [`HandlerError`], [`OnFailure`], [`Backoff`]: what happens to a message that a handler refuses. [`gate`]: what holds a consumer back.
+//! - [`Router`]: handlers that several consumers share.
+//! - [`EventPublisher`]: typed events without an outbox, and what that loses.
+//! - [`bus`]: listeners in the same process, which share the transaction of the caller.
 //! - [`relay`]: publishes from the outbox to a broker.
-//! - [`Runner`]: runs the consumers, relays and servers of a process, and stops them in order.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
 //! - [`schema`]: the shape of JSON data, on which programs in several languages agree.
@@ -49,6 +60,7 @@ extern crate self as messagekit;
 
 pub mod adapter;
 mod audit;
+pub mod bus;
 pub mod cleanup;
 mod consumer;
 #[doc(hidden)]
@@ -82,15 +94,15 @@ mod telemetry;
 mod transport;
 
 pub use consumer::{
-    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, NoSource, OnFailure, PrimedConsumer,
-    PrimingProgress, Stats,
+    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, Delivered, NoSource, OnFailure,
+    PrimedConsumer, PrimingProgress, Stats,
 };
 pub use error::{Error, ErrorKind, chain};
 pub use event::{EarlierData, EarlierVersion, Event};
 pub use event_registry::{AnyEvent, EventRegistry, RegisteredEvent};
 pub use handler::{
-    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Inner, Middleware, OnNewerMinor,
-    OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
+    CallFn, EffectsFn, EventArgument, HandlerError, HandlerErrorKind, HandlerFn, IdempotentConsumer, Inner,
+    Middleware, OnNewerMinor, OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 pub use message::{
     DataVersion, DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, WireForm, headers,
@@ -99,3 +111,4 @@ pub use messagekit_macros::Event;
 pub use runner::Runner;
 pub use shutdown::Shutdown;
 pub use store::{Claim, NoStore, Outbox, ParkingLimits, Store, claim};
+pub use transport::EventPublisher;

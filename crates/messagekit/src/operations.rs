@@ -17,7 +17,8 @@ pub use crate::event_history::{
 pub use crate::failed_messages::{
     Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
     FailedMessageSelection, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
-    Operator, Origin, Pace, SelectionBatch, StateMachine, StateReason, no_failed_message,
+    FailedRun, Operator, Origin, Pace, RetryRunner, SelectionBatch, StateMachine, StateReason,
+    no_failed_message,
 };
 pub use crate::histogram::HistogramCounts;
 pub use crate::outbox_health::{LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart};

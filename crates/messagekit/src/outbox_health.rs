@@ -1,6 +1,7 @@
 //! Measures whether events leave the outbox.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
@@ -141,5 +142,27 @@ pub trait OutboxHealth: Send + Sync {
     /// Returns the rejected events of the relay. The default is `None`: no relay can publish this outbox.
     fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
         None
+    }
+}
+
+impl<T: OutboxHealth + ?Sized> OutboxHealth for Arc<T> {
+    fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
+        (**self).ping()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<OutboxLag, Error>> {
+        (**self).lag()
+    }
+
+    fn checkpoint(&self, every: Duration) -> BoxFuture<'_, Result<(), Error>> {
+        (**self).checkpoint(every)
+    }
+
+    fn source_states(&self) -> BoxFuture<'_, Result<Vec<SourceState>, Error>> {
+        (**self).source_states()
+    }
+
+    fn rejected_events(&self) -> Option<&dyn RejectedEvents> {
+        (**self).rejected_events()
     }
 }

@@ -38,7 +38,7 @@ pub struct ConsumerStatus {
     /// When the marker with the greatest id was written. Ids of messagekit ascend with their time; among foreign ids, it is
     /// the time of any marker.
     pub newest_marker_at: Option<Timestamp>,
-    /// When one of its processes last recorded its dedup window: at its start, and then regularly.
+    /// When one of its processes last recorded its dedup window: at its start, and then every ten seconds.
     pub noted_at: Option<Timestamp>,
     /// The longest dedup window that its processes have recorded.
     pub dedup_window: Option<Duration>,
@@ -88,4 +88,11 @@ pub trait DatabaseStatus: Send + Sync {
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.
     fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>>;
+
+    /// Returns how long ago a process of the consumer last noted that it runs, by the clock of the database, or `None` if none
+    /// ever has.
+    ///
+    /// # Errors
+    /// Transient if the database does not respond; a retry is useful.
+    fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>>;
 }

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(300);
 
 /// Returns how many records are past, and how many processes are killed while they are primed.
 fn size() -> (usize, usize) {
-    let is_full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1");
+    let is_full = messagekit_tests::is_full();
     if is_full { (1_000_000, 20) } else { (40_000, 5) }
 }
 

@@ -229,6 +229,44 @@ fn a_retry_dropped_at_any_await_is_asked_for_once() {
     block_on(an_act_dropped_at_any_await_happens_wholly_or_not_at_all(Action::Retry, from, to, Claim::Held));
 }
 
+/// The retry of a run that is planned for later is recorded with the new time, or not at all. Repeated, it has one effect.
+#[test]
+fn a_run_now_dropped_at_any_await_is_asked_for_once() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let store = narrow(&shop.database, 1).await;
+        let ann = Operator::new("ann", "test");
+        let ready = async |_| {
+            let failed_message = dead(&shop).await;
+            let plan = "UPDATE messagekit.failed_messages SET state = 'retry_scheduled', due = now() + interval '1 day' WHERE id = $1";
+            sqlx::query(plan).bind(failed_message.id).execute(shop.store.pool()).await.unwrap();
+            failed_message
+        };
+        let retry = async |failed_message: &FailedMessage, _: &Stage| {
+            store.act(Action::Retry, &[failed_message.id], &ann).await.map(drop)
+        };
+        strike(&["act"], ready, retry, async |failed_message, known| {
+            assert_pool_is_clean(&store).await;
+            let found = async || {
+                let select = "SELECT (SELECT due <= now() AND state = 'retry_scheduled' FROM messagekit.failed_messages WHERE id = $1),
+                    (SELECT coalesce(sum(done), 0)::bigint FROM messagekit.admin_audit WHERE failed_messages = ARRAY[$1])";
+                let found: (bool, i64) =
+                    sqlx::query_as(select).bind(failed_message.id).fetch_one(store.pool()).await.unwrap();
+                found
+            };
+            let now = found().await;
+            match known {
+                Known::Kept => assert_eq!(now, (true, 1)),
+                _ => assert!(now == (true, 1) || now == (false, 0), "by half: {now:?}"),
+            }
+            let again = store.act(Action::Retry, &[failed_message.id], &ann).await.unwrap();
+            assert_eq!(again[0] == ActionResult::Done, !now.0, "{again:?}");
+            assert_eq!(found().await, (true, 1));
+        })
+        .await;
+    });
+}
+
 #[test]
 fn a_discard_dropped_at_any_await_happens_once() {
     let (from, to) = (FailedMessageState::Dead, FailedMessageState::Discarded);

@@ -13,7 +13,7 @@ use crate::counter::Counter;
 
 /// The events of the gate, and with `MESSAGEKIT_FULL=1`.
 fn events() -> u64 {
-    if std::env::var("MESSAGEKIT_FULL").is_ok_and(|full| full == "1") { 1_000_000 } else { 50_000 }
+    if messagekit_tests::is_full() { 1_000_000 } else { 50_000 }
 }
 
 /// Half of the events have links: chains of five, each with one event that leads to twenty. Three consumers have handled each.

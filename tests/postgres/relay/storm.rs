@@ -20,9 +20,10 @@ struct Size {
 }
 
 fn size() -> Size {
-    match std::env::var_os("MESSAGEKIT_FULL") {
-        Some(_) => Size { writers: 64, each: 30, longest: Duration::from_secs(3) },
-        None => Size { writers: 16, each: 10, longest: Duration::from_millis(300) },
+    if messagekit_tests::is_full() {
+        Size { writers: 64, each: 30, longest: Duration::from_secs(3) }
+    } else {
+        Size { writers: 16, each: 10, longest: Duration::from_millis(300) }
     }
 }
 

@@ -17,17 +17,19 @@ mod verdict;
 mod wire;
 mod world;
 
+use std::collections::BTreeSet;
+
+use messagekit_tests::is_full;
+
 use mutants::{MUTANTS, Mutant, TAKEN_BACK_FORGETS, Wrong};
 use schedule::Theatre;
 use seen::Seen;
 
-/// Returns the number of schedules: enough to catch most of the mutants several times, or the stated size.
-fn schedules() -> u64 {
-    if is_full() { 2_000 } else { 40 }
-}
-
-fn is_full() -> bool {
-    std::env::var_os("MESSAGEKIT_FULL").is_some()
+/// Returns the seeds of the schedules: the first ones with those of the mutants, so that what a mutant does wrong is also noticed when the
+/// program does it, or the stated size.
+fn seeds() -> BTreeSet<u64> {
+    let first = 0..if is_full() { 2_000 } else { 16 };
+    first.chain(MUTANTS.iter().map(|mutant| mutant.seed)).collect()
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -40,7 +42,7 @@ fn random_schedules_keep_key_order_and_apply_messages_once() {
     run(async {
         let theatre = Theatre::open().await;
         let mut seen = Seen::default();
-        for seed in 0..schedules() {
+        for seed in seeds() {
             match theatre.play(seed, None).await.0 {
                 Ok(of_this) => seen += of_this,
                 Err(broken) => panic!("seed {seed}: {broken}"),

@@ -71,7 +71,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a claim that has waited looks at no key again",
-        4,
+        8,
         &[change(
             "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
             "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
@@ -95,7 +95,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "what was done before its range settles a culprit",
-        9,
+        19,
         &[change("(q.outcome <> 'done' OR q.generation >= $3)) IS NULL", "true) IS NULL")],
     ),
     statement(
@@ -162,7 +162,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a resolve compares no token",
-        2,
+        19,
         &[change(
             "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND token = $3 AND running_since IS NOT NULL",
             "SET state = 'resolved', reason = 'applied', due = NULL, running_since = NULL, attempts = attempts - 1,\n    changed_at = clock_timestamp()\n  WHERE id = $2 AND $3::bigint IS NOT NULL",
@@ -198,7 +198,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "an act does not lock its failed messages",
-        6,
+        4,
         &[change(
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
@@ -224,7 +224,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
         "a retry sets without comparing",
         5,
         &[
-            change("AND state = 'dead'", ""),
+            change(" AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL", ""),
             change(
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
                 "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use messagekit::log::{Claimed, RecordClaimer, RowPayload, Which};
 use messagekit_postgres::{PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use messagekit_tests::{Database, Server};
+use messagekit_tests::{Database, Server, is_full};
 use messagekit_topics::{Topic, Topics};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -17,10 +17,6 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 const TOPIC: &str = "shop.orders";
-
-fn is_full() -> bool {
-    std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
-}
 
 async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();

@@ -11,6 +11,9 @@ pub(crate) type Db = PostgresStore;
 /// How many random lives the gate has time for.
 pub(crate) const SEEDS: u64 = 12;
 
+/// Of how many invoices of a year it has time for one.
+pub(crate) const ONE_INVOICE_OF: usize = 5;
+
 /// At how many places a call is dropped.
 pub(crate) const PLACES: usize = 15;
 

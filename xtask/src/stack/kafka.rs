@@ -85,6 +85,9 @@ broker.session.timeout.ms=2000
 log.segment.bytes=16777216
 log.index.size.max.bytes=1048576
 log.cleaner.dedupe.buffer.size=4194304
+
+# A killed broker reads hundreds of small files again and syncs each: it waits for the disk, not for the processor.
+num.recovery.threads.per.data.dir=8
 "
     )
 }

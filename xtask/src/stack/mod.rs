@@ -29,6 +29,7 @@ use clap::{Args, Subcommand};
 use docker::Docker;
 use folder::Folder;
 use native::Native;
+pub(crate) use packages::in_ci;
 pub(crate) use service::Service;
 pub(crate) use state::{Health, State};
 

@@ -20,6 +20,12 @@ use crate::terminal::note;
 /// The time that a service has from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The time that it has while its log grows: a killed broker reads every file of its topics again.
+const PATIENCE_AT_WORK: Duration = Duration::from_secs(600);
+
+/// The longest pause between two lines of the log of a service that is at work.
+const PAUSE_AT_WORK: Duration = Duration::from_secs(30);
+
 /// The interval between two probes of a starting service.
 const ASK: Duration = Duration::from_millis(50);
 
@@ -173,8 +179,8 @@ impl Native {
                     Health::Down => {
                         return Err(format!("{service} ended while it started; {}", process::end_of(&log)));
                     }
-                    Health::Starting if since.elapsed() > PATIENCE => {
-                        let seconds = PATIENCE.as_secs();
+                    Health::Starting if since.elapsed() > patience(&log) => {
+                        let seconds = since.elapsed().as_secs();
                         return Err(format!(
                             "{service} does not answer after {seconds} s; {}",
                             process::end_of(&log)
@@ -277,6 +283,14 @@ impl Native {
     }
 }
 
+/// Returns the time that a service with this log has until it answers.
+fn patience(log: &Path) -> Duration {
+    let written = std::fs::metadata(log).and_then(|log| log.modified());
+    // A time in the future is of a clock that was set: that line is new.
+    let at_work = written.is_ok_and(|at| at.elapsed().map_or(true, |pause| pause <= PAUSE_AT_WORK));
+    if at_work { PATIENCE_AT_WORK } else { PATIENCE }
+}
+
 /// Copies this program to `path`, also when a newer build has replaced its file.
 pub(crate) fn copy_program(path: &Path) -> Result<(), String> {
     let same = std::env::current_exe().is_ok_and(|own| own == path);
@@ -291,6 +305,9 @@ pub(crate) fn copy_program(path: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -336,5 +353,18 @@ mod tests {
         assert!(refusal.starts_with("kafka has no port in "), "{refusal}");
         assert!(refusal.ends_with("`cargo xtask stack up --services kafka`"), "{refusal}");
         assert!(stack.known().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_service_is_waited_for_longer_while_its_log_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("kafka.log");
+        assert_eq!(patience(&log), PATIENCE, "it has written nothing");
+        let file = File::create(&log).unwrap();
+        assert_eq!(patience(&log), PATIENCE_AT_WORK);
+        file.set_modified(SystemTime::now() - 2 * PAUSE_AT_WORK).unwrap();
+        assert_eq!(patience(&log), PATIENCE);
+        file.set_modified(SystemTime::now() + PATIENCE).unwrap();
+        assert_eq!(patience(&log), PATIENCE_AT_WORK);
     }
 }

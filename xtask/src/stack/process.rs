@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::folder;
@@ -29,6 +30,8 @@ struct Stat {
     parent: i32,
     group: i32,
     threads: u64,
+    /// Clock ticks that it has computed, and those of the children that it has waited for.
+    computed: u64,
     /// Clock ticks between the boot and the start of the process.
     started: u64,
 }
@@ -201,6 +204,12 @@ fn all() -> impl Iterator<Item = (i32, Stat)> {
     pids.filter_map(|pid| Some((pid, stat(pid)?)))
 }
 
+/// Returns the processor time of a process and of the children that it has waited for, which may be a zombie.
+pub(crate) fn processor_time(pid: Pid) -> Duration {
+    let ticks = stat(pid.as_raw_nonzero().get()).map_or(0, |stat| stat.computed);
+    Duration::from_millis(1_000 * ticks / clock_ticks_per_second())
+}
+
 /// Reads `/proc/PID/stat`. The name in it may contain any character, so the fields are counted from its closing parenthesis.
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -210,6 +219,7 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         threads: fields.get(17)?.parse().ok()?,
+        computed: fields.get(11..15)?.iter().map(|ticks| ticks.parse().unwrap_or(0)).sum::<u64>(),
         started: fields.get(19)?.parse().ok()?,
     })
 }

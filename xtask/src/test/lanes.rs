@@ -1,8 +1,8 @@
 //! Runs the suites in lanes, side by side.
 //!
 //! Suites that need a broker run one after another, because some of them stop it. Suites that need only the database or no
-//! service run beside them, like the examples in the documentation. The tests of the whole path take every service down: they
-//! run beside the others if they have their own services, and otherwise after them.
+//! service run beside them, like the examples in the documentation; a lane that is done helps with these. The tests of the whole
+//! path take every service down: they run beside the others if they have their own services, and otherwise after them.
 
 use std::fs::{self, File};
 use std::panic::resume_unwind;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::report::Run;
 use super::suites::Suite;
-use crate::guard;
+use crate::guard::{self, Ended};
 use crate::stack::Service;
 use crate::terminal::say;
 
@@ -27,12 +27,18 @@ enum Lane {
     Path,
 }
 
+/// The suites that take longest. Each is the first of its lane, so that the others of it do not keep it from ending with the rest.
+const LONGEST: [&str; 2] = ["path", "postgres"];
+
+/// The variables of a suite.
+type Env<'a> = &'a [(&'static str, String)];
+
 /// The variables of the suites, by which they find their services.
 #[derive(Debug)]
 pub(crate) struct Variables<'a> {
-    pub(crate) shared: &'a [(&'static str, String)],
+    pub(crate) shared: Env<'a>,
     /// Those of the tests of the whole path, if they have their own services.
-    pub(crate) path: Option<&'a [(&'static str, String)]>,
+    pub(crate) path: Option<Env<'a>>,
 }
 
 impl Lane {
@@ -47,60 +53,86 @@ impl Lane {
     }
 }
 
+/// What waits for a worker, in order.
+struct Queue<T>(Mutex<std::vec::IntoIter<T>>);
+
+impl<T> Queue<T> {
+    fn of(all: Vec<T>) -> Self {
+        Self(Mutex::new(all.into_iter()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().expect("taking one does not panic").as_slice().is_empty()
+    }
+
+    fn next(&self) -> Option<T> {
+        self.0.lock().expect("taking one does not panic").next()
+    }
+}
+
+impl<'a> Queue<(&'a Suite, Env<'a>)> {
+    fn of_lane(suites: &'a [Suite], lane: Lane, env: Env<'a>) -> Self {
+        let of_lane = suites.iter().filter(|suite| Lane::of(&suite.tests.needs) == lane);
+        let mut of_lane: Vec<_> = of_lane.map(|suite| (suite, env)).collect();
+        of_lane.sort_by_key(|(suite, _)| !LONGEST.contains(&&*suite.tests.target.name));
+        Self::of(of_lane)
+    }
+}
+
 /// Runs the suites. A failure does not stop the others, and neither does a suite that hangs: it is killed after the limit.
 pub(crate) fn run(suites: &[Suite], variables: &Variables<'_>, limit: Duration, logs: &Path) -> Vec<Run> {
-    let without_services = suites.iter().all(|suite| Lane::of(&suite.tests.needs) == Lane::Alone);
-    let run = |lane: Lane, env: &[(&str, String)]| -> Vec<Run> {
-        // Without other lanes both cores are free.
-        let at_once = if without_services { 2 } else { 1 };
-        let of_lane: Vec<&Suite> =
-            suites.iter().filter(|suite| Lane::of(&suite.tests.needs) == lane).collect();
-        each_of(&of_lane, at_once, |suite| run_suite(suite, env, limit, logs))
-    };
-    let run = &run;
-    let beside = [Lane::Brokers, Lane::Database, Lane::Alone].map(|lane| (lane, variables.shared));
-    let beside = beside.into_iter().chain(variables.path.map(|path| (Lane::Path, path)));
-    let mut runs: Vec<Run> = thread::scope(|scope| {
-        let lanes: Vec<_> = beside.map(|(lane, env)| scope.spawn(move || run(lane, env))).collect();
-        lanes.into_iter().flat_map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    });
-    if variables.path.is_none() {
-        runs.extend(run(Lane::Path, variables.shared));
+    let queue = |lane, env| Queue::of_lane(suites, lane, env);
+    let run = |(suite, env): (&Suite, Env<'_>)| run_suite(suite, env, limit, logs);
+    let (shared, path) = (variables.shared, variables.path);
+    let beside = [Lane::Brokers, Lane::Database].map(|lane| queue(lane, shared));
+    let beside = beside.into_iter().chain(path.map(|path| queue(Lane::Path, path)));
+    let beside: Vec<_> = beside.filter(|lane| !lane.is_empty()).collect();
+    let mut runs = side_by_side(&beside, &queue(Lane::Alone, shared), run);
+    if path.is_none() {
+        let path = queue(Lane::Path, shared);
+        runs.extend(std::iter::from_fn(|| path.next()).map(run));
     }
     runs
 }
 
-/// Does the work for each, in order, with at most `at_once` at the same time.
-fn each_of<T: Sync, R: Send>(all: &[T], at_once: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = Mutex::new(all.iter());
-    let one_after_another = || {
-        let mut done = Vec::new();
-        loop {
-            let one = next.lock().expect("taking one does not panic").next();
-            let Some(one) = one else { return done };
-            done.push(work(one));
-        }
+/// Works each lane off in its order, all lanes side by side, and what needs no lane beside them. A worker whose lane is done helps
+/// with that, so that no core rests while the longest lane ends.
+fn side_by_side<T: Send, R: Send>(
+    lanes: &[Queue<T>],
+    alone: &Queue<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    // Without lanes both cores are free.
+    let helpers = if lanes.is_empty() { 2 } else { 1 };
+    let work_off = |lane: Option<&Queue<T>>| {
+        let next = || lane.and_then(Queue::next).or_else(|| alone.next());
+        std::iter::from_fn(next).map(&work).collect::<Vec<R>>()
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(one_after_another)).collect();
+        let work_off = &work_off;
+        let lanes = lanes.iter().map(Some).chain(std::iter::repeat_n(None, helpers));
+        let workers: Vec<_> = lanes.map(|lane| scope.spawn(move || work_off(lane))).collect();
         let done =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         done.flatten().collect()
     })
 }
 
-fn run_suite(suite: &Suite, env: &[(&str, String)], limit: Duration, logs: &Path) -> Run {
+fn run_suite(suite: &Suite, env: Env<'_>, limit: Duration, logs: &Path) -> Run {
     let target = &suite.tests.target;
     let log = logs.join(format!("test-{}-{}-{}.log", target.package, target.kind, target.name));
     let started = Instant::now();
-    let failure = execute(suite, env, limit, &log).err();
+    let (computed, failure) = match execute(suite, env, limit, &log) {
+        Ok(ended) => (ended.computed, failure(&ended, limit)),
+        Err(error) => (Duration::ZERO, Some(error)),
+    };
     let output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-    let run = Run { target: target.clone(), took: started.elapsed(), failure, log, output };
+    let run = Run { target: target.clone(), took: started.elapsed(), computed, failure, log, output };
     say(format_args!("{run}"));
     run
 }
 
-fn execute(suite: &Suite, env: &[(&str, String)], limit: Duration, log: &Path) -> Result<(), String> {
+fn execute(suite: &Suite, env: Env<'_>, limit: Duration, log: &Path) -> Result<Ended, String> {
     let files = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
     let (output, errors) = files.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
     let mut command = Command::new(&suite.program);
@@ -112,11 +144,15 @@ fn execute(suite: &Suite, env: &[(&str, String)], limit: Duration, log: &Path) -
     // Cargo sets these variables for a test program. The path of shared libraries is the same.
     command.env("CARGO_MANIFEST_DIR", &suite.folder).env("CARGO_PKG_NAME", &suite.tests.target.package);
     command.env("CARGO_MANIFEST_PATH", suite.folder.join("Cargo.toml"));
-    let status = guard::status_within(limit, &mut command);
-    match status.map_err(|error| format!("cannot run {}: {error}", suite.program.display()))? {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(format!("failed ({status})")),
-        None => Err(format!("it did not end within {} minutes and was killed", limit.as_secs() / 60)),
+    let ended = guard::status_within(limit, &mut command);
+    ended.map_err(|error| format!("cannot run {}: {error}", suite.program.display()))
+}
+
+fn failure(ended: &Ended, limit: Duration) -> Option<String> {
+    match ended.status {
+        Some(status) if status.success() => None,
+        Some(status) => Some(format!("failed ({status})")),
+        None => Some(format!("it did not end within {} minutes and was killed", limit.as_secs() / 60)),
     }
 }
 
@@ -149,17 +185,25 @@ mod tests {
     }
 
     #[test]
-    fn each_is_done_once_with_no_more_than_asked_at_once() {
-        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let all: Vec<usize> = (0..100).collect();
-        let mut done = each_of(&all, 2, |one| {
+    fn a_lane_runs_one_at_a_time_and_then_helps_with_the_rest() {
+        let (in_lane, most_in_lane, now, most) =
+            (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let lanes = [Queue::of((0..10).collect()), Queue::of(Vec::new())];
+        let mut done = side_by_side(&lanes, &Queue::of((10..1_000).collect()), |one: usize| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            thread::yield_now();
+            if one < 10 {
+                most_in_lane.fetch_max(in_lane.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            }
+            thread::sleep(Duration::from_micros(100));
+            if one < 10 {
+                in_lane.fetch_sub(1, Ordering::SeqCst);
+            }
             now.fetch_sub(1, Ordering::SeqCst);
-            *one
+            one
         });
         done.sort_unstable();
-        assert_eq!(done, all);
-        assert!(most.into_inner() <= 2);
+        assert_eq!(done, (0..1_000).collect::<Vec<_>>(), "each once");
+        assert_eq!(most_in_lane.into_inner(), 1);
+        assert_eq!(most.into_inner(), 3, "both lanes have helped");
     }
 }

@@ -16,6 +16,8 @@ const MOST: usize = 400;
 pub(crate) struct Run {
     pub(crate) target: Target,
     pub(crate) took: Duration,
+    /// The processor time of the suite, without that of the services.
+    pub(crate) computed: Duration,
     /// The reason of the failure.
     pub(crate) failure: Option<String>,
     /// The file with the whole output.
@@ -71,15 +73,18 @@ impl Table<'_> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<48}{:<8}{:>8}", "suite", "result", "seconds")?;
-        let mut row = |name: &str, result: &str, took: Duration| {
-            writeln!(f, "{name:<48}{result:<8}{:>8.1}", took.as_secs_f64())
+        writeln!(f, "{:<48}{:<8}{:>8}{:>10}", "suite", "result", "seconds", "processor")?;
+        let mut row = |name: &str, result: &str, took: Duration, computed: Option<Duration>| {
+            let computed = computed.map_or_else(String::new, |time| format!("{:>10.1}", time.as_secs_f64()));
+            writeln!(f, "{name:<48}{result:<8}{:>8.1}{computed}", took.as_secs_f64())
         };
-        row("build and start of the services", "ok", self.build)?;
+        row("build and start of the services", "ok", self.build, None)?;
         for run in self.runs {
-            row(&run.target.to_string(), if run.failure.is_some() { "failed" } else { "ok" }, run.took)?;
+            let result = if run.failure.is_some() { "failed" } else { "ok" };
+            row(&run.target.to_string(), result, run.took, Some(run.computed))?;
         }
-        row("total, lanes side by side", "", self.total)?;
+        let computed = self.runs.iter().map(|run| run.computed).sum();
+        row("total, lanes side by side", "", self.total, Some(computed))?;
         for run in self.runs {
             if let Some(failure) = &run.failure {
                 writeln!(f, "{}: {failure}; again: {}", run.target, run.command())?;
@@ -96,7 +101,7 @@ mod tests {
     fn failed(output: String) -> Run {
         let target = Target { package: "messagekit-tests".into(), kind: "test".into(), name: "path".into() };
         let failure = Some("failed (exit status: 101)".into());
-        Run { target, took: Duration::ZERO, failure, log: "the.log".into(), output }
+        Run { target, took: Duration::ZERO, computed: Duration::ZERO, failure, log: "the.log".into(), output }
     }
 
     #[test]

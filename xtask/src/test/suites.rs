@@ -211,6 +211,34 @@ mod tests {
         assert!(looked > 15, "only {looked} files were looked at");
     }
 
+    /// Rustdoc compiles a library once more to find its examples; one with examples must be compiled.
+    #[test]
+    fn libraries_without_documentation_tests_have_no_examples() {
+        let metadata = members::metadata().expect("cargo metadata works");
+        let mut looked = 0;
+        for target in list(&metadata["packages"]).iter().flat_map(|package| list(&package["targets"])) {
+            let is_library = target["kind"][0] == "lib" || target["kind"][0] == "proc-macro";
+            if target["doctest"] == true || !is_library {
+                continue;
+            }
+            let folder = PathBuf::from(target["src_path"].as_str().expect("a path"));
+            for file in fs::read_dir(folder.parent().expect("a folder")).expect("it can be listed") {
+                let file = file.expect("a file").path();
+                if file.is_dir() {
+                    continue;
+                }
+                let text = fs::read_to_string(&file).expect("a file of text");
+                let comments = text.lines().filter_map(|line| line.trim().strip_prefix("//"));
+                let opening = comments.filter(|line| line.contains("```")).step_by(2);
+                for fence in opening {
+                    assert!(fence.ends_with("```text"), "an example of {} is never run", file.display());
+                }
+                looked += 1;
+            }
+        }
+        assert!(looked > 10, "only {looked} files were looked at");
+    }
+
     #[test]
     fn what_needs_a_service_that_does_not_run_is_not_expected() {
         let metadata = members::metadata().expect("cargo metadata works");

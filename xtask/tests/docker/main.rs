@@ -55,7 +55,8 @@ impl Machine {
         command
             .env_remove("MESSAGEKIT_STACK")
             .env_remove("MESSAGEKIT_STACK_DIST")
-            .env_remove("MESSAGEKIT_FULL");
+            .env_remove("MESSAGEKIT_FULL")
+            .env_remove("CI");
         command
     }
 

@@ -169,3 +169,12 @@ fn a_test_run_leaves_services_that_ran_before_and_those_to_keep() {
     machine.prints("test --keep");
     assert_eq!(machine.docker_calls().pop(), Some(format!("{CARGO} --doc")));
 }
+
+#[test]
+fn a_run_in_ci_stops_the_services_and_leaves_their_data() {
+    let machine = workspace();
+    let output = machine.command("test").env("CI", "true").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let down = "compose -f docker-compose.yml down".to_owned();
+    assert_eq!(machine.docker_calls().pop(), Some(down));
+}

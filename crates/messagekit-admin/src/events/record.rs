@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::related::RelatedView;
 use crate::audit::ActionView;
-use crate::byte_text::{ByteText, shown};
+use crate::byte_text::ByteText;
 use crate::failed_messages::{FailedMessageView, HeaderView};
 use crate::replay::JobView;
 
@@ -189,15 +189,16 @@ impl DetailView {
     fn of(event: EventDetail, reads: bool) -> Self {
         let EventDetail { head, headers, links, position, publication } = event;
         let trace = headers.text(headers::TRACEPARENT).and_then(|text| text.parse::<TraceContext>().ok());
-        let shown_headers = headers
-            .iter()
-            .map(|(name, value)| HeaderView { name: name.to_owned(), value: reads.then(|| shown(value)) });
+        let shown_headers = headers.iter().map(|(name, value)| HeaderView {
+            name: name.to_owned(),
+            value: reads.then(|| ByteText::of(value)),
+        });
         let text = |id: Option<messagekit::MessageId>| id.map(|id| id.to_string());
         Self {
             event_id: head.event_id.to_string(),
             event_type: head.event_type,
             topic: head.topic.to_string(),
-            key: head.key.as_deref().map(shown),
+            key: head.key.as_deref().map(ByteText::of),
             partition: position.as_ref().map(|position| position.partition),
             offset: position.as_ref().map(|position| position.offset),
             copies: head.copies,

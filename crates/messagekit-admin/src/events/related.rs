@@ -5,7 +5,7 @@ use messagekit::operations::LinkedEvent;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::byte_text::{ByteText, shown};
+use crate::byte_text::ByteText;
 
 /// An event with the ids that tie it to others.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,7 +35,7 @@ impl RelatedView {
             event_id: event.event_id.to_string(),
             event_type: event.event_type,
             topic: event.topic.to_string(),
-            key: event.key.as_deref().map(shown),
+            key: event.key.as_deref().map(ByteText::of),
             created_at: event.created_at,
             correlation_id: text(event.links.correlation_id),
             causation_id: text(event.links.causation_id),

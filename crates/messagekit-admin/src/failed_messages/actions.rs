@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::operations::Action;
+use messagekit::operations::{Action, RetryRunner};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::runner_view::RetryRunnerView;
 use super::view::StateWord;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
-use crate::database::Which;
+use crate::database::{Database, Which};
 use crate::parameters::Query;
 use crate::problem::Problem;
 
@@ -19,7 +20,7 @@ use crate::problem::Problem;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActWord {
-    /// Run a failed message once more.
+    /// Run a failed message now: a dead one once more, and one whose run is planned for later before its time.
     Retry,
     /// Give an open failed message up.
     Discard,
@@ -45,6 +46,10 @@ pub(crate) struct ActionResultView {
     act: ActWord,
     /// The state that the failed message had when this action was committed.
     state: StateWord,
+    /// For a retry: which consumer must run, and whether one does. Absent if the database did not tell in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    runner: Option<RetryRunnerView>,
 }
 
 type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
@@ -52,22 +57,34 @@ type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
 async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
     let state = database.act(database.store.act_on(word.into(), id, &caller.operator())).await?.into();
-    let view = ActionResultView { database: database.name.to_string(), id, act: word, state };
+    let runner = match word {
+        ActWord::Retry => runner_of(database, id).await,
+        ActWord::Discard | ActWord::Undo => None,
+    };
+    let view = ActionResultView { database: database.name.to_string(), id, act: word, state, runner };
     Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+/// Returns who runs a failed message. The action is recorded already, so an outage leaves this out.
+async fn runner_of(database: &Database, id: i64) -> Option<RetryRunnerView> {
+    let store = &*database.store;
+    let runner = async { RetryRunner::of(store, &store.show(id).await?.consumer).await };
+    database.within(runner).await.ok().map(RetryRunnerView::from)
 }
 
 /// Retry a failed message
 ///
-/// The failed message waits in state `retry_requested` until a process runs it: a consumer under its consumer's name,
-/// or the bookkeeper for a broker's dead letter. The admin does not know whether one runs; a failed message that
-/// stays `retry_requested` shows that none does.
+/// A `dead` message waits in state `retry_requested` until a process runs it: a consumer under its consumer's name,
+/// or the bookkeeper for a broker's dead letter. One that is `retry_scheduled`, or `retry_requested` for later, is due now
+/// and stays in its state: if the scheduled run fails, the next one is scheduled as usual. `runner` names it and says
+/// whether one of its processes was seen within 30 seconds.
 #[utoipa::path(
     post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
         (status = 202, body = ActionResultView),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is not dead", body = Problem, content_type = "application/problem+json")
+        (status = 409, description = "It is blocked or closed, or due or running already", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn retry(

@@ -5,7 +5,8 @@ use messagekit::operations::FailedMessageFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::view::{OriginWord, StateWord};
+use super::state_choice::StateChoice;
+use super::view::OriginWord;
 use crate::parameters::{FromParameters, NO_TIME, Parameters, searchable, usable_time};
 use crate::problem::Problem;
 
@@ -21,9 +22,9 @@ pub(crate) struct Filter {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
-    /// Only those in this state.
+    /// Only those in this state; `open` for all that are still to be applied.
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<StateWord>,
+    state: Option<StateChoice>,
     /// Only those of this origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<OriginWord>,
@@ -58,7 +59,8 @@ impl Filter {
         Ok(FailedMessageFilter {
             consumer: text("consumer", &self.consumer)?,
             event_type: text("type", &self.event_type)?,
-            state: self.state.map(Into::into),
+            state: self.state.and_then(StateChoice::one),
+            is_open: self.state == Some(StateChoice::Open),
             origin: self.origin.map(Into::into),
             kind: text("kind", &self.kind)?,
             fingerprint: text("fingerprint", &self.fingerprint)?,
@@ -81,9 +83,9 @@ pub(crate) struct FilterQuery {
     /// Only those of this event type.
     #[param(rename = "type", max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
-    /// Only those in this state.
+    /// Only those in this state; `open` for all that are still to be applied.
     #[param(inline)]
-    state: Option<StateWord>,
+    state: Option<StateChoice>,
     /// Only those of this origin.
     #[param(inline)]
     origin: Option<OriginWord>,
@@ -109,17 +111,7 @@ impl FromParameters for FilterQuery {
         Ok(Self {
             consumer: parameters.text("consumer")?,
             event_type: parameters.text("type")?,
-            state: parameters.word(
-                "state",
-                &[
-                    ("retry_scheduled", StateWord::RetryScheduled),
-                    ("blocked", StateWord::Blocked),
-                    ("dead", StateWord::Dead),
-                    ("retry_requested", StateWord::RetryRequested),
-                    ("resolved", StateWord::Resolved),
-                    ("discarded", StateWord::Discarded),
-                ],
-            )?,
+            state: parameters.word("state", &StateChoice::WORDS)?,
             origin: parameters.word(
                 "origin",
                 &[("store", OriginWord::Store), ("queue", OriginWord::Queue), ("topic", OriginWord::Topic)],
@@ -138,7 +130,8 @@ impl From<FilterQuery> for FailedMessageFilter {
         Self {
             consumer: query.consumer,
             event_type: query.event_type,
-            state: query.state.map(Into::into),
+            state: query.state.and_then(StateChoice::one),
+            is_open: query.state == Some(StateChoice::Open),
             origin: query.origin.map(Into::into),
             kind: query.kind,
             fingerprint: query.fingerprint,

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use messagekit::operations::FailedMessageFilter;
+use messagekit::operations::{
+    FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
+};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,6 +40,17 @@ pub(crate) struct FailedMessagePage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
+}
+
+impl FailedMessagePage {
+    /// Returns a page of one database, whose `next` is a position.
+    pub(crate) fn of(database: &str, heads: Vec<FailedMessageHead>, next: Option<i64>) -> Self {
+        Self {
+            failed_messages: heads.into_iter().map(|head| FailedMessageView::of(database, head)).collect(),
+            unreachable: Vec::new(),
+            next: next.map(|id| id.to_string()),
+        }
+    }
 }
 
 /// List failed messages, newest first
@@ -84,6 +97,24 @@ pub(crate) struct Totals {
     unreachable: Vec<Unreachable>,
 }
 
+impl TotalView {
+    fn of(database: &str, total: FailedMessageTotal) -> Self {
+        Self {
+            database: database.to_owned(),
+            consumer: total.consumer,
+            state: total.state.into(),
+            failed_messages: total.failed_messages,
+        }
+    }
+}
+
+impl Totals {
+    pub(crate) fn of(database: &str, totals: Vec<FailedMessageTotal>) -> Self {
+        let totals = totals.into_iter().map(|total| TotalView::of(database, total));
+        Self { totals: totals.collect(), unreachable: Vec::new() }
+    }
+}
+
 /// Count failed messages by consumer and state
 #[utoipa::path(
     get, path = "/api/v1/dlq/totals", tag = "failed messages", operation_id = "failed_message_totals",
@@ -96,14 +127,10 @@ pub(crate) async fn totals(
 ) -> Result<Json<Totals>, Problem> {
     let databases = app.databases.meant(chosen.which.database.as_deref())?;
     let answers = ask_all(databases, |database| database.store.totals(&chosen.filter)).await?;
-    let totals = answers.answered.into_iter().flat_map(|(database, totals)| {
-        totals.into_iter().map(|total| TotalView {
-            database: database.name.to_string(),
-            consumer: total.consumer,
-            state: total.state.into(),
-            failed_messages: total.failed_messages,
-        })
-    });
+    let totals = answers
+        .answered
+        .into_iter()
+        .flat_map(|(database, totals)| totals.into_iter().map(|total| TotalView::of(&database.name, total)));
     Ok(Json(Totals { totals: totals.collect(), unreachable: answers.unreachable }))
 }
 
@@ -135,6 +162,30 @@ pub(crate) struct Groups {
     unreachable: Vec<Unreachable>,
 }
 
+impl GroupView {
+    fn of(database: &str, group: FailedMessageGroup) -> Self {
+        Self {
+            database: database.to_owned(),
+            fingerprint: group.fingerprint,
+            consumer: group.consumer,
+            event_type: group.event_type,
+            kind: group.kind,
+            error: group.error,
+            failed_messages: group.failed_messages,
+            first: group.first,
+            last: group.last,
+            newest: group.newest,
+        }
+    }
+}
+
+impl Groups {
+    pub(crate) fn of(database: &str, groups: Vec<FailedMessageGroup>) -> Self {
+        let groups = groups.into_iter().map(|group| GroupView::of(database, group));
+        Self { groups: groups.collect(), unreachable: Vec::new() }
+    }
+}
+
 /// How many groups.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -163,20 +214,10 @@ pub(crate) async fn groups(
     let databases = app.databases.meant(chosen.which.database.as_deref())?;
     let limit = most.limit.unwrap_or(LIMIT);
     let answers = ask_all(databases, |database| database.store.groups(&chosen.filter, limit)).await?;
-    let groups = answers.answered.into_iter().flat_map(|(database, groups)| {
-        groups.into_iter().map(|group| GroupView {
-            database: database.name.to_string(),
-            fingerprint: group.fingerprint,
-            consumer: group.consumer,
-            event_type: group.event_type,
-            kind: group.kind,
-            error: group.error,
-            failed_messages: group.failed_messages,
-            first: group.first,
-            last: group.last,
-            newest: group.newest,
-        })
-    });
+    let groups = answers
+        .answered
+        .into_iter()
+        .flat_map(|(database, groups)| groups.into_iter().map(|group| GroupView::of(&database.name, group)));
     let mut groups: Vec<GroupView> = groups.collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.failed_messages));
     groups.truncate(limit as usize);

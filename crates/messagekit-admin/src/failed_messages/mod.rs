@@ -4,7 +4,10 @@ mod actions;
 mod bulk;
 mod filter;
 mod list;
+mod run_view;
+mod runner_view;
 mod show;
+mod state_choice;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +15,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use show::HeaderView;
+pub(crate) use list::{FailedMessagePage, Groups, Totals};
+pub(crate) use runner_view::RetryRunnerView;
+pub(crate) use show::{FailedMessageDetail, HeaderView};
 pub(crate) use view::{FailedMessageView, StateWord};
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {

@@ -4,26 +4,30 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use messagekit::operations::FailedMessage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::FailedMessageView;
+use super::run_view::FailedRunView;
 use crate::Role;
 use crate::app::App;
 use crate::body::Number;
-use crate::byte_text::{ByteText, beginning, shown};
+use crate::byte_text::{ByteText, beginning};
 use crate::caller::Caller;
 use crate::database::Which;
 use crate::parameters::Query;
 use crate::problem::Problem;
 
-/// The most bytes of a payload in the response; the whole payload is a download.
+/// The most bytes of a payload in a response; the whole payload is a download.
 const PREVIEW: usize = 64 * 1024;
 
 /// A failed message with its message, as far as the caller's role allows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FailedMessageDetail {
     failed_message: FailedMessageView,
+    /// Its last failed runs, oldest first, at most 20.
+    failed_runs: Vec<FailedRunView>,
     /// The headers of the message.
     headers: Vec<HeaderView>,
     /// The beginning of the payload; absent for a viewer.
@@ -50,6 +54,30 @@ pub(crate) struct Payload {
     truncated: bool,
 }
 
+impl FailedMessageDetail {
+    /// Returns everything, for a caller that reads the database itself.
+    pub(crate) fn whole(database: &str, failed_message: FailedMessage) -> Self {
+        Self::of(database, failed_message, true, usize::MAX)
+    }
+
+    fn of(database: &str, failed_message: FailedMessage, reads: bool, most: usize) -> Self {
+        let message = failed_message.received.message;
+        let headers = message.headers.iter().map(|(name, value)| HeaderView {
+            name: name.to_owned(),
+            value: reads.then(|| ByteText::of(value)),
+        });
+        Self {
+            failed_message: FailedMessageView::of(database, failed_message.head),
+            failed_runs: failed_message.failed_runs.into_iter().map(FailedRunView::from).collect(),
+            headers: headers.collect(),
+            payload: reads.then(|| Payload {
+                preview: beginning(&message.payload, most),
+                truncated: message.payload.len() > most,
+            }),
+        }
+    }
+}
+
 /// Show a failed message; header values and payload only to readers and above
 #[utoipa::path(
     get, path = "/api/v1/dlq/{id}", tag = "failed messages", operation_id = "show_failed_message",
@@ -65,21 +93,7 @@ pub(crate) async fn show(
     let database = app.databases.one(which.database.as_deref())?;
     let failed_message = database.ask(database.store.show(id)).await?;
     let reads = caller.role >= Role::Reader;
-    let message = failed_message.received.message;
-    let headers = message
-        .headers
-        .iter()
-        .map(|(name, value)| HeaderView { name: name.to_owned(), value: reads.then(|| shown(value)) });
-    let payload = reads.then(|| Payload {
-        preview: beginning(&message.payload, PREVIEW),
-        truncated: message.payload.len() > PREVIEW,
-    });
-    let headers = headers.collect();
-    Ok(Json(FailedMessageDetail {
-        failed_message: FailedMessageView::of(&database.name, failed_message.head),
-        headers,
-        payload,
-    }))
+    Ok(Json(FailedMessageDetail::of(&database.name, failed_message, reads, PREVIEW)))
 }
 
 /// Download the payload of a failed message as it was received

@@ -5,7 +5,7 @@ use messagekit::operations::{FailedMessageHead, FailedMessageState, Origin, Stat
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::byte_text::{ByteText, shown};
+use crate::byte_text::ByteText;
 use crate::page::Listed;
 
 /// A failed message without the content of its message.
@@ -69,7 +69,7 @@ impl FailedMessageView {
             topic: head.topic.to_string(),
             partition: head.position.as_ref().map(|position| position.partition),
             offset: head.position.as_ref().map(|position| position.offset),
-            key: head.key.map(|key| shown(&key)),
+            key: head.key.map(|key| ByteText::of(&key)),
             event_type: head.event_type,
             state: head.state.into(),
             reason: head.reason.into(),
@@ -99,7 +99,7 @@ impl Listed for FailedMessageHead {
 }
 
 /// The state of a failed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateWord {
     RetryScheduled,
@@ -120,19 +120,6 @@ impl From<FailedMessageState> for StateWord {
             FailedMessageState::Resolved => Self::Resolved,
             FailedMessageState::Discarded => Self::Discarded,
             _ => Self::Dead,
-        }
-    }
-}
-
-impl From<StateWord> for FailedMessageState {
-    fn from(state: StateWord) -> Self {
-        match state {
-            StateWord::RetryScheduled => Self::RetryScheduled,
-            StateWord::Blocked => Self::Blocked,
-            StateWord::Dead => Self::Dead,
-            StateWord::RetryRequested => Self::RetryRequested,
-            StateWord::Resolved => Self::Resolved,
-            StateWord::Discarded => Self::Discarded,
         }
     }
 }

@@ -10,9 +10,10 @@ use messagekit::operations::{LagPart, OutboxLag};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::dependencies::Outboxes;
+use super::dependencies::Dependencies;
 use super::measure;
-use super::ready::{Status, code};
+use super::ready::code;
+use super::status::Status;
 use crate::parameters::{Nothing, Query};
 
 /// The age above which the oldest event is stale.
@@ -77,7 +78,7 @@ pub(crate) struct DatabaseOutbox {
     responses((status = 200, body = OutboxView), (status = 503, description = "It is not well", body = OutboxView))
 )]
 pub(crate) async fn outbox(
-    State(outboxes): State<Outboxes>,
+    State(Dependencies { outboxes, .. }): State<Dependencies>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<OutboxView>) {
     let said = measure::lag(&outboxes).await;

@@ -8,21 +8,11 @@ use messagekit::{Connection, Stats};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::dependencies::{Connections, Consumers, Outboxes};
+use super::dependencies::Dependencies;
 use super::measure;
+use super::relay_ready::RelayReady;
+use super::status::Status;
 use crate::parameters::{Nothing, Query};
-
-/// A health status; a whole has the worst status of its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// Everything works.
-    Healthy,
-    /// It works, but an operator should look.
-    Degraded,
-    /// It does not work.
-    Unhealthy,
-}
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,6 +49,10 @@ pub(crate) struct Ready {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     consumers: Vec<ConsumerReady>,
+    /// Relays of this process, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    relays: Vec<RelayReady>,
 }
 
 /// Whether a dependency other than the databases works.
@@ -136,11 +130,7 @@ impl ConsumerReady {
         let (error, findings) = (ended.or(trouble), stats.outside_window());
         Self {
             consumer: consumer.to_owned(),
-            status: match (&error, findings.is_empty()) {
-                (Some(_), _) => Status::Unhealthy,
-                (None, false) => Status::Degraded,
-                (None, true) => Status::Healthy,
-            },
+            status: Status::of(error.as_ref(), &findings),
             error,
             findings,
             lanes,
@@ -168,12 +158,10 @@ pub(crate) struct DatabaseReady {
 /// Ping every database, each with a limit of 5 seconds
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", operation_id = "ready",
-    responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection or a consumer does not work", body = Ready))
+    responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection, a consumer or a relay does not work", body = Ready))
 )]
 pub(crate) async fn ready(
-    State(outboxes): State<Outboxes>,
-    State(connections): State<Connections>,
-    State(consumers): State<Consumers>,
+    State(Dependencies { outboxes, connections, consumers, relays }): State<Dependencies>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<Ready>) {
     let databases: Vec<DatabaseReady> = measure::ping(&outboxes)
@@ -181,29 +169,33 @@ pub(crate) async fn ready(
         .into_iter()
         .map(|(name, answer)| DatabaseReady {
             database: name.to_owned(),
-            status: if answer.is_ok() { Status::Healthy } else { Status::Unhealthy },
+            status: Status::of(answer.as_ref().err(), &[]),
             error: answer.err(),
         })
         .collect();
     let connections: Vec<ConnectionReady> = connections
-        .0
         .iter()
         .map(|(name, look)| (name.clone(), look()))
         .map(|(connection, error)| ConnectionReady {
             connection,
-            status: if error.is_none() { Status::Healthy } else { Status::Unhealthy },
+            status: Status::of(error.as_ref(), &[]),
             error,
         })
         .collect();
     let consumers: Vec<ConsumerReady> =
-        consumers.0.iter().map(|(name, stats)| ConsumerReady::of(name, stats)).collect();
+        consumers.iter().map(|(name, stats)| ConsumerReady::of(name, stats)).collect();
+    let relays: Vec<RelayReady> = relays.iter().map(|(name, stats)| RelayReady::of(name, stats)).collect();
     let parts = databases.iter().map(|one| one.status);
     let parts = parts.chain(connections.iter().map(|one| one.status));
     let parts = parts.chain(consumers.iter().map(|one| one.status));
+    let parts = parts.chain(relays.iter().map(|one| one.status));
     let status = parts.max().unwrap_or(Status::Healthy);
     // What an operator should look at is no reason to send requests elsewhere: every process of the service has it.
     let is_ready = if status == Status::Degraded { Status::Healthy } else { status };
-    (code(is_ready), Json(Ready { status, timestamp: Timestamp::now(), databases, connections, consumers }))
+    (
+        code(is_ready),
+        Json(Ready { status, timestamp: Timestamp::now(), databases, connections, consumers, relays }),
+    )
 }
 
 pub(super) fn code(status: Status) -> StatusCode {

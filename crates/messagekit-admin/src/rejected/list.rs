@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
+use crate::byte_text::ByteText;
 use crate::database::Which;
 use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query};
@@ -25,7 +26,7 @@ pub(crate) struct RejectedView {
     event_id: String,
     topic: String,
     event_type: Option<String>,
-    key: Option<String>,
+    key: Option<ByteText>,
     /// The length of its payload.
     payload_bytes: u64,
     /// How often the broker rejected it; 0 for an event that waits.
@@ -48,7 +49,7 @@ impl RejectedView {
             event_id: event.event_id.to_string(),
             topic: event.topic,
             event_type: event.event_type,
-            key: event.key,
+            key: event.key.map(ByteText::Text),
             payload_bytes: event.payload_bytes,
             attempts: event.attempts,
             error: event.error,
@@ -67,6 +68,16 @@ pub(crate) struct RejectedPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
+}
+
+impl RejectedPage {
+    /// Returns a page whose `next` is a position.
+    pub(crate) fn of(database: &str, events: Vec<RejectedEvent>, next: Option<i64>) -> Self {
+        Self {
+            events: events.into_iter().map(|event| RejectedView::of(database, event)).collect(),
+            next: next.map(|id| id.to_string()),
+        }
+    }
 }
 
 /// The filter, size and start of a page.
@@ -107,7 +118,7 @@ pub(crate) async fn list(
     let database = app.databases.one(which.database.as_deref())?;
     // Without a relay, no event can be rejected.
     let Some(rejected) = database.store.rejected_events() else {
-        return Ok(Json(RejectedPage { events: Vec::new(), next: None }));
+        return Ok(Json(RejectedPage::of(&database.name, Vec::new(), None)));
     };
     let (after, limit) = (asked.after.unwrap_or(0), asked.limit.unwrap_or(LIMIT));
     let waiting = asked.waiting.unwrap_or(false);
@@ -115,8 +126,8 @@ pub(crate) async fn list(
     let mut events = database.ask(rejected.rejected(after, limit + 1, waiting)).await?;
     let more = events.len() > limit as usize;
     events.truncate(limit as usize);
-    let next =
-        events.last().filter(|_| more).map(|last| next_link(query.as_deref(), "after", &last.id.to_string()));
-    let events = events.into_iter().map(|event| RejectedView::of(&database.name, event)).collect();
-    Ok(Json(RejectedPage { events, next }))
+    let next = events.last().filter(|_| more).map(|last| last.id);
+    let mut page = RejectedPage::of(&database.name, events, next);
+    page.next = page.next.map(|after| next_link(query.as_deref(), "after", &after));
+    Ok(Json(page))
 }

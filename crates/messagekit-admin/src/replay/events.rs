@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::byte_text::{ByteText, shown};
+use crate::byte_text::ByteText;
 use crate::database::Which;
 use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query, usable_time};
@@ -51,8 +51,8 @@ impl After {
         Some(Self(EventCursor { created_at, event_id: id.parse().ok()? }))
     }
 
-    fn of(event: &EventHead) -> String {
-        format!("{}/{}", event.created_at, event.event_id)
+    fn text(position: &EventCursor) -> String {
+        format!("{}/{}", position.created_at, position.event_id)
     }
 }
 
@@ -100,6 +100,31 @@ pub(crate) struct EventPage {
     next: Option<String>,
 }
 
+impl EventView {
+    fn of(event: EventHead) -> Self {
+        Self {
+            event_id: event.event_id.to_string(),
+            event_type: event.event_type,
+            topic: event.topic.to_string(),
+            key: event.key.as_deref().map(ByteText::of),
+            copies: event.copies,
+            created_at: event.created_at,
+            payload_bytes: event.payload_bytes,
+        }
+    }
+}
+
+impl EventPage {
+    /// Returns a page whose `next` is a position.
+    pub(crate) fn of(database: &str, events: Vec<EventHead>, next: Option<&EventCursor>) -> Self {
+        Self {
+            database: database.to_owned(),
+            events: events.into_iter().map(EventView::of).collect(),
+            next: next.map(After::text),
+        }
+    }
+}
+
 /// List stored events, oldest first
 #[utoipa::path(
     get, path = "/api/v1/replay/events", tag = "replay", operation_id = "list_events",
@@ -124,15 +149,8 @@ pub(crate) async fn events(
     let mut found = database.ask(database.store.events(&filter, after, limit + 1)).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).map(|last| next_link(raw.as_deref(), "after", &After::of(last)));
-    let events = found.into_iter().map(|event| EventView {
-        event_id: event.event_id.to_string(),
-        event_type: event.event_type,
-        topic: event.topic.to_string(),
-        key: event.key.as_deref().map(shown),
-        copies: event.copies,
-        created_at: event.created_at,
-        payload_bytes: event.payload_bytes,
-    });
-    Ok(Json(EventPage { database: database.name.to_string(), events: events.collect(), next }))
+    let next = found.last().filter(|_| more).map(EventHead::cursor);
+    let mut page = EventPage::of(&database.name, found, next.as_ref());
+    page.next = page.next.map(|after| next_link(raw.as_deref(), "after", &after));
+    Ok(Json(page))
 }

@@ -99,6 +99,17 @@ pub(crate) struct JobPage {
     next: Option<String>,
 }
 
+impl JobPage {
+    /// Returns a page of one database, whose `next` is a position.
+    pub(crate) fn of(database: &str, jobs: Vec<ReplayJob>, next: Option<i64>) -> Self {
+        Self {
+            replays: jobs.into_iter().map(|job| JobView::of(database, job)).collect(),
+            unreachable: Vec::new(),
+            next: next.map(|id| id.to_string()),
+        }
+    }
+}
+
 /// List replays, newest first
 #[utoipa::path(
     get, path = "/api/v1/replay", tag = "replay", operation_id = "list_replays",

@@ -13,8 +13,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use jobs::JobView;
-pub(crate) use order::ordered;
+pub(crate) use events::EventPage;
+pub(crate) use jobs::{JobPage, JobView};
+pub(crate) use order::{CountView, ordered};
 pub(crate) use worker::run;
 pub use worker::run_replays;
 

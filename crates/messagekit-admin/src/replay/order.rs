@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use messagekit::ErrorKind;
-use messagekit::operations::{Operator, ReplayJob, ReplayOrder};
+use messagekit::operations::{Operator, ReplayCount, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,6 +47,20 @@ pub(crate) struct Skipped {
     events: u64,
 }
 
+impl CountView {
+    pub(crate) fn of(database: &str, count: ReplayCount) -> Self {
+        let by_consumer = |counts: Vec<(String, u64)>| {
+            counts.into_iter().map(|(consumer, events)| Skipped { consumer, events }).collect()
+        };
+        Self {
+            database: database.to_owned(),
+            events: count.events,
+            skipped_by: by_consumer(count.skipped_by),
+            too_old_for: by_consumer(count.too_old_for),
+        }
+    }
+}
+
 /// Count what a replay would publish, and publish nothing
 #[utoipa::path(
     post, path = "/api/v1/replay/count", tag = "replay", operation_id = "count_replay",
@@ -59,15 +73,7 @@ pub(crate) async fn count(
 ) -> Result<axum::Json<CountView>, Problem> {
     let database = app.databases.one(request.database.as_deref())?;
     let count = database.count(request.filter.events()?).await?;
-    let by_consumer = |counts: Vec<(String, u64)>| {
-        counts.into_iter().map(|(consumer, events)| Skipped { consumer, events }).collect()
-    };
-    Ok(axum::Json(CountView {
-        database: database.name.to_string(),
-        events: count.events,
-        skipped_by: by_consumer(count.skipped_by),
-        too_old_for: by_consumer(count.too_old_for),
-    }))
+    Ok(axum::Json(CountView::of(&database.name, count)))
 }
 
 /// The events to publish again.

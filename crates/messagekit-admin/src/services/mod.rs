@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// The most bytes of an answer: some thousand consumers.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// A running service that serves `/health/ready`: a service with [`health_router_with`](crate::health_router_with), a bridge, a
+/// A running service that serves `/health/ready`: a service with [`Health`](crate::Health), a bridge, a
 /// relay or a bookkeeper. Only its process knows its lanes, its gates and its lag behind a broker.
 ///
 /// ```

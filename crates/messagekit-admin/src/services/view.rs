@@ -29,6 +29,7 @@ struct Document {
     problems: Vec<Fault>,
     databases: Vec<Part>,
     connections: Vec<Part>,
+    relays: Vec<Part>,
     held_back_by: Option<HeldBack>,
 }
 
@@ -38,10 +39,10 @@ struct Fault {
     detail: String,
 }
 
-/// A database or a connection of a service.
+/// A database, a connection or a relay of a service.
 #[derive(Deserialize)]
 struct Part {
-    #[serde(alias = "connection")]
+    #[serde(alias = "connection", alias = "relay")]
     database: String,
     error: Option<String>,
 }
@@ -51,7 +52,7 @@ impl ServiceView {
         let Ok(document) = serde_json::from_slice::<Document>(document) else {
             return Self::silent(service, "no service of messagekit serves its health there");
         };
-        let parts = document.databases.into_iter().chain(document.connections);
+        let parts = document.databases.into_iter().chain(document.connections).chain(document.relays);
         let parts = parts.filter_map(|part| Some(format!("{}: {}", part.database, part.error?)));
         let faults: Vec<String> =
             document.problems.into_iter().map(|problem| problem.detail).chain(parts).collect();

@@ -109,3 +109,22 @@ impl Answer {
         assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
     }
 }
+
+/// Returns the response to a probe of a service.
+pub(crate) async fn asked(app: &axum::Router) -> (u16, Value) {
+    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// Waits until a condition holds; virtual time passes meanwhile.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let so = async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, so).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}

@@ -47,6 +47,23 @@ async fn a_selection_is_acted_on_and_what_came_later_is_not() {
 }
 
 #[tokio::test]
+async fn open_messages_are_discarded_together() {
+    let stores = Stores::with(4, 0).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/1/retry").await.status, 202);
+        assert_eq!(console.ask(Role::Operator, "POST /api/v1/dlq/4/discard").await.status, 202);
+        let selection = select(&console, json!({"state": "open"})).await;
+        assert_eq!((&selection["count"], &selection["filter"]), (&json!(3), &json!({"state": "open"})));
+        let answer =
+            console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("discard", &selection)).await;
+        assert_eq!((answer.status, &answer.json()["done"]), (200, &json!(3)), "{}", answer.text());
+        let left = console.get("/api/v1/dlq?state=open").await;
+        assert_eq!(left["failed_messages"], json!([]));
+    }
+}
+
+#[tokio::test]
 async fn a_selection_that_has_changed_is_left_alone() {
     let stores = Stores::with(3, 0).await;
     for store in stores.each() {

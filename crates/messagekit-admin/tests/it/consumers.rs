@@ -3,25 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
 use messagekit::adapter::{
     BoxFuture, Capabilities, NextOffset, Publisher, RetentionProbe, Source, TopicRetention,
 };
 use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, OnFailure, Shutdown, Stats, headers};
-use messagekit_admin::health_router_with;
+use messagekit_admin::Health;
 use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-/// Returns the response to a probe of a service with one consumer.
-async fn asked(app: &axum::Router) -> (u16, Value) {
-    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
-    let response = app.clone().oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), 100_000).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
-}
+use crate::ask::{asked, until};
 
 /// Returns some of the fields.
 fn with(document: &Value, fields: &[&str]) -> Value {
@@ -33,19 +23,7 @@ fn with(document: &Value, fields: &[&str]) -> Value {
 }
 
 fn of_billing(stats: Stats) -> axum::Router {
-    health_router_with::<String>([], [], [("billing".to_owned(), stats)])
-}
-
-/// Lets virtual time pass until a condition holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let so = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), so)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain: {what}"));
+    Health::new().consumer("billing", stats).router()
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +198,7 @@ async fn short_dedup_window_is_a_finding_and_stays_ready() {
         .dedup_window(30 * DAY)
         .build()
         .unwrap();
-    let app = health_router_with::<String>([], [], [("billing".to_owned(), billing.stats())]);
+    let app = of_billing(billing.stats());
     let shutdown = Shutdown::new();
     let running = tokio::spawn(billing.run(shutdown.clone()));
     for (time, is_short) in [(30, false), (31, true), (30, false), (90, true), (7, false)] {

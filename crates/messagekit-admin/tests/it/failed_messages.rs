@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, ReceivedMessage};
 use messagekit::{Message, ParkingLimits, Position, Store};
 use messagekit_admin::Role;
@@ -21,6 +22,7 @@ async fn filters_choose_and_combine() {
         for (query, keys) in [
             ("", vec!["k-9", "k-3", "k-2", "k-1"]),
             ("?state=dead", vec!["k-3", "k-2", "k-1"]),
+            ("?state=open", vec!["k-9", "k-3", "k-2", "k-1"]),
             ("?consumer=stock", vec!["k-9"]),
             ("?consumer=stock&state=dead", vec![]),
             ("?type=orders.order.placed&kind=failed", vec!["k-9"]),
@@ -53,6 +55,31 @@ async fn filters_choose_and_combine() {
         let print = groups["groups"][0]["fingerprint"].as_str().unwrap();
         let page = console.get(&format!("/api/v1/dlq?fingerprint={print}")).await;
         assert_eq!(page["failed_messages"].as_array().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn open_messages_are_neither_resolved_nor_discarded() {
+    let stores = Stores::with(3, 0).await;
+    retrying(&stores.memory, 9).await;
+    retrying(&stores.sqlite, 9).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        let ask = async |line: &str| console.ask(Role::Operator, line).await;
+        assert_eq!(ask("POST /api/v1/dlq/2/discard").await.status, 202);
+        assert_eq!(ask("POST /api/v1/dlq/1/retry").await.status, 202);
+        let page = console.get("/api/v1/dlq?state=open").await;
+        let states: Vec<&str> = page["failed_messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["state"].as_str().unwrap())
+            .collect();
+        assert_eq!(states, ["retry_scheduled", "dead", "retry_requested"]);
+        let totals = console.get("/api/v1/dlq/totals?state=open").await;
+        assert_eq!(totals["totals"].as_array().unwrap().len(), 3, "{totals}");
+        let groups = console.get("/api/v1/dlq/groups?state=open&kind=permanent").await;
+        assert_eq!(groups["groups"][0]["failed_messages"], 2, "{groups}");
     }
 }
 
@@ -92,6 +119,8 @@ async fn an_act_moves_the_failed_message_and_is_written_down() {
         assert_eq!(act("POST /api/v1/dlq/1/undo").await.json()["state"], "dead");
         let retried = act("POST /api/v1/dlq/1/retry").await;
         assert_eq!((retried.status, &retried.json()["state"]), (202, &json!("retry_requested")));
+        let runner = json!({"consumer": "billing", "is_running": false, "last_seen_seconds": null});
+        assert_eq!(retried.json()["runner"], runner, "no process of it has been seen");
         assert_eq!(console.get("/api/v1/dlq/1").await["failed_message"]["state"], "retry_requested");
         let page = console.get("/api/v1/dlq").await;
         let reason = |index: usize| page["failed_messages"][index]["reason"].as_str();
@@ -172,6 +201,51 @@ async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
     assert_eq!(console.get("/api/v1/dlq?key=%FF%00").await["failed_messages"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn one_failed_message_has_its_failed_runs() {
+    let stores = Stores::with(0, 0).await;
+    retrying(&stores.memory, 9).await;
+    retrying(&stores.sqlite, 9).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        let listed = console.get("/api/v1/dlq").await["failed_messages"][0].clone();
+        assert!(listed.get("failed_runs").is_none(), "lists stay short");
+        let shown = console.ask(Role::Viewer, &format!("GET /api/v1/dlq/{}", listed["id"])).await.json();
+        let at = shown["failed_runs"][0]["at"].clone();
+        assert!(at.as_str().unwrap().parse::<Timestamp>().is_ok(), "{at}");
+        let here = messagekit::adapter::instance();
+        let expected = json!([{"at": at, "attempt": 1, "error": "no answer", "instance": here}]);
+        assert_eq!(shown["failed_runs"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_scheduled_run_is_retried_before_its_time() {
+    let stores = Stores::with(0, 0).await;
+    retrying(&stores.memory, 9).await;
+    retrying(&stores.sqlite, 9).await;
+    for store in stores.each() {
+        let console = Console::of([("shop", store)]);
+        let listed =
+            async || console.get("/api/v1/dlq?state=retry_scheduled").await["failed_messages"][0].clone();
+        let due = |one: &serde_json::Value| one["due"].as_str().unwrap().parse::<Timestamp>().unwrap();
+        let before = listed().await;
+        assert!(due(&before) > Timestamp::now(), "{before}");
+        let id = before["id"].as_i64().unwrap();
+        let retry = async || console.ask(Role::Operator, &format!("POST /api/v1/dlq/{id}/retry")).await;
+        let answer = retry().await;
+        let runner = json!({"consumer": "stock", "is_running": false, "last_seen_seconds": null});
+        let expected = json!({"database": "shop", "id": id, "act": "retry", "state": "retry_scheduled", "runner": runner});
+        assert_eq!((answer.status, answer.json()), (202, expected));
+        let after = listed().await;
+        assert!(due(&after) <= Timestamp::now(), "{after}");
+        assert_eq!((&after["attempts"], &after["reason"]), (&before["attempts"], &before["reason"]));
+        let again = retry().await;
+        assert!(again.text().contains("is retry_scheduled, and due or running already"), "{}", again.text());
+        again.is_problem(409);
+    }
+}
+
 /// Parks a dead message with the number 1, and two behind it.
 async fn park<S: Inbox>(store: &S) {
     let [first, behind @ ..] = [1, 2, 3].map(|offset| ReceivedMessage {
@@ -221,7 +295,10 @@ async fn each_action_answers_the_state_that_is_stored() {
             match wanted {
                 Ok(state) => {
                     let expected = json!({"database": "shop", "id": id, "act": action, "state": state});
-                    assert_eq!((answer.status, answer.json()), (202, expected), "{action} of {id}");
+                    let mut answered = answer.json();
+                    let runner = answered.as_object_mut().unwrap().remove("runner");
+                    assert_eq!((answer.status, answered), (202, expected), "{action} of {id}");
+                    assert_eq!(runner.is_some(), action == "retry", "only a retry needs a process");
                     assert_eq!(after["failed_message"]["state"], state, "{action} of {id}");
                 }
                 Err(why) => {

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use messagekit::ErrorKind;
-use messagekit::operations::{OutboxHealth, OutboxLag};
-use messagekit_admin::{Role, health_router};
+use messagekit::adapter::{BoxFuture, OutboxRows, PublishError, PublishErrorKind, Published, Publisher};
+use messagekit::operations::OutboxLag;
+use messagekit::relay::Relay;
+use messagekit::{Error, ErrorKind, Message, Shutdown, headers};
+use messagekit_admin::{Health, Role};
 use messagekit_memory::{Failpoint, MemoryStore};
+use messagekit_sqlite::SqliteOptions;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::ask::Console;
+use crate::ask::{Console, asked, until};
 use crate::stock::fill;
 
 fn two() -> (MemoryStore, MemoryStore, Console) {
@@ -68,8 +71,7 @@ async fn outbox_keeps_the_known_fields_and_is_not_well_with_a_backlog() {
 
 #[tokio::test]
 async fn health_alone_is_open_and_holds_nothing_else() {
-    let shop: Arc<dyn OutboxHealth> = Arc::new(MemoryStore::new());
-    let app = health_router([("shop", shop)]);
+    let app = Health::new().store("shop", MemoryStore::new()).router();
     for (path, status) in [
         ("/health/live", 200),
         ("/health/ready", 200),
@@ -108,4 +110,55 @@ async fn metrics_show_pending_events_and_dead_letters() {
     }
     assert!(answer.header("content-type").starts_with("text/plain"));
     assert!(!text.contains("/api/v1/dlq/1"), "a path would be a label without bound");
+}
+
+/// A broker that does not know its topics yet.
+struct Closed;
+
+impl Publisher for Closed {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        let refused = |_: &Message| {
+            let error = Error::new(ErrorKind::Unavailable, "topic is not there".to_owned());
+            Err(PublishError { refusal: PublishErrorKind::Unavailable, error })
+        };
+        Box::pin(std::future::ready(batch.iter().map(refused).collect()))
+    }
+
+    fn max_bytes(&self) -> usize {
+        1_000_000
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_names_topics_that_its_broker_refuses_and_stays_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::default().relayed_topics(["orders.order"]);
+    let store = options.open(folder.path().join("shop.db")).await.unwrap();
+    let placed = Message::new("orders.order", "{}")
+        .with_header(headers::ID, "m-1")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed");
+    store.transaction(async |tx| Ok(store.write(tx, &[placed]).await?)).await.unwrap();
+    let relay = Relay::builder("shop").reader(Arc::new(store)).to(Arc::new(Closed)).build().unwrap();
+    let app = Health::new().relay("shop", relay.stats()).router();
+    let (status, ready) = asked(&app).await;
+    let idle = json!([{"relay": "shop", "status": "healthy", "shards": 0}]);
+    assert_eq!((status, &ready["relays"]), (200, &idle));
+
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    let mut refused = (0, Value::Null);
+    until("it is refused", async || {
+        refused = asked(&app).await;
+        refused.1["relays"][0]["status"] == "degraded"
+    })
+    .await;
+    let (status, relay) = (refused.0, &refused.1["relays"][0]);
+    assert_eq!(status, 200, "a restart would not help: {relay}");
+    let finding = relay["findings"][0].as_str().unwrap();
+    assert!(finding.starts_with("the broker does not accept topic orders.order for "), "{relay}");
+    assert!(relay["shards"].as_u64().unwrap() > 0, "{relay}");
+    shutdown.request();
+    running.await.unwrap().unwrap();
+    let (status, ready) = asked(&app).await;
+    assert_eq!((status, &ready["relays"][0]["error"]), (503, &json!("its run has ended")));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use messagekit::adapter::Publisher;
 use messagekit::operations::Operations;
 use messagekit::{Consumer, ErrorKind, Message, Shutdown, headers};
-use messagekit_admin::{Overview, Role, Service, health_router_with};
+use messagekit_admin::{Health, Overview, Role, Service};
 use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx, TestGate};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
@@ -77,7 +77,7 @@ async fn services_are_shown_with_their_lanes_and_gates() {
         .build()
         .unwrap();
     let shutdown = Shutdown::new();
-    let app = health_router_with::<String>([], [], [("billing".to_owned(), billing.stats())]);
+    let app = Health::new().consumer("billing", billing.stats()).router();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(messagekit_admin::serve(listener, app, shutdown.clone()));

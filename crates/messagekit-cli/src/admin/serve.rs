@@ -1,10 +1,7 @@
 //! Serves until a signal.
 
-use std::sync::Arc;
-
-use messagekit::operations::OutboxHealth;
 use messagekit::{Error, Shutdown};
-use messagekit_admin::{Admin, health_router};
+use messagekit_admin::{Admin, Health};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::settings::Settings;
@@ -14,10 +11,10 @@ use crate::output::print;
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let _telemetry = crate::log::begin(LevelFilter::INFO)?;
     let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
-    let mut asked: Vec<(String, Arc<dyn OutboxHealth>)> = Vec::new();
+    let mut health_of = Health::new();
     for database in &settings.databases {
         let (store, topics) = database.open_with_topics().await?;
-        asked.push((database.name.clone(), store.clone()));
+        health_of = health_of.store(&database.name, store.clone());
         admin = admin.database(&database.name, store).topics(&database.name, topics);
     }
     let admin = settings.services.into_iter().fold(admin, |admin, service| admin.service(service)).build()?;
@@ -32,7 +29,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
         match health {
             Some(listener) => {
                 print(format_args!("health without a token on http://{}", address(&listener)?))?;
-                messagekit_admin::serve(listener, health_router(asked), shutdown.clone()).await
+                messagekit_admin::serve(listener, health_of.router(), shutdown.clone()).await
             }
             None => Ok(()),
         }

@@ -1,11 +1,9 @@
 //! Runs the bookkeeper until a signal.
 
-use std::sync::Arc;
-
 use messagekit::adapter::Bookkeeping;
 use messagekit::operations::OutboxHealth;
 use messagekit::{Error, Shutdown};
-use messagekit_admin::{health_router_with, metrics_router};
+use messagekit_admin::{Health, metrics_router};
 use messagekit_bookkeeper::Bookkeeper;
 use messagekit_postgres::PostgresStore;
 use messagekit_prometheus::Metrics;
@@ -39,15 +37,11 @@ async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> R
     let shutdown = Shutdown::on_signal()?;
     let listener = bind(settings.listen).await?;
     print(format_args!("health and metrics on http://{}", address(&listener)?))?;
-    let asked: [(&str, Arc<dyn OutboxHealth>); 1] = [("database", Arc::new(store))];
-    let connections = keeper.readings().into_iter().map(|reading| {
-        let look: Box<dyn Fn() -> Option<String> + Send + Sync> = Box::new({
-            let reading = reading.clone();
-            move || reading.problem()
+    let health =
+        keeper.readings().into_iter().fold(Health::new().store("database", store), |health, reading| {
+            health.connection(format!("{}s", reading.origin()), move || reading.problem())
         });
-        (format!("{}s", reading.origin()), look)
-    });
-    let router = health_router_with(asked, connections, []).merge(metrics_router(registry));
+    let router = health.router().merge(metrics_router(registry));
     // When one ends, it stops the other.
     let ending = Shutdown::new();
     let (kept, served) = tokio::join!(

@@ -1,6 +1,6 @@
 //! The REST interface of a Kafka Connect worker. Every call has a time limit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::{Error, ErrorKind};
 use serde_json::{Map, Value};
@@ -14,6 +14,10 @@ use crate::url::Url;
 const CALL: Duration = Duration::from_secs(5);
 /// Changing a connector connects to the database and may wait for other workers.
 const CHANGE: Duration = Duration::from_secs(20);
+
+/// How long a worker may rebalance, and how often it is asked meanwhile.
+const REBALANCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
@@ -58,13 +62,24 @@ impl Worker {
         Ok(Self { agent, url, place: printable(place.trim_end_matches('/')) })
     }
 
-    /// Returns the settings of a connector, or `None` if none of this name exists.
+    /// Returns the settings of a connector, or `None` if none of this name exists. It asks again while the worker rebalances or is not ready:
+    /// then it refuses, or answers late.
     pub(crate) async fn settings(&self, name: &str) -> Result<Option<Map<String, Value>>, Error> {
-        let (status, body) = self.get(format!("/connectors/{name}/config")).await?;
-        match (status, body) {
-            (200, Value::Object(settings)) => Ok(Some(settings)),
-            (404, body) if is_absent(&body) => Ok(None),
-            (status, body) => Err(self.refusal("read the connector", status, &body)),
+        let end = Instant::now() + REBALANCE;
+        loop {
+            let asked = self.get(format!("/connectors/{name}/config")).await;
+            let is_late = asked.as_ref().is_err_and(is_timeout);
+            let is_busy =
+                asked.as_ref().is_ok_and(|(status, body)| *status == 503 || is_rebalance(*status, body));
+            if (is_late || is_busy) && Instant::now() < end {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            return match asked? {
+                (200, Value::Object(settings)) => Ok(Some(settings)),
+                (404, body) if is_absent(&body) => Ok(None),
+                (status, body) => Err(self.refusal("read the connector", status, &body)),
+            };
         }
     }
 
@@ -114,16 +129,12 @@ impl Worker {
         }))
     }
 
-    /// Sends a change; returns `false` for a missing connector. Status 409 means that the workers are rebalancing.
+    /// Sends a change; returns `false` for a missing connector.
     async fn change(&self, method: Method, path: String, body: Option<Vec<u8>>) -> Result<bool, Error> {
         let (status, body) = self.call(method, path, body.unwrap_or_default(), CHANGE).await?;
         match status {
             200..=299 => Ok(true),
             404 if is_absent(&body) => Ok(false),
-            409 => {
-                let text = "the workers are sharing out their work at the moment: try again in a few seconds";
-                Err(Error::new(ErrorKind::Unavailable, text).with("connect", &self.place))
-            }
             _ => Err(self.refusal("change the connector", status, &body)),
         }
     }
@@ -176,6 +187,10 @@ impl Worker {
 
     fn refusal(&self, what: &str, status: u16, body: &Value) -> Error {
         let said = body["message"].as_str().map(printable_line).unwrap_or_default();
+        if is_rebalance(status, body) {
+            let text = "the workers are sharing out their work at the moment: try again in a few seconds";
+            return Error::new(ErrorKind::Unavailable, text).with("connect", &self.place);
+        }
         let (kind, text) = match status {
             401 | 403 => (ErrorKind::Other, "it asks for a user: write them into --connect".to_owned()),
             503 => (ErrorKind::Unavailable, "it is not ready yet: try again".to_owned()),
@@ -190,6 +205,17 @@ impl Worker {
 /// A worker sends 404 in a JSON document; any other server is not a worker.
 fn is_absent(body: &Value) -> bool {
     body["error_code"] == 404
+}
+
+/// During a rebalance a worker refuses a change with 409. What it only reads, it answers with 500 and the name of the reason.
+fn is_rebalance(status: u16, body: &Value) -> bool {
+    let is_expected =
+        || body["message"].as_str().is_some_and(|said| said.contains("a rebalance is expected"));
+    status == 409 || (status == 500 && is_expected())
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(error.cause(), Some(ureq::Error::Timeout(_)))
 }
 
 fn printable_line(text: &str) -> String {
@@ -215,6 +241,9 @@ fn cause(trace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -222,6 +251,63 @@ mod tests {
         let trace = "org.apache.kafka.connect.errors.ConnectException: Error.\n\tat a.b.C\nCaused by: a.B: middle\n\tat x\nCaused by: org.postgresql.util.PSQLException: FATAL: no\n\tat y";
         assert_eq!(cause(trace), "ConnectException: Error.; cause: PSQLException: FATAL: no");
         assert_eq!(cause("java.lang.NullPointerException"), "NullPointerException");
+    }
+
+    #[test]
+    fn a_worker_that_rebalances_is_asked_again() {
+        let worker = Worker::at("http://connect:8083").unwrap();
+        let kind = |status: u16, said: &str| {
+            worker.refusal("read the connector", status, &serde_json::json!({ "message": said })).kind()
+        };
+        assert_eq!(kind(409, "a conflicting operation"), ErrorKind::Unavailable);
+        let expected = "Request cannot be completed because a rebalance is expected";
+        assert_eq!(kind(500, expected), ErrorKind::Unavailable);
+        assert_eq!(kind(500, "a null pointer"), ErrorKind::Other);
+    }
+
+    /// Answers one request after the other.
+    fn answers(answers: &'static [(u16, &'static str)]) -> (Worker, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = Worker::at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let serve = move || {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let read = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head = read.map(Result::unwrap).take_while(|line| !line.is_empty());
+                assert!(head.count() > 0);
+                let length = body.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
+            }
+        };
+        (worker, std::thread::spawn(serve))
+    }
+
+    #[tokio::test]
+    async fn the_settings_are_asked_for_again_during_a_rebalance() {
+        const ANSWERS: [(u16, &str); 3] = [
+            (500, r#"{"message": "Request cannot be completed because a rebalance is expected"}"#),
+            (503, "starting"),
+            (200, r#"{"name": "shop"}"#),
+        ];
+        let (worker, serving) = answers(&ANSWERS);
+        let settings = worker.settings("shop").await.unwrap().expect("it exists");
+        assert_eq!(settings["name"], "shop");
+        serving.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_not_reachable_is_reported_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = Worker::at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        drop(listener);
+        let began = Instant::now();
+        let error = worker.settings("shop").await.unwrap_err();
+        assert!(error.to_string().contains("not reachable"), "{error}");
+        assert!(began.elapsed() < REBALANCE);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Pace,
+    Action, ActionResult, FailedMessageFilter, FailedMessageState, Operations, Pace,
 };
 use messagekit::{Error, ErrorKind, chain};
 use serde_json::json;
 
 use super::chosen::Chosen;
 use super::request::{CHUNK, Outcome, Request};
+use super::runners;
 use super::selected::Selected;
 use crate::database::Database;
 use crate::input::number_of_a_message;
@@ -36,7 +37,7 @@ pub(super) struct Selection {
     json: bool,
 }
 
-/// Failed messages that run once more, at once or one after the other.
+/// Failed messages that run now, at once or one after the other.
 #[derive(Debug, clap::Args)]
 pub(super) struct Retry {
     #[command(flatten)]
@@ -92,19 +93,18 @@ impl Selection {
     }
 
     /// Runs the action on the given failed messages, and reports each result.
-    async fn named(
-        &self,
-        request: Request,
-        failed_messages: &dyn FailedMessages,
-    ) -> Result<(usize, Outcome), Error> {
+    async fn named(&self, request: Request, store: &dyn Operations) -> Result<(usize, Outcome), Error> {
+        let act = request.act;
         let mut seen = BTreeSet::new();
         let ids: Vec<i64> = self.ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut outcome = Outcome::default();
-        let mut answers = Vec::new();
+        let (mut answers, mut retried) = (Vec::new(), Vec::new());
         for chunk in ids.chunks(CHUNK) {
-            let act = request.act;
-            for (id, result) in chunk.iter().zip(request.send(failed_messages, chunk, outcome.done).await?) {
+            for (id, result) in chunk.iter().zip(request.send(store, chunk, outcome.done).await?) {
                 outcome.note(*id, result);
+                if (act, result) == (Action::Retry, ActionResult::Done) {
+                    retried.push(*id);
+                }
                 let text = match result.done(act, *id) {
                     Ok(()) => accepted(act).to_owned(),
                     Err(error) => chain(&error),
@@ -116,8 +116,15 @@ impl Selection {
                 }
             }
         }
+        let runners = runners::of(store, &runners::consumers(store, &retried).await).await;
         if self.json {
-            print(json!({ "failed_messages": answers }))?;
+            let mut document = json!({ "failed_messages": answers });
+            if act == Action::Retry {
+                runners::add_to(&mut document, runners);
+            }
+            print(document)?;
+        } else {
+            runners::report(&runners)?;
         }
         Ok((ids.len(), outcome))
     }
@@ -126,11 +133,15 @@ impl Selection {
 /// Returns the filter of the failed messages that the action can move. Without a state, only dead ones are discarded:
 /// those with a pending retry may still succeed.
 fn movable(act: Action, mut filter: FailedMessageFilter) -> Result<FailedMessageFilter, Error> {
-    let usual = if act == Action::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
-    let state = *filter.state.get_or_insert(usual);
-    match act.of(state) {
-        Some(_) => Ok(filter),
-        None => Err(misuse(&format!(
+    if !filter.is_open {
+        let usual =
+            if act == Action::Undo { FailedMessageState::Discarded } else { FailedMessageState::Dead };
+        filter.state.get_or_insert(usual);
+    }
+    let mut states = FailedMessageState::ALL.into_iter().filter(|state| filter.has_state(*state));
+    match states.find(|state| act.of(*state).is_none()) {
+        None => Ok(filter),
+        Some(state) => Err(misuse(&format!(
             "{act} does nothing with failed messages that are {state}: leave --state out"
         ))),
     }
@@ -138,7 +149,7 @@ fn movable(act: Action, mut filter: FailedMessageFilter) -> Result<FailedMessage
 
 fn accepted(act: Action) -> &'static str {
     match act {
-        Action::Retry => "accepted, its consumer runs it once more",
+        Action::Retry => "accepted, its consumer runs it",
         Action::Discard => "discarded, it is never applied; `undo` takes that back",
         Action::Undo => {
             "discard undone, `retry` runs it if it is dead; later messages of its key may have been applied meanwhile"

@@ -1,5 +1,7 @@
 //! The failed messages of a command.
 
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, Operations, Origin};
 use messagekit::{Error, ErrorKind};
@@ -13,9 +15,9 @@ pub(super) struct Chosen {
     /// Only those of this consumer
     #[arg(long)]
     consumer: Option<String>,
-    /// Only those in this state: retry_scheduled, blocked, dead, retry_requested, resolved, discarded
+    /// Only those in this state: retry_scheduled, blocked, dead, retry_requested, resolved, discarded; open for the first four
     #[arg(long)]
-    pub(super) state: Option<FailedMessageState>,
+    state: Option<StateChoice>,
     /// Only those of this origin: store, queue, topic
     #[arg(long)]
     origin: Option<Origin>,
@@ -45,12 +47,42 @@ pub(super) struct Chosen {
 /// Bytes of one option: clap reads a bare vector as an option that may be repeated.
 pub(super) type Bytes = std::sync::Arc<[u8]>;
 
+/// One state, or all states of messages that are still to be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StateChoice {
+    Open,
+    One(FailedMessageState),
+}
+
+impl FromStr for StateChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "open" {
+            return Ok(Self::Open);
+        }
+        text.parse().map(Self::One).map_err(|_| {
+            let known = FailedMessageState::ALL.map(FailedMessageState::as_str).join(", ");
+            Error::new(ErrorKind::InvalidConfiguration, format!("state {text:?} is none of open, {known}"))
+        })
+    }
+}
+
 impl Chosen {
+    /// Returns whether an option names the states.
+    pub(super) fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+
     pub(super) fn filter(self) -> FailedMessageFilter {
         let key = self.key.map(String::into_bytes).or_else(|| self.key_hex.map(|key| key.to_vec()));
         FailedMessageFilter {
             consumer: self.consumer,
-            state: self.state,
+            state: match self.state {
+                Some(StateChoice::One(state)) => Some(state),
+                Some(StateChoice::Open) | None => None,
+            },
+            is_open: self.state == Some(StateChoice::Open),
             origin: self.origin,
             event_type: self.event_type,
             kind: self.kind,

@@ -1,11 +1,12 @@
 //! `messagekit dlq groups`.
 
 use messagekit::Error;
-use messagekit::operations::FailedMessageGroup;
-use serde_json::{Value, json};
+use messagekit::operations::FailedMessageFilter;
 
 use super::chosen::{Chosen, known_consumer};
+use super::totals::in_words;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::output::{number, print, printable, table};
 
 #[derive(Debug, clap::Args)]
@@ -14,6 +15,9 @@ pub(super) struct Groups {
     database: Database,
     #[command(flatten)]
     chosen: Chosen,
+    /// Those in every state [default: only open ones]
+    #[arg(long, conflicts_with = "state")]
+    all: bool,
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -25,17 +29,26 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let filter = self.chosen.filter();
+        let only_open = !self.all && !self.chosen.has_state();
+        let every = self.chosen.filter();
+        let filter = FailedMessageFilter { is_open: only_open || every.is_open, ..every.clone() };
         let groups = store.store().groups(&filter, self.limit).await?;
+        let mut totals = Vec::new();
         if groups.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
+            if only_open && !self.json {
+                totals = store.store().totals(&every).await?;
+            }
         }
         store.close().await?;
         if self.json {
-            let groups: Vec<Value> = groups.iter().map(json).collect();
-            return print(json!({ "groups": groups }));
+            return print(documents(&self.database)?.failed_message_groups(groups));
         }
         if groups.is_empty() {
+            if only_open && !totals.is_empty() {
+                print("no open failed messages")?;
+                return print(in_words(&totals));
+            }
             return print("no failed messages");
         }
         let mut rows = table(&[
@@ -64,18 +77,4 @@ impl Groups {
         }
         print(rows)
     }
-}
-
-fn json(group: &FailedMessageGroup) -> Value {
-    json!({
-        "fingerprint": group.fingerprint,
-        "consumer": group.consumer,
-        "event_type": group.event_type,
-        "kind": group.kind,
-        "error": group.error,
-        "failed_messages": group.failed_messages,
-        "first": group.first.to_string(),
-        "last": group.last.to_string(),
-        "newest": group.newest,
-    })
 }

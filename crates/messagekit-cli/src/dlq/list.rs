@@ -1,14 +1,16 @@
 //! `messagekit dlq list`.
 
 use messagekit::Error;
-use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessageTotal};
-use serde_json::{Value, json};
+use messagekit::operations::{FailedMessageFilter, FailedMessageState};
 
 use super::chosen::{Chosen, known_consumer};
-use super::{json, state};
+use super::state;
+use super::totals::in_words;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::input::number_of_a_message;
-use crate::output::{bytes, number, print, printable, table};
+use crate::output::{bytes, print, printable, table};
+use crate::page::{cut, one_more};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -33,26 +35,25 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
+        let only_dead = !self.all && !self.chosen.has_state();
         let filter = self.chosen.filter();
-        let state = filter.state.or((!self.all).then_some(FailedMessageState::Dead));
+        let state = if only_dead { Some(FailedMessageState::Dead) } else { filter.state };
         let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
-        let failed_messages = store.store().list(&page, self.limit).await?;
+        let mut failed_messages = store.store().list(&page, one_more(self.limit)).await?;
         let totals = store.store().totals(&filter).await?;
         if failed_messages.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
         }
         store.close().await?;
-        let next = failed_messages
-            .last()
-            .filter(|_| failed_messages.len() == self.limit as usize)
-            .map(|last| last.id);
+        let next = cut(&mut failed_messages, self.limit, |last| last.id);
         if self.json {
-            let failed_messages: Vec<Value> = failed_messages.iter().map(json::head).collect();
-            let totals: Vec<Value> = totals.iter().map(json::total).collect();
-            return print(json!({ "failed_messages": failed_messages, "before": next, "totals": totals }));
+            let documents = documents(&self.database)?;
+            let mut page = documents.failed_messages(failed_messages, next);
+            page["totals"] = documents.failed_message_totals(totals)["totals"].take();
+            return print(page);
         }
         if failed_messages.is_empty() {
-            if state != filter.state && !totals.is_empty() {
+            if only_dead && !totals.is_empty() {
                 print("no dead letters")?;
                 return print(in_words(&totals));
             }
@@ -64,6 +65,7 @@ impl List {
             "state",
             "type",
             "key",
+            "due",
             "runs",
             "kind",
             "error",
@@ -77,6 +79,7 @@ impl List {
                 state::in_words(failed_message),
                 failed_message.event_type.as_deref().map(printable).unwrap_or_default(),
                 failed_message.key.as_deref().map(bytes).unwrap_or_default(),
+                failed_message.due.map(|due| format!("{due:.0}")).unwrap_or_default(),
                 failed_message.attempts.to_string(),
                 printable(&failed_message.kind),
                 printable(&failed_message.error),
@@ -91,20 +94,4 @@ impl List {
             None => Ok(()),
         }
     }
-}
-
-/// `5 failed messages: 3 dead, 2 retry_scheduled`.
-fn in_words(totals: &[FailedMessageTotal]) -> String {
-    let count = |state| {
-        let failed_messages = totals
-            .iter()
-            .filter(|total| total.state == state)
-            .map(|total| total.failed_messages)
-            .sum::<u64>();
-        (failed_messages > 0).then(|| format!("{} {state}", number(failed_messages)))
-    };
-    let states: Vec<String> = FailedMessageState::ALL.into_iter().filter_map(count).collect();
-    let all = totals.iter().map(|total| total.failed_messages).sum::<u64>();
-    let failed_messages = if all == 1 { "failed message" } else { "failed messages" };
-    format!("{} {failed_messages}: {}", number(all), states.join(", "))
 }

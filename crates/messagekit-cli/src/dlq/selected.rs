@@ -1,13 +1,17 @@
 //! Actions on the failed messages that options select.
 
+use std::collections::BTreeSet;
+
 use indicatif::{HumanDuration, ProgressBar};
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageSelection, FailedMessages, Pace,
+    Action, ActionResult, FailedMessageFilter, FailedMessageSelection, FailedMessages, Operations, Pace,
+    RetryRunner,
 };
 use messagekit::{Error, chain};
 use serde_json::{Value, json};
 
 use super::request::{CHUNK, Outcome, Request};
+use super::runners;
 use crate::confirm::confirm;
 use crate::output::{number, print, printable};
 
@@ -27,10 +31,14 @@ impl Selected {
     pub(super) async fn run(
         &self,
         filter: FailedMessageFilter,
-        failed_messages: &dyn FailedMessages,
+        store: &dyn Operations,
     ) -> Result<(usize, Outcome), Error> {
         let action = self.action;
-        let selection = read(filter, failed_messages).await?;
+        let consumers = match action {
+            Action::Retry => store.totals(&filter).await?.into_iter().map(|total| total.consumer).collect(),
+            Action::Discard | Action::Undo => BTreeSet::new(),
+        };
+        let selection = read(filter, store).await?;
         let count = number(selection.count() as u64);
         let noun = if selection.count() == 1 { "failed message" } else { "failed messages" };
         let mut outcome = Outcome::default();
@@ -42,15 +50,16 @@ impl Selected {
             confirm(&format!("{action} {count} {noun}{order}"), self.yes)?;
             let bar = crate::progress::bar(selection.count() as u64);
             let request = Request::new(action, self.pace);
-            let worked = act(request, &selection, failed_messages, &bar, &mut outcome).await;
+            let worked = act(request, &selection, store, &bar, &mut outcome).await;
             bar.finish_and_clear();
             worked.map_err(|error| {
                 let text = format!("{} of {count} done before this", number(outcome.done as u64));
                 Error::new(error.kind(), text).caused_by(error)
             })?;
         }
+        let runners = if outcome.done > 0 { runners::of(store, &consumers).await } else { Vec::new() };
         if self.json {
-            print(self.document(&selection, &outcome))?;
+            print(self.document(&selection, &outcome, runners))?;
         } else if selection.count() == 0 {
             print("no failed message is chosen: nothing was done")?;
         } else {
@@ -65,20 +74,30 @@ impl Selected {
             if let (Some(pace), Some(last)) = (self.pace, outcome.done.checked_sub(1)) {
                 print(format_args!("the last one is due {:#} from now", HumanDuration(pace.delay(last))))?;
             }
+            runners::report(&runners)?;
         }
         Ok((selection.count(), outcome))
     }
 
-    fn document(&self, selection: &FailedMessageSelection, outcome: &Outcome) -> Value {
+    fn document(
+        &self,
+        selection: &FailedMessageSelection,
+        outcome: &Outcome,
+        runners: Vec<RetryRunner>,
+    ) -> Value {
         let refused =
             |(id, result): &(i64, ActionResult)| json!({ "id": id, "text": self.why(*id, *result) });
         let refused: Vec<Value> = outcome.refused.iter().map(refused).collect();
-        json!({
+        let mut document = json!({
             "selected": selection.count(),
             "done": outcome.done,
             "skipped": outcome.refused.len(),
             "refused": refused,
-        })
+        });
+        if self.action == Action::Retry {
+            runners::add_to(&mut document, runners);
+        }
+        document
     }
 
     /// Returns why a failed message was not moved.
@@ -117,7 +136,7 @@ async fn act(
 
 fn accepted_together(act: Action) -> &'static str {
     match act {
-        Action::Retry => "accepted: their consumers run them once more",
+        Action::Retry => "accepted: their consumers run them",
         Action::Discard => "discarded: they are never applied; `undo` takes that back",
         Action::Undo => {
             "brought back: `retry` runs those that are dead; later messages of their keys may have been applied meanwhile"

@@ -1,12 +1,13 @@
 //! `messagekit dlq show`.
 
 use messagekit::Error;
-use messagekit::operations::{Action, FailedMessage, Origin};
+use messagekit::operations::{Action, FailedMessage, FailedMessageState, Origin};
 
-use super::{json, state};
+use super::state;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::input::number_of_a_message;
-use crate::output::{bytes, json_bytes, print, printable};
+use crate::output::{bytes, print, printable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -25,14 +26,10 @@ impl Show {
         let store = self.database.open().await?;
         let failed_message = store.store().show(self.id).await?;
         store.close().await?;
-        let message = &failed_message.received.message;
         if self.json {
-            let mut whole = json::head(&failed_message);
-            let headers = message.headers.iter().map(|(name, value)| (name.to_owned(), json_bytes(value)));
-            whole["headers"] = headers.collect::<serde_json::Map<_, _>>().into();
-            whole["payload"] = json_bytes(&message.payload);
-            return print(whole);
+            return print(documents(&self.database)?.failed_message(failed_message));
         }
+        let message = &failed_message.received.message;
         let mut lines = Vec::new();
         let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
         line(
@@ -54,6 +51,14 @@ impl Show {
         line("changed", failed_message.changed_at.to_string());
         if let Some(due) = failed_message.due {
             line("due", due.to_string());
+        }
+        for run in &failed_message.failed_runs {
+            let by =
+                run.instance.as_deref().map(printable).unwrap_or_else(|| "an earlier program".to_owned());
+            line(
+                "failed run",
+                format!("{:.0}, attempt {} on {by}: {}", run.at, run.attempt, printable(&run.error)),
+            );
         }
         if failed_message.origin != Origin::Store {
             let way = failed_message.return_to.as_deref().map(printable);
@@ -78,8 +83,10 @@ impl Show {
 
     /// Returns the commands that are possible in the state of the message, after an empty line.
     fn commands(&self, failed_message: &FailedMessage) -> Vec<String> {
+        let run = if failed_message.state == FailedMessageState::Dead { "once more" } else { "now" };
+        let run = format!("to run it {run}");
         let possible = [
-            (Action::Retry, "to run it once more"),
+            (Action::Retry, &*run),
             (Action::Discard, "to give it up"),
             (Action::Undo, "to take the discard back"),
         ];

@@ -1,11 +1,11 @@
 //! `messagekit outbox rejected list`.
 
 use messagekit::Error;
-use messagekit::relay::RejectedEvent;
-use serde_json::{Value, json};
 
 use crate::database::Database;
+use crate::databases::documents;
 use crate::output::{number, print, printable, table};
+use crate::page::{cut, one_more};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -28,12 +28,11 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let events = store.rejected()?.rejected(self.after, self.limit, self.waiting).await?;
+        let mut events = store.rejected()?.rejected(self.after, one_more(self.limit), self.waiting).await?;
         store.close().await?;
-        let next = events.last().filter(|_| events.len() == self.limit as usize).map(|last| last.id);
+        let next = cut(&mut events, self.limit, |last| last.id);
         if self.json {
-            let events: Vec<Value> = events.iter().map(value).collect();
-            return print(json!({ "events": events, "after": next }));
+            return print(documents(&self.database)?.rejected_events(events, next));
         }
         if events.is_empty() {
             return print("no rejected events");
@@ -71,20 +70,4 @@ impl List {
             None => Ok(()),
         }
     }
-}
-
-fn value(event: &RejectedEvent) -> Value {
-    json!({
-        "id": event.id,
-        "event_id": event.event_id.as_str(),
-        "topic": event.topic,
-        "event_type": event.event_type,
-        "key": event.key,
-        "payload_bytes": event.payload_bytes,
-        "attempts": event.attempts,
-        "error": event.error,
-        "created_at": event.created_at.to_string(),
-        "rejected_at": event.rejected_at.to_string(),
-        "behind": event.behind,
-    })
 }

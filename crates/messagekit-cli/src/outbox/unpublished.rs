@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::operations::{COUNT_LIMIT, OutboxStatus, UnpublishedEvent};
+use messagekit_admin::ByteText;
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::output::{bytes, json_bytes, number, print, printable, table};
+use crate::output::{bytes, number, print, printable, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -96,7 +97,7 @@ fn value(event: &UnpublishedEvent) -> Value {
         "event_id": event.event_id.as_str(),
         "event_type": event.event_type,
         "topic": &*event.topic,
-        "key": event.key.as_deref().map(json_bytes),
+        "key": event.key.as_deref().map(ByteText::of),
         "attempts": event.attempts,
         "ready_at": event.ready_at.to_string(),
         "is_delayed": event.is_delayed,

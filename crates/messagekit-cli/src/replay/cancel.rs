@@ -4,6 +4,7 @@ use messagekit::Error;
 
 use super::job;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::operator::operator;
 use crate::output::print;
 
@@ -28,6 +29,9 @@ impl Cancel {
         };
         store.close().await?;
         let job = job?;
-        if self.json { print(job::json(&job)) } else { print(job::in_words(&job)) }
+        match self.json {
+            true => print(documents(&self.database)?.replay(job)),
+            false => print(job::in_words(&job)),
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use messagekit::Error;
 use messagekit::operations::ReplayCount;
-use serde_json::{Value, json};
 
 use super::chosen::Chosen;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::output::{number, print, printable};
 
 #[derive(Debug, clap::Args)]
@@ -25,13 +25,7 @@ impl Count {
         let count = store.store().replay_count(&self.chosen.filter()).await?;
         store.close().await?;
         if self.json {
-            let by_consumer = |counts: &[(String, u64)]| -> Value {
-                let one =
-                    |(consumer, events): &(String, u64)| json!({ "consumer": consumer, "events": events });
-                counts.iter().map(one).collect()
-            };
-            let (skipped, old) = (by_consumer(&count.skipped_by), by_consumer(&count.too_old_for));
-            return print(json!({ "events": count.events, "skipped_by": skipped, "too_old_for": old }));
+            return print(documents(&self.database)?.replay_count(count));
         }
         print(in_words(&count))
     }

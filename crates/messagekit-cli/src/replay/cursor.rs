@@ -1,6 +1,6 @@
 //! The end of a page of events, as one word.
 
-use messagekit::operations::{EventCursor, EventHead};
+use messagekit::operations::EventCursor;
 
 /// Parses the cursor that the previous page has printed.
 pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
@@ -12,6 +12,6 @@ pub(super) fn cursor(text: &str) -> Result<EventCursor, String> {
         .ok_or_else(|| "write what the page before has printed".to_owned())
 }
 
-pub(super) fn behind(event: &EventHead) -> String {
-    format!("{}/{}", event.created_at, event.event_id)
+pub(super) fn text(position: &EventCursor) -> String {
+    format!("{}/{}", position.created_at, position.event_id)
 }

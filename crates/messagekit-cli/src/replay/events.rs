@@ -2,12 +2,13 @@
 
 use messagekit::Error;
 use messagekit::operations::{EventCursor, EventHead};
-use serde_json::{Value, json};
 
 use super::chosen::Chosen;
-use super::cursor::{behind, cursor};
+use super::cursor::{cursor, text};
 use crate::database::Database;
-use crate::output::{bytes, json_bytes, print, printable, table};
+use crate::databases::documents;
+use crate::output::{bytes, print, printable, table};
+use crate::page::{cut, one_more};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Events {
@@ -30,12 +31,11 @@ impl Events {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
         let filter = self.chosen.filter();
-        let events = store.store().events(&filter, self.after.as_ref(), self.limit).await?;
+        let mut events = store.store().events(&filter, self.after.as_ref(), one_more(self.limit)).await?;
         store.close().await?;
-        let next = events.last().filter(|_| events.len() == self.limit as usize).map(behind);
+        let next = cut(&mut events, self.limit, EventHead::cursor);
         if self.json {
-            let events: Vec<Value> = events.iter().map(json).collect();
-            return print(json!({ "events": events, "after": next }));
+            return print(documents(&self.database)?.stored_events(events, next.as_ref()));
         }
         if events.is_empty() {
             return print("no events");
@@ -54,20 +54,8 @@ impl Events {
         }
         print(rows)?;
         match next {
-            Some(place) => print(format_args!("more: --after {}", printable(&place))),
+            Some(position) => print(format_args!("more: --after {}", printable(&text(&position)))),
             None => Ok(()),
         }
     }
-}
-
-fn json(event: &EventHead) -> Value {
-    json!({
-        "event_id": event.event_id.as_str(),
-        "event_type": event.event_type,
-        "topic": &*event.topic,
-        "key": event.key.as_deref().map(json_bytes),
-        "copies": event.copies,
-        "created_at": event.created_at.to_string(),
-        "payload_bytes": event.payload_bytes,
-    })
 }

@@ -1,34 +1,10 @@
-//! A replay as text and as JSON.
+//! A replay as text.
 
 use messagekit::operations::{ReplayJob, ReplayState};
 use messagekit::{Error, ErrorKind};
-use serde_json::{Value, json};
 
 use super::count::events;
 use crate::output::{number, printable};
-
-pub(super) fn json(job: &ReplayJob) -> Value {
-    let filter = &job.order.filter;
-    json!({
-        "id": job.id,
-        "state": job.state.as_str(),
-        "events": job.events,
-        "published": job.published,
-        "ids": job.order.ids.as_str(),
-        "per_second": job.order.per_second,
-        "filter": {
-            "type": filter.event_type,
-            "topic": filter.topic,
-            "key": filter.key,
-            "from": filter.from.map(|from| from.to_string()),
-            "to": filter.to.map(|to| to.to_string()),
-        },
-        "ordered_by": job.ordered_by,
-        "ordered_at": job.ordered_at.to_string(),
-        "changed_at": job.changed_at.to_string(),
-        "error": job.error,
-    })
-}
 
 /// The filter of a replay: `type orders.order.placed, key o-1`.
 pub(super) fn choice(job: &ReplayJob) -> String {

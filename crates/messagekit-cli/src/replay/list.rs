@@ -1,11 +1,12 @@
 //! `messagekit replay list`.
 
 use messagekit::Error;
-use serde_json::{Value, json};
 
 use super::job;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::output::{number, print, printable, table};
+use crate::page::{cut, one_more};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -25,12 +26,11 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let jobs = store.store().replays(self.before, self.limit).await?;
+        let mut jobs = store.store().replays(self.before, one_more(self.limit)).await?;
         store.close().await?;
-        let next = jobs.last().filter(|_| jobs.len() == self.limit as usize).map(|last| last.id);
+        let next = cut(&mut jobs, self.limit, |last| last.id);
         if self.json {
-            let jobs: Vec<Value> = jobs.iter().map(job::json).collect();
-            return print(json!({ "replays": jobs, "before": next }));
+            return print(documents(&self.database)?.replays(jobs, next));
         }
         if jobs.is_empty() {
             return print("no replays");

@@ -6,6 +6,7 @@ use messagekit::operations::{ReplayJob, Replays};
 use super::follow::follow;
 use super::job;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::output::{print, printable};
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,7 @@ impl Show {
         store.close().await?;
         let found = found?;
         if self.json {
-            print(job::json(&found))?;
+            print(documents(&self.database)?.replay(found.clone()))?;
         } else {
             let pace = found.order.per_second.map(|pace| format!(", at most {pace} in a second"));
             print(format_args!(

@@ -12,6 +12,7 @@ use super::follow::follow;
 use super::{count, job};
 use crate::confirm::confirm;
 use crate::database::Database;
+use crate::databases::documents;
 use crate::operator::operator;
 use crate::output::print;
 
@@ -84,7 +85,7 @@ impl Start {
         let ordered = store.order_replay(&order, &operator()).await?;
         if self.detach {
             return match self.json {
-                true => print(job::json(&ordered)),
+                true => print(documents(&self.database)?.replay(ordered)),
                 false => print(format_args!(
                     "{}; it goes on where `messagekit admin` runs, or with `messagekit replay show {} --follow`",
                     job::in_words(&ordered),
@@ -94,7 +95,7 @@ impl Start {
         }
         let done = follow(store, name, ordered.id).await?;
         match self.json {
-            true => print(job::json(&done))?,
+            true => print(documents(&self.database)?.replay(done.clone()))?,
             false => print(job::in_words(&done))?,
         }
         job::ended(&done)

@@ -6,6 +6,7 @@ use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
 use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit_admin::ByteText;
 use messagekit_config::Configuration;
 use messagekit_topics::Topics;
 use serde_json::{Value, json};
@@ -167,14 +168,17 @@ async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Re
 fn shown(claimed: &ClaimedRecord) -> Value {
     let record = &claimed.record;
     let message = &record.message;
+    let header =
+        |(name, value): (&String, &String)| json!({ "name": name, "value": ByteText::of(value.as_bytes()) });
+    let headers: Vec<Value> = message.headers.free().iter().map(header).collect();
     json!({
         "topic": &*record.position.topic,
         "partition": record.position.partition,
         "offset": record.position.offset,
         "attempt": claimed.attempt,
-        "key": message.key.as_ref().map(|key| String::from_utf8_lossy(key)),
+        "key": message.key.as_deref().map(ByteText::of),
         "event_type": message.event_type(),
-        "headers": message.headers.free(),
+        "headers": headers,
         "created_at": record.stored_at().to_string(),
         "data": serde_json::from_slice::<Value>(&message.payload).ok(),
     })

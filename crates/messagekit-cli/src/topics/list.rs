@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::file::{self, Work};
 use crate::database::Database;
-use crate::output::{number, print, printable, table};
+use crate::output::{number, or_none, print, printable, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -56,7 +56,7 @@ fn row(topic: &TopicStatus) -> [String; 8] {
         number(records.new),
         number(records.handled),
         number(records.dead),
-        printable(&topic.dedup.join(", ")),
-        printable(topic.key.as_deref().unwrap_or("")),
+        or_none(&topic.dedup.join(", ")),
+        or_none(topic.key.as_deref().unwrap_or("")),
     ]
 }

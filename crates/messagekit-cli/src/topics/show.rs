@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::file::{self, Work};
 use super::retention;
 use crate::database::Database;
-use crate::output::{number, print, printable};
+use crate::output::{number, or_none, print, printable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -55,7 +55,6 @@ fn kept(records: u64, ends: Option<TopicEnds>) -> String {
 
 fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) -> String {
     let records = topic.records;
-    let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { printable(text) };
     let schema = match schema {
         None => "none: any object is taken".to_owned(),
         // Line by line: a line break is no character that a terminal must not get.

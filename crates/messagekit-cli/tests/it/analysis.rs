@@ -26,7 +26,7 @@ pub(crate) fn python() -> PathBuf {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), make);
         let fetch = "pip fetches pyarrow, polars and duckdb from the package registry: is it reachable?";
         let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
         run(pip.arg(&list), fetch);
         fs::write(mark, wanted).unwrap();
     }

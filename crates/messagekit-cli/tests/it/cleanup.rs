@@ -41,16 +41,16 @@ async fn it_removes_what_is_settled_and_says_how_much() {
     let cleaned = |removed: [u64; 3]| {
         let reason = "events of a file are the records of its topics, and none has a retention rule";
         json!([
-            { "what": "events", "removed": removed[0], "days": 0, "keptBecause": reason },
-            { "what": "failed_messages", "removed": removed[1], "days": 0, "keptBecause": null },
-            { "what": "markers", "removed": removed[2], "days": 0, "keptBecause": null },
+            { "what": "events", "removed": removed[0], "days": 0, "kept_because": reason },
+            { "what": "failed_messages", "removed": removed[1], "days": 0, "kept_because": null },
+            { "what": "markers", "removed": removed[2], "days": 0, "kept_because": null },
         ])
     };
     let trial = on(&console.file(), &["cleanup", "--dry-run", "--json"]).json();
-    assert_eq!((&trial["dryRun"], &trial["cleaned"]), (&json!(true), &cleaned([0, 1, 1])));
+    assert_eq!((&trial["dry_run"], &trial["cleaned"]), (&json!(true), &cleaned([0, 1, 1])));
     let done = on(&console.file(), &["cleanup", "--json"]).json();
     // The marker of the discarded one is deleted too, because its failed message is deleted.
-    assert_eq!((&done["dryRun"], &done["cleaned"]), (&json!(false), &cleaned([0, 1, 2])));
+    assert_eq!((&done["dry_run"], &done["cleaned"]), (&json!(false), &cleaned([0, 1, 2])));
     let nothing = on(&console.file(), &["cleanup", "--keep-failed-messages", "1s", "--json"]).json();
     assert_eq!(
         nothing["cleaned"],

@@ -146,7 +146,7 @@ async fn unpublished_events_are_listed_with_what_they_wait_for() {
         |at: usize| (listed["events"][at]["event_id"].clone(), listed["events"][at]["is_delayed"].clone());
     assert_eq!(seen(0), (json!(pending.to_string()), json!(false)));
     assert_eq!(seen(1), (json!(later.to_string()), json!(true)));
-    assert_eq!((&listed["events"][0]["key"], &listed["is_cut"]), (&json!("o-1"), &json!(false)));
+    assert_eq!((&listed["events"][0]["key"], &listed["is_cut"]), (&json!({"text": "o-1"}), &json!(false)));
     let lines = on(&file, &["outbox", "list"]).text();
     assert!(lines.contains("for ") && lines.contains("until "), "{lines}");
     assert!(on(&file, &["outbox", "list", "--limit", "1"]).text().contains("there are more"));

@@ -62,7 +62,7 @@ impl Shop {
 async fn replayable_events_are_listed_oldest_first_filtered_and_paged() {
     let shop = Shop::with(5).await;
     let keys = |arguments: &[&str]| -> Vec<String> {
-        shop.events(arguments).iter().map(|event| event["key"].as_str().unwrap().to_owned()).collect()
+        shop.events(arguments).iter().map(|event| event["key"]["text"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(keys(&["--type", "orders.order.placed"]), ["o-0", "o-1", "o-2", "o-3", "o-4"]);
     assert_eq!(keys(&["--key", "o-0"]), ["o-0", "o-0"]);
@@ -72,7 +72,7 @@ async fn replayable_events_are_listed_oldest_first_filtered_and_paged() {
     assert_eq!(keys(&["--to", "2020-01-01"]).len(), 0);
 
     let first = shop.run(&["events", "--json", "--limit", "4"]).json();
-    let position = first["after"].as_str().unwrap();
+    let position = first["next"].as_str().unwrap();
     assert_eq!((first["events"].as_array().unwrap().len(), keys(&["--after", position]).len()), (4, 2));
     let table = shop.run(&["events", "--limit", "4"]).text();
     assert!(
@@ -88,7 +88,7 @@ async fn a_count_says_what_a_replay_would_do_and_does_nothing() {
     assert_eq!(shop.run(&["count", "--type", "orders.order.placed"]).text(), "5 events\n");
     assert_eq!(
         shop.run(&["count", "--json"]).json(),
-        json!({ "events": 6, "skipped_by": [], "too_old_for": [] })
+        json!({ "database": "shop", "events": 6, "skipped_by": [], "too_old_for": [] })
     );
     assert_eq!(shop.run(&["list"]).text(), "no replays\n");
     shop.run(&["count", "--from", "2020-01-01"]).refused(1, &["oldest", "20"]);

@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use messagekit::adapter::Inbox;
+use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 
 use crate::command::on;
@@ -27,6 +30,36 @@ async fn one_screen_shows_outbox_consumers_and_failed_messages() {
         assert!(screen.contains(part), "{part}: {screen}");
     }
     on(&file, &["status", "--json", "--watch"]).refused(2, &["--watch"]);
+}
+
+#[tokio::test]
+async fn missing_dedup_window_is_named_none() {
+    let console = Console::with([message(None, b"{}")]).await;
+    let file = console.file();
+    let windows = || {
+        let consumers = on(&file, &["status", "--json"]).json()["databases"][0]["consumers"].clone();
+        consumers
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["dedup_window_seconds"].clone())
+            .collect::<Vec<_>>()
+    };
+    let line = |consumer: &str| {
+        let screen = on(&file, &["status"]).text();
+        screen.lines().find(|line| line.contains(consumer)).unwrap().to_owned()
+    };
+    assert_eq!(windows(), [json!(null)]);
+    assert!(line("billing").contains("none"), "{}", line("billing"));
+
+    let store = SqliteStore::open(&file).await.unwrap();
+    for (consumer, hours) in [("stock", 48), ("tax", 36)] {
+        store.note_window(consumer, Some(Duration::from_secs(hours * 3_600))).await.unwrap();
+    }
+    store.close().await.unwrap();
+    assert_eq!(windows(), [json!(null), json!(172_800), json!(129_600)]);
+    assert!(line("stock").contains("2d") && !line("stock").contains("none"), "{}", line("stock"));
+    assert!(line("tax").contains("36h"), "{}", line("tax"));
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ fn a_claim_without_a_reader_of_its_lines_is_given_back() {
     let shown: Vec<_> =
         records.iter().map(|record| (record["attempt"].as_u64(), record["data"]["n"].as_u64())).collect();
     assert_eq!(shown, [(Some(1), Some(0)), (Some(1), Some(1)), (Some(1), Some(2))], "no attempt is counted");
+    assert_eq!((&records[0]["key"], &records[0]["headers"]), (&Value::Null, &serde_json::json!([])));
 }
 
 #[test]

@@ -79,11 +79,16 @@ impl Cursor {
         is_new.then_some(Page::End { partition: self.partition, at })
     }
 
+    /// Returns the offset of the next record, if the partition is known to reach it.
+    pub(super) fn known(&self) -> Option<i64> {
+        (0..=self.end).contains(&self.next).then_some(self.next)
+    }
+
     /// Goes to an offset of the caller. Returns the offset to fetch from; `None` if the bounds have to be asked first.
     pub(super) fn seek(&mut self, offset: i64) -> Option<i64> {
         self.next = offset;
         (self.is_reached, self.ended_at) = (false, None);
-        (0..=self.end).contains(&offset).then_some(offset)
+        self.known()
     }
 }
 

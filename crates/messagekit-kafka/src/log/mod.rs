@@ -12,6 +12,7 @@ mod partition;
 mod questions;
 mod queue_limits;
 mod reader;
+mod reader_client;
 mod reading;
 mod waiting_pages;
 

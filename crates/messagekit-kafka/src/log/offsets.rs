@@ -11,6 +11,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::questions::{Client, Deadline};
 use crate::error::unavailable;
+use crate::offsets::found_in;
+use crate::partition_queues::TopicPartition;
 
 /// Returns the partitions of a topic, in their order. It creates no topic.
 ///
@@ -87,23 +89,13 @@ pub(super) fn offsets_at(
     time: Timestamp,
     deadline: Deadline,
 ) -> Result<Vec<(i32, i64)>, Error> {
-    let mut found = offsets(client, topic, partitions, Offset::Offset(millis(time)), deadline)?;
-    let later: Vec<i32> =
-        partitions.iter().filter(|partition| !found.contains_key(partition)).copied().collect();
-    if !later.is_empty() {
-        found.extend(offsets(client, topic, &later, Offset::End, deadline)?);
-    }
+    let asked = partitions.iter().map(|partition| (topic, *partition));
+    let found = crate::offsets::offsets_at(client, asked, time, || deadline.left());
+    let found = numbered(found.map_err(|error| unknown(topic, error))?);
     match found.len() == partitions.len() {
         true => Ok(found.into_iter().collect()),
         false => Err(unanswered(topic)),
     }
-}
-
-/// Returns the first millisecond that is not before a time. Earlier ones than 1970 have a meaning of their own for a broker.
-fn millis(time: Timestamp) -> i64 {
-    let millis = time.as_millisecond();
-    let is_whole = Timestamp::from_millisecond(millis).is_ok_and(|whole| whole >= time);
-    (millis + i64::from(!is_whole)).max(0)
 }
 
 /// Returns the offsets that a group has committed, of the partitions that have one.
@@ -122,13 +114,11 @@ pub(super) fn committed(
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
-    Ok(collect(&client.committed_offsets(asked, deadline.left()).map_err(failed)?)
-        .map_err(failed)?
-        .into_iter()
-        .collect())
+    let answer = client.committed_offsets(asked, deadline.left()).map_err(failed)?;
+    Ok(numbered(found_in(&answer).map_err(failed)?).into_iter().collect())
 }
 
-/// Asks the leaders of partitions for an offset: the first, the end, or that of a time in milliseconds. Partitions without one are left out.
+/// Returns an offset of each partition that has one.
 fn offsets(
     client: &Client,
     topic: &str,
@@ -136,23 +126,17 @@ fn offsets(
     of: Offset,
     deadline: Deadline,
 ) -> Result<BTreeMap<i32, i64>, Error> {
-    let failed = |error| unavailable("no broker said which offsets a topic has", error).with("topic", topic);
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for partition in partitions {
-        asked.add_partition_offset(topic, *partition, of).map_err(failed)?;
-    }
-    collect(&client.offsets_for_times(asked, deadline.left()).map_err(failed)?).map_err(failed)
+    let asked = partitions.iter().map(|partition| (topic, *partition));
+    let found = crate::offsets::offsets(client, asked, of, deadline.left());
+    found.map(numbered).map_err(|error| unknown(topic, error))
 }
 
-fn collect(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>, KafkaError> {
-    let mut found = BTreeMap::new();
-    for one in answer.elements() {
-        one.error()?;
-        if let Offset::Offset(offset) = one.offset() {
-            found.insert(one.partition(), offset);
-        }
-    }
-    Ok(found)
+fn numbered(found: BTreeMap<TopicPartition, i64>) -> BTreeMap<i32, i64> {
+    found.into_iter().map(|((_, partition), offset)| (partition, offset)).collect()
+}
+
+fn unknown(topic: &str, error: KafkaError) -> Error {
+    unavailable("no broker said which offsets a topic has", error).with("topic", topic)
 }
 
 fn unanswered(topic: &str) -> Error {
@@ -170,14 +154,5 @@ mod tests {
             assert_eq!(check_name(name).unwrap_err().kind(), ErrorKind::InvalidConfiguration);
         }
         assert!(check_name(&"a".repeat(249)).is_ok());
-    }
-
-    #[test]
-    fn a_time_between_two_milliseconds_begins_at_the_later_one() {
-        for (nanos, expected) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (-1, 0)] {
-            assert_eq!(millis(Timestamp::from_nanosecond(nanos).unwrap()), expected, "{nanos}");
-        }
-        assert_eq!(millis(Timestamp::MIN), 0);
-        assert!(millis(Timestamp::MAX) > 0);
     }
 }

@@ -38,6 +38,15 @@ pub(super) struct Read {
     pub(super) error: Option<KafkaError>,
 }
 
+/// Makes a queue wake the calling thread, and say that it has something.
+fn wake_by(queue: &mut PartitionQueue<Context>, is_ready: &Arc<AtomicBool>) {
+    let (ready, thread) = (Arc::clone(is_ready), thread::current());
+    queue.set_nonempty_callback(move || {
+        ready.store(true, Ordering::SeqCst);
+        thread.unpark();
+    });
+}
+
 /// A partition and its queue.
 pub(super) struct Partition {
     pub(super) cursor: Cursor,
@@ -56,13 +65,18 @@ impl Partition {
     /// Begins with a queue that wakes the calling thread.
     pub(super) fn new(topic: &Arc<str>, cursor: Cursor, mut queue: PartitionQueue<Context>) -> Self {
         let is_ready = Arc::new(AtomicBool::new(true));
-        let (ready, thread) = (Arc::clone(&is_ready), thread::current());
-        queue.set_nonempty_callback(move || {
-            ready.store(true, Ordering::SeqCst);
-            thread.unpark();
-        });
+        wake_by(&mut queue, &is_ready);
         let page = PageBuilder::new(Arc::clone(topic), cursor.partition());
         Self { cursor, queue, page, is_paused: false, round: 0, step: Step::Read, is_ready }
+    }
+
+    /// Goes on with the queue of another client, which fetches nothing yet and was asked nothing.
+    pub(super) fn go_on(&mut self, mut queue: PartitionQueue<Context>) {
+        wake_by(&mut queue, &self.is_ready);
+        self.queue = queue;
+        if matches!(self.step, Step::Read | Step::Wait) {
+            self.step = self.cursor.known().map_or(Step::Ask, Step::Fetch);
+        }
     }
 
     pub(super) fn set_ready(&self) {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::background::spawn;
 use crate::context::Context;
 use crate::error::unusable_settings;
+use crate::properties::STATISTICS;
 
 /// The time limit of an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,7 +27,9 @@ pub(super) struct Questions {
 }
 
 impl Questions {
-    pub(super) fn new(config: ClientConfig) -> Self {
+    pub(super) fn new(mut config: ClientConfig) -> Self {
+        // Between two questions no thread takes them.
+        config.set(STATISTICS, "0");
         Self { config, client: Mutex::default() }
     }
 

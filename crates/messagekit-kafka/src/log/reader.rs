@@ -42,7 +42,7 @@ impl KafkaLogReader {
         let (sender, sent) = unbounded_channel();
         let (started, has_started) = oneshot::channel();
         let (pages, read) = (Pages::new(sender, Arc::clone(&flow)), Arc::clone(topic));
-        let run = move || match Reading::new(&config, read, starts, commands, pages) {
+        let run = move || match Reading::new(config, read, starts, commands, pages) {
             Ok(reading) => {
                 // The caller may be gone: then the channel of its commands is closed.
                 let _ = started.send(Ok(std::thread::current()));

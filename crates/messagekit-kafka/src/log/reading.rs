@@ -1,12 +1,13 @@
 //! The thread that reads a log: no call of the client library blocks a task.
 
+use std::mem;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use messagekit::Error;
 use messagekit::log::Bounds;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use messagekit::{Error, ErrorKind};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -15,7 +16,9 @@ use super::bounds_question::BoundsQuestion;
 use super::cursor::Cursor;
 use super::link::{Command, Pages};
 use super::partition::{Partition, Step};
-use crate::context::Context;
+use super::questions::Client;
+use super::reader_client;
+use crate::background::spawn;
 use crate::error::{is_about_groups, unusable_settings};
 use crate::notices::Notices;
 
@@ -35,12 +38,15 @@ pub(super) struct Start {
 /// Reads partitions that no group assigns, on its own thread.
 pub(super) struct Reading {
     topic: Arc<str>,
-    client: Arc<BaseConsumer<Context>>,
+    config: ClientConfig,
+    client: Arc<Client>,
     partitions: Vec<Partition>,
     commands: mpsc::Receiver<Command>,
     pages: Pages,
     bounds: BoundsQuestion,
     notices: Notices,
+    /// The look at the statistics by which the client was last found without brokers: one that cannot be replaced is tried again at the next.
+    judged: Option<Instant>,
 }
 
 impl Reading {
@@ -49,28 +55,22 @@ impl Reading {
     /// # Errors
     /// Permanent if the settings make no client.
     pub(super) fn new(
-        config: &ClientConfig,
+        config: ClientConfig,
         topic: Arc<str>,
         starts: Vec<Start>,
         commands: mpsc::Receiver<Command>,
         pages: Pages,
     ) -> Result<Self, Error> {
+        let numbers = starts.iter().map(|start| start.cursor.partition());
+        let (client, queues) = reader_client::open(&config, &topic, numbers)?;
         let unusable = |error| unusable_settings("log", error);
-        let mut client: BaseConsumer<Context> =
-            config.create_with_context(Context::default()).map_err(unusable)?;
-        let thread = thread::current();
-        client.set_nonempty_callback(move || thread.unpark());
-        let client = Arc::new(client);
         let mut assigned = TopicPartitionList::with_capacity(starts.len());
         let mut partitions = Vec::with_capacity(starts.len());
-        for (index, Start { mut cursor, bounds }) in starts.into_iter().enumerate() {
+        for (index, (Start { mut cursor, bounds }, queue)) in starts.into_iter().zip(queues).enumerate() {
             let (offset, gone) = cursor.found(&bounds)?;
             assigned
                 .add_partition_offset(&topic, cursor.partition(), Offset::Offset(offset))
                 .map_err(unusable)?;
-            // Before the assignment: no record comes by another queue then.
-            let queue = client.split_partition_queue(&topic, cursor.partition());
-            let queue = queue.ok_or_else(|| unusable(KafkaError::Subscription(topic.to_string())))?;
             partitions.push(Partition::new(&topic, cursor, queue));
             if let Some(gone) = gone {
                 pages.send(index, 0, gone, 0);
@@ -78,7 +78,7 @@ impl Reading {
         }
         client.assign(&assigned).map_err(unusable)?;
         let (bounds, notices) = (BoundsQuestion::default(), Notices::default());
-        Ok(Self { topic, client, partitions, commands, pages, bounds, notices })
+        Ok(Self { topic, config, client, partitions, commands, pages, bounds, notices, judged: None })
     }
 
     /// Runs until the reader is dropped.
@@ -99,6 +99,7 @@ impl Reading {
     fn turn(&mut self) -> Option<bool> {
         let mut has_moved = self.obey()?;
         has_moved |= self.poll_main_queue();
+        has_moved |= self.replace();
         has_moved |= self.find_bounds();
         for index in 0..self.partitions.len() {
             has_moved |= self.fetch(index);
@@ -141,6 +142,38 @@ impl Reading {
                 }
             }
             has_moved = true;
+        }
+    }
+
+    /// Replaces a client that knows no broker any more; returns whether it did.
+    ///
+    /// A broker that has just started may name topics and no broker. The client then drops every address that it has and asks none again
+    /// (<https://github.com/confluentinc/librdkafka/issues/5301>). One that has only its bootstrap addresses keeps these.
+    fn replace(&mut self) -> bool {
+        let contact = self.client.context().contact();
+        if !contact.is_brokerless || self.judged == contact.looked {
+            return false;
+        }
+        self.judged = contact.looked;
+        let numbers = self.partitions.iter().map(|partition| partition.cursor.partition());
+        match reader_client::open(&self.config, &self.topic, numbers) {
+            Ok((client, queues)) => {
+                tracing::warn!(topic = %self.topic, "this client has lost the brokers: the log is read on with another one");
+                self.partitions.iter_mut().zip(queues).for_each(|(partition, queue)| partition.go_on(queue));
+                // A question of the old client holds the others up until its deadline.
+                self.bounds = BoundsQuestion::default();
+                let old = mem::replace(&mut self.client, client);
+                // A client waits for its own threads.
+                spawn("log-end", move || drop(old));
+                true
+            }
+            Err(error) => {
+                // The settings made a client before.
+                let text = "client has lost the brokers, and another one cannot be made";
+                let error = Error::new(ErrorKind::Unavailable, text).caused_by(error);
+                self.pages.report(error.with("topic", &self.topic));
+                false
+            }
         }
     }
 
@@ -226,12 +259,7 @@ impl Reading {
 }
 
 /// Gives a partition up and assigns it again, which keeps its queue.
-fn assign_again(
-    client: &BaseConsumer<Context>,
-    topic: &str,
-    number: i32,
-    offset: i64,
-) -> Result<(), KafkaError> {
+fn assign_again(client: &Client, topic: &str, number: i32, offset: i64) -> Result<(), KafkaError> {
     let mut partition = TopicPartitionList::with_capacity(1);
     partition.add_partition_offset(topic, number, Offset::Offset(offset))?;
     let assigned = client.assignment()?;

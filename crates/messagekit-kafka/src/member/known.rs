@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::thread;
 
+use jiff::Timestamp;
 use messagekit::adapter::NextOffset;
 use messagekit::{Error, ErrorKind};
 use rdkafka::consumer::BaseConsumer;
@@ -108,7 +109,7 @@ impl Question {
         }
     }
 
-    /// Queries the leaders for the last handled record, or for the earliest record of an unread partition.
+    /// Queries the leaders for the last handled record, or for the first record to read of an unread partition.
     fn ask_leaders(
         &self,
         mut handled: Vec<(Handled, Start)>,
@@ -137,7 +138,11 @@ impl Question {
             let beside = thread::Builder::new().name(name).spawn_scoped(scope, || self.check(handled, known));
             // These partitions are queried again.
             beside.map_or_else(|error| tracing::error!(%error, "no thread to read partitions with"), drop);
-            find_earliest(&consumer, unread, known);
+            let since = self.client.since;
+            let begins_at_a_time = |start: &Start| since.is_some() && start.place == StartPosition::Earliest;
+            let (new, others): (Vec<_>, Vec<_>) = unread.into_iter().partition(begins_at_a_time);
+            find_first(&consumer, new, since, known);
+            find_first(&consumer, others, None, known);
             // The client leaves the group with its last reference.
             drop(consumer);
         });
@@ -165,24 +170,29 @@ impl Question {
     }
 }
 
-/// Starts partitions at the earliest record, or after it if earlier commits are known.
-fn find_earliest(consumer: &BaseConsumer<Context>, unread: Vec<Start>, known: &Answers<Known>) {
+/// Starts partitions at the earliest record, or the first one of a time or later; after it if earlier commits are known.
+fn find_first(
+    consumer: &BaseConsumer<Context>,
+    unread: Vec<Start>,
+    since: Option<Timestamp>,
+    known: &Answers<Known>,
+) {
     let mut unread: BTreeMap<Partition, Start> =
         unread.into_iter().map(|start| (start.partition.clone(), start)).collect();
     let partitions: Vec<Partition> = unread.keys().cloned().collect();
-    let error = offsets::earliest(consumer, &partitions, &mut |partition, earliest| {
+    let error = offsets::first(consumer, &partitions, since, &mut |partition, first| {
         if let Some(mut start) = unread.remove(&partition) {
             start.offset = match start.place {
                 // Never beyond the committed offset: the lane there reports records that were deleted before they
                 // were read.
-                StartPosition::CommitsLost { committed, .. } => start.offset.max(earliest).min(committed),
-                _ => start.offset.max(earliest),
+                StartPosition::CommitsLost { committed, .. } => start.offset.max(first).min(committed),
+                _ => start.offset.max(first),
             };
             known.send(Known::Start(start));
         }
     });
     let error = error.unwrap_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset));
-    later(known, unread.into_keys(), unavailable("the earliest offset is not known yet", error));
+    later(known, unread.into_keys(), unavailable("the first offset is not known yet", error));
 }
 
 /// Reports why partitions cannot start yet; does nothing without partitions.

@@ -1,9 +1,10 @@
 //! Queries for the offsets of partitions. They block and run in the background.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
@@ -11,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::proof;
 use super::start_position::GroupOffset;
 use crate::context::Context;
+use crate::offsets;
 
 /// The time limit of one answer.
 const ASK: Duration = Duration::from_secs(3);
@@ -55,19 +57,20 @@ pub(super) fn with_leader(
     Ok(led)
 }
 
-/// Queries the earliest offsets of partitions that have a leader, with one request per leader, and reports each as
-/// soon as it is known. Returns why some are missing, if any.
+/// Queries the earliest offsets of partitions that have a leader, or those of the first records of a time or later, with one request per
+/// leader, and reports each as soon as it is known. Returns why some are missing, if any.
 ///
 /// Librdkafka answers for all partitions or for none: after an error each half is queried separately.
-pub(super) fn earliest(
+pub(super) fn first(
     consumer: &BaseConsumer<Context>,
     partitions: &[Partition],
+    since: Option<Timestamp>,
     tell: &mut impl FnMut(Partition, i64),
 ) -> Option<KafkaError> {
     if partitions.is_empty() || consumer.context().is_closing() {
         return None;
     }
-    match ask_together(consumer, partitions) {
+    match ask_together(consumer, partitions, since) {
         Ok(found) => {
             found.into_iter().for_each(|(partition, offset)| tell(partition, offset));
             None
@@ -75,8 +78,8 @@ pub(super) fn earliest(
         Err(error) if partitions.len() == 1 => Some(error),
         Err(_) => {
             let (left, right) = partitions.split_at(partitions.len() / 2);
-            let error = earliest(consumer, left, tell);
-            earliest(consumer, right, tell).or(error)
+            let error = first(consumer, left, since, tell);
+            first(consumer, right, since, tell).or(error)
         }
     }
 }
@@ -84,18 +87,13 @@ pub(super) fn earliest(
 fn ask_together(
     consumer: &BaseConsumer<Context>,
     partitions: &[Partition],
-) -> KafkaResult<Vec<(Partition, i64)>> {
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        asked.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    since: Option<Timestamp>,
+) -> KafkaResult<BTreeMap<Partition, i64>> {
+    let asked = partitions.iter().map(|(topic, partition)| (&**topic, *partition));
+    match since {
+        None => offsets::offsets(consumer, asked, Offset::Beginning, ASK),
+        Some(time) => offsets::offsets_at(consumer, asked, time, || ASK),
     }
-    let answer = consumer.offsets_for_times(asked, ASK)?;
-    let mut found = Vec::with_capacity(partitions.len());
-    for one in answer.elements() {
-        one.error()?;
-        found.extend(offset(one.offset()).map(|offset| ((one.topic().into(), one.partition()), offset)));
-    }
-    Ok(found)
 }
 
 fn offset(found: Offset) -> Option<i64> {

@@ -208,8 +208,8 @@ mod tests {
     use crate::memory::Memory;
 
     fn member() -> Member {
-        let client =
-            GroupClient::new(Kafka::new("127.0.0.1:1").consumer("billing", None), vec!["orders".into()]);
+        let config = Kafka::new("127.0.0.1:1").consumer("billing", None);
+        let client = GroupClient::new(config, vec!["orders".into()], None);
         let events = Events::new(tokio::sync::mpsc::unbounded_channel().0, Arc::default());
         let (memory, drain) = (Memory::new(&[], None), Duration::from_secs(1));
         Member::new(client, "billing".into(), memory, drain, mpsc::channel().1, events).unwrap()

@@ -27,7 +27,7 @@ pub(crate) struct Remembered {
 pub(crate) enum StartPosition {
     /// At the committed offset.
     Committed(i64),
-    /// At the earliest record: the partition was never read.
+    /// At the earliest record, or the first one of the time that the source names: the partition was never read.
     Earliest,
     /// At the end of what a priming has handled: the group has no offset yet.
     Primed { next: i64 },

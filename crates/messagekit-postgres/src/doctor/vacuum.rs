@@ -10,15 +10,15 @@ use crate::migrations::connection::fault;
 
 /// Each table with all of its partitions.
 const LOOK: &str = "
-SELECT c.relname::text AS name, coalesce(sum(s.n_live_tup), 0)::bigint AS live,
-  coalesce(sum(s.n_dead_tup), 0)::bigint AS dead,
-  coalesce(array_agg(format('%I.%I', s.schemaname, s.relname) ORDER BY s.relname) FILTER (
+SELECT c.relname::text AS name, coalesce(sum(pg_stat_get_live_tuples(part.oid)), 0)::bigint AS live,
+  coalesce(sum(pg_stat_get_dead_tuples(part.oid)), 0)::bigint AS dead,
+  coalesce(array_agg(format('%I.%I', home.nspname, part.relname) ORDER BY part.relname) FILTER (
     WHERE part.reloptions && ARRAY['autovacuum_enabled=false', 'autovacuum_enabled=off', 'autovacuum_enabled=0']),
     '{}') AS without,
   current_setting('autovacuum') AS server
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_class part ON part.oid = c.oid OR part.oid IN (SELECT p.relid FROM pg_partition_tree(c.oid) p)
-  JOIN pg_stat_all_tables s ON s.relid = part.oid
+  CROSS JOIN LATERAL (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) tree (oid)
+  JOIN pg_class part ON part.oid = tree.oid JOIN pg_namespace home ON home.oid = part.relnamespace
 WHERE n.nspname = $1 AND c.relname IN ('processed_messages', 'outbox_pending')
 GROUP BY c.relname ORDER BY c.relname";
 

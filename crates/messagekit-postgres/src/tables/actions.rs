@@ -19,12 +19,14 @@ use super::{failed_message_row, micros, selections};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// What an action reads of the failed messages that it locks. No process consumes as a table source, so a row of it that
+/// What an action reads of the failed messages that it locks. A message that is leased counts as due. The clock is that of the
+/// moment of the lock: a retry that waited behind another one finds that the message is due. No process consumes as a table source, so a row of it that
 /// was set aside has no way back, either.
 macro_rules! locked {
     () => {
         "
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
+  d.due <= clock_timestamp() OR d.running_since IS NOT NULL AS is_due,
   d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker"
@@ -39,18 +41,30 @@ pub(crate) const LOCK: &str = concat!(
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d"
 );
 
-pub(crate) const RETRY: &str = "
-UPDATE messagekit.failed_messages
-SET state = 'retry_requested', reason = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL,
-  token = token + 1, changed_at = clock_timestamp()
-WHERE id = ANY($1::bigint[]) AND state = 'dead'";
+/// What a retry changes. A run that is planned for later keeps its state and its counts, and is never postponed.
+macro_rules! retried {
+    ($due:literal) => {
+        concat!(
+            "
+UPDATE messagekit.failed_messages d
+SET state = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.state END,
+  reason = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.reason END,
+  attempts = CASE d.state WHEN 'dead' THEN 0 ELSE d.attempts END,
+  crash_count = CASE d.state WHEN 'dead' THEN 0 ELSE d.crash_count END,
+  changed_at = CASE d.state WHEN 'dead' THEN clock_timestamp() ELSE d.changed_at END,
+  token = d.token + 1, due = least(d.due, ",
+            $due,
+            ")
+WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL"
+        )
+    };
+}
+
+pub(crate) const RETRY: &str = retried!("now()");
 
 /// The same, each with a delay in microseconds.
-pub(crate) const RETRY_AT_PACE: &str = "
-UPDATE messagekit.failed_messages d
-SET state = 'retry_requested', reason = 'retry_requested', due = now() + m.delay * interval '1 microsecond', attempts = 0,
-  crash_count = 0, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::float8[]) AS m (id, delay) WHERE d.id = m.id AND d.state = 'dead'";
+pub(crate) const RETRY_AT_PACE: &str =
+    retried!("now() + ($2::float8[])[array_position($1::bigint[], d.id)] * interval '1 microsecond'");
 
 pub(crate) const DISCARD: &str = "
 UPDATE messagekit.failed_messages
@@ -149,10 +163,12 @@ fn judge(
         let state: FailedMessageState = failed_message_row::state_of(row)?;
         let read = || {
             let marker: Option<&str> = row.try_get("marker")?;
-            Ok((row.try_get::<i64, _>("id")?, row.try_get::<bool, _>("no_way_back")?, marker))
+            let has_no_retry =
+                row.try_get("no_way_back")? || row.try_get::<Option<bool>, _>("is_due")? == Some(true);
+            Ok((row.try_get::<i64, _>("id")?, has_no_retry, marker))
         };
-        let (id, no_way_back, marker) = read().map_err(from_sqlx)?;
-        if act.of(state).is_none() || (act == Action::Retry && no_way_back) {
+        let (id, has_no_retry, marker) = read().map_err(from_sqlx)?;
+        if act.of(state).is_none() || (act == Action::Retry && has_no_retry) {
             answers.insert(id, ActionResult::WrongState(state));
             continue;
         }

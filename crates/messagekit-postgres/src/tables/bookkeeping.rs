@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::Redelivery;
+use messagekit::adapter::{Redelivery, instance};
 use messagekit::operations::Origin;
 use messagekit::{Error, MessageId};
 use sqlx::{PgConnection, Row};
 
+use super::failed_runs::{appended, leased_by};
 use super::retries::leased_of;
 use super::{clean, micros};
 use crate::SchemaName;
@@ -19,7 +20,8 @@ noted AS (
 SELECT count(*) FROM ours";
 
 /// Same as the lease of a consumer, for every scope.
-pub(crate) const LEASE_RETURNS: &str = r#"
+pub(crate) const LEASE_RETURNS: &str = concat!(
+    r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.origin = $1 AND d.origin <> 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now()
@@ -28,11 +30,15 @@ WITH head AS MATERIALIZED (
 leased AS (
   UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond', crash_count = d.crash_count + (d.running_since IS NOT NULL)::int,
-    running_since = now(), token = d.token + 1, attempts = d.attempts + 1
+    running_since = now(), token = d.token + 1, attempts = d.attempts + 1,
+    "#,
+    leased_by!("$4"),
+    r#"
   FROM head WHERE d.id = head.id
   RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
     d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.consumer, d.return_to, head.due AS was_due)
-SELECT * FROM leased ORDER BY was_due, id"#;
+SELECT * FROM leased ORDER BY was_due, id"#
+);
 
 /// Records that an event failed at `scope`; returns false when the event is not ours.
 pub(crate) async fn note_failure(
@@ -57,6 +63,7 @@ pub(crate) async fn lease_returns(
 ) -> Result<Vec<Redelivery>, Error> {
     let lease =
         sqlx::query(schema.sql(LEASE_RETURNS)).bind(origin.as_str()).bind(i64::from(max)).bind(micros(lease));
+    let lease = lease.bind(instance());
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter()
         .map(|row| {

@@ -17,7 +17,7 @@ use sqlx::{PgConnection, Row};
 use super::days::{Divided, Position};
 use super::event_links::CLEAN_LINKS;
 use super::left::Left;
-use super::micros;
+use super::{age, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -204,8 +204,8 @@ pub(crate) async fn oldest_return(
 ) -> Result<Option<Duration>, Error> {
     let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
     let select = sqlx::query_scalar(schema.sql(OLDEST_RETURN)).bind(topics);
-    let age: Option<i64> = select.fetch_one(connection).await.map_err(from_sqlx)?;
-    Ok(age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))))
+    let micros: Option<i64> = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    Ok(micros.map(age))
 }
 
 /// Puts the name of the position's partition, if any, into a statement.

@@ -7,7 +7,7 @@ use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::Error;
 use messagekit::operations::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
-    FailedMessageTotal, no_failed_message,
+    FailedMessageTotal, FailedRun, no_failed_message,
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -24,7 +24,8 @@ macro_rules! matching {
         "d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)"
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested'))"
     };
 }
 
@@ -48,7 +49,7 @@ pub(crate) const LIST: &str = concat!(
     head!(),
     " FROM messagekit.failed_messages d WHERE ",
     matching!(),
-    " ORDER BY d.id DESC LIMIT $13"
+    " ORDER BY d.id DESC LIMIT $14"
 );
 
 /// [`LIST`] without a filter.
@@ -76,8 +77,11 @@ pub(crate) const FIRST_OF_STATE: &str = concat!(
 ORDER BY d.state DESC, d.id DESC LIMIT $2"
 );
 
-pub(crate) const SHOW: &str =
-    concat!("SELECT ", head!(), ", d.headers, d.payload FROM messagekit.failed_messages d WHERE d.id = $1");
+pub(crate) const SHOW: &str = concat!(
+    "SELECT ",
+    head!(),
+    ", d.headers, d.payload, d.failed_runs::text AS failed_runs FROM messagekit.failed_messages d WHERE d.id = $1"
+);
 
 pub(crate) const TOTALS: &str = concat!(
     "SELECT d.consumer, d.state, count(*) AS failed_messages FROM messagekit.failed_messages d WHERE ",
@@ -91,11 +95,11 @@ pub(crate) const GROUPS: &str = concat!(
     max(d.set_aside_at) AS last, max(d.id) AS newest
   FROM messagekit.failed_messages d WHERE ",
     matching!(),
-    " GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY failed_messages DESC, newest DESC LIMIT $13) g
+    " GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY failed_messages DESC, newest DESC LIMIT $14) g
 ORDER BY g.failed_messages DESC, g.newest DESC"
 );
 
-/// Prepares a statement with the parameters of a filter, which are its first twelve.
+/// Prepares a statement with the parameters of a filter, which are its first thirteen.
 pub(super) fn filtered<'a>(
     schema: &SchemaName,
     text: &'static str,
@@ -115,6 +119,7 @@ pub(super) fn filtered<'a>(
         .bind(filter.key.as_deref().map(key_hash))
         .bind(filter.since.map(ToSqlx::to_sqlx))
         .bind(filter.until.map(ToSqlx::to_sqlx))
+        .bind(filter.is_open)
 }
 
 /// Returns failed messages without their messages, newest first.
@@ -163,7 +168,10 @@ pub(crate) async fn show(
     let select = sqlx::query(schema.sql(SHOW)).bind(id);
     let row =
         select.fetch_optional(connection).await.map_err(from_sqlx)?.ok_or_else(|| no_failed_message(id))?;
-    Ok(FailedMessage { head: head_of(&row)?, received: failed_message_row::read(&row)?.received })
+    let failed_runs = FailedRun::list(row.try_get("failed_runs").map_err(from_sqlx)?)
+        .map_err(|error| error.with("failed_message", id))?;
+    let received = failed_message_row::read(&row)?.received;
+    Ok(FailedMessage { head: head_of(&row)?, received, failed_runs })
 }
 
 /// Counts failed messages by consumer and state.

@@ -5,6 +5,7 @@ use messagekit::operations::Origin;
 use messagekit::{Error, ErrorKind, headers};
 use sqlx::{PgConnection, Row};
 
+use super::failed_runs::{failed_in, failed_run, first_run};
 use super::key_hash::key_hash;
 use super::{after, clean, count};
 use crate::SchemaName;
@@ -12,7 +13,8 @@ use crate::error::from_sqlx;
 
 /// Writes marker and failed message in one round trip. Writes the failed message only with its marker. Replaces an
 /// earlier one only when that is closed: retention has removed its marker, or a range is processed again.
-pub(crate) const SET_ASIDE: &str = r#"
+pub(crate) const SET_ASIDE: &str = concat!(
+    r#"
 WITH marker AS (
   INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, generation)
   SELECT $1, $2, messagekit.day_of($2), 'held', $20 WHERE (
@@ -25,9 +27,12 @@ WITH marker AS (
 failed_message AS (
   INSERT INTO messagekit.failed_messages AS d
     (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, state, reason, attempts, due,
-     event_type, headers, payload, kind, error, fingerprint, origin, return_to, generation)
+     event_type, headers, payload, kind, error, fingerprint, origin, return_to, generation, failed_runs)
   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'set_aside', $10, clock_timestamp() + $11 * interval '1 microsecond',
-    $12, $13, $14, $15, $16, $17, $18, $19, $20
+    $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    "#,
+    first_run!("$10::int", "$16", "$21"),
+    r#"
   FROM marker
   ON CONFLICT (consumer, message_id) DO UPDATE SET
     topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
@@ -37,9 +42,10 @@ failed_message AS (
     event_type = excluded.event_type, headers = excluded.headers, payload = excluded.payload,
     kind = excluded.kind, error = excluded.error,
     fingerprint = excluded.fingerprint, origin = excluded.origin, return_to = excluded.return_to,
-    changed_at = clock_timestamp()
+    failed_runs = excluded.failed_runs, changed_at = clock_timestamp()
   WHERE d.state IN ('resolved', 'discarded') RETURNING 1)
-SELECT (SELECT count(*) FROM marker), (SELECT count(*) FROM failed_message)"#;
+SELECT (SELECT count(*) FROM marker), (SELECT count(*) FROM failed_message)"#
+);
 
 /// The redelivery target of a failed message.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +131,8 @@ pub(crate) async fn set_aside(
         .bind(way_back.origin.as_str())
         .bind(way_back.return_to)
         .bind(failure.generation)
+        // A dead letter of a broker has failed elsewhere.
+        .bind(failed_in(failure).filter(|_| way_back.origin == Origin::Store))
         .fetch_one(connection)
         .await
         .map_err(from_sqlx)?;

@@ -18,6 +18,7 @@ pub(crate) mod events;
 pub(crate) mod failed_message_lists;
 mod failed_message_row;
 pub(crate) mod failed_messages;
+mod failed_runs;
 pub(crate) mod handled_records;
 pub(crate) mod health;
 pub(crate) mod in_flight_attempts;
@@ -27,6 +28,7 @@ pub(crate) mod left;
 mod next_offsets;
 pub(crate) mod offsets;
 pub(crate) mod outbox_counts;
+pub(crate) mod outbox_events;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod primings;
@@ -59,6 +61,11 @@ use messagekit::adapter::{Failure, Next};
 fn micros(time: Duration) -> f64 {
     const CENTURY: f64 = 100.0 * 365.0 * 24.0 * 3_600.0;
     time.as_secs_f64().min(CENTURY) * 1e6
+}
+
+/// Converts an age of a statement, in microseconds. What is newer than the clock is new.
+fn age(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// Returns the state after a failure, and in how many microseconds the failed message is due.

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::blocked_keys::{self, Held};
 use super::failed_messages::Columns;
+use super::failed_runs::{failed_in, failed_run, first_run};
 use super::key_hash::key_hash;
 use super::{after, clean, count};
 use crate::SchemaName;
@@ -27,16 +28,20 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
 
 /// Writes failed messages whose keys are locked, each behind the earlier open ones. Replaces an earlier failed message
 /// only when that is closed: retention has removed its marker, or a range is processed again.
-pub(crate) const FAILED_MESSAGES: &str = r#"
+pub(crate) const FAILED_MESSAGES: &str = concat!(
+    r#"
 INSERT INTO messagekit.failed_messages AS d
   (consumer, message_id, topic, position_topic, partition, "offset", key, key_hash, parked, state, reason, attempts,
-   due, generation, event_type, headers, payload, kind, error, fingerprint)
+   due, generation, event_type, headers, payload, kind, error, fingerprint, failed_runs)
 SELECT $1, b.id, b.topic, b.position_topic, b.partition, b."offset", b.key, b.key_hash, true,
   CASE WHEN b.waits THEN 'blocked' ELSE $12 END, CASE WHEN b.waits THEN 'key_blocked' ELSE 'set_aside' END, $13,
   CASE WHEN NOT b.waits THEN clock_timestamp() + $14 * interval '1 microsecond' END,
   coalesce((SELECT p.generation FROM messagekit.processed_messages p
     WHERE p.consumer = $1 AND p.message_id = b.id AND p.day = messagekit.day_of(b.id)), 0),
-  b.event_type, b.headers, b.payload, $15, $16, $17
+  b.event_type, b.headers, b.payload, $15, $16, $17,
+  "#,
+    first_run!("$13::int", "$16", "$18"),
+    r#"
 FROM (
   SELECT u.*, row_number() OVER (PARTITION BY u.topic, u.key_hash ORDER BY u.partition, u."offset") > 1 OR coalesce((
     SELECT true FROM messagekit.failed_messages o
@@ -53,8 +58,10 @@ ON CONFLICT (consumer, message_id) DO UPDATE SET
   due = excluded.due, running_since = NULL, token = d.token + 1, generation = excluded.generation,
   event_type = excluded.event_type, headers = excluded.headers, payload = excluded.payload,
   kind = excluded.kind, error = excluded.error,
-  fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
-WHERE d.state IN ('resolved', 'discarded')"#;
+  fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, failed_runs = excluded.failed_runs,
+  changed_at = clock_timestamp()
+WHERE d.state IN ('resolved', 'discarded')"#
+);
 
 /// Claims a message as held and stores it completely, so that it blocks its key.
 pub(crate) async fn park(
@@ -181,7 +188,8 @@ async fn write(
         .bind(due_in)
         .bind(failure.kind.as_str())
         .bind(clean(&failure.error))
-        .bind(failure.fingerprint());
+        .bind(failure.fingerprint())
+        .bind(failed_in(failure));
     let written = insert.execute(connection).await.map_err(from_sqlx)?.rows_affected();
     if usize::try_from(written) == Ok(kept.len()) {
         return Ok(());

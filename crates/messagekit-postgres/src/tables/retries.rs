@@ -8,12 +8,13 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, Follower, RetryLease};
+use messagekit::adapter::{Failure, Follower, RetryLease, instance};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::blocked_keys::{self, BlockedKey};
+use super::failed_runs::{appended, failed_run, leased_by};
 use super::key_hash::key_hash;
 use super::{after, clean, count, failed_message_row, micros};
 use crate::SchemaName;
@@ -21,10 +22,14 @@ use crate::error::from_sqlx;
 
 /// What a lease counts of the run before, and of its own.
 macro_rules! counted {
-    () => {
-        "crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+    ($instance:literal) => {
+        concat!(
+            "crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
     alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
-    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int"
+    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int,
+    ",
+            leased_by!($instance)
+        )
     };
 }
 
@@ -53,7 +58,7 @@ leased AS (
   UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond',
     "#,
-    counted!(),
+    counted!("$4"),
     "
   FROM head WHERE d.id = head.id
   RETURNING ",
@@ -67,7 +72,7 @@ pub(crate) const LEASE_ONE: &str = concat!(
     "
 UPDATE messagekit.failed_messages d
 SET due = now(), ",
-    counted!(),
+    counted!("$3"),
     "
 WHERE d.id = $1 AND d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested')
 RETURNING ",
@@ -163,14 +168,19 @@ marker AS (
 SELECT (SELECT count(*) FROM failed_message), (SELECT count(*) FROM marker)";
 
 /// A failed message that an operator asked to retry is dead at once.
-pub(crate) const FAIL: &str = "
-UPDATE messagekit.failed_messages
+pub(crate) const FAIL: &str = concat!(
+    "
+UPDATE messagekit.failed_messages d
 SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE $4 END,
   reason = CASE WHEN state = 'retry_requested' THEN 'requested_run_failed' ELSE 'run_failed' END,
   due = CASE WHEN state = 'retry_requested' THEN NULL ELSE now() + $5 * interval '1 microsecond' END,
   changed_at = CASE WHEN state = $4 THEN changed_at ELSE clock_timestamp() END,
-  running_since = NULL, kind = $6, error = $7, fingerprint = $8
-WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE";
+  running_since = NULL, kind = $6, error = $7, fingerprint = $8,
+  failed_runs = ",
+    appended!(failed_run!("d.attempts", "$7", "$9")),
+    "
+WHERE id = $2 AND token = $3 AND running_since IS NOT NULL AND (consumer = $1) IS TRUE"
+);
 
 pub(crate) const HAND_BACK: &str = "
 UPDATE messagekit.failed_messages
@@ -186,6 +196,7 @@ pub(crate) async fn lease(
     lease: Duration,
 ) -> Result<Vec<RetryLease>, Error> {
     let lease = sqlx::query(schema.sql(LEASE_DUE)).bind(consumer).bind(i64::from(max)).bind(micros(lease));
+    let lease = lease.bind(instance());
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(leased_of).collect()
 }
@@ -197,7 +208,7 @@ pub(super) async fn lease_one(
     consumer: &str,
     failed_message: i64,
 ) -> Result<Option<RetryLease>, Error> {
-    let lease = sqlx::query(schema.sql(LEASE_ONE)).bind(failed_message).bind(consumer);
+    let lease = sqlx::query(schema.sql(LEASE_ONE)).bind(failed_message).bind(consumer).bind(instance());
     let row = lease.fetch_optional(connection).await.map_err(from_sqlx)?;
     row.as_ref().map(leased_of).transpose()
 }
@@ -334,7 +345,8 @@ pub(crate) async fn fail(
         .bind(due_in)
         .bind(failure.kind.as_str())
         .bind(clean(&failure.error))
-        .bind(failure.fingerprint());
+        .bind(failure.fingerprint())
+        .bind(instance());
     Ok(fail.execute(connection).await.map_err(from_sqlx)?.rows_affected() == 1)
 }
 

@@ -16,7 +16,7 @@ use crate::error::from_sqlx;
 pub(crate) const VERSIONS: &str = concat!(
     "SELECT d.id, d.state, d.token, d.running_since IS NOT NULL AS is_running FROM messagekit.failed_messages d WHERE ",
     matching!(),
-    " ORDER BY d.id LIMIT $13"
+    " ORDER BY d.id LIMIT $14"
 );
 
 /// A message that another transaction holds is compared with the filter again, and its version read again, when that one
@@ -26,7 +26,7 @@ pub(crate) const LOCK_SELECTION: &str = concat!(
     ", d.token, d.running_since IS NOT NULL AS is_running
 FROM messagekit.failed_messages d WHERE ",
     matching!(),
-    " AND d.id = ANY($13::bigint[]) ORDER BY d.id FOR UPDATE OF d"
+    " AND d.id = ANY($14::bigint[]) ORDER BY d.id FOR UPDATE OF d"
 );
 
 /// Returns the versions of failed messages, smallest number first.

@@ -109,6 +109,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("history_status_outbox", status::OUTBOX),
     ("history_status_consumers", status::CONSUMERS),
     ("history_status_states", status::STATES),
+    ("history_status_last_seen", status::LAST_SEEN),
     ("history_status_positions", status::POSITIONS),
     ("history_audit", audit::LIST),
     ("history_linked", event_links::LINKED),

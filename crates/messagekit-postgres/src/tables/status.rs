@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::index_steps::names_of;
-use super::micros;
+use super::{age, micros};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -50,6 +50,11 @@ FROM names n LEFT JOIN LATERAL (
   SELECT max(x.noted_at) AS noted_at FROM messagekit.consumer_windows x WHERE x.consumer = n.consumer) w ON true
 ORDER BY n.consumer"
 );
+
+/// How long ago a process of a consumer noted that it runs, in microseconds.
+pub(crate) const LAST_SEEN: &str = "
+SELECT (extract(epoch FROM clock_timestamp() - max(w.noted_at)) * 1000000)::bigint FROM messagekit.consumer_windows w
+WHERE w.consumer = $1";
 
 /// A count of each state of each consumer stops at its limit.
 pub(crate) const STATES: &str = "
@@ -121,6 +126,17 @@ pub(crate) async fn consumers(
         });
     }
     Ok(statuses.into_values().collect())
+}
+
+/// Returns how long ago a process of the consumer noted that it runs.
+pub(crate) async fn last_seen(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+) -> Result<Option<Duration>, Error> {
+    let select = sqlx::query_scalar(schema.sql(LAST_SEEN)).bind(consumer);
+    let micros: Option<i64> = select.fetch_one(connection).await.map_err(from_sqlx)?;
+    Ok(micros.map(age))
 }
 
 fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {

@@ -5,6 +5,7 @@ mod opening;
 mod shared;
 mod start;
 
+#[cfg(feature = "kafka")]
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;

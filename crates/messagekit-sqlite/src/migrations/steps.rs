@@ -70,6 +70,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 5,
         sql: include_str!("../../migrations/0008_primings.sql"),
     },
+    Migration {
+        version: 9,
+        name: "failed_runs",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0009_failed_runs.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

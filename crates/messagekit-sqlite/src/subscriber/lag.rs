@@ -29,9 +29,9 @@ impl LagProbe for LaneLag {
                 let mut lag = Vec::new();
                 for topic in topics {
                     for found in topics::partitions(conn, &topic).map_err(from_sqlite)? {
-                        // The subscriber adopts a new partition with the next record that it reads.
-                        let Some(cursor) = binding.cursor(&topic, found.partition) else { continue };
-                        let next = cursor.next.max(found.log_start);
+                        // The subscriber adopts a new partition, from its beginning, with the next record that it reads.
+                        let cursor = binding.cursor(&topic, found.partition);
+                        let next = cursor.map_or(found.log_start, |cursor| cursor.next.max(found.log_start));
                         let messages = u64::try_from(found.next_offset - next).unwrap_or(0);
                         // A record that was written since then is not counted.
                         let oldest = read::created_at(conn, found.tp, next)?.filter(|_| messages > 0);

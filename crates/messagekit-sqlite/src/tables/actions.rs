@@ -72,12 +72,15 @@ fn act_where(
     Ok(result)
 }
 
-/// A broker's failed message without a redelivery target cannot be retried.
+/// A run that is planned for later is due now, or at the pace, and never later than planned. A broker's failed message
+/// without a redelivery target cannot be retried.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
-SET state = 'retry_requested', reason = 'retry_requested', due = ?3, attempts = 0, crash_count = 0, running_since = NULL,
-  token = token + 1, changed_at = ?2
-WHERE id = ?1 AND state = 'dead' AND (origin = 'store' OR return_to IS NOT NULL)
+SET state = iif(state = 'dead', 'retry_requested', state), reason = iif(state = 'dead', 'retry_requested', reason),
+  due = min(coalesce(due, ?3), ?3), attempts = iif(state = 'dead', 0, attempts),
+  crash_count = iif(state = 'dead', 0, crash_count), token = token + 1, changed_at = iif(state = 'dead', ?2, changed_at)
+WHERE id = ?1 AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL
+  AND (due IS NULL OR due > ?2) AND (origin = 'store' OR return_to IS NOT NULL)
 RETURNING consumer_id, message_id, parked, topic, key";
 
 /// Also while its handler runs: the token keeps the handler from resolving it.

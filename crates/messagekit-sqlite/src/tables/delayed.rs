@@ -79,7 +79,8 @@ pub(crate) fn append_due(conn: &Connection, partitions_of_new: u32, now: i64) ->
     let (mut numbers, mut messages) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         let number: i64 = row.get(0).map_err(from_sqlite)?;
-        match message_of(row) {
+        let links: Option<String> = row.get(5).map_err(from_sqlite)?;
+        match message_of(row, links.as_deref()) {
             Ok(message) => {
                 numbers.push(number);
                 messages.push(message);
@@ -94,6 +95,22 @@ pub(crate) fn append_due(conn: &Connection, partitions_of_new: u32, now: i64) ->
         delete.execute([number]).map_err(from_sqlite)?;
     }
     append::append(conn, &messages, partitions_of_new, now)
+}
+
+/// Returns the readable events that are not due yet, the first due first.
+pub(crate) fn all(conn: &Connection) -> Result<Vec<Message>, Error> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT number, topic, key, headers, payload FROM messagekit_outbox_delayed WHERE due < ?1
+             ORDER BY due, number",
+        )
+        .map_err(from_sqlite)?;
+    let mut rows = select.query([NEVER]).map_err(from_sqlite)?;
+    let mut messages = Vec::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        messages.push(message_of(row, None)?);
+    }
+    Ok(messages)
 }
 
 fn set_aside(conn: &Connection, number: i64, error: &Error) -> Result<(), Error> {
@@ -115,13 +132,12 @@ pub(crate) fn unreadable(conn: &Connection) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-fn message_of(row: &Row<'_>) -> Result<Message, Error> {
+fn message_of(row: &Row<'_>, links: Option<&str>) -> Result<Message, Error> {
     let read = || {
         let (topic, key) = (row.get::<_, String>(1)?, row.get::<_, Option<Vec<u8>>>(2)?);
-        let links: Option<String> = row.get(5)?;
-        Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, Vec<u8>>(4)?, links))
+        Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, Vec<u8>>(4)?))
     };
-    let (topic, key, headers, payload, links) = read().map_err(from_sqlite)?;
+    let (topic, key, headers, payload) = read().map_err(from_sqlite)?;
     let mut message = Message {
         topic: Arc::from(topic),
         key: key.map(Bytes::from),
@@ -129,6 +145,6 @@ fn message_of(row: &Row<'_>) -> Result<Message, Error> {
         payload: payload.into(),
     };
     message.check()?;
-    event_links::from_json(links.as_deref())?.add_to(&mut message.headers);
+    event_links::from_json(links)?.add_to(&mut message.headers);
     Ok(message)
 }

@@ -22,6 +22,9 @@ impl Conditions {
             text(&filter.consumer),
         );
         conditions.add("d.state = ?", filter.state.map(FailedMessageState::as_str).map(word));
+        if filter.is_open {
+            conditions.texts.push("d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')");
+        }
         conditions.add("d.origin = ?", filter.origin.map(Origin::as_str).map(word));
         conditions.add("d.event_type = ?", text(&filter.event_type));
         conditions.add("d.kind = ?", text(&filter.kind));

@@ -2,7 +2,7 @@
 
 use messagekit::operations::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
-    FailedMessageTotal, no_failed_message,
+    FailedMessageTotal, FailedRun, no_failed_message,
 };
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, Row, params_from_iter};
@@ -38,12 +38,15 @@ pub(crate) fn show(conn: &Connection, id: i64) -> Result<FailedMessage, Error> {
     // One statement: two would see two states of the failed message.
     let mut select = conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {HEAD} FROM messagekit_failed_messages d WHERE d.id = ?1"
+            "SELECT {COLUMNS}, {HEAD}, d.failed_runs FROM messagekit_failed_messages d WHERE d.id = ?1"
         ))
         .map_err(from_sqlite)?;
     let mut rows = select.query([id]).map_err(from_sqlite)?;
     let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| no_failed_message(id))?;
+    let failed_runs: String = row.get("failed_runs").map_err(from_sqlite)?;
+    let failed_runs = FailedRun::list(&failed_runs).map_err(|error| error.with("failed_message", id))?;
     Ok(FailedMessage {
+        failed_runs,
         head: failed_message_head::read(row)?,
         received: failed_message_row::read(row)?.received,
     })

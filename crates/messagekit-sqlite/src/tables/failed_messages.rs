@@ -5,7 +5,7 @@ use messagekit::operations::{FailedMessageState, Origin, StateReason};
 use messagekit::{Error, ErrorKind, headers};
 use rusqlite::{Connection, params};
 
-use super::{columns, micros, processed};
+use super::{columns, failed_runs, micros, processed};
 use crate::error::from_sqlite;
 
 /// Returns the state that a failure leads to, and when the failed message is due.
@@ -65,14 +65,17 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
         message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
     let position = received.position.as_ref();
     let position_topic = position.map(|position| &*position.topic).filter(|topic| **topic != *message.topic);
+    // A dead letter of a broker has failed elsewhere.
+    let attempts = if way.origin == Origin::Store { failure.attempts } else { 0 };
+    let runs = failed_runs::first(now, attempts, &failure.error);
     let insert = || {
         conn.prepare_cached(
             "INSERT INTO messagekit_failed_messages AS d
                (consumer_id, message_id, topic, position_topic, partition, offset, event_type, state, attempts, due,
                 kind, error, fingerprint, set_aside_at, changed_at, key, headers, payload, origin, return_to,
-                parked, reason)
+                parked, reason, failed_runs)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17, ?18, ?19,
-                ?20, ?21)
+                ?20, ?21, ?22)
              ON CONFLICT (consumer_id, message_id) DO UPDATE SET
                topic = excluded.topic, position_topic = excluded.position_topic, partition = excluded.partition,
                offset = excluded.offset, event_type = excluded.event_type, state = excluded.state,
@@ -81,7 +84,7 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
                kind = excluded.kind, error = excluded.error, fingerprint = excluded.fingerprint,
                changed_at = excluded.changed_at, key = excluded.key, headers = excluded.headers,
                payload = excluded.payload, origin = excluded.origin, return_to = excluded.return_to,
-               parked = excluded.parked
+               parked = excluded.parked, failed_runs = excluded.failed_runs
              WHERE d.state IN ('resolved', 'discarded')",
         )?
         .execute(params![
@@ -106,6 +109,7 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
             way.return_to,
             parked,
             reason.as_str(),
+            runs,
         ])
     };
     if insert().map_err(from_sqlite)? == 1 {

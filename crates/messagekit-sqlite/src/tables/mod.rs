@@ -20,9 +20,11 @@ mod failed_message_head;
 pub(crate) mod failed_message_lists;
 mod failed_message_row;
 pub(crate) mod failed_messages;
+mod failed_runs;
 pub(crate) mod in_flight_attempts;
 pub(crate) mod names;
 pub(crate) mod offsets;
+pub(crate) mod outbox_events;
 pub(crate) mod parking;
 pub(crate) mod pending;
 pub(crate) mod pipeline_records;
@@ -70,6 +72,11 @@ pub(crate) fn timestamp(micros: i64) -> Result<Timestamp, Error> {
 /// Converts a time to the tables' format.
 pub(crate) fn micros_of(time: Timestamp) -> i64 {
     time.as_microsecond()
+}
+
+/// Returns the age of what has this time. What is newer than the clock is new.
+pub(crate) fn age(now: i64, time: i64) -> std::time::Duration {
+    std::time::Duration::from_micros(u64::try_from(now - time).unwrap_or(0))
 }
 
 /// Converts a length to the tables' format.

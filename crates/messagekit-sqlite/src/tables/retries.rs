@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, Follower, RetryLease};
+use messagekit::adapter::{Failure, Follower, RetryLease, instance};
 use messagekit::operations::FailedMessageState;
 use messagekit::{Error, ErrorKind, MessageId};
 use rusqlite::{Connection, Result, params};
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Result, params};
 use super::blocked_keys::{self, BlockedKey, head_of};
 use super::failed_message_row::{self, COLUMNS};
 use super::failed_messages::after;
-use super::{micros, names, processed};
+use super::{failed_runs, micros, names, processed};
 use crate::error::from_sqlite;
 
 /// Returns whether a failed message of the consumer is due. This read takes no write lock.
@@ -69,11 +69,13 @@ pub(crate) fn take(
             "UPDATE messagekit_failed_messages
              SET due = ?2, crash_count = crash_count + (running_since IS NOT NULL AND run_length = 1),
                  alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
-                 token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1)
-             WHERE id = ?1 RETURNING {COLUMNS}, crash_count, alone, parked, state = 'retry_requested' AS requested"
+                 token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1),
+                 failed_runs = {}, leased_by = (token + 1) || ' ' || ?4
+             WHERE id = ?1 RETURNING {COLUMNS}, crash_count, alone, parked, state = 'retry_requested' AS requested",
+            failed_runs::at_lease()
         ))
         .map_err(from_sqlite)?;
-    let mut rows = update.query((id, until, now)).map_err(from_sqlite)?;
+    let mut rows = update.query((id, until, now, instance())).map_err(from_sqlite)?;
     let row = rows.next().map_err(from_sqlite)?.ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, "failed message vanished between look and lease")
             .with("failed_message", id)
@@ -244,15 +246,16 @@ pub(crate) fn fail(
 ) -> Result<bool> {
     let (state, due) = after(failure, now);
     let noted = conn
-        .prepare_cached(
+        .prepare_cached(&format!(
             "UPDATE messagekit_failed_messages
              SET state = CASE WHEN state = 'retry_requested' THEN 'dead' ELSE ?4 END,
                  reason = CASE WHEN state = 'retry_requested' THEN 'requested_run_failed' ELSE 'run_failed' END,
                  due = CASE WHEN state = 'retry_requested' THEN NULL ELSE ?5 END,
                  changed_at = CASE WHEN state = ?4 THEN changed_at ELSE ?6 END,
-                 running_since = NULL, kind = ?7, error = ?8, fingerprint = ?9
+                 running_since = NULL, kind = ?7, error = ?8, fingerprint = ?9, failed_runs = {}
              WHERE id = ?1 AND consumer_id = ?2 AND token = ?3 AND running_since IS NOT NULL",
-        )?
+            failed_runs::appended("?10")
+        ))?
         .execute(params![
             leased.failed_message,
             consumer,
@@ -263,6 +266,7 @@ pub(crate) fn fail(
             failure.kind.as_str(),
             failure.error,
             failure.fingerprint(),
+            failed_runs::failed(now, leased.attempt, &failure.error),
         ])?;
     debug_assert!(
         matches!(state, FailedMessageState::RetryScheduled | FailedMessageState::Dead),

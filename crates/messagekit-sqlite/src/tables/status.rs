@@ -6,7 +6,7 @@ use messagekit::Error;
 use messagekit::operations::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState};
 use rusqlite::{Connection, Result};
 
-use super::{micros, timestamp};
+use super::{age, micros, timestamp};
 use crate::error::from_sqlite;
 use messagekit::cleanup::NOTED_WITHIN;
 
@@ -45,6 +45,17 @@ pub(crate) fn consumers(conn: &Connection, now: i64) -> std::result::Result<Vec<
         })
         .map_err(from_sqlite)?;
     names.into_iter().map(|(id, name)| of(conn, id, name, now)).collect()
+}
+
+/// Returns how long ago a process of the consumer noted that it runs.
+pub(crate) fn last_seen(conn: &Connection, consumer: &str, now: i64) -> Result<Option<Duration>> {
+    let noted: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(w.noted_at) FROM messagekit_consumer_windows w
+             WHERE w.consumer_id = (SELECT c.id FROM messagekit_consumers c WHERE c.name = ?1)",
+        )?
+        .query_row([consumer], |row| row.get(0))?;
+    Ok(noted.map(|noted| age(now, noted)))
 }
 
 fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Result<ConsumerStatus, Error> {

@@ -17,6 +17,7 @@ mod relay;
 mod schedules;
 mod subscriber;
 mod support;
+mod temporary;
 mod transact;
 mod transaction;
 mod upgrades;

@@ -20,6 +20,7 @@ const DUMPS: &[(u32, &str)] = &[
     (6, include_str!("upgrades/0006.sql")),
     (7, include_str!("upgrades/0007.sql")),
     (8, include_str!("upgrades/0008.sql")),
+    (9, include_str!("upgrades/0009.sql")),
 ];
 
 /// A file restored from a dump.

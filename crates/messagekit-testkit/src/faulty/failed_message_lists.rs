@@ -16,6 +16,7 @@ impl FaultyStore {
         let mut asked = filter.clone();
         match self.fault {
             Some(Fault::ListIgnoresState) => asked.state = None,
+            Some(Fault::FilterIgnoresOpen) => asked.is_open = false,
             Some(Fault::ListIgnoresBefore) => asked.before = None,
             Some(Fault::FilterIgnoresAfter) => asked.after = None,
             Some(Fault::FilterIgnoresKind) => asked.kind = None,
@@ -38,7 +39,11 @@ impl FaultyStore {
     /// Returns the result that a fault reports in place of a refusal.
     fn misjudged(&self, act: Action, result: ActionResult) -> ActionResult {
         match (self.fault, act, result) {
-            (Some(Fault::RetryWithoutCompareAndSet), Action::Retry, ActionResult::WrongState(_))
+            (
+                Some(Fault::RetryWithoutCompareAndSet | Fault::PlannedRunIsRetriedTwice),
+                Action::Retry,
+                ActionResult::WrongState(_),
+            )
             | (Some(Fault::RetryInventsFailedMessages), Action::Retry, ActionResult::NotFound)
             | (Some(Fault::ActsWithoutCompareAndSet), _, ActionResult::WrongState(_))
             | (
@@ -118,6 +123,7 @@ impl FailedMessages for FaultyStore {
                 failed_message.head.crash_count = 0;
             }
             self.forgets_why(&mut failed_message.head);
+            self.mistake_runs(&mut failed_message);
             Ok(failed_message)
         })
     }
@@ -172,7 +178,7 @@ impl FailedMessages for FaultyStore {
                 | (Some(Fault::DiscardDoesNothing), Action::Discard) => {
                     return Ok(done);
                 }
-                (Some(Fault::ActLooksFirst), _) => {
+                (Some(Fault::ActLooksFirst | Fault::RunNowLooksFirst), _) => {
                     let mut looked = Vec::new();
                     for id in ids {
                         let state = self.inner.show(*id).await?.state;
@@ -192,6 +198,9 @@ impl FailedMessages for FaultyStore {
                 (_, Action::Retry) => self.notes().replayed.extend(ids),
                 (_, Action::Discard) => self.notes().discarded.extend(ids),
                 (_, Action::Undo) => self.notes().undone.extend(ids),
+            }
+            if let Some(result) = self.run_now_with_fault(act, ids, by).await? {
+                return Ok(result);
             }
             if self.is(Fault::UndoTakesARequestBack) && act == Action::Undo {
                 self.inner.act(Action::Discard, ids, by).await?;
@@ -242,9 +251,10 @@ impl FailedMessages for FaultyStore {
         pace: Pace,
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        match self.is(Fault::PaceIsIgnored) {
-            true => self.act(Action::Retry, ids, by),
-            false => self.inner.retry_at_pace(ids, pace, by),
+        match self.fault {
+            Some(Fault::PaceIsIgnored) => self.act(Action::Retry, ids, by),
+            Some(Fault::PacePostponesRuns) => Box::pin(self.postponed(ids, pace, by)),
+            _ => self.inner.retry_at_pace(ids, pace, by),
         }
     }
 

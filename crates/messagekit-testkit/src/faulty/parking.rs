@@ -213,6 +213,7 @@ impl FaultyStore {
             let promoted = leased.parked && leased.attempt == 1 && !leased.requested;
             match self.fault {
                 Some(Fault::NobodyIsPromoted) => !promoted,
+                Some(Fault::RetriedHeadPromotesNothing) => !promoted || notes.replayed.is_empty(),
                 Some(Fault::DiscardPromotesNobody) => !promoted || notes.discarded.is_empty(),
                 Some(Fault::UndoneWaitsForEver) => {
                     !promoted || !notes.undone.contains(&leased.failed_message)
@@ -227,7 +228,9 @@ impl FaultyStore {
             Some(Fault::PromotesBeforeTheCommit) if !self.notes().resolved.is_empty() => {
                 FailedMessageState::Blocked
             }
-            Some(Fault::LeasesPastADeadHead) => FailedMessageState::RetryScheduled,
+            Some(Fault::LeasesPastADeadHead | Fault::RetryOvertakesItsKey) => {
+                FailedMessageState::RetryScheduled
+            }
             _ => return Ok(()),
         };
         let filter = FailedMessageFilter {

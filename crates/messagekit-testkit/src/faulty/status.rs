@@ -1,5 +1,7 @@
 //! A store with one fault in its state at a glance.
 
+use std::time::Duration;
+
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{ConsumerStatus, DatabaseStatus, OutboxStatus};
@@ -34,6 +36,12 @@ impl DatabaseStatus for FaultyStore {
                 _ => {}
             }
             Ok(statuses)
+        })
+    }
+    fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>> {
+        Box::pin(async move {
+            let seen = self.inner.last_seen(consumer).await?;
+            Ok(if self.is(Fault::SeesEveryConsumer) { Some(seen.unwrap_or_default()) } else { seen })
         })
     }
 }

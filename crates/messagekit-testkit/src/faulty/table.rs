@@ -285,6 +285,8 @@ faults! {
     FilterIgnoresKey: Store each_filter_narrows,
     /// The filter by time is ignored.
     FilterIgnoresTimes: Store each_filter_narrows,
+    /// The filter for open messages is ignored.
+    FilterIgnoresOpen: Store open_messages_are_those_still_to_be_applied,
     /// The filter by origin is ignored.
     FilterIgnoresOrigin: Store each_filter_narrows,
     /// Totals count open failed messages only.
@@ -299,6 +301,32 @@ faults! {
     ActAnswersBackwards: Store acts_answer_in_order,
     /// Paced retries are all due at once.
     PaceIsIgnored: Store paced_retries_are_due_one_after_the_other,
+    /// Every consumer was seen just now.
+    SeesEveryConsumer: Store consumer_is_seen_when_it_notes_its_window,
+    /// Only the first failed run is kept.
+    ForgetsFailedRuns: Store failed_runs_are_kept,
+    /// More than the last twenty failed runs are kept.
+    KeepsTheFirstRuns: Store last_twenty_failed_runs_are_kept,
+    /// A run that ended without a result leaves no trace.
+    ForgetsRunsWithoutAResult: Store run_without_a_result_is_kept,
+    /// A message that waits for its key has a failed run.
+    WaitsCountAsFailedRuns: Store only_failed_runs_are_kept,
+    /// A message that fails anew has failed runs from before.
+    FailedRunsOutliveTheirMessage: Store message_that_fails_anew_has_its_new_runs,
+    /// A retry of a scheduled run requests one, whose failure is the end.
+    ScheduledRunIsRequested: Store scheduled_run_is_retried_now,
+    /// A retry of a run that is due, or in flight, is accepted again.
+    PlannedRunIsRetriedTwice: Store second_retry_of_a_planned_run_changes_nothing,
+    /// A retry reads first and writes later.
+    RunNowLooksFirst: Store retries_at_once_of_a_planned_run_cause_one_run,
+    /// A run that an operator requested stays planned for later.
+    RequestedRunKeepsItsTime: Store requested_run_is_retried_now,
+    /// A pace puts a planned run off.
+    PacePostponesRuns: Store pace_postpones_no_planned_run,
+    /// No message runs after the head of its key was retried.
+    RetriedHeadPromotesNothing: Store retried_head_is_followed_in_order,
+    /// A retried message runs before the head of its key.
+    RetryOvertakesItsKey: Store retried_message_overtakes_none_of_its_key,
     /// A message has one version for ever.
     VersionsStandStill: Store every_change_makes_another_version,
     /// A selection tells how many messages it has, and not which.

@@ -44,7 +44,7 @@ pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture:
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
 }
 
-/// A second request finds that the failed message is no longer dead, whatever its state is.
+/// A second request finds that the failed message is no longer dead: it is due, or runs, or was applied.
 pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
@@ -66,15 +66,6 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
     commit(&store, tx).await;
     assert_eq!(again().await, ActionResult::WrongState(FailedMessageState::Resolved));
     assert_eq!(only_failed_message(&store, &consumer).await.state, FailedMessageState::Resolved);
-
-    let waiting = unique("consumer");
-    set_aside_now(&store, &waiting, &received("orders.order", "{}"), &retry_in(LONG)).await;
-    let id = only_failed_message(&store, &waiting).await.id;
-    assert_eq!(
-        act(&store, Action::Retry, id).await,
-        ActionResult::WrongState(FailedMessageState::RetryScheduled),
-        "it runs by itself"
-    );
 }
 
 /// A retry of an unknown failed message returns `NotFound`.
@@ -269,6 +260,39 @@ pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
     assert_eq!(ids(&store, &queued, 10).await.len(), 1);
     let own = FailedMessageFilter { origin: Some(Origin::Store), ..of(&scope) };
     assert_eq!(ids(&store, &own, 10).await, [0_i64; 0], "a broker kept it");
+}
+
+/// A filter for open messages selects those that are still to be applied, in lists, selections, totals and groups alike.
+pub async fn open_messages_are_those_still_to_be_applied<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    let message = || received("orders.order", "{}");
+    let [requested, resolved, discarded, dead_one] = [
+        failed_message(&store, &consumer, &message()).await,
+        failed_message(&store, &consumer, &message()).await,
+        failed_message(&store, &consumer, &message()).await,
+        failed_message(&store, &consumer, &message()).await,
+    ];
+    assert_eq!(act(&store, Action::Discard, discarded).await, ActionResult::Done);
+    assert_eq!(act(&store, Action::Retry, resolved).await, ActionResult::Done);
+    let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
+    let mut tx = begin(&store).await;
+    assert!(store.resolve(&mut tx, &consumer, &leased, &[]).await.expect("resolve is answered"));
+    commit(&store, tx).await;
+    assert_eq!(act(&store, Action::Retry, requested).await, ActionResult::Done);
+    set_aside_now(&store, &consumer, &message(), &retry_in(LONG)).await;
+    let scheduled = ids(&store, &of(&consumer), 1).await[0];
+
+    let open = FailedMessageFilter { is_open: true, ..of(&consumer) };
+    assert_eq!(ids(&store, &open, 10).await, [scheduled, dead_one, requested]);
+    assert_eq!(ids(&store, &open, 2).await, [scheduled, dead_one], "the closed ones take no space");
+    let selected = store.ids(&open, 10).await.expect("numbers are answered");
+    assert_eq!(selected, [requested, dead_one, scheduled]);
+    let totals = store.totals(&open).await.expect("totals are answered");
+    assert_eq!(totals.iter().map(|total| total.failed_messages).sum::<u64>(), 3, "{totals:?}");
+    let groups = store.groups(&open, 10).await.expect("groups are answered");
+    assert_eq!(groups.iter().map(|group| group.failed_messages).sum::<u64>(), 3, "{groups:?}");
+    let both = FailedMessageFilter { state: Some(FailedMessageState::Resolved), ..open };
+    assert_eq!(ids(&store, &both, 10).await, [0_i64; 0], "no message is resolved and open");
 }
 
 /// Totals are ordered by consumer, then by state in the order of a failed message's life.

@@ -13,7 +13,7 @@ use messagekit::operations::{
 };
 use messagekit::{Claim, Error, Message, MessageId, ParkingLimits, Position, Store, headers};
 
-use crate::{DEADLINE, unique};
+use crate::{DEADLINE, eventually, unique};
 
 /// A database with its tables and a business table. A clone uses the same database.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
@@ -246,6 +246,17 @@ pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, l
         store.commit(tx).await
     })
     .await;
+}
+
+/// Leases the failed message that is due now or soon.
+pub(super) async fn leased_when_due<S: Inbox>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
+    let mut next = Vec::new();
+    let is_due = async || {
+        next = store.lease(consumer, 1, lease).await.expect("leases are answered");
+        !next.is_empty()
+    };
+    eventually("a failed message can be leased", DEADLINE, is_due).await;
+    next.remove(0)
 }
 
 /// Runs the due failed messages one after another, until none is due. Returns their messages in the order in which they ran.

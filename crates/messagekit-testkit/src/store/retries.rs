@@ -7,9 +7,9 @@ use messagekit::operations::{FailedMessageState, FailedMessages};
 use messagekit::{Claim, Store};
 use tokio::time::Instant;
 
-use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
+use super::fixture::{begin, commit, leased_when_due, look, only_failed_message, set_aside_now};
 use super::{StoreFixture, dead, received, retry_in};
-use crate::{DEADLINE, eventually, unique};
+use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -23,18 +23,6 @@ async fn leased<F: StoreFixture>(
     set_aside_now(&store, consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(consumer, 1, lease).await.expect("leases are answered").remove(0);
     (message, leased)
-}
-
-/// Lets the lease of a failed message expire, and takes the next one.
-async fn leased_again<F: StoreFixture>(fixture: &F, consumer: &str) -> RetryLease {
-    let store = fixture.store();
-    let mut next = Vec::new();
-    let back = async || {
-        next = store.lease(consumer, 1, LONG).await.expect("leases are answered");
-        !next.is_empty()
-    };
-    eventually("the failed message can be leased again", DEADLINE, back).await;
-    next.remove(0)
 }
 
 /// Failed message, marker and effects change in one commit.
@@ -75,7 +63,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
 pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
-    let fresh = leased_again(fixture, &consumer).await;
+    let fresh = leased_when_due(&store, &consumer, LONG).await;
     let mut tx = begin(&store).await;
     fixture.effect(&mut tx, message.id.as_str()).await;
     assert!(
@@ -95,7 +83,7 @@ pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
 pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
-    let fresh = leased_again(fixture, &consumer).await;
+    let fresh = leased_when_due(&store, &consumer, LONG).await;
     assert!(!store.fail(&consumer, &stale, &dead("late")).await.expect("fail is answered"));
     assert!(!store.hand_back(&consumer, &stale, Duration::ZERO).await.expect("hand_back is answered"));
     let failed_message = only_failed_message(&store, &consumer).await;
@@ -136,7 +124,7 @@ pub async fn failed_retry_waits_until_due<F: StoreFixture>(fixture: &F) {
         (failed_message.state, failed_message.attempts, failed_message.error.as_str()),
         (FailedMessageState::RetryScheduled, 2, "still no stock")
     );
-    let next = leased_again(fixture, &consumer).await;
+    let next = leased_when_due(&store, &consumer, LONG).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
     assert_eq!((next.attempt, next.crash_count), (3, 0), "an answered lease is no kill");
 }
@@ -166,7 +154,7 @@ pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixtur
         (failed_message.state, failed_message.attempts, failed_message.crash_count),
         (FailedMessageState::RetryScheduled, first.attempt - 1, 0)
     );
-    let second = leased_again(fixture, &consumer).await;
+    let second = leased_when_due(&store, &consumer, LONG).await;
     assert!(began.elapsed() >= delay, "leased after {:?}", began.elapsed());
     assert_eq!((second.attempt, second.crash_count), (first.attempt, 0));
 }

@@ -7,10 +7,10 @@ use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMess
 use messagekit::{Claim, ErrorKind, MessageId, ParkingLimits, Store};
 
 use super::fixture::{
-    act, apply_leased, begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs,
+    act, apply_leased, begin, behind_now, claim_in, commit, leased_when_due, look, of, of_key, park_now, runs,
 };
 use super::{StoreFixture, dead, retry_in};
-use crate::{DEADLINE, eventually, unique};
+use crate::unique;
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -32,17 +32,6 @@ async fn blocked<F: StoreFixture>(
     behind_now(&store, consumer, &messages[1..].iter().collect::<Vec<_>>()).await;
     let leased = store.lease(consumer, 1, lease).await.expect("leases are answered").remove(0);
     (messages, leased)
-}
-
-/// Leases the failed message that is due now or soon.
-async fn leased_again<S: Inbox>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
-    let mut next = Vec::new();
-    let back = async || {
-        next = store.lease(consumer, 1, lease).await.expect("leases are answered");
-        !next.is_empty()
-    };
-    eventually("a message can be leased again", DEADLINE, back).await;
-    next.remove(0)
 }
 
 async fn begun<S: Inbox>(
@@ -197,7 +186,7 @@ pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, stale) = blocked(fixture, &consumer, 3, SHORT).await;
     let followers = waiting(&store, &consumer, stale.failed_message, ALL, u64::MAX).await;
-    let fresh = leased_again(&store, &consumer, LONG).await;
+    let fresh = leased_when_due(&store, &consumer, LONG).await;
     assert_eq!(begun(&store, &consumer, &stale, 3, LONG).await, None);
     assert!(!applied(fixture, &consumer, &stale, &followers).await, "the lease is over");
     for message in &messages {
@@ -243,13 +232,13 @@ pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F
         |leased: &RetryLease| (leased.failed_message, leased.attempt, leased.crash_count, leased.alone);
     assert_eq!(seen(&leased), (leased.failed_message, 2, 0, 0));
     assert_eq!(begun(&store, &consumer, &leased, 3, SHORT).await, Some(3));
-    let again = leased_again(&store, &consumer, SHORT).await;
+    let again = leased_when_due(&store, &consumer, SHORT).await;
     assert_eq!(seen(&again), (leased.failed_message, 2, 0, 3), "that run counts for nothing");
-    let again = leased_again(&store, &consumer, LONG).await;
+    let again = leased_when_due(&store, &consumer, LONG).await;
     assert_eq!(seen(&again), (leased.failed_message, 3, 1, 3), "it ran alone");
     apply_leased(fixture, &consumer, &again).await;
     for (message, alone) in messages[1..].iter().zip([2, 1, 0, 0]) {
-        let next = leased_again(&store, &consumer, LONG).await;
+        let next = leased_when_due(&store, &consumer, LONG).await;
         assert_eq!((&next.received.id, next.crash_count, next.alone), (&message.id, 0, alone));
         apply_leased(fixture, &consumer, &next).await;
     }
@@ -260,7 +249,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = blocked(fixture, &consumer, 1, SHORT).await;
     assert_eq!(begun(&store, &consumer, &leased, ALL, SHORT).await, Some(1));
-    let again = leased_again(&store, &consumer, LONG).await;
+    let again = leased_when_due(&store, &consumer, LONG).await;
     assert_eq!(
         (again.failed_message, again.crash_count, again.attempt),
         (leased.failed_message, 1, leased.attempt + 1)
@@ -270,7 +259,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
     let (_, leased) = blocked(fixture, &consumer, 3, LONG).await;
     assert_eq!(begun(&store, &consumer, &leased, 3, LONG).await, Some(3));
     assert_eq!(begun(&store, &consumer, &leased, 1, SHORT).await, Some(1));
-    let again = leased_again(&store, &consumer, LONG).await;
+    let again = leased_when_due(&store, &consumer, LONG).await;
     assert_eq!((again.failed_message, again.crash_count, again.alone), (leased.failed_message, 1, 1));
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use messagekit::adapter::Inbox;
 use messagekit::operations::{
     ConsumerStatus, DatabaseStatus, EventFilter, FailedMessageState, ReplayIds, ReplayOrder, Replays,
+    RetryRunner,
 };
 use messagekit::{Message, headers};
 
@@ -67,4 +68,27 @@ pub async fn status_counts_running_replays<F: StoreFixture>(fixture: &F) {
     let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
     store.order_replay(&order, &somebody()).await.expect("a replay can be ordered");
     assert_eq!(store.outbox_status().await.expect("the outbox is read").running_replays, 1);
+}
+
+/// A consumer was seen when one of its processes recorded a window, and not for what else the database knows of it.
+pub async fn consumer_is_seen_when_it_notes_its_window<F: StoreFixture>(fixture: &F) {
+    let (store, consumer) = (fixture.store(), unique("consumer"));
+    set_aside_now(&store, &consumer, &received(&unique("topic"), "{}"), &dead("no")).await;
+    let seen = async || store.last_seen(&consumer).await.expect("it is answered");
+    assert_eq!(seen().await, None, "it has a failed message, and no process");
+    assert!(!RetryRunner::of(&store, &consumer).await.expect("it is answered").is_running());
+    store.note_window(&consumer, None).await.expect("the window is recorded");
+    let first = seen().await.expect("it has run");
+    assert!(first < RetryRunner::SEEN_WITHIN, "{first:?}");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let later = seen().await.expect("it has run");
+    assert!(later > first, "time passes in the database: {later:?} after {first:?}");
+    let runner = RetryRunner::of(&store, &consumer).await.expect("it is answered");
+    assert_eq!((runner.is_running(), &runner.consumer), (true, &consumer));
+    assert_eq!(store.last_seen(&unique("consumer")).await.expect("it is answered"), None);
+
+    let bookkeeper = format!("{consumer}.queues");
+    store.note_window(&bookkeeper, None).await.expect("the window is recorded");
+    let runner = RetryRunner::of(&store, &format!("queue:{consumer}")).await.expect("it is answered");
+    assert_eq!((runner.is_running(), &runner.consumer), (true, &bookkeeper), "a bookkeeper redelivers it");
 }

@@ -15,6 +15,9 @@ const PATIENT: Duration = Duration::from_secs(60);
 /// How many random lives the gate has time for.
 pub(crate) const SEEDS: u64 = 60;
 
+/// Of how many invoices of a year it has time for one.
+pub(crate) const ONE_INVOICE_OF: usize = 1;
+
 /// At how many places a call is dropped.
 pub(crate) const PLACES: usize = 60;
 

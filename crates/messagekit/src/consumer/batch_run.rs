@@ -1,8 +1,8 @@
 //! A batch run of a lane: gets the next step from the state machine, executes it, and returns the result to the machine.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +42,10 @@ pub(super) struct Ended<S: Store> {
     pub(super) wait: Option<Duration>,
     /// The report to the gates.
     pub(super) outcome: Outcome,
+    /// What was committed.
+    pub(super) done: ConsumerStats,
+    /// The failure of the first message that was set aside.
+    pub(super) failure: Option<Failure>,
     /// Times until the retries of this run are due.
     pub(super) due_in: Vec<Duration>,
     /// The span of the run.
@@ -57,6 +61,7 @@ struct BatchRun<S: Store> {
     starts: Starts,
     /// How many calls found their service unavailable beside the one for which the lane waits.
     unavailable_beside: AtomicUsize,
+    failure: OnceLock<Failure>,
 }
 
 /// Handles `items`. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
@@ -80,6 +85,7 @@ pub(super) async fn run_batch<S: Inbox>(
         stop,
         starts,
         unavailable_beside: AtomicUsize::new(0),
+        failure: OnceLock::new(),
     };
     loop {
         if run.stop.load(Ordering::Relaxed) {
@@ -151,7 +157,7 @@ impl<S: Inbox> BatchRun<S> {
             Span::current().record("otel.status_code", "error");
         }
         match attempted {
-            Attempted::Committed { through, stats, took } => {
+            Attempted::Committed { through, stats, failures, took } => {
                 if stats.set_aside + stats.dead + stats.parked > 0 {
                     batch.ask_again();
                 }
@@ -161,8 +167,12 @@ impl<S: Inbox> BatchRun<S> {
                 if stats.set_aside + stats.dead > 0 {
                     crash::point("set_aside.committed");
                     let failures = (range.start..through).filter_map(|i| Some((i, batch.failure(i)?)));
-                    failures.for_each(|(i, failure)| log_failure(&settings.name, batch.received(i), failure));
+                    failures.for_each(|(i, failure)| {
+                        log_failure(&settings.name, batch.received(i), failure);
+                        self.failure.get_or_init(|| failure.clone());
+                    });
                 }
+                failures.into_iter().for_each(|kind| settings.stats.failed(kind));
                 settings.stats.add(&stats);
                 Answer::Committed { through, done: stats, took }
             }
@@ -199,7 +209,7 @@ impl<S: Inbox> BatchRun<S> {
     }
 
     fn ended(self, mut receipts: Vec<Receipt>, report: Report) -> Ended<S> {
-        let Report { lane: state, finished, failed, after, wait, handled, mut failed_runs, due_in } = report;
+        let Report { lane: state, finished, failed, after, wait, done, mut failed_runs, due_in } = report;
         if let (After::Pause(pause), wait) = (&after, wait.unwrap_or_default()) {
             self.log_pause(pause, wait);
         }
@@ -212,9 +222,10 @@ impl<S: Inbox> BatchRun<S> {
             failed_runs.extend(std::iter::repeat_n(FailureKind::Unavailable, beside));
         }
         // Results of earlier calls say nothing of the service.
-        let outcome = Outcome { used, handled: handled && used > 0, failed: failed_runs };
+        let outcome = Outcome { used, handled: done.handled > 0 && used > 0, failed: failed_runs };
         let span = Span::current();
-        Ended { state, finished: receipts, rest, after, wait, outcome, due_in, span }
+        let failure = self.failure.into_inner();
+        Ended { state, finished: receipts, rest, after, wait, outcome, done, failure, due_in, span }
     }
 
     /// Returns a message for the next run. Without a database, a message whose attempts are used up and that waits for its

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::IntoFuture;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -13,65 +12,19 @@ use uuid::Uuid;
 use super::backoff::A_YEAR;
 use super::builder_check::problems;
 use super::dedup_window::DedupWindow;
+use super::deliver::NotedWindow;
 use super::options::Options;
 use super::settings::{A_CENTURY, ATTEMPTS, CALLS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
-use super::stats::Ending;
 use super::unhandled_types::UnhandledTypes;
-use super::{Backoff, OnFailure, Stats, run};
+use super::{Backoff, Consumer, OnFailure, Stats, type_check};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
-    CallFn, EffectsFn, HandlerError, HandlerFn, IdempotentConsumer, Middleware, OnNewerMinor, OnUnknown,
-    Router, StateCallFn, StateEffectsFn, StateHandlerFn,
+    CallFn, EffectsFn, EventArgument, HandlerError, HandlerFn, IdempotentConsumer, Middleware, Never,
+    OnNewerMinor, OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
 use crate::store::{Inbox, ParkingLimits, Store};
 use crate::transport::{BatchLimit, IntoSource, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
-
-/// A consumer: a name, a source, a store and handlers.
-///
-/// The name is the scope of deduplication, the group at the broker and the owner of the cursor. Processes of one name share the
-/// work; a consumer with another name receives all messages again.
-///
-/// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
-/// use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
-/// # use serde::{Deserialize, Serialize};
-///
-/// #[derive(Event, Serialize, Deserialize)]
-/// #[event(type = "orders.order.placed", key = "order_id")]
-/// struct OrderPlaced { order_id: String, pence: i64 }
-///
-/// async fn bill(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
-///     tx.add("billed", order.data.pence);
-///     Ok(())
-/// }
-///
-/// let log = MemoryLog::new(4);
-/// let store = MemoryStore::with_log(&log);
-/// let outbox = Outbox::new(store.clone(), "order-service")?;
-/// let mut tx = store.begin().await?;
-/// outbox.add(&mut tx, OrderPlaced { order_id: "o-1".into(), pence: 995 }).await?;
-/// outbox.commit(tx).await?;
-///
-/// let shutdown = Shutdown::new();
-/// let billing = Consumer::builder("billing", store.clone()).from(log.topics(["orders.order"])).on(bill).build()?;
-/// let stats = billing.stats();
-/// let running = tokio::spawn(billing.run(shutdown.clone()));
-/// while stats.read().handled < 1 {
-///     tokio::task::yield_now().await;
-/// }
-/// shutdown.request();
-/// running.await.unwrap()?;
-/// assert_eq!(store.get("billed"), 995);
-/// # Ok::<(), messagekit::Error>(()) }).unwrap();
-/// ```
-#[must_use = "a consumer does nothing until it is run"]
-pub struct Consumer<S: Store, Src> {
-    pub(super) settings: Settings<S>,
-    pub(super) source: Src,
-    gates: Gates,
-}
 
 impl<S: Inbox> Consumer<S, NoSource> {
     /// Starts building a consumer. `name` has 1 to 200 characters of `a-z A-Z 0-9 . _ -`.
@@ -97,36 +50,6 @@ impl<S: Inbox> Consumer<S, NoSource> {
                 classify: None,
             },
         }
-    }
-}
-
-impl<S: Inbox, Src: Source> Consumer<S, Src> {
-    /// Returns a live view of the consumer's statistics.
-    pub fn stats(&self) -> Stats {
-        self.settings.stats.clone()
-    }
-
-    /// Runs until `shutdown` completes. It then finishes the work in progress, releases the other messages and leaves the
-    /// group. A handler that still runs 30 s later is cancelled, and its message is delivered again.
-    ///
-    /// # Errors
-    /// An error if the source cannot be bound or ends by itself, or if the broker has lost a recorded position. Also an error
-    /// of the store that waiting does not cure: missing migrations, a corrupt file, a closed store. An outage is no error: the
-    /// consumer waits.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing: open transactions roll back, commits in flight complete, and unsettled messages are
-    /// delivered again and deduplicated. However, the database cannot distinguish a drop from a crash of the process. A failed
-    /// message in its handler loses an attempt. A drop during a first batch makes the next start run messages one by one. Five
-    /// drops of a message that ran alone make it dead. Use `shutdown` to stop a consumer.
-    pub async fn run(
-        self,
-        shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
-    ) -> Result<(), Error> {
-        let ending = Ending::of(&self.settings.stats);
-        let outcome = run::run(self.settings, self.source, self.gates, shutdown.into_future()).await;
-        ending.with(&outcome);
-        outcome
     }
 }
 
@@ -182,19 +105,19 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Adds a handler of events; see [`Router::on`].
-    pub fn on<E: Event, H>(mut self, handler: H) -> Self
+    pub fn on<A: EventArgument, H>(mut self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
+        H: for<'a> HandlerFn<'a, S::Tx, A, Future: Send>,
     {
         self.router = self.router.on(handler);
         self
     }
 
     /// Adds a handler of events with a state; see [`Router::on_with`].
-    pub fn on_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
+    pub fn on_with<State, A: EventArgument, H>(mut self, state: State, handler: H) -> Self
     where
         State: Send + Sync + 'static,
-        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, A, Future: Send>,
     {
         self.router = self.router.on_with(state, handler);
         self
@@ -203,17 +126,17 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Adds a handler of several events per call; see [`Router::on_batch`].
     pub fn on_batch<E: Event, H>(mut self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
+        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>, Future: Send>,
     {
         self.router = self.router.on_batch(handler);
         self
     }
 
     /// Adds a handler of several events per call, with a state; see [`Router::on_batch_with`].
-    pub fn on_batch_with<State, E: Event, H>(mut self, state: Arc<State>, handler: H) -> Self
+    pub fn on_batch_with<State, E: Event, H>(mut self, state: State, handler: H) -> Self
     where
         State: Send + Sync + 'static,
-        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>>,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>, Future: Send>,
     {
         self.router = self.router.on_batch_with(state, handler);
         self
@@ -231,7 +154,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Adds a handler in two phases, with a state; see [`Router::on_call_with`].
-    pub fn on_call_with<State, E: Event, R, C, H>(mut self, state: Arc<State>, call: C, effects: H) -> Self
+    pub fn on_call_with<State, E: Event, R, C, H>(mut self, state: State, call: C, effects: H) -> Self
     where
         State: Send + Sync + 'static,
         R: Send + Sync + 'static,
@@ -251,18 +174,38 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Adds a handler of raw messages; see [`Router::on_message`].
     pub fn on_message<H>(mut self, event_type: &str, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+        H: for<'a> HandlerFn<'a, S::Tx, Message, Future: Send>,
     {
         self.router = self.router.on_message(event_type, handler);
+        self
+    }
+
+    /// Adds a handler with a state; see [`Router::on_message_with`].
+    pub fn on_message_with<State, H>(mut self, event_type: &str, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Message, Future: Send>,
+    {
+        self.router = self.router.on_message_with(event_type, state, handler);
         self
     }
 
     /// Adds a handler of events as JSON; see [`Router::on_json`].
     pub fn on_json<H>(mut self, event_type: &str, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>, Future: Send>,
     {
         self.router = self.router.on_json(event_type, handler);
+        self
+    }
+
+    /// Adds a handler with a state; see [`Router::on_json_with`].
+    pub fn on_json_with<State, H>(mut self, event_type: &str, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<serde_json::Value>, Future: Send>,
+    {
+        self.router = self.router.on_json_with(event_type, state, handler);
         self
     }
 
@@ -280,9 +223,19 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// Adds a handler of all other messages; see [`Router::fallback`].
     pub fn fallback<H>(mut self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+        H: for<'a> HandlerFn<'a, S::Tx, Message, Future: Send>,
     {
         self.router = self.router.fallback(handler);
+        self
+    }
+
+    /// Adds a handler with a state; see [`Router::fallback_with`].
+    pub fn fallback_with<State, H>(mut self, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Message, Future: Send>,
+    {
+        self.router = self.router.fallback_with(state, handler);
         self
     }
 
@@ -459,6 +412,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             let text = problems.join("; ");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", &name));
         }
+        type_check::warn_of_misspelt(&name, &router.types_by_text(), &router.types_of_events());
         let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, classify, .. } =
             options;
         let deadline = options.deadline.unwrap_or(DEADLINE);
@@ -494,27 +448,27 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             frontiers: None,
             cut_off: Shutdown::new(),
         };
-        Ok(Consumer { settings, source, gates })
+        let (source, gates) = (Mutex::new(source), Mutex::new(gates));
+        Ok(Consumer { settings: Arc::new(settings), source, gates, noted: NotedWindow::default() })
     }
 }
 
-impl<S: Store, Src> fmt::Debug for Consumer<S, Src> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer")
-            .field("name", &self.settings.name)
-            .field("router", &self.settings.router)
-            .field("middleware", &self.settings.around.len())
-            .field("gates", &self.gates)
-            .field("on_failure", &self.settings.rules.on_failure)
-            .field("parking_limits", &self.settings.limits)
-            .field("attempts", &self.settings.rules.attempts)
-            .field("backoff", &self.settings.rules.backoff)
-            .field("deadline", &self.settings.rules.deadline)
-            .field("unavailable_limit", &self.settings.rules.unavailable_limit)
-            .field("batch", &self.settings.rules.batch)
-            .field("window", &self.settings.window.length())
-            .field("key_lanes", &self.settings.key_lanes)
-            .finish_non_exhaustive()
+/// Implemented for nothing: its text is what a user reads who forgets to build a consumer.
+#[diagnostic::on_unimplemented(
+    message = "the consumer is not built yet",
+    label = "call `build()?` before `run`",
+    note = "`build` checks the parts of the consumer, and names everything that is wrong with them"
+)]
+pub trait Built: Never {}
+
+impl<S: Store, Src> ConsumerBuilder<S, Src> {
+    /// Is never called: it says where a `build()` is missing.
+    #[doc(hidden)]
+    pub fn run<Ending>(self, _: Ending) -> std::future::Ready<Result<(), Error>>
+    where
+        Self: Built,
+    {
+        Self::never()
     }
 }
 

@@ -11,7 +11,7 @@ use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
-use crate::handler::{CallResult, Class, Erased, FirstPhase, HandlerError, Inner};
+use crate::handler::{CallResult, Erased, FirstPhase, HandlerError, HandlerErrorKind, Inner};
 use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
@@ -68,7 +68,8 @@ pub(super) async fn handle<S: Inbox>(
     };
     let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
-    let handling = spans.around(async { inner.run(tx).await.map_err(|error| classified(settings, error)) });
+    let handling = async { inner.run(tx).await.map_err(|error| classified(settings, error)) };
+    let handling = spans.around(starts.inside(handling));
     // A call has counted its message.
     if first.called.is_none() {
         starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
@@ -108,8 +109,9 @@ pub(super) async fn call<S: Inbox>(
     let deadline = Instant::now() + settings.rules.deadline;
     let spans = ProcessSpans::of_call(settings, &run);
     // As above: a panic while the future is created is caught too.
-    let calling = spans
-        .around(async { phase.call(run.given(deadline)).await.map_err(|error| classified(settings, error)) });
+    let calling =
+        async { phase.call(run.given(deadline)).await.map_err(|error| classified(settings, error)) };
+    let calling = spans.around(starts.inside(calling));
     starts.add(1);
     let started = std::time::Instant::now();
     let ended = within_deadline(settings, "call", calling).await;
@@ -164,7 +166,7 @@ fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerE
     let of_store = || store::classify::<S>(error.source.as_ref());
     match &settings.classify {
         Some(classify)
-            if error.class == Class::Unclassified
+            if error.kind == HandlerErrorKind::Unclassified
                 && matches!(of_store(), None | Some(ErrorKind::InvalidData)) =>
         {
             HandlerError { culprit: error.culprit, ..classify(error.source) }
@@ -175,25 +177,25 @@ fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerE
 
 fn fault<S: Inbox>(error: &HandlerError) -> Fault {
     let text = error.to_string();
-    let failure = match error.class {
-        Class::Permanent => Failure::permanent(FailureKind::Permanent, text),
-        Class::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
-        Class::Unavailable | Class::Retryable | Class::Unclassified => {
+    let failure = match error.kind {
+        HandlerErrorKind::Permanent => Failure::permanent(FailureKind::Permanent, text),
+        HandlerErrorKind::Undecodable => Failure::permanent(FailureKind::Undecodable, text),
+        HandlerErrorKind::Unavailable | HandlerErrorKind::Retryable | HandlerErrorKind::Unclassified => {
             Failure { asked: error.wait, ..Failure::retryable(FailureKind::Failed, text) }
         }
     };
-    match (error.class, store::classify::<S>(error.source.as_ref())) {
+    match (error.kind, store::classify::<S>(error.source.as_ref())) {
         // The class of the handler's error does not matter here: an earlier message may have ended the transaction.
         (_, Some(ErrorKind::Aborted)) => Fault::Blame(Failure { kind: FailureKind::Transaction, ..failure }),
         (_, Some(ErrorKind::TransactionTimeout)) => {
             Fault::TransactionTimeout(Failure { kind: FailureKind::Transaction, ..failure })
         }
-        (Class::Unavailable, _)
-        | (Class::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
+        (HandlerErrorKind::Unavailable, _)
+        | (HandlerErrorKind::Unclassified, Some(ErrorKind::Unavailable | ErrorKind::OutcomeUnknown)) => {
             Fault::Unavailable(failure.error)
         }
-        (Class::Unclassified, Some(ErrorKind::Conflict)) => Fault::Conflict(failure.error),
-        (Class::Unclassified, Some(ErrorKind::InvalidData)) => {
+        (HandlerErrorKind::Unclassified, Some(ErrorKind::Conflict)) => Fault::Conflict(failure.error),
+        (HandlerErrorKind::Unclassified, Some(ErrorKind::InvalidData)) => {
             Fault::Message(Failure::permanent(FailureKind::Permanent, failure.error))
         }
         _ => Fault::Message(failure),

@@ -104,6 +104,11 @@ impl<S: Store> AssignedLane<S> {
         std::mem::take(&mut self.queue).into_iter().map(|item| item.receipt)
     }
 
+    /// Returns whether no delivered message waits in the lane.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Returns the number of messages that a batch would have now.
     pub(super) fn ready_messages(&self) -> u32 {
         u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.state.limit())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ConsumerStats;
 use super::lane_state::LaneState;
 use super::steps::After;
 use crate::store::{Failure, FailureKind};
@@ -18,8 +19,8 @@ pub(super) struct Report {
     pub(super) after: After,
     /// How long the lane waits.
     pub(super) wait: Option<Duration>,
-    /// A message was handled.
-    pub(super) handled: bool,
+    /// What was committed.
+    pub(super) done: ConsumerStats,
     /// The kinds of the failed runs behind the last handled message, in order.
     pub(super) failed_runs: Vec<FailureKind>,
     /// Times until the retries of this run are due.

@@ -12,7 +12,7 @@ use crate::{Error, chain};
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Compares the window with the age of messages that may be delivered again, at the start of the consumer and once an hour; it
-/// never ends. It records the window each time, because old records expire.
+/// never ends.
 pub(super) async fn watch<S: Inbox>(
     settings: Arc<Settings<S>>,
     topics: Vec<Arc<str>>,
@@ -38,9 +38,6 @@ pub(super) async fn watch<S: Inbox>(
         }
         settings.stats.short_of(found);
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = settings.window.note(&settings.store, consumer).await {
-            tracing::warn!(consumer, error = %chain(&error), "window not noted");
-        }
     }
 }
 

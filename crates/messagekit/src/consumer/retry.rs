@@ -189,7 +189,12 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
     };
     let answer = answer(settings, leased, fault, unavailable, &mut retried);
     match answer_lease(settings, leased, &answer).await {
-        Ok(true) => settings.stats.add(&answer.counts()),
+        Ok(true) => {
+            if let Answer::Fail(failure) = &answer {
+                settings.stats.failed(failure.kind);
+            }
+            settings.stats.add(&answer.counts());
+        }
         Ok(false) => {}
         Err(error) => {
             // The lease ends by itself.

@@ -49,6 +49,16 @@ impl RetryTimer {
         }
     }
 
+    /// Makes a poll due at once, unless one is or the timer waits for the end of an outage. Returns whether that made a difference.
+    pub(super) fn look_now(&mut self) -> bool {
+        let now = Instant::now();
+        let waits = self.outages == 0 && now < self.timer.deadline();
+        if waits {
+            self.timer.as_mut().reset(now);
+        }
+        waits
+    }
+
     /// Ends a poll. If it found a failed message, there may be more.
     pub(super) fn look_ended(&mut self, found: bool) {
         self.outages = 0;

@@ -298,7 +298,7 @@ impl StateMachine {
             failed: self.failed,
             after: self.after,
             wait,
-            handled: self.done.handled > 0,
+            done: self.done,
             failed_runs: self.failed_runs,
             due_in: self.due_in,
         }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::gate::{GateState, GateStates};
 use crate::histogram::{Durations, Histogram, HistogramCounts, Sizes};
+use crate::store::FailureKind;
 use crate::transport::PartitionLag;
 use crate::{Error, ErrorKind};
 
@@ -84,6 +85,8 @@ struct Counters {
     message_sizes: Histogram<Sizes>,
     handlers_in_flight: AtomicU64,
     assignments: AtomicU64,
+    /// By kind, in the order of [`FailureKind::ALL`].
+    failures: [AtomicU64; FailureKind::ALL.len()],
     gates: GateStates,
 }
 
@@ -124,6 +127,13 @@ impl Stats {
         self.0.assignments.load(Ordering::Relaxed)
     }
 
+    /// Returns how many messages were set aside or became dead and how many retries failed, by the kind of the failure, without the kinds that
+    /// did not occur. A pause for an unavailable dependency is no failure.
+    pub fn failures(&self) -> Vec<(FailureKind, u64)> {
+        let counts = self.0.failures.iter().map(|count| count.load(Ordering::Relaxed));
+        FailureKind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Returns the current counts.
     pub fn read(&self) -> ConsumerStats {
         *self.0.done.borrow()
@@ -153,7 +163,7 @@ impl Stats {
     /// # let log = MemoryLog::new(1);
     /// # let store = MemoryStore::with_log(&log);
     /// # let outbox = Outbox::new(store.clone(), "shop")?;
-    /// # outbox.transaction(async |tx| outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await).await?;
+    /// # outbox.transaction(async |tx| Ok(outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await?)).await?;
     /// let consumer = Consumer::builder("billing", store.clone()).from(log).on(bill).build()?;
     /// let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     /// let running = tokio::spawn(consumer.run(shutdown.clone()));
@@ -230,6 +240,14 @@ impl Stats {
         *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
         // Wake who waits for counts that will not come.
         self.0.done.send_modify(|_| {});
+    }
+
+    /// Counts a recorded failure.
+    pub(super) fn failed(&self, kind: FailureKind) {
+        let mut counts = FailureKind::ALL.into_iter().zip(&self.0.failures);
+        if let Some((_, count)) = counts.find(|(known, _)| *known == kind) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts an assigned partition or queue.

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::steps::Plan;
 use crate::handler::Erased;
 use crate::store::{
-    self, Claim, ClaimRequest, End, Failure, Inbox, Next, NextOffset, Priming, ReceivedMessage,
+    self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, Priming, ReceivedMessage,
     SetAsideOutcome, TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
@@ -25,7 +25,7 @@ use crate::{Error, Meta, crash};
 /// The result of a transaction.
 pub(super) enum Attempted {
     /// The transaction was committed up to `through`, after the time `took` inside handlers.
-    Committed { through: usize, stats: ConsumerStats, took: Duration },
+    Committed { through: usize, stats: ConsumerStats, failures: Vec<FailureKind>, took: Duration },
     /// The handler at `index` failed; nothing was kept.
     Failed { index: usize, fault: Fault },
     /// There is no room to park the message at `index`, a culprit or a message behind one; nothing was kept.
@@ -101,6 +101,8 @@ struct Applying<'a, S: Inbox> {
     /// The culprit, which is parked last.
     parks: Option<usize>,
     stats: ConsumerStats,
+    /// The kinds of the failures that became failed messages.
+    failures: Vec<FailureKind>,
     started: Instant,
 }
 
@@ -122,6 +124,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
             behind,
             parks: None,
             stats,
+            failures: Vec::new(),
             started,
         }
     }
@@ -136,8 +139,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let took = self.started.elapsed();
         if self.through == self.plan.range.start {
             // The first message is fresh and may not run: the transaction only checked.
-            let (through, stats) = (self.through, ConsumerStats::default());
-            return Ok(End::Rollback(Attempted::Committed { through, stats, took }));
+            let (through, stats, failures) = (self.through, ConsumerStats::default(), Vec::new());
+            return Ok(End::Rollback(Attempted::Committed { through, stats, failures, took }));
         }
         self.unclaim(tx).await?;
         self.park_behind(tx).await?;
@@ -145,7 +148,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.clear_attempts(tx).await?;
         self.advance(tx).await?;
         crash::point("consumer.advanced");
-        Ok(End::Commit(Attempted::Committed { through: self.through, stats: self.stats, took }))
+        let (through, stats, failures) = (self.through, self.stats, self.failures);
+        Ok(End::Commit(Attempted::Committed { through, stats, failures, took }))
     }
 
     async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
@@ -322,6 +326,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
     }
 
     fn count(&mut self, outcome: SetAsideOutcome, failure: &Failure) {
+        if outcome == SetAsideOutcome::SetAside {
+            self.failures.push(failure.kind);
+        }
         match outcome {
             SetAsideOutcome::SetAside if failure.next == Next::Dead => self.stats.dead += 1,
             SetAsideOutcome::SetAside => self.stats.set_aside += 1,

@@ -8,7 +8,9 @@ use crate::{Error, ErrorKind};
 /// Selects what an operator does with failed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Requests one more run of a failed message and resets its attempts and crashes to 0.
+    /// Runs a failed message now. Of a dead one it requests one more run, and resets its attempts and crashes to 0. A run that
+    /// is planned for later is due now, and changes nothing else: it fails and is repeated as it would have been at its time.
+    /// A message that runs or is due already is left alone.
     Retry,
     /// Discards an open failed message, even while it runs. Neither the message nor a late copy is ever applied.
     Discard,
@@ -28,10 +30,15 @@ impl Action {
     }
 
     /// Returns the state after the action on `state`, or `None` if the action does nothing. A parked message that has not
-    /// failed itself does not become dead: see [`StateMachine::act`](super::StateMachine::act).
+    /// failed itself does not become dead, and a planned run is retried only before it is due: see
+    /// [`StateMachine::act`](super::StateMachine::act).
     pub fn of(self, state: FailedMessageState) -> Option<FailedMessageState> {
         match self {
-            Self::Retry => (state == FailedMessageState::Dead).then_some(FailedMessageState::RetryRequested),
+            Self::Retry => match state {
+                FailedMessageState::Dead => Some(FailedMessageState::RetryRequested),
+                FailedMessageState::RetryScheduled | FailedMessageState::RetryRequested => Some(state),
+                _ => None,
+            },
             Self::Discard => state.is_open().then_some(FailedMessageState::Discarded),
             Self::Undo => (state == FailedMessageState::Discarded).then_some(FailedMessageState::Dead),
         }
@@ -85,9 +92,15 @@ impl ActionResult {
                     "failed message {failed_message} waits for an earlier one of its key: retry or discard that one"
                 )
             }
+            // It was retried, or became due, or its lease has not ended.
+            Self::WrongState(
+                state @ (FailedMessageState::RetryScheduled | FailedMessageState::RetryRequested),
+            ) if act == Action::Retry => {
+                format!("failed message {failed_message} is {state}, and due or running already")
+            }
             Self::WrongState(state) => {
                 let needed = match act {
-                    Action::Retry => "only a dead one can be retried",
+                    Action::Retry => "only an open one can be retried",
                     Action::Discard => "only an open one can be discarded",
                     Action::Undo => "only a discarded one can be brought back",
                 };
@@ -131,7 +144,15 @@ mod tests {
         assert_eq!(text(ActionResult::NotFound, Action::Retry), "there is no failed message 7");
         assert_eq!(
             text(ActionResult::WrongState(FailedMessageState::RetryRequested), Action::Retry),
-            "failed message 7 is retry_requested: only a dead one can be retried"
+            "failed message 7 is retry_requested, and due or running already"
+        );
+        assert_eq!(
+            text(ActionResult::WrongState(FailedMessageState::RetryScheduled), Action::Retry),
+            "failed message 7 is retry_scheduled, and due or running already"
+        );
+        assert_eq!(
+            text(ActionResult::WrongState(FailedMessageState::Discarded), Action::Retry),
+            "failed message 7 is discarded: only an open one can be retried"
         );
         assert_eq!(
             text(ActionResult::WrongState(FailedMessageState::Resolved), Action::Discard),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{FailedMessageState, Origin, StateReason};
+use super::{FailedMessageState, FailedRun, Origin, StateReason};
 use crate::store::ReceivedMessage;
 use crate::{MessageId, Position};
 
@@ -69,6 +69,8 @@ pub struct FailedMessage {
     pub head: FailedMessageHead,
     /// The message.
     pub received: ReceivedMessage,
+    /// Its last failed runs, oldest first, at most [`FailedRun::KEPT`].
+    pub failed_runs: Vec<FailedRun>,
 }
 
 impl Deref for FailedMessage {
@@ -86,6 +88,8 @@ pub struct FailedMessageFilter {
     pub consumer: Option<String>,
     /// Only messages in this state.
     pub state: Option<FailedMessageState>,
+    /// Only [open](FailedMessageState::is_open) messages: those that are still to be applied.
+    pub is_open: bool,
     /// Only messages of this origin.
     pub origin: Option<Origin>,
     /// Only messages of this event type.
@@ -104,6 +108,20 @@ pub struct FailedMessageFilter {
     pub before: Option<i64>,
     /// Only messages with a greater number.
     pub after: Option<i64>,
+}
+
+impl FailedMessageFilter {
+    /// Returns whether the filter selects messages in this state, as far as it depends on the state.
+    ///
+    /// ```
+    /// use messagekit::operations::{FailedMessageFilter, FailedMessageState};
+    ///
+    /// let open = FailedMessageFilter { is_open: true, ..FailedMessageFilter::default() };
+    /// assert!(open.has_state(FailedMessageState::Blocked) && !open.has_state(FailedMessageState::Resolved));
+    /// ```
+    pub fn has_state(&self, state: FailedMessageState) -> bool {
+        self.state.is_none_or(|only| only == state) && (!self.is_open || state.is_open())
+    }
 }
 
 /// Counts failed messages of one consumer and state.

@@ -2,7 +2,10 @@
 
 mod action;
 mod failed_message;
+mod failed_run;
+mod instance;
 mod pace;
+mod retry_runner;
 mod selection;
 mod state;
 mod state_machine;
@@ -14,7 +17,10 @@ pub use action::{Action, ActionResult, Operator, no_failed_message};
 pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
+pub use failed_run::FailedRun;
+pub use instance::instance;
 pub use pace::Pace;
+pub use retry_runner::RetryRunner;
 pub use selection::{FailedMessageSelection, FailedMessageVersion, SelectionBatch};
 pub use state::{FailedMessageState, Origin};
 pub use state_machine::StateMachine;

@@ -186,10 +186,16 @@ impl StateMachine {
     /// it is brought back. The caller that knows no earlier message is open [promotes](Self::promote) it. Every other
     /// message is dead then, as no action but a retry makes a message run that its consumer would not run by itself.
     ///
+    /// A retry makes a run that is planned for later due now, and keeps state, reason and counts. It does not apply while the
+    /// message is leased or due, so two retries never cause two runs.
+    ///
     /// # Errors
     /// Returns the current state if the action does not apply to it; nothing changes then.
     pub fn act(&mut self, act: Action, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
         let acted = act.of(self.state).ok_or(self.state)?;
+        if act == Action::Retry && self.may_run() {
+            return self.run_now(now);
+        }
         let takes_its_turn = act == Action::Undo && self.parked && !self.has_failed;
         let state = if takes_its_turn { FailedMessageState::Blocked } else { acted };
         if act == Action::Retry {
@@ -216,6 +222,15 @@ impl StateMachine {
             | FailedMessageState::Dead
             | FailedMessageState::RetryRequested => Claim::Held,
         }
+    }
+
+    fn run_now(&mut self, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {
+        if self.running || self.due.is_none_or(|due| due <= now) {
+            return Err(self.state);
+        }
+        self.due = Some(now);
+        self.token += 1;
+        Ok(self.state)
     }
 
     fn may_run(&self) -> bool {

@@ -76,6 +76,9 @@ impl Story {
                 (self.failed_runs, self.deaths) = (0, 0);
                 self.now = Now::Waits { at: clock, requested: true };
             }
+            (Action::Retry, Now::Waits { at, requested }) if at > clock => {
+                self.now = Now::Waits { at: clock, requested };
+            }
             (Action::Discard, _) if is_open => self.now = Now::GivenUp,
             (Action::Undo, Now::GivenUp) => self.now = Now::Dead,
             _ => return false,
@@ -211,6 +214,33 @@ fn a_discard_during_a_retry_makes_its_lease_void() {
     assert_eq!(failed_message.marker(), Claim::Discarded);
     assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead));
     assert!(!failed_message.resolve(token), "nor does undo bring the old run back");
+}
+
+#[test]
+fn a_retry_brings_a_planned_run_forward_and_no_more() {
+    let mut scheduled = StateMachine::set_aside(3, Some(at(300)));
+    let before = scheduled;
+    assert_eq!(scheduled.act(Action::Retry, at(10)), Ok(FailedMessageState::RetryScheduled));
+    assert_eq!(scheduled, StateMachine { due: Some(at(10)), token: before.token + 1, ..before });
+    assert_eq!(scheduled.act(Action::Retry, at(10)), Err(FailedMessageState::RetryScheduled), "it is due");
+    let token = scheduled.lease(at(10), at(70)).expect("it is due");
+    assert_eq!(scheduled.act(Action::Retry, at(11)), Err(FailedMessageState::RetryScheduled), "it runs");
+    assert!(scheduled.fail(token, Some(at(600))), "the refused retry has not fenced the run");
+    assert_eq!((scheduled.state, scheduled.attempts), (FailedMessageState::RetryScheduled, 4));
+}
+
+#[test]
+fn a_retry_leaves_a_lease_alone_until_it_has_ended() {
+    let mut requested = StateMachine::set_aside(1, None);
+    assert!(requested.act(Action::Retry, at(0)).is_ok());
+    requested.lease(at(0), at(60)).expect("it is due");
+    for now in [1, 60, 99] {
+        assert_eq!(requested.act(Action::Retry, at(now)), Err(FailedMessageState::RetryRequested));
+    }
+    let token = requested.lease(at(60), at(120)).expect("the lease has ended");
+    assert!(requested.hand_back(token, at(500)), "a dependency is unavailable");
+    assert_eq!(requested.act(Action::Retry, at(61)), Ok(FailedMessageState::RetryRequested));
+    assert_eq!((requested.due, requested.attempts), (Some(at(61)), 1));
 }
 
 #[test]

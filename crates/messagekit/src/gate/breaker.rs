@@ -96,6 +96,11 @@ impl Breaker {
         }
     }
 
+    /// Returns whether a permit was granted by the state that the breaker is in.
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// Takes back a permit whose messages did not run.
     pub(super) fn abandon(&mut self, generation: u64) {
         if generation == self.generation
@@ -110,6 +115,14 @@ impl Breaker {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
             State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// Returns until when nothing is admitted.
+    pub(super) fn open_until(&self, now: Instant) -> Option<Instant> {
+        match self.state {
+            State::Open { until } if now < until => Some(until),
+            _ => None,
         }
     }
 

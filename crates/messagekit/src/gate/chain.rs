@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
+use super::inside::Inside;
 use super::{BatchView, Gate, GateStates, Outcome, Permit};
 
 /// Gates in polling order, for a loop that runs behind them.
@@ -24,39 +25,47 @@ pub struct Gates {
 #[derive(Debug, Default)]
 pub struct Pass {
     permits: Vec<Permit>,
-    starts: Starts,
+    started: Arc<AtomicU32>,
 }
 
 impl Pass {
     /// Counts messages whose handlers start now.
     pub fn started(&self, messages: u32) {
-        self.starts.add(messages);
+        self.started.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Returns the count for a run that starts handlers elsewhere.
+    /// Returns what a run needs that starts handlers elsewhere.
     pub(crate) fn starts(&self) -> Starts {
-        self.starts.clone()
+        Starts { started: Arc::clone(&self.started), inside: Inside::of(&self.permits) }
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let started = self.starts.count();
+        let started = self.started.load(Ordering::Relaxed);
         self.permits.iter_mut().for_each(|permit| permit.use_up(started));
     }
 }
 
-/// The number of messages whose handlers have started in one run. Clones share it.
+/// The number of messages whose handlers have started in one run, and the gates that have admitted it. Clones share the number.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Starts(Arc<AtomicU32>);
+pub(crate) struct Starts {
+    started: Arc<AtomicU32>,
+    inside: Inside,
+}
 
 impl Starts {
     pub(crate) fn add(&self, messages: u32) {
-        self.0.fetch_add(messages, Ordering::Relaxed);
+        self.started.fetch_add(messages, Ordering::Relaxed);
     }
 
     pub(crate) fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Runs a function of the user inside the gates that have admitted the run.
+    pub(crate) async fn inside<F: Future>(&self, work: F) -> F::Output {
+        self.inside.clone().run(work).await
     }
 }
 

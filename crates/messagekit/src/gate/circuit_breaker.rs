@@ -1,6 +1,7 @@
 //! A gate that closes while a dependency fails.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +20,8 @@ use crate::store::FailureKind;
 /// that misses its deadline. [`counting`](Self::counting) chooses others. A handled message ends the row; a failure that is not
 /// counted changes nothing, and neither does an outage of the consumer's own store.
 ///
+/// [`call`](Self::call) makes a call of a dependency through it, inside a handler or anywhere else.
+///
 /// A result counts only for the state that admitted the message: a call from before the breaker opened neither closes nor opens
 /// it. Clones share the state, so all consumers of one dependency can wait together. Keep a clone to read
 /// [`state`](Self::state).
@@ -32,15 +35,15 @@ use crate::store::FailureKind;
 /// assert_eq!(breaker.state(), BreakerState::Closed);
 /// ```
 pub struct CircuitBreaker {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     handle: u64,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 /// Handles that wait for the trial message are woken by a change of the state.
-struct Shared {
-    breaker: Watched<Breaker>,
-    counts: Box<dyn Fn(FailureKind) -> bool + Send + Sync>,
+pub(super) struct Shared {
+    pub(super) breaker: Watched<Breaker>,
+    pub(super) counts: Box<dyn Fn(FailureKind) -> bool + Send + Sync>,
 }
 
 impl CircuitBreaker {
@@ -79,6 +82,51 @@ impl CircuitBreaker {
     /// Returns the current state.
     pub fn state(&self) -> BreakerState {
         self.shared.breaker.look(|breaker| breaker.state(Instant::now()))
+    }
+
+    /// Waits until the breaker is in `state`; at once if it is. A state that passes while the caller is not polled may be missed.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use messagekit::gate::{BreakerState, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new(5, Duration::from_secs(30));
+    /// breaker.wait_for(BreakerState::Closed).await;
+    /// # });
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn wait_for(&self, state: BreakerState) {
+        let mut waiting = self.clone();
+        poll_fn(|cx| waiting.poll_state(state, cx)).await;
+    }
+
+    fn poll_state(&mut self, wanted: BreakerState, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut until = None;
+            let reached = self.shared.breaker.poll(self.handle, cx, |breaker| {
+                let now = Instant::now();
+                until = breaker.open_until(now);
+                (breaker.state(now) == wanted).then_some(())
+            });
+            // Nothing changes when the open time ends: the state depends on the time.
+            match until {
+                Some(until) if reached.is_pending() => ready!(self.poll_until(until, cx)),
+                _ => return reached,
+            }
+        }
+    }
+
+    fn poll_until(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = match &mut self.timer {
+            Some((at, timer)) if *at == until => timer,
+            timer => &mut timer.insert((until, Box::pin(tokio::time::sleep_until(until)))).1,
+        };
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        Poll::Ready(())
     }
 }
 
@@ -119,14 +167,7 @@ impl Gate for CircuitBreaker {
                 Admission::AfterTrial => return Poll::Pending,
                 Admission::Until(until) => until,
             };
-            let timer = match &mut self.timer {
-                Some((at, timer)) if *at == until => timer,
-                timer => &mut timer.insert((until, Box::pin(tokio::time::sleep_until(until)))).1,
-            };
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.timer = None;
+            ready!(self.poll_until(until, cx));
         }
     }
 
@@ -140,8 +181,9 @@ impl Gate for CircuitBreaker {
     }
 
     fn settle(&mut self, permit: Permit, outcome: &Outcome) {
-        let (stamp, _) = permit.redeem();
+        // First, because a function of the user may panic: the permit then goes back.
         let verdicts = self.shared.verdicts(outcome);
+        let (stamp, _) = permit.redeem();
         self.shared.breaker.change(|breaker| {
             verdicts.into_iter().for_each(|verdict| breaker.record(stamp, verdict, Instant::now()));
         });
@@ -168,7 +210,7 @@ impl fmt::Debug for CircuitBreaker {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
     use crate::transport::Lane;
@@ -201,6 +243,42 @@ mod tests {
         assert!(!waits.is_finished());
         gate.settle(trial, &Outcome { used: 1, handled: true, ..Outcome::default() });
         assert_eq!((waits.await.unwrap(), gate.state()), (9, BreakerState::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_state_can_be_awaited() {
+        let mut gate = CircuitBreaker::new(1, OPEN_FOR);
+        let awaited = |gate: &CircuitBreaker, state| {
+            let watched = gate.clone();
+            tokio::spawn(async move { watched.wait_for(state).await })
+        };
+        let opens = awaited(&gate, BreakerState::Open);
+        let permit = admit(&mut gate).await;
+        tokio::task::yield_now().await;
+        assert!(!opens.is_finished());
+        gate.settle(permit, &failed());
+        opens.await.unwrap();
+        let opened = Instant::now();
+        gate.wait_for(BreakerState::HalfOpen).await;
+        assert_eq!(opened.elapsed(), OPEN_FOR);
+        let closes = awaited(&gate, BreakerState::Closed);
+        let trial = admit(&mut gate).await;
+        gate.settle(trial, &Outcome { used: 1, handled: true, ..Outcome::default() });
+        closes.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_while_an_outcome_is_judged_gives_the_trial_back() {
+        let mut gate = CircuitBreaker::counting(1, OPEN_FOR, |kind| {
+            assert_ne!(kind, FailureKind::Panicked, "a bug of the user");
+            true
+        });
+        let permit = admit(&mut gate).await;
+        gate.settle(permit, &failed());
+        let trial = admit(&mut gate).await;
+        let panicked = Outcome { used: 1, failed: vec![FailureKind::Panicked], ..Outcome::default() };
+        catch_unwind(AssertUnwindSafe(|| gate.settle(trial, &panicked))).expect_err("it panics");
+        assert_eq!(admit(&mut gate).await.granted(), 1);
     }
 
     #[tokio::test(start_paused = true)]

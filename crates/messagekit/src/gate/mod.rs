@@ -8,9 +8,11 @@
 //! then holds no permit.
 
 mod breaker;
+mod breaker_call;
 mod chain;
 mod circuit_breaker;
 mod concurrency;
+mod inside;
 mod rate_limit;
 mod states;
 mod watched;
@@ -25,6 +27,7 @@ use crate::store::FailureKind;
 use crate::transport::Lane;
 
 pub use breaker::BreakerState;
+pub use breaker_call::CallRefused;
 pub(crate) use chain::Starts;
 pub use chain::{Gates, Pass};
 pub use circuit_breaker::CircuitBreaker;

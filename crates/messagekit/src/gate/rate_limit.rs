@@ -65,6 +65,28 @@ impl RateLimit {
     pub fn per_second(messages: u32) -> Self {
         Self::per(messages, Duration::from_secs(1))
     }
+
+    /// Returns how many messages it would admit now.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// assert_eq!(messagekit::gate::RateLimit::per_second(100).available(), 100);
+    /// # });
+    /// ```
+    pub fn available(&self) -> u32 {
+        self.shared.available()
+    }
+
+    /// Waits until it would admit `messages`, at most the messages of its period. Nothing is taken.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn wait_for(&self, messages: u32) {
+        let wanted = messages.min(self.shared.burst.get());
+        while let missing @ 1.. = wanted.saturating_sub(self.available()) {
+            tokio::time::sleep((self.shared.each * missing).max(Duration::from_millis(1))).await;
+        }
+    }
 }
 
 impl Shared {
@@ -80,6 +102,14 @@ impl Shared {
                 Ok(Err(_)) | Err(_) => wanted = NonZeroU32::new(wanted.get() / 2).unwrap_or(NonZeroU32::MIN),
             }
         }
+    }
+
+    /// Returns how many messages fit into what is not used of the burst.
+    fn available(&self) -> u32 {
+        let used = self.used.lock().map_or(0, Nanos::as_u64);
+        let used = used.saturating_sub(self.limiter.clock().now().as_u64());
+        let free = self.time_of(self.burst.get()).as_u64().saturating_sub(used);
+        u32::try_from(free / Nanos::from(self.each).as_u64()).unwrap_or(u32::MAX)
     }
 
     /// Gives messages of a permit back. Those from which the limit has recovered meanwhile are free already, and would be given
@@ -227,6 +257,21 @@ mod tests {
         let took = started.elapsed();
         // 100 at once, then one per 100 ms.
         assert!((Duration::from_secs(89)..Duration::from_secs(92)).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_available_can_be_seen_and_awaited() {
+        let mut gate = RateLimit::per_second(10);
+        let watched = gate.clone();
+        assert_eq!(watched.available(), 10);
+        assert_eq!(take(&mut gate, 7).await, 7);
+        assert_eq!(watched.available(), 3);
+        let started = Instant::now();
+        watched.wait_for(5).await;
+        assert_eq!((watched.available(), started.elapsed()), (5, Duration::from_millis(200)));
+        watched.wait_for(1_000).await;
+        assert_eq!(take(&mut gate, 10).await, 10, "what is available is admitted");
+        assert_eq!(watched.available(), 0);
     }
 
     #[tokio::test(start_paused = true)]

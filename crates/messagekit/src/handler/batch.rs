@@ -1,9 +1,9 @@
 //! Handlers that take several events in one call.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use super::function::{Argument, Erased, Given, Handling, refused};
+use super::argument::{Argument, Given};
+use super::function::{Erased, Handling, refused};
 use super::{HandlerError, HandlerFn, StateHandlerFn};
 use crate::store::Store;
 
@@ -15,7 +15,9 @@ fn read<A: Argument>(first: Given<'_>, behind: Vec<Given<'_>>) -> Result<Vec<A>,
 
 pub(crate) struct Several<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
 
-impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, Vec<A>>> Erased<S> for Several<H, A> {
+impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, Vec<A>, Future: Send>> Erased<S>
+    for Several<H, A>
+{
     fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
         match read(first, behind) {
             Ok(arguments) => Box::pin(self.0.call(tx, arguments)),
@@ -29,7 +31,7 @@ impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, Vec<A>>> Erased<S> f
 }
 
 pub(crate) struct SeveralWithState<State, H, A>(
-    pub(crate) Arc<State>,
+    pub(crate) State,
     pub(crate) H,
     pub(crate) PhantomData<fn(A)>,
 );
@@ -39,7 +41,7 @@ where
     S: Store,
     State: Send + Sync + 'static,
     A: Argument,
-    H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<A>>,
+    H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<A>, Future: Send>,
 {
     fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
         match read(first, behind) {

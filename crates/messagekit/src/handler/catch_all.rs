@@ -1,6 +1,7 @@
 //! A handler that takes every message unread.
 
-use super::function::{Erased, Given, Handling};
+use super::argument::Given;
+use super::function::{Erased, Handling};
 use crate::store::{BoxFuture, Store};
 use crate::{DeliveryInfo, HandlerError, Message, MessageId, Position};
 

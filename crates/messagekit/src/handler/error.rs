@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain;
+use crate::error::find_cause;
 
 /// The reason why a handler did not apply a message.
 ///
@@ -31,7 +32,7 @@ use crate::chain;
 /// assert!(parse("a lot").is_err());
 /// ```
 pub struct HandlerError {
-    pub(crate) class: Class,
+    pub(crate) kind: HandlerErrorKind,
     pub(crate) source: Box<dyn StdError + Send + Sync>,
     /// The index of the event that failed, among several.
     pub(crate) culprit: Option<usize>,
@@ -42,12 +43,18 @@ pub struct HandlerError {
 /// Gives an error that a handler returned with `?` its class.
 pub(crate) type ClassifyError = Arc<dyn Fn(Box<dyn StdError + Send + Sync>) -> HandlerError + Send + Sync>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// The store classifies it.
+/// What a handler says of its error: the constructor that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandlerErrorKind {
+    /// The handler says nothing, as with `?` or [`HandlerError::of`]: the store and the consumer's
+    /// [`classify_errors`](crate::ConsumerBuilder::classify_errors) decide.
     Unclassified,
+    /// [`HandlerError::retryable`].
     Retryable,
+    /// [`HandlerError::permanent`].
     Permanent,
+    /// [`HandlerError::unavailable`].
     Unavailable,
     /// The payload does not match the type that the handler takes.
     Undecodable,
@@ -72,23 +79,23 @@ impl HandlerError {
     /// assert!(handle(0).is_err());
     /// ```
     pub fn of(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Unclassified, source: error.into(), culprit: None, wait: None }
+        Self { kind: HandlerErrorKind::Unclassified, source: error.into(), culprit: None, wait: None }
     }
 
     /// Creates an error that may pass: the message is retried after a wait, and dead after the last attempt.
     pub fn retryable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Retryable, source: error.into(), culprit: None, wait: None }
+        Self { kind: HandlerErrorKind::Retryable, source: error.into(), culprit: None, wait: None }
     }
 
     /// Creates an error that no retry cures: the message is dead at once.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Permanent, source: error.into(), culprit: None, wait: None }
+        Self { kind: HandlerErrorKind::Permanent, source: error.into(), culprit: None, wait: None }
     }
 
     /// Creates an error for an unavailable dependency: the lane pauses and the message loses no attempt. After
     /// [`unavailable_limit`](crate::ConsumerBuilder::unavailable_limit) the message is parked and its lane continues.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { class: Class::Unavailable, source: error.into(), culprit: None, wait: None }
+        Self { kind: HandlerErrorKind::Unavailable, source: error.into(), culprit: None, wait: None }
     }
 
     /// Sets the index, counted from 0, of the event that a handler of several events could not apply: that event is set aside
@@ -114,15 +121,60 @@ impl HandlerError {
         self
     }
 
+    /// Returns what the handler says of the error. A test of a handler asks it, without a consumer.
+    ///
+    /// ```
+    /// use messagekit::{HandlerError, HandlerErrorKind};
+    ///
+    /// let refused = HandlerError::permanent("the card was refused");
+    /// assert_eq!(refused.kind(), HandlerErrorKind::Permanent);
+    /// ```
+    pub fn kind(&self) -> HandlerErrorKind {
+        self.kind
+    }
+
+    /// Returns the cause of this type: the error that was given to a constructor, or one that it was caused by.
+    ///
+    /// ```
+    /// use messagekit::HandlerError;
+    ///
+    /// let error = HandlerError::of("many".parse::<i64>().unwrap_err());
+    /// assert!(error.cause::<std::num::ParseIntError>().is_some());
+    /// ```
+    pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+        find_cause(Some(self.source.as_ref()))
+    }
+
     pub(super) fn undecodable(error: crate::Error) -> Self {
-        Self { class: Class::Undecodable, source: Box::new(error), culprit: None, wait: None }
+        Self { kind: HandlerErrorKind::Undecodable, source: Box::new(error), culprit: None, wait: None }
+    }
+}
+
+/// Takes every error that can be sent between threads. The compiler explains by it why a text is none.
+#[diagnostic::on_unimplemented(
+    message = "`{E}` does not become a `HandlerError` by itself",
+    label = "not a `std::error::Error`: use a constructor of `HandlerError`",
+    note = "a text becomes one by the constructor that says whether a retry helps: `HandlerError::retryable(\"…\")`, `permanent` or `unavailable`",
+    note = "a boxed error or an `anyhow::Error` becomes one by `.map_err(HandlerError::of)?`"
+)]
+pub trait TakesError<E> {
+    fn of_error(error: E) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: StdError + Send + Sync + 'static> TakesError<E> for HandlerError {
+    fn of_error(error: E) -> Self {
+        Self::of(error)
     }
 }
 
 /// `HandlerError` does not implement [`std::error::Error`], so every error converts by `?`.
-impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+impl<E> From<E> for HandlerError
+where
+    Self: TakesError<E>,
+{
     fn from(error: E) -> Self {
-        Self::of(error)
+        Self::of_error(error)
     }
 }
 
@@ -134,7 +186,7 @@ impl fmt::Display for HandlerError {
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerError({:?}: {self})", self.class)
+        write!(f, "HandlerError({:?}: {self})", self.kind)
     }
 }
 
@@ -148,6 +200,6 @@ mod tests {
         let boxed: Box<dyn StdError + Send + Sync> = Box::new(Error::new(ErrorKind::Unavailable, "away"));
         let error = HandlerError::of(boxed);
         let inside = error.source.downcast_ref::<Error>().map(Error::kind);
-        assert_eq!((error.class, inside), (Class::Unclassified, Some(ErrorKind::Unavailable)));
+        assert_eq!((error.kind(), inside), (HandlerErrorKind::Unclassified, Some(ErrorKind::Unavailable)));
     }
 }

@@ -1,73 +1,44 @@
 //! The forms of a handler.
 
-use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::HandlerError;
+use super::argument::{Argument, CallResult, Form, Given};
 use crate::Event;
-use crate::message::{DeliveryInfo, Envelope, Message, Meta, codec};
+use crate::message::Envelope;
 use crate::store::{BoxFuture, Store};
 
-/// An `async fn(&mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
+/// An `async fn(&mut Tx, Envelope<E>) -> Result<(), HandlerError>`; other handlers take a `Vec<Envelope<E>>` or a
+/// [`Message`](crate::Message).
 ///
 /// Implemented for such functions; not to be implemented by hand.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler of `{E}`",
-    label = "not `async fn(&mut {Tx}, {E}) -> Result<(), HandlerError>`",
-    note = "a handler takes the transaction first, then the event in its envelope, and returns `Result<(), HandlerError>`",
+    message = "`{Self}` is not a handler for this consumer",
+    label = "not `async fn(&mut {Tx}, Envelope<Event>) -> Result<(), HandlerError>`",
+    note = "a handler takes a transaction of the consumer's store first, `&mut {Tx}`, then the event in its envelope, and returns `Result<(), HandlerError>`",
     note = "a closure that captures variables is no handler: pass them as a state, `on_with(state, handler)`, with `&State` as the first argument"
 )]
-pub trait HandlerFn<'a, Tx: 'a, E>: Send + Sync + 'static {
+pub trait HandlerFn<'a, Tx: 'a, A>: Send + Sync + 'static {
     /// The future that the function returns.
-    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
+    type Future: Future<Output = Result<(), HandlerError>> + 'a;
 
     /// Calls the function.
-    fn call(&self, tx: &'a mut Tx, event: E) -> Self::Future;
+    fn call(&self, tx: &'a mut Tx, argument: A) -> Self::Future;
 }
 
 #[diagnostic::do_not_recommend]
-impl<'a, Tx: 'a, E, F, Fut> HandlerFn<'a, Tx, E> for F
+impl<'a, Tx: 'a, A: Form, F, Fut> HandlerFn<'a, Tx, A> for F
 where
-    F: Fn(&'a mut Tx, E) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
+    F: Fn(&'a mut Tx, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, tx: &'a mut Tx, event: E) -> Fut {
-        self(tx, event)
-    }
-}
-
-/// An `async fn(&State, &mut Tx, Envelope<E>) -> Result<(), HandlerError>`.
-///
-/// Implemented for such functions; not to be implemented by hand.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler of `{E}` with the state `{State}`",
-    label = "not `async fn(&{State}, &mut {Tx}, {E}) -> Result<(), HandlerError>`",
-    note = "a handler takes its state first, then the transaction and the event in its envelope, and returns `Result<(), HandlerError>`"
-)]
-pub trait StateHandlerFn<'a, State: 'a, Tx: 'a, E>: Send + Sync + 'static {
-    /// The future that the function returns.
-    type Future: Future<Output = Result<(), HandlerError>> + Send + 'a;
-
-    /// Calls the function.
-    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Self::Future;
-}
-
-#[diagnostic::do_not_recommend]
-impl<'a, State: 'a, Tx: 'a, E, F, Fut> StateHandlerFn<'a, State, Tx, E> for F
-where
-    F: Fn(&'a State, &'a mut Tx, E) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), HandlerError>> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, state: &'a State, tx: &'a mut Tx, event: E) -> Fut {
-        self(state, tx, event)
+    fn call(&self, tx: &'a mut Tx, argument: A) -> Fut {
+        self(tx, argument)
     }
 }
 
@@ -88,23 +59,11 @@ pub trait IdempotentConsumer<S: Store>: Send + Sync + 'static {
 
 pub(crate) type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
-/// The result of a call, for the effects of the same message.
-pub(crate) type CallResult = Arc<dyn Any + Send + Sync>;
-
 pub(crate) type Calling<'a> = BoxFuture<'a, Result<CallResult, HandlerError>>;
 
 /// Returns a future with the error of an unreadable argument.
 pub(crate) fn refused<'a>(error: HandlerError) -> Handling<'a> {
     Box::pin(std::future::ready(Err(error)))
-}
-
-/// A message for a handler.
-pub(crate) struct Given<'a> {
-    pub(crate) message: &'a Message,
-    pub(crate) meta: Meta,
-    pub(crate) info: DeliveryInfo,
-    /// The result of its call, if its handler has two phases.
-    pub(crate) called: Option<CallResult>,
 }
 
 /// A type-erased handler.
@@ -129,48 +88,12 @@ pub(crate) trait FirstPhase: Send + Sync {
     fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a>;
 }
 
-/// Reads the argument of a handler from a message, in the second of two passes.
-pub(crate) trait Argument: Sized + Send + 'static {
-    fn read(given: Given<'_>) -> Result<Self, HandlerError>;
-}
-
-impl<D: codec::Data> Argument for Envelope<D> {
-    fn read(Given { message, meta, info, .. }: Given<'_>) -> Result<Self, HandlerError> {
-        let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
-        envelope.delivery = Some(info);
-        Ok(envelope)
-    }
-}
-
-impl Argument for Message {
-    fn read(given: Given<'_>) -> Result<Self, HandlerError> {
-        Ok(given.message.clone())
-    }
-}
-
 pub(crate) struct Function<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
 
-impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A>> Erased<S> for Function<H, A> {
+impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A, Future: Send>> Erased<S> for Function<H, A> {
     fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
         match A::read(first) {
             Ok(argument) => Box::pin(self.0.call(tx, argument)),
-            Err(error) => refused(error),
-        }
-    }
-}
-
-pub(crate) struct WithState<State, H, A>(pub(crate) Arc<State>, pub(crate) H, pub(crate) PhantomData<fn(A)>);
-
-impl<S, State, A, H> Erased<S> for WithState<State, H, A>
-where
-    S: Store,
-    State: Send + Sync + 'static,
-    A: Argument,
-    H: for<'a> StateHandlerFn<'a, State, S::Tx, A>,
-{
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
-        match A::read(first) {
-            Ok(argument) => Box::pin(self.1.call(&self.0, tx, argument)),
             Err(error) => refused(error),
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::HandlerError;
-use super::function::{Erased, Given};
+use super::argument::Given;
+use super::function::Erased;
 use crate::message::{DeliveryInfo, Message};
 use crate::store::Store;
 

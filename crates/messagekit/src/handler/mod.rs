@@ -1,25 +1,34 @@
 //! Handlers: their forms, their errors, and which message goes to which.
 
+mod argument;
 mod batch;
 mod catch_all;
 mod error;
 mod function;
 mod middleware;
+mod mistakes;
 mod on_newer_minor;
 mod on_unknown;
 mod route;
 mod router;
+mod state;
 mod two_phases;
+mod two_phases_with_state;
 mod versions;
 
+pub use argument::EventArgument;
+pub(crate) use argument::{CallResult, Given};
 pub use catch_all::CatchAll;
-pub use error::HandlerError;
-pub(crate) use error::{Class, ClassifyError};
-pub(crate) use function::{CallResult, Erased, FirstPhase, Given};
-pub use function::{HandlerFn, IdempotentConsumer, StateHandlerFn};
+pub(crate) use error::ClassifyError;
+pub use error::{HandlerError, HandlerErrorKind};
+pub(crate) use function::{Erased, FirstPhase, Handling};
+pub use function::{HandlerFn, IdempotentConsumer};
 pub use middleware::{Inner, Middleware};
+pub(crate) use mistakes::Never;
 pub use on_newer_minor::OnNewerMinor;
 pub use on_unknown::OnUnknown;
 pub use router::Router;
 pub(crate) use router::Task;
-pub use two_phases::{CallFn, EffectsFn, StateCallFn, StateEffectsFn};
+pub use state::StateHandlerFn;
+pub use two_phases::{CallFn, EffectsFn};
+pub use two_phases_with_state::{StateCallFn, StateEffectsFn};

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use super::batch::{Several, SeveralWithState};
 use super::catch_all::{CatchAll, TakesAll, Unread};
-use super::function::{Erased, Function, Object, WithState};
+use super::function::{Erased, Function, Object};
 use super::route::{Reads, Route};
-use super::two_phases::{TwoPhases, TwoPhasesWithState};
+use super::state::WithState;
+use super::two_phases::TwoPhases;
+use super::two_phases_with_state::TwoPhasesWithState;
 use super::versions::Versions;
 use super::{
-    CallFn, EffectsFn, HandlerFn, IdempotentConsumer, OnNewerMinor, OnUnknown, StateCallFn, StateEffectsFn,
-    StateHandlerFn,
+    CallFn, EffectsFn, EventArgument, HandlerFn, IdempotentConsumer, OnNewerMinor, OnUnknown, StateCallFn,
+    StateEffectsFn, StateHandlerFn,
 };
 use crate::message::{ReadVersions, codec, identify};
 use crate::schema::DataCheck;
@@ -86,23 +88,57 @@ impl<S: Store> Router<S> {
     /// handler of its major version, else to the lowest one whose event is [upcast](Event::read_earlier) from it. Data that no
     /// handler reads becomes a dead letter, which says the versions and what to do.
     #[must_use]
-    pub fn on<E: Event, H>(self, handler: H) -> Self
+    pub fn on<A: EventArgument, H>(self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Envelope<E>>,
+        H: for<'a> HandlerFn<'a, S::Tx, A, Future: Send>,
     {
-        self.typed::<E>(Arc::new(Function(handler, PhantomData)))
+        self.typed::<A::Event>(Arc::new(Function(handler, PhantomData)))
     }
 
-    /// Adds a handler for the event type that the function takes, with a shared state as its first argument.
+    /// Adds a handler for the event type that the function takes, with a shared state before the transaction.
     ///
-    /// An `async` closure cannot capture variables here; use the state instead.
+    /// An `Arc<A>` reaches the handler as `&A`, and a tuple of two to four of them as a reference to each. A handler keeps what it
+    /// needs here, because an `async` closure cannot capture variables.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use messagekit_memory::{MemoryStore, MemoryTx};
+    /// use messagekit::{Envelope, Event, HandlerError, Outbox, Router};
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(type = "orders.order.placed", key = "order_id")]
+    /// # struct OrderPlaced { order_id: String }
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(type = "billing.bill.issued", key = "order_id")]
+    /// # struct BillIssued { order_id: String, pence: i64 }
+    /// struct Prices { base: i64 }
+    ///
+    /// async fn bill(
+    ///     prices: &Prices,
+    ///     outbox: &Outbox<MemoryStore>,
+    ///     tx: &mut MemoryTx,
+    ///     order: Envelope<OrderPlaced>,
+    /// ) -> Result<(), HandlerError> {
+    ///     let issued = BillIssued { order_id: order.data.order_id, pence: prices.base };
+    ///     outbox.add(tx, issued).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let prices = Arc::new(Prices { base: 1_250 });
+    /// let outbox = Arc::new(Outbox::new(MemoryStore::new(), "billing")?);
+    /// let router = Router::<MemoryStore>::new().on_with((prices, outbox), bill);
+    /// assert_eq!(router.types(), ["orders.order.placed"]);
+    /// # Ok::<(), messagekit::Error>(())
+    /// ```
     #[must_use]
-    pub fn on_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
+    pub fn on_with<State, A: EventArgument, H>(self, state: State, handler: H) -> Self
     where
         State: Send + Sync + 'static,
-        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<E>>,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, A, Future: Send>,
     {
-        self.typed::<E>(Arc::new(WithState(state, handler, PhantomData)))
+        self.typed::<A::Event>(Arc::new(WithState(state, handler, PhantomData)))
     }
 
     /// Adds a handler for the event type that the function takes, with several events per call. A call contains adjacent events
@@ -134,17 +170,17 @@ impl<S: Store> Router<S> {
     #[must_use]
     pub fn on_batch<E: Event, H>(self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>>,
+        H: for<'a> HandlerFn<'a, S::Tx, Vec<Envelope<E>>, Future: Send>,
     {
         self.typed::<E>(Arc::new(Several(handler, PhantomData)))
     }
 
-    /// Adds a handler as [`on_batch`](Self::on_batch) does, with a shared state as its first argument.
+    /// Adds a handler as [`on_batch`](Self::on_batch) does, with a shared state as [`on_with`](Self::on_with) has it.
     #[must_use]
-    pub fn on_batch_with<State, E: Event, H>(self, state: Arc<State>, handler: H) -> Self
+    pub fn on_batch_with<State, E: Event, H>(self, state: State, handler: H) -> Self
     where
         State: Send + Sync + 'static,
-        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>>,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<Envelope<E>>, Future: Send>,
     {
         let handler = SeveralWithState(state, handler, PhantomData);
         self.typed::<E>(Arc::new(handler))
@@ -196,9 +232,10 @@ impl<S: Store> Router<S> {
         self.typed::<E>(Arc::new(TwoPhases(call, effects, PhantomData)))
     }
 
-    /// Adds a handler in two phases as [`on_call`](Self::on_call) does, with a shared state as the first argument of both functions.
+    /// Adds a handler in two phases as [`on_call`](Self::on_call) does, with a shared state as [`on_with`](Self::on_with) has it,
+    /// before the other arguments of both functions.
     #[must_use]
-    pub fn on_call_with<State, E: Event, R, C, H>(self, state: Arc<State>, call: C, effects: H) -> Self
+    pub fn on_call_with<State, E: Event, R, C, H>(self, state: State, call: C, effects: H) -> Self
     where
         State: Send + Sync + 'static,
         R: Send + Sync + 'static,
@@ -215,12 +252,25 @@ impl<S: Store> Router<S> {
     }
 
     /// Adds a handler for raw messages of a type, whatever their payload is.
+    ///
+    /// Take the type from its event where there is one, `on_message(OrderPlaced::TYPE, handler)`: a text can be misspelt.
+    /// [`build`](crate::ConsumerBuilder::build) logs a warning for one that is almost the type of an event that the consumer knows.
     #[must_use]
     pub fn on_message<H>(self, event_type: &str, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+        H: for<'a> HandlerFn<'a, S::Tx, Message, Future: Send>,
     {
         self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Message, None)
+    }
+
+    /// Adds a handler as [`on_message`](Self::on_message) does, with a shared state as [`on_with`](Self::on_with) has it.
+    #[must_use]
+    pub fn on_message_with<State, H>(self, event_type: &str, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Message, Future: Send>,
+    {
+        self.route(event_type, Arc::new(WithState(state, handler, PhantomData)), Reads::Message, None)
     }
 
     /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
@@ -228,9 +278,19 @@ impl<S: Store> Router<S> {
     #[must_use]
     pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>>,
+        H: for<'a> HandlerFn<'a, S::Tx, Envelope<serde_json::Value>, Future: Send>,
     {
         self.route(event_type, Arc::new(Function(handler, PhantomData)), Reads::Json, None)
+    }
+
+    /// Adds a handler as [`on_json`](Self::on_json) does, with a shared state as [`on_with`](Self::on_with) has it.
+    #[must_use]
+    pub fn on_json_with<State, H>(self, event_type: &str, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Envelope<serde_json::Value>, Future: Send>,
+    {
+        self.route(event_type, Arc::new(WithState(state, handler, PhantomData)), Reads::Json, None)
     }
 
     /// Adds a handler in two phases for messages of a type as a JSON value: [`on_call`](Self::on_call) over what
@@ -247,20 +307,21 @@ impl<S: Store> Router<S> {
 
     /// Adds a handler for every message whose type has no other handler.
     #[must_use]
-    pub fn fallback<H>(mut self, handler: H) -> Self
+    pub fn fallback<H>(self, handler: H) -> Self
     where
-        H: for<'a> HandlerFn<'a, S::Tx, Message>,
+        H: for<'a> HandlerFn<'a, S::Tx, Message, Future: Send>,
     {
-        if self.fallback.is_some() {
-            self.problems
-                .push(Error::new(ErrorKind::InvalidConfiguration, "two fallback handlers: keep one"));
-        }
-        self.fallback = Some(Route {
-            handler: Arc::new(Function(handler, PhantomData)),
-            topic: None,
-            reads: Reads::Message,
-        });
-        self
+        self.rest(Arc::new(Function(handler, PhantomData)))
+    }
+
+    /// Adds a handler as [`fallback`](Self::fallback) does, with a shared state as [`on_with`](Self::on_with) has it.
+    #[must_use]
+    pub fn fallback_with<State, H>(self, state: State, handler: H) -> Self
+    where
+        State: Send + Sync + 'static,
+        H: for<'a> StateHandlerFn<'a, State, S::Tx, Message, Future: Send>,
+    {
+        self.rest(Arc::new(WithState(state, handler, PhantomData)))
     }
 
     /// Sets the policy for a type without a handler, if there is no fallback.
@@ -305,6 +366,15 @@ impl<S: Store> Router<S> {
         self.route(E::TYPE, handler, Reads::Event(ReadVersions::of::<E>()), Some(E::TOPIC))
     }
 
+    fn rest(mut self, handler: Arc<dyn Erased<S>>) -> Self {
+        if self.fallback.is_some() {
+            let problem = Error::new(ErrorKind::InvalidConfiguration, "two fallback handlers: keep one");
+            self.problems.push(problem);
+        }
+        self.fallback = Some(Route { handler, topic: None, reads: Reads::Message });
+        self
+    }
+
     fn route(
         mut self,
         event_type: &str,
@@ -336,6 +406,20 @@ impl<S: Store> Router<S> {
         known.sort_unstable();
         known.dedup();
         known
+    }
+
+    /// Returns the event types that are named by a text alone, sorted.
+    pub(crate) fn types_by_text(&self) -> Vec<&str> {
+        let by_text = |versions: &Versions<S>| versions.routes().all(|route| route.topic.is_none());
+        let mut types: Vec<_> = self.routes.iter().filter(|(_, versions)| by_text(versions)).collect();
+        types.sort_unstable_by_key(|(event_type, _)| *event_type);
+        types.into_iter().map(|(event_type, _)| event_type.as_str()).collect()
+    }
+
+    /// Returns the event types of events: those that handlers take, and those that have a schema.
+    pub(crate) fn types_of_events(&self) -> Vec<&str> {
+        let handled = self.topics().into_iter().map(|(event_type, _)| event_type);
+        handled.chain(self.validation.iter().flat_map(|validation| validation.types())).collect()
     }
 
     /// Returns whether a handler takes messages whose topic its type does not name.

@@ -65,6 +65,25 @@ impl<E> Envelope<E> {
     pub fn delivery(&self) -> Option<&DeliveryInfo> {
         self.delivery.as_ref()
     }
+
+    /// Returns the event as a handler gets it in its run number `attempt`, counted from 1, for a test of a handler that looks at it.
+    /// Its delivery has no position, no headers and no deadline.
+    ///
+    /// ```
+    /// # use messagekit::{Envelope, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(type = "orders.order.placed", key = "order_id")]
+    /// # struct OrderPlaced { order_id: String }
+    /// let third = Envelope::new(OrderPlaced { order_id: "o-1".into() }).with_attempt(3);
+    /// assert_eq!(third.delivery().map(|delivery| delivery.attempt), Some(3));
+    /// ```
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        let headers = Headers::new();
+        self.delivery = Some(DeliveryInfo { attempt, headers, position: None, deadline: None });
+        self
+    }
 }
 
 impl<E> Deref for Envelope<E> {

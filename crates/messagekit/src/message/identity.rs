@@ -60,7 +60,7 @@ impl Failure {
     /// may change the meaning, and a readable copy with that id must not count as processed.
     pub fn of_unreadable(message: &Message) -> Option<Self> {
         let reason = String::from_utf8_lossy(message.headers.get(UNREADABLE)?);
-        let text = format!("what stands beside the payload cannot be read: {reason}");
+        let text = format!("message cannot be read: {reason}");
         Some(Self::permanent(FailureKind::Unreadable, text))
     }
 }

@@ -1,5 +1,6 @@
 //! A message, its identity, headers and typed form.
 
+mod as_binary;
 mod cloud_events;
 pub mod codec;
 mod decode;
@@ -20,6 +21,7 @@ mod unusable;
 mod version;
 mod wire_form;
 
+pub use as_binary::as_binary;
 pub use cloud_events::on_wire;
 pub use envelope::{DeliveryInfo, Envelope, Meta};
 pub use headers::Headers;

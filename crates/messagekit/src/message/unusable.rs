@@ -16,9 +16,13 @@ pub(super) fn check_object(payload: &[u8]) -> Result<(), Unusable> {
         return Err(unusable(FailureKind::Undecodable, "payload is empty"));
     }
     if payload.trim_ascii_start().first() != Some(&b'{') {
-        let text = match payload.starts_with(b"\xef\xbb\xbf") {
-            true => "payload begins with a byte order mark: write it without",
-            false => "payload is not a JSON object",
+        let text = match payload {
+            [0xef, 0xbb, 0xbf, ..] => "payload begins with a byte order mark: write it without",
+            // <https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>
+            [0, _, _, _, _, ..] => {
+                "payload is framed for a schema registry: read the topic through `Schemas::source` of messagekit-schema-registry"
+            }
+            _ => "payload is not a JSON object",
         };
         return Err(unusable(FailureKind::Undecodable, text));
     }

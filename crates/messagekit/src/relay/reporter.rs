@@ -47,8 +47,9 @@ impl Reporter {
     pub(super) fn show(&mut self, settings: &Settings, shards: &Shards, started: Instant) {
         let counters = settings.stats.counters();
         let (relay, troubled) = (&*settings.name, shards.topics.troubled());
+        let now = started.elapsed();
         for (topic, trouble) in troubled {
-            if self.topics.insert(topic.clone()) {
+            if trouble.is_alarming(now) && self.topics.insert(topic.clone()) {
                 tracing::warn!(
                     relay,
                     topic = &**topic,

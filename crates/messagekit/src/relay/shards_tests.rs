@@ -504,8 +504,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A case takes some 20 ms without optimisation.
+fn cases() -> u32 {
+    if std::env::var_os("MESSAGEKIT_FULL").is_some_and(|full| full == "1") { 5_000 } else { 500 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
     fn shards_skip_no_event_and_send_none_twice_or_without_a_lease(
         steps in prop::collection::vec(step(), 0..300)

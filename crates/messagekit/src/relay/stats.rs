@@ -36,6 +36,8 @@ pub struct RelayStats {
     pub database: Option<Outage>,
     /// Topics that the broker does not accept at the moment, by name.
     pub paused: Vec<PausedTopic>,
+    /// Whether its run has ended, by a shutdown or an error.
+    pub ended: bool,
 }
 
 /// An outage of one topic.
@@ -74,6 +76,7 @@ pub(super) struct Standing {
     pub(super) valid_until: Option<Instant>,
     pub(super) database: Option<(Instant, String)>,
     pub(super) paused: Vec<(Arc<str>, Instant, String)>,
+    pub(super) ended: bool,
 }
 
 impl Stats {
@@ -106,6 +109,7 @@ impl Stats {
                 .as_ref()
                 .map(|(since, error)| Outage { error: error.clone(), since: since.elapsed() }),
             paused: standing.paused.iter().map(paused).collect(),
+            ended: standing.ended,
         }
     }
 

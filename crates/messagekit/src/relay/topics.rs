@@ -9,6 +9,9 @@ use crate::Backoff;
 
 /// After this time without an answer, a topic is not read any more and the other topics of its shards continue.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// A topic without an answer for this long is reported. The first event of a topic waits until the broker has created it, which
+/// takes a busy broker some seconds, and no repair is needed then.
+const SLOW: Duration = Duration::from_secs(10);
 /// A topic without news for this long after its last pause is healthy again.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,14 @@ enum Pause {
     Unanswered,
     /// The pause ended at this time; the next answer decides.
     Over(Duration),
+}
+
+impl Trouble {
+    /// Returns whether an operator has to know: the broker has refused an event, or has been silent for a while.
+    pub(super) fn is_alarming(&self, now: Duration) -> bool {
+        let is_refused = self.outages + self.full > 0;
+        is_refused || (self.pause == Pause::Unanswered && self.since + SLOW <= now)
+    }
 }
 
 impl Topics {
@@ -196,6 +207,19 @@ mod tests {
         assert_eq!(topics.troubled().len(), 1, "a call for it is in flight");
         topics.forget(ms(60_000), |topic| topic == "others");
         assert!(topics.troubled().is_empty());
+    }
+
+    #[test]
+    fn broker_is_reported_once_it_refuses_or_is_silent_for_a_while() {
+        let mut topics = topics();
+        let orders: Arc<str> = Arc::from("orders");
+        topics.unanswered(&orders, ms(3));
+        let is_alarming = |topics: &Topics, now| topics.troubled()["orders"].is_alarming(ms(now));
+        assert!(!is_alarming(&topics, 10_002) && is_alarming(&topics, 10_003));
+        topics.answered("orders", ms(20_000));
+        assert!(!is_alarming(&topics, 20_000), "it was slow");
+        topics.failed(&orders, ms(20_000), refused(false));
+        assert!(is_alarming(&topics, 20_000));
     }
 
     #[test]

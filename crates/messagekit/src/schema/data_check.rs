@@ -12,6 +12,9 @@ pub(crate) trait DataCheck: fmt::Debug + Send + Sync {
     /// Says which field breaks which rule, without a value of the data.
     fn check(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), String>;
 
+    /// Returns the event types that have a schema.
+    fn types(&self) -> Vec<&str>;
+
     /// Checks the data of an event that is to be written.
     ///
     /// # Errors

@@ -7,12 +7,11 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::Store;
-use super::create_span::create_span;
+use super::event_encoder::EventEncoder;
+use super::in_transaction::in_transaction;
 use super::transaction_spans::hold_event;
-use crate::message::{Envelope, EventLinks, MessageId, WireForm, codec};
-use crate::names::{check_name, check_topic};
-use crate::schema::DataCheck;
-use crate::{Error, ErrorKind, Event, Message};
+use crate::message::{Envelope, EventLinks, MessageId, WireForm};
+use crate::{Error, ErrorKind, Event, HandlerError, Message};
 
 /// The treatment of a delayed event in an outbox without a relay, where change data capture publishes the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -101,11 +100,8 @@ pub trait OutboxRows: Store {
 #[derive(Clone, Debug)]
 pub struct Outbox<S> {
     store: S,
-    source: Arc<str>,
-    topic_prefix: Arc<str>,
+    encoder: EventEncoder,
     without_relay: WithoutRelay,
-    wire_form: WireForm,
-    validation: Option<Arc<dyn DataCheck>>,
 }
 
 impl<S: OutboxRows> Outbox<S> {
@@ -115,24 +111,14 @@ impl<S: OutboxRows> Outbox<S> {
     /// # Errors
     /// [`ErrorKind::InvalidConfiguration`] if the name has another form. A retry does not help.
     pub fn new(store: S, source: impl Into<Arc<str>>) -> Result<Self, Error> {
-        let source = source.into();
-        check_name("source", &source, 200)?;
-        let (topic_prefix, without_relay) = (Arc::default(), WithoutRelay::Refuse);
-        Ok(Self {
-            store,
-            source,
-            topic_prefix,
-            without_relay,
-            wire_form: WireForm::Messagekit,
-            validation: None,
-        })
+        Ok(Self { store, encoder: EventEncoder::new(source)?, without_relay: WithoutRelay::Refuse })
     }
 
     /// Prepends `prefix` to the topic of each event, which lets several environments share one cluster. Consumers subscribe to
     /// the whole topic.
     #[must_use]
     pub fn topic_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
-        self.topic_prefix = prefix.into();
+        self.encoder.topic_prefix = prefix.into();
         self
     }
 
@@ -148,7 +134,7 @@ impl<S: OutboxRows> Outbox<S> {
     /// messagekit read every form.
     #[must_use]
     pub fn wire_form(mut self, form: WireForm) -> Self {
-        self.wire_form = form;
+        self.encoder.wire_form = form;
         self
     }
 
@@ -157,7 +143,7 @@ impl<S: OutboxRows> Outbox<S> {
     #[cfg(feature = "json-schema")]
     #[must_use]
     pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
-        self.validation = validation.into_check();
+        self.encoder.validation = validation.into_check();
         self
     }
 
@@ -168,7 +154,7 @@ impl<S: OutboxRows> Outbox<S> {
 
     /// Returns the name of the service that writes the events.
     pub fn source(&self) -> &str {
-        &self.source
+        self.encoder.source()
     }
 
     /// Adds an event, or an envelope with its metadata, and returns its id.
@@ -247,27 +233,14 @@ impl<S: OutboxRows> Outbox<S> {
     }
 
     fn encode_in_span<E: Event>(&self, envelope: &Envelope<E>) -> Result<(Message, Option<Span>), Error> {
-        let created = match envelope.trace {
-            Some(_) => None,
-            None => create_span(&envelope.meta.event_id, E::TYPE, E::TOPIC),
-        };
-        let trace = envelope.trace.as_ref().or(created.as_ref().map(|(_, context)| context));
-        let mut message = codec::encode_in(envelope, &self.source, trace, self.wire_form)?;
-        if let Some(validation) = &self.validation {
-            let data = codec::data_of(&message)?;
-            validation.check_written(&envelope.event_type, codec::data_version(envelope), &data)?;
-        }
+        let (mut message, created) = self.encoder.encode(envelope)?;
         EventLinks::of_envelope(envelope).add_to(&mut message.headers);
-        let created = created.map(|(span, _)| span);
-        if self.topic_prefix.is_empty() {
-            return Ok((message, created));
-        }
-        let topic = format!("{}{}", self.topic_prefix, message.topic);
-        check_topic(&topic)?;
-        Ok((Message { topic: topic.into(), ..message }, created))
+        Ok((message, created))
     }
 
     /// Runs `work` in a transaction and commits it with its events. If `work` fails, nothing of it remains.
+    ///
+    /// In `work`, `?` takes the errors of the database, of this crate and your own.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -279,35 +252,34 @@ impl<S: OutboxRows> Outbox<S> {
     /// # struct OrderPlaced { order_id: String }
     /// # let log = MemoryLog::new(1);
     /// # let outbox = Outbox::new(MemoryStore::with_log(&log), "order-service")?;
-    /// let event = outbox.transaction(async |tx| {
-    ///     tx.add("orders", 1);
-    ///     outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await
+    /// let event_id = outbox.transaction(async |tx| {
+    ///     tx.add("orders", "1".parse()?);
+    ///     Ok(outbox.add(tx, OrderPlaced { order_id: "o-1".into() }).await?)
     /// }).await?;
     /// assert_eq!(log.len(OrderPlaced::TOPIC), 1);
+    ///
+    /// let refused = outbox.transaction(async |tx| {
+    ///     tx.add("orders", "one".parse()?);
+    ///     Ok(())
+    /// }).await.unwrap_err();
+    /// assert!(refused.cause::<std::num::ParseIntError>().is_some());
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Self::commit).
+    /// The error of `work`, or that of [`begin`](Store::begin) or [`commit`](Self::commit). An error of your own is found by
+    /// [`Error::cause`], and one of the database has the kind that the store gives it. What a constructor
+    /// of [`HandlerError`] says is not kept, but for `unavailable`: [`ErrorKind::Unavailable`].
     ///
     /// # Cancel safety
     /// A drop rolls back what is not committed. A drop during the commit leaves its outcome unknown.
-    pub async fn transaction<R, F, E: From<Error>>(&self, work: F) -> Result<R, E>
+    pub async fn transaction<R, F>(&self, work: F) -> Result<R, Error>
     where
-        F: AsyncFnOnce(&mut S::Tx) -> Result<R, E>,
+        F: AsyncFnOnce(&mut S::Tx) -> Result<R, HandlerError>,
     {
-        let mut tx = self.store.begin().await?;
-        match work(&mut tx).await {
-            Ok(done) => {
-                self.commit(tx).await?;
-                Ok(done)
-            }
-            Err(error) => {
-                // The error of the work says more than one of its end; a transaction that is dropped is rolled back too.
-                let _ = self.store.rollback(tx).await;
-                Err(error)
-            }
-        }
+        let done = in_transaction(&self.store, work).await?;
+        self.store.wake();
+        Ok(done)
     }
 
     /// Wakes the relays of this process after a commit outside this outbox.

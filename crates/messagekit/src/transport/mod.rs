@@ -1,6 +1,7 @@
 //! The interface to a broker or log: receiving and publishing messages.
 
 mod capabilities;
+mod event_publisher;
 mod lag;
 mod outage;
 mod publish_spans;
@@ -15,6 +16,7 @@ mod topic_list;
 mod watermark;
 
 pub use capabilities::{BatchLimit, Capabilities};
+pub use event_publisher::EventPublisher;
 pub use lag::{LagProbe, PartitionLag};
 pub use outage::Outage;
 pub use publish_spans::PublishSpans;

@@ -10,7 +10,7 @@ use messagekit::{
     Consumer, DeliveryInfo, Envelope, ErrorKind, Event, HandlerError, Message, MessageId, Meta, OnFailure,
     Outbox, Position, Store, headers,
 };
-use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
+use messagekit_memory::{Failpoint, MemoryLog, MemoryStore, MemoryTx};
 use tracing::Span;
 
 use crate::fixture::{CONSUMER, Placed, TOPIC, World, id, placed, seconds, start, until};
@@ -288,7 +288,7 @@ async fn a_transaction_keeps_its_rows_and_events_or_none() {
     let running = tokio::spawn(async move {
         let placed = written.transaction(async |tx: &mut MemoryTx| {
             tx.add("orders", 1);
-            written.add(tx, order(1)).await
+            Ok(written.add(tx, order(1)).await?)
         });
         placed.await
     });
@@ -298,8 +298,19 @@ async fn a_transaction_keeps_its_rows_and_events_or_none() {
     let refused = outbox.transaction(async |tx: &mut MemoryTx| {
         tx.add("orders", 1);
         outbox.add(tx, order(2)).await?;
-        Err::<(), Box<dyn std::error::Error>>("no credit".into())
+        Err::<(), _>(HandlerError::permanent("no credit"))
     });
     assert_eq!(refused.await.expect_err("it failed").to_string(), "no credit");
+    let unreadable = outbox.transaction(async |tx| {
+        tx.add("orders", "one".parse()?);
+        Ok(outbox.add(tx, order(2)).await?)
+    });
+    let unreadable = unreadable.await.expect_err("it failed");
+    assert!(unreadable.cause::<std::num::ParseIntError>().is_some(), "{unreadable:?}");
+    assert_eq!(unreadable.kind(), ErrorKind::Other);
+    store.fail_next(Failpoint::OutboxWrite, ErrorKind::Unavailable);
+    let out =
+        outbox.transaction(async |tx| Ok(outbox.add(tx, order(2)).await?)).await.expect_err("it failed");
+    assert_eq!(out.kind(), ErrorKind::Unavailable, "an error of the store keeps its kind");
     assert_eq!((store.get("orders"), log.len(TOPIC)), (1, 1), "nothing of it remains");
 }

@@ -4,6 +4,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use messagekit::adapter::FailureKind;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Backoff, Consumer, Envelope, HandlerError, OnFailure};
 use messagekit_memory::MemoryTx;
@@ -40,6 +41,25 @@ async fn message_failure_is_recorded_and_others_go_on_in_order() {
     assert_eq!((&*failed_message.error, &*failed_message.consumer), ("no stock yet", CONSUMER));
     let stats = consumer.stop().await;
     assert_eq!((stats.handled, stats.set_aside, stats.dead), (4, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_counted_by_kind_those_of_retries_too() {
+    let world = World::new(1);
+    world.push_all("a", 4).await;
+    world.script.next("a-1", [Action::Fail, Action::Panic, Action::Permanent]);
+    world.script.next("a-2", [Action::Permanent]);
+    // A pause, and no failure.
+    world.script.next("a-4", [Action::Unavailable]);
+    let consumer = start(world.billing());
+    until(|| world.script.runs_of("a-1").len() == 3 && world.committed(0) == 4).await;
+    let stats = consumer.stats.clone();
+    let done = consumer.stop().await;
+    assert_eq!((done.set_aside, done.dead), (1, 2));
+    assert_eq!(
+        stats.failures(),
+        [(FailureKind::Failed, 1), (FailureKind::Permanent, 2), (FailureKind::Panicked, 1)]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! A log, a store and a running consumer.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub(crate) use crate::script::{Action, Placed, Script, apply};
+use crate::watch;
 
 pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const TOPIC: &str = "orders.order";
@@ -43,7 +44,7 @@ pub(crate) type Builder = ConsumerBuilder<MemoryStore, MemorySource>;
 
 impl World {
     pub(crate) fn new(partitions: usize) -> Self {
-        watch_for_hangs();
+        watch::begin();
         let store = MemoryStore::new();
         let script = Arc::new(Script::new(&store));
         Self { log: MemoryLog::new(partitions), store, script }
@@ -269,17 +270,4 @@ pub(crate) async fn pass(time: Duration) {
 
 pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// A loop that never yields stops the paused clock too. End the process then, with a message.
-#[expect(clippy::print_stderr, reason = "the last word of the process")]
-fn watch_for_hangs() {
-    static WATCH: Once = Once::new();
-    WATCH.call_once(|| {
-        std::thread::spawn(|| {
-            std::thread::sleep(Duration::from_secs(300));
-            eprintln!("a test has hung for five minutes");
-            std::process::abort();
-        });
-    });
 }

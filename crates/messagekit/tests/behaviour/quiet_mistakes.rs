@@ -1,6 +1,8 @@
 //! Mistakes that stop nothing are logged once: a topic that does not exist, a type that no handler takes.
 
-use messagekit::{Message, headers};
+use messagekit::{Envelope, HandlerError, Message, headers};
+use messagekit_memory::MemoryTx;
+use serde_json::Value;
 
 use crate::fixture::{TOPIC, World, pass, seconds, start, until};
 use crate::log::Log;
@@ -79,4 +81,30 @@ async fn a_misspelt_type_is_warned_of_once_with_similar_ones() {
     }
     assert!(forged.contains(r"forged\n2026 WARN line\u{1b}[31m"), "{forged}");
     assert_eq!((world.applied().len(), consumer.stop().await.ignored), (1, 4));
+}
+
+#[test]
+fn a_text_that_is_almost_a_known_type_is_warned_of_at_the_build() {
+    async fn note(_: &mut MemoryTx, _: Envelope<Value>) -> Result<(), HandlerError> {
+        Ok(())
+    }
+    let log = Log::default();
+    let _logged = log.begin();
+    let world = World::new(1);
+    let builds = |event_type: &str| {
+        world.billing().on_json(event_type, note).build().map(drop).expect("both types may exist");
+        log.lines("almost that of a known event")
+    };
+    assert_eq!(builds("orders.order.replaced"), [""; 0], "another word is another type");
+    let lines = builds("orders.order.palced");
+    let [warned] = &lines[..] else { panic!("one line: {lines:?}") };
+    for part in [
+        "WARN",
+        "consumer=\"billing\"",
+        "event_type=\"orders.order.palced\"",
+        "known=\"orders.order.placed\"",
+        "`Event::TYPE`",
+    ] {
+        assert!(warned.contains(part), "{part} in {warned}");
+    }
 }

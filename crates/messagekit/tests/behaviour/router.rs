@@ -120,6 +120,98 @@ async fn each_handler_kind_gets_its_type_and_the_fallback_the_rest() {
     assert_eq!(world.store.text("json").as_deref(), Some(json));
 }
 
+/// A state of two values.
+type Names = (Arc<String>, Arc<str>);
+
+async fn note_placed(
+    shop: &String,
+    town: &str,
+    tx: &mut MemoryTx,
+    _: Envelope<Placed>,
+) -> Result<(), HandlerError> {
+    tx.add(format!("placed {shop} {town}"), 1);
+    Ok(())
+}
+
+async fn note_message(
+    shop: &String,
+    town: &str,
+    tx: &mut MemoryTx,
+    message: Message,
+) -> Result<(), HandlerError> {
+    tx.add(format!("{} {shop} {town}", message.event_type().unwrap_or("untyped")), 1);
+    Ok(())
+}
+
+async fn note_json(
+    shop: &String,
+    tx: &mut MemoryTx,
+    event: Envelope<serde_json::Value>,
+) -> Result<(), HandlerError> {
+    tx.add(format!("json {shop} {}", event.data["order"]), 1);
+    Ok(())
+}
+
+async fn ask(shop: &String, town: &str, event: Envelope<Paid>) -> Result<String, HandlerError> {
+    Ok(format!("{} of {shop} {town}", event.data.order))
+}
+
+async fn note_answer(
+    shop: &String,
+    town: &str,
+    tx: &mut MemoryTx,
+    _: Envelope<Paid>,
+    answer: &String,
+) -> Result<(), HandlerError> {
+    tx.add(format!("{answer} in {shop} {town}"), 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_form_of_handler_takes_a_state_of_several_values() {
+    let world = World::new(1);
+    let raw = |event_type: &'static str| {
+        let payload = &br#"{"order":"o"}"#[..];
+        Message::new(TOPIC, payload)
+            .with_header(headers::ID, format!("id of {event_type}"))
+            .with_header(headers::EVENT_TYPE, event_type)
+    };
+    for message in [
+        encoded(Placed { order: "o".into(), n: 5 }),
+        encoded(Paid { order: "o".into() }),
+        raw("orders.order.scanned"),
+        raw("orders.order.noted"),
+        raw("orders.order.lost"),
+    ] {
+        world.publish(message).await;
+    }
+    let names: Names = (Arc::new("shop".to_owned()), Arc::from("town"));
+    let consumer = start(
+        Consumer::builder(CONSUMER, world.store.clone())
+            .from(world.log.topics([TOPIC]))
+            .on_with(names.clone(), note_placed)
+            .on_call_with(names.clone(), ask, note_answer)
+            .on_message_with("orders.order.scanned", names.clone(), note_message)
+            .on_json_with("orders.order.noted", Arc::clone(&names.0), note_json)
+            .fallback_with(names, note_message),
+    );
+    until(|| world.committed(0) == 5).await;
+    assert_eq!(world.failed_messages().await, []);
+    assert_eq!(consumer.stop().await.handled, 5);
+    let numbers = world.store.numbers();
+    let noted: Vec<&str> = numbers.keys().map(|name| &**name).collect();
+    assert_eq!(
+        noted,
+        [
+            "json shop \"o\"",
+            "o of shop town in shop town",
+            "orders.order.lost shop town",
+            "orders.order.scanned shop town",
+            "placed shop town",
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn bytes_without_a_usable_identity_reach_no_handler() {
     let world = World::new(1);

@@ -203,7 +203,7 @@ async fn stopped_in_a_handler(takes: Duration) -> MemoryStore {
     let store = MemoryStore::with_log(&log);
     let outbox = Outbox::new(store.clone(), "shop").expect("a name");
     let order = OrderPlaced { order_id: "o-1".to_owned() };
-    outbox.transaction(async |tx| outbox.add(tx, order).await).await.expect("it commits");
+    outbox.transaction(async |tx| Ok(outbox.add(tx, order).await?)).await.expect("it commits");
     let consumer = Consumer::builder("billing", store.clone()).from(log).on_with(Arc::new(takes), bill);
     let consumer = consumer.deadline(seconds(3_600)).build().expect("it is complete");
     let runner = Runner::new().part("billing", |shutdown| consumer.run(shutdown));

@@ -110,6 +110,7 @@ impl Script {
 
     /// Notes a run and plays what is planned for it.
     pub(crate) async fn play(&self, event: &Envelope<Placed>) -> Result<Action, HandlerError> {
+        crate::watch::beat();
         let id = event.event_id.to_string();
         let attempt = event.delivery().map_or(0, |delivery| delivery.attempt);
         self.runs.lock().expect("runs").push(Run { id: id.clone(), attempt, at: Instant::now() });

@@ -13,9 +13,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use messagekit::operations::OutboxHealth;
 use messagekit::{Error, ErrorKind, Shutdown};
-use messagekit_admin::{health_router, metrics_router};
+use messagekit_admin::{Health, metrics_router};
 use messagekit_telemetry::request_span;
 use prometheus::Registry;
 use serde::Serialize;
@@ -62,7 +61,7 @@ pub(crate) async fn serve(
 }
 
 fn routes(orders: Orders, registry: Registry) -> Router {
-    let database: Arc<dyn OutboxHealth> = Arc::new(orders.store().clone());
+    let health = Health::new().store("orders", orders.store().clone());
     let of_orders = Router::new()
         .route("/orders", post(place))
         .route("/orders/{order_id}", get(show))
@@ -70,7 +69,7 @@ fn routes(orders: Orders, registry: Registry) -> Router {
         .layer(from_fn(trace))
         .with_state(Arc::new(orders));
     // Outside of the spans: a probe is no part of a trace.
-    of_orders.merge(health_router([("orders", database)])).merge(metrics_router(registry))
+    of_orders.merge(health.router()).merge(metrics_router(registry))
 }
 
 /// Runs a request inside its span, as a child of the caller's.

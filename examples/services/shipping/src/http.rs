@@ -1,12 +1,10 @@
 //! The port for health and metrics: `/health/live`, `/health/ready`, `/health/outbox` and `/metrics`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
-use messagekit::operations::OutboxHealth;
 use messagekit::{Error, ErrorKind, Stats};
-use messagekit_admin::{health_router_with, metrics_router};
+use messagekit_admin::{Health, metrics_router};
 use messagekit_postgres::PostgresStore;
 use messagekit_prometheus::Metrics;
 use prometheus::Registry;
@@ -27,7 +25,6 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 pub(crate) fn routes(store: PostgresStore, consumer: &str, stats: Stats) -> Result<Router, Error> {
     let registry = Registry::new();
     Metrics::new(&registry)?.consumer(consumer, stats.clone());
-    let database: Arc<dyn OutboxHealth> = Arc::new(store);
-    let health = health_router_with([("shipping", database)], [], [(consumer.to_owned(), stats)]);
-    Ok(health.merge(metrics_router(registry)))
+    let health = Health::new().store("shipping", store).consumer(consumer, stats);
+    Ok(health.router().merge(metrics_router(registry)))
 }

@@ -184,7 +184,7 @@ ON CONFLICT (consumer, message_id) DO UPDATE SET
   fingerprint = excluded.fingerprint, origin = 'store', return_to = NULL, changed_at = clock_timestamp()
 WHERE d.state IN ('resolved', 'discarded');
 
-PREPARE "list" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint) AS
+PREPARE "list" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint) AS
 SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.position_topic, d.partition, d."offset", d.key,
   d.event_type, d.state, d.reason, d.attempts, d.crash_count, d.due, d.kind, d.error, d.fingerprint, d.set_aside_at,
   d.changed_at, d.parked, CASE WHEN d.parked AND d.state IN ('retry_scheduled', 'dead', 'retry_requested') THEN (
@@ -193,7 +193,8 @@ SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.positio
   octet_length(d.payload)::bigint AS payload_bytes FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) ORDER BY d.id DESC LIMIT $13;
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')) ORDER BY d.id DESC LIMIT $14;
 
 PREPARE "page" (bigint, bigint, bigint) AS
 SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.position_topic, d.partition, d."offset", d.key,
@@ -221,11 +222,12 @@ SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.positio
   octet_length(d.payload)::bigint AS payload_bytes FROM messagekit.failed_messages d WHERE d.state >= $1 AND d.state <= $1
 ORDER BY d.state DESC, d.id DESC LIMIT $2;
 
-PREPARE "versions" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint) AS
+PREPARE "versions" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint) AS
 SELECT d.id, d.state, d.token, d.running_since IS NOT NULL AS is_running FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) ORDER BY d.id LIMIT $13;
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')) ORDER BY d.id LIMIT $14;
 
 PREPARE "show" (bigint) AS
 SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.position_topic, d.partition, d."offset", d.key,
@@ -235,50 +237,64 @@ SELECT d.id, d.consumer, d.origin, d.return_to, d.message_id, d.topic, d.positio
   END AS holds_back,
   octet_length(d.payload)::bigint AS payload_bytes, d.headers, d.payload FROM messagekit.failed_messages d WHERE d.id = $1;
 
-PREPARE "totals" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz) AS
+PREPARE "totals" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean) AS
 SELECT d.consumer, d.state, count(*) AS failed_messages FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) GROUP BY d.consumer, d.state ORDER BY d.consumer;
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')) GROUP BY d.consumer, d.state ORDER BY d.consumer;
 
-PREPARE "groups" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint) AS
+PREPARE "groups" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint) AS
 SELECT g.*, (SELECT n.error FROM messagekit.failed_messages n WHERE n.id = g.newest) AS error FROM (
   SELECT d.fingerprint, d.consumer, d.event_type, d.kind, count(*) AS failed_messages, min(d.set_aside_at) AS first,
     max(d.set_aside_at) AS last, max(d.id) AS newest
   FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY failed_messages DESC, newest DESC LIMIT $13) g
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')) GROUP BY d.fingerprint, d.consumer, d.event_type, d.kind ORDER BY failed_messages DESC, newest DESC LIMIT $14) g
 ORDER BY g.failed_messages DESC, g.newest DESC;
 
 PREPARE "lock" (bigint[]) AS
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
+  d.due <= clock_timestamp() OR d.running_since IS NOT NULL AS is_due,
   d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d;
 
-PREPARE "lock_selection" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, bigint[]) AS
+PREPARE "lock_selection" (bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint[]) AS
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
+  d.due <= clock_timestamp() OR d.running_since IS NOT NULL AS is_due,
   d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker, d.token, d.running_since IS NOT NULL AS is_running
 FROM messagekit.failed_messages d WHERE d.id < $1 AND d.id > $2 AND ($3::text IS NULL OR d.consumer = $3) AND ($4::text IS NULL OR d.state = $4)
   AND ($5::text IS NULL OR d.origin = $5) AND ($6::text IS NULL OR d.event_type = $6) AND ($7::text IS NULL OR d.kind = $7)
   AND ($8::text IS NULL OR d.fingerprint = $8) AND ($9::bytea IS NULL OR (d.key_hash = $10 AND d.key = $9))
-  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12) AND d.id = ANY($13::bigint[]) ORDER BY d.id FOR UPDATE OF d;
+  AND ($11::timestamptz IS NULL OR d.set_aside_at >= $11) AND ($12::timestamptz IS NULL OR d.set_aside_at < $12)
+  AND (NOT $13 OR d.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested')) AND d.id = ANY($14::bigint[]) ORDER BY d.id FOR UPDATE OF d;
 
 PREPARE "retry" (bigint[]) AS
-UPDATE messagekit.failed_messages
-SET state = 'retry_requested', reason = 'retry_requested', due = now(), attempts = 0, crash_count = 0, running_since = NULL,
-  token = token + 1, changed_at = clock_timestamp()
-WHERE id = ANY($1::bigint[]) AND state = 'dead';
+UPDATE messagekit.failed_messages d
+SET state = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.state END,
+  reason = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.reason END,
+  attempts = CASE d.state WHEN 'dead' THEN 0 ELSE d.attempts END,
+  crash_count = CASE d.state WHEN 'dead' THEN 0 ELSE d.crash_count END,
+  changed_at = CASE d.state WHEN 'dead' THEN clock_timestamp() ELSE d.changed_at END,
+  token = d.token + 1, due = least(d.due, now())
+WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL;
 
 PREPARE "retry_at_pace" (bigint[], float8[]) AS
 UPDATE messagekit.failed_messages d
-SET state = 'retry_requested', reason = 'retry_requested', due = now() + m.delay * interval '1 microsecond', attempts = 0,
-  crash_count = 0, running_since = NULL, token = token + 1, changed_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::float8[]) AS m (id, delay) WHERE d.id = m.id AND d.state = 'dead';
+SET state = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.state END,
+  reason = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.reason END,
+  attempts = CASE d.state WHEN 'dead' THEN 0 ELSE d.attempts END,
+  crash_count = CASE d.state WHEN 'dead' THEN 0 ELSE d.crash_count END,
+  changed_at = CASE d.state WHEN 'dead' THEN clock_timestamp() ELSE d.changed_at END,
+  token = d.token + 1, due = least(d.due, now() + m.delay * interval '1 microsecond')
+FROM unnest($1::bigint[], $2::float8[]) AS m (id, delay)
+WHERE d.id = m.id AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL;
 
 PREPARE "discard" (bigint[]) AS
 UPDATE messagekit.failed_messages

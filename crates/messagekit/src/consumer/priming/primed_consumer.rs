@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, select};
@@ -13,8 +13,8 @@ use super::frontiers::Frontiers;
 use super::progress::PrimingProgress;
 use super::replay_source::{OnProgress, ReplaySource};
 use crate::consumer::bind::patiently;
-use crate::consumer::builder::Consumer;
-use crate::consumer::run::{or_shutdown, run};
+use crate::consumer::consumer::Consumer;
+use crate::consumer::run::{Until, or_shutdown, run};
 use crate::consumer::settings::Settings;
 use crate::consumer::stats::Ending;
 use crate::gate::Gates;
@@ -81,8 +81,9 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
     ) -> Result<(), Error> {
         let shutdown = shutdown.into_future().boxed().shared();
-        let Self { consumer, reader, is_forced, on_progress } = self;
-        if !consumer.source.capabilities().positions {
+        let Self { mut consumer, reader, is_forced, on_progress } = self;
+        let source = consumer.source.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !source.capabilities().positions {
             let text = "source has no positions, so it cannot go on where a priming ends: use a log, such as kafka or a file";
             let error = Error::new(ErrorKind::InvalidConfiguration, text);
             return Err(error.with("consumer", &consumer.settings.name));
@@ -119,7 +120,7 @@ async fn prime<S: Inbox>(
     let source = ReplaySource { reader, frontiers: frontiers.clone(), is_live: is_live.clone(), on_progress };
     let replay = settings.for_priming(frontiers);
     let ended = select(shutdown.clone(), is_live.clone().into_future().boxed());
-    run(replay, source, Gates::default(), ended.map(|_| ())).await?;
+    run(Arc::new(replay), source, Gates::default(), Until::Shutdown, ended.map(|_| ())).await?;
     if !is_live.is_requested() {
         return Ok(Primed::Stopped);
     }

@@ -29,6 +29,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     }
 
     fn batch_ended(&mut self, id: Lane, ended: BatchEnded<S>) -> Result<(), Error> {
+        self.retries.has_more();
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         lane.working = None;
         let _settling = ended.span.in_scope(|| settle(&self.settings, ended.finished.len())).entered();
@@ -83,7 +84,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 let wait = self.retries.timer.outage();
                 tracing::warn!(consumer = &*self.settings.name, error, ?wait, "retries paused by an outage");
             }
-            None => self.retries.timer.look_ended(retried.found),
+            None => self.retries.look_ended(retried.found),
         }
         Ok(())
     }

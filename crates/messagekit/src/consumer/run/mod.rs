@@ -1,6 +1,7 @@
 //! The loop: one poll function over the subscriber, the running batches, the gates and the timers.
 
 mod ended;
+mod idle;
 mod incoming;
 mod retries;
 mod starting;
@@ -11,9 +12,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use tokio::task::JoinSet;
 
+use self::idle::IdleWatch;
 use self::retries::Retries;
 use super::batch_run;
 use super::bind::bind;
@@ -24,6 +26,7 @@ use super::missing_topics;
 use super::retention_watch::watch;
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
+use super::sighting;
 use crate::crash;
 use crate::gate::{Gates, Pass};
 use crate::store::{Inbox, Store};
@@ -34,10 +37,20 @@ use crate::{Error, ErrorKind, chain};
 /// which no other worker may take it, so the batch just started would wait until the source has nothing more.
 const PER_POLL: usize = 32;
 
+/// When a run ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Not before its shutdown.
+    Shutdown,
+    /// When nothing is left to do.
+    Idle,
+}
+
 pub(super) async fn run<S: Inbox, Src: Source>(
-    settings: Settings<S>,
+    settings: Arc<Settings<S>>,
     source: Src,
     gates: Gates,
+    until: Until,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
@@ -46,19 +59,30 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     let subscriber = KeyLanes::new(bound?, settings.key_lanes);
     crash::point("consumer.bound");
     let lag = subscriber.lag();
+    let mut idle = match until {
+        Until::Shutdown => None,
+        Until::Idle => Some(IdleWatch::new(lag.clone(), &topics, list.clone())?),
+    };
     let mut running = Running::new(settings, subscriber, gates);
     let lag = lag_watch::watch(Arc::clone(&running.settings), lag);
     let settings = Arc::clone(&running.settings);
+    let sighting = sighting::note(Arc::clone(&settings));
     let topics = async move {
         missing_topics::warn(&settings.name, &topics, list).await;
         watch(settings, topics, retention).await;
     };
-    let mut watching = pin!(join(topics, lag));
-    let outcome = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
-        (Poll::Ready(()), _) => Poll::Ready(Ok(())),
-        (Poll::Pending, _) => running.poll(cx).map(Err),
-    })
-    .await;
+    let outcome = {
+        // Dropped before the drain: a call in flight would keep its connection from the handlers that end.
+        let mut watching = pin!(join3(topics, lag, sighting));
+        let until_ended = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
+            (Poll::Ready(()), _) => Poll::Ready(Ok(())),
+            (Poll::Pending, _) => match (running.poll(cx), &mut idle) {
+                (Poll::Pending, Some(idle)) => running.poll_idle(idle, cx),
+                (polled, _) => polled.map(Err),
+            },
+        });
+        until_ended.await
+    };
     running.stop();
     let drained = tokio::time::timeout(DRAIN, poll_fn(|cx| running.poll_drained(cx))).await;
     if drained.is_err() {
@@ -109,9 +133,9 @@ struct Running<S: Store, Sub> {
 }
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
-    fn new(settings: Settings<S>, subscriber: Sub, gates: Gates) -> Self {
+    fn new(settings: Arc<Settings<S>>, subscriber: Sub, gates: Gates) -> Self {
         Self {
-            settings: Arc::new(settings),
+            settings,
             subscriber,
             gates,
             lanes: BTreeMap::new(),
@@ -161,6 +185,24 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Is ready once nothing is in work, the source has nothing that is not settled, and no failed message is due. It continues nothing:
+    /// call it after [`poll`](Self::poll).
+    fn poll_idle(&mut self, idle: &mut IdleWatch, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let stands_by = self.lanes.is_empty();
+        if !self.tasks.is_empty() || !self.lanes.values().all(AssignedLane::is_empty) {
+            idle.forget();
+            return Poll::Pending;
+        }
+        if !stands_by && !self.retries.has_looked() {
+            idle.forget();
+            if self.retries.look_now() {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        idle.poll(stands_by, cx)
     }
 
     /// Takes at most [`PER_POLL`] events of the source, and returns how many there were.

@@ -232,6 +232,7 @@ impl Drop for Running {
         counters.shards.store(0, Ordering::Relaxed);
         counters.unconfirmed.store(0, Ordering::Relaxed);
         let mut standing = counters.standing();
-        (standing.valid_until, standing.paused) = (None, Vec::new());
+        (standing.valid_until, standing.paused, standing.database) = (None, Vec::new(), None);
+        standing.ended = true;
     }
 }

@@ -159,6 +159,10 @@ impl DataCheck for Checked {
         }
         Ok(())
     }
+
+    fn types(&self) -> Vec<&str> {
+        self.events.keys().map(String::as_str).collect()
+    }
 }
 
 impl Checked {

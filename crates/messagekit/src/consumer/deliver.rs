@@ -1,0 +1,120 @@
+//! One message that a program has received by itself, without a source.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::batch::{Entry, Item};
+use super::batch_run::{Ended, run_batch};
+use super::lane_state::LaneState;
+use super::settings::Settings;
+use super::spans::receive;
+use super::steps::{After, Pause};
+use crate::gate::Starts;
+use crate::store::{Failure, FailureKind, Inbox, Store};
+use crate::transport::{Lane, Receipt};
+use crate::{Error, ErrorKind, Message, MessageId};
+
+/// How long a noted dedup window counts, as while a consumer runs.
+const NOTED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// What became of a message that was [delivered](crate::Consumer::deliver).
+#[must_use = "a message that waits has to be delivered again"]
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Its handler ran, and its effects are committed.
+    Handled,
+    /// It was applied, set aside or discarded before: no handler ran.
+    Duplicate,
+    /// No handler takes its type.
+    Ignored,
+    /// It could not be applied, nothing of its handler was kept, and it is a failed message now.
+    Failed(Failure),
+    /// It could not be applied, and nothing was kept: deliver it again later. A dependency is
+    /// [unavailable](crate::HandlerError::unavailable), or the policy is [`OnFailure::Block`](crate::OnFailure::Block).
+    Waits(Failure),
+}
+
+impl Delivered {
+    /// Returns whether the message is finished for its sender: every outcome but [`Waits`](Self::Waits).
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Waits(_))
+    }
+
+    /// Returns why it could not be applied.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) | Self::Waits(failure) => Some(failure),
+            Self::Handled | Self::Duplicate | Self::Ignored => None,
+        }
+    }
+}
+
+/// When the dedup window was noted last: a cleanup keeps the markers inside a noted window.
+#[derive(Debug, Default)]
+pub(super) struct NotedWindow(Mutex<Option<Instant>>);
+
+impl NotedWindow {
+    async fn keep<S: Inbox>(&self, settings: &Settings<S>) -> Result<(), Error> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() >= NOTED_FOR) {
+            settings.window.note(&settings.store, &settings.name).await?;
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// Applies one message as a lane does that has it alone. `attempt` is the number of its run, from 1.
+pub(super) async fn deliver<S: Inbox>(
+    settings: &Arc<Settings<S>>,
+    noted: &NotedWindow,
+    message: Message,
+    attempt: u32,
+) -> Result<Delivered, Error> {
+    noted.keep(settings).await?;
+    let (received, task) = settings.router.prepare(message, None);
+    let mut state = LaneState::new("", 1);
+    // The sender decides how often a message comes again that ends its process.
+    state.guard.all_finished();
+    state.failed_runs = attempt.saturating_sub(1);
+    let lane = MessageId::of_first(&received.id.to_string());
+    let receipt = Receipt::new(Lane { slot: 0, epoch: 0 }, 0);
+    let mut items = vec![Item { receipt, entry: Arc::new(Entry::new(received, task)) }];
+    loop {
+        let span = receive(settings, items.iter().map(|item| &item.entry.received.message));
+        let (settings, stop) = (Arc::clone(settings), Arc::new(AtomicBool::new(false)));
+        let run = run_batch(settings, items, (lane.clone(), state), stop, Starts::default());
+        let ended = run.instrument(span).await;
+        if !matches!(ended.after, After::Pause(Pause::Conflict(_) | Pause::CrashFound)) {
+            return outcome(ended);
+        }
+        tokio::time::sleep(ended.wait.unwrap_or_default()).await;
+        (items, state) = (ended.rest, ended.state);
+    }
+}
+
+fn outcome<S: Store>(ended: Ended<S>) -> Result<Delivered, Error> {
+    let waits = |kind, text: String| Ok(Delivered::Waits(Failure::retryable(kind, text)));
+    match ended.after {
+        After::Fatal(error) => Err(error),
+        After::Fenced => Err(Error::new(ErrorKind::Fenced, "another process has moved the cursor")),
+        After::Pause(Pause::Outage(error)) => Err(Error::new(ErrorKind::Unavailable, error)),
+        After::Pause(Pause::Unavailable(error)) => waits(FailureKind::Unavailable, error),
+        After::Pause(Pause::Blocked(failure) | Pause::Full { failure: Some(failure), .. }) => {
+            Ok(Delivered::Waits(failure))
+        }
+        // A message that is alone and has no position waits behind none.
+        After::Pause(_) => waits(FailureKind::KeyBlocked, "an earlier message of its key waits".to_owned()),
+        After::Continue => Ok(match ended.failure {
+            Some(failure) => Delivered::Failed(failure),
+            None if ended.done.handled > 0 => Delivered::Handled,
+            None if ended.done.ignored > 0 => Delivered::Ignored,
+            None => Delivered::Duplicate,
+        }),
+    }
+}

@@ -1,0 +1,99 @@
+//! Who carries out a retry, and whether it runs.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::status::DatabaseStatus;
+
+/// The consumer that carries out the retries of failed messages, and when a process of it was seen.
+///
+/// A consumer's own failed message is run by that consumer. A dead letter of a broker, whose failed message has a consumer that
+/// begins with `queue:` or `topic:`, is redelivered by a bookkeeper: its consumers end with `.queues` and `.topics`, and no other
+/// consumer should.
+///
+/// A [`Consumer`](crate::Consumer) is seen once it has reached its source. A pipeline of typed topics runs its retries without being
+/// seen, and a group over HTTP takes none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryRunner {
+    /// The consumer's name. Of a bookkeeper that was never seen, the default one.
+    pub consumer: String,
+    /// How long ago one of its processes was seen, by database time; `None` if none ever was. Processes that run note it
+    /// every ten seconds.
+    pub last_seen: Option<Duration>,
+}
+
+impl RetryRunner {
+    /// A process that was not seen for longer does not run, or does not reach the database or its source.
+    pub const SEEN_WITHIN: Duration = Duration::from_secs(30);
+
+    /// Returns the runner of the failed messages of a consumer.
+    ///
+    /// ```
+    /// # use messagekit::operations::{DatabaseStatus, RetryRunner};
+    /// # async fn look(store: &impl DatabaseStatus) -> Result<(), messagekit::Error> {
+    /// let runner = RetryRunner::of(store, "billing").await?;
+    /// if !runner.is_running() {
+    ///     println!("start consumer {}", runner.consumer);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Transient if the database does not respond; a retry is useful.
+    pub async fn of(store: &(impl DatabaseStatus + ?Sized), consumer: &str) -> Result<Self, Error> {
+        let consumer = match bookkeeper_of(consumer) {
+            None => consumer.to_owned(),
+            Some(ending) => {
+                let known = store.consumer_statuses().await?.into_iter();
+                let known =
+                    known.filter(|status| status.consumer.ends_with(ending) && status.noted_at.is_some());
+                let latest = known.max_by_key(|status| status.noted_at);
+                latest.map_or_else(|| format!("bookkeeper{ending}"), |status| status.consumer)
+            }
+        };
+        let last_seen = store.last_seen(&consumer).await?;
+        Ok(Self { consumer, last_seen })
+    }
+
+    /// Returns whether a process of it was seen within [`SEEN_WITHIN`](Self::SEEN_WITHIN).
+    pub fn is_running(&self) -> bool {
+        self.last_seen.is_some_and(|last| last <= Self::SEEN_WITHIN)
+    }
+}
+
+/// Returns the ending of a bookkeeper's consumer that redelivers the dead letters of a broker.
+fn bookkeeper_of(consumer: &str) -> Option<&'static str> {
+    match consumer.split_once(':')?.0 {
+        "queue" => Some(".queues"),
+        "topic" => Some(".topics"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_was_seen_lately_or_does_not_run() {
+        let seen = |seconds| RetryRunner {
+            consumer: "billing".to_owned(),
+            last_seen: Some(Duration::from_secs(seconds)),
+        };
+        assert!(seen(0).is_running() && seen(30).is_running());
+        assert!(!seen(31).is_running());
+        assert!(!RetryRunner { last_seen: None, ..seen(0) }.is_running());
+    }
+
+    #[test]
+    fn dead_letters_of_brokers_are_redelivered_by_a_bookkeeper() {
+        for (consumer, expected) in [
+            ("queue:billing", Some(".queues")),
+            ("topic:bridge.dead/bridge", Some(".topics")),
+            ("billing", None),
+            ("route:orders:lines", None),
+        ] {
+            assert_eq!(bookkeeper_of(consumer), expected, "{consumer}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+#![deny(unused_must_use)]
+
+use messagekit::{Consumer, Envelope, Event, HandlerError};
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.placed", key = "order_id")]
+struct OrderPlaced {
+    order_id: String,
+}
+
+async fn bill(_: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+fn main() {
+    let log = MemoryLog::new(1);
+    Consumer::builder("billing", MemoryStore::new()).from(log.topics([OrderPlaced::TOPIC])).on(bill);
+}

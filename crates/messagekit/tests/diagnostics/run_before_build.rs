@@ -1,0 +1,18 @@
+use messagekit::{Consumer, Envelope, Event, HandlerError, Shutdown};
+use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.placed", key = "order_id")]
+struct OrderPlaced {
+    order_id: String,
+}
+
+async fn bill(_: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+fn main() {
+    let log = MemoryLog::new(1);
+    let _ = Consumer::builder("billing", MemoryStore::new()).from(log.topics([OrderPlaced::TOPIC])).on(bill).run(Shutdown::new());
+}
