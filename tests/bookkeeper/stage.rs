@@ -11,11 +11,10 @@ use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::RabbitMq;
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, make_topic, services};
 use tokio::task::JoinHandle;
 
 use crate::rabbit::Rabbit;
-use crate::records;
 
 /// Longer than a start and a rebalance on a busy machine take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
@@ -59,7 +58,7 @@ impl Stage {
 
     /// Creates the dead-letter topic and starts a bookkeeper of it.
     pub(crate) async fn keep_topic(&self) -> Running {
-        records::make_topic(&self.dead()).await;
+        make_topic(&self.dead(), 1, &[]).await;
         let kafka = Kafka::new(services::kafka());
         let bookkeeper = Bookkeeper::builder(&*self.name, self.store.clone());
         let topics = kafka.topics([self.dead()]);

@@ -8,7 +8,7 @@ use messagekit::operations::{Action, ActionResult, FailedMessageState, Origin};
 use messagekit::{Consumer, HandlerError, Message, NoStore, Shutdown, headers};
 use messagekit_kafka::Kafka;
 use messagekit_testkit::{block_on, eventually};
-use messagekit_tests::services;
+use messagekit_tests::{make_topic, services};
 
 use crate::records;
 use crate::stage::{PATIENCE, Stage};
@@ -29,7 +29,7 @@ fn dead_letter_of_a_storeless_consumer_is_redelivered_to_it() {
     block_on(async {
         let stage = Stage::new().await;
         let topic: Arc<str> = stage.of("orders").into();
-        records::make_topic(&topic).await;
+        make_topic(&topic, 1, &[]).await;
         let bookkeeper = stage.keep_topic().await;
         let kafka = Kafka::new(services::kafka());
         let shutdown = Shutdown::new();

@@ -6,33 +6,16 @@ use std::time::{Duration, Instant};
 use messagekit::adapter::Publisher;
 use messagekit::{Message, headers};
 use messagekit_kafka::Kafka;
-use messagekit_testkit::{eventually, unique};
+use messagekit_testkit::unique;
 use messagekit_tests::services;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const ADMIN: Duration = Duration::from_secs(60);
 
-/// Creates a topic with this name.
+/// Makes a topic that takes records of up to 2 MiB.
 pub(crate) async fn make_topic(name: &str, partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
-    let topic =
-        NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "2097152");
-    let options = AdminOptions::new().operation_timeout(Some(ADMIN));
-    eventually("the topic is made", ADMIN, async || {
-        matches!(&admin.create_topics([&topic], &options).await.as_deref(), Ok([Ok(_)])) || exists(name)
-    })
-    .await;
-}
-
-fn exists(topic: &str) -> bool {
-    let client = outside("look");
-    client.fetch_metadata(Some(topic), ADMIN).is_ok_and(|found| {
-        found.topics().first().is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty())
-    })
+    messagekit_tests::make_topic(name, partitions, &[("max.message.bytes", "2097152")]).await;
 }
 
 /// Publishes messages and requires that each is accepted.

@@ -3,10 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use messagekit_testkit::unique;
-use messagekit_tests::services;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use messagekit_tests::{make_topic, services};
 
 use crate::stage::with_environment;
 
@@ -36,14 +33,6 @@ impl Drop for Relay {
 /// Makes a topic with settings.
 pub(crate) async fn topic(settings: &[(&str, &str)]) -> String {
     let name = unique("doctor.order");
-    let mut topic = NewTopic::new(&name, 1, TopicReplication::Fixed(1));
-    for (key, value) in settings {
-        topic = topic.set(key, value);
-    }
-    let mut client = ClientConfig::new();
-    let client = client.set("bootstrap.servers", services::kafka());
-    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
-    let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    make_topic(&name, 1, settings).await;
     name
 }

@@ -1,18 +1,17 @@
 //! The broker under test: settings with short intervals, topics, and operations of an administrator.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use messagekit::adapter::Publisher;
 use messagekit::{Event, Message};
 use messagekit_kafka::{Kafka, KafkaSubscriber};
 use messagekit_testkit::transport::Receiver;
-use messagekit_testkit::{DEADLINE, unique};
-use messagekit_tests::services;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use messagekit_testkit::unique;
+use messagekit_tests::{make_topic, services};
+use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// The time limit of an administrator's request.
@@ -34,56 +33,15 @@ pub(crate) fn admin() -> AdminClient<DefaultClientContext> {
 /// Creates a topic with settings and waits until the broker has it.
 pub(crate) async fn topic(partitions: i32, settings: &[(&str, &str)]) -> Arc<str> {
     let name = unique("topic");
-    create_topic(&name, partitions, settings).await;
+    make_topic(&name, partitions, settings).await;
     name.into()
 }
 
 /// Makes a topic of the events of a type, in an environment of its own.
 pub(crate) async fn topic_of<E: Event>(partitions: i32) -> Arc<str> {
     let name = format!("{}.{}", unique("test"), E::TOPIC);
-    create_topic(&name, partitions, &[]).await;
+    make_topic(&name, partitions, &[]).await;
     name.into()
-}
-
-pub(crate) async fn create_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    for (key, value) in settings {
-        topic = topic.set(key, value);
-    }
-    let options = AdminOptions::new().operation_timeout(Some(ADMIN));
-    // A starved broker that has just dropped out of its own cluster reports that no broker can hold the topic.
-    let end = Instant::now() + DEADLINE;
-    loop {
-        let made = admin().create_topics([&topic], &options).await.unwrap();
-        if made.iter().all(|made| matches!(made, Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) {
-            break;
-        }
-        assert!(Instant::now() < end, "{made:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    await_topic(name, end).await;
-}
-
-/// Waits until the broker states the topic with its leaders.
-///
-/// The controller answers a creation before the broker has read it from the controller's log; until then a commit
-/// for the topic is refused as one for an unknown topic.
-async fn await_topic(name: &str, end: Instant) {
-    let name = name.to_owned();
-    blocking(move || {
-        let client = outside("unused");
-        loop {
-            let stated = client.fetch_metadata(Some(&name), ADMIN).unwrap();
-            let [topic] = stated.topics() else { panic!("the broker states one topic") };
-            let leaders = topic.partitions().iter().all(|partition| partition.leader() >= 0);
-            if topic.error().is_none() && !topic.partitions().is_empty() && leaders {
-                return;
-            }
-            assert!(Instant::now() < end, "{name}: {:?}", topic.error());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    })
-    .await;
 }
 
 /// Publishes messages one by one under one key and requires that each is accepted.

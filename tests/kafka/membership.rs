@@ -10,9 +10,10 @@ use messagekit::adapter::{Done, Incoming, Lane, Publisher, Subscriber};
 use messagekit_kafka::KafkaSubscriber;
 use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::make_topic;
 use rdkafka::admin::{AdminOptions, NewPartitions};
 
-use crate::broker::{ADMIN, POLL, admin, committed, create_topic, impatient, join, kafka, publish, topic};
+use crate::broker::{ADMIN, POLL, admin, committed, impatient, join, kafka, publish, topic};
 
 #[test]
 fn handler_slower_than_the_poll_interval_keeps_its_lane() {
@@ -108,7 +109,7 @@ fn a_topic_that_is_made_later_is_found() {
         let (name, consumer) = (unique("topic"), unique("consumer"));
         let mut receiver = join(&kafka(), &name.as_str().into(), &consumer).await;
         assert!(receiver.next_within(Duration::from_secs(1)).await.is_err());
-        create_topic(&name, 1, &[]).await;
+        make_topic(&name, 1, &[]).await;
         publish(&name.as_str().into(), ["m0".to_owned()]).await;
         assert_eq!(texts(&receiver.take(1).await), ["m0"]);
     });

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
 use messagekit::{Envelope, Event, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
-use messagekit_testkit::{DEADLINE, unique};
-use messagekit_tests::{Database, services};
+use messagekit_testkit::unique;
+use messagekit_tests::{Database, make_topic, services};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use serde::Serialize;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -56,15 +54,7 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) async fn new(slowest: Duration) -> Self {
         let (name, topic) = (unique("storm"), format!("{}.{}", unique("test"), StepTaken::TOPIC));
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
-        let new = NewTopic::new(&topic, PARTITIONS, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(BROKER));
-        let end = Instant::now() + DEADLINE;
-        while admin.create_topics([&new], &options).await.unwrap().iter().any(Result::is_err) {
-            assert!(Instant::now() < end, "the topic is not made");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        make_topic(&topic, PARTITIONS, &[]).await;
         let database = Database::fresh().await;
         let pool = database.store().await.pool().clone();
         let table = "CREATE TABLE applied (n bigint GENERATED ALWAYS AS IDENTITY, partition int NOT NULL, place bigint NOT NULL, member text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())";

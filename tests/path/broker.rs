@@ -2,21 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::services;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use messagekit_testkit::DEADLINE;
+use messagekit_tests::{make_topic, services};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use rdkafka::message::{Headers, Message};
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// The time limit of one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(60);
-
-/// The time after which an unanswered request for a topic is repeated.
-const REPEAT: Duration = Duration::from_secs(10);
 
 /// A record of the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,23 +52,8 @@ pub(crate) fn answers() -> Result<(), String> {
 
 /// Creates missing topics.
 pub(crate) async fn make(topics: &[(&str, i32)]) {
-    let admin: AdminClient<DefaultClientContext> = client().create().expect("a client can be made");
-    let options = AdminOptions::new().operation_timeout(Some(REPEAT)).request_timeout(Some(REPEAT));
     for (name, partitions) in topics {
-        let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
-        eventually("a topic is made", DEADLINE, async || {
-            // A broker that was frozen a moment ago may keep a request that it never forwards to its controller.
-            let Ok(made) = admin.create_topics([&topic], &options).await else { return false };
-            match &made[0] {
-                // An answer may be lost, and the request is then repeated.
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => true,
-                Err((_, RDKafkaErrorCode::RequestTimedOut)) => false,
-                // A starved broker that has just dropped out of its own cluster reports that no broker can hold the topic.
-                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => false,
-                Err((_, code)) => panic!("{name} cannot be made: {code}"),
-            }
-        })
-        .await;
+        make_topic(name, *partitions, &[]).await;
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::services;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use messagekit_tests::{make_topic, services};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -56,14 +56,8 @@ fn admin() -> AdminClient<DefaultClientContext> {
 
 impl Topic {
     pub(crate) async fn make(name: &str, partitions: i32, limit: usize) -> Self {
-        let (topic, options) =
-            (NewTopic::new(name, partitions, TopicReplication::Fixed(1)), AdminOptions::new());
         let made = Self { name: name.to_owned(), partitions };
-        eventually("the topic is made", DEADLINE, async || {
-            let answer = admin().create_topics([&topic], &options).await;
-            matches!(answer.as_deref(), Ok([Ok(_)])) || made.ends().is_some()
-        })
-        .await;
+        make_topic(name, partitions, &[]).await;
         made.takes_up_to(limit).await;
         made
     }

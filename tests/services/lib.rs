@@ -6,6 +6,7 @@
 mod authority;
 mod broker_failures;
 mod database;
+mod kafka_topic;
 mod otlp_receiver;
 mod port;
 mod projection;
@@ -20,6 +21,7 @@ mod turns;
 pub use authority::Authority;
 pub use broker_failures::{broker_failures, given_up_after};
 pub use database::Database;
+pub use kafka_topic::make_topic;
 pub use otlp_receiver::{OtlpReceiver, Span};
 pub use port::Port;
 pub use projection::Projection;

@@ -5,19 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use messagekit::headers;
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::services;
+use messagekit_tests::{make_topic, services};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::SOON;
-use crate::broker::create_topic;
 
 const TOPICS: usize = 4;
 const PARTITIONS: i32 = 12;
@@ -60,7 +59,7 @@ impl History {
         let mut topics: Vec<String> = (0..TOPICS).map(|_| unique("number")).collect();
         topics.sort_unstable();
         for topic in &topics {
-            create_topic(topic, PARTITIONS, &[]).await;
+            make_topic(topic, PARTITIONS, &[]).await;
         }
         let mut config = ClientConfig::new();
         // Repeated sends keep their order and leave no second record, so that offsets are known here.
@@ -125,8 +124,19 @@ impl History {
     fn delivered(&self) {
         self.producer.flush(SOON).unwrap();
         for ((topic, partition), end) in &self.ends {
-            let found = self.producer.client().fetch_watermarks(&self.topics[*topic], *partition, SOON);
-            assert_eq!(found.unwrap(), (0, *end), "partition {partition} of topic {topic}");
+            assert_eq!(self.bounds(*topic, *partition), (0, *end), "partition {partition} of topic {topic}");
+        }
+    }
+
+    /// Returns the bounds of a partition. The broker refuses the question while it has dropped out of its own cluster.
+    fn bounds(&self, topic: usize, partition: i32) -> (i64, i64) {
+        let until = Instant::now() + SOON;
+        loop {
+            match self.producer.client().fetch_watermarks(&self.topics[topic], partition, SOON) {
+                Ok(bounds) => return bounds,
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

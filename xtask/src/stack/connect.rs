@@ -53,8 +53,9 @@ status.storage.partitions=1
 offset.flush.interval.ms=1000
 # The tasks of a killed worker are not kept for its return.
 scheduled.rebalance.max.delay.ms=0
-# And its place in the group is given up soon, or the next worker would wait for it.
-session.timeout.ms=4000
+# And its place in the group is given up soon, or the next worker would wait for it; but a worker that a busy machine stops for some
+# seconds keeps it.
+session.timeout.ms=10000
 heartbeat.interval.ms=1000
 
 # ${{env:NAME}} in a connector's configuration is read from the environment of this worker.

@@ -75,11 +75,13 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 
-# A killed member or broker is forgotten quickly; its successor has to wait for that.
+# A killed member is forgotten quickly; its successor has to wait for that.
 group.min.session.timeout.ms=1000
 group.initial.rebalance.delay.ms=0
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=2000
+
+# The node is fenced by its own controller when it stands still for this long, and then no partition has a leader. A machine under load
+# may stop it for some seconds.
+broker.session.timeout.ms=10000
 
 # Small files and a small cleaner, whose buffer of 128 MiB would be half of the heap.
 log.segment.bytes=16777216

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use messagekit::adapter::Publisher;
 use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
-use messagekit::{Consumer, HandlerError, Message, Shutdown, Stats, headers};
+use messagekit::{Consumer, ConsumerStats, HandlerError, Message, Shutdown, Stats, headers};
 use messagekit_kafka::Kafka;
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -63,9 +63,11 @@ impl Running {
         .await;
     }
 
-    async fn stop(self) {
+    /// Stops it, and returns what it counted. A message is counted a moment after its effect can be seen.
+    async fn stop(self) -> ConsumerStats {
         self.shutdown.request();
         self.task.await.expect("it does not panic").expect("it ends well");
+        self.stats.read()
     }
 }
 
@@ -80,15 +82,13 @@ fn a_primed_consumer_joins_its_group_without_gap_or_repeat() {
         running.until_handled(&store, 0..200).await;
         publish(&kafka, 200..230).await;
         running.until_handled(&store, 200..230).await;
-        let stats = running.stats.read();
-        assert_eq!((stats.handled, stats.duplicates), (230, 0));
-        running.stop().await;
+        let read = running.stop().await;
+        assert_eq!((read.handled, read.duplicates), (230, 0));
 
         // The next process goes on from the group's offsets.
         publish(&kafka, 230..240).await;
         let running = Running::start(&kafka, &store, &name);
         running.until_handled(&store, 0..240).await;
-        assert_eq!(running.stats.read().handled, 10);
-        running.stop().await;
+        assert_eq!(running.stop().await.handled, 10);
     });
 }
