@@ -157,7 +157,7 @@ impl<S: Inbox> BatchRun<S> {
             Span::current().record("otel.status_code", "error");
         }
         match attempted {
-            Attempted::Committed { through, stats, failures, took } => {
+            Attempted::Committed { through, stats, failures, mut outcomes, took } => {
                 if stats.set_aside + stats.dead + stats.parked > 0 {
                     batch.ask_again();
                 }
@@ -171,6 +171,10 @@ impl<S: Inbox> BatchRun<S> {
                         log_failure(&settings.name, batch.received(i), failure);
                         self.failure.get_or_init(|| failure.clone());
                     });
+                }
+                outcomes.sort_by_key(|(index, _)| *index);
+                for (index, outcome) in &outcomes {
+                    settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
                 failures.into_iter().for_each(|kind| settings.stats.failed(kind));
                 settings.stats.add(&stats);

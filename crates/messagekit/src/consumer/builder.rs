@@ -13,16 +13,17 @@ use super::backoff::A_YEAR;
 use super::builder_check::problems;
 use super::dedup_window::DedupWindow;
 use super::deliver::NotedWindow;
+use super::observers::Observers;
 use super::options::Options;
 use super::settings::{A_CENTURY, ATTEMPTS, CALLS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
 use super::unhandled_types::UnhandledTypes;
-use super::{Backoff, Consumer, OnFailure, Stats, type_check};
+use super::{Backoff, Consumer, Delivered, OnFailure, Stats, type_check};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
     CallFn, EffectsFn, EventArgument, HandlerError, HandlerFn, IdempotentConsumer, Middleware, Never,
     OnNewerMinor, OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
-use crate::store::{Inbox, ParkingLimits, Store};
+use crate::store::{Inbox, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::{BatchLimit, IntoSource, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
@@ -48,6 +49,7 @@ impl<S: Inbox> Consumer<S, NoSource> {
                 key_lanes: NonZeroU32::MIN,
                 calls: NonZeroU32::new(CALLS).unwrap_or(NonZeroU32::MIN),
                 classify: None,
+                observers: Observers::default(),
             },
         }
     }
@@ -333,6 +335,39 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Shows `observer` each message of the consumer with what became of it, after the commit and before the message is counted in
+    /// [`Stats`]: handled, also by a retry; a duplicate; ignored; failed, with the kind and whether it is dead; or parked. Further
+    /// observers are called in the order in which they were added. For counts, take [`Stats`] or the metrics.
+    ///
+    /// A run that was rolled back has no outcome, and neither has a message that waits for its dependency or its turn, or that is tried
+    /// again in place. Each outcome is seen at most once: a process that ends just after the commit has shown it to no one, and what
+    /// has to be known for certain is an event in the outbox. A message whose commit was not confirmed is seen as a duplicate when it
+    /// arrives again, and a retry whose commit was not confirmed is not seen. What a store keeps no marker of, an ignored
+    /// message and every one of a consumer [without a database](crate::NoStore), is seen anew at each delivery. An ignored message is not
+    /// parsed, and its id is that of its position.
+    ///
+    /// The observer is called on the task of its lane and must not block. A panic in it is logged, and the message stays settled.
+    ///
+    /// ```
+    /// # use messagekit_memory::{MemoryLog, MemoryStore};
+    /// use messagekit::adapter::Next;
+    /// # use messagekit::{Consumer, Delivered};
+    /// # let (store, log) = (MemoryStore::new(), MemoryLog::new(1));
+    /// let consumer = Consumer::builder("billing", store).from(log).observe(|received, outcome| match outcome {
+    ///     Delivered::Failed(failure) if failure.next == Next::Dead => eprintln!("{} needs an operator", received.id),
+    ///     Delivered::Duplicate => println!("{} came again", received.id),
+    ///     _ => {}
+    /// });
+    /// # drop(consumer);
+    /// ```
+    pub fn observe(
+        mut self,
+        observer: impl Fn(&ReceivedMessage, &Delivered) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.observers.add(observer);
+        self
+    }
+
     /// Sets how long a message may block its lane while its handler returns [`unavailable`](crate::HandlerError::unavailable),
     /// at most a year `[default: 10m]`. The time counts from the first such result while the lane finishes no message. After
     /// it, the message is parked under its [`OnFailure`] policy, costs no attempt, and is retried with backoff; the lane
@@ -413,8 +448,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", &name));
         }
         type_check::warn_of_misspelt(&name, &router.types_by_text(), &router.types_of_events());
-        let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, classify, .. } =
-            options;
+        let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, .. } = options;
         let deadline = options.deadline.unwrap_or(DEADLINE);
         let capabilities = source.capabilities();
         let keeps_order = S::RUNS_AGAIN && capabilities.positions;
@@ -444,7 +478,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             key_lanes,
             stats,
             unhandled_types: UnhandledTypes::default(),
-            classify,
+            classify: options.classify,
+            observers: options.observers,
             frontiers: None,
             cut_off: Shutdown::new(),
         };

@@ -4,7 +4,8 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::deliver::{Delivered, NotedWindow, deliver};
+use super::deliver::{NotedWindow, deliver};
+use super::delivered::Delivered;
 use super::run::{self, Until};
 use super::settings::Settings;
 use super::stats::Ending;

@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use super::batch::{Entry, Item};
 use super::batch_run::{Ended, run_batch};
+use super::delivered::Delivered;
 use super::lane_state::LaneState;
 use super::settings::Settings;
 use super::spans::receive;
@@ -20,39 +21,6 @@ use crate::{Error, ErrorKind, Message, MessageId};
 
 /// How long a noted dedup window counts, as while a consumer runs.
 const NOTED_FOR: Duration = Duration::from_secs(60 * 60);
-
-/// What became of a message that was [delivered](crate::Consumer::deliver).
-#[must_use = "a message that waits has to be delivered again"]
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivered {
-    /// Its handler ran, and its effects are committed.
-    Handled,
-    /// It was applied, set aside or discarded before: no handler ran.
-    Duplicate,
-    /// No handler takes its type.
-    Ignored,
-    /// It could not be applied, nothing of its handler was kept, and it is a failed message now.
-    Failed(Failure),
-    /// It could not be applied, and nothing was kept: deliver it again later. A dependency is
-    /// [unavailable](crate::HandlerError::unavailable), or the policy is [`OnFailure::Block`](crate::OnFailure::Block).
-    Waits(Failure),
-}
-
-impl Delivered {
-    /// Returns whether the message is finished for its sender: every outcome but [`Waits`](Self::Waits).
-    pub fn is_settled(&self) -> bool {
-        !matches!(self, Self::Waits(_))
-    }
-
-    /// Returns why it could not be applied.
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::Failed(failure) | Self::Waits(failure) => Some(failure),
-            Self::Handled | Self::Duplicate | Self::Ignored => None,
-        }
-    }
-}
 
 /// When the dedup window was noted last: a cleanup keeps the markers inside a noted window.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::observers::Observers;
 use super::{Backoff, OnFailure};
 use crate::handler::ClassifyError;
 use crate::store::ParkingLimits;
@@ -21,4 +22,5 @@ pub(super) struct Options {
     pub(super) key_lanes: NonZeroU32,
     pub(super) calls: NonZeroU32,
     pub(super) classify: Option<ClassifyError>,
+    pub(super) observers: Observers,
 }

@@ -11,7 +11,7 @@ use super::crash_guard::poison_message;
 use super::fault::{Fault, store_fault};
 use super::retry_run::{Applied, Culprit, Ran, call_head, of_store, run};
 use super::settings::{CRASHES, Settings};
-use super::{Backoff, ConsumerStats};
+use super::{Backoff, ConsumerStats, Delivered};
 use crate::crash;
 use crate::gate::{Outcome, Starts};
 use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
@@ -161,7 +161,7 @@ fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
         // The store failed during the run, and may have committed everything.
         Ran::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
         Ran::Failed(Culprit { length, .. }) => length / 2,
-        Ran::Resolved(_) | Ran::Broken(_) => 0,
+        Ran::Resolved(..) | Ran::Broken(_) => 0,
     };
     match fewer {
         0 => ControlFlow::Break(ran),
@@ -175,8 +175,12 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
     let consumer = &*settings.name;
     let mut retried = Retried { found: true, ..Retried::nothing() };
     let fault = match ran {
-        Ran::Resolved(applied) => {
+        Ran::Resolved(applied, followers) => {
             crash::point("retry.committed");
+            let behind = followers.iter().map(|follower| &follower.received);
+            for received in std::iter::once(&leased.received).chain(behind) {
+                settings.observers.see(consumer, received, &Delivered::Handled);
+            }
             retried.outcome.handled = true;
             retried.applied = Some(applied);
             let handled = applied.messages.into();
@@ -190,10 +194,13 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
     let answer = answer(settings, leased, fault, unavailable, &mut retried);
     match answer_lease(settings, leased, &answer).await {
         Ok(true) => {
-            if let Answer::Fail(failure) = &answer {
-                settings.stats.failed(failure.kind);
+            let counts = answer.counts();
+            if let Answer::Fail(failure) = answer {
+                let kind = failure.kind;
+                settings.observers.see(consumer, &leased.received, &Delivered::Failed(failure));
+                settings.stats.failed(kind);
             }
-            settings.stats.add(&answer.counts());
+            settings.stats.add(&counts);
         }
         Ok(false) => {}
         Err(error) => {

@@ -21,8 +21,8 @@ use crate::{Error, ErrorKind, Meta, chain, crash};
 
 /// The result of a transaction.
 pub(super) enum Ran {
-    /// The leased message, and as many followers as possible, were applied and resolved.
-    Resolved(Applied),
+    /// The leased message, and these followers, were applied and resolved.
+    Resolved(Applied, Vec<Follower>),
     /// The lease was lost, or an operator acted on one of the messages first: nothing was kept.
     NotOurs { length: u32 },
     /// Nothing was kept.
@@ -169,7 +169,7 @@ pub(super) async fn run<S: Inbox>(
 /// Ends the spans of the transaction with its outcome.
 fn end_spans(spans: &TransactionSpans, ended: &Result<Ran, TransactError>) {
     match ended {
-        Ok(Ran::Resolved(_)) => spans.committed(),
+        Ok(Ran::Resolved(..)) => spans.committed(),
         Ok(Ran::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
         Ok(Ran::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
         Ok(Ran::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
@@ -230,7 +230,8 @@ impl<S: Inbox> Applying<'_, S> {
             Ok(true) => {
                 crash::point("retry.resolved");
                 let messages = u32::try_from(self.followers.len()).unwrap_or(u32::MAX).saturating_add(1);
-                End::Commit(Ran::Resolved(Applied { messages, length: self.length(), took }))
+                let applied = Applied { messages, length: self.length(), took };
+                End::Commit(Ran::Resolved(applied, std::mem::take(&mut self.followers)))
             }
             Ok(false) => End::Rollback(Ran::NotOurs { length: self.length() }),
             Err(error) => End::Rollback(of_store(error, self.length())),

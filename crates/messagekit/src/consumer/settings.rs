@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::backoff::A_YEAR;
 use super::dedup_window::DedupWindow;
+use super::observers::Observers;
 use super::priming::Frontiers;
 use super::unhandled_types::UnhandledTypes;
 use super::{Backoff, OnFailure, Stats};
@@ -119,6 +120,7 @@ pub(super) struct Settings<S: Store> {
     pub(super) unhandled_types: UnhandledTypes,
     /// The class of errors that neither the handler nor the store has classified.
     pub(super) classify: Option<ClassifyError>,
+    pub(super) observers: Observers,
     /// The maximum age of a message.
     pub(super) window: DedupWindow,
     pub(super) stats: Stats,
@@ -143,6 +145,7 @@ impl<S: Store> Settings<S> {
             key_lanes: NonZeroU32::MIN,
             unhandled_types: UnhandledTypes::default(),
             classify: self.classify.clone(),
+            observers: self.observers.clone(),
             window: self.window.for_priming(),
             stats: self.stats.clone(),
             frontiers: Some(frontiers),

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::ConsumerStats;
 use super::batch::{Batch, Duty, Entry};
 use super::fault::{Fault, handle, store_word};
 use super::handler_run::Run;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
 use super::steps::Plan;
+use super::{ConsumerStats, Delivered};
 use crate::handler::Erased;
 use crate::store::{
     self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, Priming, ReceivedMessage,
@@ -25,7 +25,14 @@ use crate::{Error, Meta, crash};
 /// The result of a transaction.
 pub(super) enum Attempted {
     /// The transaction was committed up to `through`, after the time `took` inside handlers.
-    Committed { through: usize, stats: ConsumerStats, failures: Vec<FailureKind>, took: Duration },
+    Committed {
+        through: usize,
+        stats: ConsumerStats,
+        failures: Vec<FailureKind>,
+        /// By message, if somebody observes them.
+        outcomes: Vec<(usize, Delivered)>,
+        took: Duration,
+    },
     /// The handler at `index` failed; nothing was kept.
     Failed { index: usize, fault: Fault },
     /// There is no room to park the message at `index`, a culprit or a message behind one; nothing was kept.
@@ -103,6 +110,7 @@ struct Applying<'a, S: Inbox> {
     stats: ConsumerStats,
     /// The kinds of the failures that became failed messages.
     failures: Vec<FailureKind>,
+    outcomes: Vec<(usize, Delivered)>,
     started: Instant,
 }
 
@@ -125,6 +133,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
             parks: None,
             stats,
             failures: Vec::new(),
+            outcomes: Vec::new(),
             started,
         }
     }
@@ -139,8 +148,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let took = self.started.elapsed();
         if self.through == self.plan.range.start {
             // The first message is fresh and may not run: the transaction only checked.
-            let (through, stats, failures) = (self.through, ConsumerStats::default(), Vec::new());
-            return Ok(End::Rollback(Attempted::Committed { through, stats, failures, took }));
+            let (through, stats) = (self.through, ConsumerStats::default());
+            let (failures, outcomes) = Default::default();
+            return Ok(End::Rollback(Attempted::Committed { through, stats, failures, outcomes, took }));
         }
         self.unclaim(tx).await?;
         self.park_behind(tx).await?;
@@ -148,8 +158,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.clear_attempts(tx).await?;
         self.advance(tx).await?;
         crash::point("consumer.advanced");
-        let (through, stats, failures) = (self.through, self.stats, self.failures);
-        Ok(End::Commit(Attempted::Committed { through, stats, failures, took }))
+        let Self { through, stats, failures, outcomes, .. } = self;
+        Ok(End::Commit(Attempted::Committed { through, stats, failures, outcomes, took }))
     }
 
     async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
@@ -174,8 +184,11 @@ impl<'a, S: Inbox> Applying<'a, S> {
             Duty::Block(failure) if self.claims[self.claimed] == Claim::Fresh => {
                 return Err(Attempted::Failed { index, fault: Fault::Message(failure.clone()) });
             }
-            Duty::Block(_) => self.duplicate(),
-            Duty::Ignore => self.stats.ignored += 1,
+            Duty::Block(_) => self.duplicate(index),
+            Duty::Ignore => {
+                self.stats.ignored += 1;
+                self.became(index, || Delivered::Ignored);
+            }
             Duty::SetAside(failure) => self.set_aside(tx, index, failure).await?,
             Duty::Handle(handler, meta) => match self.claims[self.claimed] {
                 Claim::Fresh => return self.handle(tx, index, handler, meta).await,
@@ -183,15 +196,23 @@ impl<'a, S: Inbox> Applying<'a, S> {
                     self.claimed += 1;
                     self.behind.push(index);
                 }
-                Claim::Done | Claim::Held | Claim::Discarded => self.duplicate(),
+                Claim::Done | Claim::Held | Claim::Discarded => self.duplicate(index),
             },
         }
         Ok(1)
     }
 
-    fn duplicate(&mut self) {
+    fn duplicate(&mut self, index: usize) {
         self.claimed += 1;
         self.stats.duplicates += 1;
+        self.became(index, || Delivered::Duplicate);
+    }
+
+    /// Notes what becomes of a message with the commit.
+    fn became(&mut self, index: usize, outcome: impl FnOnce() -> Delivered) {
+        if !self.settings.observers.is_empty() {
+            self.outcomes.push((index, outcome()));
+        }
     }
 
     /// Runs the handler, over several messages if it takes several.
@@ -234,6 +255,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let taken = 1 + behind.len();
         self.claimed += taken;
         self.stats.handled += taken as u64;
+        (index..index + taken).for_each(|index| self.became(index, || Delivered::Handled));
         Ok(taken)
     }
 
@@ -246,7 +268,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
         let outcome = settings.store.set_aside(tx, &settings.name, received, failure).await;
         let outcome = outcome.map_err(|error| self.broken(error))?;
-        self.count(outcome, failure);
+        self.count(index, outcome, failure);
         crash::point("set_aside.written");
         Ok(())
     }
@@ -279,6 +301,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
             return Err(Attempted::Full { index: *index, failure: None });
         }
         self.stats.parked += parked.len() as u64;
+        for index in std::mem::take(&mut self.behind) {
+            self.became(index, || Delivered::Parked);
+        }
         crash::point("set_aside.written");
         Ok(())
     }
@@ -292,7 +317,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
             SetAsideOutcome::Full => {
                 return Err(Attempted::Full { index, failure: Some(failure.clone()) });
             }
-            outcome => self.count(outcome, failure),
+            outcome => self.count(index, outcome, failure),
         }
         crash::point("set_aside.written");
         Ok(())
@@ -325,9 +350,12 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.settings.store.advance(tx, &self.settings.name, &positions).await.map_err(after_handlers)
     }
 
-    fn count(&mut self, outcome: SetAsideOutcome, failure: &Failure) {
+    fn count(&mut self, index: usize, outcome: SetAsideOutcome, failure: &Failure) {
         if outcome == SetAsideOutcome::SetAside {
             self.failures.push(failure.kind);
+            self.became(index, || Delivered::Failed(failure.clone()));
+        } else {
+            self.became(index, || Delivered::Duplicate);
         }
         match outcome {
             SetAsideOutcome::SetAside if failure.next == Next::Dead => self.stats.dead += 1,

@@ -34,6 +34,7 @@ mod log;
 mod middleware;
 mod names;
 mod no_store;
+mod observers;
 mod once;
 mod ordered;
 mod outages;
