@@ -48,8 +48,7 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         if full { (200_000, Duration::from_secs(300)) } else { (20_000, Duration::from_secs(20)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut stage = Stage::new(6).await;
-        stage.session = 60;
+        let stage = Stage::new(6).await;
         let queue = stage.bound_queue("all").await;
         let warm = orders(&stage.topic, 100, 5);
         publish(&warm).await;

@@ -10,7 +10,8 @@ use crate::stage::Stage;
 /// Crashes the bridge at a point, restarts it and requires that every message arrives.
 fn dies_at(point: &str) {
     block_on(async {
-        let stage = Stage::new(1).await;
+        let mut stage = Stage::new(1).await;
+        stage.session = 6;
         let queue = stage.queue("all");
         stage.rabbit.queue(&queue, &stage.exchange, "orders.#", &[]).await;
         let sent = orders(&stage.topic, 20, 5);

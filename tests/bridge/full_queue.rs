@@ -25,8 +25,7 @@ fn full_queue_costs_few_duplicates_and_later_gets_everything() {
     let _turn = TURNS.together();
     const KEYS: usize = 20;
     block_on(async {
-        let mut stage = Stage::new(1).await;
-        stage.session = 60;
+        let stage = Stage::new(1).await;
         let (healthy, full) = (stage.bound_queue("healthy").await, stage.queue("full"));
         let limit = [
             ("x-max-length", AMQPValue::LongLongInt(1)),

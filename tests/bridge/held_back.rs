@@ -15,7 +15,6 @@ fn an_open_breaker_is_503_by_name_until_the_broker_is_back() {
     let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
-        stage.session = 60;
         stage.amqp.clone_from(&wire.url);
         let queue = stage.bound_queue("all").await;
         let mut bridge = stage.start("[bridge.breaker]\nfailures = 3\nopen_for = \"2s\"");
@@ -58,8 +57,7 @@ fn an_open_breaker_is_503_by_name_until_the_broker_is_back() {
 fn a_limit_that_holds_the_bridge_back_is_named_and_stays_200() {
     let _turn = TURNS.together();
     run(async {
-        let mut stage = Stage::new(1).await;
-        stage.session = 60;
+        let stage = Stage::new(1).await;
         stage.bound_queue("all").await;
         let mut bridge = stage.start("[bridge.limit]\nmessages = 5\nper = \"1h\"");
         bridge.ready().await;

@@ -19,6 +19,7 @@ fn kills_during_unfinished_work_lose_nothing_and_keep_order() {
     let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(3).await);
+        stage.session = 6;
         stage.amqp.clone_from(&wire.url);
         let queue = stage.bound_queue("all").await;
         const KEYS: usize = 100;

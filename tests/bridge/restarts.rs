@@ -34,7 +34,8 @@ async fn publish(publisher: &KafkaPublisher, messages: &[Message]) -> usize {
 fn a_bridge_goes_on_by_itself_after_every_restart_of_kafka() {
     let _turn = TURNS.alone();
     block_on(async {
-        let stage = Stage::alone(2).await;
+        let mut stage = Stage::alone(2).await;
+        stage.session = 6;
         let queue = stage.bound_queue("all").await;
         // Messages to the other exchange have no queue, and become dead letters on a topic of Kafka.
         let (unwanted, exchange) = (stage.queue("unwanted"), stage.queue("nowhere"));

@@ -17,7 +17,6 @@ fn nothing_is_settled_while_the_unconfirmed_limit_is_reached() {
     let _turn = TURNS.together();
     run(async {
         let (wire, mut stage) = (Wire::start().await, Stage::new(1).await);
-        stage.session = 60;
         stage.amqp.clone_from(&wire.url);
         let queue = stage.bound_queue("all").await;
         let warm = orders(&stage.topic, 5, 1);

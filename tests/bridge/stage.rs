@@ -71,7 +71,7 @@ impl Stage {
             exchange: format!("{name}.events"),
             partitions,
             rabbit: Rabbit::connect().await,
-            session: 6,
+            session: 60,
             amqp: services::amqp_url(),
             folder: TempDir::new().unwrap(),
             _broker: broker,

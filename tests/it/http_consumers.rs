@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::http_served::{Served, TOPIC};
 
 /// How long a call or a step may take before the test fails.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Part of every payload, and of nothing else.
 pub(crate) const PLANTED: &str = "planted-4711";

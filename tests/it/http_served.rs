@@ -11,7 +11,7 @@ use messagekit_admin::Token;
 use serde_json::{Value, json};
 
 /// How long a call may take before the test fails.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 pub(crate) const TOPIC: &str = "shop.jobs";
 

@@ -23,7 +23,7 @@ fn size() -> (usize, usize, usize) {
 
 async fn open(file: &Path) -> SqliteStore {
     let options = SqliteStore::options().partitions(NonZeroU32::new(3).expect("3 > 0"));
-    options.busy_timeout(SOON).open(file).await.expect("the file opens")
+    options.transaction_timeout(SOON).busy_timeout(SOON).open(file).await.expect("the file opens")
 }
 
 /// Appends numbers to both topics in turns, each with a time of its own.

@@ -7,6 +7,7 @@ use messagekit_tests::is_full;
 
 use crate::book::Outcome;
 use crate::shop::Shop;
+use crate::time::wait_until;
 use crate::worker::{Role, Worker};
 
 /// More than are placed before the last kill, however fast the machine.
@@ -55,7 +56,7 @@ fn random_kills_lose_and_double_nothing() {
     let mut kills_of = [0; 4];
     let (mut idle, mut met) = (0, 0);
     // More kills on a machine so fast or so slow that a worker was not killed at work yet, or no order in flight was hit.
-    while kills < wanted || kills_of.contains(&0) || met == 0 || shop.book.next_number() < ENOUGH {
+    while kills < wanted || kills_of.contains(&0) || met == 0 {
         assert!(kills < 10 * wanted, "killed {kills_of:?}, met {met} orders in flight");
         // The kill comes at a moment that nothing in the workers decides.
         std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
@@ -78,7 +79,12 @@ fn random_kills_lose_and_double_nothing() {
             kills_of[index] += 1;
         }
         *victim = shop.start(role);
+        // Others are killed while they open the file.
+        if random.bool() {
+            victim.until_ready();
+        }
     }
+    wait_until("enough orders are tried", Duration::from_secs(600), || shop.book.next_number() >= ENOUGH);
     workers.into_iter().for_each(Worker::finish);
     let statistics = shop.heal_and_compare();
     println!("{} orders tried, {kills} kills with unfinished work, {idle} moments without", statistics.tried);

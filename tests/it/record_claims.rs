@@ -9,6 +9,7 @@ use messagekit::{Message, Store};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::block_on;
 
+use crate::console::patient;
 use crate::shop::Shop;
 use crate::time::{SOON, wait_until};
 use crate::worker::{Role, Worker};
@@ -59,10 +60,7 @@ fn every_job_is_done_once_while_workers_are_killed() {
     let (each, kills) = size();
     let shop = Shop::new();
     let file = shop.file();
-    let open = async || {
-        let options = SqliteStore::options().partitions(NonZeroU32::new(4).unwrap());
-        options.busy_timeout(SOON).open(&file).await.unwrap()
-    };
+    let open = async || patient().partitions(NonZeroU32::new(4).unwrap()).open(&file).await.unwrap();
     // The topic is there before its workers are.
     block_on(async { write_jobs(&open().await, 1).await });
     let mut workers: Vec<Worker> = (0..WORKERS).map(|_| shop.start(Role::Claiming)).collect();
@@ -70,7 +68,7 @@ fn every_job_is_done_once_while_workers_are_killed() {
         let file = shop.file();
         move || {
             block_on(async {
-                let store = SqliteStore::options().busy_timeout(SOON).open(&file).await.unwrap();
+                let store = patient().open(&file).await.unwrap();
                 write_jobs(&store, each).await;
             });
         }
@@ -96,7 +94,7 @@ fn every_job_is_done_once_while_workers_are_killed() {
 fn a_killed_worker_loses_its_records_at_once() {
     let shop = Shop::new();
     block_on(async {
-        let store = SqliteStore::options().partitions(NonZeroU32::MIN).open(shop.file()).await.unwrap();
+        let store = patient().partitions(NonZeroU32::MIN).open(shop.file()).await.unwrap();
         write_jobs(&store, 1).await;
         store.close().await.unwrap();
     });

@@ -8,7 +8,7 @@ use messagekit::{Envelope, HandlerError};
 use messagekit_sqlite::SqliteTx;
 use tokio::sync::Notify;
 
-use crate::console::{Console, NoteTaken, Running, patient, write};
+use crate::console::{self, Console, NoteTaken, Running, patient, write};
 
 /// The time for which a transaction may hold the write lock.
 const LIMIT: Duration = Duration::from_millis(250);
@@ -52,14 +52,13 @@ impl Provider {
 
 #[tokio::test]
 async fn a_writer_commits_while_a_call_waits() {
-    let console = Console::with(patient().transaction_timeout(LIMIT)).await;
+    let console = Console::new().await;
     let provider = Arc::new(Provider::default());
     console.publish_notes(0..1).await;
     let consumer = console.consumer().on_call_with(Arc::clone(&provider), Provider::charge, Provider::book);
     let running = Running::start(consumer);
     provider.called.notified().await;
-    // The call takes longer than a transaction may.
-    tokio::time::sleep(LIMIT * 2).await;
+    // The call is answered only after this commit: with a lock it would be cut off at its deadline, and made again.
     console.change("INSERT INTO notes (number) VALUES (1)").await;
     provider.may_answer.notify_one();
     running.until("it is handled", |stats| stats.handled == 1).await;
@@ -70,10 +69,11 @@ async fn a_writer_commits_while_a_call_waits() {
 
 #[tokio::test]
 async fn the_lock_error_names_limit_setting_and_form() {
-    let console = Console::with(patient().transaction_timeout(LIMIT)).await;
+    let console = Console::new().await;
     let provider = Arc::new(Provider::default());
     console.publish_notes(0..1).await;
-    let consumer = console.consumer().on_with(Arc::clone(&provider), Provider::in_one_phase);
+    let hasty = patient().transaction_timeout(LIMIT).open(console.path()).await.unwrap();
+    let consumer = console::consumer(&hasty).on_with(Arc::clone(&provider), Provider::in_one_phase);
     let running = Running::start(consumer);
     running.until("it has failed", |stats| stats.set_aside + stats.dead > 0).await;
     running.stop().await;

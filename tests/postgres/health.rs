@@ -11,6 +11,7 @@ use messagekit_tests::{Database, Port};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::shop::run;
+use crate::whole_lag::whole_lag;
 use messagekit_tests::Server;
 
 /// A server whose log no other test writes, with a publication and a slot.
@@ -121,7 +122,7 @@ fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
             captured.confirm(&positions[120 - stood]).await;
             let (stood, before) = (stood as u64, ended.elapsed().as_secs());
             let least = captured.unconfirmed_bytes().await;
-            let lag = captured.store.lag().await.unwrap();
+            let lag = whole_lag(&captured.store).await;
             assert!(
                 (least..=captured.unconfirmed_bytes().await).contains(&lag.slot_bytes.unwrap()),
                 "{lag:?}"
@@ -137,7 +138,7 @@ fn what_is_pending_is_counted_to_a_tenth_at_a_steady_rate() {
             assert!(lag.problems[0].contains("nobody reads the slot"), "{lag:?}");
         }
         captured.confirm(&captured.position().await).await;
-        let lag = captured.store.lag().await.unwrap();
+        let lag = whole_lag(&captured.store).await;
         assert_eq!((lag.pending, lag.overdue, lag.oldest), (0, 0, None), "everything has left");
         assert_eq!(lag.problems, Vec::<String>::new(), "a connector that restarts is no problem yet");
     });
@@ -162,12 +163,12 @@ fn copies_that_have_not_left_are_pending_like_originals() {
         let (lease, _) = store.lease_replay(Duration::from_secs(600)).await.unwrap().unwrap();
         let never = |_: &_| panic!("events keep their ids");
         store.replay_step(lease, 150, Duration::from_secs(600), &never).await.unwrap();
-        let lag = store.lag().await.unwrap();
+        let lag = whole_lag(store).await;
         assert_eq!((lag.pending, lag.overdue), (150, 0), "{lag:?}");
 
         // They are published, and their times are removed with the checkpoints of that week.
         captured.confirm(&captured.position().await).await;
-        assert_eq!(store.lag().await.unwrap().pending, 0);
+        assert_eq!(whole_lag(store).await.pending, 0);
         run(store.pool(), "UPDATE messagekit.outbox_copies SET at = at - interval '8 days'").await;
         store.checkpoint(Duration::ZERO).await.unwrap();
         let left = "SELECT count(*) FROM messagekit.outbox_copies";
@@ -183,13 +184,13 @@ fn slot_that_is_gone_is_a_problem_and_everything_is_pending() {
         captured.two_minutes().await;
         let drop = "SELECT pg_drop_replication_slot($1)";
         sqlx::query(drop).bind(&captured.slot).execute(captured.store.pool()).await.unwrap();
-        let lag = captured.store.lag().await.unwrap();
+        let lag = whole_lag(&captured.store).await;
         assert_eq!(lag.pending, 2_400);
         assert!(lag.problems.iter().any(|problem| problem.contains("is missing")), "{lag:?}");
 
         // A new slot begins after everything that it has missed, so the publication is needed.
         captured.make_slot().await;
-        let lag = captured.store.lag().await.unwrap();
+        let lag = whole_lag(&captured.store).await;
         assert!(lag.pending <= 20, "{lag:?}");
     });
 }
@@ -201,7 +202,7 @@ fn slot_before_the_first_checkpoint_counts_all_and_reports_it() {
         captured.two_minutes().await;
         run(captured.store.pool(), "DELETE FROM messagekit.outbox_checkpoints").await;
         captured.store.checkpoint(Duration::ZERO).await.unwrap();
-        let lag = captured.store.lag().await.unwrap();
+        let lag = whole_lag(&captured.store).await;
         assert_eq!(lag.pending, 2_400);
         assert!(
             lag.problems.iter().any(|problem| problem.contains("before the first checkpoint")),
@@ -215,14 +216,14 @@ fn database_that_nothing_captures_says_so_once_it_has_events() {
     block_on(async {
         let database = Database::fresh().await;
         let store = database.store().await;
-        let lag = store.lag().await.unwrap();
+        let lag = whole_lag(&store).await;
         assert_eq!((lag.pending, lag.oldest, lag.problems.len()), (0, None, 0), "it only consumes");
         run(
             store.pool(),
             "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')",
         )
         .await;
-        let lag = store.lag().await.unwrap();
+        let lag = whole_lag(&store).await;
         assert_eq!((lag.pending, lag.problems.len()), (1, 1), "{lag:?}");
         assert!(lag.problems[0].contains("nothing captures this outbox"), "{lag:?}");
     });

@@ -53,6 +53,7 @@ mod status;
 mod topics;
 mod two_phases;
 mod upgrades;
+mod whole_lag;
 
 #[path = "../it/all_systems.rs"]
 mod all_systems;

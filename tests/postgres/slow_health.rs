@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::operations::{DatabaseStatus, LagPart, OutboxHealth};
+use messagekit::operations::{DatabaseStatus, LagPart, OutboxHealth, OutboxLag};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
@@ -12,6 +12,7 @@ use sqlx::{Connection, PgConnection};
 use crate::admin_answers::answers;
 use crate::health::Captured;
 use crate::shop::run;
+use crate::whole_lag::whole_lag;
 
 const PATHS: [&str; 3] = ["/health/outbox", "/api/v1/status", "/metrics"];
 
@@ -40,7 +41,7 @@ fn lost_slot_is_named_while_a_lock_keeps_the_events() {
         assert!(!metrics.contains("messagekit_outbox_pending{"), "an unknown number is none: {metrics}");
 
         sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
-        let lag = captured.store.lag().await.unwrap();
+        let lag = whole_lag(&captured.store).await;
         assert!(lag.unread.is_empty() && lag.problems.len() == 1, "{lag:?}");
     });
 }
@@ -55,7 +56,13 @@ fn part_that_fails_costs_none_of_the_others() {
         run(store.pool(), insert).await;
         run(store.pool(), "ALTER TABLE messagekit.replay_jobs RENAME TO gone").await;
         run(store.pool(), "ALTER TABLE messagekit.table_sources RENAME TO gone_too").await;
-        let lag = store.lag().await.unwrap();
+        // Other parts may be late on a busy machine.
+        let mut lag = OutboxLag::default();
+        eventually("only what is gone is unread", DEADLINE, async || {
+            lag = store.lag().await.unwrap();
+            lag.unread.len() == 2
+        })
+        .await;
         assert_eq!(lag.pending, 1);
         assert!(
             lag.problems.iter().any(|problem| problem.contains("nothing captures this outbox")),
@@ -111,7 +118,7 @@ fn probes_that_are_given_up_take_no_connection_of_the_service() {
         })
         .await;
         sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
-        assert!(store.lag().await.unwrap().unread.is_empty(), "the connection is usable again");
+        whole_lag(&store).await;
         store.checkpoint(Duration::ZERO).await.unwrap();
         assert_eq!((store.pool().size(), sessions(&mut look).await.0), (0, 1));
     });

@@ -8,6 +8,7 @@ use messagekit_tests::Database;
 use sqlx::AssertSqlSafe;
 
 use crate::relay::outbox::Relayed;
+use crate::whole_lag::whole_status;
 
 /// The events and the failed messages of the gate, and with `MESSAGEKIT_FULL=1`.
 fn sizes() -> (u64, u64) {
@@ -51,7 +52,7 @@ fn status_of_a_large_database_takes_some_milliseconds() {
             let mut shortest = Duration::MAX;
             for _ in 0..5 {
                 let began = Instant::now();
-                let outbox = store.outbox_status().await.unwrap();
+                let outbox = whole_status(&store).await;
                 let consumers = store.consumer_statuses().await.unwrap();
                 shortest = shortest.min(began.elapsed());
                 assert_eq!(outbox.lag.pending, u64::from(COUNT_LIMIT), "{outbox:?}");
@@ -77,7 +78,7 @@ fn status_of_a_large_database_takes_some_milliseconds() {
 fn oldest_is_found_in_any_topic_and_among_due_delayed_events() {
     block_on(async {
         let relayed = Relayed::fresh().await;
-        let oldest = async || relayed.store.outbox_status().await.unwrap().lag.oldest.unwrap().as_secs();
+        let oldest = async || whole_status(&relayed.store).await.lag.oldest.unwrap().as_secs();
         // One key has one shard.
         relayed.write_to("a.first", "young", Some("k")).await;
         relayed.write_to("b.second", "old", Some("k")).await;

@@ -74,8 +74,14 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Opens the file for transactions that a busy machine may stop for a while.
+async fn open(file: &Path) -> Result<SqliteStore, Error> {
+    let patient = Duration::from_secs(120);
+    Ok(SqliteStore::options().transaction_timeout(patient).busy_timeout(patient).open(file).await?)
+}
+
 async fn write(file: &Path, count: usize) -> Result<(), Error> {
-    let store = SqliteStore::open(file).await?;
+    let store = open(file).await?;
     let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let orders: Vec<usize> = (0..count).collect();
     for some in orders.chunks(100) {
@@ -88,7 +94,7 @@ async fn write(file: &Path, count: usize) -> Result<(), Error> {
 }
 
 async fn tick(file: &Path) -> Result<(), Error> {
-    let store = SqliteStore::open(file).await?;
+    let store = open(file).await?;
     let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     while !Path::new(&format!("{}.stop", file.display())).exists() {
         let mut tx = store.begin().await?;
@@ -100,7 +106,7 @@ async fn tick(file: &Path) -> Result<(), Error> {
 }
 
 async fn request(file: &Path) -> Result<(), Error> {
-    let store = SqliteStore::open(file).await?;
+    let store = open(file).await?;
     let outbox = Outbox::new(store.clone(), "shop").expect("a plain name");
     let order_id = std::env::var("ORDER").unwrap_or_else(|_| "o-1".to_owned());
     let span = messagekit_telemetry::request_span("POST", "/orders", header);

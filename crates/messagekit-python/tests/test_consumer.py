@@ -109,13 +109,13 @@ def test_a_long_handler_keeps_its_records(server):
     def handler(message: Message) -> None:
         # It waits for longer than the lease, and would have a record whose lease has ended.
         if not other:
-            body = {"topic_id": TOPIC, "group_id": "shipping", "timeout_seconds": 4}
+            body = {"topic_id": TOPIC, "group_id": "shipping", "timeout_seconds": 14}
             with server.client() as client:
                 other.append(client.consume(body)["messages"])
         if message.data["n"] == 1:
             consumer.stop()
 
-    with server.consumer(lease_seconds=2) as consumer:
+    with server.consumer(lease_seconds=10) as consumer:
         assert consumer.run(handler) == 2
     assert other == [[]] and server.lag() == 0
 

@@ -58,7 +58,7 @@ async fn a_lease_is_extended_while_a_slow_handler_runs() {
                 return Ok(());
             }
             // It waits for longer than the lease, and would have a record whose lease has ended.
-            let wait = Some(4);
+            let wait = Some(14);
             let other =
                 Consume { group_id: Some(GROUP.into()), timeout_seconds: wait, ..Consume::of(ORDERS) };
             let answer = client.consume(&other).await?;
@@ -67,7 +67,7 @@ async fn a_lease_is_extended_while_a_slow_handler_runs() {
             Ok::<_, messagekit::Error>(())
         }
     };
-    let consumer = shop.consumer().lease(Duration::from_secs(2)).max_attempts(1);
+    let consumer = shop.consumer().lease(Duration::from_secs(10)).max_attempts(1);
     end_of(consumer.run(handler, shutdown)).await.unwrap();
     assert!(*has_waited.lock().unwrap() && shop.failed_messages().await.is_empty());
     assert_eq!((shop.lag(), shop.settled()), (0, 2));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::http_served::Served;
 
 /// Longer than anything takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 pub(super) const ORDERS: &str = "shop.orders";
 

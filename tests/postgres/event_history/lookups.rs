@@ -1,6 +1,6 @@
 //! What a lookup costs: a fixed number of statements, each of some blocks, however many rows there are.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use messagekit::MessageId;
 use messagekit::operations::EventHistory;
@@ -125,7 +125,6 @@ fn lookups_read_the_rows_of_an_index() {
         let record = store.event_record(&"e-4711".parse().unwrap()).await.unwrap();
         println!("the record of one of {} events: {:?}", events(), began.elapsed());
         assert_eq!((record.outcomes.len(), record.failed_messages.len(), record.actions.len()), (3, 2, 2));
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::operations::{OutboxHealth, OutboxLag};
+use messagekit::operations::OutboxLag;
 use messagekit::relay::{OutboxReader, Rejection};
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
@@ -13,9 +13,10 @@ use messagekit_tests::Database;
 use sqlx::Executor;
 
 use super::outbox::{Relayed, entries};
+use crate::whole_lag::whole_lag;
 
 async fn lag(relayed: &Relayed) -> OutboxLag {
-    relayed.store.lag().await.unwrap()
+    whole_lag(&relayed.store).await
 }
 
 #[test]
@@ -74,17 +75,17 @@ fn two_publishing_modes_at_once_and_none_are_problems() {
         let insert =
             "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
         store.pool().execute(insert).await.unwrap();
-        let found = store.lag().await.unwrap();
+        let found = whole_lag(&store).await;
         assert!(found.problems[0].contains("nor the trigger of a relay"), "{found:?}");
 
         let schema = SchemaName::default();
         let make = "CREATE PUBLICATION messagekit_outbox FOR TABLE messagekit.outbox_events";
         store.pool().execute(make).await.unwrap();
         to_relay(database.url(), &schema, Existing::Leave, DEADLINE).await.unwrap();
-        let found = store.lag().await.unwrap();
+        let found = whole_lag(&store).await;
         assert!(found.problems[0].contains("events go out twice"), "{found:?}");
         cdc::drop_slot(database.url(), &schema).await.unwrap();
-        let found = store.lag().await.unwrap();
+        let found = whole_lag(&store).await;
         assert_eq!((found.pending, found.problems.len()), (0, 0), "{found:?}");
     });
 }

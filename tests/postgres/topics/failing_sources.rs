@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::sources::{Shop, TOPIC};
+use crate::whole_lag::whole_lag;
 
 const CONSUMER: &str = "route:shop.orders:public.orders";
 
@@ -388,7 +389,7 @@ fn the_doctor_finds_a_faulty_source_and_prints_the_repair() {
             assert!(is_found, "{sql}");
             let states = shop.topics.store().source_states().await.unwrap();
             assert_eq!((states[0].fault, states[1].fault), (None, Some(fault)), "{sql}");
-            let problems = shop.topics.store().lag().await.unwrap().problems;
+            let problems = whole_lag(shop.topics.store()).await.problems;
             let says = format!("table source public.orders of topic shop.orders: {fault}");
             assert!(problems.iter().any(|problem| problem.starts_with(&says)), "{problems:?}");
             let done = shop.shell(&step);
@@ -408,7 +409,7 @@ fn the_doctor_finds_rows_that_were_set_aside() {
         shop.run("INSERT INTO orders VALUES (1, 'ada', 0), (2, 'bob', 0)").await;
         let (is_found, step) = shop.finds("table-source-rows-set-aside");
         assert!(is_found && step.contains("dlq list --consumer 'route:shop.orders:public.orders'"), "{step}");
-        let problems = shop.topics.store().lag().await.unwrap().problems;
+        let problems = whole_lag(shop.topics.store()).await.problems;
         assert!(
             problems.iter().any(|text| text.starts_with("events of 2 rows of public.orders")),
             "{problems:?}"

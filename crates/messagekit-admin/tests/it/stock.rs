@@ -1,16 +1,23 @@
 //! The contents of the stores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::adapter::{Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage};
 use messagekit::operations::Operations;
 use messagekit::{Message, MessageId, headers};
 use messagekit_memory::MemoryStore;
-use messagekit_sqlite::SqliteStore;
+use messagekit_sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 /// Occurs in payloads and header values, and nowhere else.
 pub(crate) const SECRET: &str = "planted-4711";
+
+/// Options for transactions that a busy machine may stop for a while.
+pub(crate) fn patient() -> SqliteOptions {
+    let long = Duration::from_secs(120);
+    SqliteStore::options().transaction_timeout(long).busy_timeout(long)
+}
 
 /// The stores that every behaviour test runs over; the folder is deleted at the end.
 pub(crate) struct Stores {
@@ -23,7 +30,7 @@ impl Stores {
     /// Creates both with `failed_messages` failed messages and `events` events.
     pub(crate) async fn with(failed_messages: usize, events: usize) -> Self {
         let folder = TempDir::new().unwrap();
-        let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        let sqlite = patient().open(folder.path().join("shop.db")).await.unwrap();
         let stores = Self { _folder: folder, memory: MemoryStore::new(), sqlite };
         fill(&stores.memory, failed_messages, events).await;
         fill(&stores.sqlite, failed_messages, events).await;

@@ -50,12 +50,12 @@ impl Apply {
             Some(_) => "unchanged",
         };
         if change != "unchanged" {
-            patiently(|| worker.put(&name, &wanted)).await?;
+            worker.put(&name, &wanted).await?;
         } else if let Some(told) = worker.told(&name).await? {
             if told.has_failed() {
-                patiently(|| worker.restart(&name)).await?;
+                worker.restart(&name).await?;
             } else if matches!(&*told.connector, "PAUSED" | "STOPPED") {
-                patiently(|| worker.resume(&name)).await?;
+                worker.resume(&name).await?;
             }
         }
         until_it_reads(&worker, &name, url).await?;
@@ -66,30 +66,17 @@ impl Apply {
     }
 }
 
-/// Retries while the worker refuses: it does so for a moment during a rebalance.
-async fn patiently<F, Fut>(mut act: F) -> Result<(), Error>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<(), Error>>,
-{
-    let end = Instant::now() + START;
-    loop {
-        match act().await {
-            Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < end => {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            done => return done,
-        }
-    }
-}
-
 /// Waits until the connector reads. Its own state RUNNING is not enough; the slot shows whether it is being read.
 async fn until_it_reads(worker: &Worker, name: &str, url: &str) -> Result<(), Error> {
     let end = Instant::now() + START;
     let mut failed_looks = 0;
     let mut reads_since = None;
     loop {
-        let told = worker.told(name).await?;
+        let told = match worker.told(name).await {
+            // It rebalances, as it does after each change, or answers late.
+            Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < end => None,
+            told => told?,
+        };
         if let Some(told) = told.as_ref().filter(|told| told.has_failed()) {
             // A restarted task still reports FAILED for a moment.
             failed_looks += 1;

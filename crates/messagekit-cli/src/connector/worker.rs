@@ -62,24 +62,14 @@ impl Worker {
         Ok(Self { agent, url, place: printable(place.trim_end_matches('/')) })
     }
 
-    /// Returns the settings of a connector, or `None` if none of this name exists. It asks again while the worker rebalances or is not ready:
-    /// then it refuses, or answers late.
+    /// Returns the settings of a connector, or `None` if none of this name exists.
     pub(crate) async fn settings(&self, name: &str) -> Result<Option<Map<String, Value>>, Error> {
-        let end = Instant::now() + REBALANCE;
-        loop {
-            let asked = self.get(format!("/connectors/{name}/config")).await;
-            let is_late = asked.as_ref().is_err_and(is_timeout);
-            let is_busy =
-                asked.as_ref().is_ok_and(|(status, body)| *status == 503 || is_rebalance(*status, body));
-            if (is_late || is_busy) && Instant::now() < end {
-                tokio::time::sleep(LOOK_EVERY).await;
-                continue;
-            }
-            return match asked? {
-                (200, Value::Object(settings)) => Ok(Some(settings)),
-                (404, body) if is_absent(&body) => Ok(None),
-                (status, body) => Err(self.refusal("read the connector", status, &body)),
-            };
+        let (path, bodiless) = (format!("/connectors/{name}/config"), Vec::new());
+        let (answer, _) = self.patiently(Method::GET, path, bodiless, CALL).await?;
+        match answer {
+            (200, Value::Object(settings)) => Ok(Some(settings)),
+            (404, body) if is_absent(&body) => Ok(None),
+            (status, body) => Err(self.refusal("read the connector", status, &body)),
         }
     }
 
@@ -131,11 +121,38 @@ impl Worker {
 
     /// Sends a change; returns `false` for a missing connector.
     async fn change(&self, method: Method, path: String, body: Option<Vec<u8>>) -> Result<bool, Error> {
-        let (status, body) = self.call(method, path, body.unwrap_or_default(), CHANGE).await?;
+        let is_deletion = method == Method::DELETE;
+        let ((status, body), was_late) =
+            self.patiently(method, path, body.unwrap_or_default(), CHANGE).await?;
         match status {
             200..=299 => Ok(true),
-            404 if is_absent(&body) => Ok(false),
+            // The answer to a deletion that was late is that of its repetition.
+            404 if is_absent(&body) => Ok(is_deletion && was_late),
             _ => Err(self.refusal("change the connector", status, &body)),
+        }
+    }
+
+    /// Calls again while the worker rebalances or is not ready: then it refuses, or answers late. A repeated call changes nothing
+    /// more. It also returns whether an answer was late.
+    async fn patiently(
+        &self,
+        method: Method,
+        path: String,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<((u16, Value), bool), Error> {
+        let (end, mut was_late) = (Instant::now() + REBALANCE, false);
+        loop {
+            let answer = self.call(method.clone(), path.clone(), body.clone(), limit).await;
+            let is_late = answer.as_ref().is_err_and(is_timeout);
+            let is_busy =
+                answer.as_ref().is_ok_and(|(status, body)| *status == 503 || is_rebalance(*status, body));
+            was_late |= is_late;
+            if (is_late || is_busy) && Instant::now() < end {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            return Ok((answer?, was_late));
         }
     }
 
@@ -296,6 +313,15 @@ mod tests {
         let (worker, serving) = answers(&ANSWERS);
         let settings = worker.settings("shop").await.unwrap().expect("it exists");
         assert_eq!(settings["name"], "shop");
+        serving.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_sent_again_during_a_rebalance() {
+        const ANSWERS: [(u16, &str); 3] =
+            [(409, r#"{"message": "a conflicting operation"}"#), (503, "starting"), (200, "{}")];
+        let (worker, serving) = answers(&ANSWERS);
+        assert!(worker.delete("shop").await.unwrap(), "it was there");
         serving.join().unwrap();
     }
 

@@ -179,6 +179,6 @@ mod tests {
             begin + limit,
         );
         assert!(answer.is_err());
-        assert!(begin.elapsed() < COMMIT_DEADLINE, "it took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(60), "it took {:?}", begin.elapsed());
     }
 }

@@ -15,6 +15,13 @@ use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
 use tempfile::TempDir;
 
+/// Longer than a transaction of the suites takes on a busy machine.
+const BUSY: Duration = Duration::from_secs(120);
+
+fn patient() -> SqliteOptions {
+    SqliteStore::options().transaction_timeout(BUSY).busy_timeout(BUSY)
+}
+
 /// A file of its own for each case.
 #[derive(Clone)]
 struct File {
@@ -29,7 +36,7 @@ impl File {
     }
 
     async fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.path).await.expect("the file opens")
+        patient().open(&self.path).await.expect("the file opens")
     }
 }
 
@@ -97,12 +104,12 @@ struct Rows {
 
 /// Options of a file whose topics have one partition.
 fn one_partition() -> SqliteOptions {
-    SqliteStore::options().partitions(NonZeroU32::MIN)
+    patient().partitions(NonZeroU32::MIN)
 }
 
 impl Rows {
     async fn new() -> Self {
-        Self::open(SqliteStore::options()).await
+        Self::open(patient()).await
     }
 
     async fn open(options: SqliteOptions) -> Self {
@@ -279,9 +286,6 @@ mod log {
     messagekit_testkit::log_cases!(super::Rows::open(super::one_partition()).await);
 }
 
-/// Longer than a transaction of the suite takes on a busy machine.
-const BUSY: Duration = Duration::from_secs(30);
-
 /// A file with relayed topics.
 #[derive(Clone)]
 struct Relayed {
@@ -292,8 +296,7 @@ struct Relayed {
 impl Relayed {
     async fn new() -> Self {
         let file = File::new();
-        let patient = SqliteStore::options().transaction_timeout(BUSY);
-        let store = patient.relayed_topics(TOPICS).open(&file.path).await;
+        let store = patient().relayed_topics(TOPICS).open(&file.path).await;
         Self { file, store: store.expect("the file opens") }
     }
 }

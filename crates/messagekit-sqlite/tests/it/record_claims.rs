@@ -6,13 +6,19 @@ use std::path::Path;
 use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_testkit::DEADLINE;
 use tempfile::TempDir;
 
 use crate::support::append;
 
 async fn open(folder: &TempDir) -> SqliteStore {
     let options = SqliteStore::options().partitions(NonZeroU32::MIN);
-    options.open(folder.path().join("jobs.db")).await.unwrap()
+    options
+        .transaction_timeout(DEADLINE)
+        .busy_timeout(DEADLINE)
+        .open(folder.path().join("jobs.db"))
+        .await
+        .unwrap()
 }
 
 async fn claim(worker: &RecordClaimer<SqliteStore>, max: u32) -> RecordClaim {

@@ -32,7 +32,8 @@ impl Fixture {
 }
 
 async fn open(folder: &TempDir) -> SqliteStore {
-    SqliteStore::open(folder.path().join("app.db")).await.unwrap()
+    let patient = SqliteStore::options().transaction_timeout(DEADLINE).busy_timeout(DEADLINE);
+    patient.open(folder.path().join("app.db")).await.unwrap()
 }
 
 /// Returns a message with an id and a key.

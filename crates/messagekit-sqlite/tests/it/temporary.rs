@@ -36,7 +36,7 @@ async fn temporary_file_goes_with_its_last_handle() {
     drop(store);
     assert!(second.path().exists());
     drop(second);
-    eventually("the folder is gone", Duration::from_secs(30), async || !folder.exists()).await;
+    eventually("the folder is gone", Duration::from_secs(120), async || !folder.exists()).await;
 
     let folder = another.path().parent().unwrap().to_owned();
     another.close().await.unwrap();

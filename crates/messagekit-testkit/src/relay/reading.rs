@@ -183,6 +183,7 @@ pub async fn delayed_event_is_found_when_it_is_due<F: RelayFixture>(fixture: &F)
     let store = fixture.store();
     let leases = lease(&store, "r1").await;
     assert_eq!(store.due().await.expect("it can be asked what is due"), None);
+    let before = std::time::Instant::now();
     let mut tx = store.begin().await.expect("a transaction begins");
     for (id, delay) in [("soon", 2_000), ("late", 3_600_000), ("now", 0)] {
         let delay = Duration::from_millis(delay);
@@ -192,7 +193,6 @@ pub async fn delayed_event_is_found_when_it_is_due<F: RelayFixture>(fixture: &F)
             .await
             .expect("events can be delayed");
     }
-    let before = std::time::Instant::now();
     store.commit(tx).await.expect("the transaction commits");
     let page = read(&store, "r1", &leases).await;
     if before.elapsed() < Duration::from_secs(1) {

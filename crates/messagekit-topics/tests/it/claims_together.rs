@@ -120,7 +120,7 @@ async fn a_caller_that_gives_up_costs_the_others_nothing() {
     let held = Held::with(1 + CALLS).await;
     let mut calls = Vec::new();
     for _ in 0..CALLS {
-        let worker = worker(&held.topics).lease(Duration::from_secs(2));
+        let worker = worker(&held.topics).lease(Duration::from_secs(15));
         let call = async move {
             let claim = claim_one(&worker).await?;
             worker.acknowledge(&claim, Which::All).await?;

@@ -31,7 +31,7 @@ impl Home {
     }
 
     pub(crate) async fn topics(&self) -> Topics<Db> {
-        let options = SqliteStore::options().transaction_timeout(PATIENT);
+        let options = SqliteStore::options().transaction_timeout(PATIENT).busy_timeout(PATIENT);
         Topics::of(options.open(self.0.path().join("topics.db")).await.unwrap())
     }
 }

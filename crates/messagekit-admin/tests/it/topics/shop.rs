@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::ask::{Answer, Console};
+use crate::stock::patient;
 
 pub(crate) const TOPIC: &str = "shop.orders";
 
@@ -30,7 +31,7 @@ impl Shop {
     /// Makes the file without topics.
     pub(crate) async fn empty() -> Self {
         let folder = TempDir::new().unwrap();
-        let store = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        let store = patient().open(folder.path().join("shop.db")).await.unwrap();
         let topics = Topics::of(store.clone());
         let served: Arc<dyn TopicOperations> = Arc::new(topics.clone());
         let builder = Admin::builder().database("shop", Arc::new(store.clone())).topics("shop", served);
@@ -61,7 +62,7 @@ impl Shop {
 
     /// Opens the same file once more, as another process would.
     pub(crate) async fn second(&self) -> Topics<SqliteStore> {
-        Topics::of(SqliteStore::open(self.folder.path().join("shop.db")).await.unwrap())
+        Topics::of(patient().open(self.folder.path().join("shop.db")).await.unwrap())
     }
 
     /// Sends a body to a route of topics, as a service.

@@ -6,7 +6,7 @@ use messagekit::adapter::{OutboxRows, WithoutRelay};
 use messagekit::log::Log;
 use messagekit::relay::{OutboxReader, Page, ShardRead};
 use messagekit::{ErrorKind, Message, Store, headers};
-use messagekit_sqlite::{SqliteStore, rusqlite};
+use messagekit_sqlite::{SqliteOptions, SqliteStore, rusqlite};
 use messagekit_testkit::DEADLINE;
 use tempfile::TempDir;
 
@@ -62,12 +62,16 @@ impl File {
     }
 
     pub(super) async fn open(&self) -> SqliteStore {
-        SqliteStore::open(self.path()).await.unwrap()
+        patient().open(self.path()).await.unwrap()
     }
 
     pub(super) async fn relayed(&self) -> SqliteStore {
-        SqliteStore::options().relayed_topics([TOPIC]).open(self.path()).await.unwrap()
+        patient().relayed_topics([TOPIC]).open(self.path()).await.unwrap()
     }
+}
+
+fn patient() -> SqliteOptions {
+    SqliteStore::options().transaction_timeout(DEADLINE).busy_timeout(DEADLINE)
 }
 
 /// Changes a file as another program could.
