@@ -15,12 +15,7 @@ use messagekit_testkit::store::{Audited, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
 use tempfile::TempDir;
 
-/// Longer than a transaction of the suites takes on a busy machine.
-const BUSY: Duration = Duration::from_secs(120);
-
-fn patient() -> SqliteOptions {
-    SqliteStore::options().transaction_timeout(BUSY).busy_timeout(BUSY)
-}
+use crate::support::patient;
 
 /// A file of its own for each case.
 #[derive(Clone)]

@@ -6,19 +6,12 @@ use std::path::Path;
 use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
-use messagekit_testkit::DEADLINE;
 use tempfile::TempDir;
 
-use crate::support::append;
+use crate::support::{append, patient};
 
 async fn open(folder: &TempDir) -> SqliteStore {
-    let options = SqliteStore::options().partitions(NonZeroU32::MIN);
-    options
-        .transaction_timeout(DEADLINE)
-        .busy_timeout(DEADLINE)
-        .open(folder.path().join("jobs.db"))
-        .await
-        .unwrap()
+    patient().partitions(NonZeroU32::MIN).open(folder.path().join("jobs.db")).await.unwrap()
 }
 
 async fn claim(worker: &RecordClaimer<SqliteStore>, max: u32) -> RecordClaim {

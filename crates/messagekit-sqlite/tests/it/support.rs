@@ -7,7 +7,7 @@ use std::time::Duration;
 use messagekit::adapter::{Delivery, Inbox, Incoming, Lane, NextOffset, Publisher, Source, Subscriber};
 use messagekit::log::{TopicDefinition, TopicStore};
 use messagekit::{Error, Message, Store, headers};
-use messagekit_sqlite::{SqliteStore, SqliteSubscriber};
+use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteSubscriber};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -32,8 +32,12 @@ impl Fixture {
 }
 
 async fn open(folder: &TempDir) -> SqliteStore {
-    let patient = SqliteStore::options().transaction_timeout(DEADLINE).busy_timeout(DEADLINE);
-    patient.open(folder.path().join("app.db")).await.unwrap()
+    patient().open(folder.path().join("app.db")).await.unwrap()
+}
+
+/// Options for transactions that a busy machine may stop for a while.
+pub(crate) fn patient() -> SqliteOptions {
+    SqliteStore::options().transaction_timeout(DEADLINE).busy_timeout(DEADLINE)
 }
 
 /// Returns a message with an id and a key.

@@ -29,7 +29,7 @@ pub(super) enum Attempted {
         through: usize,
         stats: ConsumerStats,
         failures: Vec<FailureKind>,
-        /// By message, if somebody observes them.
+        /// By message, if there is an observer.
         outcomes: Vec<(usize, Delivered)>,
         took: Duration,
     },

@@ -6,9 +6,11 @@ use messagekit::adapter::{OutboxRows, WithoutRelay};
 use messagekit::log::Log;
 use messagekit::relay::{OutboxReader, Page, ShardRead};
 use messagekit::{ErrorKind, Message, Store, headers};
-use messagekit_sqlite::{SqliteOptions, SqliteStore, rusqlite};
+use messagekit_sqlite::{SqliteStore, rusqlite};
 use messagekit_testkit::DEADLINE;
 use tempfile::TempDir;
+
+use crate::support::patient;
 
 pub(super) const TOPIC: &str = "orders.order";
 
@@ -68,10 +70,6 @@ impl File {
     pub(super) async fn relayed(&self) -> SqliteStore {
         patient().relayed_topics([TOPIC]).open(self.path()).await.unwrap()
     }
-}
-
-fn patient() -> SqliteOptions {
-    SqliteStore::options().transaction_timeout(DEADLINE).busy_timeout(DEADLINE)
 }
 
 /// Changes a file as another program could.
