@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
+use tokio::net::TcpSocket;
 
 /// A received span. Ids are hexadecimal.
 #[derive(Clone, Debug)]
@@ -70,17 +71,19 @@ impl OtlpReceiver {
     /// # Panics
     /// Panics if it cannot listen.
     pub async fn start() -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        let socket = TcpSocket::new_v4().expect("the system has sockets");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+        Self::listen(socket)
     }
 
-    /// Starts it at an address.
+    /// Starts it at the address of a socket, which keeps its port before, and refuses connections until then.
     ///
     /// # Panics
-    /// Panics if it cannot listen there.
-    pub async fn start_at(address: SocketAddr) -> Self {
+    /// Panics if the socket has no address.
+    pub fn listen(socket: TcpSocket) -> Self {
         let received = Arc::<Mutex<Received>>::default();
         let app = Router::new().route("/v1/traces", post(accept)).with_state(Arc::clone(&received));
-        let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
+        let listener = socket.listen(64).expect("it is bound to an address");
         let address = listener.local_addr().expect("it listens");
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { address, received }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::services;
 
 /// The time limit of an answer of the broker.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The methods of the protocol that a publisher needs, as class and number.
 const START_OK: (u16, u16) = (10, 11);
@@ -87,6 +87,14 @@ fn long(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).expect("bytes of a test fit").to_be_bytes()[..], bytes].concat()
 }
 
+fn method(channel: u16, (class, number): (u16, u16), arguments: &[u8]) -> Vec<u8> {
+    frame(1, channel, &[&class.to_be_bytes()[..], &number.to_be_bytes(), arguments].concat())
+}
+
+fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    [&[kind][..], &channel.to_be_bytes(), &long(payload), &[0xce]].concat()
+}
+
 /// A connection with one channel in confirm mode.
 #[derive(Debug)]
 pub struct RawPublisher {
@@ -130,23 +138,22 @@ impl RawPublisher {
     /// # Panics
     /// Panics when the broker refuses it.
     pub async fn publish(&mut self, exchange: &[u8], routing_key: &[u8], properties: &[u8], payload: &[u8]) {
-        let place = [&[0, 0], &short(exchange)[..], &short(routing_key), &[0]].concat();
-        self.method(1, PUBLISH, &place).await;
+        let route = [&[0, 0], &short(exchange)[..], &short(routing_key), &[0]].concat();
         let size = (payload.len() as u64).to_be_bytes();
-        self.frame(2, 1, &[&[0, 60, 0, 0], &size[..], properties].concat()).await;
-        self.frame(3, 1, payload).await;
+        let header = [&[0, 60, 0, 0], &size[..], properties].concat();
+        // One write: the second of several small ones waits until the first is acknowledged.
+        let frames = [method(1, PUBLISH, &route), frame(2, 1, &header), frame(3, 1, payload)];
+        self.write(&frames.concat()).await;
         let answer = self.answer().await;
         assert_eq!(answer[..4], [0, 60, 0, 80], "not acknowledged: {}", String::from_utf8_lossy(&answer));
     }
 
-    async fn method(&mut self, channel: u16, (class, number): (u16, u16), arguments: &[u8]) {
-        let begin = [class.to_be_bytes(), number.to_be_bytes()].concat();
-        self.frame(1, channel, &[&begin, arguments].concat()).await;
+    async fn method(&mut self, channel: u16, id: (u16, u16), arguments: &[u8]) {
+        self.write(&method(channel, id, arguments)).await;
     }
 
-    async fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
-        let frame = [&[kind][..], &channel.to_be_bytes(), &long(payload), &[0xce]].concat();
-        self.stream.write_all(&frame).await.expect("the broker reads");
+    async fn write(&mut self, frames: &[u8]) {
+        self.stream.write_all(frames).await.expect("the broker reads");
     }
 
     /// Reads the next method.

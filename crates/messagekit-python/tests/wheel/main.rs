@@ -1,18 +1,19 @@
-//! Builds the wheel, installs it into a fresh environment, and runs the tests in Python there.
+//! Packs or builds the wheel, installs it into a fresh environment, and runs the tests in Python there.
 
 mod beside_python;
 mod environment;
+mod packed;
 
 use std::fs;
 use std::path::Path;
 
-use environment::{HERE, built, python, run, temporary};
+use environment::{HERE, built, is_full, python, run, temporary};
 
 /// The most bytes of the wheel that users install.
 const LARGEST: u64 = 9_000_000;
 
 #[test]
-fn the_wheel_is_built_installed_and_tested() {
+fn the_wheel_is_installed_and_tested() {
     let here = Path::new(HERE);
     // From a folder without the sources, which would hide what the wheel lacks.
     let mut test = python();
@@ -26,7 +27,7 @@ fn the_wheel_is_built_installed_and_tested() {
 /// Compiles everything again with optimisation, for which the gate has no time.
 #[test]
 fn a_release_wheel_has_less_than_nine_megabytes() {
-    if std::env::var_os("MESSAGEKIT_FULL").is_none_or(|value| value != "1") {
+    if !is_full() {
         return;
     }
     let wheel = built("wheel");
