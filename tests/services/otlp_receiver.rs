@@ -69,8 +69,8 @@ impl OtlpReceiver {
     /// Starts the receiver on the current runtime.
     ///
     /// # Panics
-    /// Panics if it cannot listen.
-    pub async fn start() -> Self {
+    /// Panics if it cannot listen, or outside of a runtime.
+    pub fn start() -> Self {
         let socket = TcpSocket::new_v4().expect("the system has sockets");
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
         Self::listen(socket)

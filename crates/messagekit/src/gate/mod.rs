@@ -11,8 +11,10 @@ mod breaker;
 mod breaker_call;
 mod chain;
 mod circuit_breaker;
+mod clock;
 mod concurrency;
 mod inside;
+mod keyed_rate_limit;
 mod rate_limit;
 mod states;
 mod watched;
@@ -32,6 +34,7 @@ pub(crate) use chain::Starts;
 pub use chain::{Gates, Pass};
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
+pub use keyed_rate_limit::{KeyedRateLimit, LimitReached};
 pub use rate_limit::RateLimit;
 pub use states::{GateState, GateStates};
 

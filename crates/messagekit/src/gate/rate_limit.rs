@@ -14,6 +14,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use tokio::time::{Instant, Sleep};
 
+use super::clock::TokioClock;
 use super::{Abandon, BatchView, Gate, Outcome, Permit};
 
 /// No debt lasts longer, in nanoseconds: governor adds to it without a check.
@@ -57,7 +58,7 @@ impl RateLimit {
         let each = (period / burst.get()).max(Duration::from_nanos(1));
         let quota = Quota::with_period(each).expect("a nanosecond at least").allow_burst(burst);
         let used = Used::default();
-        let limiter = RateLimiter::new(quota, used.clone(), TokioClock(Instant::now()));
+        let limiter = RateLimiter::new(quota, used.clone(), TokioClock::start());
         Self { shared: Arc::new(Shared { limiter, used, burst, each }), timer: None }
     }
 
@@ -211,18 +212,6 @@ impl StateStore for Used {
         let (answer, until) = decide(*used)?;
         *used = Some(until);
         Ok(answer)
-    }
-}
-
-/// Tokio's clock since the limit was created, so tests can pause it.
-#[derive(Clone, Copy, Debug)]
-struct TokioClock(Instant);
-
-impl Clock for TokioClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.elapsed().into()
     }
 }
 

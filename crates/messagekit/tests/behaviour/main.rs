@@ -30,6 +30,7 @@ mod hostile;
 mod hot_key;
 mod idle;
 mod key_lanes;
+mod limited_tenants;
 mod log;
 mod middleware;
 mod names;
