@@ -15,7 +15,7 @@ use crate::broker::{
 use crate::proxy::Proxy;
 
 /// Longer than any pause.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn settle(receiver: &mut Receiver<RabbitMqSubscriber>, deliveries: Vec<Delivery>) {
     receiver.settle_receipts(deliveries.into_iter().map(|delivery| delivery.receipt).collect());

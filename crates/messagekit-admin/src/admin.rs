@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::app::{App, Shared};
 use crate::database::{Database, Databases, is_database_name};
-use crate::health::{self, Outboxes};
+use crate::health::{self, HealthLimits, Outboxes};
 use crate::metrics_page::{self, MetricsPage};
 use crate::{Service, Tokens, document, protection, replay, serve};
 
@@ -118,6 +118,7 @@ pub struct AdminBuilder {
     registry: Registry,
     metrics: Option<Metrics>,
     hosts: Vec<String>,
+    limits: HealthLimits,
 }
 
 impl AdminBuilder {
@@ -156,6 +157,12 @@ impl AdminBuilder {
     pub fn metrics(mut self, registry: Registry, metrics: Metrics) -> Self {
         self.registry = registry;
         self.metrics = Some(metrics);
+        self
+    }
+
+    /// Sets how much may wait before `/health/outbox` is degraded.
+    pub fn limits(mut self, limits: HealthLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -221,6 +228,7 @@ impl AdminBuilder {
         });
         let shared = Shared {
             outboxes: Outboxes(outboxes.collect()),
+            limits: self.limits,
             databases: Databases(databases.into()),
             services: self.services.into(),
             metrics_page: Arc::new(MetricsPage::new(self.registry, metrics)),

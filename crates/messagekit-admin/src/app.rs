@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::Service;
 use crate::database::Databases;
-use crate::health::{Dependencies, Outboxes};
+use crate::health::{Dependencies, HealthLimits, Outboxes};
 use crate::metrics_page::MetricsPage;
 
 #[derive(Clone)]
@@ -20,6 +20,7 @@ pub(crate) struct Shared {
     /// The running services that a status asks.
     pub(crate) services: Arc<[Service]>,
     pub(crate) outboxes: Outboxes,
+    pub(crate) limits: HealthLimits,
     pub(crate) metrics_page: Arc<MetricsPage>,
     /// Wakes the worker when a replay is ordered here.
     pub(crate) ordered: Notify,
@@ -54,6 +55,6 @@ impl FromRef<App> for Arc<MetricsPage> {
 /// An admin depends on databases only.
 impl FromRef<App> for Dependencies {
     fn from_ref(app: &App) -> Self {
-        Self { outboxes: app.outboxes.clone(), ..Self::default() }
+        Self { outboxes: app.outboxes.clone(), limits: app.limits, ..Self::default() }
     }
 }

@@ -68,7 +68,7 @@ pub use byte_text::ByteText;
 pub use database::{READ_LIMIT, is_database_name};
 pub use doctor::DoctorView;
 pub use documents::Documents;
-pub use health::Health;
+pub use health::{Health, HealthLimits};
 pub use metrics_router::metrics_router;
 pub use overview::Overview;
 pub use replay::run_replays;

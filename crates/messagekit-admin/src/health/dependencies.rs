@@ -5,6 +5,8 @@ use std::sync::Arc;
 use messagekit::operations::OutboxHealth;
 use messagekit::{Stats, relay};
 
+use super::limits::HealthLimits;
+
 /// What the health of a process depends on, each by its name: the state of the health paths.
 #[derive(Clone, Default)]
 pub(crate) struct Dependencies {
@@ -13,6 +15,7 @@ pub(crate) struct Dependencies {
     pub(crate) connections: Arc<[(String, Look)]>,
     pub(crate) consumers: Arc<[(String, Stats)]>,
     pub(crate) relays: Arc<[(String, relay::Stats)]>,
+    pub(crate) limits: HealthLimits,
 }
 
 /// The outboxes of the databases, by the names of these.

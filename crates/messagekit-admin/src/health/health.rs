@@ -8,6 +8,7 @@ use messagekit::operations::OutboxHealth;
 use messagekit::{Stats, relay};
 
 use super::dependencies::{Dependencies, Look, Named, Outboxes};
+use super::limits::HealthLimits;
 use super::{checkpoints, routes};
 use crate::protection;
 
@@ -20,7 +21,7 @@ use crate::protection;
 /// | part | is unhealthy while | is degraded, still 200, while |
 /// |---|---|---|
 /// | [store](Self::store) | it does not answer within 5 seconds | |
-/// | [consumer](Self::consumer) | its source is unreachable, or after its run has ended | its dedup window is too short |
+/// | [consumer](Self::consumer) | its source is unreachable, or after its run has ended | its dedup window is too short, or it is [too far](HealthLimits::consumer_lag) behind |
 /// | [relay](Self::relay) | its database does not answer, or after its run has ended | the broker does not accept a topic |
 /// | [connection](Self::connection) | it names a fault | |
 ///
@@ -51,6 +52,7 @@ pub struct Health {
     connections: Vec<(String, Look)>,
     consumers: Vec<(String, Stats)>,
     relays: Vec<(String, relay::Stats)>,
+    limits: HealthLimits,
 }
 
 impl Health {
@@ -77,6 +79,12 @@ impl Health {
         self
     }
 
+    /// Sets how much may wait before a part is degraded.
+    pub fn limits(mut self, limits: HealthLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Adds another dependency. Each request for `/health/ready` calls `fault`, which returns its fault, or `None` without one, and
     /// does not block. Every caller sees the text: leave passwords and payloads out.
     pub fn connection(
@@ -96,6 +104,7 @@ impl Health {
             connections: self.connections.into(),
             consumers: self.consumers.into(),
             relays: self.relays.into(),
+            limits: self.limits,
         };
         checkpoints::keep_while_used(&state.outboxes);
         let (routes, _) = routes::<Dependencies>().split_for_parts();
@@ -110,6 +119,7 @@ impl fmt::Debug for Health {
             .field("consumers", &names(&self.consumers))
             .field("relays", &names(&self.relays))
             .field("connections", &names(&self.connections))
+            .field("limits", &self.limits)
             .finish()
     }
 }

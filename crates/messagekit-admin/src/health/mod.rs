@@ -4,6 +4,8 @@ mod checkpoints;
 mod dependencies;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod health;
+mod lag;
+mod limits;
 mod measure;
 mod outbox;
 mod ready;
@@ -17,6 +19,7 @@ use utoipa_axum::routes;
 pub(crate) use checkpoints::keep_checkpoints;
 pub(crate) use dependencies::{Dependencies, Outboxes};
 pub use health::Health;
+pub use limits::HealthLimits;
 pub(crate) use measure::log_unread;
 pub(crate) use ready::{ConsumerReady, HeldBack};
 pub(crate) use status::Status;

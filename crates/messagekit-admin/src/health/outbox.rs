@@ -1,7 +1,5 @@
 //! Whether events leave the outbox.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,15 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::dependencies::Dependencies;
+use super::limits::HealthLimits;
 use super::measure;
 use super::ready::code;
 use super::status::Status;
 use crate::parameters::{Nothing, Query};
-
-/// The age above which the oldest event is stale.
-const STALE: Duration = Duration::from_secs(300);
-/// The largest tolerable number of events that wait longer than ten seconds.
-const OVERDUE: u64 = 1_000;
 
 /// Whether databases answer and events are published: sums and worst values over all, then each database.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,20 +65,20 @@ pub(crate) struct DatabaseOutbox {
 
 /// Measure whether events are published
 ///
-/// `degraded` if the oldest event waits for more than 300 seconds, if more than 1000 events wait for more than 10
-/// seconds, or if there is an obstacle; `unhealthy` if a database does not answer.
+/// `degraded` if the oldest event waits for too long, if too many events wait for more than 10 seconds, or if there is an
+/// obstacle; `unhealthy` if a database does not answer. The limits are 300 seconds and 1000 events, unless the process sets others.
 #[utoipa::path(
     get, path = "/health/outbox", tag = "health", operation_id = "outbox",
     responses((status = 200, body = OutboxView), (status = 503, description = "It is not well", body = OutboxView))
 )]
 pub(crate) async fn outbox(
-    State(Dependencies { outboxes, .. }): State<Dependencies>,
+    State(Dependencies { outboxes, limits, .. }): State<Dependencies>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<OutboxView>) {
     let said = measure::lag(&outboxes).await;
     let databases: Vec<DatabaseOutbox> = said
         .iter()
-        .map(|(name, lag)| DatabaseOutbox::of(name, lag.as_ref().map_err(|error| *error)))
+        .map(|(name, lag)| DatabaseOutbox::of(name, lag.as_ref().map_err(|error| *error), &limits))
         .collect();
     let status = databases.iter().map(|one| one.status).max().unwrap_or(Status::Healthy);
     let checks = together(&databases);
@@ -93,12 +87,12 @@ pub(crate) async fn outbox(
 }
 
 impl DatabaseOutbox {
-    fn of(name: &str, lag: Result<&OutboxLag, &str>) -> Self {
+    fn of(name: &str, lag: Result<&OutboxLag, &str>, limits: &HealthLimits) -> Self {
         let checks = match lag {
             Ok(lag) => Checks {
                 database: DatabaseCheck { status: Status::Healthy, error: None },
                 outbox: OutboxCheck {
-                    status: judged(lag),
+                    status: judged(lag, limits),
                     pending_count: lag.is_known(LagPart::Pending).then_some(lag.pending),
                     oldest_event_age_seconds: lag.oldest.map(|age| age.as_secs_f64()),
                     problems: lag.problems.clone(),
@@ -119,9 +113,9 @@ impl DatabaseOutbox {
     }
 }
 
-fn judged(lag: &OutboxLag) -> Status {
-    let stale = lag.oldest.is_some_and(|age| age > STALE);
-    match stale || lag.overdue > OVERDUE || !lag.problems.is_empty() {
+fn judged(lag: &OutboxLag, limits: &HealthLimits) -> Status {
+    let stale = lag.oldest.is_some_and(|age| age > limits.oldest_event);
+    match stale || lag.overdue > limits.overdue_events || !lag.problems.is_empty() {
         true => Status::Degraded,
         false => Status::Healthy,
     }
@@ -157,7 +151,11 @@ fn together(databases: &[DatabaseOutbox]) -> Checks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const DEFAULT: HealthLimits = HealthLimits::new();
 
     fn lag(pending: u64, overdue: u64, oldest: u64) -> OutboxLag {
         OutboxLag { pending, overdue, oldest: Some(Duration::from_secs(oldest)), ..OutboxLag::default() }
@@ -165,22 +163,30 @@ mod tests {
 
     #[test]
     fn a_burst_is_well_and_a_backlog_is_not() {
-        assert_eq!(judged(&lag(100_000, 1_000, 300)), Status::Healthy);
-        assert_eq!(judged(&lag(1, 1, 301)), Status::Degraded);
-        assert_eq!(judged(&lag(1_001, 1_001, 11)), Status::Degraded);
+        assert_eq!(judged(&lag(100_000, 1_000, 300), &DEFAULT), Status::Healthy);
+        assert_eq!(judged(&lag(1, 1, 301), &DEFAULT), Status::Degraded);
+        assert_eq!(judged(&lag(1_001, 1_001, 11), &DEFAULT), Status::Degraded);
         let slot = OutboxLag { problems: vec!["the slot is lost".to_owned()], ..lag(0, 0, 0) };
-        assert_eq!(judged(&slot), Status::Degraded);
+        assert_eq!(judged(&slot, &DEFAULT), Status::Degraded);
+    }
+
+    #[test]
+    fn a_backlog_is_what_the_limits_say() {
+        let wide = DEFAULT.oldest_event(Duration::from_secs(900)).overdue_events(5_000);
+        assert_eq!(judged(&lag(9_000, 5_000, 900), &wide), Status::Healthy);
+        assert_eq!(judged(&lag(1, 1, 901), &wide), Status::Degraded);
+        assert_eq!(judged(&lag(5_001, 5_001, 11), &wide), Status::Degraded);
     }
 
     #[test]
     fn a_database_that_does_not_answer_leaves_no_sum() {
         let well = || [("shop", lag(2, 0, 4)), ("billing", lag(3, 0, 9))];
-        let view = |(name, lag): (&str, OutboxLag)| DatabaseOutbox::of(name, Ok(&lag));
+        let view = |(name, lag): (&str, OutboxLag)| DatabaseOutbox::of(name, Ok(&lag), &DEFAULT);
         let mut all: Vec<_> = well().into_iter().map(view).collect();
         let two = together(&all);
         assert_eq!((two.outbox.pending_count, two.outbox.oldest_event_age_seconds), (Some(5), Some(9.0)));
 
-        all.push(DatabaseOutbox::of("stock", Err("does not answer")));
+        all.push(DatabaseOutbox::of("stock", Err("does not answer"), &DEFAULT));
         let three = together(&all);
         assert_eq!((three.outbox.pending_count, three.outbox.oldest_event_age_seconds), (None, None));
         assert_eq!(three.database.error.as_deref(), Some("stock: does not answer"));

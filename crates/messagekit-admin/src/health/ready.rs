@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dependencies::Dependencies;
+use super::lag::Lag;
+use super::limits::HealthLimits;
 use super::measure;
 use super::relay_ready::RelayReady;
 use super::status::Status;
@@ -75,7 +77,7 @@ pub(crate) struct ConsumerReady {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
-    /// What an operator should look at, although it works: messages older than its dedup window that may return.
+    /// What an operator should look at, although it works: messages older than its dedup window that may return, or that it is too far behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     findings: Vec<String>,
     /// The number of its partitions and queues.
@@ -98,23 +100,6 @@ pub(crate) struct ConsumerReady {
     blocked_lanes: Vec<String>,
 }
 
-/// How far a consumer is behind.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct Lag {
-    /// Messages that are not settled, those in work included.
-    messages: u64,
-    /// The age of the oldest of them.
-    seconds: f64,
-}
-
-impl Lag {
-    fn of(stats: &Stats) -> Option<Self> {
-        let parts = stats.lag();
-        let oldest = parts.iter().map(|part| part.oldest).max()?;
-        Some(Self { messages: parts.iter().map(|part| part.messages).sum(), seconds: oldest.as_secs_f64() })
-    }
-}
-
 /// A gate that is closed.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct HeldBack {
@@ -124,17 +109,18 @@ pub(crate) struct HeldBack {
 }
 
 impl ConsumerReady {
-    fn of(consumer: &str, stats: &Stats) -> Self {
+    fn of(consumer: &str, stats: &Stats, limits: &HealthLimits) -> Self {
         let Connection { lanes, blocked, blocked_lanes, trouble, ended } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));
-        let (error, findings) = (ended.or(trouble), stats.outside_window());
+        let (error, mut findings, lag) = (ended.or(trouble), stats.outside_window(), Lag::of(stats));
+        findings.extend(lag.as_ref().and_then(|lag| limits.exceeded_by(lag)));
         Self {
             consumer: consumer.to_owned(),
             status: Status::of(error.as_ref(), &findings),
             error,
             findings,
             lanes,
-            lag: Lag::of(stats),
+            lag,
             held_back_by: stats
                 .held_back_by()
                 .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),
@@ -161,7 +147,7 @@ pub(crate) struct DatabaseReady {
     responses((status = 200, body = Ready), (status = 503, description = "A database does not answer, or a connection, a consumer or a relay does not work", body = Ready))
 )]
 pub(crate) async fn ready(
-    State(Dependencies { outboxes, connections, consumers, relays }): State<Dependencies>,
+    State(Dependencies { outboxes, connections, consumers, relays, limits }): State<Dependencies>,
     _nothing: Query<Nothing>,
 ) -> (StatusCode, Json<Ready>) {
     let databases: Vec<DatabaseReady> = measure::ping(&outboxes)
@@ -183,7 +169,7 @@ pub(crate) async fn ready(
         })
         .collect();
     let consumers: Vec<ConsumerReady> =
-        consumers.iter().map(|(name, stats)| ConsumerReady::of(name, stats)).collect();
+        consumers.iter().map(|(name, stats)| ConsumerReady::of(name, stats, &limits)).collect();
     let relays: Vec<RelayReady> = relays.iter().map(|(name, stats)| RelayReady::of(name, stats)).collect();
     let parts = databases.iter().map(|one| one.status);
     let parts = parts.chain(connections.iter().map(|one| one.status));

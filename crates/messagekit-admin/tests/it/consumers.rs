@@ -6,8 +6,10 @@ use std::time::Duration;
 use messagekit::adapter::{
     BoxFuture, Capabilities, NextOffset, Publisher, RetentionProbe, Source, TopicRetention,
 };
-use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, OnFailure, Shutdown, Stats, headers};
-use messagekit_admin::Health;
+use messagekit::{
+    Consumer, ConsumerBuilder, Error, ErrorKind, HandlerError, Message, OnFailure, Shutdown, Stats, headers,
+};
+use messagekit_admin::{Health, HealthLimits};
 use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx, TestGate};
 use serde_json::{Value, json};
 
@@ -64,6 +66,32 @@ async fn a_closed_gate_is_named_and_changes_no_status() {
     running.await.unwrap().unwrap();
 }
 
+/// A gate holds the consumer back for longer than its limits allow; when it opens, nothing is left to look at.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_too_far_behind_is_degraded_and_stays_ready() {
+    let (log, store, gate) = (MemoryLog::new(1), MemoryStore::new(), TestGate::new());
+    gate.close();
+    let billing = billing_on(store, log.topics(["orders.order"])).gate(gate.clone()).build().unwrap();
+    let limits = HealthLimits::new().consumer_lag(1, Duration::from_secs(86_400));
+    let app = Health::new().consumer("billing", billing.stats()).limits(limits).router();
+    let placed = Message::new("orders.order", "{}").with_header(headers::EVENT_TYPE, "orders.order.placed");
+    let two = ["m-1", "m-2"].map(|id| placed.clone().with_header(headers::ID, id));
+    log.publish(&two).await.into_iter().for_each(|published| published.unwrap());
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(billing.run(shutdown.clone()));
+    let finding = async || asked(&app).await.1["consumers"][0]["findings"][0].clone();
+    until("it is too far behind", async || finding().await.is_string()).await;
+    let (status, ready) = asked(&app).await;
+    let expected = (200, &json!("degraded"), &json!("degraded"));
+    assert_eq!((status, &ready["status"], &ready["consumers"][0]["status"]), expected);
+    assert_eq!(finding().await, "it is 2 messages behind, more than the limit of 1");
+    gate.open();
+    until("it has caught up", async || finding().await.is_null()).await;
+    assert_eq!(asked(&app).await.1["status"], "healthy");
+    shutdown.request();
+    running.await.unwrap().unwrap();
+}
+
 /// A source that never binds.
 struct Refusing(MemorySource);
 
@@ -83,10 +111,13 @@ impl Source for Refusing {
     }
 }
 
+fn billing_on<Src: Source>(store: MemoryStore, source: Src) -> ConsumerBuilder<MemoryStore, Src> {
+    let billing = Consumer::builder("billing", store).from(source);
+    billing.on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
+}
+
 fn billing<Src: Source>(source: Src) -> Consumer<MemoryStore, Src> {
-    let billing = Consumer::builder("billing", MemoryStore::new()).from(source);
-    let billing = billing.on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()));
-    billing.build().unwrap()
+    billing_on(MemoryStore::new(), source).build().unwrap()
 }
 
 async fn ended(app: &axum::Router) -> String {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use messagekit::adapter::{BoxFuture, OutboxRows, PublishError, PublishErrorKind, Published, Publisher};
 use messagekit::operations::OutboxLag;
 use messagekit::relay::Relay;
 use messagekit::{Error, ErrorKind, Message, Shutdown, headers};
-use messagekit_admin::{Health, Role};
+use messagekit_admin::{Admin, Health, HealthLimits, Role};
 use messagekit_memory::{Failpoint, MemoryStore};
 use messagekit_sqlite::SqliteOptions;
 use serde_json::{Value, json};
@@ -89,6 +90,26 @@ async fn health_alone_is_open_and_holds_nothing_else() {
             assert_eq!(body["status"], "healthy", "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_service_and_an_admin_may_set_other_limits_for_a_backlog() {
+    let store = MemoryStore::new();
+    store.pretend_lag(lag(9_000, 5_000, 900));
+    let limits = HealthLimits::new().oldest_event(Duration::from_secs(900)).overdue_events(5_000);
+    let admin = Admin::builder().database("shop", Arc::new(store.clone())).limits(limits);
+    let console = Console::with(admin);
+    let (usual, wide) = (Health::new().store("shop", store.clone()), Health::new().limits(limits));
+    let wide = wide.store("shop", store.clone()).router();
+    let status = async |app: &Router| {
+        let request = Request::get("/health/outbox").body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!((status(&usual.router()).await, status(&wide).await), (503, 200));
+    assert_eq!(console.get("/health/outbox").await["status"], "healthy");
+    store.pretend_lag(lag(9_000, 5_000, 901));
+    assert_eq!(status(&wide).await, 503);
+    assert_eq!(console.ask(Role::Viewer, "GET /health/outbox").await.status, 503);
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let _telemetry = crate::log::begin(LevelFilter::INFO)?;
-    let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts);
-    let mut health_of = Health::new();
+    let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts).limits(settings.limits);
+    let mut health_of = Health::new().limits(settings.limits);
     for database in &settings.databases {
         let (store, topics) = database.open_with_topics().await?;
         health_of = health_of.store(&database.name, store.clone());

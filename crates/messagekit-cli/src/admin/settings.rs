@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, chain};
-use messagekit_admin::{DEFAULT_ADDRESS, Role, Service, TokenHash, Tokens};
+use messagekit_admin::{DEFAULT_ADDRESS, HealthLimits, Role, Service, TokenHash, Tokens};
 use messagekit_config::{Configuration, Section};
 
 use crate::database::URL_VARIABLE;
@@ -37,6 +38,7 @@ pub(super) struct Settings {
     pub(super) listen: SocketAddr,
     pub(super) health: Option<SocketAddr>,
     pub(super) hosts: Vec<String>,
+    pub(super) limits: HealthLimits,
     pub(super) databases: Vec<Named>,
     pub(super) services: Vec<Service>,
     pub(super) tokens: Tokens,
@@ -50,7 +52,7 @@ impl Options {
         let admin = configuration.section("admin");
         let usual = DEFAULT_ADDRESS.parse().expect("it is an address");
         let (listen, health) = (admin.or("listen", usual), admin.optional("health"));
-        let hosts = admin.or("hosts", Vec::new());
+        let (hosts, limits) = (admin.or("hosts", Vec::new()), limits(&admin));
         let databases = databases::written(&configuration);
         let written = tokens(&configuration.sections("token"));
         let services = services(&configuration.sections("service"));
@@ -96,7 +98,19 @@ impl Options {
         }
         problems.extend(crate::log::wished().err().map(|error| chain(&error)));
         messagekit_config::refuse(&problems)?;
-        Ok(Settings { listen, health, hosts, databases, services, tokens })
+        Ok(Settings { listen, health, hosts, limits, databases, services, tokens })
+    }
+}
+
+/// Reads how much may wait.
+fn limits(admin: &Section<'_>) -> HealthLimits {
+    let (mut limits, seconds) = (HealthLimits::new(), admin.optional("oldest_event_seconds"));
+    if let Some(seconds) = seconds {
+        limits = limits.oldest_event(Duration::from_secs(seconds));
+    }
+    match admin.optional("overdue_events") {
+        Some(events) => limits.overdue_events(events),
+        None => limits,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::command::on;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.placed", key = "order_id")]

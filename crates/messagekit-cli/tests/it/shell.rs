@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::command::{Answer, on};
 
 /// Longer than anything takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// A file with topics.
 pub(crate) struct Shell {
