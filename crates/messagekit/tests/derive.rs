@@ -1,4 +1,4 @@
-//! `#[derive(Event)]`: the generated code. The texts of its errors are in `diagnostics.rs`.
+//! `#[derive(Event)]`: the generated code. The texts of its errors are in `diagnostics/cases/derive/`.
 
 #[path = "derive/hostile_surroundings.rs"]
 mod hostile_surroundings;

@@ -39,14 +39,19 @@ impl HealthLimits {
     }
 
     /// Sets how many events of an outbox may wait for longer than ten seconds; beyond that `/health/outbox` is 503 [default: 1,000].
-    /// Those that wait are counted up to [`COUNT_LIMIT`](messagekit::operations::COUNT_LIMIT), 10,000: a greater limit is never exceeded.
+    /// Those that wait are counted up to [`COUNT_LIMIT`](messagekit::operations::COUNT_LIMIT), 10,000: such a limit, or a greater one, is
+    /// never exceeded.
     pub const fn overdue_events(mut self, events: u64) -> Self {
         self.overdue_events = events;
         self
     }
 
     /// Sets how far a consumer may be behind, in messages and by the age of the oldest one; beyond either it is degraded, and `findings` of
-    /// `/health/ready` says so, which stays 200: a restart would not bring it closer [default: any distance].
+    /// `/health/ready` says so, which stays 200: a restart would not bring it closer [default: any distance]. `u64::MAX` messages, or
+    /// `Duration::MAX`, leave one of them out.
+    ///
+    /// It is the distance of this process, in the partitions that it has: other processes of the consumer add theirs. While the backend
+    /// does not tell it, it exceeds no limit.
     pub const fn consumer_lag(mut self, messages: u64, oldest: Duration) -> Self {
         self.consumer_lag = Some((messages, oldest));
         self
@@ -60,7 +65,7 @@ impl HealthLimits {
             (false, false) => None,
             (true, _) => Some(format!("it is {behind} messages behind, more than the limit of {messages}")),
             (false, true) => Some(format!(
-                "its oldest message waits for {:.0} s, longer than the limit of {limit} s",
+                "its oldest message waits for {:.1} s, longer than the limit of {limit} s",
                 lag.seconds
             )),
         }
@@ -84,7 +89,7 @@ mod tests {
         assert_eq!(said(100, 60.0), None);
         let many = "it is 101 messages behind, more than the limit of 100";
         assert_eq!(said(101, 90.0).as_deref(), Some(many));
-        let old = "its oldest message waits for 61 s, longer than the limit of 60 s";
+        let old = "its oldest message waits for 61.0 s, longer than the limit of 60 s";
         assert_eq!(said(1, 61.0).as_deref(), Some(old));
         assert_eq!(HealthLimits::new().exceeded_by(&Lag { messages: u64::MAX, seconds: 1e9 }), None);
     }

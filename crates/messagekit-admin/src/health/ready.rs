@@ -109,6 +109,10 @@ pub(crate) struct HeldBack {
 }
 
 impl ConsumerReady {
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
     fn of(consumer: &str, stats: &Stats, limits: &HealthLimits) -> Self {
         let Connection { lanes, blocked, blocked_lanes, trouble, ended } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));

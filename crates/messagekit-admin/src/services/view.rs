@@ -45,6 +45,7 @@ struct Part {
     #[serde(alias = "connection", alias = "relay")]
     database: String,
     error: Option<String>,
+    status: Option<Status>,
 }
 
 impl ServiceView {
@@ -52,13 +53,17 @@ impl ServiceView {
         let Ok(document) = serde_json::from_slice::<Document>(document) else {
             return Self::silent(service, "no service of messagekit serves its health there");
         };
+        // What an operator should look at leaves a service ready.
+        let consumers = document.consumers.iter().map(ConsumerReady::status);
+        let relays = document.relays.iter().filter_map(|relay| relay.status);
+        let worst = consumers.chain(relays).max().unwrap_or(Status::Healthy);
         let parts = document.databases.into_iter().chain(document.connections).chain(document.relays);
         let parts = parts.filter_map(|part| Some(format!("{}: {}", part.database, part.error?)));
         let faults: Vec<String> =
             document.problems.into_iter().map(|problem| problem.detail).chain(parts).collect();
         Self {
             service: service.to_owned(),
-            status: if is_ready { Status::Healthy } else { Status::Unhealthy },
+            status: if is_ready { worst } else { Status::Unhealthy },
             error: Some(faults.join("; ")).filter(|text| !text.is_empty()),
             held_back_by: document.held_back_by,
             consumers: document.consumers,
@@ -73,5 +78,23 @@ impl ServiceView {
             held_back_by: None,
             consumers: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_ready_is_as_well_as_its_worst_part() {
+        let status =
+            |is_ready, document: &str| ServiceView::of("billing", is_ready, document.as_bytes()).status;
+        let consumer = r#"{"consumers": [{"consumer": "billing", "status": "degraded", "lanes": 1}]}"#;
+        assert_eq!(status(true, consumer), Status::Degraded);
+        assert_eq!(status(false, consumer), Status::Unhealthy);
+        let relay =
+            r#"{"relays": [{"relay": "shop", "status": "degraded"}, {"relay": "old", "error": null}]}"#;
+        assert_eq!(status(true, relay), Status::Degraded);
+        assert_eq!(status(true, "{}"), Status::Healthy);
     }
 }

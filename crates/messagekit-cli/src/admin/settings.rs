@@ -104,9 +104,9 @@ impl Options {
 
 /// Reads how much may wait.
 fn limits(admin: &Section<'_>) -> HealthLimits {
-    let (mut limits, seconds) = (HealthLimits::new(), admin.optional("oldest_event_seconds"));
-    if let Some(seconds) = seconds {
-        limits = limits.oldest_event(Duration::from_secs(seconds));
+    let (mut limits, oldest): (_, Option<Duration>) = (HealthLimits::new(), admin.optional("oldest_event"));
+    if let Some(age) = oldest {
+        limits = limits.oldest_event(age);
     }
     match admin.optional("overdue_events") {
         Some(events) => limits.overdue_events(events),

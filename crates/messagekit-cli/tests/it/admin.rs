@@ -64,7 +64,7 @@ async fn admin_starts_from_its_file_alone_and_names_a_server_outage() {
     let made = token("vera", "viewer");
     let config = console.file().with_file_name("admin.toml");
     let text = format!(
-        "[admin]\nlisten = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\noldest_event_seconds = 900\noverdue_events = 5000\n\n\
+        "[admin]\nlisten = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\noldest_event = '15m'\noverdue_events = 5000\n\n\
          [[database]]\nname = 'shop'\nurl_file = 'url'\n\n\
          [[database]]\nname = 'billing'\nurl = 'postgres://me:s3cret@{AWAY}/billing'\n\n\
          [[token]]\nname = 'vera'\nrole = 'viewer'\nhash = '{}'\n\n[bridge]\nname = 'of another program'\n",
@@ -125,7 +125,7 @@ async fn nothing_is_served_without_a_token_or_with_mistakes() {
 fn all_mistakes_of_a_configuration_are_reported_together() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("admin.toml");
-    let text = "[admin]\nlisten = 9464\nport = 1\noldest_event_seconds = '5 min'\noverdue_events = -1\ntokens_file = 'tokens'\n[[database]]\nurl = 'mysql://me:s3cret@host/x'\n\
+    let text = "[admin]\nlisten = 9464\nport = 1\noldest_event = 300\noverdue_events = -1\ntokens_file = 'tokens'\n[[database]]\nurl = 'mysql://me:s3cret@host/x'\n\
                 [[token]]\nname = 'mona'\nrole = 'queen'\nhash = 'mk_s3cret'\n";
     fs::write(&config, text).unwrap();
     let variables = [("MESSAGEKIT_ADMIN__HEALTH", "nowhere"), ("MESSAGEKIT_ADMIN__HOST", "x")];
@@ -134,7 +134,7 @@ fn all_mistakes_of_a_configuration_are_reported_together() {
         "admin.toml:2)",
         "admin.health (MESSAGEKIT_ADMIN__HEALTH)",
         "admin.port (",
-        "admin.oldest_event_seconds (",
+        "admin.oldest_event (",
         "admin.overdue_events (",
         "admin.host (MESSAGEKIT_ADMIN__HOST): unknown key: did you mean hosts?",
         "database.0.url (",

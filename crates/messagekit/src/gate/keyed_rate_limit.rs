@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::Hash;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,12 +14,14 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::clock::TokioClock;
+use super::quota::quota;
 
-/// So many keys are kept before the first look for those that are not needed.
+/// So many calls are asked for, at least, between two looks for keys that are not needed.
 const FEW: usize = 1_000;
 
-/// Admits a number of calls per period for each key: one tenant that sends much leaves the others their share, and each host is asked as
-/// often as it allows. An unused key admits all of them at once; after that, its calls are spread evenly (generic cell rate algorithm).
+/// Admits a number of calls per period for each key, such as a tenant or a host: one that is asked for often leaves the others their
+/// share. An unused key admits all of them at once; after that, its calls are spread evenly (generic cell rate algorithm). So up to twice
+/// as many fall into one period after a pause: for a provider that counts strictly, use `per(1, period / calls)`.
 ///
 /// It is no [`Gate`](super::Gate), which sees how many messages wait and not what is in them: a handler takes a call itself, best
 /// outside of its transaction ([`ConsumerBuilder::on_call`](crate::ConsumerBuilder::on_call)). Clones share the limit. A key is forgotten
@@ -48,18 +49,17 @@ pub struct KeyedRateLimit<K: Hash + Eq + Clone> {
 struct Shared<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, HashMapStateStore<K>, TokioClock, NoOpMiddleware<Nanos>>,
     quota: Quota,
-    /// The number of keys at which those are looked for that are not needed.
-    many: AtomicUsize,
+    /// The number of calls since those keys were looked for that are not needed.
+    calls: AtomicUsize,
 }
 
 impl<K: Hash + Eq + Clone> KeyedRateLimit<K> {
-    /// Admits `calls` per `period` for each key. 0 calls count as 1, and the time per call is at least one nanosecond.
+    /// Admits `calls` per `period` for each key. 0 calls count as 1, the time per call is at least one nanosecond, and that
+    /// for all of them at most 146 years.
     pub fn per(calls: u32, period: Duration) -> Self {
-        let burst = NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN);
-        let each = (period / burst.get()).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(each).expect("a nanosecond at least").allow_burst(burst);
+        let quota = quota(calls, period);
         let limiter = RateLimiter::hashmap_with_clock(quota, TokioClock::start());
-        Self { shared: Arc::new(Shared { limiter, quota, many: AtomicUsize::new(FEW) }) }
+        Self { shared: Arc::new(Shared { limiter, quota, calls: AtomicUsize::new(0) }) }
     }
 
     /// Admits `calls` per second for each key.
@@ -69,9 +69,10 @@ impl<K: Hash + Eq + Clone> KeyedRateLimit<K> {
 
     /// Takes a call of a key if one is available.
     ///
-    /// It is for a handler that can do something else. One that returns the error fails its message, which counts as an attempt, and
-    /// loses it to the others of its key again; as [`HandlerError::unavailable`](crate::HandlerError::unavailable) it costs none, and holds
-    /// up the whole lane. [`take`](Self::take) does neither.
+    /// A handler that does not get one may do something else, or fail its message for a while: as
+    /// [`HandlerError::retryable`](crate::HandlerError::retryable) with [`retry_after`](crate::HandlerError::retry_after), which costs an
+    /// attempt and lets its lane go on, or as [`HandlerError::unavailable`](crate::HandlerError::unavailable), which costs none and holds the
+    /// lane up.
     ///
     /// # Errors
     /// [`LimitReached`] with the wait for the next call. A retry is useful after it.
@@ -84,6 +85,10 @@ impl<K: Hash + Eq + Clone> KeyedRateLimit<K> {
     }
 
     /// Waits until a call of a key is available, and takes it. Those who wait for one key have no order among them.
+    ///
+    /// In a handler the deadline includes the wait: if more messages of a key wait than it admits within the deadline, the rest fail as
+    /// `too_slow`. Give the consumer a deadline that is long enough for [`calls_at_once`](crate::ConsumerBuilder::calls_at_once) of them. The
+    /// lane goes on when the slowest call of its batch has ended.
     ///
     /// # Cancel safety
     /// A future that is dropped has taken nothing.
@@ -99,13 +104,14 @@ impl<K: Hash + Eq + Clone> KeyedRateLimit<K> {
         self.shared.limiter.len()
     }
 
-    /// Forgets the keys that admit all their calls, if there are many. It looks again when there are twice as many as it has left, so a
-    /// call pays for two keys at most.
+    /// Forgets the keys that admit all their calls. It looks when there were half as many calls as there are keys, so that each
+    /// pays for two keys on average.
     fn forget_unused(&self) {
-        let many = self.shared.many.load(Ordering::Relaxed);
-        if self.keys() >= many {
+        let calls = self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        if calls >= (self.keys() / 2).max(FEW) {
+            self.shared.calls.store(0, Ordering::Relaxed);
             self.shared.limiter.retain_recent();
-            self.shared.many.store(FEW.max(self.keys().saturating_mul(2)), Ordering::Relaxed);
+            self.shared.limiter.shrink_to_fit();
         }
     }
 }
@@ -218,6 +224,23 @@ mod tests {
             limit.try_take(&(100 * FEW + key)).unwrap();
         }
         assert!(limit.try_take(&last).is_err(), "it was forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_keys_after_many_are_few_in_memory_too() {
+        let limit = KeyedRateLimit::per_second(1);
+        (0..10 * FEW).for_each(|key| limit.try_take(&key).unwrap());
+        assert_eq!(limit.keys(), 10 * FEW);
+        tokio::time::advance(2 * SECOND).await;
+        let admitted = (0..=10 * FEW).filter(|_| limit.try_take(&0).is_ok()).count();
+        assert_eq!((admitted, limit.keys()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_period_admits_its_calls_and_no_more() {
+        let limit = KeyedRateLimit::per(3, Duration::MAX);
+        (0..3).for_each(|_| limit.try_take(&"acme").unwrap());
+        assert!(limit.try_take(&"acme").unwrap_err().retry_in > 1_000_000 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ mod clock;
 mod concurrency;
 mod inside;
 mod keyed_rate_limit;
+mod quota;
 mod rate_limit;
 mod states;
 mod watched;

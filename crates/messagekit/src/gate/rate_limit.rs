@@ -7,18 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use governor::RateLimiter;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
-use governor::{Quota, RateLimiter};
 use tokio::time::{Instant, Sleep};
 
 use super::clock::TokioClock;
+use super::quota::{FOREVER, quota};
 use super::{Abandon, BatchView, Gate, Outcome, Permit};
-
-/// No debt lasts longer, in nanoseconds: governor adds to it without a check.
-const FOREVER: u64 = u64::MAX / 4;
 
 /// Admits a number of messages per period. An unused limit admits them all at once; after that, messages are spread evenly
 /// (generic cell rate algorithm).
@@ -52,11 +50,11 @@ struct Shared {
 }
 
 impl RateLimit {
-    /// Admits `messages` per `period`. 0 messages count as 1, and the time per message is at least one nanosecond.
+    /// Admits `messages` per `period`. 0 messages count as 1, the time per message is at least one nanosecond, and
+    /// that for all of them at most 146 years.
     pub fn per(messages: u32, period: Duration) -> Self {
-        let burst = NonZeroU32::new(messages).unwrap_or(NonZeroU32::MIN);
-        let each = (period / burst.get()).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(each).expect("a nanosecond at least").allow_burst(burst);
+        let quota = quota(messages, period);
+        let (burst, each) = (quota.burst_size(), quota.replenish_interval());
         let used = Used::default();
         let limiter = RateLimiter::new(quota, used.clone(), TokioClock::start());
         Self { shared: Arc::new(Shared { limiter, used, burst, each }), timer: None }

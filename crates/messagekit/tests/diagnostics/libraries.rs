@@ -70,7 +70,7 @@ impl Libraries {
     }
 
     fn compile_with(&self, libraries: &[Library], program: &Path) -> Output {
-        let mut rustc = Command::new("rustc");
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         // In narrow lines the compiler leaves out parts of long types.
         rustc.args(["--edition=2024", "--emit=metadata", "--color=never", "--diagnostic-width=1000"]);
         rustc.args(["-Awarnings", "--out-dir"]).arg(&self.output);

@@ -15,7 +15,11 @@ pub(crate) fn plain(said: &str) -> String {
         if let Some(file) = file {
             of_case = file.starts_with(CASES);
             lines.push(format!("  {} {}", &start[..3], if of_case { file.to_owned() } else { stable(file) }));
-        } else if of_case || !is_of_source(line) {
+            continue;
+        }
+        // A further part of the text, which may show the case again.
+        of_case |= line.starts_with(|first: char| first.is_ascii_alphabetic());
+        if of_case || !is_of_source(line) {
             lines.push(line.trim_end().to_owned());
         }
     }
