@@ -108,7 +108,7 @@ fn a_full_run_shows_no_payload_key_or_password() {
     // Every process that is started meanwhile exports to the receiver of this test.
     let _turn = turn::alone();
     block_on(async {
-        let receiver = OtlpReceiver::start();
+        let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());
         let shop = Shop::open_with(connector).await;
         place(&shop, "o-good", 990);

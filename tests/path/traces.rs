@@ -122,7 +122,7 @@ fn one_trace_leads_through_debezium_to_the_shipment() {
     // Every process that is started meanwhile exports to the receiver of this test.
     let _turn = turn::alone();
     block_on(async {
-        let receiver = OtlpReceiver::start();
+        let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());
         let shop = Shop::open_with(connector).await;
         let trace = place(&shop, "traced-1", 990);
@@ -139,7 +139,7 @@ fn a_retry_and_a_replay_belong_to_the_trace_of_the_request() {
     // Every process that is started meanwhile exports to the receiver of this test.
     let _turn = turn::alone();
     block_on(async {
-        let receiver = OtlpReceiver::start();
+        let receiver = OtlpReceiver::start().await;
         let _traced = Traced::to(receiver.endpoint());
         let shop = Shop::open_with(relayed).await;
         let (good, refused) = (unique("good"), unique("refused"));

@@ -15,7 +15,6 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
-use tokio::net::TcpSocket;
 
 /// A received span. Ids are hexadecimal.
 #[derive(Clone, Debug)]
@@ -69,21 +68,19 @@ impl OtlpReceiver {
     /// Starts the receiver on the current runtime.
     ///
     /// # Panics
-    /// Panics if it cannot listen, or outside of a runtime.
-    pub fn start() -> Self {
-        let socket = TcpSocket::new_v4().expect("the system has sockets");
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
-        Self::listen(socket)
+    /// Panics if it cannot listen.
+    pub async fn start() -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Starts it at the address of a socket, which keeps its port before, and refuses connections until then.
+    /// Starts it at an address.
     ///
     /// # Panics
-    /// Panics if the socket has no address.
-    pub fn listen(socket: TcpSocket) -> Self {
+    /// Panics if it cannot listen there.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let received = Arc::<Mutex<Received>>::default();
         let app = Router::new().route("/v1/traces", post(accept)).with_state(Arc::clone(&received));
-        let listener = socket.listen(64).expect("it is bound to an address");
+        let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { address, received }

@@ -2,8 +2,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 
 use messagekit_testkit::{block_on, eventually};
-use messagekit_tests::OtlpReceiver;
-use tokio::net::TcpSocket;
+use messagekit_tests::{OtlpReceiver, Port};
 
 use crate::shop::{PATIENCE, Shop};
 
@@ -18,7 +17,7 @@ fn milliseconds(out: &str) -> u64 {
 #[test]
 fn a_silent_receiver_neither_delays_nor_grows_a_program() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         // Connections are accepted by the system and never answered.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut command = shop.command("write", &["5000"]);
@@ -39,15 +38,13 @@ fn a_silent_receiver_neither_delays_nor_grows_a_program() {
 #[test]
 fn a_receiver_that_comes_back_gets_spans_again() {
     block_on(async {
-        let shop = Shop::open();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = socket.local_addr().unwrap();
+        let shop = Shop::open().await;
+        let port = Port::free();
         let log = format!("{}.log", shop.file().display());
         let says = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
         let mut ticking = shop
             .command("tick", &[])
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", port.address()))
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
             // A busy receiver is not away once more.
             .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
@@ -56,7 +53,7 @@ fn a_receiver_that_comes_back_gets_spans_again() {
             .unwrap();
         let away = "receiver of traces does not accept spans";
         eventually("the loss is reported", PATIENCE, async || says(away)).await;
-        let receiver = OtlpReceiver::listen(socket);
+        let receiver = OtlpReceiver::start_at(port.address().parse().unwrap()).await;
         eventually("spans arrive", PATIENCE, async || !receiver.spans().is_empty()).await;
         eventually("the end of it is reported", PATIENCE, async || says("accepts spans again")).await;
         File::create(format!("{}.stop", shop.file().display())).unwrap();

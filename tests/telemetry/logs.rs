@@ -5,7 +5,7 @@ use crate::shop::{Shop, TRACE};
 #[test]
 fn log_lines_of_a_handler_name_their_trace() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         shop.request("o-1").await;
         let ran = shop.consume(1).await;
         let lines: Vec<&str> = ran.log.lines().filter(|line| line.contains("billing order_id=")).collect();

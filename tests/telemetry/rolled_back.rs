@@ -16,7 +16,7 @@ fn is_committed(span: &&Span) -> bool {
 
 /// Runs two orders whose first transaction is rolled back, and returns the spans of their trace.
 async fn spans_after(cause: &str) -> Vec<Span> {
-    let shop = Shop::open();
+    let shop = Shop::open().await;
     let mut command = shop.command("rolled-back", &[cause]);
     command.env("TRACEPARENT", CALLER);
     shop.run(command).await;

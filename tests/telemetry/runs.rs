@@ -14,7 +14,7 @@ fn runs(spans: &[Span]) -> Vec<&Span> {
 #[test]
 fn a_failed_run_and_its_retry_are_spans_of_one_trace() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         shop.request("fails-once").await;
         let ran = shop.consume(1).await;
         let spans = shop.receiver.trace(TRACE);
@@ -38,7 +38,7 @@ fn a_failed_run_and_its_retry_are_spans_of_one_trace() {
 #[test]
 fn the_run_of_a_killed_consumer_is_not_shown_as_a_success() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         let (hangs, log) = (shop.beside("hangs"), shop.beside("log"));
         shop.request("o-1").await;
         shop.request("hangs").await;
@@ -64,7 +64,7 @@ fn the_run_of_a_killed_consumer_is_not_shown_as_a_success() {
 #[test]
 fn spans_hold_neither_payloads_nor_errors() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         shop.request("fails-once").await;
         shop.consume(1).await;
         assert!(shop.receiver.contains("process orders.order"), "the search finds what is there");

@@ -9,7 +9,7 @@ const EVENTS: usize = 1000;
 #[test]
 fn the_writers_decision_to_sample_is_kept_on_the_way() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         let mut command = shop.command("write", &[&EVENTS.to_string()]);
         command.env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio").env("OTEL_TRACES_SAMPLER_ARG", "0.1");
         shop.run(command).await;

@@ -20,8 +20,8 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn open() -> Self {
-        Self { receiver: OtlpReceiver::start(), folder: TempDir::new().unwrap() }
+    pub(crate) async fn open() -> Self {
+        Self { receiver: OtlpReceiver::start().await, folder: TempDir::new().unwrap() }
     }
 
     pub(crate) fn file(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use crate::shop::{CALLER, Shop, TRACE, named};
 #[test]
 fn one_trace_leads_from_the_request_to_the_handler() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         shop.request("o-1").await;
         shop.consume(1).await;
         let spans = shop.receiver.trace(TRACE);
@@ -49,7 +49,7 @@ fn one_trace_leads_from_the_request_to_the_handler() {
 #[test]
 fn without_an_endpoint_no_trace_is_started() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         let mut command = shop.command("write", &["10"]);
         command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
         shop.run(command).await;
@@ -69,7 +69,7 @@ fn without_an_endpoint_no_trace_is_started() {
 #[test]
 fn the_environment_names_service_and_headers() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         let mut command = shop.command("write", &["1"]);
         command
             .env("OTEL_SERVICE_NAME", "order-service")
@@ -85,7 +85,7 @@ fn the_environment_names_service_and_headers() {
 #[test]
 fn a_wrong_exporter_is_refused_by_name() {
     block_on(async {
-        let shop = Shop::open();
+        let shop = Shop::open().await;
         let mut command = shop.command("write", &["1"]);
         let output = command.env("OTEL_TRACES_EXPORTER", "zipkin").output().unwrap();
         assert_eq!(output.status.code(), Some(2));

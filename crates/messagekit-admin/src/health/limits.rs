@@ -61,14 +61,13 @@ impl HealthLimits {
     pub(super) fn exceeded_by(&self, lag: &Lag) -> Option<String> {
         let (messages, oldest) = self.consumer_lag?;
         let (limit, behind) = (oldest.as_secs_f64(), lag.messages);
-        match (behind > messages, lag.seconds > limit) {
-            (false, false) => None,
-            (true, _) => Some(format!("it is {behind} messages behind, more than the limit of {messages}")),
-            (false, true) => Some(format!(
-                "its oldest message waits for {:.1} s, longer than the limit of {limit} s",
-                lag.seconds
-            )),
+        if behind > messages {
+            return Some(format!("it is {behind} messages behind, more than the limit of {messages}"));
         }
+        let waits = lag.seconds;
+        let finding =
+            || format!("its oldest message waits for {waits:.1} s, longer than the limit of {limit} s");
+        (waits > limit).then(finding)
     }
 }
 

@@ -32,12 +32,7 @@ fn of_billing(stats: Stats) -> axum::Router {
 async fn a_closed_gate_is_named_and_changes_no_status() {
     let (log, store, gate) = (MemoryLog::new(1), MemoryStore::new(), TestGate::new());
     gate.close();
-    let billing = Consumer::builder("billing", store)
-        .from(log.topics(["orders.order"]))
-        .on_message("orders.order.placed", async |_: &mut MemoryTx, _: Message| Ok(()))
-        .gate(gate.clone())
-        .build()
-        .unwrap();
+    let billing = billing_on(store, log.topics(["orders.order"])).gate(gate.clone()).build().unwrap();
     let (stats, shutdown) = (billing.stats(), Shutdown::new());
     let app = of_billing(stats.clone());
     let is_free = async || asked(&app).await.1["consumers"][0].get("held_back_by").is_none();

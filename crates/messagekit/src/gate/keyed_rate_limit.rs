@@ -108,7 +108,8 @@ impl<K: Hash + Eq + Clone> KeyedRateLimit<K> {
     /// pays for two keys on average.
     fn forget_unused(&self) {
         let calls = self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        if calls >= (self.keys() / 2).max(FEW) {
+        // Most calls are spared the lock under which keys are counted.
+        if calls >= FEW && calls >= self.keys() / 2 {
             self.shared.calls.store(0, Ordering::Relaxed);
             self.shared.limiter.retain_recent();
             self.shared.limiter.shrink_to_fit();

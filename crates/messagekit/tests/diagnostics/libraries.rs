@@ -4,14 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A library as the compiler takes it, by name and file.
-type Library = (&'static str, PathBuf);
-
 #[derive(Debug)]
 pub(crate) struct Libraries {
     /// Where they and all that they need lie.
     folder: PathBuf,
-    chosen: Vec<Library>,
+    /// By name and file.
+    chosen: Vec<(&'static str, PathBuf)>,
     output: PathBuf,
 }
 
@@ -35,21 +33,29 @@ impl Libraries {
 
     /// Compiles a program without writing one.
     pub(crate) fn compile(&self, program: &Path) -> Output {
-        self.compile_with(&self.chosen, program)
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        // In narrow lines the compiler leaves out parts of long types.
+        rustc.args(["--edition=2024", "--emit=metadata", "--color=never", "--diagnostic-width=1000"]);
+        rustc.args(["-Awarnings", "--out-dir"]).arg(&self.output);
+        rustc.arg("-L").arg(format!("dependency={}", self.folder.display()));
+        for (name, file) in &self.chosen {
+            rustc.arg("--extern").arg(format!("{name}={}", file.display()));
+        }
+        rustc.arg(program).output().expect("rustc is on PATH")
     }
 
     /// Adds the newest library of a name with which a probe compiles.
     fn choose(&mut self, name: &'static str, probe: &str) {
         let source = self.output.join("probe.rs");
-        fs::write(&source, probe).expect("a probe is written");
+        fs::write(&source, format!("#![crate_type = \"lib\"] {probe}")).expect("a probe is written");
         let mut said = String::new();
         for file in self.built(name) {
-            let chosen: Vec<Library> = self.chosen.iter().cloned().chain([(name, file)]).collect();
-            let compiled = self.compile_with(&chosen, &source);
+            self.chosen.push((name, file));
+            let compiled = self.compile(&source);
             if compiled.status.success() {
-                self.chosen = chosen;
                 return;
             }
+            self.chosen.pop();
             said += &String::from_utf8_lossy(&compiled.stderr);
         }
         panic!("no {name} in {} fits the others: {said}", self.folder.display());
@@ -67,19 +73,5 @@ impl Libraries {
         files.sort_by_key(|file| fs::metadata(file).and_then(|file| file.modified()).ok());
         files.reverse();
         files
-    }
-
-    fn compile_with(&self, libraries: &[Library], program: &Path) -> Output {
-        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        // In narrow lines the compiler leaves out parts of long types.
-        rustc.args(["--edition=2024", "--emit=metadata", "--color=never", "--diagnostic-width=1000"]);
-        rustc.args(["-Awarnings", "--out-dir"]).arg(&self.output);
-        let is_probe = program.starts_with(&self.output);
-        rustc.args(is_probe.then_some("--crate-type=lib"));
-        rustc.arg("-L").arg(format!("dependency={}", self.folder.display()));
-        for (name, file) in libraries {
-            rustc.arg("--extern").arg(format!("{name}={}", file.display()));
-        }
-        rustc.arg(program).output().expect("rustc is on PATH")
     }
 }
