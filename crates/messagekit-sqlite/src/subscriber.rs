@@ -139,10 +139,14 @@ mod tests {
     use std::future::poll_fn;
     use std::time::{Duration, Instant};
 
-    use messagekit::Message;
     use messagekit::adapter::{Publisher, Source};
+    use messagekit::{Message, Store};
+    use messagekit_testkit::eventually;
 
     use super::*;
+    use crate::name_lock::{self, NameLock};
+
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     async fn append(store: &SqliteStore, count: usize, payload: usize) {
         let batch: Vec<_> = (0..count).map(|_| Message::new("t", vec![0; payload])).collect();
@@ -156,6 +160,25 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         subscriber.link.waiting()
+    }
+
+    /// The thread waits for the file's writer when the close comes. Nothing was settled, so nothing is lost.
+    #[tokio::test]
+    async fn a_close_succeeds_in_an_outage_if_nothing_was_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let owner = SqliteStore::options().transaction_timeout(DEADLINE).open(&path).await.unwrap();
+        let mut tx = owner.begin().await.unwrap();
+        tx.call(|conn| conn.execute_batch("CREATE TABLE held (x)")).await.unwrap();
+
+        let other = SqliteStore::options().busy_timeout(Duration::from_secs(1));
+        let other = other.open(&path).await.unwrap();
+        let mut subscriber = other.topics(["t"]).bind("billing", &[]).await.unwrap();
+        let name = name_lock::path_of(&path, "billing");
+        eventually("the thread to work", DEADLINE, async || NameLock::try_take(&name).unwrap().is_none())
+            .await;
+        poll_fn(|cx| subscriber.poll_close(cx)).await.unwrap();
+        drop(tx);
     }
 
     #[tokio::test]

@@ -88,27 +88,23 @@ enum Step {
 
 impl Feed {
     fn run(mut self) {
-        match self.work() {
-            Ok(closed) => self.link.end(None, closed),
-            Err(error) => {
-                let closed = if self.moves.is_empty() { Ok(()) } else { Err(error.clone()) };
-                self.link.end(Some(error), closed);
-            }
-        }
+        let ended = self.work().err();
+        let closed = self.leave();
+        self.link.end(ended, closed);
     }
 
-    /// Works until the subscriber closes it, and returns whether everything settled is durable; or ends with an error.
-    fn work(&mut self) -> Result<Result<(), Error>, Error> {
+    /// Works until the subscriber closes it, or ends with an error.
+    fn work(&mut self) -> Result<(), Error> {
         let link = self.link.clone();
         let mut news = News::new(link.store.commits());
         if !self.stand_by(&news)? {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let mut conn = None;
         loop {
             match self.step(&news, &mut conn) {
                 Ok(Step::Busy) => {}
-                Ok(Step::Closed) => return Ok(Ok(())),
+                Ok(Step::Closed) => return Ok(()),
                 Ok(Step::Full) => {
                     while link.is_full() && !link.has_orders() {
                         thread::park_timeout(STANDBY);
@@ -120,7 +116,8 @@ impl Feed {
                         news.wait(conn, || link.has_orders())?;
                     }
                 }
-                Err(error) if link.is_closing() => return Ok(Err(error)),
+                // What could not be read will not be read. Whether the settled messages are durable, `leave` finds out.
+                Err(_) if link.is_closing() => return Ok(()),
                 Err(error) if error.is_transient() => {
                     if error.kind() == ErrorKind::Fenced {
                         // The records that were read belong to a cursor that has moved in the file.
@@ -159,11 +156,11 @@ impl Feed {
         if orders.rewind {
             self.lane = None;
         }
-        // Before a new lane, which begins at the durable cursor.
-        self.write_moves()?;
         if orders.close {
             return Ok(Step::Closed);
         }
+        // Before a new lane, which begins at the durable cursor.
+        self.write_moves()?;
         let lane = match self.lane {
             Some(lane) => lane,
             None => self.assign()?,
@@ -181,6 +178,12 @@ impl Feed {
         }
         self.read_pages(conn, lane, room)?;
         Ok(Step::Busy)
+    }
+
+    /// Makes everything settled durable.
+    fn leave(&mut self) -> Result<(), Error> {
+        self.moves.extend(self.link.take_orders().moves);
+        self.write_moves()
     }
 
     /// Moves the cursors past settled messages, where no transaction has done so.
