@@ -1,21 +1,19 @@
-//! cargo run -q -p messagekit-examples --bin 17-payments-service -- payments.db
+//! MESSAGEKIT_DATABASE__0__URL=sqlite:payments.db cargo run -q -p messagekit-examples --bin 17-payments-service
 //!
 //! A whole service: it takes the payment of each order from a provider, books it, and says so in an event of its own.
 //! `docs/write-a-service.md` walks through it.
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use messagekit::gate::{CircuitBreaker, RateLimit};
-use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, Outbox, Runner, Shutdown};
-use messagekit_admin::{Health, metrics_router};
-use messagekit_prometheus::Metrics;
+use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, Outbox};
+use messagekit_service::Service;
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
-use prometheus::Registry;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "orders.order.placed", key = "order_id")]
@@ -81,7 +79,7 @@ impl Payments {
     }
 }
 
-pub(crate) async fn open(path: &str) -> Result<SqliteStore, Error> {
+pub(crate) async fn open(path: &Path) -> Result<SqliteStore, Error> {
     let store = SqliteStore::open(path).await?;
     create_tables(&store).await?;
     Ok(store)
@@ -108,27 +106,15 @@ pub(crate) fn consumer(
         .build()
 }
 
-/// Serves until a signal: health and metrics first, so that they answer as long as the consumer runs.
-async fn run(path: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let store = open(path).await?;
+/// The whole of the service: what it reads from its settings, and what it runs until a signal.
+async fn payments(service: Service) -> Result<(), Error> {
+    let settings = service.settings();
+    let store = open(&settings.complete(settings.sqlite("payments"))?).await?;
     let consumer = consumer(&store, Arc::new(Provider::default()))?;
-    let registry = Registry::new();
-    Metrics::new(&registry)?.consumer("payments", consumer.stats());
-    let health = Health::new().store("payments", store).consumer("payments", consumer.stats());
-    let router = health.router().merge(metrics_router(registry));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("health and metrics on http://{}", listener.local_addr()?);
-    Runner::new()
-        .part("health", |shutdown| messagekit_admin::serve(listener, router, shutdown))
-        .part("payments", |shutdown| consumer.run(shutdown))
-        .run(Shutdown::on_signal()?)
-        .await?;
-    println!("stopped");
-    Ok(())
+    service.store("payments", store).consumer(consumer).run().await
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    run(&std::env::args().nth(1).ok_or("name the file of the service: 17-payments-service payments.db")?)
-        .await
+async fn main() -> ExitCode {
+    messagekit_service::main("payments", payments).await
 }

@@ -59,12 +59,14 @@ async fn the_program_serves_orders_and_its_health_until_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("payments.db");
     let mut program = Command::new(env!("CARGO_BIN_EXE_17-payments-service"));
-    let mut program = program.arg(&file).stdout(Stdio::piped()).spawn().expect("the example starts");
+    program.env("MESSAGEKIT_DATABASE__0__URL", format!("sqlite:{}", file.display()));
+    program.env("MESSAGEKIT_PAYMENTS__LISTEN", "127.0.0.1:0");
+    let mut program = program.stdout(Stdio::piped()).spawn().expect("the example starts");
     let mut lines = BufReader::new(program.stdout.take().expect("its output")).lines();
     let address = lines.next().expect("a line").expect("text");
-    let address = address.strip_prefix("health and metrics on ").expect("an address").to_owned();
+    let address = address.strip_prefix("listening on ").expect("an address").to_owned();
 
-    let store = open(&file.display().to_string()).await.expect("the same file");
+    let store = open(&file).await.expect("the same file");
     let outbox = Outbox::new(store.clone(), "orders").expect("a name");
     let placed = OrderPlaced { order_id: "o-1".to_owned(), pence: 1_250 };
     outbox.transaction(async |tx| Ok(outbox.add(tx, placed).await?)).await.expect("committed");
@@ -81,7 +83,36 @@ async fn the_program_serves_orders_and_its_health_until_a_signal() {
         Command::new("kill").args(["-TERM", &program.id().to_string()]).status().expect("it is sent");
     assert!(signal.success());
     assert!(program.wait().expect("it ends").success());
-    assert_eq!(lines.next().expect("a last line").expect("text"), "stopped");
+}
+
+#[test]
+fn the_program_says_which_setting_is_missing() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_17-payments-service"));
+    program.env("MESSAGEKIT_PAYMENTS__LISTEN", "nowhere").env("MESSAGEKIT_LOG", "loud");
+    let refused = program.output().expect("the example starts");
+    let said = String::from_utf8(refused.stderr).expect("text");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for problem in [
+        "payments: 3 problems",
+        "MESSAGEKIT_LOG is no level",
+        "MESSAGEKIT_DATABASE__0__URL",
+        "payments.listen (MESSAGEKIT_PAYMENTS__LISTEN)",
+    ] {
+        assert!(said.contains(problem), "{problem:?} is not in {said}");
+    }
+}
+
+#[test]
+fn the_program_reads_the_file_of_its_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("payments.toml");
+    std::fs::write(&file, "[payments]\nlisten = '127.0.0.1:0'\nlimit = 3\n").expect("written");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_17-payments-service"));
+    let refused = program.env("MESSAGEKIT_CONFIG", &file).output().expect("the example starts");
+    let said = String::from_utf8(refused.stderr).expect("text");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("payments.toml:3") && said.contains("unknown key"), "{said}");
 }
 
 /// Every block of the page is a part of the program or of these tests, and no function of the program is left out of the page.

@@ -45,11 +45,15 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("- kafka-data:", "- kafka-date:", "the volume kafka-date is not both declared and used"),
     // Settings and programs.
     (
-        "ORDERS_LISTEN:",
-        "ORDERS_LISTENS:",
-        "orders: messagekit-orders does not know the setting ORDERS_LISTENS",
+        "MESSAGEKIT_ORDERS__LISTEN:",
+        "MESSAGEKIT_ORDERS__LISTENS:",
+        "orders: messagekit-orders does not know the setting MESSAGEKIT_ORDERS__LISTENS",
     ),
-    ("MESSAGEKIT_INSTANCE:", "MESSAGEKIT_INSTANT:", "messagekit-billing does not know the setting"),
+    (
+        "MESSAGEKIT_BILLING__INSTANCE:",
+        "MESSAGEKIT_BILLING__INSTANT:",
+        "messagekit-billing does not know the setting",
+    ),
     (
         "\"messagekit-shipping\"",
         "\"messagekit-ship\"",
@@ -132,8 +136,8 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("127.0.0.1:8080:8080", "127.0.0.1:8083:8080", "8083 is published twice"),
     ("HOST://127.0.0.1:9092", "HOST://127.0.0.1:9093", "kafka: no advertised listener is published"),
     (
-        "MESSAGEKIT_KAFKA: kafka:19092",
-        "MESSAGEKIT_KAFKA: kafka:9092",
+        "MESSAGEKIT_KAFKA__BROKERS: kafka:19092",
+        "MESSAGEKIT_KAFKA__BROKERS: kafka:9092",
         "which Kafka does not advertise to containers",
     ),
     (

@@ -138,12 +138,12 @@ pub(crate) fn member_settings(
     instance: Option<String>,
 ) -> Vec<(&'static str, String)> {
     let mut settings = vec![
-        ("MESSAGEKIT_DATABASE_URL", database.url().to_owned()),
-        ("MESSAGEKIT_KAFKA", services::kafka()),
-        ("MESSAGEKIT_NAME_PREFIX", names.prefix.clone()),
-        ("BILLING_LISTEN", "127.0.0.1:0".to_owned()),
+        ("MESSAGEKIT_DATABASE__0__URL", database.url().to_owned()),
+        ("MESSAGEKIT_KAFKA__BROKERS", services::kafka()),
+        ("MESSAGEKIT_BILLING__NAME_PREFIX", names.prefix.clone()),
+        ("MESSAGEKIT_BILLING__LISTEN", "127.0.0.1:0".to_owned()),
     ];
-    settings.extend(instance.map(|instance| ("MESSAGEKIT_INSTANCE", instance)));
+    settings.extend(instance.map(|instance| ("MESSAGEKIT_BILLING__INSTANCE", instance)));
     settings
 }
 

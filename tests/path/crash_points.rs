@@ -110,10 +110,10 @@ async fn order_service(point: &str, time: usize) {
     // The same address as before: its clients know no other.
     let listen = shop.address.strip_prefix("http://").expect("a URL").to_owned();
     let settings = [
-        ("MESSAGEKIT_DATABASE_URL", shop.orders_database.url()),
-        ("ORDERS_LISTEN", &listen),
-        ("ORDERS_LIMIT_PENCE", &limit),
-        ("MESSAGEKIT_NAME_PREFIX", &shop.billing.names.prefix),
+        ("MESSAGEKIT_DATABASE__0__URL", shop.orders_database.url()),
+        ("MESSAGEKIT_ORDERS__LISTEN", &listen),
+        ("MESSAGEKIT_ORDERS__LIMIT_PENCE", &limit),
+        ("MESSAGEKIT_ORDERS__NAME_PREFIX", &shop.billing.names.prefix),
     ];
     shop.orders.kill();
     let doomed = Doomed::start("messagekit-orders", &settings, point, time);

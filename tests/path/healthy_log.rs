@@ -90,9 +90,9 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
         // Without its queue the bridge would have to set the bill aside, and the bookkeeper has nothing to read.
         eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
         let settings = [
-            ("MESSAGEKIT_DATABASE_URL", orders_database.url()),
-            ("ORDERS_LISTEN", "127.0.0.1:0"),
-            ("MESSAGEKIT_NAME_PREFIX", &names.prefix),
+            ("MESSAGEKIT_DATABASE__0__URL", orders_database.url()),
+            ("MESSAGEKIT_ORDERS__LISTEN", "127.0.0.1:0"),
+            ("MESSAGEKIT_ORDERS__NAME_PREFIX", &names.prefix),
         ];
         let orders = Process::start("messagekit-orders", &settings);
         let relays = [

@@ -13,7 +13,7 @@ pub(crate) const BILL_PARTITIONS: i32 = 4;
 /// would interfere.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// The value of `MESSAGEKIT_NAME_PREFIX` for the services.
+    /// The `name_prefix` of the services.
     pub(crate) prefix: String,
     pub(crate) orders: String,
     pub(crate) bills: String,

@@ -93,8 +93,8 @@ async fn service_without_its_broker_lives_and_is_not_ready() {
     let settings = member_settings(&database, &names, None);
     let mut settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
     // No process listens on port 1.
-    settings.retain(|(key, _)| *key != "MESSAGEKIT_KAFKA");
-    settings.push(("MESSAGEKIT_KAFKA", "127.0.0.1:1"));
+    settings.retain(|(key, _)| *key != "MESSAGEKIT_KAFKA__BROKERS");
+    settings.push(("MESSAGEKIT_KAFKA__BROKERS", "127.0.0.1:1"));
     let billing = Process::start("messagekit-billing", &settings);
     let address = billing.address();
     eventually("it is not ready", PATIENCE, async || get(&address, "/health/ready").0 == 503).await;

@@ -47,10 +47,10 @@ impl Shop {
         let publishers = [publisher(&orders_database), publisher(&billing_database)];
         let limit = LIMIT_PENCE.to_string();
         let settings = [
-            ("MESSAGEKIT_DATABASE_URL", orders_database.url()),
-            ("ORDERS_LISTEN", "127.0.0.1:0"),
-            ("ORDERS_LIMIT_PENCE", &limit),
-            ("MESSAGEKIT_NAME_PREFIX", &names.prefix),
+            ("MESSAGEKIT_DATABASE__0__URL", orders_database.url()),
+            ("MESSAGEKIT_ORDERS__LISTEN", "127.0.0.1:0"),
+            ("MESSAGEKIT_ORDERS__LIMIT_PENCE", &limit),
+            ("MESSAGEKIT_ORDERS__NAME_PREFIX", &names.prefix),
         ];
         let orders = Process::start("messagekit-orders", &settings);
         let shipping = start_shipping(&shipping_database);
@@ -109,9 +109,9 @@ impl Shop {
 pub(crate) fn start_shipping(database: &Database) -> Process {
     let rabbitmq = services::amqp_url();
     let settings = [
-        ("MESSAGEKIT_DATABASE_URL", database.url()),
-        ("MESSAGEKIT_RABBITMQ", rabbitmq.as_str()),
-        ("SHIPPING_LISTEN", "127.0.0.1:0"),
+        ("MESSAGEKIT_DATABASE__0__URL", database.url()),
+        ("MESSAGEKIT_RABBITMQ__URL", rabbitmq.as_str()),
+        ("MESSAGEKIT_SHIPPING__LISTEN", "127.0.0.1:0"),
     ];
     Process::start("messagekit-shipping", &settings)
 }

@@ -58,7 +58,7 @@ fn all<'a>(spans: &'a [Span], service: &str, operation: &str) -> Vec<&'a Span> {
 
 /// Returns the runs of billing that were refused for good, in their order.
 fn refused_runs(spans: &[Span]) -> Vec<&Span> {
-    let is_run = |span: &&Span| span.service == "billing-service" && span.name.starts_with("process ");
+    let is_run = |span: &&Span| span.service == "billing" && span.name.starts_with("process ");
     let refused = spans.iter().filter(is_run).filter(|span| span.attribute("error.type") == "permanent");
     let mut refused: Vec<&Span> = refused.collect();
     refused.sort_unstable_by_key(|span| span.time);
@@ -73,22 +73,17 @@ fn one<'a>(spans: &'a [Span], service: &str, operation: &str) -> &'a Span {
 
 /// Returns whether the last hops have exported their spans, in any order.
 fn is_shipped(spans: &[Span]) -> bool {
-    [
-        ("order-service", "POST"),
-        ("billing-service", "process"),
-        ("messagekit-bridge", "publish"),
-        ("shipping-service", "process"),
-    ]
-    .iter()
-    .all(|(service, operation)| !all(spans, service, operation).is_empty())
+    [("orders", "POST"), ("billing", "process"), ("messagekit-bridge", "publish"), ("shipping", "process")]
+        .iter()
+        .all(|(service, operation)| !all(spans, service, operation).is_empty())
 }
 
 /// Asserts that each hop is the child of the writer's span, and returns the services of the trace.
 fn services(spans: &[Span]) -> BTreeSet<&str> {
-    let (request, placed) = (one(spans, "order-service", "POST"), one(spans, "order-service", "create"));
-    let (billed, bill) = (one(spans, "billing-service", "process"), one(spans, "billing-service", "create"));
+    let (request, placed) = (one(spans, "orders", "POST"), one(spans, "orders", "create"));
+    let (billed, bill) = (one(spans, "billing", "process"), one(spans, "billing", "create"));
     let (forwarded, shipped) =
-        (one(spans, "messagekit-bridge", "publish"), one(spans, "shipping-service", "process"));
+        (one(spans, "messagekit-bridge", "publish"), one(spans, "shipping", "process"));
     assert_eq!(placed.parent, request.span_id);
     assert_eq!(billed.parent, placed.span_id, "the publisher hides no writer");
     assert_eq!(bill.parent, billed.span_id);
@@ -127,7 +122,7 @@ fn one_trace_leads_through_debezium_to_the_shipment() {
         let shop = Shop::open_with(connector).await;
         let trace = place(&shop, "traced-1", 990);
         let spans = spans(&receiver, &trace, "the order is shipped", is_shipped).await;
-        let expected = ["billing-service", "messagekit-bridge", "order-service", "shipping-service"];
+        let expected = ["billing", "messagekit-bridge", "orders", "shipping"];
         println!("ms from the begin, ms, service, span\n{}", picture(&spans));
         assert_eq!(services(&spans), BTreeSet::from(expected));
         assert!(!receiver.contains(COUNTRY), "no payload is in a span");
@@ -150,12 +145,12 @@ fn a_retry_and_a_replay_belong_to_the_trace_of_the_request() {
         assert_eq!(services(&first).len(), 5, "the relay as well: {first:#?}");
 
         // Billing refuses a negative amount. An operator orders another run, which fails again.
-        let dead = |spans: &[Span]| !all(spans, "billing-service", "set aside").is_empty();
+        let dead = |spans: &[Span]| !all(spans, "billing", "set aside").is_empty();
         spans(&receiver, &refused, "the order is refused", dead).await;
         let billing = &shop.billing.database;
         let retried = messagekit(&["dlq", "retry", "--database", billing.url(), "1"]);
         assert!(retried.status.success(), "{}", said(&retried));
-        let again = |spans: &[Span]| all(spans, "billing-service", "set aside").len() >= 2;
+        let again = |spans: &[Span]| all(spans, "billing", "set aside").len() >= 2;
         let runs = spans(&receiver, &refused, "the run is repeated", again).await;
         let [run, .., retry] = refused_runs(&runs)[..] else { panic!("not two runs: {runs:#?}") };
         assert_eq!((&run.parent, run.is_error, retry.is_error), (&retry.parent, true, true));
@@ -167,12 +162,11 @@ fn a_retry_and_a_replay_belong_to_the_trace_of_the_request() {
             messagekit(&["replay", "start", "--database", orders, "--all", "--ids", "new", "--yes"]);
         assert!(replayed.status.success(), "{}", said(&replayed));
         let replayed = |spans: &[Span]| {
-            all(spans, "messagekit", "publish").len() >= 3
-                && all(spans, "billing-service", "process").len() == 2
+            all(spans, "messagekit", "publish").len() >= 3 && all(spans, "billing", "process").len() == 2
         };
         let second = spans(&receiver, &good, "the replay is handled", replayed).await;
         let parents: BTreeSet<&str> =
-            all(&second, "billing-service", "process").iter().map(|span| &*span.parent).collect();
+            all(&second, "billing", "process").iter().map(|span| &*span.parent).collect();
         assert_eq!(parents.len(), 1, "both runs are children of the writer's span");
         assert_eq!(number(billing, "SELECT count(*) FROM bills").await, Some(2));
         assert!(!receiver.contains(COUNTRY), "no payload is in a span");

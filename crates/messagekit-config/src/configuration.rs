@@ -77,9 +77,14 @@ impl Configuration {
         Section::all_of(&self.reader, name.to_owned(), self.values.get(name))
     }
 
-    /// Declares sections of other programs that share the file; they are skipped.
+    /// Declares sections of other programs that share the file; they are skipped unless this program reads them, too.
     pub fn passes_over(&self, names: &[&str]) {
         self.reader.keys().elsewhere.extend(names.iter().map(|name| (*name).to_owned()));
+    }
+
+    /// Reports a problem that no key has: `finish` refuses the configuration.
+    pub fn report(&self, problem: impl std::fmt::Display) {
+        self.reader.keys().report(problem.to_string());
     }
 
     /// Returns every problem in the order found, then every unknown key.
@@ -96,6 +101,29 @@ impl Configuration {
     /// Returns [`ErrorKind::InvalidConfiguration`] with every problem and every unknown key.
     pub fn finish(&self) -> Result<(), Error> {
         refuse(&self.problems())
+    }
+
+    /// Ends the reading, and returns the values that it gave: required ones are `Some` unless a problem was reported, so
+    /// `first.zip(second)` has them all.
+    ///
+    /// ```
+    /// use messagekit_config::Configuration;
+    ///
+    /// let configuration = Configuration::read(("shop.toml", "[shop]\nname = 'north'\n"), [("", "")])?;
+    /// let shop = configuration.section("shop");
+    /// let name = shop.required::<String>("name");
+    /// let error = configuration.complete(name.zip(shop.required::<u16>("port"))).unwrap_err();
+    /// assert!(error.to_string().contains("shop.port"));
+    /// # Ok::<(), messagekit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), and [`ErrorKind::InvalidConfiguration`] for `None` without a reported problem.
+    pub fn complete<T>(&self, values: Option<T>) -> Result<T, Error> {
+        self.finish()?;
+        let absent =
+            || Error::new(ErrorKind::InvalidConfiguration, "a value is absent that the program requires");
+        values.ok_or_else(absent)
     }
 }
 

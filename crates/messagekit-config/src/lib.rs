@@ -48,9 +48,11 @@
 
 mod alias;
 mod configuration;
+mod database;
 mod environment;
 mod file;
 mod problems;
+mod programs;
 mod reader;
 mod secret;
 mod section;

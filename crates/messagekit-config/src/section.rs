@@ -153,6 +153,11 @@ impl<'a> Section<'a> {
         self.reader.keys().report(problem(&self.key(key), &self.written_at(key), &text));
     }
 
+    /// Takes every key of the section for known.
+    pub(super) fn ignore(&self) {
+        self.reader.keys().values.insert(self.path.clone());
+    }
+
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.reader.keys().values.insert(self.key(key));
         self.entries.and_then(|entries| entries.get(key))
@@ -188,7 +193,8 @@ impl<'a> Section<'a> {
         names.collect::<Vec<_>>().join(".")
     }
 
-    fn variable(&self, key: &str) -> String {
+    /// Returns the name of the variable that sets a key.
+    pub fn variable(&self, key: &str) -> String {
         format!("MESSAGEKIT_{}", self.key(key).replace('.', "__").to_ascii_uppercase())
     }
 }

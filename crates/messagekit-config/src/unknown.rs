@@ -8,7 +8,8 @@ use super::value::{Form, Layer, Value};
 
 /// Adds a problem for each unknown key, with the most similar known name.
 pub(super) fn find(values: &BTreeMap<String, Value>, read: &ReadKeys, problems: &mut Vec<String>) {
-    let rest = values.iter().filter(|(name, _)| !read.elsewhere.contains(*name));
+    let is_read = |name: &String| read.sections.contains(name) || !read.elsewhere.contains(name);
+    let rest = values.iter().filter(|(name, _)| is_read(name));
     for (name, value) in rest {
         look(name, value, "", read, problems);
     }

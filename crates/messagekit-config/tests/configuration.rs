@@ -273,3 +273,60 @@ fn python_setting_names_apply_where_the_new_name_is_unset() {
                 && key.contains('.'))
     );
 }
+
+const DATABASES: &str = "\
+[[database]]
+name = 'orders'
+url_file = '/nowhere/secret'
+
+[[database]]
+name = 'billing'
+url = 'postgres://billing@localhost/shop'
+";
+
+#[test]
+fn a_service_reads_its_own_database_and_ignores_the_others() {
+    let configuration = read(DATABASES, &[]);
+    let url = configuration.complete(configuration.postgres("billing")).expect("nothing is wrong");
+    assert_eq!(url.expose(), "postgres://billing@localhost/shop");
+    let variables = [("MESSAGEKIT_DATABASE__0__URL", "sqlite:billing.db")];
+    let configuration = read("", &variables);
+    assert_eq!(configuration.complete(configuration.sqlite("billing")).unwrap(), Path::new("billing.db"));
+}
+
+#[test]
+fn a_database_that_cannot_be_meant_is_refused_with_its_name() {
+    let refused = |text: &str, name: &str| {
+        let configuration = read(text, &[]);
+        assert!(configuration.postgres(name).is_none() || configuration.finish().is_err(), "{text}");
+        refusal(&configuration)
+    };
+    assert!(refused("", "billing").contains("or set MESSAGEKIT_DATABASE__0__URL"));
+    assert!(refused(DATABASES, "shipping").contains("no [[database]] with the name \"shipping\""));
+    let twice = DATABASES.replace("'orders'", "'billing'");
+    assert!(refused(&twice, "billing").contains("two [[database]] with the name \"billing\""));
+    let unnamed = DATABASES.replace("name = 'orders'\n", "").replace("name = 'billing'\n", "");
+    assert!(refused(&unnamed, "billing").contains("no [[database]] with the name \"billing\""));
+    let said = refused("[[database]]\nurl = 'sqlite:secret.db'\n", "billing");
+    assert!(said.contains("shop.toml:2") && !said.contains("secret"), "{said}");
+    for wrong in ["sqlite:", "postgres://localhost/shop", "billing.db"] {
+        let configuration = read(&format!("[[database]]\nurl = '{wrong}'\n"), &[]);
+        assert!(configuration.sqlite("billing").is_none());
+        assert!(refusal(&configuration).contains("write sqlite:PATH"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_service_skips_the_sections_that_it_does_not_read() {
+    let file = "[billing]\ncurrency = 'EUR'\n[relay]\nbatch = 1\n[kafka]\nbrokers = ['k']\nbogus = 1\n";
+    let configuration = read(file, &[]);
+    let currency: Option<String> = configuration.service("billing").unwrap().optional("currency");
+    assert_eq!(configuration.complete(currency).unwrap(), "EUR");
+    // A section that it reads has no unknown keys.
+    let _: Option<Vec<String>> = configuration.section("kafka").required("brokers");
+    assert!(refusal(&configuration).contains("kafka.bogus"));
+    // The section of another service is not known.
+    let configuration = read("[orders]\nlisten = '127.0.0.1:1'\n", &[]);
+    configuration.service("billing").unwrap();
+    assert!(refusal(&configuration).contains("orders"));
+}

@@ -141,6 +141,8 @@ mod properties;
 mod publisher;
 mod record;
 mod retention;
+#[cfg(feature = "config")]
+mod section;
 mod source;
 mod subscriber;
 mod sync;

@@ -22,10 +22,7 @@ pub(super) fn bounds(state: &State, topic: &str) -> Result<Vec<Bounds>, Error> {
 /// As [`Log::offsets_at`](messagekit::log::Log::offsets_at).
 pub(super) fn offsets_at(state: &State, topic: &str, time: Timestamp) -> Result<Vec<(i32, i64)>, Error> {
     let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
-    let first = |partition: &Partition| {
-        let before = partition.records.iter().take_while(|record| record.timestamp < Some(time)).count();
-        (partition.start + before) as i64
-    };
+    let first = |partition: &Partition| partition.first_since(time) as i64;
     Ok((0..).zip(found.partitions.iter().map(first)).collect())
 }
 

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use messagekit::adapter::{
     BatchLimit, BoxFuture, Capabilities, NextOffset, RememberedOffsets, Source, TopicList, check_topic,
 };
 use messagekit::{Error, ErrorKind};
 
 use super::MemorySubscriber;
-use super::state::{Partition, Shared};
+use super::state::Shared;
 
 /// Represents the topics of a [`MemoryLog`](super::MemoryLog) that a consumer reads.
 #[derive(Clone)]
@@ -17,11 +18,20 @@ pub struct MemorySource {
     log: Arc<Shared>,
     topics: Vec<Arc<str>>,
     memory: Option<Arc<dyn RememberedOffsets>>,
+    since: Option<Timestamp>,
 }
 
 impl MemorySource {
     pub(super) fn new(log: Arc<Shared>, topics: Vec<Arc<str>>) -> Self {
-        Self { log, topics, memory: None }
+        Self { log, topics, memory: None, since: None }
+    }
+
+    /// Starts a consumer at the first record that was written at `time` or later, in each partition that it has not read yet. A
+    /// time to come begins at the end.
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
+        self
     }
 }
 
@@ -75,7 +85,12 @@ impl Source for MemorySource {
             let group = state.groups.entry(consumer.to_owned()).or_default();
             group.join(state.members, self.topics);
             for (name, topic) in &state.topics {
-                let first = |partition| first_of(remembered, name, partition, &topic.partitions[partition]);
+                let first = |partition: usize| {
+                    let records = &topic.partitions[partition];
+                    first_of(remembered, name, partition)
+                        .or_else(|| self.since.map(|time| records.first_since(time)))
+                        .map_or(0, |first| first.min(records.end()) as u64)
+                };
                 group.see_topic(name, topic.partitions.len(), first);
             }
             group.rebalance();
@@ -85,14 +100,13 @@ impl Source for MemorySource {
     }
 }
 
-/// Returns where a consumer begins in a partition that it has not read yet: at the smallest position of its key lanes, or at the start.
-fn first_of(remembered: &[NextOffset], topic: &str, partition: usize, records: &Partition) -> u64 {
+/// Returns the smallest position of a consumer's key lanes in a partition.
+fn first_of(remembered: &[NextOffset], topic: &str, partition: usize) -> Option<usize> {
     let of_partition = |known: &&NextOffset| {
         *known.topic == *topic && usize::try_from(known.partition).is_ok_and(|known| known == partition)
     };
     let first = remembered.iter().filter(of_partition).map(|known| known.next).min();
-    let first = first.map_or(0, |first| usize::try_from(first).unwrap_or(0));
-    first.min(records.end()) as u64
+    first.map(|first| usize::try_from(first).unwrap_or(0))
 }
 
 /// The topics of a log.

@@ -38,6 +38,11 @@ impl Partition {
         self.start + self.records.len()
     }
 
+    /// Returns the offset of the first record since a time, or the end.
+    pub(super) fn first_since(&self, time: Timestamp) -> usize {
+        self.start + self.records.iter().take_while(|record| record.timestamp < Some(time)).count()
+    }
+
     /// Returns the records from an offset on, or none if it is outside the kept range.
     pub(super) fn from(&self, offset: usize) -> &[Record] {
         offset.checked_sub(self.start).and_then(|skip| self.records.get(skip..)).unwrap_or_default()

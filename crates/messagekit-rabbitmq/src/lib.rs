@@ -89,6 +89,8 @@ mod names;
 mod publisher;
 mod rabbitmq;
 mod record;
+#[cfg(feature = "config")]
+mod section;
 mod source;
 mod subscriber;
 mod topology;

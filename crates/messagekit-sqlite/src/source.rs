@@ -5,11 +5,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::adapter::{
     BatchLimit, BoxFuture, Capabilities, IntoSource, NextOffset, Source, TopicList, check_topic,
 };
 use messagekit::{Error, ErrorKind};
 
+use crate::subscriber::Beginning;
 use crate::{SqliteStore, SqliteSubscriber};
 
 /// Topics of a file, not yet bound to a consumer.
@@ -18,12 +20,40 @@ use crate::{SqliteStore, SqliteSubscriber};
 pub struct SqliteSource {
     store: SqliteStore,
     topics: Vec<Arc<str>>,
+    since: Option<Timestamp>,
 }
 
 impl SqliteStore {
     /// Names topics of this file to consume from; a missing topic is read from its first record on.
     pub fn topics<T: Into<Arc<str>>>(&self, topics: impl IntoIterator<Item = T>) -> SqliteSource {
-        SqliteSource { store: self.clone(), topics: topics.into_iter().map(Into::into).collect() }
+        let topics = topics.into_iter().map(Into::into).collect();
+        SqliteSource { store: self.clone(), topics, since: None }
+    }
+}
+
+impl SqliteSource {
+    /// Starts a consumer at the first record that was written at `time` or later, in each partition in which it has no position: a new
+    /// consumer skips the past. Where it begins is kept in the file before its first record, so later starts go on from there, whatever
+    /// time they name.
+    ///
+    /// The times are those at which the file got the records; a time to come begins at the end. A fixed time skips nothing that comes later, whenever a process starts or a
+    /// partition is added. `Timestamp::now()` is another time at each start: of a partition without a position it skips what came in
+    /// between.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use jiff::Timestamp;
+    /// use messagekit_sqlite::SqliteStore;
+    ///
+    /// let store = SqliteStore::temporary().await?;
+    /// let deployed: Timestamp = "2026-11-28T06:00:00Z".parse().unwrap();
+    /// let orders = store.topics(["orders.order"]).since(deployed);
+    /// # drop(orders);
+    /// # Ok::<(), messagekit_sqlite::Error>(()) }).unwrap();
+    /// ```
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
+        self
     }
 }
 
@@ -71,7 +101,8 @@ impl Source for SqliteSource {
         topics.iter().try_for_each(|topic| check_topic(topic))?;
         let mut known = HashSet::new();
         topics.retain(|topic| known.insert(Arc::clone(topic)));
-        SqliteSubscriber::start(self.store, Arc::from(consumer), topics, remembered.to_vec())
+        let beginning = Beginning { remembered: remembered.into(), since: self.since };
+        SqliteSubscriber::start(self.store, Arc::from(consumer), topics, beginning)
     }
 }
 

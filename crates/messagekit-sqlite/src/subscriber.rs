@@ -1,5 +1,6 @@
 //! A consumer's subscriber of topics in this file.
 
+mod beginning;
 mod feed;
 mod lag;
 mod link;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use messagekit::Error;
-use messagekit::adapter::{Delivery, Incoming, LagProbe, Lane, NextOffset, Receipt, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, LagProbe, Lane, Receipt, Subscriber};
 
+pub(crate) use self::beginning::Beginning;
 use self::lag::LaneLag;
 use self::link::{Happening, Link};
 use self::unsettled::Unsettled;
@@ -25,7 +27,7 @@ use crate::SqliteStore;
 /// processes within 5 ms, or 50 ms when the file was idle for a while.
 ///
 /// A consumer without a cursor in a partition begins at the position that the file has recorded for it, and otherwise at the earliest
-/// record. Positions of another store count when the consumer is new to the file: later, they could be those of a topic that was dropped.
+/// record, or the first one [since a time](crate::SqliteSource::since). Positions of another store count when the consumer is new to the file: later, they could be those of a topic that was dropped.
 ///
 /// With a store in the same file, a consumer moves its cursor in the transaction of its effects, and settling writes
 /// nothing. With another store, settling moves the cursor past the messages that are settled without a gap.
@@ -42,10 +44,10 @@ impl SqliteSubscriber {
         store: SqliteStore,
         consumer: Arc<str>,
         topics: Vec<Arc<str>>,
-        remembered: Vec<NextOffset>,
+        beginning: Beginning,
     ) -> Result<Self, Error> {
         let link = Arc::new(Link::new(store, consumer));
-        feed::start(&link, topics.clone(), remembered)?;
+        feed::start(&link, topics.clone(), beginning)?;
         Ok(Self { link, topics, lane: None, unsettled: Unsettled::default() })
     }
 

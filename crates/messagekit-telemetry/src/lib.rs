@@ -33,24 +33,23 @@ mod counted;
 mod endpoint;
 mod guard;
 mod http_client;
+mod log_filter;
 mod request_span;
 mod trace_id_format;
 
-use std::io::{IsTerminal, stderr};
-
 use messagekit::Error;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use guard::TelemetryGuard;
+pub use log_filter::LogFilter;
 pub use request_span::request_span;
 pub use trace_id_format::WithTraceId;
 
-/// Exports the traces of this program and logs to standard error at level `info`, with the id of the trace in each line.
-/// `service` is the name of the service, unless `OTEL_SERVICE_NAME` names another. Programs with a log of their own use
-/// [`TelemetryGuard::from_env`].
+/// Exports the traces of this program and logs to standard error, with the id of the trace in each line: at level `info`, unless the
+/// variable `MESSAGEKIT_LOG` says otherwise ([`LogFilter`]). `service` is the name of the service, unless `OTEL_SERVICE_NAME` names
+/// another. Programs with a log of their own use [`TelemetryGuard::from_env`].
 ///
 /// # Errors
 /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) if a variable has a wrong value, and
@@ -58,11 +57,7 @@ pub use trace_id_format::WithTraceId;
 /// does not help.
 pub fn init(service: &str) -> Result<TelemetryGuard, Error> {
     let guard = TelemetryGuard::from_env(service)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(WithTraceId::default())
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_filter(LevelFilter::INFO);
+    let lines = LogFilter::from_env(LevelFilter::INFO)?.lines();
     tracing_subscriber::registry().with(guard.layer()).with(lines).try_init().map_err(|error| {
         let text = "a log is set already: add `TelemetryGuard::layer` to it instead of `init`";
         Error::new(messagekit::ErrorKind::WrongState, text).caused_by(error)

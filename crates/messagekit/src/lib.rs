@@ -43,7 +43,7 @@
 //! - [`adapter`] and [`log`]: what a database or a broker implements.
 //!
 //! Other crates hold the adapters (`messagekit-sqlite` is embedded, `messagekit-memory` serves tests) and what programs add:
-//! `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
+//! `messagekit-service`, `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
 //!
 //! # What it does not do
 //!

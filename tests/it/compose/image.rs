@@ -55,6 +55,11 @@ pub(crate) fn programs_of(dockerfile: &str) -> Vec<String> {
     built.map(str::to_owned).collect()
 }
 
+/// Returns whether a program has the sections of a file as its settings.
+pub(crate) fn reads_file(program: &str) -> bool {
+    matches!(program, "messagekit" | "messagekit-bridge")
+}
+
 /// Returns whether a program reads a variable. Services list theirs; the command line names its own in its sources.
 pub(crate) fn reads(program: &str, key: &str) -> bool {
     match program {
@@ -62,11 +67,13 @@ pub(crate) fn reads(program: &str, key: &str) -> bool {
         _ if key.starts_with("OTEL_") => {
             names(&root().join("crates/messagekit-telemetry/src"), &format!("\"{key}\""))
         }
+        // And with its log.
+        _ if key == "MESSAGEKIT_LOG" => true,
         "messagekit-orders" => messagekit_orders::SETTINGS.contains(&key),
         "messagekit-billing" => messagekit_billing::SETTINGS.contains(&key),
         "messagekit-shipping" => messagekit_shipping::SETTINGS.contains(&key),
         // The reader of the configuration checks these, together with the file: see `configuration`.
-        "messagekit" | "messagekit-bridge" if key.contains("__") => true,
+        _ if reads_file(program) && key.contains("__") => true,
         "messagekit" if key == messagekit_postgres::cdc::PASSWORD_VARIABLE => true,
         "messagekit" => names(&root().join("crates/messagekit-cli/src"), &format!("\"{key}\"")),
         _ => false,

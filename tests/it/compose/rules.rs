@@ -127,7 +127,9 @@ fn configured(file: &File) -> Findings {
     let mut findings = Vec::new();
     for (name, service) in file.ours() {
         let Some(path) = service.configuration() else {
-            let odd = service.environment.keys().filter(|key| key.contains("__"));
+            // The programs of the shop need no file.
+            let needs_file = service.command.first().is_some_and(|program| image::reads_file(program));
+            let odd = service.environment.keys().filter(|key| needs_file && key.contains("__"));
             findings
                 .extend(odd.map(|key| format!("{name}: {key} belongs to a configuration, which is missing")));
             continue;
@@ -155,10 +157,9 @@ fn brokers(file: &File) -> Findings {
     let given = |key: &str| server.get(key).map_or("", String::as_str);
     let (user, password) = (given("RABBITMQ_DEFAULT_USER"), given("RABBITMQ_DEFAULT_PASS"));
     let wanted = format!("amqp://{user}:{password}@rabbitmq:5672/%2f");
-    let told = file.ours().flat_map(|(name, service)| {
-        let urls = ["MESSAGEKIT_RABBITMQ", "MESSAGEKIT_RABBITMQ__URL"];
-        urls.into_iter().filter_map(move |key| Some((name, service.environment.get(key)?)))
-    });
+    let told = file
+        .ours()
+        .filter_map(|(name, service)| Some((name, service.environment.get("MESSAGEKIT_RABBITMQ__URL")?)));
     let odd = told.filter(|(_, url)| **url != wanted);
     odd.map(|(name, _)| format!("{name}: comes to RabbitMQ as nobody who is known there")).collect()
 }
@@ -278,7 +279,7 @@ fn listeners(file: &File) -> Findings {
     }
     for (name, service) in &file.services {
         let read = configuration::brokers(service);
-        let told = ["MESSAGEKIT_KAFKA", "BOOTSTRAP_SERVERS"]
+        let told = ["MESSAGEKIT_KAFKA__BROKERS", "BOOTSTRAP_SERVERS"]
             .into_iter()
             .filter_map(|key| Some((key, service.environment.get(key)?)))
             .chain(read.iter().map(|address| ("kafka.brokers", address)));

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use messagekit::{Error, Shutdown};
 use messagekit_config::Configuration;
-use messagekit_telemetry::{TelemetryGuard, WithTraceId};
+use messagekit_telemetry::{LogFilter, TelemetryGuard};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::serve::serve;
@@ -22,9 +21,9 @@ pub struct Options {
     /// Read the settings, say what is wrong with them, and end
     #[arg(long)]
     check: bool,
-    /// How much is logged to standard error
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "MESSAGEKIT_LOG")]
-    log: LevelFilter,
+    /// What is logged to standard error: a level, or targets such as info,lapin=debug [default: MESSAGEKIT_LOG, else info]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<LogFilter>,
 }
 
 impl Options {
@@ -34,17 +33,9 @@ impl Options {
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) names every mistake of the settings; else
     /// those of [`serve`].
     pub async fn run(self) -> Result<(), Error> {
-        // lapin logs returned messages with their bytes, and its trace shows every body and the password.
-        let quiet = Targets::new()
-            .with_default(self.log)
-            .with_target("lapin", self.log.min(LevelFilter::DEBUG))
-            .with_target("lapin::returned_messages", LevelFilter::OFF);
         let telemetry = TelemetryGuard::from_env("messagekit-bridge")?;
-        let lines = tracing_subscriber::fmt::layer()
-            .event_format(WithTraceId::default())
-            .with_writer(std::io::stderr)
-            .with_ansi(false);
-        tracing_subscriber::registry().with(telemetry.layer()).with(lines.with_filter(quiet)).try_init().ok();
+        let filter = self.log.map_or_else(|| LogFilter::from_env(LevelFilter::INFO), Ok)?;
+        tracing_subscriber::registry().with(telemetry.layer()).with(filter.lines()).try_init().ok();
         let settings = Settings::read(&Configuration::load(self.config.as_deref())?)?;
         if self.check {
             println!("settings of bridge {} can be used", settings.name());

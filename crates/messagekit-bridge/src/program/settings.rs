@@ -42,6 +42,7 @@ pub(super) struct RuleSettings {
     pub(super) routing_key: String,
 }
 
+const MESSAGE_BYTES: &str = "message.max.bytes";
 /// The largest dead letter that the client sends; the topic's own limit also applies.
 const DEAD_LETTER_BYTES: &str = "16777216";
 
@@ -53,16 +54,7 @@ impl Settings {
     /// and its position.
     pub fn read(configuration: &Configuration) -> Result<Self, Error> {
         // All programs of messagekit may share one file.
-        configuration.passes_over(&[
-            "admin",
-            "token",
-            "service",
-            "bookkeeper",
-            "relay",
-            "database",
-            "log",
-            "topics",
-        ]);
+        configuration.reads_only(&["bridge", "rule", "kafka", "rabbitmq"]);
         let bridge = configuration.section("bridge");
         let name = bridge.required::<String>("name").unwrap_or_default();
         if let Err(error) = check_name("bridge", &name, 200) {
@@ -73,31 +65,34 @@ impl Settings {
         let exchange = bridge.optional::<String>("exchange");
         let own = [&dead_letters, &retry_topic];
         let rules = rules(&configuration.sections("rule"), exchange.as_deref(), &own, &bridge);
-        let (kafka, kafka_for_dead_letters) = kafka(&configuration.section("kafka"));
-        let rabbitmq = rabbitmq(&configuration.section("rabbitmq"));
+        let broker = configuration.section("kafka");
+        let brokers =
+            Kafka::from_section(&broker).zip(RabbitMq::from_section(&configuration.section("rabbitmq")));
         let (limit, breaker) = (bridge.section("limit"), bridge.section("breaker"));
-        let settings = Self {
-            listen: bridge.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))),
-            unconfirmed: bridge.or("unconfirmed", NonZeroUsize::new(500).unwrap_or(NonZeroUsize::MIN)),
-            drain: bridge.or("drain", Duration::from_secs(10)),
-            instance_id: bridge.optional("instance_id"),
-            duplicates: bridge.section("duplicates").secret("database"),
-            limit: switched(&limit, "messages", 500, "per", 60),
-            breaker: switched(&breaker, "failures", 5, "open_for", 30),
+        let listen = bridge.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)));
+        let unconfirmed = bridge.or("unconfirmed", NonZeroUsize::new(500).unwrap_or(NonZeroUsize::MIN));
+        let drain = bridge.or("drain", Duration::from_secs(10));
+        let instance_id = bridge.optional("instance_id");
+        let duplicates = bridge.section("duplicates").secret("database");
+        let limit = switched(&limit, "messages", 500, "per", 60);
+        let breaker = switched(&breaker, "failures", 5, "open_for", 30);
+        let (kafka, rabbitmq) = configuration.complete(brokers)?;
+        Ok(Self {
+            kafka_for_dead_letters: for_dead_letters(&kafka, &broker),
             name,
+            listen,
+            unconfirmed,
+            drain,
+            instance_id,
             dead_letters,
             retry_topic,
-            rules,
             kafka,
-            kafka_for_dead_letters,
-            // With a problem, the settings are never returned.
-            rabbitmq: match rabbitmq {
-                Some(rabbitmq) => rabbitmq,
-                None => return Err(configuration.finish().err().unwrap_or_else(unsaid)),
-            },
-        };
-        configuration.finish()?;
-        Ok(settings)
+            rabbitmq,
+            rules,
+            limit,
+            breaker,
+            duplicates,
+        })
     }
 
     /// Returns the bridge's name.
@@ -110,10 +105,6 @@ impl Settings {
         let topics = self.rules.iter().flat_map(|rule| rule.topics.iter().cloned());
         topics.chain([self.retry_topic.clone()]).collect()
     }
-}
-
-fn unsaid() -> Error {
-    Error::new(messagekit::ErrorKind::InvalidConfiguration, "settings of rabbitmq cannot be used")
 }
 
 fn topic(section: &Section<'_>, key: &str, default: String) -> String {
@@ -187,48 +178,11 @@ fn rules(
         .collect()
 }
 
-fn kafka(section: &Section<'_>) -> (Kafka, Kafka) {
-    let brokers = section.required::<Vec<String>>("brokers").unwrap_or_default();
-    let mut properties = section.or("properties", BTreeMap::<String, String>::new());
-    if let Some(client) = section.optional("client_id") {
-        properties.insert("client.id".to_owned(), client);
-    }
-    if let Some(password) = section.secret("password") {
-        properties.insert("sasl.password".to_owned(), password.expose().to_owned());
-    }
-    let mut kafka = Kafka::new(brokers.join(","));
-    for (key, value) in &properties {
-        match kafka.clone().set(key, value) {
-            Ok(set) => kafka = set,
-            Err(error) => section.problem("properties", error),
-        }
-    }
-    let with_room = || kafka.clone().set("message.max.bytes", DEAD_LETTER_BYTES).ok();
-    let dead_letters = match properties.contains_key("message.max.bytes") {
-        true => None,
-        false => with_room(),
-    };
-    (kafka.clone(), dead_letters.unwrap_or(kafka))
-}
-
-fn rabbitmq(section: &Section<'_>) -> Option<RabbitMq> {
-    let url = section.required_secret("url");
-    let ca_file = section.path("ca_file");
-    let rabbitmq = match RabbitMq::new(url?.expose()) {
-        Ok(rabbitmq) => rabbitmq,
-        Err(error) => {
-            section.problem("url", error);
-            return None;
-        }
-    };
-    let Some(path) = ca_file else { return Some(rabbitmq) };
-    match rabbitmq.ca_file(path) {
-        Ok(rabbitmq) => Some(rabbitmq),
-        Err(error) => {
-            section.problem("ca_file", error);
-            None
-        }
-    }
+/// The same with a higher size limit, unless the section sets one.
+fn for_dead_letters(kafka: &Kafka, section: &Section<'_>) -> Kafka {
+    let written = section.or("properties", BTreeMap::<String, String>::new());
+    let limit = (!written.contains_key(MESSAGE_BYTES)).then_some(DEAD_LETTER_BYTES);
+    limit.and_then(|limit| kafka.clone().set(MESSAGE_BYTES, limit).ok()).unwrap_or_else(|| kafka.clone())
 }
 
 /// Shows neither addresses nor passwords.

@@ -11,7 +11,6 @@ use messagekit_config::{Configuration, Section};
 
 use crate::database::URL_VARIABLE;
 use crate::databases::{self, Named, told};
-use crate::sections;
 use crate::url::Url;
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +47,7 @@ impl Options {
     /// Reads the configuration under the options; reports at once everything that would fail a start.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
-        sections::reads_only(&configuration, &["admin", "token", "service", "database"]);
+        configuration.reads_only(&["admin", "token", "service", "database"]);
         let admin = configuration.section("admin");
         let usual = DEFAULT_ADDRESS.parse().expect("it is an address");
         let (listen, health) = (admin.or("listen", usual), admin.optional("health"));
@@ -96,7 +95,7 @@ impl Options {
                 "no token: make one with `messagekit admin token`, and write its line into the file of --tokens".to_owned(),
             );
         }
-        problems.extend(crate::log::wished().err().map(|error| chain(&error)));
+        problems.extend(crate::log::problem().map(|error| chain(&error)));
         messagekit_config::refuse(&problems)?;
         Ok(Settings { listen, health, hosts, limits, databases, services, tokens })
     }

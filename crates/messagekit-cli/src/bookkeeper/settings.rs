@@ -25,7 +25,7 @@ pub(super) struct Settings {
 
 pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
     let configuration = Configuration::load(file)?;
-    sections::reads_only(&configuration, &["bookkeeper", "database", "kafka", "rabbitmq"]);
+    configuration.reads_only(&["bookkeeper", "database", "kafka", "rabbitmq"]);
     let section = configuration.section("bookkeeper");
     let name = section.or("name", "bookkeeper".to_owned());
     let listen = section.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8091)));
@@ -54,7 +54,7 @@ pub(super) fn read(file: Option<&Path>) -> Result<Settings, Error> {
             .map(|(kafka, publisher)| (kafka, publisher, topics)),
     };
     let mut problems = configuration.problems();
-    problems.extend(crate::log::wished().err().map(|error| chain(&error)));
+    problems.extend(crate::log::problem().map(|error| chain(&error)));
     messagekit_config::refuse(&problems)?;
     let database = database.expect("without a database there was a problem");
     Ok(Settings { name, listen, database, queues, topics })

@@ -53,7 +53,7 @@ impl Options {
     /// Reads the configuration under the options; reports at once every mistake. Nothing is contacted.
     pub(super) fn settings(self) -> Result<Settings, Error> {
         let configuration = Configuration::load(self.config.as_deref())?;
-        sections::reads_only(&configuration, &["database", "kafka", "rabbitmq"]);
+        configuration.reads_only(&["database", "kafka", "rabbitmq"]);
         let written = databases::written(&configuration);
         let section = configuration.section("kafka");
         let wants_kafka = self.kafka.is_some() || section.is_written();

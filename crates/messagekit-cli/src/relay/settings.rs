@@ -107,7 +107,7 @@ impl Pace {
 
 pub(super) fn read(options: Options) -> Result<Settings, Error> {
     let configuration = Configuration::load(options.config.as_deref())?;
-    sections::reads_only(&configuration, &["relay", "database", "kafka", "rabbitmq"]);
+    configuration.reads_only(&["relay", "database", "kafka", "rabbitmq"]);
     let section = configuration.section("relay");
     let (name, listen) = (section.optional("name"), section.optional("listen"));
     let name = options.name.or(name).unwrap_or_else(|| "relay".to_owned());
@@ -154,14 +154,8 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
             }
         }
     };
-    configuration.finish()?;
-    match (database, target) {
-        (Some(database), Some((publisher, topology))) => {
-            Ok(Settings { name, listen, database, publisher, topology, routing_key, pace })
-        }
-        // The missing value is reported as a problem already.
-        _ => Err(Error::new(messagekit::ErrorKind::InvalidConfiguration, "settings of relay cannot be used")),
-    }
+    let (database, (publisher, topology)) = configuration.complete(database.zip(target))?;
+    Ok(Settings { name, listen, database, publisher, topology, routing_key, pace })
 }
 
 /// Returns the database of the option, otherwise of the configuration.

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::file;
 use super::lines::{Lines, Reader};
 use crate::input::span;
-use crate::sections;
 
 /// How often claims of processes that have ended are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -70,7 +69,7 @@ impl Claims {
 /// Returns the lease of the environment, for every consumer that is given none.
 fn lease_of_settings() -> Result<Option<Duration>, Error> {
     let configuration = Configuration::load(None)?;
-    sections::reads_only(&configuration, &["topics"]);
+    configuration.reads_only(&["topics"]);
     let seconds = configuration.section("topics").optional::<u64>("visibility_timeout_secs");
     messagekit_config::refuse(&configuration.problems())?;
     match seconds {

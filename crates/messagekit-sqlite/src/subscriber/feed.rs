@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use messagekit::adapter::{Lane, NextOffset};
+use messagekit::adapter::Lane;
 use messagekit::{Error, ErrorKind, Position};
 use rusqlite::Connection;
 
+use super::beginning::Beginning;
 use super::link::{Arrival, Link, Room};
 use super::wake::{News, block_on};
 use crate::binding::{Cursor, Move};
@@ -27,15 +28,11 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const PAGE: usize = 64;
 
 /// Starts the thread.
-pub(super) fn start(
-    link: &Arc<Link>,
-    topics: Vec<Arc<str>>,
-    remembered: Vec<NextOffset>,
-) -> Result<(), Error> {
+pub(super) fn start(link: &Arc<Link>, topics: Vec<Arc<str>>, beginning: Beginning) -> Result<(), Error> {
     let feed = Feed {
         link: link.clone(),
         topics: topics.into(),
-        remembered: remembered.into(),
+        beginning,
         tracks: BTreeMap::new(),
         lane: None,
         consumer: 0,
@@ -58,8 +55,7 @@ pub(super) fn start(
 struct Feed {
     link: Arc<Link>,
     topics: Arc<[Arc<str>]>,
-    /// The positions of the consumer's store when it was bound.
-    remembered: Arc<[NextOffset]>,
+    beginning: Beginning,
     tracks: BTreeMap<i64, Track>,
     lane: Option<Lane>,
     consumer: i64,
@@ -216,7 +212,11 @@ impl Feed {
         let known: Vec<i64> = self.tracks.keys().copied().collect();
         let (topics, name, binding) =
             (self.topics.clone(), self.link.consumer.clone(), self.link.binding().clone());
-        let remembered = self.remembered.clone();
+        let beginning = self.beginning.clone();
+        let of_time = match beginning.since {
+            Some(_) => beginning.of_time(&self.link.store.open_reader()?, &name, &topics)?,
+            None => BTreeMap::new(),
+        };
         let (consumer, found) = block_on(self.link.store.job(move |conn| {
             // A consumer that the file knows may have read a topic that was dropped, whose positions another store still has.
             let is_new = names::known_consumer(conn, &name).map_err(from_sqlite)?.is_none();
@@ -225,10 +225,11 @@ impl Feed {
             for topic in &*topics {
                 for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                     if !known.contains(&partition.tp) {
-                        let of_store = || position_of(&remembered, topic, partition.partition);
-                        let of_store = is_new.then(of_store).flatten();
+                        let of_store = || beginning.remembered(topic, partition.partition);
+                        let first = is_new.then(of_store).flatten();
+                        let first = first.or_else(|| of_time.get(&partition.tp).copied());
                         let cursor =
-                            cursors::ensure(conn, consumer, &partition, of_store).map_err(from_sqlite)?;
+                            cursors::ensure(conn, consumer, &partition, first).map_err(from_sqlite)?;
                         // On the writer thread, so that no commit of this process comes between reading and storing it.
                         binding.set(
                             topic,
@@ -349,10 +350,4 @@ impl Drop for Feed {
         let died = Error::new(ErrorKind::Other, "reader thread has died");
         self.link.end(Some(died.clone()), Err(died));
     }
-}
-
-/// Returns the smallest position of a partition's key lanes.
-fn position_of(remembered: &[NextOffset], topic: &str, partition: i32) -> Option<i64> {
-    let of_partition = |known: &&NextOffset| *known.topic == *topic && known.partition == partition;
-    remembered.iter().filter(of_partition).map(|known| known.next).min()
 }

@@ -13,7 +13,7 @@ pub(crate) struct Found {
     pub(crate) gone: i64,
 }
 
-/// Returns the cursor of a consumer. Creates a missing one at the position that the file has recorded, else at `remembered`, else at the
+/// Returns the cursor of a consumer. Creates a missing one at the position that the file has recorded, else at `first`, else at the
 /// earliest record.
 ///
 /// A cursor before the earliest record moves there: deleted records never come.
@@ -21,7 +21,7 @@ pub(crate) fn ensure(
     conn: &Connection,
     consumer: i64,
     partition: &Partition,
-    remembered: Option<i64>,
+    first: Option<i64>,
 ) -> Result<Found> {
     let earliest = partition.log_start;
     let known: Option<i64> = conn
@@ -35,7 +35,7 @@ pub(crate) fn ensure(
             Ok(Found { next: earliest, gone: earliest - next })
         }
         None => {
-            let first = recorded(conn, consumer, partition.tp)?.or(remembered).unwrap_or(earliest);
+            let first = recorded(conn, consumer, partition.tp)?.or(first).unwrap_or(earliest);
             let next = first.min(partition.next_offset).max(earliest);
             conn.prepare_cached(
                 "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (?1, ?2, ?3)",

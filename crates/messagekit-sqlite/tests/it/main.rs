@@ -15,6 +15,7 @@ mod record_claims;
 mod recorded_positions;
 mod relay;
 mod schedules;
+mod since;
 mod subscriber;
 mod support;
 mod temporary;

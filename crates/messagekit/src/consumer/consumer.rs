@@ -195,6 +195,11 @@ impl<S: Inbox, Src> Consumer<S, Src> {
         deliver(&self.settings, &self.noted, message, attempt).await
     }
 
+    /// Returns the consumer's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
     /// Returns the store of the consumer.
     pub fn store(&self) -> &S {
         &self.settings.store

@@ -37,6 +37,11 @@ impl Relay {
         }
     }
 
+    /// Returns the relay's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
     /// Returns a live view of the relay's statistics.
     pub fn stats(&self) -> Stats {
         self.settings.stats.clone()

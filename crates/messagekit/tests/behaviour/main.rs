@@ -56,6 +56,7 @@ mod service;
 mod several;
 mod shutdown;
 mod sighting;
+mod since;
 mod tolerated;
 mod turns;
 mod two_phases;

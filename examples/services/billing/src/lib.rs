@@ -5,55 +5,40 @@
 
 mod billing;
 mod events;
-mod http;
-mod log;
 mod settings;
 mod tables;
 
-use std::io::Write;
 use std::sync::Arc;
 
-use messagekit::{Consumer, Error, Event, OnFailure, Outbox, Runner, Shutdown};
-use messagekit_kafka::Kafka;
+use messagekit::{Consumer, Error, Event, OnFailure, Outbox};
 use messagekit_postgres::PostgresStore;
+use messagekit_service::Service;
 
-pub use settings::{SETTINGS, Settings};
+pub use settings::SETTINGS;
 
 use billing::Billing;
 use events::OrderPlaced;
+use settings::Settings;
 
 /// Bills orders until SIGTERM or Ctrl-C, finishes the messages in flight, and returns.
 ///
 /// # Errors
-/// Returns an error when the database is not reachable at the start or lacks the tables of messagekit, when the address for
-/// health and metrics is in use, or when the consumer stops by itself.
-pub async fn run(settings: Settings) -> Result<(), Error> {
-    let _telemetry = log::start(settings.log)?;
-    let shutdown = Shutdown::on_signal()?;
-    let store = PostgresStore::connect(&settings.database_url).await?;
+/// Returns an error when the settings cannot be used, when the database is not reachable at the start or lacks the tables of messagekit,
+/// when the address for health and metrics is in use, or when the consumer stops by itself.
+pub async fn run(service: Service) -> Result<(), Error> {
+    let Settings { database_url, kafka, instance, name_prefix: prefix } = Settings::read(&service)?;
+    let store = PostgresStore::connect(database_url.expose()).await?;
     tables::create(&store).await?;
-    let prefix = settings.name_prefix;
-    let mut orders = Kafka::new(&settings.brokers).topics([format!("{prefix}{}", OrderPlaced::TOPIC)]);
-    if let Some(instance) = settings.instance {
+    let mut orders = kafka.topics([format!("{prefix}{}", OrderPlaced::TOPIC)]);
+    if let Some(instance) = instance {
         orders = orders.instance_id(instance);
     }
     let outbox = Outbox::new(store.clone(), "billing-service")?.topic_prefix(prefix.as_str());
-    let billing = Arc::new(Billing::new(outbox));
-    let name = format!("{prefix}billing");
-    let consumer = Consumer::builder(name.as_str(), store.clone())
+    let consumer = Consumer::builder(format!("{prefix}billing"), store.clone())
         .from(orders)
-        .on_with(billing, Billing::placed)
+        .on_with(Arc::new(Billing::new(outbox)), Billing::placed)
         // Orders of a customer do not depend on each other: one that cannot be billed blocks no other.
         .on_failure(OnFailure::DeadLetter)
         .build()?;
-    let (listener, address) = http::listen(settings.listen).await?;
-    let routes = http::routes(store, &name, consumer.stats())?;
-    // Ignore a closed stdout: the reader may have exited.
-    writeln!(std::io::stdout(), "listening on http://{address}").ok();
-    // Parts stop in reverse order: the port answers until the last message in flight is settled.
-    Runner::new()
-        .part("http", |shutdown| messagekit_admin::serve(listener, routes, shutdown))
-        .part("billing", |shutdown| consumer.run(shutdown))
-        .run(shutdown)
-        .await
+    service.store("billing", store).consumer(consumer).run().await
 }

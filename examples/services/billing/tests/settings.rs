@@ -25,52 +25,44 @@ fn last_word(output: &Output, code: i32) -> String {
 #[test]
 fn missing_settings_are_named_all_at_once() {
     let line = last_word(&run(&[]), 2);
-    for key in ["MESSAGEKIT_DATABASE_URL", "MESSAGEKIT_KAFKA"] {
-        assert!(line.contains(&format!("{key} is not set")), "{line}");
+    for key in ["MESSAGEKIT_DATABASE__0__URL", "MESSAGEKIT_KAFKA__BROKERS"] {
+        assert!(line.contains(key), "{line}");
     }
 }
 
 #[test]
 fn an_empty_setting_counts_as_missing() {
-    let line = last_word(&run(&[("MESSAGEKIT_DATABASE_URL", "")]), 2);
-    assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+    let line = last_word(&run(&[("MESSAGEKIT_DATABASE__0__URL", "")]), 2);
+    assert!(line.contains("or set MESSAGEKIT_DATABASE__0__URL"), "{line}");
 }
 
 #[test]
-fn wrong_settings_are_named_together_without_their_values() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
-    let wrong = [url, ("MESSAGEKIT_KAFKA", "nowhere"), ("RUST_LOG", "a=b=c")];
+fn wrong_settings_are_named_together_without_secrets() {
+    let wrong = [
+        ("MESSAGEKIT_DATABASE__0__URL", "mysql://shop:sesame@127.0.0.1/shop"),
+        ("MESSAGEKIT_KAFKA__BROKERS", ""),
+        ("MESSAGEKIT_BILLING__LISTEN", "nowhere"),
+        ("MESSAGEKIT_BILLING__NAME_PREFIX", "my staging/"),
+        ("MESSAGEKIT_BILLING__INSTANTS", "billing-1"),
+    ];
     let line = last_word(&run(&wrong), 2);
-    for (key, value) in wrong {
-        assert!(line.contains(&format!("{key} is wrong")), "{line}");
-        assert!(!line.contains(value), "{line}");
+    for (key, _) in wrong {
+        assert!(line.contains(key), "{key} is not in {line}");
     }
-    assert!(!line.contains("sesame"), "{line}");
+    assert!(line.contains("did you mean instance?") && !line.contains("sesame"), "{line}");
 }
 
 #[test]
 fn unreachable_database_ends_service_without_showing_password() {
     // No process listens on port 1.
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
-    let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", "127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
+    let url = ("MESSAGEKIT_DATABASE__0__URL", "postgres://shop:sesame@127.0.0.1:1/shop");
+    let line =
+        last_word(&run(&[url, ("MESSAGEKIT_KAFKA__BROKERS", "127.0.0.1:9"), ("MESSAGEKIT_LOG", "off")]), 1);
     assert!(line.starts_with("billing: ") && !line.contains("sesame"), "{line}");
 }
 
 #[test]
-fn brokers_without_a_host_or_a_port_are_refused() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
-    for brokers in [":", "kafka", "kafka:", "kafka:0", "kafka:http", ":9092", "kafka:9092,", "kafka:99999"] {
-        let line = last_word(&run(&[url, ("MESSAGEKIT_KAFKA", brokers)]), 2);
-        assert!(line.contains("MESSAGEKIT_KAFKA is wrong"), "{brokers}: {line}");
-    }
-}
-
-#[test]
-fn a_name_prefix_that_makes_no_topic_is_refused() {
-    let given = [
-        ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop"),
-        ("MESSAGEKIT_KAFKA", "127.0.0.1:9"),
-    ];
-    let line = last_word(&run(&[given[0], given[1], ("MESSAGEKIT_NAME_PREFIX", "my staging/")]), 2);
-    assert!(line.contains("MESSAGEKIT_NAME_PREFIX is wrong"), "{line}");
+fn a_wrong_level_of_the_log_is_refused() {
+    let line = last_word(&run(&[("MESSAGEKIT_LOG", "loud")]), 2);
+    assert!(line.contains("MESSAGEKIT_LOG is no level"), "{line}");
 }

@@ -1,10 +1,6 @@
-//! The HTTP routes: `POST /orders`, `GET /orders/{order_id}`, health and metrics.
+//! The HTTP routes: `POST /orders` and `GET /orders/{order_id}`.
 
-use std::future::IntoFuture;
-use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
@@ -13,12 +9,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use messagekit::{Error, ErrorKind, Shutdown};
-use messagekit_admin::{Health, metrics_router};
 use messagekit_telemetry::request_span;
-use prometheus::Registry;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tracing::Instrument;
 
 use crate::order::{Order, is_name};
@@ -26,50 +18,15 @@ use crate::orders::{Orders, Placed};
 use crate::problem::Problem;
 
 const BODY_LIMIT: usize = 16_384;
-/// The time that requests in flight have after a shutdown was requested.
-const GRACE: Duration = Duration::from_secs(5);
 
-/// Answers requests until a shutdown is requested.
-///
-/// # Errors
-/// Returns an error when it cannot listen on the address.
-pub(crate) async fn serve(
-    listen: SocketAddr,
-    orders: Orders,
-    registry: Registry,
-    shutdown: Shutdown,
-) -> Result<(), Error> {
-    let refused = |error: std::io::Error| {
-        let text = "cannot listen: end what has this address, or name another in ORDERS_LISTEN";
-        Error::new(ErrorKind::Unavailable, text).with("address", listen).caused_by(error)
-    };
-    let listener = TcpListener::bind(listen).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    // Ignore a closed stdout: the reader may have exited.
-    writeln!(std::io::stdout(), "listening on http://{address}").ok();
-    let serving = axum::serve(listener, routes(orders, registry))
-        .with_graceful_shutdown(shutdown.clone().into_future());
-    let patience = async {
-        shutdown.requested().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = serving.into_future() => ended.map_err(refused),
-        // A client that sends its request byte by byte must not keep the service alive.
-        () = patience => Ok(()),
-    }
-}
-
-fn routes(orders: Orders, registry: Registry) -> Router {
-    let health = Health::new().store("orders", orders.store().clone());
-    let of_orders = Router::new()
+/// The routes of the service.
+pub(crate) fn routes(orders: Orders) -> Router {
+    Router::new()
         .route("/orders", post(place))
         .route("/orders/{order_id}", get(show))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(trace))
-        .with_state(Arc::new(orders));
-    // Outside of the spans: a probe is no part of a trace.
-    of_orders.merge(health.router()).merge(metrics_router(registry))
+        .with_state(Arc::new(orders))
 }
 
 /// Runs a request inside its span, as a child of the caller's.

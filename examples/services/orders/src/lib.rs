@@ -5,7 +5,6 @@
 
 mod event;
 mod http;
-mod log;
 mod metrics;
 mod order;
 mod orders;
@@ -13,24 +12,25 @@ mod problem;
 mod settings;
 mod tables;
 
-use messagekit::{Error, Outbox, Shutdown};
+use messagekit::{Error, Outbox};
 use messagekit_postgres::PostgresStore;
+use messagekit_service::Service;
 
-pub use settings::{SETTINGS, Settings};
+pub use settings::SETTINGS;
 
 use orders::Orders;
+use settings::Settings;
 
 /// Accepts orders until SIGTERM or Ctrl-C, answers the requests in flight, and returns.
 ///
 /// # Errors
-/// Returns an error when the database is not reachable or lacks the tables of messagekit, or when the address is in use.
-pub async fn run(settings: Settings) -> Result<(), Error> {
-    let _telemetry = log::start(settings.log)?;
-    let shutdown = Shutdown::on_signal()?;
-    let store = PostgresStore::connect(&settings.database_url).await?;
+/// Returns an error when the settings cannot be used, when the database is not reachable or lacks the tables of messagekit, or when the
+/// address is in use.
+pub async fn run(service: Service) -> Result<(), Error> {
+    let Settings { database_url, limit_pence, name_prefix } = Settings::read(&service)?;
+    let store = PostgresStore::connect(database_url.expose()).await?;
     tables::create(&store).await?;
-    let outbox = Outbox::new(store, "order-service")?.topic_prefix(settings.name_prefix);
-    let (registry, outcomes) = metrics::register()?;
-    let orders = Orders::new(outbox, settings.limit_pence, outcomes);
-    http::serve(settings.listen, orders, registry, shutdown).await
+    let outbox = Outbox::new(store.clone(), "order-service")?.topic_prefix(name_prefix);
+    let orders = Orders::new(outbox, limit_pence, metrics::register(service.registry())?);
+    service.store("orders", store).routes(http::routes(orders)).run().await
 }

@@ -43,10 +43,6 @@ impl Orders {
         Self { outbox, limit_pence, outcomes }
     }
 
-    pub(crate) fn store(&self) -> &PostgresStore {
-        self.outbox.store()
-    }
-
     /// Places an order. Every outcome but [`Placed::Now`] writes nothing.
     ///
     /// # Errors

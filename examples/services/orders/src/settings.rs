@@ -1,112 +1,41 @@
-//! The settings of the service, read from environment variables.
-
-use std::ffi::OsString;
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::str::FromStr;
+//! The settings of the service.
 
 use messagekit::adapter::check_topic;
-use messagekit::{Error, ErrorKind, Event};
-use sqlx::postgres::PgConnectOptions;
-use tracing_subscriber::filter::Targets;
+use messagekit::{Error, Event};
+use messagekit_config::Secret;
+use messagekit_service::Service;
 
 use crate::event::OrderPlaced;
 
-const DATABASE_URL: &str = "MESSAGEKIT_DATABASE_URL";
-const LISTEN: &str = "ORDERS_LISTEN";
-const LIMIT_PENCE: &str = "ORDERS_LIMIT_PENCE";
-const NAME_PREFIX: &str = "MESSAGEKIT_NAME_PREFIX";
-const LOG: &str = "RUST_LOG";
-
 /// Every variable that the service reads.
-pub const SETTINGS: &[&str] = &[DATABASE_URL, LISTEN, LIMIT_PENCE, NAME_PREFIX, LOG];
+pub const SETTINGS: &[&str] = &[
+    "MESSAGEKIT_DATABASE__0__URL",
+    "MESSAGEKIT_DATABASE__0__URL_FILE",
+    "MESSAGEKIT_ORDERS__LIMIT_PENCE",
+    "MESSAGEKIT_ORDERS__NAME_PREFIX",
+    "MESSAGEKIT_ORDERS__LISTEN",
+    "MESSAGEKIT_CONFIG",
+    "MESSAGEKIT_LOG",
+];
 
 /// The settings of the service.
-pub struct Settings {
-    pub(crate) database_url: String,
-    pub(crate) listen: SocketAddr,
+pub(crate) struct Settings {
+    pub(crate) database_url: Secret,
     pub(crate) limit_pence: Option<i64>,
     /// The prefix of the names of topics.
     pub(crate) name_prefix: String,
-    pub(crate) log: Option<Targets>,
 }
 
 impl Settings {
-    /// Reads the variables named in [`SETTINGS`]. An empty variable counts as not set.
-    ///
-    /// # Errors
-    /// Returns [`ErrorKind::InvalidConfiguration`] with everything that is missing or wrong, in one line and without any value.
-    /// A retry is useless.
-    pub fn from_env() -> Result<Self, Error> {
-        let mut environment = Environment::default();
-        let database_url =
-            environment.required(DATABASE_URL, "postgres://USER:PASSWORD@HOST/DATABASE", database_url);
-        let listen = environment.optional(LISTEN, "an address such as 127.0.0.1:8080", parsed);
-        let limit_pence = environment.optional(LIMIT_PENCE, "a number of pence", parsed);
-        let name_prefix = environment.optional(NAME_PREFIX, "the begin of a topic's name", name_prefix);
-        let log = environment.optional(LOG, "a level, or targets such as info,sqlx=warn", parsed);
-        let database_url = environment.finish(database_url)?;
-        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
-        let name_prefix = name_prefix.unwrap_or_default();
-        Ok(Self { database_url, listen, limit_pence, name_prefix, log })
-    }
-}
-
-/// Omits the URL, because it holds a password.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("listen", &self.listen)
-            .field("limit_pence", &self.limit_pence)
-            .field("name_prefix", &self.name_prefix)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Reads variables and collects their errors.
-#[derive(Default)]
-struct Environment {
-    problems: Vec<String>,
-}
-
-impl Environment {
-    fn required<T>(&mut self, key: &str, form: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
-        if given(key).is_none() {
-            self.problems.push(format!("{key} is not set, it takes {form}"));
+    pub(crate) fn read(service: &Service) -> Result<Self, Error> {
+        let own = service.section();
+        let limit_pence = own.optional("limit_pence");
+        let name_prefix = own.or("name_prefix", String::new());
+        if let Err(error) = check_topic(&format!("{name_prefix}{}", OrderPlaced::TOPIC)) {
+            own.problem("name_prefix", error);
         }
-        self.optional(key, form, parse)
+        let settings = service.settings();
+        let database_url = settings.complete(settings.postgres("orders"))?;
+        Ok(Self { database_url, limit_pence, name_prefix })
     }
-
-    fn optional<T>(&mut self, key: &str, form: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
-        let value = given(key)?.ok().and_then(|text| parse(&text));
-        if value.is_none() {
-            self.problems.push(format!("{key} is wrong, it takes {form}"));
-        }
-        value
-    }
-
-    fn finish<T>(self, required: Option<T>) -> Result<T, Error> {
-        let problems = self.problems.join("; ");
-        required
-            .filter(|_| problems.is_empty())
-            .ok_or_else(|| Error::new(ErrorKind::InvalidConfiguration, problems))
-    }
-}
-
-/// A value that is not UTF-8 counts as set and wrong.
-fn given(key: &str) -> Option<Result<String, OsString>> {
-    std::env::var_os(key).filter(|value| !value.is_empty()).map(OsString::into_string)
-}
-
-fn parsed<T: FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
-}
-
-fn name_prefix(text: &str) -> Option<String> {
-    check_topic(&format!("{text}{}", OrderPlaced::TOPIC)).is_ok().then(|| text.to_owned())
-}
-
-fn database_url(text: &str) -> Option<String> {
-    let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    (postgres && text.parse::<PgConnectOptions>().is_ok()).then(|| text.to_owned())
 }

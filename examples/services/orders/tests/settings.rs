@@ -24,20 +24,23 @@ fn last_word(output: &Output, code: i32) -> String {
 
 #[test]
 fn missing_or_empty_setting_is_named_as_not_set() {
-    for variables in [&[][..], &[("MESSAGEKIT_DATABASE_URL", "")]] {
+    for variables in [&[][..], &[("MESSAGEKIT_DATABASE__0__URL", "")]] {
         let line = last_word(&run(variables), 2);
-        assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+        assert!(line.contains("or set MESSAGEKIT_DATABASE__0__URL"), "{line}");
     }
 }
 
 #[test]
-fn wrong_settings_are_named_together_without_their_values() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
-    let wrong = [url, ("ORDERS_LISTEN", "nowhere"), ("ORDERS_LIMIT_PENCE", "much")];
+fn wrong_settings_are_named_together_without_secrets() {
+    let wrong = [
+        ("MESSAGEKIT_DATABASE__0__URL", "mysql://shop:sesame@127.0.0.1/shop"),
+        ("MESSAGEKIT_ORDERS__LISTEN", "nowhere"),
+        ("MESSAGEKIT_ORDERS__LIMIT_PENCE", "much"),
+        ("MESSAGEKIT_ORDERS__NAME_PREFIX", "my staging/"),
+    ];
     let line = last_word(&run(&wrong), 2);
-    for (key, value) in wrong {
-        assert!(line.contains(&format!("{key} is wrong")), "{line}");
-        assert!(!line.contains(value), "{line}");
+    for (key, _) in wrong {
+        assert!(line.contains(key), "{key} is not in {line}");
     }
     assert!(!line.contains("sesame"), "{line}");
 }
@@ -45,14 +48,7 @@ fn wrong_settings_are_named_together_without_their_values() {
 #[test]
 fn unreachable_database_ends_service_without_showing_password() {
     // No process listens on port 1.
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
-    let line = last_word(&run(&[url, ("RUST_LOG", "off")]), 1);
+    let url = ("MESSAGEKIT_DATABASE__0__URL", "postgres://shop:sesame@127.0.0.1:1/shop");
+    let line = last_word(&run(&[url, ("MESSAGEKIT_LOG", "off")]), 1);
     assert!(line.starts_with("orders: ") && !line.contains("sesame"), "{line}");
-}
-
-#[test]
-fn a_name_prefix_that_makes_no_topic_is_refused() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
-    let line = last_word(&run(&[url, ("MESSAGEKIT_NAME_PREFIX", "my staging/")]), 2);
-    assert!(line.contains("MESSAGEKIT_NAME_PREFIX is wrong"), "{line}");
 }

@@ -25,25 +25,27 @@ fn last_word(output: &Output, code: i32) -> String {
 #[test]
 fn missing_settings_are_named_all_at_once() {
     let line = last_word(&run(&[]), 2);
-    for key in ["MESSAGEKIT_DATABASE_URL", "MESSAGEKIT_RABBITMQ"] {
-        assert!(line.contains(&format!("{key} is not set")), "{line}");
+    for key in ["MESSAGEKIT_DATABASE__0__URL", "MESSAGEKIT_RABBITMQ__URL"] {
+        assert!(line.contains(key), "{line}");
     }
 }
 
 #[test]
 fn an_empty_setting_counts_as_missing() {
-    let line = last_word(&run(&[("MESSAGEKIT_DATABASE_URL", "")]), 2);
-    assert!(line.contains("MESSAGEKIT_DATABASE_URL is not set"), "{line}");
+    let line = last_word(&run(&[("MESSAGEKIT_DATABASE__0__URL", "")]), 2);
+    assert!(line.contains("or set MESSAGEKIT_DATABASE__0__URL"), "{line}");
 }
 
 #[test]
-fn wrong_settings_are_named_together_without_their_values() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:port/shop");
-    let wrong = [url, ("MESSAGEKIT_RABBITMQ", "amqp://shop:sesame@:port"), ("RUST_LOG", "a=b=c")];
+fn wrong_settings_are_named_together_without_secrets() {
+    let wrong = [
+        ("MESSAGEKIT_DATABASE__0__URL", "mysql://shop:sesame@127.0.0.1/shop"),
+        ("MESSAGEKIT_RABBITMQ__URL", "amqp://shop:sesame@:port"),
+        ("MESSAGEKIT_SHIPPING__LISTEN", "nowhere"),
+    ];
     let line = last_word(&run(&wrong), 2);
-    for (key, value) in wrong {
-        assert!(line.contains(&format!("{key} is wrong")), "{line}");
-        assert!(!line.contains(value), "{line}");
+    for (key, _) in wrong {
+        assert!(line.contains(key), "{key} is not in {line}");
     }
     assert!(!line.contains("sesame"), "{line}");
 }
@@ -51,19 +53,20 @@ fn wrong_settings_are_named_together_without_their_values() {
 #[test]
 fn unreachable_database_ends_service_without_showing_password() {
     // No process listens on port 1.
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop:sesame@127.0.0.1:1/shop");
-    let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", "amqp://127.0.0.1:9"), ("RUST_LOG", "off")]), 1);
+    let url = ("MESSAGEKIT_DATABASE__0__URL", "postgres://shop:sesame@127.0.0.1:1/shop");
+    let rabbitmq = ("MESSAGEKIT_RABBITMQ__URL", "amqp://127.0.0.1:9");
+    let line = last_word(&run(&[url, rabbitmq, ("MESSAGEKIT_LOG", "off")]), 1);
     assert!(line.starts_with("shipping: ") && !line.contains("sesame"), "{line}");
 }
 
 #[test]
 fn addresses_of_another_form_are_refused_without_the_password() {
-    let url = ("MESSAGEKIT_DATABASE_URL", "postgres://shop@127.0.0.1:1/shop");
+    let url = ("MESSAGEKIT_DATABASE__0__URL", "postgres://shop@127.0.0.1:1/shop");
     for address in
         ["rabbit", "http://shop:sesame@rabbit", "amqp://shop:sesame@", "amqp://shop:sesame@rabbit:0"]
     {
-        let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ", address)]), 2);
-        assert!(line.contains("MESSAGEKIT_RABBITMQ is wrong"), "{address}: {line}");
+        let line = last_word(&run(&[url, ("MESSAGEKIT_RABBITMQ__URL", address)]), 2);
+        assert!(line.contains("rabbitmq.url (MESSAGEKIT_RABBITMQ__URL)"), "{address}: {line}");
         assert!(!line.contains("sesame"), "{line}");
     }
 }

@@ -63,7 +63,7 @@ impl Open {
 
 fn kafka(brokers: Vec<String>) -> Result<KafkaLog, Error> {
     let configuration = Configuration::load(None)?;
-    sections::reads_only(&configuration, &["kafka"]);
+    configuration.reads_only(&["kafka"]);
     let kafka = sections::kafka(&configuration.section("kafka"), Some(brokers));
     messagekit_config::refuse(&configuration.problems())?;
     let missing = || Error::new(ErrorKind::InvalidConfiguration, "settings of Kafka cannot be used");
