@@ -777,13 +777,26 @@ fn what_cannot_be_a_source_is_refused_with_the_reason() {
     });
 }
 
-#[test]
-fn a_table_that_changes_goes_on_or_shows_its_fault() {
-    block_on(async {
+/// A shop whose table another program has changed since its triggers were made.
+async fn altered() -> Shop {
+    for _ in 0..20 {
         let shop = Shop::new().await;
         shop.topics.source("orders").payload(RowPayload::Diff).filter("total > 0").add(TOPIC).await.unwrap();
         shop.run("ALTER TABLE orders ADD COLUMN note TEXT DEFAULT '-'; ALTER TABLE orders RENAME COLUMN customer TO buyer");
-        assert_eq!(shop.faults().await, [Some(SourceFault::TriggerChanged)]);
+        match shop.faults().await[..] {
+            [Some(SourceFault::TriggerChanged)] => return shop,
+            // The writer of this process has looked in between, and has made them anew.
+            [None] => {}
+            ref other => panic!("{other:?}"),
+        }
+    }
+    panic!("the fault is never shown")
+}
+
+#[test]
+fn a_table_that_changes_goes_on_or_shows_its_fault() {
+    block_on(async {
+        let shop = altered().await;
         // A program that opens the file makes the triggers anew.
         let other = Topics::open(&shop.path).await.unwrap();
         other.untyped(TOPIC).open().await.unwrap();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use messagekit::adapter::BatchLimit;
 use messagekit::{Backoff, Consumer, Envelope, Error, ErrorKind, Event, HandlerError, Outbox, Shutdown};
 use messagekit_memory::{Failpoint, MemoryLog, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
-use crate::{OrderPlaced, header, order};
+use crate::{OrderPlaced, UNTIL_KILLED, header, order};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "billing.bill.issued", key = "order_id")]
@@ -22,6 +23,9 @@ struct BillIssued {
 struct RunBegun {
     order_id: String,
 }
+
+/// Both orders in one transaction, however long a busy machine takes for the first.
+const BOTH: BatchLimit = BatchLimit { time: UNTIL_KILLED, ..BatchLimit::DEFAULT };
 
 struct Billing {
     bills: Outbox<MemoryStore>,
@@ -75,7 +79,7 @@ pub(crate) async fn rolled_back(cause: &str) -> Result<(), Error> {
     }
     let consumer = || {
         let consumer = Consumer::builder("billing", store.clone()).from(log.topics([OrderPlaced::TOPIC]));
-        let consumer = consumer.on_with(Arc::clone(&billing), Billing::placed);
+        let consumer = consumer.on_with(Arc::clone(&billing), Billing::placed).batch(BOTH);
         consumer.backoff(Backoff::fixed(Duration::from_millis(20))).build()
     };
     if cause == "cut_off" {

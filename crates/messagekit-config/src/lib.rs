@@ -57,6 +57,7 @@ mod reader;
 mod secret;
 mod section;
 mod setting;
+mod switched;
 mod unknown;
 mod value;
 

@@ -66,7 +66,7 @@ impl Collector for Watched {
     fn collect(&self) -> Vec<MetricFamily> {
         let known = self.known();
         let values = consumer::read(&known.consumers).into_iter();
-        let values = values.chain(gate::read(&known.consumers, &known.gates));
+        let values = values.chain(gate::read(&known.consumers, &known.relays, &known.gates));
         let values = values.chain(relays::read(&known.relays)).chain(database::read(&known.databases));
         let values = values.chain(ordered_reader::read(&known.ordered_readers)).chain(telemetry::read());
         values.filter_map(|values| values.finish()).collect()

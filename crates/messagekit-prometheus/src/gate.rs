@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use messagekit::Stats;
 use messagekit::gate::{GateState, GateStates};
+use messagekit::{Stats, relay};
 use prometheus::proto::MetricType::{COUNTER, GAUGE};
 
 use super::family::{Family, Values};
@@ -25,16 +25,18 @@ pub(super) static FAMILIES: [Family; 2] = [
     },
 ];
 
-/// Reads the gates of consumers and of other loops. Gates of one name are one: the most closed state, and all waits.
+/// Reads the gates of consumers, of relays and of other loops. Gates of one name are one: the most closed state, and all waits.
 pub(super) fn read(
     consumers: &BTreeMap<String, Vec<Stats>>,
+    relays: &BTreeMap<String, Vec<relay::Stats>>,
     others: &BTreeMap<String, Vec<GateStates>>,
 ) -> [Values; 2] {
     let of_consumers =
         consumers.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one.gates())));
+    let of_relays = relays.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one.gates())));
     let of_others = others.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one.read())));
     let mut gates: BTreeMap<(&str, &str), (u8, Duration)> = BTreeMap::new();
-    for (name, states) in of_consumers.chain(of_others) {
+    for (name, states) in of_consumers.chain(of_relays).chain(of_others) {
         for gate in states {
             let (state, waited) = gates.entry((name, gate.gate)).or_default();
             *state = (*state).max(number(&gate));

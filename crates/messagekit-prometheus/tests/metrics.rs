@@ -374,7 +374,7 @@ async fn a_relay_shows_its_counts_and_owns_no_shards_after_its_end() {
     let store = options.open(folder.path().join("shop.db")).await.unwrap();
     let relay =
         Relay::builder("orders-relay").reader(Arc::new(store.clone())).to(Arc::new(MemoryLog::new(1)));
-    let relay = relay.build().unwrap();
+    let relay = relay.gate(RateLimit::per_second(1_000)).build().unwrap();
     let registry = Registry::new();
     Metrics::new(&registry).unwrap().relay("orders-relay", relay.stats());
     let (stats, shutdown) = (relay.stats(), Shutdown::new());
@@ -394,6 +394,7 @@ async fn a_relay_shows_its_counts_and_owns_no_shards_after_its_end() {
     };
     let counts = [
         r#"messagekit_relay_published_total{relay="orders-relay"} 1"#,
+        r#"messagekit_gate_state{consumer="orders-relay",gate="rate_limit"} 0"#,
         r#"messagekit_relay_rejected_total{relay="orders-relay"} 0"#,
         r#"messagekit_relay_paused_topics{relay="orders-relay"} 0"#,
         r#"messagekit_relay_publish_seconds_count{relay="orders-relay"} 1"#,

@@ -4,6 +4,7 @@ mod checkpoints;
 mod dependencies;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod health;
+mod held_back;
 mod lag;
 mod limits;
 mod measure;
@@ -19,9 +20,10 @@ use utoipa_axum::routes;
 pub(crate) use checkpoints::keep_checkpoints;
 pub(crate) use dependencies::{Dependencies, Outboxes};
 pub use health::Health;
+pub(crate) use held_back::HeldBack;
 pub use limits::HealthLimits;
 pub(crate) use measure::log_unread;
-pub(crate) use ready::{ConsumerReady, HeldBack};
+pub(crate) use ready::ConsumerReady;
 pub(crate) use status::Status;
 
 pub(crate) fn routes<S>() -> OpenApiRouter<S>

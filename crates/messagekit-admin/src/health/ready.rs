@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dependencies::Dependencies;
+use super::held_back::HeldBack;
 use super::lag::Lag;
 use super::limits::HealthLimits;
 use super::measure;
@@ -100,14 +101,6 @@ pub(crate) struct ConsumerReady {
     blocked_lanes: Vec<String>,
 }
 
-/// A gate that is closed.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct HeldBack {
-    gate: String,
-    /// Seconds since it closed.
-    seconds: u64,
-}
-
 impl ConsumerReady {
     pub(crate) fn status(&self) -> Status {
         self.status
@@ -125,9 +118,7 @@ impl ConsumerReady {
             findings,
             lanes,
             lag,
-            held_back_by: stats
-                .held_back_by()
-                .map(|(gate, since)| HeldBack { gate: gate.to_owned(), seconds: since.as_secs() }),
+            held_back_by: stats.held_back_by().map(HeldBack::of),
             blocked: Some(blocked).filter(|lanes| *lanes > 0),
             blocked_lanes: blocked_lanes.iter().map(|name| name.to_string()).collect(),
         }

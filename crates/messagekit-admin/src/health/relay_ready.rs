@@ -4,6 +4,7 @@ use messagekit::relay::Stats;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::held_back::HeldBack;
 use super::status::Status;
 
 /// Whether a relay reads its outbox and the broker accepts its events.
@@ -19,6 +20,10 @@ pub(super) struct RelayReady {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     findings: Vec<String>,
+    /// The closed gate: a pause, not a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    held_back_by: Option<HeldBack>,
     /// The shards of the outbox that it owns. Another relay owns the others.
     shards: u64,
 }
@@ -36,6 +41,7 @@ impl RelayReady {
         });
         let findings: Vec<String> = paused.collect();
         let status = Status::of(error.as_ref(), &findings);
-        Self { relay: relay.to_owned(), status, error, findings, shards: now.shards }
+        let held_back_by = stats.held_back_by().map(HeldBack::of);
+        Self { relay: relay.to_owned(), status, error, findings, held_back_by, shards: now.shards }
     }
 }

@@ -11,7 +11,7 @@ use messagekit::operations::OutboxLag;
 use messagekit::relay::Relay;
 use messagekit::{Error, ErrorKind, Message, Shutdown, headers};
 use messagekit_admin::{Admin, Health, HealthLimits, Role};
-use messagekit_memory::{Failpoint, MemoryStore};
+use messagekit_memory::{Failpoint, MemoryStore, TestGate};
 use messagekit_sqlite::SqliteOptions;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -182,4 +182,27 @@ async fn a_relay_names_topics_that_its_broker_refuses_and_stays_ready() {
     running.await.unwrap().unwrap();
     let (status, ready) = asked(&app).await;
     assert_eq!((status, &ready["relays"][0]["error"]), (503, &json!("its run has ended")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_names_the_gate_that_holds_it_back_and_stays_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::default().relayed_topics(["orders.order"]);
+    let store = options.open(folder.path().join("shop.db")).await.unwrap();
+    let gate = TestGate::new();
+    gate.close();
+    let relay = Relay::builder("shop").reader(Arc::new(store)).to(Arc::new(Closed)).gate(gate);
+    let relay = relay.build().unwrap();
+    let app = Health::new().relay("shop", relay.stats()).router();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    let mut seen = (0, Value::Null);
+    until("it is held back", async || {
+        seen = asked(&app).await;
+        seen.1["relays"][0]["held_back_by"]["gate"] == "test"
+    })
+    .await;
+    assert_eq!((seen.0, &seen.1["relays"][0]["status"]), (200, &json!("healthy")));
+    shutdown.request();
+    running.await.unwrap().unwrap();
 }

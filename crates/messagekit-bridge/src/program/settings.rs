@@ -74,8 +74,8 @@ impl Settings {
         let drain = bridge.or("drain", Duration::from_secs(10));
         let instance_id = bridge.optional("instance_id");
         let duplicates = bridge.section("duplicates").secret("database");
-        let limit = switched(&limit, "messages", 500, "per", 60);
-        let breaker = switched(&breaker, "failures", 5, "open_for", 30);
+        let limit = limit.switched("messages", count(500), "per", Duration::from_secs(60));
+        let breaker = breaker.switched("failures", count(5), "open_for", Duration::from_secs(30));
         let (kafka, rabbitmq) = configuration.complete(brokers)?;
         Ok(Self {
             kafka_for_dead_letters: for_dead_letters(&kafka, &broker),
@@ -107,29 +107,16 @@ impl Settings {
     }
 }
 
+fn count(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+}
+
 fn topic(section: &Section<'_>, key: &str, default: String) -> String {
     let topic = section.or(key, default);
     if let Err(error) = check_topic(&topic) {
         section.problem(key, error);
     }
     topic
-}
-
-/// Reads two values of an optional feature; without its section the feature is off.
-fn switched(
-    section: &Section<'_>,
-    count: &str,
-    default_count: u32,
-    time: &str,
-    default_seconds: u64,
-) -> Option<(NonZeroU32, Duration)> {
-    let enabled = section.or("enabled", section.is_written());
-    let count = section.or(count, NonZeroU32::new(default_count).unwrap_or(NonZeroU32::MIN));
-    let time_given = section.or(time, Duration::from_secs(default_seconds));
-    if time_given.is_zero() {
-        section.problem(time, "is no time: write for example \"60s\"");
-    }
-    enabled.then_some((count, time_given))
 }
 
 fn rules(

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use messagekit::Error;
 use messagekit::adapter::Publisher;
 use messagekit::adapter::RoutingKey;
+use messagekit::gate::RateLimit;
 use messagekit::relay::RelayBuilder;
 use messagekit_config::{Configuration, Secret, Section};
 use messagekit_rabbitmq::Topology;
@@ -18,6 +19,9 @@ use messagekit_rabbitmq::Topology;
 use crate::database::{Kind, URL_VARIABLE};
 use crate::url::Url;
 use crate::{databases, sections};
+
+/// Events of a limit that names only its time; as in `[bridge.limit]`.
+const LIMIT: NonZeroU32 = NonZeroU32::new(500).expect("500 > 0");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -82,6 +86,8 @@ pub(super) struct Pace {
     batch: Option<NonZeroU32>,
     calls: Option<NonZeroUsize>,
     drain: Option<Duration>,
+    /// Events per time.
+    limit: Option<(NonZeroU32, Duration)>,
 }
 
 impl Pace {
@@ -100,6 +106,9 @@ impl Pace {
         }
         if let Some(drain) = self.drain {
             builder = builder.drain(drain);
+        }
+        if let Some((events, time)) = self.limit {
+            builder = builder.gate(RateLimit::per(events.get(), time));
         }
         builder
     }
@@ -121,6 +130,7 @@ pub(super) fn read(options: Options) -> Result<Settings, Error> {
         batch: options.batch.or(batch),
         calls: options.calls.or(calls),
         drain: options.drain.or(drain),
+        limit: section.section("limit").switched("messages", LIMIT, "per", Duration::from_secs(60)),
     };
     let database = database(&configuration, &section, options.database);
     let (exchange, routing_key) = (section.optional("exchange"), section.optional("routing_key"));
@@ -178,4 +188,22 @@ fn told(text: &str) -> Result<Secret, Infallible> {
 fn time(text: &str) -> Result<Duration, String> {
     let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     time.ok_or_else(|| "write a time such as 50ms or 4s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use messagekit::relay::Relay;
+    use messagekit_sqlite::SqliteStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_limit_is_a_gate_of_the_relay() {
+        let store = SqliteStore::temporary().await.expect("a file");
+        let limit = Some((LIMIT, Duration::from_secs(60)));
+        let pace = Pace { poll: None, lease: None, batch: None, calls: None, drain: None, limit };
+        let builder = Relay::builder("shop").reader(Arc::new(store.clone())).to(Arc::new(store.publisher()));
+        let gates = pace.set(builder).build().expect("it is complete").stats().gates();
+        assert_eq!(gates.iter().map(|state| state.gate).collect::<Vec<_>>(), ["rate_limit"]);
+    }
 }

@@ -37,10 +37,17 @@ fn every_mistake_of_relay_settings_is_reported_at_once() {
     let mysql = ["--database", "mysql://me:s3cret@host/x", "--kafka", "k:9092"];
     told("", &mysql, &[], &["relay.database", "not a database this program knows"]);
     told(
-        "[relay]\nexchange = 'events'\nrouting_key = '{topic'\nbatch = 0\nspeed = 1\n[rabbitmq]\nurl = 'amqp://rabbit'\n",
+        "[relay]\nexchange = 'events'\nrouting_key = '{topic'\nbatch = 0\nspeed = 1\n[relay.limit]\nmessages = 0\nper = '0s'\n[rabbitmq]\nurl = 'amqp://rabbit'\n",
         &DATABASE,
         &[("MESSAGEKIT_RELAY__POLL", "soon")],
-        &["relay.poll (MESSAGEKIT_RELAY__POLL)", "relay.batch (", "relay.speed (", "brace that stands alone"],
+        &[
+            "relay.limit.messages (",
+            "relay.limit.per (",
+            "relay.poll (MESSAGEKIT_RELAY__POLL)",
+            "relay.batch (",
+            "relay.speed (",
+            "brace that stands alone",
+        ],
     );
     messagekit(&["relay", "--kafka", "k:9092", "--exchange", "events"]).refused(2, &["--exchange"]);
     messagekit(&["relay", "--poll", "soon"]).refused(2, &["--poll", "write a time such as 50ms"]);
@@ -50,7 +57,7 @@ fn every_mistake_of_relay_settings_is_reported_at_once() {
 fn options_win_over_variables_and_those_over_the_file() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("relay.toml");
-    let text = "[relay]\nname = 'in-the-file'\nlisten = 'nowhere'\npoll = '1s'\n[kafka]\nbrokers = ['k:9092']\n\
+    let text = "[relay]\nname = 'in-the-file'\nlisten = 'nowhere'\npoll = '1s'\n[relay.limit]\nmessages = 1000\nper = '1s'\n[kafka]\nbrokers = ['k:9092']\n\
                 [[database]]\nurl = 'postgres://nowhere/shop'\n[bridge]\nname = 'another program'\n";
     fs::write(&config, text).unwrap();
     let position = ["relay", "--check", "--config", config.to_str().unwrap()];

@@ -76,6 +76,11 @@ impl Gates {
         self.gates.push(Box::new(gate));
     }
 
+    /// Returns whether there is no gate: everything is admitted.
+    pub fn is_empty(&self) -> bool {
+        self.gates.is_empty()
+    }
+
     /// Returns a live view of the states of the gates.
     pub fn states(&self) -> GateStates {
         self.states.clone()
@@ -106,9 +111,14 @@ impl Gates {
     /// lane.
     pub fn rest(&mut self) {
         if !std::mem::take(&mut self.polled) {
-            for (index, gate) in self.gates.iter().enumerate() {
-                self.states.forgets_its_batch(index, gate.is_trying());
-            }
+            self.forget_batch();
+        }
+    }
+
+    /// Lets no gate count as closed for a batch that does not wait any more.
+    pub(crate) fn forget_batch(&mut self) {
+        for (index, gate) in self.gates.iter().enumerate() {
+            self.states.forgets_its_batch(index, gate.is_trying());
         }
     }
 

@@ -1,4 +1,5 @@
-//! Gates pause a consumer. A closed gate admits no more messages and fails none.
+//! Gates pause a consumer, a [relay](crate::relay::RelayBuilder::gate) or a [publisher](GatedPublisher). A closed gate admits no more
+//! messages and fails none.
 //!
 //! The lane behind a closed gate fills its delivery window, and the full window pauses the lane. The consumer keeps its
 //! membership, attempts do not change, and resuming costs nothing.
@@ -13,6 +14,7 @@ mod chain;
 mod circuit_breaker;
 mod clock;
 mod concurrency;
+mod gated_publisher;
 mod inside;
 mod keyed_rate_limit;
 mod quota;
@@ -35,17 +37,21 @@ pub(crate) use chain::Starts;
 pub use chain::{Gates, Pass};
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::Concurrency;
+pub use gated_publisher::GatedPublisher;
 pub use keyed_rate_limit::{KeyedRateLimit, LimitReached};
 pub use rate_limit::RateLimit;
 pub use states::{GateState, GateStates};
 
+/// The lane of a request that has none; no subscriber has a lane of this slot.
+pub(crate) const NO_LANE: Lane = Lane { slot: u32::MAX, epoch: 0 };
+
 /// A request for admission. Polls for due failed messages also request admission: for one message, or for a batch while a
-/// blocked key is drained. They have 0 bytes and a lane of slot `u32::MAX`.
+/// blocked key is drained. They have 0 bytes and a lane of slot `u32::MAX`, as the reads of a relay do; that lane also has a publish behind gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchView {
     /// The lane of the messages.
     pub lane: Lane,
-    /// The number of ready messages; a gate may grant fewer.
+    /// The number of ready messages, or of events that a read of a relay would request; a gate may grant fewer.
     pub messages: u32,
     /// The size of the messages in bytes.
     pub bytes: usize,
@@ -55,7 +61,8 @@ pub struct BatchView {
 /// has the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The number of messages whose handlers have started, whatever they returned; a publish of the bridge counts as one. A
+    /// The number of messages whose handlers have started, whatever they returned; a publish of the bridge counts as one, and so does an
+    /// event that a relay has read. A
     /// message whose handler starts again in the same run, after a bisection or a lock conflict, counts again. So it may be more
     /// than was granted: a gate that counts messages then owes the difference.
     pub used: u32,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::settings::{BATCH, CALLS, DRAIN, LEASE, POLL, Settings};
 use super::{LONGEST_LEASE, OutboxReader, Stats, run};
+use crate::gate::{Gate, Gates};
 use crate::names::check_name;
 use crate::transport::{Publisher, RoutingKey};
 use crate::{Error, ErrorKind};
@@ -19,6 +20,7 @@ use crate::{Error, ErrorKind};
 #[must_use = "a relay does nothing until it is run"]
 pub struct Relay {
     settings: Settings,
+    gates: Gates,
 }
 
 impl Relay {
@@ -34,6 +36,7 @@ impl Relay {
             batch: BATCH,
             calls: CALLS,
             drain: DRAIN,
+            gates: Gates::default(),
         }
     }
 
@@ -62,7 +65,7 @@ impl Relay {
         self,
         shutdown: impl IntoFuture<Output = (), IntoFuture: Send> + Send,
     ) -> Result<(), Error> {
-        run::run(self.settings, shutdown.into_future()).await
+        run::run(self.settings, self.gates, shutdown.into_future()).await
     }
 }
 
@@ -78,6 +81,7 @@ pub struct RelayBuilder {
     batch: u32,
     calls: usize,
     drain: Duration,
+    gates: Gates,
 }
 
 impl RelayBuilder {
@@ -138,6 +142,31 @@ impl RelayBuilder {
         self
     }
 
+    /// Adds a gate behind the others: it admits the events of each read, before it begins. While it is closed, events wait in the outbox,
+    /// and none fails.
+    ///
+    /// A [rate limit](crate::gate::RateLimit) spreads a backlog, so that consumers are not flooded after an outage. An event that is read
+    /// again, because the broker did not take it, counts again. What was granted and not read is given back as soon as the read ends;
+    /// until then it is gone for those who share the gate. A gate hears of reads and of nothing else: [`calls`](Self::calls) bounds
+    /// what is in flight, and the relay itself pauses the topics that the broker does not take.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use messagekit::adapter::Publisher;
+    /// # use messagekit::relay::{OutboxReader, Relay};
+    /// use messagekit::gate::RateLimit;
+    ///
+    /// # fn relay(outbox: Arc<dyn OutboxReader>, broker: Arc<dyn Publisher>) -> Result<(), messagekit::Error> {
+    /// let relay = Relay::builder("orders").reader(outbox).to(broker).gate(RateLimit::per_second(1_000)).build()?;
+    /// # drop(relay);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gates.push(gate);
+        self
+    }
+
     /// Checks the parts and builds the relay.
     ///
     /// # Errors
@@ -174,9 +203,9 @@ impl RelayBuilder {
             batch: self.batch,
             calls: self.calls,
             drain: self.drain,
-            stats: Stats::default(),
+            stats: Stats::new(self.gates.states()),
         };
-        Ok(Relay { settings })
+        Ok(Relay { settings, gates: self.gates })
     }
 }
 

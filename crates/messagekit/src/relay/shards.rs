@@ -183,24 +183,28 @@ impl Shards {
         patience.into_iter().chain(self.topics.next()).min()
     }
 
+    /// Returns whether a read is due and allowed.
+    pub(super) fn may_read(&self, now: Duration) -> bool {
+        let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
+        self.reading.is_none()
+            && now < self.valid_until
+            && calls < self.calls
+            && self.confirmed.len() < self.undeleted
+            && self.due().next().is_some()
+    }
+
+    /// Returns the shards that want a read, each with the number of the read that served it last.
+    fn due(&self) -> impl Iterator<Item = (u64, u16)> {
+        let wanted = self.shards.iter().filter(|(_, number)| number.wanted && !number.leaving);
+        wanted.filter(|(shard, _)| self.is_free(**shard)).map(|(shard, number)| (number.served, *shard))
+    }
+
     /// Starts a read if one is due and allowed.
     pub(super) fn start_read(&mut self, now: Duration) -> Option<OutboxRead> {
-        let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
-        if self.reading.is_some()
-            || now >= self.valid_until
-            || calls >= self.calls
-            || self.confirmed.len() >= self.undeleted
-        {
+        if !self.may_read(now) {
             return None;
         }
-        let due = self.shards.iter().filter(|(_, number)| number.wanted && !number.leaving);
-        let mut due: Vec<(u64, u16)> = due
-            .filter(|(shard, _)| self.is_free(**shard))
-            .map(|(shard, number)| (number.served, *shard))
-            .collect();
-        if due.is_empty() {
-            return None;
-        }
+        let mut due: Vec<(u64, u16)> = self.due().collect();
         due.sort_unstable();
         let (mut wanted, mut except) = (Vec::with_capacity(due.len()), Vec::new());
         let mut room = self.full_at_once;

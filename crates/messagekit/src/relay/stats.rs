@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::gate::{GateState, GateStates};
 use crate::histogram::{Durations, Histogram, HistogramCounts};
 use crate::transport::Outage;
 
@@ -57,6 +58,7 @@ pub struct Stats(Arc<Counters>);
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    gates: GateStates,
     pub(super) published: AtomicU64,
     pub(super) rejected: AtomicU64,
     pub(super) set_aside: AtomicU64,
@@ -80,6 +82,20 @@ pub(super) struct Standing {
 }
 
 impl Stats {
+    pub(super) fn new(gates: GateStates) -> Self {
+        Self(Arc::new(Counters { gates, ..Counters::default() }))
+    }
+
+    /// Returns the gate that is closed for the relay, whether or not events wait, and for how long; `None` while all gates are open.
+    pub fn held_back_by(&self) -> Option<(&'static str, Duration)> {
+        self.0.gates.held_back_by()
+    }
+
+    /// Returns the states of the gates, in polling order.
+    pub fn gates(&self) -> Vec<GateState> {
+        self.0.gates.read()
+    }
+
     /// Returns the current statistics.
     pub fn read(&self) -> RelayStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Publishing messages to a broker or log.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::store::BoxFuture;
 use crate::{Error, Message};
@@ -82,5 +83,19 @@ pub trait Publisher: Send + Sync {
     /// Returns the kind of broker as spans name it, such as `kafka`. The default is `messagekit`, for logs of its own.
     fn system(&self) -> &'static str {
         "messagekit"
+    }
+}
+
+impl<P: Publisher + ?Sized> Publisher for Arc<P> {
+    fn publish<'a>(&'a self, batch: &'a [Message]) -> BoxFuture<'a, Vec<Published>> {
+        (**self).publish(batch)
+    }
+
+    fn max_bytes(&self) -> usize {
+        (**self).max_bytes()
+    }
+
+    fn system(&self) -> &'static str {
+        (**self).system()
     }
 }

@@ -24,6 +24,7 @@ mod fair_poll;
 mod fixture;
 mod flaky;
 mod gate_order;
+mod gated_publisher;
 mod gates;
 mod handler_starts;
 mod hostile;

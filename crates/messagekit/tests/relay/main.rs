@@ -7,6 +7,7 @@ mod building;
 mod delayed;
 mod failover;
 mod fixture;
+mod gates;
 mod late_commits;
 mod leases;
 mod operators;

@@ -12,12 +12,9 @@ use crate::consumer::crash_guard::Mode;
 use crate::consumer::lanes::{Least, Window};
 use crate::consumer::retry::retry;
 use crate::consumer::spans::receive;
-use crate::gate::BatchView;
+use crate::gate::{BatchView, NO_LANE};
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
-
-/// The lane of retries at the gates; no subscriber has a lane of this slot.
-const RETRIES: Lane = Lane { slot: u32::MAX, epoch: 0 };
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     /// Starts a batch run in every ready lane that the gates admit. A lane that runs messages one by one waits until nothing
@@ -77,7 +74,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             return false;
         }
         let messages = self.retries.most(self.settings.rules.batch.messages);
-        let view = BatchView { lane: RETRIES, messages, bytes: 0 };
+        let view = BatchView { lane: NO_LANE, messages, bytes: 0 };
         let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { return false };
         self.retries.timer.look_begins();
         (self.retries.working, self.retries.first) = (true, false);

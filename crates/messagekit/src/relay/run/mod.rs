@@ -1,5 +1,6 @@
 //! The loop: one poll function over leases, reads, publications and deletions.
 
+mod admission;
 mod outcomes;
 mod starting;
 
@@ -15,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::admission::Admission;
 use super::adaptive_page::AdaptivePage;
 use super::alarm::Alarm;
 use super::delayed::Delayed;
@@ -25,6 +27,7 @@ use super::shards::Shards;
 use super::single_flight::SingleFlight;
 use super::stats::Counters;
 use super::{Leases, Page, PendingId};
+use crate::gate::Gates;
 use crate::store::BoxFuture;
 use crate::{Error, chain};
 
@@ -34,9 +37,13 @@ const ROUNDS: u32 = 64;
 /// Factor of the poll frequency while events are found.
 const EAGER: u32 = 10;
 
-pub(super) async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+pub(super) async fn run(
+    settings: Settings,
+    gates: Gates,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let mut shutdown = pin!(shutdown);
-    let mut running = Running::new(settings);
+    let mut running = Running::new(settings, gates);
     let outcome = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(Ok(())),
         Poll::Pending => running.poll(cx).map(Err),
@@ -73,6 +80,7 @@ struct Running {
     poll_at: Duration,
     /// More events are likely until this time: some were found less than a poll interval ago.
     eager_until: Duration,
+    admission: Admission,
     sending: FuturesUnordered<BoxFuture<'static, Sent>>,
     deleting: SingleFlight<Deleted>,
     delayed: Delayed,
@@ -85,7 +93,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, gates: Gates) -> Self {
         let settings = Arc::new(settings);
         let undeleted = (settings.batch as usize * UNDELETED).min(UNDELETED_EVENTS);
         Self {
@@ -99,6 +107,7 @@ impl Running {
             page: AdaptivePage::new(settings.batch),
             poll_at: Duration::ZERO,
             eager_until: Duration::ZERO,
+            admission: Admission::new(gates),
             sending: FuturesUnordered::new(),
             deleting: SingleFlight::new(),
             delayed: Delayed::new(),
@@ -121,9 +130,10 @@ impl Running {
                 Err(error) => return Poll::Ready(error),
             };
             // Run both, even if the first has made progress.
-            if self.start(now) | moved {
+            if self.start(now, cx) | moved {
                 continue;
             }
+            self.admission.rest();
             self.reporter.show(&self.settings, &self.shards, self.started);
             let Some(next) = self.next(now) else { return Poll::Pending };
             if self.alarm.poll(self.started + next, cx).is_pending() {
@@ -208,7 +218,7 @@ impl Running {
     /// Returns the next time after now at which something can start.
     fn next(&self, now: Duration) -> Option<Duration> {
         let single_flights = [self.leasing.not_before(), self.deleting.not_before()];
-        let looks = [self.poll_at, self.delayed.next(), self.reading.not_before()];
+        let looks = [self.poll_at, self.delayed.next(), self.reading.not_before(), self.admission.next()];
         let looks = looks.into_iter().filter(|_| !self.stopping);
         let lease = Some(self.lease_at);
         let times = single_flights.into_iter().chain(looks).chain(lease).chain(self.shards.next(now));

@@ -47,6 +47,7 @@ impl Running {
             Ok(page) => page,
             Err(error) => {
                 self.shards.unanswered();
+                self.admission.unanswered();
                 self.page.unanswered();
                 self.reading.failed(now, Duration::MAX);
                 return self.silent(error);
@@ -54,6 +55,7 @@ impl Running {
         };
         self.reading.succeeded();
         self.answers();
+        self.admission.read(now, page.rows.len());
         let bytes = page.rows.iter().map(|event| event.message.size()).sum();
         self.page.read(page.rows.len(), bytes, page.more);
         if self.stopping {

@@ -1,6 +1,7 @@
 //! Starts statements: leases, reads and deletions.
 
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use super::{EAGER, Leasing, Running};
@@ -10,7 +11,7 @@ use crate::relay::stats::Counters;
 
 impl Running {
     /// Starts everything that may start.
-    pub(super) fn start(&mut self, now: Duration) -> bool {
+    pub(super) fn start(&mut self, now: Duration, cx: &mut Context<'_>) -> bool {
         let started = self.start_leasing(now) | self.start_deleting(now);
         if self.stopping {
             return started;
@@ -20,7 +21,7 @@ impl Running {
             self.poll_at = now + if now < self.eager_until { poll / EAGER } else { poll };
             self.shards.wake();
         }
-        started | self.delayed.start(now, &self.settings) | self.start_reading(now)
+        started | self.delayed.start(now, &self.settings) | self.start_reading(now, cx)
     }
 
     fn start_leasing(&mut self, now: Duration) -> bool {
@@ -74,14 +75,14 @@ impl Running {
         self.lease_at = self.lease_at.min(now.max(requested + LEASES_APART));
     }
 
-    fn start_reading(&mut self, now: Duration) -> bool {
-        if !self.reading.may_start(now) {
+    fn start_reading(&mut self, now: Duration, cx: &mut Context<'_>) -> bool {
+        if !self.reading.may_start(now) || !self.shards.may_read(now) {
             return false;
         }
+        let Some(events) = self.admission.admit(now, self.page.events(), cx) else { return false };
         let Some(read) = self.shards.start_read(now) else { return false };
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
         Counters::add(&self.counters().reads, 1);
-        let events = self.page.events();
         self.reading.start(async move {
             let reader = &settings.reader;
             let page = reader.pending(&instance, &read.wanted, &read.except, &read.paused, events);
