@@ -20,7 +20,8 @@ impl Section<'_> {
     /// let minute = Duration::from_secs(60);
     /// let limit = limit.switched("messages", NonZeroU32::MIN, "per", minute);
     /// assert_eq!(limit, NonZeroU32::new(1_000).zip(Some(Duration::from_secs(1))));
-    /// # configuration.finish()
+    /// configuration.finish()?;
+    /// # Ok::<(), messagekit::Error>(())
     /// ```
     pub fn switched(
         &self,
