@@ -3,15 +3,12 @@
 use messagekit::Error;
 use messagekit_telemetry::{LogFilter, TelemetryGuard};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts the log at this level, unless `MESSAGEKIT_LOG` sets another one, and exports traces where the environment names a
 /// receiver, until the guard is dropped.
 pub(crate) fn begin(usual: LevelFilter) -> Result<TelemetryGuard, Error> {
     let telemetry = TelemetryGuard::from_env("messagekit")?;
-    let lines = LogFilter::from_env(usual)?.lines();
-    tracing_subscriber::registry().with(telemetry.layer()).with(lines).try_init().ok();
+    telemetry.log(LogFilter::from_env(usual)?);
     Ok(telemetry)
 }
 

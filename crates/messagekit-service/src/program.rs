@@ -8,8 +8,6 @@ use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_config::Configuration;
 use messagekit_telemetry::{LogFilter, TelemetryGuard};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Service;
 
@@ -48,8 +46,7 @@ where
         LogFilter::at(LevelFilter::INFO)
     });
     let telemetry = TelemetryGuard::from_env(name)?;
-    // A program that has set a log of its own keeps it.
-    tracing_subscriber::registry().with(telemetry.layer()).with(filter.lines()).try_init().ok();
+    telemetry.log(filter);
     // A signal that comes while the service is built ends it before it runs.
     build(service.stopped_by(Shutdown::on_signal()?)).await
 }

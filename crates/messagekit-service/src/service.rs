@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,10 +16,7 @@ use messagekit_prometheus::Metrics;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
-use crate::listen::listen;
-
-/// The address without a setting.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+use crate::listen::Listen;
 
 type AddPart = Box<dyn FnOnce(Runner) -> Runner + Send>;
 
@@ -54,9 +50,7 @@ pub struct Service {
     /// Requested by a signal that came before the run.
     shutdown: Option<Shutdown>,
     settings: Configuration,
-    address: SocketAddr,
-    /// What sets the address, for errors.
-    setting: String,
+    listen: Listen,
     registry: Registry,
     metrics: Metrics,
     health: Health,
@@ -74,18 +68,12 @@ impl Service {
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) if no variable could name such a section, or if
     /// it is one of messagekit's own.
     pub fn new(name: &str, settings: Configuration) -> Result<Self, Error> {
-        let section = settings.service(name)?;
-        let address = section.optional("listen");
-        let setting = match address {
-            Some(_) => section.written_at("listen"),
-            None => section.variable("listen"),
-        };
+        let listen = Listen::of(&settings.service(name)?);
         let registry = Registry::new();
         Ok(Self {
             name: name.into(),
             shutdown: None,
-            address: address.unwrap_or(LISTEN),
-            setting,
+            listen,
             metrics: Metrics::new(&registry)?,
             settings,
             registry,
@@ -180,7 +168,6 @@ impl Service {
     /// # Panics
     /// As [`serve`](Self::serve).
     pub async fn run(mut self) -> Result<(), Error> {
-        self.settings.finish()?;
         let shutdown = self.shutdown.take().map_or_else(Shutdown::on_signal, Ok)?;
         self.run_until(shutdown).await
     }
@@ -198,7 +185,7 @@ impl Service {
     /// Dropping the future aborts all parts, like a drop of each.
     pub async fn run_until(self, shutdown: Shutdown) -> Result<(), Error> {
         self.settings.finish()?;
-        let (listener, actual) = listen(self.address, &self.setting).await?;
+        let (listener, actual) = self.listen.open().await?;
         // A closed output is no reason to stop: the reader may have ended.
         writeln!(std::io::stdout(), "listening on http://{actual}").ok();
         self.serve(listener, shutdown).await

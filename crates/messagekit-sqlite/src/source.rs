@@ -36,9 +36,9 @@ impl SqliteSource {
     /// consumer skips the past. Where it begins is kept in the file before its first record, so later starts go on from there, whatever
     /// time they name.
     ///
-    /// The times are those at which the file got the records; a time to come begins at the end. A fixed time skips nothing that comes later, whenever a process starts or a
-    /// partition is added. `Timestamp::now()` is another time at each start: of a partition without a position it skips what came in
-    /// between.
+    /// The times are those at which the file got the records; a time to come begins at the end. A fixed time skips nothing that comes
+    /// later, whenever a process starts or a partition is added. `Timestamp::now()` is another time at each start: of a partition without a
+    /// position it skips what came in between.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

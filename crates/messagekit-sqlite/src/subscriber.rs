@@ -27,7 +27,8 @@ use crate::SqliteStore;
 /// processes within 5 ms, or 50 ms when the file was idle for a while.
 ///
 /// A consumer without a cursor in a partition begins at the position that the file has recorded for it, and otherwise at the earliest
-/// record, or the first one [since a time](crate::SqliteSource::since). Positions of another store count when the consumer is new to the file: later, they could be those of a topic that was dropped.
+/// record, or the first one [since a time](crate::SqliteSource::since). Positions of another store count when the consumer is new to the
+/// file: later, they could be those of a topic that was dropped.
 ///
 /// With a store in the same file, a consumer moves its cursor in the transaction of its effects, and settling writes
 /// nothing. With another store, settling moves the cursor past the messages that are settled without a gap.

@@ -18,12 +18,15 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::contexts::Contexts;
 use crate::counted::{Bounded, Counted, Counts};
 use crate::endpoint::{is_wanted, records_unrecorded};
 use crate::http_client::Blocking;
+use crate::log_filter::LogFilter;
 
 /// Maximum time of the last export.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -77,6 +80,11 @@ impl TelemetryGuard {
         // Each of these costs time in every span. Idle time would count the polls of a runtime, not what a handler waits for.
         let layer = layer.with_location(false).with_threads(false).with_target(false);
         Some(layer.with_tracked_inactivity(false).with_filter(spans))
+    }
+
+    /// Starts the log of this program with its traces. A program that has set a log of its own keeps it.
+    pub fn log(&self, filter: LogFilter) {
+        tracing_subscriber::registry().with(self.layer()).with(filter.lines()).try_init().ok();
     }
 
     /// Returns how many spans were exported and how many were lost.

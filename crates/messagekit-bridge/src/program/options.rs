@@ -6,8 +6,6 @@ use messagekit::{Error, Shutdown};
 use messagekit_config::Configuration;
 use messagekit_telemetry::{LogFilter, TelemetryGuard};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::serve::serve;
 use super::settings::Settings;
@@ -34,8 +32,7 @@ impl Options {
     /// those of [`serve`].
     pub async fn run(self) -> Result<(), Error> {
         let telemetry = TelemetryGuard::from_env("messagekit-bridge")?;
-        let filter = self.log.map_or_else(|| LogFilter::from_env(LevelFilter::INFO), Ok)?;
-        tracing_subscriber::registry().with(telemetry.layer()).with(filter.lines()).try_init().ok();
+        telemetry.log(self.log.map_or_else(|| LogFilter::from_env(LevelFilter::INFO), Ok)?);
         let settings = Settings::read(&Configuration::load(self.config.as_deref())?)?;
         if self.check {
             println!("settings of bridge {} can be used", settings.name());

@@ -1,13 +1,13 @@
 //! Where a consumer begins in a partition in which it has no cursor.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::NextOffset;
-use rusqlite::Connection;
 
+use crate::SqliteStore;
 use crate::error::from_sqlite;
 use crate::tables::{cursors, read, topics};
 
@@ -27,20 +27,21 @@ impl Beginning {
     }
 
     /// Returns the offset of the first record since the source's time, or the end, of each partition in which the consumer has no
-    /// cursor. It may look through all their records, and therefore belongs on the connection of a reader.
+    /// cursor. It may look through all their records, and therefore has the connection of a reader.
     pub(super) fn of_time(
         &self,
-        conn: &Connection,
+        store: &SqliteStore,
         consumer: &str,
         topics: &[Arc<str>],
     ) -> Result<BTreeMap<i64, i64>, Error> {
         let mut first = BTreeMap::new();
         let Some(since) = self.since else { return Ok(first) };
+        let conn = &store.open_reader()?;
         for topic in topics {
-            let known: HashMap<i32, i64> =
-                cursors::of_topic(conn, consumer, topic).map_err(from_sqlite)?.into_iter().collect();
+            let cursors = cursors::of_topic(conn, consumer, topic).map_err(from_sqlite)?;
+            let known: HashSet<i32> = cursors.into_iter().map(|(partition, _)| partition).collect();
             let partitions = topics::partitions(conn, topic).map_err(from_sqlite)?;
-            for partition in partitions.iter().filter(|one| !known.contains_key(&one.partition)) {
+            for partition in partitions.iter().filter(|one| !known.contains(&one.partition)) {
                 let found = read::first_since(conn, partition.tp, since.as_microsecond())?;
                 first.insert(partition.tp, found.unwrap_or(partition.next_offset));
             }

@@ -213,10 +213,7 @@ impl Feed {
         let (topics, name, binding) =
             (self.topics.clone(), self.link.consumer.clone(), self.link.binding().clone());
         let beginning = self.beginning.clone();
-        let of_time = match beginning.since {
-            Some(_) => beginning.of_time(&self.link.store.open_reader()?, &name, &topics)?,
-            None => BTreeMap::new(),
-        };
+        let of_time = beginning.of_time(&self.link.store, &name, &topics)?;
         let (consumer, found) = block_on(self.link.store.job(move |conn| {
             // A consumer that the file knows may have read a topic that was dropped, whose positions another store still has.
             let is_new = names::known_consumer(conn, &name).map_err(from_sqlite)?.is_none();

@@ -58,7 +58,7 @@ impl<P: Publisher> GatedPublisher<P> {
     }
 
     fn gates(&self) -> MutexGuard<'_, Gates> {
-        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.gates)
     }
 
     /// Waits until the gates admit some of the messages, and returns how many.
@@ -130,8 +130,12 @@ struct Waiting<'a>(&'a Mutex<Gates>);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).forget_batch();
+        locked(self.0).forget_batch();
     }
+}
+
+fn locked(gates: &Mutex<Gates>) -> MutexGuard<'_, Gates> {
+    gates.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key_of(message: &Message) -> Option<(&Arc<str>, &Bytes)> {
@@ -150,7 +154,6 @@ fn unanswered() -> PublishError {
 
 impl<P> fmt::Debug for GatedPublisher<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("GatedPublisher").field("gates", &*gates).finish_non_exhaustive()
+        f.debug_struct("GatedPublisher").field("gates", &*locked(&self.gates)).finish_non_exhaustive()
     }
 }

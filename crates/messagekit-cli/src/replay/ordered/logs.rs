@@ -65,7 +65,5 @@ fn kafka(brokers: Vec<String>) -> Result<KafkaLog, Error> {
     let configuration = Configuration::load(None)?;
     configuration.reads_only(&["kafka"]);
     let kafka = sections::kafka(&configuration.section("kafka"), Some(brokers));
-    messagekit_config::refuse(&configuration.problems())?;
-    let missing = || Error::new(ErrorKind::InvalidConfiguration, "settings of Kafka cannot be used");
-    kafka.map(|(kafka, _)| kafka.log()).ok_or_else(missing)
+    configuration.complete(kafka.map(|(kafka, _)| kafka.log()))
 }
