@@ -32,6 +32,12 @@ fn the_program_of_the_readme_builds_beside_a_clone() {
     // The folder and the debug information of the workspace: about half of the packages is checked there already.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // With the variables of a test, build scripts of the workspace would run again, now and in its next build.
+    let of_tests = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in of_tests.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    {
+        cargo.env_remove(name);
+    }
     cargo.args(["check", "--offline", "--quiet"]).current_dir(project.path());
     let built = cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0").output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

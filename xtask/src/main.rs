@@ -34,7 +34,7 @@ struct Cli {
 enum Task {
     /// Check a change before committing it: formatting, lints, every test that needs no service
     Check(Size),
-    /// Run the whole gate: what check runs, the tests that need services, the docs, the packages and the demo (optimised with --full)
+    /// Run the whole gate: what check runs, the tests that need services, the docs and the packages, and with --full the demo
     Ci(Size),
     /// Run every test, those that need services too: start the services, test, stop them
     Test(test::Options),

@@ -13,7 +13,8 @@ use super::service::Service;
 /// The name of the superuser and of the database, and the password.
 pub(crate) const NAME: &str = "messagekit";
 
-/// Settings that differ from a fresh cluster. Without fsync the server survives a kill, but not a power cut.
+/// Settings that differ from a fresh cluster. Without fsync the server survives a kill, but not a power cut. Autovacuum starts a process for each
+/// database in each round, and the tests leave a thousand of them.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -26,6 +27,7 @@ max_slot_wal_keep_size = '2GB'
 max_prepared_transactions = 20
 fsync = off
 full_page_writes = off
+autovacuum_naptime = '15min'
 log_line_prefix = '%m [%p] %u@%d '
 ";
 

@@ -141,9 +141,7 @@ fn execute(suite: &Suite, env: Env<'_>, limit: Duration, log: &Path) -> Result<E
     if let Some(threads) = suite.tests.threads {
         command.env("RUST_TEST_THREADS", threads.to_string());
     }
-    // Cargo sets these variables for a test program. The path of shared libraries is the same.
-    command.env("CARGO_MANIFEST_DIR", &suite.folder).env("CARGO_PKG_NAME", &suite.tests.target.package);
-    command.env("CARGO_MANIFEST_PATH", suite.folder.join("Cargo.toml"));
+    command.envs(suite.env.iter().map(|(name, value)| (*name, value)));
     let ended = guard::status_within(limit, &mut command);
     ended.map_err(|error| format!("cannot run {}: {error}", suite.program.display()))
 }

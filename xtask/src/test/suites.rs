@@ -1,5 +1,6 @@
 //! The suites of the workspace: one for each target with tests. Compares the built ones with the expected ones.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,6 +36,8 @@ pub(crate) struct Suite {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) folder: PathBuf,
+    /// What cargo sets for a test program. Cargo itself gets none of it: build scripts look at it, and would run again.
+    pub(crate) env: Vec<(&'static str, OsString)>,
 }
 
 impl fmt::Display for Target {
@@ -101,7 +104,13 @@ pub(crate) fn built(
         let Some(at) = expected.iter().position(|tests| tests.target == target) else { continue };
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(".")).to_owned();
         let tests = expected.swap_remove(at);
-        suites.push(Suite { tests, program: program.into(), arguments: Vec::new(), folder });
+        // The path of shared libraries is the same.
+        let env = vec![
+            ("CARGO_MANIFEST_DIR", folder.clone().into()),
+            ("CARGO_MANIFEST_PATH", manifest.into()),
+            ("CARGO_PKG_NAME", package.into()),
+        ];
+        suites.push(Suite { tests, program: program.into(), arguments: Vec::new(), folder, env });
     }
     if !expected.is_empty() {
         let missing: Vec<String> = expected.iter().map(|tests| tests.target.to_string()).collect();
@@ -126,6 +135,7 @@ impl Suite {
             program: command.get_program().into(),
             arguments: command.get_args().map(text).collect(),
             folder: PathBuf::from("."),
+            env: Vec::new(),
         }
     }
 }

@@ -42,6 +42,15 @@ fn a_small_run_keeps_every_promise_and_prints_one_object() {
     assert!(promises.iter().all(|promise| promise["outcome"] == "kept"), "{report}");
 }
 
+/// The size that the README names, without options.
+#[test]
+fn a_whole_year_keeps_every_promise() {
+    let run = demo(&[]);
+    let table = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(run.status.code(), Some(0), "{table}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(table.contains("Every promise held"), "{table}");
+}
+
 #[test]
 fn the_smallest_run_is_killed_and_repeated_too() {
     let (report, code) = json(&["--orders", "1", "--seed", "3"]);

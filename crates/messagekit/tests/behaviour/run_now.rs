@@ -8,12 +8,12 @@ use messagekit::{Backoff, OnFailure};
 
 use crate::fixture::{Action, Builder, World, pass, seconds, start, until};
 
-/// A consumer that retries a failed message after a day.
+/// A consumer that retries a failed message after two hours.
 fn patient(world: &World) -> Builder {
-    world.billing().backoff(Backoff::fixed(Duration::from_secs(86_400)))
+    world.billing().backoff(Backoff::fixed(Duration::from_secs(7_200)))
 }
 
-/// Creates a world whose only message has failed once and is due in a day. Returns the number of its failed message.
+/// Creates a world whose only message has failed once and is due in two hours. Returns the number of its failed message.
 async fn world_with_a_scheduled_message() -> (World, i64) {
     let world = World::new(1);
     world.push("a", 1).await;
@@ -30,7 +30,7 @@ async fn a_scheduled_message_is_run_when_an_operator_retries_it() {
     let (world, id) = world_with_a_scheduled_message().await;
     let consumer = start(patient(&world));
     pass(seconds(60)).await;
-    assert!(world.applied().is_empty(), "it is due in a day");
+    assert!(world.applied().is_empty(), "it is due in two hours");
     world.retry(id).await.expect("it waits for its time");
     pass(seconds(1)).await;
     assert_eq!(world.applied(), ["a-1"]);
@@ -49,7 +49,7 @@ async fn a_retried_run_that_fails_is_scheduled_again() {
     pass(seconds(3_600)).await;
     let failed = world.failed_message("a-1").await;
     assert_eq!((failed.state, failed.attempts), (FailedMessageState::RetryScheduled, 2), "not dead");
-    pass(seconds(86_400)).await;
+    pass(seconds(7_200)).await;
     assert_eq!(world.applied(), ["a-1"], "it goes on by itself");
     consumer.stop().await;
 }
