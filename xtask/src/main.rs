@@ -3,11 +3,13 @@
 //! [`check`] and the gate are fixed lists of cargo commands, which run one after another until one fails ([`stage`]). A failed
 //! stage prints the command that repeats it. [`guard`] stops everything that a task has started. The [`stack`] is the services
 //! that some tests need, [`test`](mod@test) runs the tests with them, and [`bench`](mod@bench) the measurements.
+//! [`release`] makes the files of a version.
 
 mod bench;
 mod check;
 mod guard;
 mod members;
+mod release;
 mod stack;
 mod stage;
 mod terminal;
@@ -40,6 +42,8 @@ enum Task {
     Test(test::Options),
     /// Measure messagekit beside the raw limits and its peers: start the services, measure, stop them
     Bench(bench::Options),
+    /// Make the files of a release: programs, wheel, crates, bill of materials, notes, checksums; nothing is published
+    Release(release::Options),
     /// Start, stop and check the services that tests need
     #[command(subcommand)]
     Stack(stack::Action),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         }
         Task::Test(options) => guard::run(|| prepared(|| test::run(&options))),
         Task::Bench(options) => guard::run(|| prepared(|| bench::run(&options))),
+        Task::Release(options) => guard::run(|| prepared(|| release::run(&options))),
         Task::Stack(action @ stack::Action::Up { .. }) => guard::run(|| answered(stack::run(action))),
         Task::Stack(action) => answered(stack::run(action)),
     };
@@ -107,7 +112,7 @@ mod tests {
     fn both_tasks_take_full_and_run_the_short_tests_without_it() {
         let full = |line: &str| match task(line) {
             Task::Check(size) | Task::Ci(size) => size.full,
-            Task::Test(_) | Task::Bench(_) | Task::Stack(_) => panic!("another task"),
+            Task::Test(_) | Task::Bench(_) | Task::Stack(_) | Task::Release(_) => panic!("another task"),
         };
         assert!(!full("xtask check"));
         assert!(full("xtask check --full"));

