@@ -119,12 +119,12 @@ fn fresh_cluster() -> PathBuf {
         done(Command::new("chown").arg("postgres").arg(&password));
     }
     done(program("initdb").args(INITDB).arg("--pwfile").arg(&password).arg("-D").arg(&data));
-    let copied = kept.with_extension(std::process::id().to_string());
+    let beside = TempDir::new_in(tests.with_file_name("")).expect("a folder can be made beside the programs");
+    let copied = beside.path().join("data");
     done(Command::new("cp").arg("-a").arg(&data).arg(&copied));
     // Another program may have been faster.
-    if fs::rename(&copied, &kept).is_err() {
-        fs::remove_dir_all(&copied).expect("the copy can be removed");
-    }
+    let renamed = fs::rename(&copied, &kept);
+    assert!(kept.exists(), "{} cannot become {}: {renamed:?}", copied.display(), kept.display());
     kept
 }
 

@@ -41,7 +41,7 @@ fn without_features() -> Stage {
 /// There are no examples in the sense of cargo, but with them it resolves the features as for the lints, and so checks no dependency again.
 fn docs() -> Stage {
     let mut stage = Stage::new("docs", &["doc", "--workspace", "--no-deps", "--all-features", "--lib"]);
-    stage.args.extend(["--bin", "xtask", "--examples"].map(str::to_owned));
+    stage.args.extend(["--bin", "xtask", "--bin", "bench", "--examples"].map(str::to_owned));
     Stage { env: &[("RUSTDOCFLAGS", "-D warnings")], ..stage }
 }
 
@@ -56,8 +56,8 @@ fn tests(full: bool) -> Stage {
 /// adapter crate is packaged without a change here.
 ///
 /// It uses `--no-verify`: cargo reuses the unpacked and built archives of earlier runs while the version is the same. The next
-/// run would compile each crate against the old sources of its siblings, and fail or pass by accident. `CONTRIBUTING.md` has
-/// the command that verifies, in a directory used once.
+/// run would compile each crate against the old sources of its siblings, and fail or pass by accident. `cargo xtask release` verifies,
+/// in a directory used once.
 fn package(unpublished: &[String]) -> Stage {
     let mut stage = Stage::new("package", &["package", "--workspace", "--allow-dirty", "--no-verify"]);
     stage.args.extend(unpublished.iter().flat_map(|name| ["--exclude".to_owned(), name.clone()]));

@@ -23,7 +23,11 @@ pub(crate) struct Stage {
 /// It does not inherit the variables that cargo sets for a program that it runs: build scripts look at some of them, and would
 /// run again after each change between `cargo xtask` and `cargo` itself.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    unrelated(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// Returns a command that runs cargo, without the variables of this program.
+pub(crate) fn unrelated(mut command: Command) -> Command {
     let of_this_program = |name: &str| {
         name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
     };

@@ -14,14 +14,7 @@ pub(super) fn pack(folder: &Path, archive: &Path, time: &str) -> Result<(), Stri
         return Err(format!("{} is no folder that can be packed", folder.display()));
     };
     let mut tar = Command::new("tar");
-    tar.args([
-        "--create",
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mode=u+rw,go+r,go-w",
-    ]);
+    tar.args(["--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+rwX,go=rX"]);
     // Without its own time, which gzip would write.
     tar.arg(format!("--mtime={time}")).args(["--use-compress-program", "gzip --no-name --best"]);
     tar.arg("--file").arg(archive).arg("--directory").arg(above).arg(name);
@@ -32,6 +25,7 @@ pub(super) fn pack(folder: &Path, archive: &Path, time: &str) -> Result<(), Stri
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
     use super::*;
@@ -45,6 +39,9 @@ mod tests {
             // In another order, and at another time.
             let names = if made == "first" { ["b", "a"] } else { ["a", "b"] };
             names.iter().for_each(|name| fs::write(program.join(name), name).expect("a file is written"));
+            // As another umask would have made it.
+            let mode = if made == "first" { 0o700 } else { 0o775 };
+            fs::set_permissions(&program, fs::Permissions::from_mode(mode)).expect("it is ours");
             let archive = folder.path().join(format!("{made}.tar.gz"));
             pack(&program, &archive, "2026-11-28T12:00:00+00:00").expect("it is packed");
             archive
@@ -55,6 +52,7 @@ mod tests {
         let listed = String::from_utf8(listed.stdout).expect("text");
         let lines: Vec<&str> = listed.lines().collect();
         assert_eq!(lines.len(), 3, "{listed}");
+        assert!(lines[0].starts_with("drwxr-xr-x ") && lines[1].starts_with("-rw-r--r-- "), "{listed}");
         assert!(lines[1].contains("0/0") && lines[1].contains("2026-11-28 12:00"), "{listed}");
         assert!(
             lines[1].ends_with(" messagekit-9.9.9/a") && lines[2].ends_with(" messagekit-9.9.9/b"),

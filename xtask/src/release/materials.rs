@@ -1,7 +1,7 @@
 //! The bill of materials: every package of Cargo that is in a program of the release, in the form of CycloneDX 1.6.
 //!
-//! <https://cyclonedx.org/docs/1.6/json/>. What only builds is left out: procedural macros, build scripts, tests. A program has what
-//! its features ask for, and features of one may add packages to another here.
+//! <https://cyclonedx.org/docs/1.6/json/>. What only builds is left out: procedural macros, build scripts, tests. Libraries of the system are
+//! no packages of Cargo.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +16,12 @@ use crate::stage::cargo;
 /// The packages that users install.
 const PROGRAMS: [&str; 3] = ["messagekit-cli", "messagekit-bridge", "messagekit-python"];
 
+/// The package that users install from PyPI, and its name there.
+const WHEEL: (&str, &str) = ("messagekit-python", "messagekit-rs");
+
+/// A package by name and version.
+type Named = (String, String);
+
 /// The packages of the release with what each needs.
 pub(super) struct Materials {
     /// By the id of cargo.
@@ -29,21 +35,34 @@ struct Package {
     license: Option<String>,
     /// What the registry says of its archive. The packages of this workspace have none.
     checksum: Option<String>,
+    is_published: bool,
     needs: BTreeSet<String>,
 }
 
 impl Package {
-    /// Returns its address, which is also its name within the document.
-    fn address(&self) -> String {
-        format!("pkg:cargo/{}@{}", self.name, self.version)
+    /// Returns its address in a registry. What is not published has none: anyone could take the name there.
+    fn address(&self) -> Option<String> {
+        // <https://github.com/package-url/purl-spec>: a plus sign would be read as a space.
+        let version = self.version.replace('+', "%2B");
+        match self.name == WHEEL.0 {
+            true => Some(format!("pkg:pypi/{}@{version}", WHEEL.1)),
+            false => self.is_published.then(|| format!("pkg:cargo/{}@{version}", self.name)),
+        }
+    }
+
+    /// Returns its name within the document.
+    fn reference(&self) -> String {
+        self.address().unwrap_or_else(|| format!("{}@{}", self.name, self.version))
     }
 
     fn component(&self, is_program: bool) -> Value {
         let mut component = json!({
             "type": if is_program { "application" } else { "library" },
-            "bom-ref": self.address(), "purl": self.address(),
-            "name": self.name, "version": self.version,
+            "bom-ref": self.reference(), "name": self.name, "version": self.version,
         });
+        if let Some(address) = self.address() {
+            component["purl"] = address.into();
+        }
         if let Some(license) = &self.license {
             component["licenses"] = json!([{ "expression": license }]);
         }
@@ -62,24 +81,21 @@ impl Materials {
     pub(super) fn of(root: &Path, platform: &str) -> Result<Self, String> {
         let lock = root.join("Cargo.lock");
         let lock = fs::read_to_string(&lock).map_err(|error| failed("read", &lock, &error))?;
-        let mut command = cargo();
-        command.args(["metadata", "--locked", "--format-version", "1", "--filter-platform", platform]);
-        let output = command.current_dir(root).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
-        }
-        let metadata = serde_json::from_slice(&output.stdout)
+        let metadata = ["metadata", "--locked", "--format-version", "1", "--filter-platform", platform];
+        let metadata = serde_json::from_str(&said(root, &metadata)?)
             .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))?;
-        Self::read(&metadata, &checksums(&lock))
+        Self::read(&metadata, &built(root, platform)?, &checksums(&lock))
     }
 
-    fn read(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Result<Self, String> {
+    /// Reads what cargo says of the packages that are built: it also describes those of features that no program has.
+    fn read(
+        metadata: &Value,
+        built: &BTreeSet<Named>,
+        checksums: &BTreeMap<Named, String>,
+    ) -> Result<Self, String> {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let of_macros = |package: &Value| {
-            list(&package["targets"]).iter().any(|target| target["kind"][0] == "proc-macro")
-        };
+        let named = |package: &Value| (text(&package["name"]), text(&package["version"]));
         let described: BTreeMap<String, Value> =
             list(&metadata["packages"]).into_iter().map(|package| (text(&package["id"]), package)).collect();
         let needs: BTreeMap<String, BTreeSet<String>> = list(&metadata["resolve"]["nodes"])
@@ -101,29 +117,33 @@ impl Materials {
                 continue;
             }
             let mut needs = needs.get(&id).cloned().unwrap_or_default();
-            needs.retain(|needed| !described.get(needed).is_some_and(of_macros));
+            needs.retain(|needed| {
+                described.get(needed).is_some_and(|package| built.contains(&named(package)))
+            });
             waiting.extend(needs.iter().cloned());
-            let (name, version) = (text(&package["name"]), text(&package["version"]));
+            let (name, version) = named(package);
+            // `publish = false` is an empty list of registries.
+            let is_published = !package["publish"].as_array().is_some_and(Vec::is_empty);
             let license = package["license"].as_str().map(expression);
             let checksum = checksums.get(&(name.clone(), version.clone())).cloned();
-            packages.insert(id, Package { name, version, license, checksum, needs });
+            packages.insert(id, Package { name, version, license, checksum, is_published, needs });
         }
         Ok(Self { packages, programs })
     }
 
     /// Returns the document for a version of messagekit that was made at `time`.
     pub(super) fn document(&self, version: &str, time: &str) -> String {
-        let address = |id: &String| self.packages.get(id).map(Package::address);
+        let reference = |id: &String| self.packages.get(id).map(Package::reference);
         let release = format!("pkg:generic/messagekit@{version}");
         let mut components: Vec<Value> = Vec::new();
-        let programs: Vec<String> = self.programs.iter().filter_map(address).collect();
+        let programs: Vec<String> = self.programs.iter().filter_map(reference).collect();
         let mut dependencies = vec![json!({ "ref": release, "dependsOn": programs })];
         let mut sorted: Vec<(&String, &Package)> = self.packages.iter().collect();
-        sorted.sort_by_key(|(_, package)| package.address());
+        sorted.sort_by_key(|(_, package)| (&package.name, &package.version));
         for (id, package) in sorted {
-            components.push(package.component(self.programs.contains(id)));
-            let needs: BTreeSet<String> = package.needs.iter().filter_map(address).collect();
-            dependencies.push(json!({ "ref": package.address(), "dependsOn": needs }));
+            components.push(package.component(self.programs.contains(id) && package.name != WHEEL.0));
+            let needs: BTreeSet<String> = package.needs.iter().filter_map(reference).collect();
+            dependencies.push(json!({ "ref": package.reference(), "dependsOn": needs }));
         }
         let described = json!({
             "type": "application", "bom-ref": release, "name": "messagekit", "version": version,
@@ -145,6 +165,30 @@ fn expression(license: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Returns the packages that cargo builds into the programs with their features.
+fn built(root: &Path, platform: &str) -> Result<BTreeSet<Named>, String> {
+    let mut arguments = vec!["tree", "--locked", "--edges", "normal,no-proc-macro", "--target", platform];
+    arguments.extend(PROGRAMS.iter().flat_map(|name| ["--package", name]));
+    arguments.extend(["--prefix", "none", "--format", "{p}"]);
+    let tree = said(root, &arguments)?;
+    let package = |line: &str| {
+        let mut words = line.split(' ');
+        Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
+    };
+    Ok(tree.lines().filter_map(package).collect())
+}
+
+/// Returns what cargo prints.
+fn said(root: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = cargo().args(arguments).current_dir(root).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cargo {} failed: {}", arguments.join(" "), said.trim()));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "cargo printed what is no text".to_owned())
+}
+
 /// Returns whether a dependency is for the program itself, and not only for its build or its tests.
 fn is_in_the_program(needed: &Value) -> bool {
     let kinds = needed["dep_kinds"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -152,7 +196,7 @@ fn is_in_the_program(needed: &Value) -> bool {
 }
 
 /// Returns the checksums of a `Cargo.lock` by name and version.
-fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
+fn checksums(lock: &str) -> BTreeMap<Named, String> {
     let mut found = BTreeMap::new();
     for package in lock.split("[[package]]").skip(1) {
         let value = |key: &str| {
@@ -197,11 +241,23 @@ mod tests {
             sqlx["purl"],
             format!("pkg:cargo/sqlx-core@{}", sqlx["version"].as_str().unwrap_or_default())
         );
-        assert_eq!(named("messagekit-cli").expect("a program")["type"], "application");
-        for name in ["rdkafka-sys", "libsqlite3-sys", "lapin", "pyo3", "messagekit-bookkeeper"] {
+        let librdkafka =
+            named("rdkafka-sys").expect("the bridge needs it")["purl"].as_str().unwrap_or_default();
+        assert!(librdkafka.contains("%2B") && !librdkafka.contains('+'), "{librdkafka}");
+        let program = named("messagekit-cli").expect("a program");
+        assert_eq!(
+            (&program["type"], &program["purl"]),
+            (&"application".into(), &Value::Null),
+            "on no registry"
+        );
+        assert_eq!(named("messagekit-python").expect("the wheel")["purl"], "pkg:pypi/messagekit-rs@0.1.0");
+        for name in ["rdkafka-sys", "libsqlite3-sys", "lapin", "pyo3", "openssl-sys", "messagekit-bookkeeper"]
+        {
             assert!(named(name).is_some(), "{name} is missing");
         }
-        for name in ["proptest", "serde_derive", "messagekit-macros", "messagekit-testkit", "xtask"] {
+        let of_other_features = ["sqlx-mysql", "hickory-resolver", "moka"];
+        let only_built = ["proptest", "serde_derive", "messagekit-macros", "messagekit-testkit", "xtask"];
+        for name in of_other_features.iter().chain(&only_built) {
             assert!(named(name).is_none(), "{name} is in no program");
         }
     }

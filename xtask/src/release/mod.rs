@@ -10,7 +10,7 @@ mod paths;
 mod steps;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -57,6 +57,8 @@ struct Plan {
     notes: String,
     /// The folder of the finished release.
     out: PathBuf,
+    /// The commit that is released.
+    commit: Option<String>,
 }
 
 /// Makes a release in its folder, and says what is in it.
@@ -65,7 +67,7 @@ struct Plan {
 /// Returns an error before anything is made if the folder exists, the changelog has no such version or changes are not committed, and with
 /// the command that failed afterwards.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let Plan { release, notes, out } = Plan::of(options)?;
+    let Plan { release, notes, out, commit } = Plan::of(options)?;
     made_anew(&release.unfinished)?;
     release.write("NOTES.md", &notes)?;
     let materials = Materials::of(&release.root, &release.host()?)?.document(&release.version, &release.time);
@@ -76,6 +78,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
             Product::Wheel => release.wheel()?,
             Product::Crates => release.crates()?,
         }
+    }
+    if let Some(commit) = commit
+        && committed(&release.root)? != commit
+    {
+        return Err(format!("another commit than {commit} is checked out now: make the release anew"));
     }
     let checksums = release.checksums()?;
     fs::rename(&release.unfinished, &out).map_err(|error| failed("rename", &release.unfinished, &error))?;
@@ -93,23 +100,34 @@ impl Plan {
         let text = fs::read_to_string(&page).map_err(|error| failed("read", &page, &error))?;
         let notes = changelog::section(&text, if options.unreleased { "Unreleased" } else { &version })?;
         let notes = changelog::with_addresses(&notes, &format!("{}/blob/v{version}", repository(&metadata)));
-        let changed = steps::printed("git", &["status", "--porcelain"], &root)?;
-        if !options.unreleased && !changed.is_empty() {
-            return Err(format!(
-                "these changes are not committed, and a release is made of a commit (--unreleased tries one):\n{changed}"
-            ));
-        }
+        let commit = if options.unreleased { None } else { Some(committed(&root)?) };
         let time = steps::printed("git", &["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
         let out = options.out.clone().unwrap_or_else(|| target.join("dist").join(&version));
         let out = std::path::absolute(&out).map_err(|error| failed("find", &out, &error))?;
+        // Without a slash at its end.
+        let out: PathBuf = out.components().collect();
         if out.exists() {
             return Err(format!("{} exists: remove it, or name another folder with --out", out.display()));
         }
         let mut unfinished = out.clone().into_os_string();
         unfinished.push(".unfinished");
         let (unfinished, profile) = (unfinished.into(), options.profile.clone());
-        Ok(Self { release: Release { version, root, target, unfinished, time, profile }, notes, out })
+        Ok(Self { release: Release { version, root, target, unfinished, time, profile }, notes, out, commit })
     }
+}
+
+/// Returns the commit that is checked out.
+///
+/// # Errors
+/// Returns an error if there are changes that are not in it.
+fn committed(root: &Path) -> Result<String, String> {
+    let changed = steps::printed("git", &["status", "--porcelain"], root)?;
+    if !changed.is_empty() {
+        return Err(format!(
+            "these changes are not committed, and a release is made of a commit (--unreleased tries one):\n{changed}"
+        ));
+    }
+    Ok(steps::printed("git", &["rev-parse", "HEAD"], root)?.trim().to_owned())
 }
 
 /// Returns the version of the library, which is that of all its crates.

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use super::archive;
 use super::paths::{failed, files, made_anew, removed};
-use crate::stage::cargo;
+use crate::stage::{cargo, unrelated};
 use crate::terminal::say;
 use crate::{guard, members};
 
@@ -44,26 +46,48 @@ impl Release {
 
     /// Builds the programs, and packs them with their pages.
     pub(super) fn programs(&self) -> Result<(), String> {
-        let mut build = cargo();
-        build.args(["build", "--locked", "--profile", &self.profile]);
-        build.args(PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]));
-        self.run(&mut build)?;
+        let built = self.built()?;
         let name = format!("messagekit-{}-{}", self.version, self.host()?);
         let folder = self.target.join("dist").join(&name);
         made_anew(&folder)?;
-        self.fill(&folder)?;
+        self.fill(&folder, &built)?;
         archive::pack(&folder, &self.unfinished.join(format!("{name}.tar.gz")), &self.time)
     }
 
+    /// Builds the programs, and returns where cargo has put each: a folder may still have an earlier one.
+    fn built(&self) -> Result<Vec<(PathBuf, &'static str)>, String> {
+        let dist = self.target.join("dist");
+        fs::create_dir_all(&dist).map_err(|error| failed("create", &dist, &error))?;
+        let said = dist.join("build.json");
+        let file = fs::File::create(&said).map_err(|error| failed("write", &said, &error))?;
+        let mut build = cargo();
+        build.args([
+            "build",
+            "--locked",
+            "--message-format=json-render-diagnostics",
+            "--profile",
+            &self.profile,
+        ]);
+        build.args(PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]));
+        self.run(build.arg("--target-dir").arg(&self.target).stdout(file))?;
+        let messages = fs::read_to_string(&said).map_err(|error| failed("read", &said, &error))?;
+        let messages: Vec<Value> =
+            messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let program = |name: &'static str| {
+            let built = messages.iter().filter(|message| message["target"]["name"] == name);
+            let path = built.filter_map(|message| message["executable"].as_str()).next_back();
+            path.map(|path| (path.into(), name)).ok_or_else(|| format!("cargo has not built {name}"))
+        };
+        PROGRAMS.iter().map(|(_, name)| program(name)).collect()
+    }
+
     /// Puts the programs, their man pages, completions and licences into a folder.
-    fn fill(&self, folder: &Path) -> Result<(), String> {
+    fn fill(&self, folder: &Path, built: &[(PathBuf, &str)]) -> Result<(), String> {
         let completions = folder.join("completions");
         fs::create_dir_all(&completions).map_err(|error| failed("create", &completions, &error))?;
-        // The profile of development has a folder of another name.
-        let built = self.target.join(if self.profile == "dev" { "debug" } else { &self.profile });
-        let programs = PROGRAMS.iter().map(|(_, name)| (built.join(name), *name));
-        for (from, name) in programs.chain(PAGES.map(|name| (self.root.join(name), name))) {
-            fs::copy(&from, folder.join(name)).map_err(|error| failed("copy", &from, &error))?;
+        let pages = PAGES.map(|name| (self.root.join(name), name));
+        for (from, name) in built.iter().chain(&pages) {
+            fs::copy(from, folder.join(name)).map_err(|error| failed("copy", from, &error))?;
         }
         let program = folder.join("messagekit");
         self.run(Command::new(&program).args(["man", "--out"]).arg(folder.join("man")))?;
@@ -84,7 +108,7 @@ impl Release {
         let mut pip = Command::new(programs.join("pip"));
         pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
         self.run(pip.arg(package.join("tests/tools.txt")))?;
-        let mut maturin = Command::new(programs.join("maturin"));
+        let mut maturin = unrelated(Command::new(programs.join("maturin")));
         // The profile of that name makes the smallest file.
         let profile = if self.profile == "release" { "wheel" } else { &self.profile };
         maturin.args(["build", "--profile", profile, "--locked", "--quiet", "--out"]);
@@ -92,7 +116,11 @@ impl Release {
         // Where maturin looks for patchelf.
         let path = std::env::var("PATH").unwrap_or_default();
         maturin.env("PATH", format!("{}:{path}", programs.display()));
-        self.run(maturin.env("CARGO_TARGET_DIR", &self.target))
+        // In a folder that is used once: maturin writes the libraries of this wheel into the one that cargo has built.
+        let target = self.target.join("dist").join("wheel");
+        removed(&target)?;
+        self.run(maturin.env("CARGO_TARGET_DIR", &target))?;
+        removed(&target)
     }
 
     /// Packs all crates that are published, and builds each from its archive.

@@ -135,15 +135,24 @@ fn run_suite(suite: &Suite, env: Env<'_>, limit: Duration, logs: &Path) -> Run {
 fn execute(suite: &Suite, env: Env<'_>, limit: Duration, log: &Path) -> Result<Ended, String> {
     let files = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
     let (output, errors) = files.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+    let ended = guard::status_within(limit, command(suite, env).stdout(output).stderr(errors));
+    ended.map_err(|error| format!("cannot run {}: {error}", suite.program.display()))
+}
+
+fn command(suite: &Suite, env: Env<'_>) -> Command {
     let mut command = Command::new(&suite.program);
-    command.args(&suite.arguments).current_dir(&suite.folder).stdout(output).stderr(errors);
+    command.args(&suite.arguments).current_dir(&suite.folder);
     command.envs(env.iter().map(|(name, value)| (*name, value)));
     if let Some(threads) = suite.tests.threads {
         command.env("RUST_TEST_THREADS", threads.to_string());
     }
-    command.envs(suite.env.iter().map(|(name, value)| (*name, value)));
-    let ended = guard::status_within(limit, &mut command);
-    ended.map_err(|error| format!("cannot run {}: {error}", suite.program.display()))
+    for (name, value) in &suite.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }
 
 fn failure(ended: &Ended, limit: Duration) -> Option<String> {
@@ -156,6 +165,7 @@ fn failure(ended: &Ended, limit: Duration) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -179,6 +189,16 @@ mod tests {
             let mut found = names(lane);
             found.sort_unstable();
             assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn the_cargo_of_the_documentation_knows_nothing_of_this_package() {
+        let suite = Suite::documentation(&crate::stage::cargo());
+        let command = command(&suite, &[]);
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            assert!(std::env::var_os(name).is_some(), "cargo sets {name} for a test");
+            assert!(command.get_envs().any(|set| set == (OsStr::new(name), None)), "{name} is passed on");
         }
     }
 

@@ -36,8 +36,9 @@ pub(crate) struct Suite {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) folder: PathBuf,
-    /// What cargo sets for a test program. Cargo itself gets none of it: build scripts look at it, and would run again.
-    pub(crate) env: Vec<(&'static str, OsString)>,
+    /// Variables that are set, or removed. A test program gets what cargo sets for it; cargo itself gets none of it, and nothing of this
+    /// program either: build scripts look at it, and would run again.
+    pub(crate) env: Vec<(OsString, Option<OsString>)>,
 }
 
 impl fmt::Display for Target {
@@ -105,11 +106,12 @@ pub(crate) fn built(
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(".")).to_owned();
         let tests = expected.swap_remove(at);
         // The path of shared libraries is the same.
-        let env = vec![
-            ("CARGO_MANIFEST_DIR", folder.clone().into()),
+        let env = [
+            ("CARGO_MANIFEST_DIR", folder.clone().into_os_string()),
             ("CARGO_MANIFEST_PATH", manifest.into()),
             ("CARGO_PKG_NAME", package.into()),
         ];
+        let env = env.into_iter().map(|(name, value)| (name.into(), Some(value))).collect();
         suites.push(Suite { tests, program: program.into(), arguments: Vec::new(), folder, env });
     }
     if !expected.is_empty() {
@@ -135,7 +137,10 @@ impl Suite {
             program: command.get_program().into(),
             arguments: command.get_args().map(text).collect(),
             folder: PathBuf::from("."),
-            env: Vec::new(),
+            env: command
+                .get_envs()
+                .map(|(name, value)| (name.to_owned(), value.map(OsString::from)))
+                .collect(),
         }
     }
 }
