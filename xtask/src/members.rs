@@ -2,17 +2,12 @@
 
 use serde_json::Value;
 
-use crate::stage::cargo;
+use crate::stage::{cargo, printed};
 
 /// Returns the packages and their targets, as `cargo metadata` prints them.
 pub(crate) fn metadata() -> Result<Value, String> {
-    let mut command = cargo();
-    let output = command.args(["metadata", "--no-deps", "--format-version", "1"]).output();
-    let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    serde_json::from_slice(&output.stdout)
+    let metadata = printed(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    serde_json::from_str(&metadata)
         .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))
 }
 

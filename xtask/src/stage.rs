@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::terminal::say;
@@ -37,6 +37,22 @@ pub(crate) fn unrelated(mut command: Command) -> Command {
         }
     }
     command
+}
+
+/// Runs a command that ends by itself, and returns what it prints.
+///
+/// # Errors
+/// Returns an error with its messages if it fails.
+pub(crate) fn printed(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
+    if !output.status.success() {
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} {} failed: {}", arguments.join(" "), said.trim()));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{program} printed what is no text"))
 }
 
 impl Stage {
@@ -142,8 +158,6 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
 
     fn works() -> Stage {

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use super::paths::failed;
-use crate::stage::cargo;
+use crate::stage::{cargo, printed};
 
 /// The packages that users install.
 const PROGRAMS: [&str; 3] = ["messagekit-cli", "messagekit-bridge", "messagekit-python"];
@@ -82,7 +81,7 @@ impl Materials {
         let lock = root.join("Cargo.lock");
         let lock = fs::read_to_string(&lock).map_err(|error| failed("read", &lock, &error))?;
         let metadata = ["metadata", "--locked", "--format-version", "1", "--filter-platform", platform];
-        let metadata = serde_json::from_str(&said(root, &metadata)?)
+        let metadata = serde_json::from_str(&printed(cargo().args(metadata).current_dir(root))?)
             .map_err(|error| format!("cannot read what cargo metadata printed: {error}"))?;
         Self::read(&metadata, &built(root, platform)?, &checksums(&lock))
     }
@@ -170,23 +169,12 @@ fn built(root: &Path, platform: &str) -> Result<BTreeSet<Named>, String> {
     let mut arguments = vec!["tree", "--locked", "--edges", "normal,no-proc-macro", "--target", platform];
     arguments.extend(PROGRAMS.iter().flat_map(|name| ["--package", name]));
     arguments.extend(["--prefix", "none", "--format", "{p}"]);
-    let tree = said(root, &arguments)?;
+    let tree = printed(cargo().args(arguments).current_dir(root))?;
     let package = |line: &str| {
         let mut words = line.split(' ');
         Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
     };
     Ok(tree.lines().filter_map(package).collect())
-}
-
-/// Returns what cargo prints.
-fn said(root: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = cargo().args(arguments).current_dir(root).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("cargo {} failed: {}", arguments.join(" "), said.trim()));
-    }
-    String::from_utf8(output.stdout).map_err(|_| "cargo printed what is no text".to_owned())
 }
 
 /// Returns whether a dependency is for the program itself, and not only for its build or its tests.

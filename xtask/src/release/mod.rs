@@ -11,12 +11,13 @@ mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::members;
+use crate::stage::printed;
 use crate::terminal::say;
 
 use materials::Materials;
@@ -70,11 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let Plan { release, notes, out, commit } = Plan::of(options)?;
     made_anew(&release.unfinished)?;
     release.write("NOTES.md", &notes)?;
-    let materials = Materials::of(&release.root, &release.host()?)?.document(&release.version, &release.time);
+    let platform = release.host()?;
+    let materials = Materials::of(&release.root, &platform)?.document(&release.version, &release.time);
     release.write(&format!("messagekit-{}.cdx.json", release.version), &materials)?;
     for product in &options.only {
         match product {
-            Product::Programs => release.programs()?,
+            Product::Programs => release.programs(&platform)?,
             Product::Wheel => release.wheel()?,
             Product::Crates => release.crates()?,
         }
@@ -101,7 +103,7 @@ impl Plan {
         let notes = changelog::section(&text, if options.unreleased { "Unreleased" } else { &version })?;
         let notes = changelog::with_addresses(&notes, &format!("{}/blob/v{version}", repository(&metadata)));
         let commit = if options.unreleased { None } else { Some(committed(&root)?) };
-        let time = steps::printed("git", &["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
+        let time = git(&["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
         let out = options.out.clone().unwrap_or_else(|| target.join("dist").join(&version));
         let out = std::path::absolute(&out).map_err(|error| failed("find", &out, &error))?;
         // Without a slash at its end.
@@ -121,13 +123,17 @@ impl Plan {
 /// # Errors
 /// Returns an error if there are changes that are not in it.
 fn committed(root: &Path) -> Result<String, String> {
-    let changed = steps::printed("git", &["status", "--porcelain"], root)?;
+    let changed = git(&["status", "--porcelain"], root)?;
     if !changed.is_empty() {
         return Err(format!(
             "these changes are not committed, and a release is made of a commit (--unreleased tries one):\n{changed}"
         ));
     }
-    Ok(steps::printed("git", &["rev-parse", "HEAD"], root)?.trim().to_owned())
+    Ok(git(&["rev-parse", "HEAD"], root)?.trim().to_owned())
+}
+
+fn git(arguments: &[&str], root: &Path) -> Result<String, String> {
+    printed(Command::new("git").args(arguments).current_dir(root))
 }
 
 /// Returns the version of the library, which is that of all its crates.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::stack::folder::remove;
+
 /// Returns the files of a folder by name.
 pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|error| failed("list", folder, &error))?;
@@ -15,16 +17,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Makes an empty folder, in place of what is there.
 pub(super) fn made_anew(folder: &Path) -> Result<(), String> {
-    removed(folder)?;
+    remove(folder)?;
     fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))
-}
-
-/// Removes a folder if there is one.
-pub(super) fn removed(folder: &Path) -> Result<(), String> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    fs::remove_dir_all(folder).map_err(|error| failed("remove", folder, &error))
 }
 
 pub(super) fn failed(what: &str, path: &Path, error: &dyn fmt::Display) -> String {

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::archive;
-use super::paths::{failed, files, made_anew, removed};
-use crate::stage::{cargo, unrelated};
+use super::paths::{failed, files, made_anew};
+use crate::stack::folder;
+use crate::stage::{cargo, printed, unrelated};
 use crate::terminal::say;
 use crate::{guard, members};
 
@@ -39,15 +40,15 @@ pub(super) struct Release {
 impl Release {
     /// Returns the platform of this machine, for which the programs are built.
     pub(super) fn host(&self) -> Result<String, String> {
-        let rustc = printed("rustc", &["-vV"], &self.root)?;
+        let rustc = printed(Command::new("rustc").arg("-vV").current_dir(&self.root))?;
         let host = rustc.lines().find_map(|line| line.strip_prefix("host: "));
         host.map(ToOwned::to_owned).ok_or_else(|| format!("rustc -vV names no host: {rustc}"))
     }
 
-    /// Builds the programs, and packs them with their pages.
-    pub(super) fn programs(&self) -> Result<(), String> {
+    /// Builds the programs, and packs them with their pages under the name of the platform.
+    pub(super) fn programs(&self, platform: &str) -> Result<(), String> {
         let built = self.built()?;
-        let name = format!("messagekit-{}-{}", self.version, self.host()?);
+        let name = format!("messagekit-{}-{platform}", self.version);
         let folder = self.target.join("dist").join(&name);
         made_anew(&folder)?;
         self.fill(&folder, &built)?;
@@ -84,7 +85,6 @@ impl Release {
     /// Puts the programs, their man pages, completions and licences into a folder.
     fn fill(&self, folder: &Path, built: &[(PathBuf, &str)]) -> Result<(), String> {
         let completions = folder.join("completions");
-        fs::create_dir_all(&completions).map_err(|error| failed("create", &completions, &error))?;
         let pages = PAGES.map(|name| (self.root.join(name), name));
         for (from, name) in built.iter().chain(&pages) {
             fs::copy(from, folder.join(name)).map_err(|error| failed("copy", from, &error))?;
@@ -92,9 +92,8 @@ impl Release {
         let program = folder.join("messagekit");
         self.run(Command::new(&program).args(["man", "--out"]).arg(folder.join("man")))?;
         for (shell, file) in COMPLETIONS {
-            let text = printed(&program.to_string_lossy(), &["completions", shell], folder)?;
-            let file = completions.join(file);
-            fs::write(&file, text).map_err(|error| failed("write", &file, &error))?;
+            let text = printed(Command::new(&program).args(["completions", shell]))?;
+            folder::write(&completions.join(file), &text)?;
         }
         Ok(())
     }
@@ -118,16 +117,16 @@ impl Release {
         maturin.env("PATH", format!("{}:{path}", programs.display()));
         // In a folder that is used once: maturin writes the libraries of this wheel into the one that cargo has built.
         let target = self.target.join("dist").join("wheel");
-        removed(&target)?;
+        folder::remove(&target)?;
         self.run(maturin.env("CARGO_TARGET_DIR", &target))?;
-        removed(&target)
+        folder::remove(&target)
     }
 
     /// Packs all crates that are published, and builds each from its archive.
     pub(super) fn crates(&self) -> Result<(), String> {
         // A folder that is used once: cargo mixes in earlier archives of the same version.
         let target = self.target.join("dist").join("crates");
-        removed(&target)?;
+        folder::remove(&target)?;
         let mut package = cargo();
         package.args(["package", "--workspace", "--locked", "--allow-dirty", "--target-dir"]).arg(&target);
         package.args(members::unpublished()?.iter().flat_map(|name| ["--exclude", name]));
@@ -136,24 +135,21 @@ impl Release {
             let name = archive.file_name().unwrap_or_default();
             fs::copy(archive, self.unfinished.join(name)).map_err(|error| failed("copy", archive, &error))?;
         }
-        removed(&target)
+        folder::remove(&target)
     }
 
     /// Writes the checksums of all files that are there, in the form of `sha256sum`, and returns them.
     pub(super) fn checksums(&self) -> Result<String, String> {
         let files = files(&self.unfinished)?;
-        let names: Vec<String> =
-            files.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let sums = printed("sha256sum", &names, &self.unfinished)?;
+        let names = files.iter().filter_map(|path| path.file_name());
+        let sums = printed(Command::new("sha256sum").args(names).current_dir(&self.unfinished))?;
         self.write("SHA256SUMS", &sums)?;
         Ok(sums)
     }
 
     /// Writes a file of the release.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<(), String> {
-        let path = self.unfinished.join(name);
-        fs::write(&path, text).map_err(|error| failed("write", &path, &error))
+        folder::write(&self.unfinished.join(name), text)
     }
 
     fn run(&self, command: &mut Command) -> Result<(), String> {
@@ -167,18 +163,4 @@ impl Release {
 
 fn is_crate(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "crate")
-}
-
-/// Returns what a program prints.
-///
-/// # Errors
-/// Returns an error with its messages if it fails.
-pub(super) fn printed(program: &str, arguments: &[&str], folder: &Path) -> Result<String, String> {
-    let mut command = Command::new(program);
-    let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    String::from_utf8(output.stdout).map_err(|_| format!("{command:?} printed what is no text"))
 }

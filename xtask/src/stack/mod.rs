@@ -7,7 +7,7 @@
 mod alarm;
 mod connect;
 mod docker;
-mod folder;
+pub(crate) mod folder;
 mod jars;
 mod jvm;
 mod kafka;
