@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::rules::{Bound, Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
+use crate::message::codec::ENVELOPE_FIELDS;
 use crate::{Error, ErrorKind};
 
 /// Keywords that say nothing of the data.
@@ -41,6 +42,11 @@ impl Rules {
             return Ok(Self { all: vec![whole], root: RuleId(0) });
         }
         let root = compiler.rule(schema)?;
+        let anything = compiler.rule(&Value::Bool(true))?;
+        // No rule but this one refers to itself as the root, so what may stand here may not elsewhere.
+        if let Rule::Simple(event) = &mut compiler.all[root.0] {
+            event.fields.add(ENVELOPE_FIELDS.map(|name| NamedField::new(name, anything, None)));
+        }
         Ok(Self { all: compiler.all, root })
     }
 }
@@ -110,12 +116,12 @@ impl<'a> Compiler<'a> {
                 "type" => types(value).map(|types| simple.types = types).is_some(),
                 "const" => value.as_str().map(|text| simple.values = Some(vec![text.to_owned()])).is_some(),
                 "enum" => texts(value).map(|texts| simple.values = Some(texts)).is_some(),
-                "minimum" => Bound::of(value).map(|bound| simple.number.low = Some(bound)).is_some(),
-                "maximum" => Bound::of(value).map(|bound| simple.number.high = Some(bound)).is_some(),
-                "minLength" => Bound::of(value).map(|bound| simple.length.low = Some(bound)).is_some(),
-                "maxLength" => Bound::of(value).map(|bound| simple.length.high = Some(bound)).is_some(),
-                "minItems" => Bound::of(value).map(|bound| simple.count.low = Some(bound)).is_some(),
-                "maxItems" => Bound::of(value).map(|bound| simple.count.high = Some(bound)).is_some(),
+                "minimum" => Bound::of(value).map(|bound| simple.number.set_low(bound)).is_some(),
+                "maximum" => Bound::of(value).map(|bound| simple.number.set_high(bound)).is_some(),
+                "minLength" => Bound::of(value).map(|bound| simple.length.set_low(bound)).is_some(),
+                "maxLength" => Bound::of(value).map(|bound| simple.length.set_high(bound)).is_some(),
+                "minItems" => Bound::of(value).map(|bound| simple.count.set_low(bound)).is_some(),
+                "maxItems" => Bound::of(value).map(|bound| simple.count.set_high(bound)).is_some(),
                 "items" => value
                     .is_object()
                     .then(|| self.rule(value))
@@ -158,7 +164,7 @@ impl<'a> Compiler<'a> {
         for (name, schema) in fields {
             let rule = self.rule(schema)?;
             let bit = (0..).zip(&simple.required).find(|(_, required)| *required == name).map(|(bit, _)| bit);
-            named.push(NamedField { name: name.clone(), rule, bit });
+            named.push(NamedField::new(name, rule, bit));
         }
         for (bit, name) in (0..).zip(&simple.required) {
             if named.iter().any(|field| field.name == *name) {
@@ -172,7 +178,7 @@ impl<'a> Compiler<'a> {
             };
             let id = RuleId(self.all.len());
             self.all.push(rule);
-            named.push(NamedField { name: name.clone(), rule: id, bit: Some(bit) });
+            named.push(NamedField::new(name, id, Some(bit)));
         }
         simple.fields = Fields::of(named);
         Ok(())

@@ -4,6 +4,7 @@ mod compile;
 mod fault;
 mod formats;
 mod rules;
+mod scan;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

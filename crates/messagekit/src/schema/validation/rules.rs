@@ -1,6 +1,7 @@
 //! The rules of a schema, in a form that data is checked against while it is read.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -41,24 +42,65 @@ pub(super) struct Fields(Vec<NamedField>);
 
 pub(super) struct NamedField {
     pub(super) name: String,
+    /// The name as it stands in most data: in quotes, with a colon.
+    pub(super) begin: String,
+    /// A guess, which the next data may prove wrong: the place of the field behind it.
+    next: AtomicUsize,
     pub(super) rule: RuleId,
     /// The bit of a required field.
     pub(super) bit: Option<u32>,
 }
 
-impl Fields {
-    pub(super) fn of(mut fields: Vec<NamedField>) -> Self {
-        fields.sort_unstable_by(|one, other| order(&one.name, &other.name));
-        Self(fields)
-    }
-
-    /// Returns a field. Names differ in their lengths mostly, which is faster to see than a hash is to compute.
-    pub(super) fn named(&self, name: &str) -> Option<&NamedField> {
-        self.0.binary_search_by(|field| order(&field.name, name)).ok().map(|at| &self.0[at])
+impl NamedField {
+    pub(super) fn new(name: &str, rule: RuleId, bit: Option<u32>) -> Self {
+        let begin = format!("{}:", Value::from(name));
+        Self { name: name.to_owned(), begin, next: AtomicUsize::default(), rule, bit }
     }
 }
 
-fn order(one: &str, other: &str) -> Ordering {
+impl Fields {
+    pub(super) fn of(mut fields: Vec<NamedField>) -> Self {
+        fields.sort_unstable_by(|one, other| order(one.name.as_bytes(), other.name.as_bytes()));
+        Self(fields)
+    }
+
+    /// Adds fields of other names than those that are there.
+    pub(super) fn add(&mut self, fields: impl IntoIterator<Item = NamedField>) {
+        for field in fields {
+            if let Err(at) =
+                self.0.binary_search_by(|known| order(known.name.as_bytes(), field.name.as_bytes()))
+            {
+                self.0.insert(at, field);
+            }
+        }
+    }
+
+    /// Returns a field. Names differ in their lengths mostly, which is faster to see than a hash is to compute.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&NamedField> {
+        self.position(name).map(|at| &self.0[at])
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.0.binary_search_by(|field| order(field.name.as_bytes(), name)).ok()
+    }
+
+    /// Returns the field that stood behind another one, or first, when this was last looked at.
+    pub(super) fn behind(&self, field: Option<&NamedField>) -> Option<&NamedField> {
+        let next = field.map_or(0, |field| field.next.load(Relaxed));
+        self.0.get(next)
+    }
+
+    /// Returns a field, which stands behind another one in this data, and mostly so in the next.
+    pub(super) fn found_behind(&self, field: Option<&NamedField>, name: &[u8]) -> Option<&NamedField> {
+        let at = self.position(name)?;
+        if let Some(field) = field {
+            field.next.store(at, Relaxed);
+        }
+        Some(&self.0[at])
+    }
+}
+
+fn order(one: &[u8], other: &[u8]) -> Ordering {
     one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
@@ -72,10 +114,18 @@ pub(super) enum Other {
 }
 
 /// An inclusive range; an absent end is open. Whole numbers are compared exactly: a float holds them up to 2^53 only.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    pub(super) low: Option<Bound>,
-    pub(super) high: Option<Bound>,
+    low: Option<Bound>,
+    high: Option<Bound>,
+    /// Whole numbers that are within for sure: most ends are of this kind, and this is the shorter comparison.
+    whole: (i64, i64),
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { low: None, high: None, whole: (i64::MIN, i64::MAX) }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,6 +138,13 @@ impl Bound {
     pub(super) fn of(value: &Value) -> Option<Self> {
         let whole = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
         whole.map(Self::Whole).or_else(|| value.as_f64().map(Self::Fraction))
+    }
+
+    fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::Whole(number) => number.try_into().ok(),
+            Self::Fraction(_) => None,
+        }
     }
 
     fn as_f64(self) -> f64 {
@@ -108,6 +165,21 @@ impl PartialOrd for Bound {
 }
 
 impl Bounds {
+    pub(super) fn set_low(&mut self, bound: Bound) {
+        self.low = Some(bound);
+        self.whole.0 = bound.as_i64().unwrap_or(i64::MAX);
+    }
+
+    pub(super) fn set_high(&mut self, bound: Bound) {
+        self.high = Some(bound);
+        self.whole.1 = bound.as_i64().unwrap_or(i64::MIN);
+    }
+
+    /// Returns whether a value is within for sure.
+    pub(super) fn surely_take(self, value: i64) -> bool {
+        self.whole.0 <= value && value <= self.whole.1
+    }
+
     /// Returns whether a value is below the low end, or above the high one.
     pub(super) fn broken_by(self, value: Bound) -> Option<bool> {
         if self.low.is_some_and(|low| value < low) {

@@ -57,7 +57,18 @@ fn data() -> impl Strategy<Value = Value> {
         Just(json!(1e300)),
         Just(json!(u64::MAX)),
         Just(json!(9_007_199_254_740_993_u64)),
-        prop::sample::select(vec!["", "a", "b", "ab", "é"]).prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "a",
+            "b",
+            "ab",
+            "é",
+            "\n",
+            "\"",
+            "a text that is longer than a look",
+            "\\"
+        ])
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -72,7 +83,11 @@ proptest! {
 
     /// The library that knows all of JSON Schema is the model.
     #[test]
-    fn data_passes_if_and_only_if_it_matches_the_schema(root in schema(), data in data()) {
+    fn data_passes_if_and_only_if_it_matches_the_schema(
+        root in schema(),
+        all in prop::collection::vec(data(), 1..4),
+        is_pretty: bool,
+    ) {
         let tree = json!({
             "type": "object",
             "properties": {"a": {"$ref": "#/$defs/Tree"}, "b": {"type": "integer"}},
@@ -84,13 +99,86 @@ proptest! {
         };
         schema["$defs"] = json!({"Tree": tree});
         let model = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
-        let fault = Rules::of(&schema).unwrap().fault_of(data.to_string().as_bytes());
-        prop_assert_eq!(fault.is_none(), model.is_valid(&data), "{:?} of {} by {}", fault, data, schema);
+        let rules = Rules::of(&schema).unwrap();
+        for data in all {
+            let text = if is_pretty { format!("{data:#}") } else { data.to_string() };
+            let fault = rules.fault_of(text.as_bytes());
+            prop_assert_eq!(fault.is_none(), model.is_valid(&data), "{:?} of {} by {}", fault, data, schema);
+        }
     }
 }
 
 fn fault(schema: Value, data: &str) -> Option<String> {
     Rules::of(&schema).unwrap().fault_of(data.as_bytes()).map(|fault| fault.to_string())
+}
+
+#[test]
+fn most_data_passes_by_one_look_at_its_bytes() {
+    let schema = json!({
+        "type": "object", "required": ["id", "lines", "at"], "additionalProperties": false,
+        "properties": {
+            "id": {"type": "string", "minLength": 1, "maxLength": 8},
+            "at": {"type": "string", "format": "date-time"},
+            "note": {"type": ["string", "null"]},
+            "lines": {"type": "array", "items": {
+                "type": "object", "required": ["pence"],
+                "properties": {"pence": {"type": "integer", "minimum": 1}, "rate": {"type": ["number", "null"], "maximum": 1}},
+            }},
+        },
+    });
+    let rules = Rules::of(&schema).unwrap();
+    let of = |id: &str, pence: &str| {
+        format!(
+            r#"{{"eventId":"e","id":"{id}","at":"2026-01-31T23:59:59Z","lines":[{{"pence":{pence},"rate":0.5}}]}}"#
+        )
+    };
+    for data in [
+        of("o-1", "12"),
+        of("éééééééé", "1").replace("\":", "\" :\n "),
+        of("o-1", "1").replace("0.5", "null"),
+        of("o-1", "1").replace(r#""id""#, r#""note":"two\nlines of \"text\"","id""#),
+    ] {
+        assert!(rules.surely_take(data.as_bytes()), "{data}");
+        assert_eq!(rules.fault_of(data.as_bytes()), None, "{data}");
+    }
+    // What takes a second look, and matches.
+    for data in [
+        of("\\u0041", "1"),
+        of("o-1", "1.0"),
+        of("o-1", "1e2"),
+        of("o-1", "12").replace("pence", "\\u0070ence"),
+    ] {
+        assert!(!rules.surely_take(data.as_bytes()), "{data}");
+        assert_eq!(rules.fault_of(data.as_bytes()), None, "{data}");
+    }
+    for data in [
+        of("", "1"),
+        of("o-1", "0"),
+        of("o-1", "-1"),
+        of("o-1", "1.5"),
+        of("o-1", "1").replace("0.5", "1.5"),
+        of("ninechars", "1"),
+    ] {
+        assert!(!rules.surely_take(data.as_bytes()), "{data}");
+        assert!(rules.fault_of(data.as_bytes()).is_some(), "{data}");
+    }
+}
+
+/// Bytes that are no JSON, of every length, never end the scan in a panic.
+#[test]
+fn a_scan_reads_any_bytes() {
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "t": {"type": "string"}, "l": {"type": "array", "items": {"type": "number"}}}});
+    let rules = Rules::of(&schema).unwrap();
+    let data = "{\"n\":-12,\"t\":\"a\\\"é\",\"l\":[1.5,2e3],\"x\":{\"y\":[true,null]}}".as_bytes();
+    for end in 0..data.len() {
+        rules.surely_take(&data[..end]);
+        for byte in [0, b'"', b'\\', b'-', b'.', b'{', b']', 0xFF] {
+            let mut broken = data.to_vec();
+            broken[end] = byte;
+            rules.surely_take(&broken);
+        }
+    }
+    assert_eq!(rules.fault_of(data), None);
 }
 
 #[test]

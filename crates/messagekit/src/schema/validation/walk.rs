@@ -14,6 +14,9 @@ use crate::message::json_text::JsonText;
 impl Rules {
     /// Returns where data does not match, or `None` if it does, or if it is no JSON.
     pub(super) fn fault_of(&self, data: &[u8]) -> Option<Fault> {
+        if self.surely_take(data) {
+            return None;
+        }
         let mut fault = None;
         let mut reader = serde_json::Deserializer::from_slice(data);
         let walk = Walk { rules: self, id: self.root, is_root: true, fault: &mut fault };
@@ -187,7 +190,7 @@ impl<'de> Visitor<'de> for Checked<'_> {
         let (rules, simple, is_root) = (checked.rules, checked.simple, checked.is_root);
         let mut seen = 0_u64;
         while let Some(JsonText(name)) = next.take() {
-            let (id, segment) = match (simple.fields.named(&name), simple.other) {
+            let (id, segment) = match (simple.fields.named(name.as_bytes()), simple.other) {
                 (Some(field), _) => {
                     seen |= field.bit.map_or(0, |bit| 1 << bit);
                     (Some(field.rule), Some(&field.name))
