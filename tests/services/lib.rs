@@ -22,7 +22,7 @@ pub use authority::Authority;
 pub use broker_failures::{broker_failures, given_up_after};
 pub use database::Database;
 pub use kafka_topic::make_topic;
-pub use otlp_receiver::{OtlpReceiver, Span};
+pub use otlp_receiver::{Measured, OtlpReceiver, Span};
 pub use port::Port;
 pub use projection::Projection;
 pub use python::{printed, python};

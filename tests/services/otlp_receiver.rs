@@ -1,4 +1,4 @@
-//! A receiver of traces: OTLP over HTTP, with the messages of the protocol.
+//! A receiver of traces and metrics: OTLP over HTTP, with the messages of the protocol.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,9 +10,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message;
 
@@ -50,9 +53,23 @@ impl Span {
     }
 }
 
+/// A received value of a counter or a gauge.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The process that sent it.
+    pub resource: BTreeMap<String, String>,
+    /// For example `messagekit_consumer_handled_total`.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The value.
+    pub value: f64,
+}
+
 #[derive(Debug, Default)]
 struct Received {
     spans: Vec<Span>,
+    metrics: Vec<Measured>,
     bodies: Vec<u8>,
     headers: HeaderMap,
 }
@@ -79,7 +96,10 @@ impl OtlpReceiver {
     /// Panics if it cannot listen there.
     pub async fn start_at(address: SocketAddr) -> Self {
         let received = Arc::<Mutex<Received>>::default();
-        let app = Router::new().route("/v1/traces", post(accept)).with_state(Arc::clone(&received));
+        let app = Router::new()
+            .route("/v1/traces", post(accept))
+            .route("/v1/metrics", post(accept_metrics))
+            .with_state(Arc::clone(&received));
         let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -101,6 +121,11 @@ impl OtlpReceiver {
     /// Returns the spans of a trace, in the order of their begin.
     pub fn trace(&self, trace_id: &str) -> Vec<Span> {
         self.spans().into_iter().filter(|span| span.trace_id == trace_id).collect()
+    }
+
+    /// Returns the values of counters and gauges until now, the newest last.
+    pub fn metrics(&self) -> Vec<Measured> {
+        self.received().metrics.clone()
     }
 
     /// Returns whether a text stands anywhere in what was sent.
@@ -128,6 +153,37 @@ async fn accept(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap
         let service = resource.get("service.name").cloned().unwrap_or_default();
         let spans = of_service.scope_spans.into_iter().flat_map(|scope| scope.spans);
         received.spans.extend(spans.map(|span| read(&service, span)));
+    }
+    StatusCode::OK
+}
+
+async fn accept_metrics(
+    State(received): State<Arc<Mutex<Received>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let Ok(request) = ExportMetricsServiceRequest::decode(&*body) else { return StatusCode::BAD_REQUEST };
+    let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
+    received.bodies.extend_from_slice(&body);
+    received.headers = headers;
+    for of_process in request.resource_metrics {
+        let resource = of_process.resource.map(|resource| texts(resource.attributes)).unwrap_or_default();
+        for metric in of_process.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
+            let points = match metric.data {
+                Some(Data::Sum(sum)) => sum.data_points,
+                Some(Data::Gauge(gauge)) => gauge.data_points,
+                _ => Vec::new(),
+            };
+            received.metrics.extend(points.into_iter().map(|point| Measured {
+                resource: resource.clone(),
+                name: metric.name.clone(),
+                labels: texts(point.attributes),
+                value: match point.value {
+                    Some(Number::AsDouble(value)) => value,
+                    other => panic!("{} is no double: {other:?}", metric.name),
+                },
+            }));
+        }
     }
     StatusCode::OK
 }

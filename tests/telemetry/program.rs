@@ -4,7 +4,7 @@
 //! the span of a request, whose caller is the variable `TRACEPARENT`. `traced tick FILE` adds an event each 20 ms until the
 //! file `FILE.stop` exists. `traced consume FILE COUNT` applies events until so many
 //! were handled: the one of order `fails-once` fails at its first run, and the one of order `hangs` never ends while the file
-//! `FILE.hangs` exists. `traced rolled-back FILE CAUSE` applies two orders in memory, whose first transaction is rolled back. All print what became of their spans.
+//! `FILE.hangs` exists; its metrics are exported too. `traced rolled-back FILE CAUSE` applies two orders in memory, whose first transaction is rolled back. All print what became of their spans.
 #![allow(
     clippy::print_stderr,
     clippy::print_stdout,
@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use messagekit::adapter::BatchLimit;
 use messagekit::{Backoff, Consumer, Envelope, Error, Event, HandlerError, Outbox, Shutdown, Store, chain};
+use messagekit_prometheus::Metrics;
 use messagekit_sqlite::{SqliteStore, SqliteTx};
+use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
@@ -165,6 +167,9 @@ async fn consume(file: &Path, count: u64) -> Result<(), Error> {
         .batch(BatchLimit { time: UNTIL_KILLED, ..BatchLimit::DEFAULT })
         .backoff(Backoff::fixed(Duration::from_millis(100)))
         .build()?;
+    let registry = Registry::new();
+    Metrics::new(&registry)?.consumer("billing", consumer.stats());
+    let _exported = messagekit_telemetry::MetricsGuard::from_env("traced", &registry)?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
     let running = tokio::spawn(consumer.run(shutdown.clone()));
     while stats.read().handled < count {

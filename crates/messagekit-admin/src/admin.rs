@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -98,6 +99,22 @@ impl Admin {
     /// Records a checkpoint of each database's log position every 10 seconds, until the shutdown.
     pub async fn keep_checkpoints(&self, shutdown: Shutdown) {
         health::keep_checkpoints(&self.app.outboxes, shutdown).await;
+    }
+
+    /// Measures the databases every `interval`, at most every 5 seconds, until the shutdown: for a registry that is exported. A
+    /// request to `/metrics` measures them itself.
+    pub async fn measure_every(&self, interval: Duration, shutdown: Shutdown) {
+        let measured = async {
+            loop {
+                self.app.metrics_page.count(&self.app.databases).await;
+                tokio::time::sleep(interval).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = measured => {}
+        }
     }
 }
 

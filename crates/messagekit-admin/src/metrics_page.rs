@@ -34,7 +34,7 @@ impl MetricsPage {
         Self { registry, metrics, counted: Mutex::new(None) }
     }
 
-    async fn count(&self, databases: &Databases) {
+    pub(crate) async fn count(&self, databases: &Databases) {
         let mut counted = self.counted.lock().await;
         if counted.is_some_and(|at| at.elapsed() < FRESH) {
             return;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_config::Configuration;
-use messagekit_telemetry::{LogFilter, TelemetryGuard};
+use messagekit_telemetry::{LogFilter, MetricsGuard, TelemetryGuard};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::Service;
@@ -14,7 +14,7 @@ use crate::Service;
 /// Names the file of the settings.
 const FILE: &str = "MESSAGEKIT_CONFIG";
 
-/// Reads the settings, starts log and traces, and runs what `build` makes of the service; the [crate's page](crate) has a program.
+/// Reads the settings, starts the log and the export of traces and metrics, and runs what `build` makes of the service; the [crate's page](crate) has a program.
 ///
 /// An error is printed to standard error in one line. The exit code is 0, 2 if the settings cannot be used
 /// ([`ErrorKind::InvalidConfiguration`]), and 1 for every other error.
@@ -47,6 +47,8 @@ where
     });
     let telemetry = TelemetryGuard::from_env(name)?;
     telemetry.log(filter);
+    // Dropped after the service, so that its last counts are exported.
+    let _exported = MetricsGuard::from_env(name, service.registry())?;
     // A signal that comes while the service is built ends it before it runs.
     build(service.stopped_by(Shutdown::on_signal()?)).await
 }

@@ -1,26 +1,63 @@
-//! Whether this process exports traces.
+//! Whether this process exports traces and metrics.
 
 use messagekit::{Error, ErrorKind};
 
-/// Returns whether the environment asks for traces.
+/// What a process exports.
+#[derive(Clone, Copy)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+}
+
+impl Signal {
+    /// The variable that names its exporters, its own endpoint, and exporters that are not over OTLP.
+    fn names(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::Traces => ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &["none"]),
+            // Prometheus reads `/metrics`, whatever is exported.
+            Self::Metrics => {
+                ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &["none", "prometheus"])
+            }
+        }
+    }
+}
+
+/// Returns whether the environment asks for an export over OTLP.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidConfiguration`] for an exporter that is not known.
-pub(crate) fn is_wanted(variable: impl Fn(&str) -> Option<String>) -> Result<bool, Error> {
+pub(crate) fn is_wanted(signal: Signal, variable: impl Fn(&str) -> Option<String>) -> Result<bool, Error> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(false);
     }
-    let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    match variable("OTEL_TRACES_EXPORTER").as_deref() {
-        Some("none") => Ok(false),
-        Some("otlp") => Ok(true),
-        None => Ok(named.iter().any(|name| variable(name).is_some())),
-        Some(other) => Err(Error::new(
+    let (exporter, endpoint, others) = signal.names();
+    let Some(exporters) = variable(exporter) else {
+        return Ok([endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"].iter().any(|name| variable(name).is_some()));
+    };
+    let mut exporters = exporters.split(',').map(str::trim);
+    match exporters.clone().find(|name| *name != "otlp" && !others.contains(name)) {
+        None => Ok(exporters.any(|name| name == "otlp")),
+        Some(_) => Err(Error::new(
             ErrorKind::InvalidConfiguration,
-            format!("OTEL_TRACES_EXPORTER is {other:?}: set it to otlp or none"),
+            format!(
+                "{exporter} is {:?}: set it to otlp or {}",
+                exporters.collect::<Vec<_>>().join(","),
+                others.join(" or ")
+            ),
         )),
     }
+}
+
+/// Returns the number in a variable, if it is set.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfiguration`] for another text.
+pub(crate) fn number(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<usize>, Error> {
+    let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.parse().map(Some).map_err(|_| {
+        Error::new(ErrorKind::InvalidConfiguration, format!("{name} is {value:?}: set it to a number"))
+    })
 }
 
 /// Returns whether this process may record what a writer in another process has decided not to record: whether its sampler
@@ -36,7 +73,7 @@ mod tests {
 
     fn wanted(variables: &[(&str, &str)]) -> Result<bool, Error> {
         let found = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        is_wanted(|name| found(name).map(|(_, value)| (*value).to_owned()))
+        is_wanted(Signal::Traces, |name| found(name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The exporter of this process, from its settings to its last span.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +8,7 @@ use messagekit::adapter::{SpanCounts, set_telemetry};
 use messagekit::{Error, ErrorKind};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -24,12 +21,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::contexts::Contexts;
 use crate::counted::{Bounded, Counted, Counts};
-use crate::endpoint::{is_wanted, records_unrecorded};
+use crate::endpoint::{Signal, is_wanted, number, records_unrecorded};
 use crate::http_client::Blocking;
 use crate::log_filter::LogFilter;
+use crate::resource::of_service;
 
 /// Maximum time of the last export.
-const LAST_EXPORT: Duration = Duration::from_secs(5);
+pub(crate) const LAST_EXPORT: Duration = Duration::from_secs(5);
 /// Time limit of a request, unless the environment sets another: the default of the specification.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Finished spans that wait for their export: the default of the specification.
@@ -51,7 +49,7 @@ impl TelemetryGuard {
     /// As [`init`](crate::init()).
     pub fn from_env(service: &str) -> Result<Self, Error> {
         let counts = Arc::<Counts>::default();
-        if !is_wanted(|name| std::env::var(name).ok())? {
+        if !is_wanted(Signal::Traces, |name| std::env::var(name).ok())? {
             return Ok(Self { provider: None, counts });
         }
         let provider = provider(service, &counts)?;
@@ -132,13 +130,7 @@ impl fmt::Debug for TelemetryGuard {
 }
 
 fn provider(service: &str, counts: &Arc<Counts>) -> Result<SdkTracerProvider, Error> {
-    let wrong = |name: &str, value: String| {
-        Error::new(ErrorKind::InvalidConfiguration, format!("{name} is {value:?}: set it to a number"))
-    };
-    let number = |name: &str| match std::env::var(name) {
-        Ok(value) if !value.is_empty() => usize::from_str(&value).map(Some).map_err(|_| wrong(name, value)),
-        _ => Ok(None),
-    };
+    let number = |name: &str| number(name, |name| std::env::var(name).ok());
     let room = number("OTEL_BSP_MAX_QUEUE_SIZE")?.unwrap_or(ROOM);
     let limit = match number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
         None => number("OTEL_EXPORTER_OTLP_TIMEOUT")?,
@@ -156,13 +148,6 @@ fn provider(service: &str, counts: &Arc<Counts>) -> Result<SdkTracerProvider, Er
     let exporter = Counted { inner: exporter, counts: Arc::clone(counts) };
     let queue = BatchConfigBuilder::default().with_max_queue_size(room).build();
     let inner = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
-    let resource = Resource::builder_empty()
-        .with_service_name(service.to_owned())
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    let resource = match std::env::var("OTEL_SERVICE_NAME") {
-        Ok(name) if !name.is_empty() => resource.with_service_name(name),
-        _ => resource,
-    };
     let processor = Bounded { inner, counts: Arc::clone(counts), room };
-    Ok(SdkTracerProvider::builder().with_resource(resource.build()).with_span_processor(processor).build())
+    Ok(SdkTracerProvider::builder().with_resource(of_service(service)).with_span_processor(processor).build())
 }

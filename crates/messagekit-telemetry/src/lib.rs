@@ -1,4 +1,4 @@
-//! Traces of a program over OTLP, by one line.
+//! Traces of a program over OTLP, by one line, and its metrics beside `/metrics`.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), messagekit::Error> {
@@ -15,15 +15,17 @@
 //!
 //! # Settings
 //!
-//! The environment variables of the OpenTelemetry specification. Without an endpoint no span is made, which differs from
+//! The environment variables of the OpenTelemetry specification. Without an endpoint nothing is exported, which differs from
 //! the specification: a program must not send to a port of its machine because nobody said where to.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the receiver, such as `http://127.0.0.1:4318` |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | the receiver, such as `http://127.0.0.1:4318` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT` | headers of each request, time limit in milliseconds |
 //! | `OTEL_TRACES_EXPORTER` | `otlp` exports to `http://localhost:4318` if no endpoint is named, `none` turns traces off |
-//! | `OTEL_SDK_DISABLED` | `true` turns traces off |
+//! | `OTEL_METRICS_EXPORTER` | the same for [metrics](MetricsGuard); `prometheus` is `none`, because `/metrics` is served anyway |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports of metrics (60,000) |
+//! | `OTEL_SDK_DISABLED` | `true` turns both off |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the name of the service instead of the program's own, further attributes |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | for example `parentbased_traceidratio` and `0.1`; a writer's decision is kept |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | queue of finished spans |
@@ -34,7 +36,9 @@ mod endpoint;
 mod guard;
 mod http_client;
 mod log_filter;
+mod metrics;
 mod request_span;
+mod resource;
 mod trace_id_format;
 
 use messagekit::Error;
@@ -44,6 +48,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use guard::TelemetryGuard;
 pub use log_filter::LogFilter;
+pub use metrics::MetricsGuard;
 pub use request_span::request_span;
 pub use trace_id_format::WithTraceId;
 

@@ -7,7 +7,7 @@ use messagekit_config::Configuration;
 use messagekit_telemetry::{LogFilter, TelemetryGuard};
 use tracing::level_filters::LevelFilter;
 
-use super::serve::serve;
+use super::serve::{SERVICE, serve};
 use super::settings::Settings;
 
 /// The options of a bridge, for a program that has it as a command.
@@ -31,7 +31,7 @@ impl Options {
     /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) names every mistake of the settings; else
     /// those of [`serve`].
     pub async fn run(self) -> Result<(), Error> {
-        let telemetry = TelemetryGuard::from_env("messagekit-bridge")?;
+        let telemetry = TelemetryGuard::from_env(SERVICE)?;
         telemetry.log(self.log.map_or_else(|| LogFilter::from_env(LevelFilter::INFO), Ok)?);
         let settings = Settings::read(&Configuration::load(self.config.as_deref())?)?;
         if self.check {

@@ -6,6 +6,7 @@ use messagekit::gate::{CircuitBreaker, RateLimit};
 use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_prometheus::Metrics;
 use messagekit_rabbitmq::RabbitMqPublisher;
+use messagekit_telemetry::MetricsGuard;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -14,6 +15,9 @@ use super::Settings;
 use super::connections::{database, verify_exchanges};
 use super::health::{Health, Running};
 use crate::{Bridge, ProcessedIds, Rule};
+
+/// The name of the program in what it exports.
+pub(super) const SERVICE: &str = "messagekit-bridge";
 
 /// Runs a bridge with its port for health and metrics until `shutdown`, then drains it.
 ///
@@ -25,6 +29,7 @@ use crate::{Bridge, ProcessedIds, Rule};
 pub async fn serve(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;
+    let _exported = MetricsGuard::from_env(SERVICE, &registry)?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         Error::new(ErrorKind::Unavailable, "port for health and metrics is not free")
             .with("address", settings.listen)

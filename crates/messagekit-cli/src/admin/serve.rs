@@ -2,6 +2,7 @@
 
 use messagekit::{Error, Shutdown};
 use messagekit_admin::{Admin, Health};
+use prometheus::Registry;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::settings::Settings;
@@ -10,7 +11,13 @@ use crate::output::print;
 
 pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
     let _telemetry = crate::log::begin(LevelFilter::INFO)?;
-    let mut admin = Admin::builder().tokens(settings.tokens).hosts(settings.hosts).limits(settings.limits);
+    let registry = Registry::new();
+    let exported = crate::log::export(&registry)?;
+    let mut admin = Admin::builder()
+        .registry(registry)
+        .tokens(settings.tokens)
+        .hosts(settings.hosts)
+        .limits(settings.limits);
     let mut health_of = Health::new().limits(settings.limits);
     for database in &settings.databases {
         let (store, topics) = database.open_with_topics().await?;
@@ -34,6 +41,12 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
             None => Ok(()),
         }
     };
-    tokio::try_join!(admin.serve(listener, shutdown.clone()), open)?;
+    let measured = async {
+        if let Some(interval) = exported.interval() {
+            admin.measure_every(interval, shutdown.clone()).await;
+        }
+        Ok(())
+    };
+    tokio::try_join!(admin.serve(listener, shutdown.clone()), open, measured)?;
     Ok(())
 }

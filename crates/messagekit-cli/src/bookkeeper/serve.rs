@@ -24,6 +24,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
 
 async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> Result<(), Error> {
     let registry = Registry::new();
+    let _exported = crate::log::export(&registry)?;
     let mut builder = Bookkeeper::builder(&*settings.name, store.clone()).metrics(Metrics::new(&registry)?);
     if let Some((rabbitmq, queues)) = &settings.queues {
         let queues = rabbitmq.topics(queues.iter().map(String::as_str));

@@ -23,6 +23,7 @@ pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
         Kind::Sqlite(path) => Arc::new(open_file(path).await?),
     };
     let registry = Registry::new();
+    let _exported = crate::log::export(&registry)?;
     let builder = Relay::builder(&*settings.name).reader(outbox).to(settings.publisher);
     let builder = match settings.routing_key {
         Some(routing_key) => builder.routing_key(routing_key),
