@@ -10,7 +10,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -71,6 +73,7 @@ struct Received {
     spans: Vec<Span>,
     metrics: Vec<Measured>,
     bodies: Vec<u8>,
+    lost: usize,
     headers: HeaderMap,
 }
 
@@ -99,6 +102,10 @@ impl OtlpReceiver {
         let app = Router::new()
             .route("/v1/traces", post(accept))
             .route("/v1/metrics", post(accept_metrics))
+            .route("/moved", post(async || (StatusCode::FOUND, [("location", "/v1/metrics")])))
+            .route("/page", post(async || "<title>not a receiver</title>"))
+            .route("/full", post(refuse_some))
+            .fallback(count_lost)
             .with_state(Arc::clone(&received));
         let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
@@ -128,6 +135,12 @@ impl OtlpReceiver {
         self.received().metrics.clone()
     }
 
+    /// Returns how many requests came to a path that takes nothing. `/moved` redirects to where metrics are taken, `/page` answers with a
+    /// page, `/full` rejects two values of each request.
+    pub fn lost(&self) -> usize {
+        self.received().lost
+    }
+
     /// Returns whether a text stands anywhere in what was sent.
     pub fn contains(&self, text: &str) -> bool {
         self.received().bodies.windows(text.len()).any(|part| part == text.as_bytes())
@@ -155,6 +168,16 @@ async fn accept(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap
         received.spans.extend(spans.map(|span| read(&service, span)));
     }
     StatusCode::OK
+}
+
+async fn count_lost(State(received): State<Arc<Mutex<Received>>>) -> StatusCode {
+    received.lock().unwrap_or_else(PoisonError::into_inner).lost += 1;
+    StatusCode::NOT_FOUND
+}
+
+async fn refuse_some() -> Vec<u8> {
+    let partial_success = Some(ExportMetricsPartialSuccess { rejected_data_points: 2, ..Default::default() });
+    ExportMetricsServiceResponse { partial_success }.encode_to_vec()
 }
 
 async fn accept_metrics(

@@ -1,4 +1,5 @@
-use std::fs::File;
+use std::fs::{self, File};
+use std::net::TcpListener;
 
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::Measured;
@@ -49,16 +50,48 @@ fn metrics_are_exported_while_a_program_runs() {
 fn a_receiver_without_metrics_is_named_once() {
     block_on(async {
         let shop = Shop::open().await;
-        shop.request("fails-once").await;
-        let mut command = shop.command("consume", &["1"]);
-        command
+        shop.request("hangs").await;
+        File::create(shop.beside("hangs")).unwrap();
+        let log = shop.beside("log");
+        let mut hanging = shop.command("consume", &["1"]);
+        hanging
             .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", format!("{}/v1/nothing", shop.receiver.endpoint()))
-            .env("OTEL_METRIC_EXPORT_INTERVAL", "1");
-        let ran = shop.run(command).await;
-        assert_eq!(ran.log.matches("receiver of metrics does not accept them").count(), 1, "{}", ran.log);
-        assert!(ran.log.contains("it answers 404 Not Found"), "{}", ran.log);
-        assert!(ran.log.contains("metrics end early"), "{}", ran.log);
-        assert!(ran.out.starts_with("all exported"), "traces are not concerned: {}", ran.out);
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "20")
+            .stderr(File::create(&log).unwrap());
+        let mut hanging = hanging.spawn().unwrap();
+        eventually("several exports", PATIENCE, async || shop.receiver.lost() > 3).await;
+        hanging.kill().unwrap();
+        hanging.wait().unwrap();
+        let log = fs::read_to_string(log).unwrap();
+        assert_eq!(log.matches("receiver of metrics does not accept them").count(), 1, "{log}");
+        assert!(log.contains("it answers 404 Not Found"), "{log}");
+        assert!(!shop.receiver.spans().is_empty(), "traces are not concerned");
+    });
+}
+
+/// What is lost at the end of a program is said, whatever stands at the address of the receiver.
+#[test]
+fn last_metrics_that_nothing_accepts_are_reported() {
+    block_on(async {
+        let shop = Shop::open().await;
+        // Connections are accepted by the system and never answered.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = shop.receiver.endpoint();
+        for (order, endpoint, cause) in [
+            ("o-1", format!("{receiver}/moved"), "it answers 302 Found"),
+            ("o-2", format!("{receiver}/page"), "something else has this address"),
+            ("o-3", format!("{receiver}/full"), "it rejects 2 of the values"),
+            ("o-4", format!("http://{}", silent.local_addr().unwrap()), "metrics end early"),
+        ] {
+            shop.request(order).await;
+            let mut command = shop.command("consume", &["1"]);
+            command.env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint);
+            let ran = shop.run(command).await;
+            assert!(ran.log.contains("metrics end early"), "{}", ran.log);
+            assert!(ran.log.contains(cause), "{}", ran.log);
+            assert!(ran.out.starts_with("all exported"), "traces are not concerned: {}", ran.out);
+        }
+        assert!(shop.receiver.metrics().is_empty(), "a redirect is not followed");
     });
 }
 

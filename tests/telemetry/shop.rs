@@ -36,6 +36,12 @@ impl Shop {
     /// Returns a command of the program that exports to the receiver.
     pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_traced"));
+        // What the machine sets is no part of a scenario.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("OTEL_")) {
+                program.env_remove(name);
+            }
+        }
         program
             .arg(command)
             .arg(self.file())

@@ -6,6 +6,7 @@ mod settings;
 use std::path::PathBuf;
 
 use messagekit::Error;
+use prometheus::Registry;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::output::print;
@@ -28,7 +29,9 @@ impl Bookkeeper {
             return print(format_args!("settings of bookkeeper {} can be used", settings.name));
         }
         let _telemetry = crate::log::begin(LevelFilter::INFO)?;
+        let registry = Registry::new();
+        let _exported = crate::log::export(&registry)?;
         // The configuration is valid: a refusal of a database or a broker is a failure, exit code 1.
-        serve::serve(settings).await.map_err(crate::database::refused)
+        serve::serve(settings, registry).await.map_err(crate::database::refused)
     }
 }

@@ -21,7 +21,8 @@ pub(crate) fn export(registry: &Registry) -> Result<MetricsGuard, Error> {
     MetricsGuard::from_env(SERVICE, registry)
 }
 
-/// Returns the problem of `MESSAGEKIT_LOG`, for the check of the settings.
+/// Returns the problem of `MESSAGEKIT_LOG` or of the variables of the exports, for the check of the settings.
 pub(crate) fn problem() -> Option<Error> {
-    LogFilter::from_env(LevelFilter::INFO).err()
+    let log = LogFilter::from_env(LevelFilter::INFO).map(drop);
+    log.and_then(|()| TelemetryGuard::check_env()).and_then(|()| MetricsGuard::check_env()).err()
 }

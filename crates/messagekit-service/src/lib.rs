@@ -45,7 +45,7 @@
 //! | `MESSAGEKIT_KAFKA__BROKERS`, … | `[kafka]` | read by `Kafka::from_section`, with the feature `config` of `messagekit-kafka` |
 //! | `MESSAGEKIT_RABBITMQ__URL`, … | `[rabbitmq]` | read by `RabbitMq::from_section`, with the feature `config` of `messagekit-rabbitmq` |
 //! | `MESSAGEKIT_LOG` | | what is logged, `info` unless set: [`LogFilter`](messagekit_telemetry::LogFilter) |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, … | | [where traces go](messagekit_telemetry); without it none are made |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, … | | [where traces and metrics go](messagekit_telemetry); without it nothing is exported |
 //!
 //! A service reads settings of its own from [its section](Service::section). What it does not read is refused, with the name that was
 //! probably meant.

@@ -9,15 +9,30 @@ pub(crate) enum Signal {
     Metrics,
 }
 
+/// The variables of a signal, and its exporters that are not over OTLP.
+struct Names {
+    exporter: &'static str,
+    endpoint: &'static str,
+    protocol: &'static str,
+    others: &'static [&'static str],
+}
+
 impl Signal {
-    /// The variable that names its exporters, its own endpoint, and exporters that are not over OTLP.
-    fn names(self) -> (&'static str, &'static str, &'static [&'static str]) {
+    fn names(self) -> Names {
         match self {
-            Self::Traces => ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &["none"]),
-            // Prometheus reads `/metrics`, whatever is exported.
-            Self::Metrics => {
-                ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &["none", "prometheus"])
-            }
+            Self::Traces => Names {
+                exporter: "OTEL_TRACES_EXPORTER",
+                endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                protocol: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+                others: &["none"],
+            },
+            Self::Metrics => Names {
+                exporter: "OTEL_METRICS_EXPORTER",
+                endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+                // Prometheus reads `/metrics`, whatever is exported.
+                others: &["none", "prometheus"],
+            },
         }
     }
 }
@@ -31,7 +46,14 @@ pub(crate) fn is_wanted(signal: Signal, variable: impl Fn(&str) -> Option<String
     if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(false);
     }
-    let (exporter, endpoint, others) = signal.names();
+    let Names { exporter, endpoint, protocol, others } = signal.names();
+    let protocols = [protocol, "OTEL_EXPORTER_OTLP_PROTOCOL"];
+    let protocol = protocols.iter().find_map(|name| Some((name, variable(name)?)));
+    if let Some((name, other)) = protocol.filter(|(_, protocol)| protocol != "http/protobuf") {
+        let text =
+            format!("{name} is {other:?}: set it to http/protobuf, and the port to that of HTTP, often 4318");
+        return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+    }
     let Some(exporters) = variable(exporter) else {
         return Ok([endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"].iter().any(|name| variable(name).is_some()));
     };

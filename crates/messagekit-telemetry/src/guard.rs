@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::contexts::Contexts;
 use crate::counted::{Bounded, Counted, Counts};
 use crate::endpoint::{Signal, is_wanted, number, records_unrecorded};
-use crate::http_client::Blocking;
+use crate::http_client::{Blocking, agent};
 use crate::log_filter::LogFilter;
 use crate::resource::of_service;
 
@@ -60,6 +60,14 @@ impl TelemetryGuard {
         opentelemetry::global::set_tracer_provider(provider.clone());
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         Ok(Self { provider: Some(provider), counts })
+    }
+
+    /// Checks whether the environment asks for traces in a way that is known.
+    ///
+    /// # Errors
+    /// As [`init`](crate::init()).
+    pub fn check_env() -> Result<(), Error> {
+        is_wanted(Signal::Traces, |name| std::env::var(name).ok()).map(drop)
     }
 
     /// Returns whether this process exports traces.
@@ -137,14 +145,12 @@ fn provider(service: &str, counts: &Arc<Counts>) -> Result<SdkTracerProvider, Er
         limit => limit,
     };
     let limit = limit.map_or(REQUEST, |limit| Duration::from_millis(limit as u64));
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(limit)).build();
+    let agent = agent(Some(limit).filter(|limit| !limit.is_zero()));
     let exporter =
-        SpanExporter::builder().with_http().with_http_client(Blocking(agent.into())).build().map_err(
-            |error| {
-                let text = "receiver of traces cannot be used: correct OTEL_EXPORTER_OTLP_ENDPOINT";
-                Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
-            },
-        )?;
+        SpanExporter::builder().with_http().with_http_client(Blocking(agent)).build().map_err(|error| {
+            let text = "receiver of traces cannot be used: correct OTEL_EXPORTER_OTLP_ENDPOINT";
+            Error::new(ErrorKind::InvalidConfiguration, text).caused_by(error)
+        })?;
     let exporter = Counted { inner: exporter, counts: Arc::clone(counts) };
     let queue = BatchConfigBuilder::default().with_max_queue_size(room).build();
     let inner = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();

@@ -1,10 +1,18 @@
-//! The HTTP client of the exporter. It blocks the exporter's own thread and nothing else.
+//! The HTTP client of the exporters. It blocks the thread of an exporter and nothing else.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
 /// The largest answer of a receiver that is read.
 const MAX_ANSWER: u64 = 64 * 1024;
+
+/// Returns a client that follows no redirect: it would carry the headers of the settings elsewhere, and no body.
+pub(crate) fn agent(limit: Option<Duration>) -> ureq::Agent {
+    let settings = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    settings.timeout_global(limit).build().into()
+}
 
 /// Sends a request over a pooled connection.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use messagekit::{Error, Shutdown};
 use messagekit_config::Configuration;
-use messagekit_telemetry::{LogFilter, TelemetryGuard};
+use messagekit_telemetry::{LogFilter, MetricsGuard, TelemetryGuard};
 use tracing::level_filters::LevelFilter;
 
 use super::serve::{SERVICE, serve};
@@ -35,6 +35,7 @@ impl Options {
         telemetry.log(self.log.map_or_else(|| LogFilter::from_env(LevelFilter::INFO), Ok)?);
         let settings = Settings::read(&Configuration::load(self.config.as_deref())?)?;
         if self.check {
+            MetricsGuard::check_env()?;
             println!("settings of bridge {} can be used", settings.name());
             return Ok(());
         }

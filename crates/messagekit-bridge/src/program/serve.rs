@@ -21,7 +21,8 @@ pub(super) const SERVICE: &str = "messagekit-bridge";
 
 /// Runs a bridge with its port for health and metrics until `shutdown`, then drains it.
 ///
-/// Waits for a broker or a database that does not answer, also at the start.
+/// Waits for a broker or a database that does not answer, also at the start. Exports its metrics where the environment names a receiver of
+/// OpenTelemetry.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidConfiguration`] with every missing exchange; [`ErrorKind::Unavailable`] if the port is in use;

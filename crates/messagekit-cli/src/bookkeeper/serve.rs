@@ -14,17 +14,19 @@ use crate::database::{Kind, open_file};
 use crate::listen::{address, bind};
 use crate::output::print;
 
-pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
+pub(super) async fn serve(settings: Settings, registry: Registry) -> Result<(), Error> {
     match Kind::of(&settings.database)? {
-        Kind::Sqlite(path) => keep(open_file(path).await?, &settings).await,
+        Kind::Sqlite(path) => keep(open_file(path).await?, &settings, registry).await,
         // The store waits for an unreachable server.
-        Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings).await,
+        Kind::Postgres(url) => keep(PostgresStore::lazy(url)?, &settings, registry).await,
     }
 }
 
-async fn keep<S: Bookkeeping + OutboxHealth>(store: S, settings: &Settings) -> Result<(), Error> {
-    let registry = Registry::new();
-    let _exported = crate::log::export(&registry)?;
+async fn keep<S: Bookkeeping + OutboxHealth>(
+    store: S,
+    settings: &Settings,
+    registry: Registry,
+) -> Result<(), Error> {
     let mut builder = Bookkeeper::builder(&*settings.name, store.clone()).metrics(Metrics::new(&registry)?);
     if let Some((rabbitmq, queues)) = &settings.queues {
         let queues = rabbitmq.topics(queues.iter().map(String::as_str));

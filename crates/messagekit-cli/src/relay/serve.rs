@@ -16,14 +16,12 @@ use crate::database::{Kind, open_file};
 use crate::listen::{address, bind};
 use crate::output::print;
 
-pub(super) async fn serve(settings: Settings) -> Result<(), Error> {
+pub(super) async fn serve(settings: Settings, registry: Registry) -> Result<(), Error> {
     let outbox: Arc<dyn OutboxReader> = match Kind::of(&settings.database)? {
         // The store waits for an unreachable server.
         Kind::Postgres(url) => Arc::new(PostgresStore::lazy(url)?),
         Kind::Sqlite(path) => Arc::new(open_file(path).await?),
     };
-    let registry = Registry::new();
-    let _exported = crate::log::export(&registry)?;
     let builder = Relay::builder(&*settings.name).reader(outbox).to(settings.publisher);
     let builder = match settings.routing_key {
         Some(routing_key) => builder.routing_key(routing_key),

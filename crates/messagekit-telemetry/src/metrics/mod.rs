@@ -5,8 +5,9 @@ mod settings;
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use messagekit::{Error, ErrorKind};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
@@ -22,10 +23,10 @@ use settings::Settings;
 const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Exports the content of a registry until it is dropped: every `OTEL_METRIC_EXPORT_INTERVAL` milliseconds (60,000), and once more
-/// at the end.
+/// at the end, for which the drop waits at most five seconds.
 ///
 /// What Prometheus reads at `/metrics` is what a receiver gets: the same names, labels as attributes, counters and histograms since the
-/// start of the process. An export that fails loses nothing, because the next one has the whole count; it is logged once until
+/// start of the export. An export that fails loses nothing, because the next one has the whole count; it is logged once until
 /// the receiver accepts metrics again.
 ///
 /// ```no_run
@@ -45,8 +46,8 @@ pub struct MetricsGuard {
 struct Exporter {
     interval: Duration,
     stop: Sender<()>,
-    /// The outcome of the last export.
-    last: Receiver<Result<(), String>>,
+    /// The outcome of the last export. In a lock, so that a reference to the guard may go to another thread.
+    last: Mutex<Receiver<Result<(), String>>>,
 }
 
 impl MetricsGuard {
@@ -71,7 +72,15 @@ impl MetricsGuard {
             let text = "thread of the metrics' export cannot be started: raise the limit of threads";
             Error::new(ErrorKind::Unavailable, text).caused_by(error)
         })?;
-        Ok(Self { exporter: Some(Exporter { interval, stop, last }) })
+        Ok(Self { exporter: Some(Exporter { interval, stop, last: Mutex::new(last) }) })
+    }
+
+    /// Checks the variables of the environment, as [`from_env`](Self::from_env) reads them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_env() -> Result<(), Error> {
+        Settings::read(|name| std::env::var(name).ok()).map(drop)
     }
 
     /// Returns how often metrics are exported, or `None` if they are not.
@@ -90,10 +99,12 @@ impl MetricsGuard {
     fn end(&mut self) -> Result<(), Error> {
         let Some(exporter) = self.exporter.take() else { return Ok(()) };
         exporter.stop.send(()).ok();
-        let cause = match exporter.last.recv_timeout(LAST_EXPORT) {
+        let last = exporter.last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cause = match last.recv_timeout(LAST_EXPORT) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(cause)) => cause,
-            Err(_) => format!("no answer within {LAST_EXPORT:?}"),
+            Err(RecvTimeoutError::Timeout) => format!("no answer within {LAST_EXPORT:?}"),
+            Err(RecvTimeoutError::Disconnected) => "a collector of the registry met a fault".to_owned(),
         };
         let text = "last metrics were not exported: the receiver did not accept them";
         Err(Error::new(ErrorKind::Unavailable, text).caused_by(cause))
@@ -125,7 +136,11 @@ struct OfMetrics {
 impl OfMetrics {
     /// Exports at each interval, and when it is stopped.
     fn export_until(&mut self, stopped: &Receiver<()>) -> Result<(), String> {
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(self.settings.interval) {
+        let mut due = Instant::now() + self.settings.interval;
+        while let Err(RecvTimeoutError::Timeout) =
+            stopped.recv_timeout(due.saturating_duration_since(Instant::now()))
+        {
+            due = Instant::now() + self.settings.interval;
             let answer = self.export(self.settings.timeout);
             match (std::mem::replace(&mut self.is_away, answer.is_err()), answer) {
                 (false, Err(error)) => {
@@ -139,25 +154,26 @@ impl OfMetrics {
                 _ => {}
             }
         }
-        self.export(self.settings.timeout.min(LAST_EXPORT))
+        self.export(Some(self.settings.timeout.map_or(LAST_EXPORT, |limit| limit.min(LAST_EXPORT))))
     }
 
-    fn export(&self, limit: Duration) -> Result<(), String> {
+    fn export(&self, limit: Option<Duration>) -> Result<(), String> {
         let body = self.origin.request(&self.registry.gather(), SystemTime::now()).encode_to_vec();
         let agent = &self.settings.agent;
         let mut request = agent.post(&self.settings.endpoint).content_type("application/x-protobuf");
         for (name, value) in &self.settings.headers {
             request = request.header(name, value);
         }
-        let sent = request.config().timeout_global(Some(limit)).build().send(&body);
+        let sent = request.config().timeout_global(limit).build().send(&body);
         let mut answer = sent.map_err(|error| error.to_string())?;
         if !answer.status().is_success() {
             return Err(format!("it answers {}", answer.status()));
         }
-        let answer = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        // A receiver that says nothing has taken all.
-        let answer = answer.ok().and_then(|answer| ExportMetricsServiceResponse::decode(&*answer).ok());
-        match answer.and_then(|answer| answer.partial_success).map_or(0, |part| part.rejected_data_points) {
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let answer = body.map_err(|error| error.to_string())?;
+        let answer = ExportMetricsServiceResponse::decode(&*answer)
+            .map_err(|_| "its answer is none of OTLP: something else has this address".to_owned())?;
+        match answer.partial_success.map_or(0, |part| part.rejected_data_points) {
             0 => Ok(()),
             rejected => Err(format!("it rejects {rejected} of the values")),
         }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind};
 
 use crate::endpoint::{Signal, is_wanted, number};
+use crate::http_client::agent;
 
 /// The default of the specification.
 const INTERVAL: u64 = 60_000;
 /// The default of the specification.
 const TIMEOUT: u64 = 10_000;
+/// Whether each export has whole counts, or what was added since the last one, which a lost export would lose.
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// The receiver of a program that asks for the export and names none, as the specification has it.
 const USUAL: &str = "http://localhost:4318";
 
@@ -17,7 +20,8 @@ pub(super) struct Settings {
     pub(super) agent: ureq::Agent,
     pub(super) endpoint: String,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) timeout: Duration,
+    /// The time limit of a request; none if it is absent.
+    pub(super) timeout: Option<Duration>,
     pub(super) interval: Duration,
 }
 
@@ -32,12 +36,17 @@ impl Settings {
             let found = names.iter().find_map(|name| number(name, variable).transpose());
             found.transpose().map(|found| Duration::from_millis(found.map_or(usual, |found| found as u64)))
         };
+        if let Some(other) = variable(TEMPORALITY).filter(|other| !other.eq_ignore_ascii_case("cumulative")) {
+            let text =
+                format!("{TEMPORALITY} is {other:?}: set it to cumulative, the only one that is known");
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
         let timeout = ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
         let settings = Self {
-            agent: ureq::Agent::config_builder().http_status_as_error(false).build().into(),
+            agent: agent(None),
             endpoint: endpoint(variable)?,
             headers: headers(variable)?,
-            timeout: milliseconds(&timeout, TIMEOUT)?,
+            timeout: Some(milliseconds(&timeout, TIMEOUT)?).filter(|limit| !limit.is_zero()),
             interval: milliseconds(&["OTEL_METRIC_EXPORT_INTERVAL"], INTERVAL)?.max(Duration::from_millis(1)),
         };
         Ok(Some(settings))
@@ -98,12 +107,19 @@ mod tests {
     fn a_receiver_of_all_signals_has_a_path_for_metrics() {
         let settings = read(&[ALL]).unwrap().unwrap();
         assert_eq!(settings.endpoint, "http://127.0.0.1:4318/v1/metrics");
-        assert_eq!((settings.interval, settings.timeout), (Duration::from_secs(60), Duration::from_secs(10)));
+        assert_eq!(
+            (settings.interval, settings.timeout),
+            (Duration::from_secs(60), Some(Duration::from_secs(10)))
+        );
         let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example/otlp");
         assert_eq!(read(&[ALL, own]).unwrap().unwrap().endpoint, "https://metrics.example/otlp");
         assert_eq!(
             read(&[("OTEL_METRICS_EXPORTER", "otlp")]).unwrap().unwrap().endpoint,
             "http://localhost:4318/v1/metrics"
+        );
+        assert!(
+            read(&[ALL, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]).unwrap().unwrap().timeout.is_none(),
+            "no limit"
         );
         assert!(read(&[]).unwrap().is_none(), "no endpoint, no export");
         assert!(read(&[ALL, ("OTEL_METRICS_EXPORTER", "prometheus")]).unwrap().is_none());
@@ -122,7 +138,7 @@ mod tests {
         let settings = settings.unwrap().unwrap();
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(settings.headers, [header("authorization", "Bearer own"), header("x-tenant", "shop")]);
-        assert_eq!(settings.timeout, Duration::from_millis(200));
+        assert_eq!(settings.timeout, Some(Duration::from_millis(200)));
         assert_eq!(settings.interval, Duration::from_millis(1), "the thread never spins");
     }
 
@@ -139,7 +155,17 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(name) && !text.contains("s3cret"), "{text}");
         }
-        let Err(error) = read(&[ALL, ("OTEL_METRIC_EXPORT_INTERVAL", "soon")]) else { panic!() };
-        assert_eq!(error.to_string(), "OTEL_METRIC_EXPORT_INTERVAL is \"soon\": set it to a number");
+        for (name, value, expected) in [
+            ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "is \"soon\": set it to a number"),
+            (
+                "OTEL_EXPORTER_OTLP_PROTOCOL",
+                "grpc",
+                "is \"grpc\": set it to http/protobuf, and the port to that of HTTP, often 4318",
+            ),
+            (TEMPORALITY, "delta", "is \"delta\": set it to cumulative, the only one that is known"),
+        ] {
+            let Err(error) = read(&[ALL, (name, value)]) else { panic!("{name}") };
+            assert_eq!(error.to_string(), format!("{name} {expected}"));
+        }
     }
 }

@@ -36,9 +36,14 @@ pub(super) struct Simple {
     pub(super) other: Other,
 }
 
-/// The named fields of an object, by length and name.
+/// The named fields of an object.
 #[derive(Default)]
-pub(super) struct Fields(Vec<NamedField>);
+pub(super) struct Fields {
+    /// By length and name.
+    sorted: Vec<NamedField>,
+    /// A guess, which the next data may prove wrong: the place of the field that stands first.
+    first: AtomicUsize,
+}
 
 pub(super) struct NamedField {
     pub(super) name: String,
@@ -61,42 +66,39 @@ impl NamedField {
 impl Fields {
     pub(super) fn of(mut fields: Vec<NamedField>) -> Self {
         fields.sort_unstable_by(|one, other| order(one.name.as_bytes(), other.name.as_bytes()));
-        Self(fields)
+        Self { sorted: fields, first: AtomicUsize::default() }
     }
 
     /// Adds fields of other names than those that are there.
     pub(super) fn add(&mut self, fields: impl IntoIterator<Item = NamedField>) {
         for field in fields {
-            if let Err(at) =
-                self.0.binary_search_by(|known| order(known.name.as_bytes(), field.name.as_bytes()))
-            {
-                self.0.insert(at, field);
+            if let Err(at) = self.place(field.name.as_bytes()) {
+                self.sorted.insert(at, field);
             }
         }
     }
 
-    /// Returns a field. Names differ in their lengths mostly, which is faster to see than a hash is to compute.
+    /// Returns a field.
     pub(super) fn named(&self, name: &[u8]) -> Option<&NamedField> {
-        self.position(name).map(|at| &self.0[at])
+        self.place(name).ok().map(|at| &self.sorted[at])
     }
 
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.0.binary_search_by(|field| order(field.name.as_bytes(), name)).ok()
+    /// Returns where a field stands, or would. Names differ in their lengths mostly, which is faster to see than a hash is to compute.
+    fn place(&self, name: &[u8]) -> Result<usize, usize> {
+        self.sorted.binary_search_by(|field| order(field.name.as_bytes(), name))
     }
 
-    /// Returns the field that stood behind another one, or first, when this was last looked at.
+    /// Returns the field that stood behind another one, or first, in earlier data.
     pub(super) fn behind(&self, field: Option<&NamedField>) -> Option<&NamedField> {
-        let next = field.map_or(0, |field| field.next.load(Relaxed));
-        self.0.get(next)
+        let next = field.map_or(&self.first, |field| &field.next);
+        self.sorted.get(next.load(Relaxed))
     }
 
-    /// Returns a field, which stands behind another one in this data, and mostly so in the next.
+    /// Returns a field that stands behind another one, or first, in this data, and probably in the next.
     pub(super) fn found_behind(&self, field: Option<&NamedField>, name: &[u8]) -> Option<&NamedField> {
-        let at = self.position(name)?;
-        if let Some(field) = field {
-            field.next.store(at, Relaxed);
-        }
-        Some(&self.0[at])
+        let at = self.place(name).ok()?;
+        field.map_or(&self.first, |field| &field.next).store(at, Relaxed);
+        Some(&self.sorted[at])
     }
 }
 

@@ -25,7 +25,8 @@ const BACKSLASHES: u64 = EACH * b'\\' as u64;
 impl Rules {
     /// Returns whether data matches for sure, if it is JSON.
     pub(super) fn surely_take(&self, data: &[u8]) -> bool {
-        Scan { rules: self, data, at: 0, depth: 0 }.value(self.root).is_some()
+        std::str::from_utf8(data).is_ok()
+            && Scan { rules: self, data, at: 0, depth: 0 }.value(self.root).is_some()
     }
 }
 

@@ -55,6 +55,9 @@ fn data() -> impl Strategy<Value = Value> {
         Just(json!(0.5)),
         Just(json!(1.0)),
         Just(json!(1e300)),
+        Just(json!(-0.0)),
+        Just(json!(i64::MIN)),
+        Just(json!(999_999_999_999_999_999_i64)),
         Just(json!(u64::MAX)),
         Just(json!(9_007_199_254_740_993_u64)),
         prop::sample::select(vec![
@@ -179,6 +182,10 @@ fn a_scan_reads_any_bytes() {
         }
     }
     assert_eq!(rules.fault_of(data), None);
+    // As the reader of values says: no text.
+    for unreadable in [&b"{\"t\":\"\xFF\"}"[..], b"{\"t\":\"\\ud800\"}"] {
+        assert!(!rules.surely_take(unreadable) && rules.fault_of(unreadable).is_some());
+    }
 }
 
 #[test]
