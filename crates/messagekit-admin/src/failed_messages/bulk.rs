@@ -1,5 +1,6 @@
 //! Actions on many failed messages: exactly on those that were counted, as they were then.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -7,13 +8,14 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::http::StatusCode;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageSelection, Operator, Pace,
+    Action, ActionResult, FailedMessageFilter, FailedMessageSelection, Operator, Pace, RetryRunner,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::actions::ActWord;
 use super::filter::Filter;
+use super::runner_view::RetryRunnerView;
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Caller;
@@ -123,6 +125,14 @@ impl BulkRequest {
         Ok(selection)
     }
 
+    /// Returns whose failed messages are selected, if the database tells in time.
+    async fn consumers(&self, database: &Database) -> Option<BTreeSet<String>> {
+        let filter = self.filter.failed_messages().ok()?;
+        let until = FailedMessageFilter { before: Some(self.until_id.saturating_add(1)), ..filter };
+        let totals = database.within(database.store.totals(&until)).await.ok()?;
+        Some(totals.into_iter().map(|total| total.consumer).collect())
+    }
+
     fn pace(&self) -> Result<Option<Pace>, Problem> {
         match (self.per_second, self.act.into()) {
             (None, _) => Ok(None),
@@ -146,6 +156,10 @@ pub(crate) struct BulkAnswer {
     skipped: u64,
     /// Whether the action is complete. Otherwise it continues after this response; a new selection shows the rest.
     complete: bool,
+    /// For a retry: which consumers must run, and whether one of each does. Absent if the database did not tell in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    runners: Option<Vec<RetryRunnerView>>,
 }
 
 /// Act on every failed message of a selection
@@ -153,7 +167,7 @@ pub(crate) struct BulkAnswer {
 /// The failed messages are selected again first; if their number or their digest differs from the confirmed one, nothing
 /// is done. The action runs in transactions of 500, each with a row in the audit. Each transaction compares its failed
 /// messages with the filter and with their versions once more, and skips those that have changed. The response waits for
-/// 20 seconds at most.
+/// 20 seconds at most, and that to a retry names in `runners` the consumers that must run.
 #[utoipa::path(
     post, path = "/api/v1/dlq/bulk", tag = "failed messages", operation_id = "act_on_failed_messages",
     request_body = BulkRequest,
@@ -173,6 +187,10 @@ pub(crate) async fn act(
     let pace = request.pace()?;
     let selection = request.confirmed(&database).await?;
     let name = database.name.to_string();
+    let retried = match request.act {
+        ActWord::Retry => Some((database.clone(), request.consumers(&database).await)),
+        ActWord::Discard | ActWord::Undo => None,
+    };
     let progress = Arc::new(Progress::default());
     // The work continues if the caller disconnects.
     let work = run(database, (request.act.into(), pace), selection, caller.operator(), progress.clone());
@@ -193,14 +211,33 @@ pub(crate) async fn act(
         }
         Err(_) => false,
     };
+    let runners = match retried {
+        Some((database, Some(consumers))) => runners_of(&database, consumers).await,
+        Some((_, None)) | None => None,
+    };
     let answer = BulkAnswer {
         database: name,
         act: request.act,
         done: progress.done.load(Ordering::Relaxed),
         skipped: progress.skipped.load(Ordering::Relaxed),
         complete,
+        runners,
     };
     Ok((if complete { StatusCode::OK } else { StatusCode::ACCEPTED }, axum::Json(answer)))
+}
+
+/// Returns who runs the failed messages of consumers, each once. The action is recorded already, so an outage leaves this out.
+async fn runners_of(database: &Database, consumers: BTreeSet<String>) -> Option<Vec<RetryRunnerView>> {
+    let runners = async {
+        let mut runners = BTreeMap::new();
+        for consumer in &consumers {
+            let runner = RetryRunner::of(&*database.store, consumer).await?;
+            runners.insert(runner.consumer.clone(), runner);
+        }
+        Ok(runners)
+    };
+    let runners = database.within(runners).await.ok()?;
+    Some(runners.into_values().map(RetryRunnerView::from).collect())
 }
 
 #[derive(Debug, Default)]

@@ -82,6 +82,12 @@ async fn a_selection_that_has_changed_is_left_alone() {
         let every = select(&console, json!({})).await;
         let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("retry", &every)).await;
         assert_eq!((&answer.json()["done"], &answer.json()["skipped"]), (&json!(2), &json!(1)));
+        let runners = json!([{"consumer": "billing", "is_running": false, "last_seen_seconds": null}]);
+        assert_eq!(
+            answer.json()["runners"],
+            runners,
+            "each consumer once, and no process of it has been seen"
+        );
         console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await.is_problem(409);
         let every = select(&console, json!({})).await;
         let answer = console.tell(Role::Operator, "POST /api/v1/dlq/bulk", order("undo", &every)).await;
