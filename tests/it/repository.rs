@@ -56,6 +56,17 @@ fn assert_tests_exist(row: &str, suites: &BTreeMap<&str, String>) {
     }
 }
 
+/// The archive of a crate has nothing from outside its folder.
+#[test]
+fn the_command_carries_the_connector_of_connect_config() {
+    let carried = read("crates/messagekit-cli/src/connector/outbox-connector.json");
+    assert_eq!(
+        carried,
+        read("connect-config/outbox-connector.json"),
+        "copy the file of connect-config there"
+    );
+}
+
 #[test]
 fn every_guarantee_names_tests_of_the_suite_that_runs_them() {
     let text = read("docs/guarantees.md");

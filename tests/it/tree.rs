@@ -39,7 +39,7 @@ pub(crate) fn own_files() -> Vec<String> {
         let name = file.rsplit('/').next().expect("a path has a last part");
         !name.starts_with(['.', '_'])
             && !file.starts_with("benches/peers/")
-            && !file.starts_with("examples/data/")
+            && !file.starts_with("crates/messagekit-demo/data/")
     };
     files().into_iter().filter(is_own).collect()
 }

@@ -69,7 +69,7 @@ pub(crate) fn seed() -> u64 {
 /// Returns the orders of the year and its three adjustments, or `short` of them in the short form. Refunds are left
 /// out: no order was placed for them.
 pub(crate) fn of_the_year(seed: u64, short: usize) -> Vec<Planned> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/retail-orders.csv");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/messagekit-demo/data/retail-orders.csv");
     let mut file = csv::Reader::from_path(path).expect("the data is in the repository");
     let (mut orders, mut adjustments) = (Vec::new(), Vec::new());
     for row in file.deserialize::<Row>() {

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::events::{InvoiceAdjusted, InvoiceCancelled, InvoicePlaced, ShopEvent};
 
-/// D. Chen, Online Retail, UCI Machine Learning Repository, CC BY 4.0; see `examples/data/README.md`.
-const YEAR: &str = include_str!("../../../examples/data/retail-orders.csv");
+/// D. Chen, Online Retail, UCI Machine Learning Repository, CC BY 4.0; see `data/README.md`.
+const YEAR: &str = include_str!("../data/retail-orders.csv");
 
 /// The number of invoices of the year.
 pub(crate) const IN_A_YEAR: u32 = 25_900;

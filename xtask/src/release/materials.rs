@@ -235,8 +235,7 @@ mod tests {
         let program = named("messagekit-cli").expect("a program");
         assert_eq!(
             (&program["type"], &program["purl"]),
-            (&"application".into(), &Value::Null),
-            "on no registry"
+            (&"application".into(), &"pkg:cargo/messagekit-cli@0.1.0".into())
         );
         assert_eq!(named("messagekit-python").expect("the wheel")["purl"], "pkg:pypi/messagekit-rs@0.1.0");
         for name in ["rdkafka-sys", "libsqlite3-sys", "lapin", "pyo3", "openssl-sys", "messagekit-bookkeeper"]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::target::Source;
 use crate::output::print;
 
-const TEMPLATE: &str = include_str!("../../../../connect-config/outbox-connector.json");
+const TEMPLATE: &str = include_str!("outbox-connector.json");
 
 /// The worker's access to the database.
 #[derive(Debug, clap::Args)]

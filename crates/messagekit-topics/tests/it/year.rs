@@ -46,7 +46,7 @@ fn one_of() -> usize {
 
 /// Returns the invoices of the year, or those of each kind that the gate has time for.
 fn invoices() -> Vec<Invoice> {
-    let file = include_str!("../../../../examples/data/retail-orders.csv");
+    let file = include_str!("../../../messagekit-demo/data/retail-orders.csv");
     let all = csv::Reader::from_reader(file.as_bytes()).into_deserialize().map(Result::<Invoice, _>::unwrap);
     let taken = all.enumerate().filter(|(at, invoice)| at % one_of() == 0 || invoice.kind == "adjustment");
     taken.map(|(_, invoice)| invoice).collect()
