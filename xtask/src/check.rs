@@ -13,7 +13,9 @@ pub(crate) fn check(full: bool) -> Vec<Stage> {
 /// are not packaged.
 pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
     let mut stages = vec![fmt(), clippy(), without_features(), docs(), tests(full), package(unpublished)];
-    stages.extend(full.then(demo));
+    if full {
+        stages.extend([release(), demo()]);
+    }
     stages
 }
 
@@ -64,6 +66,12 @@ fn package(unpublished: &[String]) -> Stage {
     stage
 }
 
+/// Makes the archives of the crates as a release does: each is built from its archive, programs are installed from them, and a service is
+/// built with them.
+fn release() -> Stage {
+    Stage::new("release", &["xtask", "release", "--unreleased", "--only", "crates"])
+}
+
 /// Runs the demo by the command of the README; its exit code decides. The tests run the same year with the program of their build: for the
 /// optimised one everything is compiled once more.
 fn demo() -> Stage {
@@ -89,14 +97,18 @@ mod tests {
     }
 
     #[test]
-    fn full_changes_the_tests_and_adds_the_demo() {
+    fn full_changes_the_tests_and_adds_release_and_demo() {
         assert_eq!(tests(false).to_string(), "cargo xtask test");
         let (short, full) = (ci(false, &[]), ci(true, &[]));
         for (short, full) in short.iter().zip(&full) {
             let added = if short.name == "tests" { " --full" } else { "" };
             assert_eq!(full.to_string(), format!("{short}{added}"));
         }
-        assert_eq!(commands(&full[short.len()..]), ["cargo run --release --package messagekit-demo"]);
+        let added = [
+            "cargo xtask release --unreleased --only crates",
+            "cargo run --release --package messagekit-demo",
+        ];
+        assert_eq!(commands(&full[short.len()..]), added);
         let [short, full] = [check(false), check(true)].map(|stages| commands(&stages));
         assert_eq!(short.last().map(String::as_str), Some("cargo xtask test --no-services"));
         assert_eq!(full.last().map(String::as_str), Some("cargo xtask test --no-services --full"));

@@ -7,7 +7,9 @@ mod archive;
 mod changelog;
 mod materials;
 mod paths;
+mod run;
 mod steps;
+mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::members;
+use crate::stack::folder::remove;
 use crate::stage::printed;
 use crate::terminal::say;
 
@@ -27,7 +30,7 @@ use steps::Release;
 /// What is made, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The folder to make, which must not exist; by default target/dist/VERSION
+    /// The folder to make, which must not exist; by default target/dist/VERSION, or target/dist/unreleased, which is made anew
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Make these only; notes, bill of materials and checksums are always made
@@ -48,7 +51,7 @@ enum Product {
     Programs,
     /// The package for Python
     Wheel,
-    /// The archives of all published crates, each built from its archive
+    /// The archives of all published crates, each built from its archive; programs are installed from them, and a service is built
     Crates,
 }
 
@@ -104,7 +107,11 @@ impl Plan {
         let notes = changelog::with_addresses(&notes, &format!("{}/blob/v{version}", repository(&metadata)));
         let commit = if options.unreleased { None } else { Some(committed(&root)?) };
         let time = git(&["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
-        let out = options.out.clone().unwrap_or_else(|| target.join("dist").join(&version));
+        let usual = target.join("dist").join(if options.unreleased { "unreleased" } else { &version });
+        if options.unreleased && options.out.is_none() {
+            remove(&usual)?;
+        }
+        let out = options.out.clone().unwrap_or(usual);
         let out = std::path::absolute(&out).map_err(|error| failed("find", &out, &error))?;
         // Without a slash at its end.
         let out: PathBuf = out.components().collect();

@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::archive;
 use super::paths::{failed, files, made_anew};
+use super::run::run;
+use super::trial::Trial;
+use crate::members;
 use crate::stack::folder;
 use crate::stage::{cargo, printed, unrelated};
-use crate::terminal::say;
-use crate::{guard, members};
 
 /// The programs that users install, by package and name.
 const PROGRAMS: [(&str, &str); 2] =
@@ -23,6 +25,9 @@ const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENS
 /// Where each shell looks for completions.
 const COMPLETIONS: [(&str, &str); 3] =
     [("bash", "messagekit.bash"), ("fish", "messagekit.fish"), ("zsh", "_messagekit")];
+
+/// Begins the names of the folders in which crates are packed and tried.
+const CRATES: &str = "crates-";
 
 /// The version that is released, and where its files stand.
 pub(super) struct Release {
@@ -122,16 +127,24 @@ impl Release {
         folder::remove(&target)
     }
 
-    /// Packs all crates that are published, and builds each from its archive.
+    /// Packs all crates that are published, builds each from its archive, and tries them as a user would.
     pub(super) fn crates(&self) -> Result<(), String> {
-        // A folder that is used once: cargo mixes in earlier archives of the same version.
-        let target = self.target.join("dist").join("crates");
-        folder::remove(&target)?;
+        let dist = self.target.join("dist");
+        remove_earlier(&dist)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // A folder that is used once, under a name that is used once: cargo keeps what it has unpacked from the archives in it by its name, and
+        // would build a crate with the earlier siblings of the same version.
+        let target = dist.join(format!("{CRATES}{}", now.as_secs()));
         let mut package = cargo();
         package.args(["package", "--workspace", "--locked", "--allow-dirty", "--target-dir"]).arg(&target);
         package.args(members::unpublished()?.iter().flat_map(|name| ["--exclude", name]));
         self.run(&mut package)?;
-        for archive in files(&target.join("package"))?.iter().filter(|path| is_crate(path)) {
+        let mut archives = files(&target.join("package"))?;
+        archives.retain(|path| path.extension().is_some_and(|extension| extension == "crate"));
+        let trial = Trial::of(&self.version, &self.root, &archives, &target)?;
+        trial.installs(&PROGRAMS)?;
+        trial.builds_a_service()?;
+        for archive in &archives {
             let name = archive.file_name().unwrap_or_default();
             fs::copy(archive, self.unfinished.join(name)).map_err(|error| failed("copy", archive, &error))?;
         }
@@ -153,14 +166,16 @@ impl Release {
     }
 
     fn run(&self, command: &mut Command) -> Result<(), String> {
-        command.current_dir(&self.root);
-        let program = command.get_program().to_string_lossy().into_owned();
-        say(format_args!("\n== {command:?}"));
-        let status = guard::status(command).map_err(|error| format!("cannot start {program}: {error}"))?;
-        if status.success() { Ok(()) } else { Err(format!("{program} failed ({status}): {command:?}")) }
+        run(command, &self.root)
     }
 }
 
-fn is_crate(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "crate")
+/// Removes what a run that failed has left for a look.
+fn remove_earlier(dist: &Path) -> Result<(), String> {
+    let Ok(entries) = fs::read_dir(dist) else { return Ok(()) };
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_ours = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(CRATES))
+    };
+    folders.filter(is_ours).try_for_each(|folder| folder::remove(&folder))
 }
