@@ -222,6 +222,24 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         self
     }
 
+    /// Adds a handler in two phases, with a state; see [`Router::on_json_call_with`].
+    pub fn on_json_call_with<State, R, C, H>(
+        mut self,
+        event_type: &str,
+        state: State,
+        call: C,
+        effects: H,
+    ) -> Self
+    where
+        State: Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        C: for<'a> StateCallFn<'a, State, Envelope<serde_json::Value>, R>,
+        H: for<'a> StateEffectsFn<'a, State, S::Tx, Envelope<serde_json::Value>, R>,
+    {
+        self.router = self.router.on_json_call_with(event_type, state, call, effects);
+        self
+    }
+
     /// Adds a handler of all other messages; see [`Router::fallback`].
     pub fn fallback<H>(mut self, handler: H) -> Self
     where

@@ -305,6 +305,29 @@ impl<S: Store> Router<S> {
         self.route(event_type, Arc::new(TwoPhases(call, effects, PhantomData)), Reads::Json, None)
     }
 
+    /// Adds a handler as [`on_json_call`](Self::on_json_call) does, with a shared state as [`on_call_with`](Self::on_call_with) has it.
+    #[must_use]
+    pub fn on_json_call_with<State, R, C, H>(
+        self,
+        event_type: &str,
+        state: State,
+        call: C,
+        effects: H,
+    ) -> Self
+    where
+        State: Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        C: for<'a> StateCallFn<'a, State, Envelope<serde_json::Value>, R>,
+        H: for<'a> StateEffectsFn<'a, State, S::Tx, Envelope<serde_json::Value>, R>,
+    {
+        self.route(
+            event_type,
+            Arc::new(TwoPhasesWithState(state, call, effects, PhantomData)),
+            Reads::Json,
+            None,
+        )
+    }
+
     /// Adds a handler for every message whose type has no other handler.
     #[must_use]
     pub fn fallback<H>(self, handler: H) -> Self

@@ -17,6 +17,7 @@ use crate::store::Store;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a call for `{E}` with the state `{State}`",
     label = "not `async fn(&State, {E}) -> Result<{R}, HandlerError>`",
+    note = "a state is an `Arc`, or a tuple of two to four: of an `Arc<A>` the function takes `&A` first, of `(Arc<A>, Arc<B>)` `&A` and `&B`",
     note = "a call takes its state, then the event in its envelope, and no transaction; its result goes to the effects"
 )]
 pub trait StateCallFn<'a, State, E, R>: Send + Sync + 'static {
@@ -34,6 +35,7 @@ pub trait StateCallFn<'a, State, E, R>: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the effects of `{E}` with the state `{State}` and the result `{R}` of a call",
     label = "not `async fn(&State, &mut {Tx}, {E}, &{R}) -> Result<(), HandlerError>`",
+    note = "a state is an `Arc`, or a tuple of two to four: of an `Arc<A>` the function takes `&A` first, of `(Arc<A>, Arc<B>)` `&A` and `&B`",
     note = "effects take the state first, then the transaction, the event in its envelope and a reference to what the call returned"
 )]
 pub trait StateEffectsFn<'a, State, Tx: 'a, E, R: 'a>: Send + Sync + 'static {

@@ -138,10 +138,25 @@ async fn functions_and_json_have_two_phases_too() {
             Ok(())
         },
     );
-    let (as_json, typed) = (start(as_json), start(typed));
-    until(|| world.store.get("length") == 4 && world.store.get("doubled") == 2).await;
+    async fn fee(rate: &i64, order: Envelope<Value>) -> Result<i64, HandlerError> {
+        Ok(rate * order.data["n"].as_i64().expect("a number"))
+    }
+    async fn book(rate: &i64, tx: &mut MemoryTx, _: Envelope<Value>, fee: &i64) -> Result<(), HandlerError> {
+        tx.add("fees", fee + rate);
+        Ok(())
+    }
+    let with_state = Consumer::builder("tariff", world.store.clone()).from(world.topics()).on_json_call_with(
+        "orders.order.placed",
+        Arc::new(30),
+        fee,
+        book,
+    );
+    let (as_json, typed, with_state) = (start(as_json), start(typed), start(with_state));
+    let get = |name: &str| world.store.get(name);
+    until(|| (get("length"), get("doubled"), get("fees")) == (4, 2, 60)).await;
     as_json.stop().await;
     typed.stop().await;
+    with_state.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
