@@ -94,7 +94,9 @@ async fn services_are_shown_with_their_lanes_and_gates() {
     let held_back = async {
         loop {
             let status = overview.status().await.unwrap();
-            if status["services"][0]["consumers"][0]["held_back_by"]["gate"] == "test" {
+            let consumer = &status["services"][0]["consumers"][0];
+            // The gate is closed before the source has assigned its lanes.
+            if consumer["held_back_by"]["gate"] == "test" && consumer["lanes"] == 2 {
                 return status;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
