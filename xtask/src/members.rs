@@ -35,7 +35,7 @@ mod tests {
         assert!(!unpublished.iter().any(|member| member == "messagekit"));
     }
 
-    /// Nothing older is ever built here: who gets an older one has a mixture that nobody has tried.
+    /// Nothing older is ever built here: a user with an older one would have a mixture that was never tried.
     #[test]
     fn requirements_name_the_versions_that_are_tested() {
         let printed =

@@ -1,6 +1,11 @@
 //! Whether this process exports traces and metrics.
 
+use std::time::Duration;
+
 use messagekit::{Error, ErrorKind};
+
+/// Time limit of a request, unless the environment sets another: the default of the specification.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// What a process exports.
 #[derive(Clone, Copy)]
@@ -14,6 +19,7 @@ struct Names {
     exporter: &'static str,
     endpoint: &'static str,
     protocol: &'static str,
+    timeout: &'static str,
     others: &'static [&'static str],
 }
 
@@ -24,12 +30,14 @@ impl Signal {
                 exporter: "OTEL_TRACES_EXPORTER",
                 endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
                 protocol: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+                timeout: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
                 others: &["none"],
             },
             Self::Metrics => Names {
                 exporter: "OTEL_METRICS_EXPORTER",
                 endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
                 protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+                timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
                 // Prometheus reads `/metrics`, whatever is exported.
                 others: &["none", "prometheus"],
             },
@@ -46,7 +54,7 @@ pub(crate) fn is_wanted(signal: Signal, variable: impl Fn(&str) -> Option<String
     if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(false);
     }
-    let Names { exporter, endpoint, protocol, others } = signal.names();
+    let Names { exporter, endpoint, protocol, others, .. } = signal.names();
     let protocols = [protocol, "OTEL_EXPORTER_OTLP_PROTOCOL"];
     let protocol = protocols.iter().find_map(|name| Some((name, variable(name)?)));
     if let Some((name, other)) = protocol.filter(|(_, protocol)| protocol != "http/protobuf") {
@@ -69,6 +77,20 @@ pub(crate) fn is_wanted(signal: Signal, variable: impl Fn(&str) -> Option<String
             ),
         )),
     }
+}
+
+/// Returns the time limit of a request; `None` for 0, which sets none.
+///
+/// # Errors
+/// [`ErrorKind::InvalidConfiguration`] for what is no number.
+pub(crate) fn timeout(
+    signal: Signal,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Duration>, Error> {
+    let names = [signal.names().timeout, "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let found = names.iter().find_map(|name| number(name, &variable).transpose()).transpose()?;
+    let limit = found.map_or(REQUEST, |limit| Duration::from_millis(limit as u64));
+    Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
 /// Returns the number in a variable, if it is set.

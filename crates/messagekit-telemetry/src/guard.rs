@@ -21,15 +21,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::contexts::Contexts;
 use crate::counted::{Bounded, Counted, Counts};
-use crate::endpoint::{Signal, is_wanted, number, records_unrecorded};
+use crate::endpoint::{Signal, is_wanted, number, records_unrecorded, timeout};
 use crate::http_client::{Blocking, agent};
 use crate::log_filter::LogFilter;
 use crate::resource::of_service;
 
 /// Maximum time of the last export.
 pub(crate) const LAST_EXPORT: Duration = Duration::from_secs(5);
-/// Time limit of a request, unless the environment sets another: the default of the specification.
-const REQUEST: Duration = Duration::from_secs(10);
 /// Finished spans that wait for their export: the default of the specification.
 const ROOM: usize = 2048;
 
@@ -138,14 +136,9 @@ impl fmt::Debug for TelemetryGuard {
 }
 
 fn provider(service: &str, counts: &Arc<Counts>) -> Result<SdkTracerProvider, Error> {
-    let number = |name: &str| number(name, |name| std::env::var(name).ok());
-    let room = number("OTEL_BSP_MAX_QUEUE_SIZE")?.unwrap_or(ROOM);
-    let limit = match number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")? {
-        None => number("OTEL_EXPORTER_OTLP_TIMEOUT")?,
-        limit => limit,
-    };
-    let limit = limit.map_or(REQUEST, |limit| Duration::from_millis(limit as u64));
-    let agent = agent(Some(limit).filter(|limit| !limit.is_zero()));
+    let variable = |name: &str| std::env::var(name).ok();
+    let room = number("OTEL_BSP_MAX_QUEUE_SIZE", variable)?.unwrap_or(ROOM);
+    let agent = agent(timeout(Signal::Traces, variable)?);
     let exporter =
         SpanExporter::builder().with_http().with_http_client(Blocking(agent)).build().map_err(|error| {
             let text = "receiver of traces cannot be used: correct OTEL_EXPORTER_OTLP_ENDPOINT";

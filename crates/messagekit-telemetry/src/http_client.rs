@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
 /// The largest answer of a receiver that is read.
-const MAX_ANSWER: u64 = 64 * 1024;
+pub(crate) const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Returns a client that follows no redirect: it would carry the headers of the settings elsewhere, and no body.
 pub(crate) fn agent(limit: Option<Duration>) -> ureq::Agent {

@@ -61,6 +61,8 @@ struct Plan {
     notes: String,
     /// The folder of the finished release.
     out: PathBuf,
+    /// Whether an earlier one there goes, once this one is whole.
+    is_replaced: bool,
     /// The commit that is released.
     commit: Option<String>,
 }
@@ -71,7 +73,7 @@ struct Plan {
 /// Returns an error before anything is made if the folder exists, the changelog has no such version or changes are not committed, and with
 /// the command that failed afterwards.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let Plan { release, notes, out, commit } = Plan::of(options)?;
+    let Plan { release, notes, out, is_replaced, commit } = Plan::of(options)?;
     made_anew(&release.unfinished)?;
     release.write("NOTES.md", &notes)?;
     let platform = release.host()?;
@@ -90,6 +92,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         return Err(format!("another commit than {commit} is checked out now: make the release anew"));
     }
     let checksums = release.checksums()?;
+    if is_replaced {
+        remove(&out)?;
+    }
     fs::rename(&release.unfinished, &out).map_err(|error| failed("rename", &release.unfinished, &error))?;
     say(format_args!("\nmessagekit {} in {}:\n{checksums}", release.version, out.display()));
     Ok(ExitCode::SUCCESS)
@@ -108,20 +113,24 @@ impl Plan {
         let commit = if options.unreleased { None } else { Some(committed(&root)?) };
         let time = git(&["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
         let usual = target.join("dist").join(if options.unreleased { "unreleased" } else { &version });
-        if options.unreleased && options.out.is_none() {
-            remove(&usual)?;
-        }
+        let is_replaced = options.unreleased && options.out.is_none();
         let out = options.out.clone().unwrap_or(usual);
         let out = std::path::absolute(&out).map_err(|error| failed("find", &out, &error))?;
         // Without a slash at its end.
         let out: PathBuf = out.components().collect();
-        if out.exists() {
+        if out.exists() && !is_replaced {
             return Err(format!("{} exists: remove it, or name another folder with --out", out.display()));
         }
         let mut unfinished = out.clone().into_os_string();
         unfinished.push(".unfinished");
         let (unfinished, profile) = (unfinished.into(), options.profile.clone());
-        Ok(Self { release: Release { version, root, target, unfinished, time, profile }, notes, out, commit })
+        Ok(Self {
+            release: Release { version, root, target, unfinished, time, profile },
+            notes,
+            out,
+            is_replaced,
+            commit,
+        })
     }
 }
 

@@ -112,12 +112,7 @@ pub(crate) struct BulkRequest {
 impl BulkRequest {
     /// Selects again, and compares with what the operator has confirmed.
     async fn confirmed(&self, database: &Database) -> Result<FailedMessageSelection, Problem> {
-        if self.until_id < 0 {
-            return Err(Problem::refused("until_id is below 0"));
-        }
-        let filter = self.filter.failed_messages()?;
-        let until = FailedMessageFilter { before: Some(self.until_id.saturating_add(1)), ..filter };
-        let selection = read(database, until).await?;
+        let selection = read(database, self.selected()?).await?;
         let now = selection.count() as u64;
         selection
             .confirm(self.count, &self.digest)
@@ -125,12 +120,22 @@ impl BulkRequest {
         Ok(selection)
     }
 
-    /// Returns whose failed messages are selected, if the database tells in time.
-    async fn consumers(&self, database: &Database) -> Option<BTreeSet<String>> {
-        let filter = self.filter.failed_messages().ok()?;
-        let until = FailedMessageFilter { before: Some(self.until_id.saturating_add(1)), ..filter };
-        let totals = database.within(database.store.totals(&until)).await.ok()?;
+    /// Returns whose failed messages a retry selects, if the database tells in time.
+    async fn retried(&self, database: &Database) -> Option<BTreeSet<String>> {
+        if !matches!(self.act, ActWord::Retry) {
+            return None;
+        }
+        let totals = database.within(database.store.totals(&self.selected().ok()?)).await.ok()?;
         Some(totals.into_iter().map(|total| total.consumer).collect())
+    }
+
+    /// Returns the filter of the selection, which later failed messages do not match.
+    fn selected(&self) -> Result<FailedMessageFilter, Problem> {
+        if self.until_id < 0 {
+            return Err(Problem::refused("until_id is below 0"));
+        }
+        let filter = self.filter.failed_messages()?;
+        Ok(FailedMessageFilter { before: Some(self.until_id.saturating_add(1)), ..filter })
     }
 
     fn pace(&self) -> Result<Option<Pace>, Problem> {
@@ -186,14 +191,11 @@ pub(crate) async fn act(
     let database = app.databases.one(request.database.as_deref())?.clone();
     let pace = request.pace()?;
     let selection = request.confirmed(&database).await?;
-    let name = database.name.to_string();
-    let retried = match request.act {
-        ActWord::Retry => Some((database.clone(), request.consumers(&database).await)),
-        ActWord::Discard | ActWord::Undo => None,
-    };
+    let retried = request.retried(&database).await;
     let progress = Arc::new(Progress::default());
     // The work continues if the caller disconnects.
-    let work = run(database, (request.act.into(), pace), selection, caller.operator(), progress.clone());
+    let work =
+        run(database.clone(), (request.act.into(), pace), selection, caller.operator(), progress.clone());
     let mut work = tokio::spawn(work);
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,
@@ -212,11 +214,11 @@ pub(crate) async fn act(
         Err(_) => false,
     };
     let runners = match retried {
-        Some((database, Some(consumers))) => runners_of(&database, consumers).await,
-        Some((_, None)) | None => None,
+        Some(consumers) => runners_of(&database, consumers).await,
+        None => None,
     };
     let answer = BulkAnswer {
-        database: name,
+        database: database.name.to_string(),
         act: request.act,
         done: progress.done.load(Ordering::Relaxed),
         skipped: progress.skipped.load(Ordering::Relaxed),

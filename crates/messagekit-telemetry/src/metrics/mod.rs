@@ -15,12 +15,10 @@ use prometheus::Registry;
 use prost::Message;
 
 use crate::guard::LAST_EXPORT;
+use crate::http_client::MAX_ANSWER;
 use crate::resource::of_instance;
 use request::Origin;
 use settings::Settings;
-
-/// The largest answer of a receiver that is read.
-const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Exports the content of a registry until it is dropped: every `OTEL_METRIC_EXPORT_INTERVAL` milliseconds (60,000), and once more
 /// at the end, for which the drop waits at most five seconds.
@@ -65,7 +63,7 @@ impl MetricsGuard {
         let (ended, last) = channel();
         let mut receiver = OfMetrics { settings, origin, registry: registry.clone(), is_away: false };
         let export = move || {
-            // Whoever waits for it may be gone.
+            // The guard waits no longer than its limit.
             ended.send(receiver.export_until(&stopped)).ok();
         };
         thread::Builder::new().name("otlp-metrics".to_owned()).spawn(export).map_err(|error| {

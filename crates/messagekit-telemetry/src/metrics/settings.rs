@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
 
-use crate::endpoint::{Signal, is_wanted, number};
+use crate::endpoint::{Signal, is_wanted, number, timeout};
 use crate::http_client::agent;
 
 /// The default of the specification.
-const INTERVAL: u64 = 60_000;
-/// The default of the specification.
-const TIMEOUT: u64 = 10_000;
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Shorter ones are as long: the thread never spins.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// Whether each export has whole counts, or what was added since the last one, which a lost export would lose.
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 /// The receiver of a program that asks for the export and names none, as the specification has it.
@@ -32,24 +32,16 @@ impl Settings {
             return Ok(None);
         }
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let milliseconds = |names: &[&str], usual| {
-            let found = names.iter().find_map(|name| number(name, variable).transpose());
-            found.transpose().map(|found| Duration::from_millis(found.map_or(usual, |found| found as u64)))
-        };
         if let Some(other) = variable(TEMPORALITY).filter(|other| !other.eq_ignore_ascii_case("cumulative")) {
             let text =
                 format!("{TEMPORALITY} is {other:?}: set it to cumulative, the only one that is known");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        let timeout = ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-        let settings = Self {
-            agent: agent(None),
-            endpoint: endpoint(variable)?,
-            headers: headers(variable)?,
-            timeout: Some(milliseconds(&timeout, TIMEOUT)?).filter(|limit| !limit.is_zero()),
-            interval: milliseconds(&["OTEL_METRIC_EXPORT_INTERVAL"], INTERVAL)?.max(Duration::from_millis(1)),
-        };
-        Ok(Some(settings))
+        let (endpoint, headers) = (endpoint(variable)?, headers(variable)?);
+        let timeout = timeout(Signal::Metrics, variable)?;
+        let interval = number("OTEL_METRIC_EXPORT_INTERVAL", variable)?;
+        let interval = interval.map_or(INTERVAL, |interval| Duration::from_millis(interval as u64));
+        Ok(Some(Self { agent: agent(None), endpoint, headers, timeout, interval: interval.max(SHORTEST) }))
     }
 }
 

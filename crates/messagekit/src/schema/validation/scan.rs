@@ -7,7 +7,7 @@
 use memchr::memchr2;
 use serde_json::Value;
 
-use super::rules::{Bound, Other, Rule, RuleId, Rules, Simple, Types};
+use super::rules::{Bound, Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
 
 /// As deep as the reader of JSON goes.
 const MAX_DEPTH: usize = 127;
@@ -154,21 +154,7 @@ impl<'a> Scan<'a> {
         let (mut seen, mut last) = (0_u64, None);
         let mut is_open = self.begins(b'}')?;
         while is_open {
-            let rest = &self.data[self.at..];
-            let guess = simple.fields.behind(last).filter(|field| rest.starts_with(field.begin.as_bytes()));
-            if let Some(field) = guess {
-                seen |= field.bit.map_or(0, |bit| 1 << bit);
-                last = Some(field);
-                self.at += field.begin.len();
-                self.value(field.rule)?;
-                is_open = self.goes_on(b'}')?;
-                continue;
-            }
-            sure(self.peek()? == b'"')?;
-            let Text { bytes: name, has_escapes } = self.quoted()?;
-            sure(!has_escapes && self.peek()? == b':')?;
-            self.at += 1;
-            match (simple.fields.found_behind(last, name), simple.other) {
+            match (self.field(&simple.fields, last)?, simple.other) {
                 (Some(field), _) => {
                     seen |= field.bit.map_or(0, |bit| 1 << bit);
                     last = Some(field);
@@ -181,6 +167,22 @@ impl<'a> Scan<'a> {
             is_open = self.goes_on(b'}')?;
         }
         sure(seen == simple.required_bits())
+    }
+
+    /// Passes over a name and its colon, and returns the field of that name.
+    #[inline]
+    fn field(&mut self, fields: &'a Fields, last: Option<&NamedField>) -> Sure<Option<&'a NamedField>> {
+        let rest = &self.data[self.at..];
+        let guess = fields.behind(last).filter(|field| rest.starts_with(field.begin.as_bytes()));
+        if let Some(field) = guess {
+            self.at += field.begin.len();
+            return Some(Some(field));
+        }
+        sure(self.peek()? == b'"')?;
+        let Text { bytes: name, has_escapes } = self.quoted()?;
+        sure(!has_escapes && self.peek()? == b':')?;
+        self.at += 1;
+        Some(fields.found_behind(last, name))
     }
 
     /// Passes over one value.
