@@ -47,9 +47,12 @@ fn setting(name: &str) -> Result<String, String> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A test that fails shows what its members reported.
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     let shutdown = Shutdown::on_signal()?;
     let name = setting("NAME")?;
-    let store = PostgresStore::connect(&setting("DATABASE")?).await?;
+    // A server that has no connection left at the moment ends no member.
+    let store = PostgresStore::lazy(&setting("DATABASE")?)?;
     let mut kafka = Kafka::new(setting("BROKERS")?);
     if let Ok(session) = std::env::var("SESSION") {
         kafka = kafka

@@ -7,7 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use messagekit_testkit::{DEADLINE, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A running member. A drop kills it.
+/// How many lines of a member's log a failing test shows.
+const SHOWN: usize = 60;
+
+/// A running member. A drop kills it, and shows its log when the test fails.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
@@ -58,5 +61,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if std::thread::panicking() {
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(SHOWN)..];
+            println!("-- {}, the last lines of {}\n{}", self.log.display(), lines.len(), shown.join("\n"));
+        }
     }
 }

@@ -46,12 +46,14 @@ impl Members {
         self.members.insert(name, self.group.member(name, matches!(name, "ada" | "bea"), Some(SESSION)));
     }
 
-    /// Waits until a member has applied more records than before, while there is work.
+    /// Waits until a member has applied more records than before, while there is work. It must not end by itself.
     async fn until_at_work(&mut self, name: &'static str) {
         let before = self.group.applied_by().await.get(name).copied().unwrap_or(0);
-        let (group, waiting) = (&mut self.group, self.waiting);
-        eventually("the member works", self.patience, async || {
-            group.supply(waiting).await;
+        let Self { group, members, waiting, patience } = self;
+        let member = members.get_mut(name).unwrap();
+        eventually(&format!("{name} works"), *patience, async || {
+            assert_eq!(member.ended(), None, "{name} has ended");
+            group.supply(*waiting).await;
             group.applied_by().await.get(name).copied().unwrap_or(0) > before
         })
         .await;
@@ -59,6 +61,7 @@ impl Members {
 
     /// Disturbs a working member, and returns when the group has recovered.
     async fn strike(&mut self, blow: Blow, name: &'static str) {
+        println!("{blow:?} {name}");
         self.until_at_work(name).await;
         assert!(self.group.waiting().await > 0, "void: nothing was unfinished");
         match blow {
@@ -82,8 +85,6 @@ impl Members {
             }
         }
         self.until_at_work(name).await;
-        let ended = self.members.get_mut(name).unwrap().ended();
-        assert_eq!(ended, None, "{name}: {}", self.members[name].said());
     }
 
     /// Waits until every record that waits now is applied. A partition of a frozen member waits until another member has it.
