@@ -27,6 +27,9 @@ impl Machine {
 
     fn without_engine() -> Self {
         let machine = Self(tempfile::tempdir().expect("a temporary folder"));
+        fs::create_dir(machine.tools()).expect("a temporary folder");
+        // They are looked for before every task, and a system that builds these tests may be without them.
+        let machine = machine.with("tools/curl", "").with("tools/promtool", "");
         machine.with("exit", "0\n").with("metadata", r#"{"packages": []}"#).with("messages", "")
     }
 
@@ -43,7 +46,8 @@ impl Machine {
     fn command(&self, line: &str) -> Command {
         let fake = fakes();
         let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(fake.clone()).chain(std::env::split_paths(&others)));
+        let folders = [fake.clone()].into_iter().chain(std::env::split_paths(&others)).chain([self.tools()]);
+        let path = std::env::join_paths(folders);
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .args(line.split(' '))
@@ -84,6 +88,10 @@ impl Machine {
     fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.0.path().join("calls")).unwrap_or_default();
         text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.0.path().join("tools")
     }
 
     fn stack(&self) -> PathBuf {
