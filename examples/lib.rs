@@ -65,4 +65,7 @@ mod pages {
 
     #[doc = include_str!("../docs/wire-form.md")]
     struct WireForm;
+
+    #[doc = include_str!("../docs/write-a-service.md")]
+    struct WriteAService;
 }

@@ -28,7 +28,29 @@ fn transaction_that_its_own_statement_ended_is_refused() {
             sqlx::raw_sql(statement).execute(&mut *tx).await.unwrap();
             assert_eq!(shop.store.commit(tx).await.unwrap_err().kind(), ErrorKind::Aborted, "{statement}");
         }
-        shop.bill(&shop.store, &MessageId::new()).await.rollback().await.unwrap();
+        let tx = shop.bill(&shop.store, &MessageId::new()).await;
+        shop.store.rollback(tx).await.unwrap();
+    });
+}
+
+/// As in the handler of a web server, whose future is moved between threads.
+#[test]
+fn a_task_writes_row_and_event_in_one_transaction() {
+    block_on(async {
+        let shop = Shop::open().await;
+        let outbox = shop.outbox.clone();
+        let placed = tokio::spawn(async move {
+            let order = OrderPlaced::new("o-1");
+            outbox
+                .transaction(async |tx| {
+                    sqlx::query("CREATE TABLE orders (id TEXT)").execute(&mut **tx).await?;
+                    Ok(outbox.add(tx, order).await?)
+                })
+                .await
+        });
+        placed.await.unwrap().unwrap();
+        assert_eq!(shop.events().await, 1);
+        sqlx::query("TABLE orders").execute(shop.store.pool()).await.unwrap();
     });
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use messagekit::adapter::{Wake, in_transaction};
 use messagekit::{Error, ErrorKind, HandlerError, ParkingLimits, Store};
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgPool, Postgres};
+use sqlx::{Executor, PgPool, Postgres, Transaction};
 
 use crate::error::{classify, from_sqlx};
 use crate::membership::Membership;
@@ -305,7 +305,7 @@ impl Store for PostgresStore {
     }
 
     async fn rollback(&self, tx: PgTx) -> Result<(), Error> {
-        self.statement(async { tx.rollback().await.map_err(from_sqlx) }).await
+        self.statement(async { Transaction::from(tx).rollback().await.map_err(from_sqlx) }).await
     }
 
     /// Classifies sqlx's errors. A violated constraint, or any other mistake in a statement, is the handler's own.

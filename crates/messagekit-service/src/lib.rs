@@ -59,5 +59,7 @@ mod listen;
 mod program;
 mod service;
 
+/// The version of axum whose [routes](Service::routes) a service takes.
+pub use axum;
 pub use program::main;
 pub use service::Service;

@@ -107,8 +107,8 @@ impl fmt::Display for ErrorKind {
 
 /// Describes a failure: its kind, its text, and named values for diagnosis.
 ///
-/// The text is one lowercase sentence without a full stop; [`chain`] joins it with its sources. An error never holds a
-/// payload or a secret. A clone only increments a reference count, so one failed commit can report its error to every
+/// The text is one lowercase sentence without a full stop. `{error}` shows this error alone, and `{error:#}` its sources too, as [`chain`]
+/// joins them. An error never holds a payload or a secret. A clone only increments a reference count, so one failed commit can report its error to every
 /// waiting caller.
 ///
 /// ```
@@ -118,6 +118,10 @@ impl fmt::Display for ErrorKind {
 /// assert!(!error.is_transient());
 /// assert_eq!(error.context("topic"), Some("orders.order"));
 /// assert_eq!(error.to_string(), "payload of 2000000 bytes is over the limit (topic orders.order)");
+///
+/// let refused = std::io::Error::other("connection refused");
+/// let error = Error::new(ErrorKind::Unavailable, "broker does not answer").caused_by(refused);
+/// assert_eq!(format!("{error:#}"), "broker does not answer: connection refused");
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -195,6 +199,9 @@ pub(crate) fn find_cause<'a, T: StdError + 'static>(
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(&chain(self));
+        }
         f.write_str(&self.0.text)?;
         for (index, (name, value)) in self.0.context.iter().enumerate() {
             write!(f, "{}{name} ", if index == 0 { " (" } else { ", " })?;

@@ -21,7 +21,7 @@ fn event_committed_outside_the_outbox_wakes_the_relay() {
         assert!(timeout(Duration::ZERO, relayed.store.woken()).await.is_err());
         let mut tx = relayed.store.begin().await.unwrap();
         relayed.outbox.add(&mut tx, OrderPlaced::new("o-1")).await.unwrap();
-        tx.commit().await.unwrap();
+        sqlx::Transaction::from(tx).commit().await.unwrap();
         timeout(DEADLINE, relayed.store.woken()).await.expect("a hint");
     });
 }

@@ -438,7 +438,7 @@ fn observers_hear_of_transactions_that_other_code_commits() {
         let mut tx = store.begin().await.unwrap();
         let id = topic.append_in(&mut tx, &json!({ "parcel": "a" })).await.unwrap();
         // The transaction of sqlx, without the store.
-        tx.commit().await.unwrap();
+        sqlx::Transaction::from(tx).commit().await.unwrap();
         eventually("the append is heard of", DEADLINE, async || heard.lock().unwrap().len() > 1).await;
         let topic: Arc<str> = Arc::from(TOPIC);
         assert_eq!(heard.lock().unwrap()[1..], [TopicEvent::Appended { topic, id }]);

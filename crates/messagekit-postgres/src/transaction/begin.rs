@@ -37,7 +37,7 @@ pub(crate) async fn begin(pool: &PgPool, limits: Option<Limits>) -> Result<PgTx,
             };
             match begun {
                 Err(error) if stale > 0 && is_lost(&error) => stale -= 1,
-                begun => return begun,
+                begun => return begun.map(PgTx::from),
             }
         }
     });
