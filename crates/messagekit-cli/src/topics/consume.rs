@@ -25,7 +25,7 @@ pub(super) struct Consume {
     #[arg(long)]
     follow: bool,
     /// At most this many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, alias = "limit", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
     /// Leave the records new
     #[arg(long)]

@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use messagekit::log::TopicStore;
+use messagekit::log::{Pages, TableSources};
 use messagekit::schema::{Shape, differences};
 use messagekit::{Error, ErrorKind};
+use messagekit_topics::operations::{NewTopic, TopicOperations};
 use messagekit_topics::{RetentionRule, TopicDefinition, Topics};
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ struct Making {
 }
 
 impl Work for Making {
-    async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+    async fn run<S: TableSources + Pages>(&self, topics: &Topics<S>) -> Result<(), Error> {
         let Self { create, schema, rule } = self;
         let is_new = create.create(topics, schema.as_ref(), *rule).await?;
         if create.json {
@@ -77,32 +78,18 @@ impl Create {
     /// Returns whether the topic was made; fails when it has other rules.
     async fn create(
         &self,
-        topics: &Topics<impl TopicStore>,
+        topics: &impl TopicOperations,
         schema: Option<&Value>,
         rule: Option<RetentionRule>,
     ) -> Result<bool, Error> {
-        if let Some(stored) = topics.definition(self.topic.as_str()).await? {
-            self.compare(&stored, schema, rule)?;
-            return Ok(false);
-        }
-        let topic = match schema {
-            Some(schema) => topics.described(self.topic.as_str(), schema.clone()),
-            None => topics.untyped(self.topic.as_str()),
-        };
-        let mut topic = topic.dedup(self.dedup.clone()).partitions(self.partitions);
-        if let Some(key) = &self.key {
-            topic = topic.key(key);
-        }
-        if let Some(rule) = rule {
-            topic = topic.retention(rule);
-        }
-        if self.published {
-            topic = topic.published();
-        }
-        topic.open().await?;
-        // Another program may have made it meanwhile, with other rules that `open` takes.
-        self.compare(&file::definition(topics, &self.topic).await?, schema, rule)?;
-        Ok(true)
+        let mut new = NewTopic::named(self.topic.as_str());
+        (new.partitions, new.retention, new.is_published) = (self.partitions, rule, self.published);
+        (new.key, new.dedup, new.schema) = (self.key.clone(), self.dedup.clone(), schema.cloned());
+        let is_new = topics.create_topic(&new).await?;
+        // What was there may have other rules.
+        let stored = topics.definitions().await?.into_iter().find(|stored| *stored.name == *self.topic);
+        stored.map_or(Ok(()), |stored| self.compare(&stored, schema, rule))?;
+        Ok(is_new)
     }
 
     /// Fails with everything that differs.

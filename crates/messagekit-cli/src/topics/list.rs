@@ -31,7 +31,9 @@ impl Work for List {
             return print(json!({ "topics": found }));
         }
         if found.is_empty() {
-            return print("no topics");
+            return print(
+                "no topics; those of events are not listed here: `messagekit events find` finds their events",
+            );
         }
         let mut rows = table(&["topic", "partitions", "records", "new", "handled", "dead", "dedup", "key"]);
         for topic in &found {

@@ -1,6 +1,9 @@
 //! Topics and sources that are made by their names.
 
-use messagekit::log::{AddedSource, RetentionRule, TableSources, TopicStore};
+use std::sync::Arc;
+
+use messagekit::log::{AddedSource, Pages, RetentionRule, TableSources, TopicStore};
+use messagekit::{Error as CoreError, ErrorKind};
 
 use super::names;
 use super::requests::{NewSource, NewTopic};
@@ -9,16 +12,25 @@ use crate::{Error, Topics};
 /// The most partitions of a topic that is made by its name: each is a row, and a transaction makes them all.
 const MAX_PARTITIONS: u32 = 10_000;
 
-pub(super) async fn create<S: TopicStore>(topics: &Topics<S>, new: &NewTopic) -> Result<bool, Error> {
+pub(super) async fn create<S: TopicStore + Pages>(topics: &Topics<S>, new: &NewTopic) -> Result<bool, Error> {
     if new.partitions.get() > MAX_PARTITIONS {
         let text = format!("a topic has at most {MAX_PARTITIONS} partitions");
-        return Err(messagekit::Error::new(messagekit::ErrorKind::InvalidConfiguration, text).into());
+        return Err(CoreError::new(ErrorKind::InvalidConfiguration, text).into());
     }
+    // Asked before the definition, which another program may make meanwhile.
+    let has_records = is_there(topics.store(), &new.topic).await?;
     if topics.definition(new.topic.clone()).await?.is_some() {
         return Ok(false);
     }
-    let mut builder =
-        topics.untyped(new.topic.clone()).partitions(new.partitions).dedup(new.dedup.iter().cloned());
+    if has_records {
+        let text = "topic holds events of an outbox, and takes no others: choose another name";
+        return Err(CoreError::new(ErrorKind::WrongState, text).with("topic", &new.topic).into());
+    }
+    let builder = match &new.schema {
+        Some(schema) => topics.described(new.topic.clone(), schema.clone()),
+        None => topics.untyped(new.topic.clone()),
+    };
+    let mut builder = builder.partitions(new.partitions).dedup(new.dedup.iter().cloned());
     if let Some(key) = &new.key {
         builder = builder.key(key);
     }
@@ -28,6 +40,15 @@ pub(super) async fn create<S: TopicStore>(topics: &Topics<S>, new: &NewTopic) ->
     let builder = if new.is_published { builder.published() } else { builder };
     builder.open().await?;
     Ok(true)
+}
+
+/// Returns whether a topic is there, defined or not.
+async fn is_there(store: &impl Pages, topic: &Arc<str>) -> Result<bool, Error> {
+    match store.bounds(topic).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) async fn set_retention<S: TopicStore>(

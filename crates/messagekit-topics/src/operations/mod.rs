@@ -141,7 +141,8 @@ pub trait TopicOperations: Send + Sync {
     /// Makes a topic, and returns false if there is one of this name already, which stays as it is.
     ///
     /// # Errors
-    /// As [`TopicBuilder::open`](crate::TopicBuilder::open).
+    /// As [`TopicBuilder::open`](crate::TopicBuilder::open). [`ErrorKind::WrongState`](messagekit::ErrorKind::WrongState) for a topic that holds
+    /// events of an outbox: their consumers would get what is appended to it, without a type.
     fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<bool, Error>>;
 
     /// Returns what the topics were made with, sorted by name.

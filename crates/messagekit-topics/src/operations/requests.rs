@@ -8,6 +8,7 @@ use messagekit::Shutdown;
 use messagekit::log::{
     Changes, OnDeleted, OnSourceFailure, PartitionStart, RecordClaimId, RetentionRule, RowPayload,
 };
+use serde_json::Value;
 
 /// The lease of a claim when none is asked for.
 const LEASE: Duration = Duration::from_secs(60);
@@ -154,6 +155,8 @@ pub struct NewTopic {
     pub dedup: Vec<String>,
     /// Its events also go to a broker.
     pub is_published: bool,
+    /// The JSON Schema of its records, or `None` for any object.
+    pub schema: Option<Value>,
 }
 
 impl NewTopic {
@@ -166,6 +169,7 @@ impl NewTopic {
             key: None,
             dedup: Vec::new(),
             is_published: false,
+            schema: None,
         }
     }
 }
