@@ -49,7 +49,7 @@ impl Tables {
                 .max_by_key(|((_, id), _)| id.clone())
                 .map(|(_, marker)| marker.processed_at),
             noted_at: self.noted.get(consumer).copied(),
-            dedup_window: self.windows.get(consumer).copied(),
+            dedup_window: self.windows.get(consumer).copied().filter(|window| *window < Duration::MAX),
             positions: positions.collect(),
             blocked_keys: capped(self.queues.keys().filter(|key| key.consumer == consumer).count()),
             retries_due: capped(failed.iter().filter(is_due).count()),

@@ -40,7 +40,7 @@ pub struct ConsumerStatus {
     pub newest_marker_at: Option<Timestamp>,
     /// When one of its processes last recorded its dedup window: at its start, and then every ten seconds.
     pub noted_at: Option<Timestamp>,
-    /// The longest dedup window that its processes have recorded.
+    /// The longest dedup window that its processes have recorded; `None` when one of them takes messages of any age, or none has recorded one.
     pub dedup_window: Option<Duration>,
     /// Its positions, by topic and partition, at most 1,000.
     pub positions: Vec<ConsumerPosition>,

@@ -56,8 +56,10 @@ async fn missing_dedup_window_is_named_none() {
     for (consumer, hours) in [("stock", 48), ("tax", 36)] {
         store.note_window(consumer, Some(Duration::from_secs(hours * 3_600))).await.unwrap();
     }
+    store.note_window("vat", None).await.unwrap();
     store.close().await.unwrap();
-    assert_eq!(windows(), [json!(null), json!(172_800), json!(129_600)]);
+    assert_eq!(windows(), [json!(null), json!(172_800), json!(129_600), json!(null)]);
+    assert!(line("vat").contains("none"), "{}", line("vat"));
     assert!(line("stock").contains("2d") && !line("stock").contains("none"), "{}", line("stock"));
     assert!(line("tax").contains("36h"), "{}", line("tax"));
 }

@@ -25,7 +25,7 @@ use crate::error::from_sqlx;
 const BLOCKS: i64 = 8;
 
 /// The recorded window of a consumer that accepts messages of any age.
-const CENTURY: i64 = 100 * 365 * 24 * 3_600;
+pub(super) const CENTURY: i64 = 100 * 365 * 24 * 3_600;
 
 /// A pending event has the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENTS: &str = "

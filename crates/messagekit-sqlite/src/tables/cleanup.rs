@@ -13,7 +13,7 @@ use super::processed::{DISCARDED, DONE};
 const ROWS: i64 = 1_000;
 
 /// The recorded window of a consumer that accepts messages of any age.
-const CENTURY: u64 = 100 * 365 * 24 * 3_600;
+pub(super) const CENTURY: u64 = 100 * 365 * 24 * 3_600;
 
 /// The result of one step, and the start of the next.
 pub(crate) struct Stretch<P> {

@@ -52,6 +52,9 @@ pub async fn status_has_the_window_of_a_consumer<F: StoreFixture>(fixture: &F) {
     store.note_window(&consumer, Some(week)).await.expect("the window is recorded");
     let known = status(fixture, &consumer).await.expect("it has a window");
     assert_eq!(known.dedup_window, Some(week));
+    store.note_window(&consumer, None).await.expect("the window is recorded");
+    let known = status(fixture, &consumer).await.expect("it was recorded");
+    assert_eq!(known.dedup_window, None, "a process of it takes messages of any age");
 }
 
 /// Running replays are counted.
