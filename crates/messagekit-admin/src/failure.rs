@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use messagekit::ErrorKind;
 use messagekit_topics::Error;
 
-use crate::problem::{Problem, unwell};
+use crate::problem::{Problem, cure, unwell};
 
 /// Where the paths begin whose errors have this form.
 const PREFIX: &str = "/v1/api/";
@@ -75,10 +75,7 @@ impl Failure {
             }
             kind => {
                 tracing::error!(error = %messagekit::chain(error), "database refused a request about topics");
-                let text = format!(
-                    "database {}: the log has more under the id in header x-request-id",
-                    unwell(kind)
-                );
+                let text = format!("database {}: {}", unwell(kind), cure(kind));
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", text)
             }
         }

@@ -19,12 +19,16 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u64>,
+    /// What is not shown to a caller over HTTP.
+    #[serde(skip)]
+    #[schema(ignore)]
+    cause: Option<messagekit::Error>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { title, status: status.as_u16(), detail: detail.into(), count: None }
+        Self { title, status: status.as_u16(), detail: detail.into(), count: None, cause: None }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -61,8 +65,11 @@ impl Problem {
         (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), self.detail)
     }
 
-    /// Converts the problem for a program without HTTP.
+    /// Converts the problem for a program without HTTP, which has no log to look into.
     pub(crate) fn into_error(self) -> messagekit::Error {
+        if let Some(cause) = self.cause {
+            return cause;
+        }
         let kind = match self.status {
             400 | 422 => ErrorKind::InvalidConfiguration,
             404 => ErrorKind::NotFound,
@@ -85,11 +92,10 @@ impl Problem {
             }
             kind => {
                 tracing::error!(database, error = %chain(error), "database refused a request");
-                let log = "the log has more under the id in header x-request-id";
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    format!("database {database} {}: {log}", unwell(kind)),
-                )
+                let text = format!("database {database} {}", unwell(kind));
+                let detail = format!("{text}: {}", cure(kind));
+                let cause = Some(messagekit::Error::new(kind, text).caused_by(error.clone()));
+                Self { cause, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
             }
         }
     }
@@ -103,6 +109,14 @@ pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
         ErrorKind::Closed => "was closed",
         kind if kind.is_transient() => "is busy",
         _ => "answers with an error",
+    }
+}
+
+/// Returns what to do about the fault of a database that does not pass.
+pub(crate) fn cure(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Schema => "run `messagekit migrate --database …` with its URL",
+        _ => "the log has more under the id in header x-request-id",
     }
 }
 

@@ -64,6 +64,8 @@ enum Command {
     /// Render, apply, watch and delete the connector that publishes the outbox
     Connector(connector::Connector),
     /// List, group, show, retry and discard failed messages
+    // The commonest slip of the hand would be taken for `sql`.
+    #[command(alias = "dql")]
     Dlq(dlq::Dlq),
     /// Show an event with its publication, consumers, causes and effects, and find events
     Events(events::Events),

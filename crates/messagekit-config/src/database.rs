@@ -60,7 +60,16 @@ impl Configuration {
                         first.variable("url")
                     ),
                 ),
-                false => first.problem("name", format!("there is no [[database]] with the name {name:?}")),
+                false => {
+                    let known: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+                    let known = if known.is_empty() {
+                        "none has a name".to_owned()
+                    } else {
+                        format!("there is {}", known.join(", "))
+                    };
+                    first
+                        .problem("name", format!("there is no [[database]] with the name {name:?}: {known}"));
+                }
             }
             return None;
         };

@@ -1,5 +1,6 @@
 //! The failed messages of a command.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -109,4 +110,28 @@ pub(super) async fn known_consumer(store: &dyn Operations, consumer: Option<&str
     let names: Vec<String> = known.iter().map(|known| printable(&known.consumer)).collect();
     let error = Error::new(ErrorKind::NotFound, "no consumer of this database has this name");
     Err(error.with("consumer", printable(consumer)).with("known", names.join(", ")))
+}
+
+/// The most groups of which an empty answer names kind and type.
+const NAMED: u32 = 10;
+
+/// Returns what an empty answer says: beside a kind or an event type it names those that there are, because a misspelt one would look
+/// healthy.
+pub(super) async fn nothing(store: &dyn Operations, filter: &FailedMessageFilter) -> Result<String, Error> {
+    let mut text = "no failed messages".to_owned();
+    if filter.kind.is_none() && filter.event_type.is_none() {
+        return Ok(text);
+    }
+    let all = FailedMessageFilter { kind: None, event_type: None, ..filter.clone() };
+    let groups = store.groups(&all, NAMED).await?;
+    let others = groups.iter().map(|group| {
+        let event_type = group.event_type.as_deref().map_or("no type".to_owned(), printable);
+        format!("{} of {event_type}", printable(&group.kind))
+    });
+    let others: BTreeSet<String> = others.collect();
+    if !others.is_empty() {
+        text += " of this kind and type; there are: ";
+        text += &others.into_iter().collect::<Vec<_>>().join(", ");
+    }
+    Ok(text)
 }

@@ -3,7 +3,7 @@
 use messagekit::Error;
 use messagekit::operations::FailedMessageFilter;
 
-use super::chosen::{Chosen, known_consumer};
+use super::chosen::{Chosen, known_consumer, nothing};
 use super::totals::in_words;
 use crate::database::Database;
 use crate::databases::documents;
@@ -33,9 +33,10 @@ impl Groups {
         let every = self.chosen.filter();
         let filter = FailedMessageFilter { is_open: only_open || every.is_open, ..every.clone() };
         let groups = store.store().groups(&filter, self.limit).await?;
-        let mut totals = Vec::new();
+        let (mut totals, mut empty) = (Vec::new(), String::new());
         if groups.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
+            empty = nothing(store.store(), &filter).await?;
             if only_open && !self.json {
                 totals = store.store().totals(&every).await?;
             }
@@ -49,7 +50,7 @@ impl Groups {
                 print("no open failed messages")?;
                 return print(in_words(&totals));
             }
-            return print("no failed messages");
+            return print(empty);
         }
         let mut rows = table(&[
             "failed messages",

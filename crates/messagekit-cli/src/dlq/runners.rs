@@ -62,7 +62,10 @@ fn in_words(runner: &RetryRunner) -> String {
     let consumer = printable(&runner.consumer);
     let ago = |last| format!("{:#} ago", HumanDuration(last));
     match runner.last_seen {
-        Some(last) if runner.is_running() => format!("consumer {consumer} runs: seen {}", ago(last)),
+        Some(last) if runner.is_running() => format!(
+            "consumer {consumer} was seen {}: unless it has stopped since, it runs what was accepted",
+            ago(last)
+        ),
         Some(last) => format!(
             "consumer {consumer} does not run: start it, and it runs what was accepted; it was last seen {}",
             ago(last)

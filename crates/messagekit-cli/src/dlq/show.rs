@@ -21,6 +21,18 @@ pub(super) struct Show {
     json: bool,
 }
 
+/// Returns how many runs failed. A retry restarts the count, and the last runs are kept.
+fn runs(failed_message: &FailedMessage) -> String {
+    let (attempts, crash_count) = (failed_message.attempts, failed_message.crash_count);
+    let since = if failed_message.failed_runs.len() as u64 > u64::from(attempts) {
+        " since the last retry"
+    } else {
+        ""
+    };
+    let crashes = if crash_count > 0 { format!(", {crash_count} ended the process") } else { String::new() };
+    format!("{attempts} failed{since}{crashes}")
+}
+
 impl Show {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
@@ -37,11 +49,7 @@ impl Show {
             format!("{} of consumer {}", failed_message.id, printable(&failed_message.consumer)),
         );
         line("state", state::with_reason(&failed_message));
-        // A retry restarts the count.
-        line(
-            "runs",
-            format!("{} failed, {} ended the process", failed_message.attempts, failed_message.crash_count),
-        );
+        line("runs", runs(&failed_message));
         if failed_message.holds_back > 0 {
             line("holds back", format!("{} later failed messages of its key", failed_message.holds_back));
         }

@@ -74,6 +74,7 @@ fn rows(problems: &[ContractProblem]) -> comfy_table::Table {
 fn refused(problems: &[ContractProblem]) -> Result<(), Error> {
     match problems.len() {
         0 => Ok(()),
+        1 => Err(Error::new(ErrorKind::SchemaMismatch, "1 problem with the baseline")),
         count => Err(Error::new(ErrorKind::SchemaMismatch, format!("{count} problems with the baseline"))),
     }
 }

@@ -27,7 +27,7 @@ impl Export {
         self.mode.compare(&baseline, &current)?;
         let added = baseline.merge(&current)?;
         self.write(&baseline)?;
-        print(format!("{added} versions added, {} in the baseline", baseline.events().len()))
+        print(format!("versions added: {added}, in the baseline: {}", baseline.events().len()))
     }
 
     /// Replaces the file in one step: a reader finds the old baseline or the new one.

@@ -200,7 +200,11 @@ async fn a_retry_says_whether_its_consumer_runs() {
     store.close().await.unwrap();
     let said = run("dlq retry 1").text();
     let second = said.lines().nth(1).unwrap();
-    assert!(second.starts_with("consumer billing runs: seen ") && second.ends_with(" ago"), "{said}");
+    assert!(
+        second.starts_with("consumer billing was seen ")
+            && second.ends_with(" ago: unless it has stopped since, it runs what was accepted"),
+        "{said}"
+    );
     let document = run("dlq retry --all --yes --json").json();
     let runner = &document["runners"][0];
     assert_eq!((&runner["consumer"], &runner["is_running"]), (&json!("billing"), &json!(true)), "{document}");

@@ -56,13 +56,13 @@ fn with_required_field() -> Value {
 fn a_baseline_is_made_and_extended_by_what_fits_it() {
     let repository = Repository::new();
     repository.service(&[("1.0", &[], first())]);
-    assert_eq!(repository.run(&["export"]).text(), "1 versions added, 1 in the baseline\n");
-    assert_eq!(repository.run(&["export"]).text(), "0 versions added, 1 in the baseline\n");
+    assert_eq!(repository.run(&["export"]).text(), "versions added: 1, in the baseline: 1\n");
+    assert_eq!(repository.run(&["export"]).text(), "versions added: 0, in the baseline: 1\n");
     repository.service(&[("2.0", &["1.0"], with_required_field())]);
     let answer = repository.run(&["check"]);
     assert_eq!(answer.code, 1, "a version that nothing holds could change: {answer:?}");
     assert!(answer.out.contains("add it with messagekit schema export"), "{answer:?}");
-    assert_eq!(repository.run(&["export"]).text(), "1 versions added, 2 in the baseline\n");
+    assert_eq!(repository.run(&["export"]).text(), "versions added: 1, in the baseline: 2\n");
     assert_eq!(repository.run(&["check"]).text(), "compatible (backward), 1 contracts\n");
     let kept = Contracts::read(&fs::read_to_string(repository.path("contracts.json")).unwrap()).unwrap();
     let versions: Vec<&str> = kept.events().iter().map(|event| event.version.as_str()).collect();
@@ -89,7 +89,7 @@ fn a_change_that_breaks_readers_fails_the_build_and_stays_out() {
     }
     assert_eq!(fs::read_to_string(repository.path("contracts.json")).unwrap(), before);
     let forward = repository.run(&["export", "--compatibility", "forward"]);
-    assert_eq!(forward.text(), "1 versions added, 2 in the baseline\n");
+    assert_eq!(forward.text(), "versions added: 1, in the baseline: 2\n");
 }
 
 #[test]

@@ -132,11 +132,20 @@ impl Feed {
     /// Waits for the consumer's name; returns false when closed before.
     fn stand_by(&self, news: &News) -> Result<bool, Error> {
         let path = name_lock::path_of(self.link.store.path(), &self.link.consumer);
+        let mut is_said = false;
         while !self.link.is_closing() {
             news.check_open()?;
             match NameLock::try_take(&path) {
                 Ok(Some(name)) => return Ok(self.link.own(name)),
-                Ok(None) => {}
+                Ok(None) if is_said => {}
+                Ok(None) => {
+                    is_said = true;
+                    let consumer = &*self.link.consumer;
+                    tracing::info!(
+                        consumer,
+                        "another process or consumer of this name reads the file: this one stands by"
+                    );
+                }
                 Err(error) if error.is_transient() => self.link.report(error),
                 Err(error) => return Err(error),
             }

@@ -40,7 +40,7 @@ impl Backoff {
         Self { first, factor: factor.max(1.0), max: max.min(A_YEAR) }
     }
 
-    /// Creates a backoff with a constant wait.
+    /// Creates a backoff that does not grow: each wait is between half of `wait` and all of it.
     pub fn fixed(wait: Duration) -> Self {
         Self::new(wait, 1.0, wait)
     }

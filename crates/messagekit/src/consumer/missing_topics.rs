@@ -1,4 +1,5 @@
-//! Warns of topics that do not exist when a consumer starts. A wrong name would otherwise wait for ever without a word.
+//! Logs the topics that do not exist when a consumer starts, as a warning when the name is like another one. A wrong name would otherwise wait
+//! for ever without a word.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ const ALIKE: f64 = 0.6;
 /// Number of names that are shown.
 const SHOWN: usize = 3;
 
-/// Warns of the topics that are not in the list, once.
-pub(super) async fn warn(consumer: &str, topics: &[Arc<str>], list: Option<Arc<dyn TopicList>>) {
+/// Logs the topics that are not in the list, once.
+pub(super) async fn log(consumer: &str, topics: &[Arc<str>], list: Option<Arc<dyn TopicList>>) {
     let Some(list) = list else { return };
     let existing = match list.topics().await {
         Ok(existing) => existing,
@@ -23,7 +24,7 @@ pub(super) async fn warn(consumer: &str, topics: &[Arc<str>], list: Option<Arc<d
     for topic in topics.iter().filter(|topic| !existing.iter().any(|known| *known == ***topic)) {
         match nearest(topic, &existing) {
             near if near.is_empty() => {
-                tracing::warn!(consumer, %topic, "topic does not exist yet: its first record creates it");
+                tracing::info!(consumer, %topic, "topic does not exist yet: its first record creates it");
             }
             near => {
                 tracing::warn!(consumer, %topic, similar = near.join(", "), "topic does not exist: was a similar one meant?");

@@ -216,7 +216,9 @@ impl Contract {
             return Ok(if found.is_empty() { Vec::new() } else { vec![self.problem(Some(now), text)] });
         }
         let found = mode.check(&before, &after);
-        let texts = found.iter().map(|one| format!("{one}: raise the major version and add an upcaster"));
+        let texts = found.iter().map(|one| {
+            format!("{one}: give a new field a default, or raise the major version and add an upcaster")
+        });
         Ok(texts.map(|text| self.problem(Some(now), text)).collect())
     }
 

@@ -38,7 +38,9 @@ pub trait RememberedOffsets: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source that a consumer can read from",
     label = "name a source before `build()`",
-    note = "a source comes from an adapter: `.from(store.topics([OrderPlaced::TOPIC]))`, or `.from(store)` for the topics of the handlers"
+    note = "a source is a broker or a SQLite file: `.from(kafka)` or `.from(store)` for the topics of the handlers, \
+            `.from(kafka.topics([OrderPlaced::TOPIC]))` for chosen ones",
+    note = "a `PostgresStore` is none: a relay or Debezium brings its events to a broker, from which the consumer reads"
 )]
 pub trait IntoSource: Send + 'static {
     /// The source.
@@ -65,7 +67,9 @@ impl<S: Source> IntoSource for S {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source that a consumer can read from",
     label = "name a source before `build()`",
-    note = "a source comes from an adapter: `.from(store.topics([OrderPlaced::TOPIC]))`"
+    note = "a source is a broker or a SQLite file: `.from(kafka)` or `.from(store)` for the topics of the handlers, \
+            `.from(kafka.topics([OrderPlaced::TOPIC]))` for chosen ones",
+    note = "a `PostgresStore` is none: a relay or Debezium brings its events to a broker, from which the consumer reads"
 )]
 pub trait Source: Send + 'static {
     /// The subscriber type that [`bind`](Self::bind) returns.

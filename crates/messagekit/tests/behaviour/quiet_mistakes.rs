@@ -23,6 +23,7 @@ async fn a_missing_topic_is_named_with_similar_ones_at_the_start() {
         assert!(typo.contains(part), "{part} in {typo}");
     }
     assert!(new.contains("topic=parcels.parcel") && !new.contains("similar="), "{new}");
+    assert!(new.contains("INFO"), "a service that starts first is no mistake: {new}");
     consumer.stop().await;
 }
 

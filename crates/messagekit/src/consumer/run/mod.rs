@@ -68,7 +68,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
     let settings = Arc::clone(&running.settings);
     let sighting = sighting::note(Arc::clone(&settings));
     let topics = async move {
-        missing_topics::warn(&settings.name, &topics, list).await;
+        missing_topics::log(&settings.name, &topics, list).await;
         watch(settings, topics, retention).await;
     };
     let outcome = {
@@ -218,7 +218,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 Some(Err(error)) if error.is_transient() => {
                     self.settings.stats.trouble(Some(&error));
                     self.lanes.values_mut().for_each(AssignedLane::is_not_quiet);
-                    tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source");
+                    tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source waits");
                 }
                 ended @ (Some(Err(_)) | None) => {
                     self.has_ended = true;
