@@ -5,6 +5,7 @@
 
 mod archive;
 mod changelog;
+mod compatibility;
 mod materials;
 mod paths;
 mod run;
@@ -34,7 +35,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Make these only; notes, bill of materials and checksums are always made
-    #[arg(long, value_delimiter = ',', default_value = "programs,wheel,crates", value_name = "PARTS")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "compatibility,programs,wheel,crates",
+        value_name = "PARTS"
+    )]
     only: Vec<Product>,
     /// The profile of the programs; `dev` is quick, to try a release
     #[arg(long, default_value = "release", value_name = "NAME")]
@@ -47,6 +53,8 @@ pub(crate) struct Options {
 /// What takes time to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Product {
+    /// No file, but a comparison: whether the version says what changes for the code of users since the release before
+    Compatibility,
     /// `messagekit` and `messagekit-bridge` with man pages, completions and licences
     Programs,
     /// The package for Python
@@ -81,6 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     release.write(&format!("messagekit-{}.cdx.json", release.version), &materials)?;
     for product in &options.only {
         match product {
+            Product::Compatibility => release.compatibility()?,
             Product::Programs => release.programs(&platform)?,
             Product::Wheel => release.wheel()?,
             Product::Crates => release.crates()?,

@@ -1,0 +1,75 @@
+//! Whether the version of a release says what changes for the code of users.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::run::run;
+use super::steps::Release;
+use crate::stage::{cargo, printed, unrelated};
+use crate::terminal::say;
+
+/// The program that compares the public items of two versions of a crate, and its version: it reads what one compiler writes.
+const CHECKER: (&str, &str) = ("cargo-semver-checks", "0.51.0");
+
+impl Release {
+    /// Compares the public items of all published crates with those of the release before. Fails when code that uses them would no longer
+    /// build, and the version does not say so.
+    ///
+    /// The tag of a release is what it is compared with. Without one before this commit there is nothing to compare.
+    pub(super) fn compatibility(&self) -> Result<(), String> {
+        let Some(before) = tag_before(&self.root)? else {
+            say(format_args!(
+                "\n== no release before {}: there are no public items to compare",
+                self.version
+            ));
+            return Ok(());
+        };
+        let tools = self.target.join("dist").join("tools");
+        let (checker, version) = CHECKER;
+        let mut install = cargo();
+        install.args(["install", checker, "--version", version, "--locked", "--quiet", "--root"]);
+        run(install.arg(&tools), &self.root)?;
+        let mut compare = unrelated(Command::new(tools.join("bin").join(checker)));
+        compare.args(["semver-checks", "check-release", "--workspace", "--baseline-rev", &before]);
+        run(compare.env("CARGO_TARGET_DIR", &self.target), &self.root)
+            .map_err(|error| format!("{error}\nthe public items are compared with those of {before}: set the version that they need"))
+    }
+}
+
+/// Returns the tag of the newest release that the checked out commit comes after.
+fn tag_before(root: &Path) -> Result<Option<String>, String> {
+    let mut tags = Command::new("git");
+    // A candidate comes before its release.
+    tags.args(["-c", "versionsort.suffix=-", "tag", "--list", "v*", "--sort=-version:refname"]);
+    let tags = printed(tags.args(["--merged", "HEAD", "--no-contains", "HEAD"]).current_dir(root))?;
+    Ok(tags.lines().next().map(ToOwned::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_compared_with_the_newest_one_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |arguments: &str| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=a", "-c", "user.email=a@b.c"]).args(arguments.split(' '));
+            printed(git.current_dir(folder.path())).unwrap();
+        };
+        let before = || tag_before(folder.path()).unwrap();
+        git("init --quiet");
+        git("commit --quiet --allow-empty --message first");
+        git("tag v0.1.0");
+        assert_eq!(before(), None, "the commit itself is the first release");
+        for tag in ["v0.9.0", "v0.10.0-rc.1", "v0.10.0", "wheel-1"] {
+            git("commit --quiet --allow-empty --message next");
+            git(&format!("tag {tag}"));
+        }
+        assert_eq!(before().as_deref(), Some("v0.10.0"));
+        git("checkout --quiet v0.10.0");
+        assert_eq!(before().as_deref(), Some("v0.10.0-rc.1"));
+        git("checkout --quiet v0.9.0");
+        assert_eq!(before().as_deref(), Some("v0.1.0"));
+    }
+}
