@@ -1,5 +1,7 @@
 //! The packages of the workspace, as cargo sees them.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::stage::{cargo, printed};
@@ -13,11 +15,26 @@ pub(crate) fn metadata() -> Result<Value, String> {
 
 /// Returns the names of the packages that are never published.
 pub(crate) fn unpublished() -> Result<Vec<String>, String> {
-    let metadata = metadata()?;
-    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    // `publish = false` is an empty list of registries.
-    let private = packages.iter().filter(|package| package["publish"].as_array().is_some_and(Vec::is_empty));
+    let all = packages()?;
+    let private = all.iter().filter(|package| is_private(package));
     Ok(private.filter_map(|package| package["name"].as_str().map(ToOwned::to_owned)).collect())
+}
+
+/// Returns the names and the manifests of the packages that are published.
+pub(crate) fn published() -> Result<Vec<(String, PathBuf)>, String> {
+    let all = packages()?;
+    let public = all.iter().filter(|package| !is_private(package));
+    let text = |package: &Value, of: &str| package[of].as_str().unwrap_or_default().to_owned();
+    Ok(public.map(|package| (text(package, "name"), text(package, "manifest_path").into())).collect())
+}
+
+fn packages() -> Result<Vec<Value>, String> {
+    Ok(metadata()?["packages"].as_array().cloned().unwrap_or_default())
+}
+
+/// Returns whether a package has `publish = false`, which is an empty list of registries.
+fn is_private(package: &Value) -> bool {
+    package["publish"].as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -33,6 +50,10 @@ mod tests {
             assert!(unpublished.iter().any(|member| member == name), "{name} would be published");
         }
         assert!(!unpublished.iter().any(|member| member == "messagekit"));
+        let published = published().expect("cargo metadata works");
+        let library = published.iter().find(|(name, _)| name == "messagekit").expect("it is published");
+        assert!(library.1.ends_with("crates/messagekit/Cargo.toml"), "{library:?}");
+        assert!(!published.iter().any(|(name, _)| unpublished.contains(name)));
     }
 
     /// Nothing older is ever built here: a user with an older one would have a mixture that was never tried.

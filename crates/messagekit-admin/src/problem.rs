@@ -94,7 +94,7 @@ impl Problem {
                 tracing::error!(database, error = %chain(error), "database refused a request");
                 let text = format!("database {database} {}", unwell(kind));
                 let detail = format!("{text}: {}", cure(kind));
-                let cause = Some(messagekit::Error::new(kind, text).caused_by(error.clone()));
+                let cause = Some(messagekit::Error::new(ErrorKind::Other, text).caused_by(error.clone()));
                 Self { cause, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
             }
         }
@@ -115,7 +115,10 @@ pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
 /// Returns what to do about the fault of a database that does not pass.
 pub(crate) fn cure(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Schema => "run `messagekit migrate --database …` with its URL",
+        ErrorKind::Schema => {
+            "run `messagekit migrate --database …` with its URL; if that refuses newer tables, upgrade this program (the log has \
+             more under the id in header x-request-id)"
+        }
         _ => "the log has more under the id in header x-request-id",
     }
 }

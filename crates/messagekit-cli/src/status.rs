@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::databases::Databases;
 use crate::document::{list, text};
-use crate::output::{print, table};
+use crate::output::{print, printable, table};
 use crate::url::Url;
 
 /// How often a watched screen is drawn again.
@@ -56,7 +56,7 @@ impl Status {
             // A database that is away now may be back at the next look.
             let drawn = match overview.status().await {
                 Ok(status) => screen(&status),
-                Err(error) => messagekit::chain(&error),
+                Err(error) => printable(&messagekit::chain(&error)),
             };
             // Clears the screen and begins at its top. What was scrolled away is not ours.
             print(format_args!("\u{1b}[2J\u{1b}[H{drawn}"))?;

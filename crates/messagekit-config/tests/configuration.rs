@@ -303,7 +303,10 @@ fn a_database_that_cannot_be_meant_is_refused_with_its_name() {
     };
     assert!(refused("", "billing").contains("or set MESSAGEKIT_DATABASE__0__URL"));
     let others = refused(DATABASES, "shipping");
-    assert!(others.contains("no [[database]] with the name \"shipping\": there is "), "{others}");
+    assert!(
+        others.contains("no [[database]] with the name \"shipping\": there is orders, billing"),
+        "{others}"
+    );
     let twice = DATABASES.replace("'orders'", "'billing'");
     assert!(refused(&twice, "billing").contains("two [[database]] with the name \"billing\""));
     let unnamed = DATABASES.replace("name = 'orders'\n", "").replace("name = 'billing'\n", "");

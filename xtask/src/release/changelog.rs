@@ -22,6 +22,12 @@ pub(super) fn section(changelog: &str, version: &str) -> Result<String, String> 
     Ok(section + "\n")
 }
 
+/// Returns the versions that have a section.
+pub(super) fn versions(changelog: &str) -> impl Iterator<Item = &str> {
+    let names = changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split(']').next());
+    names.filter(|name| *name != "Unreleased")
+}
+
 /// Returns notes whose links to pages of the repository lead there from anywhere.
 pub(super) fn with_addresses(notes: &str, repository: &str) -> String {
     notes.replace("](docs/", &format!("]({repository}/docs/"))
@@ -38,6 +44,7 @@ mod tests {
     fn notes_are_the_section_of_the_version() {
         assert_eq!(section(PAGE, "0.2.0").as_deref(), Ok("### Added\n\n- You can wait.\n"));
         assert_eq!(section(PAGE, "0.1.0").as_deref(), Ok("The first.\n"));
+        assert_eq!(versions(PAGE).collect::<Vec<_>>(), ["0.2.0", "0.1.0"]);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Whether the version of a release says what changes for the code of users.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::changelog;
+use super::paths::failed;
 use super::run::run;
 use super::steps::Release;
+use crate::members;
 use crate::stage::{cargo, printed, unrelated};
 use crate::terminal::say;
 
@@ -12,18 +16,12 @@ use crate::terminal::say;
 const CHECKER: (&str, &str) = ("cargo-semver-checks", "0.51.0");
 
 impl Release {
-    /// Compares the public items of all published crates with those of the release before. Fails when code that uses them would no longer
-    /// build, and the version does not say so.
+    /// Compares the public items of all published libraries with those of the release before. Fails when one is found that code can no longer
+    /// use, and the version does not say so. The checker finds most such changes: not those of a parameter's type, and none of macros.
     ///
     /// The tag of a release is what it is compared with. Without one before this commit there is nothing to compare.
     pub(super) fn compatibility(&self) -> Result<(), String> {
-        let Some(before) = tag_before(&self.root)? else {
-            say(format_args!(
-                "\n== no release before {}: there are no public items to compare",
-                self.version
-            ));
-            return Ok(());
-        };
+        let Some(before) = tag_before(&self.root)? else { return self.is_first() };
         let tools = self.target.join("dist").join("tools");
         let (checker, version) = CHECKER;
         let mut install = cargo();
@@ -31,8 +29,24 @@ impl Release {
         run(install.arg(&tools), &self.root)?;
         let mut compare = unrelated(Command::new(tools.join("bin").join(checker)));
         compare.args(["semver-checks", "check-release", "--workspace", "--baseline-rev", &before]);
-        run(compare.env("CARGO_TARGET_DIR", &self.target), &self.root)
-            .map_err(|error| format!("{error}\nthe public items are compared with those of {before}: set the version that they need"))
+        // The checker has nothing to compare a new crate with, and fails.
+        compare.args(new_since(&self.root, &before)?.iter().flat_map(|name| ["--exclude", name]));
+        run(compare.env("CARGO_TARGET_DIR", &self.target), &self.root).map_err(|error| {
+            format!("{error}\nwhere it names public items that differ from those of {before}, set the version that they need")
+        })
+    }
+
+    /// Requires that no version was released before: a clone may lack the tags.
+    fn is_first(&self) -> Result<(), String> {
+        let page = self.root.join("CHANGELOG.md");
+        let text = fs::read_to_string(&page).map_err(|error| failed("read", &page, &error))?;
+        if let Some(earlier) = changelog::versions(&text).find(|version| *version != self.version) {
+            return Err(format!(
+                "the changelog has {earlier}, and no release has a tag here: git fetch --tags"
+            ));
+        }
+        say(format_args!("\n== no release before {}: there are no public items to compare", self.version));
+        Ok(())
     }
 }
 
@@ -43,6 +57,20 @@ fn tag_before(root: &Path) -> Result<Option<String>, String> {
     tags.args(["-c", "versionsort.suffix=-", "tag", "--list", "v*", "--sort=-version:refname"]);
     let tags = printed(tags.args(["--merged", "HEAD", "--no-contains", "HEAD"]).current_dir(root))?;
     Ok(tags.lines().next().map(ToOwned::to_owned))
+}
+
+/// Returns the published packages that a release did not have.
+fn new_since(root: &Path, before: &str) -> Result<Vec<String>, String> {
+    let mut new = Vec::new();
+    for (name, manifest) in members::published()? {
+        let path = manifest.strip_prefix(root).unwrap_or(&manifest);
+        let mut list = Command::new("git");
+        list.args(["ls-tree", "--name-only", before, "--"]).arg(path).current_dir(root);
+        if printed(&mut list)?.trim().is_empty() {
+            new.push(name);
+        }
+    }
+    Ok(new)
 }
 
 #[cfg(test)]

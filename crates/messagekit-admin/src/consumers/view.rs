@@ -19,7 +19,8 @@ pub(crate) struct ConsumerView {
     /// When the database last saw a marker of it, or a process of it that recorded its dedup window.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_activity_at: Option<Timestamp>,
-    /// The longest dedup window that its processes have recorded, in seconds.
+    /// The longest dedup window that its processes have recorded, in seconds; null when one of them takes messages of any age, or none has
+    /// recorded one.
     dedup_window_seconds: Option<u64>,
     positions: Vec<PositionView>,
     /// Its failed messages by state; a state without any is missing.

@@ -90,5 +90,11 @@ async fn a_database_that_does_not_answer_is_named() {
     answer.is_problem(503);
     assert_eq!(answer.header("retry-after"), "5");
     silent.fail_next(Failpoint::Operations, ErrorKind::Schema);
-    console.ask(Role::Viewer, "GET /api/v1/dlq?database=silent").await.is_problem(500);
+    let answer = console.ask(Role::Viewer, "GET /api/v1/dlq?database=silent").await;
+    answer.is_problem(500);
+    assert!(
+        answer.text().contains("lacks the tables of this program: run `messagekit migrate"),
+        "{}",
+        answer.text()
+    );
 }

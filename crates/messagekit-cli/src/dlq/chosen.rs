@@ -112,15 +112,21 @@ pub(super) async fn known_consumer(store: &dyn Operations, consumer: Option<&str
     Err(error.with("consumer", printable(consumer)).with("known", names.join(", ")))
 }
 
+/// What is said without any.
+pub(super) const NO_FAILED_MESSAGES: &str = "no failed messages";
+
 /// The most groups of which an empty answer names kind and type.
 const NAMED: u32 = 10;
 
-/// Returns what an empty answer says: beside a kind or an event type it names those that there are, because a misspelt one would look
+/// Returns the answer that there are none. Beside a kind or an event type it names those that there are, because a misspelt one would look
 /// healthy.
-pub(super) async fn nothing(store: &dyn Operations, filter: &FailedMessageFilter) -> Result<String, Error> {
-    let mut text = "no failed messages".to_owned();
+pub(super) async fn empty_answer(
+    store: &dyn Operations,
+    filter: &FailedMessageFilter,
+) -> Result<String, Error> {
+    let none = NO_FAILED_MESSAGES.to_owned();
     if filter.kind.is_none() && filter.event_type.is_none() {
-        return Ok(text);
+        return Ok(none);
     }
     let all = FailedMessageFilter { kind: None, event_type: None, ..filter.clone() };
     let groups = store.groups(&all, NAMED).await?;
@@ -129,9 +135,9 @@ pub(super) async fn nothing(store: &dyn Operations, filter: &FailedMessageFilter
         format!("{} of {event_type}", printable(&group.kind))
     });
     let others: BTreeSet<String> = others.collect();
-    if !others.is_empty() {
-        text += " of this kind and type; there are: ";
-        text += &others.into_iter().collect::<Vec<_>>().join(", ");
+    if others.is_empty() {
+        return Ok(none);
     }
-    Ok(text)
+    let others = others.into_iter().collect::<Vec<_>>().join(", ");
+    Ok(format!("{none} of this kind and type; there are, among others: {others}"))
 }

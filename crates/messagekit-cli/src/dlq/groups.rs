@@ -3,7 +3,7 @@
 use messagekit::Error;
 use messagekit::operations::FailedMessageFilter;
 
-use super::chosen::{Chosen, known_consumer, nothing};
+use super::chosen::{Chosen, empty_answer, known_consumer};
 use super::totals::in_words;
 use crate::database::Database;
 use crate::databases::documents;
@@ -33,14 +33,15 @@ impl Groups {
         let every = self.chosen.filter();
         let filter = FailedMessageFilter { is_open: only_open || every.is_open, ..every.clone() };
         let groups = store.store().groups(&filter, self.limit).await?;
-        let (mut totals, mut empty) = (Vec::new(), String::new());
+        let mut totals = Vec::new();
         if groups.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
-            empty = nothing(store.store(), &filter).await?;
             if only_open && !self.json {
                 totals = store.store().totals(&every).await?;
             }
         }
+        let is_asked = groups.is_empty() && !self.json;
+        let empty = if is_asked { empty_answer(store.store(), &every).await? } else { String::new() };
         store.close().await?;
         if self.json {
             return print(documents(&self.database)?.failed_message_groups(groups));

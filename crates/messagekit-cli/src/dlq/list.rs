@@ -4,7 +4,7 @@ use comfy_table::Table;
 use messagekit::Error;
 use messagekit::operations::{FailedMessageFilter, FailedMessageHead, FailedMessageState as State};
 
-use super::chosen::{Chosen, known_consumer, nothing};
+use super::chosen::{Chosen, NO_FAILED_MESSAGES, empty_answer, known_consumer};
 use super::state;
 use super::totals::in_words;
 use crate::database::Database;
@@ -42,7 +42,7 @@ const COLUMNS: [(&str, bool); 11] = [
     ("key", true),
     ("due", false),
     ("runs", false),
-    ("kind", false),
+    ("kind", true),
     ("error", true),
     ("set aside", false),
     ("changed", false),
@@ -60,11 +60,15 @@ impl List {
         let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
         let mut failed_messages = store.store().list(&page, one_more(self.limit)).await?;
         let totals = store.store().totals(&filter).await?;
-        let mut empty = String::new();
         if failed_messages.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
-            empty = nothing(store.store(), &filter).await?;
         }
+        let is_asked = totals.is_empty() && !self.json;
+        let empty = if is_asked {
+            empty_answer(store.store(), &filter).await?
+        } else {
+            NO_FAILED_MESSAGES.to_owned()
+        };
         store.close().await?;
         let next = cut(&mut failed_messages, self.limit, |last| last.id);
         if self.json {
@@ -73,18 +77,21 @@ impl List {
             page["totals"] = documents.failed_message_totals(totals)["totals"].take();
             return print(page);
         }
+        let is_open = |state| matches!(state, State::RetryScheduled | State::RetryRequested | State::Blocked);
+        let has_others = only_dead && totals.iter().any(|total| is_open(total.state));
+        let others = if has_others { "; --state open lists those that are not dead, too" } else { "" };
         if failed_messages.is_empty() {
             if only_dead && !totals.is_empty() {
                 print("no dead letters")?;
-                return print(in_words(&totals));
+                return print(format_args!("{}{others}", in_words(&totals)));
             }
             return print(empty);
         }
-        print(drawn(&failed_messages))?;
-        print(in_words(&totals))?;
-        let is_open = |state| matches!(state, State::RetryScheduled | State::RetryRequested | State::Blocked);
-        if only_dead && totals.iter().any(|total| is_open(total.state)) {
-            print("--state open lists those that are not dead, too")?;
+        let width = table(&[]).width();
+        print(drawn(&failed_messages, width))?;
+        print(format_args!("{}{others}", in_words(&totals)))?;
+        if is_narrow(width) {
+            print(format_args!("on {WIDE} columns the table has also {}", left_out().join(", ")))?;
         }
         match next {
             Some(id) => print(format_args!("more: --before {id}")),
@@ -93,10 +100,19 @@ impl List {
     }
 }
 
-/// Returns the table, with the columns for which the terminal has room.
-fn drawn(failed_messages: &[FailedMessageHead]) -> Table {
-    let is_narrow = table(&[]).width().is_some_and(|width| width < WIDE);
-    let is_shown = |column: usize| !is_narrow || COLUMNS[column].1;
+/// Returns whether a terminal has no room for all columns; what is no terminal has room.
+fn is_narrow(width: Option<u16>) -> bool {
+    width.is_some_and(|width| width < WIDE)
+}
+
+/// Returns the columns that a narrow table does not have.
+fn left_out() -> Vec<&'static str> {
+    COLUMNS.iter().filter(|(_, always)| !always).map(|(name, _)| *name).collect()
+}
+
+/// Returns the table, with the columns for which there is room.
+fn drawn(failed_messages: &[FailedMessageHead], width: Option<u16>) -> Table {
+    let is_shown = |column: usize| !is_narrow(width) || COLUMNS[column].1;
     let header: Vec<&str> =
         (0..COLUMNS.len()).filter(|column| is_shown(*column)).map(|column| COLUMNS[column].0).collect();
     let mut rows = table(&header);
@@ -121,4 +137,24 @@ fn row(failed_message: &FailedMessageHead) -> [String; COLUMNS.len()] {
         format!("{:.0}", failed_message.set_aside_at),
         format!("{:.0}", failed_message.changed_at),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_fewer_columns_and_others_get_all() {
+        let header = |width| {
+            drawn(&[], width)
+                .header()
+                .expect("a header")
+                .cell_iter()
+                .map(|cell| cell.content())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(header(Some(80)), ["id", "consumer", "state", "type", "key", "kind", "error"]);
+        assert_eq!((header(Some(WIDE)).len(), header(None).len()), (11, 11));
+        assert_eq!(left_out(), ["due", "runs", "set aside", "changed"]);
+    }
 }

@@ -76,9 +76,9 @@ impl Create {
     }
 
     /// Returns whether the topic was made; fails when it has other rules.
-    async fn create(
+    async fn create<S: TableSources + Pages>(
         &self,
-        topics: &impl TopicOperations,
+        topics: &Topics<S>,
         schema: Option<&Value>,
         rule: Option<RetentionRule>,
     ) -> Result<bool, Error> {
@@ -87,8 +87,7 @@ impl Create {
         (new.key, new.dedup, new.schema) = (self.key.clone(), self.dedup.clone(), schema.cloned());
         let is_new = topics.create_topic(&new).await?;
         // What was there may have other rules.
-        let stored = topics.definitions().await?.into_iter().find(|stored| *stored.name == *self.topic);
-        stored.map_or(Ok(()), |stored| self.compare(&stored, schema, rule))?;
+        self.compare(&file::definition(topics, &self.topic).await?, schema, rule)?;
         Ok(is_new)
     }
 

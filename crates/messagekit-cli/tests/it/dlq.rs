@@ -87,6 +87,28 @@ async fn a_consumer_that_nothing_is_known_of_is_named() {
 }
 
 #[tokio::test]
+async fn an_empty_list_names_the_kinds_and_types_that_there_are() {
+    let console = Console::with((0..2).map(|_| message(None, b"{}"))).await;
+    let said = |arguments: &[&str]| on(&console.file(), arguments).text();
+    let known = "there are, among others: failed of orders.order.placed, permanent of orders.order.placed\n";
+    for wrong in [["--kind", "permament"], ["--type", "orders.order.plaecd"]] {
+        for command in ["list", "groups"] {
+            let said = said(&[&["dlq", command, "--all"], &wrong[..]].concat());
+            assert_eq!(said, format!("no failed messages of this kind and type; {known}"), "{command}");
+        }
+    }
+    let behind = ["dlq", "list", "--all", "--kind", "permanent", "--before", "1"];
+    assert_eq!(said(&behind), "no failed messages\n", "there are newer ones");
+    let others = "; --state open lists those that are not dead, too\n";
+    assert!(
+        said(&["dql", "list"]).ends_with(&format!("1 retry_scheduled, 1 dead{others}")),
+        "also with a slip"
+    );
+    let only_waiting = said(&["dlq", "list", "--kind", "failed"]);
+    assert_eq!(only_waiting, format!("no dead letters\n1 failed message: 1 retry_scheduled{others}"));
+}
+
+#[tokio::test]
 async fn a_failed_message_is_shown_whole() {
     let payload = br#"{"customer":null,"pence":7}"#;
     let console = Console::with([message(Some(b"\xfe\x01"), payload)]).await;

@@ -17,14 +17,16 @@ pub(super) async fn create<S: TopicStore + Pages>(topics: &Topics<S>, new: &NewT
         let text = format!("a topic has at most {MAX_PARTITIONS} partitions");
         return Err(CoreError::new(ErrorKind::InvalidConfiguration, text).into());
     }
-    // Asked before the definition, which another program may make meanwhile.
-    let has_records = is_there(topics.store(), &new.topic).await?;
-    if topics.definition(new.topic.clone()).await?.is_some() {
+    let is_defined = async || Ok::<_, Error>(topics.definition(new.topic.clone()).await?.is_some());
+    if is_defined().await? {
         return Ok(false);
     }
-    if has_records {
-        let text = "topic holds events of an outbox, and takes no others: choose another name";
-        return Err(CoreError::new(ErrorKind::WrongState, text).with("topic", &new.topic).into());
+    match partitions(topics.store(), &new.topic).await? {
+        Some(there) if there != new.partitions.get() as usize => {
+            // Another program may have made it meanwhile.
+            return if is_defined().await? { Ok(false) } else { Err(undefined(new, there)) };
+        }
+        _ => {}
     }
     let builder = match &new.schema {
         Some(schema) => topics.described(new.topic.clone(), schema.clone()),
@@ -42,13 +44,21 @@ pub(super) async fn create<S: TopicStore + Pages>(topics: &Topics<S>, new: &NewT
     Ok(true)
 }
 
-/// Returns whether a topic is there, defined or not.
-async fn is_there(store: &impl Pages, topic: &Arc<str>) -> Result<bool, Error> {
+/// Returns the number of partitions of a topic that is there, defined or not.
+async fn partitions(store: &impl Pages, topic: &Arc<str>) -> Result<Option<usize>, Error> {
     match store.bounds(topic).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Ok(bounds) => Ok(Some(bounds.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns the error for a topic of events in a file, which keeps its partitions.
+fn undefined(new: &NewTopic, there: usize) -> Error {
+    let text = format!(
+        "topic holds events, in {there} partitions: give as many to read the events as records; their consumers get what is appended then"
+    );
+    CoreError::new(ErrorKind::WrongState, text).with("topic", &new.topic).into()
 }
 
 pub(super) async fn set_retention<S: TopicStore>(

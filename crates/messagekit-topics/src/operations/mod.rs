@@ -142,7 +142,7 @@ pub trait TopicOperations: Send + Sync {
     ///
     /// # Errors
     /// As [`TopicBuilder::open`](crate::TopicBuilder::open). [`ErrorKind::WrongState`](messagekit::ErrorKind::WrongState) for a topic that holds
-    /// events of an outbox: their consumers would get what is appended to it, without a type.
+    /// events of an outbox in another number of partitions: nothing has changed.
     fn create_topic<'a>(&'a self, topic: &'a NewTopic) -> BoxFuture<'a, Result<bool, Error>>;
 
     /// Returns what the topics were made with, sorted by name.
