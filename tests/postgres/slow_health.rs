@@ -47,6 +47,25 @@ fn lost_slot_is_named_while_a_lock_keeps_the_events() {
 }
 
 #[test]
+fn consumers_that_cannot_be_read_leave_the_outbox_in_the_status() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let store = database.store().await;
+        let insert =
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
+        run(store.pool(), insert).await;
+        let mut locker = PgConnection::connect(database.url()).await.unwrap();
+        let lock = "BEGIN; LOCK TABLE messagekit.processed_messages IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
+        let [(code, status)] = answers(&store, ["/api/v1/status"]).await;
+        let status: Value = serde_json::from_str(&status).unwrap();
+        let shop = &status["databases"][0];
+        assert_eq!((code, &shop["outbox"]["pending"], &shop["consumers"]), (200, &json!(1), &json!([])));
+        assert!(shop["consumers_missing"].is_string(), "{status}");
+    });
+}
+
+#[test]
 fn part_that_fails_costs_none_of_the_others() {
     block_on(async {
         let database = Database::fresh().await;

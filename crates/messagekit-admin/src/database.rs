@@ -24,6 +24,8 @@ use crate::problem::{Problem, unwell};
 pub const READ_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of a database's answer.
 pub(crate) const DEADLINE: Duration = READ_LIMIT;
+/// The time limit of a part without which the rest is an answer too: it ends before the whole.
+const PART_DEADLINE: Duration = Duration::from_millis(4_500);
 /// How long a response waits for the end of an action.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How many counts of one database may scan its whole outbox at once.
@@ -58,9 +60,25 @@ impl Database {
 
     /// Waits for an answer until the deadline.
     pub(crate) async fn within<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, format!("no answer within {} s", DEADLINE.as_secs())))
-        })
+        within(DEADLINE, answer).await
+    }
+
+    /// Waits for a part of an answer. The error is a part that did not come, in words for the caller.
+    ///
+    /// # Errors
+    /// Returns the error of the database if it is neither away nor slow.
+    pub(crate) async fn part<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, String>, Error> {
+        match within(PART_DEADLINE, answer).await {
+            Ok(part) => Ok(Ok(part)),
+            Err(error) if error.is_transient() || error.kind() == ErrorKind::Closed => {
+                tracing::warn!(database = &*self.name, error = %messagekit::chain(&error), "a part of an answer is missing");
+                Ok(Err(unwell(error.kind()).to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for a result that the response depends on, until the deadline.
@@ -118,6 +136,12 @@ impl Database {
         };
         self.ask(counted).await
     }
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Unavailable, format!("no answer within {} s", limit.as_secs_f64())))
+    })
 }
 
 impl fmt::Debug for Database {

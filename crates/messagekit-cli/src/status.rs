@@ -130,8 +130,13 @@ fn screen(status: &Value) -> String {
 
 /// `database shop: slot messagekit_shop is missing: …`.
 fn problems(database: &Value) -> impl Iterator<Item = String> {
-    let problems = list(&database["outbox"], "problems");
-    problems.map(|problem| format!("database {}: {}", text(&database["database"]), text(problem)))
+    let name = text(&database["database"]);
+    let missing = database["consumers_missing"].as_str();
+    let missing =
+        missing.map(|why| format!("database {name}: its consumers are missing here: {}", printable(why)));
+    let problems = list(&database["outbox"], "problems")
+        .map(move |problem| format!("database {name}: {}", text(problem)));
+    problems.chain(missing)
 }
 
 /// Returns the table of the services and their consumers, if there are any.

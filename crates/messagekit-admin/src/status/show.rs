@@ -36,6 +36,10 @@ pub(crate) struct DatabaseStatusView {
     database: String,
     outbox: OutboxStatusView,
     consumers: Vec<ConsumerView>,
+    /// Why the consumers and their failed messages are missing, if they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    consumers_missing: Option<String>,
     /// The failed messages of all consumers by state; a state without any is missing.
     failed_messages: Vec<StateCount>,
 }
@@ -72,9 +76,8 @@ pub(crate) async fn show(
 
 pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Result<StatusView, Problem> {
     let answers = ask_all(databases, |database| async move {
-        let (outbox, consumers) =
-            tokio::try_join!(database.store.outbox_status(), database.store.consumer_statuses())?;
-        Ok((outbox, consumers))
+        let consumers = database.part(database.store.consumer_statuses());
+        tokio::try_join!(database.store.outbox_status(), consumers)
     });
     let (answers, services) = tokio::join!(answers, ask_services(services));
     let answers = answers?;
@@ -87,7 +90,11 @@ pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Re
 }
 
 impl DatabaseStatusView {
-    fn of(database: &str, outbox: OutboxStatus, consumers: Vec<ConsumerStatus>) -> Self {
+    fn of(database: &str, outbox: OutboxStatus, consumers: Result<Vec<ConsumerStatus>, String>) -> Self {
+        let (consumers, consumers_missing) = match consumers {
+            Ok(consumers) => (consumers, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
         for (state, count) in consumers.iter().flat_map(|consumer| &consumer.failed_messages) {
             let order = FailedMessageState::ALL.iter().position(|known| known == state).unwrap_or_default();
@@ -102,6 +109,7 @@ impl DatabaseStatusView {
             database: database.to_owned(),
             outbox: outbox.into(),
             failed_messages: failed_messages.collect(),
+            consumers_missing,
             consumers: consumers.into_iter().map(|status| ConsumerView::of(database, status)).collect(),
         }
     }
