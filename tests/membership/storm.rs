@@ -57,6 +57,7 @@ impl Members {
             group.applied_by().await.get(name).copied().unwrap_or(0) > before
         })
         .await;
+        assert_eq!(member.ended(), None, "{name} has ended");
     }
 
     /// Disturbs a working member, and returns when the group has recovered.

@@ -16,6 +16,15 @@ use crate::whole_lag::whole_lag;
 
 const PATHS: [&str; 3] = ["/health/outbox", "/api/v1/status", "/metrics"];
 
+/// Returns a database whose outbox has an event.
+async fn with_an_event() -> (Database, PostgresStore) {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let insert = "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
+    run(store.pool(), insert).await;
+    (database, store)
+}
+
 #[test]
 fn lost_slot_is_named_while_a_lock_keeps_the_events() {
     block_on(async {
@@ -49,11 +58,7 @@ fn lost_slot_is_named_while_a_lock_keeps_the_events() {
 #[test]
 fn consumers_that_cannot_be_read_leave_the_outbox_in_the_status() {
     block_on(async {
-        let database = Database::fresh().await;
-        let store = database.store().await;
-        let insert =
-            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
-        run(store.pool(), insert).await;
+        let (database, store) = with_an_event().await;
         let mut locker = PgConnection::connect(database.url()).await.unwrap();
         let lock = "BEGIN; LOCK TABLE messagekit.processed_messages IN ACCESS EXCLUSIVE MODE";
         sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
@@ -68,11 +73,7 @@ fn consumers_that_cannot_be_read_leave_the_outbox_in_the_status() {
 #[test]
 fn part_that_fails_costs_none_of_the_others() {
     block_on(async {
-        let database = Database::fresh().await;
-        let store = database.store().await;
-        let insert =
-            "INSERT INTO messagekit.outbox_events (event_id, topic, payload) VALUES ('e', 'a.b', '')";
-        run(store.pool(), insert).await;
+        let (_database, store) = with_an_event().await;
         run(store.pool(), "ALTER TABLE messagekit.replay_jobs RENAME TO gone").await;
         run(store.pool(), "ALTER TABLE messagekit.table_sources RENAME TO gone_too").await;
         // Other parts may be late on a busy machine.

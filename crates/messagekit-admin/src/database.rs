@@ -15,7 +15,7 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::parameters::Parameters;
-use crate::problem::{Problem, unwell};
+use crate::problem::{Problem, is_away, unwell};
 
 /// The time limit of a read, after which the caller gets an error: 5 seconds.
 ///
@@ -70,15 +70,23 @@ impl Database {
     pub(crate) async fn part<T>(
         &self,
         answer: impl Future<Output = Result<T, Error>>,
-    ) -> Result<Result<T, String>, Error> {
+    ) -> Result<Result<T, &'static str>, Error> {
         match within(PART_DEADLINE, answer).await {
             Ok(part) => Ok(Ok(part)),
-            Err(error) if error.is_transient() || error.kind() == ErrorKind::Closed => {
-                tracing::warn!(database = &*self.name, error = %messagekit::chain(&error), "a part of an answer is missing");
-                Ok(Err(unwell(error.kind()).to_owned()))
-            }
-            Err(error) => Err(error),
+            Err(error) => self.away(error).map(Err),
         }
+    }
+
+    /// Logs why an answer did not come, and returns it in words for the caller.
+    ///
+    /// # Errors
+    /// Returns the error itself if the database is neither away nor slow.
+    fn away(&self, error: Error) -> Result<&'static str, Error> {
+        if !is_away(error.kind()) {
+            return Err(error);
+        }
+        tracing::warn!(database = &*self.name, error = %messagekit::chain(&error), "database does not answer");
+        Ok(unwell(error.kind()))
     }
 
     /// Waits for a result that the response depends on, until the deadline.
@@ -240,12 +248,11 @@ where
     for (database, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(answer) => answers.answered.push((database, answer)),
-            Err(error) if error.is_transient() || error.kind() == ErrorKind::Closed => {
-                tracing::warn!(database = &*database.name, error = %messagekit::chain(&error), "database does not answer");
-                let error = unwell(error.kind()).to_owned();
-                answers.unreachable.push(Unreachable { database: database.name.to_string(), error });
+            Err(error) => {
+                let error = database.away(error).map_err(|error| Problem::of(&database.name, &error))?;
+                let (database, error) = (database.name.to_string(), error.to_owned());
+                answers.unreachable.push(Unreachable { database, error });
             }
-            Err(error) => return Err(Problem::of(&database.name, &error)),
         }
     }
     Ok(answers)

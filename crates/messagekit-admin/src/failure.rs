@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use messagekit::ErrorKind;
 use messagekit_topics::Error;
 
-use crate::problem::{Problem, cure, unwell};
+use crate::problem::{Problem, cure, is_away, unwell};
 
 /// Where the paths begin whose errors have this form.
 const PREFIX: &str = "/v1/api/";
@@ -68,7 +68,7 @@ impl Failure {
             }
             ErrorKind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", text),
             ErrorKind::InvalidConfiguration => Self::bad_request(text),
-            kind if kind.is_transient() || kind == ErrorKind::Closed => {
+            kind if is_away(kind) => {
                 tracing::warn!(error = %messagekit::chain(error), "database does not answer");
                 let text = format!("database {}: try again", unwell(kind));
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", text)

@@ -86,7 +86,7 @@ impl Problem {
             ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             ErrorKind::WrongState => Self::new(StatusCode::CONFLICT, error.to_string()),
             ErrorKind::OutOfRange => Self::refused(error.to_string()),
-            kind if kind.is_transient() || kind == ErrorKind::Closed => {
+            kind if is_away(kind) => {
                 tracing::warn!(database, error = %chain(error), "database does not answer");
                 Self::unavailable(format!("database {database} {}: try again", unwell(kind)))
             }
@@ -110,6 +110,11 @@ pub(crate) fn unwell(kind: ErrorKind) -> &'static str {
         kind if kind.is_transient() => "is busy",
         _ => "answers with an error",
     }
+}
+
+/// Returns whether a fault of a database passes: it is away, slow or closed.
+pub(crate) fn is_away(kind: ErrorKind) -> bool {
+    kind.is_transient() || kind == ErrorKind::Closed
 }
 
 /// Returns what to do about the fault of a database that does not pass.

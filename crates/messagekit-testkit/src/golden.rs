@@ -47,17 +47,18 @@ pub fn golden<E: Event>(folder: impl AsRef<Path>, sample: &E) -> Vec<(DataVersio
 fn check<E: Event>(folder: &Path, sample: &E, writes: bool) -> Vec<(DataVersion, E)> {
     let folder = folder.join(E::TYPE);
     // First: the payload of a version that does not read an earlier one must not be kept.
-    if folder.exists() {
-        read_kept::<E>(&folder, |version| version != E::VERSION);
-    }
+    let mut read =
+        if folder.exists() { read_kept(&folder, |version| version != E::VERSION) } else { Vec::new() };
     check_written(&folder.join(format!("{}.json", E::VERSION)), sample, writes);
-    read_kept(&folder, |_| true)
+    read.extend(read_kept(&folder, |version| version == E::VERSION));
+    read.sort_by_key(|(version, _)| *version);
+    read
 }
 
 /// Reads the payloads of chosen versions.
 #[track_caller]
 fn read_kept<E: Event>(folder: &Path, is_chosen: impl Fn(&str) -> bool) -> Vec<(DataVersion, E)> {
-    let mut read: Vec<(DataVersion, E)> = versions(folder)
+    versions(folder)
         .into_iter()
         .filter(|(version, _)| is_chosen(version))
         .map(|(version, path)| {
@@ -71,9 +72,7 @@ fn read_kept<E: Event>(folder: &Path, is_chosen: impl Fn(&str) -> bool) -> Vec<(
                 Err(error) => panic!("{} {} does not read {}: {error}", E::TYPE, E::VERSION, path.display()),
             }
         })
-        .collect();
-    read.sort_by_key(|(version, _)| *version);
-    read
+        .collect()
 }
 
 /// Compares the sample with the file of its version, or writes the file.

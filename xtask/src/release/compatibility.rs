@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::changelog;
 use super::paths::failed;
 use super::run::run;
 use super::steps::Release;
+use super::{changelog, git};
 use crate::members;
-use crate::stage::{cargo, printed, unrelated};
+use crate::stage::{cargo, unrelated};
 use crate::terminal::say;
 
 /// The program that compares the public items of two versions of a crate, and its version: it reads what one compiler writes.
@@ -52,10 +52,10 @@ impl Release {
 
 /// Returns the tag of the newest release that the checked out commit comes after.
 fn tag_before(root: &Path) -> Result<Option<String>, String> {
-    let mut tags = Command::new("git");
     // A candidate comes before its release.
-    tags.args(["-c", "versionsort.suffix=-", "tag", "--list", "v*", "--sort=-version:refname"]);
-    let tags = printed(tags.args(["--merged", "HEAD", "--no-contains", "HEAD"]).current_dir(root))?;
+    let sorted = ["-c", "versionsort.suffix=-", "tag", "--list", "v*", "--sort=-version:refname"];
+    let earlier = ["--merged", "HEAD", "--no-contains", "HEAD"];
+    let tags = git(&[&sorted[..], &earlier].concat(), root)?;
     Ok(tags.lines().next().map(ToOwned::to_owned))
 }
 
@@ -64,9 +64,7 @@ fn new_since(root: &Path, before: &str) -> Result<Vec<String>, String> {
     let mut new = Vec::new();
     for (name, manifest) in members::published()? {
         let path = manifest.strip_prefix(root).unwrap_or(&manifest);
-        let mut list = Command::new("git");
-        list.args(["ls-tree", "--name-only", before, "--"]).arg(path).current_dir(root);
-        if printed(&mut list)?.trim().is_empty() {
+        if git(&["ls-tree", "--name-only", before, "--", &path.to_string_lossy()], root)?.trim().is_empty() {
             new.push(name);
         }
     }
@@ -80,10 +78,10 @@ mod tests {
     #[test]
     fn a_release_is_compared_with_the_newest_one_before_it() {
         let folder = tempfile::tempdir().unwrap();
-        let git = |arguments: &str| {
-            let mut git = Command::new("git");
-            git.args(["-c", "user.name=a", "-c", "user.email=a@b.c"]).args(arguments.split(' '));
-            printed(git.current_dir(folder.path())).unwrap();
+        let git = |line: &str| {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            let author = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
+            git(&[&author[..], &arguments].concat(), folder.path()).unwrap();
         };
         let before = || tag_before(folder.path()).unwrap();
         git("init --quiet");

@@ -39,7 +39,7 @@ pub(crate) struct DatabaseStatusView {
     /// Why the consumers and their failed messages are missing, if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    consumers_missing: Option<String>,
+    consumers_missing: Option<&'static str>,
     /// The failed messages of all consumers by state; a state without any is missing.
     failed_messages: Vec<StateCount>,
 }
@@ -90,7 +90,11 @@ pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Re
 }
 
 impl DatabaseStatusView {
-    fn of(database: &str, outbox: OutboxStatus, consumers: Result<Vec<ConsumerStatus>, String>) -> Self {
+    fn of(
+        database: &str,
+        outbox: OutboxStatus,
+        consumers: Result<Vec<ConsumerStatus>, &'static str>,
+    ) -> Self {
         let (consumers, consumers_missing) = match consumers {
             Ok(consumers) => (consumers, None),
             Err(why) => (Vec::new(), Some(why)),

@@ -33,15 +33,16 @@ impl Groups {
         let every = self.chosen.filter();
         let filter = FailedMessageFilter { is_open: only_open || every.is_open, ..every.clone() };
         let groups = store.store().groups(&filter, self.limit).await?;
-        let mut totals = Vec::new();
+        let (mut totals, mut empty) = (Vec::new(), String::new());
         if groups.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
             if only_open && !self.json {
                 totals = store.store().totals(&every).await?;
             }
+            if totals.is_empty() && !self.json {
+                empty = empty_answer(store.store(), &every).await?;
+            }
         }
-        let is_asked = groups.is_empty() && !self.json;
-        let empty = if is_asked { empty_answer(store.store(), &every).await? } else { String::new() };
         store.close().await?;
         if self.json {
             return print(documents(&self.database)?.failed_message_groups(groups));

@@ -1,6 +1,6 @@
 //! `messagekit dlq list`.
 
-use comfy_table::Table;
+use comfy_table::{ColumnConstraint, Table};
 use messagekit::Error;
 use messagekit::operations::{FailedMessageFilter, FailedMessageHead, FailedMessageState as State};
 
@@ -77,8 +77,8 @@ impl List {
             page["totals"] = documents.failed_message_totals(totals)["totals"].take();
             return print(page);
         }
-        let is_open = |state| matches!(state, State::RetryScheduled | State::RetryRequested | State::Blocked);
-        let has_others = only_dead && totals.iter().any(|total| is_open(total.state));
+        let waits = |state: State| state.is_open() && state != State::Dead;
+        let has_others = only_dead && totals.iter().any(|total| waits(total.state));
         let others = if has_others { "; --state open lists those that are not dead, too" } else { "" };
         if failed_messages.is_empty() {
             if only_dead && !totals.is_empty() {
@@ -112,13 +112,11 @@ fn left_out() -> Vec<&'static str> {
 
 /// Returns the table, with the columns for which there is room.
 fn drawn(failed_messages: &[FailedMessageHead], width: Option<u16>) -> Table {
-    let is_shown = |column: usize| !is_narrow(width) || COLUMNS[column].1;
-    let header: Vec<&str> =
-        (0..COLUMNS.len()).filter(|column| is_shown(*column)).map(|column| COLUMNS[column].0).collect();
-    let mut rows = table(&header);
-    for failed_message in failed_messages {
-        let row = row(failed_message).into_iter().enumerate();
-        rows.add_row(row.filter(|(column, _)| is_shown(*column)).map(|(_, text)| text));
+    let mut rows = table(&COLUMNS.map(|(name, _)| name));
+    rows.add_rows(failed_messages.iter().map(row));
+    let optional = rows.column_iter_mut().zip(COLUMNS).filter(|(_, (_, always))| !always);
+    for (column, _) in optional.filter(|_| is_narrow(width)) {
+        column.set_constraint(ColumnConstraint::Hidden);
     }
     rows
 }
@@ -146,12 +144,9 @@ mod tests {
     #[test]
     fn a_narrow_terminal_gets_fewer_columns_and_others_get_all() {
         let header = |width| {
-            drawn(&[], width)
-                .header()
-                .expect("a header")
-                .cell_iter()
-                .map(|cell| cell.content())
-                .collect::<Vec<_>>()
+            let drawn = drawn(&[], width).to_string();
+            let names = drawn.lines().nth(1).expect("a header").trim_matches('│').split('┆');
+            names.map(|name| name.trim().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(header(Some(80)), ["id", "consumer", "state", "type", "key", "kind", "error"]);
         assert_eq!((header(Some(WIDE)).len(), header(None).len()), (11, 11));

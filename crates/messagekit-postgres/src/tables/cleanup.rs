@@ -25,7 +25,7 @@ use crate::error::from_sqlx;
 const BLOCKS: i64 = 8;
 
 /// The recorded window of a consumer that accepts messages of any age.
-pub(super) const CENTURY: i64 = 100 * 365 * 24 * 3_600;
+const CENTURY: i64 = 100 * 365 * 24 * 3_600;
 
 /// A pending event has the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENTS: &str = "
@@ -194,6 +194,11 @@ pub(crate) async fn note_window(
     let note = sqlx::query_scalar(schema.sql(NOTE_WINDOW)).bind(consumer).bind(seconds.clamp(1, CENTURY));
     let complete_since: Option<Timestamp> = note.fetch_one(connection).await.map_err(from_sqlx)?;
     Ok(complete_since.map(Timestamp::to_jiff))
+}
+
+/// Returns the window that [`note_window`] recorded.
+pub(super) fn window(seconds: i64) -> Option<Duration> {
+    (seconds < CENTURY).then(|| Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// Returns the age of the oldest open failed message whose redelivery target is one of the topics.

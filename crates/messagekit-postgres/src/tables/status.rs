@@ -10,7 +10,7 @@ use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::cleanup::CENTURY;
+use super::cleanup::window;
 use super::index_steps::names_of;
 use super::{age, micros};
 use crate::SchemaName;
@@ -149,9 +149,7 @@ fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {
         consumer: row.try_get("consumer")?,
         newest_marker_at: time("marked_at")?,
         noted_at: time("noted_at")?,
-        dedup_window: seconds
-            .filter(|seconds| *seconds < CENTURY)
-            .map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+        dedup_window: seconds.and_then(window),
         positions: Vec::new(),
         failed_messages: Vec::new(),
         blocked_keys: count("blocked_keys")?,

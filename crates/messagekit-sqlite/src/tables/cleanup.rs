@@ -13,7 +13,7 @@ use super::processed::{DISCARDED, DONE};
 const ROWS: i64 = 1_000;
 
 /// The recorded window of a consumer that accepts messages of any age.
-pub(super) const CENTURY: u64 = 100 * 365 * 24 * 3_600;
+const CENTURY: u64 = 100 * 365 * 24 * 3_600;
 
 /// The result of one step, and the start of the next.
 pub(crate) struct Stretch<P> {
@@ -43,6 +43,11 @@ pub(crate) fn note_window(
     .execute((consumer, seconds.cast_signed(), now))?;
     conn.prepare_cached("SELECT max(complete_since) FROM messagekit_consumer_windows WHERE consumer_id = ?1")?
         .query_row([consumer], |row| row.get(0))
+}
+
+/// Returns the window that [`note_window`] recorded.
+pub(super) fn window(seconds: i64) -> Option<Duration> {
+    u64::try_from(seconds).ok().filter(|seconds| *seconds < CENTURY).map(Duration::from_secs)
 }
 
 /// Returns the next consumer that has a window, and the time before which its markers may be removed.

@@ -6,7 +6,7 @@ use messagekit::Error;
 use messagekit::operations::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState};
 use rusqlite::{Connection, Result};
 
-use super::cleanup::CENTURY;
+use super::cleanup::window;
 use super::{age, micros, timestamp};
 use crate::error::from_sqlite;
 use messagekit::cleanup::NOTED_WITHIN;
@@ -71,11 +71,10 @@ fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Re
         AND state IN ('retry_scheduled', 'retry_requested')";
     let keys = "(SELECT DISTINCT topic, key FROM messagekit_failed_messages INDEXED BY messagekit_failed_messages_key
         WHERE consumer_id = ?1 AND parked = 1 AND state NOT IN ('resolved', 'discarded'))";
-    let window = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds < CENTURY);
     Ok(ConsumerStatus {
         newest_marker_at: marker.map(timestamp).transpose()?,
         noted_at: noted.map(timestamp).transpose()?,
-        dedup_window: window.map(Duration::from_secs),
+        dedup_window: seconds.and_then(window),
         positions: positions(conn, id).map_err(from_sqlite)?,
         failed_messages,
         blocked_keys: capped(conn, keys, [id]).map_err(from_sqlite)?,
