@@ -67,10 +67,7 @@ fn has_repeated_a_call(shop: &Shop) -> bool {
 fn a_process_that_dies_repeats_a_call_at_most_once() {
     for at in AT {
         let shop = Shop::new();
-        let crashing = shop.that_crashes(Role::Calling, at);
-        let orders: Worker = shop.start(Role::orders());
-        crashing.until_crashed();
-        orders.until_done();
+        shop.crash_among_orders(Role::Calling, at);
         let statistics = shop.heal_and_compare_with_calls();
         assert!(statistics.billed > 50 && statistics.dead > 0, "{statistics:?}");
         let beyond = calls_beyond_runs(&shop, 1);

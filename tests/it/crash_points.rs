@@ -3,25 +3,21 @@
 use messagekit::crash::POINTS;
 
 use crate::shop::Shop;
-use crate::worker::{Role, Worker};
+use crate::worker::Role;
 
 /// Crashes a worker at a point while another one works beside it, and compares the file after healthy workers have run.
 fn heals_after(role: Role, at: &str) {
     let shop = Shop::new();
-    let crashing = shop.that_crashes(role, at);
     match role {
         Role::Orders { .. } => {
+            let crashing = shop.that_crashes(role, at);
             let billing = shop.start(Role::Billing);
             crashing.until_crashed();
             billing.finish();
             // The service continues after the orders that it printed.
             shop.start(Role::Orders { count: 100, seed: 6 }).until_done();
         }
-        _ => {
-            let orders: Worker = shop.start(Role::orders());
-            crashing.until_crashed();
-            orders.until_done();
-        }
+        _ => shop.crash_among_orders(role, at),
     }
     let statistics = shop.heal_and_compare();
     assert!(statistics.billed > 50 && statistics.dead > 0 && statistics.rolled_back > 0, "{statistics:?}");

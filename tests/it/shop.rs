@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use messagekit_sqlite::rusqlite::{Connection, OpenFlags, Row};
 use tempfile::TempDir;
@@ -38,6 +38,20 @@ impl Shop {
 
     pub(crate) fn that_crashes(&self, role: Role, at: &str) -> Worker {
         Worker::that_crashes(role, &self.file(), &self.book, at)
+    }
+
+    /// Lets a worker that bills crash at a point while orders are placed beside it. A worker that is late may settle all of
+    /// them at once, so that more are placed until it has met the point.
+    pub(crate) fn crash_among_orders(&self, role: Role, at: &str) {
+        let mut crashing = self.that_crashes(role, at);
+        let begun = Instant::now();
+        while crashing.is_alive() && begun.elapsed() < REST {
+            self.start(Role::orders()).until_done();
+            wait_until("the orders are billed, or it has crashed", REST, || {
+                !crashing.is_alive() || self.look().behind("billing", "orders.order") == 0
+            });
+        }
+        crashing.until_crashed();
     }
 
     /// Opens the file for a check. Each check has its own connection: a lasting one would spare the others the recovery of
