@@ -71,7 +71,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a claim that has waited looks at no key again",
-        8,
+        20,
         &[change(
             "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
             "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
@@ -95,12 +95,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "what was done before its range settles a culprit",
-        19,
+        9,
         &[change("(q.outcome <> 'done' OR q.generation >= $3)) IS NULL", "true) IS NULL")],
     ),
     statement(
         "a culprit of a range is held under no generation",
-        18,
+        2,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
     statement("a failed message is not counted in", 1, &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
@@ -193,12 +193,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "an undo does not count its failed messages in",
-        0,
+        2,
         &[change("SET count = h.count + b.failed_messages", "SET count = h.count + least(b.failed_messages, 0)")],
     ),
     statement(
         "an act does not lock its failed messages",
-        4,
+        11,
         &[change(
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
@@ -222,7 +222,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     ),
     statement(
         "a retry sets without comparing",
-        5,
+        3,
         &[
             change(" AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL", ""),
             change(
