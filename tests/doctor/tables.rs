@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use messagekit::adapter::{Inbox, UnhandledType};
 use messagekit::operations::Doctor;
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
@@ -74,6 +75,34 @@ fn events_kept_beyond_a_dedup_window_need_a_longer_one() {
         assert_eq!(short, ["billing"]);
         let longer = "INSERT INTO messagekit.consumer_windows (consumer, seconds) VALUES ('billing', 864000)";
         stage.heals("outbox-outlives-dedup-window", async |_| run(url, longer).await).await;
+    });
+}
+
+#[test]
+fn a_misspelt_event_type_is_found_for_a_week() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let url = database.url();
+        let store = database.store().await;
+        let of = |event_type: &str, similar: &[&str]| UnhandledType {
+            topic: "orders.order".into(),
+            event_type: event_type.to_owned(),
+            similar: similar.iter().copied().map(str::to_owned).collect(),
+            messages: 2,
+        };
+        let types = [of("orders.palced", &["orders.placed"]), of("orders.cancelled", &[])];
+        store.note_unhandled("billing", &types).await.unwrap();
+        let stage = Stage::database(url);
+        let found = stage.finds("event-type-misspelt").await;
+        assert_eq!(found["subject"], "billing");
+        for part in ["2 messages of type \"orders.palced\" on orders.order", "handles orders.placed"] {
+            assert!(found["text"].as_str().unwrap().contains(part), "{part} in {found}");
+        }
+        let report = stage.look();
+        let named = report.findings().iter().filter(|found| found["name"] == "event-type-misspelt");
+        assert_eq!(named.count(), 1, "another type is no fault: {}", report.json);
+        let later = "UPDATE messagekit.unhandled_types SET last_at = last_at - interval '7 days'";
+        stage.heals("event-type-misspelt", async |_| run(url, later).await).await;
     });
 }
 

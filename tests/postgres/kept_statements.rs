@@ -27,6 +27,7 @@ const KEPT: &[(u32, &str)] = &[
     (7, include_str!("upgrades/statements/0007.sql")),
     (8, include_str!("upgrades/statements/0008.sql")),
     (9, include_str!("upgrades/statements/0009.sql")),
+    (10, include_str!("upgrades/statements/0010.sql")),
 ];
 
 /// What a program does, in this order, with the rows of the dumps.

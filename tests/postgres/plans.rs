@@ -52,6 +52,9 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "clean_markers" => "text, text, float8, float8",
         "clean_failed_messages" => "text, text, float8",
         "note_window" => "text, bigint",
+        "note_unhandled" => "text, text[], text[], jsonb[], bigint[], bigint",
+        "forget_unhandled" => "text, float8",
+        "unhandled" => "text[], float8, bigint",
         "oldest_return" => "text[]",
         "too_old_for" => "text, text, text, timestamptz, timestamptz, float8",
         "note_failure" => "text, text, text",
@@ -260,6 +263,7 @@ fn walks(plan: &str) -> bool {
         "failed_messages",
         "consumer_offsets",
         "consumer_primings",
+        "unhandled_types",
         "replay_items",
         "admin_audit",
         "outbox_pending",
@@ -273,8 +277,8 @@ fn walks(plan: &str) -> bool {
     while let Some(line) = lines.next() {
         let next = lines.peek().map_or("", |next| next.trim());
         let whole_table = tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")));
-        // Few rows: messages in flight, running replays, refused events, current relays, windows, the priming of a
-        // consumer, and topics.
+        // Few rows: messages in flight, running replays, refused events, current relays, windows, the priming and the types without
+        // a handler of a consumer, and topics.
         if line.contains("Delete on in_flight_attempts") {
             continue;
         }
@@ -285,6 +289,7 @@ fn walks(plan: &str) -> bool {
             || line.contains("using relay_members_pkey")
             || line.contains(" consumer_windows_pkey")
             || line.contains(" consumer_primings_pkey")
+            || line.contains(" unhandled_types_pkey")
             || line.contains("using topics_name_key")
         {
             lines.next();
@@ -338,6 +343,8 @@ INSERT INTO messagekit.failed_messages (consumer, message_id, topic, key, key_ha
 INSERT INTO messagekit.consumer_offsets (consumer, topic, partition, next)
   SELECT 'billing-' || n / 100, 'orders.order', n % 100, n FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.consumer_primings SELECT 'billing-' || n, now() FROM generate_series(1, 10000) n;
+INSERT INTO messagekit.unhandled_types (consumer, topic, event_type, similar_to, messages)
+  SELECT 'billing-' || n / 100, 'orders.order', 't-' || n, '{}', n FROM generate_series(1, 10000) n;
 INSERT INTO messagekit.outbox_checkpoints SELECT now() - n * interval '10 s', '0/1'::pg_lsn + (100000 - n) FROM generate_series(1, 60000) n;
 INSERT INTO messagekit.replay_items SELECT 1, n, 'e-' || n FROM generate_series(1, 100000) n;
 INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)

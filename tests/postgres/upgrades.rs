@@ -18,6 +18,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (7, include_str!("upgrades/0007.sql")),
     (8, include_str!("upgrades/0008.sql")),
     (9, include_str!("upgrades/0009.sql")),
+    (10, include_str!("upgrades/0010.sql")),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {

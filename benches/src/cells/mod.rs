@@ -31,10 +31,11 @@ pub(crate) use traces::consume_traced;
 use crate::frame::Cell;
 
 /// Every cell, in the order of its name.
-pub(crate) const ALL: [Cell; 29] = [
+pub(crate) const ALL: [Cell; 30] = [
     page::A1,
     page::A2,
     page::A3,
+    page::A4,
     bridge::B1,
     bridge::B2,
     consume::C1,

@@ -90,7 +90,9 @@ fn screen(status: &Value) -> String {
         "due",
         "oldest failed",
     ]);
-    let mut has_consumer = false;
+    let mut unhandled =
+        table(&["database", "consumer", "topic", "type without a handler", "messages", "last", "handles"]);
+    let (mut has_consumer, mut has_unhandled) = (false, false);
     for database in list(status, "databases") {
         let outbox = &database["outbox"];
         outboxes.add_row([
@@ -116,10 +118,23 @@ fn screen(status: &Value) -> String {
                 count(&consumer["retries_due"]),
                 text(&consumer["oldest_failed_at"]),
             ]);
+            for of in list(consumer, "unhandled") {
+                has_unhandled = true;
+                unhandled.add_row([
+                    text(&database["database"]),
+                    text(&consumer["consumer"]),
+                    text(&of["topic"]),
+                    text(&of["event_type"]),
+                    text(&of["messages"]),
+                    text(&of["last_at"]),
+                    list(of, "similar").map(text).collect::<Vec<_>>().join(", "),
+                ]);
+            }
         }
     }
     let mut lines = vec![outboxes.to_string()];
     lines.extend(has_consumer.then(|| consumers.to_string()));
+    lines.extend(has_unhandled.then(|| unhandled.to_string()));
     lines.extend(services(status));
     lines.extend(list(status, "databases").flat_map(problems));
     for one in list(status, "unreachable") {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
+    SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
@@ -30,6 +31,12 @@ impl Inbox for MemoryStore {
             *noted = window.max(*noted);
             tables.complete_since.get(consumer).copied()
         }))
+    }
+
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        let now = self.database.clock.now();
+        self.tables(|tables| types.iter().for_each(|noted| tables.note_unhandled(consumer, noted, now)));
+        Ok(())
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

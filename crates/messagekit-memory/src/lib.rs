@@ -60,6 +60,7 @@ mod stored_message;
 mod subscriber;
 mod tables;
 mod tx;
+mod unhandled;
 mod writes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

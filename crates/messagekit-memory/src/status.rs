@@ -8,7 +8,7 @@ use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, FailedMessageHead, FailedMessageState,
-    OutboxStatus, PublisherMode, PublisherState, ReplayState,
+    OutboxStatus, PublisherMode, PublisherState, ReplayState, beyond_ids_of,
 };
 
 use super::MemoryStore;
@@ -29,6 +29,11 @@ impl Tables {
             (count > 0).then(|| (state, capped(count)))
         });
         let markers = self.markers.iter().filter(|((owner, _), _)| owner == consumer);
+        let bound = beyond_ids_of(now);
+        let newest = |upto: &dyn Fn(&str) -> bool| {
+            let markers = markers.clone().filter(|((_, id), _)| upto(&id.to_string()));
+            markers.max_by_key(|((_, id), _)| id.clone()).map(|(_, marker)| marker.processed_at)
+        };
         let mut positions = BTreeMap::new();
         for ((_, topic, partition, _), next) in
             self.offsets.iter().filter(|((owner, ..), _)| owner == consumer)
@@ -45,9 +50,7 @@ impl Tables {
         let is_due = |head: &&&FailedMessageHead| head.due.is_some_and(|due| due <= now);
         ConsumerStatus {
             consumer: consumer.to_owned(),
-            newest_marker_at: markers
-                .max_by_key(|((_, id), _)| id.clone())
-                .map(|(_, marker)| marker.processed_at),
+            newest_marker_at: newest(&|_| true).max(newest(&|id| id < &*bound)),
             noted_at: self.noted.get(consumer).copied(),
             dedup_window: self.windows.get(consumer).copied().filter(|window| *window < Duration::MAX),
             positions: positions.collect(),
@@ -59,6 +62,7 @@ impl Tables {
                 .map(|head| head.set_aside_at)
                 .min(),
             failed_messages: states.collect(),
+            unhandled: self.unhandled_of(consumer, now),
         }
     }
 }

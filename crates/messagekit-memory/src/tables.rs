@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::adapter::{EventLinks, Priming, on_wire};
 use messagekit::log::{ClaimHolder, ClaimWindow};
-use messagekit::operations::{OutboxLag, StoredEvent};
+use messagekit::operations::{OutboxLag, StoredEvent, UnhandledMessages};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use tokio::sync::Notify;
 
@@ -29,6 +29,8 @@ pub(super) struct Tables {
     pub(super) offsets: BTreeMap<OffsetKey, i64>,
     pub(super) claims: BTreeMap<ClaimKey, ClaimWindow>,
     pub(super) primings: BTreeMap<String, Priming>,
+    /// What consumers have passed over, by consumer, topic and type.
+    pub(super) unhandled: BTreeMap<(String, Arc<str>, String), UnhandledMessages>,
     /// The holders of record claims whose handles were dropped.
     pub(super) ended_holders: BTreeSet<ClaimHolder>,
     /// The longest dedup window that the consumers have recorded.

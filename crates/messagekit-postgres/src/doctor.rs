@@ -10,6 +10,7 @@ mod settings;
 mod sources;
 mod target;
 mod transactions;
+mod unhandled;
 mod vacuum;
 mod windows;
 
@@ -99,6 +100,8 @@ async fn every(
     missed(part, checks::PUBLISHING, diagnosis);
     let part = made(until, sources::look(conn, target, diagnosis)).await;
     missed(part, checks::SOURCES, diagnosis);
+    let part = made(until, unhandled::look(conn, target, diagnosis)).await;
+    missed(part, checks::UNHANDLED, diagnosis);
     let part = made(until, rights::look(conn, target, diagnosis)).await;
     missed(part, checks::RIGHTS, diagnosis);
     let part = made(until, vacuum::look(conn, target, diagnosis)).await;

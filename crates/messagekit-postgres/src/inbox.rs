@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
+    SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
 use crate::tables::failed_messages::{self, WayBack};
-use crate::tables::{cleanup, in_flight_attempts, offsets, parking, primings, processed, retries};
+use crate::tables::{
+    cleanup, in_flight_attempts, offsets, parking, primings, processed, retries, unhandled_types,
+};
 use crate::{PgTx, PostgresStore};
 
 /// Leases and their results have their own transactions: a lease must outlive the transaction that failed. So do in-flight
@@ -23,6 +26,13 @@ impl Inbox for PostgresStore {
     ) -> Result<Option<Timestamp>, Error> {
         self.statement(async {
             cleanup::note_window(&mut *self.connection().await?, self.schema(), consumer, window).await
+        })
+        .await
+    }
+
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.statement(async {
+            unhandled_types::note(&mut *self.connection().await?, self.schema(), consumer, types).await
         })
         .await
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use messagekit::operations::{ConsumerStatus, FailedMessageTotal, LagPart, OutboxLag, SourceState};
+use messagekit::operations::{
+    ConsumerStatus, FailedMessageTotal, LagPart, OutboxLag, SourceState, UnhandledMessages,
+};
 use prometheus::proto::MetricType::GAUGE;
 
 use super::family::{Family, Values};
@@ -26,6 +28,7 @@ pub(super) struct Waiting {
     retries_due: u64,
     blocked_keys: u64,
     oldest_failed_at: Option<Timestamp>,
+    unhandled: Vec<UnhandledMessages>,
 }
 
 impl Waiting {
@@ -35,6 +38,7 @@ impl Waiting {
             retries_due: status.retries_due,
             blocked_keys: status.blocked_keys,
             oldest_failed_at: status.oldest_failed_at,
+            unhandled: status.unhandled.clone(),
         }
     }
 
@@ -44,7 +48,7 @@ impl Waiting {
     }
 }
 
-pub(super) static FAMILIES: [Family; 10] = [
+pub(super) static FAMILIES: [Family; 11] = [
     Family {
         name: names::OUTBOX_PENDING,
         help: "Events that are not proven to be published, at most 10000",
@@ -94,6 +98,12 @@ pub(super) static FAMILIES: [Family; 10] = [
         labels: &["database", "consumer"],
     },
     Family {
+        name: names::UNHANDLED_MESSAGES,
+        help: "Messages that a consumer has passed over because it had no handler for their type",
+        sort: GAUGE,
+        labels: &["database", "consumer", "topic", "event_type", "similar"],
+    },
+    Family {
         name: names::TABLE_SOURCE_FAULTY,
         help: "1 while a table source makes no events, or wrong ones",
         sort: GAUGE,
@@ -107,7 +117,7 @@ pub(super) static FAMILIES: [Family; 10] = [
     },
 ];
 
-pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 10] {
+pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 11] {
     let [
         mut pending,
         mut overdue,
@@ -117,6 +127,7 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 10] {
         mut oldest_failed,
         mut due,
         mut blocked,
+        mut unhandled,
         mut faulty,
         mut up,
     ] = FAMILIES.each_ref().map(Family::values);
@@ -140,11 +151,16 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 10] {
             oldest_failed.add(&labels, waiting.oldest_seconds(now));
             due.add(&labels, waiting.retries_due as f64);
             blocked.add(&labels, waiting.blocked_keys as f64);
+            for of in &waiting.unhandled {
+                let similar = of.similar.join(", ");
+                let labels = [name.as_str(), &*waiting.consumer, &*of.topic, &*of.event_type, &*similar];
+                unhandled.add(&labels, of.messages as f64);
+            }
         }
         for source in &database.sources {
             let labels = [name.as_str(), &*source.topic, &*source.table];
             faulty.add(&labels, f64::from(u8::from(source.fault.is_some())));
         }
     }
-    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, faulty, up]
+    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, unhandled, faulty, up]
 }

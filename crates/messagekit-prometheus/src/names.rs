@@ -16,6 +16,9 @@ pub const FAILED_MESSAGE_OLDEST_SECONDS: &str = "messagekit_failed_message_oldes
 pub const RETRIES_DUE: &str = "messagekit_retries_due";
 /// Keys that a failed message blocks; 10000 means at least as many. Labels: `database`, `consumer`.
 pub const BLOCKED_KEYS: &str = "messagekit_blocked_keys";
+/// Messages that a consumer has passed over because it had no handler for their type, at most 20 types, without those whose last message is
+/// older than 30 days. `similar` lists the handled types of which the type may be a misspelling. Labels: `database`, `consumer`, `topic`, `event_type`, `similar`.
+pub const UNHANDLED_MESSAGES: &str = "messagekit_unhandled_messages";
 /// 1 while a table source makes no events, or other ones than its rules say: its table or a trigger is gone, or its key or function
 /// is another one; 0 otherwise. Labels: `database`, `topic`, `table`.
 pub const TABLE_SOURCE_FAULTY: &str = "messagekit_table_source_faulty";
@@ -115,7 +118,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 50] = [
+pub const ALL: [&str; 51] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -124,6 +127,7 @@ pub const ALL: [&str; 50] = [
     FAILED_MESSAGE_OLDEST_SECONDS,
     RETRIES_DUE,
     BLOCKED_KEYS,
+    UNHANDLED_MESSAGES,
     TABLE_SOURCE_FAULTY,
     DATABASE_UP,
     CONSUMER_HANDLED,

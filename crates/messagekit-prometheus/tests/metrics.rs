@@ -10,6 +10,7 @@ use messagekit::headers::TraceContext;
 use messagekit::log::{OrderedReader, SourceFault, Start};
 use messagekit::operations::{
     ConsumerStatus, FailedMessageState, FailedMessageTotal, LagPart, OutboxLag, SourceState,
+    UnhandledMessages,
 };
 use messagekit::relay::Relay;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Message, Outbox, Shutdown, Store};
@@ -100,6 +101,14 @@ fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
         blocked_keys: 2,
         retries_due,
         oldest_failed_at: Some(Timestamp::now() - Duration::from_secs(60)),
+        unhandled: vec![UnhandledMessages {
+            topic: "orders.order".into(),
+            event_type: "orders.order.\"palced\"\n".to_owned(),
+            similar: vec!["orders.order.placed".to_owned(), "orders.order.palced".to_owned()],
+            messages: 7,
+            first_at: Timestamp::now(),
+            last_at: Timestamp::now(),
+        }],
     }
 }
 
@@ -133,6 +142,7 @@ fn what_was_counted_before_does_not_stay() {
         r#"messagekit_outbox_slot_bytes{database="shop"} 4096"#,
         r#"messagekit_retries_due{database="shop",consumer="billing"} 4"#,
         r#"messagekit_blocked_keys{database="shop",consumer="billing"} 2"#,
+        r#"messagekit_unhandled_messages{database="shop",consumer="billing",topic="orders.order",event_type="orders.order.\"palced\"\n",similar="orders.order.placed, orders.order.palced"} 7"#,
         r#"messagekit_outbox_pending{database="shop"} 7"#,
         r#"messagekit_outbox_overdue{database="shop"} 5"#,
         r#"messagekit_outbox_oldest_seconds{database="shop"} 12.5"#,

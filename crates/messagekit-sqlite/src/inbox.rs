@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
+    SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits};
 
@@ -15,6 +16,7 @@ use crate::error::from_sqlite;
 use crate::tables::failed_messages::{self, Way};
 use crate::tables::{
     age, cleanup, in_flight_attempts, names, now, offsets, parking, primings, processed, retries, timestamp,
+    unhandled_types,
 };
 use crate::{SqliteStore, SqliteTx};
 
@@ -36,6 +38,16 @@ impl Inbox for SqliteStore {
             })
             .await?;
         complete_since.map(timestamp).transpose()
+    }
+
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        let (consumer, types, now) = (consumer.to_owned(), types.to_vec(), now());
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| unhandled_types::note(conn, consumer, &types, now))
+                .map_err(from_sqlite)
+        })
+        .await
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::status::UnhandledMessages;
 use crate::store::BoxFuture;
 
 /// What a finding means for the promises.
@@ -160,6 +161,20 @@ impl Diagnosis {
         self.findings.push(Finding { check, subject, text, repair });
     }
 
+    /// Adds an [`EVENT_TYPE_MISSPELT`] of a consumer.
+    pub fn found_misspelt(&mut self, consumer: &str, messages: &UnhandledMessages) {
+        let UnhandledMessages { topic, event_type, similar, messages, last_at, .. } = messages;
+        let (similar, one) = (similar.join(", "), if *messages == 1 { "message" } else { "messages" });
+        // The name comes from a producer.
+        let text = format!(
+            "consumer {consumer} has passed over {messages} {one} of type {event_type:?} on {topic}, the last at {last_at}, \
+             and handles {similar}"
+        );
+        let repair = "if one name is wrong, correct it, and read the messages again as docs/ordering-and-failures.md says under \
+                      \"Types without a handler\"; this warning ends a week after the last message";
+        self.found(&EVENT_TYPE_MISSPELT, consumer, text, [Repair::Manual(repair.to_owned())]);
+    }
+
     /// Adds checks that could not be made.
     pub fn not_checked(
         &mut self,
@@ -214,6 +229,15 @@ pub const EVENTS_REJECTED: Check = Check::problem(
     "events-rejected",
     "a rejected event and the later events of its key stay until an operator decides",
 );
+
+/// A consumer has passed over messages whose type is nearly one that it handles.
+pub const EVENT_TYPE_MISSPELT: Check = Check::warning(
+    "event-type-misspelt",
+    "one name may be wrong, and the consumer passes over what it should handle",
+);
+
+/// The time for which [`EVENT_TYPE_MISSPELT`] is found after the last message of a type.
+pub const MISSPELT_FOUND: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The clocks of two machines differ.
 pub const CLOCK_DIFFERS: Check = Check::warning(

@@ -7,8 +7,9 @@
 
 pub use crate::audit::{Audit, AuditFilter, AuditRecord};
 pub use crate::diagnosis::{
-    CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENTS_REJECTED, Finding, RELAY_ABSENT, Repair,
-    SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, TABLE_SOURCE_FAULTY, Unchecked,
+    CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, Finding,
+    MISSPELT_FOUND, RELAY_ABSENT, Repair, SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, TABLE_SOURCE_FAULTY,
+    Unchecked,
 };
 pub use crate::event_history::{
     ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,
@@ -26,7 +27,10 @@ pub use crate::replay::{
     EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
     ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
 };
-pub use crate::status::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus};
+pub use crate::status::{
+    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus, UNHANDLED_LIMIT,
+    UNHANDLED_SHOWN, UnhandledMessages, beyond_ids_of,
+};
 
 use crate::cleanup::Cleanup;
 

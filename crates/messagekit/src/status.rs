@@ -35,8 +35,8 @@ pub struct OutboxStatus {
 pub struct ConsumerStatus {
     /// Its name; `queue:` or `topic:` and a name for dead letters that a broker kept, `route:` and a name for rows of a table source.
     pub consumer: String,
-    /// When the marker with the greatest id was written. Ids of messagekit ascend with their time; among foreign ids, it is
-    /// the time of any marker.
+    /// When the marker with the greatest id was written, and not one whose id is far beyond those of [now](beyond_ids_of). Ids of messagekit
+    /// ascend with their time; among foreign ids, it is the time of any marker.
     pub newest_marker_at: Option<Timestamp>,
     /// When one of its processes last recorded its dedup window: at its start, and then every ten seconds.
     pub noted_at: Option<Timestamp>,
@@ -52,6 +52,43 @@ pub struct ConsumerStatus {
     pub retries_due: u64,
     /// When its oldest open failed message was set aside.
     pub oldest_failed_at: Option<Timestamp>,
+    /// What it has passed over, of types whose last message is not older than 30 days: those similar to a handled one first, then most
+    /// messages first, at most 20 types.
+    pub unhandled: Vec<UnhandledMessages>,
+}
+
+/// How far the clock of a producer may be ahead.
+const AHEAD: Duration = Duration::from_secs(60 * 60);
+
+/// Returns an id that is greater than each of version 7 that was made by now, and that is at most an hour ahead. A foreign id that is greater
+/// stays the greatest for ever: its marker is not the newest one.
+pub fn beyond_ids_of(now: Timestamp) -> String {
+    let millis = (now.as_millisecond().max(0) + AHEAD.as_millis() as i64).unsigned_abs();
+    format!("{:08x}-{:04x}", millis >> 16, millis & 0xffff)
+}
+
+/// The time for which messages without a handler are kept and shown after the last of their type.
+pub const UNHANDLED_SHOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// The most types without a handler that are shown of one consumer.
+pub const UNHANDLED_LIMIT: u32 = 20;
+
+/// Messages of one type that a consumer has passed over, because it had no handler for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnhandledMessages {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The type; empty if the messages have none.
+    pub event_type: String,
+    /// The types that the consumer handled and of which this one may be a misspelling, the most similar first.
+    pub similar: Vec<String>,
+    /// Number of messages since `first_at`, also of those that came twice, and of those that a database has kept without an answer. A process
+    /// that is killed has not counted those of its last ten seconds.
+    pub messages: u64,
+    /// When they were noted first, by the clock of the database.
+    pub first_at: Timestamp,
+    /// When they were noted last.
+    pub last_at: Timestamp,
 }
 
 impl ConsumerStatus {
@@ -95,4 +132,21 @@ pub trait DatabaseStatus: Send + Sync {
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.
     fn last_seen<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<Option<Duration>, Error>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MessageId;
+
+    #[test]
+    fn ids_of_now_are_below_the_bound_and_hostile_ones_above() {
+        let bound = beyond_ids_of(Timestamp::now());
+        assert!(MessageId::new().to_string() < bound);
+        assert!(beyond_ids_of(Timestamp::now() - 2 * AHEAD) < MessageId::new().to_string());
+        for hostile in ["zzzz", "ffffffff-ffff-7fff-8000-000000000000", "\u{10ffff}"] {
+            assert!(hostile > &*bound, "{hostile} {bound}");
+        }
+        assert_eq!(beyond_ids_of(Timestamp::UNIX_EPOCH), "00000036-ee80");
+    }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store};
+use messagekit::{
+    Backoff, Consumer, Envelope, Event, HandlerError, Message, Outbox, Shutdown, Store, headers,
+};
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
@@ -85,6 +87,9 @@ fn roles_need_only_the_rights_that_the_page_lists() {
             codec::encode(&order, "shop").unwrap()
         });
         orders.publish(&placed).await.into_iter().for_each(|published| published.unwrap());
+        let cancelled =
+            Message::new(OrderPlaced::TOPIC, "{}").with_header(headers::EVENT_TYPE, "orders.order.cancelled");
+        orders.publish(&[cancelled]).await.into_iter().for_each(|published| published.unwrap());
         let billing = Consumer::builder(unique("billing"), consumer.clone())
             .from(orders.topics([OrderPlaced::TOPIC]))
             .backoff(Backoff::fixed(Duration::from_millis(5)))
@@ -104,6 +109,8 @@ fn roles_need_only_the_rights_that_the_page_lists() {
         shutdown.request();
         relaying.await.unwrap().unwrap();
         consuming.await.unwrap().unwrap();
+        let unhandled = "SELECT sum(messages)::bigint FROM messagekit.unhandled_types";
+        assert_eq!(owner.count(unhandled).await, 1, "a stop notes what was passed over");
 
         // A table that a later migration would add.
         run(owner.store.pool(), "CREATE TABLE messagekit.later (n int)").await;

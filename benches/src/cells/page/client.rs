@@ -7,6 +7,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+const FINE: &str = "http/1.1 200";
+const UNWELL: &str = "http/1.1 503";
+
 pub(super) struct Client {
     stream: TcpStream,
     secret: String,
@@ -24,7 +27,7 @@ impl Client {
     pub(super) async fn get(&mut self, path: &str) -> Outcome<()> {
         let ask =
             format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret);
-        self.ask(&ask).await
+        self.ask(&ask, &[FINE]).await
     }
 
     /// Sends a JSON body, and returns the answer.
@@ -34,28 +37,38 @@ impl Client {
             "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.ask(&ask).await?;
+        self.ask(&ask, &[FINE]).await?;
+        self.body()
+    }
+
+    /// Requests the health of something, which may be bad, and returns the answer.
+    pub(super) async fn probe(&mut self, path: &str) -> Outcome<Value> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n"), &[FINE, UNWELL]).await?;
+        self.body()
+    }
+
+    fn body(&self) -> Outcome<Value> {
         let begin = self.buffer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or_default();
         Ok(serde_json::from_slice(&self.buffer[begin + 4..])?)
     }
 
-    async fn ask(&mut self, ask: &str) -> Outcome<()> {
+    async fn ask(&mut self, ask: &str, expected: &[&str]) -> Outcome<()> {
         self.stream.write_all(ask.as_bytes()).await?;
         self.buffer.clear();
         loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err("the admin closed the connection".into());
             }
-            if self.is_whole()? {
+            if self.is_whole(expected)? {
                 return Ok(());
             }
         }
     }
 
-    fn is_whole(&self) -> Outcome<bool> {
+    fn is_whole(&self, expected: &[&str]) -> Outcome<bool> {
         let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(false) };
         let head = std::str::from_utf8(&self.buffer[..end])?.to_ascii_lowercase();
-        if !head.starts_with("http/1.1 200") {
+        if !expected.iter().any(|status| head.starts_with(status)) {
             return Err(format!("the admin answers {}", head.lines().next().unwrap_or_default()).into());
         }
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));

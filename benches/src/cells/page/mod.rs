@@ -1,7 +1,9 @@
-//! A1: the first page of failed messages over HTTP, compared with its statement. The lookups of A2 use its admin, and A3 its client.
+//! A1: the first page of failed messages over HTTP, compared with its statement. The lookups of A2 and the
+//! probes of A4 use its admin, and A3 its client.
 
 mod client;
 mod failed_messages;
+mod health;
 mod lookup;
 mod topics;
 
@@ -19,6 +21,7 @@ use crate::resources::Database;
 use crate::settings::Settings;
 use client::Client;
 
+pub(crate) use health::A4;
 pub(crate) use lookup::A2;
 pub(crate) use topics::A3;
 

@@ -1,7 +1,7 @@
 //! The JSON form of what a database knows of a consumer.
 
 use jiff::Timestamp;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, UnhandledMessages};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,8 @@ pub(crate) struct ConsumerView {
     database: String,
     /// Its name; `queue:` or `topic:` and a name for a broker's dead letters.
     consumer: String,
-    /// When the marker with the greatest id was written: the newest one, where ids are of version 7.
+    /// When the marker with the greatest id was written: the newest one, where ids are of version 7. A foreign id beyond those of now does
+    /// not hide the newer ones.
     #[schema(value_type = Option<String>, format = DateTime)]
     newest_marker_at: Option<Timestamp>,
     /// When the database last saw a marker of it, or a process of it that recorded its dedup window.
@@ -32,6 +33,34 @@ pub(crate) struct ConsumerView {
     /// When its oldest open failed message was set aside.
     #[schema(value_type = Option<String>, format = DateTime)]
     oldest_failed_at: Option<Timestamp>,
+    /// What it has passed over because it had no handler for its type, of types whose last message is not older than 30 days: those similar
+    /// to a handled one first, then most messages first, at most 20 types.
+    unhandled: Vec<UnhandledView>,
+}
+
+/// Messages of one type that a consumer has passed over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UnhandledView {
+    topic: String,
+    /// The type; empty if the messages have none.
+    event_type: String,
+    /// The types that the consumer handled and of which this one may be a misspelling, the most similar first.
+    similar: Vec<String>,
+    /// Number of messages since `first_at`.
+    messages: u64,
+    /// When they were noted first.
+    #[schema(value_type = String, format = DateTime)]
+    first_at: Timestamp,
+    /// When they were noted last.
+    #[schema(value_type = String, format = DateTime)]
+    last_at: Timestamp,
+}
+
+impl From<UnhandledMessages> for UnhandledView {
+    fn from(of: UnhandledMessages) -> Self {
+        let UnhandledMessages { topic, event_type, similar, messages, first_at, last_at } = of;
+        Self { topic: topic.to_string(), event_type, similar, messages, first_at, last_at }
+    }
 }
 
 /// A number of failed messages.
@@ -75,6 +104,7 @@ impl ConsumerView {
             blocked_keys: status.blocked_keys,
             retries_due: status.retries_due,
             oldest_failed_at: status.oldest_failed_at,
+            unhandled: status.unhandled.into_iter().map(UnhandledView::from).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::{Inbox, UnhandledType};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 
@@ -100,4 +100,47 @@ async fn running_services_stand_on_the_screen() {
     let secret = on(&file, &["status", "--service", "billing=http://me:sesame@127.0.0.1"]);
     assert!(!secret.err.contains("sesame"), "{secret:?}");
     secret.refused(2, &["without login and path"]);
+}
+
+#[tokio::test]
+async fn types_without_a_handler_are_shown_with_similar_ones() {
+    let console = Console::empty().await;
+    let file = console.file();
+    let screen = on(&file, &["status"]).text();
+    assert!(!screen.contains("type without a handler"), "{screen}");
+    let store = SqliteStore::open(&file).await.unwrap();
+    store.note_window("billing", None).await.unwrap();
+    let passed_over = |event_type: &str, similar: &[&str]| UnhandledType {
+        topic: "orders.order".into(),
+        event_type: event_type.to_owned(),
+        similar: similar.iter().copied().map(str::to_owned).collect(),
+        messages: 3,
+    };
+    let types = [passed_over("orders.palced", &["orders.placed"]), passed_over("red\u{1b}[31m", &[])];
+    store.note_unhandled("billing", &types).await.unwrap();
+    store.close().await.unwrap();
+
+    let screen = on(&file, &["status"]).text();
+    assert!(screen.contains("type without a handler") && !screen.contains('\u{1b}'), "{screen}");
+    let line = screen.lines().find(|line| line.contains("orders.palced")).unwrap();
+    for part in ["billing", "orders.order", " 3 ", "orders.placed"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    let status = on(&file, &["status", "--json"]).json();
+    let unhandled = &status["databases"][0]["consumers"][0]["unhandled"];
+    assert_eq!(
+        (&unhandled[0]["event_type"], &unhandled[0]["similar"], &unhandled[0]["messages"]),
+        (&json!("orders.palced"), &json!(["orders.placed"]), &json!(3))
+    );
+    assert!(unhandled[0]["first_at"].is_string() && unhandled[0]["last_at"].is_string(), "{unhandled}");
+
+    let warned = on(&file, &["doctor", "--strict"]);
+    assert_eq!((warned.code, &*warned.err), (1, "messagekit: doctor: 1 warning\n"), "{warned:?}");
+    for part in [
+        "event-type-misspelt of shop: consumer billing",
+        "3 messages of type \"orders.palced\"",
+        "handles orders.placed",
+    ] {
+        assert!(warned.out.contains(part), "{part} in {}", warned.out);
+    }
 }

@@ -5,8 +5,8 @@ use super::{
     dropped_topics, event_links, event_record, events, failed_message_lists, failed_messages,
     handled_records, health, in_flight_attempts, left, offsets, outbox_counts, parking, pending, primings,
     processed, record_claims, rejected, replay_items, replay_jobs, retention, retries, selections, shards,
-    status, stored_events, topic_append, topic_migrations, topic_records, topic_views, topics, unpublished,
-    waiting,
+    status, stored_events, topic_append, topic_migrations, topic_records, topic_views, topics,
+    unhandled_types, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -58,6 +58,9 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("clean_failed_messages", cleanup::FAILED_MESSAGES),
     ("hold_windows", cleanup::HOLD_WINDOWS),
     ("note_window", cleanup::NOTE_WINDOW),
+    ("note_unhandled", unhandled_types::NOTE_UNHANDLED),
+    ("forget_unhandled", unhandled_types::FORGET_UNHANDLED),
+    ("unhandled", unhandled_types::UNHANDLED),
     ("oldest_return", cleanup::OLDEST_RETURN),
     ("too_old_for", stored_events::TOO_OLD_FOR),
     ("note_failure", bookkeeping::NOTE_FAILURE),
@@ -111,6 +114,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("history_status_states", status::STATES),
     ("history_status_last_seen", status::LAST_SEEN),
     ("history_status_positions", status::POSITIONS),
+    ("history_misspelt", unhandled_types::MISSPELT),
     ("history_audit", audit::LIST),
     ("history_linked", event_links::LINKED),
     ("history_correlated", event_links::CORRELATED),

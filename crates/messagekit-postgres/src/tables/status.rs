@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, beyond_ids_of};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::cleanup::window;
 use super::index_steps::names_of;
-use super::{age, micros};
+use super::{age, micros, unhandled_types};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -36,8 +36,10 @@ names AS MATERIALIZED (
   SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
   UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
   ORDER BY consumer LIMIT 500)
-SELECT n.consumer, (SELECT m.processed_at FROM messagekit.processed_messages m
-    WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1) AS marked_at,
+SELECT n.consumer, GREATEST((SELECT m.processed_at FROM messagekit.processed_messages m
+    WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1),
+    (SELECT m.processed_at FROM messagekit.processed_messages m
+    WHERE m.consumer = n.consumer AND m.message_id < $2 ORDER BY m.message_id DESC LIMIT 1)) AS marked_at,
   w.noted_at, (SELECT max(r.seconds) FROM messagekit.consumer_windows r
     WHERE r.consumer = n.consumer AND r.noted_at > w.noted_at - $1 * interval '1 microsecond') AS seconds,
   (SELECT count(*) FROM (SELECT FROM messagekit.blocked_keys b
@@ -99,7 +101,8 @@ pub(crate) async fn consumers(
     connection: &mut PgConnection,
     schema: &SchemaName,
 ) -> Result<Vec<ConsumerStatus>, Error> {
-    let select = sqlx::query(schema.sql(CONSUMERS)).persistent(false).bind(micros(NOTED_WITHIN));
+    let select = sqlx::query(schema.sql(CONSUMERS)).persistent(false);
+    let select = select.bind(micros(NOTED_WITHIN)).bind(beyond_ids_of(jiff::Timestamp::now()));
     let rows = select.fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let mut statuses: BTreeMap<String, ConsumerStatus> = BTreeMap::new();
     for row in &rows {
@@ -116,6 +119,9 @@ pub(crate) async fn consumers(
         let consumer: &str = row.try_get("consumer").map_err(from_sqlx)?;
         let count = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
         statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push((state, count)));
+    }
+    for (consumer, messages) in unhandled_types::of(&mut *connection, schema, &names).await? {
+        statuses.entry(consumer).and_modify(|status| status.unhandled.push(messages));
     }
     let select = sqlx::query(schema.sql(POSITIONS)).persistent(false).bind(&names);
     for row in select.fetch_all(connection).await.map_err(from_sqlx)? {
@@ -155,6 +161,7 @@ fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {
         blocked_keys: count("blocked_keys")?,
         retries_due: count("retries_due")?,
         oldest_failed_at: time("oldest_failed_at")?,
+        unhandled: Vec::new(),
     })
 }
 

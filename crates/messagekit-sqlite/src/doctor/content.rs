@@ -14,7 +14,7 @@ use super::checks::{DAMAGED, DELAYED_UNREADABLE, ON_TABLES, SYNCHRONOUS};
 use crate::error::from_sqlite;
 use crate::migrations;
 use crate::table_sources::install;
-use crate::tables::{delayed, micros, now, pending, rejected, shards};
+use crate::tables::{delayed, micros, now, pending, rejected, shards, unhandled_types};
 
 /// The largest file whose pages are all read.
 const READ_WHOLE: i64 = 256 * 1024 * 1024;
@@ -153,6 +153,9 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
         if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
             diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [command(path, &repair)]);
         }
+    }
+    for (consumer, messages) in unhandled_types::misspelt(&snapshot, now)? {
+        diagnosis.found_misspelt(&consumer, &messages);
     }
     Ok(())
 }

@@ -76,6 +76,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 5,
         sql: include_str!("../../migrations/0009_failed_runs.sql"),
     },
+    Migration {
+        version: 10,
+        name: "unhandled_types",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0010_unhandled_types.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

@@ -49,6 +49,7 @@ pub(crate) mod topic_migrations;
 pub(crate) mod topic_records;
 pub(crate) mod topic_views;
 pub(crate) mod topics;
+pub(crate) mod unhandled_types;
 pub(crate) mod unpublished;
 pub(crate) mod waiting_changes;
 

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::operations::{COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState};
+use messagekit::operations::{
+    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, beyond_ids_of,
+};
 use rusqlite::{Connection, Result};
 
 use super::cleanup::window;
-use super::{age, micros, timestamp};
+use super::{age, micros, timestamp, unhandled_types};
 use crate::error::from_sqlite;
 use messagekit::cleanup::NOTED_WITHIN;
 
@@ -80,18 +83,23 @@ fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Re
         blocked_keys: capped(conn, keys, [id]).map_err(from_sqlite)?,
         retries_due: capped(conn, due, (id, now)).map_err(from_sqlite)?,
         oldest_failed_at: oldest.map(timestamp).transpose()?,
+        unhandled: unhandled_types::of(conn, id, now)?,
         consumer,
     })
 }
 
 type Times = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
-/// Returns the times of the marker with the greatest id, of the last window and its length, and of the oldest open failed
+/// Returns the times of the newest marker, of the last window and its length, and of the oldest open failed
 /// message.
 fn times(conn: &Connection, id: i64) -> Result<Times> {
     conn.prepare_cached(
         "SELECT
-           (SELECT processed_at FROM messagekit_processed_messages WHERE consumer_id = ?1 ORDER BY message_id DESC LIMIT 1),
+           (SELECT max(at) FROM (
+              SELECT * FROM (SELECT processed_at AS at FROM messagekit_processed_messages WHERE consumer_id = ?1
+                ORDER BY message_id DESC LIMIT 1)
+              UNION ALL SELECT * FROM (SELECT processed_at FROM messagekit_processed_messages
+                WHERE consumer_id = ?1 AND message_id < ?3 ORDER BY message_id DESC LIMIT 1))),
            (SELECT max(noted_at) FROM messagekit_consumer_windows WHERE consumer_id = ?1),
            (SELECT max(seconds) FROM messagekit_consumer_windows WHERE consumer_id = ?1 AND noted_at > (
               SELECT max(noted_at) FROM messagekit_consumer_windows WHERE consumer_id = ?1) - ?2),
@@ -99,7 +107,7 @@ fn times(conn: &Connection, id: i64) -> Result<Times> {
               WHERE d.consumer_id = ?1 AND d.state = s.value ORDER BY d.id LIMIT 1) AS at
             FROM json_each('[\"retry_scheduled\", \"blocked\", \"dead\", \"retry_requested\"]') s))",
     )?
-    .query_row((id, micros(NOTED_WITHIN)), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    .query_row((id, micros(NOTED_WITHIN), beyond_ids_of(Timestamp::now())), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
 /// The end of a topic of this file is known; that of a broker's topic is not.

@@ -21,6 +21,7 @@ const DUMPS: &[(u32, &str)] = &[
     (7, include_str!("upgrades/0007.sql")),
     (8, include_str!("upgrades/0008.sql")),
     (9, include_str!("upgrades/0009.sql")),
+    (10, include_str!("upgrades/0010.sql")),
 ];
 
 /// A file restored from a dump.

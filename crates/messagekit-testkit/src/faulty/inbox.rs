@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::adapter::{
     ClaimRequest, Failure, Follower, Inbox, Next, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome,
+    SetAsideOutcome, UnhandledType,
 };
 use messagekit::operations::{Action, FailedMessages, Operator};
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
@@ -23,6 +23,11 @@ impl Inbox for FaultyStore {
         window: Option<Duration>,
     ) -> Result<Option<Timestamp>, Error> {
         self.note(consumer, window).await
+    }
+
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.notes().unhandled.extend(types.iter().cloned());
+        self.inner.note_unhandled(consumer, types).await
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -1,13 +1,45 @@
 //! A store with one fault in its state at a glance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::adapter::BoxFuture;
-use messagekit::operations::{ConsumerStatus, DatabaseStatus, OutboxStatus};
+use messagekit::adapter::{BoxFuture, UnhandledType};
+use messagekit::operations::{ConsumerStatus, DatabaseStatus, OutboxStatus, UnhandledMessages};
 
 use super::Fault;
 use super::store::FaultyStore;
+
+impl FaultyStore {
+    fn unhandled_with_fault(&self, unhandled: &mut Vec<UnhandledMessages>) {
+        let noted = self.notes().unhandled.clone();
+        let all = || {
+            noted.iter().map(|noted| UnhandledMessages {
+                topic: Arc::clone(&noted.topic),
+                event_type: noted.event_type.clone(),
+                similar: noted.similar.clone(),
+                messages: noted.messages,
+                first_at: Timestamp::now(),
+                last_at: Timestamp::now(),
+            })
+        };
+        match self.fault {
+            Some(Fault::UnhandledCountsLastNote) => unhandled.iter_mut().for_each(|known| {
+                let is_it = |noted: &&UnhandledType| {
+                    (&noted.topic, &noted.event_type) == (&known.topic, &known.event_type)
+                };
+                known.messages = noted.iter().rev().find(is_it).map_or(0, |noted| noted.messages);
+            }),
+            Some(Fault::UnhandledIgnoresConsumer) => *unhandled = all().collect(),
+            Some(Fault::UnhandledWithoutBound) => {
+                *unhandled = all().collect();
+                unhandled.sort_by_key(|known| std::cmp::Reverse(known.messages));
+            }
+            _ => {}
+        }
+    }
+}
 
 impl DatabaseStatus for FaultyStore {
     fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>> {
@@ -30,11 +62,17 @@ impl DatabaseStatus for FaultyStore {
                 Some(Fault::StatusForgetsStates) => statuses.iter_mut().for_each(|status| {
                     status.failed_messages.truncate(1);
                 }),
+                Some(Fault::StatusFreezesMarkers) => statuses.iter_mut().for_each(|status| {
+                    let frozen = &mut self.notes().newest_markers;
+                    let first = frozen.entry(status.consumer.clone()).or_insert(status.newest_marker_at);
+                    status.newest_marker_at = *first;
+                }),
                 Some(Fault::StatusForgetsWindows) => {
                     statuses.iter_mut().for_each(|status| status.dedup_window = None);
                 }
                 _ => {}
             }
+            statuses.iter_mut().for_each(|status| self.unhandled_with_fault(&mut status.unhandled));
             Ok(statuses)
         })
     }

@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use messagekit::adapter::{ClaimRequest, End, Inbox, OutboxRows, Priming, TransactError, Work};
+use messagekit::adapter::{
+    ClaimRequest, End, Inbox, OutboxRows, Priming, TransactError, UnhandledType, Work,
+};
 use messagekit::{Error, ErrorKind, Message, MessageId, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
 
@@ -45,6 +47,8 @@ pub(super) struct Notes {
     pub(super) since: Option<jiff::Timestamp>,
     /// The last priming of each consumer.
     pub(super) primings: BTreeMap<String, Priming>,
+    pub(super) unhandled: Vec<UnhandledType>,
+    pub(super) newest_markers: BTreeMap<String, Option<jiff::Timestamp>>,
     pub(super) offsets: BTreeMap<(String, Arc<str>, i32, u32), i64>,
     pub(super) claims: ClaimNotes,
 }

@@ -575,12 +575,20 @@ faults! {
     AuditRepeatsPages: Store pages_of_the_audit_join_without_a_gap,
     /// The state at a glance has consumers with failed messages only.
     StatusForgetsConsumers: Store status_has_each_consumer_with_a_marker,
+    /// The state at a glance keeps the time of the first marker that it has shown.
+    StatusFreezesMarkers: Store newest_marker_is_found_behind_a_foreign_id,
     /// The state at a glance has one state of each consumer's failed messages.
     StatusForgetsStates: Store status_counts_failed_messages,
     /// The state at a glance has no dedup window.
     StatusForgetsWindows: Store status_has_the_window_of_a_consumer,
     /// The state at a glance has no running replay.
     StatusForgetsReplays: Store status_counts_running_replays,
+    /// A note replaces what was counted before.
+    UnhandledCountsLastNote: Store unhandled_messages_are_counted_by_topic_and_type,
+    /// All consumers share what they have passed over.
+    UnhandledIgnoresConsumer: Store unhandled_messages_belong_to_their_consumer,
+    /// Every type that a producer invents is shown.
+    UnhandledWithoutBound: Store unhandled_types_of_a_consumer_are_bounded,
     /// The database is reported as down.
     PingFails: Store database_answers_pings,
     /// Shards that are handed over stay with their relay.

@@ -258,10 +258,14 @@ macro_rules! __each_store_case {
             audit::each_filter_narrows_the_audit: Nothing,
             audit::pages_of_the_audit_join_without_a_gap: Nothing,
             status::status_has_each_consumer_with_a_marker: Nothing,
+            status::newest_marker_is_found_behind_a_foreign_id: Nothing,
             status::status_counts_failed_messages: Nothing,
             status::status_has_the_window_of_a_consumer: Nothing,
             status::status_counts_running_replays: Nothing,
             status::consumer_is_seen_when_it_notes_its_window: Nothing,
+            unhandled::unhandled_messages_are_counted_by_topic_and_type: Nothing,
+            unhandled::unhandled_messages_belong_to_their_consumer: Nothing,
+            unhandled::unhandled_types_of_a_consumer_are_bounded: Nothing,
             health::database_answers_pings: Nothing,
         }
     };

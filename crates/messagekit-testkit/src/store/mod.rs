@@ -29,6 +29,7 @@ pub mod status;
 pub mod transact;
 pub mod transactions;
 pub mod undone;
+pub mod unhandled;
 
 pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
 pub(crate) use fixture::{begin, until_through};

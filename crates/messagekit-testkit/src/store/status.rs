@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::{Inbox, ReceivedMessage};
 use messagekit::operations::{
     ConsumerStatus, DatabaseStatus, EventFilter, FailedMessageState, ReplayIds, ReplayOrder, Replays,
     RetryRunner,
 };
-use messagekit::{Message, headers};
+use messagekit::{Message, MessageId, headers};
 
 use super::fixture::{begin, claim_now, commit, of_key, park_now, set_aside_now, somebody};
 use super::{StoreFixture, dead, received, retry_in};
@@ -26,6 +26,19 @@ pub async fn status_has_each_consumer_with_a_marker<F: StoreFixture>(fixture: &F
     let known = status(fixture, &consumer).await.expect("it has a marker");
     assert!(known.newest_marker_at.is_some() && known.last_activity_at().is_some(), "{known:?}");
     assert_eq!((known.failed_messages, known.blocked_keys, known.retries_due), (vec![], 0, 0));
+}
+
+/// A marker whose id is greater than every id to come is not taken for the newest one for ever.
+pub async fn newest_marker_is_found_behind_a_foreign_id<F: StoreFixture>(fixture: &F) {
+    let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
+    let foreign = received(&topic, "{}");
+    claim_now(&store, &consumer, &ReceivedMessage { id: MessageId::from_stored("zzzz"), ..foreign }).await;
+    let newest = async || status(fixture, &consumer).await.and_then(|known| known.newest_marker_at);
+    let first = newest().await.expect("it has a marker");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    claim_now(&store, &consumer, &ReceivedMessage { id: MessageId::new(), ..received(&topic, "{}") }).await;
+    let second = newest().await.expect("it has a marker");
+    assert!(second > first, "{second} after {first}");
 }
 
 /// Failed messages are counted by state, with those that are due, the oldest, and the blocked keys.

@@ -37,6 +37,19 @@ impl<S: Store> Entry<S> {
         matches!(self.task, Task::Handle { .. })
     }
 
+    /// Logs its type if no handler takes it.
+    pub(super) fn meet(&self, settings: &Settings<S>) {
+        if let Some(event_type) = self.unhandled_type() {
+            settings.unhandled_types.meet(&settings.name, event_type, || settings.router.types());
+        }
+    }
+
+    /// Returns the event type of a message that no handler takes, empty if it has none.
+    fn unhandled_type(&self) -> Option<&str> {
+        let Task::Ignore(event_type) = &self.task else { return None };
+        Some(event_type.as_deref().or_else(|| self.received.message.event_type()).unwrap_or_default())
+    }
+
     /// Returns the same message with the task to set it aside.
     pub(super) fn set_aside(&self, failure: Failure) -> Arc<Self> {
         Arc::new(Self::new(self.received.clone(), Task::SetAside(failure)))
@@ -85,6 +98,19 @@ impl<S: Store> Batch<S> {
             (Task::Handle { handler, meta }, None) => Duty::Handle(handler, meta),
             (Task::Ignore(_), None) => Duty::Ignore,
         }
+    }
+
+    /// Returns the topics and types of the messages of a range that are passed over.
+    pub(super) fn passed_over(
+        &self,
+        settings: &Settings<S>,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        let is_passed_over = move |index: &usize| matches!(self.duty(settings, *index), Duty::Ignore);
+        range.filter(is_passed_over).filter_map(|index| {
+            let entry = &self.entries[index];
+            Some((&entry.received.message.topic, entry.unhandled_type()?))
+        })
     }
 
     /// Returns the message as a run of this handler, unless another handler or none takes it.

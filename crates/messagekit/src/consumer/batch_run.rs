@@ -177,6 +177,9 @@ impl<S: Inbox> BatchRun<S> {
                     settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
                 failures.into_iter().for_each(|kind| settings.stats.failed(kind));
+                if stats.ignored > 0 {
+                    settings.unhandled_types.count(batch.passed_over(settings, range.start..through));
+                }
                 settings.stats.add(&stats);
                 Answer::Committed { through, done: stats, took }
             }

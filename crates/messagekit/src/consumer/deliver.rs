@@ -12,6 +12,7 @@ use super::batch_run::{Ended, run_batch};
 use super::delivered::Delivered;
 use super::lane_state::LaneState;
 use super::settings::Settings;
+use super::sighting;
 use super::spans::receive;
 use super::steps::{After, Pause};
 use crate::gate::Starts;
@@ -52,13 +53,16 @@ pub(super) async fn deliver<S: Inbox>(
     state.failed_runs = attempt.saturating_sub(1);
     let lane = MessageId::of_first(&received.id.to_string());
     let receipt = Receipt::new(Lane { slot: 0, epoch: 0 }, 0);
-    let mut items = vec![Item { receipt, entry: Arc::new(Entry::new(received, task)) }];
+    let entry = Entry::new(received, task);
+    entry.meet(settings);
+    let mut items = vec![Item { receipt, entry: Arc::new(entry) }];
     loop {
         let span = receive(settings, items.iter().map(|item| &item.entry.received.message));
-        let (settings, stop) = (Arc::clone(settings), Arc::new(AtomicBool::new(false)));
-        let run = run_batch(settings, items, (lane.clone(), state), stop, Starts::default());
+        let (shared, stop) = (Arc::clone(settings), Arc::new(AtomicBool::new(false)));
+        let run = run_batch(shared, items, (lane.clone(), state), stop, Starts::default());
         let ended = run.instrument(span).await;
         if !matches!(ended.after, After::Pause(Pause::Conflict(_) | Pause::CrashFound)) {
+            sighting::note_unhandled(settings).await;
             return outcome(ended);
         }
         tokio::time::sleep(ended.wait.unwrap_or_default()).await;

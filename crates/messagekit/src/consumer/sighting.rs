@@ -1,4 +1,4 @@
-//! Notes that a consumer runs.
+//! Notes that a consumer runs, and what it passes over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,11 @@ use crate::store::Inbox;
 /// Three of them fit into the time within which a consumer is seen.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Records the window of the consumer every few seconds; it never ends. Its time tells operators that a process runs, whether gates
-/// hold it back or not, and old windows expire.
+/// The longest time that a note of counts takes from what comes after it: the next sighting, a stop, an answer.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// Records the window of the consumer and the messages that it has passed over, every few seconds; it never ends. The time of the
+/// window tells operators that a process runs, whether gates hold it back or not, and old windows expire.
 pub(super) async fn note<S: Inbox>(settings: Arc<Settings<S>>) {
     let mut is_away = false;
     loop {
@@ -23,5 +26,13 @@ pub(super) async fn note<S: Inbox>(settings: Arc<Settings<S>>) {
             tracing::warn!(consumer = &*settings.name, error = %chain(error), "window not noted");
         }
         is_away = noted.is_err();
+        if !is_away {
+            note_unhandled(&settings).await;
+        }
     }
+}
+
+/// Notes what was passed over since the last note, for two seconds at most. What cannot be noted stays for the next one.
+pub(super) async fn note_unhandled<S: Inbox>(settings: &Settings<S>) {
+    settings.unhandled_types.note(&settings.store, &settings.name, LONGEST).await;
 }

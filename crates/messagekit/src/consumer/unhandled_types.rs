@@ -1,55 +1,168 @@
 //! Event types that no handler of a consumer takes.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::similar_types::similar_types;
+use crate::store::{Inbox, UnhandledType};
+use crate::{Error, ErrorKind, chain};
 
-/// Number of types that are logged; a hostile producer could invent more without end.
+/// Number of types that are logged and counted, and as many again of those that are similar to a handled one; a hostile producer could
+/// invent more without end.
 const MOST: usize = 100;
 
 /// Number of characters of a type that are kept and logged, for the same reason.
 const LONGEST: usize = 200;
 
-/// The types that were logged.
+/// The types that were met, and how many messages of each were passed over since the last note.
 #[derive(Debug, Default)]
-pub(super) struct UnhandledTypes(Mutex<HashSet<String>>);
+pub(super) struct UnhandledTypes {
+    met: Mutex<Met>,
+    /// The last note has failed, which was logged.
+    is_away: AtomicBool,
+}
 
-impl UnhandledTypes {
-    /// Logs a type when it is met first. It is a warning when the consumer handles a similar type: the name of one may be wrong,
-    /// and the consumer would pass over what it should handle.
-    pub(super) fn log<'a>(&self, consumer: &str, event_type: &str, handled: impl FnOnce() -> Vec<&'a str>) {
-        let end = event_type.char_indices().nth(LONGEST).map_or(event_type.len(), |(end, _)| end);
-        let event_type = &event_type[..end];
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MOST || seen.contains(event_type) {
-            return;
-        }
-        seen.insert(event_type.to_owned());
-        // A field of type `str` is escaped by the log, a formatted one is not: the name comes from a producer.
-        match similar_types(event_type, &handled()) {
-            similar if similar.is_empty() => {
-                tracing::info!(
-                    consumer,
-                    event_type,
-                    "no handler for this event type: its messages are ignored"
-                );
-            }
-            similar => {
-                let similar = similar.join(", ");
-                tracing::warn!(
-                    consumer,
-                    event_type,
-                    similar,
-                    "no handler for this event type, but for a similar one: its messages are ignored; if one name is wrong, \
-                     correct it and read them again with `messagekit replay start --type`"
-                );
-            }
-        }
-        if seen.len() == MOST {
-            tracing::info!(consumer, "further event types without a handler are not logged");
+#[derive(Debug, Default)]
+struct Met {
+    /// By type, the handled types of which it may be a misspelling.
+    similar: HashMap<String, Vec<String>>,
+    messages: Messages,
+}
+
+/// The number of messages by topic and type.
+type Messages = BTreeMap<(Arc<str>, String), u64>;
+
+impl Met {
+    fn has_room(&self, for_similar: bool) -> bool {
+        self.similar.values().filter(|similar| similar.is_empty() != for_similar).count() < MOST
+    }
+}
+
+/// Messages that are being noted. Those of a note that failed or was dropped are noted again with the next.
+struct Noting<'a> {
+    types: &'a UnhandledTypes,
+    messages: Messages,
+}
+
+impl Drop for Noting<'_> {
+    fn drop(&mut self) {
+        let mut met = self.types.met();
+        for (key, messages) in std::mem::take(&mut self.messages) {
+            *met.messages.entry(key).or_default() += messages;
         }
     }
+}
+
+impl UnhandledTypes {
+    fn met(&self) -> MutexGuard<'_, Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs a type when it is met first. It is a warning when the consumer handles a similar type: the name of one may be wrong,
+    /// and the consumer would pass over what it should handle.
+    pub(super) fn meet<'a>(&self, consumer: &str, event_type: &str, handled: impl FnOnce() -> Vec<&'a str>) {
+        let event_type = kept(event_type);
+        let mut met = self.met();
+        if met.similar.contains_key(event_type) {
+            return;
+        }
+        let handled = handled();
+        let similar = similar_types(event_type, &handled);
+        let is_similar = !similar.is_empty();
+        if !met.has_room(is_similar) {
+            return;
+        }
+        log(consumer, event_type, &similar);
+        let similar = similar.into_iter().map(str::to_owned).collect();
+        met.similar.insert(event_type.to_owned(), similar);
+        if !met.has_room(is_similar) {
+            tracing::info!(consumer, "further event types without a handler are neither logged nor counted");
+        }
+    }
+
+    /// Counts messages whose transaction is committed, by topic and type. Types that are not kept are not counted.
+    pub(super) fn count<'a>(&self, messages: impl Iterator<Item = (&'a Arc<str>, &'a str)>) {
+        let mut met = self.met();
+        for (topic, event_type) in messages {
+            let event_type = kept(event_type);
+            let key = (Arc::clone(topic), event_type.to_owned());
+            if met.similar.contains_key(event_type)
+                && (met.messages.len() < 2 * MOST || met.messages.contains_key(&key))
+            {
+                *met.messages.entry(key).or_default() += 1;
+            }
+        }
+    }
+
+    /// Adds what was counted since the last note to the numbers in the store, unless that takes longer than `limit`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost, and what the store has kept meanwhile counts twice.
+    pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str, limit: Duration) {
+        let (noting, types) = self.begin();
+        if types.is_empty() {
+            return;
+        }
+        let noted = tokio::time::timeout(limit, store.note_unhandled(consumer, &types)).await;
+        let noted = noted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "no answer in time")));
+        match noted {
+            Ok(()) => noting.done(),
+            Err(error) if !self.is_away.swap(true, Ordering::Relaxed) => {
+                let error = chain(&error);
+                tracing::warn!(consumer, %error, "messages without a handler are not noted yet");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Takes what was counted.
+    fn begin(&self) -> (Noting<'_>, Vec<UnhandledType>) {
+        let mut met = self.met();
+        let messages = std::mem::take(&mut met.messages);
+        let types = messages.iter().map(|((topic, event_type), messages)| UnhandledType {
+            topic: Arc::clone(topic),
+            event_type: event_type.clone(),
+            similar: met.similar.get(event_type).cloned().unwrap_or_default(),
+            messages: *messages,
+        });
+        let types = types.collect();
+        drop(met);
+        (Noting { types: self, messages }, types)
+    }
+}
+
+impl Noting<'_> {
+    fn done(mut self) {
+        self.messages.clear();
+        self.types.is_away.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Returns what is kept of a type. No database takes a NUL in a text.
+fn kept(event_type: &str) -> &str {
+    let is_end = |(index, character): &(usize, char)| *index == LONGEST || *character == '\0';
+    let characters = event_type.chars().enumerate();
+    let length =
+        characters.take_while(|character| !is_end(character)).map(|(_, character)| character.len_utf8());
+    &event_type[..length.sum::<usize>()]
+}
+
+/// A field of type `str` is escaped by the log, a formatted one is not: the name comes from a producer.
+fn log(consumer: &str, event_type: &str, similar: &[&str]) {
+    if similar.is_empty() {
+        tracing::info!(consumer, event_type, "no handler for this event type: its messages are ignored");
+        return;
+    }
+    let similar = similar.join(", ");
+    tracing::warn!(
+        consumer,
+        event_type,
+        similar,
+        "no handler for this event type, but for a similar one: its messages are ignored; if one name is wrong, \
+         correct it and read them again with `messagekit replay start --type`"
+    );
 }
 
 #[cfg(test)]
@@ -60,10 +173,47 @@ mod tests {
     fn hostile_types_take_little_memory() {
         let types = UnhandledTypes::default();
         for n in 0..1_000 {
-            types.log("billing", &format!("{n} {}", "ü".repeat(10_000)), Vec::new);
+            let event_type = format!("{n} {}", "ü".repeat(10_000));
+            types.meet("billing", &event_type, Vec::new);
+            for topic in ["orders".into(), "shop".into()] {
+                types.count([(&topic, &*event_type)].into_iter());
+            }
         }
-        let seen = types.0.into_inner().expect("no panic");
-        assert_eq!(seen.len(), MOST);
-        assert!(seen.iter().all(|event_type| event_type.chars().count() == LONGEST));
+        types.meet("billing", "orders.order.palced", || vec!["orders.order.placed"]);
+        let met = types.met.into_inner().expect("no panic");
+        assert_eq!((met.similar.len(), met.messages.len()), (MOST + 1, 2 * MOST));
+        assert!(
+            met.similar.contains_key("orders.order.palced"),
+            "a similar type is met however many came before"
+        );
+        let mut met = met;
+        met.similar.remove("orders.order.palced");
+        assert!(met.similar.keys().all(|event_type| event_type.chars().count() == LONGEST));
+        assert!(met.messages.keys().all(|(_, event_type)| event_type.chars().count() == LONGEST));
+    }
+
+    #[test]
+    fn a_type_ends_before_its_first_nul() {
+        assert_eq!(
+            [kept("orders.\0order"), kept("\0"), kept("orders.order")],
+            ["orders.", "", "orders.order"]
+        );
+    }
+
+    #[test]
+    fn messages_of_a_note_that_was_dropped_are_noted_with_the_next() {
+        let (types, topic) = (UnhandledTypes::default(), Arc::from("orders"));
+        types.meet("billing", "orders.order.palced", || vec!["orders.order.placed"]);
+        let count = |times| types.count(std::iter::repeat_n((&topic, "orders.order.palced"), times));
+        count(2);
+        let (dropped, first) = types.begin();
+        assert_eq!((first[0].messages, &*first[0].similar), (2, &["orders.order.placed".to_owned()][..]));
+        count(3);
+        assert_eq!(types.begin().1[0].messages, 3, "what one note has taken another does not note");
+        drop(dropped);
+        let (noting, all) = types.begin();
+        assert_eq!(all[0].messages, 5);
+        noting.done();
+        assert_eq!(types.begin().1, []);
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Claim, ClaimRequest, Failure, Follower, NextOffset, ParkingLimits, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, Store,
+    SetAsideOutcome, Store, UnhandledType,
 };
 use crate::{Error, MessageId};
 
@@ -65,6 +65,17 @@ pub trait Inbox: Store {
         consumer: &str,
         window: Option<Duration>,
     ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
+
+    /// Adds to the numbers of messages that the consumer has passed over, by topic and type, in a separate transaction. A database keeps
+    /// [at most 1,000](super::MOST_UNHANDLED_TYPES) types of a consumer, and passes over more.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry, which may count messages twice.
+    fn note_unhandled(
+        &self,
+        consumer: &str,
+        types: &[UnhandledType],
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Returns the age of the oldest open failed message that a retry publishes to one of `topics`. The age counts by the
     /// database's clock from the time when it was stored.

@@ -24,6 +24,7 @@ mod store;
 mod transact;
 mod transaction_spans;
 mod two_phase;
+mod unhandled_type;
 mod wake;
 
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
@@ -46,4 +47,5 @@ pub(crate) use store::classify;
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub(crate) use transaction_spans::{CUT_OFF, TransactionSpans, address};
 pub use two_phase::apply_prepared;
+pub use unhandled_type::{MOST_UNHANDLED_TYPES, UnhandledType};
 pub use wake::Wake;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Claim, ClaimRequest, End, Failure, Follower, Inbox, NextOffset, ParkingLimits, Priming, ReceivedMessage,
-    RetryLease, SetAsideOutcome, Store, TransactError, Work,
+    RetryLease, SetAsideOutcome, Store, TransactError, UnhandledType, Work,
 };
 use crate::message::headers;
 use crate::transport::{PublishErrorKind, PublishSpans, Publisher};
@@ -126,6 +126,10 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
 impl<P: Publisher + 'static> Inbox for NoStore<P> {
     async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<Option<Timestamp>, Error> {
         Ok(None)
+    }
+
+    async fn note_unhandled(&self, _: &str, _: &[UnhandledType]) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {

@@ -1,13 +1,14 @@
 //! A store with calls that a test can disable, enable or slow down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
+    SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
@@ -26,6 +27,7 @@ pub(crate) enum Call {
     HandBack,
     NextOf,
     NoteWindow,
+    NoteUnhandled,
     BeginAttempt,
     WithdrawAttempt,
     ClearFinishedAttempts,
@@ -36,6 +38,7 @@ pub(crate) enum Call {
 pub(crate) struct Flaky {
     inner: MemoryStore,
     down: Arc<Mutex<BTreeMap<Call, ErrorKind>>>,
+    hung: Arc<Mutex<BTreeSet<Call>>>,
     slow: Arc<AtomicBool>,
     rollbacks_take: Arc<Mutex<Duration>>,
     short_leases: Arc<AtomicBool>,
@@ -45,9 +48,9 @@ pub(crate) struct Flaky {
 
 impl Flaky {
     pub(crate) fn new(inner: &MemoryStore) -> Self {
-        let (down, slow, rollbacks_take, short_leases, commits_in_flight, calls) = Default::default();
+        let (down, hung, slow, rollbacks_take, short_leases, commits_in_flight, calls) = Default::default();
         let inner = inner.clone();
-        Self { inner, down, slow, rollbacks_take, short_leases, commits_in_flight, calls }
+        Self { inner, down, hung, slow, rollbacks_take, short_leases, commits_in_flight, calls }
     }
 
     /// Makes every call of this kind fail until [`heal`](Self::heal).
@@ -55,8 +58,14 @@ impl Flaky {
         self.down.lock().expect("switches").insert(call, kind);
     }
 
+    /// Makes every call of this kind wait for ever.
+    pub(crate) fn hang(&self, call: Call) {
+        self.hung.lock().expect("switches").insert(call);
+    }
+
     pub(crate) fn heal(&self) {
         self.down.lock().expect("switches").clear();
+        self.hung.lock().expect("switches").clear();
     }
 
     /// Makes every call wait before and after, so a dropped future may stop at these points too.
@@ -87,6 +96,10 @@ impl Flaky {
     async fn call<R>(&self, call: Call, act: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
         *self.calls.lock().expect("counts").entry(call).or_default() += 1;
         self.wait().await;
+        let is_hung = self.hung.lock().expect("switches").contains(&call);
+        if is_hung {
+            std::future::pending::<()>().await;
+        }
         let down = self.down.lock().expect("switches").get(&call).copied();
         if let Some(kind) = down {
             return Err(Error::new(kind, "the store is out of order").with("call", format!("{call:?}")));
@@ -132,6 +145,10 @@ impl Inbox for Flaky {
         window: Option<Duration>,
     ) -> Result<Option<Timestamp>, Error> {
         self.call(Call::NoteWindow, self.inner.note_window(consumer, window)).await
+    }
+
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.call(Call::NoteUnhandled, self.inner.note_unhandled(consumer, types)).await
     }
 
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {

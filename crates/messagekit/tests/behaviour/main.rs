@@ -62,6 +62,7 @@ mod tolerated;
 mod turns;
 mod two_phases;
 mod unavailable;
+mod unhandled;
 #[cfg(feature = "json-schema")]
 mod validation;
 mod versions;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Running;
 use crate::consumer::batch::{Entry, Item};
 use crate::consumer::lanes::{AssignedLane, Window};
-use crate::handler::Task;
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 
@@ -57,12 +56,9 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             return;
         };
         let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
-        if let Task::Ignore(event_type) = &task {
-            let event_type = event_type.as_deref().or_else(|| received.message.event_type());
-            let (settings, event_type) = (&self.settings, event_type.unwrap_or_default());
-            settings.unhandled_types.log(&settings.name, event_type, || settings.router.types());
-        }
-        let item = Item { receipt: delivery.receipt, entry: Arc::new(Entry::new(received, task)) };
+        let entry = Entry::new(received, task);
+        entry.meet(&self.settings);
+        let item = Item { receipt: delivery.receipt, entry: Arc::new(entry) };
         if let Window::Pause = state.push(item) {
             self.subscriber.pause(lane);
         }

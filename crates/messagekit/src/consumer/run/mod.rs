@@ -91,6 +91,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
         let _ = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
     }
     running.tasks.abort_all();
+    sighting::note_unhandled(&running.settings).await;
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
     outcome.and(running.trouble.map_or(Ok(()), Err)).and(closed)
 }
