@@ -191,11 +191,7 @@ pub(super) async fn backlog(
 ) -> Outcome<(Database, Topic)> {
     let topic = Topic::make(settings.kafka()?).await?;
     let database = if for_debezium {
-        let database = Database::empty(settings.database()?).await?;
-        let mut command = Command::new(settings.program()?);
-        command.args(["migrate", "--cdc", "--database", &database.url]);
-        Program::finish(command).await?;
-        database
+        Database::for_debezium(settings.database()?, &settings.program()?).await?
     } else {
         Database::for_relay(settings.database()?).await?
     };

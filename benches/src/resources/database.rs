@@ -1,5 +1,7 @@
 //! A fresh database on an existing server.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use messagekit::adapter::OutboxRows;
@@ -9,7 +11,7 @@ use messagekit_postgres::{PostgresStore, SchemaName, migrations};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::{remove_behind, unique};
+use super::{Program, remove_behind, unique};
 use crate::frame::{Judge, Ledger, Outcome};
 
 /// The number of events of a backlog per transaction.
@@ -44,6 +46,15 @@ impl Database {
     pub(crate) async fn for_relay(server: &str) -> Outcome<Self> {
         let database = Self::migrated(server).await?;
         to_relay(&database.url, &SchemaName::default(), Existing::Refuse, Duration::from_secs(30)).await?;
+        Ok(database)
+    }
+
+    /// Creates a database whose events Debezium may read. A database with a slot cannot be removed.
+    pub(crate) async fn for_debezium(server: &str, program: &Path) -> Outcome<Self> {
+        let database = Self::empty(server).await?;
+        let mut command = Command::new(program);
+        command.args(["migrate", "--cdc", "--database", &database.url]);
+        Program::finish(command).await?;
         Ok(database)
     }
 

@@ -25,9 +25,7 @@ impl Client {
 
     /// Requests a page and reads it to its end.
     pub(super) async fn get(&mut self, path: &str) -> Outcome<()> {
-        let ask =
-            format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret);
-        self.ask(&ask, &[FINE]).await
+        self.ask(&self.request(path), &[FINE]).await
     }
 
     /// Sends a JSON body, and returns the answer.
@@ -43,8 +41,12 @@ impl Client {
 
     /// Requests the health of something, which may be bad, and returns the answer.
     pub(super) async fn probe(&mut self, path: &str) -> Outcome<Value> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n"), &[FINE, UNWELL]).await?;
+        self.ask(&self.request(path), &[FINE, UNWELL]).await?;
         self.body()
+    }
+
+    fn request(&self, path: &str) -> String {
+        format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", self.secret)
     }
 
     fn body(&self) -> Outcome<Value> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use messagekit_postgres::SchemaName;
-use messagekit_postgres::cdc::Capture;
+use messagekit_postgres::cdc::{self, Capture};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::serving;
@@ -49,19 +49,16 @@ fn plan(settings: Arc<Settings>) -> Plan {
 }
 
 async fn probe(settings: Arc<Settings>, kept: usize) -> Outcome<Measured> {
-    let database = Database::migrated(settings.database()?).await?;
+    let database = Database::for_debezium(settings.database()?, &settings.program()?).await?;
     let mut connection = PgConnection::connect(&database.url).await?;
-    let slot = Capture::of(&database.url, &SchemaName::default())?.slot;
-    capture(&mut connection, &slot).await?;
-    let measured = match fill(&mut connection, kept).await {
-        Ok(()) => match lose(&mut connection, &slot).await {
-            Ok(()) => probes(&database).await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+    let schema = SchemaName::default();
+    let measured = async {
+        fill(&mut connection, kept).await?;
+        lose(&mut connection, &Capture::of(&database.url, &schema)?.slot).await?;
+        probes(&database).await
     };
-    // A database with a slot cannot be removed.
-    sqlx::query("SELECT pg_drop_replication_slot($1)").bind(&slot).execute(&mut connection).await?;
+    let measured = measured.await;
+    cdc::drop_slot(&database.url, &schema).await?;
     measured
 }
 
@@ -83,15 +80,6 @@ async fn probes(database: &Database) -> Outcome<Measured> {
     took.remove(0);
     took.sort_by(f64::total_cmp);
     Ok(Measured::default().with(A4.figure, quantile(&took, 0.5)).with("p99 ms", quantile(&took, 0.99)))
-}
-
-async fn capture(connection: &mut PgConnection, slot: &str) -> Outcome<()> {
-    let publication = "CREATE PUBLICATION messagekit_outbox FOR TABLE messagekit.outbox_events
-        WITH (publish = 'insert', publish_via_partition_root = true)";
-    sqlx::raw_sql(publication).execute(&mut *connection).await?;
-    let make = sqlx::query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')").bind(slot);
-    make.execute(connection).await.map(drop)?;
-    Ok(())
 }
 
 /// Writes a week of events.
