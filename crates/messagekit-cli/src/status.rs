@@ -90,9 +90,7 @@ fn screen(status: &Value) -> String {
         "due",
         "oldest failed",
     ]);
-    let mut unhandled =
-        table(&["database", "consumer", "topic", "type without a handler", "messages", "last", "handles"]);
-    let (mut has_consumer, mut has_unhandled) = (false, false);
+    let mut has_consumer = false;
     for database in list(status, "databases") {
         let outbox = &database["outbox"];
         outboxes.add_row([
@@ -118,29 +116,39 @@ fn screen(status: &Value) -> String {
                 count(&consumer["retries_due"]),
                 text(&consumer["oldest_failed_at"]),
             ]);
-            for of in list(consumer, "unhandled") {
-                has_unhandled = true;
-                unhandled.add_row([
-                    text(&database["database"]),
-                    text(&consumer["consumer"]),
-                    text(&of["topic"]),
-                    text(&of["event_type"]),
-                    text(&of["messages"]),
-                    text(&of["last_at"]),
-                    list(of, "similar").map(text).collect::<Vec<_>>().join(", "),
-                ]);
-            }
         }
     }
     let mut lines = vec![outboxes.to_string()];
     lines.extend(has_consumer.then(|| consumers.to_string()));
-    lines.extend(has_unhandled.then(|| unhandled.to_string()));
+    lines.extend(unhandled(status));
     lines.extend(services(status));
     lines.extend(list(status, "databases").flat_map(problems));
     for one in list(status, "unreachable") {
         lines.push(format!("database {} {}", text(&one["database"]), text(&one["error"])));
     }
     lines.join("\n")
+}
+
+/// Returns the table of what consumers have passed over, if there is any.
+fn unhandled(status: &Value) -> Option<String> {
+    let mut rows =
+        table(&["database", "consumer", "topic", "type without a handler", "messages", "last", "handles"]);
+    let mut is_empty = true;
+    for consumer in list(status, "databases").flat_map(|database| list(database, "consumers")) {
+        for of in list(consumer, "unhandled") {
+            is_empty = false;
+            rows.add_row([
+                text(&consumer["database"]),
+                text(&consumer["consumer"]),
+                text(&of["topic"]),
+                text(&of["event_type"]),
+                text(&of["messages"]),
+                text(&of["last_at"]),
+                list(of, "similar").map(text).collect::<Vec<_>>().join(", "),
+            ]);
+        }
+    }
+    (!is_empty).then(|| rows.to_string())
 }
 
 /// `database shop: slot messagekit_shop is missing: …`.

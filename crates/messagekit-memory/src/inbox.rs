@@ -35,7 +35,7 @@ impl Inbox for MemoryStore {
 
     async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
         let now = self.database.clock.now();
-        self.tables(|tables| types.iter().for_each(|noted| tables.note_unhandled(consumer, noted, now)));
+        self.tables(|tables| tables.note_unhandled(consumer, types, now));
         Ok(())
     }
 

@@ -9,9 +9,13 @@ use messagekit::operations::{UNHANDLED_LIMIT, UNHANDLED_SHOWN, UnhandledMessages
 use super::tables::Tables;
 
 impl Tables {
-    pub(super) fn note_unhandled(&mut self, consumer: &str, noted: &UnhandledType, now: Timestamp) {
+    pub(super) fn note_unhandled(&mut self, consumer: &str, types: &[UnhandledType], now: Timestamp) {
         let is_old = |messages: &UnhandledMessages| messages.last_at <= now - UNHANDLED_SHOWN;
         self.unhandled.retain(|(owner, ..), messages| owner != consumer || !is_old(messages));
+        types.iter().for_each(|noted| self.add_unhandled(consumer, noted, now));
+    }
+
+    fn add_unhandled(&mut self, consumer: &str, noted: &UnhandledType, now: Timestamp) {
         let key = (consumer.to_owned(), Arc::clone(&noted.topic), noted.event_type.clone());
         let known = self.unhandled.keys().filter(|(owner, ..)| owner == consumer).count();
         if known >= MOST_UNHANDLED_TYPES as usize && !self.unhandled.contains_key(&key) {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, beyond_ids_of,
@@ -48,7 +47,8 @@ pub(crate) fn consumers(conn: &Connection, now: i64) -> std::result::Result<Vec<
             select.query_map([MOST_CONSUMERS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
         .map_err(from_sqlite)?;
-    names.into_iter().map(|(id, name)| of(conn, id, name, now)).collect()
+    let bound = beyond_ids_of(timestamp(now)?);
+    names.into_iter().map(|(id, name)| of(conn, id, name, now, &bound)).collect()
 }
 
 /// Returns how long ago a process of the consumer noted that it runs.
@@ -62,8 +62,14 @@ pub(crate) fn last_seen(conn: &Connection, consumer: &str, now: i64) -> Result<O
     Ok(noted.map(|noted| age(now, noted)))
 }
 
-fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Result<ConsumerStatus, Error> {
-    let (marker, noted, seconds, oldest) = times(conn, id).map_err(from_sqlite)?;
+fn of(
+    conn: &Connection,
+    id: i64,
+    consumer: String,
+    now: i64,
+    bound: &str,
+) -> std::result::Result<ConsumerStatus, Error> {
+    let (marker, noted, seconds, oldest) = times(conn, id, bound).map_err(from_sqlite)?;
     let mut failed_messages = Vec::new();
     for state in FailedMessageState::ALL {
         let rows = "messagekit_failed_messages WHERE consumer_id = ?1 AND state = ?2";
@@ -90,9 +96,9 @@ fn of(conn: &Connection, id: i64, consumer: String, now: i64) -> std::result::Re
 
 type Times = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
-/// Returns the times of the newest marker, of the last window and its length, and of the oldest open failed
-/// message.
-fn times(conn: &Connection, id: i64) -> Result<Times> {
+/// Returns the times of the newest marker, which has the greatest id or the greatest below the bound, of the last window and its length,
+/// and of the oldest open failed message.
+fn times(conn: &Connection, id: i64, bound: &str) -> Result<Times> {
     conn.prepare_cached(
         "SELECT
            (SELECT max(at) FROM (
@@ -107,7 +113,9 @@ fn times(conn: &Connection, id: i64) -> Result<Times> {
               WHERE d.consumer_id = ?1 AND d.state = s.value ORDER BY d.id LIMIT 1) AS at
             FROM json_each('[\"retry_scheduled\", \"blocked\", \"dead\", \"retry_requested\"]') s))",
     )?
-    .query_row((id, micros(NOTED_WITHIN), beyond_ids_of(Timestamp::now())), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    .query_row((id, micros(NOTED_WITHIN), bound), |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })
 }
 
 /// The end of a topic of this file is known; that of a broker's topic is not.

@@ -1,6 +1,7 @@
 //! A batch run of a lane: gets the next step from the state machine, executes it, and returns the result to the machine.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -164,22 +165,12 @@ impl<S: Inbox> BatchRun<S> {
                 if through > range.start {
                     crash::point("consumer.committed");
                 }
-                if stats.set_aside + stats.dead > 0 {
-                    crash::point("set_aside.committed");
-                    let failures = (range.start..through).filter_map(|i| Some((i, batch.failure(i)?)));
-                    failures.for_each(|(i, failure)| {
-                        log_failure(&settings.name, batch.received(i), failure);
-                        self.failure.get_or_init(|| failure.clone());
-                    });
-                }
+                self.show(&batch, range.start..through, &stats);
                 outcomes.sort_by_key(|(index, _)| *index);
                 for (index, outcome) in &outcomes {
                     settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
                 failures.into_iter().for_each(|kind| settings.stats.failed(kind));
-                if stats.ignored > 0 {
-                    settings.unhandled_types.count(batch.passed_over(settings, range.start..through));
-                }
                 settings.stats.add(&stats);
                 Answer::Committed { through, done: stats, took }
             }
@@ -198,6 +189,22 @@ impl<S: Inbox> BatchRun<S> {
                 let blamed = (handlers_ran && has_handler).then(|| batch.running.load(Ordering::Relaxed));
                 self.store_failed(error, range.start, blamed)
             }
+        }
+    }
+
+    /// Logs what a committed transaction has set aside, and counts what it has passed over.
+    fn show(&self, batch: &Batch<S>, committed: Range<usize>, stats: &ConsumerStats) {
+        let settings = &self.settings;
+        if stats.set_aside + stats.dead > 0 {
+            crash::point("set_aside.committed");
+            for (index, failure) in committed.clone().filter_map(|index| Some((index, batch.failure(index)?)))
+            {
+                log_failure(&settings.name, batch.received(index), failure);
+                self.failure.get_or_init(|| failure.clone());
+            }
+        }
+        if stats.ignored > 0 {
+            settings.unhandled_types.count(batch.passed_over(settings, committed));
         }
     }
 

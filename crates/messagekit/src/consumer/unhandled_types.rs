@@ -28,11 +28,9 @@ pub(super) struct UnhandledTypes {
 struct Met {
     /// By type, the handled types of which it may be a misspelling.
     similar: HashMap<String, Vec<String>>,
-    messages: Messages,
+    /// By topic and type.
+    messages: BTreeMap<(Arc<str>, String), u64>,
 }
-
-/// The number of messages by topic and type.
-type Messages = BTreeMap<(Arc<str>, String), u64>;
 
 impl Met {
     fn has_room(&self, for_similar: bool) -> bool {
@@ -42,15 +40,15 @@ impl Met {
 
 /// Messages that are being noted. Those of a note that failed or was dropped are noted again with the next.
 struct Noting<'a> {
-    types: &'a UnhandledTypes,
-    messages: Messages,
+    of: &'a UnhandledTypes,
+    types: Vec<UnhandledType>,
 }
 
 impl Drop for Noting<'_> {
     fn drop(&mut self) {
-        let mut met = self.types.met();
-        for (key, messages) in std::mem::take(&mut self.messages) {
-            *met.messages.entry(key).or_default() += messages;
+        let mut met = self.of.met();
+        for UnhandledType { topic, event_type, messages, .. } in self.types.drain(..) {
+            *met.messages.entry((topic, event_type)).or_default() += messages;
         }
     }
 }
@@ -101,11 +99,11 @@ impl UnhandledTypes {
     /// # Cancel safety
     /// Nothing is lost, and what the store has kept meanwhile counts twice.
     pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str, limit: Duration) {
-        let (noting, types) = self.begin();
-        if types.is_empty() {
+        let noting = self.begin();
+        if noting.types.is_empty() {
             return;
         }
-        let noted = tokio::time::timeout(limit, store.note_unhandled(consumer, &types)).await;
+        let noted = tokio::time::timeout(limit, store.note_unhandled(consumer, &noting.types)).await;
         let noted = noted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "no answer in time")));
         match noted {
             Ok(()) => noting.done(),
@@ -118,35 +116,29 @@ impl UnhandledTypes {
     }
 
     /// Takes what was counted.
-    fn begin(&self) -> (Noting<'_>, Vec<UnhandledType>) {
+    fn begin(&self) -> Noting<'_> {
         let mut met = self.met();
-        let messages = std::mem::take(&mut met.messages);
-        let types = messages.iter().map(|((topic, event_type), messages)| UnhandledType {
-            topic: Arc::clone(topic),
-            event_type: event_type.clone(),
-            similar: met.similar.get(event_type).cloned().unwrap_or_default(),
-            messages: *messages,
+        let counted = std::mem::take(&mut met.messages);
+        let types = counted.into_iter().map(|((topic, event_type), messages)| {
+            let similar = met.similar.get(&event_type).cloned().unwrap_or_default();
+            UnhandledType { topic, event_type, similar, messages }
         });
-        let types = types.collect();
-        drop(met);
-        (Noting { types: self, messages }, types)
+        Noting { of: self, types: types.collect() }
     }
 }
 
 impl Noting<'_> {
     fn done(mut self) {
-        self.messages.clear();
-        self.types.is_away.store(false, Ordering::Relaxed);
+        self.types.clear();
+        self.of.is_away.store(false, Ordering::Relaxed);
     }
 }
 
 /// Returns what is kept of a type. No database takes a NUL in a text.
 fn kept(event_type: &str) -> &str {
-    let is_end = |(index, character): &(usize, char)| *index == LONGEST || *character == '\0';
-    let characters = event_type.chars().enumerate();
-    let length =
-        characters.take_while(|character| !is_end(character)).map(|(_, character)| character.len_utf8());
-    &event_type[..length.sum::<usize>()]
+    let (text, _) = event_type.split_once('\0').unwrap_or((event_type, ""));
+    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
+    &text[..end]
 }
 
 /// A field of type `str` is escaped by the log, a formatted one is not: the name comes from a producer.
@@ -206,14 +198,15 @@ mod tests {
         types.meet("billing", "orders.order.palced", || vec!["orders.order.placed"]);
         let count = |times| types.count(std::iter::repeat_n((&topic, "orders.order.palced"), times));
         count(2);
-        let (dropped, first) = types.begin();
-        assert_eq!((first[0].messages, &*first[0].similar), (2, &["orders.order.placed".to_owned()][..]));
+        let dropped = types.begin();
+        let first = &dropped.types[0];
+        assert_eq!((first.messages, &*first.similar), (2, &["orders.order.placed".to_owned()][..]));
         count(3);
-        assert_eq!(types.begin().1[0].messages, 3, "what one note has taken another does not note");
+        assert_eq!(types.begin().types[0].messages, 3, "what one note has taken another does not note");
         drop(dropped);
-        let (noting, all) = types.begin();
-        assert_eq!(all[0].messages, 5);
+        let noting = types.begin();
+        assert_eq!(noting.types[0].messages, 5);
         noting.done();
-        assert_eq!(types.begin().1, []);
+        assert_eq!(types.begin().types, []);
     }
 }
