@@ -6,13 +6,14 @@ use crate::stage::Stage;
 pub(crate) fn check(full: bool) -> Vec<Stage> {
     let mut tests = Stage::new("tests", &["xtask", "test", "--no-services"]);
     tests.args.extend(full.then(|| "--full".to_owned()));
-    vec![fmt(), clippy(), without_features(), tests]
+    vec![fmt(), clippy(), without_features(), kafka_wheel(), tests]
 }
 
 /// Returns the stages of `cargo xtask ci`, quick ones first, to report a slip early. The packages named `unpublished`
 /// are not packaged.
 pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
-    let mut stages = vec![fmt(), clippy(), without_features(), docs(), tests(full), package(unpublished)];
+    let mut stages =
+        vec![fmt(), clippy(), without_features(), kafka_wheel(), docs(), tests(full), package(unpublished)];
     if full {
         stages.extend([release(), demo()]);
     }
@@ -34,8 +35,15 @@ fn clippy() -> Stage {
 fn without_features() -> Stage {
     let [bridge, client, python] = ["messagekit-bridge", "messagekit-client", "messagekit-python"];
     let mut args = vec!["check", "--package", bridge, "--package", client, "--package", python];
-    args.extend(["--lib", "--no-default-features"]);
+    args.extend(["--lib", "--no-default-features", "--features", "messagekit-python/file"]);
     Stage::new("without features", &args)
+}
+
+/// Checks the wheel that has nothing but Kafka.
+fn kafka_wheel() -> Stage {
+    let args =
+        ["check", "--package", "messagekit-python", "--lib", "--no-default-features", "--features", "kafka"];
+    Stage::new("wheel of kafka", &args)
 }
 
 /// Builds the reference documentation. A broken link is an error.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::errors::{NativeError, to_python};
+use crate::errors::NativeError;
 
 /// The runtime has the timers and the tasks in the background. Calls are polled on their own threads, so that a function of the user
 /// runs where its call came from, and may call again.
@@ -63,14 +63,6 @@ impl Caller {
             thread::yield_now();
         }
     }
-}
-
-/// Awaits a call on the file, as [`answer`] does.
-pub(crate) fn wait<T: Send>(
-    py: Python<'_>,
-    call: impl Future<Output = Result<T, messagekit_topics::Error>> + Send,
-) -> PyResult<T> {
-    answer(py, call)?.map_err(to_python)
 }
 
 /// Awaits a call. The interpreter is free meanwhile: it is detached before anything locks or waits. A signal handler that raises ends the

@@ -1,30 +1,22 @@
-//! The native part of the Python package `messagekit_rs`: topics and pipelines of one file, with records as JSON text, and records of any
-//! log in the order of their time, as Arrow.
+//! The native part of two Python packages. `messagekit_rs` has topics and pipelines of one file, with records as JSON text, and their
+//! records in the order of their time, as Arrow; `messagekit_rs_kafka` has records of Kafka in that order, with librdkafka and OpenSSL, which
+//! are larger than all the rest.
 //!
 //! Models, exceptions and generators are Python's own, in `python/messagekit_rs`.
 
 mod calls;
 mod errors;
-mod function;
-mod pipeline;
-mod records;
 mod replay;
-mod retention;
-mod schema;
-mod source;
-mod topic;
+#[cfg(feature = "file")]
+mod topics;
 
 use pyo3::prelude::*;
 
-/// Topics and pipelines in one SQLite file, with records as JSON text, and records in the order of their time.
+/// What a package does not do in Python itself.
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
     use crate::errors::NativeError;
-    #[pymodule_export]
-    use crate::pipeline::Arm;
-    #[pymodule_export]
-    use crate::records::Records;
     #[pymodule_export]
     use crate::replay::Replay;
     #[pymodule_export]
@@ -33,8 +25,16 @@ mod native {
     use crate::replay::message_schema;
     #[pymodule_export]
     use crate::replay::partition_state_schema;
+    #[cfg(feature = "file")]
     #[pymodule_export]
-    use crate::source::Source;
+    use crate::topics::Arm;
+    #[cfg(feature = "file")]
     #[pymodule_export]
-    use crate::topic::Topic;
+    use crate::topics::Records;
+    #[cfg(feature = "file")]
+    #[pymodule_export]
+    use crate::topics::Source;
+    #[cfg(feature = "file")]
+    #[pymodule_export]
+    use crate::topics::Topic;
 }

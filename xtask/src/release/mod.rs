@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         match product {
             Product::Compatibility => release.compatibility()?,
             Product::Programs => release.programs(&platform)?,
-            Product::Wheel => release.wheel()?,
+            Product::Wheel => release.wheels()?,
             Product::Crates => release.crates()?,
         }
     }

@@ -103,8 +103,8 @@ impl Release {
         Ok(())
     }
 
-    /// Builds the wheel with the tools of its tests.
-    pub(super) fn wheel(&self) -> Result<(), String> {
+    /// Builds the wheels with the tools of their tests.
+    pub(super) fn wheels(&self) -> Result<(), String> {
         let package = self.root.join("crates/messagekit-python");
         let programs = self.target.join("dist").join("python");
         self.run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&programs))?;
@@ -112,18 +112,26 @@ impl Release {
         let mut pip = Command::new(programs.join("pip"));
         pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
         self.run(pip.arg(package.join("tests/tools.txt")))?;
+        for folder in [package.clone(), package.join("kafka")] {
+            self.wheel(&programs, &folder)?;
+        }
+        Ok(())
+    }
+
+    /// Builds the wheel of a folder with a `pyproject.toml`.
+    fn wheel(&self, programs: &Path, folder: &Path) -> Result<(), String> {
         let mut maturin = unrelated(Command::new(programs.join("maturin")));
         // The profile of that name makes the smallest file.
         let profile = if self.profile == "release" { "wheel" } else { &self.profile };
         maturin.args(["build", "--profile", profile, "--locked", "--quiet", "--out"]);
-        maturin.arg(&self.unfinished).arg("--manifest-path").arg(package.join("Cargo.toml"));
+        maturin.arg(&self.unfinished);
         // Where maturin looks for patchelf.
         let path = std::env::var("PATH").unwrap_or_default();
         maturin.env("PATH", format!("{}:{path}", programs.display()));
         // In a folder that is used once: maturin writes the libraries of this wheel into the one that cargo has built.
         let target = self.target.join("dist").join("wheel");
         folder::remove(&target)?;
-        self.run(maturin.env("CARGO_TARGET_DIR", &target))?;
+        run(maturin.env("CARGO_TARGET_DIR", &target), folder)?;
         folder::remove(&target)
     }
 

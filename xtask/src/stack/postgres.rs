@@ -14,7 +14,7 @@ use super::service::Service;
 pub(crate) const NAME: &str = "messagekit";
 
 /// Settings that differ from a fresh cluster. Without fsync the server survives a kill, but not a power cut. Autovacuum starts a process for each
-/// database in each round, and the tests leave a thousand of them.
+/// database in each round, and the tests leave a thousand of them. Compiling statements takes longer than the tables of tests repay.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -28,6 +28,7 @@ max_prepared_transactions = 20
 fsync = off
 full_page_writes = off
 autovacuum_naptime = '15min'
+jit = off
 log_line_prefix = '%m [%p] %u@%d '
 ";
 

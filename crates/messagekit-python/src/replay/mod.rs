@@ -1,13 +1,19 @@
 //! Records of topics in the order of their time, as Arrow.
 
 mod exported;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod opening;
 mod shared;
 mod start;
 
 #[cfg(feature = "kafka")]
 use std::collections::HashMap;
+#[cfg(feature = "file")]
 use std::path::PathBuf;
+#[cfg(feature = "file")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,20 +43,21 @@ impl Replay {
     fn kafka(py: Python<'_>, properties: HashMap<String, String>, settings: Settings) -> PyResult<Self> {
         let columns = settings.columns();
         let opened = answer(py, async move {
-            let log = opening::kafka(properties)?;
-            Ok(Open::of(settings.open(log).await?, None))
+            let log = kafka::log(properties)?;
+            Ok(Open::of(settings.open(log).await?))
         })?;
         Self::new(opened, columns)
     }
 
     /// Opens topics of a file that has them.
+    #[cfg(feature = "file")]
     #[staticmethod]
     fn file(py: Python<'_>, path: PathBuf, settings: Settings) -> PyResult<Self> {
         let columns = settings.columns();
         let opened = answer(py, async move {
-            let file = opening::file(path).await?;
+            let file = file::open(path).await?;
             match settings.open(Arc::new(file.clone())).await {
-                Ok(reader) => Ok(Open::of(reader, Some(file))),
+                Ok(reader) => Ok(Open::of(reader).and_then_close(async move { Ok(file.close().await?) })),
                 Err(error) => {
                     // The error of the reader is the one to know.
                     let _ = file.close().await;

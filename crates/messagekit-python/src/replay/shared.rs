@@ -2,25 +2,33 @@
 
 use std::time::Duration;
 
-use futures_util::future::poll_immediate;
+use futures_util::future::{BoxFuture, poll_immediate};
 use messagekit::log::OrderedReader;
 use messagekit::{Error, ErrorKind};
 use messagekit_arrow::{Columns, RecordBatch, batch};
-use messagekit_sqlite::SqliteStore;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::{Instant, timeout_at};
 
-/// What is open: the reader, and the file that it reads.
+/// What is open: the reader, and what is closed behind it.
 pub(super) struct Open {
     reader: OrderedReader,
-    file: Option<SqliteStore>,
+    close: Option<BoxFuture<'static, Result<(), Error>>>,
     /// A batch that could not be returned.
     returned: Option<RecordBatch>,
 }
 
 impl Open {
-    pub(super) fn of(reader: OrderedReader, file: Option<SqliteStore>) -> Self {
-        Self { reader, file, returned: None }
+    pub(super) fn of(reader: OrderedReader) -> Self {
+        Self { reader, close: None, returned: None }
+    }
+
+    /// Closes what is read, once the reader is gone.
+    #[cfg(feature = "file")]
+    pub(super) fn and_then_close(
+        self,
+        close: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Self {
+        Self { close: Some(Box::pin(close)), ..self }
     }
 }
 
@@ -108,10 +116,10 @@ impl Shared {
     /// # Errors
     /// Those of closing a file.
     pub(super) async fn close(&self) -> Result<(), Error> {
-        let Some(Open { reader, file, .. }) = self.take().await.take() else { return Ok(()) };
+        let Some(Open { reader, close, .. }) = self.take().await.take() else { return Ok(()) };
         drop(reader);
-        match file {
-            Some(file) => Ok(file.close().await?),
+        match close {
+            Some(close) => close.await,
             None => Ok(()),
         }
     }

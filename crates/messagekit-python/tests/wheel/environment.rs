@@ -8,6 +8,25 @@ use std::sync::OnceLock;
 use crate::packed::packed;
 
 pub(crate) const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A package of this crate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Package {
+    pub(crate) module: &'static str,
+    /// Where its `pyproject.toml` is.
+    folder: &'static str,
+}
+
+impl Package {
+    pub(crate) fn folder(self) -> PathBuf {
+        Path::new(HERE).join(self.folder)
+    }
+}
+
+pub(crate) const PACKAGES: [Package; 2] = [
+    Package { module: "messagekit_rs", folder: "." },
+    Package { module: "messagekit_rs_kafka", folder: "kafka" },
+];
 const TOOLS: &str = include_str!("../tools.txt");
 
 /// Returns the folder with all that is made.
@@ -33,29 +52,31 @@ fn messagekit() -> PathBuf {
 }
 
 fn installed() -> PathBuf {
-    let wheel = if is_full() { built("dev") } else { packed() };
+    let wheels = PACKAGES.map(|package| if is_full() { built(package, "dev") } else { packed(package) });
     let fresh = temporary().join("fresh");
     environment(&fresh);
     let mut install = Command::new(fresh.join("bin/pip"));
     install.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
-    install.arg(Path::new(HERE).join("tests/requirements.txt")).arg(wheel);
+    install.arg(Path::new(HERE).join("tests/requirements.txt")).args(wheels);
     run(
         &mut install,
-        "pip installs the wheel, and fetches pydantic, polars, pyarrow, marimo, confluent-kafka and pytest from the package registry",
+        "pip installs the wheels, and fetches pydantic, polars, pyarrow, marimo, confluent-kafka and pytest from the package registry",
     );
     fresh
 }
 
-/// Builds the wheel in a profile, and returns its path.
-pub(crate) fn built(profile: &str) -> PathBuf {
-    let temporary = temporary();
-    let wheels = temporary.join("wheels").join(profile);
+/// Builds the wheel of a package in a profile, and returns its path.
+pub(crate) fn built(package: Package, profile: &str) -> PathBuf {
+    let wheels = temporary().join("wheels").join(profile).join(package.module);
     fs::remove_dir_all(&wheels).ok();
     let mut build = Command::new(maturin());
     // Where maturin looks for patchelf.
     let path = std::env::var("PATH").unwrap_or_default();
     build.env("PATH", format!("{}:{path}", tools().join("bin").display()));
-    build.args(["build", "--profile", profile, "--quiet", "--out"]).arg(&wheels).current_dir(HERE);
+    build
+        .args(["build", "--profile", profile, "--quiet", "--out"])
+        .arg(&wheels)
+        .current_dir(package.folder());
     // That of the workspace: what does not depend on features, librdkafka and SQLite above all, is compiled already.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
     // What an earlier wheel has left there names the libraries inside of that wheel.

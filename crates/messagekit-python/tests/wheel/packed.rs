@@ -1,24 +1,24 @@
-//! A wheel around the library that the tests were built with. Maturin checks the manifests and writes what describes the wheel; it
-//! compiles nothing, which took most of the time of these tests. At full size it builds the wheel itself.
+//! Wheels around the library that the tests were built with. Maturin checks the manifests and writes what describes a wheel; it
+//! compiles nothing, which took most of the time of these tests. At full size it builds the wheels itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::environment::{HERE, maturin, only_file, pack, run, temporary};
+use crate::environment::{Package, maturin, only_file, pack, run, temporary};
 
-/// Packs the wheel, and returns its path.
-pub(crate) fn packed() -> PathBuf {
-    let folder = temporary().join("packed");
+/// Packs the wheel of a package, and returns its path. The library can do more than a released one, which has no part of another package.
+pub(crate) fn packed(package: Package) -> PathBuf {
+    let folder = temporary().join("packed").join(package.module);
     let (content, wheels) = (folder.join("content"), folder.join("wheels"));
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&wheels).expect("a folder is made");
-    let package = content.join("messagekit_rs");
-    copy(&Path::new(HERE).join("python/messagekit_rs"), &package);
-    fs::copy(library(), package.join("_native.abi3.so")).expect("the library is copied");
+    let inside = content.join(package.module);
+    copy(&package.folder().join("python").join(package.module), &inside);
+    fs::copy(library(), inside.join("_native.abi3.so")).expect("the library is copied");
     let mut describe = Command::new(maturin());
     describe.args(["pep517", "write-dist-info", "--quiet", "--metadata-directory"]).arg(&content);
-    run(describe.current_dir(HERE), "maturin reads Cargo.toml and pyproject.toml");
+    run(describe.current_dir(package.folder()), "maturin reads Cargo.toml and pyproject.toml");
     run(pack().arg(&content).arg("--dest-dir").arg(&wheels), "the wheel is packed");
     only_file(&wheels)
 }

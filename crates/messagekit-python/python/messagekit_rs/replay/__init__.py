@@ -1,6 +1,6 @@
 """Records of many topics in the order of their time, as Arrow: the names of kafkars, with the same arguments and results.
 
-Batches are ``pyarrow`` objects: install ``messagekit-rs[replay]``.
+Batches are ``pyarrow`` objects: install ``messagekit-rs[replay]`` for topics of files, and ``messagekit-rs[kafka]`` for those of Kafka too.
 """
 
 from __future__ import annotations

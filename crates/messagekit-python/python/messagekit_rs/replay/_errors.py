@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._native import NativeError
+from ._kafka import native_errors
 
 
 class ReplayError(RuntimeError):
@@ -26,7 +26,7 @@ def translated() -> Iterator[None]:
     """Raise a ``ReplayError`` for errors of a log."""
     try:
         yield
-    except NativeError as error:
+    except native_errors() as error:
         kind, text, more = error.args
         # The user has never seen the other one.
         raise ReplayError(text, kind, json.loads(more).get("is_transient", False)) from None

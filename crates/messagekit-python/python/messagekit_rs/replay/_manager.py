@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from .. import _native
 from .._process import this_process
 from ._errors import ReplayError, translated
+from ._kafka import reader_of_kafka
 from .schema import needs_pyarrow
 from .source_topic import SourceTopic, checked, integer
 
@@ -43,6 +44,8 @@ class ConsumerManager:
     Threads share a manager: one reads at a time, without the interpreter, and the others are answered while it waits. Leave a ``with``
     block, or call ``close``, to end reading.
 
+    It needs the package ``messagekit-rs-kafka``: install ``messagekit-rs[kafka]``. Without it there is an ``ImportError``.
+
     Raises ``ValueError`` and ``TypeError`` for arguments, what ``validate_source_topic`` raises for topics, and a ``ReplayError``, which is
     a ``RuntimeError``, if a topic is missing or named twice, and for brokers that do not answer.
     """
@@ -61,12 +64,11 @@ class ConsumerManager:
         event_id: bool = False,
     ):
         settings = settings_of(topics, cutoff_ms, batch_size, headers, event_id)
-        if not hasattr(_native.Replay, "kafka"):
-            raise ReplayError("this wheel was built without Kafka: use ConsumerManager.from_file, or another wheel", "Unavailable")
         config = checked_config(config)
+        replay = reader_of_kafka()
         self._process = this_process()
         with translated():
-            self._opened = _native.Replay.kafka(config, settings)
+            self._opened = replay.kafka(config, settings)
 
     @classmethod
     def from_file(

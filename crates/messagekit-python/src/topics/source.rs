@@ -8,11 +8,11 @@ use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Guard, TopicEvent, Topics};
 use pyo3::prelude::*;
 
-use crate::calls::wait;
-use crate::pipeline::{self, Arm, Settings};
-use crate::retention::{Rule, rule_of};
-use crate::schema::parsed;
-use crate::topic::Topic;
+use super::pipeline::{self, Arm, Settings};
+use super::retention::{Rule, rule_of};
+use super::schema::parsed;
+use super::topic::Topic;
+use super::wait;
 
 /// What happened: its name, its topic, and the id of its record, or the number of records that have expired.
 type Event = (&'static str, String, i64);

@@ -8,7 +8,7 @@ use messagekit_topics::{Error, Record, RecordStatus};
 use pyo3::prelude::*;
 use serde_json::Value;
 
-use crate::calls::wait;
+use super::wait;
 
 /// A record: id, partition, offset, microseconds of its append and of its handling, status, hashes, and its data as JSON text.
 pub(crate) type Row = (i64, i32, i64, i64, Option<i64>, &'static str, String, Option<String>, String);

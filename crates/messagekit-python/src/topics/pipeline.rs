@@ -7,8 +7,8 @@ use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Error, Pipeline, Strategy, Topics};
 use pyo3::prelude::*;
 
-use crate::function::{Answer, call};
-use crate::topic::Topic;
+use super::function::{Answer, call};
+use super::topic::Topic;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

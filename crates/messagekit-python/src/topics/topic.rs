@@ -7,11 +7,11 @@ use messagekit_topics::{Error, IfNew, parse_json};
 use pyo3::prelude::*;
 use serde_json::Value;
 
-use crate::calls::wait;
-use crate::function::{Answer, call};
-use crate::records::{Records, Row, row};
-use crate::retention::{Rule, rule_of};
-use crate::schema::parsed;
+use super::function::{Answer, call};
+use super::records::{Records, Row, row};
+use super::retention::{Rule, rule_of};
+use super::schema::parsed;
+use super::wait;
 
 /// One open topic.
 #[pyclass(module = "messagekit_rs._native", frozen)]
