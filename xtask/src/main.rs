@@ -42,7 +42,7 @@ enum Task {
     Test(test::Options),
     /// Measure messagekit beside the raw limits and its peers: start the services, measure, stop them
     Bench(bench::Options),
-    /// Make the files of a release: programs, wheel, crates, bill of materials, notes, checksums; nothing is published
+    /// Make the files of a release: programs, wheels, crates, bill of materials, notes, checksums; nothing is published
     Release(release::Options),
     /// Start, stop and check the services that tests need
     #[command(subcommand)]

@@ -158,7 +158,7 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(target) => write!(f, "at least {target}"),
+            Self::AtLeast(target) => write!(f, "at least {}", (target * 100.0).round() / 100.0),
             Self::AtMost(target) | Self::Within(target) => write!(f, "at most {target}"),
         }
     }

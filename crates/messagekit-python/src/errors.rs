@@ -6,11 +6,19 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use serde_json::json;
 
+#[cfg(feature = "file")]
 create_exception!(
     messagekit_rs._native,
     NativeError,
     PyException,
-    "An error of a file or a log: its kind, its text, and its details as JSON."
+    "An error: its kind, its text, and its details as JSON."
+);
+#[cfg(not(feature = "file"))]
+create_exception!(
+    messagekit_rs_kafka._native,
+    NativeError,
+    PyException,
+    "An error: its kind, its text, and its details as JSON."
 );
 
 /// Turns an error of a log into (kind, text, details).

@@ -4,6 +4,9 @@
 //!
 //! Models, exceptions and generators are Python's own, in `python/messagekit_rs`.
 
+#[cfg(not(any(feature = "file", feature = "kafka")))]
+compile_error!("a wheel has the feature `file` or `kafka`");
+
 mod calls;
 mod errors;
 mod replay;
@@ -19,10 +22,13 @@ mod native {
     use crate::errors::NativeError;
     #[pymodule_export]
     use crate::replay::Replay;
+    #[cfg(feature = "file")]
     #[pymodule_export]
     use crate::replay::is_time_zone;
+    #[cfg(feature = "file")]
     #[pymodule_export]
     use crate::replay::message_schema;
+    #[cfg(feature = "file")]
     #[pymodule_export]
     use crate::replay::partition_state_schema;
     #[cfg(feature = "file")]

@@ -15,8 +15,12 @@ use crate::stage::{cargo, printed};
 /// The packages that users install.
 const PROGRAMS: [&str; 3] = ["messagekit-cli", "messagekit-bridge", "messagekit-python"];
 
-/// The package that users install from PyPI, and its name there.
-const WHEEL: (&str, &str) = ("messagekit-python", "messagekit-rs");
+/// The package of which wheels are made, and their names on PyPI, each with what it has no part of: its feature leaves it out.
+const PYTHON: &str = "messagekit-python";
+const WHEELS: [(&str, &[&str]); 2] = [
+    ("messagekit-rs", &["messagekit-kafka"]),
+    ("messagekit-rs-kafka", &["messagekit-sqlite", "messagekit-topics"]),
+];
 
 /// A package by name and version.
 type Named = (String, String);
@@ -28,6 +32,7 @@ pub(super) struct Materials {
     programs: Vec<String>,
 }
 
+#[derive(Clone)]
 struct Package {
     name: String,
     version: String,
@@ -43,10 +48,14 @@ impl Package {
     fn address(&self) -> Option<String> {
         // <https://github.com/package-url/purl-spec>: a plus sign would be read as a space.
         let version = self.version.replace('+', "%2B");
-        match self.name == WHEEL.0 {
-            true => Some(format!("pkg:pypi/{}@{version}", WHEEL.1)),
+        match self.is_wheel() {
+            true => Some(format!("pkg:pypi/{}@{version}", self.name)),
             false => self.is_published.then(|| format!("pkg:cargo/{}@{version}", self.name)),
         }
+    }
+
+    fn is_wheel(&self) -> bool {
+        WHEELS.iter().any(|(name, _)| *name == self.name)
     }
 
     /// Returns its name within the document.
@@ -127,7 +136,25 @@ impl Materials {
             let checksum = checksums.get(&(name.clone(), version.clone())).cloned();
             packages.insert(id, Package { name, version, license, checksum, is_published, needs });
         }
-        Ok(Self { packages, programs })
+        Ok(Self { packages, programs }.with_wheels())
+    }
+
+    /// Describes the wheels instead of the package of which they are made.
+    fn with_wheels(mut self) -> Self {
+        let Some(id) = self.programs.iter().find(|id| self.packages[*id].name == PYTHON).cloned() else {
+            return self;
+        };
+        let Some(python) = self.packages.remove(&id) else { return self };
+        self.programs.retain(|program| *program != id);
+        for (name, without) in WHEELS {
+            let mut wheel = Package { name: name.to_owned(), ..python.clone() };
+            wheel.needs.retain(|needed| {
+                self.packages.get(needed).is_none_or(|package| !without.contains(&&*package.name))
+            });
+            self.packages.insert(name.to_owned(), wheel);
+            self.programs.push(name.to_owned());
+        }
+        self
     }
 
     /// Returns the document for a version of messagekit that was made at `time`.
@@ -140,7 +167,7 @@ impl Materials {
         let mut sorted: Vec<(&String, &Package)> = self.packages.iter().collect();
         sorted.sort_by_key(|(_, package)| (&package.name, &package.version));
         for (id, package) in sorted {
-            components.push(package.component(self.programs.contains(id) && package.name != WHEEL.0));
+            components.push(package.component(self.programs.contains(id) && !package.is_wheel()));
             let needs: BTreeSet<String> = package.needs.iter().filter_map(reference).collect();
             dependencies.push(json!({ "ref": package.reference(), "dependsOn": needs }));
         }
@@ -237,7 +264,9 @@ mod tests {
             (&program["type"], &program["purl"]),
             (&"application".into(), &"pkg:cargo/messagekit-cli@0.1.0".into())
         );
-        assert_eq!(named("messagekit-python").expect("the wheel")["purl"], "pkg:pypi/messagekit-rs@0.1.0");
+        for wheel in ["messagekit-rs", "messagekit-rs-kafka"] {
+            assert_eq!(named(wheel).expect("a wheel")["purl"], format!("pkg:pypi/{wheel}@0.1.0"));
+        }
         for name in ["rdkafka-sys", "libsqlite3-sys", "lapin", "pyo3", "openssl-sys", "messagekit-bookkeeper"]
         {
             assert!(named(name).is_some(), "{name} is missing");
@@ -259,7 +288,17 @@ mod tests {
         let dependencies = document["dependencies"].as_array().expect("a list");
         assert_eq!(dependencies.len(), components.len() + 1, "one of each, and one of the release");
         assert_eq!(dependencies[0]["ref"], document["metadata"]["component"]["bom-ref"]);
-        assert_eq!(dependencies[0]["dependsOn"].as_array().map(Vec::len), Some(3), "the programs");
+        assert_eq!(dependencies[0]["dependsOn"].as_array().map(Vec::len), Some(4), "the programs");
+        let needs = |wheel: &str| {
+            let of = dependencies
+                .iter()
+                .find(|one| one["ref"] == format!("pkg:pypi/{wheel}@0.1.0"))
+                .expect("a wheel");
+            of["dependsOn"].to_string()
+        };
+        let [file, kafka] = ["messagekit-rs", "messagekit-rs-kafka"].map(needs);
+        assert!(file.contains("/messagekit-sqlite@") && !file.contains("/messagekit-kafka@"), "{file}");
+        assert!(kafka.contains("/messagekit-kafka@") && !kafka.contains("/messagekit-sqlite@"), "{kafka}");
         let mut needed = 0;
         for reference in dependencies.iter().flat_map(|one| one["dependsOn"].as_array().expect("a list")) {
             assert!(known.contains(&reference.as_str()), "{reference} is named and not described");

@@ -1,6 +1,6 @@
 //! `cargo xtask release`: makes everything that a release consists of in one folder. It publishes nothing.
 //!
-//! The folder has the programs with their pages, the wheel for Python, the archives of the crates, the bill of materials, the notes, and
+//! The folder has the programs with their pages, the wheels for Python, the archives of the crates, the bill of materials, the notes, and
 //! the checksums of all.
 
 mod archive;
@@ -109,6 +109,21 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Checks that the two wheels name each other by the version: pip would find no pair of them.
+fn wheels_agree(root: &Path, version: &str) -> Result<(), String> {
+    // As PEP 440 writes it.
+    let pin = format!("=={}", version.replace("-alpha.", "a").replace("-beta.", "b").replace("-rc.", "rc"));
+    for file in ["crates/messagekit-python/pyproject.toml", "crates/messagekit-python/kafka/pyproject.toml"] {
+        let path = root.join(file);
+        let text = fs::read_to_string(&path).map_err(|error| failed("read", &path, &error))?;
+        let mut pins = text.lines().filter(|line| line.contains("messagekit-rs") && line.contains("=="));
+        if !pins.clone().any(|_| true) || !pins.all(|line| line.contains(&format!("{pin}\""))) {
+            return Err(format!("{file} must name the other wheel with {pin}"));
+        }
+    }
+    Ok(())
+}
+
 impl Plan {
     fn of(options: &Options) -> Result<Self, String> {
         let metadata = members::metadata()?;
@@ -120,6 +135,7 @@ impl Plan {
         let notes = changelog::section(&text, if options.unreleased { "Unreleased" } else { &version })?;
         let notes = changelog::with_addresses(&notes, &format!("{}/blob/v{version}", repository(&metadata)));
         let commit = if options.unreleased { None } else { Some(committed(&root)?) };
+        wheels_agree(&root, &version)?;
         let time = git(&["log", "-1", "--format=%cI"], &root)?.trim().to_owned();
         let usual = target.join("dist").join(if options.unreleased { "unreleased" } else { &version });
         let is_replaced = options.unreleased && options.out.is_none();

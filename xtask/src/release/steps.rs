@@ -1,4 +1,4 @@
-//! What makes the files of a release: cargo, the programs themselves for their pages, pip for the wheel.
+//! What makes the files of a release: cargo, the programs themselves for their pages, pip for the wheels.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,18 @@
-//! Arrow for pyarrow, without a copy.
+//! Batches for pyarrow, without a copy.
 //!
 //! Both sides share the memory by the interface of Arrow for C, in the capsules of its protocol for Python:
 //! <https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html>.
 
 use std::ffi::CStr;
 
-use arrow_array::ffi::{FFI_ArrowSchema, to_ffi};
+use arrow_array::ffi::to_ffi;
 use arrow_array::{Array, StructArray};
-use messagekit_arrow::{RecordBatch, SchemaRef};
+use messagekit_arrow::RecordBatch;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-const SCHEMA: &CStr = c"arrow_schema";
+pub(super) const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
 
 /// A batch that pyarrow takes.
@@ -35,28 +35,11 @@ impl ExportedBatch {
     }
 }
 
-/// A schema that pyarrow takes.
-#[pyclass(frozen)]
-pub(super) struct ExportedSchema(SchemaRef);
-
-#[pymethods]
-impl ExportedSchema {
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        let schema = FFI_ArrowSchema::try_from(&*self.0).map_err(unfit)?;
-        PyCapsule::new_with_value(py, schema, SCHEMA)
-    }
-}
-
 /// Returns a `pyarrow.RecordBatch`.
 pub(super) fn record_batch(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyAny>> {
     py.import("pyarrow")?.call_method1("record_batch", (ExportedBatch(batch),))
 }
 
-/// Returns a `pyarrow.Schema`.
-pub(super) fn schema(py: Python<'_>, schema: SchemaRef) -> PyResult<Bound<'_, PyAny>> {
-    py.import("pyarrow")?.call_method1("schema", (ExportedSchema(schema),))
-}
-
-fn unfit(error: impl std::fmt::Display) -> PyErr {
+pub(super) fn unfit(error: impl std::fmt::Display) -> PyErr {
     PyRuntimeError::new_err(format!("columns cannot be shared with pyarrow: {error}"))
 }

@@ -6,6 +6,8 @@ mod file;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod opening;
+#[cfg(feature = "file")]
+mod schemas;
 mod shared;
 mod start;
 
@@ -20,16 +22,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::log::OrderedReader;
-use messagekit_arrow::{Columns, MESSAGE_SCHEMA, PARTITION_STATE_SCHEMA, partition_state_batch};
+use messagekit_arrow::{Columns, partition_state_batch};
 use pyo3::prelude::*;
 
 use self::opening::Settings;
+#[cfg(feature = "file")]
+pub(crate) use self::schemas::{message_schema, partition_state_schema};
 use self::shared::{Open, Shared};
+#[cfg(feature = "file")]
+pub(crate) use self::start::is_time_zone;
 use crate::calls::answer;
 use crate::errors::of_log;
 
 /// An ordered reader, which threads share.
-#[pyclass(module = "messagekit_rs._native", frozen)]
+#[cfg_attr(feature = "file", pyclass(module = "messagekit_rs._native", frozen))]
+#[cfg_attr(not(feature = "file"), pyclass(module = "messagekit_rs_kafka._native", frozen))]
 pub(crate) struct Replay {
     shared: Shared,
     columns: Columns,
@@ -132,22 +139,4 @@ impl Replay {
     ) -> PyResult<T> {
         answer(py, self.shared.ask(question))?.map_err(of_log)
     }
-}
-
-/// Returns whether a name is that of a time zone.
-#[pyfunction]
-pub(crate) fn is_time_zone(name: &str) -> bool {
-    start::time_zone(name).is_ok()
-}
-
-/// Returns the schema of the records that a reader returns unless it is asked for more columns.
-#[pyfunction]
-pub(crate) fn message_schema(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    exported::schema(py, MESSAGE_SCHEMA.clone())
-}
-
-/// Returns the schema of the states of partitions.
-#[pyfunction]
-pub(crate) fn partition_state_schema(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    exported::schema(py, PARTITION_STATE_SCHEMA.clone())
 }

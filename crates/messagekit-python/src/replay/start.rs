@@ -53,7 +53,14 @@ pub(super) fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-pub(super) fn time_zone(name: &str) -> Result<TimeZone, Error> {
+fn time_zone(name: &str) -> Result<TimeZone, Error> {
     let unknown = "time zone is unknown: write it as Europe/Berlin or UTC";
     TimeZone::get(name).map_err(|_| Error::new(ErrorKind::InvalidConfiguration, unknown).with("zone", name))
+}
+
+/// Returns whether a name is that of a time zone.
+#[cfg(feature = "file")]
+#[pyfunction]
+pub(crate) fn is_time_zone(name: &str) -> bool {
+    time_zone(name).is_ok()
 }
