@@ -140,7 +140,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<10}{:<10}{:>8}", "stage", "result", "seconds")?;
+        writeln!(f, "{:<18}{:<10}{:>8}", "stage", "result", "seconds")?;
         let mut total = Duration::ZERO;
         for (stage, outcome) in &self.stages {
             let (result, took) = match outcome {
@@ -149,10 +149,10 @@ impl fmt::Display for Report {
                 Outcome::NotRun => ("not run", None),
             };
             let seconds = took.map_or("-".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
-            writeln!(f, "{:<10}{result:<10}{seconds:>8}", stage.name)?;
+            writeln!(f, "{:<18}{result:<10}{seconds:>8}", stage.name)?;
             total += took.unwrap_or_default();
         }
-        write!(f, "{:<20}{:>8.1}", "total", total.as_secs_f64())
+        write!(f, "{:<28}{:>8.1}", "total", total.as_secs_f64())
     }
 }
 
