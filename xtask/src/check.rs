@@ -6,19 +6,26 @@ use crate::stage::Stage;
 pub(crate) fn check(full: bool) -> Vec<Stage> {
     let mut tests = Stage::new("tests", &["xtask", "test", "--no-services"]);
     tests.args.extend(full.then(|| "--full".to_owned()));
-    vec![fmt(), clippy(), without_features(), wheel("file"), wheel("kafka"), tests]
+    let mut stages = lints();
+    stages.push(tests);
+    stages
 }
 
 /// Returns the stages of `cargo xtask ci`, quick ones first, to report a slip early. The packages named `unpublished`
 /// are not packaged.
 pub(crate) fn ci(full: bool, unpublished: &[String]) -> Vec<Stage> {
-    let mut stages =
-        vec![fmt(), clippy(), without_features(), wheel("file"), wheel("kafka"), docs(), tests(full)];
-    stages.push(package(unpublished));
+    let mut stages = lints();
+    stages.extend([docs(), tests(full), package(unpublished)]);
     if full {
         stages.extend([release(), demo()]);
     }
     stages
+}
+
+/// Returns the stages that run no test.
+fn lints() -> Vec<Stage> {
+    let wheels = [wheel("wheel of files", "file"), wheel("wheel of kafka", "kafka")];
+    [fmt(), clippy(), without_features()].into_iter().chain(wheels).collect()
 }
 
 /// Checks the formatting of every member of the workspace.
@@ -40,10 +47,10 @@ fn without_features() -> Stage {
 }
 
 /// Lints what one of the wheels has, with the features that it has by itself.
-fn wheel(feature: &'static str) -> Stage {
+fn wheel(name: &'static str, feature: &str) -> Stage {
     let mut args = vec!["clippy", "--package", "messagekit-python", "--lib", "--no-default-features"];
     args.extend(["--features", feature, "--", "-D", "warnings"]);
-    Stage::new(if feature == "file" { "wheel of files" } else { "wheel of kafka" }, &args)
+    Stage::new(name, &args)
 }
 
 /// Builds the reference documentation. A broken link is an error.

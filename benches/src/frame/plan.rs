@@ -157,9 +157,10 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtLeast(target) => write!(f, "at least {}", (target * 100.0).round() / 100.0),
-            Self::AtMost(target) | Self::Within(target) => write!(f, "at most {target}"),
-        }
+        let (bound, target) = match self {
+            Self::AtLeast(target) => ("at least", target),
+            Self::AtMost(target) | Self::Within(target) => ("at most", target),
+        };
+        write!(f, "{bound} {}", (target * 100.0).round() / 100.0)
     }
 }

@@ -1,6 +1,6 @@
 //! The native part of two Python packages. `messagekit_rs` has topics and pipelines of one file, with records as JSON text, and their
 //! records in the order of their time, as Arrow; `messagekit_rs_kafka` has records of Kafka in that order, with librdkafka and OpenSSL, which
-//! are larger than all the rest.
+//! are as large as all the rest.
 //!
 //! Models, exceptions and generators are Python's own, in `python/messagekit_rs`.
 

@@ -26,7 +26,7 @@ use crate::terminal::say;
 
 use materials::Materials;
 use paths::{failed, made_anew};
-use steps::Release;
+use steps::{Release, WHEELS};
 
 /// What is made, and where.
 #[derive(Debug, Args)]
@@ -113,12 +113,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
 fn wheels_agree(root: &Path, version: &str) -> Result<(), String> {
     // As PEP 440 writes it.
     let pin = format!("=={}", version.replace("-alpha.", "a").replace("-beta.", "b").replace("-rc.", "rc"));
-    for file in ["crates/messagekit-python/pyproject.toml", "crates/messagekit-python/kafka/pyproject.toml"] {
-        let path = root.join(file);
+    for folder in WHEELS {
+        let path = root.join(folder).join("pyproject.toml");
         let text = fs::read_to_string(&path).map_err(|error| failed("read", &path, &error))?;
-        let mut pins = text.lines().filter(|line| line.contains("messagekit-rs") && line.contains("=="));
-        if !pins.clone().any(|_| true) || !pins.all(|line| line.contains(&format!("{pin}\""))) {
-            return Err(format!("{file} must name the other wheel with {pin}"));
+        let mut pins =
+            text.lines().filter(|line| line.contains("messagekit-rs") && line.contains("==")).peekable();
+        if pins.peek().is_none() || !pins.all(|line| line.contains(&format!("{pin}\""))) {
+            return Err(format!("{folder}/pyproject.toml must name the other wheel with {pin}"));
         }
     }
     Ok(())

@@ -29,6 +29,9 @@ const COMPLETIONS: [(&str, &str); 3] =
 /// Begins the names of the folders in which crates are packed and tried.
 const CRATES: &str = "crates-";
 
+/// The folders whose `pyproject.toml` describes a wheel. Each names the other one's package by its version.
+pub(super) const WHEELS: [&str; 2] = ["crates/messagekit-python", "crates/messagekit-python/kafka"];
+
 /// The version that is released, and where its files stand.
 pub(super) struct Release {
     pub(super) version: String,
@@ -105,21 +108,23 @@ impl Release {
 
     /// Builds the wheels with the tools of their tests.
     pub(super) fn wheels(&self) -> Result<(), String> {
-        let package = self.root.join("crates/messagekit-python");
         let programs = self.target.join("dist").join("python");
         self.run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&programs))?;
         let programs = programs.join("bin");
         let mut pip = Command::new(programs.join("pip"));
         pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]);
-        self.run(pip.arg(package.join("tests/tools.txt")))?;
-        for folder in [package.clone(), package.join("kafka")] {
-            self.wheel(&programs, &folder)?;
+        self.run(pip.arg(self.root.join(WHEELS[0]).join("tests/tools.txt")))?;
+        // In a folder that is used once: maturin writes the libraries of these wheels into the one that cargo has built.
+        let target = self.target.join("dist").join("wheel");
+        folder::remove(&target)?;
+        for folder in WHEELS {
+            self.wheel(&programs, &self.root.join(folder), &target)?;
         }
-        Ok(())
+        folder::remove(&target)
     }
 
     /// Builds the wheel of a folder with a `pyproject.toml`.
-    fn wheel(&self, programs: &Path, folder: &Path) -> Result<(), String> {
+    fn wheel(&self, programs: &Path, folder: &Path, target: &Path) -> Result<(), String> {
         let mut maturin = unrelated(Command::new(programs.join("maturin")));
         // The profile of that name makes the smallest file.
         let profile = if self.profile == "release" { "wheel" } else { &self.profile };
@@ -128,11 +133,9 @@ impl Release {
         // Where maturin looks for patchelf.
         let path = std::env::var("PATH").unwrap_or_default();
         maturin.env("PATH", format!("{}:{path}", programs.display()));
-        // In a folder that is used once: maturin writes the libraries of this wheel into the one that cargo has built.
-        let target = self.target.join("dist").join("wheel");
-        folder::remove(&target)?;
-        run(maturin.env("CARGO_TARGET_DIR", &target), folder)?;
-        folder::remove(&target)
+        // What an earlier wheel has left there names the libraries inside of that wheel.
+        folder::remove(&target.join("maturin"))?;
+        run(maturin.env("CARGO_TARGET_DIR", target), folder)
     }
 
     /// Packs all crates that are published, builds each from its archive, and tries them as a user would.

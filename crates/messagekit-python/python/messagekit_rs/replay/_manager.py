@@ -16,7 +16,6 @@ from .source_topic import SourceTopic, checked, integer
 
 if TYPE_CHECKING:
     import pyarrow
-    from messagekit_rs_kafka import _native as _kafka
     from typing_extensions import Self
 
 BATCH_SIZE = 10_000
@@ -51,7 +50,7 @@ class ConsumerManager:
     a ``RuntimeError``, if a topic is missing or named twice, and for brokers that do not answer.
     """
 
-    _opened: _native.Replay | _kafka.Replay | None = None
+    _opened: _native._Reader | None = None
     _process = 0
 
     def __init__(
@@ -91,7 +90,7 @@ class ConsumerManager:
         return manager
 
     @property
-    def _replay(self) -> _native.Replay | _kafka.Replay:
+    def _replay(self) -> _native._Reader:
         if self._opened is None:
             raise ReplayError("reader is closed", "Closed")
         if os.getpid() != self._process:
