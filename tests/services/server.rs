@@ -18,6 +18,10 @@ static CLUSTER: OnceLock<PathBuf> = OnceLock::new();
 const INITDB: [&str; 9] =
     ["-U", "messagekit", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1"];
 
+/// What a server keeps of the password `messagekit`, made with one round of hashing: every login of a client repeats the rounds.
+const VERIFIER: &str = "SCRAM-SHA-256$1:bWVzc2FnZWtpdC10ZXN0cw==\
+    $ls1Jk5haXV7pvADEZn+SZHNOy2nhefFfYf9jqx4ABlc=:2mqTcZf9fRitQh++I6u/KEMI/sE9SClaOB0TFQige9A=";
+
 /// A running server. A drop stops it and deletes its data.
 #[derive(Debug)]
 pub struct Server {
@@ -51,8 +55,6 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Self { command, child: None, port, _folder: folder };
         server.run().await;
-        let mut admin = PgConnection::connect(&server.url("postgres")).await.expect("answers");
-        sqlx::raw_sql("CREATE DATABASE shop").execute(&mut admin).await.expect("makes a database");
         server
     }
 
@@ -106,7 +108,7 @@ impl Drop for Server {
 fn fresh_cluster() -> PathBuf {
     let version = Command::new(binaries().join("initdb")).arg("--version").output().expect("initdb starts");
     let mut settings = DefaultHasher::new();
-    (INITDB, version.stdout).hash(&mut settings);
+    (INITDB, first_statements(), version.stdout).hash(&mut settings);
     let tests = std::env::current_exe().expect("a program knows its path");
     let kept = tests.with_file_name(format!("cluster-{:016x}", settings.finish()));
     if kept.exists() {
@@ -119,6 +121,10 @@ fn fresh_cluster() -> PathBuf {
         done(Command::new("chown").arg("postgres").arg(&password));
     }
     done(program("initdb").args(INITDB).arg("--pwfile").arg(&password).arg("-D").arg(&data));
+    let statements = folder.path().join("statements");
+    fs::write(&statements, first_statements()).expect("a file can be written");
+    let input = fs::File::open(&statements).expect("it is there");
+    succeeded(program("postgres").arg("--single").arg("-D").arg(&data).arg("postgres").stdin(input));
     let beside = TempDir::new_in(tests.with_file_name("")).expect("a folder can be made beside the programs");
     let copied = beside.path().join("data");
     done(Command::new("cp").arg("-a").arg(&data).arg(&copied));
@@ -162,7 +168,16 @@ fn is_root() -> bool {
     id.stdout.trim_ascii() == b"0"
 }
 
+/// Each stands on a line of its own.
+fn first_statements() -> String {
+    format!("CREATE DATABASE shop;\nALTER ROLE messagekit PASSWORD '{VERIFIER}';\n")
+}
+
 fn done(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().expect("starts");
+    succeeded(command.stdin(Stdio::null()));
+}
+
+fn succeeded(command: &mut Command) {
+    let output = command.output().expect("starts");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -61,21 +61,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     step("offsets come before effects", 1, Step::AdvancesBeforeItsEffects),
     step("claims that did not run are kept", 0, Step::KeepsClaimsThatDidNotRun),
     step("a generation has no range", 0, Step::ClaimsEverythingUnderTheGeneration),
-    step("a run whose lease is over is kept", 2, Step::CommitsWithoutTheLease),
+    step("a run whose lease is over is kept", 4, Step::CommitsWithoutTheLease),
     step("a run takes what waits from its end", 2, Step::RunsOutOfOrder),
     step("a run passes over the first that waits", 2, Step::LeavesAFollowerOut),
     statement(
         "a claim looks at no key",
         1,
         &[change("THEN 'held' ELSE 'done' END", "THEN 'done' ELSE 'done' END")],
-    ),
-    statement(
-        "a claim that has waited looks at no key again",
-        20,
-        &[change(
-            "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
-            "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
-        )],
     ),
     statement(
         "a claim of a generation takes what is held",
@@ -100,7 +92,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "a culprit of a range is held under no generation",
-        2,
+        18,
         &[change("day_of($2), 'held', $3 WHERE", "day_of($2), 'held', 0 WHERE $3::int IS NOT NULL AND")],
     ),
     statement("a failed message is not counted in", 1, &[change("SET count = h.count + excluded.count", "SET count = h.count")]),
@@ -198,7 +190,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     statement(
         "an act does not lock its failed messages",
-        11,
+        6,
         &[change(
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d",
             "WHERE d.id = ANY($1::bigint[]) ORDER BY d.id",
@@ -222,7 +214,7 @@ ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE
     ),
     statement(
         "a retry sets without comparing",
-        3,
+        47,
         &[
             change(" AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL", ""),
             change(
@@ -262,3 +254,9 @@ pub(super) const TAKEN_BACK_FORGETS: &[Rewrite] = &[
     change("AND earlier IS NOT NULL\n    AND xmin", "AND false\n    AND xmin"),
     change("AND earlier IS NULL\n    AND xmin", "AND xmin"),
 ];
+
+/// A claim that has waited looks at no key again. A schedule notices once in some hundred: `second_look` leads it there.
+pub(super) const LOOKS_AT_NO_KEY_AGAIN: &[Rewrite] = &[change(
+    "AS b (topic, key_hash)\nWHERE (SELECT true FROM messagekit.blocked_keys",
+    "AS b (topic, key_hash)\nWHERE false AND (SELECT true FROM messagekit.blocked_keys",
+)];

@@ -159,6 +159,12 @@ impl Theatre {
         .await;
     }
 
+    pub(super) async fn a_session_waits_for_a_lock(&self) -> bool {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waits: i64 = sqlx::query_scalar(waits).fetch_one(&self.direct).await.unwrap();
+        waits > 0
+    }
+
     /// Starts a process that reaches the database through its own proxy.
     pub(super) async fn process(&self, way: Way) -> (Wire, PostgresStore) {
         let url = self.database.url();
