@@ -19,11 +19,11 @@ impl Claimer {
     pub(super) async fn step(&mut self, world: &World, store: &PostgresStore) -> Result<bool, Error> {
         if self.leased.is_empty() {
             let lease = if world.mishap(30) { Duration::ZERO } else { LONG };
-            let max = world.state().random.u32(1..4);
+            let max = world.state().random().u32(1..4);
             self.leased = store.lease(&world.consumer, max, lease).await?;
             return Ok(!self.leased.is_empty());
         }
-        let index = world.state().random.usize(0..self.leased.len());
+        let index = world.state().random().usize(0..self.leased.len());
         let leased = self.leased.swap_remove(index);
         if world.mishap(5) {
             // It answers again later: too late.
@@ -41,7 +41,7 @@ impl Claimer {
 /// without it.
 async fn run(world: &World, store: &PostgresStore, leased: RetryLease) -> Result<(), Error> {
     let leads = leased.parked && leased.attempt == 1 && leased.alone == 0;
-    let mut most = if leads { world.state().random.u32(1..6) } else { 1 };
+    let mut most = if leads { world.state().random().u32(1..6) } else { 1 };
     loop {
         if most > 1 {
             let begun = store.begin_run(&world.consumer, &leased, most, LONG).await?;

@@ -15,7 +15,8 @@ pub(super) async fn step(world: &World, store: &PostgresStore) -> Result<(), Err
         return Ok(());
     }
     let (act, ids) = {
-        let random = &mut world.state().random;
+        let mut state = world.state();
+        let random = state.random();
         let chosen: Vec<&Known> =
             (0..random.u8(1..4)).map(|_| &known[random.usize(0..known.len())]).collect();
         let acts: &[Action] = match &*chosen[0].state {

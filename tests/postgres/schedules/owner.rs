@@ -58,7 +58,7 @@ impl Owner {
         }
         let records = &world.log[self.partition];
         if self.until <= self.next {
-            self.until = records.len().min(self.next + world.state().random.usize(1..12));
+            self.until = records.len().min(self.next + world.state().random().usize(1..12));
             self.culprit = None;
         }
         if self.next == records.len() {
@@ -89,7 +89,7 @@ impl Owner {
         // Without a failure the batch may end early, as it does at its time limit.
         let mut through = handled.len();
         if culprit.is_none() && through > 1 && world.chance(10) {
-            through = world.state().random.usize(1..through);
+            through = world.state().random().usize(1..through);
         }
         let mut behind: Vec<(usize, &ReceivedMessage)> = Vec::new();
         for index in 0..through {

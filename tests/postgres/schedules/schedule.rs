@@ -1,6 +1,6 @@
 //! The roles of a schedule, and the choice of the next statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
@@ -20,13 +20,13 @@ use super::mutants::{Mutant, Rewrite, Wrong};
 use super::owner::{Late, OWNS, Owner, Step};
 use super::rest::come_to_rest;
 use super::seen::Seen;
-use super::wire::{News, Waiting, Way, Wire};
-use super::world::{Reprocess, World};
+use super::wire::{Leave, News, Waiting, Way, Wire};
+use super::world::{ROLE, Reprocess, World};
 use super::{operator, verdict};
 use crate::proxy::server_of;
 
-/// The usual time of a statement without a lock wait; the test checks a slower one for a lock.
-const PROMPT: Duration = Duration::from_millis(3);
+/// The usual time of a statement without a lock wait; after it the server is asked whether it waits for a lock.
+const PROMPT: Duration = Duration::from_millis(2);
 
 /// One database for many schedules.
 pub(super) struct Theatre {
@@ -54,6 +54,8 @@ struct Role {
     part: Part,
     weight: u32,
     task: JoinHandle<()>,
+    pool: PgPool,
+    sessions: BTreeSet<i32>,
     _wire: Wire,
 }
 
@@ -75,6 +77,8 @@ struct Stage<'a> {
     waiting: Vec<Waiting>,
     /// The sessions with a statement in flight, with their roles.
     in_flight: BTreeMap<i32, u64>,
+    /// The sessions of ended processes that the server has not ended yet.
+    ending: BTreeSet<i32>,
     broken: Option<String>,
 }
 
@@ -83,9 +87,10 @@ impl Theatre {
         let database = Database::fresh().await;
         let direct = format!("{}?application_name=verdict", database.url());
         let direct = PgPoolOptions::new().max_connections(4).connect(&direct).await.unwrap();
-        // A second would be long: each schedule has its deadlocks.
+        // A second would be long: each schedule has its deadlocks. And it ends the same statement each time, the one that came last:
+        // all others have looked before.
         let name = database.name();
-        let quick = format!("ALTER DATABASE {name} SET deadlock_timeout = '10ms'");
+        let quick = format!("ALTER DATABASE {name} SET deadlock_timeout = '1ms'");
         sqlx::raw_sql(AssertSqlSafe(quick)).execute(&direct).await.unwrap();
         let effects = "CREATE TABLE effects (consumer text, message text, generation int, at bigint GENERATED ALWAYS AS IDENTITY);
             CREATE INDEX ON effects (consumer, message)";
@@ -118,6 +123,7 @@ impl Theatre {
             last_role: 0,
             waiting: Vec::new(),
             in_flight: BTreeMap::new(),
+            ending: BTreeSet::new(),
             broken: None,
         };
         let ended = match stage.perform().await {
@@ -183,12 +189,14 @@ impl Stage<'_> {
             self.enter(part).await;
         }
         let (steps, chaos) = {
-            let random = &mut self.world.state().random;
+            let mut state = self.world.state();
+            let random = state.random();
             (random.usize(300..1_200), random.u8(2..12))
         };
         for _ in 0..steps {
             if self.world.chance(chaos) {
                 self.chaos().await;
+                self.come_to_a_stop(None).await;
             } else {
                 self.step().await;
             }
@@ -211,27 +219,21 @@ impl Stage<'_> {
         };
         let (wire, store) = self.theatre.process(way).await;
         let turns = Turns { role, tell: self.tell.clone() };
-        let task = tokio::spawn(act(part.clone(), Arc::clone(&self.world), store, turns));
-        self.roles.insert(role, Role { part, weight: 1, task, _wire: wire });
-        self.until_it_waits(role, None).await;
+        let pool = store.pool().clone();
+        let acts = act(part.clone(), Arc::clone(&self.world), store, turns);
+        let task = tokio::spawn(ROLE.scope(role, acts));
+        let sessions = BTreeSet::new();
+        self.roles.insert(role, Role { part, weight: 1, task, pool, sessions, _wire: wire });
+        self.come_to_a_stop(None).await;
     }
 
     /// Permits one of the waiting statements.
     async fn step(&mut self) {
-        while let Ok(news) = self.news.try_recv() {
-            self.hear(news);
-        }
-        if self.waiting.is_empty() {
-            // Every session waits for a lock: the server ends the deadlock.
-            let news = timeout(DEADLINE, self.news.recv()).await.expect("a deadlock is ended");
-            self.hear(news.expect("the stage itself can tell"));
-            return;
-        }
         let index = {
             let mut state = self.world.state();
             if state.chance(5) {
                 for role in self.roles.values_mut() {
-                    role.weight = *state.random.choice(&[1, 5, 25, 125, 500]).unwrap_or(&1);
+                    role.weight = *state.random().choice(&[1, 5, 25, 125, 500]).unwrap_or(&1);
                 }
             }
             let weights: Vec<u32> = self
@@ -239,7 +241,7 @@ impl Stage<'_> {
                 .iter()
                 .map(|one| self.roles.get(&one.role).map_or(1, |role| role.weight))
                 .collect();
-            let mut chosen = state.random.u32(0..weights.iter().sum());
+            let mut chosen = state.random().u32(0..weights.iter().sum());
             weights
                 .iter()
                 .position(|weight| {
@@ -249,63 +251,98 @@ impl Stage<'_> {
                 })
                 .unwrap_or(0)
         };
-        let Waiting { role, session, leave } = self.waiting.swap_remove(index);
-        if leave.send(()).is_err() {
+        let Waiting { role, session, leave } = self.waiting.remove(index);
+        // A statement at the server continues without its process.
+        let is_overtaken = session.is_some() && self.world.chance(1);
+        if leave.send(if is_overtaken { Leave::Overtaken } else { Leave::Answered }).is_err() {
             return;
         }
         if let Some(session) = session {
             self.in_flight.insert(session, role);
             self.world.state().seen.statements += 1;
-            // A statement at the server continues without its process.
-            if self.world.chance(1) {
-                tokio::task::yield_now().await;
-                self.world.state().seen.overtaken += 1;
-                self.die(role).await;
-                return;
-            }
         }
-        self.until_it_waits(role, session).await;
+        if is_overtaken {
+            while session.is_some_and(|session| self.in_flight.contains_key(&session)) {
+                let news = timeout(DEADLINE, self.news.recv()).await.expect("the server takes a statement");
+                self.hear(news.expect("the stage itself can tell"));
+            }
+            self.world.state().seen.overtaken += 1;
+            self.die(role).await;
+        }
+        self.come_to_a_stop(session).await;
     }
 
-    /// Waits until a role waits again, for permission or for a lock.
-    async fn until_it_waits(&mut self, role: u64, session: Option<i32>) {
+    /// Waits until nothing goes on by itself: each role waits for permission, or its statement for a lock. What is permitted next
+    /// then depends on the seed alone. The session was permitted a statement, which mostly is answered at once.
+    async fn come_to_a_stop(&mut self, permitted: Option<i32>) {
         let begun = Instant::now();
         loop {
-            match timeout(PROMPT, self.news.recv()).await {
+            let is_quiet = match timeout(PROMPT, self.news.recv()).await {
                 Ok(news) => {
-                    let news = news.expect("the stage itself can tell");
-                    let is_it = match &news {
-                        News::Waits(waiting) => waiting.role == role,
-                        News::Ended { role: ended, .. } => *ended == role,
-                        News::Answered { .. } => false,
-                    };
-                    self.hear(news);
-                    if is_it {
-                        return;
+                    self.hear(news.expect("the stage itself can tell"));
+                    while let Ok(news) = self.news.try_recv() {
+                        self.hear(news);
                     }
+                    permitted.is_none_or(|session| !self.in_flight.contains_key(&session))
                 }
-                Err(_) => match session.filter(|session| self.in_flight.contains_key(session)) {
-                    Some(session) if self.waits_for_a_lock(session).await => {
-                        self.world.state().seen.waits += 1;
-                        return;
-                    }
-                    // A session on its way back to the pool sends its last statements beside its role, which is busy elsewhere.
-                    None if self.is_elsewhere(role) => return,
-                    _ => assert!(begun.elapsed() < DEADLINE, "role {role} neither works nor waits"),
-                },
+                Err(_) => true,
+            };
+            if is_quiet && self.every_role_waits() && self.every_session_waits().await {
+                break;
             }
+            assert!(begun.elapsed() < DEADLINE, "a role neither works nor waits: {}", self.stands().await);
         }
+        self.waiting.sort_by_key(|one| (one.role, one.session));
     }
 
-    fn is_elsewhere(&self, role: u64) -> bool {
-        self.waiting.iter().any(|one| one.role == role) || self.in_flight.values().any(|other| *other == role)
+    /// Describes who waits for what.
+    async fn stands(&self) -> String {
+        let waiting: Vec<_> = self.waiting.iter().map(|one| (one.role, one.session)).collect();
+        let lent: Vec<_> = self
+            .roles
+            .iter()
+            .map(|(role, process)| (role, process.pool.size(), process.pool.num_idle()))
+            .collect();
+        let sessions = "SELECT string_agg(concat_ws(' ', pid, state, wait_event, pg_blocking_pids(pid), left(query, 60)), '; ')
+            FROM pg_stat_activity WHERE datname = current_database()";
+        let sessions: Option<String> =
+            sqlx::query_scalar(sessions).fetch_one(&self.theatre.direct).await.unwrap();
+        let (in_flight, ending) = (&self.in_flight, &self.ending);
+        format!(
+            "waiting {waiting:?}, in flight {in_flight:?}, ending {ending:?}, lent {lent:?}, {sessions:?}"
+        )
     }
 
-    async fn waits_for_a_lock(&self, session: i32) -> bool {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'";
-        let waits: i64 =
-            sqlx::query_scalar(waits).bind(session).fetch_one(&self.theatre.direct).await.unwrap();
-        waits > 0
+    /// Returns whether each role has something that waits or is at the server, and so has each connection that its pool has lent:
+    /// a connection that comes back to it sends a last statement beside its role. One that was not permitted for seconds is given up.
+    fn every_role_waits(&self) -> bool {
+        self.roles.iter().all(|(role, process)| {
+            let of_role = self.waiting.iter().filter(|one| one.role == *role);
+            let (sessions, turns): (Vec<_>, Vec<_>) = of_role.partition(|one| one.session.is_some());
+            let at_the_server = self.in_flight.values().filter(|other| *other == role).count();
+            let lent = (process.pool.size() as usize).saturating_sub(process.pool.num_idle());
+            sessions.len() + at_the_server + turns.len() > 0 && sessions.len() + at_the_server >= lent
+        })
+    }
+
+    /// Returns whether every statement at the server waits for a lock that no such statement holds in a circle, and every session
+    /// that ends does so too or is gone.
+    async fn every_session_waits(&mut self) -> bool {
+        let of_interest: Vec<i32> = self.in_flight.keys().chain(&self.ending).copied().collect();
+        if of_interest.is_empty() {
+            return true;
+        }
+        let waits = "SELECT pid, pg_blocking_pids(pid) FROM pg_stat_activity WHERE pid = ANY($1)";
+        let found: Vec<(i32, Vec<i32>)> =
+            sqlx::query_as(waits).bind(&of_interest).fetch_all(&self.theatre.direct).await.unwrap();
+        let blockers: BTreeMap<i32, Vec<i32>> = found.into_iter().collect();
+        self.ending.retain(|session| blockers.contains_key(session));
+        let waits = self.in_flight.keys().all(|session| blockers.contains_key(session))
+            && blockers.iter().all(|(session, by)| !by.is_empty() && !is_in_a_circle(*session, &blockers));
+        if waits {
+            self.world.state().seen.waits += self.in_flight.len() as u64;
+        }
+        waits
     }
 
     fn hear(&mut self, news: News) {
@@ -313,6 +350,12 @@ impl Stage<'_> {
             News::Waits(waiting) if self.roles.contains_key(&waiting.role) => self.waiting.push(waiting),
             // Its process has ended meanwhile.
             News::Waits(_) => {}
+            News::Opened { role, session } => {
+                match self.roles.get_mut(&role) {
+                    Some(role) => role.sessions.insert(session),
+                    None => self.ending.insert(session),
+                };
+            }
             News::Answered { session } => {
                 self.in_flight.remove(&session);
             }
@@ -328,7 +371,9 @@ impl Stage<'_> {
     fn leave(&mut self, role: u64) -> Option<Role> {
         self.waiting.retain(|one| one.role != role);
         self.in_flight.retain(|_, other| *other != role);
-        self.roles.remove(&role)
+        let role = self.roles.remove(&role)?;
+        self.ending.extend(&role.sessions);
+        Some(role)
     }
 
     /// Crashes a process with all its state, and starts another one with its role.
@@ -347,8 +392,8 @@ impl Stage<'_> {
 
     async fn chaos(&mut self) {
         let world = Arc::clone(&self.world);
-        let partition = world.state().random.usize(0..world.log.len());
-        let what = world.state().random.u8(0..12);
+        let partition = world.state().random().usize(0..world.log.len());
+        let what = world.state().random().u8(0..12);
         match what {
             0..3 => world.let_time_pass().await,
             3..6 => {
@@ -356,7 +401,7 @@ impl Stage<'_> {
                     let mut state = world.state();
                     if state.chance(30) {
                         let upto = state.settled[partition];
-                        state.settled[partition] = state.random.usize(0..=upto);
+                        state.settled[partition] = state.random().usize(0..=upto);
                     }
                 }
                 self.replace_owner(partition).await;
@@ -365,7 +410,7 @@ impl Stage<'_> {
                 let until = world.committed(partition).await;
                 let is_new = {
                     let mut state = world.state();
-                    let from = state.random.usize(0..=until);
+                    let from = state.random().usize(0..=until);
                     let generation = state.ranges.len() as i32 + 1;
                     let is_new = until > from && generation <= 3;
                     if is_new {
@@ -381,17 +426,18 @@ impl Stage<'_> {
             }
             8..10 => {
                 let roles: Vec<u64> = self.roles.keys().copied().collect();
-                let role = world.state().random.choice(roles);
+                let role = world.state().random().choice(roles);
                 world.state().seen.deaths += 1;
                 self.die(role.expect("somebody plays")).await;
             }
             _ => {
                 let sessions: Vec<i32> = self.waiting.iter().filter_map(|one| one.session).collect();
-                let session = world.state().random.choice(sessions);
+                let session = world.state().random().choice(sessions);
                 if let Some(session) = session {
                     world.state().seen.sessions += 1;
                     let end = sqlx::query("SELECT pg_terminate_backend($1)").bind(session);
                     end.execute(&self.theatre.direct).await.unwrap();
+                    self.ending.insert(session);
                 }
             }
         }
@@ -399,7 +445,7 @@ impl Stage<'_> {
 
     /// Starts a new owner; the old one does not know it yet.
     async fn replace_owner(&mut self, partition: usize) {
-        let left = self.world.state().random.u8(0..6);
+        let left = self.world.state().random().u8(0..6);
         for role in self.roles.values() {
             if let Part::Owner { partition: owned, late } = &role.part
                 && *owned == partition
@@ -409,6 +455,22 @@ impl Stage<'_> {
         }
         self.enter(Part::Owner { partition, late: Arc::new(AtomicU8::new(OWNS)) }).await;
     }
+}
+
+/// Returns whether a session waits for itself.
+fn is_in_a_circle(session: i32, blockers: &BTreeMap<i32, Vec<i32>>) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![session]);
+    while let Some(one) = next.pop() {
+        for by in blockers.get(&one).into_iter().flatten() {
+            if *by == session {
+                return true;
+            }
+            if seen.insert(*by) {
+                next.push(*by);
+            }
+        }
+    }
+    false
 }
 
 /// Requests permission to begin a step.

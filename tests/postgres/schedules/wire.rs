@@ -18,13 +18,26 @@ pub(super) struct Waiting {
     /// The session whose next statement waits, or `None` for a role that begins a step.
     pub(super) session: Option<i32>,
     /// Grants the permission. Sending fails if the process has crashed meanwhile.
-    pub(super) leave: oneshot::Sender<()>,
+    pub(super) leave: oneshot::Sender<Leave>,
+}
+
+/// What happens to a statement that may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    Answered,
+    /// The server gets it, and its process never hears of it.
+    Overtaken,
 }
 
 /// Messages of proxies and roles to the schedule.
 pub(super) enum News {
     Waits(Waiting),
-    /// The server has answered a statement, or has ended its session.
+    /// A process has a session.
+    Opened {
+        role: u64,
+        session: i32,
+    },
+    /// The server has answered a statement, or has ended its session, or has got a statement that is overtaken.
     Answered {
         session: i32,
     },
@@ -126,6 +139,9 @@ impl Frame {
 /// Forwards a session until one of its ends is gone.
 async fn carry(mut client: TcpStream, mut server: TcpStream, way: Way) -> Option<()> {
     let session = log_in(&mut client, &mut server).await?;
+    if let Some(news) = &way.news {
+        news.send(News::Opened { role: way.role, session }).ok()?;
+    }
     loop {
         let mut unit = Vec::new();
         let last = loop {
@@ -140,7 +156,11 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, way: Way) -> Option
             let (leave, left) = oneshot::channel();
             let waiting = Waiting { role: way.role, session: Some(session), leave };
             news.send(News::Waits(waiting)).ok()?;
-            left.await.ok()?;
+            if left.await.ok()? == Leave::Overtaken {
+                let _ = server.write_all(&unit).await;
+                news.send(News::Answered { session }).ok()?;
+                return None;
+            }
         }
         let answered = pass_on(&mut client, &mut server, &unit).await;
         if let Some(news) = &way.news {

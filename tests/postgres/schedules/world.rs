@@ -1,6 +1,6 @@
 //! The records, the effects of handlers, and the shared state.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -52,9 +52,16 @@ pub(super) struct Reprocess {
     pub(super) generation: i32,
 }
 
+tokio::task_local! {
+    /// The role whose task this is.
+    pub(super) static ROLE: u64;
+}
+
 /// The state that changes during a schedule.
 pub(super) struct State {
-    pub(super) random: fastrand::Rng,
+    seed: u64,
+    /// Of each role, as two may go on at the same time, and of the schedule itself, which is no role.
+    randoms: HashMap<u64, fastrand::Rng>,
     /// The start of the next owner of each partition: after the last settled offset, or where an operator has put it.
     pub(super) settled: Vec<usize>,
     pub(super) ranges: Vec<Reprocess>,
@@ -66,8 +73,15 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Returns the numbers of the role that asks.
+    pub(super) fn random(&mut self) -> &mut fastrand::Rng {
+        let role = ROLE.try_with(|role| *role).unwrap_or(0);
+        let seed = self.seed;
+        self.randoms.entry(role).or_insert_with(|| fastrand::Rng::with_seed(seed + (role << 32)))
+    }
+
     pub(super) fn chance(&mut self, percent: u8) -> bool {
-        self.random.u8(0..100) < percent
+        self.random().u8(0..100) < percent
     }
 }
 
@@ -96,7 +110,8 @@ impl World {
             repaired: false,
             undone: HashSet::new(),
             seen: Seen::default(),
-            random,
+            seed,
+            randoms: HashMap::from([(0, random)]),
         };
         let room = ParkingLimits { per_key, in_all };
         Self { consumer: unique("billing"), log, room, direct, mutant, flaky, state: Mutex::new(state) }
@@ -137,8 +152,8 @@ impl World {
                     Nature::Poison | Nature::Hopeless => true,
                 };
             // Half of the failures come after the effect, which must be rolled back with them.
-            let has_effect = !fails || state.random.bool();
-            (fails, has_effect, if state.random.bool() { Duration::ZERO } else { LONG })
+            let has_effect = !fails || state.random().bool();
+            (fails, has_effect, if state.random().bool() { Duration::ZERO } else { LONG })
         };
         if has_effect {
             let effect = "INSERT INTO effects (consumer, message, generation) VALUES ($1, $2, $3)";
