@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use super::{remove_behind, unique};
+use crate::events::TOPIC;
 use crate::frame::{Judge, Ledger, Outcome};
 
 pub(crate) const PARTITIONS: i32 = 6;
@@ -47,7 +48,8 @@ impl Topic {
     }
 
     async fn create(brokers: &str, partitions: i32, largest: usize) -> Outcome<Self> {
-        let (name, largest) = (unique(), largest.to_string());
+        // A consumer refuses a source without the topic of its events; a prefix before it is that of an environment.
+        let (name, largest) = (format!("{}.{TOPIC}", unique()), largest.to_string());
         let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
         let topic = topic.set("max.message.bytes", &largest);
         for made in admin(brokers)?.create_topics([&topic], &AdminOptions::new()).await? {

@@ -86,7 +86,14 @@ fn slot_tells_what_checkpoints_prove() {
         let captured = Captured::start().await;
         let store = &captured.store;
         let publication = async |event: &str| record(store, event).await.event.unwrap().publication;
-        run(store.pool(), ONE_EVENT).await;
+        // After the proof, which is ten minutes older than its checkpoint, and before the last checkpoint: between that and now the
+        // time of a position is estimated by the length of the log, to which the server adds by itself.
+        run(
+            store.pool(),
+            "INSERT INTO messagekit.outbox_events (event_id, topic, payload, created_at)
+               VALUES ('e-1', 'orders.order', '{}', now() - interval '12 min')",
+        )
+        .await;
         assert_eq!(publication("e-1").await, Publication::Unknown, "there is no checkpoint");
 
         captured.checkpoint("40 min").await;
