@@ -73,7 +73,10 @@ pub(super) async fn consume(run: Run<'_>, batch: u32) -> Outcome<Ran> {
         .query_map((), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for tp in &partitions {
-        connection.execute("INSERT INTO messagekit_consumer_cursors VALUES (1, ?1, 0)", [tp])?;
+        connection.execute(
+            "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (1, ?1, 0)",
+            [tp],
+        )?;
     }
     let started = Instant::now();
     for tp in partitions {
