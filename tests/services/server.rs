@@ -18,9 +18,12 @@ static CLUSTER: OnceLock<PathBuf> = OnceLock::new();
 const INITDB: [&str; 9] =
     ["-U", "messagekit", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1"];
 
-/// What a server keeps of the password `messagekit`, made with one round of hashing: every login of a client repeats the rounds.
-const VERIFIER: &str = "SCRAM-SHA-256$1:bWVzc2FnZWtpdC10ZXN0cw==\
-    $ls1Jk5haXV7pvADEZn+SZHNOy2nhefFfYf9jqx4ABlc=:2mqTcZf9fRitQh++I6u/KEMI/sE9SClaOB0TFQige9A=";
+/// What is done in a new cluster, a statement on each line. The password stays `messagekit`, with one round of hashing instead of the
+/// 4,096 that every login of a client would repeat.
+const FIRST_STATEMENTS: &str = "CREATE DATABASE shop;
+ALTER ROLE messagekit PASSWORD 'SCRAM-SHA-256$1:bWVzc2FnZWtpdC10ZXN0cw==\
+    $ls1Jk5haXV7pvADEZn+SZHNOy2nhefFfYf9jqx4ABlc=:2mqTcZf9fRitQh++I6u/KEMI/sE9SClaOB0TFQige9A=';
+";
 
 /// A running server. A drop stops it and deletes its data.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ impl Drop for Server {
 fn fresh_cluster() -> PathBuf {
     let version = Command::new(binaries().join("initdb")).arg("--version").output().expect("initdb starts");
     let mut settings = DefaultHasher::new();
-    (INITDB, first_statements(), version.stdout).hash(&mut settings);
+    (INITDB, FIRST_STATEMENTS, version.stdout).hash(&mut settings);
     let tests = std::env::current_exe().expect("a program knows its path");
     let kept = tests.with_file_name(format!("cluster-{:016x}", settings.finish()));
     if kept.exists() {
@@ -122,7 +125,7 @@ fn fresh_cluster() -> PathBuf {
     }
     done(program("initdb").args(INITDB).arg("--pwfile").arg(&password).arg("-D").arg(&data));
     let statements = folder.path().join("statements");
-    fs::write(&statements, first_statements()).expect("a file can be written");
+    fs::write(&statements, FIRST_STATEMENTS).expect("a file can be written");
     let input = fs::File::open(&statements).expect("it is there");
     succeeded(program("postgres").arg("--single").arg("-D").arg(&data).arg("postgres").stdin(input));
     let beside = TempDir::new_in(tests.with_file_name("")).expect("a folder can be made beside the programs");
@@ -166,11 +169,6 @@ fn binaries() -> PathBuf {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     id.stdout.trim_ascii() == b"0"
-}
-
-/// Each stands on a line of its own.
-fn first_statements() -> String {
-    format!("CREATE DATABASE shop;\nALTER ROLE messagekit PASSWORD '{VERIFIER}';\n")
 }
 
 fn done(command: &mut Command) {

@@ -1,9 +1,10 @@
 //! The roles of a schedule, and the choice of the next statement.
 
+mod standstill;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::Duration;
 
 use messagekit::{Error, ErrorKind, chain};
 use messagekit_postgres::PostgresStore;
@@ -13,7 +14,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::claimer::Claimer;
 use super::mutants::{Mutant, Rewrite, Wrong};
@@ -24,9 +25,6 @@ use super::wire::{Leave, News, Waiting, Way, Wire};
 use super::world::{ROLE, Reprocess, World};
 use super::{operator, verdict};
 use crate::proxy::server_of;
-
-/// The usual time of a statement without a lock wait; after it the server is asked whether it waits for a lock.
-const PROMPT: Duration = Duration::from_millis(2);
 
 /// One database for many schedules.
 pub(super) struct Theatre {
@@ -141,7 +139,7 @@ impl Theatre {
         struck: &Arc<AtomicBool>,
     ) -> Result<Seen, String> {
         self.clear().await;
-        let way = Way { role: 0, news: None, rewrites, struck: Arc::clone(struck) };
+        let way = Way { struck: Arc::clone(struck), ..Way::without_stops(rewrites) };
         let (_wire, store) = self.process(way).await;
         for repaired in [false, true] {
             world.state().repaired = repaired;
@@ -165,12 +163,6 @@ impl Theatre {
         .await;
     }
 
-    pub(super) async fn a_session_waits_for_a_lock(&self) -> bool {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waits: i64 = sqlx::query_scalar(waits).fetch_one(&self.direct).await.unwrap();
-        waits > 0
-    }
-
     /// Starts a process that reaches the database through its own proxy.
     pub(super) async fn process(&self, way: Way) -> (Wire, PostgresStore) {
         let url = self.database.url();
@@ -188,6 +180,7 @@ impl Stage<'_> {
         for part in [Part::Claimer, Part::Claimer, Part::Operator, Part::Operator] {
             self.enter(part).await;
         }
+        self.come_to_a_stop(None).await;
         let (steps, chaos) = {
             let mut state = self.world.state();
             let random = state.random();
@@ -224,33 +217,11 @@ impl Stage<'_> {
         let task = tokio::spawn(ROLE.scope(role, acts));
         let sessions = BTreeSet::new();
         self.roles.insert(role, Role { part, weight: 1, task, pool, sessions, _wire: wire });
-        self.come_to_a_stop(None).await;
     }
 
     /// Permits one of the waiting statements.
     async fn step(&mut self) {
-        let index = {
-            let mut state = self.world.state();
-            if state.chance(5) {
-                for role in self.roles.values_mut() {
-                    role.weight = *state.random().choice(&[1, 5, 25, 125, 500]).unwrap_or(&1);
-                }
-            }
-            let weights: Vec<u32> = self
-                .waiting
-                .iter()
-                .map(|one| self.roles.get(&one.role).map_or(1, |role| role.weight))
-                .collect();
-            let mut chosen = state.random().u32(0..weights.iter().sum());
-            weights
-                .iter()
-                .position(|weight| {
-                    let is_it = chosen < *weight;
-                    chosen = chosen.saturating_sub(*weight);
-                    is_it
-                })
-                .unwrap_or(0)
-        };
+        let index = self.choose();
         let Waiting { role, session, leave } = self.waiting.remove(index);
         // A statement at the server continues without its process.
         let is_overtaken = session.is_some() && self.world.chance(1);
@@ -260,89 +231,42 @@ impl Stage<'_> {
         if let Some(session) = session {
             self.in_flight.insert(session, role);
             self.world.state().seen.statements += 1;
-        }
-        if is_overtaken {
-            while session.is_some_and(|session| self.in_flight.contains_key(&session)) {
-                let news = timeout(DEADLINE, self.news.recv()).await.expect("the server takes a statement");
-                self.hear(news.expect("the stage itself can tell"));
+            if is_overtaken {
+                self.until_it_is_sent(session).await;
+                self.world.state().seen.overtaken += 1;
+                self.die(role).await;
             }
-            self.world.state().seen.overtaken += 1;
-            self.die(role).await;
         }
         self.come_to_a_stop(session).await;
     }
 
-    /// Waits until nothing goes on by itself: each role waits for permission, or its statement for a lock. What is permitted next
-    /// then depends on the seed alone. The session was permitted a statement, which mostly is answered at once.
-    async fn come_to_a_stop(&mut self, permitted: Option<i32>) {
-        let begun = Instant::now();
-        loop {
-            let is_quiet = match timeout(PROMPT, self.news.recv()).await {
-                Ok(news) => {
-                    self.hear(news.expect("the stage itself can tell"));
-                    while let Ok(news) = self.news.try_recv() {
-                        self.hear(news);
-                    }
-                    permitted.is_none_or(|session| !self.in_flight.contains_key(&session))
-                }
-                Err(_) => true,
-            };
-            if is_quiet && self.every_role_waits() && self.every_session_waits().await {
-                break;
+    /// Returns the place of a waiting statement, by the weights of the roles.
+    fn choose(&mut self) -> usize {
+        let mut state = self.world.state();
+        if state.chance(5) {
+            for role in self.roles.values_mut() {
+                role.weight = *state.random().choice(&[1, 5, 25, 125, 500]).unwrap_or(&1);
             }
-            assert!(begun.elapsed() < DEADLINE, "a role neither works nor waits: {}", self.stands().await);
         }
-        self.waiting.sort_by_key(|one| (one.role, one.session));
-    }
-
-    /// Describes who waits for what.
-    async fn stands(&self) -> String {
-        let waiting: Vec<_> = self.waiting.iter().map(|one| (one.role, one.session)).collect();
-        let lent: Vec<_> = self
-            .roles
+        let weights: Vec<u32> =
+            self.waiting.iter().map(|one| self.roles.get(&one.role).map_or(1, |role| role.weight)).collect();
+        let mut chosen = state.random().u32(0..weights.iter().sum());
+        weights
             .iter()
-            .map(|(role, process)| (role, process.pool.size(), process.pool.num_idle()))
-            .collect();
-        let sessions = "SELECT string_agg(concat_ws(' ', pid, state, wait_event, pg_blocking_pids(pid), left(query, 60)), '; ')
-            FROM pg_stat_activity WHERE datname = current_database()";
-        let sessions: Option<String> =
-            sqlx::query_scalar(sessions).fetch_one(&self.theatre.direct).await.unwrap();
-        let (in_flight, ending) = (&self.in_flight, &self.ending);
-        format!(
-            "waiting {waiting:?}, in flight {in_flight:?}, ending {ending:?}, lent {lent:?}, {sessions:?}"
-        )
+            .position(|weight| {
+                let is_it = chosen < *weight;
+                chosen = chosen.saturating_sub(*weight);
+                is_it
+            })
+            .unwrap_or(0)
     }
 
-    /// Returns whether each role has something that waits or is at the server, and so has each connection that its pool has lent:
-    /// a connection that comes back to it sends a last statement beside its role. One that was not permitted for seconds is given up.
-    fn every_role_waits(&self) -> bool {
-        self.roles.iter().all(|(role, process)| {
-            let of_role = self.waiting.iter().filter(|one| one.role == *role);
-            let (sessions, turns): (Vec<_>, Vec<_>) = of_role.partition(|one| one.session.is_some());
-            let at_the_server = self.in_flight.values().filter(|other| *other == role).count();
-            let lent = (process.pool.size() as usize).saturating_sub(process.pool.num_idle());
-            sessions.len() + at_the_server + turns.len() > 0 && sessions.len() + at_the_server >= lent
-        })
-    }
-
-    /// Returns whether every statement at the server waits for a lock that no such statement holds in a circle, and every session
-    /// that ends does so too or is gone.
-    async fn every_session_waits(&mut self) -> bool {
-        let of_interest: Vec<i32> = self.in_flight.keys().chain(&self.ending).copied().collect();
-        if of_interest.is_empty() {
-            return true;
+    /// Waits until the server has a statement that is overtaken.
+    async fn until_it_is_sent(&mut self, session: i32) {
+        while self.in_flight.contains_key(&session) {
+            let news = timeout(DEADLINE, self.news.recv()).await.expect("the server takes a statement");
+            self.hear(news.expect("the stage itself can tell"));
         }
-        let waits = "SELECT pid, pg_blocking_pids(pid) FROM pg_stat_activity WHERE pid = ANY($1)";
-        let found: Vec<(i32, Vec<i32>)> =
-            sqlx::query_as(waits).bind(&of_interest).fetch_all(&self.theatre.direct).await.unwrap();
-        let blockers: BTreeMap<i32, Vec<i32>> = found.into_iter().collect();
-        self.ending.retain(|session| blockers.contains_key(session));
-        let waits = self.in_flight.keys().all(|session| blockers.contains_key(session))
-            && blockers.iter().all(|(session, by)| !by.is_empty() && !is_in_a_circle(*session, &blockers));
-        if waits {
-            self.world.state().seen.waits += self.in_flight.len() as u64;
-        }
-        waits
     }
 
     fn hear(&mut self, news: News) {
@@ -455,22 +379,6 @@ impl Stage<'_> {
         }
         self.enter(Part::Owner { partition, late: Arc::new(AtomicU8::new(OWNS)) }).await;
     }
-}
-
-/// Returns whether a session waits for itself.
-fn is_in_a_circle(session: i32, blockers: &BTreeMap<i32, Vec<i32>>) -> bool {
-    let (mut seen, mut next) = (BTreeSet::new(), vec![session]);
-    while let Some(one) = next.pop() {
-        for by in blockers.get(&one).into_iter().flatten() {
-            if *by == session {
-                return true;
-            }
-            if seen.insert(*by) {
-                next.push(*by);
-            }
-        }
-    }
-    false
 }
 
 /// Requests permission to begin a step.

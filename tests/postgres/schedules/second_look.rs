@@ -1,19 +1,17 @@
 //! A claim that waits for the transaction that parks an earlier message of its key. A random schedule meets it too rarely.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use messagekit::adapter::{
     ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::{Claim, ErrorKind, Message, MessageId, ParkingLimits, Position, Store};
-use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_testkit::unique;
 
 use super::mutants::{LOOKS_AT_NO_KEY_AGAIN, Rewrite};
 use super::run;
 use super::schedule::Theatre;
 use super::wire::Way;
 use super::world::TOPIC;
+use crate::shop::{backend, until_it_waits};
 
 #[test]
 fn claim_that_has_waited_for_its_key_is_made_again() {
@@ -26,10 +24,7 @@ fn claim_that_has_waited_for_its_key_is_made_again() {
 
 /// Answers the claim of the second message of a key, made together with the first while another process sets that one apart.
 async fn second_of_a_key(theatre: &Theatre, rewrites: &'static [Rewrite]) -> Result<Claim, ErrorKind> {
-    let process = || {
-        let way = Way { role: 0, news: None, rewrites, struck: Arc::new(AtomicBool::new(false)) };
-        theatre.process(way)
-    };
+    let process = || theatre.process(Way::without_stops(rewrites));
     let ((_first_wire, first), (_second_wire, second)) = (process().await, process().await);
     let consumer = unique("billing");
 
@@ -40,14 +35,15 @@ async fn second_of_a_key(theatre: &Theatre, rewrites: &'static [Rewrite]) -> Res
     let parked = first.park(&mut parks, &consumer, &earlier, &failure, room).await.expect("parks");
     assert_eq!(parked, SetAsideOutcome::SetAside);
 
+    let mut tx = second.begin().await.expect("begins");
+    let session = backend(&mut tx).await;
     let waits = tokio::spawn(async move {
-        let mut tx = second.begin().await.expect("begins");
         let requests = [0, 1].map(request);
         let answers = second.claim(&mut tx, &consumer, &requests).await;
         second.rollback(tx).await.expect("rolls back");
         answers.map(|answers| answers[1]).map_err(|error| error.kind())
     });
-    eventually("the claim waits", DEADLINE, async || theatre.a_session_waits_for_a_lock().await).await;
+    until_it_waits(first.pool(), session).await;
     first.commit(parks).await.expect("commits");
     waits.await.expect("answers")
 }

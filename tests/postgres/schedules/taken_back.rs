@@ -1,7 +1,4 @@
-//! The one wrong statement that a random schedule meets too rarely, on the way where it shows.
-
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+//! A message that is taken back from its range. A random schedule meets the wrong statement too rarely; here is the way where it shows.
 
 use messagekit::adapter::{ClaimRequest, Inbox};
 use messagekit::{Claim, Error, MessageId, Store};
@@ -24,8 +21,7 @@ fn message_that_is_taken_back_from_its_range_is_done_as_before() {
 
 /// Answers the claim of a copy outside of the range, after the copy inside was claimed and taken back.
 async fn second_copy_after_a_range(theatre: &Theatre, rewrites: &'static [Rewrite]) -> Result<Claim, Error> {
-    let way = Way { role: 0, news: None, rewrites, struck: Arc::new(AtomicBool::new(false)) };
-    let (_wire, store) = theatre.process(way).await;
+    let (_wire, store) = theatre.process(Way::without_stops(rewrites)).await;
     let consumer = unique("billing");
     claim(&store, &consumer, 0, false).await?;
     claim(&store, &consumer, 1, true).await?;

@@ -59,6 +59,13 @@ pub(super) struct Way {
     pub(super) struck: Arc<AtomicBool>,
 }
 
+impl Way {
+    /// Returns the mode of a process that no schedule stops.
+    pub(super) fn without_stops(rewrites: &'static [Rewrite]) -> Self {
+        Self { role: 0, news: None, rewrites, struck: Arc::default() }
+    }
+}
+
 /// The proxy of one process. A drop cuts it: the server notices at the end of its statement.
 pub(super) struct Wire {
     address: SocketAddr,
@@ -157,6 +164,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, way: Way) -> Option
             let waiting = Waiting { role: way.role, session: Some(session), leave };
             news.send(News::Waits(waiting)).ok()?;
             if left.await.ok()? == Leave::Overtaken {
+                // A session that was ended gets nothing, and is gone as well.
                 let _ = server.write_all(&unit).await;
                 news.send(News::Answered { session }).ok()?;
                 return None;
