@@ -33,6 +33,9 @@ struct Options {
     /// Print the cells and end
     #[arg(long)]
     list: bool,
+    /// Only the contenders whose group and name contain this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Rounds; medians are compared
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
@@ -98,7 +101,11 @@ async fn measure(options: Options) -> Outcome<bool> {
     println!("{machine}\n");
     let mut all = Vec::new();
     for cell in chosen {
-        let results = run(&cell, &(cell.plan)(Arc::clone(&settings)), options.rounds).await;
+        let mut plan = (cell.plan)(Arc::clone(&settings));
+        if let Some(text) = &options.only {
+            plan.keep(text).map_err(|error| format!("{}: {error}", cell.id))?;
+        }
+        let results = run(&cell, &plan, options.rounds).await;
         println!("{results}\n");
         all.push(results);
         // Write after each cell: an interrupted run keeps its results.

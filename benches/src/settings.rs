@@ -9,6 +9,8 @@ use sqlx::{Connection, PgConnection};
 
 use crate::frame::{Outcome, Parts, listener};
 
+const LEAST_WATCHED: Duration = Duration::from_millis(300);
+
 /// Where the services are, and how much is measured.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Settings {
@@ -91,6 +93,16 @@ impl Settings {
     /// Returns a size multiplied by the scale of this run, at least 100.
     pub(crate) fn scaled(&self, size: usize) -> usize {
         ((size as f64 * self.scale) as usize).max(100)
+    }
+
+    /// Returns a number of repetitions multiplied by a scale below 1, at least 2.
+    pub(crate) fn few(&self, times: usize) -> usize {
+        ((times as f64 * self.scale.min(1.0)) as usize).max(2)
+    }
+
+    /// Returns the time of a part that lasts as long as it is watched, multiplied by a scale below 1, at least 0.3 s.
+    pub(crate) fn watched(&self, time: Duration) -> Duration {
+        time.mul_f64(self.scale.min(1.0)).max(LEAST_WATCHED)
     }
 
     /// Returns the processes of the services on this machine.

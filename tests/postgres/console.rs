@@ -11,7 +11,7 @@ use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use sqlx::Row;
 
-use crate::shop::{Shop, backend, insert_bill, run, until_it_waits};
+use crate::shop::{Shop, backend, insert_bill, run, until_it_waits, until_one_waits};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -138,7 +138,7 @@ fn discard_waits_for_the_run_that_commits_and_finds_it_resolved() {
         assert!(shop.store.resolve(&mut handler, &shop.consumer, &leased, &[]).await.unwrap());
         let store = shop.store.clone();
         let discard = tokio::spawn(async move { act(&store, Action::Discard, failed_message).await });
-        until_somebody_waits(&shop).await;
+        until_one_waits(shop.store.pool()).await;
         shop.store.commit(handler).await.unwrap();
         assert_eq!(discard.await.unwrap(), ActionResult::WrongState(FailedMessageState::Resolved));
         assert_eq!((shop.bills().await, shop.look(&id).await), (1, Claim::Done));
@@ -155,7 +155,7 @@ fn late_copy_waits_for_the_discard_and_is_not_applied() {
         sqlx::query("LOCK TABLE messagekit.admin_audit").execute(&mut *lock).await.unwrap();
         let store = shop.store.clone();
         let discard = tokio::spawn(async move { act(&store, Action::Discard, failed_message).await });
-        until_somebody_waits(&shop).await;
+        until_one_waits(shop.store.pool()).await;
         let other = shop.database.store().await;
         let mut copy = other.begin().await.unwrap();
         let waiting = backend(&mut copy).await;
@@ -290,14 +290,4 @@ async fn blocks(connection: &mut sqlx::PgConnection, query: &str) -> u64 {
     let plan: serde_json::Value = rows[0].get(0);
     let count = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
     count("Shared Hit Blocks") + count("Shared Read Blocks")
-}
-
-/// Waits until a server process of this database waits for a lock of another one.
-async fn until_somebody_waits(shop: &Shop) {
-    messagekit_testkit::eventually("somebody waits", messagekit_testkit::DEADLINE, async || {
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
-        shop.count(waiting).await > 0
-    })
-    .await;
 }

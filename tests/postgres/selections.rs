@@ -10,11 +10,10 @@ use messagekit::operations::{
 };
 use messagekit::{Message, MessageId, Store, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_testkit::block_on;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 
-use crate::shop::Shop;
+use crate::shop::{Shop, until_one_waits};
 
 /// Sets a message aside as dead, and leaves the transaction open.
 async fn set_aside(shop: &Shop, tx: &mut PgTx) {
@@ -43,15 +42,6 @@ async fn select(store: &PostgresStore, filter: FailedMessageFilter) -> FailedMes
         selection.add(&store.versions(&next, FailedMessageSelection::PAGE).await.unwrap()).unwrap();
     }
     selection
-}
-
-async fn until_an_action_waits(pool: &PgPool) {
-    eventually("an action waits for the row", DEADLINE, async || {
-        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-            AND cardinality(pg_blocking_pids(pid)) > 0)";
-        sqlx::query_scalar(waits).fetch_one(pool).await.expect("answers")
-    })
-    .await;
 }
 
 /// Takes a message as an operator does who discards it and brings it back: it is dead as before.
@@ -99,7 +89,7 @@ fn message_held_by_another_transaction_is_compared_afterwards() {
                 let batch = counted.batches(10).next().unwrap();
                 store.act_on_selection(action, None, batch, &Operator::new("ann", "http")).await.unwrap()
             });
-            until_an_action_waits(shop.store.pool()).await;
+            until_one_waits(shop.store.pool()).await;
             shop.store.commit(rival).await.unwrap();
             let expected = [ActionResult::Done, ActionResult::Changed, ActionResult::Done];
             assert_eq!(acting.await.unwrap(), expected, "{action}");
@@ -131,7 +121,7 @@ fn what_changed_under_the_command_is_skipped() {
             command.args(["dlq", "discard", "--kind", "permanent", "--yes", "--json", "--database", &url]);
             command.stdin(Stdio::null()).output().expect("messagekit is built")
         });
-        until_an_action_waits(shop.store.pool()).await;
+        until_one_waits(shop.store.pool()).await;
         shop.store.commit(rival).await.unwrap();
         let output = command.await.unwrap();
         let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");

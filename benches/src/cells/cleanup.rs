@@ -26,7 +26,7 @@ const OLD: usize = 1_000_000;
 const WRITERS: usize = 4;
 /// The pause of a writer between two events.
 const BETWEEN: Duration = Duration::from_millis(10);
-const SECONDS: f64 = 20.0;
+const TIME: Duration = Duration::from_secs(20);
 const P99: &str = "p99 ms";
 const LOCK: &str = "longest lock wait ms";
 const ALONE: &str = "writers alone";
@@ -39,10 +39,10 @@ SELECT aggregate_id, (convert_from(payload, 'UTF8')::json ->> 'number')::bigint 
 WHERE created_at > now() - interval '1 day' ORDER BY seq";
 
 fn plan(settings: Arc<Settings>) -> Plan {
-    let old = settings.scaled(OLD);
+    let (old, time) = (settings.scaled(OLD), settings.watched(TIME));
     let contender = |name: &str, role, how| {
         let settings = Arc::clone(&settings);
-        Contender::new("", name, role, move || write(Arc::clone(&settings), old, how))
+        Contender::new("", name, role, move || write(Arc::clone(&settings), old, time, how))
     };
     let contenders = vec![
         contender(ALONE, Role::Limit, How::NotAtAll),
@@ -59,7 +59,7 @@ fn plan(settings: Arc<Settings>) -> Plan {
     let of = |over| [goal(over, P99, Some(ALONE), 2.0), goal(over, LOCK, None, 50.0)];
     let goals = [BESIDE, BY_DAY].into_iter().flat_map(of).collect();
     let sizes = format!(
-        "{old} old events and as many old markers; {WRITERS} writers, an event each {} ms and writer, {SECONDS} s or until all is clean",
+        "{old} old events and as many old markers; {WRITERS} writers, an event each {} ms and writer, {time:?} or until all is clean",
         BETWEEN.as_millis()
     );
     Plan { sizes, contenders, goals }
@@ -73,7 +73,7 @@ enum How {
     ByDay,
 }
 
-async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measured> {
+async fn write(settings: Arc<Settings>, old: usize, time: Duration, how: How) -> Outcome<Measured> {
     let database = Database::for_relay(settings.database()?).await?;
     if how == How::ByDay {
         partitioning::divide(&database.url, &SchemaName::default(), Duration::from_secs(30)).await?;
@@ -100,7 +100,7 @@ async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measure
 
     let meter = Meter::start(settings.parts());
     let ended = Arc::new(AtomicBool::new(false));
-    let cleaning = tokio::spawn(clean_or_not(store.clone(), old, how, Arc::clone(&ended)));
+    let cleaning = tokio::spawn(clean_or_not(store.clone(), old, time, how, Arc::clone(&ended)));
     let locks = tokio::spawn(longest_lock_wait(database.url.clone(), Arc::clone(&ended)));
     let began = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
@@ -129,10 +129,11 @@ async fn write(settings: Arc<Settings>, old: usize, how: How) -> Outcome<Measure
     Ok(measured)
 }
 
-/// Returns how many rows were removed, and in how many seconds.
+/// Returns how many rows were removed, and in how many seconds, once the writers have been watched for a time.
 async fn clean_or_not(
     store: PostgresStore,
     old: usize,
+    time: Duration,
     how: How,
     ended: Arc<AtomicBool>,
 ) -> Outcome<(u64, f64)> {
@@ -157,10 +158,10 @@ async fn clean_or_not(
             removed += if kind.what == CleanupTarget::FailedMessages { 0 } else { old as u64 };
         }
     }
-    let seconds = began.elapsed().as_secs_f64();
-    tokio::time::sleep(Duration::from_secs_f64((SECONDS - seconds).max(0.0))).await;
+    let took = began.elapsed();
+    tokio::time::sleep(time.saturating_sub(took)).await;
     ended.store(true, Ordering::Relaxed);
-    Ok((removed, seconds))
+    Ok((removed, took.as_secs_f64()))
 }
 
 /// Commits an event at a steady pace, and returns the milliseconds of each commit.

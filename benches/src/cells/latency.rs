@@ -48,7 +48,9 @@ pub(crate) const R4: Cell = Cell {
     plan: |settings| plan(settings, &[200], true),
 };
 
-const SECONDS: f64 = 6.0;
+const TIME: Duration = Duration::from_secs(6);
+/// As many events as at this rate show a median, however long they take.
+const LEAST: usize = 10;
 const DIRECT: &str = "commit, then produce, then read";
 const WOKEN: &str = "relay in the writer's process, outbox.commit";
 const FOREIGN: &str = "messagekit relay, another process writes";
@@ -65,9 +67,10 @@ enum Way {
 
 fn plan(settings: Arc<Settings>, rates: &[usize], beside: bool) -> Plan {
     let (mut contenders, mut goals) = (Vec::new(), Vec::new());
+    let time = settings.watched(TIME);
     for &rate in rates {
         let group = format!("{rate} per second");
-        let events = ((rate as f64 * SECONDS) as usize).clamp(60, 30_000);
+        let events = ((rate.max(LEAST) as f64 * time.as_secs_f64()) as usize).min(30_000);
         let ways = [
             (DIRECT, Role::Limit, Way::Direct),
             (WOKEN, Role::Ours, Way::Woken),
@@ -88,7 +91,7 @@ fn plan(settings: Arc<Settings>, rates: &[usize], beside: bool) -> Plan {
         }
     }
     let sizes =
-        format!("1 KiB, one event per transaction, some {SECONDS} s each; relay and sketch poll every 50 ms");
+        format!("1 KiB, one event per transaction, some {time:?} each; relay and sketch poll every 50 ms");
     Plan { sizes, contenders, goals }
 }
 

@@ -21,7 +21,7 @@ const AT_REST: &str = "messagekit relay, idle";
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);
-    let (first, second) = (Arc::clone(&settings), settings);
+    let (first, second) = (Arc::clone(&settings), Arc::clone(&settings));
     let contenders = vec![
         Contender::new("", AT_REST, Role::Ours, move || at_rest(Arc::clone(&first))),
         Contender::new("", AT_WORK, Role::Ours, move || at_work(Arc::clone(&second), events)),
@@ -35,8 +35,8 @@ fn plan(settings: Arc<Settings>) -> Plan {
     };
     let goals = vec![goal(AT_REST, MEMORY, 25.0), goal(AT_WORK, MEMORY, 25.0), goal(AT_WORK, SPENT, 4.0)];
     let sizes = format!(
-        "{events} events of 1 KiB to Kafka; idle for {} s; the largest of what was looked at",
-        IDLE.as_secs()
+        "{events} events of 1 KiB to Kafka; idle for {:?}; the largest of what was looked at",
+        settings.watched(IDLE)
     );
     Plan { sizes, contenders, goals }
 }
@@ -47,8 +47,9 @@ async fn at_rest(settings: Arc<Settings>) -> Outcome<Measured> {
     topic.until(1).await?;
     let meter = Meter::start_over(settings.parts(), program.pid());
     let mut most = 0.0_f64;
+    let idle = settings.watched(IDLE);
     for _ in 0..10 {
-        tokio::time::sleep(IDLE / 10).await;
+        tokio::time::sleep(idle / 10).await;
         most = most.max(memory(&program)?);
     }
     let seconds = meter
@@ -57,7 +58,7 @@ async fn at_rest(settings: Arc<Settings>) -> Outcome<Measured> {
         .find(|(name, _)| *name == SPENT)
         .map_or(f64::NAN, |(_, spent)| spent);
     let measured = Measured::new(topic.judge(1).await?).with(MEMORY, most);
-    Ok(measured.with(SHARE, seconds / IDLE.as_secs_f64() * 100.0))
+    Ok(measured.with(SHARE, seconds / idle.as_secs_f64() * 100.0))
 }
 
 async fn at_work(settings: Arc<Settings>, events: usize) -> Outcome<Measured> {

@@ -10,8 +10,8 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::Error;
 use crate::properties::{
-    BOTH, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED, PRODUCER, PRODUCER_FIXED,
-    READING_GROUP, REFUSED, STATIC_CONSUMER,
+    BOTH, COMPRESSION, COMPRESSION_TYPE, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED,
+    PRODUCER, PRODUCER_FIXED, READING_GROUP, REFUSED, STATIC_CONSUMER,
 };
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
@@ -73,7 +73,9 @@ impl Kafka {
 
     /// Returns the client settings of a publisher.
     pub(crate) fn producer(&self) -> ClientConfig {
-        self.client(&[PRODUCER], PRODUCER_FIXED)
+        // A level has a meaning only for its type.
+        let has_type = COMPRESSION_TYPE.iter().any(|name| self.properties.contains_key(*name));
+        self.client(&[PRODUCER, if has_type { &[] } else { COMPRESSION }], PRODUCER_FIXED)
     }
 
     /// Returns the settings of a client that only sends queries.
@@ -168,6 +170,19 @@ mod tests {
         assert_eq!(kafka.producer().get("linger.ms"), Some("50"));
         assert_eq!(kafka.producer().get("acks"), Some("all"));
         assert_eq!(kafka.consumer("billing", None).get("auto.offset.reset"), Some("error"));
+    }
+
+    #[test]
+    fn the_level_of_a_compression_is_set_for_the_default_type_only() {
+        let level = |properties: &[(&str, &str)]| {
+            let of = |kafka: Kafka, (name, value): &(&str, &str)| kafka.set(*name, *value).unwrap();
+            let kafka = properties.iter().fold(Kafka::new("localhost:1"), of);
+            kafka.producer().get("compression.level").map(str::to_owned)
+        };
+        assert_eq!(level(&[]).as_deref(), Some("1"));
+        assert_eq!(level(&[("compression.level", "3")]).as_deref(), Some("3"));
+        assert_eq!(level(&[("compression.type", "gzip")]), None);
+        assert_eq!(level(&[("compression.codec", "lz4")]), None);
     }
 
     #[test]

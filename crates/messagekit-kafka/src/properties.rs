@@ -107,9 +107,15 @@ pub(crate) const LOG_FIXED: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
-/// The defaults of publishers.
+/// The compression of publishers that name none. The lowest level makes batches of events as small as the default one, in less time
+/// and with half of the memory.
+pub(crate) const COMPRESSION: &[(&str, &str)] = &[("compression.type", "zstd"), ("compression.level", "1")];
+
+/// The names of the type of compression.
+pub(crate) const COMPRESSION_TYPE: [&str; 2] = ["compression.type", "compression.codec"];
+
+/// The other defaults of publishers.
 pub(crate) const PRODUCER: &[(&str, &str)] = &[
-    ("compression.type", "zstd"),
     ("linger.ms", "2"),
     // The largest payload with its key and headers; brokers accept 1,048,588 bytes by default.
     ("message.max.bytes", "1048576"),

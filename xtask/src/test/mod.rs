@@ -25,6 +25,9 @@ use lanes::Variables;
 use report::Table;
 use suites::{Suite, Target, Tests};
 
+/// The packages with tests that need services: each has a feature for each of them.
+const SERVED: [&str; 2] = ["messagekit-benches", "messagekit-tests"];
+
 /// The services of the tests, and their state after the run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -272,8 +275,8 @@ fn cargo_test(services: &[Service], arguments: &[&str]) -> Command {
     let mut command = cargo();
     command.args(["test", "--workspace"]);
     if !services.is_empty() {
-        let features: Vec<String> =
-            services.iter().map(|service| format!("messagekit-tests/{service}")).collect();
+        let of = |service| SERVED.map(|package| format!("{package}/{service}"));
+        let features: Vec<String> = services.iter().flat_map(of).collect();
         command.args(["--features", &features.join(",")]);
     }
     command.args(arguments);
@@ -296,7 +299,7 @@ mod tests {
     fn each_service_adds_the_tests_that_need_it() {
         let command = cargo_test(&[Service::Postgres, Service::Kafka], &["--doc"]);
         let arguments: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let features = "messagekit-tests/postgres,messagekit-tests/kafka";
+        let features = "messagekit-benches/postgres,messagekit-tests/postgres,messagekit-benches/kafka,messagekit-tests/kafka";
         assert_eq!(arguments, ["test", "--workspace", "--features", features, "--doc"]);
     }
 

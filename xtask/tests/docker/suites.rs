@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::{INFO, Machine, PS, UP, WIPE};
 
-const CARGO: &str = "cargo test --workspace --features messagekit-tests/postgres,messagekit-tests/kafka,messagekit-tests/connect,messagekit-tests/rabbitmq";
+const CARGO: &str = "cargo test --workspace --features messagekit-benches/postgres,messagekit-tests/postgres,messagekit-benches/kafka,messagekit-tests/kafka,messagekit-benches/connect,messagekit-tests/connect,messagekit-benches/rabbitmq,messagekit-tests/rabbitmq";
 
 /// A test program. It records its folder and arguments, and exits with the code in the file with its name.
 const PROGRAM: &str = r#"#!/bin/sh

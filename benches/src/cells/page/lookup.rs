@@ -121,7 +121,7 @@ async fn fill(connection: &mut PgConnection, events: usize) -> Outcome<()> {
 async fn look(connection: &mut PgConnection, id: &str) -> Outcome<()> {
     let mut queries = vec![
         statement("history_event")?.bind(id.to_owned()),
-        statement("history_publisher")?.bind("no_slot"),
+        statement("history_publisher")?.bind("no_slot").bind("no_publication"),
         statement("history_failed_messages")?.bind(id.to_owned()).bind(LISTED),
         statement("replays")?.bind(None::<i64>).bind(2 * LISTED),
         statement("history_outcomes")?.bind(id.to_owned()).bind(LISTED),

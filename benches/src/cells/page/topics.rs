@@ -38,6 +38,8 @@ const CONSUMERS: usize = 10;
 const RECORDS: usize = 50;
 /// How often a consumer waits for one record.
 const WAKES: usize = 60;
+/// How often all consumers get their records.
+const ROUNDS: usize = 90;
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let sizes =
@@ -90,7 +92,7 @@ impl Writer {
 }
 
 async fn measure(settings: Arc<Settings>, is_server: bool, way: Way) -> Outcome<Measured> {
-    let rounds = settings.scaled(40).min(90);
+    let rounds = settings.few(ROUNDS);
     if is_server {
         let database = Database::migrated(settings.database()?).await?;
         database

@@ -9,6 +9,11 @@ use super::super::embedded::{Ran, Run, connect};
 use super::fixture::{SOURCE, TARGET, filled, items, judge, ledger, topic, topics};
 use crate::frame::Outcome;
 
+const FIRST_CURSOR: &str =
+    "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (1, 1, 0)";
+const NEXT_CURSOR: &str =
+    "UPDATE messagekit_consumer_cursors SET next = ?1 WHERE consumer_id = 1 AND tp_id = 1";
+
 /// A topic of one partition in which records are appended.
 struct Target<'a> {
     connection: &'a Connection,
@@ -96,8 +101,7 @@ pub(super) async fn append(run: Run<'_>, group: usize, dedup: bool) -> Outcome<R
 pub(super) async fn claim(run: Run<'_>, max: u32) -> Outcome<Ran> {
     filled(&run).await?.close().await?;
     let connection = connect(&run)?;
-    connection
-        .execute("INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (1, 1, 0)", ())?;
+    connection.execute(FIRST_CURSOR, ())?;
     connection.execute("INSERT INTO messagekit_record_claims VALUES (1, 1, 0, '[]')", ())?;
     let mut payloads = Vec::with_capacity(run.events);
     let mut next = 0_i64;
@@ -126,11 +130,7 @@ fn window(connection: &Connection, next: i64) -> Outcome<()> {
     connection
         .prepare_cached("UPDATE messagekit_record_claims SET next = ?1, ranges = '[[0,0]]' WHERE consumer_id = 1 AND tp_id = 1")?
         .execute([next])?;
-    connection
-        .prepare_cached(
-            "UPDATE messagekit_consumer_cursors SET next = ?1 WHERE consumer_id = 1 AND tp_id = 1",
-        )?
-        .execute([next])?;
+    connection.prepare_cached(NEXT_CURSOR)?.execute([next])?;
     connection.execute_batch("COMMIT")?;
     Ok(())
 }
@@ -151,8 +151,7 @@ pub(super) async fn pipeline(run: Run<'_>, batch: u32) -> Outcome<Ran> {
     topic(&made, TARGET, true).await?;
     made.close().await?;
     let connection = connect(&run)?;
-    connection
-        .execute("INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (1, 1, 0)", ())?;
+    connection.execute(FIRST_CURSOR, ())?;
     let mut target = Target::of(&connection, TARGET, true)?;
     let mut next = 0_i64;
     let started = Instant::now();
@@ -179,11 +178,7 @@ pub(super) async fn pipeline(run: Run<'_>, batch: u32) -> Outcome<Ran> {
                 .execute((target.partition << 40 | pos, cause))?;
         }
         next += i64::try_from(page.len())?;
-        connection
-            .prepare_cached(
-                "UPDATE messagekit_consumer_cursors SET next = ?1 WHERE consumer_id = 1 AND tp_id = 1",
-            )?
-            .execute([next])?;
+        connection.prepare_cached(NEXT_CURSOR)?.execute([next])?;
         connection.execute_batch("COMMIT")?;
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -24,24 +24,27 @@ pub(crate) const E3: Cell = Cell {
 const RECORDS: usize = 200_000;
 /// Records of a call.
 const BATCH: usize = 4_000;
-/// Records that a grown topic has before, and in the run of the stated size.
-const GROWN: u64 = 1_000_000;
-const FULL: u64 = 10_000_000;
+/// Records that a grown topic has before for each that is appended, and in the run of the stated size.
+const GROWN: u64 = 5;
+const FULL: u64 = 50;
 
 const EMPTY: &str = "an empty file";
 const MANY: &str = "a file of many records";
 
-fn before() -> u64 {
-    if std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1") { FULL } else { GROWN }
+/// Returns the records that a grown topic has before so many are appended.
+fn before(records: usize) -> u64 {
+    let is_full = std::env::var_os("MESSAGEKIT_FULL").is_some_and(|value| value == "1");
+    records as u64 * if is_full { FULL } else { GROWN }
 }
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let records = settings.scaled(RECORDS);
     let mut plan = Plan {
         sizes: format!(
-            "records of 200 bytes, {BATCH} in a commit; {} are there before, {FULL} with MESSAGEKIT_FULL=1; a file of them stays in the \
+            "records of 200 bytes, {BATCH} in a commit; {} are there before, {} with MESSAGEKIT_FULL=1; a file of them stays in the \
              folder for the next run",
-            before()
+            before(records),
+            records as u64 * FULL
         ),
         contenders: Vec::new(),
         goals: Vec::new(),
@@ -69,8 +72,9 @@ async fn empty(run: Run<'_>, dedup: bool) -> Outcome<Ran> {
 /// Appends to a file that is made once, beside the folders of the runs.
 async fn grown(run: Run<'_>, dedup: bool) -> Outcome<Ran> {
     let folder = run.folder.parent().ok_or("the folder of a run has no parent")?;
-    let path: PathBuf = folder.join(format!("bench-grown-{}-{dedup}.db", before()));
-    append(&run, &path, dedup, before()).await
+    let before = before(run.events);
+    let path: PathBuf = folder.join(format!("bench-grown-{before}-{dedup}.db"));
+    append(&run, &path, dedup, before).await
 }
 
 /// Fills a file up to so many records, and measures the next ones.

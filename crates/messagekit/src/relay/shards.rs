@@ -20,6 +20,9 @@ const FULL_PART: u32 = 8;
 /// events wait during such reads.
 const FULL_AT_ONCE: Duration = Duration::from_millis(50);
 
+/// Number of bytes in flight before reading stops, without those of paused topics. A read adds one page, of some MiB at most.
+const IN_FLIGHT: usize = 4 << 20;
+
 /// Before the first position.
 const BEGINNING: i64 = i64::MIN;
 
@@ -74,6 +77,8 @@ pub(super) struct OutboxRead {
 struct InFlight {
     topic: Arc<str>,
     shards: BTreeSet<u16>,
+    /// Payloads, keys and headers.
+    bytes: usize,
     started: Duration,
     /// It was read from another server.
     is_former: bool,
@@ -185,10 +190,12 @@ impl Shards {
 
     /// Returns whether a read is due and allowed.
     pub(super) fn may_read(&self, now: Duration) -> bool {
-        let calls = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic)).count();
+        let running = self.parts.values().filter(|part| !self.topics.is_paused(&part.topic));
+        let (calls, bytes) = running.fold((0, 0), |(calls, bytes), part| (calls + 1, bytes + part.bytes));
         self.reading.is_none()
             && now < self.valid_until
             && calls < self.calls
+            && bytes < IN_FLIGHT
             && self.confirmed.len() < self.undeleted
             && self.due().next().is_some()
     }
@@ -325,10 +332,12 @@ impl Shards {
         let number = self.next_part;
         self.next_part += 1;
         let shards: BTreeSet<u16> = rows.iter().map(|row| row.lease.shard).collect();
+        let bytes = rows.iter().map(|row| row.event.message.size()).sum();
         for shard in &shards {
             self.busy.entry(*shard).or_default().insert(topic.clone());
         }
-        self.parts.insert(number, InFlight { topic: topic.clone(), shards, started: now, is_former: false });
+        let part = InFlight { topic: topic.clone(), shards, bytes, started: now, is_former: false };
+        self.parts.insert(number, part);
         PublishBatch { number, topic, rows }
     }
 

@@ -443,6 +443,33 @@ fn slow_full_passes_are_spread_and_take_an_eighth_of_the_time() {
 }
 
 #[test]
+fn reading_stops_while_large_events_are_in_flight() {
+    let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
+    let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
+    let held = (0..SHARDS).map(|shard| ShardLease { shard, epoch: 1 }).collect();
+    shards.leased(Duration::from_secs(3_600), &Leases { held, surplus: 0 });
+    let read = |shards: &mut Shards, shard: u16, size: usize| {
+        shards.wake();
+        shards.start_read(Duration::ZERO).unwrap();
+        let message = Message::new("orders.order", vec![b'x'; size]);
+        let row = Pending { shard, seq: 1, copy: 0, held: false, unreadable: None, message };
+        let parts = shards.answered(Duration::ZERO, Page { rows: vec![row], ..Page::default() });
+        Ended { number: parts[0].number, ..Ended::default() }
+    };
+    let may_read = |shards: &mut Shards| {
+        shards.wake();
+        shards.may_read(Duration::ZERO)
+    };
+    let small = read(&mut shards, 0, 1_000);
+    assert!(may_read(&mut shards), "a second call is allowed");
+    let large = read(&mut shards, 1, IN_FLIGHT);
+    shards.ended(Duration::ZERO, small);
+    assert!(!may_read(&mut shards), "the large one alone is enough");
+    shards.ended(Duration::ZERO, large);
+    assert!(may_read(&mut shards));
+}
+
+#[test]
 fn reading_goes_back_when_the_stable_position_falls() {
     let backoff = Backoff::new(Duration::from_millis(50), 2.0, Duration::from_secs(2));
     let mut shards = Shards::new(CALLS, UNDELETED, backoff, backoff);
