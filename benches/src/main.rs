@@ -20,7 +20,7 @@ use clap::Parser;
 use sqlx::Connection;
 
 use cells::{ALL, Client, TUNING, consume_traced};
-use frame::{Cell, Machine, Outcome, json, markdown, plot, run};
+use frame::{Cell, Machine, Outcome, Plan, json, markdown, plot, run};
 use settings::Settings;
 
 /// Measure messagekit beside the raw limits and its peers.
@@ -33,7 +33,7 @@ struct Options {
     /// Print the cells and end
     #[arg(long)]
     list: bool,
-    /// Only the contenders whose group and name contain this text
+    /// Only the contenders with this text in group and name, and the cells that have one
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Rounds; medians are compared
@@ -94,17 +94,13 @@ async fn measure(options: Options) -> Outcome<bool> {
         ALL.iter().chain(&TUNING).for_each(|cell| println!("{:<4} {}", cell.id, cell.title));
         return Ok(true);
     }
-    let chosen = chosen(&options.cells)?;
     let settings = Arc::new(options.settings);
+    let plans = plans(&options.cells, options.only.as_deref(), &settings)?;
     settings.prepare().await?;
     let machine = Machine::here(versions(&settings).await);
     println!("{machine}\n");
     let mut all = Vec::new();
-    for cell in chosen {
-        let mut plan = (cell.plan)(Arc::clone(&settings));
-        if let Some(text) = &options.only {
-            plan.keep(text).map_err(|error| format!("{}: {error}", cell.id))?;
-        }
+    for (cell, plan) in plans {
         let results = run(&cell, &plan, options.rounds).await;
         println!("{results}\n");
         all.push(results);
@@ -123,6 +119,20 @@ async fn measure(options: Options) -> Outcome<bool> {
         std::fs::write(folder.join("results.md"), page)?;
     }
     Ok(all.iter().all(frame::CellResults::is_sound))
+}
+
+/// Returns the plans of cells by name, with the contenders that are wanted.
+fn plans(names: &[String], only: Option<&str>, settings: &Arc<Settings>) -> Outcome<Vec<(Cell, Plan)>> {
+    let mut plans: Vec<(Cell, Plan)> =
+        chosen(names)?.into_iter().map(|cell| (cell, (cell.plan)(Arc::clone(settings)))).collect();
+    if let Some(text) = only {
+        plans.iter_mut().for_each(|(_, plan)| plan.contenders.retain(|one| one.title().contains(text)));
+        plans.retain(|(_, plan)| !plan.contenders.is_empty());
+        if plans.is_empty() {
+            return Err(format!("no contender of these cells has {text:?} in its name").into());
+        }
+    }
+    Ok(plans)
 }
 
 fn chosen(names: &[String]) -> Outcome<Vec<Cell>> {
@@ -159,6 +169,21 @@ async fn versions(settings: &Settings) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contenders_are_chosen_by_a_text_in_their_names() {
+        let ids = |cells: &[&str], text: &str| {
+            let options = Options::try_parse_from(["bench"].iter().chain(cells)).unwrap();
+            let plans = plans(&options.cells, Some(text), &Arc::new(options.settings));
+            plans.map(|plans| {
+                let names = |plan: &Plan| plan.contenders.iter().map(|one| one.name.clone()).collect();
+                plans.iter().map(|(cell, plan)| (cell.id, names(plan))).collect::<Vec<(_, Vec<_>)>>()
+            })
+        };
+        let relay = "messagekit relay, draining".to_owned();
+        assert_eq!(ids(&["M1", "D1"], "draining").unwrap(), [("M1", vec![relay])]);
+        assert!(ids(&["M1"], "no such name").unwrap_err().to_string().contains("\"no such name\""));
+    }
 
     #[test]
     fn cells_are_chosen_by_name_in_any_case() {

@@ -38,8 +38,8 @@ pub(crate) struct Settings {
     /// Make the PostgreSQL server flush its commits, as servers in use do; those of `cargo xtask stack` do not
     #[arg(long)]
     durable: bool,
-    /// Multiply every size
-    #[arg(long, default_value_t = 1.0)]
+    /// Multiply every size; below 1 also how long a cell watches and how often it repeats
+    #[arg(long, default_value_t = 1.0, value_parser = scale)]
     scale: f64,
 }
 
@@ -116,6 +116,11 @@ impl Settings {
             connect: port(&self.connect).and_then(listener),
         }
     }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if scale.is_finite() && scale > 0.0 { Ok(scale) } else { Err("it is not above 0".to_owned()) }
 }
 
 /// Returns the port of an address, alone or in a URL.

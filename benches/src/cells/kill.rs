@@ -18,8 +18,8 @@ const ALL: &str = "seconds until all is visible";
 const COPIES: &str = "copies";
 const RESTARTED: &str = "messagekit relay, started again at once";
 const TAKEN_OVER: &str = "messagekit relay, another one is running";
-/// The upper limit of events in flight: four calls of 500 events each.
-const IN_FLIGHT: f64 = 2_000.0;
+/// The most events in flight: 4 MiB of some 1.2 KiB each, and the page before that.
+const IN_FLIGHT: f64 = 5_500.0;
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);

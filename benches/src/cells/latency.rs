@@ -49,7 +49,7 @@ pub(crate) const R4: Cell = Cell {
 };
 
 const TIME: Duration = Duration::from_secs(6);
-/// As many events as at this rate show a median, however long they take.
+/// A lower rate has as many events as this one, and takes longer.
 const LEAST: usize = 10;
 const DIRECT: &str = "commit, then produce, then read";
 const WOKEN: &str = "relay in the writer's process, outbox.commit";

@@ -41,23 +41,6 @@ pub(crate) struct Plan {
     pub(crate) goals: Vec<Goal>,
 }
 
-impl Plan {
-    /// Drops the contenders whose group and name do not contain a text.
-    ///
-    /// # Errors
-    /// Returns an error with the names when none is left.
-    pub(crate) fn keep(&mut self, text: &str) -> Outcome<()> {
-        let names: Vec<String> =
-            self.contenders.iter().map(|one| format!("{} {}", one.group, one.name)).collect();
-        let mut is_kept = names.iter().map(|name| name.contains(text));
-        self.contenders.retain(|_| is_kept.next() == Some(true));
-        match self.contenders.is_empty() {
-            true => Err(format!("no contender contains {text:?}: there are {}", names.join("; ")).into()),
-            false => Ok(()),
-        }
-    }
-}
-
 /// The role of a contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -90,6 +73,11 @@ impl Contender {
     {
         let run = Box::new(move || -> BoxFuture<'static, _> { Box::pin(run()) });
         Self { group: group.into(), name: name.into(), role, run }
+    }
+
+    /// Returns its group and name.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.group, self.name)
     }
 }
 

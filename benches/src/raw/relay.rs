@@ -43,6 +43,7 @@ pub(crate) async fn relay(store: PostgresStore, brokers: String) -> Outcome<()> 
         .set("bootstrap.servers", &brokers)
         .set("enable.idempotence", "true")
         .set("compression.type", "zstd")
+        .set("compression.level", "1")
         .set("linger.ms", "2")
         .set("queue.buffering.max.messages", "100000")
         .create()?;

@@ -10,8 +10,8 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::Error;
 use crate::properties::{
-    BOTH, COMPRESSION, COMPRESSION_TYPE, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED,
-    PRODUCER, PRODUCER_FIXED, READING_GROUP, REFUSED, STATIC_CONSUMER,
+    BOTH, COMPRESSION_TYPE, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED, PRODUCER,
+    PRODUCER_FIXED, READING_GROUP, REFUSED, STATIC_CONSUMER, ZSTD, ZSTD_LEVEL,
 };
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
@@ -74,8 +74,9 @@ impl Kafka {
     /// Returns the client settings of a publisher.
     pub(crate) fn producer(&self) -> ClientConfig {
         // A level has a meaning only for its type.
-        let has_type = COMPRESSION_TYPE.iter().any(|name| self.properties.contains_key(*name));
-        self.client(&[PRODUCER, if has_type { &[] } else { COMPRESSION }], PRODUCER_FIXED)
+        let mut types = COMPRESSION_TYPE.iter().filter_map(|name| self.properties.get(*name));
+        let level = if types.all(|name| name == ZSTD) { ZSTD_LEVEL } else { &[] };
+        self.client(&[PRODUCER, level], PRODUCER_FIXED)
     }
 
     /// Returns the settings of a client that only sends queries.
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_of_a_compression_is_set_for_the_default_type_only() {
+    fn the_level_of_a_compression_is_set_for_zstd_only() {
         let level = |properties: &[(&str, &str)]| {
             let of = |kafka: Kafka, (name, value): &(&str, &str)| kafka.set(*name, *value).unwrap();
             let kafka = properties.iter().fold(Kafka::new("localhost:1"), of);
@@ -181,6 +182,7 @@ mod tests {
         };
         assert_eq!(level(&[]).as_deref(), Some("1"));
         assert_eq!(level(&[("compression.level", "3")]).as_deref(), Some("3"));
+        assert_eq!(level(&[("compression.type", "zstd")]).as_deref(), Some("1"));
         assert_eq!(level(&[("compression.type", "gzip")]), None);
         assert_eq!(level(&[("compression.codec", "lz4")]), None);
     }

@@ -99,7 +99,7 @@
 //! | `fetch.wait.max.ms` | readers of a log: 50 | a request that finds nothing holds up those behind it, for half a second with librdkafka's default |
 //! | `check.crcs` | true | a damaged record must not be handled |
 //! | `compression.type` | `zstd` | events are text |
-//! | `compression.level` | 1, unless a type is set | batches get as small as with librdkafka's default, in less time and memory |
+//! | `compression.level` | 1 with zstd | batches of small events get as small as at librdkafka's default, in less time and memory |
 //! | `linger.ms` | 2 | a batch arrives at once |
 //! | `message.max.bytes` | 1048576 | the largest message, with its key and headers |
 //! | `topic.metadata.propagation.max.ms` | 5000 | a publish to a missing topic fails sooner |

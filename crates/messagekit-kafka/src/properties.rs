@@ -107,15 +107,19 @@ pub(crate) const LOG_FIXED: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
 ];
 
-/// The compression of publishers that name none. The lowest level makes batches of events as small as the default one, in less time
-/// and with half of the memory.
-pub(crate) const COMPRESSION: &[(&str, &str)] = &[("compression.type", "zstd"), ("compression.level", "1")];
-
 /// The names of the type of compression.
 pub(crate) const COMPRESSION_TYPE: [&str; 2] = ["compression.type", "compression.codec"];
 
-/// The other defaults of publishers.
+/// The default type.
+pub(crate) const ZSTD: &str = "zstd";
+
+/// The level of the default type. Batches of small events in JSON get as small as at librdkafka's default, 3 (7.0 and 6.7 times for 2,000
+/// orders), in three quarters of the time and half of the memory.
+pub(crate) const ZSTD_LEVEL: &[(&str, &str)] = &[("compression.level", "1")];
+
+/// The defaults of publishers.
 pub(crate) const PRODUCER: &[(&str, &str)] = &[
+    (COMPRESSION_TYPE[0], ZSTD),
     ("linger.ms", "2"),
     // The largest payload with its key and headers; brokers accept 1,048,588 bytes by default.
     ("message.max.bytes", "1048576"),

@@ -25,6 +25,9 @@ const ADAPTERS: &[(&str, Service)] = &[
     ("messagekit-rabbitmq", Service::Rabbitmq),
 ];
 
+/// Packages whose tests start a program without a dependency on its package.
+const STARTED: &[(&str, &[&str])] = &[("messagekit-cli", &["messagekit-benches", "messagekit-tests"])];
+
 /// Where a change reaches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
@@ -129,9 +132,10 @@ fn folders_of_packages(metadata: &Value) -> Vec<(PathBuf, String)> {
     packages.collect()
 }
 
-/// Returns packages and all that depend on them, also for their tests.
+/// Returns packages and all that depend on them, also for their tests, or start their programs.
 fn with_dependents(packages: &BTreeSet<String>, metadata: &Value) -> BTreeSet<String> {
-    let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let started = STARTED.iter().map(|(package, by)| (*package, by.to_vec()));
+    let mut dependents: BTreeMap<&str, Vec<&str>> = started.collect();
     for package in list(&metadata["packages"]) {
         for needed in list(&package["dependencies"]).iter().filter(|needed| needed["path"].is_string()) {
             let of = dependents.entry(needed["name"].as_str().unwrap_or_default()).or_default();
@@ -196,6 +200,15 @@ mod tests {
         for name in ["messagekit-tests: postgres", "messagekit-tests: kafka", "messagekit-sqlite: it"] {
             assert!(!of_rabbit.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_reaches_the_suites_that_start_it() {
+        let of_program = reached(&["crates/messagekit-cli/src/main.rs"]);
+        for name in ["messagekit-cli: it", "messagekit-tests: relay", "messagekit-benches: cells"] {
+            assert!(of_program.contains(name), "{name}: {of_program:?}");
+        }
+        assert!(!of_program.contains("messagekit-sqlite: it"), "{of_program:?}");
     }
 
     #[test]

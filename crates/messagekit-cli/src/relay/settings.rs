@@ -58,7 +58,7 @@ pub(super) struct Options {
     /// How many events a read requests at most; it requests 500 without a backlog [default: 2000]
     #[arg(long, value_name = "EVENTS")]
     batch: Option<NonZeroU32>,
-    /// How many calls to the broker may be in flight; then reading pauses [default: 4]
+    /// How many calls to the broker may be in flight; then reading pauses, as at 4 MiB in flight [default: 4]
     #[arg(long, value_name = "BATCHES")]
     calls: Option<NonZeroUsize>,
     /// How long a stop waits for calls in flight [default: 10s]

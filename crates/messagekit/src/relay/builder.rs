@@ -127,9 +127,9 @@ impl RelayBuilder {
     }
 
     /// Sets how many calls to the broker may be in flight before reading stops; a batch is one call per topic. Default: 4.
-    /// Reading also stops while 4 MiB are in flight. Unanswered calls of a paused topic do not count, because a few such topics
-    /// would stop the others. Their events stay in memory until the broker answers: for each such topic, the events read within
-    /// one second.
+    /// With two or more in flight, reading also stops at 4 MiB; the page before that may add 8 MiB. Unanswered calls of a paused
+    /// topic do not count, because a few such topics would stop the others. Their events stay in memory until the broker answers:
+    /// for each such topic, the events read within one second.
     pub fn calls(mut self, calls: NonZeroUsize) -> Self {
         self.calls = calls.get();
         self

@@ -18,6 +18,10 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 pub(super) const BATCH: u32 = 2_000;
 /// Number of calls in flight before reading stops; a batch is one call per topic.
 pub(super) const CALLS: usize = 4;
+/// Number of bytes in flight before reading stops, without those of paused topics. The page before that may add 8 MiB.
+pub(super) const IN_FLIGHT: usize = 4 << 20;
+/// Number of calls that bytes do not stop: the next page is read while the one before is published.
+pub(super) const SIDE_BY_SIDE: usize = 2;
 /// Number of batches that may wait for deletion before reading stops.
 pub(super) const UNDELETED: usize = 10;
 /// Number of events that may wait for deletion, whatever the batch: each is kept in memory with its id.

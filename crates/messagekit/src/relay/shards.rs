@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::confirmed::Confirmed;
 use super::publish_batch::{Ended, PublishBatch, Row};
+use super::settings::{IN_FLIGHT, SIDE_BY_SIDE};
 use super::topics::{PATIENCE, Topics};
 use super::{Leases, Page, ShardLease, ShardRead};
 use crate::Backoff;
@@ -19,9 +20,6 @@ const FULL_PART: u32 = 8;
 /// If reads of several shards from the beginning take this much longer than usual reads, fewer shards are read at once. New
 /// events wait during such reads.
 const FULL_AT_ONCE: Duration = Duration::from_millis(50);
-
-/// Number of bytes in flight before reading stops, without those of paused topics. A read adds one page, of some MiB at most.
-const IN_FLIGHT: usize = 4 << 20;
 
 /// Before the first position.
 const BEGINNING: i64 = i64::MIN;
@@ -195,7 +193,7 @@ impl Shards {
         self.reading.is_none()
             && now < self.valid_until
             && calls < self.calls
-            && bytes < IN_FLIGHT
+            && (bytes < IN_FLIGHT || calls < SIDE_BY_SIDE)
             && self.confirmed.len() < self.undeleted
             && self.due().next().is_some()
     }
