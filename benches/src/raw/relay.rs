@@ -13,8 +13,8 @@ use sqlx::PgPool;
 
 use crate::frame::Outcome;
 
-/// The page size of messagekit's relay in a backlog.
-const PAGE: i64 = 2_000;
+/// The page size of messagekit's relay in a backlog of events of 1 KiB.
+const PAGE: i64 = 1_000;
 const PAGES: usize = 4;
 const POLL: Duration = Duration::from_millis(50);
 

@@ -119,7 +119,7 @@ impl RelayBuilder {
     }
 
     /// Sets how many events a read requests at most. Default: 2,000. It requests 500, or `events` if that is less, without a
-    /// backlog. In a backlog it requests up to twice as many after each full page: not more than 2 MiB of events, and not more
+    /// backlog. In a backlog it requests up to twice as many after each full page: not more than 1.25 MiB of events, and not more
     /// than the broker confirms within 250 ms. The outbox may return fewer if they are large.
     pub fn batch(mut self, events: NonZeroU32) -> Self {
         self.batch = events.get();
