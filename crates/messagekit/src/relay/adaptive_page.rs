@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(page.events(), 500, "{pending} pending");
         }
         sizes(&mut page, 3, 1_200, QUICK);
-        read(&mut page, 1_500, 1_200);
+        read(&mut page, 1_000, 1_200);
         assert_eq!(page.events(), 500, "the backlog has ended");
     }
 
