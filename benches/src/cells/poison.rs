@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use messagekit::{Message, MessageId, headers};
 
@@ -28,6 +29,8 @@ const KEY: &str = "account-0";
 const LARGEST: usize = 600_000;
 /// The size of the poison event in bytes, which the outbox accepts.
 const POISON: usize = 850_000;
+/// How long the broker's refusal may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn plan(settings: Arc<Settings>) -> Plan {
     let events = settings.scaled(EVENTS);
@@ -82,15 +85,21 @@ async fn drain(settings: Arc<Settings>, events: usize, poisoned: bool) -> Outcom
     Ok(measured.with("copies", copies).with_all(cpu))
 }
 
-/// Requires that one event is rejected and `behind` events wait behind it.
+/// Waits until one event is rejected and `behind` events wait behind it: the others may arrive before the broker has refused it.
 async fn only_they_wait(database: &Database, behind: usize) -> Outcome<()> {
     let store = database.store().await?;
     let sql = "SELECT count(error), count(*) - count(error) FROM messagekit.outbox_rejected";
-    let (refused, waiting): (i64, i64) = sqlx::query_as(sql).fetch_one(store.pool()).await?;
-    if (refused, waiting) != (1, i64::try_from(behind)?) {
-        return Err(
-            format!("{refused} events are rejected, and {waiting} of {behind} wait behind them").into()
-        );
+    let (began, wanted) = (Instant::now(), (1, i64::try_from(behind)?));
+    loop {
+        let (refused, waiting): (i64, i64) = sqlx::query_as(sql).fetch_one(store.pool()).await?;
+        if (refused, waiting) == wanted {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(
+                format!("{refused} events are rejected, and {waiting} of {behind} wait behind them").into()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(())
 }

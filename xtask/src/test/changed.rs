@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_program_reaches_the_suites_that_start_it() {
         let of_program = reached(&["crates/messagekit-cli/src/main.rs"]);
-        for name in ["messagekit-cli: it", "messagekit-tests: relay", "messagekit-benches: cells"] {
+        for name in ["messagekit-cli: it", "messagekit-tests: relay", "messagekit-benches: broker_cells"] {
             assert!(of_program.contains(name), "{name}: {of_program:?}");
         }
         assert!(!of_program.contains("messagekit-sqlite: it"), "{of_program:?}");

@@ -186,10 +186,22 @@ mod tests {
             tests.map(|tests| &*tests.target.name).collect::<Vec<_>>()
         };
         let brokers = names(Lane::Brokers);
-        for name in ["bookkeeper", "kafka", "rabbitmq", "rabbitmq_blocked", "relay", "membership", "bridge"] {
+        for name in [
+            "bookkeeper",
+            "kafka",
+            "rabbitmq",
+            "rabbitmq_blocked",
+            "relay",
+            "membership",
+            "bridge",
+            "broker_cells",
+        ] {
             assert!(brokers.contains(&name), "{name} would run beside the others: {brokers:?}");
         }
-        for (lane, wanted) in [(Lane::Database, ["admin", "postgres"]), (Lane::Path, ["doctor", "path"])] {
+        for (lane, wanted) in [
+            (Lane::Database, &["admin", "database_cells", "postgres"][..]),
+            (Lane::Path, &["doctor", "path"][..]),
+        ] {
             let mut found = names(lane);
             found.sort_unstable();
             assert_eq!(found, wanted);
