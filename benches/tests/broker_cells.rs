@@ -2,14 +2,7 @@
 
 mod cells;
 
-use cells::{Needs, SMALLEST, assert_all_sound, assert_sound};
-
-/// Cells that wait for minutes, the contender that stands for all of them, and the scale of a full run: a bridge that has done its work
-/// within five seconds is not killed.
-const OF_MINUTES: [(&str, &str, &str); 2] = [
-    ("B2", "messagekit bridge, without kills", "0.5"),
-    ("K2", "kill -9 of one, started again at once messagekit consumer, with instance ids", SMALLEST),
-];
+use cells::{Needs, OF_MINUTES, SMALLEST, assert_all_sound, assert_sound};
 
 #[test]
 fn cells_of_brokers_run() {
