@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod group;
+mod late_wake;
 mod process;
 mod progress;
 mod recovery;

@@ -22,9 +22,10 @@ const AFTER_A_STORM: Duration = Duration::from_secs(30);
 
 /// Members with default settings, and records for each partition.
 struct Members {
+    // They show their logs before the group removes them: fields are dropped in this order.
+    members: BTreeMap<&'static str, Process>,
     group: Group,
     are_static: bool,
-    members: BTreeMap<&'static str, Process>,
     supply: SteadySupply,
     /// The time from their start until all partitions were read: the measure of this machine at this hour.
     began_within: Duration,
@@ -35,7 +36,7 @@ impl Members {
         let group = Group::new(Duration::from_millis(2)).await;
         let supply = group.steady_supply();
         let (members, began_within) = (BTreeMap::new(), Duration::ZERO);
-        let mut members = Self { group, are_static, members, supply, began_within };
+        let mut members = Self { members, group, are_static, supply, began_within };
         let since = Instant::now();
         names.iter().for_each(|name| members.begin(name));
         members.until_divided().await;

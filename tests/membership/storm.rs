@@ -29,15 +29,16 @@ const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
 
 /// The members by name. The last one has no instance id at the broker.
 struct Members {
-    group: Group,
+    // They show their logs before the group removes them: fields are dropped in this order.
     members: BTreeMap<&'static str, Process>,
+    group: Group,
     waiting: usize,
     patience: Duration,
 }
 
 impl Members {
     fn start(group: Group, waiting: usize, patience: Duration) -> Self {
-        let mut members = Self { group, members: BTreeMap::new(), waiting, patience };
+        let mut members = Self { members: BTreeMap::new(), group, waiting, patience };
         ["ada", "bea", "cem"].into_iter().for_each(|name| members.begin(name));
         members
     }

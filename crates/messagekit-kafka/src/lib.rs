@@ -49,7 +49,9 @@
 //! answered, without delaying other partitions. Transient errors say which answer is missing.
 //!
 //! The subscriber reports an unreachable broker or a missing topic as a transient error from time to time, and waits
-//! for it. A fatal error of librdkafka, such as a second member of the same instance id, ends the subscriber.
+//! for it. A member whose instance id is fenced joins again, since a freeze in the middle of a rebalance can cause it too. When it
+//! happens again within a minute, the subscriber ends, as if another process had the id. Any other fatal error of librdkafka ends
+//! it at once.
 //!
 //! The subscriber does not poll a paused lane: its queue fills to `queued.max.messages.kbytes`, and librdkafka stops
 //! fetching. In addition, at most [`KafkaSubscriber::IN_FLIGHT`] messages, or 8 MiB, are in flight to the consumer. A

@@ -39,8 +39,8 @@ impl KafkaSource {
     /// other member gets them. Without an instance id the session timeout is 6,000 ms. The partitions of a crashed
     /// process are read again after it.
     ///
-    /// The name must be unique in the group, for example the name of the pod. A second process with the same name
-    /// ends the first one with a permanent error.
+    /// The name must be unique in the group, for example the name of the pod. Of two processes with
+    /// the same name, one ends with a permanent error.
     #[must_use]
     pub fn instance_id(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());

@@ -1,4 +1,4 @@
-//! Detection and replacement of a client that has lost its brokers for good.
+//! Detection and replacement of a client that has lost its brokers for good, or was fenced.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -22,11 +22,14 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// How long that client may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A member that is fenced again within this time ends, as then another process has its instance id.
+const FENCED_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long the first client has after that answer to regain contact: both learn of a broker that returns.
 const AGAIN: Duration = Duration::from_secs(10);
 
 impl Member {
-    /// Replaces the client if it has had no contact for long and the group answers another client.
+    /// Replaces the client if it was fenced, or if it has had no contact for long and the group answers another client.
     ///
     /// A client can lose its brokers for good: a broker that has just restarted may report topics and no brokers.
     /// Then the client drops all addresses and never queries again
@@ -34,6 +37,20 @@ impl Member {
     pub(super) fn replace(&mut self) -> Result<bool, End> {
         let (contact, now) = (self.consumer.context().contact(), Instant::now());
         let replacement = std::mem::take(&mut self.replacement);
+        if matches!(replacement, Replacement::Fenced) {
+            tracing::warn!(
+                consumer = &*self.name,
+                "the group has fenced this member's instance id: it joins again, and ends when that happens again within {FENCED_AGAIN:?}"
+            );
+            match self.client.unsubscribed() {
+                Ok(client) => self.begin_again(client)?,
+                Err(error) => {
+                    self.replacement = Replacement::Fenced;
+                    self.tell_again(error);
+                }
+            }
+            return Ok(true);
+        }
         let Some(lost_since) = contact.lost_since else {
             // Dropping a client may block.
             if let Replacement::Answered { client, .. } = replacement {
@@ -50,12 +67,41 @@ impl Member {
                 Poll::Ready(_) => Replacement::Vain { until: now + SILENCE },
             },
             Replacement::Answered { client, at } if contact.looked >= Some(at + AGAIN) => {
+                tracing::warn!(
+                    consumer = &*self.name,
+                    "this client has lost the brokers, which answer another one: the member joins again"
+                );
                 self.begin_again(client)?;
                 return Ok(true);
             }
             other => other,
         };
         Ok(false)
+    }
+
+    /// Returns whether a fenced member joins again: once in a while.
+    ///
+    /// A member may be fenced without a second process. When a group forgets one that it has asked for partitions, or that was
+    /// joining, librdkafka keeps the other partitions, joins without a member id, and sends commits without one. The broker
+    /// answers these after the join as those of a second process, which ends the client (`FENCED_INSTANCE_ID` in
+    /// `rd_kafka_handle_OffsetCommit_error`). The crate does not show the member id, so that commits cannot wait for it.
+    pub(super) fn joins_again_when_fenced(&mut self, now: Instant) -> bool {
+        // Whatever else fails in this client.
+        if matches!(self.replacement, Replacement::Fenced) {
+            return true;
+        }
+        let is_second = self.fenced_at.is_some_and(|before| now.duration_since(before) < FENCED_AGAIN);
+        self.fenced_at = Some(now);
+        if is_second {
+            return false;
+        }
+        // Dropping a client may block.
+        if let Replacement::Answered { client, .. } =
+            std::mem::replace(&mut self.replacement, Replacement::Fenced)
+        {
+            spawn("leave", move || drop(client));
+        }
+        true
     }
 
     fn ask(&self) -> Answer<Option<BaseConsumer<Context>>> {
@@ -70,10 +116,6 @@ impl Member {
     }
 
     fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
-        tracing::warn!(
-            consumer = &*self.name,
-            "this client has lost the brokers, which answer another one: the member joins again"
-        );
         for (_, lane) in std::mem::take(&mut self.lanes) {
             if lane.stage != Stage::Opening {
                 self.events.send(Event::Lost(lane.id));
@@ -102,5 +144,22 @@ fn is_answered(consumer: &BaseConsumer<Context>, client: &GroupClient) -> bool {
         Ok(_) => true,
         // Codes of the client itself are negative.
         Err(error) => error.rdkafka_error_code().is_some_and(|code| code as i32 >= 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::rebalancing::tests::member;
+
+    #[test]
+    fn a_member_joins_again_once_a_minute() {
+        let (mut member, first) = (member(), Instant::now());
+        assert!(member.joins_again_when_fenced(first));
+        assert!(member.joins_again_when_fenced(first), "the same client fails again before it is replaced");
+        member.replacement = Replacement::None;
+        assert!(!member.joins_again_when_fenced(first + FENCED_AGAIN / 2));
+        assert!(member.joins_again_when_fenced(first + FENCED_AGAIN * 2), "a while after the last time");
+        member.consumer.context().close();
     }
 }

@@ -73,6 +73,7 @@ pub(crate) struct Member {
     next_confirming: Instant,
     unplaced: Unplaced,
     replacement: Replacement,
+    fenced_at: Option<Instant>,
     notices: Notices,
 }
 
@@ -115,6 +116,7 @@ impl Member {
             next_confirming: now,
             unplaced: Unplaced::default(),
             replacement: Replacement::None,
+            fenced_at: None,
             notices: Notices::default(),
         })
     }
@@ -225,10 +227,13 @@ impl Member {
         self.lanes.get_mut(&id.slot).filter(|lane| lane.id == id)
     }
 
-    /// Reports an error of librdkafka; fails only if librdkafka cannot recover from it.
+    /// Reports an error of librdkafka; fails only if the member cannot recover from it.
     fn failed(&mut self, error: KafkaError) -> Result<(), End> {
         let reason = self.consumer.context().reason();
         if let Some((code, text)) = self.consumer.client().fatal_error() {
+            if code == RDKafkaErrorCode::FencedInstanceId && self.joins_again_when_fenced(Instant::now()) {
+                return Ok(());
+            }
             let text = match code {
                 RDKafkaErrorCode::FencedInstanceId => {
                     "another process has joined with this one's instance id: give each process its own"

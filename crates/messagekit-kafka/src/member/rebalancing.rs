@@ -196,7 +196,7 @@ impl Member {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
@@ -207,7 +207,7 @@ mod tests {
     use crate::member::commit_in_flight::CommitInFlight;
     use crate::memory::Memory;
 
-    fn member() -> Member {
+    pub(in crate::member) fn member() -> Member {
         let config = Kafka::new("127.0.0.1:1").consumer("billing", None);
         let client = GroupClient::new(config, vec!["orders".into()], None);
         let events = Events::new(tokio::sync::mpsc::unbounded_channel().0, Arc::default());

@@ -1,4 +1,4 @@
-//! The client that replaces one without brokers.
+//! The client that replaces one that cannot go on.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use rdkafka::consumer::BaseConsumer;
 use crate::background::Answer;
 use crate::context::Context;
 
-/// The client that replaces one without brokers.
+/// The client that replaces one without brokers, or one that was fenced.
 #[derive(Default)]
 pub(super) enum Replacement {
     #[default]
@@ -18,4 +18,6 @@ pub(super) enum Replacement {
     Answered { client: BaseConsumer<Context>, at: Instant },
     /// The group answers no client: it is unreachable.
     Vain { until: Instant },
+    /// The group has fenced this client, for the first time in a while.
+    Fenced,
 }
