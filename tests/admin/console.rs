@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use messagekit::Store;
 use messagekit_admin::Role;
-use messagekit_testkit::{DEADLINE, block_on, eventually};
-use messagekit_tests::Database;
+use messagekit_testkit::block_on;
+use messagekit_tests::{Database, locks};
 use serde_json::{Value, json};
 use sqlx::Row;
 
@@ -48,12 +48,7 @@ fn a_message_that_changes_during_an_action_is_skipped() {
         sqlx::query(update).bind(changed).execute(&mut *rival).await.unwrap();
         let answer =
             tokio::task::spawn_blocking(move || ask(&asked, "POST", "/api/v1/dlq/bulk", Some(&order)));
-        eventually("the action waits for the row", DEADLINE, async || {
-            let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-                AND cardinality(pg_blocking_pids(pid)) > 0)";
-            sqlx::query_scalar(waits).fetch_one(store.pool()).await.expect("answers")
-        })
-        .await;
+        locks::until_one_waits(store.pool()).await;
         store.commit(rival).await.unwrap();
         answer.await.unwrap()
     });

@@ -40,6 +40,7 @@ mod record_claims;
 mod repository;
 mod rust_client;
 mod same_id;
+mod schedules;
 mod shipped;
 mod shop;
 mod slow_provider;

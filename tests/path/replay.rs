@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use messagekit_testkit::{DEADLINE, eventually, unique};
-use messagekit_tests::Database;
+use messagekit_tests::{Database, locks};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
@@ -252,10 +252,8 @@ impl Gate {
             next
         });
         eventually("the next gate stands behind the step", DEADLINE, async || {
-            let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";
-            let waits = sqlx::query_scalar::<_, bool>(waits).bind(pid).fetch_one(&mut self.0).await.unwrap();
-            // The step was cut off before: both gates are closed now.
-            waits || closing.is_finished()
+            // Or the step was cut off before: both gates are closed now.
+            locks::waits_for_lock(&mut self.0, pid).await || closing.is_finished()
         })
         .await;
         sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();

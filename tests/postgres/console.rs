@@ -9,9 +9,10 @@ use messagekit::operations::{
 use messagekit::{Claim, Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
+use messagekit_tests::locks::{until_it_waits, until_one_waits};
 use sqlx::Row;
 
-use crate::shop::{Shop, backend, insert_bill, run, until_it_waits, until_one_waits};
+use crate::shop::{Shop, backend, insert_bill, run};
 
 const LONG: Duration = Duration::from_secs(3_600);
 

@@ -4,8 +4,9 @@ use messagekit::adapter::{ClaimRequest, Inbox};
 use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::block_on;
+use messagekit_tests::locks::until_it_waits;
 
-use crate::shop::{Shop, backend, until_it_waits};
+use crate::shop::{Shop, backend};
 
 fn request(id: &MessageId, generation: i32) -> ClaimRequest {
     ClaimRequest { id: id.clone(), topic: "orders.order".into(), key: None, generation }

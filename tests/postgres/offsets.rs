@@ -5,8 +5,9 @@ use std::sync::Arc;
 use messagekit::Store;
 use messagekit::adapter::{Inbox, NextOffset};
 use messagekit_testkit::block_on;
+use messagekit_tests::locks::until_it_waits;
 
-use crate::shop::{Shop, backend, until_it_waits};
+use crate::shop::{Shop, backend};
 
 fn at(partition: i32, next: i64) -> NextOffset {
     NextOffset { topic: Arc::from("orders.order"), partition, key_lane: 0, next }

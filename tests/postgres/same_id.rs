@@ -5,8 +5,9 @@ use messagekit::{Claim, Consumer, ConsumerStats, Envelope, Event, MessageId, Shu
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::locks::until_it_waits;
 
-use crate::shop::{OrderPlaced, Shop, backend, insert_bill, until_it_waits};
+use crate::shop::{OrderPlaced, Shop, backend, insert_bill};
 
 /// Claims and bills like another process, and returns the claim.
 async fn handle(shop: &Shop, store: &PostgresStore, id: &MessageId) -> Claim {

@@ -11,9 +11,10 @@ use messagekit::operations::{
 use messagekit::{Message, MessageId, Store, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::block_on;
+use messagekit_tests::locks::until_one_waits;
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, until_one_waits};
+use crate::shop::Shop;
 
 /// Sets a message aside as dead, and leaves the transaction open.
 async fn set_aside(shop: &Shop, tx: &mut PgTx) {

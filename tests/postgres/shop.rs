@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::adapter::{ClaimRequest, Inbox};
 use messagekit::{Claim, Event, MessageId, Outbox, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_testkit::{DEADLINE, eventually, unique};
+use messagekit_testkit::unique;
 use messagekit_tests::Database;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -105,25 +105,6 @@ pub(crate) async fn insert_bill(tx: &mut PgTx, id: &str) {
 /// Returns the server process behind a transaction.
 pub(crate) async fn backend(tx: &mut PgTx) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **tx).await.expect("answers")
-}
-
-/// Waits until any server process of this database waits for a lock of another one.
-pub(crate) async fn until_one_waits(pool: &PgPool) {
-    eventually("a statement waits for a lock", DEADLINE, async || {
-        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-            AND cardinality(pg_blocking_pids(pid)) > 0)";
-        sqlx::query_scalar(waits).fetch_one(pool).await.expect("answers")
-    })
-    .await;
-}
-
-/// Waits until a server process waits for a lock of another one.
-pub(crate) async fn until_it_waits(pool: &PgPool, backend: i32) {
-    eventually("it waits for the rival", DEADLINE, async || {
-        let waits = "SELECT cardinality(pg_blocking_pids($1)) > 0";
-        sqlx::query_scalar(waits).bind(backend).fetch_one(pool).await.expect("answers")
-    })
-    .await;
 }
 
 /// Ends a server process and waits until it is gone.

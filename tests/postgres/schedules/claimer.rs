@@ -5,9 +5,10 @@ use std::time::Duration;
 use messagekit::adapter::{Failure, Inbox, ReceivedMessage, RetryLease};
 use messagekit::{Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_tests::schedule_records::LONG;
 
 use super::mutants;
-use super::world::{LONG, World, cut};
+use super::world::{World, cut};
 
 #[derive(Default)]
 pub(super) struct Claimer {

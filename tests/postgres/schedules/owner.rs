@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use messagekit::adapter::{ClaimRequest, Failure, Inbox, NextOffset, ReceivedMessage, SetAsideOutcome};
 use messagekit::{Claim, Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
+use messagekit_tests::schedule_records::{Record, Reprocess, TOPIC};
 
 use super::mutants;
-use super::world::{Record, Reprocess, TOPIC, World, request};
+use super::world::World;
 
 /// The number of batches for which an owner continues after it was replaced.
 pub(super) type Late = Arc<AtomicU8>;
@@ -175,7 +176,7 @@ impl Owner {
         let any = world.is(mutants::Step::ClaimsEverythingUnderTheGeneration);
         let generations =
             self.ranges.iter().filter(|range| any || of_range(range)).map(|range| range.generation);
-        request(record, generations.max().unwrap_or(0))
+        record.request(generations.max().unwrap_or(0))
     }
 
     fn position(&self, next: usize) -> NextOffset {

@@ -10,6 +10,7 @@ use messagekit::{Error, ErrorKind, chain};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::Database;
+use messagekit_tests::schedule_records::Reprocess;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +23,7 @@ use super::owner::{Late, OWNS, Owner, Step};
 use super::rest::come_to_rest;
 use super::seen::Seen;
 use super::wire::{Leave, News, Waiting, Way, Wire};
-use super::world::{ROLE, Reprocess, World};
+use super::world::{ROLE, World};
 use super::{operator, verdict};
 use crate::proxy::server_of;
 

@@ -5,13 +5,14 @@ use messagekit::adapter::{
 };
 use messagekit::{Claim, ErrorKind, Message, MessageId, ParkingLimits, Position, Store};
 use messagekit_testkit::unique;
+use messagekit_tests::locks::until_it_waits;
+use messagekit_tests::schedule_records::TOPIC;
 
 use super::mutants::{LOOKS_AT_NO_KEY_AGAIN, Rewrite};
 use super::run;
 use super::schedule::Theatre;
 use super::wire::Way;
-use super::world::TOPIC;
-use crate::shop::{backend, until_it_waits};
+use crate::shop::backend;
 
 #[test]
 fn claim_that_has_waited_for_its_key_is_made_again() {

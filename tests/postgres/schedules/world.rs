@@ -1,56 +1,18 @@
-//! The records, the effects of handlers, and the shared state.
+//! The effects of handlers, and the shared state.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage};
-use messagekit::{Error, ErrorKind, Message, MessageId, ParkingLimits, Position};
+use messagekit::adapter::Failure;
+use messagekit::{Error, ErrorKind, ParkingLimits, Position};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::unique;
+use messagekit_tests::schedule_records::{self, LONG, Record, Reprocess};
 use sqlx::PgPool;
 
 use super::mutants::{Mutant, Step, Wrong};
 use super::seen::Seen;
-
-pub(super) const TOPIC: &str = "orders";
-/// Longer than any schedule takes.
-pub(super) const LONG: Duration = Duration::from_secs(3_600);
-/// A message with more runs than this is dead.
-const ATTEMPTS: u32 = 3;
-
-/// The behaviour of a handler for a record until everything is repaired.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nature {
-    Sound,
-    Flaky,
-    Poison,
-    Hopeless,
-}
-
-pub(super) struct Record {
-    pub(super) received: ReceivedMessage,
-    nature: Nature,
-}
-
-impl Record {
-    pub(super) fn id(&self) -> &MessageId {
-        &self.received.id
-    }
-
-    pub(super) fn has_key(&self) -> bool {
-        self.received.message.key.is_some()
-    }
-}
-
-/// Records that are to be processed again.
-#[derive(Clone, Copy)]
-pub(super) struct Reprocess {
-    pub(super) partition: usize,
-    pub(super) from: usize,
-    pub(super) until: usize,
-    pub(super) generation: i32,
-}
 
 tokio::task_local! {
     /// The role whose task this is.
@@ -100,9 +62,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, mutant: Option<&'static Mutant>, direct: PgPool) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let log = log(&mut random);
-        let per_key = *random.choice(&[3, 6, 1_000]).unwrap_or(&3);
-        let in_all = *random.choice(&[8, 100_000, 100_000]).unwrap_or(&8);
+        let log = schedule_records::log(&mut random, 5);
+        let room = schedule_records::limits(&mut random);
         let flaky = random.u8(5..40);
         let state = State {
             settled: vec![0; log.len()],
@@ -113,7 +74,6 @@ impl World {
             seed,
             randoms: HashMap::from([(0, random)]),
         };
-        let room = ParkingLimits { per_key, in_all };
         Self { consumer: unique("billing"), log, room, direct, mutant, flaky, state: Mutex::new(state) }
     }
 
@@ -145,12 +105,7 @@ impl World {
     ) -> Result<Result<(), Failure>, Error> {
         let (fails, has_effect, delay) = {
             let mut state = self.state();
-            let fails = !state.repaired
-                && match record.nature {
-                    Nature::Sound => false,
-                    Nature::Flaky => state.chance(self.flaky),
-                    Nature::Poison | Nature::Hopeless => true,
-                };
+            let fails = !state.repaired && record.fails(|| state.chance(self.flaky));
             // Half of the failures come after the effect, which must be rolled back with them.
             let has_effect = !fails || state.random().bool();
             (fails, has_effect, if state.random().bool() { Duration::ZERO } else { LONG })
@@ -164,10 +119,7 @@ impl World {
             self.state().seen.handled += 1;
             return Ok(Ok(()));
         }
-        let failure = Failure::permanent(FailureKind::Failed, "no");
-        let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
-        let next = if again { Next::Retry(delay) } else { Next::Dead };
-        Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
+        Ok(Err(record.failure(attempt, generation, delay)))
     }
 
     /// Expires leases and delays. Rows that another session has locked are skipped.
@@ -194,61 +146,4 @@ impl World {
 /// Maps an error of an ended session, which is expected.
 pub(super) fn cut(error: sqlx::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "session lost").caused_by(error)
-}
-
-/// Generates up to three partitions with few keys, some records without a key, some second copies.
-fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
-    let keys = random.u8(1..6);
-    (0..random.usize(1..4))
-        .map(|partition| {
-            let mut records: Vec<Arc<Record>> = Vec::new();
-            for offset in 0..random.usize(15..40) {
-                let copied = if random.u8(0..100) < 8 { random.choice(&records).cloned() } else { None };
-                let position = Some(Position {
-                    topic: Arc::from(TOPIC),
-                    partition: partition as i32,
-                    offset: offset as i64,
-                });
-                let record = match copied {
-                    Some(first) => Record {
-                        received: ReceivedMessage { position, ..first.received.clone() },
-                        nature: first.nature,
-                    },
-                    None => fresh(random, partition, offset, keys, position),
-                };
-                records.push(Arc::new(record));
-            }
-            records
-        })
-        .collect()
-}
-
-fn fresh(
-    random: &mut fastrand::Rng,
-    partition: usize,
-    offset: usize,
-    keys: u8,
-    position: Option<Position>,
-) -> Record {
-    let id = MessageId::from_stored(&format!("p{partition}-{offset}"));
-    let mut message = Message::new(TOPIC, "payload");
-    if random.u8(0..10) > 0 {
-        message = message.with_key(format!("p{partition}-k{}", random.u8(0..keys)));
-    }
-    let nature = match random.u8(0..20) {
-        0 => Nature::Poison,
-        1 => Nature::Hopeless,
-        2..8 => Nature::Flaky,
-        _ => Nature::Sound,
-    };
-    Record { received: ReceivedMessage { id, message, position }, nature }
-}
-
-pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {
-    ClaimRequest {
-        id: record.id().clone(),
-        topic: record.received.message.topic.clone(),
-        key: record.received.message.key.clone(),
-        generation,
-    }
 }

@@ -14,7 +14,6 @@ mod opening;
 mod record_claims;
 mod recorded_positions;
 mod relay;
-mod schedules;
 mod since;
 mod subscriber;
 mod support;

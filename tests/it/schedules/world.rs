@@ -1,57 +1,20 @@
-//! The file, its processes, the records, and the effects of handlers.
+//! The file, its processes, and the effects of handlers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage};
-use messagekit::{Error, Message, MessageId, ParkingLimits, Position};
+use messagekit::adapter::Failure;
+use messagekit::{Error, ParkingLimits, Position};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
 use messagekit_testkit::DEADLINE;
+use messagekit_tests::schedule_records::{self, LONG, Record, Reprocess};
 use tempfile::TempDir;
 
 use super::mutants::{Mutant, Wrong};
 use super::schedule::Seen;
 
 pub(super) const CONSUMER: &str = "billing";
-pub(super) const TOPIC: &str = "orders";
-/// Longer than any schedule.
-pub(super) const LONG: Duration = Duration::from_secs(3_600);
-/// After this many runs a message is dead.
-const ATTEMPTS: u32 = 3;
-
-/// How a handler treats a record until every handler is repaired.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nature {
-    Sound,
-    Flaky,
-    Poison,
-    Hopeless,
-}
-
-pub(super) struct Record {
-    pub(super) received: ReceivedMessage,
-    nature: Nature,
-}
-
-impl Record {
-    pub(super) fn id(&self) -> &MessageId {
-        &self.received.id
-    }
-
-    pub(super) fn has_key(&self) -> bool {
-        self.received.message.key.is_some()
-    }
-}
-
-/// Records that are to be processed again.
-#[derive(Clone, Copy)]
-pub(super) struct Reprocess {
-    pub(super) partition: usize,
-    pub(super) from: usize,
-    pub(super) until: usize,
-    pub(super) generation: i32,
-}
 
 pub(super) struct World {
     pub(super) random: fastrand::Rng,
@@ -92,16 +55,15 @@ impl World {
         if let Some(Wrong::File(trigger)) = wrong {
             raw.execute_batch(&format!("CREATE TRIGGER mutant {trigger}")).unwrap();
         }
-        let log = log(&mut random);
-        let per_key = *random.choice(&[3, 6, 1_000]).unwrap_or(&3);
-        let in_all = *random.choice(&[8, 100_000, 100_000]).unwrap_or(&8);
+        let log = schedule_records::log(&mut random, 9);
+        let room = schedule_records::limits(&mut random);
         Self {
             processes,
             raw,
             settled: vec![0; log.len()],
             log,
             ranges: Vec::new(),
-            room: ParkingLimits { per_key, in_all },
+            room,
             repaired: false,
             undone: HashSet::new(),
             seen: Seen::default(),
@@ -142,12 +104,7 @@ impl World {
         generation: i32,
         attempt: u32,
     ) -> Result<Result<(), Failure>, Error> {
-        let fails = !self.repaired
-            && match record.nature {
-                Nature::Sound => false,
-                Nature::Flaky => self.chance(self.flaky),
-                Nature::Poison | Nature::Hopeless => true,
-            };
+        let fails = !self.repaired && record.fails(|| self.chance(self.flaky));
         // Half of the failures come after the effect, which must be rolled back with them.
         if !fails || self.random.bool() {
             let message = record.id().to_string();
@@ -159,11 +116,8 @@ impl World {
             self.seen.handled += 1;
             return Ok(Ok(()));
         }
-        let failure = Failure::permanent(FailureKind::Failed, "no");
-        let again = record.nature != Nature::Hopeless && attempt < ATTEMPTS;
         let delay = if self.random.bool() { Duration::ZERO } else { LONG };
-        let next = if again { Next::Retry(delay) } else { Next::Dead };
-        Ok(Err(Failure { attempts: attempt, next, generation, ..failure }))
+        Ok(Err(record.failure(attempt, generation, delay)))
     }
 
     /// Makes leased and scheduled messages due.
@@ -188,61 +142,4 @@ async fn open(folder: &TempDir) -> SqliteStore {
     // Only processes crash here, so no write has to reach the disk. No machine is slow enough to exceed this timeout.
     let options = SqliteOptions::default().synchronous(Synchronous::Normal).transaction_timeout(DEADLINE);
     options.busy_timeout(DEADLINE).open(folder.path().join("app.db")).await.unwrap()
-}
-
-/// Up to three partitions, few keys, some records without one, some second copies.
-fn log(random: &mut fastrand::Rng) -> Vec<Vec<Arc<Record>>> {
-    let keys = random.u8(1..10);
-    (0..random.usize(1..4))
-        .map(|partition| {
-            let mut records: Vec<Arc<Record>> = Vec::new();
-            for offset in 0..random.usize(15..40) {
-                let copied = if random.u8(0..100) < 8 { random.choice(&records).cloned() } else { None };
-                let position = Some(Position {
-                    topic: Arc::from(TOPIC),
-                    partition: partition as i32,
-                    offset: offset as i64,
-                });
-                let record = match copied {
-                    Some(first) => Record {
-                        received: ReceivedMessage { position, ..first.received.clone() },
-                        nature: first.nature,
-                    },
-                    None => fresh(random, partition, offset, keys, position),
-                };
-                records.push(Arc::new(record));
-            }
-            records
-        })
-        .collect()
-}
-
-fn fresh(
-    random: &mut fastrand::Rng,
-    partition: usize,
-    offset: usize,
-    keys: u8,
-    position: Option<Position>,
-) -> Record {
-    let id = MessageId::from_stored(&format!("p{partition}-{offset}"));
-    let mut message = Message::new(TOPIC, "payload");
-    if random.u8(0..10) > 0 {
-        message = message.with_key(format!("p{partition}-k{}", random.u8(0..keys)));
-    }
-    let nature = match random.u8(0..20) {
-        0 => Nature::Poison,
-        1 => Nature::Hopeless,
-        2..8 => Nature::Flaky,
-        _ => Nature::Sound,
-    };
-    Record { received: ReceivedMessage { id, message, position }, nature }
-}
-
-pub(super) fn request(record: &Record, generation: i32) -> ClaimRequest {
-    ClaimRequest {
-        id: record.id().clone(),
-        topic: record.received.message.topic.clone(),
-        key: record.received.message.key.clone(),
-        generation,
-    }
 }

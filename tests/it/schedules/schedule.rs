@@ -2,10 +2,12 @@
 
 use std::ops::AddAssign;
 
+use messagekit_tests::schedule_records::Reprocess;
+
 use super::claimer::Claimer;
 use super::mutants::Mutant;
 use super::owner::{Owner, Step};
-use super::world::{Reprocess, World};
+use super::world::World;
 use super::{operator, verdict};
 
 /// Counts of what happened in schedules.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use messagekit::adapter::{Failure, Inbox, ReceivedMessage, RetryLease};
 use messagekit::{Error, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
+use messagekit_tests::schedule_records::LONG;
 
 use super::mutants::Wrong;
-use super::world::{CONSUMER, LONG, World};
+use super::world::{CONSUMER, World};
 
 pub(super) struct Claimer {
     pub(super) process: usize,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use messagekit::adapter::{ClaimRequest, Failure, Inbox, NextOffset, ReceivedMessage, SetAsideOutcome};
 use messagekit::{Claim, Error, Store};
+use messagekit_tests::schedule_records::{Record, Reprocess, TOPIC};
 
 use super::mutants::Wrong;
-use super::world::{CONSUMER, Record, Reprocess, TOPIC, World, request};
+use super::world::{CONSUMER, World};
 
 pub(super) struct Owner {
     pub(super) partition: usize,
@@ -186,7 +187,7 @@ impl Owner {
         let any = world.is(Wrong::ClaimsEverythingUnderTheGeneration);
         let generations =
             self.ranges.iter().filter(|range| any || of_range(range)).map(|range| range.generation);
-        let asked = request(record, generations.max().unwrap_or(0));
+        let asked = record.request(generations.max().unwrap_or(0));
         if world.is(Wrong::ClaimsWithoutLookingAtKeys) { ClaimRequest { key: None, ..asked } } else { asked }
     }
 
