@@ -84,7 +84,8 @@ impl Member {
     /// A member may be fenced without a second process. When a group forgets one that it has asked for partitions, or that was
     /// joining, librdkafka keeps the other partitions, joins without a member id, and sends commits without one. The broker
     /// answers these after the join as those of a second process, which ends the client (`FENCED_INSTANCE_ID` in
-    /// `rd_kafka_handle_OffsetCommit_error`). The crate does not show the member id, so that commits cannot wait for it.
+    /// `rd_kafka_handle_OffsetCommit_error`; <https://github.com/confluentinc/librdkafka/pull/5585> is about a steady member). The
+    /// crate does not show the member id, so that commits cannot wait for it.
     pub(super) fn joins_again_when_fenced(&mut self, now: Instant) -> bool {
         // Whatever else fails in this client.
         if matches!(self.replacement, Replacement::Fenced) {
