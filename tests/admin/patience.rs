@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use messagekit::operations::Replays;
 use messagekit_admin::Role;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use messagekit_tests::Database;
+use messagekit_tests::{Database, locks};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -26,10 +26,7 @@ async fn locked(lock: &'static str) -> (Database, PgConnection) {
 
 /// Returns how many statements like this one wait for a lock in the database.
 async fn waiting(database: &Database, statement: &'static str) -> i64 {
-    let select = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1";
-    let select = sqlx::query_scalar(select).bind(statement);
-    select.fetch_one(&mut database.connection().await).await.unwrap()
+    locks::waiting_statements(&mut database.connection().await, statement).await
 }
 
 #[test]

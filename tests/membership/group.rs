@@ -8,7 +8,7 @@ use std::time::Duration;
 use messagekit::adapter::{Publisher, codec};
 use messagekit::{Envelope, Event, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
-use messagekit_testkit::unique;
+use messagekit_testkit::{eventually, unique};
 use messagekit_tests::{Database, make_topic, services};
 use rdkafka::ClientConfig;
 use serde::Serialize;
@@ -20,6 +20,8 @@ use crate::steady_supply::SteadySupply;
 use crate::watch::Watch;
 
 pub(crate) const PARTITIONS: i32 = 12;
+/// The session timeout of members that freeze, far shorter than the deadline of their handlers.
+pub(crate) const SESSION: Duration = Duration::from_secs(8);
 /// The number of keys, enough for every partition.
 const KEYS: usize = 96;
 /// The time limit of a request to the broker.
@@ -108,6 +110,24 @@ impl Group {
     /// Stops a steady supply and counts its records.
     pub(crate) fn end(&mut self, supply: SteadySupply) {
         self.published += supply.end();
+    }
+
+    /// Waits until a member has applied more records than before, while at least `waiting` records wait. It must not end by itself.
+    pub(crate) async fn until_at_work(
+        &mut self,
+        member: &mut Process,
+        name: &str,
+        waiting: usize,
+        patience: Duration,
+    ) {
+        let before = self.applied_by().await.get(name).copied().unwrap_or(0);
+        eventually(&format!("{name} works"), patience, async || {
+            assert_eq!(member.ended(), None, "{name} has ended");
+            self.supply(waiting).await;
+            self.applied_by().await.get(name).copied().unwrap_or(0) > before
+        })
+        .await;
+        assert_eq!(member.ended(), None, "{name} has ended");
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

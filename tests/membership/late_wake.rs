@@ -8,25 +8,13 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rustix::process::Signal;
 
-use crate::group::{BROKER, Group};
-use crate::process::Process;
+use crate::block_on;
+use crate::group::{BROKER, Group, SESSION};
 
-/// The session timeout of the broker, far shorter than the deadline of handlers.
-const SESSION: Duration = Duration::from_secs(8);
 /// Handlers that take this long at most are still at work when a member is asked for partitions.
 const SLOWEST: Duration = Duration::from_millis(400);
+/// The smallest number of waiting records.
 const WAITING: usize = 100;
-
-/// Waits until a member has applied more records than before. It must not end by itself.
-async fn until_at_work(group: &mut Group, member: &mut Process, name: &str) {
-    let before = group.applied_by().await.get(name).copied().unwrap_or(0);
-    eventually(&format!("{name} works"), DEADLINE, async || {
-        assert_eq!(member.ended(), None, "{name} has ended");
-        group.supply(WAITING).await;
-        group.applied_by().await.get(name).copied().unwrap_or(0) > before
-    })
-    .await;
-}
 
 /// Waits until the group is in this state with this number of members.
 async fn until_group(group: &str, state: &str, members: usize) {
@@ -43,11 +31,10 @@ async fn until_group(group: &str, state: &str, members: usize) {
 /// commits before it has joined again must not end it.
 #[test]
 fn a_member_that_wakes_in_a_rebalance_works_again() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.unwrap().block_on(async {
+    block_on(async {
         let mut group = Group::new(SLOWEST).await;
         let mut ada = group.member("ada", true, Some(SESSION));
-        until_at_work(&mut group, &mut ada, "ada").await;
+        group.until_at_work(&mut ada, "ada", WAITING, DEADLINE).await;
         let mut bea = group.member("bea", false, Some(SESSION));
         // It has just asked the first member for half of its partitions.
         until_group(&group.name, "Stable", 2).await;
@@ -58,7 +45,7 @@ fn a_member_that_wakes_in_a_rebalance_works_again() {
         // It waits for the killed member, and works on with the partitions that it kept.
         until_group(&group.name, "PreparingRebalance", 2).await;
         until_group(&group.name, "Stable", 1).await;
-        until_at_work(&mut group, &mut ada, "ada").await;
+        group.until_at_work(&mut ada, "ada", WAITING, DEADLINE).await;
         eventually("all is applied", DEADLINE, async || group.waiting().await == 0).await;
         ada.leave().await;
         group.compare().await;

@@ -10,3 +10,9 @@ mod recovery;
 mod steady_supply;
 mod storm;
 mod watch;
+
+/// Runs a test on two threads, one of which its observer may keep busy.
+fn block_on(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(work);
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use messagekit_testkit::{DEADLINE, eventually};
 use rustix::process::Signal;
 
+use crate::block_on;
 use crate::group::{Group, PARTITIONS};
 use crate::process::Process;
 use crate::progress::DatabaseTime;
@@ -111,11 +112,6 @@ impl Members {
         );
         found
     }
-}
-
-fn block_on(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.unwrap().block_on(work);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use messagekit::Shutdown;
 use messagekit_testkit::{DEADLINE, eventually};
 use rustix::process::Signal;
 
-use crate::group::Group;
+use crate::block_on;
+use crate::group::{Group, SESSION};
 use crate::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,9 +22,6 @@ enum Blow {
     /// A fourth member joins, works, and leaves.
     Join,
 }
-
-/// The session timeout of the broker.
-const SESSION: Duration = Duration::from_secs(8);
 
 const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
 
@@ -47,18 +45,9 @@ impl Members {
         self.members.insert(name, self.group.member(name, matches!(name, "ada" | "bea"), Some(SESSION)));
     }
 
-    /// Waits until a member has applied more records than before, while there is work. It must not end by itself.
     async fn until_at_work(&mut self, name: &'static str) {
-        let before = self.group.applied_by().await.get(name).copied().unwrap_or(0);
-        let Self { group, members, waiting, patience } = self;
-        let member = members.get_mut(name).unwrap();
-        eventually(&format!("{name} works"), *patience, async || {
-            assert_eq!(member.ended(), None, "{name} has ended");
-            group.supply(*waiting).await;
-            group.applied_by().await.get(name).copied().unwrap_or(0) > before
-        })
-        .await;
-        assert_eq!(member.ended(), None, "{name} has ended");
+        let member = self.members.get_mut(name).unwrap();
+        self.group.until_at_work(member, name, self.waiting, self.patience).await;
     }
 
     /// Disturbs a working member, and returns when the group has recovered.
@@ -168,8 +157,7 @@ fn a_storm_of_members_skips_no_message_and_stalls_no_partition() {
     let seed = std::env::var("MESSAGEKIT_SEED").map_or(5, |seed| seed.parse().expect("a seed is a number"));
     println!("MESSAGEKIT_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.unwrap().block_on(async {
+    block_on(async {
         let group = Group::new(size.slowest).await;
         let over = Shutdown::new();
         let mut watching = tokio::spawn(group.watch(size.still).look_until(over.clone()));

@@ -9,6 +9,7 @@ use messagekit::{Backoff, Claim, Consumer, Envelope, Event, HandlerError, Messag
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::locks;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::shop::{OrderPlaced, Shop, run};
@@ -176,9 +177,7 @@ fn complete_since_from_a_fast_clock_is_corrected_in_every_row() {
 
 /// Returns whether a session waits for a row of the windows.
 async fn waits(store: &PostgresStore) -> bool {
-    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-        AND wait_event_type = 'Lock' AND query LIKE '%consumer_windows%')";
-    sqlx::query_scalar(waiting).fetch_one(store.pool()).await.unwrap()
+    locks::waiting_statements(store.pool(), "%consumer_windows%").await > 0
 }
 
 #[test]

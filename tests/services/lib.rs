@@ -13,7 +13,7 @@ mod port;
 mod projection;
 mod python;
 pub mod raw_amqp;
-pub mod schedule_records;
+pub mod schedules;
 mod server;
 pub mod services;
 pub mod shipping;

@@ -24,6 +24,16 @@ pub async fn until_it_waits(pool: &PgPool, backend: i32) {
     eventually("it waits for the rival", DEADLINE, async || waits_for_lock(pool, backend).await).await;
 }
 
+/// Returns how many statements of this database that are like a pattern of SQL wait for a lock.
+///
+/// # Panics
+/// Panics when the server does not answer.
+pub async fn waiting_statements(server: impl PgExecutor<'_>, pattern: &str) -> i64 {
+    let count = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1";
+    sqlx::query_scalar(count).bind(pattern).fetch_one(server).await.expect("answers")
+}
+
 /// Returns whether the session of a server process waits for a lock of another one.
 ///
 /// # Panics

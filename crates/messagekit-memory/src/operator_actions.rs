@@ -254,8 +254,9 @@ impl FailedMessages for MemoryStore {
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
         Box::pin(async move {
-            let now = self.database.clock.now();
             self.at_the_desk(|tables| {
+                // Under the lock, as at a pace.
+                let now = self.database.clock.now();
                 tables.check_acts(&[id])?;
                 let result = tables.act(act, id, now);
                 let done = u64::from(result == ActionResult::Done);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::adapter::{Failure, Inbox, ReceivedMessage, RetryLease};
 use messagekit::{Error, Store};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
-use messagekit_tests::schedule_records::LONG;
+use messagekit_tests::schedules::LONG;
 
 use super::mutants::Wrong;
 use super::world::{CONSUMER, World};

@@ -9,19 +9,23 @@ mod mutants;
 mod operator;
 mod owner;
 mod schedule;
+mod seen;
 mod verdict;
 mod world;
 
+use messagekit_tests::is_full;
+
 use mutants::MUTANTS;
+use seen::Seen;
 
 /// How many schedules run: enough to catch each mutant several times, or the configured number.
 fn schedules() -> u64 {
-    if std::env::var_os("MESSAGEKIT_FULL").is_some() { 2_000 } else { 40 }
+    if is_full() { 2_000 } else { 40 }
 }
 
 #[tokio::test]
 async fn random_schedules_keep_key_order_and_apply_messages_once() {
-    let mut seen = schedule::Seen::default();
+    let mut seen = Seen::default();
     for seed in 0..schedules() {
         let ended = schedule::run(seed, None).await;
         match ended {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use messagekit::adapter::{ClaimRequest, Failure, Inbox, NextOffset, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{ClaimRequest, Failure, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::{Claim, Error, Store};
-use messagekit_tests::schedule_records::{Record, Reprocess, TOPIC};
+use messagekit_tests::schedules::{Record, Reprocess, next_offset, unused};
 
 use super::mutants::Wrong;
 use super::world::{CONSUMER, World};
@@ -66,7 +66,7 @@ impl Owner {
         let handled = &records[..records.len() - usize::from(culprit.is_some())];
         if world.is(Wrong::AdvancesBeforeItsEffects) {
             let mut tx = store.begin().await?;
-            store.advance(&mut tx, CONSUMER, &[self.position(range.end)]).await?;
+            store.advance(&mut tx, CONSUMER, &[next_offset(self.partition, range.end)]).await?;
             store.commit(tx).await?;
         }
         let mut tx = store.begin().await?;
@@ -102,12 +102,7 @@ impl Owner {
             }
         }
         if through < handled.len() && !world.is(Wrong::KeepsClaimsThatDidNotRun) {
-            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::KeyBlocked);
-            let unused: Vec<ClaimRequest> = std::iter::zip(&requests, &claims)
-                .skip(through)
-                .filter(|(_, claim)| is_own(claim))
-                .map(|(request, _)| request.clone())
-                .collect();
+            let unused = unused(&requests, &claims, through);
             store.unclaim(&mut tx, CONSUMER, &unused).await?;
         }
         if !behind.is_empty() && !world.is(Wrong::DropsWhatIsBehind) {
@@ -136,7 +131,7 @@ impl Owner {
             return Ok(Step::Died);
         }
         let end = if culprit.is_some() { range.end } else { range.start + through };
-        store.advance(&mut tx, CONSUMER, &[self.position(end)]).await?;
+        store.advance(&mut tx, CONSUMER, &[next_offset(self.partition, end)]).await?;
         if world.dies() {
             return Ok(Step::Died);
         }
@@ -180,23 +175,10 @@ impl Owner {
     }
 
     fn request(&self, world: &World, record: &Record) -> ClaimRequest {
-        let offset = record.received.position.as_ref().map_or(0, |position| position.offset as usize);
-        let of_range = |range: &&Reprocess| {
-            range.partition == self.partition && (range.from..range.until).contains(&offset)
-        };
         let any = world.is(Wrong::ClaimsEverythingUnderTheGeneration);
-        let generations =
-            self.ranges.iter().filter(|range| any || of_range(range)).map(|range| range.generation);
+        let ranges = self.ranges.iter().filter(|range| any || range.contains(self.partition, record));
+        let generations = ranges.map(|range| range.generation);
         let asked = record.request(generations.max().unwrap_or(0));
         if world.is(Wrong::ClaimsWithoutLookingAtKeys) { ClaimRequest { key: None, ..asked } } else { asked }
-    }
-
-    fn position(&self, next: usize) -> NextOffset {
-        NextOffset {
-            topic: Arc::from(TOPIC),
-            partition: self.partition as i32,
-            key_lane: 0,
-            next: next as i64,
-        }
     }
 }

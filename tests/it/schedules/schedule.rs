@@ -1,72 +1,13 @@
 //! One schedule: chooses the role of each step.
 
-use std::ops::AddAssign;
-
-use messagekit_tests::schedule_records::Reprocess;
+use messagekit_tests::schedules::Reprocess;
 
 use super::claimer::Claimer;
 use super::mutants::Mutant;
 use super::owner::{Owner, Step};
+use super::seen::Seen;
 use super::world::World;
 use super::{operator, verdict};
-
-/// Counts of what happened in schedules.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) handled: u64,
-    pub(super) culprits: u64,
-    pub(super) again: u64,
-    pub(super) behind: u64,
-    pub(super) full: u64,
-    pub(super) resolved: u64,
-    /// Resolved runs of several messages.
-    pub(super) runs: u64,
-    pub(super) fenced: u64,
-    pub(super) acts: u64,
-    pub(super) deaths: u64,
-    pub(super) late: u64,
-    pub(super) ranges: u64,
-}
-
-impl AddAssign for Seen {
-    fn add_assign(&mut self, other: Self) {
-        self.handled += other.handled;
-        self.culprits += other.culprits;
-        self.again += other.again;
-        self.behind += other.behind;
-        self.full += other.full;
-        self.resolved += other.resolved;
-        self.runs += other.runs;
-        self.fenced += other.fenced;
-        self.acts += other.acts;
-        self.deaths += other.deaths;
-        self.late += other.late;
-        self.ranges += other.ranges;
-    }
-}
-
-impl Seen {
-    /// Schedules without an event prove nothing about it.
-    pub(super) fn assert_everything_happened(&self) {
-        let Self {
-            handled,
-            culprits,
-            again,
-            behind,
-            full,
-            resolved,
-            runs,
-            fenced,
-            acts,
-            deaths,
-            late,
-            ranges,
-        } = *self;
-        let all =
-            [handled, culprits, again, behind, full, resolved, runs, fenced, acts, deaths, late, ranges];
-        assert!(all.iter().all(|count| *count > 0), "{self:?}");
-    }
-}
 
 /// The roles, and how often each is chosen.
 struct Cast {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use messagekit_tests::schedules;
+
 use super::world::World;
 
 /// Rows that must not exist: each query with the meaning of its rows.
@@ -116,23 +118,7 @@ fn out_of_order(world: &World) -> Option<String> {
     let mut select = world.raw.prepare("SELECT message, min(rowid) FROM effects GROUP BY message").unwrap();
     let effects: HashMap<String, i64> =
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    for partition in &world.log {
-        let mut last: HashMap<&[u8], (i64, &str)> = HashMap::new();
-        let mut seen = std::collections::HashSet::new();
-        for record in partition {
-            let (Some(key), id) = (&record.received.message.key, record.id().as_str()) else { continue };
-            if !seen.insert(id) || world.undone.contains(id) {
-                continue;
-            }
-            let Some(effect) = effects.get(id) else { continue };
-            if let Some((before, earlier)) = last.insert(key, (*effect, id))
-                && before > *effect
-            {
-                return Some(format!("order of a key: {id} ran before {earlier}"));
-            }
-        }
-    }
-    None
+    schedules::out_of_order(&world.log, &effects, &world.undone)
 }
 
 /// An effect of a generation belongs to a range of it.
@@ -140,12 +126,5 @@ fn out_of_range(world: &World) -> Option<String> {
     let mut select =
         world.raw.prepare("SELECT message, generation FROM effects WHERE generation > 0").unwrap();
     let effects = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i32>(1)?))).unwrap();
-    for (message, generation) in effects.map(Result::unwrap) {
-        let range = world.ranges.iter().find(|range| range.generation == generation)?;
-        let inside = &world.log[range.partition][range.from..range.until];
-        if !inside.iter().any(|record| record.id().as_str() == message) {
-            return Some(format!("generation {generation} of {message} lies outside its range"));
-        }
-    }
-    None
+    schedules::out_of_range(&world.log, effects.map(Result::unwrap), &world.ranges)
 }

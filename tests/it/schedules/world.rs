@@ -8,11 +8,11 @@ use messagekit::adapter::Failure;
 use messagekit::{Error, ParkingLimits, Position};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteTx, Synchronous, rusqlite};
 use messagekit_testkit::DEADLINE;
-use messagekit_tests::schedule_records::{self, LONG, Record, Reprocess};
+use messagekit_tests::schedules::{self, LONG, Record, Reprocess};
 use tempfile::TempDir;
 
 use super::mutants::{Mutant, Wrong};
-use super::schedule::Seen;
+use super::seen::Seen;
 
 pub(super) const CONSUMER: &str = "billing";
 
@@ -55,8 +55,8 @@ impl World {
         if let Some(Wrong::File(trigger)) = wrong {
             raw.execute_batch(&format!("CREATE TRIGGER mutant {trigger}")).unwrap();
         }
-        let log = schedule_records::log(&mut random, 9);
-        let room = schedule_records::limits(&mut random);
+        let log = schedules::log(&mut random, 9);
+        let room = schedules::limits(&mut random);
         Self {
             processes,
             raw,

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use messagekit::adapter::{ClaimRequest, Failure, Inbox, NextOffset, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{ClaimRequest, Failure, Inbox, ReceivedMessage, SetAsideOutcome};
 use messagekit::{Claim, Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
-use messagekit_tests::schedule_records::{Record, Reprocess, TOPIC};
+use messagekit_tests::schedules::{Record, Reprocess, next_offset, unused};
 
 use super::mutants;
 use super::world::World;
@@ -81,7 +81,7 @@ impl Owner {
         let handled = &records[..records.len() - usize::from(culprit.is_some())];
         if world.is(mutants::Step::AdvancesBeforeItsEffects) {
             let mut tx = store.begin().await?;
-            store.advance(&mut tx, consumer, &[self.position(range.end)]).await?;
+            store.advance(&mut tx, consumer, &[next_offset(self.partition, range.end)]).await?;
             store.commit(tx).await?;
         }
         let mut tx = store.begin().await?;
@@ -111,12 +111,7 @@ impl Owner {
             }
         }
         if through < handled.len() && !world.is(mutants::Step::KeepsClaimsThatDidNotRun) {
-            let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::KeyBlocked);
-            let unused: Vec<ClaimRequest> = std::iter::zip(&requests, &claims)
-                .skip(through)
-                .filter(|(_, claim)| is_own(claim))
-                .map(|(request, _)| request.clone())
-                .collect();
+            let unused = unused(&requests, &claims, through);
             if !unused.is_empty() {
                 store.unclaim(&mut tx, consumer, &unused).await?;
             }
@@ -145,7 +140,7 @@ impl Owner {
             }
         }
         let end = if culprit.is_some() { range.end } else { range.start + through };
-        store.advance(&mut tx, consumer, &[self.position(end)]).await?;
+        store.advance(&mut tx, consumer, &[next_offset(self.partition, end)]).await?;
         store.commit(tx).await?;
         (self.next, self.until, self.culprit) = (end, end, None);
         // A broker refuses the answer of a replaced owner, and may lose that of any owner.
@@ -169,23 +164,10 @@ impl Owner {
     }
 
     fn request(&self, world: &World, record: &Record) -> ClaimRequest {
-        let offset = record.received.position.as_ref().map_or(0, |position| position.offset as usize);
-        let of_range = |range: &&Reprocess| {
-            range.partition == self.partition && (range.from..range.until).contains(&offset)
-        };
         let any = world.is(mutants::Step::ClaimsEverythingUnderTheGeneration);
-        let generations =
-            self.ranges.iter().filter(|range| any || of_range(range)).map(|range| range.generation);
+        let ranges = self.ranges.iter().filter(|range| any || range.contains(self.partition, record));
+        let generations = ranges.map(|range| range.generation);
         record.request(generations.max().unwrap_or(0))
-    }
-
-    fn position(&self, next: usize) -> NextOffset {
-        NextOffset {
-            topic: Arc::from(TOPIC),
-            partition: self.partition as i32,
-            key_lane: 0,
-            next: next as i64,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use messagekit::{Error, ErrorKind, chain};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, eventually};
 use messagekit_tests::Database;
-use messagekit_tests::schedule_records::Reprocess;
+use messagekit_tests::schedules::Reprocess;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::{mpsc, oneshot};

@@ -6,7 +6,7 @@ use messagekit::adapter::{
 use messagekit::{Claim, ErrorKind, Message, MessageId, ParkingLimits, Position, Store};
 use messagekit_testkit::unique;
 use messagekit_tests::locks::until_it_waits;
-use messagekit_tests::schedule_records::TOPIC;
+use messagekit_tests::schedules::TOPIC;
 
 use super::mutants::{LOOKS_AT_NO_KEY_AGAIN, Rewrite};
 use super::run;

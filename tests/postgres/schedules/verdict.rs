@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use messagekit_tests::schedules;
 use sqlx::Row;
 
 use super::world::World;
@@ -141,38 +142,13 @@ async fn out_of_order(world: &World) -> Option<String> {
     let effects = "SELECT message, min(at) FROM effects WHERE consumer = $1 GROUP BY message";
     let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
     let effects: HashMap<String, i64> = effects.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let state = world.state();
-    for partition in &world.log {
-        let mut last: HashMap<&[u8], (i64, &str)> = HashMap::new();
-        let mut seen = HashSet::new();
-        for record in partition {
-            let (Some(key), id) = (&record.received.message.key, record.id().as_str()) else { continue };
-            if !seen.insert(id) || state.undone.contains(id) {
-                continue;
-            }
-            let Some(effect) = effects.get(id) else { continue };
-            if let Some((before, earlier)) = last.insert(key, (*effect, id))
-                && before > *effect
-            {
-                return Some(format!("order of a key: {id} ran before {earlier}"));
-            }
-        }
-    }
-    None
+    schedules::out_of_order(&world.log, &effects, &world.state().undone)
 }
 
 /// Requires that an effect of a generation is in one of its ranges.
 async fn out_of_range(world: &World) -> Option<String> {
     let effects = "SELECT message, generation FROM effects WHERE consumer = $1 AND generation > 0";
     let effects = sqlx::query(effects).bind(&world.consumer).fetch_all(&world.direct).await.unwrap();
-    let ranges = world.state().ranges.clone();
-    for row in effects {
-        let (message, generation): (String, i32) = (row.get(0), row.get(1));
-        let range = ranges.iter().find(|range| range.generation == generation)?;
-        let inside = &world.log[range.partition][range.from..range.until];
-        if !inside.iter().any(|record| record.id().as_str() == message) {
-            return Some(format!("generation {generation} of {message} lies outside its range"));
-        }
-    }
-    None
+    let effects = effects.iter().map(|row| (row.get(0), row.get(1)));
+    schedules::out_of_range(&world.log, effects, &world.state().ranges)
 }

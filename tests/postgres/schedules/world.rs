@@ -8,7 +8,7 @@ use messagekit::adapter::Failure;
 use messagekit::{Error, ErrorKind, ParkingLimits, Position};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::unique;
-use messagekit_tests::schedule_records::{self, LONG, Record, Reprocess};
+use messagekit_tests::schedules::{self, LONG, Record, Reprocess};
 use sqlx::PgPool;
 
 use super::mutants::{Mutant, Step, Wrong};
@@ -62,8 +62,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, mutant: Option<&'static Mutant>, direct: PgPool) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let log = schedule_records::log(&mut random, 5);
-        let room = schedule_records::limits(&mut random);
+        let log = schedules::log(&mut random, 5);
+        let room = schedules::limits(&mut random);
         let flaky = random.u8(5..40);
         let state = State {
             settled: vec![0; log.len()],

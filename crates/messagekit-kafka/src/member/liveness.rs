@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// How long that client may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A member that is fenced again within this time ends, as then another process has its instance id.
+/// A member that is fenced again within this time ends, as if another process had its instance id.
 const FENCED_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long the first client has after that answer to regain contact: both learn of a broker that returns.
@@ -38,24 +38,10 @@ impl Member {
         let (contact, now) = (self.consumer.context().contact(), Instant::now());
         let replacement = std::mem::take(&mut self.replacement);
         if matches!(replacement, Replacement::Fenced) {
-            tracing::warn!(
-                consumer = &*self.name,
-                "the group has fenced this member's instance id: it joins again, and ends when that happens again within {FENCED_AGAIN:?}"
-            );
-            match self.client.unsubscribed() {
-                Ok(client) => self.begin_again(client)?,
-                Err(error) => {
-                    self.replacement = Replacement::Fenced;
-                    self.tell_again(error);
-                }
-            }
-            return Ok(true);
+            return self.join_again();
         }
         let Some(lost_since) = contact.lost_since else {
-            // Dropping a client may block.
-            if let Replacement::Answered { client, .. } = replacement {
-                spawn("leave", move || drop(client));
-            }
+            replacement.give_up();
             return Ok(false);
         };
         self.replacement = match replacement {
@@ -96,13 +82,26 @@ impl Member {
         if is_second {
             return false;
         }
-        // Dropping a client may block.
-        if let Replacement::Answered { client, .. } =
-            std::mem::replace(&mut self.replacement, Replacement::Fenced)
-        {
-            spawn("leave", move || drop(client));
-        }
+        std::mem::replace(&mut self.replacement, Replacement::Fenced).give_up();
         true
+    }
+
+    /// Replaces a fenced client. Without another one the next turn tries again.
+    fn join_again(&mut self) -> Result<bool, End> {
+        let client = match self.client.unsubscribed() {
+            Ok(client) => client,
+            Err(error) => {
+                self.replacement = Replacement::Fenced;
+                self.tell_again(error);
+                return Ok(false);
+            }
+        };
+        tracing::warn!(
+            consumer = &*self.name,
+            "the group has fenced this member's instance id: it joins again, and ends when that happens again within {FENCED_AGAIN:?}"
+        );
+        self.begin_again(client)?;
+        Ok(true)
     }
 
     fn ask(&self) -> Answer<Option<BaseConsumer<Context>>> {

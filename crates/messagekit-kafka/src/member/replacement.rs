@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rdkafka::consumer::BaseConsumer;
 
-use crate::background::Answer;
+use crate::background::{Answer, spawn};
 use crate::context::Context;
 
 /// The client that replaces one without brokers, or one that was fenced.
@@ -20,4 +20,13 @@ pub(super) enum Replacement {
     Vain { until: Instant },
     /// The group has fenced this client, for the first time in a while.
     Fenced,
+}
+
+impl Replacement {
+    /// Drops it without blocking the caller, which dropping a client may do.
+    pub(super) fn give_up(self) {
+        if let Self::Answered { client, .. } = self {
+            spawn("leave", move || drop(client));
+        }
+    }
 }

@@ -8,8 +8,8 @@ use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMes
 use messagekit::{Claim, Store};
 
 use super::fixture::{
-    act, begin, claim_now, commit, failed_message, look, of, only_failed_message, set_aside_now, somebody,
-    until_through,
+    act, applies, begin, claim_now, commit, failed_message, look, of, only_failed_message, set_aside_now,
+    somebody, until_through,
 };
 use super::{Audited, StoreFixture, dead, received, retry_in};
 use crate::unique;
@@ -26,14 +26,19 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
             assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
         }
         let operators: Vec<_> = (0..4)
-            .map(|_| {
+            .map(|number| {
                 let store = fixture.store();
-                tokio::spawn(async move { act(&store, wanted, id).await })
+                tokio::spawn(async move {
+                    match number % 2 {
+                        0 => act(&store, wanted, id).await == ActionResult::Done,
+                        _ => applies(&store, wanted, id).await,
+                    }
+                })
             })
             .collect();
         let mut done = 0;
         for operator in operators {
-            done += u32::from(operator.await.expect("an operator is answered") == ActionResult::Done);
+            done += u32::from(operator.await.expect("an operator is answered"));
         }
         assert_eq!(done, 1, "{wanted} of one failed message");
     }

@@ -11,7 +11,7 @@ use messagekit::adapter::{
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,
 };
-use messagekit::{Claim, Error, Message, MessageId, ParkingLimits, Position, Store, headers};
+use messagekit::{Claim, Error, ErrorKind, Message, MessageId, ParkingLimits, Position, Store, headers};
 
 use crate::{DEADLINE, eventually, unique};
 
@@ -306,4 +306,17 @@ pub(super) async fn act<S: FailedMessages>(store: &S, act: Action, id: i64) -> A
     let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
     assert_eq!(acted.len(), 1, "one answer for one failed message");
     acted[0]
+}
+
+/// Acts on one failed message and asks for its state; returns whether the action applied.
+pub(super) async fn applies<S: FailedMessages>(store: &S, act: Action, id: i64) -> bool {
+    let by = somebody();
+    let answer = || async {
+        match store.act_on(act, id, &by).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WrongState => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    until_through(answer).await
 }

@@ -1,10 +1,10 @@
-//! The records of random schedules, in which owners, retries and operators work on the failed messages of one consumer.
+//! The records of a schedule, how their handlers behave, and what an owner says of them to a store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage};
-use messagekit::{Message, MessageId, ParkingLimits, Position};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage};
+use messagekit::{Claim, Message, MessageId, ParkingLimits, Position};
 
 /// The topic of every record.
 pub const TOPIC: &str = "orders";
@@ -80,6 +80,26 @@ impl Record {
             generation,
         }
     }
+}
+
+impl Reprocess {
+    /// Returns whether it contains a record of this partition.
+    pub fn contains(&self, partition: usize, record: &Record) -> bool {
+        let offset = record.received.position.as_ref().map_or(0, |position| position.offset as usize);
+        self.partition == partition && (self.from..self.until).contains(&offset)
+    }
+}
+
+/// Returns the position behind the records of a partition before `next`.
+pub fn next_offset(partition: usize, next: usize) -> NextOffset {
+    NextOffset { topic: Arc::from(TOPIC), partition: partition as i32, key_lane: 0, next: next as i64 }
+}
+
+/// Returns the claims from the `through`th on that are held by the claimer, whose handlers did not run.
+pub fn unused(requests: &[ClaimRequest], claims: &[Claim], through: usize) -> Vec<ClaimRequest> {
+    let is_own = |claim: &Claim| matches!(claim, Claim::Fresh | Claim::KeyBlocked);
+    let held = std::iter::zip(requests, claims).skip(through).filter(|(_, claim)| is_own(claim));
+    held.map(|(request, _)| request.clone()).collect()
 }
 
 /// Returns the records of one to three partitions with at most `keys` keys each; some have no key, and some are second copies.
