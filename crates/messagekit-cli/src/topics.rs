@@ -49,7 +49,7 @@ enum Command {
     Import(import::Import),
     /// Draw the topics as a Mermaid diagram: what their records tell of pipelines, and the numbers of each consumer
     Plot(plot::Plot),
-    /// Tables whose changes become events of a topic (PostgreSQL)
+    /// Tables whose changes become events of a topic
     Source(source::Source),
     /// Copy the file as of now, while others go on writing
     Backup(backup::Backup),

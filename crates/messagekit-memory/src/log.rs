@@ -1,5 +1,6 @@
 //! Topics and partitions in memory.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -61,6 +62,14 @@ impl MemoryLog {
             topic.map_or_else(Vec::new, |topic| {
                 topic.partitions.iter().flat_map(|partition| partition.records.iter().cloned()).collect()
             })
+        })
+    }
+
+    /// Returns the bounds of the partitions of every topic.
+    pub(crate) fn all_bounds(&self) -> BTreeMap<Arc<str>, Vec<Bounds>> {
+        self.shared.with(|state| {
+            let bounds = |topic: &Arc<str>| Some((topic.clone(), reader::bounds(state, topic).ok()?));
+            state.topics.keys().filter_map(bounds).collect()
         })
     }
 

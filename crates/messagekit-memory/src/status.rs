@@ -1,26 +1,56 @@
 //! The state of an in-memory database at a glance.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
+use messagekit::log::Bounds;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, FailedMessageHead, FailedMessageState,
     OutboxStatus, PublisherMode, PublisherState, ReplayState, beyond_ids_of,
 };
 
-use super::MemoryStore;
 use super::stored_message::StoredMessage;
 use super::tables::Tables;
+use super::{MemoryLog, MemoryStore};
+
+/// The bounds of the partitions of topics.
+type LogBounds = BTreeMap<Arc<str>, Vec<Bounds>>;
 
 fn capped(count: usize) -> u64 {
     count.min(COUNT_LIMIT as usize) as u64
 }
 
 impl Tables {
-    fn status_of(&self, consumer: &str, now: Timestamp) -> ConsumerStatus {
+    /// Returns the positions in the topics of a broker, and those of record claims in the store's own log, whose ends are known.
+    fn positions_of(&self, consumer: &str, bounds: &LogBounds) -> Vec<ConsumerPosition> {
+        let mut positions = BTreeMap::new();
+        for ((_, topic, partition, _), next) in
+            self.offsets.iter().filter(|((owner, ..), _)| owner == consumer)
+        {
+            let lowest = positions.entry((topic.clone(), *partition)).or_insert((*next, None));
+            lowest.0 = lowest.0.min(*next);
+        }
+        for ((_, topic, partition), window) in self.claims.iter().filter(|((owner, ..), _)| owner == consumer)
+        {
+            let known =
+                bounds.get(topic).and_then(|bounds| bounds.iter().find(|of| of.partition == *partition));
+            let behind = known.map(|known| {
+                let mut kept = window.clone();
+                kept.pass_deleted(known.earliest);
+                kept.unsettled(known.end)
+            });
+            positions.insert((topic.clone(), *partition), (window.next(), behind));
+        }
+        let position =
+            |((topic, partition), (next, behind))| ConsumerPosition { topic, partition, next, behind };
+        positions.into_iter().map(position).collect()
+    }
+
+    fn status_of(&self, consumer: &str, now: Timestamp, bounds: &LogBounds) -> ConsumerStatus {
         let own = |head: &&FailedMessageHead| head.consumer == consumer;
         let failed: Vec<&FailedMessageHead> =
             self.failed_messages.values().map(StoredMessage::head).filter(own).collect();
@@ -34,26 +64,13 @@ impl Tables {
             let markers = markers.clone().filter(|((_, id), _)| upto(&id.to_string()));
             markers.max_by_key(|((_, id), _)| id.clone()).map(|(_, marker)| marker.processed_at)
         };
-        let mut positions = BTreeMap::new();
-        for ((_, topic, partition, _), next) in
-            self.offsets.iter().filter(|((owner, ..), _)| owner == consumer)
-        {
-            let lowest = positions.entry((topic.clone(), *partition)).or_insert(*next);
-            *lowest = (*lowest).min(*next);
-        }
-        let positions = positions.into_iter().map(|((topic, partition), next)| ConsumerPosition {
-            topic,
-            partition,
-            next,
-            behind: None,
-        });
         let is_due = |head: &&&FailedMessageHead| head.due.is_some_and(|due| due <= now);
         ConsumerStatus {
             consumer: consumer.to_owned(),
             newest_marker_at: newest(&|_| true).max(newest(&|id| id < &*bound)),
             noted_at: self.noted.get(consumer).copied(),
             dedup_window: self.windows.get(consumer).copied().filter(|window| *window < Duration::MAX),
-            positions: positions.collect(),
+            positions: self.positions_of(consumer, bounds),
             blocked_keys: capped(self.queues.keys().filter(|key| key.consumer == consumer).count()),
             retries_due: capped(failed.iter().filter(is_due).count()),
             oldest_failed_at: failed
@@ -91,6 +108,7 @@ impl DatabaseStatus for MemoryStore {
 
     fn consumer_statuses(&self) -> BoxFuture<'_, Result<Vec<ConsumerStatus>, Error>> {
         let now = self.database.clock.now();
+        let bounds = self.database.log.as_ref().map(MemoryLog::all_bounds).unwrap_or_default();
         Box::pin(async move {
             Ok(self.tables(|tables| {
                 let names: BTreeSet<String> = tables
@@ -99,10 +117,11 @@ impl DatabaseStatus for MemoryStore {
                     .map(|(consumer, _)| consumer)
                     .chain(tables.windows.keys())
                     .chain(tables.offsets.keys().map(|(consumer, ..)| consumer))
+                    .chain(tables.claims.keys().map(|(consumer, ..)| consumer))
                     .chain(tables.failed_messages.values().map(|failed| &failed.head().consumer))
                     .cloned()
                     .collect();
-                names.iter().take(500).map(|name| tables.status_of(name, now)).collect()
+                names.iter().take(500).map(|name| tables.status_of(name, now, &bounds)).collect()
             }))
         })
     }

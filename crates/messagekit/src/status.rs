@@ -107,7 +107,8 @@ pub struct ConsumerPosition {
     pub partition: i32,
     /// The offset that it reads next; with key lanes, the lowest of them.
     pub next: i64,
-    /// Number of records that it has not read; `None` for a broker's topic, whose end is not known here.
+    /// Number of records that it has not settled, without those that retention has deleted; `None` for a broker's topic, whose end is not
+    /// known here.
     pub behind: Option<u64>,
 }
 
@@ -120,7 +121,7 @@ pub trait DatabaseStatus: Send + Sync {
     fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>>;
 
     /// Returns the state of each consumer that has a marker, a failed message, a position or a dedup window here, by name, at
-    /// most 500.
+    /// most 500. One that only claims records has a position.
     ///
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.

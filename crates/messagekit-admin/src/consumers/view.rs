@@ -77,7 +77,7 @@ pub(crate) struct PositionView {
     partition: i32,
     /// The offset that it reads next.
     next: i64,
-    /// Records that it has not read; null for a broker's topic, whose end the database does not know.
+    /// Records that it has not settled; null for a broker's topic, whose end the database does not know.
     behind: Option<u64>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) const CONSUMERS: &str = concat!(
 names AS MATERIALIZED (
   SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
   UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
-  ORDER BY consumer LIMIT 500)
+  UNION SELECT consumer FROM messagekit.consumer_cursors ORDER BY consumer LIMIT 500)
 SELECT n.consumer, GREATEST((SELECT m.processed_at FROM messagekit.processed_messages m
     WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1),
     (SELECT m.processed_at FROM messagekit.processed_messages m
@@ -68,10 +68,19 @@ SELECT n.consumer, s.state, c.failed_messages FROM unnest($1::text[]) AS n (cons
       WHERE d.consumer = n.consumer AND d.state = s.state LIMIT 10000) f) c
 WHERE c.failed_messages > 0";
 
+/// Those in the topics of the database, which knows their ends, and those in the topics of a broker. What is behind is counted as in the
+/// view `system_topic_offsets`.
 pub(crate) const POSITIONS: &str = "
-SELECT p.consumer, p.topic, p.partition, min(p.next) AS next
+SELECT c.consumer, t.name AS topic, p.partition, c.next, greatest(p.next_offset - greatest(c.next, p.log_start), 0) - coalesce((
+    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, p.log_start), 0))::bigint
+    FROM jsonb_array_elements(c.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0) AS behind
+FROM messagekit.consumer_cursors c
+  JOIN messagekit.topic_partitions p ON p.id = c.tp_id JOIN messagekit.topics t ON t.id = p.topic_id
+WHERE c.consumer = ANY ($1::text[])
+UNION ALL
+SELECT p.consumer, p.topic, p.partition, min(p.next), NULL
 FROM messagekit.consumer_offsets p WHERE p.consumer = ANY ($1::text[])
-GROUP BY p.consumer, p.topic, p.partition ORDER BY p.consumer, p.topic, p.partition LIMIT 10000";
+GROUP BY p.consumer, p.topic, p.partition ORDER BY consumer, topic, partition LIMIT 10000";
 
 /// The most positions of one consumer.
 const MOST_POSITIONS: usize = 1_000;
@@ -170,7 +179,7 @@ fn position_of(row: &PgRow) -> sqlx::Result<(String, ConsumerPosition)> {
         topic: row.try_get::<&str, _>("topic")?.into(),
         partition: row.try_get("partition")?,
         next: row.try_get("next")?,
-        behind: None,
+        behind: row.try_get::<Option<i64>, _>("behind")?.map(i64::unsigned_abs),
     };
     Ok((row.try_get("consumer")?, position))
 }

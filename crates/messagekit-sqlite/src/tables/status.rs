@@ -118,10 +118,15 @@ fn times(conn: &Connection, id: i64, bound: &str) -> Result<Times> {
     })
 }
 
-/// The end of a topic of this file is known; that of a broker's topic is not.
+/// The end of a topic of this file is known; that of a broker's topic is not. What is behind is counted as in the view
+/// `messagekit_system_topic_offsets`.
 fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
     conn.prepare_cached(
-        "SELECT t.name, p.partition, c.next, max(p.next_offset - c.next, 0)
+        "SELECT t.name, p.partition, c.next, max(p.next_offset - max(c.next, p.log_start), 0) - coalesce((
+             SELECT sum(max(json_extract(r.value, '$.to') - max(json_extract(r.value, '$.from'), p.log_start), 0))
+             FROM messagekit_record_claims k JOIN json_each(k.ranges) r
+             WHERE k.consumer_id = c.consumer_id AND k.tp_id = c.tp_id AND k.next = c.next
+               AND json_extract(r.value, '$.state') = 'settled'), 0)
          FROM messagekit_consumer_cursors c
            JOIN messagekit_topic_partitions p ON p.id = c.tp_id JOIN messagekit_topics t ON t.id = p.topic_id
          WHERE c.consumer_id = ?1 AND t.partitions > 0

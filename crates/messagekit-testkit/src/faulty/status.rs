@@ -70,6 +70,12 @@ impl DatabaseStatus for FaultyStore {
                 Some(Fault::StatusForgetsWindows) => {
                     statuses.iter_mut().for_each(|status| status.dedup_window = None);
                 }
+                Some(Fault::StatusCountsSettledRecords) => {
+                    for position in statuses.iter_mut().flat_map(|status| &mut status.positions) {
+                        let settled = u64::try_from(position.next).unwrap_or(0);
+                        position.behind = position.behind.map(|behind| behind + settled);
+                    }
+                }
                 _ => {}
             }
             statuses.iter_mut().for_each(|status| self.unhandled_with_fault(&mut status.unhandled));

@@ -691,6 +691,8 @@ faults! {
     ClaimsIgnoreDeletions: Log deleted_records_are_reported,
     /// The settled prefix only grows.
     ClaimsNeverGoBack: Log reset_ends_every_claim,
+    /// The state at a glance counts what a claim has settled as behind.
+    StatusCountsSettledRecords: Log status_has_the_positions_of_claims,
     /// A claim sees no keys.
     ClaimsSeeNoKeys: Log keys_keep_their_order_and_others_go_on,
     /// A claim sees the keys of its first range alone.

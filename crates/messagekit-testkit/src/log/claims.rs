@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messagekit::log::{Claimed, PartitionStart, RecordClaimId, RecordClaimer, Which};
+use messagekit::operations::DatabaseStatus;
 use messagekit::{ErrorKind, Store};
 
 use super::LogFixture;
@@ -208,4 +209,26 @@ pub async fn reset_ends_every_claim<F: LogFixture>(fixture: &F) {
         worker.release(&foreign, Which::All).await.expect_err("the claim is lost").kind(),
         ErrorKind::ClaimLost
     );
+}
+
+/// A consumer that only claims records is known, with the records that it has not settled: those that retention has deleted do not count.
+pub async fn status_has_the_positions_of_claims<F: LogFixture>(fixture: &F) {
+    let (topic, consumer) = (topic_of(fixture, 6).await, unique("consumer"));
+    let store = fixture.store();
+    let position = async || {
+        let all = store.consumer_statuses().await.expect("the consumers are read");
+        let known = all.into_iter().find(|status| status.consumer == consumer)?;
+        assert_eq!(known.positions.len(), 1, "{known:?}");
+        let position = &known.positions[0];
+        assert_eq!((&position.topic, position.partition), (&topic, 0));
+        Some((position.next, position.behind))
+    };
+    assert_eq!(position().await, None, "it has claimed nothing");
+    let worker = RecordClaimer::new(store.clone(), consumer.clone(), topic.clone());
+    let claimed = claim(&worker, 4).await;
+    assert_eq!(position().await, Some((0, Some(6))), "claimed records are not settled");
+    until_through(|| worker.acknowledge(&claimed, Which::Offsets(&[0, 2]))).await;
+    assert_eq!(position().await, Some((1, Some(4))), "one before the others, and one between them");
+    fixture.delete_before(&topic, 4).await;
+    assert_eq!(position().await, Some((1, Some(2))), "two are left");
 }

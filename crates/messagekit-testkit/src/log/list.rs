@@ -47,6 +47,7 @@ macro_rules! __each_log_case {
             claims::acknowledgement_shares_the_commit,
             claims::deleted_records_are_reported,
             claims::reset_ends_every_claim,
+            claims::status_has_the_positions_of_claims,
             keyed_claims::keys_keep_their_order_and_others_go_on,
             keyed_claims::each_unsettled_record_holds_its_key,
             keyed_claims::record_given_back_takes_its_key_along,

@@ -884,7 +884,7 @@ WITH RECURSIVE marked (consumer) AS (
 names AS MATERIALIZED (
   SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
   UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
-  ORDER BY consumer LIMIT 500)
+  UNION SELECT consumer FROM messagekit.consumer_cursors ORDER BY consumer LIMIT 500)
 SELECT n.consumer, GREATEST((SELECT m.processed_at FROM messagekit.processed_messages m
     WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1),
     (SELECT m.processed_at FROM messagekit.processed_messages m
@@ -915,9 +915,16 @@ SELECT (extract(epoch FROM clock_timestamp() - max(w.noted_at)) * 1000000)::bigi
 WHERE w.consumer = $1;
 
 PREPARE "history_status_positions" AS
-SELECT p.consumer, p.topic, p.partition, min(p.next) AS next
+SELECT c.consumer, t.name AS topic, p.partition, c.next, greatest(p.next_offset - greatest(c.next, p.log_start), 0) - coalesce((
+    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, p.log_start), 0))::bigint
+    FROM jsonb_array_elements(c.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0) AS behind
+FROM messagekit.consumer_cursors c
+  JOIN messagekit.topic_partitions p ON p.id = c.tp_id JOIN messagekit.topics t ON t.id = p.topic_id
+WHERE c.consumer = ANY ($1::text[])
+UNION ALL
+SELECT p.consumer, p.topic, p.partition, min(p.next), NULL
 FROM messagekit.consumer_offsets p WHERE p.consumer = ANY ($1::text[])
-GROUP BY p.consumer, p.topic, p.partition ORDER BY p.consumer, p.topic, p.partition LIMIT 10000;
+GROUP BY p.consumer, p.topic, p.partition ORDER BY consumer, topic, partition LIMIT 10000;
 
 PREPARE "history_misspelt" AS
 SELECT u.consumer, u.topic, u.event_type, u.similar_to, u.messages, u.first_at, u.last_at FROM messagekit.unhandled_types u
