@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::operations::{COUNT_LIMIT, DatabaseStatus, FailedMessageState};
+use messagekit::operations::{COUNT_LIMIT, ConsumerPosition, DatabaseStatus, FailedMessageState};
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
 use sqlx::AssertSqlSafe;
@@ -27,6 +27,15 @@ INSERT INTO messagekit.failed_messages (consumer, message_id, topic, state, reas
     CASE WHEN n % 4 = 0 THEN 'retry_scheduled' ELSE 'dead' END, 'set_aside', 1, CASE WHEN n % 4 = 0 THEN now() END,
     '[]', '{}', 'failed', 'no stock', 'f-1'
   FROM generate_series(1, FAILED) n;
+INSERT INTO messagekit.topics (name) VALUES ('shop.parcel'), ('shop.reading');
+INSERT INTO messagekit.topic_partitions (topic_id, partition, next_offset) SELECT t.id, n, 5
+  FROM messagekit.topics t, generate_series(0, 999) n WHERE t.name = 'shop.parcel' OR n < 4;
+INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next) SELECT c, p.id, 2
+  FROM messagekit.topic_partitions p JOIN messagekit.topics t ON t.id = p.topic_id, unnest(ARRAY['billing', 'mail']) c
+  WHERE t.name = 'shop.parcel' AND p.partition < 900;
+INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next) SELECT 'a-' || n, p.id, 2
+  FROM messagekit.topic_partitions p JOIN messagekit.topics t ON t.id = p.topic_id, generate_series(1, 600) n
+  WHERE t.name = 'shop.reading';
 INSERT INTO messagekit.outbox_pending (shard, copy, seq, available_at, event_id, topic)
   SELECT n % 64, 0, n, now() - interval '1 min', 'e-' || n, 'orders.order' FROM generate_series(1, EVENTS) n";
 
@@ -62,11 +71,15 @@ fn status_of_a_large_database_takes_some_milliseconds() {
                     "the first id is the oldest: {outbox:?}"
                 );
                 let names: Vec<&str> = consumers.iter().map(|one| one.consumer.as_str()).collect();
-                assert_eq!(names, ["billing", "mail"]);
-                let dead =
-                    consumers[1].failed_messages.iter().find(|(state, _)| *state == FailedMessageState::Dead);
+                // Names that were used once to read a topic leave out no consumer of which more is known.
+                assert_eq!((names.len(), names[498], names[499]), (500, "billing", "mail"));
+                let [billing, mail] = &consumers[498..] else { panic!("two consumers have messages") };
+                let dead = mail.failed_messages.iter().find(|(state, _)| *state == FailedMessageState::Dead);
                 assert_eq!(dead.map(|(_, count)| *count), Some((failed / 2).min(COUNT_LIMIT.into())));
-                assert!(consumers[0].newest_marker_at.is_some(), "{consumers:?}");
+                assert!(billing.newest_marker_at.is_some(), "{billing:?}");
+                let behind =
+                    |position: &ConsumerPosition| (position.partition, position.next, position.behind);
+                assert_eq!(billing.positions.first().map(behind), Some((0, 2, Some(3))));
             }
             println!("status of {events} events, {failed} failed messages, relay {has_relay}: {shortest:?}");
             assert!(shortest < BOUND, "{shortest:?}");
@@ -95,5 +108,29 @@ fn oldest_is_found_in_any_topic_and_among_due_delayed_events() {
         assert!((600..700).contains(&oldest().await), "it is not due");
         age("due", "20 min").execute(relayed.store.pool()).await.unwrap();
         assert!((1_200..1_300).contains(&oldest().await), "it is due");
+    });
+}
+
+#[test]
+fn partitions_that_a_consumer_has_not_read_yet_are_behind() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let fill = "
+            INSERT INTO messagekit.topics (name) VALUES ('shop.parcel');
+            INSERT INTO messagekit.topic_partitions (topic_id, partition, next_offset, log_start)
+              SELECT id, n, 9, 4 * n FROM messagekit.topics, generate_series(0, 2) n;
+            INSERT INTO messagekit.consumer_cursors (consumer, tp_id, next, ranges)
+              SELECT 'mail', id, 2, '[{\"from\": 2, \"to\": 3, \"attempts\": 1, \"state\": {\"waiting\": {\"due\": 0, \"is_alone\": false}}},
+                {\"from\": 3, \"to\": 7, \"attempts\": 1, \"state\": \"settled\"}]'
+              FROM messagekit.topic_partitions WHERE partition < 2";
+        let mut connection = database.connection().await;
+        sqlx::raw_sql(fill).execute(&mut connection).await.expect("fills the tables");
+        let consumers = database.store().await.consumer_statuses().await.unwrap();
+        let positions = consumers[0].positions.iter();
+        let positions: Vec<_> = positions.map(|one| (one.partition, one.next, one.behind)).collect();
+        assert_eq!(positions, [(0, 2, Some(3)), (1, 4, Some(2)), (2, 8, Some(1))]);
+        let view = "SELECT lag FROM messagekit.system_topic_offsets ORDER BY partition_id";
+        let lags: Vec<i64> = sqlx::query_scalar(view).fetch_all(&mut connection).await.expect("reads");
+        assert_eq!(lags, [3, 2, 1], "as SQL tools see it");
     });
 }

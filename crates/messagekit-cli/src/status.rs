@@ -245,7 +245,7 @@ fn states(of: &Value) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the unread records of all partitions, `?` if none is known, and `12 and ?` if some are.
+/// Returns the records of all partitions that are not settled, `?` if none is known, and `12 and ?` if some are.
 fn behind(consumer: &Value) -> String {
     let all: Vec<Option<u64>> =
         list(consumer, "positions").map(|position| position["behind"].as_u64()).collect();

@@ -38,12 +38,12 @@ impl Tables {
         {
             let known =
                 bounds.get(topic).and_then(|bounds| bounds.iter().find(|of| of.partition == *partition));
+            let mut kept = window.clone();
             let behind = known.map(|known| {
-                let mut kept = window.clone();
                 kept.pass_deleted(known.earliest);
                 kept.unsettled(known.end)
             });
-            positions.insert((topic.clone(), *partition), (window.next(), behind));
+            positions.insert((topic.clone(), *partition), (kept.next(), behind));
         }
         let position =
             |((topic, partition), (next, behind))| ConsumerPosition { topic, partition, next, behind };

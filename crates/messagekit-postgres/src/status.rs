@@ -11,7 +11,8 @@ use crate::PostgresStore;
 use crate::outbox_measure::Measurement;
 use crate::tables::status;
 
-/// Every read is bounded: it stops counting, or reads one row of an index. The outbox is that of its health.
+/// Every read is bounded: it stops counting, or reads one row of an index. Cursors in topics, one row for each consumer and partition, are
+/// read whole. The outbox is that of its health.
 impl DatabaseStatus for PostgresStore {
     fn outbox_status(&self) -> BoxFuture<'_, Result<OutboxStatus, Error>> {
         Box::pin(async move {

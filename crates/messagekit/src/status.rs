@@ -108,7 +108,7 @@ pub struct ConsumerPosition {
     /// The offset that it reads next; with key lanes, the lowest of them.
     pub next: i64,
     /// Number of records that it has not settled, without those that retention has deleted; `None` for a broker's topic, whose end is not
-    /// known here.
+    /// known here. A consumer that acknowledges records one by one has in it those behind the first one that is open.
     pub behind: Option<u64>,
 }
 

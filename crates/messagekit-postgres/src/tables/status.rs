@@ -22,7 +22,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard 
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
   (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
 
-/// The oldest failed message of a state is that of the smallest number. The state is a range of one, because with an equality the
+/// Consumers of which no more is known than where they read come after the others, as a name that was used once stays. Cursors are one row for
+/// each consumer and partition, and are read whole. The oldest failed message of a state is that of the smallest number. The state is a range of one, because with an equality the
 /// planner would walk all numbers.
 pub(crate) const CONSUMERS: &str = concat!(
     "WITH RECURSIVE ",
@@ -33,9 +34,13 @@ pub(crate) const CONSUMERS: &str = concat!(
     names_of!("positioned", "consumer_offsets"),
     ",
 names AS MATERIALIZED (
-  SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
-  UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
-  UNION SELECT consumer FROM messagekit.consumer_cursors ORDER BY consumer LIMIT 500)
+  SELECT consumer FROM (
+    SELECT consumer, false AS only_reads FROM marked WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM failed WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM positioned WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM messagekit.consumer_windows
+    UNION ALL SELECT consumer, true FROM messagekit.consumer_cursors) known
+  GROUP BY consumer ORDER BY bool_and(only_reads), consumer LIMIT 500)
 SELECT n.consumer, GREATEST((SELECT m.processed_at FROM messagekit.processed_messages m
     WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1),
     (SELECT m.processed_at FROM messagekit.processed_messages m
@@ -68,22 +73,27 @@ SELECT n.consumer, s.state, c.failed_messages FROM unnest($1::text[]) AS n (cons
       WHERE d.consumer = n.consumer AND d.state = s.state LIMIT 10000) f) c
 WHERE c.failed_messages > 0";
 
-/// Those in the topics of the database, which knows their ends, and those in the topics of a broker. What is behind is counted as in the
-/// view `system_topic_offsets`.
+/// Positions in the topics of the database, which knows their ends, and in those of a broker, at most 1,000 of a consumer; of many consumers
+/// first those that each has first. What is behind is counted as in the view `system_topic_offsets`, also where a consumer has read
+/// nothing of a partition yet, and only for what is returned.
 pub(crate) const POSITIONS: &str = "
-SELECT c.consumer, t.name AS topic, p.partition, c.next, greatest(p.next_offset - greatest(c.next, p.log_start), 0) - coalesce((
-    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, p.log_start), 0))::bigint
-    FROM jsonb_array_elements(c.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0) AS behind
-FROM messagekit.consumer_cursors c
-  JOIN messagekit.topic_partitions p ON p.id = c.tp_id JOIN messagekit.topics t ON t.id = p.topic_id
-WHERE c.consumer = ANY ($1::text[])
-UNION ALL
-SELECT p.consumer, p.topic, p.partition, min(p.next), NULL
-FROM messagekit.consumer_offsets p WHERE p.consumer = ANY ($1::text[])
-GROUP BY p.consumer, p.topic, p.partition ORDER BY consumer, topic, partition LIMIT 10000";
-
-/// The most positions of one consumer.
-const MOST_POSITIONS: usize = 1_000;
+SELECT k.consumer, k.topic, k.partition, k.next, CASE WHEN k.until IS NOT NULL THEN greatest(k.until - k.next - coalesce((
+    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, k.next), 0))::bigint
+    FROM jsonb_array_elements(k.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0), 0) END AS behind
+FROM (
+  SELECT a.*, row_number() OVER (PARTITION BY a.consumer ORDER BY a.topic, a.partition, a.until) AS nth FROM (
+    SELECT g.consumer, t.name AS topic, p.partition, greatest(c.next, p.log_start) AS next, p.next_offset AS until, c.ranges
+    FROM (
+        SELECT DISTINCT b.consumer, o.topic_id FROM messagekit.consumer_cursors b
+        JOIN messagekit.topic_partitions o ON o.id = b.tp_id WHERE b.consumer = ANY ($1::text[])) g
+      JOIN messagekit.topics t ON t.id = g.topic_id
+      JOIN messagekit.topic_partitions p ON p.topic_id = g.topic_id
+      LEFT JOIN messagekit.consumer_cursors c ON c.tp_id = p.id AND c.consumer = g.consumer
+    UNION ALL
+    SELECT f.consumer, f.topic, f.partition, min(f.next), NULL, NULL
+    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) GROUP BY f.consumer, f.topic, f.partition) a
+  ORDER BY nth, a.consumer LIMIT 10000) k
+WHERE k.nth <= 1000 ORDER BY k.consumer, k.topic, k.partition, k.until";
 
 /// The counts of an outbox beside the events that have not left.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,11 +145,7 @@ pub(crate) async fn consumers(
     let select = sqlx::query(schema.sql(POSITIONS)).persistent(false).bind(&names);
     for row in select.fetch_all(connection).await.map_err(from_sqlx)? {
         let (consumer, position) = position_of(&row).map_err(from_sqlx)?;
-        statuses.entry(consumer).and_modify(|status| {
-            if status.positions.len() < MOST_POSITIONS {
-                status.positions.push(position);
-            }
-        });
+        statuses.entry(consumer).and_modify(|status| status.positions.push(position));
     }
     Ok(statuses.into_values().collect())
 }

@@ -17,6 +17,16 @@ use messagekit::cleanup::NOTED_WITHIN;
 const MOST_CONSUMERS: u32 = 500;
 const MOST_POSITIONS: u32 = 1_000;
 
+/// Consumers of which no more is known than where they read come after the others, as a name that was used once stays.
+const CONSUMERS: &str = "
+SELECT id, name FROM (
+  SELECT c.id, c.name FROM messagekit_consumers c
+  ORDER BY NOT (EXISTS (SELECT 1 FROM messagekit_processed_messages m WHERE m.consumer_id = c.id)
+    OR EXISTS (SELECT 1 FROM messagekit_failed_messages d WHERE d.consumer_id = c.id)
+    OR EXISTS (SELECT 1 FROM messagekit_consumer_windows w WHERE w.consumer_id = c.id)
+    OR EXISTS (SELECT 1 FROM messagekit_consumer_offsets o WHERE o.consumer_id = c.id)), c.name
+  LIMIT ?1) ORDER BY name";
+
 /// What an outbox has beside the events that have not left.
 pub(crate) struct Counts {
     pub(crate) delayed: u64,
@@ -42,7 +52,7 @@ pub(crate) fn outbox(conn: &Connection) -> Result<Counts> {
 /// Returns what the file knows of each consumer, by name.
 pub(crate) fn consumers(conn: &Connection, now: i64) -> std::result::Result<Vec<ConsumerStatus>, Error> {
     let names: Vec<(i64, String)> = conn
-        .prepare_cached("SELECT id, name FROM messagekit_consumers ORDER BY name LIMIT ?1")
+        .prepare_cached(CONSUMERS)
         .and_then(|mut select| {
             select.query_map([MOST_CONSUMERS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
@@ -119,17 +129,20 @@ fn times(conn: &Connection, id: i64, bound: &str) -> Result<Times> {
 }
 
 /// The end of a topic of this file is known; that of a broker's topic is not. What is behind is counted as in the view
-/// `messagekit_system_topic_offsets`.
+/// `messagekit_system_topic_offsets`, also where the consumer has read nothing of a partition yet.
 fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
     conn.prepare_cached(
-        "SELECT t.name, p.partition, c.next, max(p.next_offset - max(c.next, p.log_start), 0) - coalesce((
+        "SELECT t.name, p.partition, max(coalesce(c.next, 0), p.log_start),
+           max(p.next_offset - max(coalesce(c.next, 0), p.log_start), 0) - coalesce((
              SELECT sum(max(json_extract(r.value, '$.to') - max(json_extract(r.value, '$.from'), p.log_start), 0))
              FROM messagekit_record_claims k JOIN json_each(k.ranges) r
              WHERE k.consumer_id = c.consumer_id AND k.tp_id = c.tp_id AND k.next = c.next
                AND json_extract(r.value, '$.state') = 'settled'), 0)
-         FROM messagekit_consumer_cursors c
-           JOIN messagekit_topic_partitions p ON p.id = c.tp_id JOIN messagekit_topics t ON t.id = p.topic_id
-         WHERE c.consumer_id = ?1 AND t.partitions > 0
+         FROM (SELECT DISTINCT o.topic_id FROM messagekit_consumer_cursors b
+             JOIN messagekit_topic_partitions o ON o.id = b.tp_id WHERE b.consumer_id = ?1) g
+           JOIN messagekit_topics t ON t.id = g.topic_id JOIN messagekit_topic_partitions p ON p.topic_id = g.topic_id
+           LEFT JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
+         WHERE t.partitions > 0
          UNION ALL
          SELECT t.name, o.partition, min(o.next), NULL
          FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id

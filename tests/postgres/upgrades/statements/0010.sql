@@ -882,9 +882,13 @@ WITH RECURSIVE marked (consumer) AS (
   UNION ALL
   SELECT (SELECT m.consumer FROM messagekit.consumer_offsets m WHERE m.consumer > k.consumer ORDER BY m.consumer LIMIT 1) FROM positioned k WHERE k.consumer IS NOT NULL),
 names AS MATERIALIZED (
-  SELECT consumer FROM marked WHERE consumer IS NOT NULL UNION SELECT consumer FROM failed WHERE consumer IS NOT NULL
-  UNION SELECT consumer FROM positioned WHERE consumer IS NOT NULL UNION SELECT consumer FROM messagekit.consumer_windows
-  UNION SELECT consumer FROM messagekit.consumer_cursors ORDER BY consumer LIMIT 500)
+  SELECT consumer FROM (
+    SELECT consumer, false AS only_reads FROM marked WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM failed WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM positioned WHERE consumer IS NOT NULL
+    UNION ALL SELECT consumer, false FROM messagekit.consumer_windows
+    UNION ALL SELECT consumer, true FROM messagekit.consumer_cursors) known
+  GROUP BY consumer ORDER BY bool_and(only_reads), consumer LIMIT 500)
 SELECT n.consumer, GREATEST((SELECT m.processed_at FROM messagekit.processed_messages m
     WHERE m.consumer = n.consumer ORDER BY m.message_id DESC LIMIT 1),
     (SELECT m.processed_at FROM messagekit.processed_messages m
@@ -915,16 +919,23 @@ SELECT (extract(epoch FROM clock_timestamp() - max(w.noted_at)) * 1000000)::bigi
 WHERE w.consumer = $1;
 
 PREPARE "history_status_positions" AS
-SELECT c.consumer, t.name AS topic, p.partition, c.next, greatest(p.next_offset - greatest(c.next, p.log_start), 0) - coalesce((
-    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, p.log_start), 0))::bigint
-    FROM jsonb_array_elements(c.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0) AS behind
-FROM messagekit.consumer_cursors c
-  JOIN messagekit.topic_partitions p ON p.id = c.tp_id JOIN messagekit.topics t ON t.id = p.topic_id
-WHERE c.consumer = ANY ($1::text[])
-UNION ALL
-SELECT p.consumer, p.topic, p.partition, min(p.next), NULL
-FROM messagekit.consumer_offsets p WHERE p.consumer = ANY ($1::text[])
-GROUP BY p.consumer, p.topic, p.partition ORDER BY consumer, topic, partition LIMIT 10000;
+SELECT k.consumer, k.topic, k.partition, k.next, CASE WHEN k.until IS NOT NULL THEN greatest(k.until - k.next - coalesce((
+    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, k.next), 0))::bigint
+    FROM jsonb_array_elements(k.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0), 0) END AS behind
+FROM (
+  SELECT a.*, row_number() OVER (PARTITION BY a.consumer ORDER BY a.topic, a.partition, a.until) AS nth FROM (
+    SELECT g.consumer, t.name AS topic, p.partition, greatest(c.next, p.log_start) AS next, p.next_offset AS until, c.ranges
+    FROM (
+        SELECT DISTINCT b.consumer, o.topic_id FROM messagekit.consumer_cursors b
+        JOIN messagekit.topic_partitions o ON o.id = b.tp_id WHERE b.consumer = ANY ($1::text[])) g
+      JOIN messagekit.topics t ON t.id = g.topic_id
+      JOIN messagekit.topic_partitions p ON p.topic_id = g.topic_id
+      LEFT JOIN messagekit.consumer_cursors c ON c.tp_id = p.id AND c.consumer = g.consumer
+    UNION ALL
+    SELECT f.consumer, f.topic, f.partition, min(f.next), NULL, NULL
+    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) GROUP BY f.consumer, f.topic, f.partition) a
+  ORDER BY nth, a.consumer LIMIT 10000) k
+WHERE k.nth <= 1000 ORDER BY k.consumer, k.topic, k.partition, k.until;
 
 PREPARE "history_misspelt" AS
 SELECT u.consumer, u.topic, u.event_type, u.similar_to, u.messages, u.first_at, u.last_at FROM messagekit.unhandled_types u

@@ -7,6 +7,7 @@ mod people;
 mod plans;
 mod records;
 mod round_trips;
+mod statuses;
 
 use std::sync::Arc;
 use std::time::Duration;
