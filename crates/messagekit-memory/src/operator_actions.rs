@@ -101,36 +101,46 @@ impl MemoryStore {
         pace: Pace,
         by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
-        self.at_the_desk(|tables| {
-            // Under the lock: of two retries at once, the second one finds what the first made due.
-            let now = self.database.clock.now();
-            tables.check_acts(ids)?;
-            let unchanged = batch.map(|batch| tables.unchanged(batch));
-            let mut done = 0;
-            let mut result = Vec::new();
-            for id in ids {
-                if unchanged.as_ref().is_some_and(|unchanged| !unchanged.contains(id)) {
-                    result.push(ActionResult::Changed);
-                    continue;
-                }
-                let planned = tables.failed_messages.get(id).and_then(|before| before.standing.due);
-                let acted = tables.act(act, *id, now);
-                if acted == ActionResult::Done {
-                    let paced = later(now, pace.delay(done));
-                    let due = planned.map_or(paced, |planned| planned.min(paced));
-                    let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
-                    retried.into_iter().for_each(|retried| retried.postpone(due));
-                    done += 1;
-                }
-                result.push(acted);
+        self.operate(|tables| self.act_in(tables, act, ids, batch, pace, by))
+    }
+
+    /// Every action goes through here, with the time under the lock: of two retries at once, the second one finds what the first made due.
+    fn act_in(
+        &self,
+        tables: &mut Tables,
+        act: Action,
+        ids: &[i64],
+        batch: Option<SelectionBatch<'_>>,
+        pace: Pace,
+        by: &Operator,
+    ) -> Result<Vec<ActionResult>, Error> {
+        let now = self.database.clock.now();
+        tables.check_acts(ids)?;
+        let unchanged = batch.map(|batch| tables.unchanged(batch));
+        let mut done = 0;
+        let mut result = Vec::new();
+        for id in ids {
+            if unchanged.as_ref().is_some_and(|unchanged| !unchanged.contains(id)) {
+                result.push(ActionResult::Changed);
+                continue;
             }
-            tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
-            Ok(result)
-        })
+            let planned = tables.failed_messages.get(id).and_then(|before| before.standing.due);
+            let acted = tables.act(act, *id, now);
+            if acted == ActionResult::Done {
+                let paced = later(now, pace.delay(done));
+                let due = planned.map_or(paced, |planned| planned.min(paced));
+                let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
+                retried.into_iter().for_each(|retried| retried.postpone(due));
+                done += 1;
+            }
+            result.push(acted);
+        }
+        tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
+        Ok(result)
     }
 
     /// Runs an operator's query or action, unless a test injected a failure.
-    fn at_the_desk<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
+    fn operate<R>(&self, act: impl FnOnce(&mut Tables) -> Result<R, Error>) -> Result<R, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::Operations)?;
             act(tables)
@@ -145,7 +155,7 @@ impl FailedMessages for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageHead>, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
+            self.operate(|tables| {
                 Ok(tables.meant(filter).rev().take(limit as usize).map(|head| tables.shown(head)).collect())
             })
         })
@@ -157,7 +167,7 @@ impl FailedMessages for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageVersion>, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
+            self.operate(|tables| {
                 let meant = tables.failed_messages.values().filter(|stored| is_meant(stored.head(), filter));
                 Ok(meant.take(limit as usize).map(StoredMessage::version).collect())
             })
@@ -166,7 +176,7 @@ impl FailedMessages for MemoryStore {
 
     fn show(&self, id: i64) -> BoxFuture<'_, Result<FailedMessage, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
+            self.operate(|tables| {
                 let failed_message =
                     tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?.failed_message();
                 Ok(FailedMessage {
@@ -183,7 +193,7 @@ impl FailedMessages for MemoryStore {
         filter: &'a FailedMessageFilter,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageTotal>, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
+            self.operate(|tables| {
                 let mut totals: BTreeMap<_, FailedMessageTotal> = BTreeMap::new();
                 for failed_message in tables.meant(filter) {
                     let (consumer, state) = (failed_message.consumer.clone(), failed_message.state);
@@ -204,7 +214,7 @@ impl FailedMessages for MemoryStore {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
+            self.operate(|tables| {
                 let mut groups: BTreeMap<_, FailedMessageGroup> = BTreeMap::new();
                 for failed_message in tables.meant(filter) {
                     let alike = (
@@ -254,14 +264,9 @@ impl FailedMessages for MemoryStore {
         by: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
         Box::pin(async move {
-            self.at_the_desk(|tables| {
-                // Under the lock, as at a pace.
-                let now = self.database.clock.now();
-                tables.check_acts(&[id])?;
-                let result = tables.act(act, id, now);
-                let done = u64::from(result == ActionResult::Done);
-                tables.audit.push(AuditEntry::new(now, by, act.as_str(), &[id], done));
-                result.done(act, id)?;
+            self.operate(|tables| {
+                let results = self.act_in(tables, act, &[id], None, Pace::default(), by)?;
+                results.into_iter().try_for_each(|result| result.done(act, id))?;
                 let stored = tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?;
                 Ok(stored.head().state)
             })
