@@ -22,9 +22,9 @@ SELECT (SELECT count(*) FROM (SELECT FROM messagekit.outbox_pending WHERE shard 
   (SELECT count(*) FROM (SELECT FROM messagekit.outbox_rejected WHERE error IS NOT NULL LIMIT 10000) r) AS rejected,
   (SELECT count(*) FROM (SELECT FROM messagekit.replay_jobs WHERE state = 'running' LIMIT 10000) j) AS replays";
 
-/// Consumers of which no more is known than where they read come after the others, as a name that was used once stays. Cursors are one row for
-/// each consumer and partition, and are read whole. The oldest failed message of a state is that of the smallest number. The state is a range of one, because with an equality the
-/// planner would walk all numbers.
+/// Consumers of which no more is known than where they read come after the others, as a name that was used once stays. Cursors are one row
+/// for each consumer and partition, and are read whole. The oldest failed message of a state is that of the smallest number. The state is a
+/// range of one, because with an equality the planner would walk all numbers.
 pub(crate) const CONSUMERS: &str = concat!(
     "WITH RECURSIVE ",
     names_of!("marked", "processed_messages"),
