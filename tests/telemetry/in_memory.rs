@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use messagekit::adapter::BatchLimit;
 use messagekit::{Backoff, Consumer, Envelope, Error, ErrorKind, Event, HandlerError, Outbox, Shutdown};
-use messagekit_memory::{Failpoint, MemoryLog, MemoryStore, MemoryTx};
+use messagekit_memory::{Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
 use tracing::Instrument;
 
 use crate::{OrderPlaced, UNTIL_KILLED, header, order};
@@ -83,12 +84,7 @@ pub(crate) async fn rolled_back(cause: &str) -> Result<(), Error> {
         consumer.backoff(Backoff::fixed(Duration::from_millis(20))).build()
     };
     if cause == "cut_off" {
-        let running = tokio::spawn(consumer()?.run(Shutdown::new()));
-        while billing.hangs.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        running.abort();
-        let _ = running.await;
+        cut_off(consumer()?, &billing.hangs).await;
     }
     let consumer = consumer()?;
     let (stats, shutdown) = (consumer.stats(), Shutdown::new());
@@ -96,4 +92,16 @@ pub(crate) async fn rolled_back(cause: &str) -> Result<(), Error> {
     stats.wait_until(|stats| stats.handled + stats.duplicates >= 2).await?;
     shutdown.request();
     running.await.expect("no panic")
+}
+
+/// Runs a consumer until its handler hangs, and drops it.
+async fn cut_off(consumer: Consumer<MemoryStore, MemorySource>, hangs: &AtomicBool) {
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.spawn(consumer.run(Shutdown::new()));
+    while hangs.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // An aborted task would be dropped at any later time, perhaps after the program's last export. A runtime ends when its tasks
+    // are dropped.
+    tokio::task::spawn_blocking(|| drop(runtime)).await.expect("no panic");
 }

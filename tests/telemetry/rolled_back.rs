@@ -56,7 +56,7 @@ fn a_filter_leaves_committed_runs_of_messages_and_their_events() {
             for spans in [&runs, &bills] {
                 let (committed, undone): (Vec<&Span>, Vec<&Span>) =
                     spans.iter().copied().partition(is_committed);
-                assert!(undone.len() >= 2, "{cause}: of both messages, one of which is only a neighbour");
+                assert!(undone.len() >= 2, "{cause}: of both, one of which is only a neighbour: {spans:#?}");
                 undone.into_iter().for_each(|span| assert_says(span, cause));
                 assert!(committed.iter().all(|span| !span.is_error && span.status.is_empty()), "{cause}");
             }
