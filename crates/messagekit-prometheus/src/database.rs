@@ -1,6 +1,7 @@
-//! Metrics of databases: outbox and failed messages.
+//! Metrics of databases: outbox, failed messages, and how far consumers are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::operations::{
@@ -28,16 +29,24 @@ pub(super) struct Waiting {
     retries_due: u64,
     blocked_keys: u64,
     oldest_failed_at: Option<Timestamp>,
+    /// The records that it has not settled, by topic.
+    behind: BTreeMap<Arc<str>, u64>,
     unhandled: Vec<UnhandledMessages>,
 }
 
 impl Waiting {
     pub(super) fn of(status: &ConsumerStatus) -> Self {
+        let mut behind = BTreeMap::<Arc<str>, u64>::new();
+        for position in &status.positions {
+            let Some(records) = position.behind else { continue };
+            *behind.entry(Arc::clone(&position.topic)).or_default() += records;
+        }
         Self {
             consumer: status.consumer.clone(),
             retries_due: status.retries_due,
             blocked_keys: status.blocked_keys,
             oldest_failed_at: status.oldest_failed_at,
+            behind,
             unhandled: status.unhandled.clone(),
         }
     }
@@ -48,7 +57,7 @@ impl Waiting {
     }
 }
 
-pub(super) static FAMILIES: [Family; 11] = [
+pub(super) static FAMILIES: [Family; 12] = [
     Family {
         name: names::OUTBOX_PENDING,
         help: "Events that are not proven to be published, at most 10000",
@@ -98,6 +107,12 @@ pub(super) static FAMILIES: [Family; 11] = [
         labels: &["database", "consumer"],
     },
     Family {
+        name: names::RECORDS_BEHIND,
+        help: "Records of a topic of the database that a consumer has not settled",
+        sort: GAUGE,
+        labels: &["database", "consumer", "topic"],
+    },
+    Family {
         name: names::UNHANDLED_MESSAGES,
         help: "Messages that a consumer has passed over because it had no handler for their type",
         sort: GAUGE,
@@ -117,7 +132,7 @@ pub(super) static FAMILIES: [Family; 11] = [
     },
 ];
 
-pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 11] {
+pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 12] {
     let [
         mut pending,
         mut overdue,
@@ -127,6 +142,7 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 11] {
         mut oldest_failed,
         mut due,
         mut blocked,
+        mut behind,
         mut unhandled,
         mut faulty,
         mut up,
@@ -151,6 +167,9 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 11] {
             oldest_failed.add(&labels, waiting.oldest_seconds(now));
             due.add(&labels, waiting.retries_due as f64);
             blocked.add(&labels, waiting.blocked_keys as f64);
+            for (topic, records) in &waiting.behind {
+                behind.add(&[name.as_str(), &*waiting.consumer, &**topic], *records as f64);
+            }
             for of in &waiting.unhandled {
                 let similar = of.similar.join(", ");
                 let labels = [name.as_str(), &*waiting.consumer, &*of.topic, &*of.event_type, &*similar];
@@ -162,5 +181,18 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 11] {
             faulty.add(&labels, f64::from(u8::from(source.fault.is_some())));
         }
     }
-    [pending, overdue, oldest, slot, failed_messages, oldest_failed, due, blocked, unhandled, faulty, up]
+    [
+        pending,
+        overdue,
+        oldest,
+        slot,
+        failed_messages,
+        oldest_failed,
+        due,
+        blocked,
+        behind,
+        unhandled,
+        faulty,
+        up,
+    ]
 }

@@ -16,6 +16,10 @@ pub const FAILED_MESSAGE_OLDEST_SECONDS: &str = "messagekit_failed_message_oldes
 pub const RETRIES_DUE: &str = "messagekit_retries_due";
 /// Keys that a failed message blocks; 10000 means at least as many. Labels: `database`, `consumer`.
 pub const BLOCKED_KEYS: &str = "messagekit_blocked_keys";
+/// Records of a topic in the database that a consumer has not settled, in all partitions that its status shows; no series for a broker's topic,
+/// whose end the database does not know. Groups over HTTP and SQL, claims and pipelines have it like consumers do. Labels: `database`, `consumer`,
+/// `topic`.
+pub const RECORDS_BEHIND: &str = "messagekit_records_behind";
 /// Messages that a consumer has passed over because it had no handler for their type, at most 20 types, without those whose last message is
 /// older than 30 days. `similar` lists the handled types of which the type may be a misspelling. Labels: `database`, `consumer`, `topic`, `event_type`, `similar`.
 pub const UNHANDLED_MESSAGES: &str = "messagekit_unhandled_messages";
@@ -118,7 +122,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 51] = [
+pub const ALL: [&str; 52] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -127,6 +131,7 @@ pub const ALL: [&str; 51] = [
     FAILED_MESSAGE_OLDEST_SECONDS,
     RETRIES_DUE,
     BLOCKED_KEYS,
+    RECORDS_BEHIND,
     UNHANDLED_MESSAGES,
     TABLE_SOURCE_FAULTY,
     DATABASE_UP,

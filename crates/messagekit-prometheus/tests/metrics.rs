@@ -9,8 +9,8 @@ use messagekit::gate::{Gates, RateLimit};
 use messagekit::headers::TraceContext;
 use messagekit::log::{OrderedReader, SourceFault, Start};
 use messagekit::operations::{
-    ConsumerStatus, FailedMessageState, FailedMessageTotal, LagPart, OutboxLag, SourceState,
-    UnhandledMessages,
+    ConsumerPosition, ConsumerStatus, FailedMessageState, FailedMessageTotal, LagPart, OutboxLag,
+    SourceState, UnhandledMessages,
 };
 use messagekit::relay::Relay;
 use messagekit::{Consumer, Envelope, ErrorKind, Event, HandlerError, Message, Outbox, Shutdown, Store};
@@ -89,6 +89,10 @@ async fn consumer_metrics_need_no_change_in_the_program() {
     );
 }
 
+fn position(topic: &str, partition: i32, behind: Option<u64>) -> ConsumerPosition {
+    ConsumerPosition { topic: topic.into(), partition, next: 0, behind }
+}
+
 /// Returns a consumer with two blocked keys, whose oldest failed message is a minute old.
 fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
     ConsumerStatus {
@@ -96,7 +100,12 @@ fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
         newest_marker_at: None,
         noted_at: None,
         dedup_window: None,
-        positions: Vec::new(),
+        positions: vec![
+            position("shop.orders", 0, Some(3)),
+            position("shop.orders", 1, Some(4)),
+            position("shop.bills", 0, Some(0)),
+            position("orders.order", 0, None),
+        ],
         failed_messages: Vec::new(),
         blocked_keys: 2,
         retries_due,
@@ -142,6 +151,8 @@ fn what_was_counted_before_does_not_stay() {
         r#"messagekit_outbox_slot_bytes{database="shop"} 4096"#,
         r#"messagekit_retries_due{database="shop",consumer="billing"} 4"#,
         r#"messagekit_blocked_keys{database="shop",consumer="billing"} 2"#,
+        r#"messagekit_records_behind{database="shop",consumer="billing",topic="shop.orders"} 7"#,
+        r#"messagekit_records_behind{database="shop",consumer="billing",topic="shop.bills"} 0"#,
         r#"messagekit_unhandled_messages{database="shop",consumer="billing",topic="orders.order",event_type="orders.order.\"palced\"\n",similar="orders.order.placed, orders.order.palced"} 7"#,
         r#"messagekit_outbox_pending{database="shop"} 7"#,
         r#"messagekit_outbox_overdue{database="shop"} 5"#,
@@ -153,6 +164,9 @@ fn what_was_counted_before_does_not_stay() {
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is missing:\n{text}");
     }
+
+    let broker = r#"consumer="billing",topic="orders.order"}"#;
+    assert!(!text.contains(broker), "the end of a broker's topic is not known:\n{text}");
 
     let age = text.lines().find_map(|line| {
         line.strip_prefix(r#"messagekit_failed_message_oldest_seconds{database="shop",consumer="billing"} "#)

@@ -1,5 +1,6 @@
 //! What `ack` finishes, what it answers, and what it refuses.
 
+use messagekit_admin::Role;
 use serde_json::{Value, json};
 
 use super::shop::{Shop, TOPIC, numbers, of_group};
@@ -104,4 +105,19 @@ async fn an_ack_is_of_one_partition() {
     let missing = json!({"topic_id": "shop.nothing", "group_id": "g", "upto_offset": 0});
     let answer = shop.post("ack", missing).await;
     assert!([404, 409].contains(&answer.status), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn metrics_show_how_far_a_group_is_behind() {
+    let shop = Shop::with(2, 0..20).await;
+    for _ in 0..2 {
+        let claimed = shop.consume(json!({"group_id": "g", "start": "Earliest", "limit": 3})).await;
+        let (id, partition) = (&claimed["claim_id"], &claimed["messages"][0]["partition_id"]);
+        stored(&shop, json!({"claim_id": id, "partition_id": partition})).await;
+    }
+    shop.consume(json!({"group_id": "g"})).await;
+    let answer = shop.console.ask(Role::Viewer, "GET /metrics").await;
+    let line = r#"messagekit_records_behind{database="shop",consumer="g",topic="shop.orders"} 14"#;
+    let text = answer.text();
+    assert!(text.lines().any(|known| known == line), "claimed ones are not settled: {text}");
 }
