@@ -87,7 +87,7 @@ enum Command {
     Outbox(outbox::Outbox),
     /// Delete expired rows in small batches; run it nightly
     Cleanup(cleanup::Cleanup),
-    /// Manage and use the typed topics of a SQLite file
+    /// Manage and use the typed topics of a database
     Topics(topics::Topics),
     /// Run SQL statements about topics, table sources and groups
     Sql(sql::Sql),

@@ -84,7 +84,10 @@ fn unread(error: &SyntaxError) -> Error {
 
 fn show(answer: &Answer) -> Result<(), Error> {
     if let Some(message) = &answer.message {
-        return print(printable(message));
+        if answer.schema.is_empty() {
+            return print(printable(message));
+        }
+        eprintln!("{}", printable(message));
     }
     if answer.rows.is_empty() {
         return print("no rows");

@@ -20,7 +20,7 @@ mod source;
 
 use messagekit::Error;
 
-/// Manage and use the typed topics of a SQLite file or of PostgreSQL.
+/// Manage and use the typed topics of a database.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Topics {
     #[command(subcommand)]

@@ -50,6 +50,7 @@ mod record;
 #[cfg(feature = "sources")]
 mod row_expression;
 mod rules;
+mod schema_check;
 mod shared;
 mod sorted_hashes;
 #[cfg(feature = "sources")]

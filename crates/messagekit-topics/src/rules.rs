@@ -9,6 +9,7 @@ use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde_json::Value;
 
 use crate::record::dedup_hash;
+use crate::schema_check;
 
 /// The content type of a record.
 const JSON: &str = "application/json";
@@ -100,7 +101,7 @@ impl Rules {
             Error::new(ErrorKind::InvalidConfiguration, text).with("topic", &self.name)
         };
         let schema: Value = serde_json::from_str(schema).map_err(|error| unusable().caused_by(error))?;
-        jsonschema::draft202012::new(&schema).map_err(|error| unusable().caused_by(error.to_owned()))
+        schema_check::validator(&schema).map_err(|error| unusable().caused_by(error.to_owned()))
     }
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use messagekit::operations::Operator;
 use messagekit_sql::{Answer, Command, SyntaxError, parse_script};
 use messagekit_topics::operations::TopicOperations;
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let topics = topics(&app, &which)?;
     let mut results = Vec::new();
-    let done = run_all(&*topics, &body.sql, caller.role, &mut results).await;
+    let done = run_all(&*topics, &body.sql, &caller, &mut results).await;
     let took = began.elapsed().as_secs_f64() * 1_000.0;
     let Err(refused) = done else {
         let answer = SqlAnswer { status: "success", results, took, error: None };
@@ -116,20 +117,29 @@ pub(super) async fn run(
 async fn run_all(
     topics: &dyn TopicOperations,
     sql: &str,
-    role: Role,
+    caller: &Caller,
     results: &mut Vec<Answer>,
 ) -> Result<(), Box<Refused>> {
     let mut bytes = 0;
-    for command in checked(sql, role)? {
+    for command in checked(sql, caller.role)? {
         if bytes > MAX_ANSWER {
             return Err(Refused::of(too_much()));
         }
         let answer = messagekit_sql::run(topics, &command).await;
         let answer = answer.map_err(|error| Refused::of(Failure::of(&error)))?;
+        log(caller, &command);
         bytes += bytes_of(&answer);
         results.push(answer);
     }
     Ok(())
+}
+
+/// The audit keeps actions on messages. What changes topics is in the log.
+fn log(caller: &Caller, command: &Command) {
+    if command.is_change() {
+        let Operator { name, request_id, .. } = caller.operator();
+        tracing::info!(operator = name, request_id, statement = %command, "statement was run");
+    }
 }
 
 fn too_much() -> Failure {

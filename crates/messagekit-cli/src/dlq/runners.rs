@@ -71,7 +71,7 @@ fn in_words(runner: &RetryRunner) -> String {
             ago(last)
         ),
         None => format!(
-            "consumer {consumer} was never seen in this database: unless it is a pipeline, start it, and it runs what was accepted"
+            "consumer {consumer} was never seen in this database: unless it is a pipeline, start it, and it runs what was accepted; workers that claim records pass over it"
         ),
     }
 }

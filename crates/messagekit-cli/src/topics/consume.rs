@@ -2,15 +2,17 @@
 
 use futures_util::{Stream, StreamExt};
 use messagekit::log::TopicStore;
-use messagekit::{Error, Shutdown};
+use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::Value;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::claims::{Claims, Consumption};
 use super::export::line;
 use super::file::{self, Work};
 use super::lines::{Lines, Reader};
 use crate::database::Database;
+use crate::output::printable;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Consume {
@@ -39,6 +41,8 @@ pub(super) struct Consume {
 
 impl Work for Consume {
     async fn run<S: TopicStore>(&self, topics: &Topics<S>) -> Result<(), Error> {
+        // What the consumer has lost is a warning.
+        let _telemetry = crate::log::begin(LevelFilter::WARN)?;
         // Before the file is opened: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
         if let Some(most) = self.claims.most() {
@@ -82,10 +86,28 @@ impl Consume {
                 return Ok(());
             }
             if !self.no_ack {
-                topic.ack(&record).await?;
+                self.acknowledge(topic, &record).await?;
             }
             left -= 1;
         }
         Ok(())
+    }
+
+    /// Acknowledges a record, unless a pipeline of the same name has failed on it: an operator decides about that.
+    async fn acknowledge(
+        &self,
+        topic: &Topic<Value, impl TopicStore>,
+        record: &Record<Value>,
+    ) -> Result<(), Error> {
+        match topic.ack(record).await {
+            Err(error) if error.kind() == ErrorKind::WrongState => {
+                eprintln!(
+                    "{error}: messagekit dlq list --state open --consumer {}",
+                    printable(&self.consumer)
+                );
+                Ok(())
+            }
+            acknowledged => Ok(acknowledged?),
+        }
     }
 }

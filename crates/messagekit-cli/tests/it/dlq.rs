@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::command::{messagekit_with, on};
 use crate::console::{Console, message};
 
-const NEVER_SEEN: &str = "consumer billing was never seen in this database: unless it is a pipeline, start it, and it runs what was accepted\n";
+const NEVER_SEEN: &str = "consumer billing was never seen in this database: unless it is a pipeline, start it, and it runs what was accepted; workers that claim records pass over it\n";
 
 fn ids(list: &Value) -> Vec<i64> {
     list["failed_messages"]

@@ -36,6 +36,53 @@ fn many_lines_are_appended_in_order() {
     assert!(documents(&data).iter().map(|record| record["n"].as_u64().unwrap()).eq(1..=5_000));
 }
 
+/// A pipeline in which the second record fails.
+async fn failed_once(shell: &Shell) {
+    let topics = messagekit_topics::Topics::open(shell.file()).await.unwrap();
+    let (notes, copies) =
+        (topics.untyped("notes").open().await.unwrap(), topics.untyped("copies").open().await.unwrap());
+    let copy = notes.pipe(async |note: Value| if note["n"] == 2 { Err("refused") } else { Ok(note) });
+    copy.to(&copies).run().await.unwrap_err();
+    topics.store().clone().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn consume_goes_on_behind_a_record_that_a_pipeline_failed_on() {
+    let shell = Shell::with(&["notes"]);
+    shell.piped(&["append", "notes"], b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}").text();
+    failed_once(&shell).await;
+    shell.piped(&["append", "notes"], b"{\"n\":4}").text();
+    let consumed = shell.topics(&["consume", "notes"]);
+    assert!(consumed.code == 0 && consumed.out.ends_with("{\"n\":4}\n"), "{consumed:?}");
+    let failed = "record is a failed message of the consumer: retry or discard that (topic notes, record 2)";
+    assert!(consumed.err.starts_with(failed), "{}", consumed.err);
+    assert!(consumed.err.contains("messagekit dlq list --state open --consumer default"), "{}", consumed.err);
+}
+
+#[test]
+fn consume_says_which_records_the_consumer_has_lost() {
+    let shell = Shell::with(&["notes"]);
+    let append = || shell.piped(&["append", "notes"], b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}").text();
+    let statement = |statement: &str| crate::command::on(&shell.file(), &["sql", statement]);
+    append();
+    for claim in [&[][..], &["--claim", "1"]] {
+        let consumer = format!("c{}", claim.len());
+        let consume = [&["consume", "notes", "--consumer", &consumer], claim].concat();
+        assert_eq!(shell.topics(&[&consume[..], &["--max", "1"]].concat()).text(), "{\"n\":1}\n");
+        statement("CLEAR TOPIC notes").text();
+        append();
+        let consumed = shell.topics(&consume);
+        assert!(consumed.err.contains("deleted"), "{claim:?}: {}", consumed.err);
+        assert_eq!((consumed.code, consumed.out.lines().count()), (0, 3), "{claim:?}");
+    }
+    statement("CONSUME FROM notes GROUP 'g' FROM EARLIEST LIMIT 1").text();
+    statement("ACK notes GROUP 'g' UPTO OFFSET 6").text();
+    statement("CLEAR TOPIC notes").text();
+    let consumed = statement("CONSUME FROM notes GROUP 'g'");
+    assert!(consumed.err.contains("offsets 7 to 8 of partition 0"), "{}", consumed.err);
+    assert_eq!(consumed.out, "no rows\n");
+}
+
 #[test]
 fn known_records_are_refused_or_skipped() {
     let shell = links();

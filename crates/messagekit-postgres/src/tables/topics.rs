@@ -119,8 +119,7 @@ pub(crate) async fn kept(
 }
 
 pub(crate) fn no_topic(name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, "database keeps no such topic: open it with its type first")
-        .with("topic", name)
+    Error::new(ErrorKind::NotFound, "database keeps no such topic: create it first").with("topic", name)
 }
 
 /// Returns all topics, sorted by name.

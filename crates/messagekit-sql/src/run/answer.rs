@@ -12,7 +12,8 @@ pub struct Answer {
     pub rows: Vec<Vec<Value>>,
     /// The number of its rows.
     pub row_count: usize,
-    /// What was done, as a sentence, if the command returns no rows.
+    /// What was done, as a sentence, if the command returns no rows; and of a `CONSUME` that records were deleted before the group settled
+    /// them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -93,11 +93,8 @@ pub(super) async fn drop(topics: &dyn TopicOperations, drop: &DropTopic) -> Resu
         }
         // It may also be refused because a relay has not published its events.
         Err(error) if error.kind() == ErrorKind::WrongState && has_sources(topics, &drop.topic).await? => {
-            let text = "topic cannot be dropped now: CASCADE drops its table sources, too";
-            Err(messagekit::Error::new(ErrorKind::WrongState, text)
-                .with("topic", &drop.topic)
-                .caused_by(error)
-                .into())
+            let text = format!("{error}; with CASCADE, its table sources are dropped, too");
+            Err(messagekit::Error::new(ErrorKind::WrongState, text).into())
         }
         Err(error) => Err(error),
     }

@@ -48,4 +48,10 @@ impl Command {
     pub fn is_for_services(&self) -> bool {
         matches!(self, Self::Consume(_) | Self::Acknowledge(_))
     }
+
+    /// Returns whether it changes a topic, its sources or what a group has settled, other than `CONSUME` and `ACK` do.
+    pub fn is_change(&self) -> bool {
+        let is_read = matches!(self, Self::ShowTopics | Self::ShowRoutes { .. } | Self::Select(_));
+        !is_read && !self.is_for_services()
+    }
 }

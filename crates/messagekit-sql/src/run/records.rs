@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use messagekit::ErrorKind;
 use messagekit::log::PartitionStart;
 use messagekit_topics::Error;
-use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, TopicOperations};
+use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, DeletedOffsets, TopicOperations};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, ColumnType};
@@ -47,7 +47,7 @@ pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> 
         ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(PartitionStart::End));
     request.group = consume.group.as_deref().map(Into::into);
     request.partition = consume.partition;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let (mut rows, mut bytes, mut deleted) = (Vec::new(), 0, Vec::new());
     while rows.len() < limit as usize && bytes < MAX_BYTES {
         let room = limit - u32::try_from(rows.len()).unwrap_or(limit);
         let consumed = match topics.consume(&request.clone().limit(room)).await {
@@ -55,13 +55,24 @@ pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> 
             Err(_) if !rows.is_empty() => break,
             consumed => consumed?,
         };
+        deleted.extend(consumed.deleted);
         rows.extend(consumed.records.iter().map(row));
         bytes += consumed.records.iter().map(|record| record.payload.len()).sum::<usize>();
         if consumed.records.is_empty() || request.group.is_none() {
             break;
         }
     }
-    Ok(Answer::of(&CONSUMED, rows))
+    let message = (!deleted.is_empty()).then(|| overtaken(&deleted));
+    Ok(Answer { message, ..Answer::of(&CONSUMED, rows) })
+}
+
+/// Returns the sentence about records that the group will not see.
+fn overtaken(deleted: &[DeletedOffsets]) -> String {
+    let part = |(partition, offsets): &DeletedOffsets| {
+        format!("{} to {} of partition {partition}", offsets.start, offsets.end - 1)
+    };
+    let parts: Vec<String> = deleted.iter().map(part).collect();
+    format!("records were deleted before the group settled them: offsets {}", parts.join(", "))
 }
 
 fn row(record: &ConsumedRecord) -> Vec<Value> {

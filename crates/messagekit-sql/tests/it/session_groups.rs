@@ -48,6 +48,21 @@ async fn a_group_from_an_offset_goes_on_behind_it() {
 }
 
 #[tokio::test]
+async fn consume_names_the_records_that_the_group_has_lost() {
+    let session = Session::with(4).await;
+    session.rows("CONSUME FROM shop.orders GROUP 'g' FROM EARLIEST LIMIT 1").await;
+    session.rows("ACK shop.orders GROUP 'g' UPTO OFFSET 0").await;
+    session.said("CLEAR TOPIC shop.orders").await;
+    session.append(4, 6).await;
+    let answer = session.run("CONSUME FROM shop.orders GROUP 'g'").await.unwrap();
+    let offsets: Vec<_> = answer.rows.iter().map(|row| row[2].as_i64().unwrap()).collect();
+    let lost = "records were deleted before the group settled them: offsets 1 to 3 of partition 0";
+    assert_eq!((&offsets[..], answer.message.as_deref()), (&[4, 5][..], Some(lost)));
+    let again = session.run("CONSUME FROM shop.orders GROUP 'g'").await.unwrap();
+    assert_eq!((again.row_count, again.message), (0, None));
+}
+
+#[tokio::test]
 async fn a_read_without_a_group_stores_nothing() {
     let session = Session::with(5).await;
     for _ in 0..2 {

@@ -136,8 +136,7 @@ impl<'a> DefinedTopics<'a> {
 pub(super) fn defined(conn: &Connection, name: &str) -> Result<Topic, Error> {
     let known = names::known_topic(conn, name).map_err(from_sqlite)?;
     known.filter(|topic| topic.version.is_some()).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "file has no such topic: open it with its type first")
-            .with("topic", name)
+        Error::new(ErrorKind::NotFound, "file has no such topic: create it first").with("topic", name)
     })
 }
 

@@ -58,6 +58,38 @@ async fn json_of_a_typed_topic_is_checked_against_its_schema() {
     assert_eq!(items.count().await.unwrap().all, 1);
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Counted {
+    n: i64,
+    small: Option<u8>,
+}
+
+/// One record that the type cannot read would end the reading of all behind it.
+#[tokio::test]
+async fn json_of_a_typed_topic_is_what_the_type_reads() {
+    let topics = home::topics().await;
+    let counted: Topic<Counted, Db> = topics.topic("rss.counted").dedup(["n"]).open().await.unwrap();
+    for json in [
+        r#"{"n": 1.0}"#,
+        r#"{"n": -0.0}"#,
+        r#"{"n": 1e300}"#,
+        r#"{"n": 18446744073709551615}"#,
+        r#"{"n": 99999999999999999999}"#,
+        r#"{"n": 1, "small": 256}"#,
+        r#"{"n": 1, "small": -1}"#,
+        r#"{"n": 1, "small": 1.0}"#,
+    ] {
+        let error = counted.append_json(json).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidEvent, "{json}: {error}");
+    }
+    for json in [r#"{"n": 1}"#, r#"{"n": -9223372036854775808, "small": 255}"#, r#"{"n": 2, "small": null}"#]
+    {
+        counted.append_json(json).await.unwrap();
+    }
+    let read: Vec<i64> = counted.iter_new().map_ok(|record| record.data.n).try_collect().await.unwrap();
+    assert_eq!(read, [1, i64::MIN, 2]);
+}
+
 #[tokio::test]
 async fn a_topic_that_is_opened_without_a_type_keeps_its_rules() {
     let topics = home::topics().await;

@@ -1,5 +1,6 @@
 //! Records that are appended over HTTP.
 
+use messagekit_admin::Role;
 use messagekit_topics::operations::TopicOperations;
 use serde_json::{Value, json};
 
@@ -40,6 +41,20 @@ async fn several_records_are_appended_together_or_not_at_all() {
     assert!(skips.get("id").is_none() && skips.get("duplicate").is_none(), "{skips}");
     assert_eq!(shop.ok("append", several(&[8, 9])).await["records"].as_array().unwrap().len(), 2);
     assert_eq!(numbers(&shop.consume(json!({"start": "Earliest"})).await), [0, 1, 7, 8, 9]);
+}
+
+/// As a float, the second one would be the first one: a duplicate that is none.
+#[tokio::test]
+async fn an_integer_beyond_64_bits_is_refused_and_not_rounded() {
+    let shop = Shop::new(1).await;
+    for number in ["12345678901234567890123", "12345678901234567890124", "-9223372036854775809"] {
+        let body = format!(r#"{{"topic_id": "{TOPIC}", "data": {{"n": {number}}}, "if_new": true}}"#);
+        let request = shop.console.request(Role::Service, "POST /v1/api/topics/append", Some(&json!({})));
+        let answer = shop.console.send(request.map(|_| body.into())).await;
+        answer.is_failure(400, "BAD_REQUEST");
+        assert!(answer.text().contains("write it as a string"), "{}", answer.text());
+    }
+    assert_eq!(numbers(&shop.consume(json!({"start": "Earliest"})).await), [0; 0]);
 }
 
 #[tokio::test]
