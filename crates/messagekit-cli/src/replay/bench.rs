@@ -52,7 +52,6 @@ struct Measured {
 
 impl Bench {
     pub(super) async fn run(self) -> Result<(), Error> {
-        self.ordered.check()?;
         // Before anything is made or read: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
         let logs = self.ordered.open_logs(&interrupted).await?;

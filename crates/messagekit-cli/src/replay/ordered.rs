@@ -1,5 +1,8 @@
 //! What the commands that read topics in the order of their time have in common: sources, bounds, and polling.
 
+mod ending;
+#[cfg(test)]
+mod ending_tests;
 mod logs;
 mod polling;
 mod source;
@@ -44,18 +47,6 @@ pub(super) struct Ordered {
 }
 
 impl Ordered {
-    /// Refuses a cutoff behind which there may be records that the end would leave out: the reader is live at the cutoff.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let now = Timestamp::now();
-        match self.cutoff.filter(|cutoff| *cutoff <= now && self.until != Until::Never) {
-            Some(cutoff) => {
-                let text = "records behind a cutoff of the past come freely, so there is no end that leaves none out: add --until never, or leave the cutoff out";
-                Err(Error::new(ErrorKind::InvalidConfiguration, text).with("cutoff", cutoff))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Opens the logs.
     pub(super) async fn open_logs(&self, interrupted: &Shutdown) -> Result<Open, Error> {
         unless_interrupted(interrupted, self.logs.open()).await
@@ -64,7 +55,8 @@ impl Ordered {
     /// Opens the reader.
     pub(super) async fn open(&self, logs: &Open, interrupted: &Shutdown) -> Result<Polling, Error> {
         let reader = unless_interrupted(interrupted, self.builder(logs).open()).await?;
-        Ok(Polling::new(reader, self.until))
+        let topics = self.sources.iter().map(|source| (source.topic.clone(), logs.log(&source.topic)));
+        Ok(Polling::new(reader, topics.collect(), self.until))
     }
 
     /// Returns the names of the topics.

@@ -38,7 +38,6 @@ enum Further {
 impl Read {
     pub(super) async fn run(self) -> Result<(), Error> {
         rows::check(self.format.into(), self.output.as_deref())?;
-        self.ordered.check()?;
         // Before anything is read: a signal ends the command cleanly from here on.
         let interrupted = Shutdown::on_signal()?;
         let logs = self.ordered.open_logs(&interrupted).await?;

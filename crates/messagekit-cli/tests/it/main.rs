@@ -37,6 +37,7 @@ mod relay;
 mod replay;
 mod replay_bench;
 mod replay_read;
+mod replay_read_ends;
 mod replay_read_kafka;
 mod replay_read_whole;
 mod schema;

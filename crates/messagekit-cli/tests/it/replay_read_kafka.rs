@@ -39,6 +39,9 @@ async fn topics_of_kafka_are_read_without_a_group() {
     assert!(times.is_sorted_by_key(|time| time.parse::<jiff::Timestamp>().unwrap()), "{times:?}");
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    let until = |end: &str| messagekit(&[&["replay", "read", "--until", end], &both[..]].concat()).text();
+    let ahead = (jiff::Timestamp::now() + std::time::Duration::from_secs(1)).to_string();
+    assert_eq!((until(&ahead).lines().count(), until("2020-01-01").lines().count()), (6, 0));
     let report = messagekit(&[&["replay", "bench", "--json"], &both[..]].concat()).json();
     assert_eq!((&report["records"], &report["violations"]["first"]), (&6.into(), &Value::Null), "{report}");
     let absent = messagekit(&["replay", "read", "--kafka", servers, "--source", "absent:earliest"]);

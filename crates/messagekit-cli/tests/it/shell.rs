@@ -65,6 +65,11 @@ impl Shell {
         Running::of(command(&self.file(), &["replay", "read"], arguments).stdin(Stdio::null()))
     }
 
+    /// Starts `messagekit replay read`, whose output the caller reads.
+    pub(crate) fn reading_unread(&self, arguments: &[&str]) -> Child {
+        command(&self.file(), &["replay", "read"], arguments).stdin(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs `messagekit replay bench`.
     pub(crate) fn bench(&self, arguments: &[&str]) -> Answer {
         on(&self.file(), &[&["replay", "bench"], arguments].concat())

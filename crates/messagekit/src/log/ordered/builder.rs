@@ -191,6 +191,7 @@ async fn look(
         partition: bounds.partition,
         start,
         end: bounds.end,
+        reached: start,
         waited: Duration::ZERO,
         fed: None,
     });

@@ -53,6 +53,12 @@ impl<R> MergeCore<R> {
             }
     }
 
+    /// Returns partitions with the offset of a record that they hold, among them the first one of each that holds any.
+    pub(super) fn first_held(&self) -> impl Iterator<Item = (usize, i64)> {
+        let waiting = self.partitions.iter().filter_map(|known| known.waiting.front());
+        waiting.chain(&self.arrived).map(|record| (record.partition, record.offset))
+    }
+
     fn is_lowest(&self, partition: usize) -> bool {
         // An idle partition holds nothing back, and is read so that it is seen when it goes on.
         self.open.first().is_none_or(|(_, lowest)| *lowest == partition)

@@ -76,9 +76,9 @@ impl OrderedReader {
     /// Notes that a partition has no record before this offset. Its past has ended there, also if its last offsets have none; not if a broker
     /// that lags behind has answered.
     fn end(&mut self, topic: usize, partition: i32, at: i64) {
-        if let Some(index) =
-            self.topics[topic].index(partition).filter(|index| at >= self.followed[*index].end)
-        {
+        let Some(index) = self.topics[topic].index(partition) else { return };
+        self.followed[index].reach(at);
+        if at >= self.followed[index].end {
             self.core.on_end(index);
             self.steer();
         }
@@ -98,6 +98,7 @@ impl OrderedReader {
                 }
                 let (offset, time, bytes) = (record.position.offset, record.timestamp, record.message.size());
                 self.core.on_record(MergeRecord { partition: index, offset, time, bytes, record }, now);
+                self.followed[index].reach(offset.saturating_add(1));
                 if offset + 1 == end {
                     self.core.on_end(index);
                 }

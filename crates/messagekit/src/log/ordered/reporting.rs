@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::reader::OrderedReader;
 use super::stats::{OrderedReaderState, OrderedStats};
+use super::topic_reader::Followed;
+use crate::Position;
 
 impl OrderedReader {
     /// Returns a live view of its statistics: that of its [builder](super::OrderedReaderBuilder::stats).
@@ -12,6 +14,23 @@ impl OrderedReader {
         let stats = self.reporter.stats();
         self.report();
         stats
+    }
+
+    /// Returns where it goes on in each partition, by topic and partition: in front of there all is released. Unlike the last offset that was
+    /// released, this also moves past offsets that were deleted or have no record, as behind a transaction of Kafka.
+    pub fn next_positions(&self) -> Vec<Position> {
+        let mut next: Vec<i64> = self.followed.iter().map(|followed| followed.reached).collect();
+        for (partition, offset) in self.core.first_held() {
+            next[partition] = next[partition].min(offset);
+        }
+        let position = |(followed, offset): (&Followed, i64)| Position {
+            topic: followed.topic.clone(),
+            partition: followed.partition,
+            offset,
+        };
+        let mut positions: Vec<_> = self.followed.iter().zip(next).map(position).collect();
+        positions.sort_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
+        positions
     }
 
     /// Brings the statistics up to date, if there is a view of them: it goes through all partitions.

@@ -27,6 +27,8 @@ pub(super) struct Followed {
     /// Where reading began, and where the past ends.
     pub(super) start: i64,
     pub(super) end: i64,
+    /// In front of this offset all is read, or deleted, or has never been a record.
+    pub(super) reached: i64,
     /// How long it was waited for since its last record, without the time in which it was paused.
     pub(super) waited: Duration,
     /// When it brought its last records.
@@ -37,6 +39,11 @@ impl Followed {
     /// Returns where to open it.
     pub(super) fn position(&self) -> (i32, PartitionStart) {
         (self.partition, PartitionStart::Offset(self.start))
+    }
+
+    /// Notes that nothing in front of this offset will come any more. A broker that lags behind may say less than is known.
+    pub(super) fn reach(&mut self, offset: i64) {
+        self.reached = self.reached.max(offset);
     }
 }
 

@@ -83,6 +83,7 @@ impl OrderedReader {
                         partition,
                         start: earliest,
                         end: earliest,
+                        reached: earliest,
                         waited: Duration::ZERO,
                         fed: None,
                     };

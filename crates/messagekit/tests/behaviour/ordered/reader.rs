@@ -197,3 +197,25 @@ async fn a_stream_goes_on_after_an_error() {
     assert!(batches.next().await.unwrap().is_err());
     assert_eq!(batches.next().await.unwrap().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn the_next_position_is_behind_all_that_is_released() {
+    let next = |reader: &OrderedReader| -> Vec<i64> {
+        reader.next_positions().iter().map(|position| position.offset).collect()
+    };
+    let log = ScriptedLog::default();
+    log.partition("orders", 0, 0, 2);
+    log.partition("orders", 1, 0, 5);
+    let mut reader = reading(&log, Start::Earliest).open().await.expect("the log can be read");
+    log.put("orders", 0, 0, Some(10));
+    log.put("orders", 0, 1, Some(30));
+    log.put("orders", 1, 0, Some(20));
+    assert_eq!(polled(&mut reader).await, [(0, 0), (1, 0)]);
+    assert_eq!(next(&reader), [1, 1], "what is held is not passed");
+    log.reach_end("orders", 1);
+    assert_eq!(polled(&mut reader).await, [(0, 1)]);
+    assert_eq!(next(&reader), [2, 5], "offsets without a record are");
+    log.delete_before("orders", 0, 9);
+    assert!(reader.poll(Duration::from_millis(1)).await.expect("the log can be read").is_empty());
+    assert_eq!(next(&reader), [9, 5]);
+}
