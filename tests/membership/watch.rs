@@ -61,9 +61,15 @@ impl Step {
 impl Watch {
     /// Observes until `over`.
     pub(crate) async fn look_until(self, over: Shutdown) -> Seen {
-        let (mut seen, begun) = (Seen::default(), Instant::now());
         let mut next = tokio::time::interval(EVERY);
         next.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // A broker names the leaders of a new topic a moment after it has made it.
+        let started = Instant::now();
+        while let Err(error) = self.offsets().await {
+            assert!(started.elapsed() < self.patience, "no look succeeds: {error}");
+            next.tick().await;
+        }
+        let (mut seen, begun) = (Seen::default(), Instant::now());
         let mut over = std::pin::pin!(over.into_future());
         loop {
             tokio::select! {
