@@ -29,24 +29,33 @@ pub(super) struct Waiting {
     retries_due: u64,
     blocked_keys: u64,
     oldest_failed_at: Option<Timestamp>,
-    /// The records that it has not settled, by topic.
-    behind: BTreeMap<Arc<str>, u64>,
+    /// How far it is, by topic.
+    records: BTreeMap<Arc<str>, Records>,
     unhandled: Vec<UnhandledMessages>,
+}
+
+/// The records of a topic of the database, in all its partitions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Records {
+    behind: u64,
+    reached: i64,
 }
 
 impl Waiting {
     pub(super) fn of(status: &ConsumerStatus) -> Self {
-        let mut behind = BTreeMap::<Arc<str>, u64>::new();
+        let mut records = BTreeMap::<Arc<str>, Records>::new();
         for position in &status.positions {
-            let Some(records) = position.behind else { continue };
-            *behind.entry(Arc::clone(&position.topic)).or_default() += records;
+            let Some(behind) = position.behind else { continue };
+            let of_topic = records.entry(Arc::clone(&position.topic)).or_default();
+            of_topic.behind = of_topic.behind.saturating_add(behind);
+            of_topic.reached = of_topic.reached.saturating_add(position.next);
         }
         Self {
             consumer: status.consumer.clone(),
             retries_due: status.retries_due,
             blocked_keys: status.blocked_keys,
             oldest_failed_at: status.oldest_failed_at,
-            behind,
+            records,
             unhandled: status.unhandled.clone(),
         }
     }
@@ -57,7 +66,7 @@ impl Waiting {
     }
 }
 
-pub(super) static FAMILIES: [Family; 12] = [
+pub(super) static FAMILIES: [Family; 13] = [
     Family {
         name: names::OUTBOX_PENDING,
         help: "Events that are not proven to be published, at most 10000",
@@ -108,7 +117,13 @@ pub(super) static FAMILIES: [Family; 12] = [
     },
     Family {
         name: names::RECORDS_BEHIND,
-        help: "Records of a topic of the database that a consumer has not settled",
+        help: "Records of a topic of the database behind the offset that a consumer has reached",
+        sort: GAUGE,
+        labels: &["database", "consumer", "topic"],
+    },
+    Family {
+        name: names::RECORDS_REACHED,
+        help: "Sum of the offsets that a consumer has reached in the partitions of a topic of the database",
         sort: GAUGE,
         labels: &["database", "consumer", "topic"],
     },
@@ -132,7 +147,7 @@ pub(super) static FAMILIES: [Family; 12] = [
     },
 ];
 
-pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 12] {
+pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 13] {
     let [
         mut pending,
         mut overdue,
@@ -143,6 +158,7 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 12] {
         mut due,
         mut blocked,
         mut behind,
+        mut reached,
         mut unhandled,
         mut faulty,
         mut up,
@@ -167,8 +183,10 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 12] {
             oldest_failed.add(&labels, waiting.oldest_seconds(now));
             due.add(&labels, waiting.retries_due as f64);
             blocked.add(&labels, waiting.blocked_keys as f64);
-            for (topic, records) in &waiting.behind {
-                behind.add(&[name.as_str(), &*waiting.consumer, &**topic], *records as f64);
+            for (topic, records) in &waiting.records {
+                let labels = [name.as_str(), &*waiting.consumer, &**topic];
+                behind.add(&labels, records.behind as f64);
+                reached.add(&labels, records.reached as f64);
             }
             for of in &waiting.unhandled {
                 let similar = of.similar.join(", ");
@@ -191,6 +209,7 @@ pub(super) fn read(databases: &BTreeMap<String, Database>) -> [Values; 12] {
         due,
         blocked,
         behind,
+        reached,
         unhandled,
         faulty,
         up,

@@ -16,10 +16,13 @@ pub const FAILED_MESSAGE_OLDEST_SECONDS: &str = "messagekit_failed_message_oldes
 pub const RETRIES_DUE: &str = "messagekit_retries_due";
 /// Keys that a failed message blocks; 10000 means at least as many. Labels: `database`, `consumer`.
 pub const BLOCKED_KEYS: &str = "messagekit_blocked_keys";
-/// Records of a topic in the database that a consumer has not settled, in all partitions that its status shows; no series for a broker's topic,
-/// whose end the database does not know. Groups over HTTP and SQL, claims and pipelines have it like consumers do. Labels: `database`, `consumer`,
-/// `topic`.
+/// Records of a topic in the database behind the offset that a consumer has reached, without those that its claims have settled, in all partitions
+/// that its status shows; no series for a broker's topic, whose end the database does not know. Groups over HTTP and SQL, claims and pipelines
+/// have it like consumers do. Labels: `database`, `consumer`, `topic`.
 pub const RECORDS_BEHIND: &str = "messagekit_records_behind";
+/// The sum of the offsets that a consumer has reached in the partitions of a topic that have [`RECORDS_BEHIND`]: its rate is the pace of the
+/// consumer, and retention does not move it. Labels: `database`, `consumer`, `topic`.
+pub const RECORDS_REACHED: &str = "messagekit_records_reached";
 /// Messages that a consumer has passed over because it had no handler for their type, at most 20 types, without those whose last message is
 /// older than 30 days. `similar` lists the handled types of which the type may be a misspelling. Labels: `database`, `consumer`, `topic`, `event_type`, `similar`.
 pub const UNHANDLED_MESSAGES: &str = "messagekit_unhandled_messages";
@@ -122,7 +125,7 @@ pub const ADMIN_REQUEST_SECONDS: &str = "messagekit_admin_request_seconds";
 pub const TELEMETRY_SPANS: &str = "messagekit_telemetry_spans_total";
 
 /// Every name.
-pub const ALL: [&str; 52] = [
+pub const ALL: [&str; 53] = [
     OUTBOX_PENDING,
     OUTBOX_OVERDUE,
     OUTBOX_OLDEST_SECONDS,
@@ -132,6 +135,7 @@ pub const ALL: [&str; 52] = [
     RETRIES_DUE,
     BLOCKED_KEYS,
     RECORDS_BEHIND,
+    RECORDS_REACHED,
     UNHANDLED_MESSAGES,
     TABLE_SOURCE_FAULTY,
     DATABASE_UP,

@@ -90,7 +90,7 @@ async fn consumer_metrics_need_no_change_in_the_program() {
 }
 
 fn position(topic: &str, partition: i32, behind: Option<u64>) -> ConsumerPosition {
-    ConsumerPosition { topic: topic.into(), partition, next: 0, behind }
+    ConsumerPosition { topic: topic.into(), partition, next: 10, behind }
 }
 
 /// Returns a consumer with two blocked keys, whose oldest failed message is a minute old.
@@ -153,6 +153,7 @@ fn what_was_counted_before_does_not_stay() {
         r#"messagekit_blocked_keys{database="shop",consumer="billing"} 2"#,
         r#"messagekit_records_behind{database="shop",consumer="billing",topic="shop.orders"} 7"#,
         r#"messagekit_records_behind{database="shop",consumer="billing",topic="shop.bills"} 0"#,
+        r#"messagekit_records_reached{database="shop",consumer="billing",topic="shop.orders"} 20"#,
         r#"messagekit_unhandled_messages{database="shop",consumer="billing",topic="orders.order",event_type="orders.order.\"palced\"\n",similar="orders.order.placed, orders.order.palced"} 7"#,
         r#"messagekit_outbox_pending{database="shop"} 7"#,
         r#"messagekit_outbox_overdue{database="shop"} 5"#,

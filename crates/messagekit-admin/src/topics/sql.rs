@@ -125,20 +125,21 @@ async fn run_all(
         if bytes > MAX_ANSWER {
             return Err(Refused::of(too_much()));
         }
+        log(caller, &command);
         let answer = messagekit_sql::run(topics, &command).await;
         let answer = answer.map_err(|error| Refused::of(Failure::of(&error)))?;
-        log(caller, &command);
         bytes += bytes_of(&answer);
         results.push(answer);
     }
     Ok(())
 }
 
-/// The audit keeps actions on messages. What changes topics is in the log.
+/// The audit keeps actions on messages. What changes topics is in the log, from before the change: a caller may leave meanwhile.
 fn log(caller: &Caller, command: &Command) {
     if command.is_change() {
         let Operator { name, request_id, .. } = caller.operator();
-        tracing::info!(operator = name, request_id, statement = %command, "statement was run");
+        // Its text is the operator's own, and may hold a line break.
+        tracing::info!(operator = name, request_id, statement = ?command.to_string(), "statement begins");
     }
 }
 

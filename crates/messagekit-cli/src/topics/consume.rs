@@ -85,29 +85,29 @@ impl Consume {
             if lines.flush()? == Reader::Gone {
                 return Ok(());
             }
-            if !self.no_ack {
-                self.acknowledge(topic, &record).await?;
+            // A record that stays open is no end of `--max`: each call would print it alone.
+            if self.no_ack || self.acknowledge(topic, &record).await? {
+                left -= 1;
             }
-            left -= 1;
         }
         Ok(())
     }
 
-    /// Acknowledges a record, unless a pipeline of the same name has failed on it: an operator decides about that.
+    /// Acknowledges a record, and returns false if a pipeline of the same name has failed on it: an operator decides about that.
     async fn acknowledge(
         &self,
         topic: &Topic<Value, impl TopicStore>,
         record: &Record<Value>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         match topic.ack(record).await {
             Err(error) if error.kind() == ErrorKind::WrongState => {
                 eprintln!(
                     "{error}: messagekit dlq list --state open --consumer {}",
                     printable(&self.consumer)
                 );
-                Ok(())
+                Ok(false)
             }
-            acknowledged => Ok(acknowledged?),
+            acknowledged => Ok(acknowledged.map(|()| true)?),
         }
     }
 }

@@ -57,6 +57,11 @@ async fn consume_goes_on_behind_a_record_that_a_pipeline_failed_on() {
     let failed = "record is a failed message of the consumer: retry or discard that (topic notes, record 2)";
     assert!(consumed.err.starts_with(failed), "{}", consumed.err);
     assert!(consumed.err.contains("messagekit dlq list --state open --consumer default"), "{}", consumed.err);
+    shell.piped(&["append", "notes"], b"{\"n\":5}\n{\"n\":6}").text();
+    for n in [5, 6] {
+        let one = shell.topics(&["consume", "notes", "--max", "1"]);
+        assert!(one.out.contains(&format!("{{\"n\":{n}}}")), "one that stays open is not the last: {one:?}");
+    }
 }
 
 #[test]
