@@ -122,10 +122,11 @@ fn probes_that_are_given_up_take_no_connection_of_the_service() {
                     _ => probed.checkpoint(Duration::ZERO).await,
                 }
             });
-            eventually("the probe waits for the lock", DEADLINE, async || {
+            eventually("the probe alone waits for the lock", DEADLINE, async || {
                 let (all, waiting) = sessions(&mut look).await;
-                assert!(all <= 1, "{all} sessions in round {round}");
-                waiting == 1
+                // The server of a busy machine may still be ending one that has reached its limit.
+                assert!(all <= 2, "{all} sessions in round {round}");
+                (all, waiting) == (1, 1)
             })
             .await;
             probe.abort();
@@ -140,6 +141,7 @@ fn probes_that_are_given_up_take_no_connection_of_the_service() {
         sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
         whole_lag(&store).await;
         store.checkpoint(Duration::ZERO).await.unwrap();
-        assert_eq!((store.pool().size(), sessions(&mut look).await.0), (0, 1));
+        assert_eq!(store.pool().size(), 0, "the service has used no connection");
+        eventually("one session is kept", DEADLINE, async || sessions(&mut look).await.0 == 1).await;
     });
 }
