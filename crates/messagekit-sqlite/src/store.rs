@@ -109,7 +109,7 @@ impl SqliteStore {
         Ok(self.shared.readers.read(work).await?)
     }
 
-    /// Finishes the waiting writes, copies the log into the file and closes it.
+    /// Finishes the waiting writes, copies the log into the file, unless another program works on it at this moment, and closes it.
     ///
     /// Other handles fail with [`ErrorKind::Closed`] from then on. When this is the last process that has the file open,
     /// a single file remains. An open transaction may continue until its timeout.

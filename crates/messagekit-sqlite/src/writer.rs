@@ -200,9 +200,9 @@ impl Writer {
     fn close(self, answer: oneshot::Sender<Result<(), Error>>) {
         let Self { guarded, commits, .. } = self;
         // While another program writes, the last one that closes the file does it.
-        let patience = guarded.conn().busy_timeout(Duration::ZERO);
-        let truncate = || guarded.conn().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        let truncated = patience.and_then(|()| truncate()).map_err(from_sqlite);
+        let conn = guarded.conn();
+        let truncate = |()| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let truncated = conn.busy_timeout(Duration::ZERO).and_then(truncate).map_err(from_sqlite);
         let closed = match Rc::try_unwrap(guarded) {
             Ok(guarded) => guarded.into_conn().close().map_err(|(_, error)| from_sqlite(error)),
             Err(_) => Err(Error::new(ErrorKind::Other, "connection is still in use")),

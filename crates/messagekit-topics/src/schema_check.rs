@@ -26,73 +26,64 @@ fn types<'a>(_: &'a Map<String, Value>, types: &'a Value, _: Location) -> Result
         Value::Array(types) => types.clone(),
         only => vec![only.clone()],
     };
-    Ok(Box::new(Types(types.iter().filter_map(Value::as_str).map(str::to_owned).collect())))
+    let has_one =
+        move |value: &Value| types.iter().filter_map(Value::as_str).any(|name| has_type(name, value));
+    Ok(Box::new(Rule { holds: has_one, broken: "value has another type" }))
 }
 
+/// Formats of texts say what a text means, and refuse none.
 fn format<'a>(
     _: &'a Map<String, Value>,
     format: &'a Value,
     _: Location,
 ) -> Result<Check, ValidationError<'a>> {
-    Ok(Box::new(Format(format.as_str().unwrap_or_default().to_owned())))
+    let format = format.as_str().unwrap_or_default().to_owned();
+    let is_in_range = move |value: &Value| is_in_range(&format, value);
+    Ok(Box::new(Rule { holds: is_in_range, broken: "integer is out of range" }))
 }
 
-/// The types that a value may have.
-struct Types(Vec<String>);
-
-impl Types {
-    fn has(&self, value: &Value) -> bool {
-        self.0.iter().any(|name| match (&**name, value) {
-            ("integer", Value::Number(number)) => !number.is_f64(),
-            ("number", Value::Number(_))
-            | ("null", Value::Null)
-            | ("boolean", Value::Bool(_))
-            | ("string", Value::String(_))
-            | ("array", Value::Array(_))
-            | ("object", Value::Object(_)) => true,
-            _ => false,
-        })
-    }
+/// What a keyword requires of a value.
+struct Rule<F> {
+    holds: F,
+    broken: &'static str,
 }
 
-impl<'i> Keyword<'i> for Types {
+impl<'i, F: Fn(&Value) -> bool + Send + Sync> Keyword<'i> for Rule<F> {
     fn validate(&self, value: &'i Value) -> Result<(), ValidationError<'i>> {
-        if self.has(value) { Ok(()) } else { Err(ValidationError::custom("value has another type")) }
+        if (self.holds)(value) { Ok(()) } else { Err(ValidationError::custom(self.broken)) }
     }
 
     fn is_valid(&self, value: &'i Value) -> bool {
-        self.has(value)
+        (self.holds)(value)
     }
 }
 
-/// The format of a number. Formats of texts say what a text means, and refuse none.
-struct Format(String);
-
-impl Format {
-    fn has(&self, value: &Value) -> bool {
-        let wide = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
-        let Some(integer) = wide else { return true };
-        match &*self.0 {
-            "int8" => fits::<i8>(integer),
-            "int16" => fits::<i16>(integer),
-            "int32" => fits::<i32>(integer),
-            "int64" | "int" => fits::<i64>(integer),
-            "uint8" => fits::<u8>(integer),
-            "uint16" => fits::<u16>(integer),
-            "uint32" => fits::<u32>(integer),
-            "uint64" | "uint" => fits::<u64>(integer),
-            _ => true,
-        }
+fn has_type(name: &str, value: &Value) -> bool {
+    match (name, value) {
+        ("integer", Value::Number(number)) => !number.is_f64(),
+        ("number", Value::Number(_))
+        | ("null", Value::Null)
+        | ("boolean", Value::Bool(_))
+        | ("string", Value::String(_))
+        | ("array", Value::Array(_))
+        | ("object", Value::Object(_)) => true,
+        _ => false,
     }
 }
 
-impl<'i> Keyword<'i> for Format {
-    fn validate(&self, value: &'i Value) -> Result<(), ValidationError<'i>> {
-        if self.has(value) { Ok(()) } else { Err(ValidationError::custom("integer is out of range")) }
-    }
-
-    fn is_valid(&self, value: &'i Value) -> bool {
-        self.has(value)
+fn is_in_range(format: &str, value: &Value) -> bool {
+    let wide = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+    let Some(integer) = wide else { return true };
+    match format {
+        "int8" => fits::<i8>(integer),
+        "int16" => fits::<i16>(integer),
+        "int32" => fits::<i32>(integer),
+        "int64" | "int" => fits::<i64>(integer),
+        "uint8" => fits::<u8>(integer),
+        "uint16" => fits::<u16>(integer),
+        "uint32" => fits::<u32>(integer),
+        "uint64" | "uint" => fits::<u64>(integer),
+        _ => true,
     }
 }
 
