@@ -14,6 +14,7 @@ mod mistakes;
 mod one_router;
 mod rabbit;
 mod records;
+mod recreated;
 mod restarts;
 mod silent_broker;
 mod stage;

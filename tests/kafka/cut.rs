@@ -1,6 +1,6 @@
-//! A partition that is no longer the log that was read: an unclean election has truncated it, or it was recreated.
+//! A partition that is no longer the log that was read: an unclean election has truncated it.
 //!
-//! A consumer sees the same in both cases, and with an offset of another topic: different records at its offsets.
+//! A consumer sees the same with an offset of another topic whose id it does not know: different records at its offsets.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::broker::{ADMIN, blocking, committed, join, kafka, outside, publish, topic};
 use crate::lost_positions::{delete_before, handle_all, permanent_error};
 
-/// Commits for one topic the offsets that the group has committed for another one, with their metadata.
+/// Commits for one topic the offsets that the group has committed for another one, with their metadata, but without the topic's id.
 async fn copy_offset(consumer: &str, from: &Arc<str>, to: &Arc<str>) {
     let (group, from, to) = (consumer.to_owned(), from.clone(), to.clone());
     blocking(move || {
@@ -24,7 +24,8 @@ async fn copy_offset(consumer: &str, from: &Arc<str>, to: &Arc<str>) {
         let found = found.elements();
         let mut copy = TopicPartitionList::new();
         copy.add_partition_offset(&to, 0, found[0].offset()).unwrap();
-        copy.find_partition(&to, 0).unwrap().set_metadata(found[0].metadata());
+        let words = found[0].metadata().split(' ').filter(|word| !word.starts_with("id="));
+        copy.find_partition(&to, 0).unwrap().set_metadata(words.collect::<Vec<_>>().join(" "));
         client.commit(&copy, CommitMode::Sync).unwrap();
     })
     .await;

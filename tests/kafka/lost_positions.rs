@@ -21,6 +21,11 @@ async fn join_remembering(topic: &Arc<str>, consumer: &str, next: i64) -> KafkaS
 
 /// Waits for the error that ends a subscriber, and requires that no message comes before or after it.
 pub(crate) async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
+    permanent_error_of(&mut subscriber).await
+}
+
+/// As [`permanent_error`], of a subscriber that has delivered messages.
+pub(crate) async fn permanent_error_of(subscriber: &mut KafkaSubscriber) -> Error {
     let mut next = async || {
         let answer =
             tokio::time::timeout(DEADLINE, std::future::poll_fn(|cx| subscriber.poll_next(cx))).await;
@@ -29,7 +34,7 @@ pub(crate) async fn permanent_error(mut subscriber: KafkaSubscriber) -> Error {
     let error = loop {
         match next().await {
             Some(Err(error)) if !error.is_transient() => break error,
-            Some(Err(_) | Ok(Incoming::Assigned { .. })) => {}
+            Some(Err(_) | Ok(Incoming::Assigned { .. } | Incoming::Lost { .. })) => {}
             other => panic!("instead of an error came {other:?}"),
         }
     };

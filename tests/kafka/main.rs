@@ -17,6 +17,7 @@ mod membership;
 mod priming;
 mod publishing;
 mod records;
+mod recreated;
 mod restored;
 mod retention;
 mod since;

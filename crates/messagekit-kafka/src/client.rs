@@ -8,21 +8,31 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::KafkaResult;
 
+use crate::OnRecreatedTopic;
 use crate::context::Context;
 use crate::error::unusable_settings;
+use crate::topic_ids::TopicIds;
 
 /// The settings that create a client of a group.
 #[derive(Clone)]
 pub(crate) struct GroupClient {
     config: ClientConfig,
     topics: Vec<Arc<str>>,
+    /// The ids of topics that this client and those before it have seen.
+    pub(crate) ids: Arc<TopicIds>,
     /// From when on the group reads partitions in which it has read nothing; otherwise from their beginning.
     pub(crate) since: Option<Timestamp>,
+    pub(crate) on_recreated_topic: OnRecreatedTopic,
 }
 
 impl GroupClient {
-    pub(crate) fn new(config: ClientConfig, topics: Vec<Arc<str>>, since: Option<Timestamp>) -> Self {
-        Self { config, topics, since }
+    pub(crate) fn new(
+        config: ClientConfig,
+        topics: Vec<Arc<str>>,
+        since: Option<Timestamp>,
+        on_recreated_topic: OnRecreatedTopic,
+    ) -> Self {
+        Self { config, topics, ids: Arc::default(), since, on_recreated_topic }
     }
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
@@ -31,7 +41,7 @@ impl GroupClient {
 
     /// Creates a client without a membership; opens no connection before it returns.
     pub(crate) fn unsubscribed(&self) -> Result<BaseConsumer<Context>, Error> {
-        let made = self.config.create_with_context(Context::default());
+        let made = self.config.create_with_context(Context::of(&self.config, &self.ids));
         made.map_err(|error| unusable_settings("subscriber", error))
     }
 
@@ -40,7 +50,9 @@ impl GroupClient {
         let mut config = self.config.clone();
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
         // The default context logs statistics.
-        config.set("queued.min.messages", "1").set("statistics.interval.ms", "0").remove("group.instance.id");
+        config.set("queued.min.messages", "1").set("statistics.interval.ms", "0");
+        config.remove("group.instance.id");
+        config.remove("debug");
         config.create()
     }
 

@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tracing::Level;
 
 use crate::contact::Contact;
+use crate::topic_ids::{self, TopicIds};
 
 /// A request of the group that this member has not answered yet.
 #[derive(Debug)]
@@ -34,9 +35,18 @@ pub(crate) struct Context {
     closing: AtomicBool,
     events: AtomicU64,
     contact: Mutex<Contact>,
+    ids: Arc<TopicIds>,
+    /// The user reads librdkafka's lines at level debug.
+    shows_debug: bool,
 }
 
 impl Context {
+    /// Returns the context of a client of these settings that notes the ids of topics.
+    pub(crate) fn of(config: &ClientConfig, ids: &Arc<TopicIds>) -> Self {
+        let shows_debug = config.get("debug").is_some_and(|debug| debug != topic_ids::LOGGED);
+        Self { ids: Arc::clone(ids), shows_debug, ..Self::default() }
+    }
+
     pub(crate) fn next_rebalance(&self) -> Option<Rebalance> {
         self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
@@ -127,6 +137,12 @@ impl ConsumerContext for Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.noted();
+        if matches!(level, RDKafkaLogLevel::Debug) {
+            self.ids.read(text);
+            if !self.shows_debug {
+                return;
+            }
+        }
         log(level, facility, text);
     }
 

@@ -8,11 +8,12 @@ use messagekit::ErrorKind;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::Error;
 use crate::properties::{
     BOTH, COMPRESSION_TYPE, CONSUMER, CONSUMER_FIXED, DELIVERY_TIMEOUT, LAG, LOG, LOG_FIXED, PRODUCER,
     PRODUCER_FIXED, READING_GROUP, REFUSED, STATIC_CONSUMER, ZSTD, ZSTD_LEVEL,
 };
+use crate::topic_ids;
+use crate::{Error, OnRecreatedTopic};
 
 /// Holds the settings of a connection to Kafka. Creating them opens no connection.
 ///
@@ -27,12 +28,17 @@ use crate::properties::{
 pub struct Kafka {
     servers: String,
     properties: BTreeMap<String, String>,
+    on_recreated_topic: OnRecreatedTopic,
 }
 
 impl Kafka {
     /// Creates settings with the bootstrap brokers, as `host:port,host:port`.
     pub fn new(servers: impl Into<String>) -> Self {
-        Self { servers: servers.into(), properties: BTreeMap::new() }
+        Self {
+            servers: servers.into(),
+            properties: BTreeMap::new(),
+            on_recreated_topic: OnRecreatedTopic::default(),
+        }
     }
 
     /// Sets a property of librdkafka for subscribers and publishers; each ignores the properties of the other.
@@ -60,6 +66,19 @@ impl Kafka {
         Ok(self)
     }
 
+    /// Says what a consumer does when a topic is deleted and made again while it has a position there. Unless this is called, it
+    /// [stops](OnRecreatedTopic::Stop).
+    #[must_use]
+    pub fn on_recreated_topic(mut self, setting: OnRecreatedTopic) -> Self {
+        self.on_recreated_topic = setting;
+        self
+    }
+
+    /// Returns what a consumer does with a topic that was made again.
+    pub(crate) fn recreated_topics(&self) -> OnRecreatedTopic {
+        self.on_recreated_topic
+    }
+
     /// Returns the client settings of a subscriber.
     pub(crate) fn consumer(&self, group: &str, instance: Option<&str>) -> ClientConfig {
         let defaults = if instance.is_some() { STATIC_CONSUMER } else { &[] };
@@ -68,6 +87,7 @@ impl Kafka {
         if let Some(instance) = instance {
             config.set("group.instance.id", instance);
         }
+        log_topic_ids(&mut config);
         config
     }
 
@@ -132,6 +152,14 @@ impl Kafka {
         config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
     }
+}
+
+/// Makes a client log the ids of topics, which [`TopicIds`](topic_ids::TopicIds) reads. Only for a client that is polled all the time.
+pub(crate) fn log_topic_ids(config: &mut ClientConfig) {
+    let debug = config
+        .get("debug")
+        .map_or_else(|| topic_ids::LOGGED.to_owned(), |debug| format!("{debug},{}", topic_ids::LOGGED));
+    config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
 }
 
 /// Shows the names of the properties and never their values, because some are secrets.

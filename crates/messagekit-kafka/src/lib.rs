@@ -33,7 +33,7 @@
 //! ([`WrongState`](messagekit::ErrorKind::WrongState)) that names the offset to commit. It also ends when the records
 //! at the committed offset were deleted before they were read, or the partition ends before it.
 //!
-//! Each committed offset has metadata: the offset itself, a fingerprint of the last record before it, and the
+//! Each committed offset has metadata: the offset itself, a fingerprint of the last record before it, the id of the topic, and the
 //! positions of each key lane in the consumer's database. A member compares them whenever a partition is assigned to
 //! it:
 //!
@@ -43,6 +43,12 @@
 //!   subscriber reads the records after that position again, as far as they still exist, and logs both positions.
 //! - The database remembers nothing of the partition: this changes nothing. If it remembers other partitions of the
 //!   topic, the subscriber logs a warning.
+//!
+//! A topic that is deleted and made again under its name has another id, and the position of a consumer is one of the deleted topic. The
+//! subscriber compares the ids while it reads and at each assignment. If it has a position there, it ends with a permanent error before it
+//! reads a record of the new topic, or reads that topic from its start, as [`Kafka::on_recreated_topic`] says. Records of the deleted topic that
+//! were not delivered are gone. Brokers before 3.1 name no id to a reader; with them, only the comparison of the last record at an
+//! assignment remains.
 //!
 //! An offset that an operator commits has no such metadata, and the subscriber starts there. The same holds for an
 //! offset with the metadata of another one. Otherwise a partition waits until the database and its leader have
@@ -139,6 +145,7 @@ mod member;
 mod memory;
 mod notices;
 mod offsets;
+mod on_recreated_topic;
 mod partition_queues;
 mod properties;
 mod publisher;
@@ -149,6 +156,7 @@ mod section;
 mod source;
 mod subscriber;
 mod sync;
+mod topic_ids;
 mod topic_list;
 mod topic_settings;
 
@@ -156,6 +164,7 @@ pub use doctor::KafkaDoctor;
 pub use error::Error;
 pub use kafka::Kafka;
 pub use log::KafkaLog;
+pub use on_recreated_topic::OnRecreatedTopic;
 pub use publisher::KafkaPublisher;
 pub use record::MORE_HEADERS;
 pub use source::KafkaSource;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use messagekit_config::Section;
 
-use crate::Kafka;
+use crate::{Kafka, OnRecreatedTopic};
 
 impl Kafka {
     /// Reads the section `[kafka]` of a program's configuration. `None` only if that is a reported problem.
@@ -15,6 +15,7 @@ impl Kafka {
     /// | `client_id` | the name of this program at the broker; `messagekit` unless set |
     /// | `password`, or `password_file` | the password of SASL |
     /// | `properties` | a table of [properties](Self::set) of librdkafka |
+    /// | `on_recreated_topic` | `stop` or `read_from_start`: what a consumer does with a topic that was [deleted and made again](crate::OnRecreatedTopic); `stop` unless set |
     ///
     /// ```
     /// use messagekit_config::Configuration;
@@ -48,7 +49,8 @@ impl Kafka {
         if brokers.as_ref().is_some_and(|brokers| brokers.iter().all(|broker| broker.trim().is_empty())) {
             section.problem("brokers", "names no broker: write [\"HOST:PORT\"]");
         }
-        let mut kafka = Self::new(brokers.as_ref().map(|brokers| brokers.join(",")).unwrap_or_default());
+        let mut kafka = Self::new(brokers.as_ref().map(|brokers| brokers.join(",")).unwrap_or_default())
+            .on_recreated_topic(section.or("on_recreated_topic", OnRecreatedTopic::default()));
         for (key, value) in properties {
             match kafka.clone().set(key, value) {
                 Ok(set) => kafka = set,
@@ -63,12 +65,13 @@ impl Kafka {
 mod tests {
     use messagekit_config::Configuration;
 
-    use crate::Kafka;
+    use crate::{Kafka, OnRecreatedTopic};
 
     const FILE: &str = "[kafka]
 brokers = ['a:1', 'b:2']
 client_id = 'billing'
 password = 's3cret'
+on_recreated_topic = 'read_from_start'
 properties = { 'security.protocol' = 'sasl_ssl' }
 ";
 
@@ -80,7 +83,9 @@ properties = { 'security.protocol' = 'sasl_ssl' }
     fn every_key_reaches_the_client() {
         let configuration = read(FILE);
         let kafka = Kafka::from_section(&configuration.section("kafka"));
-        let client = configuration.complete(kafka).expect("nothing is wrong").producer();
+        let kafka = configuration.complete(kafka).expect("nothing is wrong");
+        assert_eq!(kafka.recreated_topics(), OnRecreatedTopic::ReadFromStart);
+        let client = kafka.producer();
         for (property, value) in [
             ("bootstrap.servers", "a:1,b:2"),
             ("client.id", "billing"),

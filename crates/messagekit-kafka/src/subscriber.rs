@@ -56,7 +56,10 @@ impl KafkaSubscriber {
         since: Option<Timestamp>,
         memory: Memory,
     ) -> Result<Self, Error> {
-        let client = GroupClient::new(kafka.consumer(consumer, instance), topics.to_vec(), since);
+        let client = {
+            let config = kafka.consumer(consumer, instance);
+            GroupClient::new(config, topics.to_vec(), since, kafka.recreated_topics())
+        };
         // The group removes a member that takes longer than this to give partitions up.
         let longest = kafka.millis("max.poll.interval.ms").map_or(DRAIN, |interval| interval / 2);
         let name = Arc::from(consumer);

@@ -16,6 +16,17 @@ const ASK: Duration = Duration::from_secs(30);
 /// How long a leader may take to report the end of its partition after it returned no record.
 const ASK_END: Duration = Duration::from_secs(1);
 
+/// What a partition has at the offset of a handled record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The handled record.
+    Same,
+    /// Later records only: it was deleted or compacted away, which proves nothing.
+    Deleted,
+    /// Another record, or the partition ends before it: it is another log.
+    Another,
+}
+
 /// A record that was handled.
 #[derive(Clone, Debug)]
 pub(super) struct Handled {
@@ -25,25 +36,23 @@ pub(super) struct Handled {
     pub(super) print: Fingerprint,
 }
 
-/// Reads handled records again, all concurrently, and reports for each as soon as possible whether its partition is
-/// unchanged. A partition has changed if the record is missing although earlier ones exist, or if another record has
-/// its offset. Records that were deleted or compacted away prove nothing. Records that do not arrive in time are not
-/// reported.
+/// Reads handled records again, all concurrently, and reports for each as soon as possible what its partition has there. Records that do not
+/// arrive in time are not reported.
 ///
 /// # Errors
 /// Fails when the client cannot be used. Blocks.
 pub(super) fn check<T>(
     reader: &Arc<BaseConsumer<DefaultConsumerContext>>,
     handled: Vec<(Handled, T)>,
-    mut is_same_log: impl FnMut(Handled, T, bool),
+    mut report: impl FnMut(Handled, T, Content),
 ) -> KafkaResult<()> {
     let starts = handled.into_iter().map(|(record, of)| {
         let partition = (Arc::clone(&record.topic), record.partition);
         (partition, record.offset, (record, of))
     });
-    read_each(reader, starts.collect(), ASK, |(record, of), event| match is_there(reader, &record, event) {
-        Some(is_there) => {
-            is_same_log(record, of, is_there);
+    read_each(reader, starts.collect(), ASK, |(record, of), event| match content(reader, &record, event) {
+        Some(content) => {
+            report(record, of, content);
             None
         }
         None => Some((record, of)),
@@ -51,20 +60,21 @@ pub(super) fn check<T>(
 }
 
 /// Checks an event of the partition of a record.
-fn is_there(
+fn content(
     reader: &BaseConsumer<DefaultConsumerContext>,
     record: &Handled,
     event: KafkaResult<BorrowedMessage<'_>>,
-) -> Option<bool> {
+) -> Option<Content> {
     match event {
+        Ok(found) if found.offset() > record.offset => Some(Content::Deleted),
+        Ok(found) if found.offset() == record.offset && Fingerprint::of(&found) == record.print => {
+            Some(Content::Same)
+        }
         // The broker returns an earlier record if the partition ends before the offset.
-        Ok(found) => Some(
-            found.offset() > record.offset
-                || found.offset() == record.offset && Fingerprint::of(&found) == record.print,
-        ),
+        Ok(_) => Some(Content::Another),
         Err(KafkaError::PartitionEOF(_)) => {
-            let ends = reader.fetch_watermarks(&record.topic, record.partition, ASK_END);
-            ends.ok().map(|(_, end)| end > record.offset)
+            let (_, end) = reader.fetch_watermarks(&record.topic, record.partition, ASK_END).ok()?;
+            Some(if end > record.offset { Content::Deleted } else { Content::Another })
         }
         Err(_) => None,
     }

@@ -21,26 +21,45 @@ impl Member {
         let slots: Vec<u32> =
             self.lanes.iter().filter(|(_, lane)| lane.is_delivering()).map(|(slot, _)| *slot).collect();
         for slot in slots {
-            for _ in 0..TURN {
-                if !self.events.have_room() {
-                    return Ok(moved);
-                }
-                // After the check for room, so that a pause is followed by no more messages than were in flight.
-                moved |= self.obey()?;
-                let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
-                match lane.take() {
-                    Ok(Some(delivery)) => {
-                        let round = lane.round;
-                        self.events.send(Event::Message { delivery, round });
-                    }
-                    Ok(None) => break,
-                    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
-                        return Err(self.lost_records(slot));
-                    }
-                    Err(error) => self.failed(error)?,
-                }
-                moved = true;
+            if !self.events.have_room() {
+                return Ok(moved);
             }
+            let Some(lane) = self.lanes.get_mut(&slot) else { continue };
+            let fetched = lane.fetch();
+            if !matches!(fetched, Ok(false)) {
+                moved = true;
+                self.poll_main_queue()?;
+                if self.notice_recreated()? {
+                    return Ok(true);
+                }
+            }
+            moved |= self.hand_over(slot)?;
+            self.note_read(slot);
+            match fetched {
+                Ok(_) => {}
+                Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
+                    return Err(self.lost_records(slot));
+                }
+                Err(error) => self.failed(error)?,
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Delivers fetched messages of a lane, a turn of them at most.
+    fn hand_over(&mut self, slot: u32) -> Result<bool, End> {
+        let mut moved = false;
+        for _ in 0..TURN {
+            if !self.events.have_room() {
+                break;
+            }
+            // After the check for room, so that a pause is followed by no more messages than were in flight.
+            moved |= self.obey()?;
+            let Some(lane) = self.lanes.get_mut(&slot).filter(|lane| lane.is_delivering()) else { break };
+            let Some(delivery) = lane.take() else { break };
+            let round = lane.round;
+            self.events.send(Event::Message { delivery, round });
+            moved = true;
         }
         Ok(moved)
     }

@@ -10,7 +10,7 @@ use messagekit::{Error, ErrorKind};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::continuity::{self, Handled};
+use super::continuity::{self, Content, Handled};
 use super::lost::{another_log, lost_offset};
 use super::offsets::{self, Partition};
 use super::start::Start;
@@ -25,8 +25,8 @@ use crate::memory::Memory;
 pub(super) enum Known {
     /// The partition can start.
     Start(Start),
-    /// The partition cannot start: going on would lose records.
-    Lost(Error),
+    /// The partition cannot start here: going on would lose records, unless its topic was made again.
+    Lost(Start, Error),
     /// These partitions cannot start yet, and are queried again.
     Later(Vec<Partition>, Error),
 }
@@ -41,6 +41,8 @@ pub(super) struct Question {
     pub(super) consumer: Weak<BaseConsumer<Context>>,
     pub(super) name: Arc<str>,
     pub(super) memory: Memory,
+    /// Topics that are read from their start: positions of an earlier topic do not count.
+    pub(super) from_start: BTreeSet<Arc<str>>,
 }
 
 impl Question {
@@ -63,12 +65,13 @@ impl Question {
         for (partition, committed) in committed {
             let remembered = self.remembered(now.as_ref(), &partition, committed.is_none());
             let place = start_position(committed.as_ref(), &remembered);
-            let last = committed.and_then(|group| group.proof).and_then(|proof| proof.last);
-            let start =
-                Start { partition, place, offset: place.offset(), last, remembered: remembered.positions };
+            let proof = committed.and_then(|group| group.proof).unwrap_or_default();
+            let (last, topic_id, remembered) = (proof.last, proof.topic_id, remembered.positions);
+            let start = Start { partition, place, offset: place.offset(), last, remembered, topic_id };
             match (place, last) {
                 (StartPosition::OffsetLost { next }, _) => {
-                    known.send(Known::Lost(lost_offset(&self.name, &start.partition, next)));
+                    let error = lost_offset(&self.name, &start.partition, next);
+                    known.send(Known::Lost(start, error));
                 }
                 (
                     StartPosition::Earliest
@@ -76,7 +79,7 @@ impl Question {
                     | StartPosition::CommitsLost { .. },
                     _,
                 ) => {
-                    unread.push(Start { last: None, ..start });
+                    unread.push(Start { last: None, topic_id: None, ..start });
                 }
                 (StartPosition::Committed(_) | StartPosition::Forgotten { .. }, Some(print)) => {
                     let (topic, partition) = start.partition.clone();
@@ -100,6 +103,9 @@ impl Question {
     ) -> Remembered {
         let first = if is_unread { self.memory.first() } else { &[] };
         let (positions, is_primed) = now.map_or((first, false), |(now, is_primed)| (now, *is_primed));
+        if is_unread && self.from_start.contains(&partition.0) {
+            return Remembered::default();
+        }
         let of_topic = positions.iter().filter(|next| next.topic == partition.0);
         let (here, elsewhere): (Vec<_>, Vec<_>) = of_topic.partition(|next| next.partition == partition.1);
         Remembered {
@@ -156,11 +162,13 @@ impl Question {
         let mut waiting: BTreeSet<Partition> =
             handled.iter().map(|(_, start)| start.partition.clone()).collect();
         let checked = self.client.reader().and_then(|reader| {
-            continuity::check(&Arc::new(reader), handled, |record, start: Start, is_same_log| {
+            continuity::check(&Arc::new(reader), handled, |record, start: Start, content| {
                 waiting.remove(&start.partition);
-                known.send(match is_same_log {
-                    true => Known::Start(start),
-                    false => Known::Lost(another_log(&self.name, &record)),
+                known.send(match content {
+                    // Also in a mirror of the topic, which has an id of its own.
+                    Content::Same => Known::Start(Start { topic_id: None, ..start }),
+                    Content::Deleted => Known::Start(start),
+                    Content::Another => Known::Lost(start, another_log(&self.name, &record)),
                 });
             })
         });

@@ -16,6 +16,10 @@ use crate::context::Context;
 use crate::memory::Memory;
 use crate::record;
 
+/// How many records of a lane, and how many bytes, are taken from librdkafka at a time.
+const FETCHED: usize = 32;
+const FETCHED_BYTES: usize = 256 * 1024;
+
 /// The offset to commit for a partition.
 pub(super) struct NextOf {
     pub(super) topic: Arc<str>,
@@ -55,11 +59,11 @@ pub(super) struct Lane {
     pub(super) partition: i32,
     /// Back-pressure: a paused lane does not poll its queue.
     queue: PartitionQueue<Context>,
-    /// Records that arrived outside the queue; they precede it.
+    /// Records that were taken from the queue, or arrived outside of it, and are not delivered; they precede it.
     early: VecDeque<(i64, Message)>,
     pub(super) stage: Stage,
     pub(super) paused: bool,
-    /// The offset after the last delivered one.
+    /// The offset after the last fetched one.
     next: i64,
     deliveries: u64,
     /// Delivered, neither settled nor released; by delivery position, because an offset repeats after a release.
@@ -73,6 +77,8 @@ pub(super) struct Lane {
     last: Option<(i64, Fingerprint)>,
     /// The positions that the database remembers: it has committed every settled message.
     remembered: Positions,
+    /// The id of the topic that the lane reads, once the client has learned it.
+    pub(super) topic_id: Option<Arc<str>>,
     /// Grows with each release.
     pub(super) round: u32,
     /// The offset that the group has confirmed.
@@ -98,7 +104,7 @@ pub(super) enum Stage {
 impl Lane {
     pub(super) fn new(id: messagekit::adapter::Lane, start: Start, queue: PartitionQueue<Context>) -> Self {
         let durable = start.committed();
-        let Start { partition: (topic, partition), offset, last, remembered, .. } = start;
+        let Start { partition: (topic, partition), offset, last, remembered, topic_id, .. } = start;
         Self {
             id,
             topic,
@@ -115,6 +121,7 @@ impl Lane {
             prints: VecDeque::new(),
             last: last.map(|print| (offset - 1, print)),
             remembered,
+            topic_id,
             round: 0,
             durable,
             hinted: offset,
@@ -132,41 +139,43 @@ impl Lane {
         self.stage == Stage::Open && !self.paused
     }
 
-    /// Takes the next message; `None` if none is available yet.
-    ///
-    /// # Errors
-    /// The error of librdkafka for the partition.
-    pub(super) fn take(&mut self) -> Result<Option<Delivery>, KafkaError> {
-        let waiting = self.back.pop_first().or_else(|| self.early.pop_front());
-        let Some((offset, message)) = waiting.map_or_else(|| self.fetch(), |waiting| Ok(Some(waiting)))?
-        else {
-            return Ok(None);
-        };
+    /// Takes the next fetched message; `None` if there is none.
+    pub(super) fn take(&mut self) -> Option<Delivery> {
+        let (offset, message) = self.back.pop_first().or_else(|| self.early.pop_front())?;
         self.deliveries += 1;
         self.out.insert(self.deliveries, (offset, message.clone()));
         let receipt = Receipt::new(self.id, self.deliveries);
-        Ok(Some(Delivery { message, position: Some(self.place(offset)), receipt }))
+        Some(Delivery { message, position: Some(self.place(offset)), receipt })
     }
 
     fn place(&self, offset: i64) -> Position {
         Position { topic: self.topic.clone(), partition: self.partition, offset }
     }
 
-    fn fetch(&mut self) -> Result<Option<(i64, Message)>, KafkaError> {
-        let (reached, message) = loop {
+    /// Takes some records from librdkafka when those before them are delivered; returns whether there were any.
+    ///
+    /// # Errors
+    /// The error of librdkafka for the partition. Records before it were taken.
+    pub(super) fn fetch(&mut self) -> Result<bool, KafkaError> {
+        if !self.early.is_empty() {
+            return Ok(false);
+        }
+        let mut bytes = 0;
+        while self.early.len() < FETCHED && bytes < FETCHED_BYTES {
             match self.queue.poll(Duration::ZERO) {
-                None => return Ok(None),
+                None => break,
                 Some(Err(error)) => return Err(error),
                 // A repeated record of this assignment: it is in flight, settled or queued here already.
                 Some(Ok(record)) if record.offset() < self.next => {}
                 Some(Ok(record)) => {
-                    break (Reached::of(&record), record::read(&record, &self.topic));
+                    let (reached, message) = (Reached::of(&record), record::read(&record, &self.topic));
+                    bytes += message.size();
+                    self.early.push_back((reached.offset, message));
+                    self.reached(reached);
                 }
             }
-        };
-        let offset = reached.offset;
-        self.reached(reached);
-        Ok(Some((offset, message)))
+        }
+        Ok(!self.early.is_empty())
     }
 
     /// Keeps a record that arrived before the partition had its own queue.
@@ -234,7 +243,7 @@ impl Lane {
     /// Returns the commit that makes the lane resume at `offset`.
     pub(super) fn next_at(&self, offset: i64) -> NextOf {
         let last = self.last.filter(|(last, _)| last + 1 == offset).map(|(_, print)| print);
-        let metadata = proof::metadata(offset, last, &self.remembered);
+        let metadata = proof::metadata(offset, last, self.topic_id.as_deref(), &self.remembered);
         NextOf { topic: self.topic.clone(), partition: self.partition, offset, metadata }
     }
 
@@ -245,6 +254,11 @@ impl Lane {
             None if self.stage == Stage::Opening => Some(self.hinted),
             None => None,
         }
+    }
+
+    /// Returns the offset after the last delivered one.
+    pub(super) fn delivered(&self) -> i64 {
+        self.early.front().map_or(self.next, |(offset, _)| *offset)
     }
 
     /// Returns the next offset to fetch.

@@ -115,7 +115,7 @@ impl Member {
         })
     }
 
-    fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
+    pub(super) fn begin_again(&mut self, client: BaseConsumer<Context>) -> Result<(), End> {
         for (_, lane) in std::mem::take(&mut self.lanes) {
             if lane.stage != Stage::Opening {
                 self.events.send(Event::Lost(lane.id));

@@ -13,6 +13,8 @@ mod offsets;
 mod opening;
 mod proof;
 mod rebalancing;
+mod recreated;
+mod recreated_topics;
 mod replacement;
 mod start;
 mod start_position;
@@ -38,6 +40,7 @@ use crate::notices::Notices;
 use commit_in_flight::CommitInFlight;
 use lane::Lane;
 pub(crate) use lane::Standing;
+use recreated_topics::RecreatedTopics;
 use replacement::Replacement;
 use step::Step;
 use unplaced::Unplaced;
@@ -72,6 +75,7 @@ pub(crate) struct Member {
     confirming: Option<CommitInFlight>,
     next_confirming: Instant,
     unplaced: Unplaced,
+    recreated: RecreatedTopics,
     replacement: Replacement,
     fenced_at: Option<Instant>,
     notices: Notices,
@@ -115,6 +119,7 @@ impl Member {
             confirming: None,
             next_confirming: now,
             unplaced: Unplaced::default(),
+            recreated: RecreatedTopics::default(),
             replacement: Replacement::None,
             fenced_at: None,
             notices: Notices::default(),
@@ -140,6 +145,7 @@ impl Member {
     /// Runs one round of all tasks; returns whether any made progress.
     fn turn(&mut self) -> Result<bool, End> {
         let mut moved = self.poll_main_queue()?;
+        moved |= self.notice_recreated()?;
         moved |= self.obey()?;
         moved |= self.rebalance()?;
         moved |= self.start_unplaced()?;

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use rdkafka::message::Message;
 
@@ -15,6 +16,9 @@ const OURS: &str = "messagekit";
 
 /// How many bytes of a payload the fingerprint covers.
 const PAYLOAD: usize = 256;
+
+/// What the word with the id of the topic begins with. Base64 has no colon, so this word is no position.
+const TOPIC_ID: &str = "id=";
 
 /// The maximal number of key lanes in the metadata, those with the highest positions: brokers limit metadata to 4,096
 /// bytes.
@@ -30,6 +34,8 @@ pub(crate) struct Proof {
     pub(crate) last: Option<Fingerprint>,
     /// The positions that the database remembered of the partition. They only grow while the database loses nothing.
     pub(crate) remembered: Positions,
+    /// The id of the topic that the offset is one of, if it is known.
+    pub(crate) topic_id: Option<Arc<str>>,
 }
 
 /// Distinguishes a record from others that may get its offset: by its time, its key and the beginning of its payload.
@@ -48,10 +54,18 @@ impl Fingerprint {
     }
 }
 
-/// Returns the metadata of an offset: `messagekit OFFSET FINGERPRINT KEYLANE:POSITION …`.
-pub(crate) fn metadata(offset: i64, last: Option<Fingerprint>, remembered: &Positions) -> String {
+/// Returns the metadata of an offset: `messagekit OFFSET FINGERPRINT id=TOPICID KEYLANE:POSITION …`.
+pub(crate) fn metadata(
+    offset: i64,
+    last: Option<Fingerprint>,
+    topic_id: Option<&str>,
+    remembered: &Positions,
+) -> String {
     let print = last.map_or_else(|| "-".to_owned(), |Fingerprint(print)| format!("{print:016x}"));
     let mut text = format!("{OURS} {offset} {print}");
+    if let Some(id) = topic_id {
+        write!(text, " {TOPIC_ID}{id}").expect("a string takes everything");
+    }
     let mut furthest: Vec<(&u32, &i64)> = remembered.iter().collect();
     furthest.sort_unstable_by_key(|(_, next)| Reverse(**next));
     for (key_lane, next) in furthest.into_iter().take(KEY_LANES) {
@@ -74,7 +88,9 @@ pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
         let (key_lane, next) = word.split_once(':')?;
         Some((key_lane.parse().ok()?, next.parse().ok()?))
     };
-    Some(Proof { last, remembered: words.filter_map(position).collect() })
+    let rest: Vec<&str> = words.collect();
+    let topic_id = rest.iter().find_map(|word| word.strip_prefix(TOPIC_ID)).map(Arc::from);
+    Some(Proof { last, remembered: rest.into_iter().filter_map(position).collect(), topic_id })
 }
 
 #[cfg(test)]
@@ -95,8 +111,11 @@ mod tests {
         let print = record(1, "a", "b");
         for last in [None, Some(print)] {
             for remembered in [Positions::new(), Positions::from([(0, 10), (7, 3)])] {
-                let text = metadata(10, last, &remembered);
-                assert_eq!(read(10, &text), Some(Proof { last, remembered }), "{text}");
+                for topic_id in [None, Some(Arc::from("Qkz2pGxOT4Gk0xkT0vR2yQ"))] {
+                    let text = metadata(10, last, topic_id.as_deref(), &remembered);
+                    let expected = Proof { last, remembered: remembered.clone(), topic_id };
+                    assert_eq!(read(10, &text), Some(expected), "{text}");
+                }
             }
         }
         for foreign in
@@ -108,20 +127,20 @@ mod tests {
 
     #[test]
     fn metadata_that_was_copied_to_another_offset_proves_nothing() {
-        let text = metadata(10, Some(record(1, "a", "b")), &Positions::from([(0, 10)]));
+        let text = metadata(10, Some(record(1, "a", "b")), None, &Positions::from([(0, 10)]));
         assert_eq!(read(9, &text), None);
     }
 
     #[test]
     fn no_record_is_named_before_the_first_one() {
-        let text = metadata(0, Some(record(1, "a", "b")), &Positions::new());
+        let text = metadata(0, Some(record(1, "a", "b")), None, &Positions::new());
         assert_eq!(read(0, &text), Some(Proof::default()));
     }
 
     #[test]
     fn metadata_is_no_longer_than_brokers_take() {
         let many: Positions = (0..10_000).map(|lane| (u32::MAX - lane, i64::MAX - i64::from(lane))).collect();
-        let text = metadata(i64::MAX, Some(record(1, "a", "b")), &many);
+        let text = metadata(i64::MAX, Some(record(1, "a", "b")), Some("Qkz2pGxOT4Gk0xkT0vR2yQ"), &many);
         assert!(text.len() < 4_096, "{} bytes", text.len());
         let read = read(i64::MAX, &text).unwrap().remembered;
         assert_eq!(read.get(&u32::MAX), Some(&i64::MAX), "the furthest is named");

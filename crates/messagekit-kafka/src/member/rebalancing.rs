@@ -151,6 +151,7 @@ impl Member {
         self.epoch += 1;
         let id = messagekit::adapter::Lane { slot, epoch: self.epoch };
         self.lanes.insert(slot, Lane::new(id, start, queue));
+        self.recreated.compared = None;
         Some(slot)
     }
 
@@ -201,15 +202,15 @@ pub(super) mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::Kafka;
     use crate::client::GroupClient;
     use crate::link::Events;
     use crate::member::commit_in_flight::CommitInFlight;
     use crate::memory::Memory;
+    use crate::{Kafka, OnRecreatedTopic};
 
     pub(in crate::member) fn member() -> Member {
         let config = Kafka::new("127.0.0.1:1").consumer("billing", None);
-        let client = GroupClient::new(config, vec!["orders".into()], None);
+        let client = GroupClient::new(config, vec!["orders".into()], None, OnRecreatedTopic::Stop);
         let events = Events::new(tokio::sync::mpsc::unbounded_channel().0, Arc::default());
         let (memory, drain) = (Memory::new(&[], None), Duration::from_secs(1));
         Member::new(client, "billing".into(), memory, drain, mpsc::channel().1, events).unwrap()

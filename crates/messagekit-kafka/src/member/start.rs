@@ -1,5 +1,7 @@
 //! Where a partition starts.
 
+use std::sync::Arc;
+
 use super::offsets::Partition;
 use super::proof::{Fingerprint, Positions};
 use super::start_position::StartPosition;
@@ -14,6 +16,8 @@ pub(super) struct Start {
     pub(super) last: Option<Fingerprint>,
     /// The positions that the database remembers of the partition.
     pub(super) remembered: Positions,
+    /// The id of the topic in which the offset was committed, if it is known.
+    pub(super) topic_id: Option<Arc<str>>,
 }
 
 impl Start {

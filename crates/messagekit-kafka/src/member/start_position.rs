@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn group(offset: i64, remembered: &[(u32, i64)]) -> Option<GroupOffset> {
-        let proof = Some(Proof { last: None, remembered: remembered.iter().copied().collect() });
+        let proof = Some(Proof { remembered: remembered.iter().copied().collect(), ..Proof::default() });
         Some(GroupOffset { offset, proof })
     }
 

@@ -27,15 +27,30 @@ impl Member {
             self.unplaced.ask(asked);
         }
         let (mut starts, mut taken) = (Vec::new(), Committed::new());
-        for known in self.unplaced.heard() {
+        let heard = self.unplaced.heard();
+        if !heard.is_empty() {
+            // The brokers have named the ids of the topics before they answered.
+            self.poll_main_queue()?;
+        }
+        for known in heard {
             match known {
                 Known::Start(start) => {
                     let Some(partition) = self.unplaced.take(&start.partition) else { continue };
+                    if self.is_of_deleted_topic(&start, false) {
+                        self.start_again(partition.0)?;
+                        continue;
+                    }
                     log_lost_commits(&self.name, &start);
                     taken.push(partition);
                     starts.push(start);
                 }
-                Known::Lost(error) => return Err(End::Permanent(error)),
+                Known::Lost(start, error) => {
+                    let Some((partition, _)) = self.unplaced.take(&start.partition) else { continue };
+                    if !self.is_of_deleted_topic(&start, true) {
+                        return Err(End::Permanent(error));
+                    }
+                    self.start_again(partition)?;
+                }
                 Known::Later(partitions, error) => {
                     let later: Committed =
                         partitions.iter().filter_map(|partition| self.unplaced.take(partition)).collect();
@@ -60,6 +75,7 @@ impl Member {
             consumer: Arc::downgrade(&self.consumer),
             name: self.name.clone(),
             memory: self.memory.clone(),
+            from_start: self.recreated.from_start.clone(),
         };
         ask_each("known", move |known| question.ask(committed, known))
     }
