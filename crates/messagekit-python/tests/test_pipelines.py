@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from conftest import Item, Short, Word, item
 from pydantic import BaseModel, ValidationError
@@ -151,6 +153,77 @@ def test_best_effort_keeps_the_arms_that_succeed_and_calls_only_the_others_again
     graph(9).run(strategy="best_effort")
     assert (short.count(), words.count(), items.count("handled")) == (3, 3, 3)
     assert calls == ["1", "2", "3"]
+
+
+def chained(source, names, first=lambda value: value):
+    """Open topics, and return them with pipelines that copy each into the next one."""
+    topics = [source.topic(name, Word, dedup=None) for name in names]
+    functions = [first, *[lambda value: value for _ in topics[2:]]]
+    return topics, [topics[n].pipe(function).to(topics[n + 1]) for n, function in enumerate(functions)]
+
+
+def texts(topic):
+    return sorted(value.text for value in (*topic.iter_new(), *topic.iter_handled()))
+
+
+def test_a_failed_record_keeps_no_other_from_later_topics(source):
+    own = RuntimeError("no")
+
+    def fails_on_two(value):
+        if value.text == "2":
+            raise own
+        return value
+
+    chain, behind = chained(source, "abcd", fails_on_two)
+    beside, others = chained(source, "xyz")
+    chain[0].extend([Word(text=text) for text in "123"])
+    beside[0].extend([Word(text="4")])
+    for _ in range(2):
+        with pytest.raises(FanOutError) as raised:
+            source.full_pipeline(*behind, *others).run(strategy="best_effort", attempts=5)
+        assert raised.value.failures == [FanOutFailure(2, "a", "b", own)]
+        assert [texts(topic) for topic in chain[1:]] == [["1", "3"]] * 3
+        assert [texts(topic) for topic in beside[1:]] == [["4"]] * 2
+    assert chain[0].count("new") == 1
+
+
+def test_a_poison_record_changes_nothing_for_any_other():
+    for seed in range(12):
+        random = Random(seed)
+        edges = [(first, second) for second in range(1, 6) for first in range(second) if random.random() < 0.5]
+        random.shuffle(edges)
+        if not edges:
+            continue
+        poison = random.choice(edges)
+        clean, poisoned = outputs(edges, None), outputs(edges, poison)
+        # A text names its number and the topics that it went through: what the arm would have made of 2 begins so.
+        for topic, made in clean.items():
+            lost = [text for text in made if text.startswith("2:") and f"{poison[0]}-{poison[1]}" in text]
+            assert sorted(poisoned[topic] + lost) == sorted(made), f"seed {seed}, topic {topic}"
+
+
+def outputs(edges, poison):
+    """Run a graph over three records of each topic, with an arm that fails on every form of the second, and return the texts of the topics."""
+    with Source(":memory:") as source:
+        topics = [source.topic(f"t{number}", Word, dedup=None) for number in range(6)]
+        for topic in topics:
+            topic.extend([Word(text=f"{number}:") for number in (1, 2, 3)])
+
+        def arm(edge):
+            def function(value: Word) -> Word:
+                if edge == poison and value.text.startswith("2:"):
+                    raise RuntimeError("no")
+                return Word(text=f"{value.text} {edge[0]}-{edge[1]}")
+
+            return topics[edge[0]].pipe(function).to(topics[edge[1]])
+
+        graph = source.full_pipeline(*[arm(edge) for edge in edges])
+        if poison is None:
+            graph.run(strategy="best_effort")
+        else:
+            with pytest.raises(FanOutError):
+                graph.run(strategy="best_effort")
+        return {number: texts(topic) for number, topic in enumerate(topics)}
 
 
 def test_a_duplicate_is_success_in_best_effort(source, items, short):

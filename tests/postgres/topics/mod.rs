@@ -40,6 +40,8 @@ mod observers;
 mod operations;
 #[path = "../../../crates/messagekit-topics/tests/it/pipelines.rs"]
 mod pipelines;
+#[path = "../../../crates/messagekit-topics/tests/it/poisoned_graphs.rs"]
+mod poisoned_graphs;
 #[path = "../../../crates/messagekit-topics/tests/it/random_pipelines.rs"]
 mod random_pipelines;
 #[path = "../../../crates/messagekit-topics/tests/it/retention.rs"]

@@ -154,32 +154,38 @@ class _Run:
         self.arms = [arm for stage in self.stages for arm in stage]
 
     def call(self, settings: dict[str, Any]) -> None:
+        failures: list[FanOutFailure] = []
         for stage in self.stages:
             # Arms without any target beside them look on: their records stay new.
             moves = any(arm.pipeline.target_topic is not None for arm in stage)
-            self._call(stage, {**settings, "best_effort": self.best_effort, "dry_run": self.dry_run or not moves})
+            own = {**settings, "best_effort": self.best_effort, "dry_run": self.dry_run or not moves}
+            failures += self._call(stage, own)
+        if failures:
+            raise FanOutError(failures)
 
-    def _call(self, stage: list[_Arm], settings: dict[str, Any]) -> None:
+    def _call(self, stage: list[_Arm], settings: dict[str, Any]) -> list[FanOutFailure]:
+        """Run a stage, and return the failures that do not end the run."""
         topic = stage[0].pipeline.source_topic
         native = topic.source._native
-        failed: BaseException | None = None
+        failed: BaseException | list[FanOutFailure] = []
         with Progress.over(topic, [arm.calls for arm in stage], wanted=self.progress):
             try:
                 native.run([arm.native() for arm in stage], settings)
             except NativeError as error:
                 failed = self._failed(stage, Details.of(error))
         topic._heard({})
-        if failed is not None:
+        if isinstance(failed, BaseException):
             raise failed
+        return failed
 
-    def _failed(self, stage: list[_Arm], details: Details) -> BaseException:
+    def _failed(self, stage: list[_Arm], details: Details) -> BaseException | list[FanOutFailure]:
         stopped = next((arm.calls.stopped for arm in stage if arm.calls.stopped is not None), None)
         if stopped is not None:
             return stopped
         failures = [self._failure(stage, failure) for failure in details.more.get("failures", [])]
         if not failures:
             return exception_of(details)
-        return FanOutError(failures) if self.best_effort else failures[0].exception
+        return failures if self.best_effort else failures[0].exception
 
     def _failure(self, stage: list[_Arm], failure: dict[str, Any]) -> FanOutFailure:
         record, source, target = failure["record"], failure["source"], failure["target"]

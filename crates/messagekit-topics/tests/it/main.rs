@@ -20,6 +20,7 @@ mod observers;
 mod operations;
 mod pairs;
 mod pipelines;
+mod poisoned_graphs;
 mod random_pipelines;
 mod retention;
 mod topics;
