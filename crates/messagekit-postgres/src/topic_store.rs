@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::commit_watch::{PgCommits, Watched};
 use crate::hasty::Attempts;
 use crate::tables::topics::Topic;
-use crate::tables::{handled_records, retention, topic_append, topic_records, topic_views, topics, waiting};
+use crate::tables::{
+    consumer_records, handled_records, retention, topic_append, topic_views, topics, waiting,
+};
 use crate::{PgTx, PostgresStore};
 
 /// The most records of a partition that one call deletes.
@@ -108,7 +110,7 @@ impl TopicStore for PostgresStore {
     async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let topic = &self.sequenced(&query.topic).await?;
         self.read(|mut connection| async move {
-            topic_records::query(&mut connection, self.schema(), topic, query).await
+            consumer_records::query(&mut connection, self.schema(), topic, query).await
         })
         .await
     }
@@ -148,7 +150,7 @@ impl TopicStore for PostgresStore {
     async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
         let topic = &self.sequenced(topic).await?;
         self.read(|mut connection| async move {
-            topic_records::count(&mut connection, self.schema(), topic, consumer).await
+            consumer_records::count(&mut connection, self.schema(), topic, consumer).await
         })
         .await
     }

@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::error::from_sqlite;
 use crate::table_sources::install;
-use crate::tables::{dropped_topics, now, topic_definitions, topic_records, topic_views};
+use crate::tables::{
+    consumer_records, dropped_topics, handled_records, now, topic_definitions, topic_records, topic_views,
+};
 use crate::{SqliteStore, SqliteTx};
 
 /// One writer assigns ids and offsets in the appending transaction, so that both have the order of the commits.
@@ -98,7 +100,7 @@ impl TopicStore for SqliteStore {
 
     async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let query = query.clone();
-        self.query_topics(move |conn| topic_records::query(conn, &query)).await
+        self.query_topics(move |conn| consumer_records::query(conn, &query)).await
     }
 
     async fn set_handled(
@@ -109,12 +111,12 @@ impl TopicStore for SqliteStore {
         id: i64,
     ) -> Result<(), Error> {
         let (consumer, topic) = (consumer.to_owned(), topic.clone());
-        tx.run(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now())).await
+        tx.run(move |conn| handled_records::set_handled(conn, &consumer, &topic, id, now())).await
     }
 
     async fn set_handled_now(&self, consumer: &str, topic: &Arc<str>, id: i64) -> Result<(), Error> {
         let (consumer, topic, now) = (consumer.to_owned(), topic.clone(), now());
-        self.job(move |conn| topic_records::set_handled(conn, &consumer, &topic, id, now)).await
+        self.job(move |conn| handled_records::set_handled(conn, &consumer, &topic, id, now)).await
     }
 
     async fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
@@ -131,7 +133,7 @@ impl TopicStore for SqliteStore {
         self.query_topics(move |conn| {
             // The numbers are compared with each other: records may be appended between two statements.
             let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
-            topic_records::count(&snapshot, &consumer, &topic)
+            consumer_records::count(&snapshot, &consumer, &topic)
         })
         .await
     }

@@ -50,6 +50,8 @@ mod retention;
 mod session;
 #[path = "../../../crates/messagekit-sql/tests/it/session_groups.rs"]
 mod session_groups;
+#[path = "../../../crates/messagekit-topics/tests/it/settled.rs"]
+mod settled;
 #[path = "../../../crates/messagekit-topics/tests/it/topics.rs"]
 mod typed;
 #[path = "../../../crates/messagekit-topics/tests/it/year.rs"]

@@ -1,6 +1,7 @@
-//! Records of topics as a consumer handles them one by one: markers, and its cursor behind them.
+//! Records of topics as a consumer handles them one by one: markers, and its cursor or window behind them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use messagekit::adapter::RetryLease;
 use messagekit::{Error, ErrorKind};
@@ -23,6 +24,14 @@ pub(crate) const MARK_HANDLED: &str = "
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, processed_at)
 VALUES ($1, $2, messagekit.day_of($2), 'done', clock_timestamp())
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET processed_at = excluded.processed_at WHERE p.outcome = 'done'";
+
+/// The offsets of a partition from one on that a consumer has handled one by one.
+pub(crate) const HANDLED_BEHIND: &str = r#"
+SELECT r."offset" FROM messagekit.topic_records r
+  CROSS JOIN LATERAL (
+    SELECT m.outcome FROM messagekit.processed_messages m
+    WHERE m.consumer = (SELECT $1) AND m.message_id = r.event_id AND m.day = messagekit.day_of(r.event_id) LIMIT 1) m
+WHERE r.tp_id = $2 AND r."offset" >= $3 AND m.outcome = 'done' ORDER BY r."offset""#;
 
 /// Marks those records that have no marker, in the order of their ids, and returns them.
 pub(crate) const MARK_NEW: &str = r#"
@@ -66,7 +75,7 @@ async fn find(
     rows.iter().map(place).collect::<Result<_, sqlx::Error>>().map_err(from_sqlx)
 }
 
-/// Notes that a consumer has handled a record, and moves its cursor past the records that it has handled in a row.
+/// Notes that a consumer has handled a record.
 ///
 /// The cursor is held before the marker is written: of two that handle neighbours, the second sees what the first has done.
 pub(crate) async fn set_handled(
@@ -81,16 +90,13 @@ pub(crate) async fn set_handled(
     };
     let found = find(connection, schema, topic, &[id]).await?.pop();
     let place = found.ok_or_else(|| named(ErrorKind::NotFound, "topic has no such record"))?;
-    let from = cursors::hold(connection, schema, consumer, place.tp).await?;
+    let held = cursors::hold(connection, schema, consumer, place.tp).await?;
     let mark = sqlx::query(schema.sql(MARK_HANDLED)).bind(consumer).bind(&place.event_id);
     if mark.execute(&mut *connection).await.map_err(from_sqlx)?.rows_affected() == 0 {
         let text = "record is a failed message of the consumer: retry or discard that";
         return Err(named(ErrorKind::WrongState, text));
     }
-    if place.offset == from {
-        cursors::pass_handled(connection, schema, consumer, place.tp, place.offset).await?;
-    }
-    Ok(())
+    cursors::settle(connection, schema, (consumer, place.tp), held, &[place.offset]).await
 }
 
 /// Marks those records as handled that the consumer has no marker of, and returns for each whether it was one.
@@ -102,9 +108,9 @@ pub(crate) async fn handle_new(
     ids: &[i64],
 ) -> Result<Vec<bool>, Error> {
     let places = find(connection, schema, topic, ids).await?;
-    let mut froms = BTreeMap::new();
+    let mut held = BTreeMap::new();
     for tp in places.iter().map(|place| place.tp).collect::<std::collections::BTreeSet<_>>() {
-        froms.insert(tp, cursors::hold(connection, schema, consumer, tp).await?);
+        held.insert(tp, cursors::hold(connection, schema, consumer, tp).await?);
     }
     let event_ids: Vec<&str> = places.iter().map(|place| place.event_id.as_str()).collect();
     let mark = sqlx::query_scalar(schema.sql(MARK_NEW)).bind(consumer).bind(event_ids);
@@ -117,15 +123,31 @@ pub(crate) async fn handle_new(
         .filter(|place| marked.contains(&place.event_id) && seen.insert(place.event_id.as_str()))
         .map(|place| place.id)
         .collect();
-    let is_new = |place: &&Place| marked.contains(&place.event_id);
-    for (tp, from) in froms {
-        // What stood before the first of them was handled, or the cursor waits there.
-        let first = places.iter().filter(is_new).filter(|place| place.tp == tp).map(|place| place.offset);
-        if first.min() == Some(from) {
-            cursors::pass_handled(connection, schema, consumer, tp, from).await?;
-        }
+    for (tp, held) in held {
+        let own = places.iter().filter(|place| place.tp == tp && marked.contains(&place.event_id));
+        let offsets: Vec<i64> = own.map(|place| place.offset).collect();
+        cursors::settle(connection, schema, (consumer, tp), held, &offsets).await?;
     }
     Ok(ids.iter().map(|id| new.contains(id)).collect())
+}
+
+/// Returns the offsets of a partition from `next` on that a consumer has handled one by one, as neighbours.
+pub(super) async fn behind(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    (consumer, tp): (&str, i32),
+    next: i64,
+) -> Result<Vec<Range<i64>>, Error> {
+    let handled = sqlx::query_scalar(schema.sql(HANDLED_BEHIND)).bind(consumer).bind(tp).bind(next);
+    let offsets: Vec<i64> = handled.fetch_all(connection).await.map_err(from_sqlx)?;
+    let mut handled: Vec<Range<i64>> = Vec::new();
+    for offset in offsets {
+        match handled.last_mut() {
+            Some(last) if last.end == offset => last.end += 1,
+            _ => handled.push(offset..offset + 1),
+        }
+    }
+    Ok(handled)
 }
 
 /// Leases the failed message of a record, due or not. The lease ends at once: a caller that works alone needs no time of its own, and a

@@ -8,6 +8,7 @@ pub(crate) mod claim_windows;
 pub(crate) mod cleanup;
 pub(crate) mod columns;
 pub(crate) mod commit_look;
+pub(crate) mod consumer_records;
 pub(crate) mod cursors;
 pub(crate) mod days;
 pub(crate) mod delayed;

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::cursors;
+use super::handled_records;
 use super::topics::{self, Topic};
 use super::waiting;
 use crate::SchemaName;
@@ -18,7 +19,7 @@ use crate::error::from_sqlx;
 /// A consumer's windows in the partitions of a topic, held until the transaction ends. A statement that has waited for them sees what
 /// the other transaction has left.
 pub(crate) const HOLD_WINDOWS: &str = "
-SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
+SELECT c.tp_id, c.next, c.ranges, c.by_record FROM messagekit.consumer_cursors c
 WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2))
 ORDER BY c.tp_id FOR NO KEY UPDATE OF c";
@@ -137,16 +138,22 @@ async fn hold(
     consumer: &str,
     topic: &str,
 ) -> Result<HashMap<i32, ClaimWindow>, Error> {
-    let rows = sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(topic).fetch_all(connection).await;
+    let rows = sqlx::query(schema.sql(HOLD_WINDOWS)).bind(consumer).bind(topic);
     let mut windows = HashMap::new();
-    for row in rows.map_err(from_sqlx)? {
-        let (next, ranges): (i64, Option<&str>) =
-            (row.try_get(1).map_err(from_sqlx)?, row.try_get(2).map_err(from_sqlx)?);
-        let window = match ranges {
+    for row in rows.fetch_all(&mut *connection).await.map_err(from_sqlx)? {
+        let columns = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let (tp, next, ranges, by_record): (i32, i64, Option<&str>, bool) = columns().map_err(from_sqlx)?;
+        let mut window = match ranges {
             Some(ranges) => ClaimWindow::decode(next, ranges)?,
             None => ClaimWindow::new(next),
         };
-        windows.insert(row.try_get(0).map_err(from_sqlx)?, window);
+        // It claims for the first time: what it has handled one by one is settled.
+        if ranges.is_none() && by_record {
+            let handled = handled_records::behind(connection, schema, (consumer, tp), next).await?;
+            window.finish(handled);
+            cursors::write(connection, schema, (consumer, tp), &window).await?;
+        }
+        windows.insert(tp, window);
     }
     Ok(windows)
 }

@@ -1,12 +1,12 @@
 //! Every statement with its name, for the test of their plans.
 
 use super::{
-    actions, audit, blocked_keys, bookkeeping, claim_windows, cleanup, commit_look, cursors, delayed,
-    dropped_topics, event_links, event_record, events, failed_message_lists, failed_messages,
-    handled_records, health, in_flight_attempts, left, offsets, outbox_counts, parking, pending, primings,
-    processed, record_claims, rejected, replay_items, replay_jobs, retention, retries, selections, shards,
-    status, stored_events, topic_append, topic_migrations, topic_records, topic_views, topics,
-    unhandled_types, unpublished, waiting,
+    actions, audit, blocked_keys, bookkeeping, claim_windows, cleanup, commit_look, consumer_records,
+    cursors, delayed, dropped_topics, event_links, event_record, events, failed_message_lists,
+    failed_messages, handled_records, health, in_flight_attempts, left, offsets, outbox_counts, parking,
+    pending, primings, processed, record_claims, rejected, replay_items, replay_jobs, retention, retries,
+    selections, shards, status, stored_events, topic_append, topic_migrations, topic_records, topic_views,
+    topics, unhandled_types, unpublished, waiting,
 };
 use crate::commit_watch::NOTIFY;
 
@@ -178,12 +178,13 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_read", topic_records::READ),
     ("topic_read_claimed", topic_records::READ_CLAIMED),
     ("topic_first_since", topic_records::FIRST_SINCE),
-    ("topic_next_ids", topic_records::NEXT_IDS),
-    ("topic_records", topic_records::RECORDS),
-    ("topic_prefixes", topic_records::PREFIXES),
-    ("topic_count", topic_records::COUNT_RECORDS),
+    ("topic_windows", consumer_records::WINDOWS),
+    ("topic_next", consumer_records::NEXT),
+    ("topic_records", consumer_records::RECORDS),
+    ("topic_count", consumer_records::COUNT_RECORDS),
     ("topic_find_records", handled_records::FIND_RECORDS),
     ("topic_mark_handled", handled_records::MARK_HANDLED),
+    ("topic_handled_behind", handled_records::HANDLED_BEHIND),
     ("topic_mark_new", handled_records::MARK_NEW),
     ("topic_failed_record", handled_records::FAILED_RECORD),
     ("topic_lease_one", retries::LEASE_ONE),
@@ -191,6 +192,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_cursors", cursors::OF_TOPIC),
     ("topic_begin_cursors", cursors::BEGIN_CURSORS),
     ("topic_pass_handled", cursors::PASS_HANDLED),
+    ("topic_by_record", cursors::HANDLES_BY_RECORD),
+    ("topic_write_cursor", cursors::WRITE_CURSOR),
     ("topic_hold_windows", record_claims::HOLD_WINDOWS),
     ("topic_write_window", record_claims::WRITE_WINDOW),
     ("topic_see_windows", claim_windows::SEE_WINDOWS),

@@ -1,15 +1,15 @@
 //! Records of defined topics as a pipeline settles them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::adapter::RetryLease;
 use rusqlite::{Connection, OptionalExtension, Result};
 
+use super::handled_records::settle;
 use super::processed::DONE;
-use super::topic_records::{defined, pass_handled};
-use super::{names, record_ids, retries, topics};
+use super::topic_records::defined;
+use super::{names, record_ids, retries};
 use crate::error::from_sqlite;
 
 /// Marks those records as handled that the consumer has no marker of, and returns for each whether it was one.
@@ -21,27 +21,18 @@ pub(crate) fn handle_new(
     now: i64,
 ) -> std::result::Result<Vec<bool>, Error> {
     let own = defined(conn, topic)?;
-    let handle = || {
-        let consumer = names::consumer(conn, consumer)?;
-        let mut first = BTreeMap::new();
-        let mut answers = Vec::with_capacity(ids.len());
-        for id in ids {
-            let pos = record_ids::position(conn, *id)?.filter(|(of, _)| *of == own.id).map(|(_, pos)| pos);
-            let is_new = match pos {
-                Some(pos) => mark(conn, consumer, pos, now)?,
-                None => false,
-            };
-            if let (true, Some(pos)) = (is_new, pos) {
-                let lowest = first.entry(topics::partition_id(pos)).or_insert(pos);
-                *lowest = pos.min(*lowest);
-            }
-            answers.push(is_new);
-        }
-        // What stood before the first of them was handled, or the cursor waits there.
-        first.into_values().try_for_each(|pos| pass_handled(conn, consumer, pos))?;
-        Ok(answers)
+    let consumer = names::consumer(conn, consumer).map_err(from_sqlite)?;
+    let mut handled = Vec::with_capacity(ids.len());
+    let mut handle = |id: &i64| {
+        let pos = record_ids::position(conn, *id)?.filter(|(of, _)| *of == own.id).map(|(_, pos)| pos);
+        let Some(pos) = pos else { return Ok(false) };
+        let is_new = mark(conn, consumer, pos, now)?;
+        handled.extend(is_new.then_some(pos));
+        Ok(is_new)
     };
-    handle().map_err(from_sqlite)
+    let answers = ids.iter().map(&mut handle).collect::<Result<_>>().map_err(from_sqlite)?;
+    settle(conn, consumer, &handled)?;
+    Ok(answers)
 }
 
 /// Marks a record unless it has a marker or is deleted.

@@ -7,11 +7,13 @@ use messagekit::Error;
 use messagekit::log::{ClaimPartition, ClaimWindow};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::processed::DONE;
 use super::timestamp;
 use super::topics::{self, Partition};
 use crate::error::from_sqlite;
 
-/// Returns the partitions of a topic with a consumer's windows, in order; none when this file does not hold the topic.
+/// Returns the partitions of a topic with a consumer's windows, in order; none when this file does not hold the topic. A consumer that has
+/// handled records one by one claims for the first time: what it has handled is settled.
 pub(crate) fn partitions(
     conn: &Connection,
     consumer: i64,
@@ -19,7 +21,10 @@ pub(crate) fn partitions(
 ) -> Result<Vec<ClaimPartition>, Error> {
     let known = topics::partitions(conn, topic).map_err(from_sqlite)?;
     let claimable = |known: Partition| {
-        let found = window(conn, consumer, known.tp)?;
+        let found = match claimed(conn, consumer, known.tp)? {
+            Some(window) => Some(window),
+            None => begin(conn, consumer, known.tp)?,
+        };
         let is_new = found.is_none();
         let window = found.unwrap_or_else(|| ClaimWindow::new(known.log_start));
         Ok(ClaimPartition { bounds: known.bounds(), window, is_new })
@@ -47,21 +52,66 @@ pub(crate) fn is_held(conn: &Connection, topic: i64, now: i64) -> Result<bool, E
 }
 
 /// Returns a consumer's window in a partition, or `None` when it has not begun to read it.
-fn window(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<ClaimWindow>, Error> {
-    let select = "SELECT c.next, r.ranges
-         FROM messagekit_consumer_cursors c
-         LEFT JOIN messagekit_record_claims r ON r.consumer_id = c.consumer_id AND r.tp_id = c.tp_id AND r.next = c.next
+pub(super) fn window(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<ClaimWindow>, Error> {
+    match claimed(conn, consumer, tp)? {
+        Some(window) => Ok(Some(window)),
+        None => Ok(cursor(conn, consumer, tp).map_err(from_sqlite)?.map(|(next, _)| ClaimWindow::new(next))),
+    }
+}
+
+/// Returns a consumer's window in a partition in which it has claims that nothing has ended.
+pub(super) fn claimed(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<ClaimWindow>, Error> {
+    let select = "SELECT c.next, r.ranges FROM messagekit_consumer_cursors c
+         JOIN messagekit_record_claims r ON r.consumer_id = c.consumer_id AND r.tp_id = c.tp_id AND r.next = c.next
          WHERE c.consumer_id = ?1 AND c.tp_id = ?2";
-    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?));
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
     let found = conn
         .prepare_cached(select)
         .and_then(|mut select| select.query_row((consumer, tp), read).optional())
         .map_err(from_sqlite)?;
-    let decode = |(next, ranges): (i64, Option<String>)| match ranges {
-        Some(ranges) => ClaimWindow::decode(next, &ranges),
-        None => Ok(ClaimWindow::new(next)),
+    found.map(|(next, ranges)| ClaimWindow::decode(next, &ranges)).transpose()
+}
+
+/// Begins the window of a consumer that has a cursor in a partition and no claims.
+fn begin(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<ClaimWindow>, Error> {
+    let begun = || {
+        let Some((next, by_record)) = cursor(conn, consumer, tp)? else { return Ok(None) };
+        let mut window = ClaimWindow::new(next);
+        if by_record {
+            window.finish(handled_behind(conn, consumer, tp, next)?);
+            replace(conn, consumer, tp, &window)?;
+        }
+        Ok(Some(window))
     };
-    found.map(decode).transpose()
+    begun().map_err(from_sqlite)
+}
+
+/// Returns the offsets from `next` on that a consumer has handled one by one, as neighbours.
+fn handled_behind(conn: &Connection, consumer: i64, tp: i64, next: i64) -> rusqlite::Result<Vec<Range<i64>>> {
+    let mut handled: Vec<Range<i64>> = Vec::new();
+    let mut select = conn.prepare_cached(
+        "SELECT r.pos FROM messagekit_topic_records r
+         JOIN messagekit_processed_messages m ON m.consumer_id = ?1 AND m.message_id = r.event_id AND m.outcome = ?2
+         WHERE r.pos >= ?3 AND r.pos < ?4 ORDER BY r.pos",
+    )?;
+    let within = (topics::position(tp, next), topics::position(tp + 1, 0));
+    let mut rows = select.query((consumer, DONE, within.0, within.1))?;
+    while let Some(row) = rows.next()? {
+        let offset = topics::offset(row.get(0)?);
+        match handled.last_mut() {
+            Some(last) if last.end == offset => last.end += 1,
+            _ => handled.push(offset..offset + 1),
+        }
+    }
+    Ok(handled)
+}
+
+fn cursor(conn: &Connection, consumer: i64, tp: i64) -> rusqlite::Result<Option<(i64, bool)>> {
+    conn.prepare_cached(
+        "SELECT next, by_record FROM messagekit_consumer_cursors WHERE consumer_id = ?1 AND tp_id = ?2",
+    )?
+    .query_row((consumer, tp), |row| Ok((row.get(0)?, row.get(1)?)))
+    .optional()
 }
 
 /// Writes a consumer's window in a partition. Its end of the settled prefix is the consumer's cursor.
@@ -72,7 +122,16 @@ pub(crate) fn write(
     partition: i32,
     window: &ClaimWindow,
 ) -> rusqlite::Result<()> {
-    let tp = tp(conn, topic, partition)?;
+    replace(conn, consumer, tp(conn, topic, partition)?, window)
+}
+
+/// As [`write`], by the partition's number in the file.
+pub(super) fn replace(
+    conn: &Connection,
+    consumer: i64,
+    tp: i64,
+    window: &ClaimWindow,
+) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO messagekit_consumer_cursors (consumer_id, tp_id, next) VALUES (?1, ?2, ?3)
          ON CONFLICT (consumer_id, tp_id) DO UPDATE SET next = excluded.next WHERE next <> excluded.next",

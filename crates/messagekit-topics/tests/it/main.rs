@@ -23,5 +23,6 @@ mod pipelines;
 mod poisoned_graphs;
 mod random_pipelines;
 mod retention;
+mod settled;
 mod topics;
 mod year;

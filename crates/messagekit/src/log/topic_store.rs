@@ -95,6 +95,14 @@ pub enum RecordStatus {
     Dead,
 }
 
+impl RecordStatus {
+    /// Returns how far a consumer is with a record: as its marker says, and without a marker, as the consumer's
+    /// [window](super::ClaimWindow::is_settled) says of its offset.
+    pub fn of(marked: Option<Self>, is_settled: bool) -> Self {
+        marked.unwrap_or(if is_settled { Self::Handled } else { Self::New })
+    }
+}
+
 /// A record of a defined topic, as one consumer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicRecord {
@@ -147,6 +155,18 @@ pub struct RecordCounts {
     pub dead: u64,
     /// Those that retention deleted before they were handled.
     pub expired: u64,
+}
+
+impl RecordCounts {
+    /// Adds records behind the settled prefix, of which all others are handled.
+    pub fn add(&mut self, status: RecordStatus, records: u64) {
+        match status {
+            RecordStatus::New => self.new += records,
+            RecordStatus::Dead => self.dead += records,
+            RecordStatus::Handled => {}
+        }
+        self.handled = self.all.saturating_sub(self.new + self.dead);
+    }
 }
 
 /// Waits for commits to a database.

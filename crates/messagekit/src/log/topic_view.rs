@@ -15,8 +15,9 @@ pub enum TopicView {
     ///
     /// `last_acked_offset` is the last one of the settled prefix, or null before offset 0 is settled, and `next_offset` is the end of the
     /// partition. `lag` counts the kept records that the consumer has not settled; what workers have settled by claims out of order is not
-    /// in it. A consumer that handles records one by one has those in it that it handled behind one that it did not: to tell them from
-    /// others, [`count_records`](super::TopicStore::count_records) reads every record. What waits for an offset is not counted.
+    /// in it. A consumer that handles records one by one and has never claimed any has those in it that it handled behind one that it did
+    /// not: to tell them from others, [`count_records`](super::TopicStore::count_records) reads every record. What waits for an offset is
+    /// not counted.
     TopicOffsets,
     /// `system.routes`: a row for each topic, table and kind of change, for every table source.
     Routes,

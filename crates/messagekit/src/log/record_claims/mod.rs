@@ -17,6 +17,9 @@ mod read_at_once;
 mod reading;
 mod served;
 mod serving;
+mod settled;
+#[cfg(test)]
+mod settled_tests;
 mod sharing;
 mod start;
 mod steps;

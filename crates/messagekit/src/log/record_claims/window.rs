@@ -20,7 +20,7 @@ pub(super) const MAX_RANGES: usize = 1_000;
 /// [`encode`](Self::encode), and changes both in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimWindow {
-    next: i64,
+    pub(super) next: i64,
     pub(super) ranges: Vec<ClaimRange>,
 }
 
@@ -118,12 +118,6 @@ impl ClaimWindow {
         self.ranges.last().map_or(self.next, |range| range.to)
     }
 
-    /// Returns the number of records before `end` that are not settled.
-    pub fn unsettled(&self, end: i64) -> u64 {
-        let settled: i64 = self.ranges.iter().filter(|range| range.is_settled()).map(ClaimRange::len).sum();
-        u64::try_from(end - self.next - settled).unwrap_or(0)
-    }
-
     /// Returns the holders of its claims, each once.
     pub fn holders(&self) -> Vec<&ClaimHolder> {
         let mut holders: Vec<&ClaimHolder> = Vec::new();
@@ -175,12 +169,6 @@ impl ClaimWindow {
             }
             _ => None,
         })
-    }
-
-    /// Returns whether the record at an offset is settled.
-    pub fn is_settled(&self, offset: i64) -> bool {
-        let range = self.ranges.get(self.ranges.partition_point(|range| range.to <= offset));
-        offset < self.next || range.is_some_and(|range| range.from <= offset && range.is_settled())
     }
 
     /// Returns when, after `now`, the first record that was claimed may be claimed again, or `None` if there is none.
@@ -426,7 +414,7 @@ impl ClaimWindow {
 }
 
 impl ClaimRange {
-    fn len(&self) -> i64 {
+    pub(super) fn len(&self) -> i64 {
         self.to - self.from
     }
 
@@ -435,7 +423,7 @@ impl ClaimRange {
         matches!(&self.state, RangeState::Claimed { until, holder, .. } if *until > now && !ended.contains(holder))
     }
 
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.state == RangeState::Settled
     }
 
