@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messagekit::adapter::codec;
 use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
@@ -108,10 +109,11 @@ impl Consumption<'_> {
             let wanted = most.min(u32::try_from(left).unwrap_or(most));
             match claimer.claim(wanted).await? {
                 Claimed::Records(claim) => {
-                    if self.print(&mut lines, &claim)? == Reader::Gone {
+                    let (printed, undecodable) = self.print(&mut lines, &claim)?;
+                    if lines.flush()? == Reader::Gone {
                         return claimer.release(&claim, Which::All).await;
                     }
-                    match claimer.acknowledge(&claim, Which::All).await {
+                    match claimer.acknowledge(&claim, Which::Offsets(&printed)).await {
                         Err(error) if error.kind() == ErrorKind::ClaimLost => {
                             tracing::warn!(
                                 partition = claim.partition,
@@ -120,7 +122,11 @@ impl Consumption<'_> {
                         }
                         settled => drop(settled?),
                     }
-                    left = left.saturating_sub(claim.records.len() as u64);
+                    if let Some(error) = undecodable {
+                        claimer.release(&claim, Which::All).await?;
+                        return Err(error);
+                    }
+                    left = left.saturating_sub(printed.len() as u64);
                 }
                 Claimed::Deleted { partition, offsets } => {
                     let (from, to) = (offsets.start, offsets.end);
@@ -138,19 +144,21 @@ impl Consumption<'_> {
         Ok(())
     }
 
-    fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<Reader, Error> {
+    /// Prints records up to the first one whose data is not JSON, and returns the offsets of those that were printed and why the next was
+    /// not.
+    fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<(Vec<i64>, Option<Error>), Error> {
+        let mut printed = Vec::with_capacity(claim.records.len());
         for record in &claim.records {
-            let payload = &record.record.message.payload;
-            let reader = if self.as_records {
-                lines.write(shown(record))?
-            } else {
-                lines.write(String::from_utf8_lossy(payload))?
+            let data = match data_of(record) {
+                Ok(data) => data,
+                Err(error) => return Ok((printed, Some(error))),
             };
-            if reader == Reader::Gone {
-                return Ok(reader);
+            if lines.write(if self.as_records { shown(record, data) } else { data })? == Reader::Gone {
+                break;
             }
+            printed.push(record.record.position.offset);
         }
-        lines.flush()
+        Ok((printed, None))
     }
 }
 
@@ -163,8 +171,30 @@ async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Re
     }
 }
 
+/// Returns the data of a claimed record. A record without data and one whose data is not JSON are no JSON null.
+fn data_of(claimed: &ClaimedRecord) -> Result<Value, Error> {
+    let position = &claimed.record.position;
+    let refused = |error: Error| {
+        error
+            .with("topic", &position.topic)
+            .with("partition", position.partition)
+            .with("offset", position.offset)
+    };
+    let undecodable = |text: &'static str| refused(Error::new(ErrorKind::Undecodable, text));
+    let data = codec::data_of(&claimed.record.message).map_err(refused)?;
+    if data.is_empty() || claimed.record.is_tombstone {
+        return Err(undecodable(
+            "record has no data and was not acknowledged: acknowledge it with `messagekit sql` to skip it",
+        ));
+    }
+    serde_json::from_slice(&data).map_err(|error| {
+        let text = "data of the record is not JSON and was not acknowledged: acknowledge it with `messagekit sql` to skip it";
+        undecodable(text).caused_by(error)
+    })
+}
+
 /// A claimed record as one line of JSON.
-fn shown(claimed: &ClaimedRecord) -> Value {
+fn shown(claimed: &ClaimedRecord, data: Value) -> Value {
     let record = &claimed.record;
     let message = &record.message;
     let header =
@@ -179,6 +209,6 @@ fn shown(claimed: &ClaimedRecord) -> Value {
         "event_type": message.event_type(),
         "headers": headers,
         "created_at": record.stored_at().to_string(),
-        "data": serde_json::from_slice::<Value>(&message.payload).ok(),
+        "data": data,
     })
 }

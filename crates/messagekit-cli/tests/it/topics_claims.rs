@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use messagekit::adapter::OutboxRows;
+use messagekit::{Message, Store};
+use messagekit_sqlite::SqliteStore;
 use serde_json::Value;
 
+use crate::command::on;
 use crate::shell::Shell;
 
 fn numbers(shell: &Shell, numbers: std::ops::Range<u32>) {
@@ -48,6 +52,53 @@ fn a_claim_without_a_reader_of_its_lines_is_given_back() {
         records.iter().map(|record| (record["attempt"].as_u64(), record["data"]["n"].as_u64())).collect();
     assert_eq!(shown, [(Some(1), Some(0)), (Some(1), Some(1)), (Some(1), Some(2))], "no attempt is counted");
     assert_eq!((&records[0]["key"], &records[0]["headers"]), (&Value::Null, &serde_json::json!([])));
+}
+
+/// As an event that another program has written to the topic.
+async fn write(shell: &Shell, payloads: &[&'static [u8]]) {
+    let store = SqliteStore::open(shell.file()).await.unwrap();
+    let message = |(n, payload): (usize, &&'static [u8])| {
+        Message::new("jobs", *payload).with_header("id", format!("m-{n}"))
+    };
+    let messages: Vec<Message> = payloads.iter().enumerate().map(message).collect();
+    let mut tx = store.begin().await.unwrap();
+    store.write(&mut tx, &messages).await.unwrap();
+    store.commit(tx).await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// A JSON null, no data, and data that is not JSON are three things, and only the first one is acknowledged.
+#[tokio::test]
+async fn data_that_is_not_json_is_neither_null_nor_acknowledged() {
+    for (payload, said) in [(&b"\xff{"[..], "is not JSON"), (b"", "has no data"), (b"{\"n\":", "is not JSON")]
+    {
+        let shell = Shell::with(&["jobs", "--partitions", "1"]);
+        write(&shell, &[b"null", payload, b"{\"n\":2}"]).await;
+        for more in [&["--records"][..], &[], &["--ordered"], &["--follow"]] {
+            let claims = [&["consume", "jobs", "--consumer", "w", "--claim", "9"], more].concat();
+            let ended = shell.topics(&claims);
+            let is_first = more == ["--records"];
+            assert_eq!(ended.code, 1, "{more:?}: {}", ended.err);
+            assert_eq!(ended.out.contains("\"data\":null"), is_first, "{more:?}: {}", ended.out);
+            assert_eq!(ended.out.lines().count(), usize::from(is_first), "{more:?}: {}", ended.out);
+            for part in [said, "topic jobs", "offset 1"] {
+                assert!(ended.err.contains(part), "{more:?}: {}", ended.err);
+            }
+        }
+        for more in [&[][..], &["--records"], &["--follow"]] {
+            let ended = shell.topics(&[&["consume", "jobs", "--consumer", "w"], more].concat());
+            assert_eq!((ended.code, &*ended.out), (1, ""), "{more:?}: {}", ended.err);
+        }
+        shell.topics(&["export", "jobs", "--consumer", "w", "--new"]).refused(1, &["record 2"]);
+        let shown = shell.topics(&["show", "jobs", "--consumer", "w"]).text();
+        assert!(shown.contains("w: 2 new, 1 handled"), "{shown}");
+        let ack = "ACK jobs GROUP 'w' UPTO OFFSET 1";
+        on(&shell.file(), &["sql", "CONSUME FROM jobs GROUP 'w' LIMIT 1", ack]).text();
+        assert_eq!(
+            shell.topics(&["consume", "jobs", "--consumer", "w", "--claim", "9"]).text(),
+            "{\"n\":2}\n"
+        );
+    }
 }
 
 #[test]
