@@ -28,6 +28,7 @@ const KEPT: &[(u32, &str)] = &[
     (8, include_str!("upgrades/statements/0008.sql")),
     (9, include_str!("upgrades/statements/0009.sql")),
     (10, include_str!("upgrades/statements/0010.sql")),
+    (11, include_str!("upgrades/statements/0011.sql")),
 ];
 
 /// What a program does, in this order, with the rows of the dumps.

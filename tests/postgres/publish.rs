@@ -246,6 +246,9 @@ fn sql_publish_refuses_what_core_refuses_and_leaves_no_row() {
             assert!(!error.message().contains('\n') && error.message().len() < 300, "{call}");
             assert!(state == "22P05" || error.hint().is_some_and(|hint| !hint.is_empty()), "{call}");
         }
+        sqlx::query("SET standard_conforming_strings = off").execute(&mut conn).await.unwrap();
+        let error = publish(&mut conn, "'t', 'k', 'a b', '{}'").await.expect_err("in every session");
+        assert!(error.to_string().contains("type \"a b\" is not"), "{error}");
         assert!(rows(&mut conn).await.is_empty());
         let just = format!("'a.b', 'k', 'a.b', '{{}}', metadata => {}", deep(125));
         publish(&mut conn, &just).await.expect("just within the bound");

@@ -19,6 +19,7 @@ pub(crate) const DUMPS: &[(u32, &str)] = &[
     (8, include_str!("upgrades/0008.sql")),
     (9, include_str!("upgrades/0009.sql")),
     (10, include_str!("upgrades/0010.sql")),
+    (11, concat!(include_str!("upgrades/0010.sql"), include_str!("upgrades/0011.sql"))),
 ];
 
 pub(crate) async fn restored(dump: &'static str) -> Database {

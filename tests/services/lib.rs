@@ -6,6 +6,7 @@
 mod authority;
 mod broker_failures;
 mod database;
+mod hostile_names;
 mod kafka_topic;
 pub mod locks;
 mod otlp_receiver;
@@ -23,6 +24,7 @@ mod turns;
 pub use authority::Authority;
 pub use broker_failures::{broker_failures, given_up_after};
 pub use database::Database;
+pub use hostile_names::HOSTILE_NAMES;
 pub use kafka_topic::make_topic;
 pub use otlp_receiver::{Measured, OtlpReceiver, Span};
 pub use port::Port;

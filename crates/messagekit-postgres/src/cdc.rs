@@ -11,7 +11,6 @@ pub(crate) mod fault;
 pub(crate) mod finding;
 #[cfg(test)]
 pub(crate) mod good_state;
-pub(crate) mod quoting;
 mod role;
 mod set_up;
 pub(crate) mod state;

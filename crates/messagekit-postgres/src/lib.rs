@@ -122,6 +122,7 @@ mod parking_quota;
 pub mod partitioning;
 mod pipeline_store;
 pub mod publishing_mode;
+mod quoting;
 mod record_claims;
 mod relay;
 mod relay_connections;

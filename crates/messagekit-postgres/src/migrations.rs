@@ -79,6 +79,9 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
         text.push_str(&format!("-- {version:04} {name}\n{}\n\n{note};\n\n", sql.trim_end()));
     }
     text.truncate(text.trim_end().len());
+    if !text.is_empty() {
+        text.insert_str(0, "SET standard_conforming_strings = on;\n\n");
+    }
     Ok(text)
 }
 

@@ -15,8 +15,9 @@ use crate::hasty::Attempts;
 use crate::tables::table_sources;
 use crate::{PgTx, PostgresStore};
 
-/// The search path of the functions: what an expression names must be found by it.
-const SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
+/// The settings of the functions: with them an expression finds its names, and literals mean the same.
+const SETTINGS: &str =
+    "SET LOCAL search_path TO pg_catalog, pg_temp; SET LOCAL standard_conforming_strings TO on";
 
 impl TableSources for PostgresStore {
     const DIALECT: SqlDialect = SqlDialect::PostgreSql;
@@ -90,7 +91,7 @@ impl PostgresStore {
         let quoted = schema.quoted();
         let (id, consumer) = table_sources::write(tx, schema, source, &table.name, &table.key).await?;
         let route = Route { id, consumer: &consumer, schema: &quoted, source, table: &table };
-        run(tx, SEARCH_PATH.to_owned()).await.map_err(from_sqlx)?;
+        run(tx, SETTINGS.to_owned()).await.map_err(from_sqlx)?;
         run(tx, route.trial()).await.map_err(|error| untried(error, source))?;
         run(tx, Route::removal(&quoted, id)).await.map_err(from_sqlx)?;
         for statement in route.statements() {

@@ -381,6 +381,10 @@ fn the_doctor_finds_a_faulty_source_and_prints_the_repair() {
                 "ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD PRIMARY KEY (id, total)",
             ),
             (SourceFault::TriggerChanged, replaced),
+            (
+                SourceFault::TriggerChanged,
+                "ALTER FUNCTION messagekit.source_2() RESET standard_conforming_strings",
+            ),
             (SourceFault::TableMissing, "DROP TABLE orders"),
         ] {
             assert!(!shop.finds("table-source-faulty").0, "before {sql}");

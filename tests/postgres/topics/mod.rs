@@ -5,6 +5,7 @@ mod changes_under_kills;
 mod dropped_sources;
 mod failing_sources;
 mod home;
+mod hostile_names;
 mod http_kills;
 mod idle_http;
 mod page;

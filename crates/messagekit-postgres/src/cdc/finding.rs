@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::fault::{Fault, Subject};
-use super::quoting::quoted;
 use super::state::State;
 use super::{Capture, ROLE};
+use crate::quoting::quoted;
 
 /// One problem and its repair.
 #[derive(Clone, Debug, PartialEq, Eq)]

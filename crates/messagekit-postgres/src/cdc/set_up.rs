@@ -5,11 +5,11 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::quoting::{literal, quoted};
 use super::state::{FAILOVER_SLOTS, State};
 use super::{Capture, Finding, PASSWORD_VARIABLE, ROLE, Subject, finding};
 use crate::SchemaName;
 use crate::migrations::connection::{self, code, fault};
+use crate::quoting::{literal, quoted};
 
 /// Creating a slot waits for every transaction that is open at that moment.
 const SLOT_WAIT: Duration = Duration::from_secs(30);

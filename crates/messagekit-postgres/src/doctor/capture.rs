@@ -9,8 +9,8 @@ use super::target::Target;
 use crate::cdc::ROLE;
 use crate::cdc::fault::Fault;
 use crate::cdc::finding;
-use crate::cdc::quoting::quoted;
 use crate::cdc::state::{FAILOVER_SLOTS, Slot, State};
+use crate::quoting::quoted;
 
 /// A slot may be this many bytes behind, or half of what the server keeps.
 const FAR: i64 = 1 << 30;

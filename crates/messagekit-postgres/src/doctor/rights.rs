@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 
 use super::checks::{INSERT_DENIED, OUTBOX_MUTABLE, OUTBOX_UPDATED};
 use super::target::Target;
-use crate::cdc::quoting::{literal, quoted};
 use crate::migrations::connection::fault;
+use crate::quoting::{literal, quoted};
 
 /// A writer needs both: the links of an event are rows of their own.
 const MAY_INSERT: &str = "

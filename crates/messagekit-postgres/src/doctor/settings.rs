@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 
 use super::checks::{COMMIT_NOT_SYNCHRONOUS, ENCODING};
 use super::target::Target;
-use crate::cdc::quoting::quoted;
 use crate::migrations::connection::fault;
+use crate::quoting::quoted;
 
 const LOOK: &str = "
 SELECT current_setting('server_encoding'), s.setting, s.source, current_user::text

@@ -50,7 +50,7 @@ impl Target {
 
     /// Returns a command that copies this database into a new one of another name and encoding.
     pub(super) fn copy_command(&self, name: &str) -> [Repair; 2] {
-        let quoted = crate::cdc::quoting::quoted(name);
+        let quoted = crate::quoting::quoted(name);
         let make = format!("CREATE DATABASE {quoted} ENCODING 'UTF8' TEMPLATE template0");
         let copy = url(
             &self.options.clone().database(name),

@@ -6,8 +6,8 @@ use sqlx::{PgConnection, Row};
 
 use super::checks::{PREPARED_FORGOTTEN, TRANSACTION_OLD};
 use super::target::Target;
-use crate::cdc::quoting::{literal, quoted};
 use crate::migrations::connection::fault;
+use crate::quoting::{literal, quoted};
 
 /// Other users' sessions are hidden from a role without this right.
 const MAY_SEE: &str = "

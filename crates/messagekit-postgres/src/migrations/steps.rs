@@ -84,6 +84,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 2,
         sql: include_str!("../../migrations/0010_unhandled_types.sql"),
     },
+    Migration {
+        version: 11,
+        name: "conforming_literals",
+        lowest_program: 2,
+        sql: include_str!("../../migrations/0011_conforming_literals.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.
@@ -186,7 +192,7 @@ async fn step(
 async fn lock(tx: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
     let wait = LOCK_WAIT.as_millis();
     let lock = format!(
-        "SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({LOCK_SPACE}, hashtext('{schema}'))"
+        "SET LOCAL lock_timeout = {wait}; SET LOCAL standard_conforming_strings = on; SELECT pg_advisory_xact_lock({LOCK_SPACE}, hashtext('{schema}'))"
     );
     tx.execute(sqlx::raw_sql(AssertSqlSafe(lock))).await.map(drop).map_err(|error| {
         match connection::code(&error) {

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use messagekit::log::{OnSourceFailure, RowPayload, TableSource};
 
 use super::table::Table;
+use crate::quoting::literal;
 
 /// A source of a table, with its number in the database.
 #[derive(Debug)]
@@ -221,7 +222,7 @@ ${tag}$"
             (RowPayload::Key, _) => format!("',\"row\":' || {}", self.key_row(this)),
             (RowPayload::Diff, Some(changes)) => format!(
                 "CASE WHEN {changes} IS NOT NULL THEN ',\"row\":' || {} || ',\"changes\":' || {changes}
-        WHEN new_row IS NULL OR old_row IS NULL THEN ',\"row\":' || {} END",
+        WHEN new_row.* IS NULL OR old_row.* IS NULL THEN ',\"row\":' || {} END",
                 self.key_row(this),
                 row_of(this)
             ),
@@ -386,8 +387,8 @@ ${tag}$"
     }
 }
 
-/// What the values of a row look like as text depends on nothing that a writer sets.
-const SETTINGS: &str = "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
+/// Neither the text of a row's values nor the meaning of a literal depends on a setting of the writer.
+const SETTINGS: &str = "SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
   SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1";
 
 /// The largest payload that every publishing mode can carry.
@@ -401,7 +402,7 @@ const CHANGES: &str = "(
           SELECT json_object_agg(c.key, json_build_object('before', c.o -> c.key, 'after', c.n -> c.key))
           FROM (
             SELECT jsonb_object_keys(r.n) AS key, r.n, r.o
-            FROM (SELECT to_jsonb(new_row) AS n, to_jsonb(old_row) AS o OFFSET 0) r OFFSET 0) c
+            FROM (SELECT to_jsonb(new_row.*) AS n, to_jsonb(old_row.*) AS o OFFSET 0) r OFFSET 0) c
           WHERE c.n -> c.key IS DISTINCT FROM c.o -> c.key)::text";
 
 /// A row of a statement. It names the relation of all, over which nothing is read: so a plan that a session keeps ends with a change of
@@ -431,14 +432,9 @@ impl Operation {
     }
 }
 
+/// The row, even where a column has its name.
 fn row_of(row: &str) -> String {
-    format!("to_json({row})::text")
-}
-
-/// Returns a text as SQL writes it.
-pub(super) fn literal(text: &str) -> String {
-    // A name with a backslash would be read in another way where standard_conforming_strings is off.
-    format!("'{}'", text.replace('\'', "''"))
+    format!("to_json({row}.*)::text")
 }
 
 /// Returns a quoted name as it is.

@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 use messagekit::log::OnSourceFailure;
 
-use super::route::{Operation, Reading, Route, literal};
+use super::route::{Operation, Reading, Route};
+use crate::quoting::literal;
 
 /// What these parts of the function remember.
 const VARIABLES: &str = "
@@ -58,13 +59,13 @@ impl Route<'_> {
         let mut rows = String::new();
         for operation in self.operations() {
             let (new, old, from) = match operation {
-                Operation::Insert => ("new_row", "NULL", "FROM new_rows new_row".to_owned()),
-                Operation::Delete => ("NULL", "old_row", "FROM old_rows old_row".to_owned()),
+                Operation::Insert => ("(new_row.*)", "NULL", "FROM new_rows new_row".to_owned()),
+                Operation::Delete => ("NULL", "(old_row.*)", "FROM old_rows old_row".to_owned()),
                 Operation::Update => {
                     let pairs = self.pairs().unwrap_or_default();
                     (
-                        "new_row",
-                        "old_row",
+                        "(new_row.*)",
+                        "(old_row.*)",
                         format!("FROM new_rows new_row FULL JOIN old_rows old_row ON {pairs}"),
                     )
                 }
@@ -80,7 +81,7 @@ impl Route<'_> {
             write!(rows, "\n  IF TG_OP = '{name}' THEN\n    {}", assign(new, old, &from))
                 .expect("a text can be written to");
             if operation == Operation::Update {
-                let unpaired = assign("new_row", "NULL", "FROM new_rows new_row");
+                let unpaired = assign("(new_row.*)", "NULL", "FROM new_rows new_row");
                 write!(rows, "\n  BEGIN EXECUTE rows || ' LIMIT 0';{CATCH} {unpaired}\n  END;")
                     .expect("a text can be written to");
             }

@@ -47,7 +47,8 @@ SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s
     WHERE t.tgrelid = to_regclass(s.table_name) AND starts_with(t.tgname, 'messagekit_source_' || s.id || '_'))
     < s.on_insert::int + s.on_update::int + 2 * s.on_delete::int AS lacks_trigger,
   s.function_hash IS DISTINCT FROM CASE WHEN s.function_hash IS NOT NULL THEN (
-    SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id)) END
+    SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_proc p WHERE p.oid = to_regproc('messagekit.source_' || s.id)
+      AND 'standard_conforming_strings=on' = ANY (p.proconfig)) END
     AS has_other_function
 FROM messagekit.table_sources s "
 );
