@@ -1,5 +1,7 @@
 //! CloudEvents of other writers: what is read of them, and what is said of those that cannot be read.
 
+use std::collections::BTreeSet;
+
 use messagekit::adapter::Identity;
 use messagekit::{Envelope, Error, ErrorKind, Event, Message, headers};
 use serde::{Deserialize, Serialize};
@@ -146,6 +148,8 @@ fn what_cannot_be_read_is_said_with_its_cause() {
         (structured(&event(json!({"specversion": null}))), "no attribute `specversion`"),
         (structured(&event(json!({"source": null}))), "no attribute `source`"),
         (structured(&event(json!({"source": ""}))), "no attribute `source`"),
+        (structured(&event(json!({"source": "/till 7"}))), "attribute `source` is not a URI reference"),
+        (binary(&[("ce_source", "/tïll")], DATA), "attribute `source` is not a URI reference"),
         (structured(&event(json!({"id": null}))), "message has no id"),
         (structured(&event(json!({"type": null}))), "message has no type"),
         (structured(&event(json!({"type": "orders.order.moved"}))), "message is of another type"),
@@ -202,6 +206,22 @@ fn source_and_id_together_are_the_id_of_a_foreign_event() {
             assert_eq!(read(&named).expect("decoded").meta.event_id, found);
         }
     }
+}
+
+/// An event whose source is no URI reference becomes a failed message under an id of its own.
+#[test]
+fn no_two_pairs_of_source_and_id_share_an_id() {
+    let mut ids = BTreeSet::new();
+    for (source, id) in
+        [("/till 7", "1"), ("/till", "7 1"), ("/till 7 1", ""), ("/till  7", "1"), ("/till ", "7 1")]
+    {
+        let message = binary(&[("ce_id", id), ("ce_source", source)], DATA);
+        match Identity::unchecked(&message) {
+            Ok(found) => assert!(ids.insert(found), "{source:?} {id:?}"),
+            Err(_) => assert_eq!(id, ""),
+        }
+    }
+    assert_eq!(ids.len(), 4);
 }
 
 #[test]

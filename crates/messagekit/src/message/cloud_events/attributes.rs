@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::uri::is_uri_reference;
 use crate::message::Headers;
 use crate::message::headers::CE_PREFIX;
 use crate::message::raw_envelope::RawEnvelope;
@@ -128,10 +129,13 @@ impl<'a> Attributes<'a> {
             }
             None => return Err(undecodable("event has no attribute `specversion`".to_owned())),
         }
-        if self.source.as_deref().is_none_or(str::is_empty) {
-            return Err(undecodable("event has no attribute `source`".to_owned()));
+        match self.source.as_deref() {
+            None | Some("") => Err(undecodable("event has no attribute `source`".to_owned())),
+            Some(source) if !is_uri_reference(source) => Err(undecodable(
+                "attribute `source` is not a URI reference: write only ASCII, and %20 for a space".to_owned(),
+            )),
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns the attributes as fields of an envelope. The rest is metadata, the subject too unless it is the aggregate id.

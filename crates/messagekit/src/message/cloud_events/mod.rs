@@ -11,6 +11,7 @@ mod media_type;
 mod message_id;
 mod received_form;
 mod structured;
+mod uri;
 mod write;
 
 pub use binary::on_wire;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::attributes::{RESERVED, SPECVERSION, is_name};
+use super::uri::{is_uri_reference, scheme_of};
 use crate::message::{Envelope, TraceContext};
 use crate::{Error, ErrorKind};
 
@@ -150,27 +151,4 @@ fn ascii_controls(metadata: &BTreeMap<&str, &Value>) -> String {
         }
     }
     escaped
-}
-
-/// Returns whether a text can be a URI reference, by the characters and parts of RFC 3986; brackets, which only addresses of
-/// version 6 need, are left out.
-fn is_uri_reference(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte);
-    let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| {
-        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
-    let first_segment = text.split(['/', '?', '#']).next().unwrap_or_default();
-    let has_sound_start = !first_segment.contains(':') || scheme_of(text).is_some();
-    let fragments = bytes.iter().filter(|byte| **byte == b'#').count();
-    !bytes.is_empty() && bytes.iter().copied().all(is_allowed) && escapes && has_sound_start && fragments <= 1
-}
-
-/// Returns the scheme of a URI, without which it is a reference only.
-fn scheme_of(text: &str) -> Option<&str> {
-    let (scheme, _) = text.split_once(':')?;
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    let is_scheme =
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_allowed);
-    is_scheme.then_some(scheme)
 }
