@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::connect;
 use crate::error::closed;
 use crate::look::{Interval, data_version};
+use crate::open_file::OpenFile;
 
 /// The pauses between two looks after a notice: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
@@ -54,7 +55,7 @@ enum Signal {
 
 impl ForeignCommits {
     /// Returns the running watch, or starts one.
-    pub(crate) fn watch(&self, database: &Path) -> Result<Arc<FileWatch>, Error> {
+    pub(crate) fn watch(&self, database: &Path, file: &Arc<OpenFile>) -> Result<Arc<FileWatch>, Error> {
         let mut state = self.lock();
         if let Some(watch) = state.watch.upgrade() {
             return Ok(watch);
@@ -66,10 +67,12 @@ impl ForeignCommits {
         join(state.thread.take());
         let (signals, waiting) = mpsc::channel();
         let (count, commits) = watch::channel(0);
+        file.check()?;
         let conn = connect::reader(database)?;
         let version = data_version(&conn)?;
         let notices = notices(database, signals.clone());
-        let looking = Looking { conn, version, waiting, count, notices, interval: Interval::new() };
+        let file = Arc::clone(file);
+        let looking = Looking { conn, file, version, waiting, count, notices, interval: Interval::new() };
         let spawned =
             thread::Builder::new().name("messagekit-commits".to_owned()).spawn(move || looking.run());
         let thread = spawned.map_err(|error| {
@@ -139,6 +142,7 @@ fn notices(database: &Path, signals: Sender<Signal>) -> Option<RecommendedWatche
 /// The thread's own state.
 struct Looking {
     conn: Connection,
+    file: Arc<OpenFile>,
     version: i64,
     waiting: Receiver<Signal>,
     count: watch::Sender<u64>,
@@ -159,6 +163,11 @@ impl Looking {
                 }
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.file.check() {
+                        // Who waits is told by the end of the count.
+                        tracing::error!(%error, "commits of other processes are no longer noticed");
+                        return;
+                    }
                     let has_changed = self.look();
                     self.interval.looked(has_changed);
                 }

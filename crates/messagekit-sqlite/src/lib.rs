@@ -51,6 +51,7 @@ mod log;
 mod look;
 pub mod migrations;
 mod name_lock;
+mod open_file;
 mod opening;
 mod options;
 mod outbox;

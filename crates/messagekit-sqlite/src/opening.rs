@@ -1,6 +1,7 @@
 //! Opens a store with its options.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use messagekit::ErrorKind;
@@ -12,6 +13,7 @@ use crate::claim_holder::FileHolder;
 use crate::error::from_sqlite;
 use crate::foreign_commits::ForeignCommits;
 use crate::holder::Holders;
+use crate::open_file::OpenFile;
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::tables::{now, retries, topics};
@@ -43,9 +45,11 @@ impl SqliteOptions {
         check_ways(&leaving, &staying)?;
         (self.file_system_of)(&path).check(&path)?;
         let writer = writer::start(move || connect::writer(&target, synchronous), self, news.clone()).await?;
-        let readers = Readers::new(path.clone());
+        let file = Arc::new(OpenFile::at(&path));
+        let readers = Readers::new(path.clone(), Arc::clone(&file));
         let shared = Shared {
             path,
+            file,
             partitions,
             transaction_timeout,
             writer,

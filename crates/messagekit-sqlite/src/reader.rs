@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::blocking::blocking;
 use crate::error::{closed, from_sqlite};
+use crate::open_file::OpenFile;
 use crate::{Connection, connect, writer};
 
 /// The most readers at a time.
@@ -23,6 +24,7 @@ pub(crate) struct Readers {
 
 struct Pool {
     path: PathBuf,
+    file: Arc<OpenFile>,
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -32,8 +34,8 @@ struct Reader {
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        let pool = Arc::new(Pool { path, idle: Mutex::new(Vec::new()) });
+    pub(crate) fn new(path: PathBuf, file: Arc<OpenFile>) -> Self {
+        let pool = Arc::new(Pool { path, file, idle: Mutex::new(Vec::new()) });
         Self { pool, permits: Arc::new(Semaphore::new(MAX_READERS as usize)) }
     }
 
@@ -70,6 +72,7 @@ impl Readers {
         blocking(move || {
             // Returned last, also after a panic: `close` requires that no connection is in use when it has all permits.
             let _permit = permit;
+            pool.file.check()?;
             let reader = pool.take()?;
             let result = work(&reader);
             pool.put(reader);

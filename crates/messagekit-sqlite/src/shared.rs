@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::claim_holder::FileHolder;
 use crate::error::closed;
 use crate::foreign_commits::ForeignCommits;
 use crate::holder::{Holders, would_deadlock};
+use crate::open_file::OpenFile;
 use crate::reader::Readers;
 use crate::temporary_folder::TemporaryFolder;
 use crate::writer::{Request, WriterHandle};
@@ -22,6 +24,7 @@ use crate::writer::{Request, WriterHandle};
 /// An open file.
 pub(crate) struct Shared {
     pub(crate) path: PathBuf,
+    pub(crate) file: Arc<OpenFile>,
     pub(crate) partitions: NonZeroU32,
     pub(crate) transaction_timeout: Duration,
     pub(crate) writer: WriterHandle,

@@ -18,6 +18,7 @@ use crate::binding::Bindings;
 use crate::blocking::blocking;
 use crate::commit_watch::SqliteCommits;
 use crate::error::{classify, closed};
+use crate::open_file::OpenFile;
 use crate::shared::Shared;
 use crate::tables::append::Appended;
 use crate::writer::{self, Request};
@@ -147,6 +148,7 @@ impl SqliteStore {
     /// A dropped call may leave a part of the copy behind.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), crate::Error> {
         self.shared.check_open()?;
+        self.shared.file.check()?;
         let (from, to) = (self.shared.path.clone(), connect::absolute(path.as_ref())?);
         Ok(blocking(move || backup::copy(&from, &to)).await?)
     }
@@ -187,8 +189,9 @@ impl SqliteStore {
     /// Begins to watch for commits of any process.
     pub(crate) fn watch(&self) -> Result<SqliteCommits, Error> {
         self.shared.check_open()?;
-        let foreign = self.shared.foreign.watch(&self.shared.path)?;
-        Ok(SqliteCommits::new(self.commits(), foreign))
+        let file = self.file();
+        let foreign = self.shared.foreign.watch(&self.shared.path, &file)?;
+        Ok(SqliteCommits::new(self.commits(), file, foreign))
     }
 
     /// Returns the holder of the record claims of this handle and its clones.
@@ -239,10 +242,16 @@ impl SqliteStore {
         self.shared.writer.commits.clone()
     }
 
+    /// Returns the file that the path named when it was opened.
+    pub(crate) fn file(&self) -> Arc<OpenFile> {
+        Arc::clone(&self.shared.file)
+    }
+
     /// Opens a reader for a thread that keeps it. The thread must drop it when [`commits`](Self::commits) signals that
     /// the file is closed.
     pub(crate) fn open_reader(&self) -> Result<rusqlite::Connection, Error> {
         self.shared.check_open()?;
+        self.shared.file.check()?;
         connect::reader(&self.shared.path)
     }
 }

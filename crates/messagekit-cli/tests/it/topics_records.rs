@@ -209,6 +209,20 @@ fn a_signal_ends_a_follower_cleanly() {
     }
 }
 
+/// A restore moves a backup over the file. The follower's own file no longer has a name, so nothing can follow.
+#[test]
+fn a_replaced_file_ends_a_follower_with_an_error() {
+    let shell = Shell::with(&["notes"]);
+    shell.topics(&["append", "notes", r#"{"a":1}"#]).text();
+    let backup = shell.path("backup.db");
+    shell.topics(&["backup", &backup.display().to_string()]).text();
+    let mut follow = shell.start(&["consume", "notes", "--follow"]);
+    assert_eq!(follow.line(), "{\"a\":1}");
+    std::fs::rename(backup, shell.file()).unwrap();
+    follow.prints_no_more();
+    assert_eq!(follow.child.wait().unwrap().code(), Some(1));
+}
+
 #[test]
 fn an_export_can_be_imported() {
     let shell = links();

@@ -92,7 +92,7 @@ impl Feed {
     /// Works until the subscriber closes it, or ends with an error.
     fn work(&mut self) -> Result<(), Error> {
         let link = self.link.clone();
-        let mut news = News::new(link.store.commits());
+        let mut news = News::new(link.store.commits(), link.store.file());
         if !self.stand_by(&news)? {
             return Ok(());
         }
@@ -270,6 +270,13 @@ impl Feed {
         for topic in &*self.topics.clone() {
             for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                 match self.tracks.get_mut(&partition.tp) {
+                    Some(track) if track.next > partition.next_offset => {
+                        let text = "the file was restored: the consumer reads on from its position in it";
+                        return Err(Error::new(ErrorKind::Fenced, text)
+                            .with("topic", topic)
+                            .with("next", track.next)
+                            .with("end", partition.next_offset));
+                    }
                     Some(track) => {
                         known += 1;
                         track.end = partition.next_offset;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::closed;
 use crate::look::{Interval, data_version};
+use crate::open_file::OpenFile;
 
 struct Unpark(Thread);
 
@@ -41,14 +42,15 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
 #[derive(Debug)]
 pub(super) struct News {
     commits: watch::Receiver<u64>,
+    file: Arc<OpenFile>,
     /// The data version of the checking connection at its last check.
     version: Option<i64>,
     interval: Interval,
 }
 
 impl News {
-    pub(super) fn new(commits: watch::Receiver<u64>) -> Self {
-        Self { commits, version: None, interval: Interval::new() }
+    pub(super) fn new(commits: watch::Receiver<u64>, file: Arc<OpenFile>) -> Self {
+        Self { commits, file, version: None, interval: Interval::new() }
     }
 
     /// Fails when the store was closed: no record can follow, and no connection may stay open.
@@ -69,6 +71,7 @@ impl News {
                 Poll::Ready(Err(_)) => return Err(closed()),
                 Poll::Pending => false,
             };
+            self.file.check()?;
             let version = data_version(conn)?;
             if self.version.replace(version) != Some(version) || told {
                 self.interval.looked(true);

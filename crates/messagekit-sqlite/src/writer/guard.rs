@@ -1,5 +1,6 @@
 //! The writing connection, which no statement can take out of its transaction.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::error::from_sqlite;
+use crate::open_file::OpenFile;
 
 // The statement cache looks up by text and does not call the authorizer again. With a text that users never write, a
 // user's `COMMIT` never finds ours there.
@@ -42,6 +44,7 @@ struct Flags {
 #[derive(Debug)]
 pub(crate) struct Guarded {
     conn: Connection,
+    file: OpenFile,
     flags: Arc<Flags>,
 }
 
@@ -64,7 +67,8 @@ impl Guarded {
         }))?;
         let seen = Arc::clone(&flags);
         conn.progress_handler(STEPS, Some(move || seen.is_late()))?;
-        Ok(Self { conn, flags })
+        let file = OpenFile::at(Path::new(conn.path().unwrap_or_default()));
+        Ok(Self { conn, file, flags })
     }
 
     pub(crate) fn conn(&self) -> &Connection {
@@ -147,6 +151,7 @@ impl Open {
         if self.is_late() {
             return Err(self.timed_out());
         }
+        self.guarded.file.check()?;
         let flags = &self.guarded.flags;
         flags.deadline.store(NO_DEADLINE, Relaxed);
         crash::point("store.before_commit");

@@ -14,6 +14,7 @@ mod opening;
 mod record_claims;
 mod recorded_positions;
 mod relay;
+mod replaced;
 mod since;
 mod subscriber;
 mod support;
