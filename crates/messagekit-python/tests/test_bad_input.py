@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from conftest import Item, item
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from messagekit_rs.topics import Source
 
@@ -34,6 +36,40 @@ def test_what_json_can_hold_comes_back(source, value):
     topic = source.topic("anything", Anything, dedup=["value"])
     topic.append({"value": value})
     assert list(topic.iter_new(as_dict=True)) == [{"value": value}]
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Track(BaseModel):
+    points: list[Point]
+
+
+def test_an_instance_with_a_wrong_type_is_refused(source):
+    points = source.topic("points", Point, dedup=None)
+    tracks = source.topic("tracks", Track, dedup=None)
+    items = source.topic("items", Item, dedup=None)
+    for topic, value in [
+        (points, Point(x="no integer")),
+        (points, Point(x=None)),
+        (tracks, Track.model_construct(points=[Point(x=1.5)])),
+        (tracks, {"points": [Point(x="1")]}),
+        (items, Item.model_construct(url="u", title=7)),
+        (items, Item.model_construct(url="u")),
+    ]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(ValidationError):
+                topic.extend([value])
+        assert topic.count() == 0
+    failing = points.pipe(lambda point: Item.model_construct(url=point.x, title="t")).to(items)
+    points.append(Point(x=1))
+    with pytest.raises(ValidationError):
+        failing.run()
+    assert [point.x for point in points.iter_new()] == [1]
+    assert items.count() == 0
 
 
 def test_a_record_over_the_limit_is_refused(source):

@@ -1,8 +1,10 @@
 //! Appending to a topic.
 
+use crate::topic::Checks;
 use crate::{Duplicate, Error, Topic, TopicEvent, parse_json};
 use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// What became of a record that is appended only if its topic does not have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +15,12 @@ pub enum IfNew {
     Duplicate(i64),
 }
 
-impl<T: Serialize, S: TopicStore> Topic<T, S> {
+impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// Appends a record and returns its id.
     ///
     /// # Errors
     /// [`ErrorKind::Duplicate`](messagekit::ErrorKind::Duplicate) with [details](Error::duplicate) if the topic has a record with the same dedup fields.
-    /// [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a value that is no JSON object, and [`ErrorKind::TooLarge`](messagekit::ErrorKind::TooLarge) for one over the limit. A transient
+    /// [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) for a value that is no JSON object or that no reader of the type could read again, and [`ErrorKind::TooLarge`](messagekit::ErrorKind::TooLarge) for one over the limit. A transient
     /// error if the file is busy: retry, with a dedup rule also after an unknown outcome.
     pub async fn append(&self, data: &T) -> Result<i64, Error> {
         let record = self.record(data)?;
@@ -71,10 +73,11 @@ impl<T: Serialize, S: TopicStore> Topic<T, S> {
     }
 
     pub(crate) fn record(&self, data: &T) -> Result<NewRecord, Error> {
-        let value = serde_json::to_value(data)
-            .map_err(|error| self.rules.refused("value cannot be written as JSON").caused_by(error))?;
-        if self.is_checked {
-            self.rules.check(&value)?;
+        let value = self.rules.json_of(data)?;
+        match self.checks {
+            Checks::Type => self.rules.check_type::<T>(&value)?,
+            Checks::Schema => self.rules.check(&value)?,
+            Checks::Caller => {}
         }
         Ok(self.rules.record(&value)?)
     }

@@ -114,7 +114,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
             retention: self.retention,
             is_published: self.is_published,
         })?;
-        let adopts = given.schema.is_none();
+        let (adopts, checks) = (given.schema.is_none(), self.declared.checks());
         let store = &self.shared.store;
         // Looked up first: a topic that exists is opened without the write lock.
         let known = match store.topic_definition(&self.name).await? {
@@ -147,7 +147,7 @@ impl<T: Serialize + DeserializeOwned + JsonSchema, S: TopicStore> TopicBuilder<T
                 }
             }
         }
-        Ok(Topic::new(self.shared, Rules::of(given), adopts))
+        Ok(Topic::new(self.shared, Rules::of(given), checks))
     }
 }
 

@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::fields;
+use crate::topic::Checks;
 
 pub(crate) enum Declared {
     /// They are values of the Rust type.
@@ -27,6 +28,14 @@ impl Declared {
         fields::checked("key", with.key.as_slice(), shape.as_ref())?;
         let schema = schema.map(|schema| schema.to_string());
         Ok(TopicDefinition { schema, shape: shape.as_ref().map(Shape::encode), dedup, ..with })
+    }
+
+    pub(crate) fn checks(&self) -> Checks {
+        match self {
+            Self::ByType => Checks::Type,
+            Self::As(_) => Checks::Caller,
+            Self::Nothing => Checks::Schema,
+        }
     }
 
     fn schema<T: JsonSchema>(&self) -> Option<Value> {

@@ -42,6 +42,8 @@ mod guard;
 mod iterate;
 mod json_text;
 mod migrate;
+#[cfg(feature = "sqlite")]
+mod minikafka;
 mod observer;
 #[cfg(feature = "operations")]
 pub mod operations;
@@ -67,6 +69,8 @@ pub use guard::Guard;
 pub use json_text::parse_json;
 pub use messagekit::log::{RecordCounts, RecordStatus, RetentionRule, TopicDefinition};
 pub use migrate::Migration;
+#[cfg(feature = "sqlite")]
+pub use minikafka::{MinikafkaFile, MinikafkaImport};
 pub use observer::TopicEvent;
 pub use pipeline::{ArmFailure, Pipe, Pipeline, Run, Strategy};
 pub use record::Record;

@@ -16,6 +16,7 @@ use crate::declared::Declared;
 use crate::error::BoxError;
 use crate::rules::Rules;
 use crate::sorted_hashes::SortedHashes;
+use crate::topic::Checks;
 use crate::{Duplicate, Error, Topic};
 
 /// The most records that are read, and then written in one commit.
@@ -108,7 +109,7 @@ where
         crash::point("migration.committed");
         let rules = Rules::of(TopicDefinition { version: from.version + 1, ..to });
         let consumer = self.topic.consumer.clone();
-        Ok(Topic::new(self.topic.shared.clone(), rules, false).named(consumer))
+        Ok(Topic::new(self.topic.shared.clone(), rules, self.declared.checks()).named(consumer))
     }
 
     /// Writes the next form of all records, in rounds until none was appended meanwhile, and swaps them.
@@ -208,10 +209,10 @@ where
         let migrated = (self.function)(data).await.map_err(|error| {
             refused(ErrorKind::Other, "function of the migration failed on a record").caused_by(error)
         })?;
-        let value = serde_json::to_value(migrated).map_err(|error| {
-            refused(ErrorKind::InvalidEvent, "record in its new form cannot be written as JSON")
-                .caused_by(error)
-        })?;
+        let value = rules.json_of(&migrated).map_err(|error| error.with("record", id))?;
+        if self.declared.checks() == Checks::Type {
+            rules.check_type::<U>(&value).map_err(|error| error.with("record", id))?;
+        }
         if !value.is_object() {
             return Err(refused(ErrorKind::InvalidEvent, "record in its new form is no JSON object").into());
         }

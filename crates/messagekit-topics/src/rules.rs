@@ -6,6 +6,8 @@ use jsonschema::Validator;
 use messagekit::log::{NewRecord, TopicDefinition};
 use messagekit::schema::canonical;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::record::dedup_hash;
@@ -62,6 +64,23 @@ impl Rules {
             Value::String(key) => Some(key.clone()),
             other => Some(canonical::text(other)),
         }
+    }
+
+    /// Returns a value as JSON.
+    pub(crate) fn json_of(&self, data: &impl Serialize) -> Result<Value, Error> {
+        serde_json::to_value(data)
+            .map_err(|error| self.refused("value cannot be written as JSON").caused_by(error))
+    }
+
+    /// Checks that a reader of the type can read a value again. It would stop for ever at a record that it cannot read: JSON has no NaN, and
+    /// a field may be written in another form than it is read.
+    pub(crate) fn check_type<T: DeserializeOwned>(&self, value: &Value) -> Result<(), Error> {
+        // The error's own text quotes the value.
+        T::deserialize(value).map(drop).map_err(|_| {
+            self.refused(
+                "value cannot be read again as its type: give each field a value that JSON has, and read it as it is written",
+            )
+        })
     }
 
     /// Checks a value against the schema of the file. A topic without a schema takes any object.

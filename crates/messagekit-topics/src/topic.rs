@@ -14,20 +14,30 @@ use crate::{Error, Record, TopicEvent};
 /// The consumer whose view a topic has when none is named.
 pub(crate) const DEFAULT: &str = "default";
 
+/// How a value is checked before it is appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// A reader of the type can read it.
+    Type,
+    /// It fits the schema of the file.
+    Schema,
+    /// By the caller, whose types are not Rust's.
+    Caller,
+}
+
 /// An open topic. A clone is another handle.
 pub struct Topic<T, S> {
     pub(crate) shared: Shared<S>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) consumer: Arc<str>,
-    /// Every value is checked against the schema of the file.
-    pub(crate) is_checked: bool,
+    pub(crate) checks: Checks,
     data: PhantomData<fn() -> T>,
 }
 
 impl<T, S: TopicStore> Topic<T, S> {
-    pub(crate) fn new(shared: Shared<S>, rules: Rules, is_checked: bool) -> Self {
+    pub(crate) fn new(shared: Shared<S>, rules: Rules, checks: Checks) -> Self {
         let (rules, consumer) = (Arc::new(rules), Arc::from(DEFAULT));
-        Self { shared, rules, consumer, is_checked, data: PhantomData }
+        Self { shared, rules, consumer, checks, data: PhantomData }
     }
 
     /// Returns the name of the topic.
@@ -52,7 +62,7 @@ impl<T, S: TopicStore> Topic<T, S> {
             shared: self.shared.clone(),
             rules: self.rules.clone(),
             consumer: self.consumer.clone(),
-            is_checked: true,
+            checks: Checks::Schema,
             data: PhantomData,
         }
     }
@@ -138,9 +148,9 @@ impl<T, S: TopicStore> Topic<T, S> {
 
 impl<T, S: Clone> Clone for Topic<T, S> {
     fn clone(&self) -> Self {
-        let Self { shared, rules, consumer, is_checked, .. } = self;
+        let Self { shared, rules, consumer, checks, .. } = self;
         let (shared, rules, consumer) = (shared.clone(), rules.clone(), consumer.clone());
-        Self { shared, rules, consumer, is_checked: *is_checked, data: PhantomData }
+        Self { shared, rules, consumer, checks: *checks, data: PhantomData }
     }
 }
 

@@ -82,7 +82,11 @@ impl<S: TopicStore> Topics<S> {
                 .into());
         };
         // Not by a builder, which would make a topic again that is dropped meanwhile.
-        Ok(crate::Topic::new(self.shared.clone(), crate::rules::Rules::of(stored), true))
+        Ok(crate::Topic::new(
+            self.shared.clone(),
+            crate::rules::Rules::of(stored),
+            crate::topic::Checks::Schema,
+        ))
     }
 
     /// Calls an observer for what this handle and its clones do to topics, each time after the commit. It must not block: a call for a

@@ -1,136 +1,28 @@
-//! The topics of a minikafka file.
+//! `messagekit topics import --minikafka`.
 
 use std::path::Path;
-use std::time::Duration;
 
-use messagekit::{Error, ErrorKind, Store};
-use messagekit_sqlite::SqliteStore;
-use messagekit_sqlite::rusqlite::{self, Connection, OpenFlags, Row};
-use messagekit_topics::{Topic, Topics, parse_json};
-use serde_json::Value;
+use messagekit::Error;
+use messagekit_topics::{MinikafkaFile, MinikafkaImport, Topics};
 
 use super::file;
 use crate::database::{Database, open_file};
 use crate::output::{number, print};
 
-/// How long the import may keep other programs from writing.
-const LONGEST: Duration = Duration::from_secs(3_600);
-
-struct Old {
-    topics: Vec<OldTopic>,
-    /// In the order of their ids.
-    messages: Vec<OldMessage>,
-}
-
-struct OldTopic {
-    name: String,
-    schema: String,
-    /// A JSON list, or null.
-    dedup: Option<String>,
-}
-
-struct OldMessage {
-    id: i64,
-    topic: String,
-    payload: String,
-    is_handled: bool,
-}
-
-/// Makes the topics of a minikafka file and appends their records, all in one transaction.
-///
-/// What was handled becomes handled by the consumer `default`.
 pub(super) async fn import(database: &Database, from: &Path) -> Result<(), Error> {
-    let old = read(from)?;
+    let old = MinikafkaFile::read(from)?;
     let target = file::path(database)?;
     if target.exists() {
         // Refuses what is no database of this program before anything is written.
         open_file(target).await?.close().await?;
     }
-    let store = SqliteStore::options().transaction_timeout(LONGEST).open(target).await?;
-    let topics = Topics::of(store);
-    let imported = append(&topics, &old).await;
+    let topics = Topics::open(target).await?;
+    let imported = topics.import_minikafka(&old).await;
     topics.close().await?;
-    imported?;
+    let MinikafkaImport { topics, records } = imported?;
     let counted = |count: usize, one: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{} {one}{plural}", number(count as u64))
     };
-    let (topics, records) = (counted(old.topics.len(), "topic"), counted(old.messages.len(), "record"));
-    print(format_args!("{topics} and {records} imported"))
-}
-
-async fn append(topics: &Topics<SqliteStore>, old: &Old) -> Result<(), Error> {
-    let mut open = Vec::new();
-    for topic in &old.topics {
-        open.push(make(topics, topic).await?);
-    }
-    let store = topics.store();
-    let mut tx = store.begin().await?;
-    for message in &old.messages {
-        let Some(topic) = open.iter().find(|topic| topic.name() == message.topic) else {
-            let text = "message of a topic that the minikafka file does not have";
-            return Err(Error::new(ErrorKind::Corrupt, text).with("message", message.id));
-        };
-        let here = |error: messagekit_topics::Error| Error::from(error).with("message", message.id);
-        let data = parse_json(&message.payload).map_err(here)?;
-        let id = topic.append_in(&mut tx, &data).await.map_err(here)?;
-        if message.is_handled {
-            topic.set_handled_in(&mut tx, id).await.map_err(here)?;
-        }
-    }
-    // The write lock is held since the first append: no other import can have come between.
-    for topic in &open {
-        refuse_filled(topic).await?;
-    }
-    store.commit(tx).await
-}
-
-async fn make(topics: &Topics<SqliteStore>, old: &OldTopic) -> Result<Topic<Value, SqliteStore>, Error> {
-    let unreadable = |error: serde_json::Error| {
-        let text = "topic of the minikafka file has rules that cannot be read";
-        Error::new(ErrorKind::Corrupt, text).with("topic", &old.name).caused_by(error)
-    };
-    let schema: Value = serde_json::from_str(&old.schema).map_err(unreadable)?;
-    let dedup: Option<Vec<String>> =
-        old.dedup.as_deref().map_or(Ok(None), serde_json::from_str).map_err(unreadable)?;
-    let name = old.name.as_str();
-    let topic = topics.described(name, schema).dedup(dedup.unwrap_or_default()).open().await;
-    let topic = topic.map_err(|error| Error::from(error).with("minikafka_topic", name))?;
-    refuse_filled(&topic).await?;
-    Ok(topic)
-}
-
-/// Refuses a topic with records: they may be those of an earlier import.
-async fn refuse_filled(topic: &Topic<Value, SqliteStore>) -> Result<(), Error> {
-    if topic.count().await?.all == 0 {
-        return Ok(());
-    }
-    let text = "topic has records already, perhaps of an earlier import: nothing was imported, name another database";
-    Err(Error::new(ErrorKind::WrongState, text).with("topic", topic.name()))
-}
-
-fn read(path: &Path) -> Result<Old, Error> {
-    let unreadable = |error: rusqlite::Error| {
-        let text = "no minikafka file: its tables topics and messages cannot be read";
-        Error::new(ErrorKind::Corrupt, text).with("path", path.display()).caused_by(error)
-    };
-    if !path.is_file() {
-        return Err(Error::new(ErrorKind::NotFound, "no such minikafka file").with("path", path.display()));
-    }
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unreadable)?;
-    // One snapshot: a message is not read without its topic.
-    let snapshot = conn.unchecked_transaction().map_err(unreadable)?;
-    let topic = |row: &Row<'_>| Ok(OldTopic { name: row.get(0)?, schema: row.get(1)?, dedup: row.get(2)? });
-    let message = |row: &Row<'_>| {
-        Ok(OldMessage { id: row.get(0)?, topic: row.get(1)?, payload: row.get(2)?, is_handled: row.get(3)? })
-    };
-    let topics = snapshot
-        .prepare("SELECT name, schema_json, dedup_fields FROM topics ORDER BY created_at, name")
-        .and_then(|mut select| select.query_map([], topic)?.collect())
-        .map_err(unreadable)?;
-    let messages = snapshot
-        .prepare("SELECT id, topic, payload_json, status = 'handled' FROM messages ORDER BY id")
-        .and_then(|mut select| select.query_map([], message)?.collect())
-        .map_err(unreadable)?;
-    Ok(Old { topics, messages })
+    print(format_args!("{} and {} imported", counted(topics, "topic"), counted(records, "record")))
 }

@@ -65,6 +65,18 @@ fn a_minikafka_file_is_imported_once() {
 }
 
 #[test]
+fn a_minikafka_file_is_not_opened_as_a_database() {
+    let shell = Shell::new();
+    let old = minikafka(&shell);
+    std::fs::rename(&old, shell.file()).unwrap();
+    let before = std::fs::read(shell.file()).unwrap();
+    for arguments in [&["list"][..], &["create", "items"], &["append", "items", "{}"]] {
+        shell.topics(arguments).refused(1, &["file is of minikafka", "topics import --minikafka"]);
+    }
+    assert_eq!(std::fs::read(shell.file()).unwrap(), before);
+}
+
+#[test]
 fn imports_at_the_same_time_double_nothing() {
     let shell = Shell::with(&["other"]);
     let old = minikafka(&shell);

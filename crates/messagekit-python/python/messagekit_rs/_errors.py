@@ -71,6 +71,8 @@ def exception_of(details: Details) -> Exception:
         return DuplicateMessageError(f"duplicate message: {text}", details.more["duplicate"]["existing"])
     if kind == "SchemaMismatch":
         return SchemaMismatchError(text)
+    if kind == "Closed" and "replaced" in text:
+        return sqlite3.DatabaseError(text)
     if kind == "Closed":
         return sqlite3.ProgrammingError("Cannot operate on a closed database.")
     if kind == "NotFound":

@@ -56,9 +56,15 @@ class Model:
         return self._adapter.validate_json(text)
 
     def text(self, value: Any) -> str:
-        """Return a value as the JSON text that is stored."""
+        """Return a value as the JSON text that is stored, or raise pydantic's ``ValidationError`` if no reader could read it again."""
+        text = self._written(value)
+        # Pydantic takes an instance as it is, whatever its fields hold.
+        self.load(text)
+        return text
+
+    def _written(self, value: Any) -> str:
         try:
-            text: bytes = self._adapter.dump_json(value, by_alias=True, round_trip=True)
+            text: bytes = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
         except ValueError:
             # It may hold a lone surrogate, which the slow way names.
             return to_json(self.dump(value))
@@ -68,9 +74,9 @@ class Model:
 
     def dump(self, value: Any) -> dict[str, Any]:
         """Return a value as the dictionary that is stored, without computed fields: they are made again when it is read."""
-        dumped = self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True)
+        dumped = self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
         # Where a field has no type, pydantic writes NaN and infinity as null.
-        if _holds(dumped, _is_none) and _holds(self._adapter.dump_python(value), _is_not_finite):
+        if _holds(dumped, _is_none) and _holds(self._adapter.dump_python(value, warnings=False), _is_not_finite):
             raise ValueError("NaN and infinity are no JSON numbers: use None or a string")
         return dumped
 

@@ -110,6 +110,18 @@ class Source:
         with translated():
             native.backup(str(path))
 
+    def import_minikafka(self, path: str | Path) -> tuple[int, int]:
+        """Make the topics of a minikafka file and append their records, all records in one transaction. Handled records stay handled.
+
+        Returns the numbers of topics and records. Raises ``MinikafkaError`` if one of the topics has records already, perhaps of an earlier
+        import, and imports no record then.
+        """
+        native = self._native
+        with translated():
+            imported: tuple[int, int] = native.import_minikafka(str(path))
+        self._happened()
+        return imported
+
     def close(self) -> None:
         """Close the file. A second call does nothing."""
         if self._closed:

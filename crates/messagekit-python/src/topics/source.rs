@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Guard, TopicEvent, Topics};
+use messagekit_topics::{Guard, MinikafkaFile, TopicEvent, Topics};
 use pyo3::prelude::*;
 
 use super::pipeline::{self, Arm, Settings};
@@ -108,6 +108,12 @@ impl Source {
     /// Writes a copy of the file.
     fn backup(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         wait(py, self.topics.backup(path))
+    }
+
+    /// Imports a minikafka file. Returns the numbers of its topics and records.
+    fn import_minikafka(&self, py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize)> {
+        let imported = wait(py, async { self.topics.import_minikafka(&MinikafkaFile::read(path)?).await })?;
+        Ok((imported.topics, imported.records))
     }
 
     /// Finishes what is waiting and closes the file.

@@ -93,6 +93,11 @@ pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_sc
   applied_at INTEGER NOT NULL
 ) STRICT";
 
+/// Returns whether a file has the tables of minikafka, by columns that no other program has together.
+const IS_MINIKAFKA: &str = "
+SELECT 6 = (SELECT count(*) FROM pragma_table_info('topics') WHERE name IN ('schema_json', 'schema_hash', 'dedup_fields'))
+  + (SELECT count(*) FROM pragma_table_info('messages') WHERE name IN ('payload_json', 'payload_hash', 'dedup_hash'))";
+
 /// Refuses a file that this program must not change, and returns its version.
 pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
     let found = version(conn)?;
@@ -118,6 +123,13 @@ pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
             "open database: file has a table of ours and no version: rename that table, or name another file",
         )
         .with("table", name));
+    }
+    if found.current == 0 && conn.query_row(IS_MINIKAFKA, [], |row| row.get(0)).map_err(from_sqlite)? {
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            "open database: file is of minikafka, whose records would not be read: name another file, and import this one into it \
+             with `messagekit topics import --minikafka FILE`, or in Python with `Source(…).import_minikafka(FILE)`",
+        ));
     }
     Ok(found)
 }

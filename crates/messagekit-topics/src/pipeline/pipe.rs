@@ -102,7 +102,7 @@ impl<T: DeserializeOwned + Send + 'static, S: PipelineStore> Topic<T, S> {
     }
 }
 
-impl<U: Serialize + Send + 'static, S: PipelineStore> Pipe<U, S> {
+impl<U: Serialize + DeserializeOwned + Send + 'static, S: PipelineStore> Pipe<U, S> {
     /// Appends the outputs to a topic of the same database.
     pub fn to(self, target: &Topic<U, S>) -> Pipeline<S> {
         let Self { shared, source, consumer, function } = self;

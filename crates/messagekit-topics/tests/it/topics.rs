@@ -57,6 +57,34 @@ async fn a_record_comes_back_as_it_was_appended() {
     );
 }
 
+/// Stored, such a record would stop every reader of its type for ever.
+#[tokio::test]
+async fn a_value_that_its_type_cannot_read_again_is_refused() {
+    let home = Home::new().await;
+    let topics = home.topics().await;
+    let items = topics.topic::<Item>("rss.items").dedup(["url"]).open().await.unwrap();
+    let copies = topics.topic::<Item>("rss.copies").open().await.unwrap();
+    for score in [f64::NAN, f64::INFINITY] {
+        let bad = Item { score, ..item(2) };
+        for refused in [
+            items.append(&bad).await.map(drop),
+            items.append_if_new(&bad).await.map(drop),
+            items.extend(&[item(3), bad.clone()]).await.map(drop),
+        ] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidEvent);
+            assert!(refused.to_string().contains("cannot be read again as its type"), "{refused}");
+        }
+    }
+    items.append(&item(1)).await.unwrap();
+    let spoiled = async |item: Item| Ok::<_, std::convert::Infallible>(Item { score: f64::NAN, ..item });
+    let failed = items.pipe(spoiled).to(&copies).run().await.unwrap_err();
+    assert!(messagekit::chain(&failed).contains("cannot be read again as its type"), "{failed}");
+    let migrated = items.migrate::<Item, _, _, _>(spoiled).run().await;
+    assert!(messagekit::chain(&migrated.unwrap_err()).contains("cannot be read again as its type"));
+    assert_eq!((ids(&new(&items).await), copies.count().await.unwrap().all), (vec![1], 0));
+}
+
 #[tokio::test]
 async fn ids_count_over_all_topics_in_the_order_of_the_appends() {
     let home = Home::new().await;
