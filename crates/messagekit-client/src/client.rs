@@ -12,7 +12,7 @@ use messagekit_wire::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::connection::Connection;
 
@@ -166,8 +166,8 @@ impl fmt::Debug for Client {
     }
 }
 
-fn json(data: &impl Serialize) -> Result<Value, Error> {
-    serde_json::to_value(data).map_err(|error| {
+fn json(data: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(data).map_err(|error| {
         Error::new(ErrorKind::InvalidEvent, "record cannot be written as JSON").caused_by(error)
     })
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from conftest import Item, Short, item
@@ -25,6 +27,33 @@ def test_a_model_of_another_structure_is_refused_with_the_fields_that_differ(pat
     Source(path).topic("items", Item, dedup=None)
     with pytest.raises(SchemaMismatchError, match="different schema.*title is string there and missing here"):
         Source(str(path)).topic("items", Short, dedup=None)
+
+
+class Price(BaseModel):
+    value: Decimal
+
+
+def test_a_number_keeps_its_digits(source):
+    prices = source.topic("prices", Price, dedup=None)
+    # As another program writes it.
+    prices._native.extend(['{"value": 12345678901234567890.123456789}', '{"value": 0.5}'])
+    assert [price.value for price in prices.iter_new()] == [Decimal("12345678901234567890.123456789"), Decimal("0.5")]
+    dicts = list(prices.iter_new(as_dict=True))
+    assert dicts == [{"value": Decimal("12345678901234567890.123456789")}, {"value": 0.5}]
+    assert type(dicts[1]["value"]) is float
+
+
+class Reading(BaseModel):
+    at: Any
+
+
+def test_equal_numbers_are_duplicates(source):
+    readings = source.topic("readings", Reading, dedup=["at"])
+    assert readings.append_if_new({"at": 5})
+    for same in [5.0, 5, 5e0]:
+        assert not readings.append_if_new({"at": same})
+    assert readings.append_if_new({"at": 5.5})
+    assert readings.append_if_new({"at": "5"})
 
 
 def test_the_name_and_docs_of_a_model_are_no_part_of_its_structure(source):

@@ -5,6 +5,7 @@ use crate::{Duplicate, Error, Topic, TopicEvent, parse_json};
 use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 /// What became of a record that is appended only if its topic does not have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +74,13 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     }
 
     pub(crate) fn record(&self, data: &T) -> Result<NewRecord, Error> {
-        let value = self.rules.json_of(data)?;
+        let text = self.rules.text_of(data)?;
         match self.checks {
-            Checks::Type => self.rules.check_type::<T>(&value)?,
-            Checks::Schema => self.rules.check(&value)?,
+            Checks::Type => self.rules.check_type::<T>(&text)?,
+            Checks::Schema => self.rules.check(&text)?,
             Checks::Caller => {}
         }
-        Ok(self.rules.record(&value)?)
+        Ok(self.rules.record(&self.rules.read(&text)?)?)
     }
 }
 
@@ -91,8 +92,7 @@ impl<T, S: TopicStore> Topic<T, S> {
     /// As [`append`](Self::append). [`ErrorKind::InvalidEvent`](messagekit::ErrorKind::InvalidEvent) also for text that is no JSON, and for a record that does not fit the
     /// schema, with the `field` and the `rule` that it breaks.
     pub async fn append_json(&self, json: &str) -> Result<i64, Error> {
-        let value = parse_json(json)?;
-        self.as_json().append(&value).await
+        self.with_values::<Box<RawValue>>(Checks::Schema).append(&parse_json(json)?).await
     }
 
     async fn refusing(&self, records: Vec<NewRecord>) -> Result<Vec<i64>, Error> {

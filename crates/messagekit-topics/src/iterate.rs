@@ -6,10 +6,9 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
-use messagekit::schema::canonical;
+use messagekit::schema::canonical::{self, Json};
 use messagekit::{Error as CoreError, ErrorKind};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::record::dedup_hash;
 use crate::{Error, Record, Topic};
@@ -156,9 +155,13 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         };
         let payload = codec::data_of(&found.record.message)
             .map_err(|error| error.with("topic", &self.rules.name).with("record", found.id))?;
-        let value: Value = serde_json::from_slice(&payload).map_err(undecodable)?;
-        let (payload_hash, dedup_hash) = (canonical::hash(&value), dedup_hash(&self.rules.dedup, &value));
-        let data = serde_json::from_value(value).map_err(undecodable)?;
+        let text =
+            std::str::from_utf8(&payload).map_err(|_| undecodable(serde_json::Error::custom("not UTF-8")))?;
+        let value = Json::read(text).map_err(undecodable)?;
+        // One line, whatever stands between the tokens of an event that is no record of ours.
+        let text = value.text();
+        let (payload_hash, dedup_hash) = (canonical::hash_of(&text), dedup_hash(&self.rules.dedup, &value));
+        let data = serde_json::from_str(&text).map_err(undecodable)?;
         let position = &found.record.position;
         Ok(Record {
             id: found.id,

@@ -2,16 +2,19 @@
 
 use messagekit::{Error as CoreError, ErrorKind};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::Error;
 
-/// Reads a value from JSON text, and refuses what would be changed by reading it: a number that no 64-bit integer holds.
+/// Checks that a text is JSON that every program can read, and returns it with the digits of its numbers. An integer that no 64-bit integer
+/// holds, and a number beyond the floats, are refused.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidEvent`] with the line and column, or the byte, as `at`. The text is not quoted.
-pub fn parse_json(text: &str) -> Result<Value, Error> {
+pub fn parse_json(text: &str) -> Result<Box<RawValue>, Error> {
     let refused = |text: &'static str| CoreError::new(ErrorKind::InvalidEvent, text);
-    let value = serde_json::from_str(text).map_err(|error| {
+    let value: Result<Value, _> = serde_json::from_str(text);
+    value.map_err(|error| {
         let at = match error.line() {
             0 | 1 => format!("column {}", error.column()),
             line => format!("line {line} column {}", error.column()),
@@ -22,7 +25,7 @@ pub fn parse_json(text: &str) -> Result<Value, Error> {
         let text = "integer does not fit into 64 bits: write it as a string";
         return Err(refused(text).with("at", format!("byte {at}")).into());
     }
-    Ok(value)
+    RawValue::from_string(text.trim().to_owned()).map_err(|_| refused("text is no JSON").into())
 }
 
 /// Returns where an integer begins that is neither an `i64` nor a `u64`. The text is JSON.

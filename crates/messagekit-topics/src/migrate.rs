@@ -69,7 +69,7 @@ impl<T, U, S> Migration<T, U, S> {
     }
 }
 
-impl<T, S> Migration<T, Value, S> {
+impl<T, U, S> Migration<T, U, S> {
     /// Sets the JSON Schema of the new form, for a program whose types are not Rust's.
     pub fn described(self, schema: Value) -> Self {
         Self { declared: Declared::As(schema), ..self }
@@ -209,10 +209,11 @@ where
         let migrated = (self.function)(data).await.map_err(|error| {
             refused(ErrorKind::Other, "function of the migration failed on a record").caused_by(error)
         })?;
-        let value = rules.json_of(&migrated).map_err(|error| error.with("record", id))?;
+        let text = rules.text_of(&migrated).map_err(|error| error.with("record", id))?;
         if self.declared.checks() == Checks::Type {
-            rules.check_type::<U>(&value).map_err(|error| error.with("record", id))?;
+            rules.check_type::<U>(&text).map_err(|error| error.with("record", id))?;
         }
+        let value = rules.read(&text).map_err(|error| error.with("record", id))?;
         if !value.is_object() {
             return Err(refused(ErrorKind::InvalidEvent, "record in its new form is no JSON object").into());
         }

@@ -125,7 +125,7 @@ async fn append(topics: &Topics<SqliteStore>, old: &MinikafkaFile) -> Result<(),
         };
         let here = |error: Error| CoreError::from(error).with("message", message.id);
         let data = parse_json(&message.payload).map_err(here)?;
-        let id = topic.append_in(&mut tx, &data).await.map_err(here)?;
+        let id = topic.as_text().append_in(&mut tx, &data).await.map_err(here)?;
         if message.is_handled {
             topic.set_handled_in(&mut tx, id).await.map_err(here)?;
         }

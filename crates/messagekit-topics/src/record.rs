@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 use messagekit::log::RecordStatus;
-use messagekit::schema::canonical;
+use messagekit::schema::canonical::{self, Json};
 use serde::Serialize;
-use serde_json::Value;
 
 /// A record of a topic, as one consumer sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,19 +23,23 @@ pub struct Record<T> {
     pub handled_at: Option<Timestamp>,
     /// How far the consumer is with it.
     pub status: RecordStatus,
-    /// The SHA-256 of its [canonical JSON](messagekit::schema::canonical), in hexadecimal digits.
+    /// The SHA-256 of its [canonical JSON](canonical), in hexadecimal digits.
     pub payload_hash: String,
-    /// The same of its dedup fields, if the topic has any.
+    /// The same of its dedup fields, if the topic has any; equal numbers have one hash, however they are written.
     pub dedup_hash: Option<String>,
     /// The value.
     pub data: T,
 }
 
-/// Returns the hash of some fields of an object: that of an object with these fields alone.
-pub(crate) fn dedup_hash(fields: &[String], data: &Value) -> Option<String> {
+/// Returns the hash of some fields of an object: that of an object with these fields alone, a missing one being null. `5`, `5.0` and `5e0` are
+/// the same value.
+pub(crate) fn dedup_hash(fields: &[String], data: &Json<'_>) -> Option<String> {
     if fields.is_empty() {
         return None;
     }
-    let own = fields.iter().map(|field| (field.clone(), data.get(field).cloned().unwrap_or(Value::Null)));
-    Some(canonical::hash(&Value::Object(own.collect())))
+    let own = fields.iter().map(|field| {
+        let value = data.field(field).cloned().unwrap_or(Json::Plain("null".into()));
+        (field.as_str().into(), value)
+    });
+    Some(canonical::hash_of(&Json::Object(own.collect()).equal_text()))
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use messagekit::log::{NewRecord, TopicDefinition};
-use messagekit::schema::canonical;
+use messagekit::schema::canonical::Json;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +39,7 @@ impl Rules {
     }
 
     /// Returns the record of a value.
-    pub(crate) fn record(&self, value: &Value) -> Result<NewRecord, Error> {
+    pub(crate) fn record(&self, value: &Json<'_>) -> Result<NewRecord, Error> {
         if !value.is_object() {
             return Err(self.refused("record is no JSON object"));
         }
@@ -54,29 +54,35 @@ impl Rules {
     }
 
     /// Returns the payload, the key and the dedup hash of an object.
-    pub(crate) fn form_of(&self, value: &Value) -> (String, Option<String>, Option<String>) {
-        (canonical::text(value), self.key_of(value), dedup_hash(&self.dedup, value))
+    pub(crate) fn form_of(&self, value: &Json<'_>) -> (String, Option<String>, Option<String>) {
+        (value.text(), self.key_of(value), dedup_hash(&self.dedup, value))
     }
 
-    fn key_of(&self, value: &Value) -> Option<String> {
-        match value.get(self.key.as_ref()?)? {
-            Value::Null => None,
-            Value::String(key) => Some(key.clone()),
-            other => Some(canonical::text(other)),
+    /// Equal numbers are one key.
+    fn key_of(&self, value: &Json<'_>) -> Option<String> {
+        match value.field(self.key.as_ref()?)? {
+            Json::Plain(null) if null == "null" => None,
+            Json::Text(key) => Some(key.clone().into_owned()),
+            other => Some(other.equal_text()),
         }
     }
 
-    /// Returns a value as JSON.
-    pub(crate) fn json_of(&self, data: &impl Serialize) -> Result<Value, Error> {
-        serde_json::to_value(data)
+    /// Returns a value as JSON text.
+    pub(crate) fn text_of(&self, data: &impl Serialize) -> Result<String, Error> {
+        serde_json::to_string(data)
             .map_err(|error| self.refused("value cannot be written as JSON").caused_by(error))
+    }
+
+    /// Reads JSON text, and keeps the digits of its numbers.
+    pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Json<'a>, Error> {
+        Json::read(text).map_err(|error| self.refused("value is no JSON").caused_by(error))
     }
 
     /// Checks that a reader of the type can read a value again. It would stop for ever at a record that it cannot read: JSON has no NaN, and
     /// a field may be written in another form than it is read.
-    pub(crate) fn check_type<T: DeserializeOwned>(&self, value: &Value) -> Result<(), Error> {
+    pub(crate) fn check_type<T: DeserializeOwned>(&self, text: &str) -> Result<(), Error> {
         // The error's own text quotes the value.
-        T::deserialize(value).map(drop).map_err(|_| {
+        serde_json::from_str::<T>(text).map(drop).map_err(|_| {
             self.refused(
                 "value cannot be read again as its type: give each field a value that JSON has, and read it as it is written",
             )
@@ -84,11 +90,13 @@ impl Rules {
     }
 
     /// Checks a value against the schema of the file. A topic without a schema takes any object.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), Error> {
+    pub(crate) fn check(&self, text: &str) -> Result<(), Error> {
         let Some(schema) = &self.schema else { return Ok(()) };
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| self.refused("value has a number that no program can read").caused_by(error))?;
         let validator =
             self.validator.get_or_init(|| self.validator(schema)).as_ref().map_err(Clone::clone)?;
-        match validator.iter_errors(value).next() {
+        match validator.iter_errors(&value).next() {
             None => Ok(()),
             // The error's own text quotes the value.
             Some(error) => Err(self

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use messagekit::log::{RecordCounts, RetentionRule, TopicStore};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::rules::Rules;
 use crate::shared::Shared;
@@ -56,15 +57,21 @@ impl<T, S: TopicStore> Topic<T, S> {
         Self { consumer: consumer.into(), ..self.clone() }
     }
 
-    /// Returns the topic with its records as JSON, as they are stored. What is appended is checked against the schema of the file.
+    /// Returns the topic with its records as JSON. What is appended is checked against the schema of the file. A `Value` rounds a number that
+    /// a 64-bit float cannot hold: [`as_text`](Self::as_text) does not.
     pub fn as_json(&self) -> Topic<Value, S> {
-        Topic {
-            shared: self.shared.clone(),
-            rules: self.rules.clone(),
-            consumer: self.consumer.clone(),
-            checks: Checks::Schema,
-            data: PhantomData,
-        }
+        self.with_values(Checks::Schema)
+    }
+
+    /// Returns the topic with its records as JSON text, in which each number has all of its digits. What is appended is checked against the
+    /// schema of the file; in a topic that was opened as [described](crate::Topics::described), by the caller.
+    pub fn as_text(&self) -> Topic<Box<RawValue>, S> {
+        self.with_values(if self.checks == Checks::Caller { Checks::Caller } else { Checks::Schema })
+    }
+
+    pub(crate) fn with_values<V>(&self, checks: Checks) -> Topic<V, S> {
+        let (shared, rules, consumer) = (self.shared.clone(), self.rules.clone(), self.consumer.clone());
+        Topic { shared, rules, consumer, checks, data: PhantomData }
     }
 
     /// Notes that the record was handled, now. A record that was handled before gets the new time.

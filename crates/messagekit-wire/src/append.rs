@@ -1,7 +1,7 @@
 //! `POST /v1/api/topics/append`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
@@ -15,11 +15,11 @@ pub struct Append {
     /// One record: a JSON object that fits the schema of the topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub data: Option<Value>,
+    pub data: Option<Box<RawValue>>,
     /// Or several, which are appended together.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Object>>))]
-    pub records: Option<Vec<Value>>,
+    pub records: Option<Vec<Box<RawValue>>>,
     /// A record whose dedup fields the topic knows is left out, and not refused.
     #[serde(default)]
     pub if_new: bool,

@@ -19,13 +19,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             Failure::bad_request(format!("the body is not UTF-8, at byte {}", error.valid_up_to()))
         })?;
-        let value = parse_json(text)
+        let json = parse_json(text)
             .map_err(|error| Failure::bad_request(format!("the body cannot be read: {error}")))?;
         // serde reads a list as an object, field by position.
-        if !value.is_object() {
+        if !json.get().starts_with('{') {
             return Err(Failure::bad_request("the body is no JSON object"));
         }
-        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+        let mut reader = serde_json::Deserializer::from_str(json.get());
+        serde_path_to_error::deserialize(&mut reader).map(Self).map_err(|error| {
             let what = without_values(&error);
             Failure::bad_request(format!("the body is not what this operation takes: {what}"))
         })

@@ -3,7 +3,8 @@
 use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
 use messagekit_topics::{IfNew, Topic, Topics};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::file::{self, Work};
 use super::input::Input;
@@ -69,10 +70,10 @@ impl Append {
 ///
 /// Ends early and without an error when `say`, which is called after each commit, finds no reader.
 pub(super) async fn all(
-    topic: &Topic<Value, impl TopicStore>,
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
     mut input: Input,
     if_new: bool,
-    data: impl Fn(Value) -> Result<Value, Error>,
+    data: impl Fn(Box<RawValue>) -> Result<Box<RawValue>, Error>,
     mut say: impl FnMut(&[IfNew]) -> Result<Reader, Error>,
 ) -> Result<(u64, u64), Error> {
     let (mut appended, mut known) = (0_u64, 0_u64);
@@ -111,7 +112,11 @@ pub(super) async fn all(
 }
 
 /// Appends records in one commit. If one is refused, those before it are appended.
-async fn several(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_new: bool) -> Appended {
+async fn several(
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
+    values: &[Box<RawValue>],
+    if_new: bool,
+) -> Appended {
     match together(topic, values, if_new).await {
         Ok(outcomes) => Appended { outcomes, failed: None },
         Err(error) if values.len() > 1 && is_refusal(error.kind()) => one_by_one(topic, values, if_new).await,
@@ -119,7 +124,11 @@ async fn several(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_new
     }
 }
 
-async fn one_by_one(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_new: bool) -> Appended {
+async fn one_by_one(
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
+    values: &[Box<RawValue>],
+    if_new: bool,
+) -> Appended {
     let mut outcomes = Vec::new();
     for value in values {
         match together(topic, std::slice::from_ref(value), if_new).await {
@@ -131,8 +140,8 @@ async fn one_by_one(topic: &Topic<Value, impl TopicStore>, values: &[Value], if_
 }
 
 async fn together(
-    topic: &Topic<Value, impl TopicStore>,
-    values: &[Value],
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
+    values: &[Box<RawValue>],
     if_new: bool,
 ) -> Result<Vec<IfNew>, Error> {
     if if_new {

@@ -6,10 +6,13 @@ use messagekit::adapter::codec;
 use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
+use messagekit::schema::canonical::Json;
 use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_admin::ByteText;
 use messagekit_config::Configuration;
 use messagekit_topics::Topics;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::file;
@@ -153,7 +156,8 @@ impl Consumption<'_> {
                 Ok(data) => data,
                 Err(error) => return Ok((printed, Some(error))),
             };
-            if lines.write(if self.as_records { shown(record, data) } else { data })? == Reader::Gone {
+            let line = if self.as_records { shown(record, &data)? } else { data.get().to_owned() };
+            if lines.write(line)? == Reader::Gone {
                 break;
             }
             printed.push(record.record.position.offset);
@@ -172,7 +176,7 @@ async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Re
 }
 
 /// Returns the data of a claimed record. A record without data and one whose data is not JSON are no JSON null.
-fn data_of(claimed: &ClaimedRecord) -> Result<Value, Error> {
+fn data_of(claimed: &ClaimedRecord) -> Result<Box<RawValue>, Error> {
     let position = &claimed.record.position;
     let refused = |error: Error| {
         error
@@ -187,28 +191,45 @@ fn data_of(claimed: &ClaimedRecord) -> Result<Value, Error> {
             "record has no data and was not acknowledged: acknowledge it with `messagekit sql` to skip it",
         ));
     }
-    serde_json::from_slice(&data).map_err(|error| {
+    let not_json = |error: serde_json::Error| {
         let text = "data of the record is not JSON and was not acknowledged: acknowledge it with `messagekit sql` to skip it";
         undecodable(text).caused_by(error)
-    })
+    };
+    let text = std::str::from_utf8(&data).map_err(|_| not_json(serde_json::Error::custom("not UTF-8")))?;
+    let data = Json::read(text).map_err(not_json)?.text();
+    RawValue::from_string(data).map_err(not_json)
 }
 
 /// A claimed record as one line of JSON.
-fn shown(claimed: &ClaimedRecord, data: Value) -> Value {
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    attempt: u32,
+    created_at: String,
+    data: &'a RawValue,
+    event_type: Option<&'a str>,
+    headers: Vec<Value>,
+    key: Option<ByteText>,
+    offset: i64,
+    partition: i32,
+    topic: &'a str,
+}
+
+fn shown(claimed: &ClaimedRecord, data: &RawValue) -> Result<String, Error> {
     let record = &claimed.record;
     let message = &record.message;
     let header =
         |(name, value): (&String, &String)| json!({ "name": name, "value": ByteText::of(value.as_bytes()) });
-    let headers: Vec<Value> = message.headers.free().iter().map(header).collect();
-    json!({
-        "topic": &*record.position.topic,
-        "partition": record.position.partition,
-        "offset": record.position.offset,
-        "attempt": claimed.attempt,
-        "key": message.key.as_deref().map(ByteText::of),
-        "event_type": message.event_type(),
-        "headers": headers,
-        "created_at": record.stored_at().to_string(),
-        "data": data,
-    })
+    let shown = Shown {
+        attempt: claimed.attempt,
+        created_at: record.stored_at().to_string(),
+        data,
+        event_type: message.event_type(),
+        headers: message.headers.free().iter().map(header).collect(),
+        key: message.key.as_deref().map(ByteText::of),
+        offset: record.position.offset,
+        partition: record.position.partition,
+        topic: &record.position.topic,
+    };
+    serde_json::to_string(&shown)
+        .map_err(|error| Error::new(ErrorKind::Other, "record cannot be written as JSON").caused_by(error))
 }

@@ -4,7 +4,7 @@ use futures_util::{Stream, StreamExt};
 use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_topics::{Record, Topic, Topics};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::claims::{Claims, Consumption};
@@ -67,8 +67,8 @@ impl Consume {
 
     async fn consume(
         &self,
-        topic: &Topic<Value, impl TopicStore>,
-        mut records: impl Stream<Item = Result<Record<Value>, messagekit_topics::Error>> + Unpin,
+        topic: &Topic<Box<RawValue>, impl TopicStore>,
+        mut records: impl Stream<Item = Result<Record<Box<RawValue>>, messagekit_topics::Error>> + Unpin,
         interrupted: &Shutdown,
     ) -> Result<(), Error> {
         let mut lines = Lines::to_stdout();
@@ -80,7 +80,7 @@ impl Consume {
                 next = records.next() => next,
             };
             let Some(record) = next.transpose()? else { return Ok(()) };
-            lines.write(if self.records { line(&record)? } else { record.data.to_string() })?;
+            lines.write(if self.records { line(&record)? } else { record.data.get().to_owned() })?;
             // A record without a reader stays new.
             if lines.flush()? == Reader::Gone {
                 return Ok(());
@@ -96,8 +96,8 @@ impl Consume {
     /// Acknowledges a record, and returns false if a pipeline of the same name has failed on it: an operator decides about that.
     async fn acknowledge(
         &self,
-        topic: &Topic<Value, impl TopicStore>,
-        record: &Record<Value>,
+        topic: &Topic<Box<RawValue>, impl TopicStore>,
+        record: &Record<Box<RawValue>>,
     ) -> Result<bool, Error> {
         match topic.ack(record).await {
             Err(error) if error.kind() == ErrorKind::WrongState => {

@@ -9,7 +9,7 @@ use messagekit::log::{RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::{Error, ErrorKind};
 use messagekit_arrow::{Columns, Format, batches};
 use messagekit_topics::{Record, Topics};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::file::{self, Work};
 use super::lines::{Lines, Reader};
@@ -100,7 +100,7 @@ impl Export {
 
 async fn write(
     lines: &mut Lines,
-    mut records: impl Stream<Item = Result<Record<Value>, messagekit_topics::Error>> + Unpin,
+    mut records: impl Stream<Item = Result<Record<Box<RawValue>>, messagekit_topics::Error>> + Unpin,
 ) -> Result<(), Error> {
     while let Some(record) = records.try_next().await? {
         if lines.write(line(&record)?)? == Reader::Gone {
@@ -111,7 +111,7 @@ async fn write(
 }
 
 /// Returns a whole record as one line of JSON.
-pub(super) fn line(record: &Record<Value>) -> Result<String, Error> {
+pub(super) fn line(record: &Record<Box<RawValue>>) -> Result<String, Error> {
     serde_json::to_string(record).map_err(|error| {
         let text = "record cannot be written as JSON";
         Error::new(ErrorKind::Other, text).with("record", record.id).caused_by(error)

@@ -7,7 +7,7 @@ use messagekit::{Error, ErrorKind, operations};
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Topic, TopicDefinition, Topics};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::database::{Database, Kind, Operations, open_file};
 
@@ -66,9 +66,12 @@ pub(super) async fn definition<S: TopicStore>(
 }
 
 /// Opens a topic that exists, under the rules that it has.
-pub(super) async fn topic<S: TopicStore>(topics: &Topics<S>, name: &str) -> Result<Topic<Value, S>, Error> {
+pub(super) async fn topic<S: TopicStore>(
+    topics: &Topics<S>,
+    name: &str,
+) -> Result<Topic<Box<RawValue>, S>, Error> {
     definition(topics, name).await?;
-    Ok(topics.untyped(name).open().await?)
+    Ok(topics.untyped(name).open().await?.as_text())
 }
 
 pub(super) fn path(database: &Database) -> Result<&Path, Error> {

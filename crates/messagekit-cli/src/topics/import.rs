@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
 use messagekit_topics::Topics;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::file::{self, Work};
 use super::input::Input;
@@ -52,12 +52,15 @@ impl Import {
 }
 
 /// Returns the data of an exported record.
-fn data(mut record: Value) -> Result<Value, Error> {
-    match record.get_mut("data") {
-        Some(data) => Ok(data.take()),
-        None => {
-            let text = "no record of an export: it has no field data; `messagekit topics append` takes the data alone";
-            Err(Error::new(ErrorKind::InvalidEvent, text))
-        }
+fn data(record: Box<RawValue>) -> Result<Box<RawValue>, Error> {
+    #[derive(serde::Deserialize)]
+    struct Exported {
+        data: Option<Box<RawValue>>,
     }
+
+    serde_json::from_str(record.get()).ok().and_then(|Exported { data }| data).ok_or_else(|| {
+        let text =
+            "no record of an export: it has no field data; `messagekit topics append` takes the data alone";
+        Error::new(ErrorKind::InvalidEvent, text)
+    })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use messagekit::{Error, ErrorKind};
 use messagekit_topics::parse_json;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 /// The most records of one commit, and those that may wait for it.
@@ -20,7 +20,7 @@ const LINE: u64 = 8 << 20;
 pub(super) struct Given {
     pub(super) number: u64,
     bytes: usize,
-    pub(super) value: Result<Value, Error>,
+    pub(super) value: Result<Box<RawValue>, Error>,
 }
 
 /// Records that arrive.

@@ -209,6 +209,46 @@ fn a_signal_ends_a_follower_cleanly() {
     }
 }
 
+#[test]
+fn numbers_keep_all_of_their_digits() {
+    let shell = Shell::with(&["prices"]);
+    let wide = r#"{"n":0.12345678901234567890123,"price":12345678901234567890.123456789}"#;
+    shell.topics(&["append", "prices", wide]).text();
+    shell.piped(&["append", "prices"], wide.as_bytes()).text();
+    let line = format!("{wide}\n");
+    assert_eq!(shell.topics(&["consume", "prices", "--no-ack"]).text(), line.repeat(2));
+    for arguments in [
+        &["export", "prices"][..],
+        &["consume", "prices", "--records", "--no-ack"],
+        &["consume", "prices", "--records", "--claim", "2", "--max", "2"],
+    ] {
+        let printed = shell.topics(arguments).text();
+        assert_eq!(printed.matches(&format!("\"data\":{wide}")).count(), 2, "{arguments:?}: {printed}");
+    }
+    let other = Shell::with(&["prices"]);
+    let exported = shell.topics(&["export", "prices"]).text();
+    other.piped(&["import", "prices"], exported.as_bytes()).text();
+    assert_eq!(other.topics(&["consume", "prices"]).text(), line.repeat(2));
+}
+
+#[test]
+fn equal_numbers_are_one_key_and_one_duplicate() {
+    let shell = Shell::new();
+    shell.topics(&["create", "readings", "--dedup", "at,value", "--key", "at"]).text();
+    shell.topics(&["append", "readings", r#"{"at":5,"value":[1.50]}"#]).text();
+    for same in
+        [r#"{"at":5.0,"value":[1.5]}"#, r#"{"at":5e0,"value":[15e-1]}"#, r#"{"at":0.5E1,"value":[1.500]}"#]
+    {
+        assert_eq!(
+            shell.topics(&["append", "readings", "--if-new", same]).text(),
+            "duplicate of 1\n",
+            "{same}"
+        );
+    }
+    let record = shell.topics(&["consume", "readings", "--records", "--claim", "1"]).text();
+    assert!(record.contains(r#""key":{"text":"5"}"#), "{record}");
+}
+
 /// A restore moves a backup over the file. The follower's own file no longer has a name, so nothing can follow.
 #[test]
 fn a_replaced_file_ends_a_follower_with_an_error() {

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
@@ -79,6 +80,12 @@ class Model:
         if _holds(dumped, _is_none) and _holds(self._adapter.dump_python(value, warnings=False), _is_not_finite):
             raise ValueError("NaN and infinity are no JSON numbers: use None or a string")
         return dumped
+
+
+def exact(text: str) -> float | Decimal:
+    """Return a number of JSON as a float, or as a ``Decimal`` if a float would round it."""
+    value = float(text)
+    return value if math.isfinite(value) and Decimal(repr(value)) == Decimal(text) else Decimal(text)
 
 
 def _is_none(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._calls import Calls
 from ._errors import translated
-from ._model import Model
+from ._model import Model, exact
 from ._pipeline import Pipeline
 from ._record import Record, moment
 from ._retention import Retention
@@ -174,7 +174,7 @@ class Topic(Generic[ModelT]):
     def _value(self, row: _native.Row, records: bool, as_dict: bool) -> Any:
         id, partition, offset, created, handled, status, payload_hash, dedup_hash, text = row
         if as_dict:
-            return json.loads(text)
+            return json.loads(text, parse_float=exact)
         data = self._model.load(text)
         if not records:
             return data

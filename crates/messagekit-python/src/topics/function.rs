@@ -2,18 +2,18 @@
 
 use messagekit_topics::{Error, parse_json};
 use pyo3::prelude::*;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// What a function of Python has answered.
 pub(crate) enum Answer {
-    Outputs(Vec<Value>),
+    Outputs(Vec<Box<RawValue>>),
     Failed(String),
     Stopped(String),
 }
 
 /// Calls a function of Python for a record, on this thread.
-pub(crate) fn call(function: &Py<PyAny>, id: i64, data: &Value) -> Answer {
-    let text = data.to_string();
+pub(crate) fn call(function: &Py<PyAny>, id: i64, data: &RawValue) -> Answer {
+    let text = data.get();
     let answered = Python::attach(|py| {
         function.call1(py, (id, text)).and_then(|answer| answer.extract::<(String, Vec<String>)>(py))
     });

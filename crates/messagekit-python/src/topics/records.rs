@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::{Stream, StreamExt};
 use messagekit_topics::{Error, Record, RecordStatus};
 use pyo3::prelude::*;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::wait;
 
 /// A record: id, partition, offset, microseconds of its append and of its handling, status, hashes, and its data as JSON text.
 pub(crate) type Row = (i64, i32, i64, i64, Option<i64>, &'static str, String, Option<String>, String);
 
-type Reading = Pin<Box<dyn Stream<Item = Result<Record<Value>, Error>> + Send>>;
+type Reading = Pin<Box<dyn Stream<Item = Result<Record<Box<RawValue>>, Error>> + Send>>;
 
 /// An iteration over records, some at a time.
 #[pyclass(module = "messagekit_rs._native", frozen)]
@@ -23,7 +23,9 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn of(reading: impl Stream<Item = Result<Record<Value>, Error>> + Send + 'static) -> Self {
+    pub(crate) fn of(
+        reading: impl Stream<Item = Result<Record<Box<RawValue>>, Error>> + Send + 'static,
+    ) -> Self {
         Self { reading: Mutex::new(Some(Box::pin(reading))) }
     }
 }
@@ -49,7 +51,7 @@ impl Records {
     }
 }
 
-pub(crate) fn row(record: Record<Value>) -> Row {
+pub(crate) fn row(record: Record<Box<RawValue>>) -> Row {
     let status = match record.status {
         RecordStatus::New => "new",
         RecordStatus::Handled => "handled",
@@ -64,6 +66,6 @@ pub(crate) fn row(record: Record<Value>) -> Row {
         status,
         record.payload_hash,
         record.dedup_hash,
-        record.data.to_string(),
+        record.data.get().to_owned(),
     )
 }

@@ -86,7 +86,7 @@ impl Source {
             }
             builder.guard(guard).open().await
         })?;
-        Ok(Topic { topic })
+        Ok(Topic { topic: topic.as_text() })
     }
 
     /// Runs pipelines as one graph. Returns the numbers of records that were offered, handled and appended.

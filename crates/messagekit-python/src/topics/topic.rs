@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::{Error, IfNew, parse_json};
 use pyo3::prelude::*;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::function::{Answer, call};
 use super::records::{Records, Row, row};
@@ -16,7 +16,7 @@ use super::wait;
 /// One open topic.
 #[pyclass(module = "messagekit_rs._native", frozen)]
 pub(crate) struct Topic {
-    pub(crate) topic: messagekit_topics::Topic<Value, SqliteStore>,
+    pub(crate) topic: messagekit_topics::Topic<Box<RawValue>, SqliteStore>,
 }
 
 #[pymethods]
@@ -92,7 +92,7 @@ impl Topic {
     fn migrate(&self, py: Python<'_>, schema: String, function: Py<PyAny>) -> PyResult<Self> {
         let (topic, function) = (self.topic.clone(), Arc::new(function));
         let topic = wait(py, async move {
-            let migration = topic.migrate(move |record: Value| {
+            let migration = topic.migrate(move |record: Box<RawValue>| {
                 let function = function.clone();
                 async move {
                     match call(&function, 0, &record) {

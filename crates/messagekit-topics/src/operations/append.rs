@@ -1,7 +1,7 @@
 //! Appending to a topic by its name.
 
 use messagekit::log::TopicStore;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::names;
 use super::requests::OnDuplicateRecord;
@@ -10,11 +10,11 @@ use crate::{Error, IfNew, Topics};
 pub(super) async fn append<S: TopicStore>(
     topics: &Topics<S>,
     topic: &str,
-    records: &[Value],
+    records: &[Box<RawValue>],
     on_duplicate: OnDuplicateRecord,
 ) -> Result<Vec<IfNew>, Error> {
     names::topic(topic)?;
-    let topic = topics.existing(topic).await?;
+    let topic = topics.existing(topic).await?.as_text();
     match on_duplicate {
         OnDuplicateRecord::Refuse => {
             Ok(topic.extend(records).await?.into_iter().map(IfNew::Appended).collect())

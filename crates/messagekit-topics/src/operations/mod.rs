@@ -17,6 +17,7 @@ use messagekit::log::{
     TopicDefinition, TopicView,
 };
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use consumed::{Consumed, ConsumedRecord, DeletedOffsets, RecordOperation, ServedClaim};
 pub use requests::{ClaimedOffsets, ConsumeRequest, NewSource, NewTopic, OnDuplicateRecord, Settle};
@@ -127,7 +128,7 @@ pub trait TopicOperations: Send + Sync {
     fn append<'a>(
         &'a self,
         topic: &'a str,
-        records: &'a [Value],
+        records: &'a [Box<RawValue>],
         on_duplicate: OnDuplicateRecord,
     ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>>;
 
@@ -251,7 +252,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
     fn append<'a>(
         &'a self,
         topic: &'a str,
-        records: &'a [Value],
+        records: &'a [Box<RawValue>],
         on_duplicate: OnDuplicateRecord,
     ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>> {
         Box::pin(append::append(self, topic, records, on_duplicate))

@@ -9,6 +9,8 @@ mod compare;
 mod compatibility;
 mod contracts;
 mod data_check;
+mod decimal;
+mod exact_reader;
 mod format;
 mod of_service;
 mod reading;
