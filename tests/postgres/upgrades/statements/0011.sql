@@ -1,4 +1,4 @@
--- The statements of the last program of version 11, as it prepares them.
+-- The statements of the last program of version 10, as it prepares them.
 
 PREPARE "claim" (text, text[]) AS
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
@@ -1515,26 +1515,8 @@ SELECT p.partition, coalesce((
   WHERE r.tp_id = p.id AND r.stored_at >= $2 ORDER BY r."offset" LIMIT 1), p.next_offset)
 FROM messagekit.topic_partitions p WHERE p.topic_id = $1 ORDER BY p.partition;
 
-PREPARE "topic_next_ids" (int, bigint, bigint) AS
-SELECT max(n.id), count(*)
-FROM (SELECT id FROM messagekit.topic_records WHERE topic_id = $1 AND id > $2 ORDER BY id LIMIT $3) n;
-
-PREPARE "topic_records" (text, int, bigint, bigint, int, bigint) AS
-SELECT p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
-  r.payload, r.stored_at, r.id, coalesce(m.status, 0), m.processed_at, coalesce(m.outcome = 'held', false)
-FROM messagekit.topic_records r
-  LEFT JOIN LATERAL (
-    SELECT m.outcome, m.processed_at, CASE m.outcome WHEN 'done' THEN 1 WHEN 'discarded' THEN 2 ELSE (
-      SELECT CASE f.state WHEN 'dead' THEN 2 ELSE 0 END FROM messagekit.failed_messages f
-      WHERE f.consumer = (SELECT $1) AND f.message_id = r.event_id) END AS status
-    FROM messagekit.processed_messages m
-    WHERE m.consumer = (SELECT $1) AND m.message_id = r.event_id AND m.day = messagekit.day_of(r.event_id) LIMIT 1) m ON true
-  JOIN messagekit.topic_partitions p ON p.id = r.tp_id
-WHERE r.topic_id = $2 AND r.id > $3 AND r.id <= $4 AND ($5::int IS NULL OR coalesce(m.status, 0) = $5) ORDER BY r.id LIMIT $6;
-
-PREPARE "topic_prefixes" (text, int) AS
-SELECT min(f.id), coalesce(sum(c.expired), 0)::bigint,
-  (sum(c.expired) FILTER (WHERE c.next < p.log_start AND c.expired > 0))::bigint
+PREPARE "topic_windows" (text, int) AS
+SELECT p.id, p.log_start, p.next_offset, c.next, c.ranges, f.id, coalesce(c.expired, 0), coalesce(c.next < p.log_start AND c.expired > 0, false)
 FROM messagekit.topic_partitions p
   LEFT JOIN LATERAL (
     SELECT * FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true
@@ -1543,23 +1525,38 @@ FROM messagekit.topic_partitions p
     WHERE r.tp_id = p.id AND r."offset" >= greatest(p.log_start, coalesce(c.next, 0)) ORDER BY r."offset" LIMIT 1) f ON true
 WHERE p.topic_id = $2;
 
-PREPARE "topic_count" (text, int) AS
-SELECT coalesce(sum(p.next_offset - p.log_start), 0)::bigint, coalesce(sum(n.new), 0)::bigint, coalesce(sum(n.dead), 0)::bigint,
-  coalesce(sum(c.expired), 0)::bigint
-FROM messagekit.topic_partitions p
-  LEFT JOIN LATERAL (
-    SELECT * FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true
-  CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE coalesce(m.status, 0) = 0) AS new, count(*) FILTER (WHERE m.status = 2) AS dead
-    FROM messagekit.topic_records r
+PREPARE "topic_next" (text, int, bigint, bigint) AS
+SELECT r.id, r.tp_id, r."offset", m.status, m.processed_at, coalesce(m.outcome = 'held', false)
+FROM (
+  SELECT n.id, n.tp_id, n."offset", n.event_id FROM messagekit.topic_records n
+  WHERE n.topic_id = $2 AND n.id > $3 ORDER BY n.id LIMIT $4) r
   LEFT JOIN LATERAL (
     SELECT m.outcome, m.processed_at, CASE m.outcome WHEN 'done' THEN 1 WHEN 'discarded' THEN 2 ELSE (
       SELECT CASE f.state WHEN 'dead' THEN 2 ELSE 0 END FROM messagekit.failed_messages f
       WHERE f.consumer = (SELECT $1) AND f.message_id = r.event_id) END AS status
     FROM messagekit.processed_messages m
     WHERE m.consumer = (SELECT $1) AND m.message_id = r.event_id AND m.day = messagekit.day_of(r.event_id) LIMIT 1) m ON true
-    WHERE r.tp_id = p.id AND r."offset" >= greatest(p.log_start, coalesce(c.next, 0))) n
-WHERE p.topic_id = $2;
+ORDER BY r.id;
+
+PREPARE "topic_records" (int, bigint[]) AS
+SELECT p.partition, r."offset", r.event_id, r.event_type, r.key, r.content_type, r.traceparent, r.created_at, r.headers::text,
+  r.payload, r.stored_at, r.id
+FROM messagekit.topic_records r JOIN messagekit.topic_partitions p ON p.id = r.tp_id
+WHERE r.topic_id = $1 AND r.id = ANY ($2::bigint[]) ORDER BY r.id;
+
+PREPARE "topic_count" (text, int[], bigint[], bigint[], boolean[]) AS
+SELECT w.is_settled, m.status, count(*)
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::boolean[]) w (tp_id, first, behind, is_settled)
+  CROSS JOIN LATERAL (
+    SELECT r.event_id FROM messagekit.topic_records r
+    WHERE r.tp_id = w.tp_id AND r."offset" >= w.first AND r."offset" < w.behind OFFSET 0) r
+  LEFT JOIN LATERAL (
+    SELECT m.outcome, m.processed_at, CASE m.outcome WHEN 'done' THEN 1 WHEN 'discarded' THEN 2 ELSE (
+      SELECT CASE f.state WHEN 'dead' THEN 2 ELSE 0 END FROM messagekit.failed_messages f
+      WHERE f.consumer = (SELECT $1) AND f.message_id = r.event_id) END AS status
+    FROM messagekit.processed_messages m
+    WHERE m.consumer = (SELECT $1) AND m.message_id = r.event_id AND m.day = messagekit.day_of(r.event_id) LIMIT 1) m ON true
+GROUP BY w.is_settled, m.status;
 
 PREPARE "topic_find_records" (int, bigint[]) AS
 SELECT r.id, r.tp_id, r."offset", r.event_id FROM unnest($2::bigint[]) w (id)
@@ -1570,6 +1567,13 @@ PREPARE "topic_mark_handled" (text, text) AS
 INSERT INTO messagekit.processed_messages AS p (consumer, message_id, day, outcome, processed_at)
 VALUES ($1, $2, messagekit.day_of($2), 'done', clock_timestamp())
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET processed_at = excluded.processed_at WHERE p.outcome = 'done';
+
+PREPARE "topic_handled_behind" (text, int, bigint) AS
+SELECT r."offset" FROM messagekit.topic_records r
+  CROSS JOIN LATERAL (
+    SELECT m.outcome FROM messagekit.processed_messages m
+    WHERE m.consumer = (SELECT $1) AND m.message_id = r.event_id AND m.day = messagekit.day_of(r.event_id) LIMIT 1) m
+WHERE r.tp_id = $2 AND r."offset" >= $3 AND m.outcome = 'done' ORDER BY r."offset";
 
 PREPARE "topic_mark_new" (text, text[]) AS
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome, processed_at)
@@ -1597,7 +1601,7 @@ RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_re
     d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload;
 
 PREPARE "topic_hold_cursor" (text, int) AS
-SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id))
+SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id)), c.next, c.ranges, c.by_record
 FROM messagekit.consumer_cursors c WHERE c.consumer = $1 AND c.tp_id = $2 FOR NO KEY UPDATE OF c;
 
 PREPARE "topic_cursors" (text, int) AS
@@ -1612,7 +1616,7 @@ SELECT $1, p.id, p.log_start FROM messagekit.topic_partitions p WHERE p.id = ANY
 ON CONFLICT DO NOTHING RETURNING tp_id;
 
 PREPARE "topic_pass_handled" (text, int, bigint, bigint) AS
-UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next = coalesce(
+UPDATE messagekit.consumer_cursors c SET by_record = true, next = coalesce(
   (SELECT n."offset" FROM (
     SELECT r."offset", (
       SELECT m.outcome FROM messagekit.processed_messages m
@@ -1625,8 +1629,14 @@ UPDATE messagekit.consumer_cursors c SET by_record = true, ranges = NULL, next =
   $3 + 1)
 WHERE c.consumer = $1 AND c.tp_id = $2;
 
+PREPARE "topic_by_record" (text, int) AS
+UPDATE messagekit.consumer_cursors SET by_record = true WHERE consumer = $1 AND tp_id = $2;
+
+PREPARE "topic_write_cursor" (text, int, bigint, text) AS
+UPDATE messagekit.consumer_cursors SET by_record = true, next = $3, ranges = $4 WHERE consumer = $1 AND tp_id = $2;
+
 PREPARE "topic_hold_windows" (text, text) AS
-SELECT c.tp_id, c.next, c.ranges FROM messagekit.consumer_cursors c
+SELECT c.tp_id, c.next, c.ranges, c.by_record FROM messagekit.consumer_cursors c
 WHERE c.consumer = $1 AND c.tp_id = ANY (ARRAY (
   SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2))
 ORDER BY c.tp_id FOR NO KEY UPDATE OF c;
