@@ -1,10 +1,14 @@
 //! A topic that is deleted and made again under its name while it is read, before any metadata shows that it was gone.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
-use messagekit::ErrorKind;
-use messagekit::adapter::Source;
+use messagekit::adapter::{Publisher, Source};
+use messagekit::log::{Log, OrderedReader, Page, PartitionStart, Start};
+use messagekit::{Consumer, ErrorKind, HandlerError, Message, Shutdown, headers};
 use messagekit_kafka::{KafkaSubscriber, OnRecreatedTopic};
+use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::transport::{Receiver, texts};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::make_topic;
@@ -66,5 +70,121 @@ fn a_recreated_topic_is_read_from_its_start_by_the_setting() {
             let expected: Vec<String> = (0..records).map(|number| format!("again{number}")).collect();
             assert_eq!(texts(&receiver.take(records).await), expected);
         }
+    });
+}
+
+#[test]
+fn a_reader_of_a_recreated_topic_ends_before_a_record_of_it() {
+    block_on(async {
+        for records in [12, 3] {
+            let topic = topic(1, &[]).await;
+            publish(&topic, (0..6).map(|number| format!("m{number}"))).await;
+            let mut reader = kafka().log().open(&topic, &[(0, PartitionStart::Earliest)]).await.unwrap();
+            let mut next = async || {
+                tokio::time::timeout(DEADLINE, poll_fn(|cx| reader.poll_page(100, cx))).await.unwrap()
+            };
+            while !matches!(next().await.unwrap(), Page::End { at: 6, .. }) {}
+            make_again(&topic, records).await;
+            let error = loop {
+                match next().await {
+                    Err(error) if error.is_transient() => {}
+                    Err(error) => break error,
+                    Ok(page) => assert!(matches!(page, Page::End { .. }), "{page:?}"),
+                }
+            };
+            assert_eq!((error.kind(), error.context("topic")), (ErrorKind::WrongState, Some(&*topic)));
+            assert!(error.to_string().contains("was deleted and made again"), "{error}");
+            assert_eq!(next().await.unwrap_err().to_string(), error.to_string(), "it stays at its end");
+        }
+    });
+}
+
+#[test]
+fn an_ordered_reader_of_a_recreated_topic_ends_with_an_error() {
+    block_on(async {
+        let topic = topic(1, &[]).await;
+        publish(&topic, (0..6).map(|number| format!("m{number}"))).await;
+        let reader = OrderedReader::builder().source(Arc::new(kafka().log()), &*topic, Start::Earliest);
+        let mut reader = reader.open().await.unwrap();
+        let mut read = 0;
+        eventually("all of the past is read", DEADLINE, async || {
+            read += reader.poll(Duration::from_millis(100)).await.unwrap().len();
+            read == 6 && reader.is_live()
+        })
+        .await;
+        make_again(&topic, 12).await;
+        let mut error = None;
+        eventually("the reader ends", DEADLINE, async || {
+            match reader.poll(Duration::from_millis(100)).await {
+                Ok(records) => assert!(records.is_empty(), "{records:?}"),
+                Err(failed) => error = (!failed.is_transient()).then_some(failed),
+            }
+            error.is_some()
+        })
+        .await;
+        assert!(error.unwrap().to_string().contains("was deleted and made again"));
+    });
+}
+
+async fn note(tx: &mut MemoryTx, message: Message) -> Result<(), HandlerError> {
+    tx.add(String::from_utf8_lossy(&message.payload), 1);
+    Ok(())
+}
+
+async fn publish_events(topic: &Arc<str>, texts: impl Iterator<Item = String>) {
+    let event = |text| {
+        let message = Message::new(topic.clone(), text).with_key("k").with_header(headers::ID, unique("m"));
+        message.with_header(headers::EVENT_TYPE, "shop.number.noted")
+    };
+    let batch: Vec<Message> = texts.map(event).collect();
+    for result in kafka().publisher().unwrap().publish(&batch).await {
+        result.unwrap();
+    }
+}
+
+#[test]
+fn a_consumer_with_a_database_handles_a_recreated_topic_whole() {
+    block_on(async {
+        let (topic, consumer, store) = (topic(1, &[]).await, unique("consumer"), MemoryStore::new());
+        publish_events(&topic, (0..6).map(|number| format!("m{number}"))).await;
+        let source = kafka().on_recreated_topic(OnRecreatedTopic::ReadFromStart).topics([topic.clone()]);
+        for (records, last) in [(12, "again11"), (0, "later")] {
+            let built = Consumer::builder(consumer.clone(), store.clone()).from(source.clone());
+            let shutdown = Shutdown::new();
+            let running = tokio::spawn(built.fallback(note).build().unwrap().run(shutdown.clone()));
+            if records > 0 {
+                eventually("six records are settled", DEADLINE, async || {
+                    committed(&consumer, &topic, 0).await == Some(6)
+                })
+                .await;
+                make_again(&topic, 0).await;
+                publish_events(&topic, (0..records).map(|number| format!("again{number}"))).await;
+            } else {
+                publish_events(&topic, ["later".to_owned()].into_iter()).await;
+            }
+            eventually("the last record is handled", DEADLINE, async || store.get(last) == 1).await;
+            shutdown.request();
+            running.await.unwrap().unwrap();
+        }
+        assert!((0..12).all(|number| store.get(&format!("again{number}")) == 1), "each is handled once");
+    });
+}
+
+#[test]
+fn a_publisher_writes_to_a_recreated_topic() {
+    block_on(async {
+        let (topic, publisher) = (topic(1, &[]).await, kafka().publisher().unwrap());
+        for round in 0..2 {
+            let batch: Vec<Message> = (0..6)
+                .map(|number| Message::new(topic.clone(), format!("m{round}{number}")).with_key("k"))
+                .collect();
+            for result in publisher.publish(&batch).await {
+                result.unwrap();
+            }
+            if round == 0 {
+                make_again(&topic, 0).await;
+            }
+        }
+        assert_eq!(kafka().log().bounds(&topic).await.unwrap()[0].end, 6);
     });
 }

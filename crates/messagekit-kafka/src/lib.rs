@@ -69,7 +69,7 @@
 //! [`Kafka::log`] reads chosen partitions from chosen offsets or times on. It joins no group, commits nothing and creates no topic. Its end
 //! is that of the committed records, and a reader reaches it also behind the markers of transactions and behind compacted records. What
 //! retention removed is a page of its own, and reading goes on behind it; a partition that ends before what was read of it, as after an
-//! unclean election, is a permanent error. A paused partition keeps what was fetched ahead. A broker that is away is a transient error, and
+//! unclean election, is a permanent error, and so is a topic that is deleted and made again while it is read. A paused partition keeps what was fetched ahead. A broker that is away is a transient error, and
 //! reading goes on when it is back.
 //!
 //! # Records

@@ -24,6 +24,13 @@ impl messagekit_config::Setting for OnRecreatedTopic {
     }
 }
 
+/// Returns the error of a reader of a log, whose offsets are its caller's.
+pub(crate) fn recreated_log(topic: &str) -> Error {
+    let text = "topic was deleted and made again while it was read, so the offsets of this reader are those of another log: open the reader \
+                again, from the start";
+    Error::new(ErrorKind::WrongState, text).with("topic", topic)
+}
+
 /// Returns the error of a consumer that stops.
 pub(crate) fn recreated(consumer: &str, topic: &str) -> Error {
     let text = format!(

@@ -33,6 +33,11 @@ impl Cursor {
         self.partition
     }
 
+    /// Returns whether no record was read and none is skipped.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.next == 0
+    }
+
     /// Takes the bounds of the partition, and returns the offset to fetch from, with the page to yield first, if any.
     ///
     /// An offset that is not written yet is fetched from the end, because the broker refuses it; the records before it are passed over.

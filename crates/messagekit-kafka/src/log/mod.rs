@@ -25,6 +25,7 @@ use messagekit::log::{Bounds, Log, LogReader, PartitionStart};
 use messagekit::{Error, ErrorKind};
 
 use crate::Kafka;
+use crate::kafka::log_topic_ids;
 use crate::properties::READING_GROUP;
 use crate::record::check_unwinding;
 use cursor::Cursor;
@@ -131,6 +132,7 @@ impl Log for KafkaLog {
             let starts = starts(topic, partitions, &self.bounds(topic).await?)?;
             let mut config = self.kafka.log_client();
             config.set("group.id", READING_GROUP);
+            log_topic_ids(&mut config);
             QueueLimits::of(starts.len()).apply(&mut config);
             Ok(Box::new(KafkaLogReader::open(config, topic, starts).await?) as Box<dyn LogReader>)
         })

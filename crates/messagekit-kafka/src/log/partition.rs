@@ -100,6 +100,11 @@ impl Partition {
         }
     }
 
+    /// Reads no more.
+    pub(super) fn stop(&mut self) {
+        self.step = Step::Stop;
+    }
+
     /// Notes that the bounds are asked for; returns the number of the partition.
     pub(super) fn ask(&mut self) -> i32 {
         self.step = Step::Wait;

@@ -21,6 +21,8 @@ use super::reader_client;
 use crate::background::spawn;
 use crate::error::{is_about_groups, unusable_settings};
 use crate::notices::Notices;
+use crate::on_recreated_topic::recreated_log;
+use crate::topic_ids::TopicIds;
 
 /// How long the thread sleeps without a wake-up. It is woken for records and commands; an event that the library does not announce waits
 /// this long at most.
@@ -40,6 +42,13 @@ pub(super) struct Reading {
     topic: Arc<str>,
     config: ClientConfig,
     client: Arc<Client>,
+    ids: Arc<TopicIds>,
+    /// The id of the topic that is read, once the client has learned it.
+    topic_id: Option<Arc<str>>,
+    /// An offset of some partition is one of this topic, not the start of any.
+    has_position: bool,
+    /// Why nothing more is read.
+    ended: Option<Error>,
     partitions: Vec<Partition>,
     commands: mpsc::Receiver<Command>,
     pages: Pages,
@@ -62,7 +71,9 @@ impl Reading {
         pages: Pages,
     ) -> Result<Self, Error> {
         let numbers = starts.iter().map(|start| start.cursor.partition());
-        let (client, queues) = reader_client::open(&config, &topic, numbers)?;
+        let ids = Arc::default();
+        let (client, queues) = reader_client::open(&config, &ids, &topic, numbers)?;
+        let has_position = starts.iter().any(|start| !start.cursor.is_at_start());
         let unusable = |error| unusable_settings("log", error);
         let mut assigned = TopicPartitionList::with_capacity(starts.len());
         let mut partitions = Vec::with_capacity(starts.len());
@@ -78,7 +89,21 @@ impl Reading {
         }
         client.assign(&assigned).map_err(unusable)?;
         let (bounds, notices) = (BoundsQuestion::default(), Notices::default());
-        Ok(Self { topic, config, client, partitions, commands, pages, bounds, notices, judged: None })
+        Ok(Self {
+            topic,
+            config,
+            client,
+            ids,
+            topic_id: None,
+            has_position,
+            ended: None,
+            partitions,
+            commands,
+            pages,
+            bounds,
+            notices,
+            judged: None,
+        })
     }
 
     /// Runs until the reader is dropped.
@@ -99,6 +124,9 @@ impl Reading {
     fn turn(&mut self) -> Option<bool> {
         let mut has_moved = self.obey()?;
         has_moved |= self.poll_main_queue();
+        if self.has_ended() {
+            return Some(false);
+        }
         has_moved |= self.replace();
         has_moved |= self.find_bounds();
         for index in 0..self.partitions.len() {
@@ -116,12 +144,27 @@ impl Reading {
                 Ok(Command::Resume(index)) => self.partitions[index].is_paused = false,
                 Ok(Command::Seek { partition, offset, round }) => {
                     self.partitions[partition].seek(offset, round);
+                    self.has_position = true;
                 }
                 Err(mpsc::TryRecvError::Empty) => return Some(has_moved),
                 Err(mpsc::TryRecvError::Disconnected) => return None,
             }
             has_moved = true;
         }
+    }
+
+    /// Returns whether the reader has ended, because its topic was made again, and reports that until the caller is gone.
+    fn has_ended(&mut self) -> bool {
+        let id = self.ids.of(&self.topic);
+        if self.has_position && self.topic_id.is_some() && id != self.topic_id {
+            self.ended = Some(recreated_log(&self.topic));
+            self.partitions.iter_mut().for_each(Partition::stop);
+        }
+        self.topic_id = id;
+        if let Some(error) = &self.ended {
+            self.pages.report(error.clone());
+        }
+        self.ended.is_some()
     }
 
     /// Takes the events of the client itself: its errors.
@@ -156,7 +199,7 @@ impl Reading {
         }
         self.judged = contact.looked;
         let numbers = self.partitions.iter().map(|partition| partition.cursor.partition());
-        match reader_client::open(&self.config, &self.topic, numbers) {
+        match reader_client::open(&self.config, &self.ids, &self.topic, numbers) {
             Ok((client, queues)) => {
                 tracing::warn!(topic = %self.topic, "this client has lost the brokers: the log is read on with another one");
                 self.partitions.iter_mut().zip(queues).for_each(|(partition, queue)| partition.go_on(queue));
@@ -219,6 +262,12 @@ impl Reading {
             return false;
         };
         let round = partition.round;
+        // The line that names another id of the topic comes before the records of that topic.
+        self.poll_main_queue();
+        if self.has_ended() {
+            return false;
+        }
+        self.has_position |= read.records.is_some();
         if let Some((page, bytes)) = read.records {
             self.pages.send(index, round, page, bytes);
         }
