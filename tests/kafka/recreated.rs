@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Publisher, Source};
+use messagekit::adapter::{Inbox, Publisher, Source};
 use messagekit::log::{Log, OrderedReader, Page, PartitionStart, Start};
-use messagekit::{Consumer, ErrorKind, HandlerError, Message, Shutdown, headers};
+use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, Shutdown, headers};
 use messagekit_kafka::{KafkaSubscriber, OnRecreatedTopic};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::transport::{Receiver, texts};
@@ -140,6 +140,37 @@ async fn publish_events(topic: &Arc<str>, texts: impl Iterator<Item = String>) {
     for result in kafka().publisher().unwrap().publish(&batch).await {
         result.unwrap();
     }
+}
+
+/// Runs a consumer that is primed from the topic until it ends, or the group has committed `until`.
+async fn run_primed(store: &MemoryStore, topic: &Arc<str>, consumer: &str, until: i64) -> Result<(), Error> {
+    let reader = OrderedReader::builder().source(Arc::new(kafka().log()), &**topic, Start::Earliest);
+    let built = Consumer::builder(consumer.to_owned(), store.clone()).from(kafka().topics([topic.clone()]));
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(built.fallback(note).build().unwrap().prime(reader).run(shutdown.clone()));
+    eventually("it is primed and lives, or has ended", DEADLINE, async || {
+        running.is_finished() || committed(consumer, topic, 0).await == Some(until)
+    })
+    .await;
+    shutdown.request();
+    running.await.unwrap()
+}
+
+#[test]
+fn a_primed_consumer_of_a_recreated_topic_stops_as_any_other() {
+    block_on(async {
+        let (topic, consumer, store) = (topic(1, &[]).await, unique("consumer"), MemoryStore::new());
+        publish_events(&topic, (0..25).map(|number| format!("m{number}"))).await;
+        run_primed(&store, &topic, &consumer, 25).await.unwrap();
+        let priming = store.priming(&consumer).await.unwrap().unwrap();
+        assert!(priming.is_in_group(), "{priming:?}");
+
+        make_again(&topic, 0).await;
+        publish_events(&topic, (0..40).map(|number| format!("again{number}"))).await;
+        let error = run_primed(&store, &topic, &consumer, 40).await.expect_err("25 records would be skipped");
+        assert_eq!((error.kind(), error.context("remembered")), (ErrorKind::WrongState, Some("25")));
+        assert_eq!((store.get("again0"), store.get("again25")), (0, 0));
+    });
 }
 
 #[test]

@@ -47,26 +47,40 @@ impl Memory {
         self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 
-    /// Returns the current offsets of topics, and whether they are those of a consumer that was primed; `None` without a database.
+    /// Returns the current offsets of topics, and whether they are those of a primed consumer whose group has none; `None` without a database.
     ///
     /// # Errors
     /// Transient if the database does not answer in time.
     pub(crate) fn now(&self, topics: BTreeSet<Arc<str>>) -> Option<Result<(Vec<NextOffset>, bool), Error>> {
         let (lent, runtime) = self.lent.clone()?;
-        let (answer, answered) = mpsc::channel();
-        runtime.spawn(async move {
+        Some(ask(&runtime, async move {
             let mut positions = Vec::new();
             for topic in topics {
-                match lent.0.next_of(&topic).await {
-                    Ok(found) => positions.extend(found),
-                    // The receiver is dropped if this took too long.
-                    Err(error) => return drop(answer.send(Err(error))),
-                }
+                positions.extend(lent.0.next_of(&topic).await?);
             }
-            drop(answer.send(lent.0.is_primed().await.map(|is_primed| (positions, is_primed))));
-        });
-        let late =
-            |_| Error::new(ErrorKind::Unavailable, "database did not say in time what the consumer has read");
-        Some(answered.recv_timeout(ASK).map_err(late).flatten())
+            Ok((positions, lent.0.is_primed().await?))
+        }))
     }
+
+    /// Notes that the group has the positions of a consumer that was primed.
+    ///
+    /// # Errors
+    /// Transient if the database does not answer in time.
+    pub(crate) fn note_in_group(&self) -> Result<(), Error> {
+        let Some((lent, runtime)) = self.lent.clone() else { return Ok(()) };
+        ask(&runtime, async move { lent.0.note_in_group().await })
+    }
+}
+
+/// Runs a question to the database on its runtime.
+fn ask<T: Send + 'static>(
+    runtime: &Handle,
+    question: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let (answer, answered) = mpsc::channel();
+    // The receiver is dropped if this took too long.
+    runtime.spawn(async move { drop(answer.send(question.await)) });
+    let late =
+        |_| Error::new(ErrorKind::Unavailable, "database did not say in time what the consumer has read");
+    answered.recv_timeout(ASK).map_err(late).flatten()
 }

@@ -61,6 +61,11 @@ impl Question {
                 return later(known, committed.into_iter().map(|(partition, _)| partition), error);
             }
         };
+        if now.as_ref().is_some_and(|(_, is_primed)| *is_primed)
+            && let Err(error) = self.hand_positions_over()
+        {
+            return later(known, committed.into_iter().map(|(partition, _)| partition), error);
+        }
         let (mut handled, mut unread) = (Vec::new(), Vec::new());
         for (partition, committed) in committed {
             let remembered = self.remembered(now.as_ref(), &partition, committed.is_none());
@@ -128,7 +133,7 @@ impl Question {
         if all.is_empty() {
             return;
         }
-        let led = match offsets::with_leader(&consumer, &all) {
+        let led = match offsets::existing(&consumer, &all, |partition| partition.leader() >= 0) {
             Ok(led) => led,
             Err(error) => {
                 return later(known, all, unavailable("no broker names the leaders of partitions", error));

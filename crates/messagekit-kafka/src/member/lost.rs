@@ -10,7 +10,7 @@ use super::start_position::StartPosition;
 /// Returns the error for a partition that the database remembers and of which the group has no offset.
 pub(super) fn lost_offset(consumer: &str, (topic, partition): &Partition, next: i64) -> Error {
     let text = format!(
-        "kafka has lost the committed offset of a partition that was read up to {next}: commit offset {next} for group {consumer} again (kafka-consumer-groups.sh --reset-offsets --to-offset {next}), or an earlier one to read again, then start"
+        "kafka has lost the committed offset of a partition that was read up to {next}: commit offset {next} for group {consumer} again (kafka-consumer-groups.sh --reset-offsets --to-offset {next}), or an earlier one to read again, then start; if the topic was made again, its first offsets (--to-earliest)"
     );
     Error::new(ErrorKind::WrongState, text)
         .with("consumer", consumer)

@@ -5,6 +5,7 @@ mod commit;
 mod commit_in_flight;
 mod continuity;
 mod delivering;
+mod going_over;
 mod known;
 mod lane;
 mod liveness;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::proof;
@@ -38,23 +39,24 @@ pub(super) fn committed(
     elements.iter().map(of).collect()
 }
 
-/// Returns the partitions that have a leader.
+/// Returns the partitions that exist and of which the brokers say so.
 ///
 /// # Errors
 /// The error of librdkafka if no broker answers.
-pub(super) fn with_leader(
+pub(super) fn existing(
     consumer: &BaseConsumer<Context>,
     partitions: &BTreeSet<Partition>,
+    is_so: impl Fn(&MetadataPartition) -> bool,
 ) -> KafkaResult<BTreeSet<Partition>> {
-    let mut led = BTreeSet::new();
+    let mut existing = BTreeSet::new();
     let topics: BTreeSet<&Arc<str>> = partitions.iter().map(|(topic, _)| topic).collect();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), ASK)?;
         let found = metadata.topics().iter().flat_map(|found| found.partitions());
-        let found = found.filter(|found| found.leader() >= 0).map(|found| (Arc::clone(topic), found.id()));
-        led.extend(found.filter(|partition| partitions.contains(partition)));
+        let found = found.filter(|found| is_so(found)).map(|found| (Arc::clone(topic), found.id()));
+        existing.extend(found.filter(|partition| partitions.contains(partition)));
     }
-    Ok(led)
+    Ok(existing)
 }
 
 /// Queries the earliest offsets of partitions that have a leader, or those of the first records of a time or later, with one request per

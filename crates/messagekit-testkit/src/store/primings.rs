@@ -69,6 +69,8 @@ pub async fn finished_priming_stays_finished<F: StoreFixture>(fixture: &F) {
         let kept = Priming { frontier: Some(at(kept)), is_finished: true };
         assert_eq!(written(fixture, &consumer).await, Some(kept));
     }
+    write(fixture, &consumer, &[Priming::IN_GROUP, until(9)]).await;
+    assert_eq!(written(fixture, &consumer).await, Some(Priming::IN_GROUP));
 }
 
 /// The default begins another priming, in a transaction of its own or with the first record.

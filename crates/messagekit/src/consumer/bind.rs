@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Backoff;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
-use crate::store::{BoxFuture, Inbox, NextOffset};
+use crate::store::{BoxFuture, Inbox, NextOffset, Priming};
 use crate::transport::{RememberedOffsets, Source};
 use crate::{Error, Message, Position, chain};
 
@@ -46,7 +46,15 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
     fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async {
             let priming = self.store.priming(&self.consumer).await?;
-            Ok(priming.is_some_and(|priming| priming.is_finished))
+            Ok(priming.is_some_and(|priming| priming.is_finished && !priming.is_in_group()))
+        })
+    }
+
+    fn note_in_group(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            let mut tx = self.store.begin().await?;
+            self.store.write_priming(&mut tx, &self.consumer, Priming::IN_GROUP).await?;
+            self.store.commit(tx).await
         })
     }
 

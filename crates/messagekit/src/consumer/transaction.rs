@@ -340,7 +340,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         if let Some(frontier) =
             reached.and_then(|known| known.reached(finished.iter().map(|entry| &entry.received)))
         {
-            let priming = Priming { frontier: Some(frontier), is_finished: false };
+            let priming = Priming::until(frontier);
             self.settings
                 .store
                 .write_priming(tx, &self.settings.name, priming)

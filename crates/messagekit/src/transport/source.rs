@@ -15,13 +15,21 @@ pub trait RememberedOffsets: Send + Sync + 'static {
     /// A transient error if the database does not answer: retry.
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>>;
 
-    /// Returns whether the consumer was [primed](crate::Consumer::prime): its positions count, although it has never read from the broker.
-    /// The default is false.
+    /// Returns whether the consumer was [primed](crate::Consumer::prime) and its group has not [got](Self::note_in_group) its positions: they
+    /// count, although the consumer has never read from the broker. The default is false.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.
     fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(std::future::ready(Ok(false)))
+    }
+
+    /// Notes that the group of a primed consumer has its positions at the broker. The default does nothing.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn note_in_group(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Returns the key lane to whose position a message belongs, see [`NextOffset::key_lane`]. The default is 0, for partitions
