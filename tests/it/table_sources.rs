@@ -18,24 +18,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const TOPIC: &str = "shop.orders";
+pub(super) const TOPIC: &str = "shop.orders";
 const ORDERS: &str =
     "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, total REAL, status TEXT DEFAULT 'open')";
 
 /// A file with a table that knows nothing of us, and a topic of it.
-struct Shop {
+pub(super) struct Shop {
     _folder: TempDir,
-    path: PathBuf,
-    topics: Topics<SqliteStore>,
+    pub(super) path: PathBuf,
+    pub(super) topics: Topics<SqliteStore>,
     orders: Topic<Value, SqliteStore>,
 }
 
 impl Shop {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(ORDERS).await
     }
 
-    async fn with(schema: &str) -> Self {
+    pub(super) async fn with(schema: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("shop.db");
         let topics = Topics::open(&path).await.unwrap();
@@ -46,7 +46,7 @@ impl Shop {
     }
 
     /// Runs statements in a program of another language, which commits after each.
-    fn run(&self, sql: &str) {
+    pub(super) fn run(&self, sql: &str) {
         let done = self.try_run(sql);
         assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
     }
@@ -59,7 +59,7 @@ connection.executescript(sys.argv[2])";
     }
 
     /// Returns the error of statements that fail.
-    fn refused(&self, sql: &str) -> String {
+    pub(super) fn refused(&self, sql: &str) -> String {
         let done = self.try_run(sql);
         assert!(!done.status.success(), "{sql}");
         String::from_utf8_lossy(&done.stderr).lines().last().unwrap().to_owned()
@@ -70,7 +70,7 @@ connection.executescript(sys.argv[2])";
     }
 
     /// Returns (last part of the type and key, what the event holds) of each new event, and handles them.
-    async fn events(&self) -> Vec<(String, Value)> {
+    pub(super) async fn events(&self) -> Vec<(String, Value)> {
         let page: Vec<_> = self.orders.iter_new().try_collect().await.unwrap();
         let mut events = Vec::new();
         for record in page {
@@ -88,7 +88,7 @@ connection.executescript(sys.argv[2])";
     }
 
     /// Returns the last part of the type and the key of each new event.
-    async fn kinds(&self) -> Vec<String> {
+    pub(super) async fn kinds(&self) -> Vec<String> {
         self.events().await.into_iter().map(|(kind, _)| kind).collect()
     }
 
@@ -109,7 +109,7 @@ fn rusqlite_number(path: &PathBuf, sql: &str) -> i64 {
     conn.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-fn event(kind: &str, held: Value) -> (String, Value) {
+pub(super) fn event(kind: &str, held: Value) -> (String, Value) {
     (kind.to_owned(), held)
 }
 

@@ -82,6 +82,12 @@ pub const MIGRATIONS: &[Migration] = &[
         lowest_program: 5,
         sql: include_str!("../../migrations/0010_unhandled_types.sql"),
     },
+    Migration {
+        version: 11,
+        name: "replaced_rows",
+        lowest_program: 5,
+        sql: include_str!("../../migrations/0011_replaced_rows.sql"),
+    },
 ];
 
 /// The step that adds the column of the lowest program, and fills it for the steps before.

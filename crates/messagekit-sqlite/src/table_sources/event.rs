@@ -38,8 +38,14 @@ pub(super) const GONE: &str = "gone";
 /// The name of the row that an insert writes, with the values that `REPLACE` gives to columns that may not be NULL.
 pub(super) const COMING: &str = "coming";
 
+/// The name of the row that was written, as it is by now.
+const CURRENT: &str = "current";
+
 pub(super) const INSERTED: Rows = Rows { fate: Fate::Inserted, new: Some("NEW"), old: None };
 pub(super) const UPDATED: Rows = Rows { fate: Fate::Updated, new: Some("NEW"), old: Some("OLD") };
+/// A row after an update, whose foreign keys to rows of its own table may have changed since.
+pub(super) const UPDATED_BY_NOW: Rows = Rows { fate: Fate::Updated, new: Some(CURRENT), old: Some("OLD") };
+pub(super) const INSERTED_BY_NOW: Rows = Rows { fate: Fate::Inserted, new: Some(CURRENT), old: None };
 pub(super) const DELETED: Rows = Rows { fate: Fate::Deleted, new: None, old: Some("OLD") };
 /// A row gives way to one with its primary key.
 pub(super) const REPLACED: Rows = Rows { fate: Fate::Updated, new: Some(COMING), old: Some(GONE) };
@@ -88,20 +94,23 @@ impl Route<'_> {
         let this = rows.new.or(rows.old);
         let all = [("new_row", rows.new), ("old_row", rows.old), ("this_row", this)];
         let named = all.into_iter().filter(|(name, _)| self.names(name));
-        named
-            .map(|(name, row)| match row {
-                Some(GONE) => {
-                    format!("{} {name} ON {}", quoted(&self.table.name), self.table.same_row(name, GONE))
-                }
-                Some(COMING) => self.coming(name),
-                Some(row) => self.one_row(name, |column| of(row, column)),
-                None => self.one_row(name, |_| "NULL".to_owned()),
-            })
-            .collect()
+        let current = (rows.new == Some(CURRENT)).then(|| {
+            let (table, same) = (quoted(&self.table.name), self.table.same_row(CURRENT, "NEW"));
+            format!("(SELECT 1) CROSS JOIN {table} {CURRENT} ON {same}")
+        });
+        let named = named.map(|(name, row)| match row {
+            Some(row @ (GONE | CURRENT)) => {
+                format!("{} {name} ON {}", quoted(&self.table.name), self.table.same_row(name, row))
+            }
+            Some(COMING) => self.coming(name),
+            Some(row) => self.one_row(name, |column| of(row, column)),
+            None => self.one_row(name, |_| "NULL".to_owned()),
+        });
+        current.into_iter().chain(named).collect()
     }
 
     pub(super) fn coming(&self, name: &str) -> String {
-        self.one_row(name, |column| self.table.written("NEW", column))
+        format!("{} {name}", self.table.written_row("NEW"))
     }
 
     /// Leaves an event waiting, if the filter lets it pass.

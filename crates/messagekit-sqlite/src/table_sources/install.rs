@@ -4,50 +4,13 @@ use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, RowPayload, Sou
 use messagekit::{Error, ErrorKind, chain};
 use rusqlite::Connection;
 
+use super::FUNCTIONS;
 use super::route::Route;
 use super::row_json::quoted;
 use super::table::{Table, plain_name};
 use super::triggers::FORM;
 use crate::error::from_sqlite;
 use crate::tables::table_sources::{self, StoredSource};
-
-/// The functions that an expression may call: their value follows from their arguments, and the SQLite of every program has them, from
-/// version 3.38 on.
-const FUNCTIONS: [&str; 33] = [
-    "abs",
-    "char",
-    "coalesce",
-    "glob",
-    "hex",
-    "ifnull",
-    "iif",
-    "instr",
-    "json",
-    "json_array",
-    "json_array_length",
-    "json_extract",
-    "json_object",
-    "json_quote",
-    "json_type",
-    "json_valid",
-    "length",
-    "like",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "nullif",
-    "printf",
-    "quote",
-    "replace",
-    "round",
-    "rtrim",
-    "substr",
-    "trim",
-    "typeof",
-    "unicode",
-    "upper",
-];
 
 /// Returns all sources, each with what is wrong with it.
 pub(crate) fn known(conn: &Connection) -> Result<Vec<KnownSource>, Error> {
@@ -165,6 +128,11 @@ fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
     if source.payload != RowPayload::Full && table.key.is_empty() {
         let text = "table has no primary key: give it one, or let the events hold whole rows";
         return Err(named(ErrorKind::InvalidConfiguration, text, source));
+    }
+    if let Some(key) = table.unique.iter().find(|key| !table.is_known_before(key)) {
+        let text = "unique key is computed from a row number that the database chooses, or from a default that is another one each time: \
+                    no trigger knows which row REPLACE takes for it: let the key hold columns that a writer gives";
+        return Err(named(ErrorKind::InvalidConfiguration, text, source).with("key", key.shown()));
     }
     let mut called = [&source.filter, &source.key].into_iter().flatten().flat_map(|given| &given.functions);
     if let Some(name) = called.find(|name| !FUNCTIONS.contains(&name.as_str())) {

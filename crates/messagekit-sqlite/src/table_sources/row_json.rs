@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::table::{Column, KeyColumn, Table, Values};
+use super::table::{Column, Table, Values};
 
 /// The most columns of one `json_object`: older versions of SQLite give a function 127 arguments.
 const COLUMNS_OF_OBJECT: usize = 60;
@@ -57,13 +57,26 @@ impl Table {
 
     /// Returns the condition under which a row keeps its primary key, or has none before and after.
     pub(super) fn same_key(&self, row: &str, other: &str) -> String {
-        let same = |column: &String| format!("{} IS {} COLLATE BINARY", of(row, column), of(other, column));
-        self.key.iter().map(same).collect::<Vec<_>>().join(" AND ")
+        let same = |column: &&Column| {
+            let (row, other) = (of(row, &column.name), of(other, &column.name));
+            // 1 and 1.0 are different texts.
+            let is_typed = if column.values == Values::Any {
+                format!(" AND typeof({row}) = typeof({other})")
+            } else {
+                String::new()
+            };
+            format!("{row} IS {other} COLLATE BINARY{is_typed}")
+        };
+        self.key_columns().iter().map(same).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Returns what no two rows of the table have in common: the number of a row, or its primary key as text.
+    /// Returns what no two rows of the table have in common: the number of a row, or its primary key.
     pub(super) fn identity(&self, row: &str) -> String {
-        self.row_number.map_or_else(|| self.key_text(row), |number| format!("{row}.{number}"))
+        let key = || {
+            let columns = self.key.iter().map(|column| format!("quote({})", of(row, column)));
+            columns.collect::<Vec<_>>().join(" || ',' || ")
+        };
+        self.row_number.map_or_else(key, |number| format!("{row}.{number}"))
     }
 
     /// Returns the condition under which two names stand for one row of the table.
@@ -71,41 +84,6 @@ impl Table {
         match self.row_number {
             Some(number) => format!("{row}.{number} = {other}.{number}"),
             None => self.same_key(row, other),
-        }
-    }
-
-    /// Returns the condition under which a row of the table must give way to a written one with its primary key.
-    pub(super) fn equal_key(&self, row: &str, other: &str) -> String {
-        let is_primary =
-            |columns: &&Vec<KeyColumn>| columns.iter().map(|column| &column.name).eq(self.key.iter());
-        self.unique.iter().find(is_primary).map(|columns| self.equal(row, other, columns)).unwrap_or_default()
-    }
-
-    /// Returns the condition under which a row of the table is in the way of a written one: they have a unique key in common.
-    pub(super) fn in_the_way(&self, row: &str, other: &str) -> String {
-        let keys = self.unique.iter().map(|columns| self.equal(row, other, columns));
-        format!("({})", keys.collect::<Vec<_>>().join(" OR "))
-    }
-
-    /// NULL is equal to nothing, as in an index.
-    fn equal(&self, row: &str, other: &str, columns: &[KeyColumn]) -> String {
-        let equal = columns.iter().map(|column| {
-            let (row, written) = (of(row, &column.name), self.written(other, &column.name));
-            format!("{row} = {written} COLLATE {}", quoted(&column.collation))
-        });
-        format!("({})", equal.collect::<Vec<_>>().join(" AND "))
-    }
-
-    /// Returns the value that `REPLACE` gives to a column: a default in place of a NULL that it may not have.
-    pub(super) fn written(&self, row: &str, column: &str) -> String {
-        let default = self
-            .columns
-            .iter()
-            .find(|known| known.name == column)
-            .and_then(|known| known.instead_of_null.as_ref());
-        match default {
-            Some(default) => format!("coalesce({}, {default})", of(row, column)),
-            None => of(row, column),
         }
     }
 

@@ -3,6 +3,10 @@
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::FUNCTIONS;
+use super::definition::{Definition, Part, unquoted};
+use super::keys::{self, UniqueKey};
+use super::row_json::literal;
 use crate::error::from_sqlite;
 
 /// A table with its columns and keys.
@@ -13,10 +17,12 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// The names of the columns of the primary key, in its order; none without a key.
     pub(crate) key: Vec<String>,
-    /// The columns of each key that no two rows have in common, the primary key among them.
-    pub(crate) unique: Vec<Vec<KeyColumn>>,
+    /// Each key that no two rows have in common, the primary key and the number of a row among them.
+    pub(crate) unique: Vec<UniqueKey>,
     /// The primary key is the number of the row, which SQLite may choose after the triggers before the insert have run.
     pub(crate) has_row_number: bool,
+    /// Its rows refer to others of its rows, which SQLite changes with them.
+    pub(crate) is_own_parent: bool,
     /// A name of the number of its rows that no column hides, unless its rows have none.
     pub(crate) row_number: Option<&'static str>,
     is_strict: bool,
@@ -28,8 +34,14 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) values: Values,
-    /// Its default as SQL, if it may not be NULL and the default is always the same.
+    /// Its default as SQL, as it is stored, if it may not be NULL.
     pub(crate) instead_of_null: Option<String>,
+    /// That default may be another one each time.
+    pub(crate) varies: bool,
+    /// The expression of a generated column.
+    pub(crate) generated: Option<String>,
+    /// The type that it turns values into, as `CAST` names it.
+    pub(crate) affinity: Option<&'static str>,
 }
 
 /// What a column may hold, beside NULL.
@@ -43,13 +55,6 @@ pub(crate) enum Values {
     TextOrBytes,
     /// Anything.
     Any,
-}
-
-/// A column of a key, with the collation by which its values are the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeyColumn {
-    pub(crate) name: String,
-    pub(crate) collation: String,
 }
 
 impl Table {
@@ -84,6 +89,7 @@ impl Table {
                 key: Vec::new(),
                 unique: Vec::new(),
                 has_row_number: false,
+                is_own_parent: false,
                 row_number: None,
                 is_strict: row.get(2)?,
                 has_numbers: !row.get::<_, bool>(3)?,
@@ -94,48 +100,62 @@ impl Table {
     }
 
     fn look_closer(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let find = "SELECT name, upper(type), pk, iif(\"notnull\", dflt_value, NULL) FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
+        let definition = conn.query_row(
+            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+            [&self.name],
+            |row| row.get::<_, String>(0),
+        )?;
+        let definition = Definition::read(&definition);
+        let find = "SELECT name, upper(type), pk, iif(\"notnull\", dflt_value, NULL), hidden > 1 FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
         let mut select = conn.prepare(find)?;
-        let columns = select.query_map([&self.name], |row| {
-            let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((name, kind, row.get::<_, u32>(2)?, row.get::<_, Option<String>>(3)?))
-        })?;
-        let columns: Vec<_> = columns.collect::<rusqlite::Result<_>>()?;
-        let mut key: Vec<(u32, &str, &str)> = columns
-            .iter()
-            .filter(|(_, _, place, _)| *place > 0)
-            .map(|(name, kind, place, _)| (*place, name.as_str(), kind.as_str()))
-            .collect();
-        key.sort_unstable();
-        let indexed = unique_indexes(conn, &self.name)?;
-        let is_indexed = indexed.iter().any(|(is_primary, _)| *is_primary);
-        // Without an index of its own it is the number of the row.
-        self.has_row_number = matches!(key.as_slice(), [(_, _, "INTEGER")]) && !is_indexed;
-        self.key = key.iter().map(|(_, name, _)| (*name).to_owned()).collect();
-        self.unique = indexed.into_iter().map(|(_, columns)| columns).collect();
-        if self.has_row_number {
-            let number = KeyColumn { name: self.key[0].clone(), collation: "BINARY".to_owned() };
-            self.unique.push(vec![number]);
+        let mut key: Vec<(u32, String)> = Vec::new();
+        let mut rows = select.query([&self.name])?;
+        let mut is_number = false;
+        while let Some(row) = rows.next()? {
+            let (name, kind, place): (String, String, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let default: Option<String> = row.get(3)?;
+            let generated = if row.get(4)? { definition.generated(&name) } else { None };
+            if place > 0 {
+                is_number = kind == "INTEGER";
+                key.push((place, name.clone()));
+            }
+            let mut column = Column {
+                values: self.values(&kind),
+                varies: default.as_deref().is_some_and(varies),
+                affinity: affinity(&kind, self.is_strict),
+                instead_of_null: None,
+                generated,
+                name,
+            };
+            column.instead_of_null = default.map(|default| column.stored(&expression(&default)));
+            self.columns.push(column);
         }
+        self.is_own_parent = conn
+            .prepare("SELECT 1 FROM pragma_foreign_key_list(?1) WHERE \"table\" = ?1 COLLATE NOCASE")?
+            .exists([&self.name])?;
+        key.sort_unstable();
+        self.key = key.into_iter().map(|(_, name)| name).collect();
+        self.unique = keys::of_indexes(conn, &self.name)?;
+        // Without an index of its own it is the number of the row.
+        self.has_row_number =
+            is_number && self.key.len() == 1 && !self.unique.iter().any(|unique| unique.is_primary);
         self.row_number = ["rowid", "_rowid_", "oid"].into_iter().find(|number| {
-            self.has_numbers && !columns.iter().any(|(name, ..)| name.eq_ignore_ascii_case(number))
+            self.has_numbers && !self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(number))
         });
-        if self.key.is_empty() && self.row_number.is_none() {
+        if self.has_row_number {
+            self.columns.iter_mut().filter(|column| column.name == self.key[0]).for_each(|number| {
+                number.values = Values::Numbers;
+                // SQLite chooses a number instead.
+                number.instead_of_null = None;
+                number.varies = false;
+            });
+            self.unique.push(UniqueKey::of_column(true, &self.key[0]));
+        } else if let Some(number) = self.row_number {
+            self.unique.push(UniqueKey::of_column(false, number));
+        } else if self.key.is_empty() {
             // Its rows have no name by which a replaced one could be told from others.
             self.unique.clear();
         }
-        self.columns = columns
-            .iter()
-            .map(|(name, kind, place, default)| {
-                let is_number = self.has_row_number && *place > 0;
-                let values = if is_number { Values::Numbers } else { self.values(kind) };
-                let is_literal = |default: &&String| {
-                    !default.contains('(') && !default.to_ascii_uppercase().starts_with("CURRENT_")
-                };
-                let instead_of_null = default.as_ref().filter(is_literal).cloned();
-                Column { name: name.clone(), values, instead_of_null }
-            })
-            .collect();
         Ok(())
     }
 
@@ -149,32 +169,70 @@ impl Table {
                 _ => Values::Any,
             };
         }
-        let is_text =
-            !kind.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|word| kind.contains(word));
-        if is_text { Values::TextOrBytes } else { Values::Any }
+        if is_text(kind) { Values::TextOrBytes } else { Values::Any }
     }
 }
 
-/// The keys with an index, each with whether it is that of the primary key. A key of a part of the rows, or over an expression, is left
-/// out: which row it replaces cannot be asked for.
-fn unique_indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<(bool, Vec<KeyColumn>)>> {
-    let find = "SELECT name, origin = 'pk' FROM pragma_index_list(?1) WHERE \"unique\" = 1 AND partial = 0 ORDER BY name";
-    let indexes: Vec<(String, bool)> = conn
-        .prepare(find)?
-        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut keys = Vec::new();
-    for (index, is_primary) in indexes {
-        let mut select =
-            conn.prepare("SELECT name, coll FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno")?;
-        let columns = select.query_map([&index], |row| {
-            let name: Option<String> = row.get(0)?;
-            Ok(name.zip(row.get(1)?).map(|(name, collation)| KeyColumn { name, collation }))
-        })?;
-        let columns: Option<Vec<KeyColumn>> = columns.collect::<rusqlite::Result<_>>()?;
-        keys.extend(columns.map(|columns| (is_primary, columns)));
+impl Column {
+    /// Returns what it makes of a value.
+    pub(super) fn stored(&self, value: &str) -> String {
+        let casts: &[&str] = match self.affinity {
+            None => return value.to_owned(),
+            Some("TEXT") => {
+                let is_number = format!("typeof({value}) IN ('integer', 'real')");
+                return format!("CASE WHEN {is_number} THEN CAST({value} AS TEXT) ELSE {value} END");
+            }
+            Some("REAL") => &["REAL"],
+            Some(_) => &["INTEGER", "NUMERIC"],
+        };
+        let turned = |cast| format!("WHEN CAST({value} AS {cast}) = {value} THEN CAST({value} AS {cast}) ");
+        format!("CASE {}ELSE {value} END", casts.iter().map(turned).collect::<String>())
     }
-    Ok(keys)
+}
+
+/// Returns the type that a column turns values into.
+fn affinity(kind: &str, is_strict: bool) -> Option<&'static str> {
+    let has = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+    if is_text(kind) {
+        Some("TEXT")
+    } else if kind.is_empty() || !has(&["INT"]) && has(&["BLOB"]) || is_strict && kind == "ANY" {
+        None
+    } else if !has(&["INT"]) && has(&["REAL", "FLOA", "DOUB"]) {
+        Some("REAL")
+    } else {
+        Some("NUMERIC")
+    }
+}
+
+/// Returns a default as an expression. A name alone is a text.
+fn expression(default: &str) -> String {
+    let is_single = Part::read(default).words().count() == 1;
+    match default.chars().next() {
+        Some('"' | '`' | '[') if is_single => literal(&unquoted(default)),
+        Some(first) if is_single && first.is_alphabetic() && !is_constant(default) => literal(default),
+        _ => format!("({default})"),
+    }
+}
+
+/// The functions of time, whose value is the same for all of a statement.
+const TIMES: [&str; 6] = ["date", "time", "datetime", "julianday", "unixepoch", "strftime"];
+
+fn is_text(kind: &str) -> bool {
+    !kind.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|word| kind.contains(word))
+}
+
+fn is_constant(word: &str) -> bool {
+    let word = word.to_ascii_uppercase();
+    word.starts_with("CURRENT_") || matches!(&*word, "TRUE" | "FALSE" | "NULL")
+}
+
+/// Returns whether a default may have another value when it is evaluated again for the same row.
+fn varies(default: &str) -> bool {
+    let is_stable = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        FUNCTIONS.contains(&&*name) || TIMES.contains(&&*name) || name == "cast"
+    };
+    !Part::read(default).functions().all(is_stable)
 }
 
 /// Returns a name of SQL without its quotes, and without that of the main database before it.
@@ -234,8 +292,9 @@ mod tests {
         assert_eq!((a.name.as_str(), a.key.as_slice()), ("a", &["id".to_owned()][..]));
         let values: Vec<Values> = a.columns.iter().map(|column| column.values).collect();
         assert_eq!(values, [Values::Numbers, Values::TextOrBytes, Values::Any, Values::Any, Values::Any]);
-        let unique: Vec<&str> = a.unique.iter().map(|columns| columns[0].collation.as_str()).collect();
-        assert_eq!(unique, ["NOCASE", "BINARY"], "the partial one is left out");
+        let unique: Vec<_> =
+            a.unique.iter().map(|key| (key.parts[0].collation.as_str(), key.condition.as_deref())).collect();
+        assert_eq!(unique, [("BINARY", Some("price > 1")), ("NOCASE", None), ("BINARY", None)]);
         assert!(a.has_row_number);
         let b = Table::find(&conn, "main.b").unwrap();
         assert_eq!(b.key, ["y", "x"]);

@@ -6,12 +6,12 @@
 //! A row that `REPLACE` or `UPDATE OR REPLACE` deletes fires no trigger of its own. So a trigger before the write notes which rows are in
 //! its way, and one after it makes their events ([`replaced`](super::replaced)).
 
-use super::event::{DELETED, INSERTED, UPDATED};
+use super::event::{DELETED, INSERTED, INSERTED_BY_NOW, UPDATED, UPDATED_BY_NOW};
 use super::route::Route;
 use super::row_json::quoted;
 
 /// The number of the form of the triggers. A program makes those of an earlier form anew, and leaves those of a later one alone.
-pub(crate) const FORM: u32 = 1;
+pub(crate) const FORM: u32 = 2;
 
 /// A trigger to be made.
 #[derive(Debug)]
@@ -24,43 +24,71 @@ impl Route<'_> {
     /// Returns the triggers that make the events.
     pub(crate) fn triggers(&self) -> Vec<Trigger> {
         let mut triggers = self.triggers_of_inserts();
-        if self.source.changes.update {
-            triggers.extend(self.triggers_of_updates());
-        }
+        triggers.extend(self.triggers_of_updates());
         triggers.extend(self.triggers_of_deletes());
-        if self.is_replacing() && self.source.changes.delete {
-            triggers.extend(self.triggers_of_displacing_updates());
-        }
         triggers
     }
 
     fn triggers_of_inserts(&self) -> Vec<Trigger> {
+        let changes = self.source.changes;
         if !self.is_replacing() {
-            let is_watched = self.source.changes.insert;
             let trigger =
                 || self.trigger("insert", "AFTER INSERT", None, &[self.wait(&self.event(INSERTED))]);
-            return is_watched.then(trigger).into_iter().collect();
+            return changes.insert.then(trigger).into_iter().collect();
         }
-        let after =
-            [self.wait_displaced(), self.wait_replaced(), self.wait_inserted(), self.forget_written()];
+        let is_under = self.is_under_inserted();
+        let mut after = Vec::new();
+        if changes.delete {
+            after.push(self.wait_displaced(&is_under, true));
+        }
+        if changes.update {
+            after.push(self.wait_replaced());
+        }
+        if changes.insert {
+            after.push(self.wait_inserted());
+        }
+        after.push(self.forget_gone(&is_under));
         vec![
             self.trigger("before_insert", "BEFORE INSERT", Some(&self.is_replacing_any()), &self.note_all()),
             self.trigger("insert", "AFTER INSERT", None, &after),
         ]
     }
 
-    /// A changed primary key is the end of one row, and another one.
+    /// A changed primary key is the end of one row, and another one. The row that had it before goes first.
     fn triggers_of_updates(&self) -> Vec<Trigger> {
-        let wait = |rows| self.wait(&self.event(rows));
-        if self.table.key.is_empty() {
-            return vec![self.trigger("update", "AFTER UPDATE", None, &[wait(UPDATED)])];
+        let mut triggers = Vec::new();
+        let mut make = |what, moment, when: Option<&str>, body: &[String]| {
+            triggers.push(self.trigger(what, moment, when, body));
+        };
+        let (changes, wait) = (self.source.changes, |rows| self.wait(&self.event(rows)));
+        let settled = if self.is_replacing() { self.settle_update() } else { Vec::new() };
+        if self.is_replacing() && changes.delete {
+            make("before_update", "BEFORE UPDATE", Some(&self.is_displacing_any()), &self.note_displaced());
         }
-        let same = self.table.same_key("OLD", "NEW");
-        let other = format!("NOT ({same})");
-        vec![
-            self.trigger("update", "AFTER UPDATE", Some(&same), &[wait(UPDATED)]),
-            self.trigger("rekey", "AFTER UPDATE", Some(&other), &[wait(DELETED), wait(INSERTED)]),
-        ]
+        let same = (!self.table.key.is_empty()).then(|| self.table.same_key("OLD", "NEW"));
+        let (updated, inserted) =
+            if self.table.is_own_parent { (UPDATED_BY_NOW, INSERTED_BY_NOW) } else { (UPDATED, INSERTED) };
+        if changes.update {
+            make("update", "AFTER UPDATE", same.as_deref(), &[wait(updated)]);
+        }
+        let same = same.filter(|_| changes.update);
+        if let Some(same) = &same {
+            let body = [settled.as_slice(), &[wait(DELETED), wait(inserted)]].concat();
+            make("rekey", "AFTER UPDATE", Some(&format!("NOT ({same})")), &body);
+        }
+        if self.is_replacing() {
+            let unless_rekeyed = same.map(|same| format!(" AND ({same})")).unwrap_or_default();
+            let when = format!("{}{unless_rekeyed}", self.has_noted());
+            make("replace", "AFTER UPDATE", Some(&when), &settled);
+        }
+        triggers
+    }
+
+    /// What was noted before an update, and what it means for the notes of other writes.
+    fn settle_update(&self) -> Vec<String> {
+        let is_under = self.is_under_updated();
+        let displaced = self.source.changes.delete.then(|| self.wait_displaced(&is_under, false));
+        displaced.into_iter().chain([self.forget_gone(&is_under), self.follow_updated()]).collect()
     }
 
     fn triggers_of_deletes(&self) -> Vec<Trigger> {
@@ -72,19 +100,6 @@ impl Route<'_> {
             body.push(self.wait(&self.event(DELETED)));
         }
         if body.is_empty() { Vec::new() } else { vec![self.trigger("delete", "AFTER DELETE", None, &body)] }
-    }
-
-    fn triggers_of_displacing_updates(&self) -> [Trigger; 2] {
-        let after = [self.wait_displaced(), self.forget_displaced()];
-        [
-            self.trigger(
-                "before_update",
-                "BEFORE UPDATE",
-                Some(&self.is_displacing_any()),
-                &self.note_displaced(),
-            ),
-            self.trigger("replace", "AFTER UPDATE", Some(&self.has_noted()), &after),
-        ]
     }
 
     fn trigger(&self, what: &str, moment: &str, when: Option<&str>, body: &[String]) -> Trigger {

@@ -22,6 +22,7 @@ const DUMPS: &[(u32, &str)] = &[
     (8, include_str!("upgrades/0008.sql")),
     (9, include_str!("upgrades/0009.sql")),
     (10, include_str!("upgrades/0010.sql")),
+    (11, include_str!("upgrades/0011.sql")),
 ];
 
 /// A file restored from a dump.
