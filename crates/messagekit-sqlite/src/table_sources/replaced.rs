@@ -87,7 +87,7 @@ impl Route<'_> {
     /// but stays.
     pub(super) fn note_all(&self) -> Vec<String> {
         let changes = self.source.changes;
-        let mut notes = vec![self.forget(&self.is_under_inserted())];
+        let mut notes = vec![self.forget(&self.is_last()), self.forget(&self.is_under_inserted())];
         for (number, key) in self.table.unique.iter().enumerate() {
             let in_the_way = self.is_in_the_way(key);
             let is_same = if key.is_primary { self.is_same() } else { "0".to_owned() };
@@ -192,6 +192,16 @@ impl Route<'_> {
 
     fn forget(&self, condition: &str) -> String {
         format!("\n  DELETE FROM {NOTES} WHERE {condition};")
+    }
+
+    /// Leaves a note that names no row, until the next insert: an insert whose notes are read and forgotten still has a note for the trigger of
+    /// inserts without one, whichever of the two fires first.
+    pub(super) fn note_last(&self) -> String {
+        format!("\n  INSERT INTO {NOTES} (source_id, unique_key) VALUES ({}, -1);", self.id)
+    }
+
+    fn is_last(&self) -> String {
+        format!("source_id = {} AND unique_key = -1", self.id)
     }
 
     fn is_note_of(&self, row: &str) -> String {

@@ -47,11 +47,18 @@ impl Route<'_> {
         if changes.insert {
             after.push(self.wait_inserted());
         }
-        after.push(self.forget_gone(&is_under));
-        vec![
+        after.extend([self.forget_gone(&is_under), self.note_last()]);
+        let has_noted = self.has_noted();
+        // An insert that meets no note pays for the look alone. SQLite fires the newest trigger first, and promises no order.
+        let plain = || {
+            let body = [self.wait(&self.event(INSERTED))];
+            self.trigger("insert", "AFTER INSERT", Some(&format!("NOT {has_noted}")), &body)
+        };
+        let replacing = [
             self.trigger("before_insert", "BEFORE INSERT", Some(&self.is_replacing_any()), &self.note_all()),
-            self.trigger("insert", "AFTER INSERT", None, &after),
-        ]
+            self.trigger("insert_noted", "AFTER INSERT", Some(&has_noted), &after),
+        ];
+        replacing.into_iter().chain(changes.insert.then(plain)).collect()
     }
 
     /// A changed primary key is the end of one row, and another one. The row that had it before goes first.
