@@ -33,7 +33,8 @@ impl Session {
     }
 
     pub(crate) async fn append(&self, from: i64, to: i64) {
-        let records: Vec<Value> = (from..to).map(|n| json!({ "n": n })).collect();
+        let record = |n| serde_json::value::to_raw_value(&json!({ "n": n })).unwrap();
+        let records: Vec<_> = (from..to).map(record).collect();
         self.topics.append("shop.orders", &records, Default::default()).await.unwrap();
     }
 

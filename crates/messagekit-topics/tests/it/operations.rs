@@ -11,6 +11,7 @@ use messagekit_topics::operations::{
     TopicOperations,
 };
 use messagekit_topics::{IfNew, Topics};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::home::{self, Db, Home};
@@ -28,12 +29,12 @@ async fn shop(partitions: u32) -> Topics<Db> {
     topics
 }
 
-fn order(n: i64) -> Value {
-    json!({ "n": n, "customer": format!("c{}", n % 5) })
+fn order(n: i64) -> Box<RawValue> {
+    to_raw_value(&json!({ "n": n, "customer": format!("c{}", n % 5) })).unwrap()
 }
 
 async fn append(topics: &Topics<Db>, numbers: std::ops::Range<i64>) {
-    let orders: Vec<Value> = numbers.map(order).collect();
+    let orders: Vec<_> = numbers.map(order).collect();
     topics.append(TOPIC, &orders, OnDuplicateRecord::Refuse).await.unwrap();
 }
 
@@ -221,7 +222,7 @@ async fn an_answer_is_bounded_by_its_bytes() {
     let topics = shop(1).await;
     let large = "x".repeat(800_000);
     for n in 0..14 {
-        let record = json!({ "n": n, "customer": "c", "text": large });
+        let record = to_raw_value(&json!({ "n": n, "customer": "c", "text": large })).unwrap();
         topics.append(TOPIC, &[record], OnDuplicateRecord::Refuse).await.unwrap();
     }
     let claimed = topics.consume(&of("g")).await.unwrap();

@@ -148,7 +148,10 @@ async fn a_call_waits_until_another_process_commits() {
         let writes = async {
             // Behind the first look of the one that waits.
             tokio::task::yield_now().await;
-            writer.append(TOPIC, &[order(n)], Default::default()).await.unwrap();
+            writer
+                .append(TOPIC, &[serde_json::value::to_raw_value(&order(n)).unwrap()], Default::default())
+                .await
+                .unwrap();
         };
         let (answer, ()) =
             tokio::time::timeout(DEADLINE, async { tokio::join!(shop.consume(waits), writes) })

@@ -56,7 +56,8 @@ impl Shop {
     }
 
     pub(crate) async fn fill(&self, numbers: Range<i64>) {
-        let orders: Vec<Value> = numbers.map(order).collect();
+        let raw = |n| serde_json::value::to_raw_value(&order(n)).unwrap();
+        let orders: Vec<_> = numbers.map(raw).collect();
         self.topics.append(TOPIC, &orders, Default::default()).await.unwrap();
     }
 
