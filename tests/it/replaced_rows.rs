@@ -180,7 +180,7 @@ fn write_earlier_file(path: &Path) {
 }
 
 #[test]
-fn a_source_of_an_earlier_program_is_right_after_the_file_is_opened() {
+fn a_source_of_an_earlier_program_is_right_once_it_is_opened() {
     block_on(async {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("earlier.db");

@@ -2,6 +2,7 @@
 
 mod definition;
 mod event;
+mod functions;
 pub(crate) mod install;
 mod keys;
 mod replaced;
@@ -15,44 +16,6 @@ use messagekit::log::{AddedSource, KnownSource, SqlDialect, TableSource, TableSo
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
-
-/// The functions that an expression may call: their value follows from their arguments, and the SQLite of every program has them, from
-/// version 3.38 on.
-const FUNCTIONS: [&str; 33] = [
-    "abs",
-    "char",
-    "coalesce",
-    "glob",
-    "hex",
-    "ifnull",
-    "iif",
-    "instr",
-    "json",
-    "json_array",
-    "json_array_length",
-    "json_extract",
-    "json_object",
-    "json_quote",
-    "json_type",
-    "json_valid",
-    "length",
-    "like",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "nullif",
-    "printf",
-    "quote",
-    "replace",
-    "round",
-    "rtrim",
-    "substr",
-    "trim",
-    "typeof",
-    "unicode",
-    "upper",
-];
 
 /// Triggers and their source are written in one transaction of the writer.
 impl TableSources for SqliteStore {

@@ -52,6 +52,7 @@ impl Import {
 }
 
 /// Returns the data of an exported record.
+#[expect(clippy::boxed_local, reason = "`append` passes a record on as it is, and shares its loop")]
 fn data(record: Box<RawValue>) -> Result<Box<RawValue>, Error> {
     #[derive(serde::Deserialize)]
     struct Exported {

@@ -4,7 +4,7 @@ use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, RowPayload, Sou
 use messagekit::{Error, ErrorKind, chain};
 use rusqlite::Connection;
 
-use super::FUNCTIONS;
+use super::functions::FUNCTIONS;
 use super::route::Route;
 use super::row_json::quoted;
 use super::table::{Table, plain_name};

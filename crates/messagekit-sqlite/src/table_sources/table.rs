@@ -3,8 +3,8 @@
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::FUNCTIONS;
 use super::definition::{Definition, Part, unquoted};
+use super::functions::FUNCTIONS;
 use super::keys::{self, UniqueKey};
 use super::row_json::literal;
 use crate::error::from_sqlite;
