@@ -270,7 +270,7 @@ impl Feed {
         for topic in &*self.topics.clone() {
             for partition in topics::partitions(conn, topic).map_err(from_sqlite)? {
                 match self.tracks.get_mut(&partition.tp) {
-                    Some(track) if track.next > partition.next_offset => {
+                    Some(track) if partition.next_offset < track.end => {
                         let text = "the file was restored: the consumer reads on from its position in it";
                         return Err(Error::new(ErrorKind::Fenced, text)
                             .with("topic", topic)
