@@ -1,4 +1,4 @@
--- The statements of the last program of version 10, as it prepares them.
+-- The statements of the last program of version 11, as it prepares them.
 
 PREPARE "claim" (text, text[]) AS
 INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
