@@ -59,9 +59,9 @@ class Model:
     def text(self, value: Any) -> str:
         """Return a value as the JSON text that is stored, or raise pydantic's ``ValidationError`` if no reader could read it again."""
         text = self._written(value)
-        # Pydantic takes an instance as it is, whatever its fields hold.
-        self.load(text)
-        return text
+        # Pydantic takes an instance as it is, whatever its fields hold. What a reader would convert is stored as converted.
+        read = self.load(text)
+        return text if read == value else self._written(read)
 
     def _written(self, value: Any) -> str:
         try:
