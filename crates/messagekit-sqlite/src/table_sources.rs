@@ -5,11 +5,13 @@ mod event;
 mod functions;
 pub(crate) mod install;
 mod keys;
+mod quoting;
 mod replaced;
 mod route;
 mod row_json;
 mod table;
 mod triggers;
+mod unique_key;
 
 use messagekit::Error;
 use messagekit::log::{AddedSource, KnownSource, SqlDialect, TableSource, TableSources};

@@ -6,9 +6,9 @@
 //! its row, which triggers of the user and foreign keys may delete or change. What is left over means nothing, and the engine removes it.
 
 use super::event::{COMING, DISPLACED, Event, GONE, INSERTED, REPLACED, Rows};
-use super::keys::UniqueKey;
 use super::route::Route;
 use super::row_json::{of, quoted};
+use super::unique_key::UniqueKey;
 
 const NOTES: &str = "messagekit_replaced_rows";
 

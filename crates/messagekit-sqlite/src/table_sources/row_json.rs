@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+pub(super) use super::quoting::{literal, quoted};
 use super::table::{Column, Table, Values};
 
 /// The most columns of one `json_object`: older versions of SQLite give a function 127 arguments.
@@ -136,14 +137,4 @@ fn number(value: &str) -> String {
 /// Returns a column of a row.
 pub(super) fn of(row: &str, column: &str) -> String {
     format!("{row}.{}", quoted(column))
-}
-
-/// Returns a name as SQL quotes it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Returns a text as SQL writes it.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

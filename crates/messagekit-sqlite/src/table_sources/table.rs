@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::definition::{Definition, Part, unquoted};
 use super::functions::FUNCTIONS;
-use super::keys::{self, UniqueKey};
-use super::row_json::literal;
+use super::quoting::literal;
+use super::unique_key::{UniqueKey, of_indexes};
 use crate::error::from_sqlite;
 
 /// A table with its columns and keys.
@@ -135,7 +135,7 @@ impl Table {
             .exists([&self.name])?;
         key.sort_unstable();
         self.key = key.into_iter().map(|(_, name)| name).collect();
-        self.unique = keys::of_indexes(conn, &self.name)?;
+        self.unique = of_indexes(conn, &self.name)?;
         // Without an index of its own it is the number of the row.
         self.has_row_number =
             is_number && self.key.len() == 1 && !self.unique.iter().any(|unique| unique.is_primary);
