@@ -10,11 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::decimal::Decimal;
-use super::exact_reader::ExactReader;
 use crate::hex;
 
 /// Returns the canonical text of a value.
@@ -71,15 +69,6 @@ enum Numbers {
 }
 
 impl<'a> Json<'a> {
-    /// Reads JSON text.
-    ///
-    /// # Errors
-    /// As [`serde_json::from_str`], also for text that is nested more than 127 deep. A number may have any digits and any exponent.
-    pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        let raw: &RawValue = serde_json::from_str(text)?;
-        ExactReader { text: raw.get(), at: 0, depth: 0 }.value()
-    }
-
     /// Takes a value over.
     pub fn of(value: &'a Value) -> Self {
         match value {

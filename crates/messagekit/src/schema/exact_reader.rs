@@ -4,22 +4,34 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::de::Error as _;
+use serde_json::value::RawValue;
 
 use super::canonical::Json;
 
 /// How deep lists and objects may be nested: as deep as `serde_json` reads them.
 const DEEPEST: u32 = 127;
 
+impl<'a> Json<'a> {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// As [`serde_json::from_str`], also for text that is nested more than 127 deep. A number may have any digits and any exponent.
+    pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        ExactReader { text: raw.get(), at: 0, depth: 0 }.value()
+    }
+}
+
 /// A position in text that is known to be JSON, so that no byte is checked again.
-pub(super) struct ExactReader<'a> {
-    pub(super) text: &'a str,
-    pub(super) at: usize,
-    pub(super) depth: u32,
+struct ExactReader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
 }
 
 impl<'a> ExactReader<'a> {
     /// Reads the value that begins here, or behind blanks.
-    pub(super) fn value(&mut self) -> Result<Json<'a>, serde_json::Error> {
+    fn value(&mut self) -> Result<Json<'a>, serde_json::Error> {
         match self.next() {
             b'{' => self.nested(Self::object),
             b'[' => self.nested(Self::list),
