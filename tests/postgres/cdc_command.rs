@@ -64,7 +64,8 @@ fn a_database_is_migrated_once_and_looking_changes_nothing() {
         let steps: Vec<&str> = MIGRATIONS.iter().map(|step| step.name).collect();
         assert_eq!((&status["current"], &status["pending"]), (&0.into(), &serde_json::json!(steps)));
         let sql = messagekit(&["migrate", "--dry-run"], url).ok();
-        assert!(sql.starts_with("CREATE SCHEMA") && sql.contains("messagekit.publish("), "{sql}");
+        assert!(sql.starts_with("SET standard_conforming_strings = on;\n\nCREATE SCHEMA"), "{sql}");
+        assert!(sql.contains("messagekit.publish("), "{sql}");
         assert_eq!(messagekit(&["migrate", "--status", "--json"], url).json(), status, "nothing was made");
 
         let name = database.name();
