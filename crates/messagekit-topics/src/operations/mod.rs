@@ -33,12 +33,12 @@ use crate::{Error, IfNew, Topics};
 /// use messagekit::log::PartitionStart;
 /// use messagekit_topics::Topics;
 /// use messagekit_topics::operations::{ConsumeRequest, NewTopic, TopicOperations};
-/// use serde_json::json;
+/// use serde_json::{json, value::to_raw_value};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let topics: Box<dyn TopicOperations> = Box::new(Topics::open(folder.path().join("shop.db")).await?);
 /// topics.create_topic(&NewTopic::named("shop.orders")).await?;
-/// topics.append("shop.orders", &[json!({ "id": 7 })], Default::default()).await?;
+/// topics.append("shop.orders", &[to_raw_value(&json!({ "id": 7 }))?], Default::default()).await?;
 /// let request = ConsumeRequest::of("shop.orders").group("shipping").start(PartitionStart::Earliest);
 /// let consumed = topics.consume(&request).await?;
 /// assert_eq!(consumed.records[0].payload, r#"{"id":7}"#);
