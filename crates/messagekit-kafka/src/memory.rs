@@ -47,7 +47,7 @@ impl Memory {
         self.lent.as_ref().map(|(lent, _)| lent.0.key_lane(message, place))
     }
 
-    /// Returns the current offsets of topics, and whether they are those of a primed consumer whose group has none; `None` without a database.
+    /// Returns the current offsets of topics, and whether they belong to a primed consumer whose group has no offset; `None` without a database.
     ///
     /// # Errors
     /// Transient if the database does not answer in time.

@@ -164,7 +164,7 @@ impl Looking {
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     if let Err(error) = self.file.check() {
-                        // Who waits is told by the end of the count.
+                        // The end of the count wakes each waiting reader, which asks for the reason.
                         tracing::error!(%error, "commits of other processes are no longer noticed");
                         return;
                     }

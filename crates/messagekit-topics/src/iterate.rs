@@ -8,7 +8,7 @@ use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical::{self, Json};
 use messagekit::{Error as CoreError, ErrorKind};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 
 use crate::record::dedup_hash;
 use crate::{Error, Record, Topic};
@@ -155,10 +155,8 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         };
         let payload = codec::data_of(&found.record.message)
             .map_err(|error| error.with("topic", &self.rules.name).with("record", found.id))?;
-        let text =
-            std::str::from_utf8(&payload).map_err(|_| undecodable(serde_json::Error::custom("not UTF-8")))?;
-        let value = Json::read(text).map_err(undecodable)?;
-        // One line, whatever stands between the tokens of an event that is no record of ours.
+        let value = Json::read(&payload).map_err(undecodable)?;
+        // The payload of an event may have line breaks between its tokens.
         let text = value.text();
         let (payload_hash, dedup_hash) = (canonical::hash_of(&text), dedup_hash(&self.rules.dedup, &value));
         let data = serde_json::from_str(&text).map_err(undecodable)?;

@@ -152,7 +152,7 @@ async fn make(topics: &Topics<SqliteStore>, old: &OldTopic) -> Result<Topic<Valu
     Ok(topic)
 }
 
-/// Refuses a topic with records: they may be those of an earlier import.
+/// Refuses a topic with records: an earlier import may have appended them.
 async fn refuse_filled(topic: &Topic<Value, SqliteStore>) -> Result<(), Error> {
     if topic.count().await?.all == 0 {
         return Ok(());

@@ -31,8 +31,7 @@ pub struct Record<T> {
     pub data: T,
 }
 
-/// Returns the hash of some fields of an object: that of an object with these fields alone, a missing one being null. `5`, `5.0` and `5e0` are
-/// the same value.
+/// Hashes an object with these fields of a record alone. A missing field counts as null, and `5`, `5.0` and `5e0` as the same value.
 pub(crate) fn dedup_hash(fields: &[String], data: &Json<'_>) -> Option<String> {
     if fields.is_empty() {
         return None;

@@ -57,14 +57,14 @@ impl<T, S: TopicStore> Topic<T, S> {
         Self { consumer: consumer.into(), ..self.clone() }
     }
 
-    /// Returns the topic with its records as JSON. What is appended is checked against the schema of the file. A `Value` rounds a number that
+    /// Returns the topic with its records as JSON. Each appended record is checked against the schema of the file. A `Value` rounds a number that
     /// a 64-bit float cannot hold: [`as_text`](Self::as_text) does not.
     pub fn as_json(&self) -> Topic<Value, S> {
         self.with_values(Checks::Schema)
     }
 
-    /// Returns the topic with its records as JSON text, in which each number has all of its digits. What is appended is checked against the
-    /// schema of the file; in a topic that was opened as [described](crate::Topics::described), by the caller.
+    /// Returns the topic with its records as JSON text, in which each number has all of its digits. Each appended record is checked against
+    /// the schema of the file; in a topic that was opened as [described](crate::Topics::described), the caller checks it.
     pub fn as_text(&self) -> Topic<Box<RawValue>, S> {
         self.with_values(if self.checks == Checks::Caller { Checks::Caller } else { Checks::Schema })
     }

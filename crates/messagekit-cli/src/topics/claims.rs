@@ -11,7 +11,6 @@ use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_admin::ByteText;
 use messagekit_config::Configuration;
 use messagekit_topics::Topics;
-use serde::de::Error as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -147,8 +146,7 @@ impl Consumption<'_> {
         Ok(())
     }
 
-    /// Prints records up to the first one whose data is not JSON, and returns the offsets of those that were printed and why the next was
-    /// not.
+    /// Prints records up to the first record whose data is not JSON. Returns the offsets of the printed records, and the error of that record.
     fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<(Vec<i64>, Option<Error>), Error> {
         let mut printed = Vec::with_capacity(claim.records.len());
         for record in &claim.records {
@@ -175,7 +173,7 @@ async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Re
     }
 }
 
-/// Returns the data of a claimed record. A record without data and one whose data is not JSON are no JSON null.
+/// Returns the data of a claimed record. Neither missing data nor data that is not JSON is taken for a JSON null.
 fn data_of(claimed: &ClaimedRecord) -> Result<Box<RawValue>, Error> {
     let position = &claimed.record.position;
     let refused = |error: Error| {
@@ -195,8 +193,7 @@ fn data_of(claimed: &ClaimedRecord) -> Result<Box<RawValue>, Error> {
         let text = "data of the record is not JSON and was not acknowledged: acknowledge it with `messagekit sql` to skip it";
         undecodable(text).caused_by(error)
     };
-    let text = std::str::from_utf8(&data).map_err(|_| not_json(serde_json::Error::custom("not UTF-8")))?;
-    let data = Json::read(text).map_err(not_json)?.text();
+    let data = Json::read(&data).map_err(not_json)?.text();
     RawValue::from_string(data).map_err(not_json)
 }
 

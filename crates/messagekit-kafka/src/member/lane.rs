@@ -139,7 +139,7 @@ impl Lane {
         self.stage == Stage::Open && !self.paused
     }
 
-    /// Takes the next fetched message; `None` if there is none.
+    /// Takes the next fetched message, or returns `None` when no fetched message is left.
     pub(super) fn take(&mut self) -> Option<Delivery> {
         let (offset, message) = self.back.pop_first().or_else(|| self.early.pop_front())?;
         self.deliveries += 1;

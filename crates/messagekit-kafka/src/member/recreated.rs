@@ -10,7 +10,7 @@ use super::{End, Member};
 use crate::on_recreated_topic::{OnRecreatedTopic, recreated};
 
 impl Member {
-    /// Compares the ids of topics with those of the lanes, when either has changed. If a topic with a position was made again, the member ends,
+    /// Compares the ids of topics with the ids that the lanes know, when either has changed. If a topic with a position was made again, the member ends,
     /// or joins again to read it from its start; neither commits the position. Returns whether it joins again.
     ///
     /// It runs between taking records from librdkafka and their delivery: the line that names an id comes before the records.

@@ -13,7 +13,7 @@ use super::topics::Topic;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
-/// How many records one statement looks at for those of a status, when the first ones were not enough.
+/// How many records one statement reads while it looks for records of a status, after a first page did not have enough of them.
 const LOOK_AT: usize = 1_000;
 
 /// The marker `m` of a record `r` for the consumer `$1`, and what it says: 0 new, 1 handled, 2 dead. An open failed message that is not
@@ -211,7 +211,7 @@ async fn read(
     Ok(found)
 }
 
-/// Counts the records of a topic. What stands in the settled prefix is not looked at.
+/// Counts the records of a topic. It reads no record of a settled prefix.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     schema: &SchemaName,

@@ -96,7 +96,7 @@ pub(crate) async fn settle(
 ) -> Result<(), Error> {
     match held.window {
         Some(mut window) => {
-            window.finish(offsets.iter().map(|offset| *offset..offset + 1));
+            window.finish(offsets.iter().copied());
             write(connection, schema, (consumer, tp), &window).await
         }
         // What stood before the first of them was handled, or the cursor waits there.

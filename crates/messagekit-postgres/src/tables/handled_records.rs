@@ -1,7 +1,6 @@
 //! Records of topics as a consumer handles them one by one: markers, and its cursor or window behind them.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use messagekit::adapter::RetryLease;
 use messagekit::{Error, ErrorKind};
@@ -131,23 +130,15 @@ pub(crate) async fn handle_new(
     Ok(ids.iter().map(|id| new.contains(id)).collect())
 }
 
-/// Returns the offsets of a partition from `next` on that a consumer has handled one by one, as neighbours.
+/// Returns the offsets of a partition from `next` on that a consumer has handled one by one, in their order.
 pub(super) async fn behind(
     connection: &mut PgConnection,
     schema: &SchemaName,
     (consumer, tp): (&str, i32),
     next: i64,
-) -> Result<Vec<Range<i64>>, Error> {
+) -> Result<Vec<i64>, Error> {
     let handled = sqlx::query_scalar(schema.sql(HANDLED_BEHIND)).bind(consumer).bind(tp).bind(next);
-    let offsets: Vec<i64> = handled.fetch_all(connection).await.map_err(from_sqlx)?;
-    let mut handled: Vec<Range<i64>> = Vec::new();
-    for offset in offsets {
-        match handled.last_mut() {
-            Some(last) if last.end == offset => last.end += 1,
-            _ => handled.push(offset..offset + 1),
-        }
-    }
-    Ok(handled)
+    handled.fetch_all(connection).await.map_err(from_sqlx)
 }
 
 /// Leases the failed message of a record, due or not. The lease ends at once: a caller that works alone needs no time of its own, and a

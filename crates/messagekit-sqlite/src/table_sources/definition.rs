@@ -5,13 +5,13 @@
 /// What is between the outer parentheses of a definition, split at its commas, and what follows them.
 #[derive(Debug)]
 pub(super) struct Definition<'a> {
-    pub(super) parts: Vec<Part<'a>>,
-    pub(super) rest: Part<'a>,
+    pub(super) parts: Vec<Tokens<'a>>,
+    pub(super) rest: Tokens<'a>,
 }
 
-/// A part of a definition, as its words and signs.
+/// The words and signs of a part of a definition.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Part<'a> {
+pub(super) struct Tokens<'a> {
     sql: &'a str,
     /// Where each word or sign begins and ends.
     tokens: Vec<(usize, usize)>,
@@ -19,9 +19,9 @@ pub(super) struct Part<'a> {
 
 impl<'a> Definition<'a> {
     pub(super) fn read(sql: &'a str) -> Self {
-        let empty = || Part { sql, tokens: Vec::new() };
+        let empty = || Tokens { sql, tokens: Vec::new() };
         let (mut parts, mut rest, mut depth, mut is_over) = (vec![empty()], empty(), 0_u32, false);
-        for token in Part::read(sql).tokens {
+        for token in Tokens::read(sql).tokens {
             let sign = &sql[token.0..token.1];
             depth -= u32::from(sign == ")" && depth > 0);
             match (is_over, depth, sign) {
@@ -40,14 +40,14 @@ impl<'a> Definition<'a> {
 impl Definition<'_> {
     /// Returns the expression of a generated column of a table.
     pub(super) fn generated(&self, column: &str) -> Option<String> {
-        let is_named = |part: &&Part<'_>| {
+        let is_named = |part: &&Tokens<'_>| {
             part.words().next().is_some_and(|name| unquoted(name).eq_ignore_ascii_case(column))
         };
         self.parts.iter().find(is_named)?.generated().map(str::to_owned)
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> Tokens<'a> {
     pub(super) fn read(sql: &'a str) -> Self {
         let (mut tokens, mut start) = (Vec::new(), 0);
         while let Some(first) = sql[start..].chars().next() {
@@ -162,7 +162,7 @@ mod tests {
             z AS ( CAST(id AS TEXT) -- it, too )
             ), CHECK (id > 1)) STRICT";
         let definition = Definition::read(sql);
-        let generated: Vec<_> = definition.parts.iter().map(Part::generated).collect();
+        let generated: Vec<_> = definition.parts.iter().map(Tokens::generated).collect();
         assert_eq!(generated, [None, Some("lower(id) || ',)'"), Some("CAST(id AS TEXT)"), None]);
         let names: Vec<_> =
             definition.parts.iter().map(|part| unquoted(part.words().next().unwrap())).collect();
@@ -173,11 +173,11 @@ mod tests {
     fn an_index_has_expressions_and_a_condition() {
         let sql = "CREATE UNIQUE INDEX i ON a(lower(\"n\"\"1\") COLLATE NOCASE DESC, b || 'it''s') WHERE b > 1 AND (c)";
         let definition = Definition::read(sql);
-        let indexed: Vec<_> = definition.parts.iter().map(Part::indexed).collect();
+        let indexed: Vec<_> = definition.parts.iter().map(Tokens::indexed).collect();
         assert_eq!(indexed, ["lower(\"n\"\"1\") COLLATE NOCASE", "b || 'it''s'"]);
         assert_eq!(definition.rest.condition(), Some("b > 1 AND (c)"));
         assert_eq!(Definition::read("CREATE INDEX i ON a (b)").rest.condition(), None);
-        let called: Vec<_> = Part::read("max(1, random ()) + (2)").functions().map(str::to_owned).collect();
+        let called: Vec<_> = Tokens::read("max(1, random ()) + (2)").functions().map(str::to_owned).collect();
         assert_eq!(called, ["max", "random"]);
     }
 }

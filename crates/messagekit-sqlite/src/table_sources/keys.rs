@@ -1,6 +1,6 @@
 //! Keys that no two rows of a table have in common, and when two rows have one in common.
 
-use super::definition::{Part, unquoted};
+use super::definition::{Tokens, unquoted};
 use super::row_json::{of, quoted};
 use super::table::{Column, Table};
 use super::unique_key::{KeyPart, UniqueKey};
@@ -172,5 +172,5 @@ impl Table {
 }
 
 fn names_in(expression: &str) -> Vec<String> {
-    Part::read(expression).words().map(unquoted).collect()
+    Tokens::read(expression).words().map(unquoted).collect()
 }

@@ -3,7 +3,7 @@
 //! Whether a statement replaces is not known before the write: a plain insert fails, and one that ignores conflicts leaves no trace. So
 //! before the write each row in its way is noted under the key that they have in common, in place of what was noted under it before. After
 //! the write the row that was written has that key, so the noted rows are gone: a note is read by no other write. Until then a note follows
-//! its row, which triggers of the user and foreign keys may delete or change. What is left over means nothing, and the engine removes it.
+//! its row, which triggers of the user and foreign keys may delete or change. No write reads a note that is left over, and the engine removes it.
 
 use super::event::{COMING, DISPLACED, Event, GONE, INSERTED, REPLACED, Rows};
 use super::route::Route;
@@ -107,8 +107,8 @@ impl Route<'_> {
         notes
     }
 
-    /// The condition under which the row that comes is the one that goes, with other values. Values that are not known before are told by
-    /// another event.
+    /// The condition under which the row that comes is the one that goes, with other values. A write whose values are
+    /// unknown before it leaves two events instead.
     fn is_same(&self) -> String {
         let varying = self.table.columns.iter().filter(|column| column.varies);
         let known = varying.map(|column| format!(" AND {} IS NOT NULL", of("NEW", &column.name)));

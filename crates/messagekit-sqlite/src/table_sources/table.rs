@@ -3,7 +3,7 @@
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::definition::{Definition, Part, unquoted};
+use super::definition::{Definition, Tokens, unquoted};
 use super::functions::FUNCTIONS;
 use super::quoting::literal;
 use super::unique_key::{UniqueKey, of_indexes};
@@ -206,7 +206,7 @@ fn affinity(kind: &str, is_strict: bool) -> Option<&'static str> {
 
 /// Returns a default as an expression. A name alone is a text.
 fn expression(default: &str) -> String {
-    let is_single = Part::read(default).words().count() == 1;
+    let is_single = Tokens::read(default).words().count() == 1;
     match default.chars().next() {
         Some('"' | '`' | '[') if is_single => literal(&unquoted(default)),
         Some(first) if is_single && first.is_alphabetic() && !is_constant(default) => literal(default),
@@ -232,7 +232,7 @@ fn varies(default: &str) -> bool {
         let name = name.to_ascii_lowercase();
         FUNCTIONS.contains(&&*name) || TIMES.contains(&&*name) || name == "cast"
     };
-    !Part::read(default).functions().all(is_stable)
+    !Tokens::read(default).functions().all(is_stable)
 }
 
 /// Returns a name of SQL without its quotes, and without that of the main database before it.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::definition::{Definition, Part};
+use super::definition::{Definition, Tokens};
 use super::quoting::quoted;
 
 /// A key that no two rows have in common.
@@ -68,7 +68,7 @@ fn of_index(conn: &Connection, index: &str, is_primary: bool) -> rusqlite::Resul
         let (column, collation) = found?;
         let sql = match &column {
             Some(column) => quoted(column),
-            None => definition.parts.get(index).map_or("NULL", Part::indexed).to_owned(),
+            None => definition.parts.get(index).map_or("NULL", Tokens::indexed).to_owned(),
         };
         Ok(KeyPart { column, sql, collation })
     };

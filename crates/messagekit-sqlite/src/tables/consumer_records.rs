@@ -136,7 +136,7 @@ fn first_unsettled(conn: &Connection, windows: &Windows) -> rusqlite::Result<Opt
     Ok(first)
 }
 
-/// Counts the records of a topic. What stands in the settled prefix is not looked at.
+/// Counts the records of a topic. It reads no record of a settled prefix.
 pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
     let own = defined(conn, topic)?;
     let consumer = names::known_consumer(conn, consumer).map_err(from_sqlite)?.unwrap_or(0);

@@ -59,7 +59,7 @@ pub(super) fn settle(conn: &Connection, consumer: i64, positions: &[i64]) -> Res
         begin(conn, consumer, tp).map_err(from_sqlite)?;
         match record_claims::claimed(conn, consumer, tp)? {
             Some(mut window) => {
-                window.finish(offsets.into_iter().map(|offset| offset..offset + 1));
+                window.finish(offsets);
                 record_claims::replace(conn, consumer, tp, &window).map_err(from_sqlite)?;
             }
             // What stood before the first of them was handled, or the cursor waits there.

@@ -86,24 +86,16 @@ fn begin(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<ClaimWindow
     begun().map_err(from_sqlite)
 }
 
-/// Returns the offsets from `next` on that a consumer has handled one by one, as neighbours.
-fn handled_behind(conn: &Connection, consumer: i64, tp: i64, next: i64) -> rusqlite::Result<Vec<Range<i64>>> {
-    let mut handled: Vec<Range<i64>> = Vec::new();
+/// Returns the offsets from `next` on that a consumer has handled one by one, in their order.
+fn handled_behind(conn: &Connection, consumer: i64, tp: i64, next: i64) -> rusqlite::Result<Vec<i64>> {
     let mut select = conn.prepare_cached(
         "SELECT r.pos FROM messagekit_topic_records r
          JOIN messagekit_processed_messages m ON m.consumer_id = ?1 AND m.message_id = r.event_id AND m.outcome = ?2
          WHERE r.pos >= ?3 AND r.pos < ?4 ORDER BY r.pos",
     )?;
     let within = (topics::position(tp, next), topics::position(tp + 1, 0));
-    let mut rows = select.query((consumer, DONE, within.0, within.1))?;
-    while let Some(row) = rows.next()? {
-        let offset = topics::offset(row.get(0)?);
-        match handled.last_mut() {
-            Some(last) if last.end == offset => last.end += 1,
-            _ => handled.push(offset..offset + 1),
-        }
-    }
-    Ok(handled)
+    let offset = |row: &rusqlite::Row<'_>| row.get(0).map(topics::offset);
+    select.query_map((consumer, DONE, within.0, within.1), offset)?.collect()
 }
 
 fn cursor(conn: &Connection, consumer: i64, tp: i64) -> rusqlite::Result<Option<(i64, bool)>> {

@@ -15,9 +15,9 @@ impl<'a> Json<'a> {
     /// Reads JSON text.
     ///
     /// # Errors
-    /// As [`serde_json::from_str`], also for text that is nested more than 127 deep. A number may have any digits and any exponent.
-    pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        let raw: &RawValue = serde_json::from_str(text)?;
+    /// As [`serde_json::from_slice`], also for text that is nested more than 127 deep. A number may have any digits and any exponent.
+    pub fn read(json: &'a (impl AsRef<[u8]> + ?Sized)) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_slice(json.as_ref())?;
         ExactReader { text: raw.get(), at: 0, depth: 0 }.value()
     }
 }

@@ -31,9 +31,10 @@ impl ClaimWindow {
         parts
     }
 
-    /// Settles records that the consumer has handled without a claim, whoever holds them.
-    pub fn finish(&mut self, handled: impl IntoIterator<Item = Range<i64>>) {
-        for Range { start, end } in handled {
+    /// Settles records that the consumer has handled without a claim, also records that a claim holds. Offsets in ascending order are
+    /// settled as ranges.
+    pub fn finish(&mut self, handled: impl IntoIterator<Item = i64>) {
+        for Range { start, end } in neighbours(handled) {
             let (from, behind) = (start.max(self.next), self.unclaimed_from());
             if end > behind {
                 let state = RangeState::Waiting { due: 0, is_alone: false };
@@ -48,4 +49,15 @@ impl ClaimWindow {
         }
         self.collapse();
     }
+}
+
+fn neighbours(offsets: impl IntoIterator<Item = i64>) -> Vec<Range<i64>> {
+    let mut ranges: Vec<Range<i64>> = Vec::new();
+    for offset in offsets {
+        match ranges.last_mut() {
+            Some(last) if last.end == offset => last.end += 1,
+            _ => ranges.push(offset..offset + 1),
+        }
+    }
+    ranges
 }

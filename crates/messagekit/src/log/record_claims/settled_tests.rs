@@ -8,7 +8,7 @@ use super::{ClaimHolder, ClaimWindow, NewClaim, RecordClaimId, Settlement};
 
 const END: i64 = 40;
 
-/// Whoever settles a record, claims and parts tell the same of it as the set, and the window can be stored.
+/// Claims and parts agree with the set about each record, and the window can be stored.
 #[test]
 fn records_finished_without_a_claim_are_settled_as_others_are() {
     for seed in 0..2_000 {
@@ -40,7 +40,7 @@ fn records_finished_without_a_claim_are_settled_as_others_are() {
             }
             let start = random.i64(0..END - 4);
             let handled = start..start + random.i64(0..4);
-            window.finish([handled.clone()]);
+            window.finish(handled.clone());
             settled.extend(handled);
             check(seed, &window, &settled);
         }
