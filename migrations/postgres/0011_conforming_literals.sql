@@ -13,3 +13,7 @@ BEGIN
   END LOOP;
 END
 $step$;
+
+-- number: counts the primings of the consumer. Each has positions of its own in consumer_offsets, under the key lane number - 2147483648,
+-- so that it resumes where it was whatever the live consumer has handled.
+ALTER TABLE messagekit.consumer_primings ADD COLUMN number int NOT NULL DEFAULT 1;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use messagekit_sqlite::rusqlite::Connection;
 use messagekit_tests::Projection;
 
 use crate::shop::Shop;
@@ -31,6 +32,24 @@ impl Home {
     /// Runs it until it has died at a crash point.
     pub(crate) fn crash_at(&self, point: &str) {
         Projection::crash_at(point, Path::new(PROGRAM), &self.arguments());
+    }
+
+    /// As [`crash_at`](Self::crash_at), for a priming by force.
+    pub(crate) fn crash_forced_at(&self, point: &str) {
+        let mut arguments = self.arguments();
+        arguments.push("--force".to_owned());
+        Projection::crash_at(point, Path::new(PROGRAM), &arguments);
+    }
+
+    /// Returns whether its priming is finished.
+    pub(crate) fn is_primed(&self) -> bool {
+        self.number("SELECT count(*) FROM messagekit_consumer_primings WHERE is_finished") == 1
+    }
+
+    /// Removes the markers, as a cleanup does long after.
+    pub(crate) fn forget_markers(&self) {
+        let conn = Connection::open(self.log()).expect("the file is there");
+        conn.execute("DELETE FROM messagekit_processed_messages", []).expect("markers can be removed");
     }
 
     fn arguments(&self) -> Vec<String> {

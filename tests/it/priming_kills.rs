@@ -95,6 +95,27 @@ fn heals_after(at: &str) {
     check(&home, past, past + new);
 }
 
+/// Crashes a priming by force at a point, and compares what two healthy processes without force have taken afterwards: all of the past a
+/// second time, as no marker is left.
+fn forced_heals_after(at: &str) {
+    let past = 200;
+    let home = Home::of(TOPICS);
+    block_on(append(&home.log(), 0..past));
+    let first = home.start();
+    wait_until("it is primed", SOON, || home.is_primed());
+    first.finish();
+    home.forget_markers();
+    home.crash_forced_at(at);
+    let both: Vec<Projection> = (0..2).map(|_| home.start()).collect();
+    block_on(append(&home.log(), past..past + 20));
+    wait_until(&format!("{at}: all is taken again"), SOON, || home.count() >= 2 * past + 20);
+    both.into_iter().for_each(Projection::finish);
+    let mut again = home.taken().split_off(past);
+    again.retain(|number| *number < past);
+    assert_eq!(again, (0..past).collect::<Vec<_>>(), "{at}: in order, none lost, none twice");
+    assert_eq!(home.markers(), past + 20, "{at}");
+}
+
 /// Generates one test for each line.
 macro_rules! points {
     ($($test:ident: $point:literal, $time:literal;)*) => {
@@ -104,6 +125,11 @@ macro_rules! points {
                 heals_after(concat!($point, ":", $time));
             }
         )*
+
+        #[test]
+        fn a_priming_by_force_resumes_after_a_crash_at_each_point() {
+            $(forced_heals_after(concat!($point, ":", $time));)*
+        }
 
         #[test]
         fn every_point_of_a_priming_has_a_test() {

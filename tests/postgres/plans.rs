@@ -13,8 +13,9 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "claim_generation" => "text, text[], text[], bigint[], int[]",
         "advance" => "text, text[], int[], int[], bigint[]",
         "next_of" => "text, text",
-        "priming" => "text",
-        "write_priming" => "text, timestamptz, boolean",
+        "priming" | "delete_positions_of_primings" => "text",
+        "begin_priming" => "text, int",
+        "write_priming" => "text, int, timestamptz, boolean",
         "set_aside" => {
             "text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int, text"
         }

@@ -44,6 +44,24 @@ impl Home {
         Projection::crash_at(point, Path::new(PROGRAM), &self.arguments());
     }
 
+    /// As [`crash_at`](Self::crash_at), for a priming by force.
+    pub(crate) fn crash_forced_at(&self, point: &str) {
+        let mut arguments = self.arguments();
+        arguments.push("--force".to_owned());
+        Projection::crash_at(point, Path::new(PROGRAM), &arguments);
+    }
+
+    /// Returns whether its priming is finished.
+    pub(crate) fn is_primed(&self) -> bool {
+        self.number("SELECT count(*) FROM messagekit.consumer_primings WHERE is_finished") == 1
+    }
+
+    /// Removes the markers, as a cleanup does long after.
+    pub(crate) fn forget_markers(&self) {
+        let delete = sqlx::query("DELETE FROM messagekit.processed_messages");
+        self.runtime.block_on(delete.execute(&mut *self.connection.borrow_mut())).unwrap();
+    }
+
     fn arguments(&self) -> Vec<String> {
         let log = format!("sqlite:{}", self.log().display());
         ["projection", self.database.url(), &log, self.topics[0], self.topics[1]].map(String::from).into()

@@ -1,4 +1,4 @@
-//! A projection that is primed, for tests that kill it: `projection NAME DATABASE LOG TOPIC…`, where the database is `sqlite:PATH` or
+//! A projection that is primed, for tests that kill it: `projection NAME DATABASE LOG [--force] TOPIC…`, where the database is `sqlite:PATH` or
 //! `postgres://…`, and the log `sqlite:PATH` or `kafka:BROKERS`.
 //!
 //! What it has seen is a row of `projected` for each record, in the order in which they came. It prints `ready` once it has its database, and
@@ -32,6 +32,7 @@ struct Arguments {
     name: String,
     database: String,
     log: String,
+    is_forced: bool,
     topics: Vec<String>,
 }
 
@@ -39,10 +40,11 @@ struct Arguments {
 async fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let (Some(name), Some(database), Some(log)) = (words.next(), words.next(), words.next()) else {
-        eprintln!("usage: projection NAME DATABASE LOG TOPIC…");
+        eprintln!("usage: projection NAME DATABASE LOG [--force] TOPIC…");
         return ExitCode::from(2);
     };
-    match run(Arguments { name, database, log, topics: words.collect() }).await {
+    let (force, topics): (Vec<String>, _) = words.partition(|word| word == "--force");
+    match run(Arguments { name, database, log, is_forced: !force.is_empty(), topics }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("projection: {}", chain(&error));
@@ -101,7 +103,9 @@ async fn project<S: Effects, Src: Source>(
             println!("past");
         }
     };
-    consumer.prime(reader).on_progress(say_when_past).run(until_input_closes()).await
+    let primed = consumer.prime(reader).on_progress(say_when_past);
+    let primed = if arguments.is_forced { primed.force() } else { primed };
+    primed.run(until_input_closes()).await
 }
 
 async fn note<S: Effects>(tx: &mut S::Tx, message: Message) -> Result<(), HandlerError> {

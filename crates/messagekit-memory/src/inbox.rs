@@ -93,6 +93,17 @@ impl Inbox for MemoryStore {
         Ok(self.tables(|tables| tables.primings.get(consumer).copied()))
     }
 
+    async fn begin_priming(&self, tx: &mut MemoryTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.statement(tx, None, |tables, tx| {
+            tables.locks.priming(tx.number, consumer)?;
+            let begins = tables.primings.get(consumer).map_or(0, |priming| priming.number) == after;
+            if begins {
+                tx.writes.primings.push((consumer.to_owned(), Priming::begun(after + 1)));
+            }
+            Ok(begins)
+        })
+    }
+
     async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         self.statement(tx, None, |_, tx| {
             tx.writes.primings.push((consumer.to_owned(), priming));

@@ -15,6 +15,8 @@ pub(super) struct Locks {
     keys: BTreeMap<BlockedKey, u64>,
     /// The claimed records of a consumer in a topic.
     claims: BTreeMap<(String, Arc<str>), u64>,
+    /// The primings that begin, by consumer.
+    primings: BTreeMap<String, u64>,
 }
 
 impl Locks {
@@ -59,6 +61,15 @@ impl Locks {
         Ok(())
     }
 
+    pub(super) fn priming(&mut self, tx: u64, consumer: &str) -> Result<(), Error> {
+        if self.primings.get(consumer).is_some_and(|holder| *holder != tx) {
+            let text = "another open transaction begins a priming of the consumer: retry";
+            return Err(Error::new(ErrorKind::Unavailable, text).with("consumer", consumer));
+        }
+        self.primings.insert(consumer.to_owned(), tx);
+        Ok(())
+    }
+
     pub(super) fn holds_key(&self, key: &BlockedKey) -> bool {
         self.keys.contains_key(key)
     }
@@ -76,6 +87,7 @@ impl Locks {
         self.failed_messages.retain(|_, holder| *holder != tx);
         self.keys.retain(|_, holder| *holder != tx);
         self.claims.retain(|_, holder| *holder != tx);
+        self.primings.retain(|_, holder| *holder != tx);
     }
 }
 

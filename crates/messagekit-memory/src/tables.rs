@@ -126,8 +126,15 @@ impl Tables {
         }
         self.claims.extend(writes.claims);
         for (consumer, priming) in writes.primings {
-            let known = self.primings.entry(consumer).or_default();
-            *known = known.then(priming);
+            let known = self.primings.entry(consumer.clone()).or_insert(priming);
+            if priming.number <= known.number {
+                *known = known.then(priming);
+                continue;
+            }
+            *known = priming;
+            self.offsets.retain(|(of, .., key_lane), _| {
+                *of != consumer || !Priming::owns(*key_lane) || *key_lane == priming.key_lane()
+            });
         }
         for (key, number) in writes.numbers {
             *self.numbers.entry(key).or_default() += number;

@@ -210,6 +210,10 @@ impl Inbox for PostgresStore {
         .await
     }
 
+    async fn begin_priming(&self, tx: &mut PgTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.statement(primings::begin(tx, self.schema(), consumer, after)).await
+    }
+
     async fn write_priming(&self, tx: &mut PgTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         self.statement(primings::write(tx, self.schema(), consumer, priming)).await
     }

@@ -6,3 +6,7 @@ ALTER TABLE messagekit_replaced_rows ADD COLUMN unique_key INTEGER;
 ALTER TABLE messagekit_replaced_rows ADD COLUMN in_common;
 
 CREATE INDEX messagekit_replaced_rows_in_common ON messagekit_replaced_rows (source_id, unique_key, in_common);
+
+-- number: counts the primings of the consumer. Each has positions of its own in messagekit_consumer_offsets, under the key lane
+-- 2147483648 + number, so that it resumes where it was whatever the live consumer has handled.
+ALTER TABLE messagekit_consumer_primings ADD COLUMN number INTEGER NOT NULL DEFAULT 1;

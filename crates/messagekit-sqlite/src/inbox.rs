@@ -141,6 +141,15 @@ impl Inbox for SqliteStore {
         self.query(move |conn| primings::priming(conn, &consumer)).await
     }
 
+    async fn begin_priming(&self, tx: &mut SqliteTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        let consumer = consumer.to_owned();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            primings::begin(conn, consumer, after).map_err(from_sqlite)
+        })
+        .await
+    }
+
     async fn write_priming(&self, tx: &mut SqliteTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         let consumer = consumer.to_owned();
         tx.run(move |conn| {
@@ -325,6 +334,7 @@ impl Inbox for SqliteStore {
 fn moves(binding: &Binding, positions: Vec<NextOffset>) -> Result<Vec<Move>, Error> {
     positions
         .into_iter()
+        .filter(|position| !Priming::owns(position.key_lane))
         .map(|position| {
             let NextOffset { topic, partition, key_lane, next } = position;
             if key_lane != 0 && binding.cursor(&topic, partition).is_some() {

@@ -21,6 +21,8 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("advance", offsets::ADVANCE),
     ("next_of", offsets::NEXT_OF),
     ("priming", primings::PRIMING),
+    ("begin_priming", primings::BEGIN_PRIMING),
+    ("delete_positions_of_primings", primings::DELETE_POSITIONS),
     ("write_priming", primings::WRITE_PRIMING),
     ("set_aside", failed_messages::SET_ASIDE),
     ("hold_keys", blocked_keys::HOLD),

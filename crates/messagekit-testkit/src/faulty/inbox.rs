@@ -150,6 +150,10 @@ impl Inbox for FaultyStore {
         self.priming_with_fault(consumer).await
     }
 
+    async fn begin_priming(&self, tx: &mut FaultyTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.begin_priming_with_fault(tx, consumer, after).await
+    }
+
     async fn write_priming(&self, tx: &mut FaultyTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         self.write_priming_with_fault(tx, consumer, priming).await
     }

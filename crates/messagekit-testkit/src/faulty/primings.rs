@@ -21,19 +21,34 @@ impl FaultyStore {
         })
     }
 
+    pub(super) async fn begin_priming_with_fault(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        after: u32,
+    ) -> Result<bool, Error> {
+        self.notes().primings.insert(consumer.to_owned(), Priming::begun(after + 1));
+        let consumer = self.primed(consumer);
+        let last = self.inner.priming(consumer).await?.map_or(0, |last| last.number);
+        let after = if self.is(Fault::PrimingBeginsAgain) { last } else { after };
+        if self.is(Fault::PrimingOutsideTransaction) {
+            let mut own = self.inner.begin().await?;
+            let begins = self.inner.begin_priming(&mut own, consumer, after).await?;
+            return self.inner.commit(own).await.map(|()| begins);
+        }
+        self.inner.begin_priming(tx.inner(), consumer, after).await
+    }
+
     pub(super) async fn write_priming_with_fault(
         &self,
         tx: &mut FaultyTx,
         consumer: &str,
-        priming: Priming,
+        mut priming: Priming,
     ) -> Result<(), Error> {
         self.notes().primings.insert(consumer.to_owned(), priming);
         let consumer = self.primed(consumer);
-        if self.is(Fault::PrimingBeginsOnce)
-            && priming == Priming::default()
-            && self.inner.priming(consumer).await?.is_some()
-        {
-            return Ok(());
+        if self.is(Fault::EarlierPrimingWrites) {
+            priming.number = self.inner.priming(consumer).await?.map_or(0, |last| last.number);
         }
         if self.is(Fault::PrimingOutsideTransaction) {
             let mut own = self.inner.begin().await?;

@@ -193,8 +193,10 @@ faults! {
     FrontierGoesBack: Store frontier_never_goes_back,
     /// A frontier continues a priming that is finished.
     FrontierContinuesFinished: Store finished_priming_stays_finished,
-    /// The default is written as any value, and changes nothing.
-    PrimingBeginsOnce: Store default_begins_another_priming,
+    /// A priming begins behind the last one, whichever number was named.
+    PrimingBeginsAgain: Store next_priming_begins_once_with_nothing,
+    /// A value of an earlier priming is written to the last one.
+    EarlierPrimingWrites: Store earlier_priming_writes_nothing,
     /// All consumers share a priming.
     PrimingIgnoresConsumer: Store primings_are_kept_apart,
     /// A failed message is written without its marker.

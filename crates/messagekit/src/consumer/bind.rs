@@ -18,7 +18,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     let (store, consumer) = (&settings.store, &*settings.name);
     let mut remembered = Vec::new();
     for topic in source.topics() {
-        remembered.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
+        remembered.extend(patiently(consumer, || live_next_of(store, consumer, topic)).await?);
     }
     // Record the window before the first message: otherwise a cleanup could remove the consumer's markers.
     patiently(consumer, || settings.window.note(store, consumer)).await?;
@@ -40,7 +40,7 @@ struct Memory<S> {
 
 impl<S: Inbox> RememberedOffsets for Memory<S> {
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
-        Box::pin(self.store.next_of(&self.consumer, topic))
+        Box::pin(live_next_of(&self.store, &self.consumer, topic))
     }
 
     fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
@@ -52,8 +52,9 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
 
     fn note_in_group(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
+            let Some(priming) = self.store.priming(&self.consumer).await? else { return Ok(()) };
             let mut tx = self.store.begin().await?;
-            self.store.write_priming(&mut tx, &self.consumer, Priming::IN_GROUP).await?;
+            self.store.write_priming(&mut tx, &self.consumer, priming.in_group()).await?;
             self.store.commit(tx).await
         })
     }
@@ -61,6 +62,17 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
     fn key_lane(&self, message: &Message, position: &Position) -> u32 {
         key_lane_of(message, Some(position), 0, self.key_lanes)
     }
+}
+
+/// Returns where a consumer reads on in a topic, without the own positions of its primings.
+pub(super) async fn live_next_of<S: Inbox>(
+    store: &S,
+    consumer: &str,
+    topic: &str,
+) -> Result<Vec<NextOffset>, Error> {
+    let mut positions = store.next_of(consumer, topic).await?;
+    positions.retain(|position| !Priming::owns(position.key_lane));
+    Ok(positions)
 }
 
 /// Repeats a call until the store answers.

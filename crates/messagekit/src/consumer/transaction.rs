@@ -17,7 +17,7 @@ use super::steps::Plan;
 use super::{ConsumerStats, Delivered};
 use crate::handler::Erased;
 use crate::store::{
-    self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, Priming, ReceivedMessage,
+    self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, ReceivedMessage,
     SetAsideOutcome, TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
@@ -332,22 +332,18 @@ impl<'a, S: Inbox> Applying<'a, S> {
 
     async fn advance(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
         let finished = &self.batch.entries[self.plan.range.start..self.through];
-        let positions = positions(finished, self.settings.key_lanes);
+        let mut positions = positions(finished, self.settings.key_lanes);
         if positions.is_empty() {
             return Ok(());
         }
-        let reached = self.settings.frontiers.as_ref();
-        if let Some(frontier) =
-            reached.and_then(|known| known.reached(finished.iter().map(|entry| &entry.received)))
-        {
-            let priming = Priming::until(frontier);
-            self.settings
-                .store
-                .write_priming(tx, &self.settings.name, priming)
-                .await
-                .map_err(after_handlers)?;
+        let Settings { store, name, frontiers, .. } = self.settings;
+        if let Some(frontiers) = frontiers {
+            frontiers.priming.add_own(&mut positions);
+            if let Some(priming) = frontiers.reached(finished.iter().map(|entry| &entry.received)) {
+                store.write_priming(tx, name, priming).await.map_err(after_handlers)?;
+            }
         }
-        self.settings.store.advance(tx, &self.settings.name, &positions).await.map_err(after_handlers)
+        store.advance(tx, name, &positions).await.map_err(after_handlers)
     }
 
     fn count(&mut self, index: usize, outcome: SetAsideOutcome, failure: &Failure) {

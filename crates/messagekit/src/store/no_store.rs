@@ -249,8 +249,12 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
         Ok(None)
     }
 
-    async fn write_priming(&self, (): &mut (), consumer: &str, _: Priming) -> Result<(), Error> {
+    async fn begin_priming(&self, (): &mut (), consumer: &str, _: u32) -> Result<bool, Error> {
         let text = "consumer without a database cannot be primed: nothing would say how far it is";
         Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer))
+    }
+
+    async fn write_priming(&self, (): &mut (), _: &str, _: Priming) -> Result<(), Error> {
+        Ok(())
     }
 }

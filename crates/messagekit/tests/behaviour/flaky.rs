@@ -275,6 +275,10 @@ impl Inbox for Flaky {
         self.inner.priming(consumer).await
     }
 
+    async fn begin_priming(&self, tx: &mut MemoryTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.inner.begin_priming(tx, consumer, after).await
+    }
+
     async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         self.inner.write_priming(tx, consumer, priming).await
     }

@@ -45,6 +45,7 @@ mod parking_dropped;
 mod placeless;
 mod play;
 mod priming;
+mod priming_restarts;
 mod property;
 mod quiet_mistakes;
 mod record_claims;

@@ -15,18 +15,18 @@ use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-const NAME: &str = "projection";
+pub(super) const NAME: &str = "projection";
 
 #[derive(Serialize, Deserialize, Event)]
 #[event(type = "shop.order.noted", key = "key")]
-struct OrderNoted {
+pub(super) struct OrderNoted {
     key: String,
     n: i64,
 }
 
 #[derive(Serialize, Deserialize, Event)]
 #[event(type = "shop.payment.noted", key = "key")]
-struct PaymentNoted {
+pub(super) struct PaymentNoted {
     key: String,
     n: i64,
 }
@@ -55,16 +55,16 @@ async fn payment(seen: &Seen, tx: &mut MemoryTx, event: Envelope<PaymentNoted>) 
 }
 
 /// A database with a log of two topics.
-struct Shop {
+pub(super) struct Shop {
     log: MemoryLog,
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
     seen: Arc<Seen>,
 }
 
 type Projection = Consumer<MemoryStore, MemorySource>;
 
 impl Shop {
-    async fn with(past: i64) -> Self {
+    pub(super) async fn with(past: i64) -> Self {
         let log = MemoryLog::new(3);
         let store = MemoryStore::with_log(&log);
         let this = Self { log, store, seen: Arc::default() };
@@ -73,7 +73,7 @@ impl Shop {
     }
 
     /// Appends events to both topics in turns, each at a later time than the one before.
-    async fn append(&self, numbers: Range<i64>) {
+    pub(super) async fn append(&self, numbers: Range<i64>) {
         let outbox = Outbox::new(self.store.clone(), "shop").expect("a name");
         for n in numbers {
             let key = format!("k-{}", n % 5);
@@ -91,14 +91,14 @@ impl Shop {
         }
     }
 
-    fn reader(&self, start: &Start) -> OrderedReaderBuilder {
+    pub(super) fn reader(&self, start: &Start) -> OrderedReaderBuilder {
         let log = Arc::new(self.store.clone());
         let topics = [OrderNoted::TOPIC, PaymentNoted::TOPIC];
         let builder = OrderedReader::builder().batch_size(7);
         topics.iter().fold(builder, |builder, topic| builder.source(log.clone(), *topic, start.clone()))
     }
 
-    fn consumer(&self) -> Projection {
+    pub(super) fn consumer(&self) -> Projection {
         let builder = Consumer::builder(NAME, self.store.clone()).from(self.log.clone());
         let builder = builder.on_failure(OnFailure::DeadLetter).dedup_window(Duration::from_secs(3_600));
         builder
@@ -108,43 +108,43 @@ impl Shop {
             .expect("it is complete")
     }
 
-    fn primed(&self) -> PrimedConsumer<MemoryStore, MemorySource> {
+    pub(super) fn primed(&self) -> PrimedConsumer<MemoryStore, MemorySource> {
         self.consumer().prime(self.reader(&Start::Earliest))
     }
 
-    fn seen(&self) -> Vec<i64> {
+    pub(super) fn seen(&self) -> Vec<i64> {
         self.seen.0.lock().expect("no handler panics").clone()
     }
 
     /// The ids of all events.
-    fn ids(&self) -> Vec<MessageId> {
+    pub(super) fn ids(&self) -> Vec<MessageId> {
         let records =
             [OrderNoted::TOPIC, PaymentNoted::TOPIC].into_iter().flat_map(|topic| self.log.records(topic));
         records.map(|record| Identity::of(&record.message).expect("it has an id").0).collect()
     }
 
     /// Lanes of a live consumer have no common order.
-    fn sorted(&self) -> Vec<i64> {
+    pub(super) fn sorted(&self) -> Vec<i64> {
         let mut seen = self.seen();
         seen.sort_unstable();
         seen
     }
 
     /// How often the effect of an event was committed.
-    fn effects(&self, numbers: Range<i64>) -> Vec<i64> {
+    pub(super) fn effects(&self, numbers: Range<i64>) -> Vec<i64> {
         numbers.map(|n| self.store.get(&format!("n-{n}"))).collect()
     }
 
-    async fn priming(&self) -> Option<Priming> {
+    pub(super) async fn priming(&self) -> Option<Priming> {
         self.store.priming(NAME).await.expect("the store answers")
     }
 
-    async fn is_finished(&self) -> bool {
+    pub(super) async fn is_finished(&self) -> bool {
         self.priming().await.is_some_and(|priming| priming.is_finished)
     }
 }
 
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -156,18 +156,18 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// A consumer that runs until it is stopped.
-struct Running {
+pub(super) struct Running {
     task: JoinHandle<Result<(), Error>>,
     shutdown: Shutdown,
 }
 
 impl Running {
-    fn start(primed: PrimedConsumer<MemoryStore, MemorySource>) -> Self {
+    pub(super) fn start(primed: PrimedConsumer<MemoryStore, MemorySource>) -> Self {
         let shutdown = Shutdown::new();
         Self { task: tokio::spawn(primed.run(shutdown.clone())), shutdown }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.shutdown.request();
         self.task.await.expect("it does not panic").expect("it ends well");
     }
@@ -195,40 +195,6 @@ async fn the_past_comes_by_its_time_and_then_what_is_new() {
     let progress = progress.lock().unwrap();
     let last = progress.last().expect("progress was shown");
     assert_eq!((last.done, last.total, last.left()), (13, 13, Some(Duration::ZERO)));
-}
-
-#[tokio::test]
-async fn a_priming_that_was_dropped_resumes_where_it_was() {
-    let shop = Shop::with(60).await;
-    let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let primed = shop.primed().on_progress(move |at| {
-        let _ = reached.send(at.done);
-    });
-    {
-        let running = primed.run(std::future::pending());
-        let mut running = std::pin::pin!(running);
-        // Dropped after its first batch, as a process that is killed.
-        tokio::select! {
-            ended = &mut running => panic!("it ended: {ended:?}"),
-            done = hears.recv() => assert!(done.is_some_and(|done| done > 0)),
-        }
-    }
-    let first = shop.seen().len();
-    let noted = shop.priming().await.and_then(|priming| priming.frontier);
-    assert!(noted.is_some(), "it has noted how far it was");
-    let running = Running::start(shop.primed());
-    eventually("the consumer is primed", async || shop.is_finished().await).await;
-    shop.append(60..63).await;
-    eventually("new events are handled", async || shop.effects(60..63) == [1; 3]).await;
-    running.stop().await;
-    let mut expected = vec![1; 63];
-    expected[13] = 0;
-    assert_eq!(shop.effects(0..63), expected, "each effect once, but for the one that fails");
-    let past: Vec<i64> = shop.seen()[first..].iter().copied().filter(|n| *n < 60).collect();
-    assert!(
-        past.windows(2).all(|pair| pair[0] < pair[1] || pair[0] == 13),
-        "a failure alone makes a batch run again: {past:?}"
-    );
 }
 
 #[tokio::test]
@@ -260,61 +226,6 @@ async fn a_consumer_with_progress_is_primed_only_by_force() {
     eventually("the consumer is primed", async || shop.is_finished().await).await;
     running.stop().await;
     assert_eq!(shop.effects(0..6), [1; 6], "markers tell what was handled");
-}
-
-#[tokio::test]
-async fn a_start_that_moves_with_the_clock_is_kept() {
-    let shop = Shop::with(4).await;
-    let now = Timestamp::now();
-    shop.append(4..8).await;
-    let start = Start::At(now);
-    let has_begun = async {
-        while shop.priming().await.is_none() {
-            tokio::task::yield_now().await;
-        }
-    };
-    // It has noted where it begins, and is stopped then.
-    shop.consumer().prime(shop.reader(&start)).run(Box::pin(has_begun)).await.unwrap();
-    let running = Running::start(shop.consumer().prime(shop.reader(&Start::Latest)));
-    eventually("the consumer is primed", async || shop.is_finished().await).await;
-    shop.append(8..9).await;
-    eventually("new events are handled", async || shop.effects(8..9) == [1]).await;
-    running.stop().await;
-    assert_eq!(shop.sorted(), (4..9).collect::<Vec<_>>(), "older ones were left out on purpose, and stay so");
-}
-
-#[tokio::test]
-async fn a_forced_priming_that_was_dropped_leaves_no_gap() {
-    const PAST: i64 = 300;
-    let shop = Shop::with(PAST).await;
-    let shutdown = Shutdown::new();
-    let passing = tokio::spawn(shop.consumer().run(shutdown.clone()));
-    eventually("it has handled all", async || shop.effects(PAST - 9..PAST) == [1; 9]).await;
-    shutdown.request();
-    passing.await.unwrap().unwrap();
-    // As a cleanup does, long after.
-    shop.ids().iter().for_each(|id| shop.store.forget_marker(NAME, id));
-    let (reached, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let primed = shop.primed().force().on_progress(move |at| {
-        let _ = reached.send(at.done);
-    });
-    {
-        let mut running = std::pin::pin!(primed.run(std::future::pending()));
-        tokio::select! {
-            ended = &mut running => panic!("it ended: {ended:?}"),
-            done = hears.recv() => assert!(done.is_some_and(|done| done < PAST.cast_unsigned())),
-        }
-    }
-    let running = Running::start(shop.primed());
-    eventually("the consumer is primed", async || shop.is_finished().await).await;
-    running.stop().await;
-    let mut expected = vec![2; 300];
-    expected[13] = 0;
-    assert_eq!(
-        shop.effects(0..PAST),
-        expected,
-        "each was primed once, also those behind the place of the drop"
-    );
 }
 
 #[tokio::test]

@@ -66,13 +66,19 @@ SELECT partition, key_lane, next FROM messagekit.consumer_offsets WHERE consumer
 ORDER BY partition, key_lane;
 
 PREPARE "priming" (text) AS
-SELECT frontier, is_finished FROM messagekit.consumer_primings WHERE consumer = $1;
+SELECT number, frontier, is_finished FROM messagekit.consumer_primings WHERE consumer = $1;
 
-PREPARE "write_priming" (text, timestamptz, boolean) AS
-INSERT INTO messagekit.consumer_primings AS p (consumer, frontier, is_finished) VALUES ($1, $2, $3)
-ON CONFLICT (consumer) DO UPDATE SET
-  frontier = CASE WHEN excluded.frontier IS NOT NULL OR excluded.is_finished THEN GREATEST(p.frontier, excluded.frontier) END,
-  is_finished = excluded.is_finished OR p.is_finished AND excluded.frontier IS NOT NULL;
+PREPARE "begin_priming" (text, int) AS
+INSERT INTO messagekit.consumer_primings AS p (consumer, number) VALUES ($1, $2 + 1)
+ON CONFLICT (consumer) DO UPDATE SET number = excluded.number, frontier = NULL, is_finished = false
+  WHERE p.number = $2;
+
+PREPARE "delete_positions_of_primings" (text) AS
+DELETE FROM messagekit.consumer_offsets WHERE consumer = $1 AND key_lane < 0;
+
+PREPARE "write_priming" (text, int, timestamptz, boolean) AS
+UPDATE messagekit.consumer_primings SET frontier = GREATEST(frontier, $3), is_finished = is_finished OR $4
+WHERE consumer = $1 AND number = $2;
 
 PREPARE "set_aside" (text, text, text, text, int, bigint, bytea, bigint, text, int, float8, text, bytea, bytea, text, text, text, text, text, int, text) AS
 WITH marker AS (

@@ -427,8 +427,8 @@ CREATE TABLE messagekit_consumer_primings (
   consumer_id INTEGER PRIMARY KEY,
   frontier    INTEGER,
   is_finished INTEGER NOT NULL DEFAULT 0 CHECK (is_finished IN (0, 1))
-) STRICT;
-INSERT INTO messagekit_consumer_primings VALUES(1,1793516400000000,1);
+, number INTEGER NOT NULL DEFAULT 1) STRICT;
+INSERT INTO messagekit_consumer_primings VALUES(1,1793516400000000,1,1);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_delayed',1);
 INSERT INTO sqlite_sequence VALUES('messagekit_outbox_pending',4);

@@ -6,13 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::Position;
-use crate::store::ReceivedMessage;
+use crate::store::{Priming, ReceivedMessage};
 
 /// The time that orders each record in work. A clone is a handle to the same times.
-#[derive(Clone, Debug, Default)]
-pub(in crate::consumer) struct Frontiers(Arc<Mutex<HashMap<Position, Timestamp>>>);
+#[derive(Clone, Debug)]
+pub(in crate::consumer) struct Frontiers {
+    pub(in crate::consumer) priming: Priming,
+    times: Arc<Mutex<HashMap<Position, Timestamp>>>,
+}
 
 impl Frontiers {
+    pub(super) fn of(priming: Priming) -> Self {
+        Self { priming, times: Arc::default() }
+    }
+
     /// Notes a record that is delivered.
     pub(super) fn delivered(&self, position: Position, time: Timestamp) {
         self.change(|times| times.insert(position, time));
@@ -23,17 +30,18 @@ impl Frontiers {
         self.change(|times| times.remove(position));
     }
 
-    /// Returns the greatest time of messages that a transaction has finished.
+    /// Returns what a transaction writes that has finished messages; `None` if their records have no time.
     pub(in crate::consumer) fn reached<'a>(
         &self,
         finished: impl Iterator<Item = &'a ReceivedMessage>,
-    ) -> Option<Timestamp> {
-        self.change(|times| {
+    ) -> Option<Priming> {
+        let last = self.change(|times| {
             finished.filter_map(|message| times.get(message.position.as_ref()?)).max().copied()
-        })
+        });
+        Some(self.priming.until(last?))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut HashMap<Position, Timestamp>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,6 +4,7 @@
 //! every consumer. Its transactions also write the time that they have reached.
 
 mod frontiers;
+mod opening;
 mod primed_consumer;
 mod progress;
 mod replay_source;

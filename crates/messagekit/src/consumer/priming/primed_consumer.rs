@@ -7,19 +7,18 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, select};
-use jiff::Timestamp;
 
 use super::frontiers::Frontiers;
+use super::opening::{finish, open};
 use super::progress::PrimingProgress;
 use super::replay_source::{OnProgress, ReplaySource};
-use crate::consumer::bind::patiently;
 use crate::consumer::consumer::Consumer;
 use crate::consumer::run::{Until, or_shutdown, run};
 use crate::consumer::settings::Settings;
 use crate::consumer::stats::Ending;
 use crate::gate::Gates;
-use crate::log::{OrderedReader, OrderedReaderBuilder, PartitionState};
-use crate::store::{Inbox, NextOffset, Priming, Store};
+use crate::log::OrderedReaderBuilder;
+use crate::store::{Inbox, Store};
 use crate::transport::Source;
 use crate::{Error, ErrorKind, Shutdown, crash};
 
@@ -55,7 +54,8 @@ enum Primed {
 
 impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
     /// Primes the consumer although it has handled records of these topics, or was primed before. Records whose marker is still kept are not
-    /// handled again. A program that forces at every start primes at every start.
+    /// handled again. A priming that is not finished resumes. A program that forces at every start primes at every start; of processes that
+    /// start together, each joins the priming that one of them has begun.
     pub fn force(mut self) -> Self {
         self.is_forced = true;
         self
@@ -109,13 +109,13 @@ async fn prime<S: Inbox>(
     mut shutdown: Shared<BoxFuture<'_, ()>>,
 ) -> Result<Primed, Error> {
     let opening = or_shutdown(open(settings, &builder, is_forced), Pin::new(&mut shutdown));
-    let reader = match opening.await.transpose()? {
+    let (reader, priming) = match opening.await.transpose()? {
         None => return Ok(Primed::Stopped),
         Some(None) => return Ok(Primed::Live),
-        Some(Some(reader)) => reader,
+        Some(Some(opened)) => opened,
     };
     crash::point("priming.begun");
-    let (frontiers, is_live) = (Frontiers::default(), Shutdown::new());
+    let (frontiers, is_live) = (Frontiers::of(priming), Shutdown::new());
     let partitions = reader.partition_state();
     let source = ReplaySource { reader, frontiers: frontiers.clone(), is_live: is_live.clone(), on_progress };
     let replay = settings.for_priming(frontiers);
@@ -125,152 +125,13 @@ async fn prime<S: Inbox>(
         return Ok(Primed::Stopped);
     }
     crash::point("priming.live");
-    let finishing = or_shutdown(finish(settings, &partitions), Pin::new(&mut shutdown));
+    let finishing = or_shutdown(finish(settings, priming, &partitions), Pin::new(&mut shutdown));
     if finishing.await.transpose()?.is_none() {
         return Ok(Primed::Stopped);
     }
     crash::point("priming.finished");
     tracing::info!(consumer = &*settings.name, "primed: goes on with what is new");
     Ok(Primed::Live)
-}
-
-/// Opens the reader where the priming begins, or where an earlier run has come to; `None` if it is finished. Waits for a database and a
-/// log that do not answer.
-async fn open<S: Inbox>(
-    settings: &Settings<S>,
-    builder: &OrderedReaderBuilder,
-    is_forced: bool,
-) -> Result<Option<OrderedReader>, Error> {
-    match known(settings).await? {
-        Some(Priming { is_finished: false, frontier }) => resume(settings, builder, frontier).await.map(Some),
-        Some(Priming { is_finished: true, .. }) if !is_forced => {
-            warn_of_new_topics(settings, builder).await?;
-            Ok(None)
-        }
-        _ => begin(settings, builder, is_forced).await,
-    }
-}
-
-async fn known<S: Inbox>(settings: &Settings<S>) -> Result<Option<Priming>, Error> {
-    patiently(&settings.name, || settings.store.priming(&settings.name)).await
-}
-
-/// Opens the reader and notes where it begins, so that a run after a crash begins there, too, also if the start is a time that moves. Leaves
-/// the priming to another process that has begun it meanwhile.
-async fn begin<S: Inbox>(
-    settings: &Settings<S>,
-    builder: &OrderedReaderBuilder,
-    is_forced: bool,
-) -> Result<Option<OrderedReader>, Error> {
-    let refused = if is_forced { None } else { progress(settings, builder).await? };
-    let reader = patiently(&settings.name, || builder.clone().open()).await?;
-    match known(settings).await?.filter(|_| !is_forced) {
-        Some(Priming { is_finished: true, .. }) => return Ok(None),
-        Some(Priming { frontier, .. }) => return resume(settings, builder, frontier).await.map(Some),
-        None => {}
-    }
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
-    let starts = starts(&reader.partition_state());
-    write(settings, &starts, Priming::default()).await?;
-    Ok(Some(reader))
-}
-
-/// Opens the reader where an earlier run has come to.
-///
-/// Positions never go back, so those of a consumer that was primed by force may lie behind records that are still to come: reading begins at
-/// the time that was reached, if that is earlier. What was handled there is known by its markers.
-async fn resume<S: Inbox>(
-    settings: &Settings<S>,
-    builder: &OrderedReaderBuilder,
-    frontier: Option<Timestamp>,
-) -> Result<OrderedReader, Error> {
-    let (consumer, mut remembered) = (&settings.name, Vec::new());
-    for (topic, log) in builder.topics() {
-        let own = patiently(consumer, || settings.store.next_of(consumer, topic)).await?;
-        let reached = match frontier {
-            Some(frontier) => patiently(consumer, || log.offsets_at(topic, frontier)).await?,
-            None => Vec::new(),
-        };
-        remembered.extend(own.into_iter().map(|mut position| {
-            let reached = reached.iter().find(|(partition, _)| *partition == position.partition);
-            position.next = reached.map_or(position.next, |(_, offset)| position.next.min(*offset));
-            position
-        }));
-    }
-    tracing::info!(consumer = &**consumer, ?frontier, "priming resumes");
-    let reader =
-        patiently(consumer, || builder.clone().resume_at(remembered.clone(), frontier).open()).await?;
-    // A topic that was added since begins where it begins now, also after another crash.
-    let starts = starts(&reader.partition_state());
-    write(settings, &starts, Priming { frontier, is_finished: false }).await?;
-    Ok(reader)
-}
-
-/// Returns why a consumer is refused: it has positions in the reader's topics, in its database or at a broker.
-async fn progress<S: Inbox>(
-    settings: &Settings<S>,
-    builder: &OrderedReaderBuilder,
-) -> Result<Option<Error>, Error> {
-    let consumer = &settings.name;
-    for (topic, log) in builder.topics() {
-        let own = patiently(consumer, || settings.store.next_of(consumer, topic)).await?;
-        let has_progress = !own.is_empty()
-            || !patiently(consumer, || log.committed_offsets(topic, consumer)).await?.is_empty();
-        if has_progress {
-            let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
-            let error = Error::new(ErrorKind::Conflict, text).with("consumer", consumer).with("topic", topic);
-            return Ok(Some(error));
-        }
-    }
-    Ok(None)
-}
-
-/// Says which topics of the reader came too late: a priming that is finished is not begun again for them.
-async fn warn_of_new_topics<S: Inbox>(
-    settings: &Settings<S>,
-    builder: &OrderedReaderBuilder,
-) -> Result<(), Error> {
-    let consumer = &settings.name;
-    for (topic, _) in builder.topics() {
-        if patiently(consumer, || settings.store.next_of(consumer, topic)).await?.is_empty() {
-            tracing::warn!(consumer = &**consumer, %topic, "topic was added after the priming: its past is not primed");
-        }
-    }
-    Ok(())
-}
-
-/// Notes that all of the past is handled. Partitions without a record in it go on where the reader began.
-async fn finish<S: Inbox>(settings: &Settings<S>, partitions: &[PartitionState]) -> Result<(), Error> {
-    // The frontier that was reached stays.
-    write(settings, &starts(partitions), Priming { frontier: None, is_finished: true }).await
-}
-
-async fn write<S: Inbox>(
-    settings: &Settings<S>,
-    positions: &[NextOffset],
-    priming: Priming,
-) -> Result<(), Error> {
-    let (store, consumer) = (&settings.store, &settings.name);
-    patiently(consumer, || async {
-        let mut tx = store.begin().await?;
-        store.write_priming(&mut tx, consumer, priming).await?;
-        store.advance(&mut tx, consumer, positions).await?;
-        store.commit(tx).await
-    })
-    .await
-}
-
-/// Returns where the reader began in each partition.
-fn starts(partitions: &[PartitionState]) -> Vec<NextOffset> {
-    let position = |partition: &PartitionState| NextOffset {
-        topic: Arc::clone(&partition.topic),
-        partition: partition.partition,
-        key_lane: 0,
-        next: partition.replay_start_offset,
-    };
-    partitions.iter().map(position).collect()
 }
 
 impl<S: Store, Src> fmt::Debug for PrimedConsumer<S, Src> {
