@@ -20,6 +20,7 @@ mod dropped_futures;
 mod error_table;
 mod failed_messages;
 mod full_disk;
+mod hostile_names;
 mod hostile_records;
 mod http_consumers;
 mod http_group;

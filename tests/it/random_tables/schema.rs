@@ -13,6 +13,8 @@ pub(super) struct Schema {
     pub(super) targets: Vec<String>,
     pub(super) has_row_number: bool,
     pub(super) has_other: bool,
+    /// A row that goes may take the one with it that goes for it.
+    pub(super) cascades_to_itself: bool,
 }
 
 pub(super) fn chance(random: &mut Rng, percent: u8) -> bool {
@@ -50,11 +52,14 @@ impl Schema {
             parts.push(column(random, name, is_strict, is_composite && name == "a", &mut targets));
         }
         let (has_parent, has_other) = (!is_composite && chance(random, 40), chance(random, 25));
+        let mut cascades_to_itself = false;
         if has_parent {
             columns.push("parent");
             let default = if chance(random, 30) { " DEFAULT 1" } else { "" };
             let kind = if is_strict { kind.split(' ').next().unwrap_or_default() } else { kind };
-            parts.push(format!("parent {kind}{default} REFERENCES t (id) {}", actions(random)));
+            let actions = actions(random);
+            cascades_to_itself = actions.starts_with("ON DELETE CASCADE");
+            parts.push(format!("parent {kind}{default} REFERENCES t (id) {actions}"));
         }
         if has_other {
             columns.push("o");
@@ -83,7 +88,15 @@ impl Schema {
         for pragma in ["foreign_keys", "recursive_triggers"] {
             definitions.push(format!("PRAGMA {pragma} = {}", random.u8(0..2)));
         }
-        Self { definitions, key, columns, targets, has_row_number: !is_without, has_other }
+        Self {
+            definitions,
+            key,
+            columns,
+            targets,
+            has_row_number: !is_without,
+            has_other,
+            cascades_to_itself,
+        }
     }
 }
 

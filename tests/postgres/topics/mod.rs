@@ -9,6 +9,7 @@ mod hostile_names;
 mod http_kills;
 mod idle_http;
 mod page;
+mod random_tables;
 mod replicated_rows;
 mod server;
 mod session_home;

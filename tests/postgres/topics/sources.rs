@@ -447,7 +447,7 @@ fn a_source_is_added_once_replaced_on_request_and_dropped() {
 fn what_cannot_be_a_source_is_refused_with_the_reason() {
     block_on(async {
         let mut shop = Shop::new().await;
-        shop.run("CREATE TABLE plain (v text); CREATE VIEW seen AS SELECT * FROM orders; CREATE FUNCTION own(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN 1").await;
+        shop.run("CREATE TABLE plain (v text); CREATE VIEW seen AS SELECT * FROM orders; CREATE TABLE parts (id int PRIMARY KEY DEFERRABLE) PARTITION BY LIST (id); CREATE FUNCTION own(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN 1").await;
         let kind = |error: messagekit_topics::Error| (error.kind(), error.to_string());
         let filtered = |filter: &str| shop.topics.source("orders").filter(filter).add(TOPIC);
         for filter in [
@@ -467,6 +467,7 @@ fn what_cannot_be_a_source_is_refused_with_the_reason() {
         assert_eq!(missing.kind(), ErrorKind::NotFound);
         for (table, payload) in [
             ("seen", RowPayload::Full),
+            ("parts", RowPayload::Full),
             ("plain", RowPayload::Diff),
             ("plain", RowPayload::Key),
             ("orders; x", RowPayload::Full),

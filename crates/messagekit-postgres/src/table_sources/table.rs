@@ -12,7 +12,8 @@ const TABLE: &str = concat!(
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
   ",
     key_columns!("c.oid"),
-    ", c.oid::text
+    ", c.oid::text,
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
 );
 
@@ -60,6 +61,12 @@ impl Table {
         }
         if row.try_get(3).map_err(from_sqlx)? {
             return refused("table is a partition: name the table that it is a part of");
+        }
+        // Triggers fire for each row there: after `id = id + 1`, an event of a row that left a key would follow that of the row that took it.
+        if kind == "p" && row.try_get(6).map_err(from_sqlx)? {
+            return refused(
+                "primary key of a partitioned table is DEFERRABLE, so events could not tell which row is there: make it NOT DEFERRABLE",
+            );
         }
         Ok(Self {
             name: row.try_get(0).map_err(from_sqlx)?,
