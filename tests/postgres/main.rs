@@ -20,6 +20,7 @@ mod encoding;
 mod errors;
 mod event_history;
 mod failed_messages;
+mod failover;
 mod generations;
 mod health;
 mod hot_key;

@@ -43,8 +43,26 @@ impl Server {
     /// As `start`, with variables in the environment of the server.
     pub async fn start_with(settings: &[&str], variables: &[(&str, String)]) -> Self {
         let folder = folder_of_the_server();
+        done(
+            Command::new("cp")
+                .arg("-a")
+                .arg(CLUSTER.get_or_init(fresh_cluster))
+                .arg(folder.path().join("data")),
+        );
+        Self::over(folder, settings, variables).await
+    }
+
+    /// Starts a server that only reads, and follows this one until it is promoted.
+    pub async fn standby(&self) -> Self {
+        let folder = folder_of_the_server();
+        let mut copy = program("pg_basebackup");
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d", &self.url("postgres")]);
+        done(copy.arg("-D").arg(folder.path().join("data")));
+        Self::over(folder, &[], &[]).await
+    }
+
+    async fn over(folder: TempDir, settings: &[&str], variables: &[(&str, String)]) -> Self {
         let data = folder.path().join("data");
-        done(Command::new("cp").arg("-a").arg(CLUSTER.get_or_init(fresh_cluster)).arg(&data));
         let port = Port::free();
         let mut command = program("postgres");
         command.arg("-D").arg(&data).args(["-p", &port.number().to_string()]);

@@ -6,6 +6,8 @@ use std::fmt;
 use messagekit::ErrorKind;
 use sqlx::postgres::PgDatabaseError;
 
+use crate::read_only;
+
 /// A failure of a connection or a statement.
 ///
 /// The text is one lowercase sentence without row values and without a password. The error of sqlx is the source.
@@ -87,7 +89,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
         (ErrorKind::InvalidConfiguration, Some("42501")) => {
             "role lacks a right on the tables of messagekit: grant it"
         }
-        (ErrorKind::Unavailable, Some("25006")) => "database only reads: connect to its primary",
+        (ErrorKind::Unavailable, Some(read_only::READ_ONLY)) => "database only reads: connect to its primary",
         (ErrorKind::Unavailable, None) if matches!(error, sqlx::Error::PoolTimedOut) => {
             "no connection was free or could be made in time: see that the database answers, or allow more connections"
         }
@@ -132,7 +134,7 @@ pub(crate) fn lost(error: &messagekit::Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(is_lost)
 }
 
-/// Returns the kind of an error, or `None` for a mistake in the statement or its values.
+/// Returns the kind of an error, and notes a session that only reads; `None` for a mistake in the statement or its values.
 fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => {
@@ -142,13 +144,16 @@ fn kind_of(error: &sqlx::Error) -> Option<ErrorKind> {
         _ => {}
     }
     let code = of(error)?.code();
+    if code == read_only::READ_ONLY {
+        read_only::note();
+    }
     match code {
         "25P02" | "25P01" => Some(ErrorKind::Aborted),
         "40001" | "40P01" | "55P03" => Some(ErrorKind::Conflict),
         // The statement exceeded a limit of the server. A message alone in its transaction uses up an attempt; a batch
         // shrinks.
         "57014" | "25P03" | "25P04" => Some(ErrorKind::TransactionTimeout),
-        "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Some(ErrorKind::Unavailable),
+        "57P01" | "57P02" | "57P03" | "57P05" | read_only::READ_ONLY => Some(ErrorKind::Unavailable),
         // A data exception: text with a NUL, a number out of range, a division by zero.
         _ if code.starts_with("22") => Some(ErrorKind::InvalidData),
         _ if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => Some(ErrorKind::Unavailable),

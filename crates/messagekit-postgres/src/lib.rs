@@ -123,6 +123,7 @@ pub mod partitioning;
 mod pipeline_store;
 pub mod publishing_mode;
 mod quoting;
+mod read_only;
 mod record_claims;
 mod relay;
 mod relay_connections;

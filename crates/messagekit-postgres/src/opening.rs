@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::transaction::limits::Limits;
-use crate::{PostgresOptions, PostgresStore, connect, migrations};
+use crate::{PostgresOptions, PostgresStore, connect, migrations, read_only};
 
 /// The number of connections for reads with their own limit.
 const READERS: u32 = 4;
@@ -34,12 +34,12 @@ impl PostgresOptions {
 
     fn lazily(self, options: &PgConnectOptions) -> PostgresStore {
         let pool = |max, limit| {
-            PgPoolOptions::new()
+            let pool = PgPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(connect::LIMIT)
                 // A ping before each use would cost a round trip; `begin` and `read` replace dead connections instead.
-                .test_before_acquire(false)
-                .connect_lazy_with(self.with_limits(options, limit))
+                .test_before_acquire(false);
+            read_only::closing(pool).connect_lazy_with(self.with_limits(options, limit))
         };
         let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
         let pool = pool(self.max_connections, self.statement_timeout);
@@ -50,7 +50,7 @@ impl PostgresOptions {
     /// Uses an existing pool unchanged: of these options only the schema applies. Checks the tables.
     ///
     /// Give its connections limits like those of these options. Without a `statement_timeout`, a call waits for the
-    /// server without limit.
+    /// server without limit. After a failover it keeps sessions that only read until their `max_lifetime` ends.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].

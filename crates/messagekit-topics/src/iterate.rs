@@ -7,8 +7,9 @@ use futures_util::stream::try_unfold;
 use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical::{self, Json};
-use messagekit::{Error as CoreError, ErrorKind};
+use messagekit::{Backoff, Error as CoreError, ErrorKind};
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
 use crate::record::dedup_hash;
 use crate::{Error, Record, Topic};
@@ -24,6 +25,8 @@ struct Reading {
     watch: Option<Box<dyn CommitWatch>>,
     /// How many lost records the observers were told of.
     overtaken: Option<u64>,
+    /// How often the database has failed since it last answered.
+    outages: u32,
 }
 
 /// What a stream of records does when it has yielded all.
@@ -46,8 +49,9 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         self.records(Some(RecordStatus::New), AtTheEnd::Stop)
     }
 
-    /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends. It
-    /// ends only with an error, and with [`ErrorKind::Closed`] when the file is closed.
+    /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends, and for a
+    /// database that does not answer. It ends only with an error that a retry does not cure, and with [`ErrorKind::Closed`] when the file
+    /// is closed.
     ///
     /// A record is yielded about a millisecond after its commit has returned, also when another process has appended it.
     pub fn follow(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
@@ -104,7 +108,17 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                     reading.after = next.id;
                     return Ok(Some((topic.typed_now(&next).await?, (topic, reading))));
                 }
-                let page = topic.read(status, reading.after, PAGE).await?;
+                let page = match topic.read(status, reading.after, PAGE).await {
+                    Err(error) if error.is_transient() && at_the_end == AtTheEnd::Wait => {
+                        reading.outages += 1;
+                        let wait = Backoff::OUTAGE.delay(reading.outages);
+                        tracing::warn!(topic = &*topic.rules.name, %error, ?wait, "records cannot be read: trying again");
+                        sleep(wait).await;
+                        continue;
+                    }
+                    page => page?,
+                };
+                reading.outages = 0;
                 let told = &mut reading.overtaken;
                 topic.shared.notify_overtaken(&topic.rules.name, &topic.consumer, page.overtaken, told);
                 reading.page = page.records.into();

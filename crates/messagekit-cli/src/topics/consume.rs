@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 use messagekit::log::TopicStore;
-use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit::{Backoff, Error, ErrorKind, Shutdown};
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::value::RawValue;
 use tracing_subscriber::filter::LevelFilter;
@@ -93,13 +93,25 @@ impl Consume {
         Ok(())
     }
 
-    /// Acknowledges a record, and returns false if a pipeline of the same name has failed on it: an operator decides about that.
+    /// Acknowledges a record, and returns false if a pipeline of the same name has failed on it: an operator decides about that. A command
+    /// that follows waits for a database that does not answer.
     async fn acknowledge(
         &self,
         topic: &Topic<Box<RawValue>, impl TopicStore>,
         record: &Record<Box<RawValue>>,
     ) -> Result<bool, Error> {
-        match topic.ack(record).await {
+        let mut outages = 0;
+        let acknowledged = loop {
+            match topic.ack(record).await {
+                Err(error) if self.follow && error.is_transient() => {
+                    outages += 1;
+                    tracing::warn!(%error, "record cannot be acknowledged: trying again");
+                    tokio::time::sleep(Backoff::OUTAGE.delay(outages)).await;
+                }
+                acknowledged => break acknowledged,
+            }
+        };
+        match acknowledged {
             Err(error) if error.kind() == ErrorKind::WrongState => {
                 eprintln!(
                     "{error}: messagekit dlq list --state open --consumer {}",

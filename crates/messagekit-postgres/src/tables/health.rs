@@ -12,6 +12,7 @@ use crate::SchemaName;
 use crate::cdc::Capture;
 use crate::error::from_sqlx;
 use crate::migrations::{check_encoding, version_of};
+use crate::read_only;
 
 /// How long checkpoints and the times of copies are kept. A slot that has not moved for longer has no time.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -68,7 +69,7 @@ DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 mi
 /// Any row of the newest step proves that the tables exist.
 pub(crate) const PING: &str = "
 SELECT coalesce(max(m.version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'lowest_program')::int, m.version)), 0),
-  current_database()::text, current_setting('server_encoding')
+  current_database()::text, current_setting('server_encoding'), current_setting('transaction_read_only')::boolean
 FROM messagekit.schema_migrations m";
 
 /// The time at which the log reached the slot's confirmed position, and its age.
@@ -161,8 +162,9 @@ pub(crate) async fn checkpoint(
 /// Returns the version of the tables. Refuses a database that is not UTF-8.
 pub(crate) async fn ping(connection: &mut PgConnection, schema: &SchemaName) -> Result<SchemaVersion, Error> {
     let select = sqlx::query_as(schema.sql(PING));
-    let (current, lowest_program, database, encoding): (i32, i32, String, String) =
+    let (current, lowest_program, database, encoding, is_read_only): (i32, i32, String, String, bool) =
         select.fetch_one(connection).await.map_err(from_sqlx)?;
+    read_only::check(is_read_only)?;
     check_encoding(&database, &encoding)?;
     Ok(version_of(current, lowest_program))
 }

@@ -21,6 +21,8 @@ use schema::Schema;
 /// The statements between two comparisons.
 const TOGETHER: usize = 6;
 const COMPARISONS: usize = 15;
+/// The lives in one database.
+const TO_A_WORLD: usize = 6;
 
 #[test]
 fn events_of_random_statements_give_the_table() {
@@ -30,15 +32,9 @@ fn events_of_random_statements_give_the_table() {
     };
     let next = AtomicUsize::new(0);
     let worker = || {
-        block_on(async {
-            let mut world = World::new().await;
-            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let mut script = Vec::new();
-                if let Err(fault) = world.live(seed, &mut script).await {
-                    panic!("MESSAGEKIT_SEED={seed}: {fault}\n{};", script.join(";\n"));
-                }
-            }
-        });
+        while let Some(seeds) = seeds.chunks(TO_A_WORLD).nth(next.fetch_add(1, Ordering::Relaxed)) {
+            block_on(live_all(seeds));
+        }
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(worker)).collect();
@@ -47,6 +43,16 @@ fn events_of_random_statements_give_the_table() {
         }
     });
     println!("{} lives", seeds.len());
+}
+
+async fn live_all(seeds: &[u64]) {
+    let mut world = World::new().await;
+    for seed in seeds {
+        let mut script = Vec::new();
+        if let Err(fault) = world.live(*seed, &mut script).await {
+            panic!("MESSAGEKIT_SEED={seed}: {fault}\n{};", script.join(";\n"));
+        }
+    }
 }
 
 /// A database in which one table after the other lives.
