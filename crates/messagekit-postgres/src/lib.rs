@@ -138,6 +138,7 @@ mod topic_drop;
 mod topic_migration;
 mod topic_sessions;
 mod topic_store;
+mod topic_turns;
 mod transaction;
 
 pub use error::Error;

@@ -10,6 +10,7 @@ use crate::SchemaName;
 use crate::claim_holder::HolderSession;
 use crate::commit_hooks::CommitHooks;
 use crate::commit_watch::{CommitWatcher, Notices};
+use crate::topic_turns::TopicTurns;
 
 /// The holder of the store's record claims, its commits, what is called after some of them, and how followers hear of them.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct TopicSessions {
     pub(crate) holder: HolderSession,
     /// Claims of this store that wait for each other.
     pub(crate) claim_turns: ClaimTurns,
+    pub(crate) turns: TopicTurns,
     pub(crate) hooks: Arc<CommitHooks>,
     /// Counts the commits of this store.
     commits: watch::Sender<u64>,
@@ -29,6 +31,7 @@ impl Default for TopicSessions {
         Self {
             holder: HolderSession::default(),
             claim_turns: ClaimTurns::default(),
+            turns: TopicTurns::default(),
             hooks: Arc::default(),
             commits: watch::Sender::new(0),
             watcher: CommitWatcher::default(),

@@ -8,6 +8,7 @@ use messagekit::log::{
 };
 use messagekit::{Error, Store};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::commit_watch::{PgCommits, Watched};
 use crate::hasty::Attempts;
@@ -100,6 +101,7 @@ impl TopicStore for PostgresStore {
         for topic in topics {
             self.sequenced(topic).await?;
         }
+        let _turns = self.turns(records.iter().map(|record| &*record.message.topic)).await?;
         let mut tx = self.begin().await?;
         let appended = self.append_records(&mut tx, &records, on_duplicate).await?;
         self.commit(tx).await?;
@@ -166,6 +168,7 @@ impl TopicStore for PostgresStore {
 impl PostgresStore {
     /// Deletes some records that a topic no longer keeps.
     async fn expire_some(&self, topic: &Topic) -> Result<u64, Error> {
+        let _turns = self.turns([&*topic.definition.name]).await?;
         let mut tx = self.begin().await?;
         let mut expired = 0;
         self.statement(async {
@@ -179,6 +182,14 @@ impl PostgresStore {
         Ok(expired)
     }
 
+    /// Waits for turns in topics, without a connection.
+    async fn turns(
+        &self,
+        topics: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<OwnedSemaphorePermit>, Error> {
+        self.statement(async { Ok(self.topics().turns.take(topics).await) }).await
+    }
+
     /// Returns a topic in which no event waits for its offset that was committed before the call. Each batch has a transaction of its own.
     pub(crate) async fn sequenced(&self, name: &str) -> Result<Topic, Error> {
         let find = || {
@@ -190,6 +201,7 @@ impl PostgresStore {
         // Others may go on writing: what they commit meanwhile is not waited for.
         let mut is_full = topic.has_waiting;
         while is_full {
+            let _turns = self.turns([name]).await?;
             let mut tx = self.begin().await?;
             let moved = self.statement(waiting::sequence_batch(&mut tx, self.schema(), &topic)).await?;
             self.commit(tx).await?;

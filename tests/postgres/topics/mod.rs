@@ -1,5 +1,6 @@
 //! Typed topics in PostgreSQL: the behaviour of those in a file, and what only a server does.
 
+mod blocked_topic;
 mod changes_at_scale;
 mod changes_under_kills;
 mod dropped_sources;
