@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use messagekit::log::ClaimHolder;
 use messagekit::{Error, ErrorKind};
 
-use crate::name_lock::{NameLock, side_file};
+use crate::name_lock::NameLock;
+use crate::side_file::SideFile;
 
 /// The holder of one open file, made at its first claim.
 #[derive(Debug, Default)]
-pub(crate) struct FileHolder(Mutex<Option<(ClaimHolder, NameLock, PathBuf)>>);
+pub(crate) struct FileHolder(Mutex<Option<(ClaimHolder, NameLock, SideFile)>>);
 
 impl FileHolder {
     /// Returns the holder. Its side file is locked before anything names the holder.
@@ -22,20 +23,20 @@ impl FileHolder {
             return Ok(holder.clone());
         }
         let holder = ClaimHolder::unique();
-        let path = path_of(database, &holder);
-        let lock = NameLock::try_take(&path)?.ok_or_else(|| {
+        let file = file_of(database, &holder);
+        let lock = NameLock::try_take(&file)?.ok_or_else(|| {
             Error::new(ErrorKind::Other, "lock file of a new holder is locked already")
-                .with("file", path.display())
+                .with("file", file.path().display())
         })?;
-        *held = Some((holder.clone(), lock, path));
+        *held = Some((holder.clone(), lock, file));
         Ok(holder)
     }
 
     /// Removes the side file: the claims that are left end.
     pub(crate) fn end(&self) {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((_, lock, path)) = held {
-            fs::remove_file(path).ok();
+        if let Some((_, lock, file)) = held {
+            fs::remove_file(file.path()).ok();
             drop(lock);
         }
     }
@@ -49,14 +50,14 @@ impl Drop for FileHolder {
 
 /// Returns whether a holder's process has ended, and then removes its side file. No holder's name is ever used again.
 pub(crate) fn has_ended(database: &Path, holder: &ClaimHolder) -> Result<bool, Error> {
-    let path = path_of(database, holder);
-    if matches!(fs::exists(&path), Ok(false)) {
+    let file = file_of(database, holder);
+    if matches!(fs::exists(file.path()), Ok(false)) {
         return Ok(true);
     }
-    let Some(lock) = NameLock::try_take(&path)? else { return Ok(false) };
-    match fs::remove_file(&path) {
+    let Some(lock) = NameLock::try_take(&file)? else { return Ok(false) };
+    match fs::remove_file(file.path()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, file = %path.display(), "lock file of an ended process cannot be removed");
+            tracing::warn!(%error, file = %file.path().display(), "lock file of an ended process cannot be removed");
         }
         _ => {}
     }
@@ -64,6 +65,6 @@ pub(crate) fn has_ended(database: &Path, holder: &ClaimHolder) -> Result<bool, E
     Ok(true)
 }
 
-fn path_of(database: &Path, holder: &ClaimHolder) -> PathBuf {
-    side_file(database, &format!("{}.holder", holder.as_str()))
+fn file_of(database: &Path, holder: &ClaimHolder) -> SideFile {
+    SideFile::beside(database, &format!("{}.holder", holder.as_str()))
 }

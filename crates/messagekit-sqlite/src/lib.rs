@@ -63,6 +63,7 @@ mod record_claims;
 mod relay;
 mod replays;
 mod shared;
+mod side_file;
 mod source;
 mod status;
 mod store;

@@ -1,10 +1,12 @@
 //! Allows one process at a time to work for a consumer name.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use messagekit::{Error, ErrorKind};
+
+use crate::side_file::SideFile;
 
 /// The right to work for a consumer: a lock on a side file, which the kernel releases when the process dies.
 ///
@@ -14,7 +16,7 @@ pub(crate) struct NameLock(#[expect(dead_code, reason = "closing it frees the lo
 
 impl NameLock {
     /// Takes the lock, or returns `None` while this or another process holds it.
-    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn try_take(beside: &SideFile) -> Result<Option<Self>, Error> {
         let refused = |error: io::Error| {
             let kind = match error.kind() {
                 io::ErrorKind::Unsupported
@@ -27,10 +29,10 @@ impl NameLock {
                 kind,
                 "lock file of the consumer cannot be used: the database belongs into a local folder that this process may write",
             )
-            .with("file", path.display())
+            .with("file", beside.path().display())
             .caused_by(error)
         };
-        let file = File::options().create(true).truncate(false).write(true).open(path).map_err(refused)?;
+        let file = beside.open().map_err(refused)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -40,18 +42,8 @@ impl NameLock {
 }
 
 /// Returns the lock file of a consumer: beside the database, named after a hash because a name may hold any character.
-pub(crate) fn path_of(database: &Path, consumer: &str) -> PathBuf {
-    side_file(database, &format!("{:016x}.lock", fnv1a(consumer.as_bytes())))
-}
-
-/// Returns a file of ours beside the database.
-pub(crate) fn side_file(database: &Path, ending: &str) -> PathBuf {
-    // Two paths of one file must have one lock. Never open the database itself for that: closing it again would release
-    // SQLite's own locks.
-    let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(format!("-messagekit-{ending}"));
-    database.with_file_name(name)
+pub(crate) fn file_of(database: &Path, consumer: &str) -> SideFile {
+    SideFile::beside(database, &format!("{:016x}.lock", fnv1a(consumer.as_bytes())))
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -67,20 +59,20 @@ mod tests {
     #[test]
     fn only_one_holds_a_name_and_dropping_frees_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = path_of(&folder.path().join("app.db"), "billing");
-        let first = NameLock::try_take(&path).unwrap();
+        let file = file_of(&folder.path().join("app.db"), "billing");
+        let first = NameLock::try_take(&file).unwrap();
         assert!(first.is_some());
-        assert!(NameLock::try_take(&path).unwrap().is_none());
+        assert!(NameLock::try_take(&file).unwrap().is_none());
         drop(first);
-        assert!(NameLock::try_take(&path).unwrap().is_some());
+        assert!(NameLock::try_take(&file).unwrap().is_some());
     }
 
     #[test]
     fn names_have_files_of_their_own_beside_the_database() {
         let database = Path::new("/data/app.db");
-        let path = path_of(database, "bill/ing");
-        assert_eq!(path.parent(), database.parent());
-        assert_ne!(path, path_of(database, "billing"));
-        assert!(path.file_name().unwrap().to_str().unwrap().starts_with("app.db-messagekit-"));
+        let file = file_of(database, "bill/ing");
+        assert_eq!(file.path().parent(), database.parent());
+        assert_ne!(file, file_of(database, "billing"));
+        assert!(file.path().file_name().unwrap().to_str().unwrap().starts_with("app.db-messagekit-"));
     }
 }

@@ -21,10 +21,10 @@ impl NameHolder for NameLock {}
 impl PipelineStore for SqliteStore {
     fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>> {
         Box::pin(async move {
-            let path = name_lock::path_of(self.path(), name);
+            let file = name_lock::file_of(self.path(), name);
             loop {
                 self.check_open()?;
-                if let Some(lock) = NameLock::try_take(&path)? {
+                if let Some(lock) = NameLock::try_take(&file)? {
                     return Ok(Box::new(lock) as Box<dyn NameHolder>);
                 }
                 tokio::time::sleep(STANDBY).await;

@@ -177,7 +177,7 @@ mod tests {
         let other = SqliteStore::options().busy_timeout(Duration::from_secs(1));
         let other = other.open(&path).await.unwrap();
         let mut subscriber = other.topics(["t"]).bind("billing", &[]).await.unwrap();
-        let name = name_lock::path_of(&path, "billing");
+        let name = name_lock::file_of(&path, "billing");
         eventually("the thread to work", DEADLINE, async || NameLock::try_take(&name).unwrap().is_none())
             .await;
         poll_fn(|cx| subscriber.poll_close(cx)).await.unwrap();

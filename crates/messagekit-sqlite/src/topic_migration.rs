@@ -6,7 +6,7 @@ use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 use messagekit::{Error, MessageId};
 
 use crate::SqliteStore;
-use crate::name_lock::{NameLock, path_of};
+use crate::name_lock::{NameLock, file_of};
 use crate::tables::topic_migrations;
 
 impl TopicMigration for SqliteStore {
@@ -50,8 +50,8 @@ impl SqliteStore {
         let mut cleared = 0;
         for (number, topic) in self.query(topic_migrations::staged).await? {
             // A migration that runs has its name.
-            let path = path_of(self.path(), &<Self as TopicMigration>::migration_name(&topic));
-            if let Some(_alone) = NameLock::try_take(&path)? {
+            let file = file_of(self.path(), &<Self as TopicMigration>::migration_name(&topic));
+            if let Some(_alone) = NameLock::try_take(&file)? {
                 cleared += self.clear_staged(number).await?;
             }
         }

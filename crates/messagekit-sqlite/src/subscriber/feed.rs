@@ -131,11 +131,11 @@ impl Feed {
 
     /// Waits for the consumer's name; returns false when closed before.
     fn stand_by(&self, news: &News) -> Result<bool, Error> {
-        let path = name_lock::path_of(self.link.store.path(), &self.link.consumer);
+        let file = name_lock::file_of(self.link.store.path(), &self.link.consumer);
         let mut is_said = false;
         while !self.link.is_closing() {
             news.check_open()?;
-            match NameLock::try_take(&path) {
+            match NameLock::try_take(&file) {
                 Ok(Some(name)) => return Ok(self.link.own(name)),
                 Ok(None) if is_said => {}
                 Ok(None) => {
