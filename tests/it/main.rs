@@ -41,6 +41,7 @@ mod readme_project;
 mod record_claims;
 mod replaced_rows;
 mod repository;
+mod restored_into;
 mod rust_client;
 mod same_id;
 mod schedules;

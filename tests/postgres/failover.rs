@@ -162,3 +162,32 @@ fn a_promoted_standby_takes_the_writes_within_seconds() {
         println!("recovered after {:?}", begun.elapsed());
     });
 }
+
+/// A standby that had not got the last records gives their ids and offsets to others.
+#[test]
+fn a_follower_reads_on_where_a_failover_lost_records() {
+    block_on(async {
+        let database = Database::fresh().await;
+        let orders = Topics::of(database.store().await).untyped("shop.orders").open().await.unwrap();
+        let mut followed = orders.follow();
+        for n in 1..=4 {
+            orders.append(&json!({ "n": n })).await.unwrap();
+            let record = followed.next().await.unwrap().unwrap();
+            assert_eq!((record.id, &record.data), (n, &json!({ "n": n })));
+            if n <= 2 {
+                orders.ack(&record).await.unwrap();
+            }
+        }
+        let lose = "DELETE FROM messagekit.topic_records WHERE id > 2;
+            UPDATE messagekit.topic_partitions p SET next_offset = coalesce(
+              (SELECT max(r.\"offset\") + 1 FROM messagekit.topic_records r WHERE r.tp_id = p.id), p.log_start);
+            SELECT setval('messagekit.topic_record_ids', 2)";
+        sqlx::raw_sql(lose).execute(&mut database.connection().await).await.unwrap();
+        for n in 5..=6 {
+            orders.append(&json!({ "n": n })).await.unwrap();
+            let next =
+                tokio::time::timeout(RECOVERY, followed.next()).await.expect("it is no record of before");
+            assert_eq!(next.unwrap().unwrap().data, json!({ "n": n }));
+        }
+    });
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::adapter::BoxFuture;
+use messagekit::adapter::{BoxFuture, Priming};
 use messagekit::log::Bounds;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, FailedMessageHead, FailedMessageState,
@@ -15,6 +15,7 @@ use messagekit::operations::{
 
 use super::stored_message::StoredMessage;
 use super::tables::Tables;
+use super::writes::OffsetKey;
 use super::{MemoryLog, MemoryStore};
 
 /// The bounds of the partitions of topics.
@@ -28,9 +29,8 @@ impl Tables {
     /// Returns the positions in the topics of a broker, and those of record claims in the store's own log, whose ends are known.
     fn positions_of(&self, consumer: &str, bounds: &LogBounds) -> Vec<ConsumerPosition> {
         let mut positions = BTreeMap::new();
-        for ((_, topic, partition, _), next) in
-            self.offsets.iter().filter(|((owner, ..), _)| owner == consumer)
-        {
+        let is_live = |(owner, .., key_lane): &OffsetKey| owner == consumer && !Priming::owns(*key_lane);
+        for ((_, topic, partition, _), next) in self.offsets.iter().filter(|(key, _)| is_live(key)) {
             let lowest = positions.entry((topic.clone(), *partition)).or_insert((*next, None));
             lowest.0 = lowest.0.min(*next);
         }

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use crate::error::from_sqlx;
-use crate::{advisory_lock, connect};
+use crate::{advisory_lock, connect, read_only};
 
 /// The lock space of holders; the second part is the hash of the holder's name.
 const LOCK_SPACE: i32 = 0x6d6b_636c;
@@ -37,6 +37,7 @@ struct Held {
     holder: ClaimHolder,
     session: PgConnection,
     seen: Instant,
+    opened: Instant,
 }
 
 impl HolderSession {
@@ -45,7 +46,9 @@ impl HolderSession {
     pub(crate) async fn get(&self, pool: &PgPool) -> Result<ClaimHolder, Error> {
         let mut held = self.0.lock().await;
         if let Some(known) = &mut *held {
-            if known.seen.elapsed() < TRUST || known.is_held().await {
+            if read_only::is_current(known.opened.elapsed())
+                && (known.seen.elapsed() < TRUST || known.is_held().await)
+            {
                 return Ok(known.holder.clone());
             }
             *held = None;
@@ -54,6 +57,7 @@ impl HolderSession {
             holder: ClaimHolder::unique(),
             session: connect::live(pool).await?.detach(),
             seen: Instant::now(),
+            opened: Instant::now(),
         };
         if !known.is_held().await {
             let text = "the lock of a new holder of record claims could not be taken: retry";

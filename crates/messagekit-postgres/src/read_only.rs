@@ -21,15 +21,16 @@ pub(crate) fn note() {
     *REFUSED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
 }
 
-/// Returns whether a session of this age may write.
-fn may_write(age: Duration) -> bool {
+/// Returns whether no write was refused since a session of this age began. A session that only listens, or holds a lock, may be on the
+/// server of before.
+pub(crate) fn is_current(age: Duration) -> bool {
     let refused = *REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
     refused.is_none_or(|refused| age < refused.elapsed())
 }
 
 /// Lets a pool close sessions that were opened before a write was refused.
 pub(crate) fn closing(options: PgPoolOptions) -> PgPoolOptions {
-    options.before_acquire(|_, session| Box::pin(std::future::ready(Ok(may_write(session.age)))))
+    options.before_acquire(|_, session| Box::pin(std::future::ready(Ok(is_current(session.age)))))
 }
 
 /// Refuses a session that only reads, which a look at the tables alone would call healthy.

@@ -1,12 +1,13 @@
 //! Typed topics of this database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::log::{
     AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
     RetentionRule, TopicDefinition, TopicStore, TopicView,
 };
-use messagekit::{Error, Store};
+use messagekit::{Error, ErrorKind, Store};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,6 +21,8 @@ use crate::{PgTx, PostgresStore};
 
 /// The most records of a partition that one call deletes.
 const EXPIRE_STEP: u32 = 1_000;
+/// How long a caller waits for its turn in a topic.
+const TURN: Duration = Duration::from_secs(30);
 
 /// An append holds its topics until its transaction ends: ids and offsets have the order of the commits. Append late in a transaction.
 impl TopicStore for PostgresStore {
@@ -187,7 +190,11 @@ impl PostgresStore {
         &self,
         topics: impl IntoIterator<Item = &str>,
     ) -> Result<Vec<OwnedSemaphorePermit>, Error> {
-        self.statement(async { Ok(self.topics().turns.take(topics).await) }).await
+        let turns = tokio::time::timeout(TURN, self.topics().turns.take(topics)).await;
+        turns.map_err(|_| {
+            let text = format!("other transactions have held the topic for {TURN:?}: end them, or try again");
+            Error::new(ErrorKind::Unavailable, text)
+        })
     }
 
     /// Returns a topic in which no event waits for its offset that was committed before the call. Each batch has a transaction of its own.

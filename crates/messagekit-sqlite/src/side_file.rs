@@ -28,15 +28,29 @@ impl SideFile {
 
     /// Opens the file for writing, and makes it unless it is there.
     pub(crate) fn open(&self) -> io::Result<File> {
-        let file = File::options().create(true).truncate(false).write(true).open(&self.path)?;
-        #[cfg(unix)]
-        share(&file, &self.database);
-        Ok(file)
+        loop {
+            let made = File::options().write(true).create_new(true).open(&self.path);
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => {
+                    #[cfg(unix)]
+                    made.iter().for_each(|file| share(file, &self.database));
+                    return made;
+                }
+            }
+            match File::options().write(true).open(&self.path) {
+                // Another process has removed it meanwhile.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && fs::symlink_metadata(&self.path).is_err() => {}
+                opened => return opened,
+            }
+        }
     }
 }
 
-/// Gives a file the owner and the mode of its database, as far as this user may, as SQLite does with its log: otherwise the user who
-/// comes first would lock out the others.
+/// Gives a file that was just made the owner and the mode of its database, as far as this user may, as SQLite does with its log: otherwise
+/// the user who comes first would lock out the others. A file that was there may be somebody's link to another one, and stays as it is.
 #[cfg(unix)]
 fn share(file: &File, database: &Path) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -60,17 +74,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_write_the_database_may_write_the_file() {
+    fn writers_of_the_database_may_write_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("app.db");
         fs::write(&database, "").unwrap();
         for mode in [0o666, 0o660, 0o600] {
             fs::set_permissions(&database, fs::Permissions::from_mode(mode)).unwrap();
-            let made = SideFile::beside(&database, &format!("{mode:o}")).open().unwrap();
-            let earlier = SideFile::beside(&database, "earlier").open().unwrap();
-            for file in [made, earlier] {
-                assert_eq!(file.metadata().unwrap().mode() & 0o777, mode);
-            }
+            let file = SideFile::beside(&database, &format!("{mode:o}")).open().unwrap();
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, mode);
         }
+    }
+
+    #[test]
+    fn a_link_leaves_the_file_behind_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, secret) = (folder.path().join("app.db"), folder.path().join("secret"));
+        fs::write(&database, "").unwrap();
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::write(&secret, "").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let side = SideFile::beside(&database, "lock");
+        std::os::unix::fs::symlink(&secret, side.path()).unwrap();
+        side.open().unwrap();
+        assert_eq!(fs::metadata(&secret).unwrap().mode() & 0o777, 0o600);
     }
 }

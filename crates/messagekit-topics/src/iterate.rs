@@ -1,13 +1,13 @@
 //! Reading a topic.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical::{self, Json};
-use messagekit::{Backoff, Error as CoreError, ErrorKind};
+use messagekit::{Backoff, Error as CoreError, ErrorKind, Position};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
@@ -27,6 +27,28 @@ struct Reading {
     overtaken: Option<u64>,
     /// How often the database has failed since it last answered.
     outages: u32,
+    /// The offset behind the last record that was yielded, of each partition.
+    next: HashMap<i32, i64>,
+}
+
+impl Reading {
+    fn passed(&mut self, record: &TopicRecord) {
+        self.after = record.id;
+        let Position { partition, offset, .. } = record.record.position;
+        self.next.insert(partition, offset + 1);
+    }
+
+    /// Begins again in a log that has lost records that were yielded: the ids of the next ones are among those that were passed.
+    fn begins_again(&mut self, ends: &[(i32, i64)]) -> bool {
+        let is_behind =
+            |(partition, end): &(i32, i64)| self.next.get(partition).is_some_and(|next| next > end);
+        if !ends.iter().any(is_behind) {
+            return false;
+        }
+        self.after = 0;
+        self.next.clear();
+        true
+    }
 }
 
 /// What a stream of records does when it has yielded all.
@@ -50,8 +72,8 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     }
 
     /// Yields the consumer's new records as [`iter_new`](Self::iter_new) does, and then waits for those that any process appends, and for a
-    /// database that does not answer. It ends only with an error that a retry does not cure, and with [`ErrorKind::Closed`] when the file
-    /// is closed.
+    /// database that does not answer, with a warning in the log. It ends only with an error of another kind than
+    /// [`ErrorKind::Unavailable`], such as [`ErrorKind::Closed`] when the file is closed. When the database was restored to an earlier time, it begins again with what is new there.
     ///
     /// A record is yielded about a millisecond after its commit has returned, also when another process has appended it.
     pub fn follow(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
@@ -105,11 +127,11 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
             }
             loop {
                 if let Some(next) = reading.page.pop_front() {
-                    reading.after = next.id;
+                    reading.passed(&next);
                     return Ok(Some((topic.typed_now(&next).await?, (topic, reading))));
                 }
                 let page = match topic.read(status, reading.after, PAGE).await {
-                    Err(error) if error.is_transient() && at_the_end == AtTheEnd::Wait => {
+                    Err(error) if error.kind() == ErrorKind::Unavailable && at_the_end == AtTheEnd::Wait => {
                         reading.outages += 1;
                         let wait = Backoff::OUTAGE.delay(reading.outages);
                         tracing::warn!(topic = &*topic.rules.name, %error, ?wait, "records cannot be read: trying again");
@@ -119,6 +141,13 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                     page => page?,
                 };
                 reading.outages = 0;
+                if reading.begins_again(&page.ends) {
+                    tracing::warn!(
+                        topic = &*topic.rules.name,
+                        "topic has lost records that were read: reading it again"
+                    );
+                    continue;
+                }
                 let told = &mut reading.overtaken;
                 topic.shared.notify_overtaken(&topic.rules.name, &topic.consumer, page.overtaken, told);
                 reading.page = page.records.into();

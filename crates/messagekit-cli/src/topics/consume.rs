@@ -86,7 +86,7 @@ impl Consume {
                 return Ok(());
             }
             // A record that stays open is no end of `--max`: each call would print it alone.
-            if self.no_ack || self.acknowledge(topic, &record).await? {
+            if self.no_ack || self.acknowledge(topic, &record, interrupted).await? {
                 left -= 1;
             }
         }
@@ -99,14 +99,16 @@ impl Consume {
         &self,
         topic: &Topic<Box<RawValue>, impl TopicStore>,
         record: &Record<Box<RawValue>>,
+        interrupted: &Shutdown,
     ) -> Result<bool, Error> {
         let mut outages = 0;
         let acknowledged = loop {
             match topic.ack(record).await {
-                Err(error) if self.follow && error.is_transient() => {
+                Err(error) if self.follow && error.is_transient() && !interrupted.is_requested() => {
                     outages += 1;
                     tracing::warn!(%error, "record cannot be acknowledged: trying again");
-                    tokio::time::sleep(Backoff::OUTAGE.delay(outages)).await;
+                    let wait = tokio::time::sleep(Backoff::OUTAGE.delay(outages));
+                    tokio::select! { () = wait => {}, () = interrupted.requested() => {} }
                 }
                 acknowledged => break acknowledged,
             }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use messagekit::adapter::Priming;
 use rdkafka::message::Message;
 
 /// The first word of the metadata; the metadata of operators differs, or is empty.
@@ -88,9 +89,15 @@ pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
         let (key_lane, next) = word.split_once(':')?;
         Some((key_lane.parse().ok()?, next.parse().ok()?))
     };
+    // A program of an earlier version also names the positions of primings, which are not those of a live consumer.
+    let is_live = |(key_lane, _): &(u32, i64)| !Priming::owns(*key_lane);
     let rest: Vec<&str> = words.collect();
     let topic_id = rest.iter().find_map(|word| word.strip_prefix(TOPIC_ID)).map(Arc::from);
-    Some(Proof { last, remembered: rest.into_iter().filter_map(position).collect(), topic_id })
+    Some(Proof {
+        last,
+        remembered: rest.into_iter().filter_map(position).filter(is_live).collect(),
+        topic_id,
+    })
 }
 
 #[cfg(test)]
@@ -129,6 +136,13 @@ mod tests {
     fn metadata_that_was_copied_to_another_offset_proves_nothing() {
         let text = metadata(10, Some(record(1, "a", "b")), None, &Positions::from([(0, 10)]));
         assert_eq!(read(9, &text), None);
+    }
+
+    #[test]
+    fn positions_of_primings_prove_nothing() {
+        let priming = Priming::begun(1).key_lane();
+        let text = metadata(10, None, None, &Positions::from([(0, 10), (priming, 7)]));
+        assert_eq!(read(10, &text).map(|proof| proof.remembered), Some(Positions::from([(0, 10)])));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The connection of a watcher: it hears notices of other processes, and looks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messagekit::{Error, ErrorKind};
 use sqlx::PgPool;
@@ -9,7 +9,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use super::notices::CHANNEL;
 use crate::error::from_sqlx;
 use crate::tables::commit_look::{self, CommitLook};
-use crate::{SchemaName, connect};
+use crate::{SchemaName, connect, read_only};
 
 /// How long the server may take to answer a look.
 const PATIENCE: Duration = connect::LIMIT;
@@ -21,6 +21,7 @@ pub(super) struct Session {
     pool: PgPool,
     schema: SchemaName,
     listener: Option<PgListener>,
+    opened: Instant,
 }
 
 impl Session {
@@ -32,8 +33,8 @@ impl Session {
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false);
-        let pool = options.connect_lazy_with((*store_pool.connect_options()).clone());
-        Self { pool, schema, listener: None }
+        let pool = read_only::closing(options).connect_lazy_with((*store_pool.connect_options()).clone());
+        Self { pool, schema, listener: None, opened: Instant::now() }
     }
 
     /// Looks once. A connection that was lost is replaced by the next call.
@@ -49,10 +50,16 @@ impl Session {
     }
 
     async fn look_now(&mut self) -> Result<CommitLook, Error> {
+        if !read_only::is_current(self.opened.elapsed()) {
+            self.listener = None;
+        }
         let listener = match &mut self.listener {
             Some(listener) => listener,
             // Before the look: what is committed after it is noticed.
-            None => self.listener.insert(listen(&self.pool).await.map_err(from_sqlx)?),
+            None => {
+                self.opened = Instant::now();
+                self.listener.insert(listen(&self.pool).await.map_err(from_sqlx)?)
+            }
         };
         while listener.next_buffered().is_some() {}
         commit_look::look(listener, &self.schema).await

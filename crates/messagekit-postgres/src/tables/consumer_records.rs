@@ -31,9 +31,10 @@ macro_rules! marker {
 }
 
 /// The partitions of a topic with a consumer's windows, the id of the first record behind each settled prefix, how many records retention
-/// has deleted before the consumer had handled them, and whether it has handled any behind them.
+/// has deleted before the consumer had handled them, whether it has handled any behind them, and the number of the partition.
 pub(crate) const WINDOWS: &str = r#"
-SELECT p.id, p.log_start, p.next_offset, c.next, c.ranges, f.id, coalesce(c.expired, 0), coalesce(c.next < p.log_start AND c.expired > 0, false)
+SELECT p.id, p.log_start, p.next_offset, c.next, c.ranges, f.id, coalesce(c.expired, 0), coalesce(c.next < p.log_start AND c.expired > 0, false),
+  p.partition
 FROM messagekit.topic_partitions p
   LEFT JOIN LATERAL (
     SELECT * FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true
@@ -87,6 +88,8 @@ struct Windows {
     first: Option<i64>,
     expired: u64,
     overtaken: Option<u64>,
+    /// The end of each partition.
+    ends: Vec<(i32, i64)>,
 }
 
 impl Windows {
@@ -113,6 +116,7 @@ impl Windows {
             None => ClaimWindow::new(next),
         };
         self.of.insert(row.try_get(0).map_err(from_sqlx)?, (window, end));
+        self.ends.push((row.try_get(8).map_err(from_sqlx)?, end));
         self.all += (end - log_start).unsigned_abs();
         self.first = self.first.into_iter().chain(row.try_get::<Option<i64>, _>(5).map_err(from_sqlx)?).min();
         self.expired += expired;
@@ -157,8 +161,8 @@ pub(crate) async fn query(
     topic: &Topic,
     query: &RecordQuery,
 ) -> Result<RecordPage, Error> {
-    let windows = Windows::read(connection, schema, topic, &query.consumer).await?;
-    let mut page = RecordPage::default();
+    let mut windows = Windows::read(connection, schema, topic, &query.consumer).await?;
+    let mut page = RecordPage { ends: std::mem::take(&mut windows.ends), ..RecordPage::default() };
     let mut after = query.after;
     if query.status == Some(RecordStatus::New) {
         page.overtaken = windows.overtaken;

@@ -91,7 +91,7 @@ FROM (
       LEFT JOIN messagekit.consumer_cursors c ON c.tp_id = p.id AND c.consumer = g.consumer
     UNION ALL
     SELECT f.consumer, f.topic, f.partition, min(f.next), NULL, NULL
-    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) GROUP BY f.consumer, f.topic, f.partition) a
+    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) AND f.key_lane >= 0 GROUP BY f.consumer, f.topic, f.partition) a
   ORDER BY nth, a.consumer LIMIT 10000) k
 WHERE k.nth <= 1000 ORDER BY k.consumer, k.topic, k.partition, k.until";
 

@@ -30,7 +30,8 @@ pub(crate) fn query(conn: &Connection, query: &RecordQuery) -> Result<RecordPage
     let consumer = names::known_consumer(conn, &query.consumer).map_err(from_sqlite)?.unwrap_or(0);
     let windows = windows(conn, consumer, &query.topic)?;
     let mut after = query.after;
-    let mut page = RecordPage::default();
+    let ends = windows.iter().map(|(known, _)| (known.partition, known.next_offset)).collect();
+    let mut page = RecordPage { ends, ..RecordPage::default() };
     if query.status == Some(RecordStatus::New) {
         let first = first_unsettled(conn, &windows).map_err(from_sqlite)?;
         page.overtaken = losses(conn, consumer, topic.id).map_err(from_sqlite)?.overtaken;

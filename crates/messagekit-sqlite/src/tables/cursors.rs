@@ -50,7 +50,7 @@ pub(crate) fn ensure(
 fn recorded(conn: &Connection, consumer: i64, tp: i64) -> Result<Option<i64>> {
     conn.prepare_cached(
         "SELECT min(o.next) FROM messagekit_topic_partitions p JOIN messagekit_consumer_offsets o
-           ON o.consumer_id = ?1 AND o.topic_id = p.topic_id AND o.partition = p.partition
+           ON o.consumer_id = ?1 AND o.topic_id = p.topic_id AND o.partition = p.partition AND o.key_lane < 0x80000000
          WHERE p.id = ?2",
     )?
     .query_row((consumer, tp), |row| row.get(0))

@@ -146,7 +146,8 @@ fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
          UNION ALL
          SELECT t.name, o.partition, min(o.next), NULL
          FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id
-         WHERE o.consumer_id = ?1 AND t.partitions = 0 AND t.name NOT GLOB 'dropped:[0-9]*' GROUP BY t.name, o.partition
+         WHERE o.consumer_id = ?1 AND o.key_lane < 0x80000000 AND t.partitions = 0 AND t.name NOT GLOB 'dropped:[0-9]*'
+         GROUP BY t.name, o.partition
          ORDER BY 1, 2 LIMIT ?2",
     )?
     .query_map((id, MOST_POSITIONS), |row| {

@@ -52,7 +52,9 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
 
     fn note_in_group(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
-            let Some(priming) = self.store.priming(&self.consumer).await? else { return Ok(()) };
+            let known = self.store.priming(&self.consumer).await?;
+            // Another process may have begun the next priming by force.
+            let Some(priming) = known.filter(|priming| priming.is_finished) else { return Ok(()) };
             let mut tx = self.store.begin().await?;
             self.store.write_priming(&mut tx, &self.consumer, priming.in_group()).await?;
             self.store.commit(tx).await

@@ -140,6 +140,9 @@ pub struct RecordPage {
     pub records: Vec<TopicRecord>,
     /// How many records retention has deleted so far before the consumer had handled them, if it has handled none behind them yet.
     pub overtaken: Option<u64>,
+    /// The partitions of the topic, each with the offset that its next record gets. One below the offset of a record that was read before
+    /// says that the database was restored, or has failed over to a server that had not got the record.
+    pub ends: Vec<(i32, i64)>,
 }
 
 /// The numbers of a topic's records, as one consumer sees them.

@@ -795,7 +795,7 @@ DELETE FROM messagekit.outbox_checkpoints WHERE at < now() - $1 * interval '1 mi
 
 PREPARE "ping" AS
 SELECT coalesce(max(m.version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'lowest_program')::int, m.version)), 0),
-  current_database()::text, current_setting('server_encoding')
+  current_database()::text, current_setting('server_encoding'), current_setting('transaction_read_only')::boolean
 FROM messagekit.schema_migrations m;
 
 PREPARE "write" (text[], text[], text[], text[], bytea[], text[], text[], text[], float8) AS
@@ -939,7 +939,7 @@ FROM (
       LEFT JOIN messagekit.consumer_cursors c ON c.tp_id = p.id AND c.consumer = g.consumer
     UNION ALL
     SELECT f.consumer, f.topic, f.partition, min(f.next), NULL, NULL
-    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) GROUP BY f.consumer, f.topic, f.partition) a
+    FROM messagekit.consumer_offsets f WHERE f.consumer = ANY ($1::text[]) AND f.key_lane >= 0 GROUP BY f.consumer, f.topic, f.partition) a
   ORDER BY nth, a.consumer LIMIT 10000) k
 WHERE k.nth <= 1000 ORDER BY k.consumer, k.topic, k.partition, k.until;
 
@@ -1522,7 +1522,8 @@ SELECT p.partition, coalesce((
 FROM messagekit.topic_partitions p WHERE p.topic_id = $1 ORDER BY p.partition;
 
 PREPARE "topic_windows" (text, int) AS
-SELECT p.id, p.log_start, p.next_offset, c.next, c.ranges, f.id, coalesce(c.expired, 0), coalesce(c.next < p.log_start AND c.expired > 0, false)
+SELECT p.id, p.log_start, p.next_offset, c.next, c.ranges, f.id, coalesce(c.expired, 0), coalesce(c.next < p.log_start AND c.expired > 0, false),
+  p.partition
 FROM messagekit.topic_partitions p
   LEFT JOIN LATERAL (
     SELECT * FROM messagekit.consumer_cursors c WHERE c.tp_id = p.id AND c.consumer = $1 OFFSET 0) c ON true

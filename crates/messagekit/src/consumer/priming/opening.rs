@@ -83,7 +83,12 @@ async fn resume<S: Inbox>(
     let mut reached = Vec::new();
     for (topic, _) in builder.topics() {
         let kept = patiently(consumer, || store.next_of(consumer, topic)).await?;
-        reached.extend(kept.into_iter().filter(|position| position.key_lane == priming.key_lane()));
+        let (own, live): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|position| position.key_lane == priming.key_lane());
+        // A program of an earlier version has stored its priming as the live consumer.
+        let live = live.into_iter().filter(|position| own.is_empty() && !Priming::owns(position.key_lane));
+        let live: Vec<_> = live.collect();
+        reached.extend(own.into_iter().chain(live));
     }
     tracing::info!(consumer = &**consumer, ?frontier, "priming resumes");
     let reader = patiently(consumer, || builder.clone().resume_at(reached.clone(), frontier).open()).await?;
