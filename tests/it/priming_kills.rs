@@ -98,7 +98,7 @@ fn heals_after(at: &str) {
 /// Crashes a priming by force at a point, and compares what two healthy processes without force have taken afterwards: all of the past a
 /// second time, as no marker is left.
 fn forced_heals_after(at: &str) {
-    let past = 200;
+    let past = 400;
     let home = Home::of(TOPICS);
     block_on(append(&home.log(), 0..past));
     let first = home.start();
