@@ -1,4 +1,4 @@
-//! A priming that ends before it is finished, and goes on in another process.
+//! A priming that ends before it is finished, and resumes in another process.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -115,6 +115,18 @@ async fn a_forced_priming_resumes_wherever_it_ended() {
     }
 }
 
+#[tokio::test]
+async fn a_topic_that_joins_a_forced_priming_brings_its_past() {
+    let shop = handled(12).await;
+    let orders =
+        OrderedReader::builder().source(Arc::new(shop.store.clone()), OrderNoted::TOPIC, Start::Earliest);
+    dropped_after(0, &shop, shop.consumer().prime(orders).force()).await;
+    let running = Running::start(shop.primed());
+    eventually("the consumer is primed", async || shop.is_finished().await).await;
+    running.stop().await;
+    assert_eq!(shop.effects(0..12), [2; 12], "payments, too");
+}
+
 /// A log whose payments are silent, or which does not answer until it is let go.
 struct SlowLog {
     store: MemoryStore,
@@ -222,7 +234,7 @@ async fn a_slower_process_does_not_take_a_finished_priming_back() {
         faster.stop().await;
         is_let_go.request();
         shop.append(14..16).await;
-        eventually("the slower one goes on", async || {
+        eventually("the slower process handles new events", async || {
             assert!(shop.is_finished().await, "it was taken back");
             shop.effects(14..16) == [1; 2]
         })

@@ -55,7 +55,7 @@ async fn begin<S: Inbox>(
 ) -> Result<Option<(OrderedReader, Priming)>, Error> {
     let (store, consumer) = (&settings.store, &settings.name);
     if !is_forced && let Some(refused) = progress(settings, builder).await? {
-        // The positions may be those of the other process.
+        // Another process may have stored these positions when it began a priming.
         return if known(settings).await?.is_none() { Err(refused) } else { Ok(None) };
     }
     let reader = patiently(consumer, || builder.clone().open()).await?;
@@ -82,14 +82,12 @@ async fn resume<S: Inbox>(
     let (store, consumer, frontier) = (&settings.store, &settings.name, priming.frontier);
     let mut reached = Vec::new();
     for (topic, _) in builder.topics() {
-        let kept = patiently(consumer, || store.next_of(consumer, topic)).await?;
-        let (own, live): (Vec<_>, Vec<_>) =
-            kept.into_iter().partition(|position| position.key_lane == priming.key_lane());
-        // A program of an earlier version has stored its priming as the live consumer.
-        let live = live.into_iter().filter(|position| own.is_empty() && !Priming::owns(position.key_lane));
-        let live: Vec<_> = live.collect();
-        reached.extend(own.into_iter().chain(live));
+        reached.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
     }
+    let is_own = |position: &NextOffset| position.key_lane == priming.key_lane();
+    // A program of an earlier version has stored all positions of its priming as the live consumer's.
+    let has_own = reached.iter().any(is_own);
+    reached.retain(|position| if has_own { is_own(position) } else { !Priming::owns(position.key_lane) });
     tracing::info!(consumer = &**consumer, ?frontier, "priming resumes");
     let reader = patiently(consumer, || builder.clone().resume_at(reached.clone(), frontier).open()).await?;
     // A topic that was added since begins where it begins now, also after another crash.
@@ -130,7 +128,7 @@ async fn warn_of_new_topics<S: Inbox>(
     Ok(())
 }
 
-/// Notes that all of the past is handled. Partitions without a record in it go on where the reader began.
+/// Notes that all of the past is handled. The live consumer reads a partition without a record of the past from where the reader began.
 pub(super) async fn finish<S: Inbox>(
     settings: &Settings<S>,
     priming: Priming,
