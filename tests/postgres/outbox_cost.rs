@@ -38,10 +38,10 @@ const STATEMENTS: [(&str, &str, &str); 9] = [
 ];
 
 /// Up to four counts of 10,000, and the rows of the blocks in which the first match lies.
-const MOST_ROWS: f64 = 45_000.0;
+pub(crate) const MOST_ROWS: f64 = 45_000.0;
 
 /// Returns the rows that the scans of a plan, or of a part of it, have read.
-fn rows_read(plan: &Value) -> f64 {
+pub(crate) fn rows_read(plan: &Value) -> f64 {
     let number = |name: &str| plan[name].as_f64().unwrap_or_default();
     let removed = number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
     let own = (number("Actual Rows") + removed) * number("Actual Loops");
@@ -52,7 +52,7 @@ fn rows_read(plan: &Value) -> f64 {
 }
 
 /// Returns the plan of a statement with what it has read, under the settings of health.
-async fn explained(
+pub(crate) async fn explained(
     connection: &mut PgConnection,
     (name, types, values): (&str, &str, &str),
     settings: &str,
