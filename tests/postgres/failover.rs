@@ -1,7 +1,5 @@
 //! A failover: for some time the server only reads, and sessions that begin then only read for ever.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -15,7 +13,8 @@ use messagekit_tests::{Database, Server};
 use messagekit_topics::Topics;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::proxy::Proxy;
 
 /// How soon all works again.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -39,41 +38,6 @@ async fn release(database: &Database) {
     sqlx::raw_sql("SET default_transaction_read_only = off").execute(&mut connection).await.unwrap();
     let release = format!("ALTER DATABASE {} RESET default_transaction_read_only", database.name());
     sqlx::raw_sql(AssertSqlSafe(release)).execute(&mut connection).await.unwrap();
-}
-
-/// An address that clients keep, in front of one server after the other.
-struct Address {
-    port: u16,
-    server: Arc<AtomicU16>,
-}
-
-impl Address {
-    async fn of(server: &Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = Arc::new(AtomicU16::new(port_of(server)));
-        let target = server.clone();
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let server = target.load(Ordering::SeqCst);
-                tokio::spawn(async move {
-                    let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await
-                });
-            }
-        });
-        Self { port, server }
-    }
-
-    fn leads_to(&self, server: &Server) {
-        self.server.store(port_of(server), Ordering::SeqCst);
-    }
-}
-
-fn port_of(server: &Server) -> u16 {
-    let url = server.url("shop");
-    let port = url.rsplit_once(':').and_then(|(_, rest)| rest.split_once('/')).expect("a URL with a port").0;
-    port.parse().unwrap()
 }
 
 async fn write(store: &PostgresStore) -> Result<(), Error> {
@@ -127,9 +91,8 @@ fn a_promoted_standby_takes_the_writes_within_seconds() {
         let mut primary = Server::start(&["wal_level=replica"]).await;
         migrations::migrate(&primary.url("shop")).await.unwrap();
         let standby = primary.standby().await;
-        let address = Address::of(&primary).await;
-        let url = format!("postgres://messagekit:messagekit@127.0.0.1:{}/shop", address.port);
-        let store = PostgresStore::connect(&url).await.unwrap();
+        let address = Proxy::before(&primary.url("shop")).await;
+        let store = PostgresStore::connect(&address.through(&primary.url("shop"))).await.unwrap();
         let orders = Topics::of(store.clone()).untyped("shop.orders").open().await.unwrap();
         let mut followed = orders.follow();
         orders.append(&json!({ "n": 1 })).await.unwrap();
@@ -141,8 +104,8 @@ fn a_promoted_standby_takes_the_writes_within_seconds() {
         })
         .await;
 
+        address.lead_to(&standby.url("shop"));
         primary.end("-QUIT");
-        address.leads_to(&standby);
         eventually("the standby refuses writes", RECOVERY, async || {
             let refused = write(&store).await.expect_err("the standby only reads");
             assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused:?}");

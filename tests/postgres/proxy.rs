@@ -1,8 +1,8 @@
 //! A proxy between client and server that can lose an answer, or fall silent.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use messagekit_tests::Database;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Forwards connections to the database, and cuts the next commit on request.
 pub(crate) struct Proxy {
     address: SocketAddr,
+    server: Arc<Mutex<String>>,
     cut: Arc<AtomicBool>,
     silent: Arc<AtomicBool>,
     limit: Arc<Limit>,
@@ -42,26 +43,43 @@ impl Limit {
 
 impl Proxy {
     pub(crate) async fn to(database: &Database) -> Self {
+        Self::before(database.url()).await
+    }
+
+    /// Stands before the server of a URL.
+    pub(crate) async fn before(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server = server_of(database.url());
+        let server = Arc::new(Mutex::new(server_of(url)));
+        let servers = Arc::clone(&server);
         let [cut, silent] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let (cuts, falls_silent) = (Arc::clone(&cut), Arc::clone(&silent));
         let limit = Arc::new(Limit { left: AtomicI64::new(ALL), struck: AtomicU64::new(0) });
         let limits = Arc::clone(&limit);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&server).await.expect("PostgreSQL answers");
+                let server = servers.lock().expect("no test panics with it").clone();
+                let server = TcpStream::connect(server).await.expect("PostgreSQL answers");
                 let (cuts, falls_silent) = (Arc::clone(&cuts), Arc::clone(&falls_silent));
                 tokio::spawn(forward(client, server, cuts, falls_silent, Arc::clone(&limits)));
             }
         });
-        Self { address, cut, silent, limit }
+        Self { address, server, cut, silent, limit }
     }
 
     /// Returns the database's URL through this proxy.
     pub(crate) fn url(&self, database: &Database) -> String {
-        database.url().replace(&server_of(database.url()), &self.address.to_string())
+        self.through(database.url())
+    }
+
+    /// Returns a URL with this proxy in the place of its server.
+    pub(crate) fn through(&self, url: &str) -> String {
+        url.replace(&server_of(url), &self.address.to_string())
+    }
+
+    /// Leads later connections to the server of another URL.
+    pub(crate) fn lead_to(&self, url: &str) {
+        *self.server.lock().expect("no test panics with it") = server_of(url);
     }
 
     /// Cuts the connection of the next COMMIT between the server's answer and the client.

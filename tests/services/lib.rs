@@ -14,6 +14,7 @@ mod otlp_receiver;
 mod port;
 mod projection;
 mod python;
+pub mod random_lives;
 pub mod raw_amqp;
 pub mod schedules;
 mod server;

@@ -89,7 +89,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
         (ErrorKind::InvalidConfiguration, Some("42501")) => {
             "role lacks a right on the tables of messagekit: grant it"
         }
-        (ErrorKind::Unavailable, Some(read_only::READ_ONLY)) => "database only reads: connect to its primary",
+        (ErrorKind::Unavailable, Some(read_only::READ_ONLY)) => read_only::TEXT,
         (ErrorKind::Unavailable, None) if matches!(error, sqlx::Error::PoolTimedOut) => {
             "no connection was free or could be made in time: see that the database answers, or allow more connections"
         }

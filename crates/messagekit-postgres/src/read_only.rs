@@ -15,14 +15,15 @@ static REFUSED: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The code of a write in a session that only reads, also on a standby.
 pub(crate) const READ_ONLY: &str = "25006";
+pub(crate) const TEXT: &str = "database only reads: connect to its primary";
 
 /// Notes that a session has refused a write.
 pub(crate) fn note() {
     *REFUSED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
 }
 
-/// Returns whether no write was refused since a session of this age began. A session that only listens, or holds a lock, may be on the
-/// server of before.
+/// Returns whether no write was refused since a session of this age began. After a refused write, a session that only listens, or holds a
+/// lock, may still be on the old server.
 pub(crate) fn is_current(age: Duration) -> bool {
     let refused = *REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
     refused.is_none_or(|refused| age < refused.elapsed())
@@ -39,5 +40,5 @@ pub(crate) fn check(is_read_only: bool) -> Result<(), Error> {
         return Ok(());
     }
     note();
-    Err(Error::new(ErrorKind::Unavailable, "database only reads: connect to its primary"))
+    Err(Error::new(ErrorKind::Unavailable, TEXT))
 }

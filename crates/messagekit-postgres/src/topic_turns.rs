@@ -1,8 +1,8 @@
 //! How many connections of a store wait for one topic.
 //!
-//! Whoever gives offsets in a topic holds its partitions until its commit. A transaction that holds them for long, such as one that
-//! somebody has left open in `psql`, must not take the connections of the whole pool, which other topics need: all but a few callers
-//! wait without one.
+//! A transaction that gives offsets in a topic holds its partitions until its commit. A transaction that holds them for long, such as one
+//! left open in `psql`, must not take the connections of the whole pool, which other topics need: all but two callers wait without a
+//! connection.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -26,7 +26,7 @@ impl TopicTurns {
         let topics: BTreeSet<&str> = topics.into_iter().collect();
         let mut turns = Vec::with_capacity(topics.len());
         for topic in topics {
-            turns.push(self.of(topic).acquire_owned().await.expect("nobody closes it"));
+            turns.push(self.of(topic).acquire_owned().await.expect("it is never closed"));
         }
         turns
     }

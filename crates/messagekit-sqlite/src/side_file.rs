@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file beside a database, for whoever may write the database.
+/// A file beside a database, for each user who may write the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SideFile {
     path: PathBuf,
@@ -29,14 +29,14 @@ impl SideFile {
     /// Opens the file for writing, and makes it unless it is there.
     pub(crate) fn open(&self) -> io::Result<File> {
         loop {
-            let made = File::options().write(true).create_new(true).open(&self.path);
-            match made {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => {
+            match File::options().write(true).create_new(true).open(&self.path) {
+                Ok(file) => {
                     #[cfg(unix)]
-                    made.iter().for_each(|file| share(file, &self.database));
-                    return made;
+                    share(&file, &self.database);
+                    return Ok(file);
                 }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                refused => return refused,
             }
             match File::options().write(true).open(&self.path) {
                 // Another process has removed it meanwhile.
@@ -50,7 +50,7 @@ impl SideFile {
 }
 
 /// Gives a file that was just made the owner and the mode of its database, as far as this user may, as SQLite does with its log: otherwise
-/// the user who comes first would lock out the others. A file that was there may be somebody's link to another one, and stays as it is.
+/// the user who comes first would lock out the others. A file that was there may be a link to a file of another user, and stays as it is.
 #[cfg(unix)]
 fn share(file: &File, database: &Path) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};

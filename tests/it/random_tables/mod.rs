@@ -12,7 +12,8 @@ use messagekit::log::RowPayload;
 use messagekit_sqlite::rusqlite::types::ValueRef;
 use messagekit_sqlite::rusqlite::{Connection, Row};
 use messagekit_testkit::block_on;
-use messagekit_tests::{Mirror, is_full};
+use messagekit_tests::Mirror;
+use messagekit_tests::random_lives::live_all;
 use messagekit_topics::Topics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,28 +35,18 @@ enum End {
 
 #[test]
 fn events_of_random_statements_give_the_table() {
-    let seeds = match std::env::var("MESSAGEKIT_SEED") {
-        Ok(seed) => vec![seed.parse().expect("a seed is a number")],
-        Err(_) => (0..if is_full() { 2_000 } else { 24 }).collect(),
-    };
-    let (next, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        let worker = || {
-            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let mut script = Vec::new();
-                match block_on(live(seed, &mut script)) {
-                    Ok(End::Lived) => {}
-                    Ok(End::Refused) => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                    Err(fault) => panic!("MESSAGEKIT_SEED={seed}: {fault}\n{};", script.join(";\n")),
-                }
+    let refused = AtomicUsize::new(0);
+    let lives = live_all(1, |seeds| {
+        for seed in seeds {
+            let mut script = Vec::new();
+            match block_on(live(*seed, &mut script)) {
+                Ok(End::Lived) => {}
+                Ok(End::Refused) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                Err(fault) => panic!("MESSAGEKIT_SEED={seed}: {fault}\n{};", script.join(";\n")),
             }
-        };
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            worker.join().expect("every life fits");
         }
     });
-    let (refused, lives) = (refused.into_inner(), seeds.len());
+    let refused = refused.into_inner();
     println!("{refused} of {lives} tables were refused");
     assert!(refused * 3 <= lives || lives == 1, "{refused} of {lives} tables were refused");
 }

@@ -1,6 +1,7 @@
 //! Random definitions of a table.
 
 use fastrand::Rng;
+use messagekit_tests::random_lives::{chance, one};
 
 /// A table, its indexes, and the table that it may refer to.
 #[derive(Debug)]
@@ -15,14 +16,6 @@ pub(super) struct Schema {
     pub(super) has_other: bool,
     /// A row that goes may take the one with it that goes for it.
     pub(super) cascades_to_itself: bool,
-}
-
-pub(super) fn chance(random: &mut Rng, percent: u8) -> bool {
-    random.u8(0..100) < percent
-}
-
-pub(super) fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
-    of[random.usize(0..of.len())]
 }
 
 impl Schema {

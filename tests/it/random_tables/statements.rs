@@ -1,8 +1,9 @@
 //! Random statements over a random table.
 
 use fastrand::Rng;
+use messagekit_tests::random_lives::{chance, one};
 
-use super::schema::{Schema, chance, one};
+use super::schema::Schema;
 
 /// Returns a statement that may fail.
 pub(super) fn random(random: &mut Rng, schema: &Schema, is_in_transaction: bool) -> String {

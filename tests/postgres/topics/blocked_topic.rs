@@ -1,4 +1,4 @@
-//! A topic that somebody's open transaction holds, beside topics that go on.
+//! A topic that an open transaction holds, beside topics that nothing holds.
 
 use std::time::Duration;
 

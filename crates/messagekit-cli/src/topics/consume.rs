@@ -102,7 +102,7 @@ impl Consume {
         interrupted: &Shutdown,
     ) -> Result<bool, Error> {
         let mut outages = 0;
-        let acknowledged = loop {
+        loop {
             match topic.ack(record).await {
                 Err(error) if self.follow && error.is_transient() && !interrupted.is_requested() => {
                     outages += 1;
@@ -110,18 +110,15 @@ impl Consume {
                     let wait = tokio::time::sleep(Backoff::OUTAGE.delay(outages));
                     tokio::select! { () = wait => {}, () = interrupted.requested() => {} }
                 }
-                acknowledged => break acknowledged,
+                Err(error) if error.kind() == ErrorKind::WrongState => {
+                    eprintln!(
+                        "{error}: messagekit dlq list --state open --consumer {}",
+                        printable(&self.consumer)
+                    );
+                    return Ok(false);
+                }
+                acknowledged => return Ok(acknowledged.map(|()| true)?),
             }
-        };
-        match acknowledged {
-            Err(error) if error.kind() == ErrorKind::WrongState => {
-                eprintln!(
-                    "{error}: messagekit dlq list --state open --consumer {}",
-                    printable(&self.consumer)
-                );
-                Ok(false)
-            }
-            acknowledged => Ok(acknowledged.map(|()| true)?),
         }
     }
 }

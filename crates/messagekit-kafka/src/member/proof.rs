@@ -89,7 +89,7 @@ pub(crate) fn read(offset: i64, metadata: &str) -> Option<Proof> {
         let (key_lane, next) = word.split_once(':')?;
         Some((key_lane.parse().ok()?, next.parse().ok()?))
     };
-    // A program of an earlier version also names the positions of primings, which are not those of a live consumer.
+    // A program of an earlier version also names the positions of primings. They say nothing of the live consumer.
     let is_live = |(key_lane, _): &(u32, i64)| !Priming::owns(*key_lane);
     let rest: Vec<&str> = words.collect();
     let topic_id = rest.iter().find_map(|word| word.strip_prefix(TOPIC_ID)).map(Arc::from);
@@ -153,11 +153,13 @@ mod tests {
 
     #[test]
     fn metadata_is_no_longer_than_brokers_take() {
-        let many: Positions = (0..10_000).map(|lane| (u32::MAX - lane, i64::MAX - i64::from(lane))).collect();
+        let last_lane = (1 << 31) - 1;
+        let many: Positions =
+            (0..10_000).map(|lane| (last_lane - lane, i64::MAX - i64::from(lane))).collect();
         let text = metadata(i64::MAX, Some(record(1, "a", "b")), Some("Qkz2pGxOT4Gk0xkT0vR2yQ"), &many);
         assert!(text.len() < 4_096, "{} bytes", text.len());
         let read = read(i64::MAX, &text).unwrap().remembered;
-        assert_eq!(read.get(&u32::MAX), Some(&i64::MAX), "the furthest is named");
+        assert_eq!(read.get(&last_lane), Some(&i64::MAX), "the furthest is named");
     }
 
     #[test]

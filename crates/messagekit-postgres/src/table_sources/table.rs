@@ -62,7 +62,7 @@ impl Table {
         if row.try_get(3).map_err(from_sqlx)? {
             return refused("table is a partition: name the table that it is a part of");
         }
-        // Triggers fire for each row there: after `id = id + 1`, an event of a row that left a key would follow that of the row that took it.
+        // Triggers fire for each row there. With `id = id + 1` over rows 1 and 2, `deleted 2` would follow `inserted 2`, and row 2 is there.
         if kind == "p" && row.try_get(6).map_err(from_sqlx)? {
             return refused(
                 "primary key of a partitioned table is DEFERRABLE, so events could not tell which row is there: make it NOT DEFERRABLE",

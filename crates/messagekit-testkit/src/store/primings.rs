@@ -89,7 +89,7 @@ pub async fn finished_priming_stays_finished<F: StoreFixture>(fixture: &F) {
     assert_eq!(written(fixture, &consumer).await, Some(FIRST.in_group()));
 }
 
-/// Behind each priming one other begins, whoever asks; it has handled nothing, and has no positions yet.
+/// Of two processes that begin the next priming, one does. The priming has handled nothing, and has no positions yet.
 pub async fn next_priming_begins_once_with_nothing<F: StoreFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     assert!(begins(fixture, &consumer, 0).await);

@@ -67,12 +67,12 @@ impl Priming {
         PAST | self.number
     }
 
-    /// Returns whether a key lane is that of a priming.
+    /// Returns whether a key lane holds the own positions of a priming.
     pub const fn owns(key_lane: u32) -> bool {
         key_lane & PAST != 0
     }
 
-    /// Adds the priming's own positions to those of the live consumer.
+    /// Adds a copy of each live position, in the key lane of the priming.
     pub(crate) fn add_own(&self, positions: &mut Vec<NextOffset>) {
         let own = |position: &NextOffset| NextOffset { key_lane: self.key_lane(), ..position.clone() };
         let own: Vec<NextOffset> = positions.iter().map(own).collect();

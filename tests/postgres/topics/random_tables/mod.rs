@@ -5,13 +5,12 @@
 mod schema;
 mod statements;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use fastrand::Rng;
 use messagekit::log::RowPayload;
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
-use messagekit_tests::{Database, Mirror, is_full};
+use messagekit_tests::random_lives::live_all;
+use messagekit_tests::{Database, Mirror};
 use messagekit_topics::Topics;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -26,26 +25,11 @@ const TO_A_WORLD: usize = 6;
 
 #[test]
 fn events_of_random_statements_give_the_table() {
-    let seeds = match std::env::var("MESSAGEKIT_SEED") {
-        Ok(seed) => vec![seed.parse().expect("a seed is a number")],
-        Err(_) => (0..if is_full() { 2_000 } else { 24 }).collect(),
-    };
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        while let Some(seeds) = seeds.chunks(TO_A_WORLD).nth(next.fetch_add(1, Ordering::Relaxed)) {
-            block_on(live_all(seeds));
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            worker.join().expect("every life fits");
-        }
-    });
-    println!("{} lives", seeds.len());
+    let lives = live_all(TO_A_WORLD, |seeds| block_on(live(seeds)));
+    println!("{lives} lives");
 }
 
-async fn live_all(seeds: &[u64]) {
+async fn live(seeds: &[u64]) {
     let mut world = World::new().await;
     for seed in seeds {
         let mut script = Vec::new();

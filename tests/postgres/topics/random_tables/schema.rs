@@ -1,6 +1,7 @@
 //! Random definitions of a table.
 
 use fastrand::Rng;
+use messagekit_tests::random_lives::{chance, one};
 
 /// A table, its indexes, and the table that it may refer to.
 #[derive(Debug)]
@@ -13,14 +14,6 @@ pub(super) struct Schema {
     pub(super) targets: Vec<String>,
     /// A statement may give a key to a row before another row has left it.
     pub(super) has_deferrable_key: bool,
-}
-
-pub(super) fn chance(random: &mut Rng, percent: u8) -> bool {
-    random.u8(0..100) < percent
-}
-
-pub(super) fn one<T: Copy>(random: &mut Rng, of: &[T]) -> T {
-    of[random.usize(0..of.len())]
 }
 
 impl Schema {
