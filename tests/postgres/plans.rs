@@ -74,6 +74,9 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "ping" | "hold_windows" | "oldest" | "checkpoint" | "is_relayed" | "outbox_kept"
         | "outbox_relayed" | "outbox_relays" | "relay_next_due" | "relay_last_place" | "relay_writers" => "",
         "retry_lease" => "text, bigint, float8, text",
+        "retry_lease_of_topic" => "text, bigint, float8, text, text, int",
+        "retry_leased" => "text, bigint, bigint",
+        "retry_leased_at" => "text, text, int, bigint",
         "resolve" => "text, bigint, bigint",
         "resolve_parked" => "text, bigint, bigint, text, bigint, int",
         "begin_run" => "text, bigint, bigint, int, float8",
@@ -141,7 +144,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_write_window" => "text, text, int, bigint, text",
         "topic_see_windows" | "topic_hold_windows" => "text, text",
         "topic_replace_window" => "text, text, int, bigint, text, bigint, text",
-        "topic_claim_bounds" => "text",
+        "topic_claim_bounds" => "text, text",
         "topic_read_claimed" => "text, int, bigint, bigint, bigint",
         "topic_unhandled_from" => "int, int",
         "topic_hold_overtaken" => "int, bigint",

@@ -2,11 +2,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, Log, Record, RecordClaims};
+use messagekit::log::{
+    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, Log, Record,
+    RecordClaims,
+};
 use messagekit::{Error, ErrorKind, Position};
 
+use super::stored_message::StoredMessage;
 use super::{MemoryLog, MemoryStore, MemoryTx};
 
 /// Of the log that the store [writes to](MemoryStore::with_log). A transaction that meets another one on the records of a consumer
@@ -40,7 +45,9 @@ impl RecordClaims for MemoryStore {
                 let window = window.unwrap_or_else(|| ClaimWindow::new(bounds.earliest));
                 ClaimPartition { bounds, window, is_new }
             };
-            Ok(ClaimPartitions { now, partitions: bounds.into_iter().map(partition).collect() })
+            let own = tables.failed_messages.values().filter(|stored| stored.head().consumer == consumer);
+            let failed_due = own.filter_map(StoredMessage::retry_due).min();
+            Ok(ClaimPartitions { now, failed_due, partitions: bounds.into_iter().map(partition).collect() })
         })
     }
 
@@ -70,6 +77,57 @@ impl RecordClaims for MemoryStore {
             *own == partition && offsets.iter().any(|offsets| offsets.contains(offset))
         });
         Ok(records.filter_map(|record| Some((record.position.offset, record.message.key?))).collect())
+    }
+
+    async fn lease_failed(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        lease: Duration,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        let clock = self.database.clock;
+        self.tables(|tables| {
+            let (now, until) = (clock.now(), clock.after(lease));
+            let leased = tables.lease_due(1, now, until, |stored| {
+                let position = stored.head().position.as_ref();
+                let is_meant = |at: &Position| {
+                    at.topic == *topic && partition.is_none_or(|partition| partition == at.partition)
+                };
+                stored.head().consumer == consumer && position.is_some_and(is_meant)
+            });
+            Ok(leased.into_iter().next().map(|lease| LeasedMessage { lease, until }))
+        })
+    }
+
+    async fn leased_failed(
+        &self,
+        tx: &mut MemoryTx,
+        consumer: &str,
+        of: &LeaseOf,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        let now = self.database.clock.now();
+        self.statement(tx, None, |tables, _| {
+            let is_meant = |stored: &&StoredMessage| match of {
+                LeaseOf::Token { failed_message, token } => {
+                    stored.head().id == *failed_message && stored.standing().token == *token
+                }
+                LeaseOf::Position { topic, partition, offset } => {
+                    let position = Position { topic: topic.clone(), partition: *partition, offset: *offset };
+                    stored.head().position == Some(position)
+                        && stored.standing().due.is_some_and(|due| due > now)
+                }
+            };
+            let mut own = tables
+                .failed_messages
+                .values()
+                .filter(|stored| stored.head().consumer == consumer && stored.standing().running);
+            let found = own.find(is_meant);
+            Ok(found.and_then(|stored| {
+                let until = stored.standing().due?;
+                Some(LeasedMessage { lease: stored.last_lease(), until })
+            }))
+        })
     }
 
     async fn read_claimed(

@@ -188,22 +188,35 @@ impl StoredMessage {
 
     pub(super) fn lease(&mut self, now: Timestamp, until: Timestamp) -> Option<RetryLease> {
         let StateMachine { running, run_length, attempts, .. } = self.standing;
-        let token = self.standing.lease(now, until)?;
+        self.standing.lease(now, until)?;
         if running && run_length == 1 {
             self.keep_run(self.leased_at, attempts, FailedRun::WITHOUT_RESULT);
         }
         self.leased_at = now;
         self.show(self.failed_message.head.changed_at);
-        Some(RetryLease {
+        Some(self.last_lease())
+    }
+
+    /// Returns the last lease.
+    pub(super) fn last_lease(&self) -> RetryLease {
+        RetryLease {
             failed_message: self.failed_message.id,
-            token,
+            token: self.standing.token,
             attempt: self.standing.attempts,
             crash_count: self.standing.crash_count,
             alone: self.standing.alone,
             requested: self.standing.state == FailedMessageState::RetryRequested,
             parked: self.standing.parked,
             received: self.failed_message.received.clone(),
-        })
+        }
+    }
+
+    /// Returns when it is due, if a retry is planned.
+    pub(super) fn retry_due(&self) -> Option<Timestamp> {
+        let StateMachine { state, due, .. } = self.standing;
+        let is_planned =
+            matches!(state, FailedMessageState::RetryScheduled | FailedMessageState::RetryRequested);
+        due.filter(|_| is_planned)
     }
 
     pub(super) fn is_leased_as(&self, consumer: &str, leased: &RetryLease) -> bool {

@@ -2,18 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use messagekit::log::{
-    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, DecideWindows, Record, RecordClaims,
-    WindowDecision,
+    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, DecideWindows, LeaseOf, LeasedMessage, Record,
+    RecordClaims, WindowDecision,
 };
 use messagekit::{Error, ErrorKind};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 
 use crate::connect;
-use crate::tables::{claim_windows, record_claims, topic_records};
+use crate::tables::{claim_windows, record_claims, retries, topic_records};
 use crate::{PgTx, PostgresStore};
 
 /// Two workers of a consumer wait for each other in the rows of its cursors, for the time of one short transaction. A process that ends
@@ -85,6 +86,29 @@ impl RecordClaims for PostgresStore {
         offsets: &[Range<i64>],
     ) -> Result<Vec<(i64, Bytes)>, Error> {
         self.statement(record_claims::keys(tx, self.schema(), (topic, partition), offsets)).await
+    }
+
+    async fn lease_failed(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        lease: Duration,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        self.statement(async {
+            let connection = &mut *self.connection().await?;
+            retries::lease_of_topic(connection, self.schema(), consumer, (topic, partition), lease).await
+        })
+        .await
+    }
+
+    async fn leased_failed(
+        &self,
+        tx: &mut PgTx,
+        consumer: &str,
+        of: &LeaseOf,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        self.statement(retries::leased(tx, self.schema(), consumer, of)).await
     }
 
     async fn read_claimed(

@@ -2,14 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, Record, RecordClaims};
+use messagekit::log::{
+    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, LeaseOf, LeasedMessage, Record, RecordClaims,
+};
 use messagekit::{Error, ErrorKind};
 
 use crate::error::from_sqlite;
 use crate::tables::topics::Partition;
-use crate::tables::{names, now, read, record_claims, timestamp, topics, waiting_changes};
+use crate::tables::{names, now, read, record_claims, retries, timestamp, topics, waiting_changes};
 use crate::{SqliteStore, SqliteTx, claim_holder};
 
 /// Only one transaction of the file writes at a time, so claims never conflict. A process that ends frees its claims at once: it
@@ -37,12 +40,13 @@ impl RecordClaims for SqliteStore {
     ) -> Result<ClaimPartitions, Error> {
         let (consumer, name) = (consumer.to_owned(), topic.clone());
         let partitions_of_new = self.partitions().get();
-        let (now, partitions, appended) = tx
+        let (now, failed_due, partitions, appended) = tx
             .run(move |conn| {
                 let now = now();
                 let appended = waiting_changes::append(conn, partitions_of_new, now)?.appended;
                 let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-                Ok((now, record_claims::partitions(conn, consumer, &name)?, appended))
+                let failed_due = retries::next_due(conn, consumer).map_err(from_sqlite)?;
+                Ok((now, failed_due, record_claims::partitions(conn, consumer, &name)?, appended))
             })
             .await?;
         if appended.leaves {
@@ -52,7 +56,8 @@ impl RecordClaims for SqliteStore {
         if partitions.is_empty() {
             return Err(no_topic(topic));
         }
-        Ok(ClaimPartitions { now: timestamp(now)?, partitions })
+        let failed_due = failed_due.map(timestamp).transpose()?;
+        Ok(ClaimPartitions { now: timestamp(now)?, failed_due, partitions })
     }
 
     fn claim_turns(&self) -> Result<Option<&ClaimTurns>, Error> {
@@ -85,6 +90,35 @@ impl RecordClaims for SqliteStore {
     ) -> Result<Vec<(i64, Bytes)>, Error> {
         let (topic, offsets) = (topic.clone(), offsets.to_vec());
         tx.run(move |conn| record_claims::keys(conn, &topic, partition, &offsets).map_err(from_sqlite)).await
+    }
+
+    async fn lease_failed(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        lease: Duration,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.clone());
+        self.job(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::lease_of_topic(conn, consumer, (&topic, partition), lease, now())
+        })
+        .await
+    }
+
+    async fn leased_failed(
+        &self,
+        tx: &mut SqliteTx,
+        consumer: &str,
+        of: &LeaseOf,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        let (consumer, of) = (consumer.to_owned(), of.clone());
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            retries::leased(conn, consumer, &of, now())
+        })
+        .await
     }
 
     async fn read_claimed(

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use futures_util::{Stream, StreamExt};
 use messagekit::adapter::codec;
 use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::schema::canonical::{self, Json};
@@ -62,8 +62,9 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// Yields the consumer's new records in the order of their ids, also those that are appended meanwhile. Records that are not
     /// acknowledged come again in the next iteration, not in this one.
     ///
-    /// The stream fails with [`ErrorKind::Undecodable`] for a record that does not have the type, with [`ErrorKind::SchemaMismatch`] if that
-    /// is because the topic was migrated meanwhile, and ends.
+    /// A record that does not have the type is yielded as an error of [`ErrorKind::Undecodable`] with its id as the value `record`. The stream
+    /// goes on behind it: [`give_up`](Self::give_up) keeps it for operators. Any other error ends the stream, such as
+    /// [`ErrorKind::SchemaMismatch`] if the topic was migrated meanwhile.
     pub fn iter_new(&self) -> impl Stream<Item = Result<Record<T>, Error>> + Send + Unpin + 'static
     where
         T: Send + 'static,
@@ -104,11 +105,19 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// # Errors
     /// [`ErrorKind::Undecodable`] for a record that does not have the type. A transient error if the file is busy: retry.
     pub async fn get(&self, id: i64) -> Result<Option<Record<T>>, Error> {
-        let mut page = self.read(None, id.saturating_sub(1), 1).await?.records;
-        match page.pop().filter(|record| record.id == id) {
+        match self.stored(id).await? {
             Some(record) => self.typed_now(&record).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Returns the record with this id as the log has it, also one that does not have the type, or `None` if the topic has none.
+    ///
+    /// # Errors
+    /// A transient error if the file is busy: retry.
+    pub async fn stored(&self, id: i64) -> Result<Option<TopicRecord>, Error> {
+        let mut page = self.read(None, id.saturating_sub(1), 1).await?.records;
+        Ok(page.pop().filter(|record| record.id == id))
     }
 
     fn records(
@@ -120,7 +129,7 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
         T: Send + 'static,
     {
         let start = (self.clone(), Reading::default());
-        Box::pin(try_unfold(start, move |(topic, mut reading)| async move {
+        let records = try_unfold(start, move |(topic, mut reading)| async move {
             // Made before the first look: a commit in between is not missed.
             if at_the_end == AtTheEnd::Wait && reading.watch.is_none() {
                 reading.watch = Some(topic.shared.store.watch_records()?);
@@ -128,7 +137,11 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
             loop {
                 if let Some(next) = reading.page.pop_front() {
                     reading.passed(&next);
-                    return Ok(Some((topic.typed_now(&next).await?, (topic, reading))));
+                    let record = match topic.typed_now(&next).await {
+                        Err(error) if error.kind() != ErrorKind::Undecodable => return Err(error),
+                        record => record,
+                    };
+                    return Ok(Some((record, (topic, reading))));
                 }
                 let page = match topic.read(status, reading.after, PAGE).await {
                     Err(error) if error.kind() == ErrorKind::Unavailable && at_the_end == AtTheEnd::Wait => {
@@ -157,7 +170,8 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                     None => return Ok(None),
                 }
             }
-        }))
+        });
+        Box::pin(records.map(|record| record.and_then(|record| record)))
     }
 
     pub(crate) async fn read(

@@ -38,6 +38,7 @@ mod dropping;
 mod ends;
 mod error;
 mod fields;
+mod give_up;
 mod guard;
 mod iterate;
 mod json_text;

@@ -7,7 +7,7 @@ use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
 use messagekit::schema::canonical::Json;
-use messagekit::{Error, ErrorKind, Shutdown};
+use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_admin::ByteText;
 use messagekit_config::Configuration;
 use messagekit_topics::Topics;
@@ -15,8 +15,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::file;
-use super::lines::{Lines, Reader};
+use super::lines::{FAILED, Lines, Reader};
 use crate::input::span;
+use crate::output::printable;
 
 /// How often claims of processes that have ended are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,6 +113,11 @@ impl Consumption<'_> {
             match claimer.claim(wanted).await? {
                 Claimed::Records(claim) => {
                     let (printed, undecodable) = self.print(&mut lines, &claim)?;
+                    for (offset, error) in &undecodable {
+                        let text = chain(error);
+                        eprintln!("{}{FAILED}", printable(&text));
+                        claimer.give_up(&claim, Which::Offsets(&[*offset]), &text).await?;
+                    }
                     if lines.flush()? == Reader::Gone {
                         return claimer.release(&claim, Which::All).await;
                     }
@@ -123,10 +129,6 @@ impl Consumption<'_> {
                             );
                         }
                         settled => drop(settled?),
-                    }
-                    if let Some(error) = undecodable {
-                        claimer.release(&claim, Which::All).await?;
-                        return Err(error);
                     }
                     left = left.saturating_sub(printed.len() as u64);
                 }
@@ -146,13 +148,17 @@ impl Consumption<'_> {
         Ok(())
     }
 
-    /// Prints records up to the first record whose data is not JSON. Returns the offsets of the printed records, and the error of that record.
-    fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<(Vec<i64>, Option<Error>), Error> {
+    /// Prints records. Returns the offsets of the printed records, and the offset and error of each record whose data is not JSON.
+    fn print(&self, lines: &mut Lines, claim: &RecordClaim) -> Result<(Vec<i64>, Undecodable), Error> {
+        let mut undecodable = Undecodable::new();
         let mut printed = Vec::with_capacity(claim.records.len());
         for record in &claim.records {
             let data = match data_of(record) {
                 Ok(data) => data,
-                Err(error) => return Ok((printed, Some(error))),
+                Err(error) => {
+                    undecodable.push((record.record.position.offset, error));
+                    continue;
+                }
             };
             let line = if self.as_records { shown(record, &data)? } else { data.get().to_owned() };
             if lines.write(line)? == Reader::Gone {
@@ -160,9 +166,11 @@ impl Consumption<'_> {
             }
             printed.push(record.record.position.offset);
         }
-        Ok((printed, None))
+        Ok((printed, undecodable))
     }
 }
+
+type Undecodable = Vec<(i64, Error)>;
 
 /// Waits for a commit, or until a claim may have ended.
 async fn until_more(commits: &mut dyn CommitWatch, interrupted: &Shutdown) -> Result<(), Error> {
@@ -185,14 +193,9 @@ fn data_of(claimed: &ClaimedRecord) -> Result<Box<RawValue>, Error> {
     let undecodable = |text: &'static str| refused(Error::new(ErrorKind::Undecodable, text));
     let data = codec::data_of(&claimed.record.message).map_err(refused)?;
     if data.is_empty() || claimed.record.is_tombstone {
-        return Err(undecodable(
-            "record has no data and was not acknowledged: acknowledge it with `messagekit sql` to skip it",
-        ));
+        return Err(undecodable("record has no data"));
     }
-    let not_json = |error: serde_json::Error| {
-        let text = "data of the record is not JSON and was not acknowledged: acknowledge it with `messagekit sql` to skip it";
-        undecodable(text).caused_by(error)
-    };
+    let not_json = |error: serde_json::Error| undecodable("data of the record is not JSON").caused_by(error);
     let data = Json::read(&data).map_err(not_json)?.text();
     RawValue::from_string(data).map_err(not_json)
 }

@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 use messagekit::log::TopicStore;
-use messagekit::{Backoff, Error, ErrorKind, Shutdown};
+use messagekit::{Backoff, Error, ErrorKind, Shutdown, chain};
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::value::RawValue;
 use tracing_subscriber::filter::LevelFilter;
@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::claims::{Claims, Consumption};
 use super::export::line;
 use super::file::{self, Work};
-use super::lines::{Lines, Reader};
+use super::lines::{FAILED, Lines, Reader};
 use crate::database::Database;
 use crate::output::printable;
 
@@ -79,7 +79,14 @@ impl Consume {
                 () = interrupted.requested() => return Ok(()),
                 next = records.next() => next,
             };
-            let Some(record) = next.transpose()? else { return Ok(()) };
+            let record = match next {
+                None => return Ok(()),
+                Some(Err(error)) if error.kind() == ErrorKind::Undecodable => {
+                    self.give_up(topic, error.into()).await?;
+                    continue;
+                }
+                Some(record) => record?,
+            };
             lines.write(if self.records { line(&record)? } else { record.data.get().to_owned() })?;
             // A record without a reader stays new.
             if lines.flush()? == Reader::Gone {
@@ -90,6 +97,21 @@ impl Consume {
                 left -= 1;
             }
         }
+        Ok(())
+    }
+
+    /// Keeps a record without JSON data as a failed message, and says so. With `--no-ack` it stays new.
+    async fn give_up(
+        &self,
+        topic: &Topic<Box<RawValue>, impl TopicStore>,
+        error: Error,
+    ) -> Result<(), Error> {
+        let id = error.context("record").and_then(|id| id.parse().ok());
+        if let (Some(id), false) = (id, self.no_ack) {
+            topic.give_up(id, &chain(&error)).await?;
+        }
+        let dead = if self.no_ack { "" } else { FAILED };
+        eprintln!("{}{dead}", printable(&chain(&error)));
         Ok(())
     }
 

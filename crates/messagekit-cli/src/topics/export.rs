@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use futures_util::{Stream, TryStreamExt};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 use messagekit::log::{RecordQuery, RecordStatus, TopicRecord, TopicStore};
-use messagekit::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind, Position};
 use messagekit_arrow::{Columns, Format, batches};
-use messagekit_topics::{Record, Topics};
+use messagekit_topics::{Record, Topic, Topics};
 use serde_json::value::RawValue;
 
 use super::file::{self, Work};
@@ -57,11 +60,11 @@ impl Work for Export {
             None => Lines::to_stdout(),
         };
         if self.handled {
-            write(&mut lines, topic.iter_handled()).await
+            write(&mut lines, &topic, topic.iter_handled()).await
         } else if self.new {
-            write(&mut lines, topic.iter_new()).await
+            write(&mut lines, &topic, topic.iter_new()).await
         } else {
-            write(&mut lines, topic.iter_all()).await
+            write(&mut lines, &topic, topic.iter_all()).await
         }
     }
 }
@@ -100,21 +103,62 @@ impl Export {
 
 async fn write(
     lines: &mut Lines,
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
     mut records: impl Stream<Item = Result<Record<Box<RawValue>>, messagekit_topics::Error>> + Unpin,
 ) -> Result<(), Error> {
-    while let Some(record) = records.try_next().await? {
-        if lines.write(line(&record)?)? == Reader::Gone {
+    while let Some(record) = records.next().await {
+        let line = match record {
+            Err(error) if error.kind() == ErrorKind::Undecodable => raw_line(topic, error.into()).await?,
+            record => Some(line(&record?)?),
+        };
+        if let Some(line) = line
+            && lines.write(line)? == Reader::Gone
+        {
             return Ok(());
         }
     }
     lines.flush().map(drop)
 }
 
+/// A record whose data is not JSON, with its bytes.
+#[derive(serde::Serialize)]
+struct Raw {
+    id: i64,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    created_at: Timestamp,
+    handled_at: Option<Timestamp>,
+    status: RecordStatus,
+    data_base64: String,
+}
+
+/// Returns a record whose data is not JSON as a line, or `None` if it was deleted meanwhile.
+async fn raw_line(
+    topic: &Topic<Box<RawValue>, impl TopicStore>,
+    error: Error,
+) -> Result<Option<String>, Error> {
+    let Some(id) = error.context("record").and_then(|id| id.parse().ok()) else { return Err(error) };
+    let Some(TopicRecord { id, record, status, handled_at, .. }) = topic.stored(id).await? else {
+        return Ok(None);
+    };
+    let created_at = record.stored_at();
+    let Position { topic, partition, offset } = record.position;
+    let data_base64 = STANDARD.encode(&record.message.payload);
+    let raw =
+        Raw { id, topic: topic.to_string(), partition, offset, created_at, handled_at, status, data_base64 };
+    as_line(&raw, id).map(Some)
+}
+
 /// Returns a whole record as one line of JSON.
 pub(super) fn line(record: &Record<Box<RawValue>>) -> Result<String, Error> {
+    as_line(record, record.id)
+}
+
+fn as_line(record: &impl serde::Serialize, id: i64) -> Result<String, Error> {
     serde_json::to_string(record).map_err(|error| {
         let text = "record cannot be written as JSON";
-        Error::new(ErrorKind::Other, text).with("record", record.id).caused_by(error)
+        Error::new(ErrorKind::Other, text).with("record", id).caused_by(error)
     })
 }
 

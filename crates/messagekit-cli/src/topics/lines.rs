@@ -4,6 +4,9 @@ use std::io::{self, BufWriter, Write};
 
 use messagekit::{Error, ErrorKind};
 
+/// What becomes of a record that cannot be printed.
+pub(super) const FAILED: &str = "; it is a failed message now: messagekit dlq list";
+
 /// Whether there is still a reader of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {

@@ -67,37 +67,34 @@ async fn write(shell: &Shell, payloads: &[&'static [u8]]) {
     store.close().await.unwrap();
 }
 
-/// A JSON null, no data, and data that is not JSON are three things, and only the first one is acknowledged.
+/// A JSON null, no data, and data that is not JSON are three things: each of the last two is a failed message, and the rest goes on.
 #[tokio::test]
-async fn data_that_is_not_json_is_neither_null_nor_acknowledged() {
+async fn data_that_is_not_json_is_a_failed_message_and_others_go_on() {
     for (payload, said) in [(&b"\xff{"[..], "is not JSON"), (b"", "has no data"), (b"{\"n\":", "is not JSON")]
     {
         let shell = Shell::with(&["jobs", "--partitions", "1"]);
         write(&shell, &[b"null", payload, b"{\"n\":2}"]).await;
-        for more in [&["--records"][..], &[], &["--ordered"], &["--follow"]] {
-            let claims = [&["consume", "jobs", "--consumer", "w", "--claim", "9"], more].concat();
-            let ended = shell.topics(&claims);
-            let is_first = more == ["--records"];
-            assert_eq!(ended.code, 1, "{more:?}: {}", ended.err);
-            assert_eq!(ended.out.contains("\"data\":null"), is_first, "{more:?}: {}", ended.out);
-            assert_eq!(ended.out.lines().count(), usize::from(is_first), "{more:?}: {}", ended.out);
-            for part in [said, "topic jobs", "offset 1"] {
+        let ways = [&["--claim", "9"][..], &["--claim", "1", "--ordered"], &[]];
+        for (n, more) in ways.into_iter().enumerate() {
+            let consumer = format!("w-{n}");
+            let consume = [&["consume", "jobs", "--consumer", &consumer], more].concat();
+            let ended = shell.topics(&consume);
+            assert_eq!((ended.code, &*ended.out), (0, "null\n{\"n\":2}\n"), "{more:?}: {}", ended.err);
+            assert_eq!(ended.err.lines().count(), 1, "{more:?}: {}", ended.err);
+            let said = if more.is_empty() { "record 2" } else { said };
+            for part in [said, "topic jobs", "messagekit dlq list"] {
                 assert!(ended.err.contains(part), "{more:?}: {}", ended.err);
             }
+            let again = shell.topics(&consume);
+            assert_eq!((&*again.out, &*again.err), ("", ""), "{more:?}");
+            let list = on(&shell.file(), &["dlq", "list", "--consumer", &consumer, "--json"]).text();
+            assert!(list.contains("\"dead\""), "{more:?}: {list}");
         }
-        for more in [&[][..], &["--records"], &["--follow"]] {
-            let ended = shell.topics(&[&["consume", "jobs", "--consumer", "w"], more].concat());
-            assert_eq!((ended.code, &*ended.out), (1, ""), "{more:?}: {}", ended.err);
-        }
-        shell.topics(&["export", "jobs", "--consumer", "w", "--new"]).refused(1, &["record 2"]);
-        let shown = shell.topics(&["show", "jobs", "--consumer", "w"]).text();
-        assert!(shown.contains("w: 2 new, 1 handled"), "{shown}");
-        let ack = "ACK jobs GROUP 'w' UPTO OFFSET 1";
-        on(&shell.file(), &["sql", "CONSUME FROM jobs GROUP 'w' LIMIT 1", ack]).text();
-        assert_eq!(
-            shell.topics(&["consume", "jobs", "--consumer", "w", "--claim", "9"]).text(),
-            "{\"n\":2}\n"
-        );
+        assert!(shell.topics(&["consume", "jobs", "--no-ack"]).err.contains("record 2"));
+        let exported = shell.topics(&["export", "jobs", "--new"]).text();
+        let bytes = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, payload);
+        assert_eq!(exported.lines().count(), 3, "{exported}");
+        assert!(exported.contains(&format!("\"data_base64\":\"{bytes}\"")), "{exported}");
     }
 }
 

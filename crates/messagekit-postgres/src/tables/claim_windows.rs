@@ -5,7 +5,7 @@ use messagekit::{Error, crash};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::record_claims::named_topic;
+use super::record_claims::{failed_due, named_topic};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 use crate::transaction::commit::single;
@@ -13,7 +13,8 @@ use crate::transaction::commit::single;
 /// The partitions of a topic with a consumer's windows, all at one moment: the time, and whether events wait for an offset.
 pub(crate) const SEE_WINDOWS: &str = concat!(
     "
-SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting",
+SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting, ",
+    failed_due!("$1"),
     named_topic!("$2"),
     "
   LEFT JOIN LATERAL (
@@ -41,12 +42,14 @@ pub(crate) async fn see(
     let rows = see.fetch_all(connection).await.map_err(from_sqlx)?;
     let Some(last) = rows.last() else { return Ok(None) };
     let now: jiff_sqlx::Timestamp = last.try_get(5).map_err(from_sqlx)?;
+    let failed_due: Option<jiff_sqlx::Timestamp> = last.try_get(7).map_err(from_sqlx)?;
     let mut partitions = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(partition) = partition(row)? else { return Ok(None) };
         partitions.push(partition);
     }
-    Ok(Some(ClaimPartitions { now: now.to_jiff(), partitions }))
+    let failed_due = failed_due.map(jiff_sqlx::Timestamp::to_jiff);
+    Ok(Some(ClaimPartitions { now: now.to_jiff(), failed_due, partitions }))
 }
 
 fn partition(row: &PgRow) -> Result<Option<ClaimPartition>, Error> {

@@ -42,10 +42,25 @@ FROM (
 }
 pub(super) use named_topic;
 
-/// The partitions of a topic with the time, and whether events wait for their offset.
+/// When the first failed message of a consumer is due. The lower bound keeps the plan in the order of the index.
+macro_rules! failed_due {
+    ($consumer:literal) => {
+        concat!(
+            "(
+  SELECT d.due FROM messagekit.failed_messages d
+  WHERE d.consumer = ",
+            $consumer,
+            " AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due >= '-infinity' ORDER BY d.due LIMIT 1)"
+        )
+    };
+}
+pub(super) use failed_due;
+
+/// The partitions of a topic with the time, whether events wait for their offset, and when a failed message of the consumer is due.
 pub(crate) const BOUNDS: &str = concat!(
     "
-SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting",
+SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting, ",
+    failed_due!("$2"),
     named_topic!("$1"),
     "
 ORDER BY p.partition"
@@ -84,7 +99,7 @@ pub(crate) async fn partitions(
 ) -> Result<ClaimPartitions, Error> {
     let mut windows = hold(connection, schema, consumer, topic).await?;
     // Only now: events may have come while the windows were waited for, and the time has gone on.
-    let mut seen = bounds(connection, schema, topic).await?;
+    let mut seen = bounds(connection, schema, consumer, topic).await?;
     let begun = if seen.known.iter().any(|(tp, _)| !windows.contains_key(tp)) {
         let tps: Vec<i32> = seen.known.iter().map(|(tp, _)| *tp).collect();
         let begun = cursors::begin(connection, schema, consumer, &tps).await?;
@@ -99,25 +114,32 @@ pub(crate) async fn partitions(
         waiting::sequence_batch(connection, schema, &topic).await?;
     }
     if seen.has_waiting || !begun.is_empty() {
-        seen = bounds(connection, schema, topic).await?;
+        seen = bounds(connection, schema, consumer, topic).await?;
     }
     let partitions = seen.known.into_iter().filter_map(|(tp, bounds)| {
         let window = windows.remove(&tp)?;
         Some(ClaimPartition { bounds, window, is_new: begun.contains(&tp) })
     });
-    Ok(ClaimPartitions { now: seen.now, partitions: partitions.collect() })
+    Ok(ClaimPartitions { now: seen.now, failed_due: seen.failed_due, partitions: partitions.collect() })
 }
 
 /// A topic as a claim sees it.
 struct Seen {
     now: jiff::Timestamp,
     has_waiting: bool,
+    failed_due: Option<jiff::Timestamp>,
     /// The partitions, each with its number in the database.
     known: Vec<(i32, Bounds)>,
 }
 
-async fn bounds(connection: &mut PgConnection, schema: &SchemaName, topic: &str) -> Result<Seen, Error> {
-    let rows = sqlx::query(schema.sql(BOUNDS)).bind(topic).fetch_all(connection).await.map_err(from_sqlx)?;
+async fn bounds(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    topic: &str,
+) -> Result<Seen, Error> {
+    let select = sqlx::query(schema.sql(BOUNDS)).bind(topic).bind(consumer);
+    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
     let last = rows.last().ok_or_else(|| topics::no_topic(topic))?;
     let seen = || {
         let now: jiff_sqlx::Timestamp = last.try_get(4)?;
@@ -127,7 +149,9 @@ async fn bounds(connection: &mut PgConnection, schema: &SchemaName, topic: &str)
             Ok((row.try_get(0)?, bounds))
         });
         let known = known.collect::<Result<_, sqlx::Error>>()?;
-        Ok(Seen { now: now.to_jiff(), has_waiting: last.try_get(5)?, known })
+        let failed_due: Option<jiff_sqlx::Timestamp> = last.try_get(6)?;
+        let failed_due = failed_due.map(jiff_sqlx::Timestamp::to_jiff);
+        Ok(Seen { now: now.to_jiff(), has_waiting: last.try_get(5)?, failed_due, known })
     };
     seen().map_err(from_sqlx)
 }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use messagekit::adapter::{Failure, Follower, RetryLease, instance};
+use messagekit::log::{LeaseOf, LeasedMessage};
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -37,34 +38,69 @@ macro_rules! counted {
 macro_rules! leased {
     () => {
         r#"d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload"#
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due"#
     };
 }
 
 /// Oldest due first; skips failed messages that another worker is leasing. A failed message whose last run did not return
 /// counts a crash. A run of several counts nothing instead; its messages run alone from now on. Of a key's parked failed
 /// messages only the first open one runs, whatever the states of the others: an operator may have reopened one before it.
-pub(crate) const LEASE_DUE: &str = concat!(
-    r#"
+macro_rules! lease_due {
+    ($of:literal) => {
+        concat!(
+            r#"
 WITH head AS MATERIALIZED (
   SELECT d.id, d.due FROM messagekit.failed_messages d
   WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() AND (NOT d.parked OR (
     SELECT true FROM messagekit.failed_messages o
     WHERE o.consumer = d.consumer AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
       AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND (o.partition, o."offset") < (d.partition, d."offset")
-    LIMIT 1) IS NULL)
+    LIMIT 1) IS NULL)"#,
+            $of,
+            "
   ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
 leased AS (
   UPDATE messagekit.failed_messages d
   SET due = now() + $3 * interval '1 microsecond',
-    "#,
-    counted!("$4"),
-    "
+    ",
+            counted!("$4"),
+            "
   FROM head WHERE d.id = head.id
   RETURNING ",
-    leased!(),
-    ", head.due AS was_due)
+            leased!(),
+            ", head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id"
+        )
+    };
+}
+
+pub(crate) const LEASE_DUE: &str = lease_due!("");
+
+/// As [`LEASE_DUE`], of the records of one topic, and of one partition unless it is null.
+pub(crate) const LEASE_OF_TOPIC: &str = lease_due!(
+    "
+    AND d.partition IS NOT NULL AND coalesce(d.position_topic, d.topic) = $5 AND ($6::int IS NULL OR d.partition = $6)"
+);
+
+/// A failed message under its last lease, until it is settled or leased again.
+pub(crate) const LEASED: &str = concat!(
+    "
+SELECT ",
+    leased!(),
+    "
+FROM messagekit.failed_messages d
+WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE"
+);
+
+/// As [`LEASED`], found by the position of its record while the lease lasts.
+pub(crate) const LEASED_AT: &str = concat!(
+    "
+SELECT ",
+    leased!(),
+    r#"
+FROM messagekit.failed_messages d
+WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due > now() AND d.running_since IS NOT NULL
+  AND d.partition = $3 AND d."offset" = $4 AND coalesce(d.position_topic, d.topic) = $2 LIMIT 1"#
 );
 
 /// Leases one failed message, due or not, for no time. It counts as [`LEASE_DUE`] does.
@@ -199,6 +235,44 @@ pub(crate) async fn lease(
     let lease = lease.bind(instance());
     let rows = lease.fetch_all(connection).await.map_err(from_sqlx)?;
     rows.iter().map(leased_of).collect()
+}
+
+/// Leases a failed message whose record is in a topic, and in a partition if one is given.
+pub(crate) async fn lease_of_topic(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    (topic, partition): (&str, Option<i32>),
+    lease: Duration,
+) -> Result<Option<LeasedMessage>, Error> {
+    let lease = sqlx::query(schema.sql(LEASE_OF_TOPIC)).bind(consumer).bind(1_i64).bind(micros(lease));
+    let lease = lease.bind(instance()).bind(topic).bind(partition);
+    let row = lease.fetch_optional(connection).await.map_err(from_sqlx)?;
+    row.as_ref().map(leased_until).transpose()
+}
+
+/// Returns a failed message that is leased.
+pub(crate) async fn leased(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    of: &LeaseOf,
+) -> Result<Option<LeasedMessage>, Error> {
+    let select = match of {
+        LeaseOf::Token { failed_message, token } => {
+            sqlx::query(schema.sql(LEASED)).bind(consumer).bind(*failed_message).bind(*token)
+        }
+        LeaseOf::Position { topic, partition, offset } => {
+            sqlx::query(schema.sql(LEASED_AT)).bind(consumer).bind(&**topic).bind(*partition).bind(*offset)
+        }
+    };
+    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
+    row.as_ref().map(leased_until).transpose()
+}
+
+fn leased_until(row: &PgRow) -> Result<LeasedMessage, Error> {
+    let until: jiff_sqlx::Timestamp = row.try_get("due").map_err(from_sqlx)?;
+    Ok(LeasedMessage { lease: leased_of(row)?, until: until.to_jiff() })
 }
 
 /// Leases one failed message, or returns `None` if it may not run any more.

@@ -6,15 +6,19 @@
 use std::time::Duration;
 
 use messagekit::adapter::{Failure, Follower, RetryLease, instance};
+use messagekit::log::{LeaseOf, LeasedMessage};
 use messagekit::operations::FailedMessageState;
 use messagekit::{Error, ErrorKind, MessageId};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::blocked_keys::{self, BlockedKey, head_of};
 use super::failed_message_row::{self, COLUMNS};
 use super::failed_messages::after;
-use super::{failed_runs, micros, names, processed};
+use super::{failed_runs, micros, names, processed, timestamp};
 use crate::error::from_sqlite;
+
+/// What a lease hands out beside [`COLUMNS`].
+const LEASED: &str = "crash_count, alone, parked, state = 'retry_requested' AS requested";
 
 /// Returns whether a failed message of the consumer is due. This read takes no write lock.
 pub(crate) fn any_due(conn: &Connection, consumer: &str, now: i64) -> Result<bool> {
@@ -71,7 +75,7 @@ pub(crate) fn take(
                  alone = iif(running_since IS NULL, alone, max(alone, run_length)), run_length = 1, running_since = ?3,
                  token = token + 1, attempts = attempts + (running_since IS NULL OR run_length = 1),
                  failed_runs = {}, leased_by = (token + 1) || ' ' || ?4
-             WHERE id = ?1 RETURNING {COLUMNS}, crash_count, alone, parked, state = 'retry_requested' AS requested",
+             WHERE id = ?1 RETURNING {COLUMNS}, {LEASED}",
             failed_runs::at_lease()
         ))
         .map_err(from_sqlite)?;
@@ -80,6 +84,11 @@ pub(crate) fn take(
         Error::new(ErrorKind::Corrupt, "failed message vanished between look and lease")
             .with("failed_message", id)
     })?;
+    lease_of(row)
+}
+
+/// Reads [`COLUMNS`] and [`LEASED`].
+fn lease_of(row: &Row<'_>) -> std::result::Result<RetryLease, Error> {
     let kept = failed_message_row::read(row)?;
     Ok(RetryLease {
         failed_message: kept.id,
@@ -93,12 +102,81 @@ pub(crate) fn take(
     })
 }
 
+/// Leases a failed message whose record is in a topic, and in a partition if one is given.
+pub(crate) fn lease_of_topic(
+    conn: &Connection,
+    consumer: i64,
+    (topic, partition): (&str, Option<i32>),
+    lease: Duration,
+    now: i64,
+) -> std::result::Result<Option<LeasedMessage>, Error> {
+    let until = now.saturating_add(micros(lease));
+    let of = "AND d.partition IS NOT NULL AND coalesce(d.position_topic, d.topic) = ?4 AND (?5 IS NULL OR d.partition = ?5)";
+    let due = conn
+        .prepare_cached(&due_sql_of(of))
+        .and_then(|mut due| due.query_row((consumer, now, 1, topic, partition), |row| row.get(0)).optional())
+        .map_err(from_sqlite)?;
+    let Some(id) = due else { return Ok(None) };
+    Ok(Some(LeasedMessage { lease: take(conn, id, until, now)?, until: timestamp(until)? }))
+}
+
+/// Returns a failed message under its last lease, until it is settled or leased again; by its position only while the lease lasts.
+pub(crate) fn leased(
+    conn: &Connection,
+    consumer: i64,
+    of: &LeaseOf,
+    now: i64,
+) -> std::result::Result<Option<LeasedMessage>, Error> {
+    let id = match of {
+        LeaseOf::Token { failed_message, token } => conn
+            .prepare_cached(
+                "SELECT id FROM messagekit_failed_messages
+                 WHERE id = ?2 AND token = ?3 AND consumer_id = ?1 AND running_since IS NOT NULL",
+            )
+            .and_then(|mut select| select.query_row((consumer, failed_message, token), |row| row.get(0)).optional()),
+        LeaseOf::Position { topic, partition, offset } => conn
+            .prepare_cached(
+                "SELECT id FROM messagekit_failed_messages
+                 WHERE consumer_id = ?1 AND state IN ('retry_scheduled', 'retry_requested') AND due > ?5 AND running_since IS NOT NULL
+                   AND partition = ?3 AND offset = ?4 AND coalesce(position_topic, topic) = ?2 LIMIT 1",
+            )
+            .and_then(|mut select| {
+                select.query_row((consumer, topic, partition, offset, now), |row| row.get(0)).optional()
+            }),
+    };
+    let id: Option<i64> = id.map_err(from_sqlite)?;
+    let Some(id) = id else { return Ok(None) };
+    let mut select = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, {LEASED}, due FROM messagekit_failed_messages WHERE id = ?1"
+        ))
+        .map_err(from_sqlite)?;
+    let mut rows = select.query([id]).map_err(from_sqlite)?;
+    let Some(row) = rows.next().map_err(from_sqlite)? else { return Ok(None) };
+    let until = row.get("due").map_err(from_sqlite)?;
+    Ok(Some(LeasedMessage { lease: lease_of(row)?, until: timestamp(until)? }))
+}
+
+/// When the first failed message of a consumer is due.
+pub(crate) fn next_due(conn: &Connection, consumer: i64) -> Result<Option<i64>> {
+    conn.prepare_cached(
+        "SELECT due FROM messagekit_failed_messages
+         WHERE consumer_id = ?1 AND origin = 'store' AND state IN ('retry_scheduled', 'retry_requested') ORDER BY due LIMIT 1",
+    )?
+    .query_row([consumer], |row| row.get(0))
+    .optional()
+}
+
 /// Of a blocked key only the head may run.
 pub(super) fn due_sql() -> String {
+    due_sql_of("")
+}
+
+fn due_sql_of(of: &str) -> String {
     format!(
         "SELECT d.id FROM messagekit_failed_messages d
          WHERE d.consumer_id = ?1 AND d.origin = 'store' AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= ?2
-           AND (d.parked = 0 OR d.id = {})
+           AND (d.parked = 0 OR d.id = {}) {of}
          ORDER BY d.due, d.id LIMIT ?3",
         head_of("d.consumer_id", "d.topic", "d.key")
     )

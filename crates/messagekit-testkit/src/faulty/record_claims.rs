@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{ClaimHolder, ClaimPartitions, ClaimWindow, Record, RecordClaims};
+use messagekit::adapter::Inbox as _;
+use messagekit::log::{
+    ClaimHolder, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, Record, RecordClaims,
+};
 use messagekit::{Error, Store};
 
 use super::Fault;
@@ -137,6 +141,33 @@ impl RecordClaims for FaultyStore {
             _ => {}
         }
         Ok(keys)
+    }
+
+    async fn lease_failed(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        lease: Duration,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        match self.fault {
+            Some(Fault::ClaimsLeaseNoFailedMessage) => Ok(None),
+            Some(Fault::ClaimsLeaseOfAnyTopic) => {
+                let leased = self.inner.lease(consumer, 1, lease).await?.into_iter().next();
+                Ok(leased.map(|lease| LeasedMessage { lease, until: jiff::Timestamp::now() }))
+            }
+            _ => self.inner.lease_failed(consumer, topic, partition, lease).await,
+        }
+    }
+
+    async fn leased_failed(
+        &self,
+        tx: &mut FaultyTx,
+        consumer: &str,
+        of: &LeaseOf,
+    ) -> Result<Option<LeasedMessage>, Error> {
+        let found = self.inner.leased_failed(tx.inner(), consumer, of).await?;
+        Ok(found.filter(|_| !self.is(Fault::ClaimsFindNoLease)))
     }
 
     async fn read_claimed(

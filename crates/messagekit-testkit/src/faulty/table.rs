@@ -677,6 +677,12 @@ faults! {
     ClaimsIgnoreTheConsumer: Log consumers_claim_apart,
     /// Claimed records come without their key.
     ClaimDropsTheKey: Log claimed_records_are_whole,
+    /// No failed message comes back to the workers that claim.
+    ClaimsLeaseNoFailedMessage: Log requested_retry_is_claimed,
+    /// Workers of one topic get the failed messages of another one.
+    ClaimsLeaseOfAnyTopic: Log requested_retry_stays_in_its_topic,
+    /// A failed message that a worker has is not found.
+    ClaimsFindNoLease: Log requested_retry_is_settled_as_a_record,
     /// A range of records is read to the end of the partition.
     ClaimReadsOn: Log claim_holds_no_more_than_it_asked_for,
     /// Two transactions may change the claims of a consumer at the same time.

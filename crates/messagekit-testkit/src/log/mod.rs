@@ -1,6 +1,7 @@
 //! The promises of a log in a database, and of the record claims on it.
 
 pub mod claims;
+pub mod failed_claims;
 mod fixture;
 pub mod keyed_claims;
 pub mod leases;

@@ -277,7 +277,7 @@ pub(super) fn of(consumer: &str) -> FailedMessageFilter {
 }
 
 /// Returns the only failed message of a consumer.
-pub(super) async fn only_failed_message<S: FailedMessages>(
+pub(crate) async fn only_failed_message<S: FailedMessages>(
     store: &S,
     consumer: &str,
 ) -> messagekit::operations::FailedMessage {
@@ -302,7 +302,7 @@ pub(super) fn somebody() -> Operator {
 }
 
 /// Performs an action on one failed message.
-pub(super) async fn act<S: FailedMessages>(store: &S, act: Action, id: i64) -> ActionResult {
+pub(crate) async fn act<S: FailedMessages>(store: &S, act: Action, id: i64) -> ActionResult {
     let acted = until_through(|| async move { store.act(act, &[id], &somebody()).await }).await;
     assert_eq!(acted.len(), 1, "one answer for one failed message");
     acted[0]

@@ -32,5 +32,5 @@ pub mod undone;
 pub mod unhandled;
 
 pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
-pub(crate) use fixture::{begin, until_through};
+pub(crate) use fixture::{act, begin, only_failed_message, until_through};
 pub use list::{StoreCase, all, run};

@@ -199,3 +199,62 @@ async fn a_topic_that_is_missing_has_no_records_to_claim() {
     let without_log = RecordClaimer::new(MemoryStore::new(), "billing", TOPIC);
     assert_eq!(without_log.claim(1).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
+
+/// Every second record is given back for an hour, in a partition with more of them than a window may have pieces.
+#[tokio::test(start_paused = true)]
+async fn records_that_wait_hold_back_none_that_was_never_claimed() {
+    const RECORDS: usize = 4_000;
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let store = store_with(RECORDS).await;
+    let worker = worker(&store).lease(HOUR * 2);
+    let mut claimed = Vec::new();
+    while let Claimed::Records(claim) = worker.claim(100).await.unwrap() {
+        let offsets: Vec<i64> = claim.records.iter().map(|record| record.record.position.offset).collect();
+        let (kept, failed): (Vec<i64>, Vec<i64>) = offsets.iter().partition(|offset| **offset % 2 == 0);
+        worker.acknowledge(&claim, Which::Offsets(&kept)).await.unwrap();
+        worker.retry(&claim, Which::Offsets(&failed), HOUR, "no stock").await.unwrap();
+        claimed.extend(offsets);
+    }
+    assert!(claimed.into_iter().eq(0..RECORDS as i64), "each once");
+    let waiting =
+        FailedMessageFilter { state: Some(FailedMessageState::RetryScheduled), ..Default::default() };
+    let rows = store.ids(&waiting, 10_000).await.unwrap().len();
+    assert!((1..RECORDS / 2 - 400).contains(&rows), "the others wait in the window: {rows}");
+
+    tokio::time::advance(HOUR).await;
+    let mut again = Vec::new();
+    while let Claimed::Records(claim) = worker.claim(100).await.unwrap() {
+        again.extend(claim.records.iter().map(|record| (record.record.position.offset, record.attempt)));
+        worker.acknowledge(&claim, Which::All).await.unwrap();
+    }
+    again.sort_unstable();
+    assert!(
+        again.into_iter().eq((0..RECORDS as i64).filter(|offset| offset % 2 == 1).map(|offset| (offset, 2)))
+    );
+    assert_eq!(store.ids(&waiting, 10).await.unwrap(), [0_i64; 0]);
+    assert_eq!(worker.acknowledge_up_to(0, 0).await.unwrap(), RECORDS as i64, "all are settled");
+}
+
+/// Two records with one identity: the second one does not vanish behind the failed message of the first.
+#[tokio::test(start_paused = true)]
+async fn records_with_one_identity_wait_apart() {
+    let log = MemoryLog::new(1);
+    let message = |_| Message::new(TOPIC, "twice").with_header(headers::ID, "m-1");
+    log.publish(&(0..2_400).map(message).collect::<Vec<_>>()).await;
+    let store = MemoryStore::with_log(&log);
+    let worker = worker(&store);
+    let claim = claim(&worker, 2_400).await;
+    let (kept, failed): (Vec<i64>, Vec<i64>) = (0..2_400).partition(|offset| offset % 2 == 0);
+    worker.acknowledge(&claim, Which::Offsets(&kept)).await.unwrap();
+    let delay = Duration::from_secs(5);
+    worker.retry(&claim, Which::Offsets(&failed), delay, "no stock").await.unwrap();
+    assert_eq!(failed_messages(&store).await.len(), 1);
+    tokio::time::advance(delay).await;
+    let mut again = Vec::new();
+    while let Claimed::Records(claim) = worker.claim(2_400).await.unwrap() {
+        again.extend(claim.records.iter().map(|record| record.record.position.offset));
+        worker.acknowledge(&claim, Which::All).await.unwrap();
+    }
+    again.sort_unstable();
+    assert_eq!(again, failed);
+}

@@ -507,8 +507,45 @@ leased AS (
     ELSE d.failed_runs END, leased_by = (d.token + 1) || ' ' || $4::text
   FROM head WHERE d.id = head.id
   RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, head.due AS was_due)
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due, head.due AS was_due)
 SELECT * FROM leased ORDER BY was_due, id;
+
+PREPARE "retry_lease_of_topic" (text, bigint, float8, text, text, int) AS
+WITH head AS MATERIALIZED (
+  SELECT d.id, d.due FROM messagekit.failed_messages d
+  WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due <= now() AND (NOT d.parked OR (
+    SELECT true FROM messagekit.failed_messages o
+    WHERE o.consumer = d.consumer AND o.topic = d.topic AND o.key_hash = d.key_hash AND o.parked
+      AND o.state IN ('retry_scheduled', 'blocked', 'dead', 'retry_requested') AND (o.partition, o."offset") < (d.partition, d."offset")
+    LIMIT 1) IS NULL)
+    AND d.partition IS NOT NULL AND coalesce(d.position_topic, d.topic) = $5 AND ($6::int IS NULL OR d.partition = $6)
+  ORDER BY d.due LIMIT $2 FOR UPDATE OF d SKIP LOCKED),
+leased AS (
+  UPDATE messagekit.failed_messages d
+  SET due = now() + $3 * interval '1 microsecond',
+    crash_count = d.crash_count + (d.running_since IS NOT NULL AND d.run_length = 1)::int,
+    alone = CASE WHEN d.running_since IS NULL THEN d.alone ELSE greatest(d.alone, d.run_length) END, run_length = 1,
+    running_since = now(), token = d.token + 1, attempts = d.attempts + (d.running_since IS NULL OR d.run_length = 1)::int,
+    failed_runs = CASE WHEN d.running_since IS NOT NULL AND d.run_length = 1 THEN jsonb_path_query_array(d.failed_runs || jsonb_build_array(jsonb_build_object('at', (extract(epoch FROM d.running_since) * 1000000)::bigint, 'attempt', d.attempts,
+      'instance', CASE WHEN starts_with(d.leased_by, d.token || ' ') THEN substr(d.leased_by, length(d.token::text) + 2) END)), '$[last - 19 to last]')
+    ELSE d.failed_runs END, leased_by = (d.token + 1) || ' ' || $4::text
+  FROM head WHERE d.id = head.id
+  RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due, head.due AS was_due)
+SELECT * FROM leased ORDER BY was_due, id;
+
+PREPARE "retry_leased" (text, bigint, bigint) AS
+SELECT d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due
+FROM messagekit.failed_messages d
+WHERE d.id = $2 AND d.token = $3 AND d.running_since IS NOT NULL AND (d.consumer = $1) IS TRUE;
+
+PREPARE "retry_leased_at" (text, text, int, bigint) AS
+SELECT d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due
+FROM messagekit.failed_messages d
+WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due > now() AND d.running_since IS NOT NULL
+  AND d.partition = $3 AND d."offset" = $4 AND coalesce(d.position_topic, d.topic) = $2 LIMIT 1;
 
 PREPARE "begin_run" (text, bigint, bigint, int, float8) AS
 UPDATE messagekit.failed_messages d SET due = now() + $5 * interval '1 microsecond',
@@ -1605,7 +1642,7 @@ SET due = now(), crash_count = d.crash_count + (d.running_since IS NOT NULL AND 
     ELSE d.failed_runs END, leased_by = (d.token + 1) || ' ' || $3::text
 WHERE d.id = $1 AND d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested')
 RETURNING d.id, d.token, d.attempts, d.crash_count, d.alone, d.state = 'retry_requested' AS requested, d.parked, d.message_id, d.topic,
-    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload;
+    d.position_topic, d.partition, d."offset", d.key, d.headers, d.payload, d.due;
 
 PREPARE "topic_hold_cursor" (text, int) AS
 SELECT greatest(c.next, (SELECT p.log_start FROM messagekit.topic_partitions p WHERE p.id = c.tp_id)), c.next, c.ranges, c.by_record
@@ -1654,7 +1691,9 @@ UPDATE messagekit.consumer_cursors SET next = $4, ranges = $5 WHERE consumer = $
   WHERE t.name = $2 AND p.partition = $3);
 
 PREPARE "topic_see_windows" (text, text) AS
-SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting
+SELECT p.partition, p.log_start, p.next_offset, c.next, c.ranges, clock_timestamp(), t.has_waiting, (
+  SELECT d.due FROM messagekit.failed_messages d
+  WHERE d.consumer = $1 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due >= '-infinity' ORDER BY d.due LIMIT 1)
 FROM (
   SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
     WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
@@ -1673,8 +1712,10 @@ WHERE consumer = $1 AND next = $4 AND ranges = $5 AND tp_id = (
 RETURNING CASE pg_catalog.current_setting('synchronous_commit')
   WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END;
 
-PREPARE "topic_claim_bounds" (text) AS
-SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting
+PREPARE "topic_claim_bounds" (text, text) AS
+SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting, (
+  SELECT d.due FROM messagekit.failed_messages d
+  WHERE d.consumer = $2 AND d.state IN ('retry_scheduled', 'retry_requested') AND d.due >= '-infinity' ORDER BY d.due LIMIT 1)
 FROM (
   SELECT t.id, (SELECT true FROM messagekit.topic_waiting w
     WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())

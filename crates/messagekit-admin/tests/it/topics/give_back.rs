@@ -46,6 +46,36 @@ async fn a_record_without_attempts_left_is_a_failed_message() {
 }
 
 #[tokio::test]
+async fn a_dead_record_that_an_operator_retries_comes_again() {
+    let shop = Shop::with(1, 0..1).await;
+    for _ in 1..=10 {
+        let claimed = claim(&shop, 1).await;
+        shop.ok("nack", of_group(json!({ "claim_id": claimed["claim_id"] }))).await;
+    }
+    assert_eq!(numbers(&claim(&shop, 1).await), [0_i64; 0]);
+    let states = async || {
+        let list = shop.console.ask(Role::Viewer, "GET /api/v1/dlq?consumer=g&database=shop").await.json();
+        (list["failed_messages"][0]["id"].clone(), list["failed_messages"][0]["state"].clone())
+    };
+    let (id, dead) = states().await;
+    assert_eq!(dead, "dead");
+    let retry = format!("POST /api/v1/dlq/{id}/retry?database=shop");
+    let answer = shop.console.ask(Role::Operator, &retry).await;
+    assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+
+    let again = claim(&shop, 1).await;
+    assert_eq!((numbers(&again), &again["messages"][0]["attempt"]), (vec![0], &json!(1)));
+    let id = &again["claim_id"];
+    shop.ok("extend", of_group(json!({ "claim_id": id }))).await;
+    shop.ok("nack", of_group(json!({ "claim_id": id, "tried": false }))).await;
+    let again = claim(&shop, 1).await;
+    assert_eq!(numbers(&again), [0]);
+    shop.ok("ack", of_group(json!({ "claim_id": again["claim_id"] }))).await;
+    assert_eq!(states().await.1, "resolved");
+    assert_eq!(numbers(&claim(&shop, 1).await), [0_i64; 0]);
+}
+
+#[tokio::test]
 async fn what_was_not_tried_comes_again_without_an_attempt() {
     let shop = Shop::with(1, 0..2).await;
     for _ in 0..20 {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::claim::ClaimedRecord;
+use super::claim::{Claimed, ClaimedRecord};
 use super::claim_id::RecordClaimId;
 use super::window::ClaimedRanges;
 
@@ -16,6 +16,13 @@ pub(super) struct Begun {
     pub(super) max_bytes: usize,
     /// Its records, if they were read with those of others.
     pub(super) read: Option<Read>,
+}
+
+/// Why no claim was made.
+pub(super) enum NotBegun {
+    Answer(Claimed),
+    /// A failed message of the consumer is due, and comes first.
+    FailedMessage,
 }
 
 /// Records of a claim that were read.

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::begun::Begun;
-use super::claim::Claimed;
+use super::begun::{Begun, NotBegun};
 use super::claim_id::ClaimHolder;
 use super::windows::{Keys, Stop, Windows};
 use crate::Error;
@@ -91,11 +90,13 @@ pub(super) trait Decided: Send + 'static {
 }
 
 impl Decided for () {}
+impl Decided for bool {}
 impl Decided for i64 {}
 impl Decided for Timestamp {}
 impl<T: Send + 'static> Decided for (T, Timestamp) {}
+impl Decided for (i64, bool) {}
 
-impl Decided for Result<Begun, Claimed> {
+impl Decided for Result<Begun, NotBegun> {
     fn begun(&mut self) -> Option<&mut Begun> {
         self.as_mut().ok()
     }

@@ -109,6 +109,21 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// Returns whether it names the only record of a claim.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`] when it names another one.
+    pub(super) fn has(&self, only: i64, id: &RecordClaimId) -> Result<bool, Error> {
+        match self {
+            Self::All => Ok(true),
+            Self::UpTo(last) => Ok(only <= *last),
+            Self::Offsets(offsets) if offsets.iter().all(|offset| *offset == only) => Ok(!offsets.is_empty()),
+            Self::Offsets(_) => Err(claim_lost(id)),
+        }
+    }
+}
+
 impl Which<'_> {
     /// Returns whether a record of the claim belongs to it.
     pub(super) fn has(self, offset: i64) -> bool {

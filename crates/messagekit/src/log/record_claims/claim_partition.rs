@@ -21,6 +21,8 @@ pub struct ClaimPartition {
 pub struct ClaimPartitions {
     /// The time of the database.
     pub now: Timestamp,
+    /// When the first failed message of the consumer is due, of whichever topic; `None` if no retry is planned.
+    pub failed_due: Option<Timestamp>,
     /// The partitions, in order.
     pub partitions: Vec<ClaimPartition>,
 }

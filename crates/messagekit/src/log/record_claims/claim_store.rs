@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::claim_id::ClaimHolder;
 use super::claim_partition::{ClaimPartitions, WindowDecision};
+use super::leased_message::{LeaseOf, LeasedMessage};
 use super::turns::ClaimTurns;
 use super::window::ClaimWindow;
 use crate::Error;
@@ -91,6 +93,30 @@ pub trait RecordClaims: Inbox {
         offsets: Range<i64>,
         max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Record>, Error>> + Send;
+
+    /// Leases the failed message of a consumer that is due longest, as [`Inbox::lease`] does, if its record is in this topic, and in this
+    /// partition if one is given.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn lease_failed(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        lease: Duration,
+    ) -> impl Future<Output = Result<Option<LeasedMessage>, Error>> + Send;
+
+    /// Returns a failed message that is leased, or whose lease has ended and nobody has leased it again.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: roll back and retry.
+    fn leased_failed(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        of: &LeaseOf,
+    ) -> impl Future<Output = Result<Option<LeasedMessage>, Error>> + Send;
 
     /// Returns where the calls of this process wait for each other, or `None` if each call is to have a transaction of its own.
     ///

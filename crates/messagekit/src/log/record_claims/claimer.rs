@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::begun::{Begun, Read};
+use super::begun::{Begun, NotBegun, Read};
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::ClaimHolder;
 use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
+use super::failed_claims::LOST;
 use super::steps::{ClaimOrder, Steps, after};
 use super::window::{Settlement, claim_lost};
 use crate::Error;
 #[cfg(doc)]
 use crate::ErrorKind;
 use crate::log::PartitionStart;
-use crate::store::FailureKind;
-
-/// The error of a record that was lost with its worker again and again.
-const LOST: &str = "its worker ended, or held it for longer than the lease, in every attempt";
+use crate::store::{Failure, FailureKind, Next};
 
 /// Claims the records of a topic for a consumer.
 ///
@@ -88,7 +86,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Costs
     /// A claim reads the keys of the unsettled records that it passes, without their payloads: of those that workers have, and of at most
     /// 1,024 others, or of four times `max` if that is more. When all of these wait, for example behind a failed record of a busy key,
-    /// the records behind them are handed out when the front moves. The same holds when what was passed over makes 1,000 ranges of
+    /// the records behind them are handed out when the front moves. The same holds when what was passed over makes 10,000 ranges of
     /// [`ClaimWindow`](super::ClaimWindow). While no key waits, a claim reads the keys of its own records and of those that workers have.
     /// Of the records that it passes over, it reads up to 8 between two of its own whole, to save a call.
     #[must_use]
@@ -147,7 +145,10 @@ impl<S: RecordClaims> RecordClaimer<S> {
         Self(Steps { on_deleted, ..self.0 })
     }
 
-    /// Claims at most `max` records of one partition: first those that are due again, then new ones.
+    /// Claims at most `max` records of one partition: first a failed message that is due, alone, then records that are due again, then new
+    /// ones.
+    ///
+    /// A failed message is due when its delay is over, or an operator retries it. It does not count for [`max_in_flight`](Self::max_in_flight), and its claim is lost by the end of its lease only.
     ///
     /// Records whose attempts are used up are set aside as failed messages on the way, and are finished for the consumer.
     ///
@@ -161,15 +162,24 @@ impl<S: RecordClaims> RecordClaimer<S> {
     pub async fn claim(&self, max: u32) -> Result<Claimed, Error> {
         let holder =
             if self.0.by_lease { ClaimHolder::of_leases() } else { self.0.store.claim_holder().await? };
+        let mut failed_first = true;
         loop {
-            let begun = match self.0.begin(holder.clone(), max.max(1)).await? {
+            let begun = match self.0.begin(holder.clone(), max.max(1), failed_first).await? {
                 Ok(begun) => begun,
-                Err(answer) => return Ok(answer),
+                Err(NotBegun::Answer(answer)) => return Ok(answer),
+                Err(NotBegun::FailedMessage) => {
+                    failed_first = false;
+                    match self.0.claim_failed().await? {
+                        Some(claim) => return Ok(Claimed::Records(claim)),
+                        None => continue,
+                    }
+                }
             };
             let Begun { id, partition, until, claimed, read, .. } = begun;
             if !claimed.exhausted.is_empty() {
                 let exhausted = self.0.read(partition, &claimed.exhausted, usize::MAX).await?.records;
-                self.0.set_aside(&id, partition, exhausted, FailureKind::PoisonMessage, LOST).await?;
+                let lost = Failure::permanent(FailureKind::PoisonMessage, LOST);
+                self.0.set_aside(&id, partition, exhausted, lost).await?;
             }
             let Read { records, is_cut } = match read {
                 Some(read) => read,
@@ -193,7 +203,16 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Cancel safety
     /// A dropped call has finished all of them or none.
     pub async fn acknowledge(&self, claim: &RecordClaim, which: Which<'_>) -> Result<i64, Error> {
-        self.0.settle(claim, which, |_| Settlement::Acknowledge).await
+        let Some(of) = claim.id.lease() else {
+            return self.0.settle(claim, which, |_| Settlement::Acknowledge).await;
+        };
+        let (this, id, partition) = (self.0.clone(), claim.id.clone(), claim.partition);
+        let which = Selection::from(which);
+        self.0
+            .transact(move |tx| {
+                Box::pin(async move { this.acknowledge_failed(tx, &id, of, partition, &which).await })
+            })
+            .await
     }
 
     /// As [`acknowledge`](Self::acknowledge), in the caller's transaction: its effects and the acknowledgement commit together.
@@ -207,6 +226,9 @@ impl<S: RecordClaims> RecordClaimer<S> {
         which: Which<'_>,
     ) -> Result<i64, Error> {
         let which = Selection::from(which);
+        if let Some(of) = claim.id.lease() {
+            return self.0.acknowledge_failed(tx, &claim.id, of, claim.partition, &which).await;
+        }
         self.0.settle_in(tx, &claim.id, claim.partition, &which, |_| Settlement::Acknowledge).await
     }
 
@@ -217,12 +239,16 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
     pub async fn release(&self, claim: &RecordClaim, which: Which<'_>) -> Result<(), Error> {
-        self.0.give_back(claim, which, |_| Settlement::Release).await
+        if let Some(of) = claim.id.lease() {
+            return self.0.give_failed_back(&claim.id, of, &which.into(), None).await;
+        }
+        self.0.give_back(claim, which, |_| Settlement::Release, false).await.map(drop)
     }
 
     /// Gives records back that failed. They may be claimed again after `delay` of database time.
     ///
-    /// Those whose attempts are used up become failed messages with this error instead.
+    /// Those whose attempts are used up become failed messages with this error instead. So do, with a retry after `delay`, records that
+    /// would be one of more than 1,000 pieces of a partition, unless the claims are ordered.
     ///
     /// With [`ordered_by_key`](Self::ordered_by_key), the records of their keys behind them in the claim are [released](Self::release).
     ///
@@ -235,6 +261,11 @@ impl<S: RecordClaims> RecordClaimer<S> {
         delay: Duration,
         error: &str,
     ) -> Result<(), Error> {
+        if let Some(of) = claim.id.lease() {
+            let later =
+                Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, error) };
+            return self.0.give_failed_back(&claim.id, of, &which.into(), Some(later)).await;
+        }
         let is_in_claim =
             |offset: &i64| claim.records.iter().any(|record| record.record.position.offset == *offset);
         if let Which::Offsets(offsets) = which
@@ -242,17 +273,36 @@ impl<S: RecordClaims> RecordClaimer<S> {
         {
             return Err(claim_lost(&claim.id));
         }
-        let failed = claim.records.iter().filter(|record| which.has(record.record.position.offset));
+        let failed = claim.records.iter().filter(|record| which.has(record.record.position.offset)).cloned();
         let (last, left): (Vec<_>, Vec<_>) = failed.partition(|record| record.attempt >= self.0.max_attempts);
         if !last.is_empty() {
-            let last = last.into_iter().cloned().collect();
-            self.0.set_aside(&claim.id, claim.partition, last, FailureKind::Failed, error).await?;
+            let dead = Failure::permanent(FailureKind::Failed, error);
+            self.0.set_aside(&claim.id, claim.partition, last, dead).await?;
         }
         if left.is_empty() {
             return Ok(());
         }
-        let left: Vec<i64> = left.iter().map(|record| record.record.position.offset).collect();
-        self.0.give_back(claim, Which::Offsets(&left), move |now| Settlement::Retry(after(now, delay))).await
+        let offsets: Vec<i64> = left.iter().map(|record| record.record.position.offset).collect();
+        let retry = move |now| Settlement::Retry(after(now, delay));
+        let may_leave = self.0.order == ClaimOrder::None;
+        if self.0.give_back(claim, Which::Offsets(&offsets), retry, may_leave).await? {
+            return Ok(());
+        }
+        let later = Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, error) };
+        self.0.set_aside(&claim.id, claim.partition, left, later).await
+    }
+
+    /// Gives up records that no attempt can handle: they become dead failed messages with this error, and are finished for the consumer.
+    ///
+    /// # Errors
+    /// As [`acknowledge`](Self::acknowledge).
+    pub async fn give_up(&self, claim: &RecordClaim, which: Which<'_>, error: &str) -> Result<(), Error> {
+        let dead = Failure::permanent(FailureKind::Permanent, error);
+        if let Some(of) = claim.id.lease() {
+            return self.0.give_failed_back(&claim.id, of, &which.into(), Some(dead)).await;
+        }
+        let given = claim.records.iter().filter(|record| which.has(record.record.position.offset));
+        self.0.set_aside(&claim.id, claim.partition, given.cloned().collect(), dead).await
     }
 
     /// Extends the lease of a claim: it ends after one lease from now.
@@ -260,6 +310,9 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
     pub async fn extend(&self, claim: &RecordClaim) -> Result<Timestamp, Error> {
+        if let Some(of) = claim.id.lease() {
+            return self.0.extend_failed(&claim.id, of).await;
+        }
         let (id, lease) = (claim.id.clone(), self.0.lease);
         let extend = move |now, known: &mut ClaimPartition| {
             let until = after(now, lease);

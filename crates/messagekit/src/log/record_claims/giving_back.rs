@@ -14,22 +14,28 @@ use super::window::Settlement;
 use crate::Error;
 
 impl<S: RecordClaims> Steps<S> {
-    /// Gives records of a claim back, with those that must not overtake them.
+    /// Gives records of a claim back, with those that must not overtake them. Returns false, with nothing changed, if they `may_leave` a
+    /// window that has many ranges.
     pub(super) async fn give_back(
         &self,
         claim: &RecordClaim,
         which: Which<'_>,
         how: impl Fn(Timestamp) -> Settlement + Send + 'static,
-    ) -> Result<(), Error> {
+        may_leave: bool,
+    ) -> Result<bool, Error> {
         let (id, which) = (claim.id.clone(), Selection::from(which));
         let keys = if self.order == ClaimOrder::Key { keys(claim) } else { Vec::new() };
         self.change(claim.partition, move |now, ClaimPartition { window, .. }| {
+            if may_leave && window.is_fragmented() {
+                return Ok(false);
+            }
             let given = which.ranges(window, &id)?;
             window.settle(&id, &given, how(now), now)?;
             let mut behind = behind(&keys, &given);
             // The worker has settled some of them already.
             behind.retain(|offsets| window.is_held(&id, offsets));
-            window.settle(&id, &behind, Settlement::Release, now)
+            window.settle(&id, &behind, Settlement::Release, now)?;
+            Ok(true)
         })
         .await
     }

@@ -7,12 +7,14 @@ mod claim_id;
 mod claim_partition;
 mod claim_store;
 mod claimer;
+mod failed_claims;
 mod giving_back;
 mod key_order;
 #[cfg(test)]
 mod key_order_bound_tests;
 #[cfg(test)]
 mod key_order_tests;
+mod leased_message;
 mod read_at_once;
 mod reading;
 mod served;
@@ -34,5 +36,6 @@ pub use claim_id::{ClaimHolder, RecordClaimId};
 pub use claim_partition::{ClaimPartition, ClaimPartitions, WindowDecision, WindowReplacement};
 pub use claim_store::{DecideWindows, RecordClaims};
 pub use claimer::RecordClaimer;
+pub use leased_message::{LeaseOf, LeasedMessage};
 pub use turns::ClaimTurns;
 pub use window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};

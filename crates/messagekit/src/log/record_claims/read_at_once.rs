@@ -103,8 +103,8 @@ mod tests {
 
     use jiff::Timestamp;
 
+    use super::super::begun::NotBegun;
     use super::super::call::call;
-    use super::super::claim::Claimed;
     use super::super::claim_id::{ClaimHolder, RecordClaimId};
     use super::super::claim_partition::ClaimPartitions;
     use super::super::window::ClaimedRanges;
@@ -120,10 +120,10 @@ mod tests {
             let claimed = ClaimedRanges { ranges: own.collect(), exhausted: Vec::new() };
             let (id, until) = (RecordClaimId::new(), Timestamp::UNIX_EPOCH);
             let begun = Begun { id, partition: 0, until, claimed, max_bytes: 100, read: None };
-            Ok::<Result<Begun, Claimed>, Stop>(Ok(begun))
+            Ok::<Result<Begun, NotBegun>, Stop>(Ok(begun))
         };
         let (mut call, _) = call(Some(ClaimHolder::of_leases()), decide);
-        let found = ClaimPartitions { now: Timestamp::UNIX_EPOCH, partitions: Vec::new() };
+        let found = ClaimPartitions { now: Timestamp::UNIX_EPOCH, failed_due: None, partitions: Vec::new() };
         assert!(call.decide(&mut Windows::new(found, Vec::new()), &[]).is_none());
         call
     }

@@ -15,6 +15,9 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// [`ErrorKind::ClaimLost`] if it holds nothing. [`ErrorKind::NotFound`] for a partition that the topic does not have. A transient error
     /// if the database does not answer: retry.
     pub async fn find(&self, id: &RecordClaimId, partition: i32) -> Result<RecordClaim, Error> {
+        if let Some(of) = id.lease() {
+            return self.0.find_failed(id, of).await;
+        }
         let of = id.clone();
         let found = self.0.change(partition, move |_, ClaimPartition { window, .. }| {
             let until = window.lease_of(&of).ok_or_else(|| claim_lost(&of))?;
@@ -27,7 +30,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
 
     /// Finishes the records of one claim up to an offset and with it, for a worker that does not say which claim it has: the one that holds
     /// the record at this offset. Returns the end of the settled prefix of the partition. An offset that is settled already changes
-    /// nothing. Records in front of it that other claims hold stay theirs.
+    /// nothing, unless a worker has its failed message, which is then finished. Records in front of it that other claims hold stay theirs.
     ///
     /// # Errors
     /// [`ErrorKind::ClaimLost`] if no claim holds the record: it was not claimed, or its claim was lost. [`ErrorKind::OutOfRange`], with the
@@ -40,7 +43,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
                 return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
             }
             if window.is_settled(offset) {
-                return Ok(window.next());
+                return Ok((window.next(), true));
             }
             let Some(id) = window.holder_of(offset).cloned() else {
                 let text = "no claim holds the record at this offset: consume it again";
@@ -48,8 +51,12 @@ impl<S: RecordClaims> RecordClaimer<S> {
             };
             let up_to = Selection::UpTo(offset).ranges(window, &id)?;
             window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
-            Ok(window.next())
+            Ok((window.next(), false))
         };
-        self.0.change(partition, acknowledge).await
+        let (next, was_settled) = self.0.change(partition, acknowledge).await?;
+        if was_settled {
+            self.0.acknowledge_failed_at(partition, offset).await?;
+        }
+        Ok(next)
     }
 }

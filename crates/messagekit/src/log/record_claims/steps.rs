@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::begun::Begun;
+use super::begun::{Begun, NotBegun};
 use super::call::Decided;
 use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::{ClaimHolder, RecordClaimId};
@@ -16,7 +16,7 @@ use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
 use super::windows::{Keys, Stop, Windows};
 use crate::log::PartitionStart;
 use crate::message::Identity;
-use crate::store::{BoxFuture, End, Failure, FailureKind, Next, ReceivedMessage};
+use crate::store::{BoxFuture, End, Failure, Next, ReceivedMessage, SetAsideOutcome};
 use crate::{Error, ErrorKind, MessageId};
 
 /// Who claims what, and under which rules.
@@ -61,11 +61,22 @@ pub(super) fn after(now: Timestamp, delay: Duration) -> Timestamp {
 }
 
 impl<S: RecordClaims> Steps<S> {
-    /// Claims ranges of one partition, or returns why there are none.
-    pub(super) async fn begin(&self, holder: ClaimHolder, max: u32) -> Result<Result<Begun, Claimed>, Error> {
+    /// Claims ranges of one partition, or returns why there are none. A failed message that is due comes before them, if `failed_first`.
+    pub(super) async fn begin(
+        &self,
+        holder: ClaimHolder,
+        max: u32,
+        failed_first: bool,
+    ) -> Result<Result<Begun, NotBegun>, Error> {
         let (this, id, own) = (self.clone(), RecordClaimId::new(), holder.clone());
         let decide = move |windows: &mut Windows, keys: &[Keys]| {
-            windows.attempt(|windows| this.decide((&id, &own, max), windows, keys))
+            windows.attempt(|windows| {
+                this.begin_new(windows.all_mut())?;
+                if failed_first && windows.failed_due.is_some_and(|due| due <= windows.now) {
+                    return Ok(Err(NotBegun::FailedMessage));
+                }
+                this.decide((&id, &own, max), windows, keys).map(|begun| begun.map_err(NotBegun::Answer))
+            })
         };
         self.share(Some(holder), decide).await??
     }
@@ -81,12 +92,12 @@ impl<S: RecordClaims> Steps<S> {
         if self.max_in_flight.is_some() && !windows.are_locked && windows.all().len() > 1 {
             return Err(Stop::Lock);
         }
-        self.begin_new(windows.all_mut())?;
         let (now, ended) = (windows.now, windows.ended.clone());
         let in_flight = windows.all().iter().map(|known| known.window.in_flight(now, &ended)).sum();
         let room = self.max_in_flight.map_or(u64::MAX, |most| most.saturating_sub(in_flight));
         if room == 0 {
-            let due = windows.all().iter().filter_map(|known| known.window.due(now)).min();
+            let windows_due = windows.all().iter().filter_map(|known| known.window.due(now));
+            let due = windows_due.chain(windows.failed_due.filter(|due| *due > now)).min();
             return Ok(Err(Claimed::Nothing { due }));
         }
         let new = NewClaim {
@@ -99,7 +110,7 @@ impl<S: RecordClaims> Steps<S> {
             max_attempts: self.max_attempts,
             is_ordered: self.order == ClaimOrder::Partition,
         };
-        let (mut due, mut keys) = (None, keys.iter());
+        let (mut due, mut keys) = (windows.failed_due.filter(|due| *due > now), keys.iter());
         self.check_partition(windows.all())?;
         for ClaimPartition { bounds, window: stored, .. } in windows.in_turn() {
             let partition = bounds.partition;
@@ -137,16 +148,15 @@ impl<S: RecordClaims> Steps<S> {
         if others.is_empty() { Ok(others) } else { self.store.ended_holders(&others).await }
     }
 
-    /// Stores records as dead failed messages and finishes them, in one transaction.
+    /// Stores records as failed messages and finishes them, in one transaction.
     pub(super) async fn set_aside(
         &self,
         id: &RecordClaimId,
         partition: i32,
         dead: Vec<ClaimedRecord>,
-        kind: FailureKind,
-        error: &str,
+        failure: Failure,
     ) -> Result<(), Error> {
-        let (this, id, error) = (self.clone(), id.clone(), error.to_owned());
+        let (this, id) = (self.clone(), id.clone());
         self.transact(move |tx| {
             Box::pin(async move {
                 let Own { now, mut window } = this.own(tx, partition).await?;
@@ -159,14 +169,17 @@ impl<S: RecordClaims> Steps<S> {
                         message: record.message,
                         position: Some(record.position),
                     };
-                    let failure = Failure {
-                        attempts: attempt,
-                        next: Next::Dead,
-                        ..Failure::retryable(kind, error.clone())
-                    };
-                    this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                    let failure = Failure { attempts: attempt, ..failure.clone() };
+                    let outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
                     let own = [Range { start: offset, end: offset + 1 }];
-                    window.settle(&id, &own, Settlement::Acknowledge, now)?;
+                    let how = match failure.next {
+                        // Another record has its identity: it waits in the window.
+                        Next::Retry(delay) if outcome != SetAsideOutcome::SetAside => {
+                            Settlement::Retry(after(now, delay))
+                        }
+                        _ => Settlement::Acknowledge,
+                    };
+                    window.settle(&id, &own, how, now)?;
                 }
                 this.write(tx, partition, &window).await
             })
@@ -222,7 +235,7 @@ impl<S: RecordClaims> Steps<S> {
     /// Returns the window of one partition.
     pub(super) async fn own(&self, tx: &mut S::Tx, partition: i32) -> Result<Own, Error> {
         let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
-        let ClaimPartitions { now, partitions } = found.map_err(|error| self.lost_with_topic(error))?;
+        let ClaimPartitions { now, partitions, .. } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
         let ClaimPartition { window, .. } = own.ok_or_else(|| self.no_partition(partition))?;
         Ok(Own { now, window })

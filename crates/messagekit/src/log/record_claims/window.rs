@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::claim_id::{ClaimHolder, RecordClaimId};
 use crate::{Error, ErrorKind};
 
-/// The most ranges of a window. New records are not claimed while it has more.
-pub(super) const MAX_RANGES: usize = 1_000;
+/// Each change of a window writes all its ranges. While it has more than these, records that wait for another attempt become failed
+/// messages, which are rows of their own.
+pub(super) const MANY_RANGES: usize = 1_000;
+
+/// The most ranges of a window. Only claims that are not settled, and keys that wait, can make so many; new records wait then.
+pub(super) const MAX_RANGES: usize = 10_000;
 
 /// The records between the settled prefix of a partition and the records that were never claimed.
 ///
@@ -116,6 +120,11 @@ impl ClaimWindow {
     /// Returns the first offset that was never claimed.
     pub fn unclaimed_from(&self) -> i64 {
         self.ranges.last().map_or(self.next, |range| range.to)
+    }
+
+    /// Returns whether records that wait are to leave it, so that a change of it stays cheap.
+    pub(super) fn is_fragmented(&self) -> bool {
+        self.ranges.len() > MANY_RANGES
     }
 
     /// Returns the holders of its claims, each once.

@@ -37,6 +37,8 @@ impl From<Error> for Stop {
 pub(super) struct Windows {
     /// The time of the database.
     pub(super) now: Timestamp,
+    /// When the first failed message of the consumer is due.
+    pub(super) failed_due: Option<Timestamp>,
     /// The holders of claims whose process has ended.
     pub(super) ended: Arc<[ClaimHolder]>,
     /// The partition at which claims begin.
@@ -50,9 +52,17 @@ pub(super) struct Windows {
 impl Windows {
     /// Begins with what is stored. Claims begin at the same partition: those of another process then most likely at another one.
     pub(super) fn new(found: ClaimPartitions, ended: Vec<ClaimHolder>) -> Self {
-        let ClaimPartitions { now, partitions } = found;
+        let ClaimPartitions { now, failed_due, partitions } = found;
         let first = fastrand::usize(..partitions.len().max(1));
-        Self { now, ended: ended.into(), first, stored: partitions.clone(), partitions, are_locked: true }
+        Self {
+            now,
+            failed_due,
+            ended: ended.into(),
+            first,
+            stored: partitions.clone(),
+            partitions,
+            are_locked: true,
+        }
     }
 
     pub(super) fn all(&self) -> &[ClaimPartition] {
