@@ -142,7 +142,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "topic_pass_handled" => "text, int, bigint, bigint",
         "topic_record_keys" => "text, int, bigint[], bigint[]",
         "topic_write_window" => "text, text, int, bigint, text",
-        "topic_see_windows" | "topic_hold_windows" => "text, text",
+        "topic_see_windows" | "topic_hold_windows" | "topic_forget_consumer" => "text, text",
         "topic_replace_window" => "text, text, int, bigint, text, bigint, text",
         "topic_claim_bounds" => "text, text",
         "topic_read_claimed" => "text, int, bigint, bigint, bigint",

@@ -15,7 +15,7 @@ use crate::commit_watch::{PgCommits, Watched};
 use crate::hasty::Attempts;
 use crate::tables::topics::Topic;
 use crate::tables::{
-    consumer_records, handled_records, retention, topic_append, topic_views, topics, waiting,
+    consumer_records, cursors, handled_records, retention, topic_append, topic_views, topics, waiting,
 };
 use crate::{PgTx, PostgresStore};
 
@@ -61,6 +61,12 @@ impl TopicStore for PostgresStore {
             topics::set_retention(&mut *self.connection().await?, self.schema(), topic, retention).await
         })
         .await
+    }
+
+    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
+        let forget =
+            async { cursors::forget(&mut *self.connection().await?, self.schema(), consumer, topic).await };
+        self.committing(forget).await
     }
 
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {

@@ -75,10 +75,15 @@ pub(crate) fn answer<T: Send>(py: Python<'_>, call: impl Future<Output = T> + Se
         let caller = Caller::of_this_thread();
         let waker = Waker::from(Arc::clone(&caller));
         let mut cx = Context::from_waker(&waker);
+        let mut looked = Instant::now();
         loop {
-            if !caller.is_woken() {
+            let is_woken = caller.is_woken();
+            // Also a call that is woken all the time, as one that waits for a lock, is interrupted.
+            if !is_woken || looked.elapsed() >= TICK {
+                looked = Instant::now();
                 Python::attach(|py| py.check_signals())?;
-            } else if let Poll::Ready(answer) = call.as_mut().poll(&mut cx) {
+            }
+            if is_woken && let Poll::Ready(answer) = call.as_mut().poll(&mut cx) {
                 return Ok(answer);
             }
         }

@@ -272,6 +272,15 @@ def test_an_interrupt_ends_the_run_and_counts_as_no_failure(items, words):
     assert (items.count("new"), items.count("dead")) == (3, 0)
 
 
+def test_a_function_that_runs_its_own_pipeline_is_refused(items, words):
+    def again(value):
+        items.pipe(again).to(words).run()
+
+    with pytest.raises(MinikafkaError, match="waits for itself"):
+        items.pipe(again).to(words).run()
+    assert words.count() == 0
+
+
 def test_a_function_may_use_the_source(source, items, words):
     def appends(value):
         words.append({"text": value.url})

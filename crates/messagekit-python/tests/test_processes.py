@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 
+import pytest
 from conftest import Item, Short, item
 
 from messagekit_rs.topics import Source
@@ -39,6 +43,22 @@ with Source(path) as source:
         wanted -= 1
         if wanted == 0:
             break
+"""
+
+
+HOLDER = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from conftest import Item, Short
+from messagekit_rs.topics import Source
+
+def waits(value):
+    print("holds", flush=True)
+    sys.stdin.readline()
+
+with Source(sys.argv[2]) as source:
+    items = source.topic("items", Item, dedup=("url",))
+    items.pipe(waits).to(source.topic("short", Short, dedup=None)).run()
 """
 
 
@@ -126,3 +146,26 @@ with Source(sys.argv[2]) as source:
             calls.extend(output.split())
         short = source.topic("short", Short, dedup=None)
         assert sorted(calls) == sorted(value.url for value in short.iter_new()) == sorted(item(n).url for n in range(500))
+
+
+def test_a_run_that_waits_for_another_process_is_interrupted_and_ends_in_time(path):
+    with Source(path) as source:
+        items = source.topic("items", Item, dedup=("url",))
+        items.append(item(1))
+        pipeline = items.pipe(lambda value: None).to(source.topic("short", Short, dedup=None))
+        holder = started(HOLDER, 0, path)
+        assert holder.stdout.readline() == "holds\n"
+        interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run()
+        interrupt.join()
+        with pytest.raises(sqlite3.OperationalError, match="another process runs the pipeline"):
+            pipeline.run(timeout=0.1)
+        with pytest.raises(ValueError, match="timeout"):
+            pipeline.run(timeout=-1)
+        assert holder.poll() is None, "it runs on"
+        holder.communicate("\n", timeout=60)
+        assert items.count("new") == 0
+        assert pipeline.run(timeout=0.1) == []
+

@@ -44,6 +44,8 @@ pub enum Command {
     Acknowledge(Acknowledge),
     /// `RESET CONSUMER GROUP 'g' ON topic [PARTITION p] TO n | EARLIEST | LATEST`
     ResetGroup(ResetGroup),
+    /// `DROP CONSUMER GROUP [IF EXISTS] 'g' ON topic`
+    DropGroup(DropGroup),
     /// `SHOW TOPICS`
     ShowTopics,
     /// `SHOW ROUTES [FOR topic]`
@@ -174,4 +176,15 @@ pub struct ResetGroup {
     pub partition: Option<i32>,
     /// The record that it reads next.
     pub to: PartitionStart,
+}
+
+/// A group that is forgotten in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropGroup {
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// It is no error that the group has not read the topic.
+    pub if_exists: bool,
 }

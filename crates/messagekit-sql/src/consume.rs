@@ -2,7 +2,7 @@
 
 use messagekit::log::PartitionStart;
 
-use crate::command::{Acknowledge, Command, Consume, ResetGroup};
+use crate::command::{Acknowledge, Command, Consume, DropGroup, ResetGroup};
 use crate::cursor::Cursor;
 use crate::error::SyntaxError;
 
@@ -61,6 +61,15 @@ pub(crate) fn reset(cursor: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let partition = if cursor.eat("PARTITION") { Some(cursor.number(PARTITION)?) } else { None };
     cursor.expect("TO")?;
     Ok(Command::ResetGroup(ResetGroup { group, topic, partition, to: start(cursor)? }))
+}
+
+/// Reads what stands behind `DROP CONSUMER`.
+pub(crate) fn drop_group(cursor: &mut Cursor<'_>) -> Result<DropGroup, SyntaxError> {
+    cursor.expect("GROUP")?;
+    let if_exists = cursor.eat_if_exists();
+    let group = cursor.string(GROUP)?;
+    cursor.expect("ON")?;
+    Ok(DropGroup { group, topic: cursor.topic()?, if_exists })
 }
 
 fn start(cursor: &mut Cursor<'_>) -> Result<PartitionStart, SyntaxError> {

@@ -62,6 +62,15 @@ impl<'a> Cursor<'a> {
         self.take_if(self.peek().is_keyword(keyword), keyword)
     }
 
+    pub(crate) fn eat_if_exists(&mut self) -> bool {
+        let is_said = self.peek().is_keyword("IF") && self.peek_at(1).is_keyword("EXISTS");
+        if is_said {
+            self.take();
+            self.take();
+        }
+        is_said
+    }
+
     pub(crate) fn eat_symbol(&mut self, symbol: &'static str) -> bool {
         self.take_if(self.peek().is_symbol(symbol), symbol)
     }

@@ -48,8 +48,8 @@ mod token;
 mod topic;
 
 pub use command::{
-    Acknowledge, AddSource, Command, Consume, CreateTopic, DropSource, DropTopic, ResetGroup, RetentionLimit,
-    RetentionOptions,
+    Acknowledge, AddSource, Command, Consume, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup,
+    RetentionLimit, RetentionOptions,
 };
 pub use error::SyntaxError;
 pub use limits::{MAX_BYTES, MAX_DEPTH, MAX_EXPRESSION_BYTES, MAX_TOKENS};

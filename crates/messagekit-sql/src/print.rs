@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload};
 
 use crate::command::{
-    Acknowledge, AddSource, Command, Consume, CreateTopic, DropSource, DropTopic, ResetGroup, RetentionLimit,
-    RetentionOptions,
+    Acknowledge, AddSource, Command, Consume, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup,
+    RetentionLimit, RetentionOptions,
 };
 use crate::query::{Columns, Condition, Literal, Select};
 
@@ -38,6 +38,10 @@ impl Display for Command {
                 write!(f, "RESET CONSUMER GROUP {} ON {}", Text(group), Name(topic))?;
                 clause(f, "PARTITION", *partition)?;
                 clause(f, "TO", Some(Beginning(*to)))
+            }
+            Self::DropGroup(DropGroup { group, topic, if_exists }) => {
+                let if_exists = if *if_exists { "IF EXISTS " } else { "" };
+                write!(f, "DROP CONSUMER GROUP {if_exists}{} ON {}", Text(group), Name(topic))
             }
             Self::ShowTopics => f.write_str("SHOW TOPICS"),
             Self::ShowRoutes { topic } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use messagekit::log::OnSources;
 
 use crate::command::{Command, CreateTopic, DropTopic, RetentionOptions};
+use crate::consume::drop_group;
 use crate::cursor::Cursor;
 use crate::error::SyntaxError;
 use crate::options::{boolean, options};
@@ -119,12 +120,11 @@ fn set_retention(cursor: &mut Cursor<'_>, topic: Arc<str>) -> Result<Command, Sy
 
 /// Reads what stands behind `DROP`.
 pub(crate) fn drop(cursor: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
-    cursor.expect("TOPIC")?;
-    let if_exists = cursor.peek().is_keyword("IF") && cursor.peek_at(1).is_keyword("EXISTS");
-    if if_exists {
-        cursor.take();
-        cursor.take();
+    if cursor.eat("CONSUMER") {
+        return drop_group(cursor).map(Command::DropGroup);
     }
+    cursor.expect("TOPIC")?;
+    let if_exists = cursor.eat_if_exists();
     let topic = cursor.topic()?;
     let on_sources = if cursor.eat("CASCADE") { OnSources::Drop } else { OnSources::Refuse };
     Ok(Command::DropTopic(DropTopic { topic, if_exists, on_sources }))

@@ -99,12 +99,17 @@ impl RecordClaims for SqliteStore {
         partition: Option<i32>,
         lease: Duration,
     ) -> Result<Option<LeasedMessage>, Error> {
-        let (consumer, topic) = (consumer.to_owned(), topic.clone());
-        self.job(move |conn| {
-            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            retries::lease_of_topic(conn, consumer, (&topic, partition), lease, now())
-        })
-        .await
+        let (consumer, topic): (Arc<str>, _) = (consumer.into(), topic.clone());
+        let of = (consumer.clone(), topic.clone());
+        // The due one may be of another topic: take the write lock only when there is work.
+        let look = move |conn: &_| {
+            retries::due_of_topic(conn, &of.0, (&of.1, partition), now()).map_err(from_sqlite)
+        };
+        if self.query(look).await?.is_none() {
+            return Ok(None);
+        }
+        self.job(move |conn| retries::lease_of_topic(conn, &consumer, (&topic, partition), lease, now()))
+            .await
     }
 
     async fn leased_failed(

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::error::from_sqlite;
 use crate::table_sources::install;
 use crate::tables::{
-    consumer_records, dropped_topics, handled_records, now, topic_definitions, topic_records, topic_views,
+    consumer_records, cursors, dropped_topics, handled_records, now, topic_definitions, topic_records,
+    topic_views,
 };
 use crate::{SqliteStore, SqliteTx};
 
@@ -40,6 +41,11 @@ impl TopicStore for SqliteStore {
     async fn set_retention(&self, topic: &Arc<str>, retention: Option<RetentionRule>) -> Result<(), Error> {
         let topic = topic.clone();
         self.job(move |conn| topic_records::set_retention(conn, &topic, retention)).await
+    }
+
+    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
+        let (topic, consumer) = (topic.clone(), consumer.to_owned());
+        self.job(move |conn| cursors::forget(conn, &consumer, &topic).map_err(from_sqlite)).await
     }
 
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {

@@ -3,6 +3,7 @@
 mod blocked_topic;
 mod changes_at_scale;
 mod changes_under_kills;
+mod dropped_groups;
 mod dropped_sources;
 mod failing_sources;
 mod home;

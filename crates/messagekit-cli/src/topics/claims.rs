@@ -115,8 +115,10 @@ impl Consumption<'_> {
                     let (printed, undecodable) = self.print(&mut lines, &claim)?;
                     for (offset, error) in &undecodable {
                         let text = chain(error);
-                        eprintln!("{}{FAILED}", printable(&text));
-                        claimer.give_up(&claim, Which::Offsets(&[*offset]), &text).await?;
+                        match claimer.give_up(&claim, Which::Offsets(&[*offset]), &text).await {
+                            Err(error) if error.kind() == ErrorKind::ClaimLost => {}
+                            given_up => given_up.map(|()| eprintln!("{}{FAILED}", printable(&text)))?,
+                        }
                     }
                     if lines.flush()? == Reader::Gone {
                         return claimer.release(&claim, Which::All).await;

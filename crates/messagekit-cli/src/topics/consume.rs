@@ -108,7 +108,14 @@ impl Consume {
     ) -> Result<(), Error> {
         let id = error.context("record").and_then(|id| id.parse().ok());
         if let (Some(id), false) = (id, self.no_ack) {
-            topic.give_up(id, &chain(&error)).await?;
+            match topic.give_up(id, &chain(&error)).await {
+                // It stays new, and comes again.
+                Err(outage) if self.follow && outage.is_transient() => {
+                    tracing::warn!(error = %outage, "record cannot be kept as a failed message");
+                    return Ok(());
+                }
+                given_up => given_up?,
+            }
         }
         let dead = if self.no_ack { "" } else { FAILED };
         eprintln!("{}{dead}", printable(&chain(&error)));

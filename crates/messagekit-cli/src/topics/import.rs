@@ -61,7 +61,7 @@ fn data(record: Box<RawValue>) -> Result<Box<RawValue>, Error> {
 
     serde_json::from_str(record.get()).ok().and_then(|Exported { data }| data).ok_or_else(|| {
         let text =
-            "no record of an export: it has no field data; `messagekit topics append` takes the data alone";
+            "no record of an export: it has no field data, or its data is no JSON (data_base64); `messagekit topics append` takes the data alone";
         Error::new(ErrorKind::InvalidEvent, text)
     })
 }

@@ -53,6 +53,27 @@ pub(crate) const HANDLES_BY_RECORD: &str =
 pub(crate) const WRITE_CURSOR: &str = "
 UPDATE messagekit.consumer_cursors SET by_record = true, next = $3, ranges = $4 WHERE consumer = $1 AND tp_id = $2";
 
+/// A consumer is forgotten in a topic: its cursors, with its claims, and the positions that it has recorded.
+pub(crate) const FORGET: &str = "
+WITH cursors AS (
+  DELETE FROM messagekit.consumer_cursors WHERE consumer = $1 AND tp_id = ANY (ARRAY (
+    SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2)) RETURNING 1),
+recorded AS (
+  DELETE FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2 RETURNING 1)
+SELECT EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM recorded)";
+
+/// Forgets a consumer in a topic. Returns whether it had read it.
+pub(crate) async fn forget(
+    connection: &mut PgConnection,
+    schema: &SchemaName,
+    consumer: &str,
+    topic: &str,
+) -> Result<bool, Error> {
+    let forget = sqlx::query_scalar(schema.sql(FORGET)).bind(consumer).bind(topic);
+    // To the end of the answer: a statement alone commits after its last row.
+    Ok(forget.fetch_all(connection).await.map_err(from_sqlx)?.contains(&true))
+}
+
 /// A consumer's cursor in a partition, held.
 pub(crate) struct Cursor {
     /// The first offset behind the settled prefix.

@@ -203,6 +203,7 @@ pub(crate) const STATEMENTS: &[(&str, &str)] = &[
     ("topic_write_window", record_claims::WRITE_WINDOW),
     ("topic_see_windows", claim_windows::SEE_WINDOWS),
     ("topic_replace_window", claim_windows::REPLACE_WINDOW),
+    ("topic_forget_consumer", cursors::FORGET),
     ("topic_claim_bounds", record_claims::BOUNDS),
     ("topic_record_keys", record_claims::KEYS),
     ("topic_claims", record_claims::CLAIMS_OF_TOPIC),

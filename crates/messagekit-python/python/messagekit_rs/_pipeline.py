@@ -43,14 +43,15 @@ class Pipeline(Generic[ModelT, OutputT]):
         self.target_topic = target
         return self
 
-    def run(self, *, dry_run: bool = False, progress: bool = False) -> list[Any]:
+    def run(self, *, dry_run: bool = False, progress: bool = False, timeout: float | None = None) -> list[Any]:
         """Call the function for every new record, and return its results in the order of the records.
 
         Each record is handled, and its output appended, in one transaction. ``None`` handles a record without an output. What the function
         raises ends the run: the record stays new. Without a target, nothing is written and no record is handled. ``progress`` draws a bar
-        on standard error if that is a terminal.
+        on standard error if that is a terminal. After ``timeout`` seconds of waiting for another run, it raises ``sqlite3.OperationalError``.
         """
-        return FullPipeline([self], self.source_topic.source).run(dry_run=dry_run, progress=progress)[0]
+        graph = FullPipeline([self], self.source_topic.source)
+        return graph.run(dry_run=dry_run, progress=progress, timeout=timeout)[0]
 
     @property
     def source_name(self) -> str:
@@ -82,20 +83,22 @@ class FullPipeline:
         atomic_batch: int | None = None,
         attempts: int | None = None,
         progress: bool = False,
+        timeout: float | None = None,
     ) -> list[list[Any]]:
         """Run the graph over what is new, and return the results of each pipeline.
 
         ``strict`` keeps all arms of a record or none, and ends at the first failure with the function's own exception. ``best_effort`` keeps
         the arms that succeed and raises ``FanOutError`` at the end. ``atomic_batch`` commits so many records all or nothing. After
         ``attempts`` failures, 10 unless set, a record is dead. ``progress`` draws a bar on standard error for each topic that is read, if
-        that is a terminal. Raises ``ValueError`` for a graph with a cycle.
+        that is a terminal. One run at a time reads a topic: after ``timeout`` seconds of waiting for another one, it raises
+        ``sqlite3.OperationalError``; a function that runs its own pipeline raises after a second. Raises ``ValueError`` for a graph with a cycle.
         """
         if strategy not in ("strict", "best_effort"):
             raise ValueError(f"strategy must be 'strict' or 'best_effort', got {strategy!r}")
         run = _Run(ordered(self.pipelines), dry_run, strategy == "best_effort", progress)
         for arm in run.arms:
             arm.emit("pipeline_start")
-        run.call({"atomic_batch": atomic_batch, "attempts": attempts})
+        run.call({"atomic_batch": atomic_batch, "attempts": attempts, "timeout": timeout})
         for arm in run.arms:
             arm.emit("pipeline_end", count=len(arm.results), dry_run=dry_run)
         by_pipeline = {id(arm.pipeline): arm.results for arm in run.arms}

@@ -1,6 +1,7 @@
 //! Pipelines whose functions are Python's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use messagekit::{Error as CoreError, ErrorKind};
 use messagekit_sqlite::SqliteStore;
@@ -62,6 +63,7 @@ pub(crate) struct Settings {
     dry_run: bool,
     atomic_batch: Option<usize>,
     attempts: Option<u32>,
+    timeout: Option<f64>,
 }
 
 /// Runs pipelines as one graph.
@@ -77,6 +79,13 @@ pub(crate) async fn run(
     }
     if let Some(attempts) = settings.attempts {
         pipeline = pipeline.attempts(attempts);
+    }
+    if let Some(seconds) = settings.timeout {
+        let timeout = Duration::try_from_secs_f64(seconds).map_err(|error| {
+            CoreError::new(ErrorKind::InvalidConfiguration, "timeout is no number of seconds")
+                .caused_by(error)
+        })?;
+        pipeline = pipeline.timeout(timeout);
     }
     let run = if settings.dry_run { pipeline.dry_run().await? } else { pipeline.run().await? };
     Ok((run.offered, run.handled, run.appended))

@@ -37,6 +37,7 @@ pub async fn run(topics: &dyn TopicOperations, command: &Command) -> Result<Answ
         Command::Consume(consume) => records::consume(topics, consume).await,
         Command::Acknowledge(acknowledge) => records::acknowledge(topics, acknowledge).await,
         Command::ResetGroup(reset) => records::reset(topics, reset).await,
+        Command::DropGroup(drop) => records::drop_group(topics, drop).await,
         Command::ShowTopics => views::show_topics(topics).await,
         Command::ShowRoutes { topic } => views::show_routes(topics, topic.as_deref()).await,
         Command::Select(select) => views::select(topics, select).await,

@@ -5,12 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use messagekit::ErrorKind;
 use messagekit::log::PartitionStart;
 use messagekit_topics::Error;
-use messagekit_topics::operations::{ConsumeRequest, ConsumedRecord, DeletedOffsets, TopicOperations};
+use messagekit_topics::operations::{
+    ConsumeRequest, ConsumedRecord, DeletedOffsets, Settle, TopicOperations,
+};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, ColumnType};
 use super::refusal::refused;
-use crate::{Acknowledge, Consume, ResetGroup};
+use crate::{Acknowledge, Consume, DropGroup, ResetGroup};
 
 const CONSUMED: [(&str, ColumnType); 8] = [
     ("topic_id", ColumnType::Text),
@@ -37,6 +39,9 @@ const RESET: [(&str, ColumnType); 4] = [
     ("next_offset", ColumnType::BigInt),
 ];
 
+const DROPPED: [(&str, ColumnType); 3] =
+    [("topic", ColumnType::Text), ("group_id", ColumnType::Text), ("dropped", ColumnType::Boolean)];
+
 /// The most bytes of the payloads of an answer, after which nothing more is claimed.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -55,10 +60,19 @@ pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> 
             Err(_) if !rows.is_empty() => break,
             consumed => consumed?,
         };
+        let failed = consumed.claim.as_ref().filter(|claim| claim.id.is_of_failed_message());
+        if let (Some(claim), Some(group), false) = (failed, &consume.group, rows.is_empty()) {
+            // It needs an answer of its own, because ACK names the records of one claim.
+            let settle =
+                Settle::all(consume.topic.clone(), group.as_str(), claim.partition, claim.id.clone());
+            topics.release(&settle).await?;
+            break;
+        }
+        let is_alone = failed.is_some();
         deleted.extend(consumed.deleted);
         rows.extend(consumed.records.iter().map(row));
         bytes += consumed.records.iter().map(|record| record.payload.len()).sum::<usize>();
-        if consumed.records.is_empty() || request.group.is_none() {
+        if consumed.records.is_empty() || request.group.is_none() || is_alone {
             break;
         }
     }
@@ -116,4 +130,13 @@ pub(super) async fn reset(topics: &dyn TopicOperations, reset: &ResetGroup) -> R
     let moved = topics.reset(topic, group, *partition, *to).await?;
     let row = |(partition, next)| vec![json!(&**topic), json!(group), json!(partition), json!(next)];
     Ok(Answer::of(&RESET, moved.into_iter().map(row).collect()))
+}
+
+pub(super) async fn drop_group(topics: &dyn TopicOperations, drop: &DropGroup) -> Result<Answer, Error> {
+    let DropGroup { group, topic, if_exists } = drop;
+    let is_dropped = topics.drop_group(topic, group).await?;
+    if !is_dropped && !if_exists {
+        return Err(refused(ErrorKind::NotFound, "topic has no such group", topic));
+    }
+    Ok(Answer::of(&DROPPED, vec![vec![json!(&**topic), json!(group), json!(is_dropped)]]))
 }

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use messagekit_sql::{SyntaxError, parse, parse_script};
 
 /// Statements that are read, for the fuzzer to break.
-const STATEMENTS: [&str; 14] = [
+const STATEMENTS: [&str; 15] = [
     "CREATE TOPIC IF NOT EXISTS shop.orders PARTITIONS 4 WITH (retention_seconds = 60, retention_max_bytes = NULL)",
     "CREATE TOPIC a WITH (retention_consumed = true, dedup = ('url', 'title'), key = 'url', published = true)",
     "ALTER TOPIC t ADD SOURCE public.orders ON INSERT, UPDATE WHERE OLD.a <> 'x' AND (NEW.b IS NULL OR c BETWEEN 1 AND 2)",
@@ -18,6 +18,7 @@ const STATEMENTS: [&str; 14] = [
     "CONSUME FROM shop.orders PARTITION 0 GROUP 'ship''ping' FROM EARLIEST LIMIT 100",
     "ACK shop.orders GROUP 'g' PARTITION 1 UPTO OFFSET 9223372036854775807",
     "RESET CONSUMER GROUP 'g' ON t PARTITION 3 TO LATEST",
+    "DROP CONSUMER GROUP IF EXISTS 'g' ON t",
     "SHOW ROUTES FOR shop.orders -- a comment",
     "SELECT * FROM system.topics /* a /* nested */ comment */ WHERE name = 'x' LIMIT 5",
     "SELECT group_id, lag FROM system.topic_offsets WHERE lag > -1 AND group_id IS NOT NULL ORDER BY lag DESC",

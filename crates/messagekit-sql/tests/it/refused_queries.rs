@@ -32,6 +32,12 @@ const CONSUMERS: &[Case] = &[
         "expected a partition from 0 to 2147483647, found `2147483648`",
     ),
     (
+        "DROP CONSUMER GROUP g ON t",
+        1,
+        21,
+        "expected the name of a group in single quotes, found `g`; write it in single quotes",
+    ),
+    (
         "RESET CONSUMER GROUP 'g' ON t TO 'now'",
         1,
         34,

@@ -144,3 +144,29 @@ async fn deleted_records_are_out_of_range_and_offsets_go_on() {
     assert_eq!(session.offsets("CONSUME FROM shop.orders FROM EARLIEST").await, [3]);
     assert_eq!(session.offsets("CONSUME FROM shop.orders GROUP 'g'").await, [3]);
 }
+
+/// A group whose name was mistyped once would keep every record for ever.
+#[tokio::test]
+async fn a_group_that_is_dropped_keeps_no_record() {
+    let session = Session::new("WITH (retention_consumed = true)").await;
+    session.append(0, 3).await;
+    let mistyped = session.offsets("CONSUME FROM shop.orders GROUP 'shiping' FROM EARLIEST LIMIT 1").await;
+    session.offsets("CONSUME FROM shop.orders GROUP 'shipping' FROM EARLIEST").await;
+    session.rows("ACK shop.orders GROUP 'shipping' UPTO OFFSET 2").await;
+    session.append(3, 4).await;
+    assert_eq!(session.offsets("CONSUME FROM shop.orders FROM EARLIEST").await, [0, 1, 2, 3]);
+
+    let drop = "DROP CONSUMER GROUP 'shiping' ON shop.orders";
+    assert_eq!(session.rows(drop).await, json!([["shop.orders", "shiping", true]]));
+    session.refused(drop, ErrorKind::NotFound).await;
+    let if_exists = "DROP CONSUMER GROUP IF EXISTS 'shiping' ON shop.orders";
+    assert_eq!(session.rows(if_exists).await, json!([["shop.orders", "shiping", false]]));
+    session.refused("DROP CONSUMER GROUP 'shipping' ON shop.missing", ErrorKind::NotFound).await;
+    let late = "ACK shop.orders GROUP 'shiping' UPTO OFFSET 0";
+    session.refused(late, ErrorKind::ClaimLost).await;
+    session.rows("DROP CONSUMER GROUP IF EXISTS 'shiping' ON shop.orders").await;
+    session.append(4, 5).await;
+    assert_eq!(session.offsets("CONSUME FROM shop.orders FROM EARLIEST").await, [3, 4]);
+    assert_eq!(mistyped, [0]);
+    assert_eq!(session.rows("SELECT group_id FROM system.topic_offsets").await, json!([["shipping"]]));
+}

@@ -59,6 +59,8 @@ fn every_statement_is_printed_in_canonical_form() {
         ("CONSUME FROM t FROM 7 LIMIT 0", "CONSUME FROM t FROM 7 LIMIT 0"),
         ("CONSUME FROM t FROM LATEST", "CONSUME FROM t FROM LATEST"),
         ("ACK t PARTITION 3 GROUP 'g' UPTO OFFSET 9", "ACK t GROUP 'g' PARTITION 3 UPTO OFFSET 9"),
+        ("drop consumer group 'g' on t", "DROP CONSUMER GROUP 'g' ON t"),
+        ("DROP CONSUMER GROUP IF EXISTS 'g' ON t", "DROP CONSUMER GROUP IF EXISTS 'g' ON t"),
         ("RESET CONSUMER GROUP 'g' ON t TO LATEST", "RESET CONSUMER GROUP 'g' ON t TO LATEST"),
         ("RESET CONSUMER GROUP 'g' ON t PARTITION 1 TO 0", "RESET CONSUMER GROUP 'g' ON t PARTITION 1 TO 0"),
         ("SHOW TOPICS", "SHOW TOPICS"),

@@ -69,6 +69,22 @@ pub(crate) fn of_topic(conn: &Connection, consumer: &str, topic: &str) -> Result
     .collect()
 }
 
+/// Forgets a consumer in a topic: its cursors, its claims, and the positions that its key lanes have recorded. Returns whether there were
+/// any.
+pub(crate) fn forget(conn: &Connection, consumer: &str, topic: &str) -> Result<bool> {
+    let partitions = "consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1) AND tp_id IN (
+        SELECT p.id FROM messagekit_topics t JOIN messagekit_topic_partitions p ON p.topic_id = t.id WHERE t.name = ?2)";
+    let positions = "consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)
+        AND topic_id = (SELECT id FROM messagekit_topics WHERE name = ?2)";
+    let delete = |table: &str, own: &str| {
+        conn.prepare_cached(&format!("DELETE FROM {table} WHERE {own}"))?.execute((consumer, topic))
+    };
+    delete("messagekit_record_claims", partitions)?;
+    let cursors = delete("messagekit_consumer_cursors", partitions)?;
+    let recorded = delete("messagekit_consumer_offsets", positions)?;
+    Ok(cursors + recorded > 0)
+}
+
 /// Moves a cursor from the value that its owner expects; returns false when another process has moved it, or has dropped the topic:
 /// a position in it must not be recorded under its name, which may already be that of the next one.
 ///

@@ -102,21 +102,30 @@ fn lease_of(row: &Row<'_>) -> std::result::Result<RetryLease, Error> {
     })
 }
 
-/// Leases a failed message whose record is in a topic, and in a partition if one is given.
+/// Returns the failed message that is due longest of those whose record is in a topic, and in a partition if one is given.
+pub(crate) fn due_of_topic(
+    conn: &Connection,
+    consumer: &str,
+    (topic, partition): (&str, Option<i32>),
+    now: i64,
+) -> Result<Option<i64>> {
+    let Some(consumer) = names::known_consumer(conn, consumer)? else { return Ok(None) };
+    let of = "AND d.partition IS NOT NULL AND coalesce(d.position_topic, d.topic) = ?4 AND (?5 IS NULL OR d.partition = ?5)";
+    conn.prepare_cached(&due_sql_of(of))?
+        .query_row((consumer, now, 1, topic, partition), |row| row.get(0))
+        .optional()
+}
+
+/// Leases the failed message that [`due_of_topic`] finds.
 pub(crate) fn lease_of_topic(
     conn: &Connection,
-    consumer: i64,
-    (topic, partition): (&str, Option<i32>),
+    consumer: &str,
+    of: (&str, Option<i32>),
     lease: Duration,
     now: i64,
 ) -> std::result::Result<Option<LeasedMessage>, Error> {
     let until = now.saturating_add(micros(lease));
-    let of = "AND d.partition IS NOT NULL AND coalesce(d.position_topic, d.topic) = ?4 AND (?5 IS NULL OR d.partition = ?5)";
-    let due = conn
-        .prepare_cached(&due_sql_of(of))
-        .and_then(|mut due| due.query_row((consumer, now, 1, topic, partition), |row| row.get(0)).optional())
-        .map_err(from_sqlite)?;
-    let Some(id) = due else { return Ok(None) };
+    let Some(id) = due_of_topic(conn, consumer, of, now).map_err(from_sqlite)? else { return Ok(None) };
     Ok(Some(LeasedMessage { lease: take(conn, id, until, now)?, until: timestamp(until)? }))
 }
 

@@ -156,6 +156,11 @@ impl RecordClaims for FaultyStore {
                 let leased = self.inner.lease(consumer, 1, lease).await?.into_iter().next();
                 Ok(leased.map(|lease| LeasedMessage { lease, until: jiff::Timestamp::now() }))
             }
+            Some(Fault::ClaimsForgetAttempts) => {
+                let mut leased = self.inner.lease_failed(consumer, topic, partition, lease).await?;
+                leased.iter_mut().for_each(|leased| leased.lease.attempt = 1);
+                Ok(leased)
+            }
             _ => self.inner.lease_failed(consumer, topic, partition, lease).await,
         }
     }

@@ -681,6 +681,8 @@ faults! {
     ClaimsLeaseNoFailedMessage: Log requested_retry_is_claimed,
     /// Workers of one topic get the failed messages of another one.
     ClaimsLeaseOfAnyTopic: Log requested_retry_stays_in_its_topic,
+    /// Each attempt of a failed message is its first.
+    ClaimsForgetAttempts: Log requested_retry_is_lost_with_its_lease,
     /// A failed message that a worker has is not found.
     ClaimsFindNoLease: Log requested_retry_is_settled_as_a_record,
     /// A range of records is read to the end of the partition.

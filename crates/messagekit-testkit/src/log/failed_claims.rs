@@ -55,11 +55,12 @@ pub async fn requested_retry_is_claimed<F: LogFixture>(fixture: &F) {
     let lost =
         claim(&RecordClaimer::new(dead.store.clone(), unique("consumer"), dead.topic.clone()), 1).await;
     dead.request_retry().await;
-    append(&dead.store, &messages(&dead.topic, ["later".into()])).await;
     let again = claim(&dead.worker, 10).await;
+    append(&dead.store, &messages(&dead.topic, ["later".into()])).await;
     assert_eq!((offsets(&again), again.records[0].attempt, again.partition), (vec![0], 1, 0));
     let (own, first) = (&again.records[0].record.message, &lost.records[0].record.message);
     assert_eq!((&own.payload, &own.key), (&first.payload, &first.key));
+    assert_eq!(again.records[0].record.timestamp, lost.records[0].record.timestamp);
     assert_eq!(claim_now(&dead.worker, 10).await, [2], "a worker has it");
     assert_eq!(until_through(|| dead.worker.acknowledge(&again, Which::All)).await, 2);
     assert_eq!(dead.state().await, FailedMessageState::Resolved);

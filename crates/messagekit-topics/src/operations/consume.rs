@@ -120,7 +120,8 @@ async fn claim<S: TableSources + Pages>(
 /// A claim is of one partition, and ends before a record that would make it too large.
 async fn may_have_more<S: Pages>(store: &S, request: &ConsumeRequest, claim: &RecordClaim) -> bool {
     let bytes: usize = claim.records.iter().map(|claimed| claimed.record.message.payload.len()).sum();
-    if claim.records.len() == request.limit as usize || bytes + LARGE >= MAX_BYTES {
+    let is_full = claim.records.len() == request.limit as usize || bytes + LARGE >= MAX_BYTES;
+    if is_full || claim.id.is_of_failed_message() {
         return true;
     }
     // The records are claimed: an error must not keep them from the caller.

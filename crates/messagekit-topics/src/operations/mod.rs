@@ -120,6 +120,13 @@ pub trait TopicOperations: Send + Sync {
         to: PartitionStart,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
 
+    /// Forgets a group in a topic, as [`TopicStore::drop_consumer`](messagekit::log::TopicStore::drop_consumer) does. Returns false if the group has not read it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic that is not there. A transient error if the database does not
+    /// answer: retry.
+    fn drop_group<'a>(&'a self, topic: &'a str, group: &'a str) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// Appends JSON objects in one transaction, and returns what became of each.
     ///
     /// # Errors
@@ -247,6 +254,16 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         to: PartitionStart,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
         Box::pin(claims::reset(self.store(), topic, group, partition, to))
+    }
+
+    fn drop_group<'a>(&'a self, topic: &'a str, group: &'a str) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            names::group(topic, group)?;
+            let topic = Arc::from(topic);
+            // A topic that is not there has no bounds.
+            Pages::bounds(self.store(), &topic).await?;
+            Ok(self.store().drop_consumer(&topic, group).await?)
+        })
     }
 
     fn append<'a>(

@@ -3,6 +3,7 @@
 //! A function is called outside of any transaction. What it returned, and that its record is handled, is then one transaction: a
 //! process that dies leaves the record new, and no output. A failed record stays new and is a failed message of its consumer.
 
+mod alone;
 mod arm;
 mod failure;
 mod graph;

@@ -1,6 +1,7 @@
 //! A pipeline with its settings.
 
 use std::fmt;
+use std::time::Duration;
 
 use messagekit::log::PipelineStore;
 use messagekit::{Error as CoreError, ErrorKind};
@@ -73,6 +74,13 @@ impl<S: PipelineStore> Pipeline<S> {
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { settings: Settings { attempts: attempts.max(1), ..self.settings }, ..self }
+    }
+
+    /// Sets how long a run waits for another one over its source; for ever by default. It then fails with
+    /// [`ErrorKind::Unavailable`](messagekit::ErrorKind::Unavailable).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { settings: Settings { timeout: Some(timeout), ..self.settings }, ..self }
     }
 
     /// Handles every record that is new now, and those that this run appends for a later arm, and returns.

@@ -10,6 +10,7 @@ use messagekit::adapter::RetryLease;
 use messagekit::log::{OnDuplicate, PipelineStore};
 use tokio::time::{Instant, sleep_until};
 
+use super::alone::alone;
 use super::arm::{Arm, NoOutput};
 use super::failure::{ArmFailure, Strategy};
 use super::settings::Settings;
@@ -52,15 +53,18 @@ impl<S: PipelineStore> Runner<S> {
     }
 
     pub(crate) async fn run(mut self) -> Result<Run, Error> {
+        let timeout = self.settings.timeout;
         for arms in mem::take(&mut self.stages) {
             if self.ends_here() {
                 break;
             }
             let store = &arms[0].shared.store;
             let name = format!("pipeline:{}:{}", arms[0].consumer, arms[0].source);
-            let _alone = store.work_alone(&name).await?;
-            let stage = Stage::new(&arms, store.last_record().await?);
-            self.drain(stage).await?;
+            let drain = async {
+                let stage = Stage::new(&arms, store.last_record().await?);
+                self.drain(stage).await
+            };
+            alone(store, name, timeout, drain).await?;
         }
         self.finished()
     }

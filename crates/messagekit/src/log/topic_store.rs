@@ -233,6 +233,17 @@ pub trait TopicStore: RecordClaims + OutboxRows {
         retention: Option<RetentionRule>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Forgets how far a consumer is in a topic, and ends its claims there: retention waits for it no longer, and if it reads the topic again,
+    /// it begins as a new one. Markers of what it has handled and its failed messages stay. Returns false if it has not read the topic.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn drop_consumer(
+        &self,
+        topic: &Arc<str>,
+        consumer: &str,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+
     /// Deletes some records that the topic no longer keeps, in a short transaction, and returns how many; 0 when there are no more.
     ///
     /// An append to a topic deletes, too: at most some more records than it appends. What a relay has not published yet stays.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use messagekit::adapter::Publisher;
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
-use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages};
+use messagekit::log::{Claimed, PartitionStart, RecordClaim, RecordClaimer, Which};
+use messagekit::operations::{
+    Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
+};
 use messagekit::{ErrorKind, Message, headers};
 use messagekit_memory::{MemoryLog, MemoryStore};
 
@@ -257,4 +259,51 @@ async fn records_with_one_identity_wait_apart() {
     }
     again.sort_unstable();
     assert_eq!(again, failed);
+}
+
+/// A retry that was applied leaves a marker; the record of a consumer that is reset to it still fails as any other.
+#[tokio::test(start_paused = true)]
+async fn a_record_fails_again_as_any_other_after_a_reset() {
+    let store = store_with(1).await;
+    let worker = worker(&store).max_attempts(1);
+    let by = Operator::new("ann", "test");
+    for round in 0..3 {
+        let first = claim(&worker, 1).await;
+        worker.retry(&first, Which::All, Duration::ZERO, "no stock").await.unwrap();
+        let open = async || {
+            let all = failed_messages(&store).await.into_iter();
+            all.filter(|one| one.state.is_open()).map(|one| (one.id, one.state)).collect::<Vec<_>>()
+        };
+        let [(failed, FailedMessageState::Dead)] = open().await[..] else {
+            panic!("it is dead, round {round}")
+        };
+        store.act(Action::Retry, &[failed], &by).await.unwrap();
+        let again = claim(&worker, 1).await;
+        worker.acknowledge(&again, Which::All).await.unwrap();
+        assert_eq!(open().await, [], "round {round}");
+        worker.reset(0, PartitionStart::Earliest).await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+}
+
+/// Thousands of failed messages that are due, and fail again, hold back no record that was never claimed.
+#[tokio::test(start_paused = true)]
+async fn failed_messages_that_are_due_and_records_have_their_turns() {
+    let store = store_with(4_400).await;
+    let worker = worker(&store);
+    let first = claim(&worker, 2_400).await;
+    let (kept, failed): (Vec<i64>, Vec<i64>) = (0..2_400).partition(|offset| offset % 2 == 0);
+    worker.acknowledge(&first, Which::Offsets(&kept)).await.unwrap();
+    worker.retry(&first, Which::Offsets(&failed), Duration::ZERO, "no stock").await.unwrap();
+    let mut seen = (0, 0);
+    while seen.0 < 20 || seen.1 < 20 {
+        let next = claim(&worker, 1).await;
+        let is_new = next.records[0].record.position.offset >= 2_400;
+        seen = if is_new { (seen.0 + 1, seen.1) } else { (seen.0, seen.1 + 1) };
+        assert!(seen.0 + seen.1 < 400, "{seen:?}");
+        match is_new {
+            true => drop(worker.acknowledge(&next, Which::All).await.unwrap()),
+            false => worker.retry(&next, Which::All, Duration::ZERO, "no stock").await.unwrap(),
+        }
+    }
 }

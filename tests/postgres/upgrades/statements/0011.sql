@@ -1712,6 +1712,14 @@ WHERE consumer = $1 AND next = $4 AND ranges = $5 AND tp_id = (
 RETURNING CASE pg_catalog.current_setting('synchronous_commit')
   WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END;
 
+PREPARE "topic_forget_consumer" (text, text) AS
+WITH cursors AS (
+  DELETE FROM messagekit.consumer_cursors WHERE consumer = $1 AND tp_id = ANY (ARRAY (
+    SELECT p.id FROM messagekit.topics t JOIN messagekit.topic_partitions p ON p.topic_id = t.id WHERE t.name = $2)) RETURNING 1),
+recorded AS (
+  DELETE FROM messagekit.consumer_offsets WHERE consumer = $1 AND topic = $2 RETURNING 1)
+SELECT EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM recorded);
+
 PREPARE "topic_claim_bounds" (text, text) AS
 SELECT p.id, p.partition, p.log_start, p.next_offset, clock_timestamp(), t.has_waiting, (
   SELECT d.due FROM messagekit.failed_messages d

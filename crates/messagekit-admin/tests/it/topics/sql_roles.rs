@@ -8,7 +8,7 @@ use super::shop::Shop;
 const FOR_SERVICES: [&str; 2] =
     ["CONSUME FROM shop.orders GROUP 'g' FROM EARLIEST", "ACK shop.orders GROUP 'g' UPTO OFFSET 0"];
 
-const FOR_ADMINISTRATORS: [&str; 13] = [
+const FOR_ADMINISTRATORS: [&str; 14] = [
     "CREATE TOPIC shop.new",
     "ALTER TOPIC shop.new ADD SOURCE parcels ON INSERT",
     "ALTER TOPIC shop.new DROP SOURCE parcels",
@@ -16,6 +16,7 @@ const FOR_ADMINISTRATORS: [&str; 13] = [
     "ALTER TOPIC shop.new CLEAR RETENTION",
     "CLEAR TOPIC shop.new",
     "RESET CONSUMER GROUP 'g' ON shop.new TO EARLIEST",
+    "DROP CONSUMER GROUP 'g' ON shop.new",
     "SHOW TOPICS",
     "SHOW ROUTES",
     "SELECT * FROM system.topics",

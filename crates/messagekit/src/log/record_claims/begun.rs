@@ -18,10 +18,28 @@ pub(super) struct Begun {
     pub(super) read: Option<Read>,
 }
 
+/// When a claim looks for failed messages that are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FailedTurn {
+    /// Before the records of the log.
+    First,
+    /// When the log has no records for it.
+    Last,
+    /// Not again: there were none.
+    Over,
+}
+
+impl FailedTurn {
+    /// Returns one of the first two: many failed messages hold back no records, nor many records failed messages.
+    pub(super) fn any() -> Self {
+        if fastrand::bool() { Self::First } else { Self::Last }
+    }
+}
+
 /// Why no claim was made.
 pub(super) enum NotBegun {
     Answer(Claimed),
-    /// A failed message of the consumer is due, and comes first.
+    /// A failed message of the consumer is due, and it is its turn.
     FailedMessage,
 }
 

@@ -94,7 +94,6 @@ impl Decided for bool {}
 impl Decided for i64 {}
 impl Decided for Timestamp {}
 impl<T: Send + 'static> Decided for (T, Timestamp) {}
-impl Decided for (i64, bool) {}
 
 impl Decided for Result<Begun, NotBegun> {
     fn begun(&mut self) -> Option<&mut Begun> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::begun::{Begun, NotBegun, Read};
+use super::begun::{Begun, FailedTurn, NotBegun, Read};
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::ClaimHolder;
 use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
 use super::failed_claims::LOST;
+use super::settled::neighbours;
 use super::steps::{ClaimOrder, Steps, after};
 use super::window::{Settlement, claim_lost};
 use crate::Error;
@@ -145,10 +146,10 @@ impl<S: RecordClaims> RecordClaimer<S> {
         Self(Steps { on_deleted, ..self.0 })
     }
 
-    /// Claims at most `max` records of one partition: first a failed message that is due, alone, then records that are due again, then new
-    /// ones.
+    /// Claims at most `max` records of one partition: first those that are due again, then new ones. Or a failed message that is due, alone;
+    /// while there are both, each has its turn.
     ///
-    /// A failed message is due when its delay is over, or an operator retries it. It does not count for [`max_in_flight`](Self::max_in_flight), and its claim is lost by the end of its lease only.
+    /// A failed message is due when its delay is over, or an operator retries it. Its turn in an order has passed. It does not count for [`max_in_flight`](Self::max_in_flight), and its claim is lost by the end of its lease only.
     ///
     /// Records whose attempts are used up are set aside as failed messages on the way, and are finished for the consumer.
     ///
@@ -162,13 +163,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
     pub async fn claim(&self, max: u32) -> Result<Claimed, Error> {
         let holder =
             if self.0.by_lease { ClaimHolder::of_leases() } else { self.0.store.claim_holder().await? };
-        let mut failed_first = true;
+        let mut failed = FailedTurn::any();
         loop {
-            let begun = match self.0.begin(holder.clone(), max.max(1), failed_first).await? {
+            let begun = match self.0.begin(holder.clone(), max.max(1), failed).await? {
                 Ok(begun) => begun,
                 Err(NotBegun::Answer(answer)) => return Ok(answer),
                 Err(NotBegun::FailedMessage) => {
-                    failed_first = false;
+                    failed = FailedTurn::Over;
                     match self.0.claim_failed().await? {
                         Some(claim) => return Ok(Claimed::Records(claim)),
                         None => continue,
@@ -284,7 +285,9 @@ impl<S: RecordClaims> RecordClaimer<S> {
         }
         let offsets: Vec<i64> = left.iter().map(|record| record.record.position.offset).collect();
         let retry = move |now| Settlement::Retry(after(now, delay));
-        let may_leave = self.0.order == ClaimOrder::None;
+        // Neighbours are one piece of a window, however many they are.
+        let pieces = neighbours(offsets.iter().copied()).len();
+        let may_leave = self.0.order == ClaimOrder::None && offsets.len() < 8 * pieces;
         if self.0.give_back(claim, Which::Offsets(&offsets), retry, may_leave).await? {
             return Ok(());
         }

@@ -23,8 +23,8 @@ impl<S: RecordClaims> Steps<S> {
             let leased =
                 self.store.lease_failed(&self.consumer, &self.topic, self.partition, self.lease).await?;
             let Some(leased) = leased else { return Ok(None) };
-            if leased.lease.attempt <= self.max_attempts {
-                return Ok(leased.claim());
+            if leased.lease.attempt <= self.max_attempts || leased.lease.crash_count == 0 {
+                return self.with_time(leased.claim()).await;
             }
             let lost = Failure::permanent(FailureKind::PoisonMessage, LOST);
             self.store.fail(&self.consumer, &leased.lease, &lost).await?;
@@ -34,15 +34,33 @@ impl<S: RecordClaims> Steps<S> {
     /// Returns the claim on a failed message.
     pub(super) async fn find_failed(&self, id: &RecordClaimId, of: LeaseOf) -> Result<RecordClaim, Error> {
         let lost = || claim_lost(id);
-        self.leased(&of).await?.and_then(LeasedMessage::claim).ok_or_else(lost)
+        let found = self.leased(&of).await?.and_then(LeasedMessage::claim);
+        self.with_time(found).await?.ok_or_else(lost)
     }
 
     async fn leased(&self, of: &LeaseOf) -> Result<Option<LeasedMessage>, Error> {
         let (this, of) = (self.clone(), of.clone());
-        self.transact_if(move |tx| {
-            Box::pin(async move { Ok((this.store.leased_failed(tx, &this.consumer, &of).await?, false)) })
-        })
-        .await
+        self.transact_if(move |tx| Box::pin(async move { Ok((this.leased_in(tx, &of).await?, false)) })).await
+    }
+
+    /// Returns the leased failed message, if its record is in this topic.
+    async fn leased_in(&self, tx: &mut S::Tx, of: &LeaseOf) -> Result<Option<LeasedMessage>, Error> {
+        let leased = self.store.leased_failed(tx, &self.consumer, of).await?;
+        let is_own = |leased: &LeasedMessage| {
+            leased.lease.received.position.as_ref().is_some_and(|position| position.topic == self.topic)
+        };
+        Ok(leased.filter(is_own))
+    }
+
+    /// Adds the time of the record, if the log still has it.
+    async fn with_time(&self, claim: Option<RecordClaim>) -> Result<Option<RecordClaim>, Error> {
+        let Some(mut claim) = claim else { return Ok(None) };
+        for claimed in &mut claim.records {
+            let offset = claimed.record.position.offset;
+            let found = self.store.read_claimed(&self.topic, claim.partition, offset..offset + 1, 1).await?;
+            claimed.record.timestamp = found.first().and_then(|record| record.timestamp);
+        }
+        Ok(Some(claim))
     }
 
     /// Finishes the failed message of a claim, if it is among `which`, and returns the end of the settled prefix of its partition.
@@ -55,9 +73,9 @@ impl<S: RecordClaims> Steps<S> {
         which: &Selection,
     ) -> Result<i64, Error> {
         // The window first, as when a record is set aside.
-        let Own { window, .. } = self.own(tx, partition).await?;
-        let leased =
-            self.store.leased_failed(tx, &self.consumer, &of).await?.ok_or_else(|| claim_lost(id))?;
+        let Own { window, is_new, .. } = self.own(tx, partition).await?;
+        let leased = self.leased_in(tx, &of).await?.filter(|leased| !is_new && leased.is_of(partition));
+        let leased = leased.ok_or_else(|| claim_lost(id))?;
         if which.has(leased.offset(), id)?
             && !self.store.resolve(tx, &self.consumer, &leased.lease, &[]).await?
         {
@@ -66,17 +84,17 @@ impl<S: RecordClaims> Steps<S> {
         Ok(window.next())
     }
 
-    /// Finishes the failed message whose record is at an offset, if a worker has it.
-    pub(super) async fn acknowledge_failed_at(&self, partition: i32, offset: i64) -> Result<(), Error> {
+    /// Finishes the failed message whose record is at an offset, and returns whether a worker has it.
+    pub(super) async fn acknowledge_failed_at(&self, partition: i32, offset: i64) -> Result<bool, Error> {
         let this = self.clone();
         self.transact_if(move |tx| {
             Box::pin(async move {
                 let of = LeaseOf::Position { topic: this.topic.clone(), partition, offset };
                 let Some(leased) = this.store.leased_failed(tx, &this.consumer, &of).await? else {
-                    return Ok(((), false));
+                    return Ok((false, false));
                 };
                 let is_resolved = this.store.resolve(tx, &this.consumer, &leased.lease, &[]).await?;
-                Ok(((), is_resolved))
+                Ok((is_resolved, is_resolved))
             })
         })
         .await

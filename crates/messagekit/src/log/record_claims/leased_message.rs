@@ -47,6 +47,11 @@ impl RecordClaimId {
         Self::from_text(format!("{PREFIX}-{}-{}", lease.failed_message, lease.token))
     }
 
+    /// Returns whether the claim is on a failed message that came back, and not on records of the log.
+    pub fn is_of_failed_message(&self) -> bool {
+        self.lease().is_some()
+    }
+
     /// Returns the leased failed message that the claim holds, unless it holds records of a window.
     pub(super) fn lease(&self) -> Option<LeaseOf> {
         let (failed_message, token) =
@@ -66,6 +71,10 @@ impl LeasedMessage {
             Record { message: lease.received.message, position, timestamp: None, is_tombstone: false };
         let records = vec![ClaimedRecord { record, attempt: lease.attempt }];
         Some(RecordClaim { id, partition, until, records })
+    }
+
+    pub(super) fn is_of(&self, partition: i32) -> bool {
+        self.lease.received.position.as_ref().is_some_and(|position| position.partition == partition)
     }
 
     /// Returns the offset of its record.

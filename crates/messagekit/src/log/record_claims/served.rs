@@ -1,5 +1,6 @@
 //! Claims of workers elsewhere, of which a server knows no more than what they send.
 
+use super::call::Decided;
 use super::claim::{ClaimedRecord, RecordClaim, Selection};
 use super::claim_id::RecordClaimId;
 use super::claim_partition::ClaimPartition;
@@ -7,6 +8,16 @@ use super::claim_store::RecordClaims;
 use super::claimer::RecordClaimer;
 use super::window::{Settlement, claim_lost};
 use crate::{Error, ErrorKind};
+
+/// Whether a claim held a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Here,
+    Settled,
+    Not,
+}
+
+impl Decided for (i64, Held) {}
 
 impl<S: RecordClaims> RecordClaimer<S> {
     /// Returns what a claim still holds, with its records: as when it was made, without those that were settled since.
@@ -43,19 +54,18 @@ impl<S: RecordClaims> RecordClaimer<S> {
                 return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
             }
             if window.is_settled(offset) {
-                return Ok((window.next(), true));
+                return Ok((window.next(), Held::Settled));
             }
-            let Some(id) = window.holder_of(offset).cloned() else {
-                let text = "no claim holds the record at this offset: consume it again";
-                return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
-            };
+            let Some(id) = window.holder_of(offset).cloned() else { return Ok((window.next(), Held::Not)) };
             let up_to = Selection::UpTo(offset).ranges(window, &id)?;
             window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
-            Ok((window.next(), false))
+            Ok((window.next(), Held::Here))
         };
-        let (next, was_settled) = self.0.change(partition, acknowledge).await?;
-        if was_settled {
-            self.0.acknowledge_failed_at(partition, offset).await?;
+        let (next, held) = self.0.change(partition, acknowledge).await?;
+        if held != Held::Here && !self.0.acknowledge_failed_at(partition, offset).await? && held == Held::Not
+        {
+            let text = "no claim holds the record at this offset: consume it again";
+            return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
         }
         Ok(next)
     }

@@ -51,7 +51,8 @@ impl ClaimWindow {
     }
 }
 
-fn neighbours(offsets: impl IntoIterator<Item = i64>) -> Vec<Range<i64>> {
+/// Returns offsets in ascending order as ranges.
+pub(super) fn neighbours(offsets: impl IntoIterator<Item = i64>) -> Vec<Range<i64>> {
     let mut ranges: Vec<Range<i64>> = Vec::new();
     for offset in offsets {
         match ranges.last_mut() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::begun::{Begun, NotBegun};
+use super::begun::{Begun, FailedTurn, NotBegun};
 use super::call::Decided;
 use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Which};
 use super::claim_id::{ClaimHolder, RecordClaimId};
@@ -52,6 +52,8 @@ pub(super) enum ClaimOrder {
 /// The window of one partition, in a transaction.
 pub(super) struct Own {
     pub(super) now: Timestamp,
+    /// The consumer had not begun to read it.
+    pub(super) is_new: bool,
     pub(super) window: ClaimWindow,
 }
 
@@ -60,22 +62,33 @@ pub(super) fn after(now: Timestamp, delay: Duration) -> Timestamp {
     now.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
 
+/// Returns a generation that is greater than those of earlier times: the seconds since 2020.
+fn later_generation(now: Timestamp) -> i32 {
+    i32::try_from(now.as_second() - 1_577_836_800).unwrap_or(i32::MAX)
+}
+
 impl<S: RecordClaims> Steps<S> {
-    /// Claims ranges of one partition, or returns why there are none. A failed message that is due comes before them, if `failed_first`.
+    /// Claims ranges of one partition, or returns why there are none.
     pub(super) async fn begin(
         &self,
         holder: ClaimHolder,
         max: u32,
-        failed_first: bool,
+        failed: FailedTurn,
     ) -> Result<Result<Begun, NotBegun>, Error> {
         let (this, id, own) = (self.clone(), RecordClaimId::new(), holder.clone());
         let decide = move |windows: &mut Windows, keys: &[Keys]| {
             windows.attempt(|windows| {
                 this.begin_new(windows.all_mut())?;
-                if failed_first && windows.failed_due.is_some_and(|due| due <= windows.now) {
+                let is_due = windows.failed_due.is_some_and(|due| due <= windows.now);
+                if is_due && failed == FailedTurn::First {
                     return Ok(Err(NotBegun::FailedMessage));
                 }
-                this.decide((&id, &own, max), windows, keys).map(|begun| begun.map_err(NotBegun::Answer))
+                Ok(match this.decide((&id, &own, max), windows, keys)? {
+                    Err(Claimed::Nothing { .. }) if is_due && failed == FailedTurn::Last => {
+                        Err(NotBegun::FailedMessage)
+                    }
+                    begun => begun.map_err(NotBegun::Answer),
+                })
             })
         };
         self.share(Some(holder), decide).await??
@@ -159,7 +172,7 @@ impl<S: RecordClaims> Steps<S> {
         let (this, id) = (self.clone(), id.clone());
         self.transact(move |tx| {
             Box::pin(async move {
-                let Own { now, mut window } = this.own(tx, partition).await?;
+                let Own { now, mut window, .. } = this.own(tx, partition).await?;
                 for ClaimedRecord { record, attempt } in dead {
                     let offset = record.position.offset;
                     let id_of = Identity::undisputed(&record.message);
@@ -170,7 +183,12 @@ impl<S: RecordClaims> Steps<S> {
                         position: Some(record.position),
                     };
                     let failure = Failure { attempts: attempt, ..failure.clone() };
-                    let outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                    let mut outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                    if outcome != SetAsideOutcome::SetAside && failure.next == Next::Dead {
+                        // A retry of it was applied before the consumer was reset to it.
+                        let failure = Failure { generation: later_generation(now), ..failure };
+                        outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                    }
                     let own = [Range { start: offset, end: offset + 1 }];
                     let how = match failure.next {
                         // Another record has its identity: it waits in the window.
@@ -226,7 +244,7 @@ impl<S: RecordClaims> Steps<S> {
         which: &Selection,
         how: impl FnOnce(Timestamp) -> Settlement + Send,
     ) -> Result<i64, Error> {
-        let Own { now, mut window } = self.own(tx, partition).await?;
+        let Own { now, mut window, .. } = self.own(tx, partition).await?;
         window.settle(id, &which.ranges(&window, id)?, how(now), now)?;
         self.write(tx, partition, &window).await?;
         Ok(window.next())
@@ -237,8 +255,8 @@ impl<S: RecordClaims> Steps<S> {
         let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
         let ClaimPartitions { now, partitions, .. } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
-        let ClaimPartition { window, .. } = own.ok_or_else(|| self.no_partition(partition))?;
-        Ok(Own { now, window })
+        let ClaimPartition { window, is_new, .. } = own.ok_or_else(|| self.no_partition(partition))?;
+        Ok(Own { now, is_new, window })
     }
 
     /// The claims of a topic that was dropped are lost.
