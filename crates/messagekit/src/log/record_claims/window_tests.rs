@@ -272,17 +272,17 @@ fn a_window_with_too_many_ranges_claims_nothing_new() {
         ended: &[],
         now: at(0),
         until: at(9),
-        max: 4_000,
+        max: 12_000,
         max_attempts: 3,
         is_ordered: false,
     };
     let mut window = ClaimWindow::new(0);
-    window.claim(&new, 10_000);
-    let odd: Vec<Range<i64>> = (0..2_000).map(|number| 2 * number + 1..2 * number + 2).collect();
+    window.claim(&new, 30_000);
+    let odd: Vec<Range<i64>> = (0..6_000).map(|number| 2 * number + 1..2 * number + 2).collect();
     window.settle(&id, &odd, Settlement::Acknowledge, at(1)).unwrap();
-    assert_eq!(window.claim(&new, 10_000), ClaimedRanges::default());
+    assert_eq!(window.claim(&new, 30_000), ClaimedRanges::default());
     window.settle(&id, &[0..1, 2..3], Settlement::Retry(at(1)), at(1)).unwrap();
-    assert_eq!(records(&window.claim(&NewClaim { now: at(2), ..new }, 10_000)).0, [(0, 2), (2, 2)]);
+    assert_eq!(records(&window.claim(&NewClaim { now: at(2), ..new }, 30_000)).0, [(0, 2), (2, 2)]);
 }
 
 /// The order of a window is that of its offsets, whatever is acknowledged, given back, or lost.
