@@ -31,6 +31,23 @@ def test_what_json_cannot_hold_is_a_value_error(source, value):
     assert topic.count() == 0
 
 
+@pytest.mark.parametrize("path", ["sqlite:items.db", "file:items.db", "postgres://me:secret@localhost/db"])
+def test_a_url_is_no_path_of_a_file(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="path is a URL") as refused:
+        Source(path)
+    assert "secret" not in str(refused.value)
+    for other in (5, None, b"items.db"):
+        with pytest.raises(TypeError, match="path must be"):
+            Source(other)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_dedup_field_may_be_named_alone(source):
+    topic = source.topic("alone", Item, dedup="url")
+    assert (topic.append_if_new(item(1)), topic.append_if_new(item(1))) == (True, False)
+
+
 @pytest.mark.parametrize("value", [2**63, -(2**63), "\x00", "a\x00b\U0001f600", 1e308, [], {}, None, True])
 def test_what_json_can_hold_comes_back(source, value):
     topic = source.topic("anything", Anything, dedup=["value"])

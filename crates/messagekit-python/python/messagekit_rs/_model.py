@@ -40,7 +40,8 @@ class Model:
 
     def dedup(self, fields: Iterable[str] | None) -> tuple[str, ...]:
         """Check dedup fields, and return them sorted."""
-        named = tuple(fields or ())
+        # A text is one field, and not its letters.
+        named = (fields,) if isinstance(fields, str) else tuple(fields or ())
         if len(set(named)) != len(named):
             raise ValueError("dedup fields must be unique")
         missing = sorted(set(named) - set(self.fields()))

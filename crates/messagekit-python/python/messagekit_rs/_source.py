@@ -19,6 +19,19 @@ from ._topic import Topic
 
 ModelT = TypeVar("ModelT")
 
+SCHEMES = ("sqlite", "file", "postgres", "postgresql", "http", "https")
+
+
+def _file(path: object) -> str:
+    """Return the path of a file as text, and refuse a value that would make a file of a strange name."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or a Path, not {type(path).__name__}")
+    text = str(path)
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme in SCHEMES:
+        raise ValueError(f"path is a URL, and Source takes the path of a file: {scheme}:…")
+    return text
+
 
 class Source:
     """A SQLite file with topics, made if it is missing. Several processes may have it open, and several threads may use one source.
@@ -36,7 +49,7 @@ class Source:
         on_event: Callable[..., None] | None = None,
         synchronous: Literal["full", "normal"] = "full",
     ):
-        self.path = str(path)
+        self.path = _file(path)
         self._on_event = on_event
         self._models: dict[str, Model] = {}
         self._process = this_process()
@@ -67,7 +80,7 @@ class Source:
     ) -> Topic[ModelT]:
         """Open a topic, and make it if the file does not have it.
 
-        ``dedup`` names the fields that no two records may have in common; ``None`` takes every record. ``key`` names the field whose records
+        ``dedup`` names the fields, or the one field, that no two records may have in common; ``None`` takes every record. ``key`` names the field whose records
         keep their order in ``partitions``. ``retention`` says how long records are kept: for ever in a new topic, by the rule that it has in an
         existing one. ``guard`` says how much the schema of the file may differ.
 

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use messagekit::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
@@ -110,10 +112,16 @@ impl Connection {
         &self,
         request: Request,
     ) -> Result<T, Error> {
-        let connection = self.clone();
-        let called = tokio::task::spawn_blocking(move || connection.call_any(&request));
-        called.await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "call of the schema registry was ended").caused_by(error)
+        let (connection, (answer, answered)) = (self.clone(), oneshot::channel());
+        // On a thread that no runtime waits for when it ends: a silent server would hold up the exit of the program.
+        let call = move || drop(answer.send(connection.call_any(&request)));
+        let started = thread::Builder::new().name("schema-registry".to_owned()).spawn(call);
+        started.map_err(|error| {
+            let text = "thread of a call cannot be started: raise the limit of threads";
+            Error::new(ErrorKind::Unavailable, text).caused_by(error)
+        })?;
+        answered.await.map_err(|gone| {
+            Error::new(ErrorKind::Unavailable, "call of the schema registry was ended").caused_by(gone)
         })?
     }
 

@@ -25,7 +25,7 @@ const MAX_DEPENDENCIES: usize = 200;
 
 /// A registry behind Confluent's HTTP API.
 ///
-/// Calls need a runtime of tokio, and run on its threads for blocking calls.
+/// Each call has a thread for its time. A program that ends waits for none.
 #[derive(Clone, Debug)]
 pub struct ConfluentRegistry(Connection);
 

@@ -155,3 +155,17 @@ async fn a_schema_that_refers_to_itself_ends() {
     let found = Server::new(answer("200 OK", body)).await.registry().schema(SchemaId(7)).await.unwrap();
     assert_eq!(found.dependencies, ["\"string\""]);
 }
+
+#[test]
+fn a_program_that_ends_waits_for_no_silent_server() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{0},http://{0}", silent.local_addr().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    // 10 s for each server.
+    let registry = ConfluentRegistry::new(&address).unwrap();
+    runtime.spawn(async move { registry.schema(SchemaId(7)).await });
+    let _asked = silent.accept().unwrap();
+    let ends = std::time::Instant::now();
+    drop(runtime);
+    assert!(ends.elapsed() < Duration::from_secs(5), "{:?}", ends.elapsed());
+}

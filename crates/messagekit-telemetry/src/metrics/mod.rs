@@ -4,6 +4,7 @@ mod request;
 mod settings;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use messagekit::{Error, ErrorKind};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 use prost::Message;
 
 use crate::guard::LAST_EXPORT;
@@ -156,7 +158,7 @@ impl OfMetrics {
     }
 
     fn export(&self, limit: Option<Duration>) -> Result<(), String> {
-        let body = self.origin.request(&self.registry.gather(), SystemTime::now()).encode_to_vec();
+        let body = self.origin.request(&gathered(&self.registry)?, SystemTime::now()).encode_to_vec();
         let agent = &self.settings.agent;
         let mut request = agent.post(&self.settings.endpoint).content_type("application/x-protobuf");
         for (name, value) in &self.settings.headers {
@@ -175,5 +177,49 @@ impl OfMetrics {
             0 => Ok(()),
             rejected => Err(format!("it rejects {rejected} of the values")),
         }
+    }
+}
+
+/// Returns the values of a registry. Its collectors are code of anyone: the panic of one must not end the export for good.
+fn gathered(registry: &Registry) -> Result<Vec<MetricFamily>, String> {
+    let gathered = catch_unwind(AssertUnwindSafe(|| registry.gather()));
+    gathered.map_err(|_| "a collector of the registry has panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use prometheus::core::{Collector, Desc};
+    use prometheus::{Counter, Opts};
+
+    use super::*;
+
+    struct Panics {
+        counter: Counter,
+        panics: Arc<AtomicBool>,
+    }
+
+    impl Collector for Panics {
+        fn desc(&self) -> Vec<&Desc> {
+            self.counter.desc()
+        }
+
+        fn collect(&self) -> Vec<MetricFamily> {
+            assert!(!self.panics.load(Ordering::SeqCst), "a fault in code of the user");
+            self.counter.collect()
+        }
+    }
+
+    #[test]
+    fn metrics_come_again_after_a_collector_has_panicked() {
+        let (registry, panics) = (Registry::new(), Arc::new(AtomicBool::new(true)));
+        let counter = Counter::with_opts(Opts::new("orders_total", "Orders")).unwrap();
+        registry.register(Box::new(Panics { counter, panics: panics.clone() })).unwrap();
+        let families = || gathered(&registry).map(|families| families.len());
+        assert_eq!(families(), Err("a collector of the registry has panicked".to_owned()));
+        panics.store(false, Ordering::SeqCst);
+        assert_eq!(families(), Ok(1));
     }
 }

@@ -42,7 +42,8 @@ impl Origin {
 
     /// Returns the request with all metrics as they were at a time.
     pub(super) fn request(&self, families: &[MetricFamily], now: SystemTime) -> ExportMetricsServiceRequest {
-        let now = nanoseconds(now);
+        // The clock may have been set back since the start.
+        let now = nanoseconds(now).max(self.start);
         let scope = InstrumentationScope {
             name: "messagekit".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -177,9 +178,14 @@ mod tests {
     use crate::resource::of_instance;
 
     fn exported(registry: &Registry) -> Vec<Metric> {
+        exported_at(registry, 61)
+    }
+
+    /// The start is one second after 1970.
+    fn exported_at(registry: &Registry, seconds: u64) -> Vec<Metric> {
         let start = UNIX_EPOCH + Duration::from_secs(1);
         let origin = Origin::new(&of_instance("orders"), start);
-        let request = origin.request(&registry.gather(), UNIX_EPOCH + Duration::from_secs(61));
+        let request = origin.request(&registry.gather(), UNIX_EPOCH + Duration::from_secs(seconds));
         let [of_process] = <[ResourceMetrics; 1]>::try_from(request.resource_metrics).unwrap();
         let [metrics] = <[ScopeMetrics; 1]>::try_from(of_process.scope_metrics).unwrap();
         metrics.metrics
@@ -204,6 +210,17 @@ mod tests {
         assert_eq!(point.value, Some(Value::AsDouble(3.0)));
         assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (1_000_000_000, 61_000_000_000));
         assert_eq!(point.attributes, [attribute("consumer", "billing")]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_ends_no_value_before_it_begins() {
+        let registry = Registry::new();
+        let gauge = Gauge::new("waiting", "Waiting messages").unwrap();
+        registry.register(Box::new(gauge)).unwrap();
+        let [metric] = <[Metric; 1]>::try_from(exported_at(&registry, 0)).unwrap();
+        let Some(Data::Gauge(gauge)) = metric.data else { panic!("{:?}", metric.data) };
+        let times = |point: &NumberDataPoint| (point.start_time_unix_nano, point.time_unix_nano);
+        assert_eq!(times(&gauge.data_points[0]), (1_000_000_000, 1_000_000_000));
     }
 
     #[test]
