@@ -168,4 +168,3 @@ def test_a_run_that_waits_for_another_process_is_interrupted_and_ends_in_time(pa
         holder.communicate("\n", timeout=60)
         assert items.count("new") == 0
         assert pipeline.run(timeout=0.1) == []
-

@@ -1,8 +1,8 @@
 //! Records that a consumer gives up.
 
-use messagekit::adapter::{Failure, FailureKind, Identity, ReceivedMessage, in_transaction};
+use messagekit::adapter::{Failure, FailureKind, in_transaction};
 use messagekit::log::TopicStore;
-use messagekit::{Error as CoreError, ErrorKind, MessageId};
+use messagekit::{Error as CoreError, ErrorKind};
 
 use crate::{Error, Topic};
 
@@ -20,13 +20,7 @@ where
             let error = CoreError::new(ErrorKind::NotFound, "topic has no such record");
             return Err(error.with("topic", self.name()).with("record", id).into());
         };
-        let position = found.record.position;
-        let own = Identity::undisputed(&found.record.message);
-        let received = ReceivedMessage {
-            id: own.unwrap_or_else(|| MessageId::at(&position)),
-            message: found.record.message,
-            position: Some(position),
-        };
+        let received = found.record.received();
         let dead = Failure::permanent(FailureKind::Undecodable, error);
         let store = &self.shared.store;
         in_transaction(store, async |tx| {

@@ -4,6 +4,7 @@ mod key_partition;
 mod ordered;
 mod paged_reader;
 mod pipeline_store;
+mod received;
 mod record_claims;
 mod retention_cut;
 mod retention_rule;

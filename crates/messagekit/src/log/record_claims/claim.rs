@@ -107,9 +107,7 @@ impl Selection {
         let up_to = held.into_iter().map(|range| range.offsets.start..range.offsets.end.min(end));
         Ok(up_to.filter(|range| !range.is_empty()).collect())
     }
-}
 
-impl Selection {
     /// Returns whether it names the only record of a claim.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ pub trait RecordClaims: Inbox {
         lease: Duration,
     ) -> impl Future<Output = Result<Option<LeasedMessage>, Error>> + Send;
 
-    /// Returns a failed message that is leased, or whose lease has ended and nobody has leased it again.
+    /// Returns a failed message that is leased, or whose lease has ended while no other call has leased it since.
     ///
     /// # Errors
     /// A transient error if the database does not answer: roll back and retry.

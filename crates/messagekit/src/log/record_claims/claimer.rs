@@ -149,7 +149,8 @@ impl<S: RecordClaims> RecordClaimer<S> {
     /// Claims at most `max` records of one partition: first those that are due again, then new ones. Or a failed message that is due, alone;
     /// while there are both, each has its turn.
     ///
-    /// A failed message is due when its delay is over, or an operator retries it. Its turn in an order has passed. It does not count for [`max_in_flight`](Self::max_in_flight), and its claim is lost by the end of its lease only.
+    /// A failed message is due when its delay is over, or an operator retries it. Its turn in an order has passed. It does not count for
+    /// [`max_in_flight`](Self::max_in_flight), and its claim is lost by the end of its lease only.
     ///
     /// Records whose attempts are used up are set aside as failed messages on the way, and are finished for the consumer.
     ///
@@ -262,9 +263,8 @@ impl<S: RecordClaims> RecordClaimer<S> {
         delay: Duration,
         error: &str,
     ) -> Result<(), Error> {
+        let later = Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, error) };
         if let Some(of) = claim.id.lease() {
-            let later =
-                Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, error) };
             return self.0.give_failed_back(&claim.id, of, &which.into(), Some(later)).await;
         }
         let is_in_claim =
@@ -291,7 +291,6 @@ impl<S: RecordClaims> RecordClaimer<S> {
         if self.0.give_back(claim, Which::Offsets(&offsets), retry, may_leave).await? {
             return Ok(());
         }
-        let later = Failure { next: Next::Retry(delay), ..Failure::retryable(FailureKind::Failed, error) };
         self.0.set_aside(&claim.id, claim.partition, left, later).await
     }
 

@@ -15,9 +15,8 @@ use super::claim_store::RecordClaims;
 use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
 use super::windows::{Keys, Stop, Windows};
 use crate::log::PartitionStart;
-use crate::message::Identity;
-use crate::store::{BoxFuture, End, Failure, Next, ReceivedMessage, SetAsideOutcome};
-use crate::{Error, ErrorKind, MessageId};
+use crate::store::{BoxFuture, End, Failure, Next, SetAsideOutcome};
+use crate::{Error, ErrorKind};
 
 /// Who claims what, and under which rules.
 #[derive(Clone, Debug)]
@@ -166,37 +165,30 @@ impl<S: RecordClaims> Steps<S> {
         &self,
         id: &RecordClaimId,
         partition: i32,
-        dead: Vec<ClaimedRecord>,
+        failed: Vec<ClaimedRecord>,
         failure: Failure,
     ) -> Result<(), Error> {
         let (this, id) = (self.clone(), id.clone());
         self.transact(move |tx| {
             Box::pin(async move {
                 let Own { now, mut window, .. } = this.own(tx, partition).await?;
-                for ClaimedRecord { record, attempt } in dead {
+                for ClaimedRecord { record, attempt } in failed {
                     let offset = record.position.offset;
-                    let id_of = Identity::undisputed(&record.message);
-                    let message_id = id_of.unwrap_or_else(|| MessageId::at(&record.position));
-                    let received = ReceivedMessage {
-                        id: message_id,
-                        message: record.message,
-                        position: Some(record.position),
-                    };
+                    let received = record.received();
                     let failure = Failure { attempts: attempt, ..failure.clone() };
-                    let mut outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
-                    if outcome != SetAsideOutcome::SetAside && failure.next == Next::Dead {
-                        // A retry of it was applied before the consumer was reset to it.
-                        let failure = Failure { generation: later_generation(now), ..failure };
-                        outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
-                    }
-                    let own = [Range { start: offset, end: offset + 1 }];
+                    let outcome = this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
                     let how = match failure.next {
+                        _ if outcome == SetAsideOutcome::SetAside => Settlement::Acknowledge,
                         // Another record has its identity: it waits in the window.
-                        Next::Retry(delay) if outcome != SetAsideOutcome::SetAside => {
-                            Settlement::Retry(after(now, delay))
+                        Next::Retry(delay) => Settlement::Retry(after(now, delay)),
+                        // A retry of it was applied before the consumer was reset to it.
+                        Next::Dead => {
+                            let failure = Failure { generation: later_generation(now), ..failure };
+                            this.store.set_aside(tx, &this.consumer, &received, &failure).await?;
+                            Settlement::Acknowledge
                         }
-                        _ => Settlement::Acknowledge,
                     };
+                    let own = [Range { start: offset, end: offset + 1 }];
                     window.settle(&id, &own, how, now)?;
                 }
                 this.write(tx, partition, &window).await
