@@ -2,6 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use messagekit::{Message, headers};
 use messagekit_testkit::{block_on, eventually};
+use messagekit_tests::services;
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::TURNS;
 use crate::rabbit::{header, id_of};
@@ -187,4 +191,69 @@ fn a_bridge_filter_drops_duplicates_of_the_source() {
         assert!(bridge.stop().await.success());
         assert_eq!(stage.rabbit.drain(&queue).await.len(), 100);
     });
+}
+
+#[test]
+fn repeated_headers_all_reach_rabbitmq() {
+    let _turn = TURNS.together();
+    block_on(async {
+        let stage = Stage::new(1).await;
+        let queue = stage.bound_queue("all").await;
+        let repeated =
+            [("id", "h-0"), ("eventType", "orders.placed"), ("tag", "a"), ("tag", "b"), ("tag", "c")];
+        publish_foreign(&stage.topic, repeated.to_vec(), Some("{}")).await;
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(1).await;
+        let found = stage.rabbit.drain(&queue).await;
+        assert_eq!(header(&found[0], "x-k-tag").as_deref(), Some("c"));
+        let earlier = header(&found[0], "x-k-repeatedHeaders");
+        assert_eq!(earlier.as_deref(), Some(r#"[["tag","a"],["tag","b"]]"#));
+        assert!(bridge.stop().await.success());
+    });
+}
+
+#[test]
+fn a_tombstone_reaches_rabbitmq_with_its_mark() {
+    let _turn = TURNS.together();
+    block_on(async {
+        let stage = Stage::new(1).await;
+        let queue = stage.bound_queue("all").await;
+        for (id, payload) in [("gone", None), ("empty", Some(""))] {
+            publish_foreign(&stage.topic, vec![("id", id), ("eventType", "orders.placed")], payload).await;
+        }
+        let mut bridge = stage.start("");
+        bridge.ready().await;
+        stage.all_settled(2).await;
+        let found = stage.rabbit.drain(&queue).await;
+        let marks: BTreeMap<String, Option<String>> =
+            found.iter().map(|delivery| (id_of(delivery), header(delivery, headers::TOMBSTONE))).collect();
+        assert!(found.iter().all(|delivery| delivery.data.is_empty()));
+        let expected = [("empty".to_owned(), None), ("gone".to_owned(), Some("true".to_owned()))];
+        assert_eq!(marks, BTreeMap::from(expected));
+        assert!(bridge.stop().await.success());
+    });
+}
+
+/// Publishes a record as another client would: with headers in any number, and without a value.
+async fn publish_foreign(
+    topic: &str,
+    headers: Vec<(&'static str, &'static str)>,
+    payload: Option<&'static str>,
+) {
+    let topic = topic.to_owned();
+    let publish = move || {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", services::kafka()).create().unwrap();
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(*value) })
+        });
+        let mut record = BaseRecord::<str, str>::to(&topic).key("k").headers(headers);
+        if let Some(payload) = payload {
+            record = record.payload(payload);
+        }
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    tokio::task::spawn_blocking(publish).await.unwrap();
 }

@@ -32,6 +32,9 @@ async fn read_back(
 fn a_tombstone_is_an_empty_payload_and_a_null_key_is_not_empty() {
     block_on(async {
         let tombstone = read_back(|record| record.key("k")).await;
+        assert_eq!(tombstone.headers.text(headers::TOMBSTONE), Some("true"));
+        let empty = read_back(|record| record.payload(b"").key("k")).await;
+        assert_eq!(empty.headers.get(headers::TOMBSTONE), None);
         assert_eq!((tombstone.payload.len(), tombstone.key.as_deref()), (0, Some(&b"k"[..])));
         let keyless = read_back(|record| record.payload(b"{}")).await;
         assert_eq!(keyless.key, None);

@@ -58,8 +58,8 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Adds `headers`: a list of the name and the bytes of each header, in their order. Of a repeated name the last value is there; one
-    /// without a value is not.
+    /// Adds `headers`: a list of the name and the bytes of each header, in their order. Of a repeated name the last value is there,
+    /// with the earlier ones of Kafka in the header `repeatedHeaders`; one without a value is not.
     #[must_use]
     pub fn with_headers(mut self) -> Self {
         self.has_headers = true;

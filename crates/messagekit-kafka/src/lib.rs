@@ -75,8 +75,9 @@
 //! # Records
 //!
 //! Key, payload and headers are bytes and stay unchanged, as Debezium's outbox router writes them. A tombstone has an
-//! empty payload; a missing key differs from an empty key. A header with a null value is absent; of several headers
-//! with one name the last counts. The header [`MORE_HEADERS`] holds the names beyond the first 256.
+//! empty payload, and a consumer sees it by the header [`TOMBSTONE`](messagekit::headers::TOMBSTONE); a missing key differs from an
+//! empty key. A header with a null value is absent; of several headers with one name the last counts, and the header
+//! [`REPEATED_HEADERS`] holds the others. The header [`MORE_HEADERS`] holds the names beyond the first 256.
 //!
 //! The client library panics over a header whose name is not UTF-8 and offers no other access to it. This crate
 //! catches the panic, but its message appears on stderr. The record is delivered with its key, its payload, its other
@@ -166,6 +167,6 @@ pub use kafka::Kafka;
 pub use log::KafkaLog;
 pub use on_recreated_topic::OnRecreatedTopic;
 pub use publisher::KafkaPublisher;
-pub use record::MORE_HEADERS;
+pub use record::{MORE_HEADERS, REPEATED_HEADERS};
 pub use source::KafkaSource;
 pub use subscriber::KafkaSubscriber;

@@ -12,20 +12,37 @@ use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 /// form of [`Headers`](messagekit::Headers).
 pub const MORE_HEADERS: &str = "moreHeaders";
 
+/// The header that holds the values before the last one of each name that a record has several times: a JSON list of
+/// `[name, value]` in the order of the record, in the serialised form of [`Headers`](messagekit::Headers).
+pub const REPEATED_HEADERS: &str = "repeatedHeaders";
+
 /// Reads a record. Its payload and key are copied once.
 pub(crate) fn read(record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
+    let mut headers = record.headers().map(read_headers).unwrap_or_default();
+    mark_tombstone(&mut headers, record.payload());
     Message {
         topic: topic.clone(),
         key: record.key().map(Bytes::copy_from_slice),
-        headers: record.headers().map(read_headers).unwrap_or_default(),
+        headers,
         payload: record.payload().map(Bytes::copy_from_slice).unwrap_or_default(),
     }
 }
 
-/// Reads headers: a null value is an absent header, and of several with one name the last counts.
+/// A copy of a tombstone keeps its mark; a payload, such as that of a repaired copy, ends it.
+fn mark_tombstone(headers: &mut Headers, payload: Option<&[u8]>) {
+    match payload {
+        None => headers.set(headers::TOMBSTONE, "true"),
+        Some([]) => {}
+        Some(_) => drop(headers.remove(headers::TOMBSTONE)),
+    }
+}
+
+/// Reads headers: a null value is an absent header, and of several with one name the last counts; [`REPEATED_HEADERS`] holds
+/// the others.
 pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
     let mut headers = Headers::new();
     let mut more: Vec<(String, Bytes)> = Vec::new();
+    let mut repeated: Vec<(String, Bytes)> = Vec::new();
     let mut unreadable = 0_u32;
     for index in 0..found.count() {
         // The client panics over a name that is not UTF-8, and offers no other access to a header: see
@@ -39,22 +56,29 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
         let value = Bytes::copy_from_slice(value);
         // Beyond the limit a search per header would have quadratic cost.
         if headers.len() < MAX_HEADERS || headers.get(key).is_some() {
+            repeated.extend(headers.get(key).map(|earlier| (key.to_owned(), earlier.clone())));
             headers.set(key, value);
         } else {
             more.push((key.to_owned(), value));
         }
     }
-    if !more.is_empty() {
-        // A record's own header of this name is kept inside.
-        more.extend(headers.remove(MORE_HEADERS).map(|value| (MORE_HEADERS.to_owned(), value)));
-        headers.set(MORE_HEADERS, as_json(&more));
-    }
+    keep_in(MORE_HEADERS, more, &mut headers);
+    keep_in(REPEATED_HEADERS, repeated, &mut headers);
     if unreadable > 0 {
         let reason =
             format!("record has headers whose name is not UTF-8 ({unreadable} of {})", found.count());
         headers.set(headers::UNREADABLE, reason);
     }
     headers
+}
+
+/// Keeps pairs in the header `name`, if there are any.
+fn keep_in(name: &str, mut pairs: Vec<(String, Bytes)>, headers: &mut Headers) {
+    if !pairs.is_empty() {
+        // A record's own header of this name is kept inside.
+        pairs.extend(headers.remove(name).map(|value| (name.to_owned(), value)));
+        headers.set(name, as_json(&pairs));
+    }
 }
 
 /// Rejects a program in which a panic ends the process: one header name that is not UTF-8 would end it at each start.
@@ -150,7 +174,30 @@ mod tests {
     #[test]
     fn the_last_of_several_headers_of_one_name_counts() {
         let read = read_headers(&found(&[("id", Some(b"a")), ("x", Some(b"y")), ("id", Some(b"b"))]));
-        assert_eq!((read.text("id"), read.text("x"), read.len()), (Some("b"), Some("y"), 2));
+        assert_eq!((read.text("id"), read.text("x"), read.len()), (Some("b"), Some("y"), 3));
+        assert_eq!(read.text(REPEATED_HEADERS), Some(r#"[["id","a"]]"#));
+    }
+
+    #[test]
+    fn a_records_own_header_of_repeats_is_kept_inside() {
+        let own = [(REPEATED_HEADERS, Some(&b"own"[..]))];
+        assert_eq!(read_headers(&found(&own)).text(REPEATED_HEADERS), Some("own"));
+        let twice = [("x", Some(&b"a"[..])), ("x", Some(b"\xff")), ("x", Some(b"c")), own[0]];
+        let kept = r#"[["x","a"],["x",{"bytes":[255]}],["repeatedHeaders","own"]]"#;
+        assert_eq!(read_headers(&found(&twice)).text(REPEATED_HEADERS), Some(kept));
+    }
+
+    #[test]
+    fn a_payload_ends_the_mark_of_a_tombstone() {
+        for (payload, is_marked) in [(None, true), (Some(&b""[..]), true), (Some(b"{}"), false)] {
+            let mut headers = Headers::new();
+            mark_tombstone(&mut headers, None);
+            mark_tombstone(&mut headers, payload);
+            assert_eq!(headers.text(headers::TOMBSTONE), is_marked.then_some("true"));
+        }
+        let mut headers = Headers::new();
+        mark_tombstone(&mut headers, Some(b""));
+        assert!(headers.is_empty(), "an empty payload is none");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use messagekit::adapter::MAX_HEADERS;
 use messagekit::headers::{
     CE_CONTENT_TYPE, CE_PREFIX, CONTENT_TYPE, CREATED_AT, DEAD_BY, DEAD_ERROR, DEAD_KIND, EVENT_TYPE,
-    FREE_HEADERS, ID, RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TRACEPARENT,
-    TRACESTATE, UNREADABLE, X_DEATH,
+    FREE_HEADERS, ID, RETRY_TOPIC, RETURNS, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC, TOMBSTONE,
+    TRACEPARENT, TRACESTATE, UNREADABLE, X_DEATH,
 };
 use messagekit::{Error, ErrorKind, Message};
 use serde_json::Value;
@@ -51,7 +51,7 @@ const MAX_UNREADABLE: usize = 16 * 1024;
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// The names that are sent unchanged. Those that RabbitMQ acts upon (`CC`, `BCC`, `x-death`, …) are not among them.
-const AS_THEY_ARE: [&str; 15] = [
+const AS_THEY_ARE: [&str; 16] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
@@ -62,6 +62,7 @@ const AS_THEY_ARE: [&str; 15] = [
     SOURCE_TOPIC,
     SOURCE_PARTITION,
     SOURCE_OFFSET,
+    TOMBSTONE,
     DEAD_KIND,
     DEAD_ERROR,
     DEAD_BY,

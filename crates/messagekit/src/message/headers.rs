@@ -45,6 +45,9 @@ pub const SOURCE_TOPIC: &str = "x-messagekit-topic";
 pub const SOURCE_PARTITION: &str = "x-messagekit-partition";
 /// The offset of a forwarded message, in decimal digits.
 pub const SOURCE_OFFSET: &str = "x-messagekit-offset";
+/// On a message of a tombstone, a record of Kafka without a value: `true`. Its payload is empty, and so is that of a record with an
+/// empty value, which lacks this header.
+pub const TOMBSTONE: &str = "x-messagekit-tombstone";
 /// On a message in a dead-letter topic: the failure kind, as [`FailureKind`](crate::adapter::FailureKind) spells it.
 pub const DEAD_KIND: &str = "x-messagekit-dead-kind";
 /// On a message in a dead-letter topic: the error in one line.
@@ -75,7 +78,7 @@ pub const REPLAY_OF: &str = "x-messagekit-replay-of";
 /// The content type of the default wire form.
 pub const JSON: &str = "application/json";
 
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     ID,
     EVENT_TYPE,
     CONTENT_TYPE,
@@ -96,6 +99,7 @@ const KNOWN: [&str; 29] = [
     SOURCE_TOPIC,
     SOURCE_PARTITION,
     SOURCE_OFFSET,
+    TOMBSTONE,
     DEAD_KIND,
     DEAD_ERROR,
     DEAD_BY,
