@@ -1,6 +1,6 @@
 //! Tables of a file whose changes become events, whatever program makes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -22,6 +22,13 @@ pub(super) const TOPIC: &str = "shop.orders";
 const ORDERS: &str =
     "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, total REAL, status TEXT DEFAULT 'open')";
 
+fn run_on(path: &Path, sql: &str) -> Output {
+    const PROGRAM: &str = "import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+connection.executescript(sys.argv[2])";
+    Command::new("python3").args(["-c", PROGRAM]).arg(path).arg(sql).output().unwrap()
+}
+
 /// A file with a table that knows nothing of us, and a topic of it.
 pub(super) struct Shop {
     _folder: TempDir,
@@ -36,13 +43,19 @@ impl Shop {
     }
 
     pub(super) async fn with(schema: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("shop.db");
-        let topics = Topics::open(&path).await.unwrap();
-        let orders = topics.untyped(TOPIC).open().await.unwrap();
-        let shop = Self { _folder: folder, path, topics, orders };
+        let shop = Self::on_file_with("").await;
         shop.run(schema);
         shop
+    }
+
+    /// The file is there before it has topics.
+    async fn on_file_with(sql: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("shop.db");
+        run_on(&path, sql);
+        let topics = Topics::open(&path).await.unwrap();
+        let orders = topics.untyped(TOPIC).open().await.unwrap();
+        Self { _folder: folder, path, topics, orders }
     }
 
     /// Runs statements in a program of another language, which commits after each.
@@ -52,10 +65,7 @@ impl Shop {
     }
 
     fn try_run(&self, sql: &str) -> Output {
-        const PROGRAM: &str = "import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
-connection.executescript(sys.argv[2])";
-        Command::new("python3").args(["-c", PROGRAM]).arg(&self.path).arg(sql).output().unwrap()
+        run_on(&self.path, sql)
     }
 
     /// Returns the error of statements that fail.
@@ -575,6 +585,25 @@ fn an_event_that_is_too_large_fails_the_write() {
         assert_eq!(shop.rows("SELECT count(*) FROM orders"), 0);
         shop.run("INSERT INTO orders (id, customer) VALUES (1, replace(hex(zeroblob(430000)), '00', 'ab'))");
         assert_eq!(shop.kinds().await, ["inserted 1"]);
+    });
+}
+
+/// A file in UTF-16 keeps two bytes of a letter where UTF-8 has one, and two where it has three.
+#[test]
+fn a_file_in_utf16_counts_an_event_in_utf8() {
+    block_on(async {
+        let shop = Shop::on_file_with(&format!("PRAGMA encoding = 'UTF-16'; {ORDERS}")).await;
+        shop.topics.source("orders").add(TOPIC).await.unwrap();
+        let insert = |letters: u32, text: &str| {
+            format!(
+                "INSERT INTO orders (customer) VALUES (replace(hex(zeroblob({letters})), '00', '{text}'))"
+            )
+        };
+        shop.run(&insert(430_000, "ab"));
+        let error = shop.refused(&insert(300_000, "€"));
+        assert!(error.contains("larger than 880000 bytes"), "{error}");
+        shop.run(&insert(290_000, "€"));
+        assert_eq!(shop.kinds().await, ["inserted 1", "inserted 2"]);
     });
 }
 

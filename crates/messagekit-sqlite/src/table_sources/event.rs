@@ -141,8 +141,7 @@ impl Route<'_> {
             "messagekit: event of table {table} for topic {topic} is larger than {MAX_ROW_BYTES} bytes, or its key than \
              {MAX_KEY_BYTES}: keep the large part elsewhere, or let the events hold the key only"
         ));
-        let bytes = |value: &str| format!("length(CAST(coalesce({value}, '') AS BLOB))");
-        let (row, changes, key) = (bytes("e.row"), bytes("e.changes"), bytes("e.key"));
+        let (row, changes, key) = (utf8_bytes("e.row"), utf8_bytes("e.changes"), utf8_bytes("e.key"));
         format!(
             "
   INSERT INTO messagekit_waiting_changes (topic, event_type, source_table, key, row, changes, actor, changed_at)
@@ -156,4 +155,14 @@ impl Route<'_> {
             literal(table),
         )
     }
+}
+
+/// Counts the bytes of a text in UTF-8. A file may keep its texts in UTF-16, and a cast gives the bytes that it keeps; the padding of
+/// `printf` is counted in UTF-8 in every file.
+fn utf8_bytes(value: &str) -> String {
+    let text = format!("coalesce({value}, '')");
+    format!(
+        "CASE WHEN length(CAST('a' AS BLOB)) = 1 THEN length(CAST({text} AS BLOB)) \
+         ELSE 5 * length({text}) - length(printf('%-*s', 4 * length({text}), {text})) END"
+    )
 }
