@@ -48,6 +48,23 @@ async fn an_ack_ahead_of_the_topic_is_out_of_range() {
 }
 
 #[tokio::test]
+async fn a_claim_finishes_nothing_ahead_of_the_topic() {
+    let shop = Shop::with(1, 0..3).await;
+    let id = claim(&shop, 10).await;
+    for offset in [3, i64::MAX, -1, i64::MIN] {
+        for fields in [
+            json!({"claim_id": id, "upto_offset": offset}),
+            json!({"claim_id": id, "offsets": [offset]}),
+            json!({"claim_id": id, "offsets": [0, offset]}),
+        ] {
+            let failure = shop.refused("ack", of_group(fields), 416, "OFFSET_OUT_OF_RANGE").await;
+            assert_eq!((&failure["earliest"], &failure["next"]), (&json!(0), &json!(3)), "{failure}");
+        }
+    }
+    assert_eq!(stored(&shop, json!({ "claim_id": id })).await, 2, "nothing was finished before");
+}
+
+#[tokio::test]
 async fn what_no_claim_holds_is_a_lost_claim() {
     let shop = Shop::with(1, 0..3).await;
     shop.refused("ack", of_group(json!({"upto_offset": 0})), 409, "CLAIM_LOST").await;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::claim_id::RecordClaimId;
 use super::window::{ClaimWindow, claim_lost};
 use crate::Error;
-use crate::log::Record;
+use crate::log::{Bounds, Record};
 
 /// Records that this worker alone may handle, until the lease ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,8 @@ pub enum Which<'a> {
     Offsets(&'a [i64]),
 }
 
+const NOT_YET: &str = "partition has no record at this offset yet";
+
 /// An owned [`Which`].
 pub(super) enum Selection {
     All,
@@ -94,18 +96,40 @@ impl Selection {
     /// Returns the offsets as ranges.
     ///
     /// # Errors
-    /// [`ErrorKind::ClaimLost`] when the claim holds nothing any more.
-    pub(super) fn ranges(&self, window: &ClaimWindow, id: &RecordClaimId) -> Result<Vec<Range<i64>>, Error> {
+    /// [`ErrorKind::ClaimLost`] when the claim holds nothing any more. As [`check`](Self::check).
+    pub(super) fn ranges(
+        &self,
+        bounds: &Bounds,
+        window: &ClaimWindow,
+        id: &RecordClaimId,
+    ) -> Result<Vec<Range<i64>>, Error> {
+        let held = window.held_by(id);
+        if held.is_empty() && !matches!(self, Self::Offsets(offsets) if offsets.is_empty()) {
+            return Err(claim_lost(id));
+        }
+        self.check(bounds)?;
         if let Self::Offsets(offsets) = self {
             return Ok(offsets.iter().map(|offset| *offset..offset + 1).collect());
-        }
-        let held = window.held_by(id);
-        if held.is_empty() {
-            return Err(claim_lost(id));
         }
         let end = if let Self::UpTo(offset) = self { offset.saturating_add(1) } else { i64::MAX };
         let up_to = held.into_iter().map(|range| range.offsets.start..range.offsets.end.min(end));
         Ok(up_to.filter(|range| !range.is_empty()).collect())
+    }
+
+    /// Checks that the partition has the offsets that are named.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`], with the values `earliest` and `end`.
+    pub(super) fn check(&self, bounds: &Bounds) -> Result<(), Error> {
+        let named = match self {
+            Self::All => &[][..],
+            Self::UpTo(last) => std::slice::from_ref(last),
+            Self::Offsets(offsets) => offsets,
+        };
+        match named.iter().find(|offset| !(0..bounds.end).contains(*offset)) {
+            Some(offset) => Err(bounds.out_of_range(NOT_YET, *offset)),
+            None => Ok(()),
+        }
     }
 
     /// Returns whether it names the only record of a claim.

@@ -200,7 +200,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
     ///
     /// # Errors
     /// [`ErrorKind::ClaimLost`] if the claim does not hold them any more: undo what was done for them, because another worker has
-    /// them. A transient error if the database does not answer: retry.
+    /// them. [`ErrorKind::OutOfRange`], with the values `earliest` and `end`, for an offset that the partition does not have yet. A transient error if the database does not answer: retry.
     ///
     /// # Cancel safety
     /// A dropped call has finished all of them or none.

@@ -73,9 +73,10 @@ impl<S: RecordClaims> Steps<S> {
         which: &Selection,
     ) -> Result<i64, Error> {
         // The window first, as when a record is set aside.
-        let Own { window, is_new, .. } = self.own(tx, partition).await?;
+        let Own { bounds, window, is_new, .. } = self.own(tx, partition).await?;
         let leased = self.leased_in(tx, &of).await?.filter(|leased| !is_new && leased.is_of(partition));
         let leased = leased.ok_or_else(|| claim_lost(id))?;
+        which.check(&bounds)?;
         if which.has(leased.offset(), id)?
             && !self.store.resolve(tx, &self.consumer, &leased.lease, &[]).await?
         {

@@ -25,11 +25,11 @@ impl<S: RecordClaims> Steps<S> {
     ) -> Result<bool, Error> {
         let (id, which) = (claim.id.clone(), Selection::from(which));
         let keys = if self.order == ClaimOrder::Key { keys(claim) } else { Vec::new() };
-        self.change(claim.partition, move |now, ClaimPartition { window, .. }| {
+        self.change(claim.partition, move |now, ClaimPartition { bounds, window, .. }| {
             if may_leave && window.is_fragmented() {
                 return Ok(false);
             }
-            let given = which.ranges(window, &id)?;
+            let given = which.ranges(bounds, window, &id)?;
             window.settle(&id, &given, how(now), now)?;
             let mut behind = behind(&keys, &given);
             // The worker has settled some of them already.

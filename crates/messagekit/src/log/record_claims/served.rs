@@ -50,14 +50,13 @@ impl<S: RecordClaims> RecordClaimer<S> {
     pub async fn acknowledge_up_to(&self, partition: i32, offset: i64) -> Result<i64, Error> {
         let acknowledge = move |now, known: &mut ClaimPartition| {
             let ClaimPartition { bounds, window, .. } = known;
-            if offset >= bounds.end || offset < 0 {
-                return Err(bounds.out_of_range("partition has no record at this offset yet", offset));
-            }
+            let selection = Selection::UpTo(offset);
+            selection.check(bounds)?;
             if window.is_settled(offset) {
                 return Ok((window.next(), Held::Settled));
             }
             let Some(id) = window.holder_of(offset).cloned() else { return Ok((window.next(), Held::Not)) };
-            let up_to = Selection::UpTo(offset).ranges(window, &id)?;
+            let up_to = selection.ranges(bounds, window, &id)?;
             window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
             Ok((window.next(), Held::Here))
         };

@@ -14,7 +14,7 @@ use super::claim_partition::{ClaimPartition, ClaimPartitions};
 use super::claim_store::RecordClaims;
 use super::window::{ClaimWindow, ClaimedRanges, NewClaim, Settlement};
 use super::windows::{Keys, Stop, Windows};
-use crate::log::PartitionStart;
+use crate::log::{Bounds, PartitionStart};
 use crate::store::{BoxFuture, End, Failure, Next, SetAsideOutcome};
 use crate::{Error, ErrorKind};
 
@@ -51,6 +51,7 @@ pub(super) enum ClaimOrder {
 /// The window of one partition, in a transaction.
 pub(super) struct Own {
     pub(super) now: Timestamp,
+    pub(super) bounds: Bounds,
     /// The consumer had not begun to read it.
     pub(super) is_new: bool,
     pub(super) window: ClaimWindow,
@@ -205,8 +206,8 @@ impl<S: RecordClaims> Steps<S> {
         how: impl Fn(Timestamp) -> Settlement + Send + 'static,
     ) -> Result<i64, Error> {
         let (id, which) = (claim.id.clone(), Selection::from(which));
-        self.change(claim.partition, move |now, ClaimPartition { window, .. }| {
-            window.settle(&id, &which.ranges(window, &id)?, how(now), now)?;
+        self.change(claim.partition, move |now, ClaimPartition { bounds, window, .. }| {
+            window.settle(&id, &which.ranges(bounds, window, &id)?, how(now), now)?;
             Ok(window.next())
         })
         .await
@@ -236,8 +237,8 @@ impl<S: RecordClaims> Steps<S> {
         which: &Selection,
         how: impl FnOnce(Timestamp) -> Settlement + Send,
     ) -> Result<i64, Error> {
-        let Own { now, mut window, .. } = self.own(tx, partition).await?;
-        window.settle(id, &which.ranges(&window, id)?, how(now), now)?;
+        let Own { now, bounds, mut window, .. } = self.own(tx, partition).await?;
+        window.settle(id, &which.ranges(&bounds, &window, id)?, how(now), now)?;
         self.write(tx, partition, &window).await?;
         Ok(window.next())
     }
@@ -247,8 +248,8 @@ impl<S: RecordClaims> Steps<S> {
         let found = self.store.claim_partitions(tx, &self.consumer, &self.topic).await;
         let ClaimPartitions { now, partitions, .. } = found.map_err(|error| self.lost_with_topic(error))?;
         let own = partitions.into_iter().find(|known| known.bounds.partition == partition);
-        let ClaimPartition { window, is_new, .. } = own.ok_or_else(|| self.no_partition(partition))?;
-        Ok(Own { now, is_new, window })
+        let ClaimPartition { bounds, window, is_new } = own.ok_or_else(|| self.no_partition(partition))?;
+        Ok(Own { now, bounds, is_new, window })
     }
 
     /// The claims of a topic that was dropped are lost.
