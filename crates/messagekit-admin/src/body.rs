@@ -29,6 +29,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 Category::Data => {
                     Problem::refused(format!("the body is not what this operation takes, at {place}"))
                 }
+                _ if bytes.starts_with("\u{feff}".as_bytes()) => Problem::malformed(
+                    "the body begins with a byte order mark, which JSON does not have: send UTF-8 without one",
+                ),
                 _ => Problem::malformed(format!("the body is not JSON, at {place}")),
             }
         })?;

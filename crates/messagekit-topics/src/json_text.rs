@@ -7,12 +7,16 @@ use serde_json::value::RawValue;
 use crate::Error;
 
 /// Checks that a text is JSON that every program can read, and returns it with the digits of its numbers. An integer that no 64-bit integer
-/// holds, and a number beyond the floats, are refused.
+/// holds, a number beyond the floats, and a byte order mark are refused.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidEvent`] with the line and column, or the byte, as `at`. The text is not quoted.
 pub fn parse_json(text: &str) -> Result<Box<RawValue>, Error> {
     let refused = |text: &'static str| CoreError::new(ErrorKind::InvalidEvent, text);
+    if text.starts_with('\u{feff}') {
+        let text = "text begins with a byte order mark, which JSON does not have: write UTF-8 without one";
+        return Err(refused(text).with("at", "byte 0").into());
+    }
     let value: Result<Value, _> = serde_json::from_str(text);
     value.map_err(|error| {
         let at = match error.line() {

@@ -73,9 +73,17 @@ impl Rules {
             .map_err(|error| self.refused("value cannot be written as JSON").caused_by(error))
     }
 
-    /// Reads JSON text, and keeps the digits of its numbers.
+    /// Reads JSON text, and keeps the digits of its numbers. An object has each key once.
     pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Json<'a>, Error> {
-        Json::read(text).map_err(|error| self.refused("value is no JSON").caused_by(error))
+        let (value, repeated) = Json::read_with_repeated(text)
+            .map_err(|error| self.refused("value is no JSON").caused_by(error))?;
+        match repeated {
+            None => Ok(value),
+            Some(at) => {
+                let text = "object has a key twice, of which readers count different ones: write each once";
+                Err(self.refused(text).with("at", format!("byte {at}")))
+            }
+        }
     }
 
     /// Checks that a reader of the type can read a value again. It would stop for ever at a record that it cannot read: JSON has no NaN, and

@@ -116,6 +116,33 @@ async fn a_topic_without_a_schema_takes_any_object() {
 }
 
 #[tokio::test]
+async fn an_object_with_a_key_twice_is_refused() {
+    let topics = home::topics().await;
+    let any = topics.untyped("rss.any").dedup(["a"]).open().await.unwrap();
+    for (json, at) in [
+        (r#"{"a":1,"a":2}"#, "byte 7"),
+        (r#"{"a":1,"a":1}"#, "byte 7"),
+        (r#" {"secret":{"b":1},"l":[{"b":1,"\u0062":2}]}"#, "byte 30"),
+    ] {
+        let error = any.append_json(json).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("at")), (ErrorKind::InvalidEvent, Some(at)), "{error}");
+        assert!(error.to_string().contains("key twice") && !error.to_string().contains("secret"), "{error}");
+    }
+    any.append_json(r#"{"a":{"a":1},"b":[{"a":1},{"a":1}]}"#).await.unwrap();
+    assert_eq!(any.count().await.unwrap().all, 1);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_refused_by_its_name() {
+    let topics = home::topics().await;
+    let any = topics.untyped("rss.any").open().await.unwrap();
+    let error = any.append_json("\u{feff}{\"a\":1}").await.unwrap_err();
+    assert_eq!((error.kind(), error.context("at")), (ErrorKind::InvalidEvent, Some("byte 0")), "{error}");
+    assert!(error.to_string().contains("byte order mark"), "{error}");
+    any.append_json("{\"a\":\"\u{feff}\"}").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_described_topic_has_the_schema_of_an_equal_type() {
     let topics = home::topics().await;
     let schema = json!({"type": "object", "required": ["url", "score"], "properties": {

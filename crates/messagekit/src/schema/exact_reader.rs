@@ -17,8 +17,19 @@ impl<'a> Json<'a> {
     /// # Errors
     /// As [`serde_json::from_slice`], also for text that is nested more than 127 deep. A number may have any digits and any exponent.
     pub fn read(json: &'a (impl AsRef<[u8]> + ?Sized)) -> Result<Self, serde_json::Error> {
+        Ok(Self::read_with_repeated(json)?.0)
+    }
+
+    /// As [`read`](Self::read), with the byte at which a key stands that its object has already: readers differ in which one counts.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with_repeated(
+        json: &'a (impl AsRef<[u8]> + ?Sized),
+    ) -> Result<(Self, Option<usize>), serde_json::Error> {
         let raw: &RawValue = serde_json::from_slice(json.as_ref())?;
-        ExactReader { text: raw.get(), at: 0, depth: 0 }.value()
+        let mut reader = ExactReader { text: raw.get(), at: 0, depth: 0, repeated: None };
+        Ok((reader.value()?, reader.repeated))
     }
 }
 
@@ -27,6 +38,8 @@ struct ExactReader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// The first key that its object has already.
+    repeated: Option<usize>,
 }
 
 impl<'a> ExactReader<'a> {
@@ -65,10 +78,13 @@ impl<'a> ExactReader<'a> {
             match self.next() {
                 b'}' => return Ok(Json::Object(fields)),
                 b'"' => {
+                    let key = self.at;
                     let name = self.string()?;
                     self.next();
                     self.at += 1;
-                    fields.insert(name, self.value()?);
+                    if fields.insert(name, self.value()?).is_some() {
+                        self.repeated.get_or_insert(key);
+                    }
                 }
                 _ => self.at += 1,
             }

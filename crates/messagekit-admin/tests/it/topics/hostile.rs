@@ -189,3 +189,16 @@ async fn a_record_may_hold_any_json() {
     assert_eq!(super::shop::payload(&found["messages"][0])["x"], "a\0b");
     assert_eq!(found["messages"][0]["key"], "a\0b");
 }
+
+#[tokio::test]
+async fn a_key_twice_and_a_byte_order_mark_are_refused() {
+    let shop = Shop::new(1).await;
+    let record = |data: &str| format!(r#"{{"topic_id":"{TOPIC}","data":{data}}}"#);
+    let answer = send(&shop, "topics/append", record(r#"{"n":1,"a":1,"a":2}"#)).await;
+    answer.is_failure(422, "INVALID_RECORD");
+    assert!(answer.text().contains("key twice") && answer.text().contains("byte 13"), "{}", answer.text());
+    let answer = send(&shop, "topics/append", format!("\u{feff}{}", record(r#"{"n":1}"#))).await;
+    answer.is_failure(400, "BAD_REQUEST");
+    assert!(answer.text().contains("byte order mark"), "{}", answer.text());
+    assert_eq!(shop.topics.bounds(TOPIC).await.unwrap()[0].end, 0, "nothing was appended");
+}
