@@ -4,7 +4,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, BinaryArray, ListArray, RecordBatch, StringArray};
 use arrow_schema::DataType;
-use jiff::Timestamp;
 
 /// A value of one row in one column.
 pub(crate) enum Cell<'a> {
@@ -13,7 +12,8 @@ pub(crate) enum Cell<'a> {
     Text(&'a str),
     Integer(i64),
     Flag(bool),
-    Time(Timestamp),
+    /// In milliseconds.
+    Time(i64),
     Headers(Headers<'a>),
 }
 
@@ -48,10 +48,7 @@ pub(crate) fn cell(column: &dyn Array, row: usize) -> Cell<'_> {
         DataType::Int32 => Cell::Integer(column.as_primitive::<Int32Type>().value(row).into()),
         DataType::Int64 => Cell::Integer(column.as_primitive::<Int64Type>().value(row)),
         DataType::Boolean => Cell::Flag(column.as_boolean().value(row)),
-        DataType::Timestamp(..) => {
-            let milliseconds = column.as_primitive::<TimestampMillisecondType>().value(row);
-            Timestamp::from_millisecond(milliseconds).map_or(Cell::None, Cell::Time)
-        }
+        DataType::Timestamp(..) => Cell::Time(column.as_primitive::<TimestampMillisecondType>().value(row)),
         DataType::List(_) => headers(column.as_list::<i32>(), row).map_or(Cell::None, Cell::Headers),
         _ => Cell::None,
     }

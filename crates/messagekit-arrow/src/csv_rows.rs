@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::cells::{Cell, cell, columns};
 use crate::json_rows::headers;
+use crate::time;
 
 /// Writes each row as one line, behind a line of names.
 pub(crate) struct CsvRows<W: Write> {
@@ -66,7 +67,7 @@ impl<W: Write> CsvRows<W> {
             Cell::Text(text) => (text.into(), ""),
             Cell::Integer(number) => (number.to_string().into(), ""),
             Cell::Flag(flag) => (flag.to_string().into(), ""),
-            Cell::Time(time) => (time.to_string().into(), ""),
+            Cell::Time(time) => (time::text(time).into(), ""),
             Cell::Headers(list) => (headers(&list).into(), ""),
         };
         self.lines.write_field(&*value)?;

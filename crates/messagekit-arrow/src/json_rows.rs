@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cells::{Cell, Headers, cell, columns};
+use crate::time;
 
 /// Writes each row as one object.
 pub(crate) struct JsonRows<W> {
@@ -49,7 +50,7 @@ fn field(line: &mut Vec<u8>, name: &str, cell: Cell<'_>) {
         Cell::Text(text) => quoted(text),
         Cell::Integer(number) => number.to_string().into(),
         Cell::Flag(flag) => flag.to_string().into(),
-        Cell::Time(time) => format!("\"{time}\"").into(),
+        Cell::Time(time) => format!("\"{}\"", time::text(time)).into(),
         Cell::Headers(headers) => self::headers(&headers).into(),
     };
     member(line, name, &value);

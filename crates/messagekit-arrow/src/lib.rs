@@ -33,6 +33,7 @@ mod new_file;
 mod partition_states;
 mod sizes;
 mod target;
+mod time;
 mod writer;
 
 pub use arrow_array::RecordBatch;

@@ -1,8 +1,11 @@
 //! Rows as CSV and as lines of JSON.
 
+use std::sync::Arc;
+
+use arrow_array::TimestampMillisecondArray;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use messagekit_arrow::{BatchWriter, Columns, Format, MESSAGE_SCHEMA};
+use messagekit_arrow::{BatchWriter, Columns, Format, MESSAGE_SCHEMA, RecordBatch};
 use serde_json::{Value, json};
 
 use crate::kept::{Kept, written};
@@ -66,6 +69,27 @@ fn csv_gives_every_byte_back() {
     assert_eq!((&rows[0][7], &rows[1][9]), ("2026-01-31T12:00:00.007Z", ""));
     let headers: Value = serde_json::from_str(&rows[0][8]).unwrap();
     assert_eq!(headers[1], json!({"name": "tenant", "value_base64": "/wA="}));
+}
+
+#[test]
+fn a_time_behind_the_calendar_is_in_every_form() {
+    let batch = batch_of_kinds(Columns::default());
+    let mut columns = batch.columns().to_vec();
+    let times = TimestampMillisecondArray::from(vec![i64::MAX, i64::MIN, 253_402_300_800_000, 0]);
+    columns[5] = Arc::new(times.with_timezone("UTC"));
+    let batch = RecordBatch::try_new(batch.schema(), columns).unwrap();
+    let expected = [
+        "+292278994-08-17T07:12:55.807Z",
+        "-292275055-05-16T16:47:04.192Z",
+        "+010000-01-01T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+    ];
+    let lines = String::from_utf8(written(Format::Ndjson, std::slice::from_ref(&batch))).unwrap();
+    let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(rows.map(|row| row["timestamp"].clone()).collect::<Vec<_>>(), expected);
+    let csv = written(Format::Csv, &[batch]);
+    let rows = csv::Reader::from_reader(&csv[..]).into_records().map(Result::unwrap).collect::<Vec<_>>();
+    assert_eq!(rows.iter().map(|row| &row[7]).collect::<Vec<_>>(), expected);
 }
 
 #[test]
