@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -35,6 +36,17 @@ def test_programs_of_a_page_run_one_after_the_other(page, tmp_path, brokers):
             cwd=tmp_path, capture_output=True, text=True, timeout=300, env=settings,
         )
         assert run.returncode == 0, f"{program}\n{run.stderr}"
+
+
+@pytest.mark.parametrize("order", itertools.permutations(PAGES))
+def test_first_programs_of_all_pages_share_a_folder(order, tmp_path):
+    for page in order:
+        program = blocks(page)[0]
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        )
+        assert run.returncode == 0, f"{page}\n{run.stderr}"
 
 
 def test_the_worker_of_the_page_ends_after_its_record(server):
