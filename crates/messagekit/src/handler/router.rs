@@ -275,6 +275,9 @@ impl<S: Store> Router<S> {
 
     /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
     /// fields included.
+    ///
+    /// It takes data of every version, which no struct refuses. With a [strict](crate::schema::ValidationMode::Strict) validation, too,
+    /// data of a major version without a schema comes to it unchecked: look at the version, or give that version a schema.
     #[must_use]
     pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
     where

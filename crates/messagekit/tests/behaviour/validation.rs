@@ -230,6 +230,31 @@ async fn a_handler_of_messages_gets_what_does_not_match() {
     consumer.stop().await;
 }
 
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "orders.order.booked", topic = "orders.order", key = "order", version = "2.0")]
+struct BookedLater {
+    order: String,
+    n: i64,
+}
+
+async fn take_json(_: &mut MemoryTx, _: Envelope<Value>) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strict_on_json_takes_a_major_version_without_a_schema() {
+    let world = World::new(1);
+    world.publish(codec::encode(&Envelope::new(booked(0)), "shop").expect("encoded")).await;
+    let later = BookedLater { order: "o-2".to_owned(), n: 0 };
+    world.publish(codec::encode(&Envelope::new(later), "shop").expect("encoded")).await;
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.log.topics(["orders.order"]));
+    let strict = validation(ValidationMode::Strict);
+    let consumer = start(builder.on_json("orders.order.booked", take_json).validation(strict));
+    until(|| consumer.read().handled + world.failed_messages_now() as u64 == 2).await;
+    let stats = consumer.stop().await;
+    assert_eq!((stats.handled, world.failed_messages_now()), (1, 1), "that of version 1 is checked");
+}
+
 #[test]
 fn a_schema_that_is_none_is_refused_when_it_is_made_ready() {
     let contract = Contract {
