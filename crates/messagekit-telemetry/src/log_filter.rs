@@ -13,13 +13,14 @@ use crate::WithTraceId;
 
 /// Sets what is logged: a level, or levels for each target, such as `info,messagekit_admin=debug`.
 const VARIABLE: &str = "MESSAGEKIT_LOG";
-/// Their trace shows the password and every body.
-const TELL_BODIES: [&str; 4] = ["lapin::channels", "lapin::frames", "lapin::internal_rpc", "lapin::io_loop"];
+/// Their trace shows passwords and every body: of RabbitMQ's client, and of the client for HTTP.
+const TELL_BODIES: [&str; 5] =
+    ["lapin::channels", "lapin::frames", "lapin::internal_rpc", "lapin::io_loop", "ureq_proto::util"];
 /// It logs the payload of a returned message.
 const RETURNED: &str = "lapin::returned_messages";
 
 /// What a program logs to standard error: a level, or levels for each target. Whatever it is, no payload and no password is logged by
-/// the clients of the brokers.
+/// the clients of the brokers and the client for HTTP.
 ///
 /// ```
 /// use messagekit_telemetry::LogFilter;
@@ -116,11 +117,11 @@ mod tests {
     fn the_clients_bodies_are_not_logged_at_any_level() {
         let loud: LogFilter = "trace".parse().expect("a level");
         assert!(enabled(&loud, "messagekit", Level::TRACE));
-        for part in ["channels", "frames", "internal_rpc", "io_loop"] {
-            let target = format!("lapin::{part}");
+        let lapin = ["channels", "frames", "internal_rpc", "io_loop"].map(|part| format!("lapin::{part}"));
+        for target in lapin.iter().map(String::as_str).chain(["ureq_proto::util"]) {
             assert!(
-                enabled(&loud, &target, Level::DEBUG) && !enabled(&loud, &target, Level::TRACE),
-                "{part}"
+                enabled(&loud, target, Level::DEBUG) && !enabled(&loud, target, Level::TRACE),
+                "{target}"
             );
         }
         assert!(!enabled(&loud, "lapin::returned_messages", Level::ERROR));

@@ -14,8 +14,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::answer::refused;
+use super::secret_header::SecretHeader;
 
 /// The content type of Confluent's API.
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -34,7 +37,7 @@ pub(super) enum Request {
 #[derive(Clone)]
 pub(super) struct Connection {
     servers: Arc<[String]>,
-    authorization: Option<String>,
+    authorization: Option<SecretHeader>,
     limit: Duration,
     roots: Vec<Certificate<'static>>,
     agent: Agent,
@@ -51,7 +54,7 @@ impl Connection {
             roots.extend(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()));
         }
         let limit = Duration::from_secs(10);
-        let agent = agent(limit, &roots);
+        let agent = agent(limit, &roots, None);
         Ok(Self {
             servers: servers.into(),
             authorization: None,
@@ -62,18 +65,27 @@ impl Connection {
         })
     }
 
-    pub(super) fn basic(mut self, user: &str, password: &str) -> Self {
-        self.authorization = Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+    pub(super) fn basic(self, user: &str, password: &str) -> Self {
+        self.authorized_by(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+    }
+
+    fn authorized_by(mut self, value: String) -> Self {
+        self.authorization = Some(SecretHeader::new(value));
+        self.with_settings()
+    }
+
+    /// Takes the settings that were changed over.
+    fn with_settings(mut self) -> Self {
+        self.agent = agent(self.limit, &self.roots, self.authorization.as_ref());
         self
     }
 
-    pub(super) fn bearer(mut self, token: &str) -> Result<Self, Error> {
+    pub(super) fn bearer(self, token: &str) -> Result<Self, Error> {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             let text = "token is empty, or has a character that none has";
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
-        self.authorization = Some(format!("Bearer {token}"));
-        Ok(self)
+        Ok(self.authorized_by(format!("Bearer {token}")))
     }
 
     pub(super) fn certificate_authority(mut self, path: &Path) -> Result<Self, Error> {
@@ -93,8 +105,7 @@ impl Connection {
         if self.roots.len() == before {
             return Err(refused("file holds no certificate in PEM form"));
         }
-        self.agent = agent(self.limit, &self.roots);
-        Ok(self)
+        Ok(self.with_settings())
     }
 
     pub(super) fn timeout(mut self, limit: Duration) -> Result<Self, Error> {
@@ -103,8 +114,7 @@ impl Connection {
             return Err(Error::new(ErrorKind::InvalidConfiguration, text));
         }
         self.limit = limit;
-        self.agent = agent(limit, &self.roots);
-        Ok(self)
+        Ok(self.with_settings())
     }
 
     /// Calls one server after another until one answers and knows, the one first that has answered last.
@@ -168,17 +178,24 @@ impl Connection {
     fn authorized<Body>(&self, request: ureq::RequestBuilder<Body>) -> ureq::RequestBuilder<Body> {
         let request = request.header("Accept", format!("{CONTENT_TYPE}, application/json"));
         match &self.authorization {
-            Some(authorization) => request.header("Authorization", authorization),
+            Some(authorization) => request.header("Authorization", authorization.stand_in()),
             None => request,
         }
     }
 }
 
-fn agent(limit: Duration, roots: &[Certificate<'static>]) -> Agent {
+fn agent(limit: Duration, roots: &[Certificate<'static>], secret: Option<&SecretHeader>) -> Agent {
     let tls = TlsConfig::builder().root_certs(RootCerts::from(roots.to_vec())).build();
     let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(limit));
     // A redirect would take the password elsewhere.
-    config.max_redirects(0).max_redirects_will_error(false).tls_config(tls).build().into()
+    let config = config.max_redirects(0).max_redirects_will_error(false).tls_config(tls).build();
+    match secret {
+        Some(secret) => {
+            let connector = DefaultConnector::default().chain(secret.clone());
+            Agent::with_parts(config, connector, DefaultResolver::default())
+        }
+        None => config.into(),
+    }
 }
 
 impl fmt::Debug for Connection {

@@ -4,6 +4,7 @@
 
 mod answer;
 mod connection;
+mod secret_header;
 mod servers;
 
 use std::collections::HashSet;

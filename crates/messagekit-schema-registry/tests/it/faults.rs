@@ -95,6 +95,51 @@ async fn an_incompatible_schema_is_refused_in_the_words_of_the_server() {
     assert!(request.contains("Basic bWU6aHVudGVyMg=="), "{request}");
 }
 
+/// Keeps every line that any crate logs.
+struct Lines(std::sync::Mutex<Vec<String>>);
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(format!("{}", record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+static LINES: Lines = Lines(std::sync::Mutex::new(Vec::new()));
+
+/// Returns the bytes of a line that shows them in hexadecimal digits, in front of two spaces.
+fn shown(line: &str) -> String {
+    let digits: Vec<u8> =
+        line.split("  ").next().unwrap_or_default().bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    String::from_utf8_lossy(&digits.chunks(2).filter_map(byte).collect::<Vec<_>>()).into_owned()
+}
+
+/// The client for HTTP logs what it sends byte by byte.
+#[tokio::test]
+async fn a_password_is_in_no_log_at_level_trace() {
+    log::set_logger(&LINES).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let server = Server::new(answer("404 Not Found", "{}")).await;
+    for (registry, sent) in [
+        (server.registry(), "Basic bWU6aHVudGVyMg=="),
+        (ConfluentRegistry::new(&server.address).unwrap().bearer("hunter2").unwrap(), "Bearer hunter2"),
+    ] {
+        registry.schema(SchemaId(7)).await.expect_err("there is none");
+        assert!(server.last.lock().unwrap().contains(sent), "the server gets it");
+    }
+    let lines = LINES.0.lock().unwrap();
+    let bytes: String = lines.iter().map(|line| shown(line)).collect();
+    assert!(bytes.contains("authorization: ****"), "the client logs what it sends: {lines:?}");
+    let all = bytes + &lines.concat();
+    assert!(!all.contains("hunter2") && !all.contains("aHVudGVyMg"), "{all}");
+}
+
 #[tokio::test]
 async fn the_next_server_is_tried_where_one_does_not_answer() {
     let failing = Server::new(answer("500 Internal Server Error", "")).await;
