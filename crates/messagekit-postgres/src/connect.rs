@@ -1,6 +1,5 @@
-//! Opens connections, takes live ones from a pool, and reports each mistake in a URL with its repair.
+//! Opens connections, takes live ones from a pool, and reports why a server cannot be used with its repair.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use messagekit::{Error, ErrorKind};
@@ -8,78 +7,24 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Postgres};
 
+use crate::address::shown_host;
 use crate::error::{from_sqlx, is_lost, lost, of};
 
-/// The time limit for opening a connection, and for a transaction's wait for one.
+/// The time limit for opening a connection, and for a transaction's wait for one, unless the URL has another one.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Parses a URL. Errors never repeat any part of it.
-pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Error> {
-    let wrong = |text: &'static str| Error::new(ErrorKind::InvalidConfiguration, text);
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(wrong(
-            "database URL does not begin with postgres://: write postgres://user:password@host:port/database",
-        ));
-    }
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    if let Some(name) = names.filter(|name| !name.is_empty()).find(|name| !is_known(name)) {
-        // The driver would only log the parameter with its value, which may be a password under a misspelt name.
-        return Err(Error::new(
-            ErrorKind::InvalidConfiguration,
-            format!(
-                "database URL has the parameter {name:?}, which is not known: correct its name or leave it out"
-            ),
-        ));
-    }
-    url.parse().map_err(|error: sqlx::Error| {
-        wrong("database URL cannot be read: write postgres://user:password@host:port/database, with %-escapes in user and password")
-            .caused_by(innermost(error))
-    })
-}
-
-/// Unwraps the driver's error: each layer would repeat that it concerns the configuration.
-fn innermost(error: sqlx::Error) -> Box<dyn StdError + Send + Sync> {
-    match error {
-        sqlx::Error::Configuration(inner) => match inner.downcast() {
-            Ok(error) => innermost(*error),
-            Err(inner) => inner,
-        },
-        other => Box::new(other),
-    }
-}
-
-/// Returns whether the driver knows a parameter of the URL.
-fn is_known(name: &str) -> bool {
-    const KNOWN: [&str; 17] = [
-        "sslmode",
-        "ssl-mode",
-        "sslrootcert",
-        "ssl-root-cert",
-        "ssl-ca",
-        "sslcert",
-        "ssl-cert",
-        "sslkey",
-        "ssl-key",
-        "statement-cache-capacity",
-        "host",
-        "hostaddr",
-        "port",
-        "dbname",
-        "user",
-        "password",
-        "application_name",
-    ];
-    let is_option =
-        |name: &str| name == "options" || name.starts_with("options[") || name.starts_with("options%5B");
-    KNOWN.contains(&name) || is_option(name)
-}
-
-/// Connects; an error names the repair.
+/// Connects within the usual time limit; an error names the repair.
 pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let (host, port) = (options.get_host(), options.get_port());
-    let at = format!("{host}:{port}");
-    let error = match tokio::time::timeout(LIMIT, options.connect()).await {
+    connect_within(options, LIMIT).await
+}
+
+/// Connects within a time limit; an error names the repair.
+pub(crate) async fn connect_within(
+    options: &PgConnectOptions,
+    limit: Duration,
+) -> Result<PgConnection, Error> {
+    let at = format!("{}:{}", shown_host(options.get_host()), options.get_port());
+    let error = match tokio::time::timeout(limit, options.connect()).await {
         Ok(Ok(connection)) => {
             check_version(connection.server_version_num(), &at)?;
             return Ok(connection);
@@ -87,7 +32,7 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
         Ok(Err(error)) => error,
         Err(_) => {
             let text =
-                format!("PostgreSQL at {at} does not answer within {LIMIT:?}: start it or correct the URL");
+                format!("PostgreSQL at {at} does not answer within {limit:?}: start it or correct the URL");
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
     };

@@ -93,6 +93,7 @@
 //! default. The promises do not cover events that other programs commit with `off`, nor, with Debezium, events written by
 //! `COPY`.
 
+mod address;
 mod advisory_lock;
 mod audit;
 mod bookkeeping;

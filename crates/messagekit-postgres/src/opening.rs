@@ -1,8 +1,9 @@
 //! Opens a store with its options.
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 
+use crate::address::Address;
 use crate::transaction::limits::Limits;
 use crate::{PostgresOptions, PostgresStore, connect, migrations, read_only};
 
@@ -11,17 +12,19 @@ const READERS: u32 = 4;
 
 impl PostgresOptions {
     /// Connects to `postgres://user:password@host:port/database` and checks the tables. Missing parts of the URL come
-    /// from the `PG…` variables and the password file, as in `psql`.
+    /// from the `PG…` variables and the password file, as in `psql`. The parameter `connect_timeout` is the time limit, in seconds, for
+    /// opening a connection and for a transaction's wait for one; 10 by default.
     ///
     /// # Errors
     /// As [`PostgresStore::connect`].
     pub async fn connect(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        let options = connect::parse(url)?;
-        let mut connection = connect::connect(&self.with_limits(&options, self.statement_timeout)).await?;
+        let address = Address::read(url)?;
+        let options = self.with_limits(&address.options, self.statement_timeout);
+        let mut connection = connect::connect_within(&options, address.limit).await?;
         migrations::check(&mut connection, &self.schema).await?;
         // The pool opens its own connections on demand.
         drop(connection);
-        Ok(self.lazily(&options))
+        Ok(self.lazily(&address))
     }
 
     /// Creates a store that connects at its first use. Parses the URL at once and checks nothing else.
@@ -29,17 +32,17 @@ impl PostgresOptions {
     /// # Errors
     /// As [`PostgresStore::lazy`].
     pub fn lazy(self, url: &str) -> Result<PostgresStore, crate::Error> {
-        Ok(self.lazily(&connect::parse(url)?))
+        Ok(self.lazily(&Address::read(url)?))
     }
 
-    fn lazily(self, options: &PgConnectOptions) -> PostgresStore {
+    fn lazily(self, address: &Address) -> PostgresStore {
         let pool = |max, limit| {
             let pool = PgPoolOptions::new()
                 .max_connections(max)
-                .acquire_timeout(connect::LIMIT)
+                .acquire_timeout(address.limit)
                 // A ping before each use would cost a round trip; `begin` and `read` replace dead connections instead.
                 .test_before_acquire(false);
-            read_only::closing(pool).connect_lazy_with(self.with_limits(options, limit))
+            read_only::closing(pool).connect_lazy_with(self.with_limits(&address.options, limit))
         };
         let reads = self.read_timeout.map(|limit| pool(READERS, limit.min(self.statement_timeout)));
         let pool = pool(self.max_connections, self.statement_timeout);

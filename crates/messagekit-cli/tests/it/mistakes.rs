@@ -1,13 +1,14 @@
 //! Mistakes: one line with the error, its value and the cure; exit code 2 for a usage error, 1 for a failure.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use messagekit_sqlite::rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::command::{messagekit, messagekit_with, on};
+use crate::command::{AWAY, Answer, messagekit, messagekit_with, on};
 use crate::console::Console;
 
 /// The commands that only read or act, then those that migrate.
@@ -258,4 +259,47 @@ async fn a_failed_message_that_does_not_exist_is_a_failure() {
     on(&console.file(), &["dlq", "show", "7", "--json"]).refused(1, &["there is no failed message 7"]);
     let retried = on(&console.file(), &["dlq", "retry", "7"]);
     assert_eq!((retried.code, &*retried.out), (1, "7: there is no failed message 7\n"));
+}
+
+/// Runs a command on a URL of PostgreSQL, whose server may not exist.
+fn list_at(server: &str, parameters: &str) -> Answer {
+    messagekit(&["dlq", "list", "--database", &format!("postgres://me:s3cret@{server}/shop?{parameters}")])
+}
+
+#[test]
+fn urls_of_hosted_postgresql_work_or_say_what_cannot() {
+    for (server, parameters, says) in [
+        (AWAY, "sslmode=require&channel_binding=require", ["channel_binding", "write sslmode=verify-full"]),
+        (AWAY, "pgbouncer=true", ["pgbouncer", "the URL of PostgreSQL itself"]),
+        (AWAY, "target_session_attrs=standby", ["target_session_attrs", "the URL of the primary"]),
+        (AWAY, "gssencmode=require", ["gssencmode", "prefer or disable"]),
+        (AWAY, "connect_timeout=soon", ["connect_timeout", "from 1 to 600"]),
+        (AWAY, "connect_timeout=0", ["connect_timeout", "from 1 to 600"]),
+        (AWAY, "host=a,b", ["several hosts", "write the primary's"]),
+        ("db-1,db-2", "", ["several hosts", "write the primary's"]),
+        ("db-1:5432,db-2:5433", "", ["several hosts", "write the primary's"]),
+        ("[::1", "", ["cannot be read", "postgres://"]),
+        ("[db-1]", "", ["cannot be read", "postgres://"]),
+    ] {
+        let refused = list_at(server, parameters);
+        assert!(!refused.err.contains("s3cret"), "{refused:?}");
+        refused.refused(2, &says);
+    }
+    for parameters in [
+        "sslmode=disable&channel_binding=prefer",
+        "target_session_attrs=read-write&connect_timeout=20",
+        "gssencmode=disable&pgbouncer=false",
+    ] {
+        list_at(AWAY, parameters).refused(1, &[AWAY, "does not answer: start it"]);
+    }
+    list_at("", "host=/no/such/folder").refused(1, &["does not answer: start it"]);
+}
+
+/// The server takes the connection and says nothing, so only the time limit ends the command.
+#[test]
+fn connect_timeout_and_ipv6_hosts_of_a_url_are_used() {
+    let silent = TcpListener::bind("[::1]:0").unwrap();
+    let place = silent.local_addr().unwrap().to_string();
+    let says = format!("PostgreSQL at {place} does not answer within 1s");
+    list_at(&place, "sslmode=disable&connect_timeout=1").refused(1, &[&says]);
 }

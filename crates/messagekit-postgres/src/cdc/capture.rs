@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::SchemaName;
+use crate::address::shown_host;
 use crate::migrations::connection;
 
 /// The captured outbox and its names, which are the same in the database, in the connector and in the checks.
@@ -18,7 +19,7 @@ use crate::migrations::connection;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// The server's name.
+    /// The server's name, or its address: one of IPv6 in brackets.
     pub host: String,
     /// The server's port.
     pub port: u16,
@@ -51,7 +52,7 @@ impl Capture {
         let slot: String =
             format!("{schema}_{}", database.to_ascii_lowercase()).chars().map(plain).take(63).collect();
         Self {
-            host: options.get_host().to_owned(),
+            host: shown_host(options.get_host()),
             port: options.get_port(),
             ssl_mode: match options.get_ssl_mode() {
                 PgSslMode::Disable => "disable",

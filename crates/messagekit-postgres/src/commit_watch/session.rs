@@ -29,7 +29,7 @@ impl Session {
     pub(super) fn new(store_pool: &PgPool, schema: SchemaName) -> Self {
         let options = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(connect::LIMIT)
+            .acquire_timeout(store_pool.options().get_acquire_timeout())
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false);

@@ -6,16 +6,22 @@ use messagekit::{Error, ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+use crate::address::Address;
 use crate::connect;
 use crate::error::{from_sqlx, of};
 
 /// Parses a URL. Errors do not repeat it, because it may hold a password.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
-    Ok(connect::parse(url)?.application_name("messagekit").disable_statement_logging())
+    Ok(quiet(Address::read(url)?.options))
 }
 
 pub(crate) async fn open(url: &str) -> Result<PgConnection, Error> {
-    connect::connect(&options(url)?).await
+    let address = Address::read(url)?;
+    connect::connect_within(&quiet(address.options), address.limit).await
+}
+
+fn quiet(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("messagekit").disable_statement_logging()
 }
 
 /// A failed close changes nothing: the result is already known.
