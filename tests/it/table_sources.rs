@@ -838,17 +838,19 @@ fn a_table_that_changes_goes_on_or_shows_its_fault() {
         let error = shop.refused("ALTER TABLE orders DROP COLUMN note");
         assert!(error.contains("messagekit_source_"), "{error}");
         shop.run("ALTER TABLE orders RENAME TO sales");
-        assert_eq!(shop.faults().await, [Some(SourceFault::TableMissing)]);
+        assert_eq!(shop.faults().await, [Some(SourceFault::TableRenamed)]);
+        assert_eq!(shop.topics.sources().await.unwrap()[0].renamed_to.as_deref(), Some("sales"));
         assert!(shop.topics.drop_source(TOPIC, "orders").await.unwrap());
         shop.run("INSERT INTO sales (id, total) VALUES (9, 1)");
         assert_eq!(shop.kinds().await, Vec::<String>::new());
 
         shop.topics.source("sales").add(TOPIC).await.unwrap();
         shop.run("ALTER TABLE sales RENAME TO sold; CREATE VIEW sales AS SELECT * FROM sold");
-        assert_eq!(shop.faults().await, [Some(SourceFault::TableMissing)], "the name is that of a view");
+        assert_eq!(shop.faults().await, [Some(SourceFault::TableRenamed)], "the name is that of a view");
         let problems = shop.topics.store().lag().await.unwrap().problems;
         assert!(
-            problems[0].starts_with("table source sales of topic shop.orders: the table is gone"),
+            problems[0]
+                .starts_with("table source sales of topic shop.orders: the table has another name, sold"),
             "{problems:?}"
         );
         let found = FileDoctor::new(&shop.path).diagnose().await.findings;

@@ -519,6 +519,34 @@ fn a_table_that_changes_goes_on_or_shows_its_fault() {
     });
 }
 
+#[test]
+fn a_renamed_table_is_listed_with_its_new_name() {
+    block_on(async {
+        let mut shop = Shop::new().await;
+        shop.topics.source("orders").add(TOPIC).await.unwrap();
+        for (change, name) in [
+            ("ALTER TABLE orders RENAME TO \"Sold\"", "public.\"Sold\""),
+            ("CREATE SCHEMA shop; ALTER TABLE \"Sold\" SET SCHEMA shop", "shop.\"Sold\""),
+        ] {
+            shop.run(change).await;
+            let source = shop.topics.sources().await.unwrap().remove(0);
+            assert_eq!(
+                (source.table.as_str(), source.fault),
+                ("public.orders", Some(SourceFault::TableRenamed))
+            );
+            assert_eq!(source.renamed_to.as_deref(), Some(name));
+        }
+        shop.run("INSERT INTO shop.\"Sold\" (id) VALUES (1)").await;
+        assert_eq!(shop.events().await.len(), 1, "its triggers go on");
+        shop.topics.source("shop.\"Sold\"").add(TOPIC).await.unwrap();
+        assert!(shop.topics.drop_source(TOPIC, "public.orders").await.unwrap());
+        let sources = shop.topics.sources().await.unwrap();
+        assert_eq!((sources.len(), sources[0].fault), (1, None));
+        shop.run("ALTER TABLE shop.\"Sold\" SET SCHEMA public; ALTER TABLE \"Sold\" RENAME TO orders; DROP TABLE orders").await;
+        assert_eq!(shop.topics.sources().await.unwrap()[0].fault, Some(SourceFault::TableMissing));
+    });
+}
+
 /// The function finds nothing but what the server has: an expression that needs more is refused, not tried in each write.
 #[test]
 fn an_expression_is_tried_as_it_will_run() {

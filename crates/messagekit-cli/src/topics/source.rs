@@ -198,7 +198,7 @@ impl Work for List {
 fn row(source: &KnownSource) -> [String; 8] {
     let replicated = source.replicated.then_some("replicated rows");
     let names: Vec<&str> = source.changes.names().chain(replicated).collect();
-    let fault = source.fault.map(|fault| fault.to_string()).unwrap_or_default();
+    let fault = source.shown_fault().unwrap_or_default();
     [
         printable(&source.topic),
         printable(&source.table),
@@ -207,6 +207,6 @@ fn row(source: &KnownSource) -> [String; 8] {
         printable(source.filter.as_deref().unwrap_or("")),
         printable(source.key.as_deref().unwrap_or("primary key")),
         source.on_failure.as_str().to_owned(),
-        fault,
+        printable(&fault),
     ]
 }

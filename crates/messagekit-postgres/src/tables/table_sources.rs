@@ -39,6 +39,10 @@ pub(crate) const SOURCES: &str = concat!(
     "
 SELECT s.topic, s.table_name, s.on_insert, s.on_update, s.on_delete, s.filter, s.payload, s.key, s.on_failure, s.on_replicated,
   to_regclass(s.table_name) IS NULL AS is_missing,
+  CASE WHEN to_regclass(s.table_name) IS NULL THEN (
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_trigger t
+      JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE t.tgfoid = to_regproc('messagekit.source_' || s.id) AND NOT c.relispartition LIMIT 1) END AS renamed_to,
   s.key_columns IS DISTINCT FROM ",
     key_columns!("to_regclass(s.table_name)"),
     " AS has_other_key,
@@ -149,7 +153,9 @@ fn known(row: &PgRow) -> Result<KnownSource, Error> {
     let on_failure =
         on_failure.ok_or_else(|| unknown("stored table source has an unknown word for its failures"))?;
     let read = || {
+        let renamed_to: Option<String> = row.try_get("renamed_to")?;
         let faults = [
+            (renamed_to.is_some(), SourceFault::TableRenamed),
             (row.try_get("is_missing")?, SourceFault::TableMissing),
             (row.try_get("lacks_trigger")?, SourceFault::TriggerMissing),
             (row.try_get("has_other_key")?, SourceFault::KeyChanged),
@@ -169,6 +175,7 @@ fn known(row: &PgRow) -> Result<KnownSource, Error> {
             on_failure,
             replicated: row.try_get("on_replicated")?,
             fault: faults.into_iter().find(|(is, _)| *is).map(|(_, fault)| fault),
+            renamed_to,
         })
     };
     read().map_err(from_sqlx)

@@ -16,7 +16,9 @@ use crate::tables::table_sources::{self, StoredSource};
 pub(crate) fn known(conn: &Connection) -> Result<Vec<KnownSource>, Error> {
     let shown = |stored: StoredSource| {
         let fault = fault(conn, &stored)?;
-        Ok(stored.with_fault(fault))
+        let is_renamed = fault == Some(SourceFault::TableRenamed);
+        let renamed_to = if is_renamed { renamed_to(conn, &stored)? } else { None };
+        Ok(stored.with_fault(fault, renamed_to))
     };
     table_sources::all(conn)?.into_iter().map(shown).collect()
 }
@@ -148,7 +150,11 @@ fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
 fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>, Error> {
     let table = match Table::find(conn, &quoted(&stored.source.table)) {
         Ok(table) => table,
-        Err(error) if is_gone(&error) => return Ok(Some(SourceFault::TableMissing)),
+        Err(error) if is_gone(&error) => {
+            let is_renamed = renamed_to(conn, stored)?.is_some();
+            let fault = if is_renamed { SourceFault::TableRenamed } else { SourceFault::TableMissing };
+            return Ok(Some(fault));
+        }
         Err(error) => return Err(error),
     };
     if table.key != stored.key_columns {
@@ -168,6 +174,11 @@ fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>
         (false, true) => Some(SourceFault::TriggerChanged),
         (false, false) => None,
     })
+}
+
+/// Returns the name that the table of a source has now, which is gone under its own: a renaming takes the triggers along.
+fn renamed_to(conn: &Connection, stored: &StoredSource) -> Result<Option<String>, Error> {
+    table_sources::table_of_triggers(conn, &Route::prefix(stored.id)).map_err(from_sqlite)
 }
 
 /// A table of this name is gone, or the name is now that of something else.

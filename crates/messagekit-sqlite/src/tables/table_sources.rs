@@ -35,7 +35,7 @@ impl StoredSource {
     }
 
     /// Returns it as it is shown.
-    pub(crate) fn with_fault(self, fault: Option<SourceFault>) -> KnownSource {
+    pub(crate) fn with_fault(self, fault: Option<SourceFault>, renamed_to: Option<String>) -> KnownSource {
         let TableSource { topic, table, changes, filter, payload, key, on_failure, replicated } = self.source;
         KnownSource {
             topic: topic.to_string(),
@@ -47,6 +47,7 @@ impl StoredSource {
             on_failure,
             replicated,
             fault,
+            renamed_to,
         }
     }
 }
@@ -166,6 +167,16 @@ pub(crate) fn triggers(conn: &Connection, prefix: &str) -> rusqlite::Result<BTre
     )?
     .query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?
     .collect()
+}
+
+/// Returns the table that has the triggers whose names begin so.
+pub(crate) fn table_of_triggers(conn: &Connection, prefix: &str) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached(
+        "SELECT t.name FROM sqlite_schema s JOIN sqlite_schema t ON t.type = 'table' AND t.name = s.tbl_name COLLATE NOCASE
+         WHERE s.type = 'trigger' AND substr(s.name, 1, length(?1)) = ?1 LIMIT 1",
+    )?
+    .query_row([prefix], |row| row.get(0))
+    .optional()
 }
 
 /// Removes the triggers whose names begin so.

@@ -203,6 +203,8 @@ fn part_of_type(name: &str) -> String {
 pub enum SourceFault {
     /// The table is gone.
     TableMissing,
+    /// The table has another name or schema. Its triggers go on: its changes are events under the old name.
+    TableRenamed,
     /// A trigger is gone, or was disabled.
     TriggerMissing,
     /// The primary key of the table is another one.
@@ -215,6 +217,7 @@ impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::TableMissing => "the table is gone",
+            Self::TableRenamed => "the table has another name",
             Self::TriggerMissing => "a trigger is gone or disabled",
             Self::KeyChanged => "the primary key is another one",
             Self::TriggerChanged => "a trigger is not the one of its rules",
@@ -243,13 +246,16 @@ pub struct KnownSource {
     pub replicated: bool,
     /// What is wrong with it, if anything.
     pub fault: Option<SourceFault>,
+    /// The name that its table has now, if it has another one.
+    pub renamed_to: Option<String>,
 }
 
 impl KnownSource {
-    /// Returns the words of `messagekit` that repair it, if it is faulty: it is added again as it was, or, without its table, dropped.
+    /// Returns the words of `messagekit` that repair it, if it is faulty: it is added again as it was, or, without its table, dropped. One
+    /// whose table has another name is dropped, too, after it was added under that name.
     pub fn repair(&self) -> Option<Vec<&str>> {
         let fault = self.fault?;
-        if fault == SourceFault::TableMissing {
+        if matches!(fault, SourceFault::TableMissing | SourceFault::TableRenamed) {
             return Some(vec!["topics", "source", "drop", &self.topic, &self.table]);
         }
         let mut words = vec!["topics", "source", "add", &self.topic, &self.table, "--replace"];
@@ -275,8 +281,17 @@ impl KnownSource {
 
     /// Returns what is wrong with it as a sentence for operators, if anything.
     pub fn problem(&self) -> Option<String> {
-        let fault = self.fault?;
+        let fault = self.shown_fault()?;
         Some(format!("table source {} of topic {}: {fault}", self.table, self.topic))
+    }
+
+    /// Returns what is wrong with it, with the name that its table has now, if anything.
+    pub fn shown_fault(&self) -> Option<String> {
+        let fault = self.fault?;
+        Some(match &self.renamed_to {
+            Some(name) => format!("{fault}, {name}: add that one, then drop this one"),
+            None => fault.to_string(),
+        })
     }
 }
 
