@@ -547,6 +547,41 @@ fn a_renamed_table_is_listed_with_its_new_name() {
     });
 }
 
+/// Rows are paired by the texts of their keys, which are the keys of the events.
+#[test]
+fn a_key_with_another_text_is_another_row() {
+    block_on(async {
+        let mut shop = Shop::with(
+            "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+             CREATE TABLE orders (id numeric, name text COLLATE any_case, n int, PRIMARY KEY (id));
+             CREATE TABLE names (name text COLLATE any_case PRIMARY KEY, n int)",
+        )
+        .await;
+        shop.topics.source("orders").payload(RowPayload::Diff).add(TOPIC).await.unwrap();
+        shop.topics.source("names").payload(RowPayload::Key).add(TOPIC).await.unwrap();
+        let keys = async |shop: &Shop| -> Vec<String> {
+            let events = shop.events().await;
+            events.into_iter().map(|(kind, key, _)| format!("{kind} {}", key.unwrap())).collect()
+        };
+        shop.run("INSERT INTO orders (id) VALUES (1.0), (2.5)").await;
+        assert_eq!(keys(&shop).await, ["inserted 1.0", "inserted 2.5"]);
+        shop.run("UPDATE orders SET id = 1.00 WHERE id = 1").await;
+        let mut rekeyed = keys(&shop).await;
+        rekeyed.sort_unstable();
+        assert_eq!(rekeyed, ["deleted 1.0", "inserted 1.00"]);
+        shop.run("UPDATE orders SET n = 1").await;
+        let mut updated = keys(&shop).await;
+        updated.sort_unstable();
+        assert_eq!(updated, ["updated 1.00", "updated 2.5"]);
+        shop.run("INSERT INTO names VALUES ('ada'); UPDATE names SET n = 1").await;
+        assert_eq!(keys(&shop).await, ["inserted ada", "updated ada"]);
+        shop.run("UPDATE names SET name = 'Ada'").await;
+        let mut rekeyed = keys(&shop).await;
+        rekeyed.sort_unstable();
+        assert_eq!(rekeyed, ["deleted ada", "inserted Ada"]);
+    });
+}
+
 /// The function finds nothing but what the server has: an expression that needs more is refused, not tried in each write.
 #[test]
 fn an_expression_is_tried_as_it_will_run() {

@@ -356,9 +356,13 @@ ${tag}$"
             .any(|given| given.expression.contains(&prefix))
     }
 
-    /// The condition under which an old and a new row are the same one, if the table has a key.
+    /// The condition under which an old and a new row are the same one, if the table has a key. The key of an event is a text: where it
+    /// changes, one row goes and another one comes, also if a collation or a type calls both texts equal.
     pub(super) fn pairs(&self) -> Option<String> {
-        let same = |column: &String| format!("new_row.{column} = old_row.{column}");
+        let same = |column: &String| match self.table.has_many_texts.contains(column) {
+            false => format!("new_row.{column} = old_row.{column}"),
+            true => format!("new_row.{column}::text COLLATE \"C\" = old_row.{column}::text COLLATE \"C\""),
+        };
         let pairs: Vec<String> = self.table.key.iter().map(same).collect();
         (!pairs.is_empty()).then(|| pairs.join(" AND "))
     }

@@ -6,14 +6,20 @@ use sqlx::{PgConnection, Row};
 use crate::error::from_sqlx;
 use crate::tables::table_sources::key_columns;
 
-/// Finds a table by its name in SQL.
+/// Finds a table by its name in SQL. Of the types that are named here, equal values have the same text, unless a collation makes more
+/// values equal.
 const TABLE: &str = concat!(
     "
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname::text, c.relkind::text, c.relispartition,
   ",
     key_columns!("c.oid"),
     ", c.oid::text,
-  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate)
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate),
+  ARRAY (
+    SELECT quote_ident(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+      LEFT JOIN pg_collation l ON l.oid = a.attcollation
+    WHERE i.indrelid = c.oid AND i.indisprimary AND NOT (coalesce(l.collisdeterministic, true) AND a.atttypid = ANY (
+      '{int2,int4,int8,oid,uuid,bool,date,time,timestamp,timestamptz,bytea,text,varchar}'::regtype[])))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
 );
 
@@ -29,6 +35,8 @@ pub(crate) struct Table {
     pub(crate) is_partitioned: bool,
     /// The columns of the primary key, quoted; none without a key.
     pub(crate) key: Vec<String>,
+    /// Those of them whose equal values may have different texts, such as `1.0` and `1.00`.
+    pub(crate) has_many_texts: Vec<String>,
 }
 
 impl Table {
@@ -74,6 +82,7 @@ impl Table {
             is_partitioned: kind == "p",
             key: row.try_get(4).map_err(from_sqlx)?,
             oid: row.try_get(5).map_err(from_sqlx)?,
+            has_many_texts: row.try_get(7).map_err(from_sqlx)?,
         })
     }
 }
