@@ -115,6 +115,7 @@ impl MemoryStore {
         by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
         let now = self.database.clock.now();
+        by.check()?;
         tables.check_acts(ids)?;
         let unchanged = batch.map(|batch| tables.unchanged(batch));
         let mut done = 0;

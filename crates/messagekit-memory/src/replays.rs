@@ -120,6 +120,7 @@ impl Replays for MemoryStore {
     ) -> BoxFuture<'a, Result<ReplayJob, Error>> {
         let now = self.database.clock.now();
         Box::pin(async move {
+            by.check()?;
             self.tables(|tables| {
                 tables.count(&order.filter, now)?;
                 let events = tables.events_of(&order.filter);
@@ -167,6 +168,7 @@ impl Replays for MemoryStore {
     fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         let now = self.database.clock.now();
         Box::pin(async move {
+            by.check()?;
             self.tables(|tables| {
                 let replay = tables.replay(id).ok_or_else(|| no_replay(id))?;
                 let state = replay.job.state;

@@ -111,6 +111,7 @@ impl SqliteStore {
 }
 
 fn mend(conn: &Connection, id: i64, operator: &Operator, mending: Mending, now: i64) -> Result<u64, Error> {
+    operator.check()?;
     let found = rejected::find(conn, id).map_err(from_sqlite)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
             .with("id", id)

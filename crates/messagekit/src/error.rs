@@ -32,7 +32,7 @@ pub enum ErrorKind {
     Closed,
     /// An event, topic, key or identifier has an invalid form.
     InvalidEvent,
-    /// A message is larger than the limit.
+    /// A message, or the name of an operator, is larger than the limit.
     TooLarge,
     /// A record cannot be decoded as the event that it claims to be.
     Undecodable,

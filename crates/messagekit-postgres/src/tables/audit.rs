@@ -35,7 +35,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) done: usize,
 }
 
-/// Writes a row of the audit.
+/// Writes a row of the audit. It refuses an operator with a longer name than the audit keeps, and the caller rolls the action back.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
@@ -43,6 +43,7 @@ pub(crate) async fn write(
     entry: &Entry<'_>,
     outcome: Option<serde_json::Value>,
 ) -> Result<(), Error> {
+    by.check()?;
     let insert = sqlx::query(schema.sql(AUDIT))
         .bind(clean(&by.name))
         .bind(clean(&by.through))

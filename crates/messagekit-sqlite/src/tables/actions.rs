@@ -57,6 +57,7 @@ fn act_where(
     by: &Operator,
     now: i64,
 ) -> Result<Vec<ActionResult>, Error> {
+    by.check()?;
     let (mut result, mut done) = (Vec::with_capacity(ids.len()), 0);
     for id in ids {
         if !is_unchanged(*id) {

@@ -20,6 +20,7 @@ pub(crate) fn order(
     by: &Operator,
     now: i64,
 ) -> Result<ReplayJob, Error> {
+    by.check()?;
     stored_events::check_range(conn, &order.filter)?;
     let write = || -> rusqlite::Result<(i64, usize)> {
         let ReplayOrder { filter, ids, per_second, count: _ } = order;
@@ -128,6 +129,7 @@ pub(crate) fn cancel(
     by: &Operator,
     now: i64,
 ) -> Result<Option<ReplayState>, Error> {
+    by.check()?;
     let cancelled = conn
         .prepare_cached(
             "UPDATE messagekit_replay_jobs

@@ -106,7 +106,8 @@ impl Replays for FaultyStore {
 
     fn cancel_replay<'a>(&'a self, id: i64, by: &'a Operator) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            if self.is(Fault::CancelDoesNothing) {
+            let is_let_through = self.is(Fault::AuditKeepsLongNames) && by.check().is_err();
+            if self.is(Fault::CancelDoesNothing) || is_let_through {
                 return Ok(());
             }
             self.inner.cancel_replay(id, by).await

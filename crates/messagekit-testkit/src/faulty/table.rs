@@ -541,6 +541,8 @@ faults! {
     ReplaysOldestFirst: Store replays_are_listed_newest_first,
     /// An unknown replay is reported as a conflict.
     ReplayMisnamesUnknown: Store unknown_replay_is_not_found,
+    /// The operator of a cancelled replay may have a name of any length.
+    AuditKeepsLongNames: Store operators_with_long_names_are_refused,
     /// Replays are not in the audit.
     AuditForgetsReplays: Store orders_and_cancels_are_in_the_audit,
     /// Handing a lease back resets the crash count.

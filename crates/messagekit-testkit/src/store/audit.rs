@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use messagekit::ErrorKind;
 use messagekit::operations::{
-    Action, Audit, AuditFilter, AuditRecord, EventFilter, FailedMessages, Operator, ReplayIds, ReplayOrder,
-    Replays,
+    Action, Audit, AuditFilter, AuditRecord, EventFilter, FailedMessageState, FailedMessages, Operator,
+    ReplayIds, ReplayOrder, Replays,
 };
 
 use super::fixture::failed_message;
@@ -83,4 +84,34 @@ pub async fn pages_of_the_audit_join_without_a_gap<F: StoreFixture>(fixture: &F)
         assert!(paged.len() <= all.len(), "pages repeat actions: {paged:?}");
     }
     assert_eq!(paged, all);
+}
+
+/// No action is done, or written down, for an operator of which a part is longer than the audit keeps.
+pub async fn operators_with_long_names_are_refused<F: StoreFixture>(fixture: &F) {
+    let (store, most) = (fixture.store(), Operator::MAX_BYTES);
+    let number = failed_message(&store, &unique("consumer"), &received(&unique("topic"), "{}")).await;
+    let filter = EventFilter { topic: Some(unique("topic")), ..EventFilter::default() };
+    let order = ReplayOrder { filter, ids: ReplayIds::Same, per_second: None, count: None };
+    let longest = Operator::new("a".repeat(most), "b".repeat(most));
+    let job = store.order_replay(&order, &longest).await.expect("the longest names are kept");
+    let request_id = Some("c".repeat(200_000));
+    let refused = [
+        Operator::new("a".repeat(most + 1), "cli"),
+        Operator::new("ann", "b".repeat(most + 1)),
+        Operator { request_id, ..Operator::new("ann", "http") },
+    ];
+    for by in &refused {
+        let errors = [
+            store.act(Action::Discard, &[number], by).await.expect_err("a discard"),
+            store.order_replay(&order, by).await.expect_err("a replay"),
+            store.cancel_replay(job.id, by).await.expect_err("a cancel"),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+            assert!(error.to_string().ends_with(&format!("at most {most}")), "{error}");
+        }
+    }
+    let records = found(fixture, AuditFilter::default()).await;
+    assert_eq!((records.len(), records[0].operator.len()), (1, most));
+    assert_eq!(store.show(number).await.expect("it is there").state, FailedMessageState::Dead);
 }

@@ -258,6 +258,7 @@ macro_rules! __each_store_case {
             audit::audit_is_read_newest_first: Nothing,
             audit::each_filter_narrows_the_audit: Nothing,
             audit::pages_of_the_audit_join_without_a_gap: Nothing,
+            audit::operators_with_long_names_are_refused: Nothing,
             status::status_has_each_consumer_with_a_marker: Nothing,
             status::newest_marker_is_found_behind_a_foreign_id: Nothing,
             status::status_counts_failed_messages: Nothing,

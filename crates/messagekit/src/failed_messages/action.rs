@@ -128,9 +128,29 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Creates an operator without a request id.
+    /// The most bytes of a name, an interface and a request id.
+    pub const MAX_BYTES: usize = 200;
+
+    /// Creates an operator without a request id. Every action refuses one with a longer part than [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn new(name: impl Into<String>, through: impl Into<String>) -> Self {
         Self { name: name.into(), through: through.into(), request_id: None }
+    }
+
+    /// Refuses an operator that the audit would not keep. A store calls it before each action.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] if a part has more bytes than [`MAX_BYTES`](Self::MAX_BYTES).
+    pub fn check(&self) -> Result<(), Error> {
+        let request_id = self.request_id.as_deref().unwrap_or_default();
+        let parts = [("name", &*self.name), ("interface", &*self.through), ("request id", request_id)];
+        match parts.into_iter().find(|(_, text)| text.len() > Self::MAX_BYTES) {
+            None => Ok(()),
+            Some((part, text)) => {
+                let (bytes, most) = (text.len(), Self::MAX_BYTES);
+                let text = format!("{part} of the operator has {bytes} bytes: give one of at most {most}");
+                Err(Error::new(ErrorKind::TooLarge, text))
+            }
+        }
     }
 }
 
