@@ -45,6 +45,7 @@ mod restored_into;
 mod rust_client;
 mod same_id;
 mod schedules;
+mod schema_steps;
 mod shipped;
 mod shop;
 mod slow_provider;

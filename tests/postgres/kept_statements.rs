@@ -1,37 +1,31 @@
 //! The statements of every program that the newest tables admit, run on them.
 //!
 //! A step of the schema states the lowest program that can use the tables after it. Here are the programs: the statements of each, as
-//! its last release sends them.
+//! its last release sends them. docs/upgrading.md says how a release is kept.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use messagekit::ErrorKind;
 use messagekit_postgres::migrations::{self, MIGRATIONS};
-use messagekit_postgres::{PostgresStore, statements};
+use messagekit_postgres::statements;
 use messagekit_testkit::block_on;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::plans::parameters;
-use crate::upgrades::{DUMPS, restored};
+use crate::upgrades::{filled, migrated};
 
-/// The statements of each program, by its newest step. They are never edited: a new schema adds its own.
-const KEPT: &[(u32, &str)] = &[
-    (2, include_str!("upgrades/statements/0002.sql")),
-    (3, include_str!("upgrades/statements/0003.sql")),
-    (4, include_str!("upgrades/statements/0004.sql")),
-    (5, include_str!("upgrades/statements/0005.sql")),
-    (6, include_str!("upgrades/statements/0006.sql")),
-    (7, include_str!("upgrades/statements/0007.sql")),
-    (8, include_str!("upgrades/statements/0008.sql")),
-    (9, include_str!("upgrades/statements/0009.sql")),
-    (10, include_str!("upgrades/statements/0010.sql")),
-    (11, include_str!("upgrades/statements/0011.sql")),
-];
+/// The statements of each released program, by its newest step. They are never edited.
+const KEPT: &[(u32, &str)] = &[];
 
-/// What a program does, in this order, with the rows of the dumps.
+/// Returns the statements of the released programs and of this one.
+fn programs() -> Vec<(u32, String)> {
+    let kept = KEPT.iter().map(|(version, statements)| (*version, (*statements).to_owned()));
+    kept.chain([(newest(), of_this_program())]).collect()
+}
+
+/// What a program does, in this order, with the rows of `upgrades/rows.sql`.
 const LIFE: &[(&str, &str)] = &[
     ("clean_events", "'(0,0)', '(128,0)', 0, NULL, NULL"),
     ("clean_markers", "'(0,0)', '(128,0)', 0, 6e11"),
@@ -57,18 +51,18 @@ const LIFE: &[(&str, &str)] = &[
     (
         "set_aside",
         "'billing', 'kept-4', 'orders.order', NULL, 7, 1, 'k', 5, 'retry_scheduled', 1, 0, 'a.b', '[]', '{}', 'failed', 'no stock',
-         'f', 'store', NULL, 0",
+         'f', 'store', NULL, 0, 'host/1'",
     ),
     ("hold_keys", "'billing', '{orders.order}', '{77}'"),
     ("park_mark", "'billing', 'kept-5', 0"),
     (
         "park_failed_messages",
         "'billing', '{kept-5}', '{orders.order}', '{NULL}', '{7}', '{2}', '{k}', '{77}', '{a.b}', '{[]}', '{a}', 'retry_scheduled', 1, 0,
-         'failed', 'no stock', 'f'",
+         'failed', 'no stock', 'f', 'host/1'",
     ),
     ("begin_attempt", "'billing', 'kept-6', 'run-1'"),
     ("withdraw_attempt", "'billing', 'kept-6', 'run-1'"),
-    ("retry_lease", "'billing', 10, 1e6"),
+    ("retry_lease", "'billing', 10, 1e6, 'host/1'"),
     ("retry", "'{1}'"),
     ("audit", "'ann', 'cli', NULL, 'retry', '{1}', NULL, 1, NULL"),
     ("note_window", "'billing', 864000"),
@@ -78,10 +72,6 @@ const LIFE: &[(&str, &str)] = &[
     ("relay_lease", "'relay-kept', 4e6, 64, false, 1"),
     ("relay_put_back", "1"),
 ];
-
-/// Further values of [`LIFE`] for programs from this one on.
-const LATER: &[(u32, &str, &str)] =
-    &[(9, "set_aside", "'host/1'"), (9, "park_failed_messages", "'host/1'"), (9, "retry_lease", "'host/1'")];
 
 /// What [`LIFE`] leaves, as a user sees it.
 const LEFT: &[(&str, &str, i64)] = &[
@@ -98,7 +88,7 @@ const LEFT: &[(&str, &str, i64)] = &[
 ];
 
 /// Returns each `PREPARE` of a file by the name of its statement.
-fn prepares(file: &'static str) -> BTreeMap<&'static str, &'static str> {
+fn prepares(file: &str) -> BTreeMap<&str, &str> {
     let (_, statements) = file.split_once("\nPREPARE ").expect("a head and statements");
     let prepares = statements.split(";\n\nPREPARE ").map(|prepare| {
         let name = prepare.split('"').nth(1).expect("a name in quotes");
@@ -108,7 +98,7 @@ fn prepares(file: &'static str) -> BTreeMap<&'static str, &'static str> {
 }
 
 /// Runs the statements of a program; returns what the tables refuse.
-async fn refused(connection: &mut PgConnection, (version, program): (u32, &'static str)) -> Vec<String> {
+async fn refused(connection: &mut PgConnection, program: &str) -> Vec<String> {
     let mut refused = Vec::new();
     let prepares = prepares(program);
     for (name, prepare) in &prepares {
@@ -117,9 +107,6 @@ async fn refused(connection: &mut PgConnection, (version, program): (u32, &'stat
         }
     }
     for (name, values) in LIFE {
-        let later = LATER.iter().filter(|(since, of, _)| *since <= version && of == name);
-        let values: Vec<&str> = std::iter::once(*values).chain(later.map(|(.., value)| *value)).collect();
-        let values = values.join(", ");
         let values = if values.is_empty() { String::new() } else { format!("({values})") };
         if let Err(error) = run(connection, &format!("EXECUTE \"{name}\" {values}")).await {
             refused.push(format!("{name}: {error}"));
@@ -138,34 +125,18 @@ fn newest() -> u32 {
 }
 
 #[test]
-fn each_program_from_the_lowest_on_can_use_the_newest_tables() {
+fn each_program_from_the_lowest_on_can_use_later_tables() {
     block_on(async {
-        for (version, dump) in DUMPS {
-            let database = restored(dump).await;
-            migrations::migrate(database.url()).await.unwrap();
+        for (program, statements) in programs() {
+            let database = migrated().await;
             let lowest = migrations::status(database.url()).await.unwrap().lowest_program;
-            let programs: Vec<_> = KEPT.iter().filter(|(program, _)| *program >= lowest).collect();
-            assert_eq!(
-                programs.len(),
-                (lowest..=newest()).count(),
-                "a program is not kept: see upgrades/statements"
-            );
-            for (program, statements) in programs {
-                let database = restored(dump).await;
-                migrations::migrate(database.url()).await.unwrap();
-                let mut connection = database.connection().await;
-                let refused = refused(&mut connection, (*program, statements)).await;
-                assert!(
-                    refused.is_empty(),
-                    "program {program} on upgraded tables of {version}: {refused:#?}"
-                );
-                for (what, select, expected) in LEFT {
-                    let left: i64 = sqlx::query_scalar(*select).fetch_one(&mut connection).await.unwrap();
-                    assert_eq!(
-                        left, *expected,
-                        "{what} of program {program} on upgraded tables of {version}"
-                    );
-                }
+            assert!(program >= lowest, "the tables state that program {program} is too old");
+            let mut connection = database.connection().await;
+            let refused = refused(&mut connection, &statements).await;
+            assert!(refused.is_empty(), "program {program}: {refused:#?}");
+            for (what, select, expected) in LEFT {
+                let left: i64 = sqlx::query_scalar(*select).fetch_one(&mut connection).await.unwrap();
+                assert_eq!(left, *expected, "{what} of program {program}");
             }
         }
     });
@@ -182,34 +153,17 @@ fn steps_that_break_a_program_are_found() {
               ALTER TABLE messagekit.processed_messages ALTER COLUMN tenant SET NOT NULL", "claim"),
             ("ALTER TABLE messagekit.failed_messages ADD CHECK (kind <> 'failed') NOT VALID", "set_aside"),
         ] {
-            let database = restored(DUMPS[0].1).await;
-            migrations::migrate(database.url()).await.unwrap();
+            let database = filled().await;
             let mut connection = database.connection().await;
             run(&mut connection, step).await.unwrap();
-            let refused = refused(&mut connection, KEPT[0]).await;
+            let refused = refused(&mut connection, &of_this_program()).await;
             assert!(refused.iter().any(|text| text.starts_with(&format!("{broken}:"))), "{step}: {refused:#?}");
         }
     });
 }
 
-/// The way back: a program never runs on tables that lack one of its steps.
-#[test]
-fn this_program_refuses_the_tables_of_every_lower_version() {
-    block_on(async {
-        for (version, dump) in DUMPS.iter().filter(|(version, _)| *version < newest()) {
-            let database = restored(dump).await;
-            let error = PostgresStore::connect(database.url()).await.expect_err("a step is missing");
-            assert_eq!(error.kind(), ErrorKind::Schema, "version {version}");
-            assert!(
-                error.to_string().contains("older than this program: run `messagekit migrate"),
-                "{error}"
-            );
-        }
-    });
-}
-
-#[test]
-fn statements_of_this_program_are_kept() {
+/// Returns the text that keeps this program. With MESSAGEKIT_KEEP_STATEMENTS it also becomes a file of `upgrades/statements`.
+fn of_this_program() -> String {
     let mut text =
         format!("-- The statements of the last program of version {}, as it prepares them.\n", newest());
     for (name, statement) in statements() {
@@ -217,14 +171,19 @@ fn statements_of_this_program_are_kept() {
         let types = if types.is_empty() { String::new() } else { format!(" ({types})") };
         write!(text, "\nPREPARE \"{name}\"{types} AS\n{};\n", statement.trim()).unwrap();
     }
-    let file = format!("postgres/upgrades/statements/{:04}.sql", newest());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
     if std::env::var_os("MESSAGEKIT_KEEP_STATEMENTS").is_some() {
-        fs::write(&path, &text).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres/upgrades/statements");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{:04}.sql", newest())), &text).unwrap();
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == text,
-        "tests/{file} is not of this program: run this test with MESSAGEKIT_KEEP_STATEMENTS=1"
-    );
+    text
+}
+
+#[test]
+fn a_program_is_kept_with_every_statement() {
+    let text = of_this_program();
+    let kept: Vec<&str> = prepares(&text).into_keys().collect();
+    let mut sent: Vec<&str> = statements().iter().map(|(name, _)| *name).collect();
+    sent.sort_unstable();
+    assert_eq!(kept, sent);
 }

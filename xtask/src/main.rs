@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod guard;
 mod members;
+mod migrations;
 mod release;
 mod stack;
 mod stage;
@@ -44,6 +45,8 @@ enum Task {
     Bench(bench::Options),
     /// Make the files of a release: programs, wheels, crates, bill of materials, notes, checksums; nothing is published
     Release(release::Options),
+    /// Copy migrations/ into the crates that run them, after a change there
+    Migrations,
     /// Start, stop and check the services that tests need
     #[command(subcommand)]
     Stack(stack::Action),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Test(options) => guard::run(|| prepared(|| test::run(&options))),
         Task::Bench(options) => guard::run(|| prepared(|| bench::run(&options))),
         Task::Release(options) => guard::run(|| prepared(|| release::run(&options))),
+        Task::Migrations => migrations::copy(),
         Task::Stack(action @ stack::Action::Up { .. }) => guard::run(|| answered(stack::run(action))),
         Task::Stack(action) => answered(stack::run(action)),
     };
@@ -112,7 +116,7 @@ mod tests {
     fn both_tasks_take_full_and_run_the_short_tests_without_it() {
         let full = |line: &str| match task(line) {
             Task::Check(size) | Task::Ci(size) => size.full,
-            Task::Test(_) | Task::Bench(_) | Task::Stack(_) | Task::Release(_) => panic!("another task"),
+            _ => panic!("another task"),
         };
         assert!(!full("xtask check"));
         assert!(full("xtask check --full"));

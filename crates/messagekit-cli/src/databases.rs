@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::operations::Operations;
-use messagekit::{Error, chain};
+use messagekit::{Error, ErrorKind, chain};
 use messagekit_admin::{Documents, Overview, READ_LIMIT, is_database_name};
 use messagekit_config::{Configuration, Section};
 use messagekit_postgres::PostgresStore;
@@ -22,14 +22,23 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// Opens them for reading. A server is contacted when it is used: one that does not answer is named in the answer.
+    /// Opens them for reading. A server that does not answer is named in the answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Schema`] for tables that this program cannot use: what is read from them could mean something else.
     pub(crate) async fn overview(&self) -> Result<Overview, Error> {
         let mut problems = Vec::new();
         let named = told(&self.urls, &mut problems);
         messagekit_config::refuse(&problems)?;
         let mut open = Vec::new();
         for database in named {
-            open.push((database.name.clone(), database.open().await?));
+            let store = database.open().await?;
+            match store.ping().await {
+                Err(error) if error.kind() == ErrorKind::Schema => {
+                    return Err(error.with("name", database.name));
+                }
+                _ => open.push((database.name, store)),
+            }
         }
         Ok(Overview::new(open))
     }

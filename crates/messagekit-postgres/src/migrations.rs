@@ -16,7 +16,7 @@ use crate::SchemaName;
 use steps::{VERSION_TABLE, note, pending, run};
 
 pub use steps::{MIGRATIONS, Migration};
-pub(crate) use steps::{check, check_encoding, compare, known_version, latest, version_of};
+pub(crate) use steps::{check, check_encoding, known_version, this_program, version_of};
 
 /// The schema version of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +47,11 @@ pub async fn status(url: &str) -> Result<Status, crate::Error> {
 /// As [`status`].
 pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::Error> {
     let mut conn = connection::open(url).await?;
-    let found = known_version(&mut conn, schema, latest()).await;
+    let found = known_version(&mut conn, schema, this_program()).await;
     connection::close(conn).await;
     let SchemaVersion { current, lowest_program } = found?;
     let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, lowest_program, latest: latest(), pending })
+    Ok(Status { current, lowest_program, latest: this_program().latest, pending })
 }
 
 /// Returns the statements that [`migrate`] would run, for review or for `psql`; empty when there are none.

@@ -18,7 +18,7 @@ impl OutboxHealth for PostgresStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.statement(async move {
             let found = health::ping(&mut *self.begin_health(PING_LIMIT).await?, self.schema()).await?;
-            let fit = migrations::compare(found, migrations::latest());
+            let fit = found.check(migrations::this_program(), "database");
             fit.map_err(|error| error.with("schema", self.schema()))
         }))
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -370,6 +371,21 @@ def test_the_version_is_that_of_the_package():
     assert messagekit_rs.__version__ == version("messagekit-rs")
 
 
+def test_other_programs_check_a_file_and_restore_its_dump(path, tmp_path):
+    Source(path).topic("items", Item, dedup=("url",)).append(item(1))
+    with closing(sqlite3.connect(path)) as conn:
+        # A topic that takes any object has no schema, and older versions of SQLite take json_valid(NULL) for false.
+        conn.execute("INSERT INTO messagekit_topics (id, name, partitions) VALUES (7, 'events', 1)")
+        conn.execute("INSERT INTO messagekit_topic_definitions (topic_id, dedup, created_at) VALUES (7, '[]', 0)")
+        conn.commit()
+        assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        script = "\n".join(conn.iterdump())
+    restored = tmp_path / "restored.db"
+    with closing(sqlite3.connect(restored)) as conn:
+        conn.executescript(script)
+    assert Source(restored).topic("items", Item, dedup=("url",)).count() == 1
+
+
 def test_a_topic_keeps_what_its_retention_says(path):
     heard = []
     source = Source(path, on_event=lambda event, **kwargs: heard.append((event, kwargs)))
@@ -382,6 +398,9 @@ def test_a_topic_keeps_what_its_retention_says(path):
     assert (items.count(), items.count("expired")) == (1, 2)
     assert heard[-1] == ("records_expired", {"topic": "items", "records": 2})
     assert not items.append_if_new(item(0))
+    items.set_retention(Retention(keep_unhandled=True, unhandled_max_age=timedelta(days=7)))
+    with pytest.raises(ValueError, match="only with keep_unhandled"):
+        items.set_retention(Retention(max_bytes=1, unhandled_max_age=timedelta(days=7)))
     items.set_retention(Retention(keep_unhandled=True))
     items.extend([item(number) for number in range(4, 8)])
     assert (items.expire(), items.count()) == (0, 5)

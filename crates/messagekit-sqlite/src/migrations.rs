@@ -13,7 +13,7 @@ use crate::{FileSystem, connect};
 use steps::{VERSION_TABLE, check, pending};
 
 pub use steps::{MIGRATIONS, Migration};
-pub(crate) use steps::{latest, version};
+pub(crate) use steps::{this_program, version};
 
 /// The schema version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Status {
 pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
     let SchemaVersion { current, lowest_program } = look(path.as_ref())?;
     let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, lowest_program, latest: latest(), pending })
+    Ok(Status { current, lowest_program, latest: this_program().latest, pending })
 }
 
 /// Returns the statements that [`migrate`] would run on a file, for review.

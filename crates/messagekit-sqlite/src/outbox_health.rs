@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{BoxFuture, SchemaFit};
+use messagekit::Error;
+use messagekit::adapter::BoxFuture;
 use messagekit::log::TableSources;
 use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
-use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;
@@ -21,17 +21,7 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 impl OutboxHealth for SqliteStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.query(|conn| {
-            let (found, program) = (migrations::version(conn)?, migrations::latest());
-            let text = match found.fit(program) {
-                SchemaFit::Usable => return Ok(()),
-                SchemaFit::Newer => "tables are newer than this program: upgrade the program",
-                SchemaFit::Missing | SchemaFit::Older => {
-                    "tables are older than this program: migrate the file"
-                }
-            };
-            Err(Error::new(ErrorKind::Schema, text).with("file", found.current).with("program", program))
-        }))
+        Box::pin(self.query(|conn| migrations::version(conn)?.check(migrations::this_program(), "file")))
     }
 
     fn rejected_events(&self) -> Option<&dyn RejectedEvents> {

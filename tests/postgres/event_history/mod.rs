@@ -2,7 +2,6 @@
 
 mod lookups;
 mod publication;
-mod rights;
 
 use messagekit::operations::{EventHistory, EventRecord};
 use messagekit_postgres::PostgresStore;

@@ -1,11 +1,5 @@
--- What the step from version 10 to 11 changes in a database of version 10.
-ALTER FUNCTION messagekit.fnv1a SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.keep_topics SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.outbox_is_pending SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.outbox_links_are_of_this_event SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.outbox_to_topics SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.publish SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.set_source_row_aside SET standard_conforming_strings TO 'on';
-ALTER FUNCTION messagekit.source_event_is_too_large SET standard_conforming_strings TO 'on';
-ALTER TABLE messagekit.consumer_primings ADD COLUMN number int NOT NULL DEFAULT 1;
-INSERT INTO messagekit.schema_migrations (version, name, applied_at, lowest_program) VALUES (11, 'conforming_literals', '2026-11-30 08:27:52.851076+00', 2);
+-- Makes a database of the first step one of version 11, the last version before it.
+DROP VIEW messagekit.system_topics;
+ALTER TABLE messagekit.topics DROP COLUMN unhandled_max_age;
+DELETE FROM messagekit.schema_migrations;
+INSERT INTO messagekit.schema_migrations (version, name, lowest_program) SELECT n, 'step', CASE n WHEN 1 THEN 1 ELSE 2 END FROM generate_series(1, 11) n;

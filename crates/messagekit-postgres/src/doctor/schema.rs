@@ -22,11 +22,11 @@ pub(super) async fn look(
     target: &Target,
     diagnosis: &mut Diagnosis,
 ) -> Result<Tables, Error> {
-    let latest = migrations::latest();
-    let current = match migrations::known_version(conn, &target.schema, latest).await {
-        Ok(found) if found.fit(latest) == SchemaFit::Usable => return Ok(Tables::Usable),
+    let program = migrations::this_program();
+    let current = match migrations::known_version(conn, &target.schema, program).await {
+        Ok(found) if found.fit(program) == SchemaFit::Usable => return Ok(Tables::Usable),
         Ok(found) => found.current,
-        // Newer tables, or tables that are not ours: only a person can say which side is wrong.
+        // Newer tables, those before the first step, or tables that are not ours: only a person can say which side is wrong.
         Err(error) if error.kind() == ErrorKind::Schema => {
             let text = error.to_string();
             let (what, cure) = text.split_once(": ").unwrap_or((&text, "upgrade this program"));
@@ -36,6 +36,7 @@ pub(super) async fn look(
         }
         Err(error) => return Err(error),
     };
+    let latest = program.latest;
     let text = match current {
         0 => format!(
             "schema {} has no tables of messagekit, and this program needs version {latest}",

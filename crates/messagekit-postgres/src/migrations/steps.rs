@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{SchemaFit, SchemaVersion};
+use messagekit::adapter::{KnownSteps, SchemaVersion};
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -12,7 +12,7 @@ use crate::SchemaName;
 /// One migration step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Its number, from 1 without gaps.
+    /// Its number: one more than that of the step before.
     pub version: u32,
     /// What it adds.
     pub name: &'static str,
@@ -22,88 +22,24 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-/// Every step of this program, in order.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "schema",
-        lowest_program: 1,
-        sql: include_str!("../../migrations/0001_schema.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "history",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0002_history.sql"),
-    },
-    Migration {
-        version: LOWEST_PROGRAM,
-        name: "lowest_program",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0003_lowest_program.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "topics",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0004_topics.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "table_source_failures",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0005_table_source_failures.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "replicated_rows",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0006_replicated_rows.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "topic_views",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0007_topic_views.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "primings",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0008_primings.sql"),
-    },
-    Migration {
-        version: 9,
-        name: "failed_runs",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0009_failed_runs.sql"),
-    },
-    Migration {
-        version: 10,
-        name: "unhandled_types",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0010_unhandled_types.sql"),
-    },
-    Migration {
-        version: 11,
-        name: "conforming_literals",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0011_conforming_literals.sql"),
-    },
-];
-
-/// The step that adds the column of the lowest program, and fills it for the steps before.
-const LOWEST_PROGRAM: u32 = 3;
+/// Every step of this program, in order. The versions before the first one were never released, and no step begins at them.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 12,
+    name: "schema",
+    lowest_program: 12,
+    sql: include_str!("../../migrations/0012_schema.sql"),
+}];
 
 /// The table of the versions.
 pub(super) const VERSION_TABLE: &str = "CREATE TABLE messagekit.schema_migrations (
   version    int PRIMARY KEY,
   name       text NOT NULL,
-  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  lowest_program int CHECK (lowest_program BETWEEN 1 AND version)
 )";
 
-/// The version of the tables, with and without the column of the lowest program. A step that states none is used only by programs
-/// that know it.
+/// The version of the tables, also without the column of the lowest program, which the first versions lack. A step that states none is
+/// used only by programs that know it.
 const VERSION: &str = "
 SELECT coalesce(max(m.version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'lowest_program')::int, m.version)), 0)
 FROM messagekit.schema_migrations m";
@@ -116,36 +52,16 @@ const LOCK_SPACE: i32 = 0x6d6b_6974;
 
 /// Refuses a database whose tables this program cannot use.
 pub(crate) async fn check(conn: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
-    let found = known_version(conn, schema, latest()).await?;
-    compare(found, latest()).map_err(|error| error.with("schema", schema))
-}
-
-/// Refuses tables that a program cannot use.
-pub(crate) fn compare(found: SchemaVersion, program: u32) -> Result<(), Error> {
-    let text = match found.fit(program) {
-        SchemaFit::Usable => return Ok(()),
-        SchemaFit::Missing => "the tables of messagekit are missing: run `messagekit migrate --database …`",
-        SchemaFit::Older => "the tables are older than this program: run `messagekit migrate --database …`",
-        SchemaFit::Newer => {
-            "tables are newer than this program: upgrade the program, or name another database"
-        }
-    };
-    let error = Error::new(ErrorKind::Schema, text).with("database", found.current).with("program", program);
-    Err(match found.fit(program) {
-        SchemaFit::Newer => error.with("lowest_program", found.lowest_program),
-        _ => error,
-    })
+    let found = known_version(conn, schema, this_program()).await?;
+    found.check(this_program(), "database").map_err(|error| error.with("schema", schema))
 }
 
 /// Returns the statement that notes a step.
 pub(super) fn note(schema: &SchemaName, migration: Migration) -> String {
     let Migration { version, name, lowest_program, .. } = migration;
-    let table = format!("{}.schema_migrations", schema.quoted());
-    if version < LOWEST_PROGRAM {
-        return format!("INSERT INTO {table} (version, name) VALUES ({version}, '{name}')");
-    }
     format!(
-        "INSERT INTO {table} (version, name, lowest_program) VALUES ({version}, '{name}', {lowest_program})"
+        "INSERT INTO {}.schema_migrations (version, name, lowest_program) VALUES ({version}, '{name}', {lowest_program})",
+        schema.quoted()
     )
 }
 
@@ -157,7 +73,8 @@ pub(super) async fn run(
 ) -> Result<Vec<&'static str>, Error> {
     let mut done = Vec::new();
     // Writes nothing, and needs no right to write, when there is no step to run.
-    while known_version(conn, schema, newest(steps)).await?.current < newest(steps) {
+    let known = known_steps(steps);
+    while known_version(conn, schema, known).await?.current < known.latest {
         done.extend(step(conn, schema, steps).await?);
     }
     Ok(done)
@@ -173,7 +90,7 @@ async fn step(
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
     // Read under the lock: another process may just have run the step.
-    let current = known_version(&mut tx, schema, newest(steps)).await?.current;
+    let current = known_version(&mut tx, schema, known_steps(steps)).await?.current;
     let Some(migration) = pending(steps, current).next() else { return Ok(None) };
     let outcome = match apply(&mut tx, schema, current, migration).await {
         Ok(()) => tx.commit().await.map_err(fault),
@@ -253,7 +170,7 @@ async fn make_schema(conn: &mut PgConnection, schema: &SchemaName) -> Result<(),
 pub(crate) async fn known_version(
     conn: &mut PgConnection,
     schema: &SchemaName,
-    program: u32,
+    program: KnownSteps,
 ) -> Result<SchemaVersion, Error> {
     // to_regclass fails without USAGE on the schema; every user can read the catalogue.
     let look = "WITH ours AS (
@@ -291,9 +208,7 @@ pub(crate) async fn known_version(
             }
         })?;
     let found = version_of(current, lowest_program);
-    if found.fit(program) == SchemaFit::Newer {
-        compare(found, program)?;
-    }
+    found.check_for_steps(program, "database")?;
     Ok(found)
 }
 
@@ -315,78 +230,17 @@ pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error
     Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
-/// Returns the version that this program requires.
-pub(crate) fn latest() -> u32 {
-    newest(MIGRATIONS)
+/// Returns the steps of this program.
+pub(crate) fn this_program() -> KnownSteps {
+    known_steps(MIGRATIONS)
 }
 
-fn newest(steps: &[Migration]) -> u32 {
-    steps.last().map_or(0, |migration| migration.version)
+fn known_steps(steps: &[Migration]) -> KnownSteps {
+    let [first, latest] = [steps.first(), steps.last()].map(|step| step.map_or(0, |step| step.version));
+    KnownSteps { first, latest }
 }
 
 /// Returns the steps above a version.
 pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
     steps.iter().copied().filter(move |migration| migration.version > current)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::{MIGRATIONS, compare, version_of};
-
-    #[test]
-    fn schema_of_another_version_is_refused_with_the_cure() {
-        compare(version_of(2, 1), 2).unwrap();
-        compare(version_of(3, 2), 2).unwrap();
-        for (current, says) in [
-            (0, "tables of messagekit are missing: run `messagekit migrate --database"),
-            (1, "older than this program: run `messagekit migrate --database"),
-            (3, "newer than this program: upgrade the program"),
-        ] {
-            let error = compare(version_of(current, current), 2).unwrap_err();
-            assert_eq!(error.kind(), messagekit::ErrorKind::Schema);
-            assert!(error.to_string().contains(says), "{error}");
-        }
-    }
-
-    #[test]
-    fn versions_count_from_one_without_gaps() {
-        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-        assert_eq!(versions, (1..=versions.len() as u32).collect::<Vec<_>>());
-        for migration in MIGRATIONS {
-            assert!((1..=migration.version).contains(&migration.lowest_program), "{}", migration.name);
-        }
-    }
-
-    #[test]
-    fn every_file_is_a_step_and_the_workspace_shows_the_same_files() {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let read = |folder: &Path| {
-            let mut files: Vec<_> = fs::read_dir(folder)
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .map(|path| {
-                    (
-                        path.file_name().unwrap().to_string_lossy().into_owned(),
-                        fs::read_to_string(path).unwrap(),
-                    )
-                })
-                .collect();
-            files.sort();
-            files
-        };
-        let files = read(&package.join("migrations"));
-        let steps: Vec<_> = MIGRATIONS
-            .iter()
-            .map(|step| (format!("{:04}_{}.sql", step.version, step.name), step.sql.to_owned()))
-            .collect();
-        assert_eq!(files, steps);
-        // A package that is built alone has no workspace around it.
-        let copies = package.join("../../migrations/postgres");
-        if copies.exists() {
-            assert_eq!(files, read(&copies));
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The steps that raise the schema version of the tables, over an open file.
 
 use jiff::Timestamp;
-use messagekit::adapter::{SchemaFit, SchemaVersion};
+use messagekit::adapter::{KnownSteps, SchemaVersion};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -10,7 +10,7 @@ use crate::error::from_sqlite;
 /// One migration step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Its number, from 1 without gaps.
+    /// Its number: one more than that of the step before.
     pub version: u32,
     /// What it adds.
     pub name: &'static str,
@@ -20,83 +20,19 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-/// Every step of this program, in order.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "schema",
-        lowest_program: 1,
-        sql: include_str!("../../migrations/0001_schema.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "history",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0002_history.sql"),
-    },
-    Migration {
-        version: LOWEST_PROGRAM,
-        name: "lowest_program",
-        lowest_program: 2,
-        sql: include_str!("../../migrations/0003_lowest_program.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "record_claims",
-        lowest_program: LOWEST_PROGRAM,
-        sql: include_str!("../../migrations/0004_record_claims.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "topics",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0005_topics.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "table_sources",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0006_table_sources.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "topic_views",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0007_topic_views.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "primings",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0008_primings.sql"),
-    },
-    Migration {
-        version: 9,
-        name: "failed_runs",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0009_failed_runs.sql"),
-    },
-    Migration {
-        version: 10,
-        name: "unhandled_types",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0010_unhandled_types.sql"),
-    },
-    Migration {
-        version: 11,
-        name: "replaced_rows",
-        lowest_program: 5,
-        sql: include_str!("../../migrations/0011_replaced_rows.sql"),
-    },
-];
-
-/// The step that adds the column of the lowest program, and fills it for the steps before.
-const LOWEST_PROGRAM: u32 = 3;
+/// Every step of this program, in order. The versions before the first one were never released, and no step begins at them.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 12,
+    name: "schema",
+    lowest_program: 12,
+    sql: include_str!("../../migrations/0012_schema.sql"),
+}];
 
 pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS messagekit_schema (
   version    INTEGER PRIMARY KEY,
   name       TEXT NOT NULL,
-  applied_at INTEGER NOT NULL
+  applied_at INTEGER NOT NULL,
+  lowest_program INTEGER CHECK (lowest_program BETWEEN 1 AND version)
 ) STRICT";
 
 /// Returns whether a file has the tables of minikafka, by columns that no other program has together.
@@ -107,15 +43,7 @@ SELECT 6 = (SELECT count(*) FROM pragma_table_info('topics') WHERE name IN ('sch
 /// Refuses a file that this program must not change, and returns its version.
 pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
     let found = version(conn)?;
-    if found.fit(latest()) == SchemaFit::Newer {
-        return Err(Error::new(
-            ErrorKind::Schema,
-            "open database: tables are newer than this program: upgrade the program, or name another file",
-        )
-        .with("file", found.current)
-        .with("program", latest())
-        .with("lowest_program", found.lowest_program));
-    }
+    found.check_for_steps(this_program(), "file")?;
     let strays = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'messagekit_*' LIMIT 1";
     if found.current == 0
         && let Some(name) =
@@ -145,7 +73,7 @@ pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
 /// Foreign keys are off meanwhile: a step that rebuilds a table must not delete the user's rows that refer to it.
 pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
-    while version(conn)?.current < newest(steps) {
+    while version(conn)?.current < known_steps(steps).latest {
         // Another process may migrate at the same moment; the version read under the lock decides.
         conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
@@ -161,16 +89,13 @@ pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
 
 fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.execute_batch(VERSION_TABLE).map_err(from_sqlite)?;
-    let current = version(conn)?.current;
-    let Some(migration) = pending(steps, current).next() else { return Ok(()) };
+    let found = version(conn)?;
+    found.check_for_steps(known_steps(steps), "file")?;
+    let Some(migration) = pending(steps, found.current).next() else { return Ok(()) };
     let Migration { version, name, lowest_program, sql } = migration;
     let run = || {
         conn.execute_batch(sql)?;
         let now = Timestamp::now().as_microsecond();
-        if version < LOWEST_PROGRAM {
-            let note = "INSERT INTO messagekit_schema (version, name, applied_at) VALUES (?1, ?2, ?3)";
-            return conn.execute(note, (version, name, now));
-        }
         let note = "INSERT INTO messagekit_schema (version, name, applied_at, lowest_program) VALUES (?1, ?2, ?3, ?4)";
         conn.execute(note, (version, name, now, lowest_program))
     };
@@ -180,8 +105,8 @@ fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     })
 }
 
-/// Returns the version of the tables of a file, with and without the column of the lowest program. A step that states none is
-/// used only by programs that know it.
+/// Returns the version of the tables of a file, also without the column of the lowest program, which the first versions lack. A step
+/// that states none is used only by programs that know it.
 pub(crate) fn version(conn: &Connection) -> Result<SchemaVersion, Error> {
     let columns = "SELECT count(*), count(*) FILTER (WHERE name = 'lowest_program') FROM pragma_table_info('messagekit_schema')";
     let columns = conn.query_row(columns, [], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)));
@@ -197,13 +122,14 @@ pub(crate) fn version(conn: &Connection) -> Result<SchemaVersion, Error> {
     conn.query_row(&select, [], read).map_err(from_sqlite)
 }
 
-/// Returns the version that this program requires.
-pub(crate) fn latest() -> u32 {
-    newest(MIGRATIONS)
+/// Returns the steps of this program.
+pub(crate) fn this_program() -> KnownSteps {
+    known_steps(MIGRATIONS)
 }
 
-fn newest(steps: &[Migration]) -> u32 {
-    steps.last().map_or(0, |migration| migration.version)
+fn known_steps(steps: &[Migration]) -> KnownSteps {
+    let [first, latest] = [steps.first(), steps.last()].map(|step| step.map_or(0, |step| step.version));
+    KnownSteps { first, latest }
 }
 
 /// Returns the steps above a version.
@@ -214,6 +140,10 @@ pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn latest() -> u32 {
+        this_program().latest
+    }
 
     fn count(conn: &Connection, sql: &str) -> i64 {
         conn.query_row(sql, [], |row| row.get(0)).unwrap()
@@ -286,14 +216,29 @@ mod tests {
         )
         .unwrap();
         assert_eq!(version(&conn).unwrap(), SchemaVersion { current: 99, lowest_program: 99 });
+    }
 
-        let conn = Connection::open_in_memory().unwrap();
-        run(&conn, &MIGRATIONS[..2]).unwrap();
-        assert_eq!(
-            version(&conn).unwrap(),
-            SchemaVersion { current: 2, lowest_program: 2 },
-            "before the column"
-        );
+    #[test]
+    fn tables_from_before_the_first_step_are_never_used() {
+        let next =
+            Migration { version: latest() + 1, name: "next", lowest_program: latest(), sql: "SELECT 1" };
+        let later = [MIGRATIONS, &[next]].concat();
+        for before in 1..MIGRATIONS[0].version {
+            for column in ["", ", lowest_program INTEGER DEFAULT 1"] {
+                let conn = Connection::open_in_memory().unwrap();
+                conn.execute_batch(&format!(
+                    "CREATE TABLE messagekit_schema (version INTEGER PRIMARY KEY, name TEXT, applied_at INTEGER{column});
+                     INSERT INTO messagekit_schema (version, name, applied_at) VALUES ({before}, 'step', 0)"
+                ))
+                .unwrap();
+                for refused in [check(&conn).map(drop), run(&conn, MIGRATIONS), run(&conn, &later)] {
+                    let error = refused.expect_err("no step begins there");
+                    assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
+                    assert!(error.to_string().contains("cannot be upgraded: use a new file"), "{error}");
+                }
+                assert_eq!(count(&conn, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
+            }
+        }
     }
 
     #[test]
@@ -308,14 +253,5 @@ mod tests {
         assert_eq!(count(&conn, "SELECT count(*) FROM theirs JOIN messagekit_consumers ON id = consumer"), 1);
         assert_eq!(count(&conn, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
         conn.execute("INSERT INTO theirs VALUES (999)", []).expect_err("foreign keys are on again");
-    }
-
-    #[test]
-    fn versions_count_from_one_without_gaps() {
-        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-        assert_eq!(versions, (1..=versions.len() as u32).collect::<Vec<_>>());
-        for migration in MIGRATIONS {
-            assert!((1..=migration.version).contains(&migration.lowest_program), "{}", migration.name);
-        }
     }
 }

@@ -1,32 +1,10 @@
 //! Which file is migrated, which is refused, and what migrating leaves.
 
-use std::fs;
-use std::path::Path;
-
 use messagekit::ErrorKind;
 use messagekit_sqlite::{migrations, rusqlite};
 use tempfile::TempDir;
 
 use crate::opening::refused;
-
-#[test]
-fn the_workspace_shows_the_same_migrations() {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let copies = package.join("../../migrations/sqlite");
-    if !copies.exists() {
-        return;
-    }
-    let read = |folder: &Path| {
-        let mut files: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .map(|path| (path.file_name().unwrap().to_owned(), fs::read_to_string(path).unwrap()))
-            .collect();
-        files.sort();
-        files
-    };
-    assert_eq!(read(&package.join("migrations")), read(&copies));
-}
 
 #[tokio::test]
 async fn newer_tables_are_refused_before_anything_is_changed() {

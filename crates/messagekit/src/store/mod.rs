@@ -40,7 +40,7 @@ pub use outbox_events::OutboxEvents;
 pub use priming::Priming;
 pub use processed::{Claim, ClaimRequest};
 pub use retries::{Follower, RetryLease};
-pub use schema_version::{SchemaFit, SchemaVersion};
+pub use schema_version::{KnownSteps, SchemaFit, SchemaVersion};
 pub use set_aside::{ParkingLimits, ReceivedMessage, SetAsideOutcome};
 pub use store::Store;
 pub(crate) use store::classify;

@@ -1,6 +1,7 @@
--- The tables and functions of the outbox, its relay, the idempotent consumer and the operators' tools, in that order.
+-- The tables and functions of the outbox, its relay, the idempotent consumer, the operators' tools and topics, in that order.
 -- All names stand in one schema, written `messagekit.` here; a migration replaces it by the name that was chosen.
 -- Ids and names are compared byte by byte (COLLATE "C"): the order of a language costs time and changes with its version.
+-- Each function fixes standard_conforming_strings: where a session has it off, a name with a backslash could end its literal.
 
 -- # Outbox
 
@@ -42,6 +43,35 @@ CREATE TABLE messagekit.outbox_events (
 
 -- Cleanup by age reads blocks in the order in which they were written.
 CREATE INDEX outbox_events_created ON messagekit.outbox_events USING brin (created_at);
+
+-- The ids that tie an event to others, for events that have any. A table of its own, because nothing here may be published. Rows leave
+-- some time after their event.
+CREATE TABLE messagekit.outbox_links (
+  event_id       text COLLATE "C" PRIMARY KEY,
+  correlation_id text COLLATE "C",
+  causation_id   text COLLATE "C",
+  replay_of      text COLLATE "C",
+  created_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX outbox_links_correlation ON messagekit.outbox_links (correlation_id, event_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX outbox_links_causation ON messagekit.outbox_links (causation_id, event_id) WHERE causation_id IS NOT NULL;
+CREATE INDEX outbox_links_replay ON messagekit.outbox_links (replay_of, event_id) WHERE replay_of IS NOT NULL;
+
+-- The links that a removed event has left behind make room for those of a new event with its id. Runs with the rights of its
+-- owner: a role that adds events may remove nothing.
+CREATE FUNCTION messagekit.outbox_links_are_of_this_event() RETURNS trigger
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+BEGIN
+  DELETE FROM messagekit.outbox_links l WHERE l.event_id = NEW.event_id;
+  RETURN NEW;
+END
+$function$;
+
+CREATE TRIGGER outbox_links_are_of_this_event BEFORE INSERT ON messagekit.outbox_links
+  FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_links_are_of_this_event();
 
 -- Only a relay waits for a delayed event. `messagekit migrate --relay` disables this trigger, and `--cdc` enables it again.
 CREATE FUNCTION messagekit.outbox_refuses_delay() RETURNS trigger LANGUAGE plpgsql AS $function$
@@ -111,7 +141,7 @@ CREATE FUNCTION messagekit.publish(
   traceparent    text DEFAULT NULL
 ) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $function$
 #variable_conflict use_variable
 DECLARE
@@ -226,6 +256,9 @@ BEGIN
   INSERT INTO messagekit.outbox_events
     (event_id, topic, event_type, aggregate_id, payload, content_type, headers, traceparent, occurred_at)
   VALUES (id, topic, type, key, bytes, content_type, headers, traceparent, occurred_at);
+  IF correlation_id IS NOT NULL OR causation_id IS NOT NULL THEN
+    INSERT INTO messagekit.outbox_links (event_id, correlation_id, causation_id) VALUES (id, correlation_id, causation_id);
+  END IF;
   RETURN id;
 END
 $function$;
@@ -297,7 +330,7 @@ CREATE TABLE messagekit.relay_shards (
 -- the same hash, equal on every server: a dump that is restored elsewhere finds them again.
 CREATE FUNCTION messagekit.outbox_is_pending() RETURNS trigger
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $function$
 BEGIN
   INSERT INTO messagekit.outbox_pending (shard, copy, seq, key_hash, available_at, event_id, topic)
@@ -373,6 +406,29 @@ CREATE TABLE messagekit.in_flight_attempts (
   PRIMARY KEY (consumer, message_id, runner)
 );
 
+-- How far a consumer is with the past of its topics. frontier: the greatest time of the records that the consumer has handled in the order of time; NULL before the first one. Only grows, and
+-- is_finished stays, until another priming begins. number: counts the primings of the consumer. Each has positions of its own in
+-- consumer_offsets, under the key lane number - 2147483648, so that it resumes where it was whatever the live consumer has handled.
+CREATE TABLE messagekit.consumer_primings (
+  consumer    text COLLATE "C" PRIMARY KEY,
+  frontier    timestamptz,
+  is_finished boolean NOT NULL DEFAULT false,
+  number      int NOT NULL DEFAULT 1
+) WITH (fillfactor = 50);
+
+-- Types of messages that consumers have skipped, because they had no handler for them.
+-- similar_to: the handled types of which this one may be a misspelling. first_at and last_at: when the messages were noted.
+CREATE TABLE messagekit.unhandled_types (
+  consumer   text COLLATE "C" NOT NULL,
+  topic      text COLLATE "C" NOT NULL,
+  event_type text COLLATE "C" NOT NULL,
+  similar_to text[] NOT NULL,
+  messages   bigint NOT NULL,
+  first_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  last_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (consumer, topic, event_type)
+) WITH (fillfactor = 50);
+
 -- # Failed messages
 
 -- A message that was set aside, whole. Key, header values and payload are bytes, so that any record can be kept: headers is a
@@ -382,6 +438,9 @@ CREATE TABLE messagekit.in_flight_attempts (
 -- due is also the end of a lease; running_since stays set until a run has answered; token fences earlier leases.
 -- parked: the failed message takes part in the order of its key. run_length: how many messages of the key ran together in the
 -- last lease. alone: how many, from here on, run one at a time after a death.
+-- failed_runs: the last 20, oldest first: [{"at": microseconds, "attempt": 1, "error": "no", "instance": "host/1"}]. A run that ended
+-- without a result has no error. leased_by: the token of a lease and the process that has it; the token tells whether it is the present
+-- lease.
 CREATE TABLE messagekit.failed_messages (
   id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   origin        text COLLATE "C" NOT NULL DEFAULT 'store' CHECK (origin IN ('store', 'queue', 'topic')),
@@ -416,6 +475,8 @@ CREATE TABLE messagekit.failed_messages (
   fingerprint   text COLLATE "C" NOT NULL,
   set_aside_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  failed_runs   jsonb NOT NULL DEFAULT '[]',
+  leased_by     text,
   CHECK ((due IS NOT NULL) = (state IN ('retry_scheduled', 'retry_requested'))),
   CHECK (running_since IS NULL OR due IS NOT NULL),
   CHECK (NOT parked OR key_hash IS NOT NULL)
@@ -533,3 +594,346 @@ CREATE TABLE messagekit.admin_audit (
 );
 
 CREATE INDEX admin_audit_at ON messagekit.admin_audit USING brin (at);
+
+-- The actions on one failed message, and those on one replay or rejected event. Actions are rare: no list of pending entries, which
+-- each lookup would read whole.
+CREATE INDEX admin_audit_failed_messages ON messagekit.admin_audit USING gin (failed_messages) WITH (fastupdate = off);
+CREATE INDEX admin_audit_subject ON messagekit.admin_audit (subject, id) WHERE subject IS NOT NULL;
+
+-- # Topics
+
+-- Topics whose records this database keeps: a log beside the outbox, and how far consumers are in it.
+
+-- What a topic was made with. is_published: its events also go to a broker, through the outbox. schema: the JSON Schema of its
+-- records, NULL for any object. shape: its normal form. dedup: the fields that no two records may have in common. key: the field
+-- that is the key of a record. version: how often the topic was migrated; a program that knows another one must not append.
+-- max_age, max_bytes (of each partition), keep_unhandled, unhandled_max_age: its retention rule, if any of them is set; ages are
+-- microseconds.
+CREATE TABLE messagekit.topics (
+  id             int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name           text COLLATE "C" NOT NULL UNIQUE CHECK (messagekit.is_topic(name)),
+  is_published   boolean NOT NULL DEFAULT false,
+  schema         text CHECK (schema IS NULL OR schema::jsonb IS NOT NULL),
+  shape          text CHECK (shape IS NULL OR shape::jsonb IS NOT NULL),
+  dedup          text[] NOT NULL DEFAULT '{}',
+  key            text,
+  version        int NOT NULL DEFAULT 0,
+  max_age        bigint CHECK (max_age > 0),
+  max_bytes      bigint CHECK (max_bytes > 0),
+  keep_unhandled boolean NOT NULL DEFAULT false,
+  unhandled_max_age bigint CHECK (unhandled_max_age > 0),
+  created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CHECK ((schema IS NULL) = (shape IS NULL))
+);
+
+-- A transaction that gives offsets in a topic holds the rows of all its partitions until its commit: no reader can pass over a record
+-- that commits later. bytes: the keys and payloads that the partition keeps. version: that of the topic, which a
+-- transaction that has waited for the row reads as it is now.
+CREATE TABLE messagekit.topic_partitions (
+  id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  topic_id    int NOT NULL REFERENCES messagekit.topics (id),
+  partition   int NOT NULL CHECK (partition BETWEEN 0 AND 1023),
+  next_offset bigint NOT NULL DEFAULT 0,
+  log_start   bigint NOT NULL DEFAULT 0 CHECK (log_start BETWEEN 0 AND next_offset),
+  bytes       bigint NOT NULL DEFAULT 0,
+  version     int NOT NULL DEFAULT 0,
+  UNIQUE (topic_id, partition)
+) WITH (fillfactor = 50);
+
+-- Events that have no offset yet: their writers lock nothing, and commit in any order. Each append, claim and read moves those that
+-- are due first. seq is the order of one writer.
+CREATE TABLE messagekit.topic_waiting (
+  topic_id     int NOT NULL,
+  seq          bigint GENERATED ALWAYS AS IDENTITY,
+  event_id     text COLLATE "C" NOT NULL CONSTRAINT topic_waiting_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
+  event_type   text COLLATE "C",
+  key          text COLLATE "C",
+  content_type text,
+  traceparent  text,
+  headers      jsonb CONSTRAINT topic_waiting_headers_object CHECK (jsonb_typeof(headers) = 'object'),
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  available_at timestamptz,
+  -- What every publishing mode can carry, as in the outbox: an event that no topic could take fails its writer.
+  payload      bytea NOT NULL CONSTRAINT topic_waiting_payload_size CHECK (octet_length(payload) <= 900000),
+  CONSTRAINT topic_waiting_beside_size CHECK (
+    coalesce(octet_length(key), 0) + coalesce(octet_length(event_type), 0)
+    + coalesce(octet_length(content_type), 0) + coalesce(octet_length(traceparent), 0)
+    + coalesce(octet_length(headers::text), 0) <= 99500),
+  CONSTRAINT topic_waiting_times CHECK (
+    created_at >= '0001-01-01Z' AND created_at < '9999-12-30Z'
+    AND available_at >= '0001-01-01Z' AND available_at < '9999-12-30Z'),
+  PRIMARY KEY (topic_id, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
+
+-- An id that is used again is refused, as the outbox does.
+CREATE UNIQUE INDEX topic_waiting_event ON messagekit.topic_waiting (event_id);
+
+-- id counts the records of all topics in the order in which they got their offsets; an append that was rolled back leaves a gap.
+CREATE SEQUENCE messagekit.topic_record_ids;
+
+CREATE TABLE messagekit.topic_records (
+  tp_id        int NOT NULL,
+  "offset"     bigint NOT NULL,
+  id           bigint NOT NULL,
+  topic_id     int NOT NULL,
+  event_id     text COLLATE "C" NOT NULL CONSTRAINT topic_record_event_id_size CHECK (octet_length(event_id) BETWEEN 1 AND 200),
+  event_type   text COLLATE "C",
+  key          text COLLATE "C",
+  content_type text,
+  traceparent  text,
+  headers      jsonb CONSTRAINT topic_record_headers_object CHECK (jsonb_typeof(headers) = 'object'),
+  created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- When it got its offset: what a retention rule counts from.
+  stored_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  payload      bytea NOT NULL CONSTRAINT topic_record_payload_size CHECK (octet_length(payload) <= 16777216),
+  PRIMARY KEY (tp_id, "offset")
+);
+
+CREATE UNIQUE INDEX topic_records_id ON messagekit.topic_records (topic_id, id);
+-- Look-ups of one event.
+CREATE INDEX topic_records_event ON messagekit.topic_records (event_id);
+
+-- What a topic has taken: the hash of the fields that no two records may have in common. It outlives its record.
+CREATE TABLE messagekit.topic_dedup_hashes (
+  topic_id  int NOT NULL,
+  hash      text COLLATE "C" NOT NULL,
+  record_id bigint NOT NULL,
+  PRIMARY KEY (topic_id, hash)
+);
+
+-- Where a consumer reads on in a partition. ranges: what it has claimed behind next, or NULL if it has never claimed, or was moved
+-- in another way since; a JSON list, in order and without gaps: from and to (exclusive) are offsets, attempts a number, state is
+-- "settled", or an object with the key "claimed" (claim, holder, until, is_alone) or "waiting" (due, is_alone). Times are microseconds.
+-- expired: how many records retention deleted before the consumer had handled them. by_record: the consumer handles records one by
+-- one, so that its marker of a record is of no use when the record is deleted.
+CREATE TABLE messagekit.consumer_cursors (
+  consumer  text COLLATE "C" NOT NULL,
+  tp_id     int NOT NULL,
+  next      bigint NOT NULL CHECK (next >= 0),
+  ranges    text,
+  expired   bigint NOT NULL DEFAULT 0,
+  by_record boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (tp_id, consumer)
+) WITH (fillfactor = 50);
+
+-- The records of a topic in their next form, until the migration that writes them swaps all at once. What another migration has
+-- left, or writes late, is not its own.
+CREATE TABLE messagekit.topic_migrations (
+  topic_id  int NOT NULL,
+  migration text COLLATE "C" NOT NULL,
+  record_id bigint NOT NULL,
+  key       text COLLATE "C",
+  hash      text COLLATE "C",
+  payload   bytea NOT NULL,
+  PRIMARY KEY (topic_id, migration, record_id)
+);
+
+-- Takes the events of kept topics out of what is written to the outbox, or copies them there. Runs with the rights of its owner: a
+-- role that may insert an event may insert nothing here. What an append has given its offset already passes by.
+CREATE FUNCTION messagekit.outbox_to_topics() RETURNS trigger
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+DECLARE
+  topic messagekit.topics%ROWTYPE;
+BEGIN
+  IF NEW.copy <> 0 THEN
+    RETURN NEW;
+  END IF;
+  SELECT * INTO topic FROM messagekit.topics t WHERE t.name = NEW.topic;
+  IF NOT FOUND THEN
+    RETURN NEW;
+  END IF;
+  IF current_setting('messagekit_topics.appended', true) IS DISTINCT FROM NEW.event_id THEN
+    IF EXISTS (SELECT FROM messagekit.topic_records r WHERE r.event_id = NEW.event_id) THEN
+      RAISE EXCEPTION USING ERRCODE = '23505', CONSTRAINT = 'topic_waiting_event',
+        MESSAGE = 'a topic has an event of this id already', HINT = 'add each event once, or give the new one an id of its own';
+    END IF;
+    INSERT INTO messagekit.topic_waiting
+      (topic_id, event_id, event_type, key, content_type, traceparent, headers, created_at, available_at, payload)
+    VALUES (topic.id, NEW.event_id, NEW.event_type, NEW.aggregate_id, NEW.content_type, NEW.traceparent, NEW.headers,
+      NEW.created_at, NEW.available_at, NEW.payload);
+  END IF;
+  RETURN CASE WHEN topic.is_published THEN NEW END;
+END
+$function$;
+
+REVOKE EXECUTE ON FUNCTION messagekit.outbox_to_topics() FROM PUBLIC;
+
+-- Puts the trigger on the outbox, which pays nothing for topics before there is one. Runs with the rights of its owner: a program
+-- may make topics without owning the tables. Writers wait for a moment.
+CREATE FUNCTION messagekit.keep_topics() RETURNS void
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_to_topics') THEN
+    RETURN;
+  END IF;
+  LOCK TABLE messagekit.outbox_events IN SHARE ROW EXCLUSIVE MODE;
+  IF NOT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = 'messagekit.outbox_events'::regclass AND tgname = 'outbox_to_topics') THEN
+    CREATE TRIGGER outbox_to_topics BEFORE INSERT ON messagekit.outbox_events
+      FOR EACH ROW EXECUTE FUNCTION messagekit.outbox_to_topics();
+  END IF;
+END
+$function$;
+
+REVOKE EXECUTE ON FUNCTION messagekit.keep_topics() FROM PUBLIC;
+
+-- # Table sources
+
+-- Tables of the user whose changes become events. Each row was compiled to the function source_<id> and the triggers
+-- messagekit_source_<id>_<event> on the table. table_name: with its schema, quoted. key_columns: the primary key of then, each quoted.
+-- on_failure: the write fails, or the row becomes a failed message and the write continues. function_hash: the SHA-256 of the text of the
+-- function. on_replicated: rows that logical replication applies are events, too. Triggers named
+-- messagekit_source_<id>_<event>_replicated fire for them alone, or the triggers of the source always fire.
+CREATE TABLE messagekit.table_sources (
+  id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  topic       text COLLATE "C" NOT NULL CHECK (messagekit.is_topic(topic)),
+  table_name  text COLLATE "C" NOT NULL,
+  on_insert   boolean NOT NULL,
+  on_update   boolean NOT NULL,
+  on_delete   boolean NOT NULL,
+  filter      text,
+  payload     text COLLATE "C" NOT NULL CHECK (payload IN ('key', 'full', 'diff')),
+  key         text,
+  key_columns text[] NOT NULL,
+  on_failure  text COLLATE "C" NOT NULL DEFAULT 'fail' CHECK (on_failure IN ('fail', 'set-aside')),
+  on_replicated boolean NOT NULL DEFAULT false,
+  function_hash text,
+  created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  UNIQUE (topic, table_name)
+);
+
+-- The hash of keys and fingerprints, FNV-1a of 64 bits, as programs compute it. The product with 2^40 + 435 is taken in two parts.
+CREATE FUNCTION messagekit.fnv1a(bytes bytea) RETURNS bigint
+  LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+DECLARE
+  high bigint := 3421674724;
+  low  bigint := 2216829733;
+BEGIN
+  FOR byte IN 0 .. octet_length(bytes) - 1 LOOP
+    low := low # get_byte(bytes, byte);
+    high := (high * 435 + ((low * 435) >> 32) + (low << 8)) & 4294967295;
+    low := (low * 435) & 4294967295;
+  END LOOP;
+  RETURN (high << 32) | low;
+END
+$function$;
+
+-- Stands where the payload of an event would, and fails the statement with words that name its source.
+CREATE FUNCTION messagekit.source_event_is_too_large(topic text, source_table text, bytes int) RETURNS bytea
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '54000', CONSTRAINT = 'source_event_size',
+    MESSAGE = format('event of table source %s for topic %s has %s bytes, and 900000 are the limit', source_table, topic, bytes),
+    HINT = 'let its events hold the key or what differs, leave such rows out by a filter, or let them be set aside';
+END
+$function$;
+
+-- Makes a row whose event cannot be written a failed message with its marker. A SQLSTATE and the name of a rule say why: the text of
+-- the server could hold values of the row. Runs with the rights of its caller, the function of the source.
+CREATE FUNCTION messagekit.set_source_row_aside(
+  consumer text,
+  topic    text,
+  domain   text,
+  ending   text,
+  key      text,
+  headers  jsonb,
+  whole    text,
+  part     text,
+  state    text,
+  rule     text
+) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $function$
+#variable_conflict use_variable
+DECLARE
+  id       text := messagekit.new_id();
+  is_whole boolean := coalesce(octet_length(whole) <= 900000, false);
+  kind     text := CASE WHEN rule ~ '(event|payload|beside)_size$' THEN 'too_large' ELSE 'permanent' END;
+  error    text;
+BEGIN
+  error := 'event of the row cannot be written: ' || CASE
+      WHEN rule ~ 'beside_size$' THEN 'its key and headers are over the limit of 99500 bytes'
+      WHEN kind = 'too_large' THEN 'it is over the limit of 900000 bytes'
+      WHEN state LIKE '23%' THEN format('the rule %s of our tables refuses it', rule)
+      WHEN state = '22P05' THEN 'a text in a JSON value holds the character NUL'
+      WHEN state = '22012' THEN 'an expression divides by zero'
+      WHEN state = '42703' THEN 'a column that the source names is gone'
+      WHEN state LIKE '42%' THEN 'an expression does not fit the table any more'
+      WHEN state LIKE '54%' THEN 'a value is larger than the server can handle'
+      ELSE 'an expression cannot be computed over it'
+    END || format(' (SQLSTATE %s); ', state)
+    || CASE
+      WHEN is_whole THEN ''
+      WHEN octet_length(part) <= 900000 THEN 'the row does not fit either, and only its primary key is kept; '
+      ELSE 'nothing of the row could be kept; '
+    END
+    || 'repair the source or the row, change the row again for an event, then discard this';
+  IF octet_length(key) > 99500 THEN
+    key := NULL;
+  END IF;
+  IF octet_length(headers::text) > 99500 THEN
+    headers := headers - 'actor';
+  END IF;
+  headers := headers || CASE ending WHEN 'inserted' THEN '{"op": "insert"}'::jsonb WHEN 'updated' THEN '{"op": "update"}'
+    WHEN 'deleted' THEN '{"op": "delete"}' ELSE '{}' END;
+  INSERT INTO messagekit.processed_messages (consumer, message_id, day, outcome)
+  VALUES (consumer, id, messagekit.day_of(id), 'held');
+  INSERT INTO messagekit.failed_messages
+    (consumer, message_id, topic, key, key_hash, state, reason, attempts, event_type, headers, payload, kind, error, fingerprint)
+  VALUES (consumer, id, topic, convert_to(key, 'UTF8'), messagekit.fnv1a(convert_to(key, 'UTF8')), 'dead', 'set_aside', 1, domain || ending,
+    convert_to(jsonb_build_array(jsonb_build_array('id', id), jsonb_build_array('eventType', domain || ending),
+      jsonb_build_array('contentType', 'application/json'), jsonb_build_array('headers', headers::text))::text, 'UTF8'),
+    convert_to(CASE WHEN is_whole THEN whole WHEN octet_length(part) <= 900000 THEN part ELSE '{}' END, 'UTF8'), kind, error,
+    lpad(to_hex(messagekit.fnv1a(convert_to(kind || regexp_replace(error, '[0-9]+', '#', 'g'), 'UTF8'))), 16, '0'));
+END
+$function$;
+
+-- # Views of topics
+
+-- What SQL tools read about topics. The columns are those of the views in a SQLite file. They run with the rights of their owner: a role
+-- that may use the schema and select from them needs no right on a table.
+
+-- A row for each topic, table and kind of change.
+CREATE VIEW messagekit.system_routes AS
+SELECT s.topic AS topic_id, s.table_name AS table_id, o.op, s.payload AS payload_mode, s.filter AS filter_expr,
+  s.key AS partition_key_expr, s.on_failure
+FROM messagekit.table_sources s
+  JOIN (VALUES ('delete' COLLATE "C"), ('insert'), ('update')) o (op)
+    ON CASE o.op WHEN 'insert' THEN s.on_insert WHEN 'update' THEN s.on_update ELSE s.on_delete END;
+
+-- A row for each topic. retention_seconds: rounded up. routes: a JSON list.
+CREATE VIEW messagekit.system_topics AS
+SELECT t.name AS topic_id, t.name, (SELECT count(*)::int FROM messagekit.topic_partitions p WHERE p.topic_id = t.id) AS partitions,
+  (t.max_age - 1) / 1000000 + 1 AS retention_seconds, t.max_bytes AS retention_max_bytes, t.keep_unhandled AS retention_consumed,
+  (t.unhandled_max_age - 1) / 1000000 + 1 AS retention_unhandled_seconds,
+  coalesce((
+    SELECT jsonb_agg(jsonb_build_object('table_id', r.table_id, 'op', r.op) ORDER BY r.table_id, r.op)
+    FROM messagekit.system_routes r WHERE r.topic_id = t.name), '[]') AS routes,
+  t.created_at
+FROM messagekit.topics t;
+
+-- A row for each partition of a topic in which a consumer has begun to read. lag: the records that it has not settled, without those that
+-- retention has deleted. It reads cursors and claims, and no record.
+CREATE VIEW messagekit.system_topic_offsets AS
+SELECT t.name AS topic_id, g.consumer AS group_id, p.partition AS partition_id,
+  CASE WHEN c.next > 0 THEN c.next - 1 END AS last_acked_offset, p.next_offset,
+  greatest(p.next_offset - greatest(c.next, p.log_start), 0) - coalesce((
+    SELECT sum(greatest((r.value ->> 'to')::bigint - greatest((r.value ->> 'from')::bigint, p.log_start), 0))::bigint
+    FROM jsonb_array_elements(c.ranges::jsonb) r WHERE r.value ->> 'state' = 'settled'), 0) AS lag
+FROM (
+    SELECT DISTINCT o.topic_id, b.consumer FROM messagekit.consumer_cursors b
+    JOIN messagekit.topic_partitions o ON o.id = b.tp_id) g
+  JOIN messagekit.topics t ON t.id = g.topic_id
+  JOIN messagekit.topic_partitions p ON p.topic_id = g.topic_id
+  LEFT JOIN messagekit.consumer_cursors c ON c.tp_id = p.id AND c.consumer = g.consumer;
