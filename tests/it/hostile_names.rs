@@ -66,6 +66,29 @@ fn hostile_names_are_names_for_every_connection() {
     });
 }
 
+#[test]
+fn texts_in_double_quotes_stop_no_strict_writer() {
+    block_on(async {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("quotes.db");
+        let topics = Topics::open_unflushed(&path).await.unwrap();
+        topics.untyped(TOPIC).open().await.unwrap();
+        let table =
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, n INT, status TEXT NOT NULL DEFAULT \"open\",
+                       kind TEXT AS (status || \"-kind\") UNIQUE);
+                     CREATE UNIQUE INDEX one_open ON orders (n) WHERE status = \"open\";
+                     CREATE UNIQUE INDEX by_text ON orders (n || \"!\")";
+        writer(&path, true).execute_batch(table).unwrap();
+        topics.source("orders").payload(RowPayload::Diff).add(TOPIC).await.unwrap();
+        let strict = writer(&path, false);
+        strict.execute_batch("INSERT INTO orders (id, n) VALUES (1, 1)").unwrap();
+        strict.execute_batch("REPLACE INTO orders (id, n, status) VALUES (1, 2, NULL)").unwrap();
+        strict.execute_batch("UPDATE orders SET n = 3; DELETE FROM orders").unwrap();
+        let kinds: Vec<_> = events(&topics, &mut 0, "id").await.into_iter().map(|event| event.0).collect();
+        assert_eq!(kinds, ["inserted", "updated", "updated", "deleted"]);
+    });
+}
+
 /// Returns the last part of the type, the key and the column of this name of each new event.
 async fn events<S: TopicStore>(
     topics: &Topics<S>,

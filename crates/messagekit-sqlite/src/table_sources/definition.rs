@@ -2,6 +2,8 @@
 //!
 //! SQLite has accepted the definition, so it is enough to know where words, names, texts and comments end.
 
+use super::quoting::literal;
+
 /// What is between the outer parentheses of a definition, split at its commas, and what follows them.
 #[derive(Debug)]
 pub(super) struct Definition<'a> {
@@ -119,6 +121,30 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Returns an expression whose texts are in single quotes. Words in double quotes that name no column are texts for SQLite where the
+/// expression was written, and are refused in the statement of a program that has turned that off.
+pub(super) fn with_single_quotes(sql: &str, is_column: impl Fn(&str) -> bool) -> String {
+    let tokens = Tokens::read(sql);
+    let words: Vec<&str> = tokens.words().collect();
+    let (mut plain, mut end) = (String::with_capacity(sql.len()), 0);
+    for (index, (from, until)) in tokens.tokens.iter().enumerate() {
+        let word = words[index];
+        let before = index.checked_sub(1).map_or("", |before| words[before]);
+        let after = words.get(index + 1).copied().unwrap_or_default();
+        let is_name = ["COLLATE", "AS", "."].iter().any(|name| before.eq_ignore_ascii_case(name))
+            || ["(", "."].contains(&after)
+            || is_column(&unquoted(word));
+        plain.push_str(&sql[end..*from]);
+        if word.starts_with('"') && !is_name {
+            plain.push_str(&literal(&unquoted(word)));
+        } else {
+            plain.push_str(word);
+        }
+        end = *until;
+    }
+    plain + &sql[end..]
+}
+
 /// Returns a name or a text without its quotes.
 pub(super) fn unquoted(word: &str) -> String {
     let inner = |close: char| word[1..].strip_suffix(close).unwrap_or_default();
@@ -167,6 +193,18 @@ mod tests {
         let names: Vec<_> =
             definition.parts.iter().map(|part| unquoted(part.words().next().unwrap())).collect();
         assert_eq!(names, ["id", "x,y", "z", "CHECK"]);
+    }
+
+    #[test]
+    fn words_in_double_quotes_are_texts_unless_they_are_names() {
+        let is_column = |name: &str| ["a", "b"].contains(&name);
+        let strict = |sql| with_single_quotes(sql, is_column);
+        assert_eq!(
+            strict("\"a\" || /* \"c\" */ \"it's\" || 'b' = \"\"\"\""),
+            "\"a\" || /* \"c\" */ 'it''s' || 'b' = '\"'"
+        );
+        let names = "\"lower\"(b) COLLATE \"NOCASE\" = t.\"c\" OR CAST(a AS \"TEXT\") > [c]";
+        assert_eq!(strict(names), names);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::definition::{Definition, Tokens, unquoted};
+use super::definition::{Definition, Tokens, unquoted, with_single_quotes};
 use super::functions::FUNCTIONS;
 use super::quoting::literal;
 use super::unique_key::{UniqueKey, of_indexes};
@@ -43,6 +43,9 @@ pub(crate) struct Column {
     /// The type that it turns values into, as `CAST` names it.
     pub(crate) affinity: Option<&'static str>,
 }
+
+/// The names of the number of a row.
+const ROW_NUMBERS: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// What a column may hold, beside NULL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +142,7 @@ impl Table {
         // Without an index of its own it is the number of the row.
         self.has_row_number =
             is_number && self.key.len() == 1 && !self.unique.iter().any(|unique| unique.is_primary);
-        self.row_number = ["rowid", "_rowid_", "oid"].into_iter().find(|number| {
+        self.row_number = ROW_NUMBERS.into_iter().find(|number| {
             self.has_numbers && !self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(number))
         });
         if self.has_row_number {
@@ -156,7 +159,24 @@ impl Table {
             // Its rows have no name by which a replaced one could be told from others.
             self.unique.clear();
         }
+        self.quote_strictly();
         Ok(())
+    }
+
+    /// Expressions of the table stand in triggers, which the connection of the writer reads.
+    fn quote_strictly(&mut self) {
+        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
+        let numbers = ROW_NUMBERS.into_iter().filter(|_| self.has_numbers);
+        let names: Vec<&str> = columns.iter().map(String::as_str).chain(numbers).collect();
+        let strict = |sql: &mut String| {
+            let is_column = |name: &str| names.iter().any(|column| column.eq_ignore_ascii_case(name));
+            *sql = with_single_quotes(sql, is_column);
+        };
+        self.columns.iter_mut().filter_map(|column| column.generated.as_mut()).for_each(strict);
+        for key in &mut self.unique {
+            let expressions = key.parts.iter_mut().filter(|part| part.column.is_none());
+            expressions.map(|part| &mut part.sql).chain(&mut key.condition).for_each(strict);
+        }
     }
 
     /// The rules of <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>: a column of text turns numbers into

@@ -11,7 +11,7 @@ use super::route::Route;
 use super::row_json::quoted;
 
 /// The number of the form of the triggers. A program makes those of an earlier form anew, and leaves those of a later one alone.
-pub(crate) const FORM: u32 = 2;
+pub(crate) const FORM: u32 = 3;
 
 /// A trigger to be made.
 #[derive(Debug)]
