@@ -6,6 +6,7 @@
 mod capture;
 mod connector;
 mod document;
+mod groups;
 mod kafka;
 mod kafka_tools;
 mod names;

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use messagekit::log::{
     AddedSource, Change, Claimed, OnSourceFailure, RecordClaimer, RowPayload, SourceFault, Which,
 };
-use messagekit::operations::{Doctor, OutboxHealth};
+use messagekit::operations::{Doctor, OutboxHealth, Repair};
 use messagekit::relay::OutboxReader;
 use messagekit::{Envelope, ErrorKind, Event, Message, Store};
 use messagekit_sqlite::{FileDoctor, SqliteStore};
@@ -855,8 +855,9 @@ fn a_table_that_changes_goes_on_or_shows_its_fault() {
         );
         let found = FileDoctor::new(&shop.path).diagnose().await.findings;
         let faulty = found.iter().find(|finding| finding.check.name == "table-source-faulty").unwrap();
-        let repair = faulty.repair[0].text();
-        assert!(repair.starts_with("messagekit topics source drop shop.orders sales"), "{repair}");
+        let repair: Vec<&str> = faulty.repair.iter().map(Repair::text).collect();
+        assert!(repair[0].starts_with("messagekit topics source add shop.orders sold"), "{repair:?}");
+        assert!(repair[1].starts_with("messagekit topics source drop shop.orders sales"), "{repair:?}");
         shop.run("DROP VIEW sales; ALTER TABLE sold RENAME TO sales");
         eventually("the source goes on", DEADLINE, async || shop.faults().await == [None]).await;
         shop.run("DROP TABLE sales; CREATE TABLE sales (number TEXT PRIMARY KEY)");

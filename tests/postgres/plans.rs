@@ -115,9 +115,9 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         | "topic_clear_old_staged"
         | "topic_clear_cursors" => "int, bigint",
         name if name.starts_with("topic_left_") => "",
-        "topic_define" => "text, boolean, text, text, text[], text, bigint, bigint, boolean, int",
+        "topic_define" => "text, boolean, text, text, text[], text, bigint, bigint, boolean, bigint, int",
         "topic_replace_schema" => "text, text, text, text, text",
-        "topic_set_retention" => "text, bigint, bigint, boolean",
+        "topic_set_retention" => "text, bigint, bigint, boolean, bigint",
         "topic_partitions" | "topic_hold" | "topic_claims" | "topic_clear_staged" | "topic_recount" => "int",
         "topic_waiting" => "int, bigint",
         "topic_move" => "int, bigint[], int[], bigint[], bigint[]",

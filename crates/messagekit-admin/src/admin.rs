@@ -250,6 +250,7 @@ impl AdminBuilder {
             services: self.services.into(),
             metrics_page: Arc::new(MetricsPage::new(self.registry, metrics)),
             ordered: Notify::new(),
+            group_names: crate::topics::GroupNames::default(),
         };
         Ok(Admin { app: App(Arc::new(shared)), tokens: self.tokens, hosts: self.hosts.into() })
     }

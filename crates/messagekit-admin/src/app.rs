@@ -11,6 +11,7 @@ use crate::Service;
 use crate::database::Databases;
 use crate::health::{Dependencies, HealthLimits, Outboxes};
 use crate::metrics_page::MetricsPage;
+use crate::topics::GroupNames;
 
 #[derive(Clone)]
 pub(crate) struct App(pub(crate) Arc<Shared>);
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) metrics_page: Arc<MetricsPage>,
     /// Wakes the worker when a replay is ordered here.
     pub(crate) ordered: Notify,
+    pub(crate) group_names: GroupNames,
 }
 
 impl Deref for App {

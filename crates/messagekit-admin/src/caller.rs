@@ -16,7 +16,7 @@ use crate::{Role, Tokens};
 /// The sender of a request with a known token.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) role: Role,
     request: Option<RequestId>,
 }

@@ -16,6 +16,12 @@ pub const MORE_HEADERS: &str = "moreHeaders";
 /// `[name, value]` in the order of the record, in the serialised form of [`Headers`](messagekit::Headers).
 pub const REPEATED_HEADERS: &str = "repeatedHeaders";
 
+/// The most bytes of names and values in [`REPEATED_HEADERS`], whose JSON may have four times as many: brokers limit headers.
+const MAX_REPEATED: usize = 8 * 1_024;
+
+/// The name under which [`REPEATED_HEADERS`] says how many of the oldest values were left out.
+const LEFT_OUT: &str = "leftOut";
+
 /// Reads a record. Its payload and key are copied once.
 pub(crate) fn read(record: &BorrowedMessage<'_>, topic: &Arc<str>) -> Message {
     let mut headers = record.headers().map(read_headers).unwrap_or_default();
@@ -63,13 +69,28 @@ pub(crate) fn read_headers(found: &impl rdkafka::message::Headers) -> Headers {
         }
     }
     keep_in(MORE_HEADERS, more, &mut headers);
-    keep_in(REPEATED_HEADERS, repeated, &mut headers);
+    keep_in(REPEATED_HEADERS, newest(repeated), &mut headers);
     if unreadable > 0 {
         let reason =
             format!("record has headers whose name is not UTF-8 ({unreadable} of {})", found.count());
         headers.set(headers::UNREADABLE, reason);
     }
     headers
+}
+
+/// Returns the last values that fit, behind the number of those that do not.
+fn newest(mut repeated: Vec<(String, Bytes)>) -> Vec<(String, Bytes)> {
+    let mut bytes = 0;
+    let fits = |(name, value): &&(String, Bytes)| {
+        bytes += name.len() + value.len();
+        bytes <= MAX_REPEATED
+    };
+    let left_out = repeated.len() - repeated.iter().rev().take_while(fits).count();
+    if left_out > 0 {
+        let note = (LEFT_OUT.to_owned(), Bytes::from(left_out.to_string()));
+        repeated.splice(..left_out, [note]);
+    }
+    repeated
 }
 
 /// Keeps pairs in the header `name`, if there are any.
@@ -161,6 +182,17 @@ mod tests {
         pairs
             .iter()
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: *value }))
+    }
+
+    #[test]
+    fn repeated_values_beyond_the_limit_are_counted() {
+        let value = |number: usize| Bytes::from(vec![0xff; if number == 0 { MAX_REPEATED } else { 100 }]);
+        let all: Vec<_> = (0..3).map(|number| ("tenant".to_owned(), value(number))).collect();
+        let kept = newest(all.clone());
+        assert_eq!(kept[0], (LEFT_OUT.to_owned(), Bytes::from("1")));
+        assert_eq!(kept[1..], all[1..]);
+        assert!(as_json(&newest(vec![("a".to_owned(), value(1)); 1_000])).len() < 5 * MAX_REPEATED);
+        assert_eq!(newest(all[1..].to_vec()), all[1..]);
     }
 
     #[test]

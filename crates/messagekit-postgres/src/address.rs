@@ -7,7 +7,8 @@ use std::time::Duration;
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::connect::LIMIT;
+/// The time limit for opening a connection, and for a transaction's wait for one, unless the URL has another one.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// What a URL says.
 pub(crate) struct Address {
@@ -63,7 +64,7 @@ impl Address {
             let value = ["host=", "hostaddr=", "port="].iter().find_map(|name| pair.strip_prefix(name));
             value.is_some_and(|value| [",", "%2C", "%2c"].iter().any(|comma| value.contains(comma)))
         };
-        if server.contains(',') || parameters.iter().any(|pair| is_list(pair)) {
+        if server.contains(',') || parameters.iter().any(is_list) {
             return Err(wrong(
                 "database URL names several hosts, and the driver tries one: write the primary's, or a name that always leads to it",
             ));

@@ -10,14 +10,6 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool, Postgres};
 use crate::address::shown_host;
 use crate::error::{from_sqlx, is_lost, lost, of};
 
-/// The time limit for opening a connection, and for a transaction's wait for one, unless the URL has another one.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
-
-/// Connects within the usual time limit; an error names the repair.
-pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    connect_within(options, LIMIT).await
-}
-
 /// Connects within a time limit; an error names the repair.
 pub(crate) async fn connect_within(
     options: &PgConnectOptions,

@@ -3,6 +3,7 @@
 mod capture;
 mod checks;
 mod clock;
+mod groups;
 mod publishing;
 mod rights;
 mod schema;
@@ -59,7 +60,7 @@ impl Doctor for PostgresStore {
 async fn examine(target: &Target, diagnosis: &mut Diagnosis) -> Result<Vec<DedupReach>, Error> {
     let limit = [("statement_timeout", STATEMENT_LIMIT.as_millis().to_string())];
     let options = target.options.clone().options(limit).disable_statement_logging();
-    let mut conn = connect::connect(&options).await?;
+    let mut conn = connect::connect_within(&options, target.connecting).await?;
     let until = Instant::now() + LIMIT;
     let read = every(&mut conn, target, until, diagnosis).await;
     connection::close(conn).await;
@@ -102,6 +103,8 @@ async fn every(
     missed(part, checks::SOURCES, diagnosis);
     let part = made(until, unhandled::look(conn, target, diagnosis)).await;
     missed(part, checks::UNHANDLED, diagnosis);
+    let part = made(until, groups::look(conn, target, diagnosis)).await;
+    missed(part, checks::GROUPS, diagnosis);
     let part = made(until, rights::look(conn, target, diagnosis)).await;
     missed(part, checks::RIGHTS, diagnosis);
     let part = made(until, vacuum::look(conn, target, diagnosis)).await;

@@ -87,7 +87,8 @@ impl PostgresStore {
         schema: SchemaName,
         limits: Option<Limits>,
     ) -> Self {
-        let patience = limits.map(|limits| limits.statement.saturating_add(connect::LIMIT));
+        let connecting = pool.options().get_acquire_timeout();
+        let patience = limits.map(|limits| limits.statement.saturating_add(connecting));
         let reads_are_limited = limited.is_some();
         let reads = limited.unwrap_or_else(|| pool.clone());
         let health = health_connection::beside(&pool);
@@ -228,8 +229,8 @@ impl PostgresStore {
         limit: Duration,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let patience =
-            self.shared.patience.map(|patience| patience.max(limit.saturating_add(connect::LIMIT)));
+        let connecting = self.pool().options().get_acquire_timeout();
+        let patience = self.shared.patience.map(|patience| patience.max(limit.saturating_add(connecting)));
         self.answered(ErrorKind::Unavailable, patience, work).await
     }
 

@@ -17,7 +17,7 @@ const UNKNOWN: Duration = Duration::from_secs(30);
 /// The wait before an unknown id is looked up a second time.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long after such a wait no other id is waited for: a writer that invents ids would hold its lane for each.
+/// How long after such a wait no other id is waited for, beside those that came during it: a writer that invents ids would hold its lane for each.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most ids of unknown schemas that are remembered: a record names any id.
@@ -58,14 +58,14 @@ impl Lookup {
         })
     }
 
-    /// Returns whether an unknown id may be waited for, and notes that it is.
+    /// Returns whether an unknown id may be waited for, and notes that it is. Ids that are looked up at once are waited for at once.
     fn may_wait(&self) -> bool {
         let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
-        let may_wait = waited.is_none_or(|waited| waited.elapsed() >= PATIENCE);
-        if may_wait {
+        let since = waited.map_or(Duration::MAX, |waited| waited.elapsed());
+        if since >= PATIENCE {
             *waited = Some(Instant::now());
         }
-        may_wait
+        since < AGAIN || since >= PATIENCE
     }
 
     /// Asks the registry. What is not found is asked for once more after a moment: servers of one registry learn of a new schema one after another.
@@ -185,6 +185,47 @@ mod tests {
         tokio::time::advance(PATIENCE).await;
         lookup.look_up(SchemaId(201)).await.unwrap();
         assert_eq!(begun.elapsed(), AGAIN + PATIENCE + AGAIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn numbers_that_are_looked_up_at_once_wait_at_once() {
+        let lookup = Lookup::new(MemoryRegistry::new());
+        let begun = Instant::now();
+        tokio::join!(
+            async { lookup.look_up(SchemaId(1)).await.unwrap() },
+            async { lookup.look_up(SchemaId(2)).await.unwrap() },
+            async {
+                lookup
+                    .registry()
+                    .register(
+                        "new",
+                        &SchemaDocument {
+                            format: SchemaFormat::Json,
+                            text: "{}".into(),
+                            references: Vec::new(),
+                        },
+                    )
+                    .await
+                    .unwrap();
+                lookup
+                    .registry()
+                    .register(
+                        "newer",
+                        &SchemaDocument {
+                            format: SchemaFormat::Json,
+                            text: "true".into(),
+                            references: Vec::new(),
+                        },
+                    )
+                    .await
+                    .unwrap();
+            },
+        );
+        assert_eq!(begun.elapsed(), AGAIN);
+        for id in [1, 2] {
+            let reading = lookup.known(SchemaId(id)).unwrap();
+            assert!(!matches!(*reading, Reading::Refused(_)), "{id} was registered meanwhile");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,10 @@ use crate::lookup::Lookup;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// The most searches up to which later messages of held lanes have theirs, and the most messages of a lane that do. The oldest message
+/// of each lane always has one.
+const AT_ONCE: usize = 16;
+
 /// A subscriber behind a schema registry.
 ///
 /// A message whose schema was not looked up yet is held, with the later ones of its lane, while other lanes go on. The source pauses
@@ -136,20 +140,37 @@ impl<Sub: Subscriber> SchemaSubscriber<Sub> {
         None
     }
 
-    /// Starts a search for the schema that each held lane waits for, and ends those for which none waits any more. Returns whether there is a
-    /// new one.
+    /// Starts searches for schemas that held messages need, and ends those that no message needs any more. Returns whether there is a new
+    /// one.
     fn search_for_held(&mut self) -> bool {
-        let first = |held: &VecDeque<Delivery>| Some(frame::split(&held.front()?.message)?.0);
-        let mut wanted: BTreeSet<SchemaId> = self.held.values().filter_map(first).collect();
-        wanted.retain(|id| self.lookup.known(*id).is_none());
-        self.searches.retain(|search| wanted.contains(&search.id));
+        let unknown = |delivery: &Delivery| {
+            let (id, _) = frame::split(&delivery.message)?;
+            self.lookup.known(id).is_none().then_some(id)
+        };
+        let first: BTreeSet<SchemaId> =
+            self.held.values().filter_map(|held| unknown(held.front()?)).collect();
+        let later: Vec<SchemaId> = self
+            .held
+            .values()
+            .flat_map(|held| held.iter().take(AT_ONCE).skip(1))
+            .filter_map(unknown)
+            .collect();
+        self.searches.retain(|search| first.contains(&search.id) || later.contains(&search.id));
         let before = self.searches.len();
-        for id in wanted {
-            if self.searches.iter().all(|search| search.id != id) {
-                self.searches.push(Search::after(Duration::ZERO, &self.lookup, id));
-            }
+        for id in first {
+            self.search_for(id, usize::MAX);
+        }
+        for id in later {
+            self.search_for(id, AT_ONCE);
         }
         self.searches.len() > before
+    }
+
+    /// Starts a search unless there is one, or as many as `most`.
+    fn search_for(&mut self, id: SchemaId, most: usize) {
+        if self.searches.len() < most && self.searches.iter().all(|search| search.id != id) {
+            self.searches.push(Search::after(Duration::ZERO, &self.lookup, id));
+        }
     }
 
     /// Follows an assignment or its end.
@@ -261,6 +282,15 @@ impl<Sub: Subscriber> Subscriber for SchemaSubscriber<Sub> {
 
     fn lag(&self) -> Option<Arc<dyn LagProbe>> {
         self.inner.lag()
+    }
+
+    fn held_lanes(&self) -> Vec<Lane> {
+        let failed = |held: &VecDeque<Delivery>| {
+            let id = held.front().and_then(|delivery| Some(frame::split(&delivery.message)?.0));
+            self.searches.iter().any(|search| Some(search.id) == id && !search.wait.is_zero())
+        };
+        let held = self.held.iter().filter(|_| !self.searches.is_empty());
+        held.filter(|(_, held)| failed(held)).map(|(lane, _)| *lane).collect()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

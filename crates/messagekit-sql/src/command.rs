@@ -75,6 +75,8 @@ pub struct RetentionOptions {
     pub max_bytes: Option<RetentionLimit>,
     /// `retention_consumed`: whether a record stays until every consumer has handled it.
     pub consumed: Option<bool>,
+    /// `retention_unhandled_seconds`: the age from which a record does not wait for consumers.
+    pub unhandled_seconds: Option<RetentionLimit>,
 }
 
 /// A topic that is made.

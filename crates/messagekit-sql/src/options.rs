@@ -36,16 +36,14 @@ pub(crate) fn options<'a>(
 
 impl RetentionOptions {
     /// The names of the options.
-    pub(crate) const NAMES: [&'static str; 3] =
-        ["retention_seconds", "retention_max_bytes", "retention_consumed"];
+    pub(crate) const NAMES: [&'static str; 4] =
+        ["retention_seconds", "retention_max_bytes", "retention_consumed", "retention_unhandled_seconds"];
 
     /// Takes the value of the option of this name.
     pub(crate) fn take(&mut self, cursor: &mut Cursor<'_>, name: &'static str) -> Result<(), SyntaxError> {
         match name {
-            "retention_seconds" => {
-                let label = "a number from 1 to 9223372036854";
-                self.seconds = Some(limit(cursor, MAX_SECONDS, label)?);
-            }
+            "retention_seconds" => self.seconds = Some(seconds(cursor)?),
+            "retention_unhandled_seconds" => self.unhandled_seconds = Some(seconds(cursor)?),
             "retention_max_bytes" => {
                 let label = "a number from 1 to 9223372036854775807";
                 self.max_bytes = Some(limit(cursor, i64::MAX as u64, label)?);
@@ -54,6 +52,10 @@ impl RetentionOptions {
         }
         Ok(())
     }
+}
+
+fn seconds(cursor: &mut Cursor<'_>) -> Result<RetentionLimit, SyntaxError> {
+    limit(cursor, MAX_SECONDS, "a number from 1 to 9223372036854")
 }
 
 fn limit(cursor: &mut Cursor<'_>, most: u64, label: &'static str) -> Result<RetentionLimit, SyntaxError> {

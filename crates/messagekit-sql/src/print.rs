@@ -112,6 +112,7 @@ fn retention_options(retention: &RetentionOptions) -> Vec<(&'static str, String)
         retention.seconds.map(limit),
         retention.max_bytes.map(limit),
         retention.consumed.map(|is_on| is_on.to_string()),
+        retention.unhandled_seconds.map(limit),
     ];
     RetentionOptions::NAMES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect()
 }

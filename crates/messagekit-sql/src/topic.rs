@@ -55,8 +55,8 @@ pub(crate) fn create(cursor: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 }
 
 fn creation_options(cursor: &mut Cursor<'_>, created: &mut CreateTopic) -> Result<(), SyntaxError> {
-    let [seconds, max_bytes, consumed] = RetentionOptions::NAMES;
-    options(cursor, &[seconds, max_bytes, consumed, "key", "dedup", "published"], |cursor, name| {
+    let names = [&RetentionOptions::NAMES[..], &["key", "dedup", "published"]].concat();
+    options(cursor, &names, |cursor, name| {
         match name {
             "key" => created.key = Some(cursor.string("a field in single quotes")?),
             "dedup" => created.dedup = fields(cursor)?,

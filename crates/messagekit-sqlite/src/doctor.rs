@@ -3,6 +3,7 @@
 mod checks;
 mod content;
 mod file;
+mod groups;
 
 use std::path::{Path, PathBuf};
 

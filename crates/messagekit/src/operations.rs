@@ -21,6 +21,9 @@ pub use crate::failed_messages::{
     FailedRun, Operator, Origin, Pace, RetryRunner, SelectionBatch, StateMachine, StateReason,
     no_failed_message,
 };
+pub use crate::group_diagnosis::{
+    CLAIMS_SCATTERED, CONSUMER_IDLE, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND,
+};
 pub use crate::histogram::HistogramCounts;
 pub use crate::outbox_health::{LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart};
 pub use crate::replay::{

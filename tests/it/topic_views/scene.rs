@@ -21,6 +21,7 @@ pub(crate) async fn set<S: TableSources>(topics: &Topics<S>) {
     let rule = RetentionRule {
         max_bytes: Some(1 << 40),
         keep_unhandled: true,
+        unhandled_max_age: Some(Duration::from_millis(180_000_500)),
         ..RetentionRule::of_age(Duration::from_millis(90_000_500))
     };
     let sales = topics.untyped("shop.sales").key("customer").partitions(NonZeroU32::new(2).unwrap());
@@ -103,9 +104,9 @@ pub(crate) fn expected(view: TopicView, tables: [&str; 2]) -> Vec<Vec<Value>> {
             let route = |table: &str, op: &str| json!({ "table_id": table, "op": op });
             let routes = [route(returns, "delete"), route(orders, "insert"), route(orders, "update")];
             json!([
-                ["shop.orders", "shop.orders", 1, null, null, false, []],
-                ["shop.sales", "shop.sales", 2, 90_001, 1_u64 << 40, true, routes],
-                ["shop.short", "shop.short", 1, null, 1, false, []],
+                ["shop.orders", "shop.orders", 1, null, null, false, null, []],
+                ["shop.sales", "shop.sales", 2, 90_001, 1_u64 << 40, true, 180_001, routes],
+                ["shop.short", "shop.short", 1, null, 1, false, null, []],
             ])
         }
         TopicView::TopicOffsets => json!([

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use messagekit::ErrorKind;
-use messagekit::log::{OnSourceFailure, RowPayload, SourceFault};
+use messagekit::log::{OnSourceFailure, PartitionStart, RowPayload, SourceFault};
 use messagekit::operations::{
     Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, OutboxHealth,
 };
 use messagekit_testkit::block_on;
+use messagekit_topics::operations::{ConsumeRequest, TopicOperations};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -48,14 +49,16 @@ impl Shop {
         events.map(|(kind, key, _)| format!("{kind} {}", key.unwrap_or_default())).collect()
     }
 
-    /// Returns whether the doctor has a finding, and the first step of its repair.
+    /// Returns whether the doctor has a finding, and the steps of its repair, as a line for a shell.
     fn finds(&self, name: &str) -> (bool, String) {
         let (_, report) = self.messagekit(&["doctor", "--json"]);
         let report: Value = serde_json::from_str(report.split("messagekit: ").next().unwrap()).unwrap();
         let mut findings = report["findings"].as_array().unwrap().iter();
         let found = findings.find(|finding| finding["name"] == name);
-        let step = found.map(|found| found["repair"][0]["text"].as_str().unwrap().to_owned());
-        (step.is_some(), step.unwrap_or_default())
+        let text = |step: &Value| step["text"].as_str().unwrap().to_owned();
+        let steps =
+            found.map(|found| found["repair"].as_array().unwrap().iter().map(text).collect::<Vec<_>>());
+        (steps.is_some(), steps.unwrap_or_default().join(" && "))
     }
 
     /// Runs a printed command, which takes its password from the environment.
@@ -401,6 +404,27 @@ fn the_doctor_finds_a_faulty_source_and_prints_the_repair() {
         }
         let sources = shop.topics.sources().await.unwrap();
         assert_eq!(sources.len(), 1, "a source without its table is dropped");
+    });
+}
+
+#[test]
+fn a_source_of_a_renamed_table_continues_after_its_repair() {
+    block_on(async {
+        let mut shop = Shop::new().await;
+        shop.add("NEW.customer <> 'it''s'", OnSourceFailure::SetAside).await;
+        shop.run("ALTER TABLE orders RENAME TO sold").await;
+        let (is_found, steps) = shop.finds("table-source-faulty");
+        assert!(is_found);
+        let done = shop.shell(&steps);
+        assert!(done.status.success(), "{steps}: {}", String::from_utf8_lossy(&done.stderr));
+        let sources = shop.topics.sources().await.unwrap();
+        let known: Vec<_> = sources.iter().map(|source| (&*source.table, source.fault)).collect();
+        assert_eq!(known, [("public.sold", None)]);
+        assert_eq!(sources[0].on_failure, OnSourceFailure::SetAside);
+        shop.run("INSERT INTO sold VALUES (7, 'ada', 1)").await;
+        let request = ConsumeRequest::of(TOPIC).start(PartitionStart::Earliest);
+        let consumed = shop.topics.consume(&request).await.unwrap();
+        assert_eq!(consumed.records.len(), 1, "the change has one event");
     });
 }
 

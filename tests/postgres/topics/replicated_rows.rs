@@ -128,7 +128,7 @@ fn a_disabled_trigger_of_replicated_rows_is_found() {
             "insert",
             "--replicated",
         ];
-        assert_eq!(sources[0].repair().unwrap(), repair);
+        assert_eq!(sources[0].repairs(), [repair]);
         shop.topics.source("orders").on(Change::Insert).replicated().replace().add(TOPIC).await.unwrap();
         assert_eq!(shop.topics.sources().await.unwrap()[0].fault, None);
     });

@@ -13,6 +13,7 @@ use super::body::Body;
 use super::consume::lease_of;
 use super::served::topics;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::database::Which;
 use crate::failure::Failure;
 use crate::parameters::Query;
@@ -39,18 +40,21 @@ const MAX_ERROR: usize = 1_000;
         (status = 200, body = Acknowledged),
         (status = 404, description = "No such topic or partition", body = messagekit_wire::Failure),
         (status = 409, description = "The claim holds these records no longer: undo their effects", body = messagekit_wire::Failure),
-        (status = 416, description = "There is no record at this offset yet", body = messagekit_wire::Failure)
+        (status = 416, description = "There is no record at this offset yet", body = messagekit_wire::Failure),
+        (status = 403, description = "The token has used 1,000 groups", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn acknowledge(
     State(app): State<App>,
+    caller: Caller,
     Query(which): Query<Which>,
     Body(body): Body<Acknowledge>,
 ) -> Result<Json<Acknowledged>, Failure> {
     let topics = topics(&app, &which)?;
     let next = match (body.claim_id, body.upto_offset) {
         (None, Some(offset)) if body.offsets.is_none() => {
-            topics.acknowledge_up_to(&body.topic_id, &body.group_id, body.partition_id, offset).await
+            let acked = topics.acknowledge_up_to(&body.topic_id, &body.group_id, body.partition_id, offset);
+            app.group_names.using(&caller.name, Some(&body.group_id), acked).await?
         }
         (None, Some(_)) => return Err(exclusive()),
         (None, None) => return Err(Failure::bad_request("ack has neither claim_id nor upto_offset")),

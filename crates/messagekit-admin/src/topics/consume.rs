@@ -13,6 +13,7 @@ use super::body::Body;
 use super::message::message;
 use super::served::topics;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::database::Which;
 use crate::failure::Failure;
 use crate::parameters::Query;
@@ -66,18 +67,23 @@ pub(super) fn lease_of(seconds: u64) -> Result<Duration, Failure> {
     responses(
         (status = 200, body = ConsumeAnswer),
         (status = 404, description = "No such topic or partition", body = messagekit_wire::Failure),
-        (status = 416, description = "The records at this offset were deleted", body = messagekit_wire::Failure)
+        (status = 416, description = "The records at this offset were deleted", body = messagekit_wire::Failure),
+        (status = 403, description = "The token has used 1,000 groups", body = messagekit_wire::Failure)
     )
 )]
 pub(super) async fn consume(
     State(app): State<App>,
+    caller: Caller,
     Query(which): Query<Which>,
     shutdown: Option<Extension<Shutdown>>,
     Body(consume): Body<Consume>,
 ) -> Result<Json<ConsumeAnswer>, Failure> {
     let mut request = request(consume)?;
     request.shutdown = shutdown.map(|Extension(shutdown)| shutdown);
-    let consumed = topics(&app, &which)?.consume(&request).await.map_err(|error| Failure::of(&error))?;
+    let topics = topics(&app, &which)?;
+    let consumed = topics.consume(&request);
+    let consumed = app.group_names.using(&caller.name, request.group.as_deref(), consumed).await?;
+    let consumed = consumed.map_err(|error| Failure::of(&error))?;
     Ok(Json(answer(consumed)))
 }
 

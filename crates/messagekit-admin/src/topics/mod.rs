@@ -4,6 +4,7 @@ mod acknowledge;
 mod append;
 mod body;
 mod consume;
+mod group_names;
 mod latest_offsets;
 mod message;
 mod served;
@@ -11,6 +12,8 @@ mod sql;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+pub(crate) use group_names::GroupNames;
 
 use crate::app::App;
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::group_names::GroupNames;
 use super::served::topics;
 use crate::Role;
 use crate::app::App;
@@ -81,7 +82,7 @@ enum SqlFailure {
     responses(
         (status = 200, body = SqlAnswer),
         (status = 400, description = "The request or a statement is not understood", body = SqlFailure),
-        (status = 403, description = "The token's role may not do this", body = SqlFailure),
+        (status = 403, description = "The token's role may not do this, or the token has used 1,000 groups", body = SqlFailure),
         (status = 404, description = "No such topic, partition or database", body = SqlFailure),
         (status = 409, description = "The state of the topic does not allow it", body = SqlAnswer),
         (status = 413, description = "The body is too large, or the answers would be", body = SqlFailure),
@@ -101,7 +102,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let topics = topics(&app, &which)?;
     let mut results = Vec::new();
-    let done = run_all(&*topics, &body.sql, &caller, &mut results).await;
+    let done = run_all(&*topics, &body.sql, (&app.group_names, &caller), &mut results).await;
     let took = began.elapsed().as_secs_f64() * 1_000.0;
     let Err(refused) = done else {
         let answer = SqlAnswer { status: "success", results, took, error: None };
@@ -117,7 +118,7 @@ pub(super) async fn run(
 async fn run_all(
     topics: &dyn TopicOperations,
     sql: &str,
-    caller: &Caller,
+    (group_names, caller): (&GroupNames, &Caller),
     results: &mut Vec<Answer>,
 ) -> Result<(), Box<Refused>> {
     let mut bytes = 0;
@@ -126,8 +127,13 @@ async fn run_all(
             return Err(Refused::of(too_much()));
         }
         log(caller, &command);
-        let answer = messagekit_sql::run(topics, &command).await;
+        let answer = messagekit_sql::run(topics, &command);
+        let answer =
+            group_names.using(&caller.name, command.used_group(), answer).await.map_err(Refused::of)?;
         let answer = answer.map_err(|error| Refused::of(Failure::of(&error)))?;
+        if let Command::DropGroup(dropped) = &command {
+            group_names.forget(&dropped.group);
+        }
         bytes += bytes_of(&answer);
         results.push(answer);
     }

@@ -26,13 +26,17 @@ pub(super) struct Keep {
     /// Delete no record before every consumer has handled it
     #[arg(long)]
     keep_unhandled: bool,
+    /// Delete records of this age although a consumer has not handled them
+    #[arg(long, value_name = "TIME", value_parser = span, requires = "keep_unhandled")]
+    unhandled_max_age: Option<Duration>,
 }
 
 impl Keep {
     /// Returns the rule, if an option is given.
     pub(super) fn rule(self) -> Result<Option<RetentionRule>, Error> {
-        let Self { max_age, max_bytes, keep_unhandled } = self;
-        let rule = RetentionRule { max_age, max_bytes: max_bytes.map(NonZeroU64::get), keep_unhandled };
+        let Self { max_age, max_bytes, keep_unhandled, unhandled_max_age } = self;
+        let max_bytes = max_bytes.map(NonZeroU64::get);
+        let rule = RetentionRule { max_age, max_bytes, keep_unhandled, unhandled_max_age };
         if max_age.is_none() && max_bytes.is_none() && !keep_unhandled {
             return Ok(None);
         }
@@ -87,12 +91,14 @@ impl Retention {
 /// Returns a rule for people.
 pub(super) fn text(rule: Option<&RetentionRule>) -> String {
     let Some(rule) = rule else { return "all records".to_owned() };
+    let span = |age| format!("{:#}", SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX));
     let limits = [
-        rule.max_age.map(|age| {
-            format!("records of the last {:#}", SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX))
-        }),
+        rule.max_age.map(|age| format!("records of the last {}", span(age))),
         rule.max_bytes.map(|bytes| format!("at most {} bytes per partition", number(bytes))),
-        rule.keep_unhandled.then(|| "what a consumer has not handled".to_owned()),
+        rule.keep_unhandled.then(|| match rule.unhandled_max_age {
+            None => "what a consumer has not handled".to_owned(),
+            Some(age) => format!("what a consumer has not handled, for {}", span(age)),
+        }),
     ];
     limits.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,7 @@
 //! `messagekit topics show`.
 
-use messagekit::log::PipelineStore;
+use messagekit::log::{MAX_CLAIM_RANGES, PipelineStore};
+use messagekit::operations::SCATTERED_FOUND;
 use messagekit::{Error, ErrorKind};
 use messagekit_topics::{TopicEnds, TopicStatus, Topics};
 use serde_json::{Value, json};
@@ -53,6 +54,15 @@ fn kept(records: u64, ends: Option<TopicEnds>) -> String {
     ends.map_or(records.clone(), |ends| format!("{records}, from {} until {}", ends.first, ends.last))
 }
 
+/// Returns a line about claims that are scattered, and an empty one for others.
+fn claims(ranges: u64) -> String {
+    if ranges < SCATTERED_FOUND as u64 {
+        return String::new();
+    }
+    let (ranges, most) = (number(ranges), number(MAX_CLAIM_RANGES as u64));
+    format!("claims      in {ranges} separate ranges of a partition; at {most} no new records are claimed")
+}
+
 fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) -> String {
     let records = topic.records;
     let schema = match schema {
@@ -76,7 +86,11 @@ fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) ->
             number(records.dead),
             number(records.expired)
         ),
+        claims(records.claim_ranges),
         format!("schema      {schema}"),
     ]
+    .into_iter()
+    .filter(|line| !line.is_empty())
+    .collect::<Vec<_>>()
     .join("\n")
 }

@@ -9,10 +9,10 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use super::notices::CHANNEL;
 use crate::error::from_sqlx;
 use crate::tables::commit_look::{self, CommitLook};
-use crate::{SchemaName, connect, read_only};
+use crate::{SchemaName, address, read_only};
 
 /// How long the server may take to answer a look.
-const PATIENCE: Duration = connect::LIMIT;
+const PATIENCE: Duration = address::LIMIT;
 
 /// One connection beside the pool of the store. Behind a pooler that gives each transaction another session, no notice arrives: looks are
 /// enough.
@@ -39,7 +39,9 @@ impl Session {
 
     /// Looks once. A connection that was lost is replaced by the next call.
     pub(super) async fn look(&mut self) -> Result<CommitLook, Error> {
-        let looked = tokio::time::timeout(PATIENCE, self.look_now()).await;
+        let looked =
+            tokio::time::timeout(PATIENCE.max(self.pool.options().get_acquire_timeout()), self.look_now())
+                .await;
         let looked = looked.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "database does not answer: see that it can be reached"))
         });

@@ -1,8 +1,8 @@
 //! The checks of a database, in the parts that are made together.
 
 use messagekit::operations::{
-    CLOCK_DIFFERS, Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING,
-    SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
+    CLAIMS_SCATTERED, CLOCK_DIFFERS, CONSUMER_IDLE, Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED,
+    RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
 };
 
 pub(super) const WAL_LEVEL: Check = Check::problem(
@@ -132,13 +132,14 @@ pub(super) const PUBLISHING: &[&Check] =
     &[&OUTBOX_WITHOUT_PUBLISHER, &TWO_PUBLISHERS, &RELAY_NOT_OPEN, &RELAY_ABSENT, &EVENTS_REJECTED];
 pub(super) const SOURCES: &[&Check] = &[&TABLE_SOURCE_FAULTY, &SOURCE_SET_ASIDE];
 pub(super) const UNHANDLED: &[&Check] = &[&EVENT_TYPE_MISSPELT];
+pub(super) const GROUPS: &[&Check] = &[&CONSUMER_IDLE, &CLAIMS_SCATTERED];
 pub(super) const RIGHTS: &[&Check] = &[&INSERT_DENIED, &OUTBOX_MUTABLE, &OUTBOX_UPDATED];
 pub(super) const VACUUM: &[&Check] = &[&AUTOVACUUM_OFF, &MARKERS_NOT_VACUUMED, &PENDING_NOT_VACUUMED];
 pub(super) const WINDOWS: &[&Check] = &[&WINDOW_SHORT];
 
 /// The parts that read the tables.
 pub(super) const ON_TABLES: &[&[&Check]] =
-    &[CAPTURE, PUBLISHING, SOURCES, UNHANDLED, RIGHTS, VACUUM, WINDOWS];
+    &[CAPTURE, PUBLISHING, SOURCES, UNHANDLED, GROUPS, RIGHTS, VACUUM, WINDOWS];
 
 /// Every part, in the order in which they are made.
 pub(super) const ALL: &[&[&Check]] = &[
@@ -151,6 +152,7 @@ pub(super) const ALL: &[&[&Check]] = &[
     PUBLISHING,
     SOURCES,
     UNHANDLED,
+    GROUPS,
     RIGHTS,
     VACUUM,
     WINDOWS,

@@ -14,8 +14,9 @@ pub(super) async fn look(
     diagnosis: &mut Diagnosis,
 ) -> Result<(), Error> {
     for source in table_sources::all(conn, &target.schema).await? {
-        if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
-            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [target.command(&repair)]);
+        if let Some(problem) = source.problem() {
+            let repairs: Vec<Repair> = source.repairs().iter().map(|words| target.command(words)).collect();
+            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, repairs);
         }
     }
     for failing in table_sources::set_aside(conn, &target.schema).await? {

@@ -1,5 +1,7 @@
 //! The database that is examined, as repairs name it.
 
+use std::time::Duration;
+
 use messagekit::operations::Repair;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -13,6 +15,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// The database, its names and its address.
 pub(super) struct Target {
     pub(super) options: PgConnectOptions,
+    /// How long opening a connection may take.
+    pub(super) connecting: Duration,
     pub(super) schema: SchemaName,
     pub(super) capture: Capture,
     /// The name of the database.
@@ -26,7 +30,8 @@ impl Target {
         let options = store.pool().connect_options().as_ref().clone();
         let capture = Capture::by(&options, store.schema());
         let (name, url) = (capture.database.clone(), url(&options, &capture));
-        Self { options, schema: store.schema().clone(), capture, name, url }
+        let connecting = store.pool().options().get_acquire_timeout();
+        Self { options, connecting, schema: store.schema().clone(), capture, name, url }
     }
 
     /// Returns a command of the command line on this database.

@@ -227,6 +227,7 @@ pub(crate) async fn count(
     let mut counts = RecordCounts { all, handled: all, expired, ..RecordCounts::default() };
     let (mut tps, mut from, mut behind, mut are_settled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (tp, (window, end)) in &windows.of {
+        counts.claim_ranges = counts.claim_ranges.max(window.count_ranges());
         for (offsets, is_settled) in window.parts(*end) {
             tps.push(*tp);
             from.push(offsets.start);

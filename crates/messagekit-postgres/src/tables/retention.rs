@@ -145,7 +145,7 @@ async fn cut(
             let unhandled: Option<i64> = unhandled.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
             limit = Some(unhandled.unwrap_or(0));
         }
-        if limit.is_some_and(|limit| offset >= limit) {
+        if limit.is_some_and(|limit| offset >= limit) && cut.waits_for_consumers(stored) {
             break;
         }
         cut.add(offset, stored, bytes);

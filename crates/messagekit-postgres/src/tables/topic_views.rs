@@ -9,7 +9,8 @@ use crate::SchemaName;
 use crate::error::from_sqlx;
 
 pub(crate) const TOPICS: &str = r#"
-SELECT jsonb_build_array(v.topic_id, v.name, v.partitions, v.retention_seconds, v.retention_max_bytes, v.retention_consumed, v.routes,
+SELECT jsonb_build_array(v.topic_id, v.name, v.partitions, v.retention_seconds, v.retention_max_bytes, v.retention_consumed,
+  v.retention_unhandled_seconds, v.routes,
   to_char(v.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
 FROM messagekit.system_topics v ORDER BY v.topic_id"#;
 

@@ -16,6 +16,7 @@ macro_rules! select {
         concat!(
             "
 SELECT t.id, t.name, t.is_published, t.schema, t.shape, t.dedup, t.key, t.version, t.max_age, t.max_bytes, t.keep_unhandled,
+  t.unhandled_max_age,
   (SELECT count(*) FROM messagekit.topic_partitions p WHERE p.topic_id = t.id)::int,
   (SELECT true FROM messagekit.topic_waiting w
     WHERE w.topic_id = t.id AND (w.available_at IS NULL OR w.available_at <= clock_timestamp())
@@ -33,11 +34,11 @@ pub(crate) const ALL: &str = select!("ORDER BY t.name");
 /// Does nothing when the topic is there.
 pub(crate) const DEFINE: &str = "
 WITH made AS (
-  INSERT INTO messagekit.topics (name, is_published, schema, shape, dedup, key, max_age, max_bytes, keep_unhandled)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id),
+  INSERT INTO messagekit.topics (name, is_published, schema, shape, dedup, key, max_age, max_bytes, keep_unhandled, unhandled_max_age)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING id),
 divided AS (
   INSERT INTO messagekit.topic_partitions (topic_id, partition)
-  SELECT made.id, n FROM made CROSS JOIN generate_series(0, $10 - 1) n)
+  SELECT made.id, n FROM made CROSS JOIN generate_series(0, $11 - 1) n)
 SELECT count(*) FROM made";
 
 pub(crate) const KEEP: &str = "SELECT messagekit.keep_topics()::text";
@@ -47,7 +48,7 @@ UPDATE messagekit.topics SET schema = $2, shape = $3
 WHERE name = $1 AND schema IS NOT DISTINCT FROM $4 AND shape IS NOT DISTINCT FROM $5";
 
 pub(crate) const SET_RETENTION: &str = "
-UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4 WHERE name = $1";
+UPDATE messagekit.topics SET max_age = $2, max_bytes = $3, keep_unhandled = $4, unhandled_max_age = $5 WHERE name = $1";
 
 /// In the order in which every statement locks them.
 pub(crate) const PARTITIONS: &str = "
@@ -131,17 +132,20 @@ pub(crate) async fn all(connection: &mut PgConnection, schema: &SchemaName) -> R
 fn topic(row: &PgRow) -> Result<Topic, sqlx::Error> {
     let age: Option<i64> = row.try_get(8)?;
     let bytes: Option<i64> = row.try_get(9)?;
+    let unhandled: Option<i64> = row.try_get(11)?;
+    let duration = |micros: i64| Duration::from_micros(micros.unsigned_abs());
     let rule = RetentionRule {
-        max_age: age.map(|micros| Duration::from_micros(micros.unsigned_abs())),
+        max_age: age.map(duration),
         max_bytes: bytes.map(i64::unsigned_abs),
         keep_unhandled: row.try_get(10)?,
+        unhandled_max_age: unhandled.map(duration),
     };
     let is_rule = rule.max_age.is_some() || rule.max_bytes.is_some() || rule.keep_unhandled;
     let is_published = row.try_get(2)?;
     Ok(Topic {
         id: row.try_get(0)?,
         is_published,
-        has_waiting: row.try_get(12)?,
+        has_waiting: row.try_get(13)?,
         definition: TopicDefinition {
             id: i64::from(row.try_get::<i32, _>(0)?),
             name: Arc::from(row.try_get::<&str, _>(1)?),
@@ -149,7 +153,7 @@ fn topic(row: &PgRow) -> Result<Topic, sqlx::Error> {
             shape: row.try_get(4)?,
             dedup: row.try_get(5)?,
             key: row.try_get(6)?,
-            partitions: row.try_get::<i32, _>(11)?.unsigned_abs(),
+            partitions: row.try_get::<i32, _>(12)?.unsigned_abs(),
             version: row.try_get::<i32, _>(7)?.unsigned_abs(),
             retention: is_rule.then_some(rule),
             is_published,
@@ -163,7 +167,7 @@ pub(crate) async fn define(
     schema: &SchemaName,
     definition: &TopicDefinition,
 ) -> Result<bool, Error> {
-    let (age, bytes, keep) = columns(definition.retention);
+    let (age, bytes, keep, unhandled) = columns(definition.retention);
     let define = sqlx::query_scalar(schema.sql(DEFINE))
         .bind(&*definition.name)
         .bind(definition.is_published)
@@ -174,6 +178,7 @@ pub(crate) async fn define(
         .bind(age)
         .bind(bytes)
         .bind(keep)
+        .bind(unhandled)
         .bind(super::count(definition.partitions));
     let made: i64 = define.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
     if made > 0 {
@@ -205,8 +210,9 @@ pub(crate) async fn set_retention(
     name: &str,
     rule: Option<RetentionRule>,
 ) -> Result<(), Error> {
-    let (age, bytes, keep) = columns(rule);
-    let set = sqlx::query(schema.sql(SET_RETENTION)).bind(name).bind(age).bind(bytes).bind(keep);
+    let (age, bytes, keep, unhandled) = columns(rule);
+    let set =
+        sqlx::query(schema.sql(SET_RETENTION)).bind(name).bind(age).bind(bytes).bind(keep).bind(unhandled);
     match set.execute(connection).await.map_err(from_sqlx)?.rows_affected() {
         0 => Err(no_topic(name)),
         _ => Ok(()),
@@ -214,11 +220,12 @@ pub(crate) async fn set_retention(
 }
 
 /// The rule as columns. It was checked to be in their range.
-fn columns(rule: Option<RetentionRule>) -> (Option<i64>, Option<i64>, bool) {
-    let age = rule.and_then(|rule| rule.max_age);
-    let age = age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+fn columns(rule: Option<RetentionRule>) -> (Option<i64>, Option<i64>, bool, Option<i64>) {
+    let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+    let age = rule.and_then(|rule| rule.max_age).map(micros);
+    let unhandled = rule.and_then(|rule| rule.unhandled_max_age).map(micros);
     let bytes = rule.and_then(|rule| rule.max_bytes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    (age, bytes, rule.is_some_and(|rule| rule.keep_unhandled))
+    (age, bytes, rule.is_some_and(|rule| rule.keep_unhandled), unhandled)
 }
 
 /// Returns the partitions of a topic, in order.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use messagekit::adapter::{FailureKind, Publisher};
 use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessages};
-use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, Shutdown, headers};
+use messagekit::{Consumer, Envelope, ErrorKind, HandlerError, Message, Shutdown, Stats, headers};
 use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use messagekit_schema_registry::{AvroSchema, SchemaFormat, SchemaId, SchemaRegistry, Schemas};
 use messagekit_testkit::{DEADLINE, eventually};
@@ -40,6 +40,10 @@ impl World {
     }
 
     fn start(&self, schemas: &Schemas) -> Shutdown {
+        self.start_with_stats(schemas).0
+    }
+
+    fn start_with_stats(&self, schemas: &Schemas) -> (Shutdown, Stats) {
         let handled = Arc::clone(&self.handled);
         let shutdown = Shutdown::new();
         let consumer = Consumer::builder("billing", self.store.clone())
@@ -47,8 +51,9 @@ impl World {
             .on_with(handled, record)
             .build()
             .unwrap();
+        let stats = consumer.stats();
         tokio::spawn(consumer.run(shutdown.clone()));
-        shutdown
+        (shutdown, stats)
     }
 
     fn handled(&self) -> Vec<String> {
@@ -135,6 +140,29 @@ async fn an_outage_of_the_registry_delays_its_lane_and_fails_nothing() {
         assert_eq!(of_key, ["o-1", "o-2", "o-3"]);
         assert_eq!(world.failed_messages().await.len(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_lane_is_reported_while_other_lanes_go_on() {
+    let world = World::new().await;
+    world.registry.fail(usize::MAX, ErrorKind::Unavailable);
+    world.publish(&[framed(world.id, "o-1", &avro("o-1")).with_key("a")]).await;
+    let (shutdown, stats) = world.start_with_stats(&Schemas::new(world.registry.clone()));
+    eventually("the look-up fails", DEADLINE, async || stats.connection().trouble.is_some()).await;
+    for number in 0..8 {
+        world.publish(&[json(&format!("other-{number}")).with_key(number.to_string())]).await;
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let connection = stats.connection();
+        let error = connection.trouble.unwrap_or_default();
+        assert!(error.starts_with("schema of a message cannot be looked up"), "{error}");
+        assert_eq!((connection.lanes, connection.blocked, connection.blocked_lanes.len()), (2, 1, 1));
+    }
+    assert!(!world.handled().is_empty(), "the other lane goes on");
+    world.registry.fail(0, ErrorKind::Unavailable);
+    eventually("the lane goes on", DEADLINE, async || world.handled().len() == 9).await;
+    shutdown.request();
+    let connection = stats.connection();
+    assert_eq!((connection.blocked, connection.trouble), (0, None));
 }
 
 #[tokio::test]

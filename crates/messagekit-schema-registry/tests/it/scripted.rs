@@ -108,7 +108,7 @@ impl World {
     }
 
     fn framed(&self, lane: Lane, position: u64) -> Incoming {
-        message(lane, position, [&[0], &self.id.0.to_be_bytes()[..], b"{}"].concat())
+        framed(self.id, lane, position)
     }
 
     /// Returns the positions of the messages that come without waiting.
@@ -145,6 +145,10 @@ fn message(lane: Lane, position: u64, payload: Vec<u8>) -> Incoming {
     Incoming::Message(Delivery { message, position: None, receipt: Receipt::new(lane, position) })
 }
 
+fn framed(id: SchemaId, lane: Lane, position: u64) -> Incoming {
+    message(lane, position, [&[0], &id.0.to_be_bytes()[..], b"{}"].concat())
+}
+
 fn plain(lane: Lane, position: u64) -> Incoming {
     message(lane, position, b"{}".to_vec())
 }
@@ -158,6 +162,36 @@ async fn what_follows_a_held_message_waits_behind_it() {
     assert_eq!(world.script.calls(), ["pause 3"]);
     assert_eq!(world.answered().await, [1, 2, 4]);
     assert_eq!(world.script.calls(), ["resume 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn schemas_of_one_lane_are_looked_up_at_once() {
+    let mut world = World::new().await;
+    let messages: Vec<Incoming> = (1..=40).map(|id| framed(SchemaId(100 + id), LANE, id.into())).collect();
+    world.script.yields(messages);
+    assert_eq!(world.ready(), NONE);
+    assert_eq!(world.registry.calls(), 16);
+    let expected: Vec<u64> = (1..=40).collect();
+    assert_eq!(world.answered().await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_searches_of_one_lane_leave_others_theirs() {
+    let mut world = World::new().await;
+    let messages: Vec<Incoming> = (1..=40).map(|id| framed(SchemaId(100 + id), LANE, id.into())).collect();
+    world.script.yields(messages);
+    assert_eq!(world.ready(), NONE);
+    let other = world.framed(OTHER, 50);
+    world.script.yields([other]);
+    assert_eq!(world.ready(), NONE);
+    assert_eq!(world.registry.calls(), 17);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.ready();
+    assert_eq!(world.subscriber.held_lanes(), [LANE, OTHER]);
+    let mut positions = world.answered().await;
+    positions.retain(|position| *position == 50);
+    assert_eq!(positions, [50]);
+    assert!(world.subscriber.held_lanes().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,7 @@ fn of_new(options: &RetentionOptions) -> Option<RetentionRule> {
         max_age: limit(options.seconds, Duration::from_secs, (!is_alone).then_some(KEEPS)),
         max_bytes: limit(options.max_bytes, u64::from, (!is_alone).then_some(KEEPS_BYTES)),
         keep_unhandled,
+        unhandled_max_age: limit(options.unhandled_seconds, Duration::from_secs, None),
     })
 }
 
@@ -71,10 +72,13 @@ pub(super) async fn set_retention(
     let known = topics.definitions().await?.into_iter().find(|known| *known.name == *topic);
     let known = known.ok_or_else(|| refused(ErrorKind::NotFound, MISSING, topic))?;
     let old = known.retention.unwrap_or(RetentionRule::of_nothing());
+    let keep_unhandled = options.consumed.unwrap_or(old.keep_unhandled);
+    let unhandled_max_age = old.unhandled_max_age.filter(|_| keep_unhandled);
     let new = rule(RetentionRule {
         max_age: limit(options.seconds, Duration::from_secs, old.max_age),
         max_bytes: limit(options.max_bytes, u64::from, old.max_bytes),
-        keep_unhandled: options.consumed.unwrap_or(old.keep_unhandled),
+        keep_unhandled,
+        unhandled_max_age: limit(options.unhandled_seconds, Duration::from_secs, unhandled_max_age),
     });
     topics.set_retention(topic, new).await?;
     Ok(Answer::done(format!("retention of topic {topic} set")))

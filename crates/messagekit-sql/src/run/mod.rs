@@ -50,6 +50,16 @@ impl Command {
         matches!(self, Self::Consume(_) | Self::Acknowledge(_))
     }
 
+    /// Returns the group that `CONSUME`, `ACK` or `RESET CONSUMER GROUP` makes if it does not exist.
+    pub fn used_group(&self) -> Option<&str> {
+        match self {
+            Self::Consume(consume) => consume.group.as_deref(),
+            Self::Acknowledge(acknowledge) => Some(&acknowledge.group),
+            Self::ResetGroup(reset) => Some(&reset.group),
+            _ => None,
+        }
+    }
+
     /// Returns whether it changes a topic, its sources or what a group has settled, other than `CONSUME` and `ACK` do.
     pub fn is_change(&self) -> bool {
         let is_read = matches!(self, Self::ShowTopics | Self::ShowRoutes { .. } | Self::Select(_));

@@ -57,8 +57,15 @@ fn retention() -> impl Strategy<Value = RetentionOptions> {
                 .prop_filter_map("it is not 0", |number| NonZeroU64::new(number).map(RetentionLimit::At)),
         ])
     };
-    (limit(i64::MAX as u64 / 1_000_000), limit(i64::MAX as u64), any::<Option<bool>>())
-        .prop_map(|(seconds, max_bytes, consumed)| RetentionOptions { seconds, max_bytes, consumed })
+    let seconds = || limit(i64::MAX as u64 / 1_000_000);
+    (seconds(), limit(i64::MAX as u64), any::<Option<bool>>(), seconds()).prop_map(
+        |(seconds, max_bytes, consumed, unhandled_seconds)| RetentionOptions {
+            seconds,
+            max_bytes,
+            consumed,
+            unhandled_seconds,
+        },
+    )
 }
 
 fn starts() -> impl Strategy<Value = PartitionStart> {

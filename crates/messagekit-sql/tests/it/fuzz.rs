@@ -8,7 +8,7 @@ use messagekit_sql::{SyntaxError, parse, parse_script};
 /// Statements that are read, for the fuzzer to break.
 const STATEMENTS: [&str; 15] = [
     "CREATE TOPIC IF NOT EXISTS shop.orders PARTITIONS 4 WITH (retention_seconds = 60, retention_max_bytes = NULL)",
-    "CREATE TOPIC a WITH (retention_consumed = true, dedup = ('url', 'title'), key = 'url', published = true)",
+    "CREATE TOPIC a WITH (retention_consumed = true, retention_unhandled_seconds = 9, dedup = ('url', 'title'), key = 'url', published = true)",
     "ALTER TOPIC t ADD SOURCE public.orders ON INSERT, UPDATE WHERE OLD.a <> 'x' AND (NEW.b IS NULL OR c BETWEEN 1 AND 2)",
     "ALTER TOPIC t ADD OR REPLACE SOURCE \"o\" ON DELETE PARTITION BY (coalesce(a, 'b')) WITH (payload = 'diff')",
     "ALTER TOPIC t DROP SOURCE public.orders",

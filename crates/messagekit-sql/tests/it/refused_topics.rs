@@ -65,7 +65,7 @@ const TOPICS: &[Case] = &[
         "CREATE TOPIC t WITH (retention = 1)",
         1,
         22,
-        "expected retention_seconds, retention_max_bytes, retention_consumed, key, dedup or published, found `retention`",
+        "expected retention_seconds, retention_max_bytes, retention_consumed, retention_unhandled_seconds, key, dedup or published, found `retention`",
     ),
     (
         "CREATE TOPIC t WITH (\n\tretention_seconds = 1,\n\tretention_seconds = 2)",
@@ -91,7 +91,7 @@ const TOPICS: &[Case] = &[
         "CREATE TOPIC t WITH ()",
         1,
         22,
-        "expected retention_seconds, retention_max_bytes, retention_consumed, key, dedup or published, found `)`",
+        "expected retention_seconds, retention_max_bytes, retention_consumed, retention_unhandled_seconds, key, dedup or published, found `)`",
     ),
     ("CREATE TOPIC t WITH (published = true", 1, 38, "expected `,` or `)`, found the end of the statement"),
     ("ALTER TOPIC t SET RETENTION", 1, 28, "expected WITH, found the end of the statement"),

@@ -11,6 +11,7 @@ use messagekit::operations::{
 use rusqlite::Connection;
 
 use super::checks::{DAMAGED, DELAYED_UNREADABLE, ON_TABLES, SYNCHRONOUS};
+use super::groups;
 use crate::error::from_sqlite;
 use crate::migrations;
 use crate::table_sources::install;
@@ -99,8 +100,8 @@ fn command(path: &Path, words: &[&str]) -> Repair {
 
 /// Returns whether this program can use the tables.
 fn schema(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis) -> Result<bool, Error> {
-    let (found, latest) = (migrations::version(conn)?, migrations::latest());
-    let (fit, current) = (found.fit(latest), found.current);
+    let (found, program) = (migrations::version(conn)?, migrations::this_program());
+    let (fit, current, latest) = (found.fit(program), found.current, program.latest);
     if fit == SchemaFit::Usable {
         return Ok(true);
     }
@@ -108,9 +109,12 @@ fn schema(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis)
         0 => format!("{name} has no tables of messagekit, and this program needs version {latest}"),
         _ => format!("the tables of {name} have version {current}, and this program needs {latest}"),
     };
-    let repair = match fit == SchemaFit::Newer {
-        true => vec![Repair::Manual("upgrade this program: the tables are newer".to_owned())],
-        false => migrate(path),
+    let repair = match fit {
+        SchemaFit::Newer => vec![Repair::Manual("upgrade this program: the tables are newer".to_owned())],
+        SchemaFit::BeforeFirst => {
+            vec![Repair::Manual("use a new file: no program upgrades this one".to_owned())]
+        }
+        _ => migrate(path),
     };
     diagnosis.found(&SCHEMA_PENDING, name, text, repair);
     Ok(false)
@@ -150,14 +154,15 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
     }
     let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
     for source in install::known(&snapshot)? {
-        if let (Some(problem), Some(repair)) = (source.problem(), source.repair()) {
-            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, [command(path, &repair)]);
+        if let Some(problem) = source.problem() {
+            let repairs: Vec<Repair> = source.repairs().iter().map(|words| command(path, words)).collect();
+            diagnosis.found(&TABLE_SOURCE_FAULTY, &source.table, problem, repairs);
         }
     }
     for (consumer, messages) in unhandled_types::misspelt(&snapshot, now)? {
         diagnosis.found_misspelt(&consumer, &messages);
     }
-    Ok(())
+    groups::look(&snapshot, now, diagnosis)
 }
 
 fn reach(conn: &Connection) -> rusqlite::Result<Vec<DedupReach>> {

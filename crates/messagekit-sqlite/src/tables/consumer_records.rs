@@ -147,6 +147,7 @@ pub(crate) fn count(conn: &Connection, consumer: &str, topic: &Arc<str>) -> Resu
     let all = all.unsigned_abs();
     let mut counts = RecordCounts { all, handled: all, expired, ..RecordCounts::default() };
     for (known, window) in &windows {
+        counts.claim_ranges = counts.claim_ranges.max(window.count_ranges());
         for (offsets, is_settled) in window.parts(known.next_offset) {
             let marks = marks(conn, consumer, known.tp, &offsets).map_err(from_sqlite)?;
             for (marked, records) in marks {

@@ -39,7 +39,7 @@ pub(crate) struct Topic {
 /// Returns the row of a topic name, or `None` for an unknown name.
 pub(crate) fn known_topic(conn: &Connection, name: &str) -> Result<Option<Topic>> {
     conn.prepare_cached(
-        "SELECT t.id, t.partitions, t.leaves, d.version, d.max_age, d.max_bytes, coalesce(d.keep_unhandled, 0)
+        "SELECT t.id, t.partitions, t.leaves, d.version, d.max_age, d.max_bytes, coalesce(d.keep_unhandled, 0), d.unhandled_max_age
          FROM messagekit_topics t LEFT JOIN messagekit_topic_definitions d ON d.topic_id = t.id WHERE t.name = ?1",
     )?
     .query_row([name], |row| {

@@ -24,10 +24,12 @@ pub(crate) fn set(conn: &Connection, topic: i64, rule: Option<RetentionRule>) ->
     let age = rule.and_then(|rule| rule.max_age).map(micros);
     let bytes = rule.and_then(|rule| rule.max_bytes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let keep = rule.is_some_and(|rule| rule.keep_unhandled);
+    let unhandled = rule.and_then(|rule| rule.unhandled_max_age).map(micros);
     conn.prepare_cached(
-        "UPDATE messagekit_topic_definitions SET max_age = ?2, max_bytes = ?3, keep_unhandled = ?4 WHERE topic_id = ?1",
+        "UPDATE messagekit_topic_definitions SET max_age = ?2, max_bytes = ?3, keep_unhandled = ?4, unhandled_max_age = ?5
+         WHERE topic_id = ?1",
     )?
-    .execute((topic, age, bytes, keep))?;
+    .execute((topic, age, bytes, keep, unhandled))?;
     if bytes.is_some() {
         count_bytes(conn, topic, "bytes IS NULL")?;
     }
@@ -86,11 +88,11 @@ fn cut(conn: &Connection, topic: &Topic, tp: i64, max: u32, now: i64) -> Result<
             break;
         }
         // Asked only when there is something to delete: most appends find nothing.
-        let limit = match limit {
+        let (unpublished, unhandled) = match limit {
             Some(limit) => limit,
             None => *limit.insert(needed_from(conn, topic, tp, &rule, bounds.end)?),
         };
-        if at >= limit {
+        if at >= unpublished || at >= unhandled && cut.waits_for_consumers(time(created_at)) {
             break;
         }
         cut.add(at, time(created_at), bytes.unsigned_abs());
@@ -103,8 +105,14 @@ fn time(micros: i64) -> Timestamp {
     timestamp(micros).unwrap_or(Timestamp::MIN)
 }
 
-/// Returns the first offset of a partition that a relay or, under the rule, a consumer still needs.
-fn needed_from(conn: &Connection, topic: &Topic, tp: i64, rule: &RetentionRule, end: i64) -> Result<i64> {
+/// Returns the first offset of a partition that a relay still needs, and the first that, under the rule, a consumer does.
+fn needed_from(
+    conn: &Connection,
+    topic: &Topic,
+    tp: i64,
+    rule: &RetentionRule,
+    end: i64,
+) -> Result<(i64, i64)> {
     let unpublished: Option<i64> = conn
         .prepare_cached(
             "SELECT min(pos) FROM (
@@ -114,7 +122,7 @@ fn needed_from(conn: &Connection, topic: &Topic, tp: i64, rule: &RetentionRule, 
         .query_row((position(tp, 0), position(tp, end)), |row| row.get(0))?;
     let unpublished = unpublished.map_or(end, offset);
     if !rule.keep_unhandled {
-        return Ok(unpublished);
+        return Ok((unpublished, end));
     }
     // A consumer without a cursor in this partition has handled none of its first records.
     let unhandled: Option<i64> = conn
@@ -124,7 +132,7 @@ fn needed_from(conn: &Connection, topic: &Topic, tp: i64, rule: &RetentionRule, 
              WHERE k.tp_id IN (SELECT id FROM messagekit_topic_partitions WHERE topic_id = ?1)",
         )?
         .query_row((topic.id, tp), |row| row.get(0))?;
-    Ok(unpublished.min(unhandled.unwrap_or(0)))
+    Ok((unpublished, unhandled.unwrap_or(0)))
 }
 
 /// Notes for each consumer how many of the records it has not handled. A consumer with record claims learns of them when it claims.

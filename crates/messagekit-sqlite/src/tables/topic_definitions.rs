@@ -41,7 +41,8 @@ pub(crate) fn define(
 }
 
 /// The columns of a definition; the list of dedup fields is decoded apart.
-const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled, t.leaves, t.id
+const SELECT: &str = "SELECT t.name, d.schema, d.shape, d.dedup, d.key, t.partitions, d.version, d.max_age, d.max_bytes, d.keep_unhandled,
+       d.unhandled_max_age, t.leaves, t.id
      FROM messagekit_topics t JOIN messagekit_topic_definitions d ON d.topic_id = t.id";
 
 /// Returns the definition of a topic.
@@ -64,7 +65,7 @@ pub(crate) fn all(conn: &Connection) -> Result<Vec<TopicDefinition>, Error> {
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
     let definition = TopicDefinition {
-        id: row.get(11)?,
+        id: row.get(12)?,
         name: row.get::<_, String>(0)?.into(),
         schema: row.get(1)?,
         shape: row.get(2)?,
@@ -73,7 +74,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(String, TopicDefinition)> {
         partitions: row.get(5)?,
         version: row.get(6)?,
         retention: retention_rule::read(row, 7)?,
-        is_published: row.get(10)?,
+        is_published: row.get(11)?,
     };
     Ok((row.get(3)?, definition))
 }

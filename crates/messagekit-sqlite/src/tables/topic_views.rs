@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::from_sqlite;
 
 const TOPICS: &str =
-    "SELECT topic_id, name, partitions, retention_seconds, retention_max_bytes, retention_consumed, routes, created_at
+    "SELECT topic_id, name, partitions, retention_seconds, retention_max_bytes, retention_consumed, retention_unhandled_seconds, routes, created_at
      FROM messagekit_system_topics ORDER BY topic_id";
 
 const TOPIC_OFFSETS: &str = "SELECT topic_id, group_id, partition_id, last_acked_offset, next_offset, lag

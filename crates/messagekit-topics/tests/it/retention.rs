@@ -114,6 +114,30 @@ async fn a_rule_for_a_topic_that_has_records_counts_them() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_is_gone_holds_records_up_to_their_age() {
+    let shop = Shop::new().await;
+    let rule = RetentionRule { unhandled_max_age: Some(WEEK), ..RetentionRule::of_handled() };
+    let items = shop.items(rule).await;
+    assert_eq!(shop.topics.definition("items").await.unwrap().unwrap().retention, Some(rule));
+    append(&items, 1..=10).await;
+    items.set_handled(1).await.unwrap();
+    items.named("mistyped").set_handled(1).await.unwrap();
+    assert_eq!(items.expire().await.unwrap(), 1);
+    assert_eq!(new_ids(&items).await.len(), 9);
+    assert_eq!(
+        (items.expire().await.unwrap(), ids(&items).await.len()),
+        (0, 9),
+        "the other consumer holds them"
+    );
+    shop.pass_a_week().await;
+    append(&items, 11..=12).await;
+    assert_eq!(ids(&items).await, [11, 12]);
+    for consumer in ["default", "mistyped"] {
+        assert_eq!(items.named(consumer).count().await.unwrap().expired, 9, "{consumer}");
+    }
+}
+
+#[tokio::test]
 async fn the_rule_is_the_files_and_the_last_one_given_counts() {
     let shop = Shop::new().await;
     let rule = async || shop.topics.definition("items").await.unwrap().unwrap().retention;
@@ -134,6 +158,8 @@ async fn the_rule_is_the_files_and_the_last_one_given_counts() {
 #[tokio::test]
 async fn a_rule_that_keeps_nothing_is_refused_before_anything_is_made() {
     let shop = Shop::new().await;
+    let useless = RetentionRule { unhandled_max_age: Some(WEEK), ..RetentionRule::of_age(WEEK) };
+    assert_eq!(useless.check().unwrap_err().kind(), ErrorKind::InvalidConfiguration);
     let nothing = RetentionRule { max_age: None, ..RetentionRule::of_age(WEEK) };
     let endless = RetentionRule::of_age(Duration::MAX);
     for rule in [nothing, endless, RetentionRule::of_age(Duration::ZERO), RetentionRule::of_bytes(0)] {

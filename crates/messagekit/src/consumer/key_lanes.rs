@@ -199,6 +199,10 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
         self.inner.lag()
     }
 
+    fn held_lanes(&self) -> Vec<Lane> {
+        self.inner.held_lanes().into_iter().flat_map(|lane| self.key_lanes(lane)).collect()
+    }
+
     fn release(&mut self, back: &mut Vec<Receipt>) {
         let mut back = self.closed(back);
         self.inner.release(&mut back);

@@ -1,6 +1,6 @@
 //! Statistics of a consumer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,13 +54,13 @@ impl ConsumerStats {
 pub struct Connection {
     /// Number of assigned partitions or queues.
     pub lanes: u64,
-    /// Number of those that wait for one message: it cannot be applied, its dependency is unavailable, or there is no room to
-    /// park it.
+    /// Number of those that wait for one message: it cannot be applied, its dependency or its schema is unavailable, or there is no
+    /// room to park it.
     pub blocked: u64,
     /// The source's names of the waiting lanes; the names of the key lanes if a partition is divided.
     pub blocked_lanes: Vec<Arc<str>>,
-    /// The last error of an outage of the source, unless a message has arrived since or the source has reported nothing for 30
-    /// s.
+    /// The last error of an outage of the source, unless a message has arrived since and no lane is held, or the source has reported
+    /// nothing for 30 s.
     pub trouble: Option<String>,
     /// How the run ended; `None` before and during the run.
     pub ended: Option<String>,
@@ -79,6 +79,8 @@ struct Counters {
     /// Without its trouble, which expires.
     connection: Mutex<Connection>,
     trouble: Mutex<Option<(Instant, String)>>,
+    /// A lane is held, which its subscriber may report less often.
+    is_held: AtomicBool,
     short_of: Mutex<Vec<String>>,
     lag: Mutex<Vec<PartitionLag>>,
     handler_times: Histogram<Durations>,
@@ -195,7 +197,8 @@ impl Stats {
 
     /// Returns the state of the connection to the source.
     pub fn connection(&self) -> Connection {
-        let trouble = locked(&self.0.trouble).clone().filter(|(at, _)| at.elapsed() < LASTS);
+        let lasts = |at: Instant| at.elapsed() < LASTS || self.0.is_held.load(Ordering::Relaxed);
+        let trouble = locked(&self.0.trouble).clone().filter(|(at, _)| lasts(*at));
         Connection { trouble: trouble.map(|(_, error)| error), ..locked(&self.0.connection).clone() }
     }
 
@@ -228,6 +231,11 @@ impl Stats {
         connection.blocked_lanes = blocked_lanes;
     }
 
+    /// Records whether the subscriber holds a lane.
+    pub(super) fn held(&self, is_held: bool) {
+        self.0.is_held.store(is_held, Ordering::Relaxed);
+    }
+
     /// Records an outage of the source, or its end with `None`.
     pub(super) fn trouble(&self, error: Option<&Error>) {
         let trouble = error.map(|error| (Instant::now(), error.to_string()));
@@ -237,6 +245,7 @@ impl Stats {
     /// Records how the run ended. The consumer then has no lanes.
     fn end(&self, how: String) {
         self.lags(Vec::new());
+        self.held(false);
         *locked(&self.0.connection) = Connection { ended: Some(how), ..Connection::default() };
         // Wake who waits for counts that will not come.
         self.0.done.send_modify(|_| {});

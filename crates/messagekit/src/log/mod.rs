@@ -29,8 +29,9 @@ pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimTurns, ClaimWindow, Claimed, ClaimedRange,
-    ClaimedRanges, ClaimedRecord, DecideWindows, LeaseOf, LeasedMessage, NewClaim, OnDeleted, RecordClaim,
-    RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which, WindowDecision, WindowReplacement,
+    ClaimedRanges, ClaimedRecord, DecideWindows, LeaseOf, LeasedMessage, MAX_CLAIM_RANGES, NewClaim,
+    OnDeleted, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which, WindowDecision,
+    WindowReplacement,
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;

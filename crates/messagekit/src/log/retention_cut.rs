@@ -20,6 +20,8 @@ pub struct RetentionCut {
     rule: RetentionRule,
     /// Records that were stored before are too old.
     oldest: Option<Timestamp>,
+    /// Records that were stored before do not wait for consumers.
+    oldest_unhandled: Option<Timestamp>,
     /// How many bytes the partition holds too much.
     excess: Option<u64>,
     end: i64,
@@ -32,10 +34,11 @@ pub struct RetentionCut {
 impl RetentionCut {
     /// Begins at the earliest record of a partition that holds these bytes of keys and payloads.
     pub fn new(rule: RetentionRule, partition: super::Bounds, bytes: u64, now: Timestamp) -> Self {
-        let oldest = rule.max_age.map(|age| now.saturating_sub(age).unwrap_or(Timestamp::MIN));
+        let before = |age| now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+        let (oldest, oldest_unhandled) = (rule.max_age.map(before), rule.unhandled_max_age.map(before));
         let excess = rule.max_bytes.map(|max| bytes.saturating_sub(max));
         let (from, end) = (partition.earliest, partition.end);
-        Self { rule, oldest, excess, end, from, to: from, records: 0, bytes: 0 }
+        Self { rule, oldest, oldest_unhandled, excess, end, from, to: from, records: 0, bytes: 0 }
     }
 
     /// Returns whether the rule deletes the next record. After the first that stays, all others stay.
@@ -43,6 +46,11 @@ impl RetentionCut {
         let is_old = self.oldest.is_some_and(|oldest| stored < oldest);
         let is_excess = self.excess.is_some_and(|excess| self.bytes < excess) && offset + 1 < self.end;
         is_old || is_excess || (self.rule.max_age, self.rule.max_bytes) == (None, None)
+    }
+
+    /// Returns whether the rule keeps the next record for consumers that have not handled it.
+    pub fn waits_for_consumers(&self, stored: Timestamp) -> bool {
+        self.rule.keep_unhandled && self.oldest_unhandled.is_none_or(|oldest| stored >= oldest)
     }
 
     /// Adds the next record if it [is due](Self::is_due), and returns whether it is.
@@ -100,6 +108,17 @@ mod tests {
         assert!(cut.add(5, at(0), 100) && cut.add(6, at(0), 100));
         assert!(!cut.add(7, at(0), 100));
         assert_eq!(cut.offsets(), 5..7);
+    }
+
+    #[test]
+    fn records_wait_for_consumers_up_to_their_age() {
+        let kept = RetentionRule::of_handled();
+        assert!(cut(kept, 0).waits_for_consumers(at(0)));
+        let limited = RetentionRule { unhandled_max_age: Some(Duration::from_secs(100)), ..kept };
+        assert!(
+            cut(limited, 0).waits_for_consumers(at(900)) && !cut(limited, 0).waits_for_consumers(at(899))
+        );
+        assert!(!cut(RetentionRule::of_bytes(1), 0).waits_for_consumers(at(900)));
     }
 
     #[test]

@@ -251,14 +251,25 @@ pub struct KnownSource {
 }
 
 impl KnownSource {
-    /// Returns the words of `messagekit` that repair it, if it is faulty: it is added again as it was, or, without its table, dropped. One
-    /// whose table has another name is dropped, too, after it was added under that name.
-    pub fn repair(&self) -> Option<Vec<&str>> {
-        let fault = self.fault?;
-        if matches!(fault, SourceFault::TableMissing | SourceFault::TableRenamed) {
-            return Some(vec!["topics", "source", "drop", &self.topic, &self.table]);
+    /// Returns the commands of `messagekit` that repair it, in their order, without the name of the program; none if it is not faulty. It is
+    /// added again as it was, or, without its table, dropped. If its table has another name, it is added under that name before.
+    pub fn repairs(&self) -> Vec<Vec<&str>> {
+        let drop = vec!["topics", "source", "drop", &self.topic, &self.table];
+        match (self.fault, &self.renamed_to) {
+            (None, _) => Vec::new(),
+            (Some(SourceFault::TableRenamed), Some(name)) => vec![self.added(name), drop],
+            (Some(SourceFault::TableMissing | SourceFault::TableRenamed), _) => vec![drop],
+            (Some(_), _) => {
+                let mut again = self.added(&self.table);
+                again.insert(5, "--replace");
+                vec![again]
+            }
         }
-        let mut words = vec!["topics", "source", "add", &self.topic, &self.table, "--replace"];
+    }
+
+    /// Returns the words that add it for a table of this name.
+    fn added<'a>(&'a self, table: &'a str) -> Vec<&'a str> {
+        let mut words = vec!["topics", "source", "add", &*self.topic, table];
         if self.changes != Changes::ALL {
             words.extend(self.changes.names().flat_map(|name| ["--on", name]));
         }
@@ -276,7 +287,7 @@ impl KnownSource {
                 words.extend([option, expression]);
             }
         }
-        Some(words)
+        words
     }
 
     /// Returns what is wrong with it as a sentence for operators, if anything.

@@ -158,6 +158,14 @@ pub struct RecordCounts {
     pub dead: u64,
     /// Those that retention deleted before they were handled.
     pub expired: u64,
+    /// The most separate ranges that claims have made of a partition; from [`MAX_CLAIM_RANGES`](super::MAX_CLAIM_RANGES) on, new records
+    /// wait. JSON leaves 0 out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub claim_ranges: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl RecordCounts {

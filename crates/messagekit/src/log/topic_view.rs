@@ -9,7 +9,7 @@
 pub enum TopicView {
     /// `system.topics`: a row for each topic that was defined.
     ///
-    /// `retention_seconds` is rounded up, and `routes` a list of `table_id` and `op`.
+    /// `retention_seconds` and `retention_unhandled_seconds` are rounded up, and `routes` a list of `table_id` and `op`.
     Topics,
     /// `system.topic_offsets`: a row for each topic, consumer and partition, for consumers that have begun to read the topic.
     ///
@@ -71,6 +71,7 @@ const TOPICS: &[ViewColumn] = &[
     column("retention_seconds", ViewType::Integer),
     column("retention_max_bytes", ViewType::Integer),
     column("retention_consumed", ViewType::Boolean),
+    column("retention_unhandled_seconds", ViewType::Integer),
     column("routes", ViewType::Json),
     column("created_at", ViewType::Timestamp),
 ];

@@ -101,6 +101,12 @@ pub trait Subscriber: Send {
         None
     }
 
+    /// Returns the lanes whose oldest message waits in the subscriber for a service that has failed. They count as blocked until the message
+    /// is delivered. The default is none, for subscribers that hold no message back.
+    fn held_lanes(&self) -> Vec<Lane> {
+        Vec::new()
+    }
+
     /// Leaves the consumer: makes all settled receipts durable and gives the lanes up. Deliveries that were neither settled nor
     /// released count as released.
     ///
@@ -132,6 +138,10 @@ impl<S: Subscriber + ?Sized> Subscriber for Box<S> {
 
     fn lag(&self) -> Option<Arc<dyn LagProbe>> {
         (**self).lag()
+    }
+
+    fn held_lanes(&self) -> Vec<Lane> {
+        (**self).held_lanes()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use messagekit_admin::Role;
+use messagekit_topics::operations::TopicOperations;
 use serde_json::{Value, json};
 
 use super::shop::{Shop, TOPIC, numbers};

@@ -144,3 +144,32 @@ async fn the_document_has_every_field() {
         assert_eq!(fields, expected, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_token_uses_a_thousand_groups_and_no_more() {
+    let shop = Shop::with(1, 0..1).await;
+    let using = |groups: std::ops::Range<u32>| {
+        let statements = groups.map(|n| format!("CONSUME FROM shop.orders GROUP 'g{n}' LIMIT 0"));
+        json!({ "sql": statements.collect::<Vec<_>>().join(";") })
+    };
+    let tell = async |role, body| shop.console.tell(role, "POST /v1/api/sql", body).await;
+    for hundred in 0..10 {
+        assert_eq!(tell(Role::Service, using(hundred * 100..hundred * 100 + 100)).await.status, 200);
+    }
+    let other = |group: &str| json!({"topic_id": TOPIC, "group_id": group, "start": "Earliest"});
+    shop.post("consume", other("other")).await.is_failure(403, "TOO_MANY_GROUPS");
+    let up_to = json!({"topic_id": TOPIC, "group_id": "other", "upto_offset": 0});
+    shop.post("ack", up_to).await.is_failure(403, "TOO_MANY_GROUPS");
+    let refused = tell(Role::Service, using(1_000..1_001)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!("TOO_MANY_GROUPS")));
+    assert_eq!(tell(Role::Service, using(7..8)).await.status, 200, "a known one may be used");
+    assert_eq!(
+        tell(Role::Admin, using(1_000..1_001)).await.status,
+        200,
+        "another token has names of its own"
+    );
+
+    let dropping = json!({"sql": "DROP CONSUMER GROUP IF EXISTS 'g7' ON shop.orders"});
+    assert_eq!(tell(Role::Admin, dropping).await.status, 200);
+    assert_eq!(shop.post("consume", other("other")).await.status, 200, "a dropped group makes room");
+}

@@ -213,7 +213,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let Poll::Ready(incoming) = self.subscriber.poll_next(cx) else { break };
             match incoming {
                 Some(Ok(incoming)) => {
-                    self.settings.stats.trouble(None);
+                    // The messages of other lanes say nothing about a lane that is held.
+                    if self.subscriber.held_lanes().is_empty() {
+                        self.settings.stats.trouble(None);
+                    }
                     self.incoming(incoming);
                 }
                 Some(Err(error)) if error.is_transient() => {
@@ -237,7 +240,11 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         // The key lanes of a divided partition are adjacent.
         let key_lanes = self.settings.key_lanes.get();
         let policy = self.settings.rules.on_failure;
-        let blocked = self.lanes.iter().filter(|(_, lane)| lane.state.is_blocked(policy));
+        let held = self.subscriber.held_lanes();
+        self.settings.stats.held(!held.is_empty());
+        let is_blocked =
+            |lane: &Lane, state: &AssignedLane<S>| state.state.is_blocked(policy) || held.contains(lane);
+        let blocked = self.lanes.iter().filter(|(lane, state)| is_blocked(lane, state));
         let (mut slots, names): (Vec<u32>, Vec<Arc<str>>) =
             blocked.map(|(lane, state)| (lane.slot / key_lanes, Arc::clone(&state.name))).unzip();
         slots.dedup();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::window::{ClaimRange, ClaimWindow, ClaimedRanges, MAX_RANGES, NewClaim, RangeState};
+use super::window::{ClaimRange, ClaimWindow, ClaimedRanges, MAX_CLAIM_RANGES, NewClaim, RangeState};
 
 /// How many records that no worker has a claim looks at, or four times as many as it may have.
 const LOOK_AHEAD: i64 = 1_024;
@@ -165,7 +165,7 @@ impl<'a> KeyedClaim<'a> {
             Some(last) if last.end == offset => last.end = offset + 1,
             // A record among others is three ranges where one was. The first one that was seen before is claimed in any case, so that
             // a window with too many ranges empties.
-            _ if self.window.ranges.len() + 2 * (chosen + 1) <= MAX_RANGES
+            _ if self.window.ranges.len() + 2 * (chosen + 1) <= MAX_CLAIM_RANGES
                 || (chosen == 0 && choice == Choice::Due) =>
             {
                 self.chosen.push(offset..offset + 1);

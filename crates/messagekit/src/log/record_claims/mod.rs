@@ -38,4 +38,4 @@ pub use claim_store::{DecideWindows, RecordClaims};
 pub use claimer::RecordClaimer;
 pub use leased_message::{LeaseOf, LeasedMessage};
 pub use turns::ClaimTurns;
-pub use window::{ClaimWindow, ClaimedRange, ClaimedRanges, NewClaim, Settlement};
+pub use window::{ClaimWindow, ClaimedRange, ClaimedRanges, MAX_CLAIM_RANGES, NewClaim, Settlement};

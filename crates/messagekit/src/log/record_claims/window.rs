@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind};
 pub(super) const MANY_RANGES: usize = 1_000;
 
 /// The most ranges of a window. Only claims that are not settled, and keys that wait, can make so many; new records wait then.
-pub(super) const MAX_RANGES: usize = 10_000;
+pub const MAX_CLAIM_RANGES: usize = 10_000;
 
 /// The records between the settled prefix of a partition and the records that were never claimed.
 ///
@@ -120,6 +120,11 @@ impl ClaimWindow {
     /// Returns the first offset that was never claimed.
     pub fn unclaimed_from(&self) -> i64 {
         self.ranges.last().map_or(self.next, |range| range.to)
+    }
+
+    /// Returns the number of its ranges, at most [`MAX_CLAIM_RANGES`].
+    pub fn count_ranges(&self) -> u64 {
+        self.ranges.len() as u64
     }
 
     /// Returns whether records that wait are to leave it, so that a change of it stays cheap.
@@ -243,7 +248,7 @@ impl ClaimWindow {
         }
         let from = self.unclaimed_from();
         let to = end.min(from.saturating_add(room));
-        if to > from && limit == i64::MAX && self.ranges.len() < MAX_RANGES {
+        if to > from && limit == i64::MAX && self.ranges.len() < MAX_CLAIM_RANGES {
             let range = ClaimRange { from, to, attempts: 1, state: new.state(false) };
             claimed.ranges.push(range.claimed());
             self.ranges.push(range);
