@@ -34,7 +34,7 @@ fn each_file_is_a_step_and_has_a_copy_in_its_crate() {
 }
 
 #[test]
-fn steps_count_on_from_the_first_and_the_first_excludes_all_before() {
+fn steps_count_on_and_the_first_excludes_all_before() {
     let postgres = POSTGRES.iter().map(|step| (step.version, step.lowest_program)).collect::<Vec<_>>();
     let sqlite = SQLITE.iter().map(|step| (step.version, step.lowest_program)).collect::<Vec<_>>();
     for steps in [postgres, sqlite] {

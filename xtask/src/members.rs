@@ -76,7 +76,7 @@ mod tests {
             else {
                 panic!("{dependency}")
             };
-            if !tested.contains(&(name, required.trim_start_matches('^').to_owned())) {
+            if !tested.contains(&(name, required.trim_start_matches(['^', '~']).to_owned())) {
                 let versions =
                     tested.iter().filter(|(known, _)| *known == name).map(|(_, version)| &**version);
                 others.insert(format!("{name} {required}: {}", versions.collect::<Vec<_>>().join(" or ")));

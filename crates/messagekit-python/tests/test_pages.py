@@ -38,7 +38,7 @@ def test_programs_of_a_page_run_one_after_the_other(page, tmp_path, brokers):
         assert run.returncode == 0, f"{program}\n{run.stderr}"
 
 
-@pytest.mark.parametrize("order", itertools.permutations(PAGES))
+@pytest.mark.parametrize("order", list(itertools.permutations(PAGES)))
 def test_first_programs_of_all_pages_share_a_folder(order, tmp_path):
     for page in order:
         program = blocks(page)[0]
