@@ -19,6 +19,14 @@ const STANDBY: Duration = Duration::from_millis(50);
 
 const LOCK: &str = "SELECT pg_try_advisory_lock($1)";
 
+/// The session that holds a name, by the halves of the key. What another role's session is, only a role that may read it sees.
+const HOLDER: &str = "
+SELECT concat_ws(' ', 'session', l.pid, 'of', nullif(a.application_name, ''), nullif(host(a.client_addr), ''))
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+  AND l.classid::bigint = ($1 >> 32) & 4294967295 AND l.objid::bigint = $1 & 4294967295 LIMIT 1";
+
 /// The last id that was drawn. One that is not committed yet is no harm: a pipeline that stops there only stops later.
 const LAST_ID: &str =
     "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM messagekit.topic_record_ids";
@@ -42,6 +50,17 @@ impl PipelineStore for PostgresStore {
                     return Err(Error::new(messagekit::ErrorKind::Closed, "store is closed"));
                 }
             }
+        })
+    }
+
+    fn worker_of<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        let key = self.lock_key(name);
+        Box::pin(async move {
+            let found = self.read(|mut connection| async move {
+                let holder = sqlx::query_scalar(HOLDER).bind(key);
+                holder.fetch_optional(&mut *connection).await.map_err(from_sqlx)
+            });
+            found.await.ok().flatten()
         })
     }
 
@@ -97,12 +116,11 @@ impl PipelineStore for PostgresStore {
         Ok(found.filter_map(|event| Some((event.event_id, event.links.correlation_id?))).collect())
     }
 
-    fn is_same_database(&self, other: &Self) -> bool {
-        let of = |store: &Self| {
-            let options = store.pool().connect_options();
-            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
-        };
-        self.schema() == other.schema() && of(self) == of(other)
+    fn address(&self) -> String {
+        let options = self.pool().connect_options();
+        let (host, port) = (options.get_host(), options.get_port());
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        format!("{host}:{port}/{database}/{}", self.schema())
     }
 }
 

@@ -160,7 +160,7 @@ def test_a_run_that_waits_for_another_process_is_interrupted_and_ends_in_time(pa
         with pytest.raises(KeyboardInterrupt):
             pipeline.run()
         interrupt.join()
-        with pytest.raises(sqlite3.OperationalError, match="another process runs the pipeline"):
+        with pytest.raises(sqlite3.OperationalError, match=f"process {holder.pid} runs the pipeline"):
             pipeline.run(timeout=0.1)
         with pytest.raises(ValueError, match="timeout"):
             pipeline.run(timeout=-1)
@@ -168,3 +168,23 @@ def test_a_run_that_waits_for_another_process_is_interrupted_and_ends_in_time(pa
         holder.communicate("\n", timeout=60)
         assert items.count("new") == 0
         assert pipeline.run(timeout=0.1) == []
+
+
+def test_a_nested_run_of_another_file_waits_for_its_process(path, tmp_path):
+    def pipeline(source, function):
+        items = source.topic("items", Item, dedup=("url",))
+        items.append(item(1))
+        return items.pipe(function).to(source.topic("short", Short, dedup=None))
+
+    with Source(path) as source, Source(tmp_path / "other.db") as other:
+        inner = pipeline(other, lambda value: None)
+        holder = started(HOLDER, 0, tmp_path / "other.db")
+        assert holder.stdout.readline() == "holds\n"
+
+        def nested(value):
+            # Longer than a run waits before it looks whether it waits for itself.
+            with pytest.raises(sqlite3.OperationalError, match=f"process {holder.pid} runs the pipeline"):
+                inner.run(timeout=1.2)
+
+        pipeline(source, nested).run()
+        holder.communicate("\n", timeout=60)

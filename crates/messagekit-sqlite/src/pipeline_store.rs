@@ -32,6 +32,11 @@ impl PipelineStore for SqliteStore {
         })
     }
 
+    fn worker_of<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        let holder = name_lock::holder_of(&name_lock::file_of(self.path(), name));
+        Box::pin(async move { holder.map(|process| format!("process {process}")) })
+    }
+
     async fn last_record(&self) -> Result<i64, Error> {
         self.query_topics(|conn| Ok(record_ids::next(conn).map_err(from_sqlite)? - 1)).await
     }
@@ -63,8 +68,8 @@ impl PipelineStore for SqliteStore {
         Ok(found.filter_map(|event| Some((event.event_id, event.links.correlation_id?))).collect())
     }
 
-    fn is_same_database(&self, other: &Self) -> bool {
-        let path = |store: &Self| std::fs::canonicalize(store.path()).ok();
-        self.path() == other.path() || path(self).is_some_and(|own| path(other) == Some(own))
+    fn address(&self) -> String {
+        let path = std::fs::canonicalize(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        format!("sqlite:{}", path.display())
     }
 }

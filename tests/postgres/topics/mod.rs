@@ -10,6 +10,7 @@ mod home;
 mod hostile_names;
 mod http_kills;
 mod idle_http;
+mod named_runs;
 mod page;
 mod random_tables;
 mod replicated_rows;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    /// The names under which this task runs pipelines.
+    /// The databases and names under which this task runs pipelines.
     static RUNNING: Vec<String>;
 }
 
@@ -26,8 +26,9 @@ pub(super) async fn alone<S: PipelineStore, R, E: From<Error>>(
     work: impl Future<Output = Result<R, E>>,
 ) -> Result<R, E> {
     let mut running = RUNNING.try_with(Clone::clone).unwrap_or_default();
-    let _alone = wait(store, &name, most, &running).await?;
-    running.push(name);
+    let own = format!("{} {name}", store.address());
+    let _alone = wait(store, &name, most, running.contains(&own)).await?;
+    running.push(own);
     RUNNING.scope(running, work).await
 }
 
@@ -35,21 +36,22 @@ async fn wait<S: PipelineStore>(
     store: &S,
     name: &str,
     most: Option<Duration>,
-    running: &[String],
+    is_nested: bool,
 ) -> Result<Box<dyn NameHolder>, Error> {
     let mut waiting = pin!(store.work_alone(name));
     let first = most.map_or(PATIENCE, |most| most.min(PATIENCE));
     if let Ok(alone) = timeout(first, &mut waiting).await {
         return alone;
     }
-    if running.iter().any(|own| own == name) {
+    if is_nested {
         let text = "pipeline waits for itself: its function runs it again";
         return Err(Error::new(ErrorKind::WouldDeadlock, text).with("pipeline", name));
     }
-    tracing::info!(pipeline = name, "waiting for another run of the pipeline");
+    let other = store.worker_of(name).await.unwrap_or_else(|| "another process".to_owned());
+    tracing::info!(pipeline = name, "waiting for {other}, which runs the pipeline");
     let Some(most) = most else { return waiting.await };
     timeout(most.saturating_sub(first), waiting).await.unwrap_or_else(|_| {
-        let text = "another process runs the pipeline: wait for it, or for longer";
+        let text = format!("{other} runs the pipeline: wait for it, or for longer");
         Err(Error::new(ErrorKind::Unavailable, text).with("pipeline", name))
     })
 }

@@ -21,6 +21,9 @@ pub trait PipelineStore: TopicStore {
     /// A dropped call has taken nothing.
     fn work_alone<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn NameHolder>, Error>>;
 
+    /// Describes the process that works under a name, for people. `None` if no process does, or the database does not tell.
+    fn worker_of<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>>;
+
     /// Returns the id of the record that was appended last, 0 before the first. What was committed before the call and waits for its offset
     /// has one by then.
     ///
@@ -67,6 +70,11 @@ pub trait PipelineStore: TopicStore {
         std::future::ready(Ok(Vec::new()))
     }
 
+    /// Returns the address of the database, which handles of the same database have in common. It holds no password.
+    fn address(&self) -> String;
+
     /// Returns whether another handle is of the same database.
-    fn is_same_database(&self, other: &Self) -> bool;
+    fn is_same_database(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
 }
