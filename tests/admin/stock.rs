@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, OutboxRows, ReceivedMessage};
+use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, OutboxRows, ReceivedMessage};
 use messagekit::{Message, MessageId, Shutdown, Store, headers};
 use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;

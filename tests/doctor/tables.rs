@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use messagekit::adapter::{Inbox, UnhandledType};
+use messagekit::adapter::{Positions, UnhandledType};
 use messagekit::operations::Doctor;
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, Publisher, Source};
+use messagekit::adapter::{Primings, Publisher, Source};
 use messagekit::log::{Log, OrderedReader, Page, PartitionStart, Start};
 use messagekit::{Consumer, Error, ErrorKind, HandlerError, Message, Shutdown, headers};
 use messagekit_kafka::{KafkaSubscriber, OnRecreatedTopic};

@@ -7,7 +7,9 @@ mod page;
 
 use std::fs;
 
-use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::adapter::{
+    Bookkeeping, BrokerDeadLetter, FailedMessageRows, Failure, FailureKind, ReceivedMessage,
+};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages, Origin};
 use messagekit::{Message, MessageId, Store, headers};
 use messagekit_postgres::PostgresStore;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, Publisher, codec};
+use messagekit::adapter::{Markers, Publisher, codec};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::operations::{EventFilter, FailedMessageFilter, FailedMessages, Replays};
 use messagekit::{Backoff, Claim, Consumer, Envelope, Event, HandlerError, MessageId, Shutdown, headers};

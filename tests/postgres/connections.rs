@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::{FailedMessages, Replays};
 use messagekit::{ErrorKind, MessageId, Store};
 use messagekit_postgres::PostgresStore;
@@ -165,8 +165,9 @@ fn limits_hold_and_say_what_they_are() {
         let mut tx = store.begin().await.unwrap();
         let request =
             messagekit::adapter::ClaimRequest { id, topic: "orders.order".into(), key: None, generation: 0 };
-        let waited =
-            messagekit::adapter::Inbox::claim(&store, &mut tx, &shop.consumer, &[request]).await.unwrap_err();
+        let waited = messagekit::adapter::Markers::claim(&store, &mut tx, &shop.consumer, &[request])
+            .await
+            .unwrap_err();
         assert_eq!(waited.kind(), ErrorKind::Conflict);
         shop.store.rollback(rival).await.unwrap();
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, Next, ReceivedMessage};
+use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, Markers, Next, ReceivedMessage, Retries};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };

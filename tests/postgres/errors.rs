@@ -160,7 +160,8 @@ fn tables_that_vanish_later_are_a_matter_of_the_schema() {
         let store = database.store().await;
         let drop = "DROP SCHEMA messagekit CASCADE";
         sqlx::raw_sql(drop).execute(&mut database.connection().await).await.unwrap();
-        let error = messagekit::adapter::Inbox::next_of(&store, "billing", "orders.order").await.unwrap_err();
+        let error =
+            messagekit::adapter::Positions::next_of(&store, "billing", "orders.order").await.unwrap_err();
         assert_says(&error, ErrorKind::Schema, "messagekit migrate");
     });
 }

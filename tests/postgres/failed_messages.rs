@@ -1,6 +1,6 @@
 //! The columns of a message that was set aside.
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, ReceivedMessage, SetAsideOutcome};
 use messagekit::operations::{FailedMessageFilter, FailedMessages};
 use messagekit::{Claim, Message, MessageId, Store, headers};
 use messagekit_testkit::block_on;

@@ -1,6 +1,6 @@
 //! Claims of ranges that are processed again, and claims that are undone.
 
-use messagekit::adapter::{ClaimRequest, Inbox};
+use messagekit::adapter::{ClaimRequest, Markers};
 use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_postgres::PgTx;
 use messagekit_testkit::block_on;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::{ClaimRequest, Inbox, NextOffset};
+use messagekit::adapter::{ClaimRequest, Markers, NextOffset, Positions};
 use messagekit::{Claim, MessageId, Outbox, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;

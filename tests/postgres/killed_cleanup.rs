@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Markers;
 use messagekit::cleanup::{Retention, clean};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::Store;
-use messagekit::adapter::{Inbox, NextOffset};
+use messagekit::adapter::{NextOffset, Positions};
 use messagekit_testkit::block_on;
 use messagekit_tests::locks::until_it_waits;
 

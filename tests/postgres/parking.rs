@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use messagekit::adapter::{Inbox, Publisher, codec};
+use messagekit::adapter::{Positions, Publisher, codec};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
     Operator,

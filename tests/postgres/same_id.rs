@@ -127,13 +127,13 @@ fn who_waits_for_a_claim_holds_none_behind_it() {
         let claiming = {
             let (shop, requests) = (shop.clone(), ids.iter().rev().map(request).collect::<Vec<_>>());
             tokio::spawn(async move {
-                messagekit::adapter::Inbox::claim(&shop.store, &mut second, &shop.consumer, &requests).await
+                messagekit::adapter::Markers::claim(&shop.store, &mut second, &shop.consumer, &requests).await
             })
         };
         until_it_waits(shop.store.pool(), waiting).await;
         let behind: Vec<_> = ids[1..].iter().map(request).collect();
         let claims =
-            messagekit::adapter::Inbox::claim(&shop.store, &mut first, &shop.consumer, &behind).await;
+            messagekit::adapter::Markers::claim(&shop.store, &mut first, &shop.consumer, &behind).await;
         assert_eq!(claims.expect("nobody holds them"), [Claim::Fresh; 19]);
         shop.store.commit(first).await.unwrap();
         assert_eq!(claiming.await.unwrap().unwrap(), [Claim::Done; 20]);
@@ -161,7 +161,7 @@ fn batches_that_overlap_in_any_order_do_not_deadlock() {
                     let requests: Vec<_> = batch.iter().map(request).collect();
                     let mut tx = store.begin().await.unwrap();
                     let claims =
-                        messagekit::adapter::Inbox::claim(&store, &mut tx, &shop.consumer, &requests).await;
+                        messagekit::adapter::Markers::claim(&store, &mut tx, &shop.consumer, &requests).await;
                     fresh += claims
                         .expect("nobody deadlocks")
                         .iter()

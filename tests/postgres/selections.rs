@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, ReceivedMessage};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageSelection, FailedMessageState, FailedMessages,
     Operator,

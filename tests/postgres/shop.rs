@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::{ClaimRequest, Inbox};
+use messagekit::adapter::{ClaimRequest, Markers};
 use messagekit::{Claim, Event, MessageId, Outbox, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::unique;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    BatchLimit, ClaimRequest, Failure, FailureKind, Inbox, Publisher, ReceivedMessage, SetAsideOutcome, codec,
+    BatchLimit, ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Publisher, ReceivedMessage,
+    Retries, SetAsideOutcome, codec,
 };
 use messagekit::log::{Claimed, RecordClaimer, Which};
 use messagekit::relay::{OutboxReader, Relay};
@@ -231,7 +232,7 @@ async fn said_to_apply_a_run(counted: &Counted, consumer: &str, behind: i64) -> 
 
     let lease = Duration::from_secs(600);
     let apply = counted.during(async {
-        let leased = Inbox::lease(store, consumer, 1, lease).await.unwrap().remove(0);
+        let leased = Retries::lease(store, consumer, 1, lease).await.unwrap().remove(0);
         assert_eq!(store.begin_run(consumer, &leased, 1_000, lease).await.unwrap(), Some(1_000));
         let mut tx = store.begin().await.unwrap();
         let followers =

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Markers;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit::{Outbox, Store};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, UnhandledType,
+    Attempts, ClaimRequest, FailedMessageRows, Failure, Follower, Markers, NextOffset, Positions, Priming,
+    Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
@@ -18,7 +18,7 @@ fn key(consumer: &str, message: &MessageId) -> (String, MessageId) {
     (consumer.to_owned(), message.clone())
 }
 
-impl Inbox for MemoryStore {
+impl Markers for MemoryStore {
     async fn note_window(
         &self,
         consumer: &str,
@@ -31,16 +31,6 @@ impl Inbox for MemoryStore {
             *noted = window.max(*noted);
             tables.complete_since.get(consumer).copied()
         }))
-    }
-
-    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
-        let now = self.database.clock.now();
-        self.tables(|tables| tables.note_unhandled(consumer, types, now));
-        Ok(())
-    }
-
-    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
-        Ok(self.tables(|tables| tables.oldest_return(topics, self.database.clock.now())))
     }
 
     async fn claim(
@@ -71,6 +61,14 @@ impl Inbox for MemoryStore {
             Ok(())
         })
     }
+}
+
+impl Positions for MemoryStore {
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        let now = self.database.clock.now();
+        self.tables(|tables| tables.note_unhandled(consumer, types, now));
+        Ok(())
+    }
 
     async fn advance(
         &self,
@@ -89,28 +87,6 @@ impl Inbox for MemoryStore {
         })
     }
 
-    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
-        Ok(self.tables(|tables| tables.primings.get(consumer).copied()))
-    }
-
-    async fn begin_priming(&self, tx: &mut MemoryTx, consumer: &str, after: u32) -> Result<bool, Error> {
-        self.statement(tx, None, |tables, tx| {
-            tables.locks.priming(tx.number, consumer)?;
-            let begins = tables.primings.get(consumer).map_or(0, |priming| priming.number) == after;
-            if begins {
-                tx.writes.primings.push((consumer.to_owned(), Priming::begun(after + 1)));
-            }
-            Ok(begins)
-        })
-    }
-
-    async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
-        self.statement(tx, None, |_, tx| {
-            tx.writes.primings.push((consumer.to_owned(), priming));
-            Ok(())
-        })
-    }
-
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
         Ok(self.tables(|tables| {
             let noted =
@@ -124,6 +100,12 @@ impl Inbox for MemoryStore {
                 })
                 .collect()
         }))
+    }
+}
+
+impl FailedMessageRows for MemoryStore {
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        Ok(self.tables(|tables| tables.oldest_return(topics, self.database.clock.now())))
     }
 
     async fn set_aside(
@@ -167,7 +149,9 @@ impl Inbox for MemoryStore {
             tables.park_behind(tx, consumer, behind, limits, clock)
         })
     }
+}
 
+impl Retries for MemoryStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let clock = self.database.clock;
         self.tables(|tables| {
@@ -263,7 +247,9 @@ impl Inbox for MemoryStore {
             Ok(handed_back)
         })
     }
+}
 
+impl Attempts for MemoryStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::BeginAttempt)?;
@@ -304,5 +290,29 @@ impl Inbox for MemoryStore {
             tables.in_flight_attempts.retain(|key, _| key.0 != consumer || !markers.contains_key(key));
         });
         Ok(())
+    }
+}
+
+impl Primings for MemoryStore {
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        Ok(self.tables(|tables| tables.primings.get(consumer).copied()))
+    }
+
+    async fn begin_priming(&self, tx: &mut MemoryTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.statement(tx, None, |tables, tx| {
+            tables.locks.priming(tx.number, consumer)?;
+            let begins = tables.primings.get(consumer).map_or(0, |priming| priming.number) == after;
+            if begins {
+                tx.writes.primings.push((consumer.to_owned(), Priming::begun(after + 1)));
+            }
+            Ok(begins)
+        })
+    }
+
+    async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.statement(tx, None, |_, tx| {
+            tx.writes.primings.push((consumer.to_owned(), priming));
+            Ok(())
+        })
     }
 }

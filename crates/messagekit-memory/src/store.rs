@@ -274,7 +274,7 @@ impl fmt::Debug for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use messagekit::adapter::{Inbox, OutboxRows};
+    use messagekit::adapter::{Markers, OutboxRows};
 
     #[tokio::test]
     async fn a_failpoint_fails_once_and_says_where() {

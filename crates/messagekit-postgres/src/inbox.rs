@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, UnhandledType,
+    Attempts, ClaimRequest, FailedMessageRows, Failure, Follower, Markers, NextOffset, Positions, Priming,
+    Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
@@ -18,7 +18,7 @@ use crate::{PgTx, PostgresStore};
 
 /// Leases and their results have their own transactions: a lease must outlive the transaction that failed. So do in-flight
 /// attempts, which must outlive a crash of the process.
-impl Inbox for PostgresStore {
+impl Markers for PostgresStore {
     async fn note_window(
         &self,
         consumer: &str,
@@ -26,20 +26,6 @@ impl Inbox for PostgresStore {
     ) -> Result<Option<Timestamp>, Error> {
         self.statement(async {
             cleanup::note_window(&mut *self.connection().await?, self.schema(), consumer, window).await
-        })
-        .await
-    }
-
-    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
-        self.statement(async {
-            unhandled_types::note(&mut *self.connection().await?, self.schema(), consumer, types).await
-        })
-        .await
-    }
-
-    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
-        self.statement(async {
-            cleanup::oldest_return(&mut *self.connection().await?, self.schema(), topics).await
         })
         .await
     }
@@ -55,6 +41,35 @@ impl Inbox for PostgresStore {
 
     async fn unclaim(&self, tx: &mut PgTx, consumer: &str, requests: &[ClaimRequest]) -> Result<(), Error> {
         self.statement(processed::unclaim(tx, self.schema(), consumer, requests)).await
+    }
+}
+
+impl Positions for PostgresStore {
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.statement(async {
+            unhandled_types::note(&mut *self.connection().await?, self.schema(), consumer, types).await
+        })
+        .await
+    }
+
+    async fn advance(&self, tx: &mut PgTx, consumer: &str, positions: &[NextOffset]) -> Result<(), Error> {
+        self.statement(offsets::advance(tx, self.schema(), consumer, positions)).await
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        self.statement(async {
+            offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
+        })
+        .await
+    }
+}
+
+impl FailedMessageRows for PostgresStore {
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        self.statement(async {
+            cleanup::oldest_return(&mut *self.connection().await?, self.schema(), topics).await
+        })
+        .await
     }
 
     async fn set_aside(
@@ -96,7 +111,9 @@ impl Inbox for PostgresStore {
     ) -> Result<usize, Error> {
         self.statement(parking::park_behind(tx, self.schema(), consumer, behind, self.quota(limits))).await
     }
+}
 
+impl Retries for PostgresStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         self.statement(async {
             retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
@@ -152,7 +169,9 @@ impl Inbox for PostgresStore {
         })
         .await
     }
+}
 
+impl Attempts for PostgresStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {
             in_flight_attempts::begin_attempt(
@@ -191,18 +210,9 @@ impl Inbox for PostgresStore {
         })
         .await
     }
+}
 
-    async fn advance(&self, tx: &mut PgTx, consumer: &str, positions: &[NextOffset]) -> Result<(), Error> {
-        self.statement(offsets::advance(tx, self.schema(), consumer, positions)).await
-    }
-
-    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        self.statement(async {
-            offsets::next_of(&mut *self.connection().await?, self.schema(), consumer, topic).await
-        })
-        .await
-    }
-
+impl Primings for PostgresStore {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         self.statement(async {
             primings::priming(&mut *self.connection().await?, self.schema(), consumer).await

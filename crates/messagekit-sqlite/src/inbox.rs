@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, UnhandledType,
+    Attempts, ClaimRequest, FailedMessageRows, Failure, Follower, Markers, NextOffset, Positions, Priming,
+    Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits};
 
@@ -21,9 +21,9 @@ use crate::tables::{
 use crate::{SqliteStore, SqliteTx};
 
 /// Only one transaction of the file writes at a time, so claims never conflict. When a subscriber of this process reads the
-/// topics from this file, its fenced cursor moves in the transaction of [`advance`](Inbox::advance). A dropped call of a lease
+/// topics from this file, its fenced cursor moves in the transaction of [`advance`](Positions::advance). A dropped call of a lease
 /// may still run: a lease that no caller received expires and counts as a crash.
-impl Inbox for SqliteStore {
+impl Markers for SqliteStore {
     async fn note_window(
         &self,
         consumer: &str,
@@ -38,23 +38,6 @@ impl Inbox for SqliteStore {
             })
             .await?;
         complete_since.map(timestamp).transpose()
-    }
-
-    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
-        let (consumer, types, now) = (consumer.to_owned(), types.to_vec(), now());
-        self.job(move |conn| {
-            names::consumer(conn, &consumer)
-                .and_then(|consumer| unhandled_types::note(conn, consumer, &types, now))
-                .map_err(from_sqlite)
-        })
-        .await
-    }
-
-    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
-        let (topics, now) = (topics.to_vec(), now());
-        let oldest =
-            self.query(move |conn| cleanup::oldest_return(conn, &topics).map_err(from_sqlite)).await?;
-        Ok(oldest.map(|oldest| age(now, oldest)))
     }
 
     async fn claim(
@@ -106,6 +89,18 @@ impl Inbox for SqliteStore {
         })
         .await
     }
+}
+
+impl Positions for SqliteStore {
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        let (consumer, types, now) = (consumer.to_owned(), types.to_vec(), now());
+        self.job(move |conn| {
+            names::consumer(conn, &consumer)
+                .and_then(|consumer| unhandled_types::note(conn, consumer, &types, now))
+                .map_err(from_sqlite)
+        })
+        .await
+    }
 
     async fn advance(
         &self,
@@ -135,28 +130,14 @@ impl Inbox for SqliteStore {
         let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
         self.query(move |conn| offsets::next_of(conn, &consumer, &topic).map_err(from_sqlite)).await
     }
+}
 
-    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
-        let consumer = consumer.to_owned();
-        self.query(move |conn| primings::priming(conn, &consumer)).await
-    }
-
-    async fn begin_priming(&self, tx: &mut SqliteTx, consumer: &str, after: u32) -> Result<bool, Error> {
-        let consumer = consumer.to_owned();
-        tx.run(move |conn| {
-            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            primings::begin(conn, consumer, after).map_err(from_sqlite)
-        })
-        .await
-    }
-
-    async fn write_priming(&self, tx: &mut SqliteTx, consumer: &str, priming: Priming) -> Result<(), Error> {
-        let consumer = consumer.to_owned();
-        tx.run(move |conn| {
-            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
-            primings::write(conn, consumer, priming).map_err(from_sqlite)
-        })
-        .await
+impl FailedMessageRows for SqliteStore {
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        let (topics, now) = (topics.to_vec(), now());
+        let oldest =
+            self.query(move |conn| cleanup::oldest_return(conn, &topics).map_err(from_sqlite)).await?;
+        Ok(oldest.map(|oldest| age(now, oldest)))
     }
 
     async fn set_aside(
@@ -205,7 +186,9 @@ impl Inbox for SqliteStore {
         })
         .await
     }
+}
 
+impl Retries for SqliteStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let consumer: Arc<str> = Arc::from(consumer);
         let name = consumer.clone();
@@ -283,7 +266,9 @@ impl Inbox for SqliteStore {
         })
         .await
     }
+}
 
+impl Attempts for SqliteStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         let (consumer, id, by, now) = (consumer.to_owned(), message.clone(), by.to_owned(), now());
         self.job(move |conn| {
@@ -325,6 +310,31 @@ impl Inbox for SqliteStore {
             names::consumer(conn, &consumer)
                 .and_then(|consumer| in_flight_attempts::sweep(conn, consumer))
                 .map_err(from_sqlite)
+        })
+        .await
+    }
+}
+
+impl Primings for SqliteStore {
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        let consumer = consumer.to_owned();
+        self.query(move |conn| primings::priming(conn, &consumer)).await
+    }
+
+    async fn begin_priming(&self, tx: &mut SqliteTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        let consumer = consumer.to_owned();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            primings::begin(conn, consumer, after).map_err(from_sqlite)
+        })
+        .await
+    }
+
+    async fn write_priming(&self, tx: &mut SqliteTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        let consumer = consumer.to_owned();
+        tx.run(move |conn| {
+            let consumer = names::consumer(conn, &consumer).map_err(from_sqlite)?;
+            primings::write(conn, consumer, priming).map_err(from_sqlite)
         })
         .await
     }

@@ -13,10 +13,11 @@ pub use crate::message::{
 };
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{
-    Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, Failure, FailureKind, Follower, Inbox,
-    KnownSteps, MOST_UNHANDLED_TYPES, Next, NextOffset, OutboxEvents, OutboxRows, Priming, ReceivedMessage,
-    Redelivery, RetryLease, SchemaFit, SchemaVersion, SetAsideOutcome, TransactError, UnhandledType, Wake,
-    WithoutRelay, Work, apply_prepared, in_transaction,
+    Attempts, Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, FailedMessageRows, Failure,
+    FailureKind, Follower, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Next, NextOffset, OutboxEvents,
+    OutboxRows, Positions, Priming, Primings, ReceivedMessage, Redelivery, Retries, RetryLease, SchemaFit,
+    SchemaVersion, SetAsideOutcome, TransactError, UnhandledType, Wake, WithoutRelay, Work, apply_prepared,
+    in_transaction,
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{

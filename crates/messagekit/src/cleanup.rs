@@ -28,7 +28,7 @@ pub enum CleanupTarget {
     Events,
     /// Markers of applied messages older than their consumer's dedup window, and markers of discarded messages whose
     /// failed message is removed. Markers of open failed messages and of consumers without a window are kept. A
-    /// consumer learns of the removal when it [records its window](crate::adapter::Inbox::note_window).
+    /// consumer learns of the removal when it [records its window](crate::adapter::Markers::note_window).
     Markers,
     /// Failed messages that were resolved or discarded.
     FailedMessages,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messagekit::adapter::{BatchLimit, Inbox, NextOffset, Publisher, codec};
+use messagekit::adapter::{BatchLimit, Markers, NextOffset, Positions, Publisher, codec};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{
     Backoff, Claim, Consumer, ConsumerBuilder, Envelope, Error, Event, HandlerError, MessageId, OnFailure,

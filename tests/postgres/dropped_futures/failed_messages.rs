@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage, SetAsideOutcome,
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Next, ReceivedMessage, Retries,
+    SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{
+    Attempts, ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, ReceivedMessage, Retries,
+    SetAsideOutcome,
+};
 use messagekit::cleanup::CleanupTarget;
 use messagekit::operations::{Action, ActionResult, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{Claim, Message, MessageId, ParkingLimits, Position, Store};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Markers;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupTarget, Retention};
 use messagekit::{Claim, ErrorKind, MessageId, Store};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};

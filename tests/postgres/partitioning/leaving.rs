@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Markers;
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PostgresStore, SchemaName, partitioning};

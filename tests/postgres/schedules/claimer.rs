@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, Inbox, ReceivedMessage, RetryLease};
+use messagekit::adapter::{Failure, ReceivedMessage, Retries, RetryLease};
 use messagekit::{Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_tests::schedules::LONG;

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use messagekit::adapter::{ClaimRequest, Failure, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{
+    ClaimRequest, FailedMessageRows, Failure, Markers, Positions, ReceivedMessage, SetAsideOutcome,
+};
 use messagekit::{Claim, Error, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_tests::schedules::{Record, Reprocess, next_offset, unused};

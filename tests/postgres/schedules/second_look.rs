@@ -1,7 +1,7 @@
 //! A claim that waits for the transaction that parks an earlier message of its key. A random schedule meets it too rarely.
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage, SetAsideOutcome,
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Next, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::{Claim, ErrorKind, Message, MessageId, ParkingLimits, Position, Store};
 use messagekit_testkit::unique;

@@ -1,6 +1,6 @@
 //! A message that is taken back from its range. A random schedule meets the wrong statement too rarely; here is the way where it shows.
 
-use messagekit::adapter::{ClaimRequest, Inbox};
+use messagekit::adapter::{ClaimRequest, Markers};
 use messagekit::{Claim, Error, MessageId, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::unique;

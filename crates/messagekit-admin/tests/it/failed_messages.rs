@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::adapter::{ClaimRequest, FailedMessageRows, Failure, FailureKind, Inbox, ReceivedMessage};
 use messagekit::{Message, ParkingLimits, Position, Store};
 use messagekit_admin::Role;
 use messagekit_memory::MemoryStore;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::adapter::{ClaimRequest, Inbox};
+use messagekit::adapter::{ClaimRequest, Markers};
 use messagekit::operations::{Action, FailedMessages, Operator};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;

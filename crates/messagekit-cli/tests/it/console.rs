@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Inbox, Next, ReceivedMessage};
+use messagekit::adapter::{
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Next, ReceivedMessage,
+};
 use messagekit::{Claim, Message, ParkingLimits, Position, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;

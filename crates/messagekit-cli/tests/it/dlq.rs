@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Failure, FailureKind, Inbox};
+use messagekit::adapter::{Failure, FailureKind, Markers, Retries};
 use messagekit_sqlite::SqliteStore;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, UnhandledType};
+use messagekit::adapter::{Markers, Positions, UnhandledType};
 use messagekit_sqlite::SqliteStore;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Capabilities, Inbox, NextOffset, Publisher, Source};
+use messagekit::adapter::{Capabilities, NextOffset, Positions, Publisher, Source};
 use messagekit::log::{Log, Page, PartitionStart};
 use messagekit::{Message, MessageId, Store};
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};

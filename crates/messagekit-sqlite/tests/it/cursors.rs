@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, NextOffset, Subscriber};
+use messagekit::adapter::{NextOffset, Positions, Subscriber};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 

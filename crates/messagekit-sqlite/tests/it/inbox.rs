@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Inbox, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Next, NextOffset, Positions,
+    ReceivedMessage, Retries, SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,

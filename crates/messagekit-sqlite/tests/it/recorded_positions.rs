@@ -1,6 +1,6 @@
 //! Where a subscriber begins without a cursor.
 
-use messagekit::adapter::{Inbox, NextOffset, Source};
+use messagekit::adapter::{NextOffset, Positions, Source};
 use messagekit::log::{OnSources, TopicStore};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Delivery, Inbox, Incoming, Lane, NextOffset, Publisher, Source, Subscriber};
+use messagekit::adapter::{Delivery, Incoming, Lane, NextOffset, Positions, Publisher, Source, Subscriber};
 use messagekit::log::{TopicDefinition, TopicStore};
 use messagekit::{Error, Message, Store, headers};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteSubscriber};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Bookkeeping, BrokerDeadLetter, Inbox, Next, Redelivery, SetAsideOutcome};
+use messagekit::adapter::{
+    Bookkeeping, BrokerDeadLetter, FailedMessageRows, Next, Redelivery, SetAsideOutcome,
+};
 use messagekit::operations::Origin;
 use messagekit::{Error, MessageId, Store};
 

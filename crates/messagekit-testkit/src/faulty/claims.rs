@@ -1,6 +1,6 @@
 //! A store with one fault in its claims.
 
-use messagekit::adapter::{ClaimRequest, Inbox};
+use messagekit::adapter::{ClaimRequest, Markers};
 use messagekit::{Claim, Error, ErrorKind, MessageId, Store};
 
 use super::Fault;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::adapter::{BoxFuture, Inbox};
+use messagekit::adapter::{BoxFuture, Markers};
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep};
 
 use super::Fault;

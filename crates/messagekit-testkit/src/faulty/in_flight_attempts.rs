@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{BoxFuture, Inbox};
+use messagekit::adapter::{Attempts, BoxFuture};
 use messagekit::operations::{Doctor, OutboxHealth, OutboxLag, SourceState};
 use messagekit::{Error, ErrorKind, MessageId, Store};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, Next, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, UnhandledType,
+    Attempts, ClaimRequest, FailedMessageRows, Failure, Follower, Markers, Next, NextOffset, Positions,
+    Priming, Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, UnhandledType,
 };
 use messagekit::operations::{Action, FailedMessages, Operator};
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
@@ -16,25 +16,13 @@ use super::failed_messages::FOR_EVER;
 use super::store::{FaultyStore, FaultyTx};
 use crate::unique;
 
-impl Inbox for FaultyStore {
+impl Markers for FaultyStore {
     async fn note_window(
         &self,
         consumer: &str,
         window: Option<Duration>,
     ) -> Result<Option<Timestamp>, Error> {
         self.note(consumer, window).await
-    }
-
-    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
-        self.notes().unhandled.extend(types.iter().cloned());
-        self.inner.note_unhandled(consumer, types).await
-    }
-
-    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
-        match self.fault {
-            Some(Fault::NothingGoesBack) => Ok(None),
-            _ => self.inner.oldest_return(topics).await,
-        }
     }
 
     async fn claim(
@@ -120,6 +108,13 @@ impl Inbox for FaultyStore {
             _ => self.inner.unclaim(tx.inner(), consumer, requests).await,
         }
     }
+}
+
+impl Positions for FaultyStore {
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.notes().unhandled.extend(types.iter().cloned());
+        self.inner.note_unhandled(consumer, types).await
+    }
 
     async fn advance(
         &self,
@@ -146,18 +141,6 @@ impl Inbox for FaultyStore {
         }
     }
 
-    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
-        self.priming_with_fault(consumer).await
-    }
-
-    async fn begin_priming(&self, tx: &mut FaultyTx, consumer: &str, after: u32) -> Result<bool, Error> {
-        self.begin_priming_with_fault(tx, consumer, after).await
-    }
-
-    async fn write_priming(&self, tx: &mut FaultyTx, consumer: &str, priming: Priming) -> Result<(), Error> {
-        self.write_priming_with_fault(tx, consumer, priming).await
-    }
-
     async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
         let mut noted = self.inner.next_of(consumer, topic).await?;
         if self.is(Fault::OffsetsGoBack) {
@@ -167,6 +150,15 @@ impl Inbox for FaultyStore {
             }
         }
         Ok(noted)
+    }
+}
+
+impl FailedMessageRows for FaultyStore {
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        match self.fault {
+            Some(Fault::NothingGoesBack) => Ok(None),
+            _ => self.inner.oldest_return(topics).await,
+        }
     }
 
     async fn set_aside(
@@ -223,7 +215,9 @@ impl Inbox for FaultyStore {
     ) -> Result<usize, Error> {
         self.park_behind_with_fault(tx, consumer, behind, limits).await
     }
+}
 
+impl Retries for FaultyStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let lease = if self.is(Fault::LeaseNeverEnds) { FOR_EVER } else { lease };
         let everything = self.is(Fault::LeasesNewestFirst);
@@ -366,7 +360,9 @@ impl Inbox for FaultyStore {
             _ => self.inner.hand_back(consumer, leased, delay).await,
         }
     }
+}
 
+impl Attempts for FaultyStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         let anybody = unique("anybody");
         let by = if self.is(Fault::AttemptsCountTheirOwn) { &anybody } else { by };
@@ -405,5 +401,19 @@ impl Inbox for FaultyStore {
         } else {
             self.inner.clear_finished_attempts(consumer).await
         }
+    }
+}
+
+impl Primings for FaultyStore {
+    async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
+        self.priming_with_fault(consumer).await
+    }
+
+    async fn begin_priming(&self, tx: &mut FaultyTx, consumer: &str, after: u32) -> Result<bool, Error> {
+        self.begin_priming_with_fault(tx, consumer, after).await
+    }
+
+    async fn write_priming(&self, tx: &mut FaultyTx, consumer: &str, priming: Priming) -> Result<(), Error> {
+        self.write_priming_with_fault(tx, consumer, priming).await
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Follower, Inbox, Next, ReceivedMessage, RetryLease, SetAsideOutcome,
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, Follower, Markers, Next, ReceivedMessage, Retries,
+    RetryLease, SetAsideOutcome,
 };
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{Claim, Error, ParkingLimits, Position, Store};

@@ -1,6 +1,6 @@
 //! A store with one fault in what it keeps of primings.
 
-use messagekit::adapter::{Inbox, Priming};
+use messagekit::adapter::{Priming, Primings};
 use messagekit::{Error, Store};
 
 use super::Fault;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::adapter::Inbox as _;
+use messagekit::adapter::Retries as _;
 use messagekit::log::{
     ClaimHolder, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, Record, RecordClaims,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Error;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator, Pace};
 
 use super::Fault;

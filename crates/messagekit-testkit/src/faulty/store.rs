@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use messagekit::adapter::{
-    ClaimRequest, End, Inbox, OutboxRows, Priming, TransactError, UnhandledType, Work,
+    ClaimRequest, End, Markers, OutboxRows, Priming, TransactError, UnhandledType, Work,
 };
 use messagekit::{Error, ErrorKind, Message, MessageId, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use messagekit::adapter::{Failure, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{Failure, ReceivedMessage, Retries, SetAsideOutcome};
 use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Operator, Pace};
 use messagekit::{Claim, Store};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, BrokerDeadLetter, Inbox, OutboxRows, ReceivedMessage, SetAsideOutcome,
+    Bookkeeping, BrokerDeadLetter, FailedMessageRows, OutboxRows, ReceivedMessage, Retries, SetAsideOutcome,
 };
 use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMessages, Origin};
 use messagekit::{Claim, MessageId, Store, headers};

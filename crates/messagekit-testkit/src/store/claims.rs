@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Inbox, ReceivedMessage};
+use messagekit::adapter::{ClaimRequest, Inbox, Markers, ReceivedMessage};
 use messagekit::{Claim, Error, MessageId, Store};
 
 use super::fixture::{begin, claim_in, claim_now, commit, look, until_through};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use messagekit::Claim;
-use messagekit::adapter::{Inbox, ReceivedMessage};
+use messagekit::adapter::{Markers, ReceivedMessage};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 
 use super::fixture::{claim_now, look, set_aside_now};

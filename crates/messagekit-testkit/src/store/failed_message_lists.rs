@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox};
+use messagekit::adapter::{Failure, FailureKind, Retries};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
     Origin, StateReason,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use messagekit::adapter::{Failure, Inbox, instance};
+use messagekit::adapter::{FailedMessageRows, Failure, Retries, instance};
 use messagekit::operations::{Action, ActionResult, FailedMessages, FailedRun, Origin};
 use messagekit::{Claim, Store};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, ClaimRequest, Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage, RetryLease,
-    SetAsideOutcome,
+    Bookkeeping, ClaimRequest, Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage, Retries,
+    RetryLease, SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,

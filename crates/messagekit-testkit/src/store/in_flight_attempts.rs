@@ -1,7 +1,7 @@
 //! In-flight attempts, which count the crashes of a message.
 
 use messagekit::Store;
-use messagekit::adapter::{Inbox, ReceivedMessage};
+use messagekit::adapter::{Attempts, Inbox, ReceivedMessage};
 
 use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::FailedMessages;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Offsets of a consumer.
 
 use messagekit::Store;
-use messagekit::adapter::{Inbox, NextOffset};
+use messagekit::adapter::{NextOffset, Positions};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{
+    FailedMessageRows, Failure, FailureKind, Markers, ReceivedMessage, Retries, SetAsideOutcome,
+};
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageTotal, FailedMessages,
 };

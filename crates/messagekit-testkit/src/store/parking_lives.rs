@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Failure, Follower, Inbox, ReceivedMessage, RetryLease, SetAsideOutcome};
+use messagekit::adapter::{Failure, Follower, ReceivedMessage, Retries, RetryLease, SetAsideOutcome};
 use messagekit::operations::{Action, FailedMessageState, FailedMessages, StateMachine};
 use messagekit::{Claim, Store};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messagekit::Store;
-use messagekit::adapter::{Inbox, NextOffset, Priming};
+use messagekit::adapter::{NextOffset, Positions, Priming, Primings};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};

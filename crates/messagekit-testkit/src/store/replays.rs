@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, OutboxRows};
+use messagekit::adapter::{Markers, OutboxRows};
 use messagekit::operations::{
     Action, EventFilter, EventHead, FailedMessages, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
     ReplayState, Replays, StoredEvent,

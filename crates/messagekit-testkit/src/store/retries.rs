@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, ReceivedMessage, RetryLease};
+use messagekit::adapter::{ReceivedMessage, Retries, RetryLease};
 use messagekit::operations::{FailedMessageState, FailedMessages};
 use messagekit::{Claim, Store};
 use tokio::time::Instant;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::Claim;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages, Pace, StateReason,
 };

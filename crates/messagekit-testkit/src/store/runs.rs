@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Follower, Inbox, ReceivedMessage, RetryLease};
+use messagekit::adapter::{FailedMessageRows, Follower, Inbox, ReceivedMessage, Retries, RetryLease};
 use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages};
 use messagekit::{Claim, ErrorKind, MessageId, ParkingLimits, Store};
 

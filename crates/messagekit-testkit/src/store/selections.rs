@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageSelection, FailedMessageState, FailedMessages,
     Pace,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, Inbox, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{FailedMessageRows, Failure, ReceivedMessage, Retries, SetAsideOutcome};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, FailedMessages};
 use messagekit::{Claim, Message, MessageId, Position, Store, headers};
 

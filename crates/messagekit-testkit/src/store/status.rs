@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, ReceivedMessage};
+use messagekit::adapter::{Markers, ReceivedMessage};
 use messagekit::operations::{
     ConsumerStatus, DatabaseStatus, EventFilter, FailedMessageState, ReplayIds, ReplayOrder, Replays,
     RetryRunner,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use messagekit::adapter::{End, Inbox, TransactError};
+use messagekit::adapter::{End, Markers, TransactError};
 use messagekit::{Claim, ErrorKind, Store};
 
 use super::fixture::look;

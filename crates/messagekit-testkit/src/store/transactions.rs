@@ -1,6 +1,6 @@
 //! Transactions are atomic, and their outcome is known.
 
-use messagekit::adapter::{Inbox, NextOffset};
+use messagekit::adapter::{NextOffset, Positions};
 use messagekit::{ErrorKind, Store};
 
 use super::StoreFixture;

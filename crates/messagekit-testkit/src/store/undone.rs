@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::adapter::{Failure, FailureKind, ReceivedMessage, Retries};
 use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages};
 use messagekit::{Claim, ErrorKind};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Inbox, UnhandledType};
+use messagekit::adapter::{Markers, Positions, UnhandledType};
 use messagekit::operations::{DatabaseStatus, UNHANDLED_LIMIT, UnhandledMessages};
 
 use super::StoreFixture;

@@ -30,7 +30,7 @@ pub trait TransportFixture: Send + Sync + 'static {
 
     /// Runs before receipts are settled, with the positions behind the contiguous handled prefixes.
     ///
-    /// A broker stores what is settled. A log in a database stores what [`advance`](messagekit::adapter::Inbox::advance)
+    /// A broker stores what is settled. A log in a database stores what [`advance`](messagekit::adapter::Positions::advance)
     /// wrote in the handler's transaction, so its fixture commits the positions here.
     fn handled(&self, _consumer: &str, _next: &[NextOffset]) -> impl Future<Output = ()> + Send {
         async {}

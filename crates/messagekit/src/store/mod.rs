@@ -3,18 +3,23 @@
 //! [`Store`] provides transactions. A consumer writes its [`Inbox`] in them, a producer [`OutboxRows`]. Stores move
 //! [`Message`](crate::Message)s and never decode payloads.
 
+mod attempts;
 mod bookkeeping;
 mod claim;
 mod create_span;
 mod event_encoder;
+mod failed_message_rows;
 mod failure;
 mod in_transaction;
 mod inbox;
+mod markers;
 mod no_store;
 mod offsets;
 mod outbox;
 mod outbox_events;
+mod positions;
 mod priming;
+mod primings;
 mod processed;
 mod retries;
 mod schema_version;
@@ -27,19 +32,24 @@ mod two_phase;
 mod unhandled_type;
 mod wake;
 
+pub use attempts::Attempts;
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
 pub use claim::claim;
 pub(crate) use event_encoder::EventEncoder;
+pub use failed_message_rows::FailedMessageRows;
 pub use failure::{Failure, FailureKind, Next};
 pub use in_transaction::in_transaction;
 pub use inbox::Inbox;
+pub use markers::Markers;
 pub use no_store::NoStore;
 pub use offsets::NextOffset;
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
 pub use outbox_events::OutboxEvents;
+pub use positions::Positions;
 pub use priming::Priming;
+pub use primings::Primings;
 pub use processed::{Claim, ClaimRequest};
-pub use retries::{Follower, RetryLease};
+pub use retries::{Follower, Retries, RetryLease};
 pub use schema_version::{KnownSteps, SchemaFit, SchemaVersion};
 pub use set_aside::{ParkingLimits, ReceivedMessage, SetAsideOutcome};
 pub use store::Store;

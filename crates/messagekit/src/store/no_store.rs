@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Claim, ClaimRequest, End, Failure, Follower, Inbox, NextOffset, ParkingLimits, Priming, ReceivedMessage,
-    RetryLease, SetAsideOutcome, Store, TransactError, UnhandledType, Work,
+    Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, Follower, Markers, NextOffset,
+    ParkingLimits, Positions, Priming, Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
+    Store, TransactError, UnhandledType, Work,
 };
 use crate::message::headers;
 use crate::transport::{PublishErrorKind, PublishSpans, Publisher};
@@ -123,16 +124,8 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
 }
 
 /// Without a database, crashes are not counted: the broker must dead-letter a message that crashes its process.
-impl<P: Publisher + 'static> Inbox for NoStore<P> {
+impl<P: Publisher + 'static> Markers for NoStore<P> {
     async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<Option<Timestamp>, Error> {
-        Ok(None)
-    }
-
-    async fn note_unhandled(&self, _: &str, _: &[UnhandledType]) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         Ok(None)
     }
 
@@ -142,6 +135,26 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
 
     async fn unclaim(&self, (): &mut (), _: &str, _: &[ClaimRequest]) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+impl<P: Publisher + 'static> Positions for NoStore<P> {
+    async fn note_unhandled(&self, _: &str, _: &[UnhandledType]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl<P: Publisher + 'static> FailedMessageRows for NoStore<P> {
+    async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        Ok(None)
     }
 
     const RUNS_AGAIN: bool = false;
@@ -196,7 +209,9 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
     ) -> Result<usize, Error> {
         Ok(behind.len())
     }
+}
 
+impl<P: Publisher + 'static> Retries for NoStore<P> {
     async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<RetryLease>, Error> {
         Ok(Vec::new())
     }
@@ -220,7 +235,9 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
     async fn hand_back(&self, _: &str, _: &RetryLease, _: Duration) -> Result<bool, Error> {
         Ok(false)
     }
+}
 
+impl<P: Publisher + 'static> Attempts for NoStore<P> {
     async fn begin_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
         Ok(0)
     }
@@ -236,15 +253,9 @@ impl<P: Publisher + 'static> Inbox for NoStore<P> {
     async fn clear_finished_attempts(&self, _: &str) -> Result<(), Error> {
         Ok(())
     }
+}
 
-    async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn next_of(&self, _: &str, _: &str) -> Result<Vec<NextOffset>, Error> {
-        Ok(Vec::new())
-    }
-
+impl<P: Publisher + 'static> Primings for NoStore<P> {
     async fn priming(&self, _: &str) -> Result<Option<Priming>, Error> {
         Ok(None)
     }

@@ -33,6 +33,6 @@ pub enum Claim {
     /// The message was a failed message that an operator discarded. It is never applied.
     Discarded,
     /// The message is new, and an earlier message blocks its key. It is claimed as held: the caller stores it with
-    /// [`park_behind`](super::Inbox::park_behind) in this transaction, or rolls the transaction back.
+    /// [`park_behind`](super::FailedMessageRows::park_behind) in this transaction, or rolls the transaction back.
     KeyBlocked,
 }

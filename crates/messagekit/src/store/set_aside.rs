@@ -20,9 +20,9 @@ pub enum SetAsideOutcome {
     SetAside,
     /// The message already has a marker: another process has applied, held or discarded it, or the same transaction has claimed
     /// another copy of it. Nothing remains to do. A marker of an applied message with a smaller generation than the failure's
-    /// does not count, as for a [claim](super::Inbox::claim).
+    /// does not count, as for a [claim](super::Markers::claim).
     AlreadySettled,
-    /// The limit of parked messages is reached: nothing was written. Only [`Inbox::park`](super::Inbox::park) returns it.
+    /// The limit of parked messages is reached: nothing was written. Only [`FailedMessageRows::park`](super::FailedMessageRows::park) returns it.
     Full,
 }
 

@@ -9,7 +9,7 @@ use crate::{Error, Message, Position};
 
 /// Reads the positions that a consumer's database has recorded. It can be called at any time.
 pub trait RememberedOffsets: Send + Sync + 'static {
-    /// Returns what [`Offsets::next_of`](crate::adapter::Inbox::next_of) returns for the consumer.
+    /// Returns what [`Offsets::next_of`](crate::adapter::Positions::next_of) returns for the consumer.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::adapter::{BatchLimit, Inbox};
+use messagekit::adapter::{BatchLimit, Positions};
 use messagekit::{Backoff, Claim, headers};
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Retries;
 use messagekit::operations::FailedMessageState;
 use messagekit::{Claim, ErrorKind};
 use messagekit_memory::Failpoint;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{
-    ClaimRequest, Failure, Follower, Inbox, NextOffset, Priming, ReceivedMessage, RetryLease,
-    SetAsideOutcome, UnhandledType,
+    Attempts, ClaimRequest, FailedMessageRows, Failure, Follower, Markers, NextOffset, Positions, Priming,
+    Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, UnhandledType,
 };
 use messagekit::{Claim, Error, ErrorKind, MessageId, ParkingLimits, Store};
 use messagekit_memory::{MemoryStore, MemoryTx};
@@ -138,21 +138,13 @@ impl Store for Flaky {
     }
 }
 
-impl Inbox for Flaky {
+impl Markers for Flaky {
     async fn note_window(
         &self,
         consumer: &str,
         window: Option<Duration>,
     ) -> Result<Option<Timestamp>, Error> {
         self.call(Call::NoteWindow, self.inner.note_window(consumer, window)).await
-    }
-
-    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
-        self.call(Call::NoteUnhandled, self.inner.note_unhandled(consumer, types)).await
-    }
-
-    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
-        self.inner.oldest_return(topics).await
     }
 
     async fn claim(
@@ -167,6 +159,26 @@ impl Inbox for Flaky {
     async fn unclaim(&self, tx: &mut MemoryTx, consumer: &str, batch: &[ClaimRequest]) -> Result<(), Error> {
         self.wait().await;
         self.inner.unclaim(tx, consumer, batch).await
+    }
+}
+
+impl Positions for Flaky {
+    async fn note_unhandled(&self, consumer: &str, types: &[UnhandledType]) -> Result<(), Error> {
+        self.call(Call::NoteUnhandled, self.inner.note_unhandled(consumer, types)).await
+    }
+
+    async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
+        self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
+    }
+
+    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
+        self.call(Call::NextOf, self.inner.next_of(consumer, topic)).await
+    }
+}
+
+impl FailedMessageRows for Flaky {
+    async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
+        self.inner.oldest_return(topics).await
     }
 
     async fn set_aside(
@@ -199,7 +211,9 @@ impl Inbox for Flaky {
     ) -> Result<usize, Error> {
         self.call(Call::SetAside, self.inner.park_behind(tx, consumer, behind, limits)).await
     }
+}
 
+impl Retries for Flaky {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let is_short = self.short_leases.load(Ordering::Relaxed);
         let lease = if is_short { Duration::from_secs(1) } else { lease };
@@ -244,7 +258,9 @@ impl Inbox for Flaky {
     async fn hand_back(&self, consumer: &str, leased: &RetryLease, delay: Duration) -> Result<bool, Error> {
         self.call(Call::HandBack, self.inner.hand_back(consumer, leased, delay)).await
     }
+}
 
+impl Attempts for Flaky {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.call(Call::BeginAttempt, self.inner.begin_attempt(consumer, message, by)).await
     }
@@ -266,11 +282,9 @@ impl Inbox for Flaky {
     async fn clear_finished_attempts(&self, consumer: &str) -> Result<(), Error> {
         self.call(Call::ClearFinishedAttempts, self.inner.clear_finished_attempts(consumer)).await
     }
+}
 
-    async fn advance(&self, tx: &mut MemoryTx, consumer: &str, next: &[NextOffset]) -> Result<(), Error> {
-        self.call(Call::Advance, self.inner.advance(tx, consumer, next)).await
-    }
-
+impl Primings for Flaky {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         self.inner.priming(consumer).await
     }
@@ -281,9 +295,5 @@ impl Inbox for Flaky {
 
     async fn write_priming(&self, tx: &mut MemoryTx, consumer: &str, priming: Priming) -> Result<(), Error> {
         self.inner.write_priming(tx, consumer, priming).await
-    }
-
-    async fn next_of(&self, consumer: &str, topic: &str) -> Result<Vec<NextOffset>, Error> {
-        self.call(Call::NextOf, self.inner.next_of(consumer, topic)).await
     }
 }

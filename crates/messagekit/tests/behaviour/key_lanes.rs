@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use messagekit::adapter::{Capabilities, Inbox, NextOffset, RememberedOffsets, Source};
+use messagekit::adapter::{Capabilities, NextOffset, Positions, RememberedOffsets, Source};
 use messagekit::{Error, ErrorKind, OnFailure};
 use messagekit_memory::MemorySource;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Identity, Inbox, Priming};
+use messagekit::adapter::{Identity, Priming, Primings};
 use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
 use messagekit::{
     Consumer, Envelope, Error, ErrorKind, Event, HandlerError, MessageId, OnFailure, Outbox, PrimedConsumer,

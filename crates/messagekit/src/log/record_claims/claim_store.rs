@@ -94,7 +94,7 @@ pub trait RecordClaims: Inbox {
         max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<Record>, Error>> + Send;
 
-    /// Leases the failed message of a consumer that is due longest, as [`Inbox::lease`] does, if its record is in this topic, and in this
+    /// Leases the failed message of a consumer that is due longest, as [`Retries::lease`](crate::adapter::Retries::lease) does, if its record is in this topic, and in this
     /// partition if one is given.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! When in-flight attempts are written and cleared.
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Attempts;
 use messagekit::{Store, claim};
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, message_attempts};

@@ -9,7 +9,7 @@ mod poison_message;
 use std::time::Duration;
 
 use messagekit::MessageId;
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Attempts;
 
 use crate::fixture::{Action, CONSUMER, TOPIC, World};
 

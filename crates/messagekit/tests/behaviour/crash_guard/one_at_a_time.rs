@@ -1,6 +1,6 @@
 //! Order of a lane after a crash: one message at a time while the poison message may be among them.
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::Attempts;
 use messagekit_memory::TestGate;
 
 use super::{DEADLINE, FOR_EVER, after_a_death, first_of, lane_attempts, message_attempts};

@@ -1,6 +1,6 @@
 //! A message in flight in several processes is not a poison message before their time limit ends.
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::{Attempts, Inbox};
 use messagekit::{Claim, ErrorKind, MessageId, OnFailure, Store, claim};
 use messagekit_memory::MemoryTx;
 
