@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use messagekit::operations::Operations;
 use messagekit::{Error, ErrorKind, chain};
 use messagekit_admin::{Documents, Overview, READ_LIMIT, is_database_name};
@@ -30,16 +31,8 @@ impl Databases {
         let mut problems = Vec::new();
         let named = told(&self.urls, &mut problems);
         messagekit_config::refuse(&problems)?;
-        let mut open = Vec::new();
-        for database in named {
-            let store = database.open().await?;
-            match store.ping().await {
-                Err(error) if error.kind() == ErrorKind::Schema => {
-                    return Err(error.with("name", database.name));
-                }
-                _ => open.push((database.name, store)),
-            }
-        }
+        // At once: a server that does not answer takes its time once, however many there are.
+        let open = try_join_all(named.iter().map(Named::open_usable)).await?;
         Ok(Overview::new(open))
     }
 }
@@ -64,6 +57,15 @@ impl Named {
         };
         let name = name.unwrap_or_else(|| own.to_ascii_lowercase().chars().map(usable).collect());
         Ok(Self { name, url })
+    }
+
+    /// Opens the database with its name, unless its tables are of a version that this program cannot use.
+    async fn open_usable(&self) -> Result<(String, Arc<dyn Operations>), Error> {
+        let store = self.open().await?;
+        match store.ping().await {
+            Err(error) if error.kind() == ErrorKind::Schema => Err(error.with("name", &self.name)),
+            _ => Ok((self.name.clone(), store)),
+        }
     }
 
     /// Opens the database. A server is contacted only when it is used, because it may be unreachable now.

@@ -19,7 +19,8 @@ const STANDBY: Duration = Duration::from_millis(50);
 
 const LOCK: &str = "SELECT pg_try_advisory_lock($1)";
 
-/// The session that holds a name, by the halves of the key. What another role's session is, only a role that may read it sees.
+/// The session that holds a name, by the halves of the key. The server shows the program of another role's session only to roles that may
+/// read all statistics.
 const HOLDER: &str = "
 SELECT concat_ws(' ', 'session', l.pid, 'of', nullif(a.application_name, ''), nullif(host(a.client_addr), ''))
 FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)

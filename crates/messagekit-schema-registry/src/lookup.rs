@@ -195,30 +195,11 @@ mod tests {
             async { lookup.look_up(SchemaId(1)).await.unwrap() },
             async { lookup.look_up(SchemaId(2)).await.unwrap() },
             async {
-                lookup
-                    .registry()
-                    .register(
-                        "new",
-                        &SchemaDocument {
-                            format: SchemaFormat::Json,
-                            text: "{}".into(),
-                            references: Vec::new(),
-                        },
-                    )
-                    .await
-                    .unwrap();
-                lookup
-                    .registry()
-                    .register(
-                        "newer",
-                        &SchemaDocument {
-                            format: SchemaFormat::Json,
-                            text: "true".into(),
-                            references: Vec::new(),
-                        },
-                    )
-                    .await
-                    .unwrap();
+                for (subject, text) in [("new", "{}"), ("newer", "true")] {
+                    let text = text.into();
+                    let schema = SchemaDocument { format: SchemaFormat::Json, text, references: Vec::new() };
+                    lookup.registry().register(subject, &schema).await.unwrap();
+                }
             },
         );
         assert_eq!(begun.elapsed(), AGAIN);

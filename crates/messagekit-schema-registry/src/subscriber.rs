@@ -143,18 +143,14 @@ impl<Sub: Subscriber> SchemaSubscriber<Sub> {
     /// Starts searches for schemas that held messages need, and ends those that no message needs any more. Returns whether there is a new
     /// one.
     fn search_for_held(&mut self) -> bool {
-        let unknown = |delivery: &Delivery| {
-            let (id, _) = frame::split(&delivery.message)?;
-            self.lookup.known(id).is_none().then_some(id)
-        };
-        let first: BTreeSet<SchemaId> =
-            self.held.values().filter_map(|held| unknown(held.front()?)).collect();
-        let later: Vec<SchemaId> = self
-            .held
-            .values()
-            .flat_map(|held| held.iter().take(AT_ONCE).skip(1))
-            .filter_map(unknown)
-            .collect();
+        let unknown = |delivery: &Delivery| schema_of(delivery).filter(|id| self.lookup.known(*id).is_none());
+        let (mut first, mut later) = (BTreeSet::new(), Vec::new());
+        for held in self.held.values() {
+            // A lane that is only paused waits for no schema.
+            let Some(id) = held.front().and_then(unknown) else { continue };
+            first.insert(id);
+            later.extend(held.iter().take(AT_ONCE).skip(1).filter_map(unknown));
+        }
         self.searches.retain(|search| first.contains(&search.id) || later.contains(&search.id));
         let before = self.searches.len();
         for id in first {
@@ -196,6 +192,11 @@ impl<Sub: Subscriber> SchemaSubscriber<Sub> {
             self.inner.release(&mut back);
         }
     }
+}
+
+/// Returns the schema that a delivery names, if it is framed.
+fn schema_of(delivery: &Delivery) -> Option<SchemaId> {
+    frame::split(&delivery.message).map(|(id, _)| id)
 }
 
 /// Turns the data of a delivery into JSON; returns false if its schema is not known yet.
@@ -286,11 +287,10 @@ impl<Sub: Subscriber> Subscriber for SchemaSubscriber<Sub> {
 
     fn held_lanes(&self) -> Vec<Lane> {
         let failed = |held: &VecDeque<Delivery>| {
-            let id = held.front().and_then(|delivery| Some(frame::split(&delivery.message)?.0));
+            let id = held.front().and_then(schema_of);
             self.searches.iter().any(|search| Some(search.id) == id && !search.wait.is_zero())
         };
-        let held = self.held.iter().filter(|_| !self.searches.is_empty());
-        held.filter(|(_, held)| failed(held)).map(|(lane, _)| *lane).collect()
+        self.held.iter().filter(|(_, held)| failed(held)).map(|(lane, _)| *lane).collect()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -71,14 +71,14 @@ impl Doctor for SqliteStore {
 async fn examined(path: PathBuf) -> Diagnosis {
     let examined = task::spawn_blocking(move || examine(&path)).await;
     examined.unwrap_or_else(|fault| {
-        let mut diagnosis = Diagnosis::of(checks::ALL.iter().copied());
-        diagnosis.not_checked(checks::ALL.iter().copied(), format!("the examination ended early: {fault}"));
+        let mut diagnosis = Diagnosis::of(checks::all());
+        diagnosis.not_checked(checks::all(), format!("the examination ended early: {fault}"));
         diagnosis
     })
 }
 
 fn examine(path: &Path) -> Diagnosis {
-    let mut diagnosis = Diagnosis::of(checks::ALL.iter().copied());
+    let mut diagnosis = Diagnosis::of(checks::all());
     let named = name(path);
     // Before the file is opened: a connection may shorten the log.
     let log = file::log_bytes(path);
@@ -123,8 +123,7 @@ fn unreadable(error: &Error, path: &Path, named: &str, diagnosis: &mut Diagnosis
         }
     };
     diagnosis.found(check, named, chain(error), repair);
-    let others =
-        checks::ALL.iter().copied().filter(|other| *other != check && **other != checks::SYNCHRONOUS);
+    let others = checks::all().filter(|other| *other != check && **other != checks::SYNCHRONOUS);
     diagnosis.not_checked(others, "the file cannot be read");
 }
 

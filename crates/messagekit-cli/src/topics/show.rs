@@ -54,13 +54,15 @@ fn kept(records: u64, ends: Option<TopicEnds>) -> String {
     ends.map_or(records.clone(), |ends| format!("{records}, from {} until {}", ends.first, ends.last))
 }
 
-/// Returns a line about claims that are scattered, and an empty one for others.
-fn claims(ranges: u64) -> String {
-    if ranges < SCATTERED_FOUND as u64 {
-        return String::new();
-    }
+/// Returns a line about claims that are scattered.
+fn claims(ranges: u64) -> Option<String> {
+    let is_scattered = ranges >= SCATTERED_FOUND as u64;
     let (ranges, most) = (number(ranges), number(MAX_CLAIM_RANGES as u64));
-    format!("claims      in {ranges} separate ranges of a partition; at {most} no new records are claimed")
+    is_scattered.then(|| {
+        format!(
+            "claims      in {ranges} separate ranges of a partition; at {most} no new records are claimed"
+        )
+    })
 }
 
 fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) -> String {
@@ -70,7 +72,7 @@ fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) ->
         // Line by line: a line break is no character that a terminal must not get.
         Some(schema) => format!("{schema:#}").lines().map(printable).collect::<Vec<_>>().join("\n"),
     };
-    [
+    let mut lines = vec![
         format!("topic       {}", printable(&topic.topic)),
         format!("partitions  {}", topic.partitions),
         format!("dedup       {}", or_none(&topic.dedup.join(", "))),
@@ -86,11 +88,8 @@ fn text(topic: &TopicStatus, ends: Option<TopicEnds>, schema: Option<&Value>) ->
             number(records.dead),
             number(records.expired)
         ),
-        claims(records.claim_ranges),
-        format!("schema      {schema}"),
-    ]
-    .into_iter()
-    .filter(|line| !line.is_empty())
-    .collect::<Vec<_>>()
-    .join("\n")
+    ];
+    lines.extend(claims(records.claim_ranges));
+    lines.push(format!("schema      {schema}"));
+    lines.join("\n")
 }

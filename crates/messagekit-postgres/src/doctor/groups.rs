@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::target::Target;
 use crate::migrations::connection::fault;
 
-/// A consumer without a cursor in a partition has handled none of its records.
+/// Where a consumer has no cursor in a partition, its first record there is not handled.
 const IDLE: &str = r#"
 SELECT g.group_id, g.topic_id, min(r.stored_at)
 FROM messagekit.system_topic_offsets g

@@ -12,7 +12,7 @@ use crate::SchemaName;
 /// One migration step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Its number: one more than that of the step before.
+    /// Its number: each step has the next one.
     pub version: u32,
     /// What it adds.
     pub name: &'static str,

@@ -35,7 +35,7 @@ pub(crate) struct Table {
     pub(crate) is_partitioned: bool,
     /// The columns of the primary key, quoted; none without a key.
     pub(crate) key: Vec<String>,
-    /// Those of them whose equal values may have different texts, such as `1.0` and `1.00`.
+    /// The columns of the primary key whose equal values may have different texts, such as `1.0` and `1.00`.
     pub(crate) has_many_texts: Vec<String>,
 }
 

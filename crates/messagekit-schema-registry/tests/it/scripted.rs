@@ -111,6 +111,11 @@ impl World {
         framed(self.id, lane, position)
     }
 
+    /// Yields forty messages of a lane, each of another schema.
+    fn flood(&self) {
+        self.script.yields((1..=40).map(|id| framed(SchemaId(100 + id), LANE, id.into())));
+    }
+
     /// Returns the positions of the messages that come without waiting.
     fn ready(&mut self) -> Vec<u64> {
         let mut cx = Context::from_waker(Waker::noop());
@@ -167,8 +172,7 @@ async fn what_follows_a_held_message_waits_behind_it() {
 #[tokio::test(start_paused = true)]
 async fn schemas_of_one_lane_are_looked_up_at_once() {
     let mut world = World::new().await;
-    let messages: Vec<Incoming> = (1..=40).map(|id| framed(SchemaId(100 + id), LANE, id.into())).collect();
-    world.script.yields(messages);
+    world.flood();
     assert_eq!(world.ready(), NONE);
     assert_eq!(world.registry.calls(), 16);
     let expected: Vec<u64> = (1..=40).collect();
@@ -178,8 +182,7 @@ async fn schemas_of_one_lane_are_looked_up_at_once() {
 #[tokio::test(start_paused = true)]
 async fn many_searches_of_one_lane_leave_others_theirs() {
     let mut world = World::new().await;
-    let messages: Vec<Incoming> = (1..=40).map(|id| framed(SchemaId(100 + id), LANE, id.into())).collect();
-    world.script.yields(messages);
+    world.flood();
     assert_eq!(world.ready(), NONE);
     let other = world.framed(OTHER, 50);
     world.script.yields([other]);

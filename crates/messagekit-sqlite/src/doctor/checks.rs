@@ -22,7 +22,8 @@ pub(super) const DAMAGED: Check =
 pub(super) const DELAYED_UNREADABLE: Check =
     Check::problem("delayed-event-unreadable", "a delayed event that cannot be read is never due");
 
-pub(super) const ALL: &[&Check] = &[
+/// The checks that read no table of ours.
+const ON_FILE: &[&Check] = &[
     &SERVICE_UNREACHABLE,
     &JOURNAL_MODE,
     &SYNCHRONOUS,
@@ -30,13 +31,6 @@ pub(super) const ALL: &[&Check] = &[
     &DISK_NEARLY_FULL,
     &DAMAGED,
     &SCHEMA_PENDING,
-    &RELAY_ABSENT,
-    &EVENTS_REJECTED,
-    &DELAYED_UNREADABLE,
-    &TABLE_SOURCE_FAULTY,
-    &EVENT_TYPE_MISSPELT,
-    &CONSUMER_IDLE,
-    &CLAIMS_SCATTERED,
 ];
 
 /// The checks that read tables.
@@ -49,3 +43,8 @@ pub(super) const ON_TABLES: &[&Check] = &[
     &CONSUMER_IDLE,
     &CLAIMS_SCATTERED,
 ];
+
+/// Every check, in the order in which they are shown.
+pub(super) fn all() -> impl Iterator<Item = &'static Check> {
+    ON_FILE.iter().chain(ON_TABLES).copied()
+}

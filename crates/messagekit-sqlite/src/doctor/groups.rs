@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::error::from_sqlite;
 use crate::tables::{micros, timestamp};
 
-/// A consumer without a cursor in a partition has handled none of its records.
+/// Where a consumer has no cursor in a partition, its first record there is not handled.
 const IDLE: &str = "
 SELECT g.group_id, g.topic_id, min(r.created_at)
 FROM messagekit_system_topic_offsets g

@@ -15,9 +15,12 @@ use crate::tables::table_sources::{self, StoredSource};
 /// Returns all sources, each with what is wrong with it.
 pub(crate) fn known(conn: &Connection) -> Result<Vec<KnownSource>, Error> {
     let shown = |stored: StoredSource| {
-        let fault = fault(conn, &stored)?;
-        let is_renamed = fault == Some(SourceFault::TableRenamed);
-        let renamed_to = if is_renamed { renamed_to(conn, &stored)? } else { None };
+        let mut fault = fault(conn, &stored)?;
+        let mut renamed_to = None;
+        if fault == Some(SourceFault::TableMissing) {
+            renamed_to = self::renamed_to(conn, &stored)?;
+            fault = renamed_to.as_ref().map(|_| SourceFault::TableRenamed).or(fault);
+        }
         Ok(stored.with_fault(fault, renamed_to))
     };
     table_sources::all(conn)?.into_iter().map(shown).collect()
@@ -146,15 +149,11 @@ fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares the triggers of a source with those that its rules ask for.
+/// Compares the triggers of a source with those that its rules ask for. A renamed table is missing under its name.
 fn fault(conn: &Connection, stored: &StoredSource) -> Result<Option<SourceFault>, Error> {
     let table = match Table::find(conn, &quoted(&stored.source.table)) {
         Ok(table) => table,
-        Err(error) if is_gone(&error) => {
-            let is_renamed = renamed_to(conn, stored)?.is_some();
-            let fault = if is_renamed { SourceFault::TableRenamed } else { SourceFault::TableMissing };
-            return Ok(Some(fault));
-        }
+        Err(error) if is_gone(&error) => return Ok(Some(SourceFault::TableMissing)),
         Err(error) => return Err(error),
     };
     if table.key != stored.key_columns {

@@ -163,7 +163,7 @@ impl Table {
         Ok(())
     }
 
-    /// Expressions of the table stand in triggers, which the connection of the writer reads.
+    /// Triggers repeat expressions of the table, and the connection of the writer reads them.
     fn quote_strictly(&mut self) {
         let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         let numbers = ROW_NUMBERS.into_iter().filter(|_| self.has_numbers);
