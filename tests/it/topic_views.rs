@@ -5,7 +5,7 @@ pub(crate) mod scene;
 use std::path::Path;
 use std::process::Command;
 
-use messagekit::log::{TopicStore, TopicView};
+use messagekit::log::{TopicDefinitions, TopicView};
 use messagekit_testkit::block_on;
 use messagekit_topics::Topics;
 use tempfile::TempDir;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Log, TopicDefinition, TopicStore};
+use messagekit::log::{Log, TopicDefinition, TopicDefinitions};
 use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::log::LogFixture;
 use messagekit_testkit::relay::RelayFixture;
-use messagekit_testkit::store::{Audited, StoreFixture};
+use messagekit_testkit::store::{Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture};
 use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::Database;
 use sqlx::Row;
@@ -61,6 +61,64 @@ impl StoreFixture for Rows {
         count.fetch_one(self.store.pool()).await.map(i64::unsigned_abs).expect("counts")
     }
 
+    fn can_swallow_errors(&self) -> bool {
+        true
+    }
+
+    async fn swallow_error(&self, tx: &mut PgTx) {
+        let refused = sqlx::query("SELECT 1 / 0").execute(&mut **tx).await;
+        assert!(refused.is_err(), "nothing can be divided by 0");
+    }
+
+    fn can_refuse_begin(&self) -> bool {
+        true
+    }
+
+    /// Takes every connection that the pool may open, for a shorter time than the limit of a case and for twice as long as
+    /// `begin` waits.
+    async fn refuse_begin(&self) {
+        let pool = self.store.pool();
+        let mut taken = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            taken.push(pool.acquire().await.expect("a connection is free"));
+        }
+        let limit = pool.options().get_acquire_timeout();
+        tokio::spawn(async move {
+            tokio::time::sleep(2 * limit).await;
+            drop(taken);
+        });
+    }
+}
+
+impl FailedMessagesFixture for Rows {
+    async fn audit(&self) -> Vec<Audited> {
+        let select = "SELECT operator, through, request_id, act, failed_messages, subject, done FROM messagekit.admin_audit ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(self.store.pool()).await.expect("reads");
+        let audited = |row: &sqlx::postgres::PgRow| {
+            let subject: Option<String> = row.get(5);
+            Audited {
+                by: row.get(0),
+                through: row.get(1),
+                request_id: row.get(2),
+                action: row.get(3),
+                // The subject of a replay is its number.
+                ids: row.get::<Option<Vec<i64>>, _>(4).unwrap_or_else(|| {
+                    subject.iter().map(|subject| subject.parse().expect("a number")).collect()
+                }),
+                done: row.get::<i64, _>(6).unsigned_abs(),
+            }
+        };
+        rows.iter().map(audited).collect()
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        let delete = "DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
+        let delete = sqlx::query(delete).bind(consumer).bind(id.as_str());
+        delete.execute(self.store.pool()).await.expect("deletes");
+    }
+}
+
+impl OperatorsFixture for Rows {
     /// Returns them as the connector reads them: each column becomes the header with its name, and null is no header.
     async fn events(&self, topic: &str) -> Vec<Message> {
         let select = "SELECT payload, aggregate_id, event_id, event_type, content_type, traceparent,
@@ -89,35 +147,9 @@ impl StoreFixture for Rows {
         rows.iter().map(message).collect()
     }
 
-    async fn audit(&self) -> Vec<Audited> {
-        let select = "SELECT operator, through, request_id, act, failed_messages, subject, done FROM messagekit.admin_audit ORDER BY id";
-        let rows = sqlx::query(select).fetch_all(self.store.pool()).await.expect("reads");
-        let audited = |row: &sqlx::postgres::PgRow| {
-            let subject: Option<String> = row.get(5);
-            Audited {
-                by: row.get(0),
-                through: row.get(1),
-                request_id: row.get(2),
-                action: row.get(3),
-                // The subject of a replay is its number.
-                ids: row.get::<Option<Vec<i64>>, _>(4).unwrap_or_else(|| {
-                    subject.iter().map(|subject| subject.parse().expect("a number")).collect()
-                }),
-                done: row.get::<i64, _>(6).unsigned_abs(),
-            }
-        };
-        rows.iter().map(audited).collect()
-    }
-
     async fn failures(&self) -> Vec<(String, String, String)> {
         let select = "SELECT event_id, consumer, reason FROM messagekit.outbox_failures ORDER BY at";
         sqlx::query_as(select).fetch_all(self.store.pool()).await.expect("reads")
-    }
-
-    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
-        let delete = "DELETE FROM messagekit.processed_messages WHERE consumer = $1 AND message_id = $2";
-        let delete = sqlx::query(delete).bind(consumer).bind(id.as_str());
-        delete.execute(self.store.pool()).await.expect("deletes");
     }
 
     async fn age(&self, consumer: &str, topic: &str, by: Duration) {
@@ -127,34 +159,6 @@ impl StoreFixture for Rows {
             let older = sqlx::query(older).bind(of).bind(by.as_secs_f64());
             older.execute(self.store.pool()).await.expect("updates");
         }
-    }
-
-    fn can_swallow_errors(&self) -> bool {
-        true
-    }
-
-    async fn swallow_error(&self, tx: &mut PgTx) {
-        let refused = sqlx::query("SELECT 1 / 0").execute(&mut **tx).await;
-        assert!(refused.is_err(), "nothing can be divided by 0");
-    }
-
-    fn can_refuse_begin(&self) -> bool {
-        true
-    }
-
-    /// Takes every connection that the pool may open, for a shorter time than the limit of a case and for twice as long as
-    /// `begin` waits.
-    async fn refuse_begin(&self) {
-        let pool = self.store.pool();
-        let mut taken = Vec::new();
-        for _ in 0..pool.options().get_max_connections() {
-            taken.push(pool.acquire().await.expect("a connection is free"));
-        }
-        let limit = pool.options().get_acquire_timeout();
-        tokio::spawn(async move {
-            tokio::time::sleep(2 * limit).await;
-            drop(taken);
-        });
     }
 }
 

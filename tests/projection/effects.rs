@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use messagekit::adapter::Inbox;
+use messagekit::adapter::FullInbox;
 use messagekit::{Error, ErrorKind, HandlerError, Store};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 /// A database that keeps what the projection has seen. No constraint hides a record that was handled twice.
-pub(crate) trait Effects: Inbox {
+pub(crate) trait Effects: FullInbox {
     /// Creates the table, unless it is there.
     fn create_table(&self) -> impl Future<Output = Result<(), Error>> + Send;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use messagekit::adapter::{Bookkeeping, BoxFuture, Publisher, Source, check_name};
+use messagekit::adapter::{Bookkeeping, BoxFuture, Inbox, Publisher, Source, check_name};
 use messagekit::operations::Origin;
 use messagekit::{Consumer, Error, ErrorKind, OnFailure, Router, Shutdown};
 use messagekit_prometheus::Metrics;
@@ -63,7 +63,7 @@ type Assemble<S> = Box<dyn FnOnce(&BookkeeperBuilder<S>) -> Result<(Reading, [Pa
 
 impl Bookkeeper {
     /// Starts building a bookkeeper; `name` is 1 to 190 characters of `a-z A-Z 0-9 . _ -`.
-    pub fn builder<S: Bookkeeping>(name: impl Into<Arc<str>>, store: S) -> BookkeeperBuilder<S> {
+    pub fn builder<S: Bookkeeping + Inbox>(name: impl Into<Arc<str>>, store: S) -> BookkeeperBuilder<S> {
         BookkeeperBuilder {
             name: name.into(),
             store,
@@ -126,7 +126,7 @@ impl Bookkeeper {
 
 /// Collects the parts of a [`Bookkeeper`].
 #[must_use = "call build() to get the bookkeeper"]
-pub struct BookkeeperBuilder<S: Bookkeeping> {
+pub struct BookkeeperBuilder<S: Bookkeeping + Inbox> {
     name: Arc<str>,
     store: S,
     sources: Vec<(Origin, Assemble<S>)>,
@@ -134,7 +134,7 @@ pub struct BookkeeperBuilder<S: Bookkeeping> {
     stats: BookkeeperStats,
 }
 
-impl<S: Bookkeeping> BookkeeperBuilder<S> {
+impl<S: Bookkeeping + Inbox> BookkeeperBuilder<S> {
     /// Adds RabbitMQ dead-letter queues. Failed messages are redelivered through `back`, with the queue as topic: a
     /// publisher to the default exchange.
     pub fn queues(self, queues: impl Source, back: impl Publisher + 'static) -> Self {
@@ -221,7 +221,7 @@ impl fmt::Debug for Bookkeeper {
     }
 }
 
-impl<S: Bookkeeping> fmt::Debug for BookkeeperBuilder<S> {
+impl<S: Bookkeeping + Inbox> fmt::Debug for BookkeeperBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BookkeeperBuilder").field("name", &self.name).finish_non_exhaustive()
     }

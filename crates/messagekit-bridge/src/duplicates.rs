@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::adapter::{BoxFuture, ClaimRequest, End, Inbox, TransactError};
+use messagekit::adapter::{BoxFuture, ClaimRequest, End, Markers, TransactError};
 use messagekit::{Claim, Error, ErrorKind, MessageId};
 
 /// Remembers the messages that a bridge has forwarded. The bridge queries it before a publish and updates it after the
@@ -34,7 +34,7 @@ pub struct ProcessedIds<S> {
     scope: Arc<str>,
 }
 
-impl<S: Inbox> ProcessedIds<S> {
+impl<S: Markers> ProcessedIds<S> {
     /// Stores the ids of `bridge` in `store`.
     pub fn new(store: S, bridge: impl Into<Arc<str>>) -> Self {
         Self { store, scope: bridge.into() }
@@ -65,7 +65,7 @@ impl<S: Inbox> ProcessedIds<S> {
     }
 }
 
-impl<S: Inbox> Duplicates for ProcessedIds<S> {
+impl<S: Markers> Duplicates for ProcessedIds<S> {
     fn known<'a>(&'a self, ids: &'a [MessageId]) -> BoxFuture<'a, Result<Vec<bool>, Error>> {
         Box::pin(self.claim(ids, false))
     }

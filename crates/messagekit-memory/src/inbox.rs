@@ -103,7 +103,7 @@ impl Positions for MemoryStore {
     }
 }
 
-impl FailedMessageRows for MemoryStore {
+impl FailedMessageRows<MemoryTx> for MemoryStore {
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         Ok(self.tables(|tables| tables.oldest_return(topics, self.database.clock.now())))
     }
@@ -151,7 +151,7 @@ impl FailedMessageRows for MemoryStore {
     }
 }
 
-impl Retries for MemoryStore {
+impl Retries<MemoryTx> for MemoryStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let clock = self.database.clock;
         self.tables(|tables| {
@@ -249,7 +249,7 @@ impl Retries for MemoryStore {
     }
 }
 
-impl Attempts for MemoryStore {
+impl Attempts<MemoryTx> for MemoryStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.tables(|tables| {
             tables.pass(Failpoint::BeginAttempt)?;
@@ -293,7 +293,7 @@ impl Attempts for MemoryStore {
     }
 }
 
-impl Primings for MemoryStore {
+impl Primings<MemoryTx> for MemoryStore {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         Ok(self.tables(|tables| tables.primings.get(consumer).copied()))
     }

@@ -64,7 +64,7 @@ impl Positions for PostgresStore {
     }
 }
 
-impl FailedMessageRows for PostgresStore {
+impl FailedMessageRows<PgTx> for PostgresStore {
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         self.statement(async {
             cleanup::oldest_return(&mut *self.connection().await?, self.schema(), topics).await
@@ -113,7 +113,7 @@ impl FailedMessageRows for PostgresStore {
     }
 }
 
-impl Retries for PostgresStore {
+impl Retries<PgTx> for PostgresStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         self.statement(async {
             retries::lease(&mut *self.connection().await?, self.schema(), consumer, max, lease).await
@@ -171,7 +171,7 @@ impl Retries for PostgresStore {
     }
 }
 
-impl Attempts for PostgresStore {
+impl Attempts<PgTx> for PostgresStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.statement(async {
             in_flight_attempts::begin_attempt(
@@ -212,7 +212,7 @@ impl Attempts for PostgresStore {
     }
 }
 
-impl Primings for PostgresStore {
+impl Primings<PgTx> for PostgresStore {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         self.statement(async {
             primings::priming(&mut *self.connection().await?, self.schema(), consumer).await

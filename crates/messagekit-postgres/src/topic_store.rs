@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::log::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
-    RetentionRule, TopicDefinition, TopicStore, TopicView,
+    AppendedRecord, CommitWatch, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend,
+    RecordCounts, RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions,
+    TopicView,
 };
 use messagekit::{Error, ErrorKind, Store};
 use serde_json::Value;
@@ -24,8 +25,7 @@ const EXPIRE_STEP: u32 = 1_000;
 /// How long a caller waits for its turn in a topic.
 const TURN: Duration = Duration::from_secs(30);
 
-/// An append holds its topics until its transaction ends: ids and offsets have the order of the commits. Append late in a transaction.
-impl TopicStore for PostgresStore {
+impl TopicDefinitions for PostgresStore {
     async fn define_topic(&self, definition: &TopicDefinition) -> Result<Option<TopicDefinition>, Error> {
         let attempts = Attempts::new("messagekit.outbox_events");
         loop {
@@ -63,12 +63,6 @@ impl TopicStore for PostgresStore {
         .await
     }
 
-    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
-        let forget =
-            async { cursors::forget(&mut *self.connection().await?, self.schema(), consumer, topic).await };
-        self.committing(forget).await
-    }
-
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
         let found = self.sequenced(topic).await?;
         self.expire_some(&found).await
@@ -88,6 +82,16 @@ impl TopicStore for PostgresStore {
         self.clear_one().await
     }
 
+    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
+        self.read(
+            |mut connection| async move { topic_views::rows(&mut connection, self.schema(), view).await },
+        )
+        .await
+    }
+}
+
+/// An append holds its topics until its transaction ends: ids and offsets have the order of the commits. Append late in a transaction.
+impl RecordAppend for PostgresStore {
     async fn append_records(
         &self,
         tx: &mut PgTx,
@@ -118,12 +122,42 @@ impl TopicStore for PostgresStore {
         Ok(appended)
     }
 
+    async fn after_commit(&self, tx: &mut PgTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        self.statement(self.topics().hooks.add(self.pool(), tx, run)).await
+    }
+}
+
+impl RecordReads for PostgresStore {
     async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let topic = &self.sequenced(&query.topic).await?;
         self.read(|mut connection| async move {
             consumer_records::query(&mut connection, self.schema(), topic, query).await
         })
         .await
+    }
+
+    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(PgCommits::new(self.clone(), Watched::Commits)))
+    }
+
+    fn watch_records(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(PgCommits::new(self.clone(), Watched::Records)))
+    }
+
+    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
+        let topic = &self.sequenced(topic).await?;
+        self.read(|mut connection| async move {
+            consumer_records::count(&mut connection, self.schema(), topic, consumer).await
+        })
+        .await
+    }
+}
+
+impl HandledRecords for PostgresStore {
+    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
+        let forget =
+            async { cursors::forget(&mut *self.connection().await?, self.schema(), consumer, topic).await };
+        self.committing(forget).await
     }
 
     async fn set_handled(
@@ -144,33 +178,6 @@ impl TopicStore for PostgresStore {
         let mut tx = self.begin().await?;
         self.set_handled(&mut tx, consumer, topic, id).await?;
         self.commit(tx).await
-    }
-
-    async fn after_commit(&self, tx: &mut PgTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
-        self.statement(self.topics().hooks.add(self.pool(), tx, run)).await
-    }
-
-    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
-        Ok(Box::new(PgCommits::new(self.clone(), Watched::Commits)))
-    }
-
-    fn watch_records(&self) -> Result<Box<dyn CommitWatch>, Error> {
-        Ok(Box::new(PgCommits::new(self.clone(), Watched::Records)))
-    }
-
-    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
-        let topic = &self.sequenced(topic).await?;
-        self.read(|mut connection| async move {
-            consumer_records::count(&mut connection, self.schema(), topic, consumer).await
-        })
-        .await
-    }
-
-    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
-        self.read(
-            |mut connection| async move { topic_views::rows(&mut connection, self.schema(), view).await },
-        )
-        .await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cursors that this process has read or written for its consumers: the fence of [`Offsets`](messagekit::adapter::Inbox).
+//! The cursors that this process has read or written for its consumers: the fence of [`Offsets`](messagekit::adapter::FullInbox).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

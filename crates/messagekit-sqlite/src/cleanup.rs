@@ -2,7 +2,7 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
-use messagekit::log::TopicStore;
+use messagekit::log::TopicDefinitions;
 use messagekit::{Error, ErrorKind};
 
 use crate::SqliteStore;

@@ -132,7 +132,7 @@ impl Positions for SqliteStore {
     }
 }
 
-impl FailedMessageRows for SqliteStore {
+impl FailedMessageRows<SqliteTx> for SqliteStore {
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         let (topics, now) = (topics.to_vec(), now());
         let oldest =
@@ -188,7 +188,7 @@ impl FailedMessageRows for SqliteStore {
     }
 }
 
-impl Retries for SqliteStore {
+impl Retries<SqliteTx> for SqliteStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let consumer: Arc<str> = Arc::from(consumer);
         let name = consumer.clone();
@@ -268,7 +268,7 @@ impl Retries for SqliteStore {
     }
 }
 
-impl Attempts for SqliteStore {
+impl Attempts<SqliteTx> for SqliteStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         let (consumer, id, by, now) = (consumer.to_owned(), message.clone(), by.to_owned(), now());
         self.job(move |conn| {
@@ -315,7 +315,7 @@ impl Attempts for SqliteStore {
     }
 }
 
-impl Primings for SqliteStore {
+impl Primings<SqliteTx> for SqliteStore {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         let consumer = consumer.to_owned();
         self.query(move |conn| primings::priming(conn, &consumer)).await

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use messagekit::Error;
 use messagekit::log::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, OnSources, RecordCounts, RecordPage, RecordQuery,
-    RetentionRule, TopicDefinition, TopicStore, TopicView,
+    AppendedRecord, CommitWatch, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend,
+    RecordCounts, RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions,
+    TopicView,
 };
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::tables::{
 use crate::{SqliteStore, SqliteTx};
 
 /// One writer assigns ids and offsets in the appending transaction, so that both have the order of the commits.
-impl TopicStore for SqliteStore {
+impl TopicDefinitions for SqliteStore {
     async fn define_topic(&self, definition: &TopicDefinition) -> Result<Option<TopicDefinition>, Error> {
         let (definition, now) = (definition.clone(), now());
         self.job(move |conn| topic_definitions::define(conn, &definition, now)).await
@@ -41,11 +42,6 @@ impl TopicStore for SqliteStore {
     async fn set_retention(&self, topic: &Arc<str>, retention: Option<RetentionRule>) -> Result<(), Error> {
         let topic = topic.clone();
         self.job(move |conn| topic_records::set_retention(conn, &topic, retention)).await
-    }
-
-    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
-        let (topic, consumer) = (topic.clone(), consumer.to_owned());
-        self.job(move |conn| cursors::forget(conn, &consumer, &topic).map_err(from_sqlite)).await
     }
 
     async fn expire(&self, topic: &Arc<str>) -> Result<u64, Error> {
@@ -76,6 +72,12 @@ impl TopicStore for SqliteStore {
         self.job(dropped_topics::clear).await
     }
 
+    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
+        self.query(move |conn| topic_views::rows(conn, view)).await
+    }
+}
+
+impl RecordAppend for SqliteStore {
     async fn append_records(
         &self,
         tx: &mut SqliteTx,
@@ -104,9 +106,37 @@ impl TopicStore for SqliteStore {
         Ok(outcome.records)
     }
 
+    async fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
+        tx.on_commit(run);
+        Ok(())
+    }
+}
+
+impl RecordReads for SqliteStore {
     async fn read_records(&self, query: &RecordQuery) -> Result<RecordPage, Error> {
         let query = query.clone();
         self.query_topics(move |conn| consumer_records::query(conn, &query)).await
+    }
+
+    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
+        Ok(Box::new(self.watch()?))
+    }
+
+    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
+        let (consumer, topic) = (consumer.to_owned(), topic.clone());
+        self.query_topics(move |conn| {
+            // The numbers are compared with each other: records may be appended between two statements.
+            let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+            consumer_records::count(&snapshot, &consumer, &topic)
+        })
+        .await
+    }
+}
+
+impl HandledRecords for SqliteStore {
+    async fn drop_consumer(&self, topic: &Arc<str>, consumer: &str) -> Result<bool, Error> {
+        let (topic, consumer) = (topic.clone(), consumer.to_owned());
+        self.job(move |conn| cursors::forget(conn, &consumer, &topic).map_err(from_sqlite)).await
     }
 
     async fn set_handled(
@@ -123,28 +153,5 @@ impl TopicStore for SqliteStore {
     async fn set_handled_now(&self, consumer: &str, topic: &Arc<str>, id: i64) -> Result<(), Error> {
         let (consumer, topic, now) = (consumer.to_owned(), topic.clone(), now());
         self.job(move |conn| handled_records::set_handled(conn, &consumer, &topic, id, now)).await
-    }
-
-    async fn after_commit(&self, tx: &mut SqliteTx, run: Box<dyn FnOnce() + Send>) -> Result<(), Error> {
-        tx.on_commit(run);
-        Ok(())
-    }
-
-    fn watch_commits(&self) -> Result<Box<dyn CommitWatch>, Error> {
-        Ok(Box::new(self.watch()?))
-    }
-
-    async fn count_records(&self, consumer: &str, topic: &Arc<str>) -> Result<RecordCounts, Error> {
-        let (consumer, topic) = (consumer.to_owned(), topic.clone());
-        self.query_topics(move |conn| {
-            // The numbers are compared with each other: records may be appended between two statements.
-            let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
-            consumer_records::count(&snapshot, &consumer, &topic)
-        })
-        .await
-    }
-
-    async fn view_rows(&self, view: TopicView) -> Result<Vec<Vec<Value>>, Error> {
-        self.query(move |conn| topic_views::rows(conn, view)).await
     }
 }

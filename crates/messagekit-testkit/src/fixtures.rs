@@ -9,7 +9,7 @@ use messagekit::{ErrorKind, Message, MessageId};
 use messagekit_memory::{AuditEntry, Failpoint, MemoryLog, MemorySource, MemoryStore, MemoryTx};
 
 use crate::log::LogFixture;
-use crate::store::{Audited, StoreFixture};
+use crate::store::{Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture};
 use crate::transport::TransportFixture;
 
 /// A fresh [`MemoryLog`] with four partitions.
@@ -86,26 +86,6 @@ impl StoreFixture for MemoryStoreFixture {
         u64::try_from(self.store.get(key)).expect("effects are only added")
     }
 
-    async fn events(&self, topic: &str) -> Vec<Message> {
-        self.log.records(topic).into_iter().map(|record| record.message).collect()
-    }
-
-    async fn audit(&self) -> Vec<Audited> {
-        audit_of(&self.store)
-    }
-
-    async fn failures(&self) -> Vec<(String, String, String)> {
-        failures_of(&self.store)
-    }
-
-    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
-        self.store.forget_marker(consumer, id);
-    }
-
-    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
-        self.store.pretend_older(consumer, topic, by);
-    }
-
     fn can_swallow_errors(&self) -> bool {
         true
     }
@@ -120,6 +100,30 @@ impl StoreFixture for MemoryStoreFixture {
 
     async fn refuse_begin(&self) {
         self.store.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+    }
+}
+
+impl FailedMessagesFixture for MemoryStoreFixture {
+    async fn audit(&self) -> Vec<Audited> {
+        audit_of(&self.store)
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        self.store.forget_marker(consumer, id);
+    }
+}
+
+impl OperatorsFixture for MemoryStoreFixture {
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        self.log.records(topic).into_iter().map(|record| record.message).collect()
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        failures_of(&self.store)
+    }
+
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        self.store.pretend_older(consumer, topic, by);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{Bookkeeping, ClaimRequest, Inbox};
+use messagekit::adapter::{Bookkeeping, ClaimRequest, FullInbox};
 use messagekit::operations::{
     Action, ActionResult, EventFilter, FailedMessageFilter, FailedMessages, Operator, Origin, ReplayState,
     Replays, StoredEvent,
@@ -36,7 +36,7 @@ pub async fn outbox_goes_on<S: Replays + RejectedEvents>(store: &S, events: &[(&
 }
 
 /// Checks claims, the offsets of two key lanes of `topic`, and the attempts of a message.
-pub async fn inbox_goes_on<S: Inbox>(store: &S, topic: &str) {
+pub async fn inbox_goes_on<S: FullInbox>(store: &S, topic: &str) {
     let id = |id: &str| id.parse::<MessageId>().expect("an id");
     let requests = ["m-done", "m-dead", "m-discarded", "m-new"].map(|message| ClaimRequest {
         id: id(message),

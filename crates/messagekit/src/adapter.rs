@@ -13,11 +13,11 @@ pub use crate::message::{
 };
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{
-    Attempts, Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, FailedMessageRows, Failure,
-    FailureKind, Follower, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Next, NextOffset, OutboxEvents,
-    OutboxRows, Positions, Priming, Primings, ReceivedMessage, Redelivery, Retries, RetryLease, SchemaFit,
-    SchemaVersion, SetAsideOutcome, TransactError, UnhandledType, Wake, WithoutRelay, Work, apply_prepared,
-    in_transaction,
+    Absent, Attempts, Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, FailedMessageRows,
+    Failure, FailureKind, Follower, FullInbox, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Next,
+    NextOffset, OutboxEvents, OutboxRows, PartOf, Positions, Priming, Primings, ReceivedMessage, Redelivery,
+    Retries, RetryLease, SchemaFit, SchemaVersion, SetAsideOutcome, TransactError, UnhandledType, Wake,
+    WithoutRelay, Work, apply_prepared, in_transaction,
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{

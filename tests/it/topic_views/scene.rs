@@ -149,7 +149,7 @@ pub(crate) fn without_times(view: TopicView, rows: &[Vec<Value>]) -> Vec<Vec<Val
     rows.iter().map(row).collect()
 }
 
-/// Returns what another program has read, a JSON object for each row, as [`TopicStore::view_rows`] says it.
+/// Returns what another program has read, a JSON object for each row, as [`TopicDefinitions::view_rows`] says it.
 pub(crate) fn read_elsewhere(view: TopicView, lines: &str) -> Vec<Vec<Value>> {
     let value = |kind, value: &Value| match (kind, value) {
         (ViewType::Boolean, Value::Number(number)) => json!(number.as_i64() == Some(1)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::cleanup::{Retention, clean};
-use messagekit::log::TopicStore;
+use messagekit::log::TopicDefinitions;
 use messagekit::{ErrorKind, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;

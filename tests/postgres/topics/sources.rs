@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use futures_util::TryStreamExt;
-use messagekit::log::{AddedSource, Change, RowPayload, SourceFault, TopicStore};
+use messagekit::log::{AddedSource, Change, RecordReads, RowPayload, SourceFault};
 use messagekit::{Envelope, ErrorKind, Event, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{block_on, unique};

@@ -5,7 +5,7 @@ mod scene;
 
 use std::process::Command;
 
-use messagekit::log::{OnSourceFailure, TopicStore, TopicView};
+use messagekit::log::{OnSourceFailure, TopicDefinitions, TopicView};
 use messagekit_testkit::{block_on, unique};
 use serde_json::{Value, json};
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::adapter::{ClaimRequest, FailedMessageRows, Failure, FailureKind, Inbox, ReceivedMessage};
+use messagekit::adapter::{
+    ClaimRequest, FailedMessageRows, Failure, FailureKind, FullInbox, ReceivedMessage,
+};
 use messagekit::{Message, ParkingLimits, Position, Store};
 use messagekit_admin::Role;
 use messagekit_memory::MemoryStore;
@@ -247,7 +249,7 @@ async fn a_scheduled_run_is_retried_before_its_time() {
 }
 
 /// Parks a dead message with the number 1, and two behind it.
-async fn park<S: Inbox>(store: &S) {
+async fn park<S: FullInbox>(store: &S) {
     let [first, behind @ ..] = [1, 2, 3].map(|offset| ReceivedMessage {
         id: format!("m-{offset}").parse().unwrap(),
         message: Message::new("orders.order", "{}").with_key("k"),

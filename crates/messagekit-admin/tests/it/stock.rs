@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::adapter::{Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage};
+use messagekit::adapter::{Failure, FailureKind, FullInbox, Next, OutboxRows, ReceivedMessage};
 use messagekit::operations::Operations;
 use messagekit::{Message, MessageId, headers};
 use messagekit_memory::MemoryStore;
@@ -42,7 +42,7 @@ impl Stores {
     }
 }
 
-pub(crate) async fn fill<S: Inbox + OutboxRows>(store: &S, failed_messages: usize, events: usize) {
+pub(crate) async fn fill<S: FullInbox + OutboxRows>(store: &S, failed_messages: usize, events: usize) {
     for number in 1..=failed_messages {
         dead(store, number).await;
     }
@@ -54,19 +54,19 @@ pub(crate) async fn fill<S: Inbox + OutboxRows>(store: &S, failed_messages: usiz
 }
 
 /// A failed message of `billing`, with the key `k-NUMBER`.
-pub(crate) async fn dead<S: Inbox>(store: &S, number: usize) {
+pub(crate) async fn dead<S: FullInbox>(store: &S, number: usize) {
     let failure = Failure::permanent(FailureKind::Permanent, format!("order {number} has no customer"));
     set_aside(store, "billing", number, failure).await;
 }
 
 /// A failed message that its consumer still retries.
-pub(crate) async fn retrying<S: Inbox>(store: &S, number: usize) {
+pub(crate) async fn retrying<S: FullInbox>(store: &S, number: usize) {
     let mut failure = Failure::retryable(FailureKind::Failed, "no answer");
     failure.next = Next::Retry(std::time::Duration::from_secs(3_600));
     set_aside(store, "stock", number, failure).await;
 }
 
-async fn set_aside<S: Inbox>(store: &S, consumer: &str, number: usize, failure: Failure) {
+async fn set_aside<S: FullInbox>(store: &S, consumer: &str, number: usize, failure: Failure) {
     let message = Message::new("orders.order", format!(r#"{{"eventId":"m-{number}","note":"{SECRET}"}}"#))
         .with_key(format!("k-{number}"))
         .with_header(headers::EVENT_TYPE, "orders.order.placed")

@@ -1,6 +1,6 @@
 //! Runs the bookkeeper until a signal.
 
-use messagekit::adapter::Bookkeeping;
+use messagekit::adapter::{Bookkeeping, Inbox};
 use messagekit::operations::OutboxHealth;
 use messagekit::{Error, Shutdown};
 use messagekit_admin::{Health, metrics_router};
@@ -22,7 +22,7 @@ pub(super) async fn serve(settings: Settings, registry: Registry) -> Result<(), 
     }
 }
 
-async fn keep<S: Bookkeeping + OutboxHealth>(
+async fn keep<S: Bookkeeping + Inbox + OutboxHealth>(
     store: S,
     settings: &Settings,
     registry: Registry,

@@ -11,7 +11,7 @@ use messagekit::{Message, MessageId, Store};
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::log::LogFixture;
 use messagekit_testkit::relay::{RelayFixture, TOPICS};
-use messagekit_testkit::store::{Audited, StoreFixture};
+use messagekit_testkit::store::{Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture};
 use messagekit_testkit::transport::TransportFixture;
 use tempfile::TempDir;
 
@@ -153,24 +153,18 @@ impl StoreFixture for Rows {
         count.await.expect("counts").unsigned_abs()
     }
 
-    async fn events(&self, topic: &str) -> Vec<Message> {
-        let Ok(bounds) = self.store.bounds(topic).await else { return Vec::new() };
-        let (topic, mut events) = (Arc::from(topic), Vec::new());
-        for partition in bounds {
-            let mut reader = self
-                .store
-                .open(&topic, &[(partition.partition, PartitionStart::Earliest)])
-                .await
-                .expect("opens");
-            while let Page::Records(records) =
-                std::future::poll_fn(|cx| reader.poll_page(100, cx)).await.expect("reads")
-            {
-                events.extend(records.into_iter().map(|record| record.message));
-            }
-        }
-        events
+    fn can_swallow_errors(&self) -> bool {
+        true
     }
 
+    /// A constraint error alone does not end a SQLite transaction; this one ends it.
+    async fn swallow_error(&self, tx: &mut SqliteTx) {
+        let refused = tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES ('name')", [])).await;
+        assert!(refused.is_err(), "the name is taken");
+    }
+}
+
+impl FailedMessagesFixture for Rows {
     async fn audit(&self) -> Vec<Audited> {
         let rows = self.store.read(|c| {
             let select = "SELECT operator, through, request_id, action, ids, done FROM messagekit_admin_audit ORDER BY id";
@@ -189,14 +183,6 @@ impl StoreFixture for Rows {
         rows.await.expect("reads the audit")
     }
 
-    async fn failures(&self) -> Vec<(String, String, String)> {
-        let rows = self.store.read(|c| {
-            let select = "SELECT event_id, scope, reason FROM messagekit_outbox_failures";
-            c.query_all(select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        });
-        rows.await.expect("reads the notes")
-    }
-
     async fn forget_marker(&self, consumer: &str, id: &MessageId) {
         let (consumer, id) = (consumer.to_owned(), id.as_str().to_owned());
         let mut tx = self.store.begin().await.expect("begins");
@@ -204,6 +190,34 @@ impl StoreFixture for Rows {
             AND consumer_id = (SELECT id FROM messagekit_consumers WHERE name = ?1)";
         tx.call(move |c| c.execute(delete, [consumer, id])).await.expect("deletes");
         self.store.commit(tx).await.expect("commits");
+    }
+}
+
+impl OperatorsFixture for Rows {
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        let Ok(bounds) = self.store.bounds(topic).await else { return Vec::new() };
+        let (topic, mut events) = (Arc::from(topic), Vec::new());
+        for partition in bounds {
+            let mut reader = self
+                .store
+                .open(&topic, &[(partition.partition, PartitionStart::Earliest)])
+                .await
+                .expect("opens");
+            while let Page::Records(records) =
+                std::future::poll_fn(|cx| reader.poll_page(100, cx)).await.expect("reads")
+            {
+                events.extend(records.into_iter().map(|record| record.message));
+            }
+        }
+        events
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        let rows = self.store.read(|c| {
+            let select = "SELECT event_id, scope, reason FROM messagekit_outbox_failures";
+            c.query_all(select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        });
+        rows.await.expect("reads the notes")
     }
 
     async fn age(&self, consumer: &str, topic: &str, by: Duration) {
@@ -225,16 +239,6 @@ impl StoreFixture for Rows {
         .await
         .expect("updates");
         self.store.commit(tx).await.expect("commits");
-    }
-
-    fn can_swallow_errors(&self) -> bool {
-        true
-    }
-
-    /// A constraint error alone does not end a SQLite transaction; this one ends it.
-    async fn swallow_error(&self, tx: &mut SqliteTx) {
-        let refused = tx.call(|c| c.execute("INSERT OR ROLLBACK INTO taken VALUES ('name')", [])).await;
-        assert!(refused.is_err(), "the name is taken");
     }
 }
 

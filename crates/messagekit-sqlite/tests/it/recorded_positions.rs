@@ -1,7 +1,7 @@
 //! Where a subscriber begins without a cursor.
 
 use messagekit::adapter::{NextOffset, Positions, Source};
-use messagekit::log::{OnSources, TopicStore};
+use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 

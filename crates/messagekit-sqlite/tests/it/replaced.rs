@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use messagekit::adapter::Publisher;
-use messagekit::log::TopicStore;
+use messagekit::log::RecordReads;
 use messagekit::{Error, ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
 use tempfile::TempDir;

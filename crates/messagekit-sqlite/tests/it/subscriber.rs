@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use messagekit::adapter::{Publisher, Source, Subscriber};
-use messagekit::log::{OnSources, TopicStore};
+use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Message, headers};
 
 use crate::support::*;

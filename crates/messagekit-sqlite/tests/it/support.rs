@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Delivery, Incoming, Lane, NextOffset, Positions, Publisher, Source, Subscriber};
-use messagekit::log::{TopicDefinition, TopicStore};
+use messagekit::log::{TopicDefinition, TopicDefinitions};
 use messagekit::{Error, Message, Store, headers};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteSubscriber};
 use tempfile::TempDir;

@@ -13,7 +13,7 @@ use super::Fault;
 use super::log::FaultyLog;
 use super::store::{FaultyStore, FaultyTx, Notes};
 use crate::log::LogFixture;
-use crate::store::{Audited, StoreFixture};
+use crate::store::{Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture};
 
 /// A fixture over a [`FaultyStore`].
 #[derive(Clone)]
@@ -49,42 +49,6 @@ impl StoreFixture for FaultyStoreFixture {
         u64::try_from(self.store.inner.get(key)).expect("effects are only added")
     }
 
-    async fn events(&self, topic: &str) -> Vec<Message> {
-        let mut events: Vec<Message> = Vec::new();
-        for record in self.log.records(topic) {
-            let mut event = record.message;
-            let is_copy = events.iter().any(|known| known.headers.get(ID) == event.headers.get(ID));
-            if is_copy && self.store.is(Fault::CopiesLoseTheirType) {
-                event.headers.remove(EVENT_TYPE);
-            }
-            events.push(event);
-        }
-        events
-    }
-
-    async fn audit(&self) -> Vec<Audited> {
-        let mut rows = crate::fixtures::audit_of(&self.store.inner);
-        match self.store.fault {
-            Some(Fault::AuditForgetsRefusals) => rows.retain(|row| row.done > 0),
-            Some(Fault::AuditForgetsRequests) => rows.iter_mut().for_each(|row| row.request_id = None),
-            Some(Fault::AuditForgetsReplays) => rows.retain(|row| !row.action.contains("replay")),
-            _ => {}
-        }
-        rows
-    }
-
-    async fn failures(&self) -> Vec<(String, String, String)> {
-        crate::fixtures::failures_of(&self.store.inner)
-    }
-
-    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
-        self.store.inner.forget_marker(consumer, id);
-    }
-
-    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
-        self.store.inner.pretend_older(consumer, topic, by);
-    }
-
     fn can_swallow_errors(&self) -> bool {
         true
     }
@@ -99,6 +63,46 @@ impl StoreFixture for FaultyStoreFixture {
 
     async fn refuse_begin(&self) {
         self.store.inner.fail_next(Failpoint::Begin, ErrorKind::Unavailable);
+    }
+}
+
+impl FailedMessagesFixture for FaultyStoreFixture {
+    async fn audit(&self) -> Vec<Audited> {
+        let mut rows = crate::fixtures::audit_of(&self.store.inner);
+        match self.store.fault {
+            Some(Fault::AuditForgetsRefusals) => rows.retain(|row| row.done > 0),
+            Some(Fault::AuditForgetsRequests) => rows.iter_mut().for_each(|row| row.request_id = None),
+            Some(Fault::AuditForgetsReplays) => rows.retain(|row| !row.action.contains("replay")),
+            _ => {}
+        }
+        rows
+    }
+
+    async fn forget_marker(&self, consumer: &str, id: &MessageId) {
+        self.store.inner.forget_marker(consumer, id);
+    }
+}
+
+impl OperatorsFixture for FaultyStoreFixture {
+    async fn events(&self, topic: &str) -> Vec<Message> {
+        let mut events: Vec<Message> = Vec::new();
+        for record in self.log.records(topic) {
+            let mut event = record.message;
+            let is_copy = events.iter().any(|known| known.headers.get(ID) == event.headers.get(ID));
+            if is_copy && self.store.is(Fault::CopiesLoseTheirType) {
+                event.headers.remove(EVENT_TYPE);
+            }
+            events.push(event);
+        }
+        events
+    }
+
+    async fn failures(&self) -> Vec<(String, String, String)> {
+        crate::fixtures::failures_of(&self.store.inner)
+    }
+
+    async fn age(&self, consumer: &str, topic: &str, by: Duration) {
+        self.store.inner.pretend_older(consumer, topic, by);
     }
 }
 

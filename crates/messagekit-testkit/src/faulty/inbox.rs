@@ -153,7 +153,7 @@ impl Positions for FaultyStore {
     }
 }
 
-impl FailedMessageRows for FaultyStore {
+impl FailedMessageRows<FaultyTx> for FaultyStore {
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         match self.fault {
             Some(Fault::NothingGoesBack) => Ok(None),
@@ -217,7 +217,7 @@ impl FailedMessageRows for FaultyStore {
     }
 }
 
-impl Retries for FaultyStore {
+impl Retries<FaultyTx> for FaultyStore {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let lease = if self.is(Fault::LeaseNeverEnds) { FOR_EVER } else { lease };
         let everything = self.is(Fault::LeasesNewestFirst);
@@ -362,7 +362,7 @@ impl Retries for FaultyStore {
     }
 }
 
-impl Attempts for FaultyStore {
+impl Attempts<FaultyTx> for FaultyStore {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         let anybody = unique("anybody");
         let by = if self.is(Fault::AttemptsCountTheirOwn) { &anybody } else { by };
@@ -404,7 +404,7 @@ impl Attempts for FaultyStore {
     }
 }
 
-impl Primings for FaultyStore {
+impl Primings<FaultyTx> for FaultyStore {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         self.priming_with_fault(consumer).await
     }

@@ -7,13 +7,16 @@ use messagekit::adapter::OutboxRows;
 use messagekit::log::{
     Claimed, Log, LogReader, Page, PartitionStart, RecordClaim, RecordClaimer, RecordClaims,
 };
+use messagekit::operations::{DatabaseStatus, FailedMessages};
 use messagekit::{Message, headers};
 
 use crate::store::{StoreFixture, until_through};
 use crate::unique;
 
 /// A database with a log, whose topics have one partition each.
-pub trait LogFixture: StoreFixture<Store: RecordClaims> {
+pub trait LogFixture:
+    StoreFixture<Store: RecordClaims + OutboxRows + FailedMessages + DatabaseStatus>
+{
     /// Returns the log of the database.
     fn log(&self) -> Arc<dyn Log>;
 

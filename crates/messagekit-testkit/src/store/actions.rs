@@ -11,13 +11,13 @@ use super::fixture::{
     act, applies, begin, claim_now, commit, failed_message, look, of, only_failed_message, set_aside_now,
     somebody, until_through,
 };
-use super::{Audited, StoreFixture, dead, received, retry_in};
+use super::{Audited, FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// The second of two operators finds the action done.
-pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
+pub async fn two_operators_at_once_act_once<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for wanted in [Action::Discard, Action::Undo, Action::Retry] {
         let message = received("orders.order", "{}");
@@ -45,7 +45,7 @@ pub async fn two_operators_at_once_act_once<F: StoreFixture>(fixture: &F) {
 }
 
 /// Each failed message has one action result, in the order of the request.
-pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
+pub async fn acts_answer_in_order<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
     let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;
@@ -61,7 +61,7 @@ pub async fn acts_answer_in_order<F: StoreFixture>(fixture: &F) {
 }
 
 /// Of the retries that are accepted, each is due a moment after the one before it; a refused one takes no turn.
-pub async fn paced_retries_are_due_one_after_the_other<F: StoreFixture>(fixture: &F) {
+pub async fn paced_retries_are_due_one_after_the_other<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut ids = Vec::new();
     for number in 0..4 {
@@ -89,7 +89,7 @@ pub async fn paced_retries_are_due_one_after_the_other<F: StoreFixture>(fixture:
 }
 
 /// A discarded message does not run, whether it waited, was dead or had a requested retry.
-pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
+pub async fn discarded_message_is_never_applied<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for (failure, retried) in [(retry_in(Duration::ZERO), false), (dead("no"), false), (dead("no"), true)] {
         let consumer = format!("{consumer}-{}-{retried}", failure.kind);
@@ -106,7 +106,7 @@ pub async fn discarded_message_is_never_applied<F: StoreFixture>(fixture: &F) {
 }
 
 /// When an operator discards a message, its running handler cannot commit, and the answers to its lease change nothing.
-pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) {
+pub async fn discard_fences_the_handler_that_runs<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
     let leased = store.lease(&consumer, 1, LONG).await.expect("leases are answered").remove(0);
@@ -132,7 +132,7 @@ pub async fn discard_fences_the_handler_that_runs<F: StoreFixture>(fixture: &F) 
 }
 
 /// A copy that arrives later is neither applied nor set aside.
-pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixture: &F) {
+pub async fn late_copy_of_a_discarded_message_is_discarded<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
     assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
@@ -145,7 +145,7 @@ pub async fn late_copy_of_a_discarded_message_is_discarded<F: StoreFixture>(fixt
 }
 
 /// A message that was discarded and undone is dead as before. Its retry applies it once.
-pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(fixture: &F) {
+pub async fn undone_and_retried_failed_message_is_applied_once<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
     let before = only_failed_message(&store, &consumer).await;
@@ -165,7 +165,7 @@ pub async fn undone_and_retried_failed_message_is_applied_once<F: StoreFixture>(
 }
 
 /// Runs the only failed message that is due.
-async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &ReceivedMessage) {
+async fn apply<F: FailedMessagesFixture>(fixture: &F, consumer: &str, message: &ReceivedMessage) {
     let store = fixture.store();
     let leased = store.lease(consumer, 1, LONG).await.expect("leases are answered").remove(0);
     assert_eq!(leased.received, *message);
@@ -176,7 +176,7 @@ async fn apply<F: StoreFixture>(fixture: &F, consumer: &str, message: &ReceivedM
 }
 
 /// An applied message cannot be discarded, and each action requires its state.
-pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
+pub async fn acts_need_the_right_state<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
     let is = |state| ActionResult::WrongState(state);
@@ -198,7 +198,7 @@ pub async fn acts_need_the_right_state<F: StoreFixture>(fixture: &F) {
 }
 
 /// A retry by an operator starts from zero: earlier attempts and crashes do not count.
-pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
+pub async fn retry_counts_from_zero<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let failure = Failure { attempts: 9, ..retry_in(Duration::ZERO) };
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &failure).await;
@@ -215,7 +215,7 @@ pub async fn retry_counts_from_zero<F: StoreFixture>(fixture: &F) {
 }
 
 /// Retention removes old markers. An undone message waits for its retry all the same.
-pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixture>(fixture: &F) {
+pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let id = failed_message(&store, &consumer, &message).await;
     assert_eq!(act(&store, Action::Discard, id).await, ActionResult::Done);
@@ -226,7 +226,7 @@ pub async fn undo_after_a_forgotten_marker_holds_the_message_again<F: StoreFixtu
 
 /// A late copy was applied after retention had removed the marker: an undo of its failed message would apply it twice. The other
 /// failed messages of the action are undone.
-pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: &F) {
+pub async fn act_against_a_late_copy_is_refused_alone<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages = [received("orders.order", "1"), received("orders.order", "2")];
     let mut ids = Vec::new();
@@ -254,7 +254,7 @@ pub async fn act_against_a_late_copy_is_refused_alone<F: StoreFixture>(fixture: 
 }
 
 /// Each action leaves one row with its operator in the audit, also when it changed nothing.
-pub async fn every_act_leaves_one_row_of_the_audit<F: StoreFixture>(fixture: &F) {
+pub async fn every_act_leaves_one_row_of_the_audit<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failed_message(&store, &consumer, &received("orders.order", "1")).await;
     let second = failed_message(&store, &consumer, &received("orders.order", "2")).await;

@@ -9,11 +9,11 @@ use messagekit::operations::{
 };
 
 use super::fixture::failed_message;
-use super::{StoreFixture, received};
+use super::{OperatorsFixture, received};
 use crate::unique;
 
 /// Three actions: ann discards a failed message and undoes it, and bob orders a replay. Returns the failed message and the replay.
-async fn three_actions<F: StoreFixture>(fixture: &F) -> (i64, i64) {
+async fn three_actions<F: OperatorsFixture>(fixture: &F) -> (i64, i64) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let number = failed_message(&store, &consumer, &received(&unique("topic"), "{}")).await;
     let other = failed_message(&store, &consumer, &received(&unique("topic"), "{}")).await;
@@ -29,7 +29,7 @@ async fn three_actions<F: StoreFixture>(fixture: &F) -> (i64, i64) {
     (number, job.id)
 }
 
-async fn found<F: StoreFixture>(fixture: &F, filter: AuditFilter) -> Vec<AuditRecord> {
+async fn found<F: OperatorsFixture>(fixture: &F, filter: AuditFilter) -> Vec<AuditRecord> {
     fixture.store().audit_records(&filter, 100).await.expect("the audit is read")
 }
 
@@ -38,7 +38,7 @@ fn actions(records: &[AuditRecord]) -> Vec<&str> {
 }
 
 /// The newest action is first, and each tells who did what to which.
-pub async fn audit_is_read_newest_first<F: StoreFixture>(fixture: &F) {
+pub async fn audit_is_read_newest_first<F: OperatorsFixture>(fixture: &F) {
     let (number, replay) = three_actions(fixture).await;
     let all = found(fixture, AuditFilter::default()).await;
     assert_eq!(actions(&all), ["replay", "undo", "discard"]);
@@ -52,7 +52,7 @@ pub async fn audit_is_read_newest_first<F: StoreFixture>(fixture: &F) {
 }
 
 /// Each part of a filter narrows.
-pub async fn each_filter_narrows_the_audit<F: StoreFixture>(fixture: &F) {
+pub async fn each_filter_narrows_the_audit<F: OperatorsFixture>(fixture: &F) {
     let (number, replay) = three_actions(fixture).await;
     let all = found(fixture, AuditFilter::default()).await;
     let none = AuditFilter::default;
@@ -71,7 +71,7 @@ pub async fn each_filter_narrows_the_audit<F: StoreFixture>(fixture: &F) {
 }
 
 /// The last number of a page is the bound of the next one.
-pub async fn pages_of_the_audit_join_without_a_gap<F: StoreFixture>(fixture: &F) {
+pub async fn pages_of_the_audit_join_without_a_gap<F: OperatorsFixture>(fixture: &F) {
     three_actions(fixture).await;
     let all = found(fixture, AuditFilter::default()).await;
     let (store, mut before, mut paged) = (fixture.store(), None, Vec::new());
@@ -87,7 +87,7 @@ pub async fn pages_of_the_audit_join_without_a_gap<F: StoreFixture>(fixture: &F)
 }
 
 /// No action is done, or written down, for an operator of which a part is longer than the audit keeps.
-pub async fn operators_with_long_names_are_refused<F: StoreFixture>(fixture: &F) {
+pub async fn operators_with_long_names_are_refused<F: OperatorsFixture>(fixture: &F) {
     let (store, most) = (fixture.store(), Operator::MAX_BYTES);
     let number = failed_message(&store, &unique("consumer"), &received(&unique("topic"), "{}")).await;
     let filter = EventFilter { topic: Some(unique("topic")), ..EventFilter::default() };

@@ -10,7 +10,7 @@ use messagekit::operations::{Action, ActionResult, FailedMessageState, FailedMes
 use messagekit::{Claim, MessageId, Store, headers};
 
 use super::fixture::{act, begin, commit, look, of, only_failed_message};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{OperatorsFixture, dead, received, retry_in};
 use crate::{DEADLINE, eventually, unique};
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -36,7 +36,7 @@ pub(super) async fn keep_now<S: Bookkeeping>(store: &S, found: &BrokerDeadLetter
 
 /// A dead letter that is found twice in one scope is one failed message. It is dead whatever its failure says, and
 /// holds its origin and its redelivery target.
-pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
+pub async fn found_message_is_one_failed_message<F: OperatorsFixture>(fixture: &F) {
     let (store, scope, message) =
         (fixture.store(), unique("queue:billing"), received("billing", "{\"n\":1}"));
     let found =
@@ -55,7 +55,7 @@ pub async fn found_message_is_one_failed_message<F: StoreFixture>(fixture: &F) {
 }
 
 /// The scope is a part of the identity of a dead letter.
-pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: StoreFixture>(fixture: &F) {
+pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: OperatorsFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("billing", "{}"));
     for scope in [unique("queue:billing"), unique("topic:billing")] {
         let found = found(&scope, Origin::Topic, &message);
@@ -65,7 +65,7 @@ pub async fn dead_letters_of_two_scopes_are_two_failed_messages<F: StoreFixture>
 }
 
 /// The bookkeeper names a message that was redelivered n times `id+n`. Its next death is a new failed message.
-pub async fn second_death_after_a_return_is_a_new_failed_message<F: StoreFixture>(fixture: &F) {
+pub async fn second_death_after_a_return_is_a_new_failed_message<F: OperatorsFixture>(fixture: &F) {
     let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
     let first = found(&scope, Origin::Queue, &message);
     assert_eq!(keep_now(&store, &first).await, SetAsideOutcome::SetAside);
@@ -82,7 +82,7 @@ pub async fn second_death_after_a_return_is_a_new_failed_message<F: StoreFixture
 }
 
 /// Marker and failed message share the commit.
-pub async fn rolled_back_keep_leaves_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_keep_leaves_nothing<F: OperatorsFixture>(fixture: &F) {
     let (store, scope, message) = (fixture.store(), unique("queue:billing"), received("billing", "{}"));
     let found = found(&scope, Origin::Queue, &message);
     let mut tx = begin(&store).await;
@@ -93,7 +93,7 @@ pub async fn rolled_back_keep_leaves_nothing<F: StoreFixture>(fixture: &F) {
 }
 
 /// Only failed messages with a requested retry are leased, by the bookkeeper of their broker, for every queue.
-pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
+pub async fn returns_are_leased_by_origin<F: OperatorsFixture>(fixture: &F) {
     let store = fixture.store();
     let scopes = [unique("queue:billing"), unique("queue:shipping"), unique("topic:billing")];
     let message = received("billing", "{}");
@@ -131,7 +131,7 @@ pub async fn returns_are_leased_by_origin<F: StoreFixture>(fixture: &F) {
 }
 
 /// Redeliveries to other targets and cancelled ones do not count.
-pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: StoreFixture>(fixture: &F) {
+pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: OperatorsFixture>(fixture: &F) {
     let (store, scope, other) = (fixture.store(), unique("queue:billing"), unique("queue:other"));
     let way: Arc<str> = format!("{scope}.in").into();
     let ways = [Arc::from("elsewhere"), way];
@@ -153,7 +153,7 @@ pub async fn oldest_redelivery_is_the_oldest_open_one_of_its_target<F: StoreFixt
 }
 
 /// A published redelivery is resolved, a refused one is dead, and an outage hands it back.
-pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F) {
+pub async fn returns_are_answered_under_their_scope<F: OperatorsFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let message = received("billing", "{}");
     keep_now(&store, &found(&scope, Origin::Queue, &message)).await;
@@ -181,7 +181,7 @@ pub async fn returns_are_answered_under_their_scope<F: StoreFixture>(fixture: &F
 }
 
 /// An operator can only discard a failed message without a redelivery target.
-pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_without_a_way_back_is_not_retried<F: OperatorsFixture>(fixture: &F) {
     let (store, scope) = (fixture.store(), unique("queue:billing"));
     let lost =
         BrokerDeadLetter { return_to: None, ..found(&scope, Origin::Queue, &received("billing", "{}")) };
@@ -193,7 +193,7 @@ pub async fn failed_message_without_a_way_back_is_not_retried<F: StoreFixture>(f
 }
 
 /// The failure of an event of this outbox is recorded with its reason, once for each scope.
-pub async fn failure_of_an_own_event_is_noted_once<F: StoreFixture>(fixture: &F) {
+pub async fn failure_of_an_own_event_is_noted_once<F: OperatorsFixture>(fixture: &F) {
     let (store, topic, event) = (fixture.store(), unique("topic"), received("unused", "{}"));
     let mut message = event.message.clone();
     message.topic = topic.into();
@@ -222,7 +222,7 @@ pub async fn failure_of_an_own_event_is_noted_once<F: StoreFixture>(fixture: &F)
 }
 
 /// The failure of an event of another outbox is not recorded.
-pub async fn failure_of_a_strangers_event_is_not_noted<F: StoreFixture>(fixture: &F) {
+pub async fn failure_of_a_strangers_event_is_not_noted<F: OperatorsFixture>(fixture: &F) {
     let (store, stranger) = (fixture.store(), received("billing", "{}"));
     let mut tx = begin(&store).await;
     let ours = store.note_failure(&mut tx, &stranger.id, "queue:a", "rejected").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{ClaimRequest, Inbox, Markers, ReceivedMessage};
+use messagekit::adapter::{ClaimRequest, Markers, ReceivedMessage};
 use messagekit::{Claim, Error, MessageId, Store};
 
 use super::fixture::{begin, claim_in, claim_now, commit, look, until_through};
@@ -134,7 +134,7 @@ pub async fn second_claim_in_one_transaction_is_not_fresh<F: StoreFixture>(fixtu
     commit(&store, tx).await;
 }
 
-async fn unclaim<S: Inbox>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&ReceivedMessage]) {
+async fn unclaim<S: Markers>(store: &S, tx: &mut S::Tx, consumer: &str, of: &[&ReceivedMessage]) {
     let requests: Vec<ClaimRequest> = of.iter().map(|received| request(received)).collect();
     store.unclaim(tx, consumer, &requests).await.expect("claims can be taken back");
 }

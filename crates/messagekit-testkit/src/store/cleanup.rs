@@ -8,7 +8,7 @@ use messagekit::adapter::{Markers, ReceivedMessage};
 use messagekit::cleanup::{CleanupTarget, Retention, clean};
 
 use super::fixture::{claim_now, look, set_aside_now};
-use super::{StoreFixture, dead, received};
+use super::{OperatorsFixture, dead, received};
 use crate::unique;
 
 const TOPIC: &str = "orders.order";
@@ -20,14 +20,14 @@ const SHORT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const LONG: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Runs the whole cleanup, and returns how many markers were removed, singly or with their whole day.
-pub(super) async fn cleaned<F: StoreFixture>(fixture: &F, is_trial: bool) -> u64 {
+pub(super) async fn cleaned<F: OperatorsFixture>(fixture: &F, is_trial: bool) -> u64 {
     let done = clean(&fixture.store(), &Retention::default(), is_trial, std::future::pending::<()>()).await;
     let done = done.expect("what is old can be removed");
     done.iter().filter(|done| done.what == CleanupTarget::Markers).map(|done| done.removed + done.days).sum()
 }
 
 /// Records a dedup window, and returns the time since which the markers are complete.
-pub(super) async fn note<F: StoreFixture>(
+pub(super) async fn note<F: OperatorsFixture>(
     fixture: &F,
     consumer: &str,
     window: Option<Duration>,
@@ -36,7 +36,11 @@ pub(super) async fn note<F: StoreFixture>(
 }
 
 /// Handles a message, and makes its marker older by `ago`.
-pub(super) async fn handled<F: StoreFixture>(fixture: &F, consumer: &str, ago: Duration) -> ReceivedMessage {
+pub(super) async fn handled<F: OperatorsFixture>(
+    fixture: &F,
+    consumer: &str,
+    ago: Duration,
+) -> ReceivedMessage {
     let message = received(TOPIC, "{}");
     assert_eq!(claim_now(&fixture.store(), consumer, &message).await, Claim::Fresh);
     fixture.age(consumer, TOPIC, ago).await;
@@ -52,7 +56,7 @@ fn ago(time: Duration) -> Timestamp {
 /// A marker is removed when it is a day older than the longest recorded dedup window. Markers of open failed messages
 /// stay, and so do those of a consumer that accepts any age. Where whole days are removed at once, one kept marker may
 /// keep others for two days more.
-pub async fn markers_leave_a_day_after_their_window<F: StoreFixture>(fixture: &F) {
+pub async fn markers_leave_a_day_after_their_window<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer, forever) = (fixture.store(), unique("consumer"), unique("consumer"));
     note(fixture, &consumer, Some(SHORT)).await;
     note(fixture, &forever, None).await;
@@ -74,7 +78,7 @@ pub async fn markers_leave_a_day_after_their_window<F: StoreFixture>(fixture: &F
 }
 
 /// The rows that a trial run counts still exist afterwards, and the markers are complete.
-pub async fn trial_removes_nothing_and_tells_of_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn trial_removes_nothing_and_tells_of_nothing<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     note(fixture, &consumer, Some(SHORT)).await;
     let old = handled(fixture, &consumer, SHORT * 2).await;
@@ -85,7 +89,7 @@ pub async fn trial_removes_nothing_and_tells_of_nothing<F: StoreFixture>(fixture
 
 /// A message whose marker was removed is older than the time that its consumer learns, whatever dedup window it records by then.
 /// A message inside the window at the cleanup is not.
-pub async fn consumer_learns_since_when_its_markers_are_complete<F: StoreFixture>(fixture: &F) {
+pub async fn consumer_learns_since_when_its_markers_are_complete<F: OperatorsFixture>(fixture: &F) {
     let consumer = unique("consumer");
     assert_eq!(note(fixture, &consumer, Some(SHORT)).await, None, "nothing was ever removed");
     let old = SHORT + DAY * 4;
@@ -104,7 +108,7 @@ pub async fn consumer_learns_since_when_its_markers_are_complete<F: StoreFixture
 }
 
 /// Each consumer has its own markers.
-pub async fn removed_markers_are_reported_to_their_consumer_only<F: StoreFixture>(fixture: &F) {
+pub async fn removed_markers_are_reported_to_their_consumer_only<F: OperatorsFixture>(fixture: &F) {
     let (consumer, other) = (unique("consumer"), unique("consumer"));
     for consumer in [&consumer, &other] {
         note(fixture, consumer, Some(SHORT)).await;
@@ -117,7 +121,7 @@ pub async fn removed_markers_are_reported_to_their_consumer_only<F: StoreFixture
 }
 
 /// The removal of a marker after a newer one does not move the time back.
-pub async fn time_since_when_markers_are_complete_never_goes_back<F: StoreFixture>(fixture: &F) {
+pub async fn time_since_when_markers_are_complete_never_goes_back<F: OperatorsFixture>(fixture: &F) {
     let consumer = unique("consumer");
     note(fixture, &consumer, Some(SHORT)).await;
     handled(fixture, &consumer, SHORT + DAY * 4).await;

@@ -10,7 +10,7 @@ use messagekit::operations::{
 use messagekit::{Error, Message, MessageId, headers};
 
 use super::fixture::{begin, claim_now, commit, failed_message, somebody};
-use super::{StoreFixture, received};
+use super::{OperatorsFixture, received};
 use crate::{DEADLINE, eventually, unique};
 
 fn id(text: &str) -> MessageId {
@@ -26,7 +26,7 @@ fn event(topic: &str, id: &str) -> Message {
 }
 
 /// Writes an event with its links, in a transaction of its own at a time of its own.
-async fn write<F: StoreFixture>(fixture: &F, topic: &str, event: &str, links: EventLinks) {
+async fn write<F: OperatorsFixture>(fixture: &F, topic: &str, event: &str, links: EventLinks) {
     let store = fixture.store();
     // The clock of the database has to advance between two events.
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -43,7 +43,7 @@ fn caused(correlation: &str, causation: &str) -> EventLinks {
 }
 
 /// Three events: the first of a chain, its effect, and the effect of that.
-async fn chain<F: StoreFixture>(fixture: &F) -> (String, [String; 3]) {
+async fn chain<F: OperatorsFixture>(fixture: &F) -> (String, [String; 3]) {
     let (topic, events) = (unique("topic"), [unique("first"), unique("second"), unique("third")]);
     write(fixture, &topic, &events[0], EventLinks::default()).await;
     write(fixture, &topic, &events[1], caused(&events[0], &events[0])).await;
@@ -51,7 +51,7 @@ async fn chain<F: StoreFixture>(fixture: &F) -> (String, [String; 3]) {
     (topic, events)
 }
 
-async fn linked<F: StoreFixture>(fixture: &F, ids: &[&str], causes: &[&str]) -> Vec<String> {
+async fn linked<F: OperatorsFixture>(fixture: &F, ids: &[&str], causes: &[&str]) -> Vec<String> {
     let all = |ids: &[&str]| ids.iter().map(|text| id(text)).collect::<Vec<_>>();
     let found = fixture.store().linked_events(&all(ids), &all(causes), 100).await;
     let found = found.expect("linked events are found");
@@ -59,7 +59,7 @@ async fn linked<F: StoreFixture>(fixture: &F, ids: &[&str], causes: &[&str]) -> 
 }
 
 /// The record has the event, its headers and its links, and its own time.
-pub async fn event_is_found_with_its_links<F: StoreFixture>(fixture: &F) {
+pub async fn event_is_found_with_its_links<F: OperatorsFixture>(fixture: &F) {
     let (topic, [first, second, _]) = chain(fixture).await;
     let record = fixture.store().event_record(&id(&second)).await.expect("the record is read");
     let event = record.event.expect("the event is kept");
@@ -72,7 +72,7 @@ pub async fn event_is_found_with_its_links<F: StoreFixture>(fixture: &F) {
 }
 
 /// No reader of a topic sees the links among the headers: of an event, of a delayed one, and of a republication.
-pub async fn links_are_not_published<F: StoreFixture>(fixture: &F) {
+pub async fn links_are_not_published<F: OperatorsFixture>(fixture: &F) {
     let (topic, [first, ..]) = chain(fixture).await;
     let store = fixture.store();
     let mut delayed = event(&topic, &unique("delayed"));
@@ -99,7 +99,7 @@ pub async fn links_are_not_published<F: StoreFixture>(fixture: &F) {
 }
 
 /// What no database knows has an empty record.
-pub async fn record_of_an_unknown_event_is_empty<F: StoreFixture>(fixture: &F) {
+pub async fn record_of_an_unknown_event_is_empty<F: OperatorsFixture>(fixture: &F) {
     chain(fixture).await;
     let record = fixture.store().event_record(&id(&unique("unknown"))).await.expect("the record is read");
     assert!(record.is_empty(), "{record:?}");
@@ -107,7 +107,7 @@ pub async fn record_of_an_unknown_event_is_empty<F: StoreFixture>(fixture: &F) {
 }
 
 /// Events are found by their ids and by their causes, each once, oldest first.
-pub async fn causes_and_effects_are_found<F: StoreFixture>(fixture: &F) {
+pub async fn causes_and_effects_are_found<F: OperatorsFixture>(fixture: &F) {
     let (_, [first, second, third]) = chain(fixture).await;
     assert_eq!(linked(fixture, &[&first], &[]).await, [&*first]);
     assert_eq!(linked(fixture, &[], &[&first]).await, [&*second]);
@@ -119,7 +119,7 @@ pub async fn causes_and_effects_are_found<F: StoreFixture>(fixture: &F) {
 }
 
 /// A correlation finds its first event and all that name it, oldest first.
-pub async fn events_of_a_correlation_are_found<F: StoreFixture>(fixture: &F) {
+pub async fn events_of_a_correlation_are_found<F: OperatorsFixture>(fixture: &F) {
     let (topic, events) = chain(fixture).await;
     write(fixture, &topic, &unique("other"), caused("another", "another")).await;
     let found = fixture.store().correlated_events(&id(&events[0]), 100).await.expect("events are found");
@@ -130,7 +130,7 @@ pub async fn events_of_a_correlation_are_found<F: StoreFixture>(fixture: &F) {
 }
 
 /// The record has the marker of each consumer, and the failed messages.
-pub async fn record_tells_what_each_consumer_did<F: StoreFixture>(fixture: &F) {
+pub async fn record_tells_what_each_consumer_did<F: OperatorsFixture>(fixture: &F) {
     let (store, applied, failed) = (fixture.store(), unique("applied"), unique("failed"));
     let message = received(&unique("topic"), "{}");
     claim_now(&store, &applied, &message).await;
@@ -151,7 +151,7 @@ pub async fn record_tells_what_each_consumer_did<F: StoreFixture>(fixture: &F) {
 }
 
 /// The record has what operators did to the event's failed messages, newest first, and nothing of others.
-pub async fn record_tells_what_operators_did<F: StoreFixture>(fixture: &F) {
+pub async fn record_tells_what_operators_did<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, other) = (received(&unique("topic"), "{}"), received(&unique("topic"), "{}"));
     let number = failed_message(&store, &consumer, &message).await;
@@ -180,7 +180,7 @@ fn replay_of(topic: &str) -> ReplayOrder {
 }
 
 /// Republishes the events of a topic under new ids, and returns the number of the replay.
-async fn republish<F: StoreFixture>(fixture: &F, topic: &str) -> i64 {
+async fn republish<F: OperatorsFixture>(fixture: &F, topic: &str) -> i64 {
     let store = fixture.store();
     let job = store.order_replay(&replay_of(topic), &somebody()).await.expect("a replay can be ordered");
     let hour = Duration::from_secs(3_600);
@@ -190,7 +190,7 @@ async fn republish<F: StoreFixture>(fixture: &F, topic: &str) -> i64 {
 }
 
 /// A republication under a new id is found from its original, and has the links of it. So are the replays.
-pub async fn record_tells_of_replays_and_republications<F: StoreFixture>(fixture: &F) {
+pub async fn record_tells_of_replays_and_republications<F: OperatorsFixture>(fixture: &F) {
     let (topic, [first, second, _]) = chain(fixture).await;
     let store = fixture.store();
     let job = republish(fixture, &topic).await;

@@ -11,7 +11,7 @@ use messagekit::{Claim, ErrorKind, headers};
 
 use super::bookkeeping::{found, keep_now};
 use super::fixture::{act, begin, commit, failed_message, look, of, only_failed_message, set_aside_now};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -27,7 +27,7 @@ async fn ids<S: FailedMessages>(store: &S, filter: &FailedMessageFilter, limit: 
 }
 
 /// An operator requests a retry, the consumer runs it, and the message is applied.
-pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture: &F) {
+pub async fn operator_retry_runs_a_failed_message_once<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     set_aside_now(&store, &consumer, &message, &dead("no")).await;
     let failed_message = only_failed_message(&store, &consumer).await;
@@ -45,7 +45,7 @@ pub async fn operator_retry_runs_a_failed_message_once<F: StoreFixture>(fixture:
 }
 
 /// A second request finds that the failed message is no longer dead: it is due, or runs, or was applied.
-pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn second_retry_changes_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_failed_message(&store, &consumer).await.id;
@@ -69,7 +69,7 @@ pub async fn second_retry_changes_nothing<F: StoreFixture>(fixture: &F) {
 }
 
 /// A retry of an unknown failed message returns `NotFound`.
-pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
+pub async fn retry_of_an_unknown_failed_message_is_not_found<F: FailedMessagesFixture>(fixture: &F) {
     let answer = act(&fixture.store(), Action::Retry, i64::MAX).await;
     assert_eq!(answer, ActionResult::NotFound);
     let error = answer.done(Action::Retry, i64::MAX).expect_err("there is no such failed message");
@@ -77,7 +77,7 @@ pub async fn retry_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fi
 }
 
 /// A failed retry that an operator requested starts no new series of attempts, and the failed message says why it is dead.
-pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
+pub async fn failed_replay_is_dead_at_once<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     let id = only_failed_message(&store, &consumer).await.id;
@@ -95,7 +95,7 @@ pub async fn failed_replay_is_dead_at_once<F: StoreFixture>(fixture: &F) {
 }
 
 /// The newest is listed first. Consumer, state and type filter the list, alone and together.
-pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_are_listed_newest_first_and_filtered<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
     let mut placed = Vec::new();
     for failure in [dead("a"), retry_in(LONG), dead("c")] {
@@ -124,7 +124,7 @@ pub async fn failed_messages_are_listed_newest_first_and_filtered<F: StoreFixtur
 }
 
 /// The last number of a page is the cursor of the next page.
-pub async fn pages_join_without_a_gap<F: StoreFixture>(fixture: &F) {
+pub async fn pages_join_without_a_gap<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for number in 0..7 {
         set_aside_now(&store, &consumer, &received("orders.order", &number.to_string()), &dead("no")).await;
@@ -144,7 +144,7 @@ pub async fn pages_join_without_a_gap<F: StoreFixture>(fixture: &F) {
 }
 
 /// A failed message holds its failure, its times and its attempts.
-pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_tells_its_failure<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut failure = dead("order 17: kein Platz für „寿司“: connection refused");
     failure.attempts = 10;
@@ -171,13 +171,13 @@ pub async fn failed_message_tells_its_failure<F: StoreFixture>(fixture: &F) {
 }
 
 /// An unknown failed message returns `NotFound`.
-pub async fn show_of_an_unknown_failed_message_is_not_found<F: StoreFixture>(fixture: &F) {
+pub async fn show_of_an_unknown_failed_message_is_not_found<F: FailedMessagesFixture>(fixture: &F) {
     let unknown = fixture.store().show(i64::MAX).await.expect_err("there is no such failed message");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
 /// The row of a list equals the failed message itself.
-pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) {
+pub async fn lists_tell_what_failed_messages_tell<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
     message.message = message.message.with_key(vec![0xff, 0x00]);
@@ -204,7 +204,7 @@ pub async fn lists_tell_what_failed_messages_tell<F: StoreFixture>(fixture: &F) 
 }
 
 /// A selection is in ascending order, and its pages join.
-pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
+pub async fn ids_ascend_and_keep_the_filter<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, other) = (fixture.store(), unique("consumer"), unique("consumer"));
     let mut placed = Vec::new();
     for number in 0..5 {
@@ -223,7 +223,7 @@ pub async fn ids_ascend_and_keep_the_filter<F: StoreFixture>(fixture: &F) {
 }
 
 /// Every part of a filter applies, in lists, selections and totals alike.
-pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
+pub async fn each_filter_narrows<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let other = failed_message(&store, &consumer, &received("orders.order", "{}")).await;
     // The clock of the database has to advance between the two.
@@ -263,7 +263,7 @@ pub async fn each_filter_narrows<F: StoreFixture>(fixture: &F) {
 }
 
 /// A filter for open messages selects those that are still to be applied, in lists, selections, totals and groups alike.
-pub async fn open_messages_are_those_still_to_be_applied<F: StoreFixture>(fixture: &F) {
+pub async fn open_messages_are_those_still_to_be_applied<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = || received("orders.order", "{}");
     let [requested, resolved, discarded, dead_one] = [
@@ -296,7 +296,7 @@ pub async fn open_messages_are_those_still_to_be_applied<F: StoreFixture>(fixtur
 }
 
 /// Totals are ordered by consumer, then by state in the order of a failed message's life.
-pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
+pub async fn totals_count_by_consumer_and_state<F: FailedMessagesFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("a"), unique("b"));
     for _ in 0..3 {
         failed_message(&store, &second, &received("orders.order", "{}")).await;
@@ -327,7 +327,7 @@ pub async fn totals_count_by_consumer_and_state<F: StoreFixture>(fixture: &F) {
 }
 
 /// Failed messages that differ only in numbers are one group. It shows its newest error, and its first and last time.
-pub async fn groups_gather_what_failed_alike<F: StoreFixture>(fixture: &F) {
+pub async fn groups_gather_what_failed_alike<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for error in ["order 7 has 3 lines", "no stock", "order 17 has 12 lines"] {
         set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead(error)).await;

@@ -12,7 +12,7 @@ use super::fixture::{
     act, apply_leased, begin, behind_now, leased_when_due, look, of, of_key, only_failed_message, park_now,
     set_aside_now,
 };
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -32,7 +32,7 @@ fn seen(runs: &[FailedRun]) -> Vec<(u32, &str)> {
 }
 
 /// Each failed run is kept with its time, attempt, error and process, also those before an operator's retry.
-pub async fn failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
+pub async fn failed_runs_are_kept<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let first = failing("no stock for „寿司“ 'now' \"\\", Duration::ZERO);
     set_aside_now(&store, &consumer, &received(TOPIC, "{}"), &first).await;
@@ -58,7 +58,7 @@ pub async fn failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
 }
 
 /// A failed message has its last twenty failed runs.
-pub async fn last_twenty_failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
+pub async fn last_twenty_failed_runs_are_kept<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received(TOPIC, "{}"), &failing("no 1", Duration::ZERO)).await;
     for number in 2..=25 {
@@ -74,7 +74,7 @@ pub async fn last_twenty_failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
 }
 
 /// A run whose lease ended without a result is kept when the next one begins.
-pub async fn run_without_a_result_is_kept<F: StoreFixture>(fixture: &F) {
+pub async fn run_without_a_result_is_kept<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received(TOPIC, "{}"), &failing("no", Duration::ZERO)).await;
     leased_when_due(&store, &consumer, Duration::ZERO).await;
@@ -88,7 +88,7 @@ pub async fn run_without_a_result_is_kept<F: StoreFixture>(fixture: &F) {
 
 /// What is not a failed run of a message is not kept as one: its wait for its key, a returned lease, a late answer, a crash of
 /// several at once, and its death at a broker.
-pub async fn only_failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
+pub async fn only_failed_runs_are_kept<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [first, second] = [5, 6].map(|offset| of_key(TOPIC, "a", offset));
     park_now(&store, &consumer, &first, &failing("no", Duration::ZERO)).await;
@@ -112,7 +112,7 @@ pub async fn only_failed_runs_are_kept<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message whose marker was forgotten, and that fails anew, has the failed runs since then.
-pub async fn message_that_fails_anew_has_its_new_runs<F: StoreFixture>(fixture: &F) {
+pub async fn message_that_fails_anew_has_its_new_runs<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received(TOPIC, "{}"));
     set_aside_now(&store, &consumer, &message, &failing("before", Duration::ZERO)).await;
     apply_leased(fixture, &consumer, &leased_when_due(&store, &consumer, LONG).await).await;

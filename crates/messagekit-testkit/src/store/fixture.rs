@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, ClaimRequest, Failure, FailureKind, Inbox, Next, OutboxRows, ReceivedMessage, Retries,
-    RetryLease, SetAsideOutcome,
+    Bookkeeping, ClaimRequest, Failure, FailureKind, FullInbox, Inbox, Markers, Next, OutboxRows,
+    ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,
@@ -16,9 +16,12 @@ use messagekit::{Claim, Error, ErrorKind, Message, MessageId, ParkingLimits, Pos
 use crate::{DEADLINE, eventually, unique};
 
 /// A database with its tables and a business table. A clone uses the same database.
+///
+/// A store of markers and positions alone supplies this fixture, and runs the cases of those parts. A store with
+/// [attempts](crate::store::list::attempts) or [primings](crate::store::list::primings) runs theirs over it, too.
 pub trait StoreFixture: Clone + Send + Sync + 'static {
     /// The adapter's store.
-    type Store: OutboxRows + Bookkeeping + Operations;
+    type Store: Inbox;
 
     /// Returns a handle to the database.
     fn store(&self) -> Self::Store;
@@ -38,21 +41,6 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
 
     /// Counts the committed business rows of a key.
     fn effects(&self, key: &str) -> impl Future<Output = u64> + Send;
-
-    /// Returns the committed events of a topic as a publisher reads them, oldest first.
-    fn events(&self, topic: &str) -> impl Future<Output = Vec<Message>> + Send;
-
-    /// Returns the rows of the audit, oldest first.
-    fn audit(&self) -> impl Future<Output = Vec<Audited>> + Send;
-
-    /// Returns the committed records of events that failed elsewhere: id, scope and reason.
-    fn failures(&self) -> impl Future<Output = Vec<(String, String, String)>> + Send;
-
-    /// Removes the marker of a message, as retention does.
-    fn forget_marker(&self, consumer: &str, id: &MessageId) -> impl Future<Output = ()> + Send;
-
-    /// Makes the markers of a consumer and the events of a topic older by this time.
-    fn age(&self, consumer: &str, topic: &str, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Returns whether a failed statement fails the transaction, and
     /// [`swallow_error`](Self::swallow_error) can make one fail.
@@ -74,6 +62,27 @@ pub trait StoreFixture: Clone + Send + Sync + 'static {
     fn refuse_begin(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
+}
+
+/// The fixture of a store with all duties of consumers, the failed messages of brokers, and lists for operators.
+pub trait FailedMessagesFixture: StoreFixture<Store: FullInbox + FailedMessages + Bookkeeping> {
+    /// Returns the rows of the audit, oldest first.
+    fn audit(&self) -> impl Future<Output = Vec<Audited>> + Send;
+
+    /// Removes the marker of a message, as retention does.
+    fn forget_marker(&self, consumer: &str, id: &MessageId) -> impl Future<Output = ()> + Send;
+}
+
+/// The fixture of a store with an outbox, a bookkeeper and everything that operators read.
+pub trait OperatorsFixture: FailedMessagesFixture + StoreFixture<Store: OutboxRows + Operations> {
+    /// Returns the committed events of a topic as a publisher reads them, oldest first.
+    fn events(&self, topic: &str) -> impl Future<Output = Vec<Message>> + Send;
+
+    /// Returns the committed records of events that failed elsewhere: id, scope and reason.
+    fn failures(&self) -> impl Future<Output = Vec<(String, String, String)>> + Send;
+
+    /// Makes the markers of a consumer and the events of a topic older by this time.
+    fn age(&self, consumer: &str, topic: &str, by: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// A row of the audit.
@@ -160,7 +169,7 @@ pub(super) async fn commit<S: Store>(store: &S, tx: S::Tx) {
 }
 
 /// Claims in a transaction.
-pub(super) async fn claim_in<S: Inbox>(
+pub(super) async fn claim_in<S: Markers>(
     store: &S,
     tx: &mut S::Tx,
     consumer: &str,
@@ -171,7 +180,7 @@ pub(super) async fn claim_in<S: Inbox>(
 }
 
 /// Claims in its own transaction, which commits.
-pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
+pub(super) async fn claim_now<S: Markers>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
     commit(store, tx).await;
@@ -179,7 +188,7 @@ pub(super) async fn claim_now<S: Inbox>(store: &S, consumer: &str, received: &Re
 }
 
 /// Returns the answer to a claim under a generation, and rolls back.
-pub(super) async fn look_again<S: Inbox>(
+pub(super) async fn look_again<S: Markers>(
     store: &S,
     consumer: &str,
     received: &ReceivedMessage,
@@ -193,7 +202,7 @@ pub(super) async fn look_again<S: Inbox>(
 }
 
 /// Returns the answer to a claim, and rolls back.
-pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
+pub(super) async fn look<S: Markers>(store: &S, consumer: &str, received: &ReceivedMessage) -> Claim {
     let mut tx = begin(store).await;
     let answer = claim_in(store, &mut tx, consumer, &[received]).await[0];
     store.rollback(tx).await.expect("a transaction can be rolled back");
@@ -201,7 +210,7 @@ pub(super) async fn look<S: Inbox>(store: &S, consumer: &str, received: &Receive
 }
 
 /// Sets a message aside in its own transaction, which commits.
-pub(super) async fn set_aside_now<S: Inbox>(
+pub(super) async fn set_aside_now<S: FullInbox>(
     store: &S,
     consumer: &str,
     received: &ReceivedMessage,
@@ -215,7 +224,7 @@ pub(super) async fn set_aside_now<S: Inbox>(
 }
 
 /// Parks a message in its own transaction, which commits.
-pub(super) async fn park_now<S: Inbox>(
+pub(super) async fn park_now<S: FullInbox>(
     store: &S,
     consumer: &str,
     received: &ReceivedMessage,
@@ -228,7 +237,7 @@ pub(super) async fn park_now<S: Inbox>(
 }
 
 /// Claims messages whose key is blocked and parks them behind it, in a transaction that commits.
-pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&ReceivedMessage]) {
+pub(super) async fn behind_now<S: FullInbox>(store: &S, consumer: &str, behind: &[&ReceivedMessage]) {
     let mut tx = begin(store).await;
     assert_eq!(claim_in(store, &mut tx, consumer, behind).await, vec![Claim::KeyBlocked; behind.len()]);
     let kept = store.park_behind(&mut tx, consumer, behind, ParkingLimits::default()).await;
@@ -237,7 +246,7 @@ pub(super) async fn behind_now<S: Inbox>(store: &S, consumer: &str, behind: &[&R
 }
 
 /// Applies a leased failed message: writes its effect and resolves it.
-pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, leased: &RetryLease) {
+pub(super) async fn apply_leased<F: FailedMessagesFixture>(fixture: &F, consumer: &str, leased: &RetryLease) {
     let store = fixture.store();
     until_through(|| async {
         let mut tx = store.begin().await?;
@@ -249,7 +258,7 @@ pub(super) async fn apply_leased<F: StoreFixture>(fixture: &F, consumer: &str, l
 }
 
 /// Leases the failed message that is due now or soon.
-pub(super) async fn leased_when_due<S: Inbox>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
+pub(super) async fn leased_when_due<S: FullInbox>(store: &S, consumer: &str, lease: Duration) -> RetryLease {
     let mut next = Vec::new();
     let is_due = async || {
         next = store.lease(consumer, 1, lease).await.expect("leases are answered");
@@ -260,7 +269,7 @@ pub(super) async fn leased_when_due<S: Inbox>(store: &S, consumer: &str, lease: 
 }
 
 /// Runs the due failed messages one after another, until none is due. Returns their messages in the order in which they ran.
-pub(super) async fn runs<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<MessageId> {
+pub(super) async fn runs<F: FailedMessagesFixture>(fixture: &F, consumer: &str) -> Vec<MessageId> {
     let (store, mut ran) = (fixture.store(), Vec::new());
     loop {
         let leased = store.lease(consumer, 1, Duration::from_secs(3_600)).await.expect("leases are answered");
@@ -287,7 +296,7 @@ pub(crate) async fn only_failed_message<S: FailedMessages>(
 }
 
 /// Sets a message aside as dead and returns the number of its failed message.
-pub(super) async fn failed_message<S: Inbox + FailedMessages>(
+pub(super) async fn failed_message<S: FullInbox + FailedMessages>(
     store: &S,
     consumer: &str,
     received: &ReceivedMessage,

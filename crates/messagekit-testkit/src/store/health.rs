@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use messagekit::operations::OutboxHealth;
 
-use super::StoreFixture;
+use super::OperatorsFixture;
 
 /// A database with its tables answers a ping, and checkpoints do not disturb it.
-pub async fn database_answers_pings<F: StoreFixture>(fixture: &F) {
+pub async fn database_answers_pings<F: OperatorsFixture>(fixture: &F) {
     let store = fixture.store();
     store.ping().await.expect("the database answers");
     for _ in 0..2 {

@@ -1,9 +1,9 @@
 //! In-flight attempts, which count the crashes of a message.
 
 use messagekit::Store;
-use messagekit::adapter::{Attempts, Inbox, ReceivedMessage};
+use messagekit::adapter::{Attempts, FailedMessageRows, Inbox, ReceivedMessage};
 
-use super::fixture::{begin, claim_in, commit, set_aside_now};
+use super::fixture::{begin, claim_in, commit};
 use super::{StoreFixture, dead, received};
 use crate::unique;
 
@@ -21,11 +21,15 @@ impl<'a, S: Inbox> Run<'a, S> {
 
     /// Begins an attempt at a message, and returns the number of other attempts.
     async fn note(&self, message: &ReceivedMessage) -> u32 {
-        self.store.begin_attempt(self.consumer, &message.id, &self.name).await.expect("notes are answered")
+        self.store
+            .attempts()
+            .begin_attempt(self.consumer, &message.id, &self.name)
+            .await
+            .expect("notes are answered")
     }
 
     async fn withdraw_attempt(&self, message: &ReceivedMessage) {
-        let stood_down = self.store.withdraw_attempt(self.consumer, &message.id, &self.name).await;
+        let stood_down = self.store.attempts().withdraw_attempt(self.consumer, &message.id, &self.name).await;
         stood_down.expect("a note can be taken back");
     }
 }
@@ -75,13 +79,17 @@ pub async fn cleared_attempts_are_forgotten<F: StoreFixture>(fixture: &F) {
     assert_eq!(dies(&store, &consumer, &message).await, 1);
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&message]).await;
-    store.clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
+    store.attempts().clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     commit(&store, tx).await;
     assert_eq!(dies(&store, &consumer, &message).await, 0);
 
     let mut tx = begin(&store).await;
     let never_noted = received("orders.order", "{}");
-    store.clear_attempts(&mut tx, &consumer, &never_noted.id).await.expect("nothing is to be forgotten");
+    store
+        .attempts()
+        .clear_attempts(&mut tx, &consumer, &never_noted.id)
+        .await
+        .expect("nothing is to be forgotten");
     commit(&store, tx).await;
 }
 
@@ -90,7 +98,7 @@ pub async fn rolled_back_absolution_keeps_the_deaths<F: StoreFixture>(fixture: &
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     dies(&store, &consumer, &message).await;
     let mut tx = begin(&store).await;
-    store.clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
+    store.attempts().clear_attempts(&mut tx, &consumer, &message.id).await.expect("a note can be forgotten");
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(dies(&store, &consumer, &message).await, 1);
 }
@@ -128,9 +136,12 @@ pub async fn cleanup_clears_attempts_of_finished_messages<F: StoreFixture>(fixtu
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&applied]).await;
     commit(&store, tx).await;
-    set_aside_now(&store, &consumer, &dead_one, &dead("no")).await;
-    store.clear_finished_attempts(&unique("consumer")).await.expect("notes can be swept");
-    store.clear_finished_attempts(&consumer).await.expect("notes can be swept");
+    let mut tx = begin(&store).await;
+    let is_kept = store.failed_messages().set_aside(&mut tx, &consumer, &dead_one, &dead("no")).await;
+    is_kept.expect("the message can be set aside");
+    commit(&store, tx).await;
+    store.attempts().clear_finished_attempts(&unique("consumer")).await.expect("notes can be swept");
+    store.attempts().clear_finished_attempts(&consumer).await.expect("notes can be swept");
     let mut deaths = Vec::new();
     for message in [&applied, &dead_one, &open] {
         deaths.push(dies(&store, &consumer, message).await);

@@ -8,21 +8,21 @@ use messagekit::operations::FailedMessages;
 use tokio::time::Instant;
 
 use super::fixture::{of, only_failed_message, set_aside_now, until_through};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::{DEADLINE, eventually, unique};
 
 /// Longer than any case takes.
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Only an operator can retry a dead message.
-pub async fn failed_message_is_not_leased<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_is_not_leased<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &dead("no")).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
 }
 
 /// A failed message is not leased before the delay of its failure has passed.
-pub async fn failed_message_is_not_leased_before_it_is_due<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_is_not_leased_before_it_is_due<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(LONG)).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), []);
@@ -35,7 +35,7 @@ pub async fn failed_message_is_not_leased_before_it_is_due<F: StoreFixture>(fixt
 }
 
 /// No other worker leases a leased failed message before its lease ends.
-pub async fn due_failed_message_is_leased_once<F: StoreFixture>(fixture: &F) {
+pub async fn due_failed_message_is_leased_once<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = received("orders.order", "{}");
     set_aside_now(&store, &consumer, &message, &retry_in(Duration::ZERO)).await;
@@ -45,7 +45,7 @@ pub async fn due_failed_message_is_leased_once<F: StoreFixture>(fixture: &F) {
 }
 
 /// At most `max` are leased, in the order of their due times.
-pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
+pub async fn oldest_due_is_leased_first<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<_> = (0..3).map(|number| received("orders.order", &number.to_string())).collect();
     for (message, delay) in messages.iter().zip([1_000, 500, 0]) {
@@ -71,7 +71,7 @@ pub async fn oldest_due_is_leased_first<F: StoreFixture>(fixture: &F) {
 }
 
 /// A consumer leases its own failed messages.
-pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
+pub async fn leases_are_for_one_consumer<F: FailedMessagesFixture>(fixture: &F) {
     let (store, first, second) = (fixture.store(), unique("consumer"), unique("consumer"));
     set_aside_now(&store, &first, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
     assert_eq!(store.lease(&second, 10, LONG).await.expect("leases are answered"), []);
@@ -79,7 +79,7 @@ pub async fn leases_are_for_one_consumer<F: StoreFixture>(fixture: &F) {
 }
 
 /// A lease holds the message as it was received, and the number of its run.
-pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
+pub async fn leased_failed_message_is_whole<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let mut message = received("orders.order", "{\"name\":\"寿司\"}");
     message.message = message.message.with_key(vec![0xff, 0x00]).with_header("binary", vec![0xfe]);
@@ -95,7 +95,7 @@ pub async fn leased_failed_message_is_whole<F: StoreFixture>(fixture: &F) {
 }
 
 /// A worker that does not answer before its lease ends counts as crashed.
-pub async fn expired_lease_counts_a_crash<F: StoreFixture>(fixture: &F) {
+pub async fn expired_lease_counts_a_crash<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
     let first =
@@ -114,7 +114,7 @@ pub async fn expired_lease_counts_a_crash<F: StoreFixture>(fixture: &F) {
 }
 
 /// Workers that lease at the same time lease different failed messages.
-pub async fn concurrent_leases_share_no_failed_message<F: StoreFixture>(fixture: &F) {
+pub async fn concurrent_leases_share_no_failed_message<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for number in 0..12 {
         let message = received("orders.order", &number.to_string());

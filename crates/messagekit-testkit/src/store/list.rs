@@ -1,9 +1,9 @@
-//! The list of the cases of the store suite.
+//! The cases of the store suite, by part.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use super::StoreFixture;
+use super::{FailedMessagesFixture, OperatorsFixture, StoreFixture};
 use crate::Need;
 use crate::run::skipped;
 
@@ -50,27 +50,22 @@ impl<F> std::fmt::Debug for StoreCase<F> {
     }
 }
 
-/// Passes the area, name and need of every case to a callback macro. This is the only list of the cases.
+/// Passes the part, and the area, name and need of each of its cases, to a callback macro. This is the only list of the cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __each_store_case {
-    ([$($then:tt)*] $arguments:tt) => {
-        $($then)*! { $arguments
+    (markers [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { markers $arguments
             transactions::commit_keeps_the_row: Nothing,
             transactions::rollback_leaves_no_row: Nothing,
             transactions::dropped_transaction_leaves_no_row: Nothing,
             transactions::swallowed_error_fails_the_commit: SwallowedErrors,
-            transactions::swallowed_error_fails_the_last_statement: SwallowedErrors,
             transactions::another_handle_sees_what_was_committed: SecondHandle,
             transact::transact_commits: Nothing,
             transact::transact_rolls_back: Nothing,
             transact::transact_reports_begin_errors: RefusedBegin,
             transact::transact_reports_refused_commits: SwallowedErrors,
             transact::dropped_transact_leaves_no_row: Nothing,
-            outbox::commit_makes_event_readable: Nothing,
-            outbox::rollback_leaves_no_event: Nothing,
-            outbox::outbox_order_is_kept: Nothing,
-            outbox::events_and_rows_share_the_commit: Nothing,
             claims::claim_is_fresh_once_per_consumer: Nothing,
             claims::same_id_is_fresh_for_another_consumer: Nothing,
             claims::concurrent_claims_yield_one_fresh: Nothing,
@@ -87,20 +82,18 @@ macro_rules! __each_store_case {
             claims::claims_come_in_large_batches: Nothing,
             claims::ids_differ_by_every_byte: Nothing,
             claims::effects_and_marker_share_the_commit: Nothing,
-            cleanup::markers_leave_a_day_after_their_window: Nothing,
-            cleanup::trial_removes_nothing_and_tells_of_nothing: Nothing,
-            cleanup::consumer_learns_since_when_its_markers_are_complete: Nothing,
-            cleanup::removed_markers_are_reported_to_their_consumer_only: Nothing,
-            cleanup::time_since_when_markers_are_complete_never_goes_back: Nothing,
+        }
+    };
+    (positions [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { positions $arguments
+            transactions::swallowed_error_fails_the_last_statement: SwallowedErrors,
             offsets::positions_only_grow: Nothing,
             offsets::positions_share_the_commit: Nothing,
             offsets::positions_are_kept_apart: Nothing,
-            primings::primings_share_the_commit: Nothing,
-            primings::frontier_never_goes_back: Nothing,
-            primings::finished_priming_stays_finished: Nothing,
-            primings::next_priming_begins_once_with_nothing: Nothing,
-            primings::earlier_priming_writes_nothing: Nothing,
-            primings::primings_are_kept_apart: Nothing,
+        }
+    };
+    (failed_messages [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { failed_messages $arguments
             set_aside::set_aside_holds_the_message: Nothing,
             set_aside::set_aside_twice_is_already_settled: Nothing,
             set_aside::set_aside_of_an_applied_message_is_already_settled: Nothing,
@@ -110,27 +103,6 @@ macro_rules! __each_store_case {
             set_aside::rolled_back_set_aside_leaves_nothing: Nothing,
             set_aside::set_aside_is_for_one_consumer: Nothing,
             set_aside::culprit_of_a_range_is_set_aside_once_for_its_generation: Nothing,
-            leases::failed_message_is_not_leased: Nothing,
-            leases::failed_message_is_not_leased_before_it_is_due: Nothing,
-            leases::due_failed_message_is_leased_once: Nothing,
-            leases::oldest_due_is_leased_first: Nothing,
-            leases::leases_are_for_one_consumer: Nothing,
-            leases::leased_failed_message_is_whole: Nothing,
-            leases::expired_lease_counts_a_crash: Nothing,
-            leases::concurrent_leases_share_no_failed_message: Nothing,
-            retries::resolve_marks_done: Nothing,
-            retries::rolled_back_resolve_changes_nothing: Nothing,
-            retries::stale_token_cannot_resolve: Nothing,
-            retries::stale_token_cannot_answer: Nothing,
-            retries::answered_lease_is_over: Nothing,
-            retries::failed_retry_waits_until_due: Nothing,
-            retries::permanent_failure_of_a_retry_is_dead: Nothing,
-            retries::handed_back_failed_message_burns_no_attempt: Nothing,
-            failed_runs::failed_runs_are_kept: Nothing,
-            failed_runs::last_twenty_failed_runs_are_kept: Nothing,
-            failed_runs::run_without_a_result_is_kept: Nothing,
-            failed_runs::only_failed_runs_are_kept: Nothing,
-            failed_runs::message_that_fails_anew_has_its_new_runs: Nothing,
             failed_message_lists::operator_retry_runs_a_failed_message_once: Nothing,
             failed_message_lists::second_retry_changes_nothing: Nothing,
             failed_message_lists::retry_of_an_unknown_failed_message_is_not_found: Nothing,
@@ -157,13 +129,6 @@ macro_rules! __each_store_case {
             actions::undo_after_a_forgotten_marker_holds_the_message_again: Nothing,
             actions::act_against_a_late_copy_is_refused_alone: Nothing,
             actions::every_act_leaves_one_row_of_the_audit: Nothing,
-            run_now::scheduled_run_is_retried_now: Nothing,
-            run_now::second_retry_of_a_planned_run_changes_nothing: Nothing,
-            run_now::retries_at_once_of_a_planned_run_cause_one_run: Nothing,
-            run_now::requested_run_is_retried_now: Nothing,
-            run_now::pace_postpones_no_planned_run: Nothing,
-            run_now::retried_head_is_followed_in_order: Nothing,
-            run_now::retried_message_overtakes_none_of_its_key: Nothing,
             selections::swap_inside_a_selection_changes_its_digest: Nothing,
             selections::changed_message_of_a_selection_is_skipped: Nothing,
             selections::message_outside_the_filter_is_skipped: Nothing,
@@ -197,6 +162,40 @@ macro_rules! __each_store_case {
             undone::begun_first_run_is_repeated_after_an_undo: Nothing,
             undone::undo_of_a_request_changes_nothing: Nothing,
             undone::act_on_one_answers_the_state_that_is_stored: Nothing,
+            parking_lives::keys_keep_their_order_through_random_lives: Nothing,
+            lives::failed_message_keeps_the_rules_through_random_lives: Nothing,
+        }
+    };
+    (retries [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { retries $arguments
+            leases::failed_message_is_not_leased: Nothing,
+            leases::failed_message_is_not_leased_before_it_is_due: Nothing,
+            leases::due_failed_message_is_leased_once: Nothing,
+            leases::oldest_due_is_leased_first: Nothing,
+            leases::leases_are_for_one_consumer: Nothing,
+            leases::leased_failed_message_is_whole: Nothing,
+            leases::expired_lease_counts_a_crash: Nothing,
+            leases::concurrent_leases_share_no_failed_message: Nothing,
+            retries::resolve_marks_done: Nothing,
+            retries::rolled_back_resolve_changes_nothing: Nothing,
+            retries::stale_token_cannot_resolve: Nothing,
+            retries::stale_token_cannot_answer: Nothing,
+            retries::answered_lease_is_over: Nothing,
+            retries::failed_retry_waits_until_due: Nothing,
+            retries::permanent_failure_of_a_retry_is_dead: Nothing,
+            retries::handed_back_failed_message_burns_no_attempt: Nothing,
+            failed_runs::failed_runs_are_kept: Nothing,
+            failed_runs::last_twenty_failed_runs_are_kept: Nothing,
+            failed_runs::run_without_a_result_is_kept: Nothing,
+            failed_runs::only_failed_runs_are_kept: Nothing,
+            failed_runs::message_that_fails_anew_has_its_new_runs: Nothing,
+            run_now::scheduled_run_is_retried_now: Nothing,
+            run_now::second_retry_of_a_planned_run_changes_nothing: Nothing,
+            run_now::retries_at_once_of_a_planned_run_cause_one_run: Nothing,
+            run_now::requested_run_is_retried_now: Nothing,
+            run_now::pace_postpones_no_planned_run: Nothing,
+            run_now::retried_head_is_followed_in_order: Nothing,
+            run_now::retried_message_overtakes_none_of_its_key: Nothing,
             runs::run_takes_what_waits_in_order: Nothing,
             runs::run_takes_no_more_than_it_may: Nothing,
             runs::run_is_resolved_in_one_commit: Nothing,
@@ -206,7 +205,10 @@ macro_rules! __each_store_case {
             runs::death_in_a_run_is_blamed_on_no_message: Nothing,
             runs::lone_message_begins_no_run: Nothing,
             runs::nothing_is_parked_behind_a_freed_key: Nothing,
-            parking_lives::keys_keep_their_order_through_random_lives: Nothing,
+        }
+    };
+    (attempts [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { attempts $arguments
             in_flight_attempts::note_without_an_answer_counts_a_death: Nothing,
             in_flight_attempts::own_attempt_counts_no_crash: Nothing,
             in_flight_attempts::note_of_the_living_goes_with_them: Nothing,
@@ -216,6 +218,29 @@ macro_rules! __each_store_case {
             in_flight_attempts::standing_down_keeps_earlier_deaths: Nothing,
             in_flight_attempts::cleanup_clears_attempts_of_finished_messages: Nothing,
             in_flight_attempts::in_flight_attempts_belong_to_one_consumer: Nothing,
+        }
+    };
+    (primings [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { primings $arguments
+            primings::primings_share_the_commit: Nothing,
+            primings::frontier_never_goes_back: Nothing,
+            primings::finished_priming_stays_finished: Nothing,
+            primings::next_priming_begins_once_with_nothing: Nothing,
+            primings::earlier_priming_writes_nothing: Nothing,
+            primings::primings_are_kept_apart: Nothing,
+        }
+    };
+    (operators [$($then:tt)*] $arguments:tt) => {
+        $($then)*! { operators $arguments
+            outbox::commit_makes_event_readable: Nothing,
+            outbox::rollback_leaves_no_event: Nothing,
+            outbox::outbox_order_is_kept: Nothing,
+            outbox::events_and_rows_share_the_commit: Nothing,
+            cleanup::markers_leave_a_day_after_their_window: Nothing,
+            cleanup::trial_removes_nothing_and_tells_of_nothing: Nothing,
+            cleanup::consumer_learns_since_when_its_markers_are_complete: Nothing,
+            cleanup::removed_markers_are_reported_to_their_consumer_only: Nothing,
+            cleanup::time_since_when_markers_are_complete_never_goes_back: Nothing,
             bookkeeping::found_message_is_one_failed_message: Nothing,
             bookkeeping::dead_letters_of_two_scopes_are_two_failed_messages: Nothing,
             bookkeeping::second_death_after_a_return_is_a_new_failed_message: Nothing,
@@ -246,7 +271,6 @@ macro_rules! __each_store_case {
             replays::replays_are_listed_newest_first: Nothing,
             replays::unknown_replay_is_not_found: Nothing,
             replays::orders_and_cancels_are_in_the_audit: Nothing,
-            lives::failed_message_keeps_the_rules_through_random_lives: Nothing,
             event_history::event_is_found_with_its_links: Nothing,
             event_history::links_are_not_published: Nothing,
             event_history::record_of_an_unknown_event_is_empty: Nothing,
@@ -274,9 +298,9 @@ macro_rules! __each_store_case {
 }
 
 macro_rules! collect {
-    (() $($area:ident::$name:ident: $need:ident,)*) => {
-        /// Returns every case of the suite.
-        pub fn all<F: StoreFixture>() -> Vec<StoreCase<F>> {
+    ($part:ident ($doc:literal $fixture:ident) $($area:ident::$name:ident: $need:ident,)*) => {
+        #[doc = concat!("Returns the cases of ", $doc, ".")]
+        pub fn $part<F: $fixture>() -> Vec<StoreCase<F>> {
             vec![$(StoreCase {
                 name: stringify!($name),
                 need: Need::$need,
@@ -286,39 +310,68 @@ macro_rules! collect {
     };
 }
 
-__each_store_case! { [collect] () }
+__each_store_case! { markers [collect] ("transactions and processed markers" StoreFixture) }
+__each_store_case! { positions [collect] ("the positions of consumers" StoreFixture) }
+__each_store_case! { failed_messages [collect] ("failed messages and parked keys" FailedMessagesFixture) }
+__each_store_case! { retries [collect] ("the retries of failed messages" FailedMessagesFixture) }
+__each_store_case! { attempts [collect] ("attempts, for a store that also keeps failed messages" StoreFixture) }
+__each_store_case! { primings [collect] ("primings" StoreFixture) }
+__each_store_case! { operators [collect] ("the outbox, and of what operators read" OperatorsFixture) }
+
+/// Returns every case of the suite.
+pub fn all<F: OperatorsFixture>() -> Vec<StoreCase<F>> {
+    let parts = [markers(), positions(), failed_messages(), retries(), attempts(), primings(), operators()];
+    parts.into_iter().flatten().collect()
+}
 
 /// Runs the case with this name over a fresh fixture. It prints the reason when a capability is absent and skips the case.
 ///
 /// # Panics
 /// Panics when no case has this name, or when the adapter breaks its promise.
-pub async fn run<F: StoreFixture>(fixture: F, name: &str) {
-    let case = all::<F>().into_iter().find(|case| case.name == name);
+pub async fn run<F: OperatorsFixture>(fixture: F, name: &str) {
+    run_of(all(), fixture, name).await;
+}
+
+/// Runs one of these cases.
+#[doc(hidden)]
+pub async fn run_of<F: StoreFixture>(cases: Vec<StoreCase<F>>, fixture: F, name: &str) {
+    let case = cases.into_iter().find(|case| case.name == name);
     case.unwrap_or_else(|| panic!("there is no store case {name}")).run(&fixture).await;
 }
 
-/// Generates one `#[test]` per case of the store suite. The expression creates a fresh
-/// [`StoreFixture`](crate::store::StoreFixture) for each test and may await.
+/// Generates one `#[test]` per case of the store suite, or of the parts that are named: `markers`, `positions`, `failed_messages`,
+/// `retries`, `attempts`, `primings`, `operators`. The expression creates a fresh fixture for each test and may await:
+/// a [`StoreFixture`](crate::store::StoreFixture), or what the part needs beyond that.
 ///
 /// ```
 /// messagekit_testkit::store_cases!(messagekit_testkit::fixtures::MemoryStoreFixture::new());
 /// # fn main() {}
 /// ```
+///
+/// ```
+/// messagekit_testkit::store_cases!([markers, positions] messagekit_testkit::fixtures::MemoryStoreFixture::new());
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! store_cases {
+    ([$($part:ident),*] $fixture:expr) => {
+        $($crate::__each_store_case! { $part [$crate::__store_tests] ($fixture) })*
+    };
     ($fixture:expr) => {
-        $crate::__each_store_case! { [$crate::__store_tests] ($fixture) }
+        $crate::store_cases!([markers, positions, failed_messages, retries, attempts, primings, operators] $fixture);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_tests {
-    (($fixture:expr) $($area:ident::$name:ident: $need:ident,)*) => {
+    ($part:ident ($fixture:expr) $($area:ident::$name:ident: $need:ident,)*) => {
         $(
             #[test]
             fn $name() {
-                $crate::block_on(async { $crate::store::run($fixture, stringify!($name)).await });
+                $crate::block_on(async {
+                    $crate::store::list::run_of($crate::store::list::$part(), $fixture, stringify!($name)).await;
+                });
             }
         )*
     };

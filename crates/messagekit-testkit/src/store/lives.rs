@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::adapter::{Failure, Inbox, RetryLease};
+use messagekit::adapter::{Failure, FullInbox, RetryLease};
 use messagekit::operations::{Action, FailedMessageState, FailedMessages, Operator, StateMachine};
 
 use super::fixture::{begin, commit, look, only_failed_message, set_aside_now};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -18,7 +18,7 @@ const STEPS: usize = 30;
 
 /// Processes and operators act on a failed message in random order, late answers included. The store returns what
 /// [`StateMachine`] says.
-pub async fn failed_message_keeps_the_rules_through_random_lives<F: StoreFixture>(fixture: &F) {
+pub async fn failed_message_keeps_the_rules_through_random_lives<F: FailedMessagesFixture>(fixture: &F) {
     for seed in 0..LIVES {
         live(fixture, seed).await;
     }
@@ -41,7 +41,7 @@ fn some_delay(random: &mut fastrand::Rng) -> Duration {
     if random.bool() { Duration::ZERO } else { LONG }
 }
 
-async fn live<F: StoreFixture>(fixture: &F, seed: u64) {
+async fn live<F: FailedMessagesFixture>(fixture: &F, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = received("orders.order", "{}");
@@ -79,7 +79,7 @@ struct Life<S> {
     position: String,
 }
 
-impl<S: Inbox + FailedMessages> Life<S> {
+impl<S: FullInbox + FailedMessages> Life<S> {
     /// Lets a process or an operator act on both.
     async fn step(&mut self) {
         // Mostly the last lease, sometimes one whose answer comes too late.

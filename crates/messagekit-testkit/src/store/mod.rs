@@ -12,7 +12,7 @@ mod fixture;
 pub mod health;
 pub mod in_flight_attempts;
 pub mod leases;
-mod list;
+pub mod list;
 pub mod lives;
 pub mod offsets;
 pub mod outbox;
@@ -31,6 +31,8 @@ pub mod transactions;
 pub mod undone;
 pub mod unhandled;
 
-pub use fixture::{Audited, StoreFixture, dead, received, request, retry_in};
+pub use fixture::{
+    Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture, dead, received, request, retry_in,
+};
 pub(crate) use fixture::{act, begin, only_failed_message, until_through};
 pub use list::{StoreCase, all, run};

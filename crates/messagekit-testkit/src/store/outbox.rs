@@ -6,7 +6,7 @@ use std::sync::Arc;
 use messagekit::adapter::OutboxRows;
 use messagekit::{Message, Store, headers};
 
-use super::StoreFixture;
+use super::OperatorsFixture;
 use super::fixture::{begin, commit};
 use crate::{DEADLINE, eventually, unique};
 
@@ -14,13 +14,13 @@ fn event(topic: &str, text: &str) -> Message {
     Message::new(topic, text.to_owned()).with_key("k").with_header(headers::ID, unique("e"))
 }
 
-async fn texts<F: StoreFixture>(fixture: &F, topic: &str) -> Vec<String> {
+async fn texts<F: OperatorsFixture>(fixture: &F, topic: &str) -> Vec<String> {
     let events = fixture.events(topic).await;
     events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect()
 }
 
 /// After the commit the event can be read, and equals the written one.
-pub async fn commit_makes_event_readable<F: StoreFixture>(fixture: &F) {
+pub async fn commit_makes_event_readable<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut written =
         event(&topic, "{\"name\":\"寿司\"}").with_header(headers::EVENT_TYPE, "orders.order.placed");
@@ -45,7 +45,7 @@ pub async fn commit_makes_event_readable<F: StoreFixture>(fixture: &F) {
 }
 
 /// An event of a transaction that did not commit is not stored.
-pub async fn rollback_leaves_no_event<F: StoreFixture>(fixture: &F) {
+pub async fn rollback_leaves_no_event<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut tx = begin(&store).await;
     store.write(&mut tx, &[event(&topic, "rolled back")]).await.expect("the event can be written");
@@ -62,7 +62,7 @@ pub async fn rollback_leaves_no_event<F: StoreFixture>(fixture: &F) {
 }
 
 /// Events are in the order of their writes and of their transactions.
-pub async fn outbox_order_is_kept<F: StoreFixture>(fixture: &F) {
+pub async fn outbox_order_is_kept<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut expected = Vec::new();
     for transaction in 0..3 {
@@ -83,7 +83,7 @@ pub async fn outbox_order_is_kept<F: StoreFixture>(fixture: &F) {
 }
 
 /// Row and event commit together or not at all.
-pub async fn events_and_rows_share_the_commit<F: StoreFixture>(fixture: &F) {
+pub async fn events_and_rows_share_the_commit<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     for keep in [false, true, false, true] {
         let mut tx = begin(&store).await;

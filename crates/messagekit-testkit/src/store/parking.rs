@@ -14,7 +14,7 @@ use super::fixture::{
     act, apply_leased, begin, behind_now, claim_in, claim_now, commit, look, look_again, of, of_key,
     park_now, runs, set_aside_now, somebody, until_through,
 };
-use super::{StoreFixture, dead, request, retry_in};
+use super::{FailedMessagesFixture, dead, request, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -34,7 +34,7 @@ async fn failed_message<S: FailedMessages>(
 
 /// Later messages of the topic and key of a parked message are behind it. Other keys, topics and consumers are not, and
 /// neither is a claim that does not ask about its key.
-pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn parked_message_holds_its_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
     let later = of_key(TOPIC, "a", 6);
@@ -53,7 +53,7 @@ pub async fn parked_message_holds_its_key<F: StoreFixture>(fixture: &F) {
 }
 
 /// Keys are bytes: an absent key differs from the empty key, and every byte counts.
-pub async fn blocked_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
+pub async fn blocked_keys_differ_by_every_byte<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let with = |key: &[u8], offset| {
         let mut message = of_key(TOPIC, "", offset);
@@ -70,7 +70,7 @@ pub async fn blocked_keys_differ_by_every_byte<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that is set aside without parking does not block its key.
-pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) {
+pub async fn message_set_aside_alone_holds_no_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
     assert_eq!(look(&store, &consumer, &of_key(TOPIC, "a", 6)).await, Claim::Fresh);
@@ -79,7 +79,7 @@ pub async fn message_set_aside_alone_holds_no_key<F: StoreFixture>(fixture: &F) 
 }
 
 /// A message behind its key is stored in full and waits, without an attempt or a due time. Its copies are held.
-pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
+pub async fn message_behind_is_kept_and_waits<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
     behind_now(&store, &consumer, &[&later]).await;
@@ -93,7 +93,7 @@ pub async fn message_behind_is_kept_and_waits<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that is behind its key and not stored leaves neither a failed message nor a marker.
-pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn unclaimed_message_behind_leaves_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, later) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &retry_in(LONG)).await;
     let mut tx = begin(&store).await;
@@ -105,7 +105,7 @@ pub async fn unclaimed_message_behind_leaves_nothing<F: StoreFixture>(fixture: &
 }
 
 /// Marker, failed message and blocked key share the commit.
-pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_park_holds_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, later) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     let room = ParkingLimits::default();
@@ -128,7 +128,7 @@ pub async fn rolled_back_park_holds_nothing<F: StoreFixture>(fixture: &F) {
 }
 
 /// The second process finds the message settled and the key unchanged. An applied message blocks no key.
-pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F) {
+pub async fn message_that_is_settled_is_not_parked<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 5));
     let later = of_key(TOPIC, "a", 6);
     assert_eq!(super::fixture::claim_now(&store, &consumer, &message).await, Claim::Fresh);
@@ -145,7 +145,7 @@ pub async fn message_that_is_settled_is_not_parked<F: StoreFixture>(fixture: &F)
 }
 
 /// The failed messages of a key run one at a time, each after the previous one was applied. The last one frees the key.
-pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_of_a_key_run_in_their_order<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (8..12).map(|offset| of_key(TOPIC, "a", offset)).collect();
     let other = of_key(TOPIC, "b", 100);
@@ -176,7 +176,7 @@ pub async fn failed_messages_of_a_key_run_in_their_order<F: StoreFixture>(fixtur
 }
 
 /// The order is that of the positions, whichever message is parked first. Offsets are compared as numbers.
-pub async fn failed_messages_of_a_key_are_ordered_by_position<F: StoreFixture>(fixture: &F) {
+pub async fn failed_messages_of_a_key_are_ordered_by_position<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [earlier, middle, later] = [9, 10, 100].map(|offset| of_key(TOPIC, "a", offset));
     park_now(&store, &consumer, &middle, &retry_in(Duration::ZERO)).await;
@@ -192,7 +192,7 @@ pub async fn failed_messages_of_a_key_are_ordered_by_position<F: StoreFixture>(f
 }
 
 /// A head that is dead or handed back keeps its key blocked, and the messages behind it wait.
-pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn dead_head_holds_its_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
@@ -212,7 +212,7 @@ pub async fn dead_head_holds_its_key<F: StoreFixture>(fixture: &F) {
 }
 
 /// A run that is rolled back promotes no other message.
-pub async fn rolled_back_retry_keeps_its_key_blocked<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_retry_keeps_its_key_blocked<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
@@ -229,7 +229,7 @@ pub async fn rolled_back_retry_keeps_its_key_blocked<F: StoreFixture>(fixture: &
 }
 
 /// Discarding the head promotes the next message. Discarding a waiting one promotes none, and the last one frees the key.
-pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn discarded_failed_message_leaves_its_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
@@ -256,7 +256,7 @@ pub async fn discarded_failed_message_leaves_its_key<F: StoreFixture>(fixture: &
 }
 
 /// An undone message that has run is dead, blocks its key again, and no message behind it runs before it.
-pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
+pub async fn undone_head_holds_its_key_again<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second, probe) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6), of_key(TOPIC, "a", 7));
     park_now(&store, &consumer, &first, &dead("no")).await;
@@ -279,7 +279,7 @@ pub async fn undone_head_holds_its_key_again<F: StoreFixture>(fixture: &F) {
 }
 
 /// An undone message that never ran takes its turn: it waits, or runs if no message is before it.
-pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture>(fixture: &F) {
+pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &retry_in(Duration::ZERO)).await;
@@ -304,7 +304,7 @@ pub async fn undone_failed_message_that_never_ran_takes_its_turn<F: StoreFixture
 }
 
 /// An operator cannot retry a waiting failed message.
-pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F) {
+pub async fn waiting_failed_message_is_not_retried<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &dead("no")).await;
@@ -318,7 +318,7 @@ pub async fn waiting_failed_message_is_not_retried<F: StoreFixture>(fixture: &F)
 }
 
 /// A failing message beyond the parking limits writes nothing, and the transaction can be repeated without it.
-pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
+pub async fn culprit_without_room_is_not_parked<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     let elsewhere = of_key(TOPIC, "b", 7);
@@ -346,7 +346,7 @@ pub async fn culprit_without_room_is_not_parked<F: StoreFixture>(fixture: &F) {
 }
 
 /// Of the messages behind a key, as many as the limits allow are counted, for either limit.
-pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(fixture: &F) {
+pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     park_now(&store, &consumer, &of_key(TOPIC, "a", 5), &dead("no")).await;
     park_now(&store, &consumer, &of_key(TOPIC, "b", 6), &dead("no")).await;
@@ -376,7 +376,7 @@ pub async fn messages_behind_are_kept_as_far_as_there_is_room<F: StoreFixture>(f
 }
 
 /// Operators see the waiting messages, and how many wait for a head.
-pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
+pub async fn lists_tell_what_a_head_holds_back<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (5..8).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
@@ -406,7 +406,7 @@ pub async fn lists_tell_what_a_head_holds_back<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that is parked behind a key while it drains still runs: as the head of its key, or fresh.
-pub async fn message_parked_behind_a_draining_key_still_runs<F: StoreFixture>(fixture: &F) {
+pub async fn message_parked_behind_a_draining_key_still_runs<F: FailedMessagesFixture>(fixture: &F) {
     for round in 0..20 {
         let consumer = unique("consumer");
         let store = fixture.store();
@@ -444,7 +444,7 @@ pub async fn message_parked_behind_a_draining_key_still_runs<F: StoreFixture>(fi
 }
 
 /// A failing message keeps its own failure when it is the first of its key.
-pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture: &F) {
+pub async fn parked_culprit_is_due_as_its_failure_says<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let cases: [(&str, Failure, FailedMessageState); 3] = [
         ("a", retry_in(LONG), FailedMessageState::RetryScheduled),
@@ -464,7 +464,7 @@ pub async fn parked_culprit_is_due_as_its_failure_says<F: StoreFixture>(fixture:
 
 /// A message that was applied before its range is processed again is not settled. Its failure is parked, and after its run the
 /// message is applied under that generation.
-pub async fn culprit_of_a_range_is_parked_once_for_its_generation<F: StoreFixture>(fixture: &F) {
+pub async fn culprit_of_a_range_is_parked_once_for_its_generation<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = of_key(TOPIC, "a", 5);
     claim_now(&store, &consumer, &message).await;

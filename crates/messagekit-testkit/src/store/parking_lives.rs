@@ -11,7 +11,7 @@ use messagekit::{Claim, Store};
 use super::fixture::{
     begin, behind_now, claim_in, commit, look, of, of_key, park_now, runs, set_aside_now, somebody,
 };
-use super::{StoreFixture, dead, retry_in};
+use super::{FailedMessagesFixture, dead, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -25,7 +25,7 @@ const STEPS: usize = 50;
 
 /// Messages arrive, fail, run, are discarded and undone in random order. The store returns what [`StateMachine`] says
 /// of each failed message when only the first open one of a key may run. The messages of a key take effect in their order.
-pub async fn keys_keep_their_order_through_random_lives<F: StoreFixture>(fixture: &F) {
+pub async fn keys_keep_their_order_through_random_lives<F: FailedMessagesFixture>(fixture: &F) {
     for seed in 0..LIVES {
         let mut world = World::new(fixture, seed);
         for step in 0..STEPS {
@@ -43,7 +43,7 @@ struct Life {
     rules: StateMachine,
 }
 
-struct World<'a, F: StoreFixture> {
+struct World<'a, F: FailedMessagesFixture> {
     fixture: &'a F,
     store: F::Store,
     consumer: String,
@@ -59,7 +59,7 @@ struct World<'a, F: StoreFixture> {
     undone: BTreeSet<i64>,
 }
 
-impl<'a, F: StoreFixture> World<'a, F> {
+impl<'a, F: FailedMessagesFixture> World<'a, F> {
     fn new(fixture: &'a F, seed: u64) -> Self {
         Self {
             fixture,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messagekit::Store;
-use messagekit::adapter::{NextOffset, Positions, Priming, Primings};
+use messagekit::adapter::{Inbox, NextOffset, Positions, Priming, Primings};
 
 use super::StoreFixture;
 use super::fixture::{begin, commit};
@@ -19,7 +19,7 @@ fn at(second: i64) -> Timestamp {
 async fn begins<F: StoreFixture>(fixture: &F, consumer: &str, after: u32) -> bool {
     let store = fixture.store();
     let mut tx = begin(&store).await;
-    let begins = store.begin_priming(&mut tx, consumer, after).await.expect("a priming can begin");
+    let begins = store.primings().begin_priming(&mut tx, consumer, after).await.expect("a priming can begin");
     commit(&store, tx).await;
     begins
 }
@@ -28,13 +28,13 @@ async fn write<F: StoreFixture>(fixture: &F, consumer: &str, primings: &[Priming
     let store = fixture.store();
     let mut tx = begin(&store).await;
     for priming in primings {
-        store.write_priming(&mut tx, consumer, *priming).await.expect("a priming can be written");
+        store.primings().write_priming(&mut tx, consumer, *priming).await.expect("a priming can be written");
     }
     commit(&store, tx).await;
 }
 
 async fn written<F: StoreFixture>(fixture: &F, consumer: &str) -> Option<Priming> {
-    fixture.store().priming(consumer).await.expect("a priming can be read")
+    fixture.store().primings().priming(consumer).await.expect("a priming can be read")
 }
 
 /// A priming begins and is written with the commit, and not without.
@@ -42,13 +42,17 @@ pub async fn primings_share_the_commit<F: StoreFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     assert_eq!(written(fixture, &consumer).await, None);
     let mut tx = begin(&store).await;
-    assert!(store.begin_priming(&mut tx, &consumer, 0).await.expect("a priming can begin"));
+    assert!(store.primings().begin_priming(&mut tx, &consumer, 0).await.expect("a priming can begin"));
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(written(fixture, &consumer).await, None);
     assert!(begins(fixture, &consumer, 0).await);
     assert_eq!(written(fixture, &consumer).await, Some(FIRST));
     let mut tx = begin(&store).await;
-    store.write_priming(&mut tx, &consumer, FIRST.until(at(7))).await.expect("a priming can be written");
+    store
+        .primings()
+        .write_priming(&mut tx, &consumer, FIRST.until(at(7)))
+        .await
+        .expect("a priming can be written");
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(written(fixture, &consumer).await, Some(FIRST));
     write(fixture, &consumer, &[FIRST.until(at(7))]).await;

@@ -11,7 +11,7 @@ use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 
 use super::cleanup::{cleaned, handled, note};
 use super::fixture::{begin, claim_now, commit, somebody};
-use super::{Audited, StoreFixture, received};
+use super::{Audited, OperatorsFixture, received};
 use crate::{DEADLINE, eventually, unique};
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -36,7 +36,7 @@ fn not_asked(_: &StoredEvent) -> Result<(MessageId, Message), Error> {
 }
 
 /// Writes events, each in its own transaction at a distinct time. Their ids ascend.
-async fn write<F: StoreFixture>(fixture: &F, topic: &str, texts: &[&str]) -> Vec<Message> {
+async fn write<F: OperatorsFixture>(fixture: &F, topic: &str, texts: &[&str]) -> Vec<Message> {
     let store = fixture.store();
     let mut written = Vec::new();
     for text in texts {
@@ -56,7 +56,7 @@ async fn write<F: StoreFixture>(fixture: &F, topic: &str, texts: &[&str]) -> Vec
 }
 
 /// Returns the texts of a topic's events as a reader sees them, once `events` of them exist.
-async fn published<F: StoreFixture>(fixture: &F, topic: &str, events: usize) -> Vec<String> {
+async fn published<F: OperatorsFixture>(fixture: &F, topic: &str, events: usize) -> Vec<String> {
     eventually("the events can be read", DEADLINE, async || fixture.events(topic).await.len() >= events)
         .await;
     let texts = |event: &Message| String::from_utf8_lossy(&event.payload).into_owned();
@@ -86,7 +86,7 @@ async fn step<S: Replays>(store: &S, lease: ReplayLease, max: u32) -> Option<Rep
 }
 
 /// The oldest is listed first. Type, topic, key and time filter the list; the time bounds are inclusive.
-pub async fn events_are_listed_oldest_first_and_filtered<F: StoreFixture>(fixture: &F) {
+pub async fn events_are_listed_oldest_first_and_filtered<F: OperatorsFixture>(fixture: &F) {
     let (store, topic, other) = (fixture.store(), unique("topic"), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     write(fixture, &other, &["3"]).await;
@@ -123,7 +123,7 @@ pub async fn events_are_listed_oldest_first_and_filtered<F: StoreFixture>(fixtur
 }
 
 /// The end of a page is the cursor of the next page.
-pub async fn pages_of_events_join_without_a_gap<F: StoreFixture>(fixture: &F) {
+pub async fn pages_of_events_join_without_a_gap<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let texts = ["1", "2", "3", "4", "5", "6", "7"];
     write(fixture, &topic, &texts).await;
@@ -139,7 +139,7 @@ pub async fn pages_of_events_join_without_a_gap<F: StoreFixture>(fixture: &F) {
 }
 
 /// A count returns how many events would be published and which consumers would skip them. It publishes nothing.
-pub async fn count_tells_what_would_be_published<F: StoreFixture>(fixture: &F) {
+pub async fn count_tells_what_would_be_published<F: OperatorsFixture>(fixture: &F) {
     let (store, topic, other, consumer) =
         (fixture.store(), unique("topic"), unique("topic"), unique("consumer"));
     let written = write(fixture, &topic, &["1", "2", "3"]).await;
@@ -159,7 +159,7 @@ pub async fn count_tells_what_would_be_published<F: StoreFixture>(fixture: &F) {
 }
 
 /// The count names the consumers that would refuse events because of their age, by the longest dedup window of each.
-pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
+pub async fn count_tells_what_is_too_old<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let [short, long, both, any] = ["short", "long", "both", "any"].map(unique);
     let moment = Duration::from_secs(1);
@@ -192,7 +192,7 @@ pub async fn count_tells_what_is_too_old<F: StoreFixture>(fixture: &F) {
 
 /// The count names the consumers that would refuse events because markers of that time were removed, whatever their
 /// window is now.
-pub async fn count_tells_what_no_marker_remembers<F: StoreFixture>(fixture: &F) {
+pub async fn count_tells_what_no_marker_remembers<F: OperatorsFixture>(fixture: &F) {
     let (store, topic, consumer) = (fixture.store(), unique("topic"), unique("consumer"));
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     note(fixture, &consumer, Some(week)).await;
@@ -209,7 +209,7 @@ pub async fn count_tells_what_no_marker_remembers<F: StoreFixture>(fixture: &F) 
 }
 
 /// An event that is written after the order is not part of the replay.
-pub async fn replay_publishes_what_was_chosen_when_it_was_ordered<F: StoreFixture>(fixture: &F) {
+pub async fn replay_publishes_what_was_chosen_when_it_was_ordered<F: OperatorsFixture>(fixture: &F) {
     let (store, topic, other) = (fixture.store(), unique("topic"), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     write(fixture, &other, &["not meant"]).await;
@@ -225,7 +225,7 @@ pub async fn replay_publishes_what_was_chosen_when_it_was_ordered<F: StoreFixtur
 }
 
 /// Each step publishes at most `max` events and reports its progress. The last step ends the replay.
-pub async fn replay_goes_step_by_step<F: StoreFixture>(fixture: &F) {
+pub async fn replay_goes_step_by_step<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3", "4", "5"]).await;
     let ReplayJob { id, .. } = ordered(&store, &order(of_topic(&topic))).await;
@@ -246,7 +246,7 @@ pub async fn replay_goes_step_by_step<F: StoreFixture>(fixture: &F) {
 }
 
 /// Two workers do not lease one replay. The oldest replay is leased first.
-pub async fn replay_is_leased_to_one_worker<F: StoreFixture>(fixture: &F) {
+pub async fn replay_is_leased_to_one_worker<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
     assert_eq!(store.lease_replay(LONG).await.expect("leases are answered"), None, "nothing was ordered");
@@ -258,7 +258,7 @@ pub async fn replay_is_leased_to_one_worker<F: StoreFixture>(fixture: &F) {
 }
 
 /// A worker whose lease has expired publishes nothing more. The next worker continues where it stopped.
-pub async fn later_lease_fences_the_earlier<F: StoreFixture>(fixture: &F) {
+pub async fn later_lease_fences_the_earlier<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3"]).await;
     ordered(&store, &order(of_topic(&topic))).await;
@@ -281,7 +281,7 @@ pub async fn later_lease_fences_the_earlier<F: StoreFixture>(fixture: &F) {
 }
 
 /// A cancel takes effect at the next step. A second cancel reports that no replay runs.
-pub async fn cancelled_replay_publishes_no_more<F: StoreFixture>(fixture: &F) {
+pub async fn cancelled_replay_publishes_no_more<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2", "3"]).await;
     let job = ordered(&store, &order(of_topic(&topic))).await;
@@ -298,7 +298,7 @@ pub async fn cancelled_replay_publishes_no_more<F: StoreFixture>(fixture: &F) {
 }
 
 /// A republication equals its event for every reader: id, type, key, free headers and every byte.
-pub async fn replay_under_the_same_ids_repeats_the_bytes<F: StoreFixture>(fixture: &F) {
+pub async fn replay_under_the_same_ids_repeats_the_bytes<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let mut event = Message::new(topic.as_str(), vec![0xff, 0x00, b'{'])
         .with_key("k")
@@ -321,7 +321,7 @@ pub async fn replay_under_the_same_ids_repeats_the_bytes<F: StoreFixture>(fixtur
 }
 
 /// A republished event is listed once, with the number of its republications.
-pub async fn copies_are_not_listed<F: StoreFixture>(fixture: &F) {
+pub async fn copies_are_not_listed<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     for round in 1..=2 {
@@ -336,7 +336,7 @@ pub async fn copies_are_not_listed<F: StoreFixture>(fixture: &F) {
 }
 
 /// Under new ids an event is published as a different event, with the id that was made for it.
-pub async fn replay_under_new_ids_makes_events_of_their_own<F: StoreFixture>(fixture: &F) {
+pub async fn replay_under_new_ids_makes_events_of_their_own<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     ordered(&store, &ReplayOrder { ids: ReplayIds::New, ..order(of_topic(&topic)) }).await;
@@ -358,7 +358,7 @@ pub async fn replay_under_new_ids_makes_events_of_their_own<F: StoreFixture>(fix
 }
 
 /// A republication that cannot be built fails the replay with its reason, and nothing of the step is published.
-pub async fn failed_renaming_fails_the_replay<F: StoreFixture>(fixture: &F) {
+pub async fn failed_renaming_fails_the_replay<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     let job = ordered(&store, &ReplayOrder { ids: ReplayIds::New, ..order(of_topic(&topic)) }).await;
@@ -377,7 +377,7 @@ pub async fn failed_renaming_fails_the_replay<F: StoreFixture>(fixture: &F) {
 }
 
 /// A range that begins before the oldest stored event is refused: its events are incomplete.
-pub async fn range_before_the_oldest_event_is_refused<F: StoreFixture>(fixture: &F) {
+pub async fn range_before_the_oldest_event_is_refused<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     let oldest = store.events(&of_topic(&topic), None, 1).await.expect("events are listed")[0].created_at;
@@ -396,7 +396,7 @@ pub async fn range_before_the_oldest_event_is_refused<F: StoreFixture>(fixture: 
 }
 
 /// A replay with another count than the confirmed one is refused: events were added or removed since the count.
-pub async fn replay_of_another_count_is_refused<F: StoreFixture>(fixture: &F) {
+pub async fn replay_of_another_count_is_refused<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1", "2"]).await;
     let confirmed = |count| ReplayOrder { count: Some(count), ..order(of_topic(&topic)) };
@@ -411,7 +411,7 @@ pub async fn replay_of_another_count_is_refused<F: StoreFixture>(fixture: &F) {
 }
 
 /// A replay without events is done at once.
-pub async fn replay_of_nothing_is_done_at_once<F: StoreFixture>(fixture: &F) {
+pub async fn replay_of_nothing_is_done_at_once<F: OperatorsFixture>(fixture: &F) {
     let store = fixture.store();
     let job = ordered(&store, &order(of_topic(&unique("topic")))).await;
     assert_eq!((job.state, job.events, job.published), (ReplayState::Done, 0, 0));
@@ -420,7 +420,7 @@ pub async fn replay_of_nothing_is_done_at_once<F: StoreFixture>(fixture: &F) {
 }
 
 /// The newest is listed first. The last number of a page is the cursor of the next page.
-pub async fn replays_are_listed_newest_first<F: StoreFixture>(fixture: &F) {
+pub async fn replays_are_listed_newest_first<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
     let mut orders = Vec::new();
@@ -445,7 +445,7 @@ pub async fn replays_are_listed_newest_first<F: StoreFixture>(fixture: &F) {
 }
 
 /// An unknown replay can neither be shown nor cancelled.
-pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
+pub async fn unknown_replay_is_not_found<F: OperatorsFixture>(fixture: &F) {
     let store = fixture.store();
     assert_eq!(store.replay(i64::MAX).await.expect_err("there is none").kind(), ErrorKind::NotFound);
     let stopped = store.cancel_replay(i64::MAX, &somebody()).await;
@@ -453,7 +453,7 @@ pub async fn unknown_replay_is_not_found<F: StoreFixture>(fixture: &F) {
 }
 
 /// Orders and cancels are in the audit with their operator, as are late cancels.
-pub async fn orders_and_cancels_are_in_the_audit<F: StoreFixture>(fixture: &F) {
+pub async fn orders_and_cancels_are_in_the_audit<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     write(fixture, &topic, &["1"]).await;
     let ada = Operator { request_id: Some("r-1".to_owned()), ..Operator::new("ada", "http") };

@@ -8,13 +8,13 @@ use messagekit::{Claim, Store};
 use tokio::time::Instant;
 
 use super::fixture::{begin, commit, leased_when_due, look, only_failed_message, set_aside_now};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Sets a message aside that is due at once, and leases it.
-async fn leased<F: StoreFixture>(
+async fn leased<F: FailedMessagesFixture>(
     fixture: &F,
     consumer: &str,
     lease: Duration,
@@ -26,7 +26,7 @@ async fn leased<F: StoreFixture>(
 }
 
 /// Failed message, marker and effects change in one commit.
-pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
+pub async fn resolve_marks_done<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     let mut tx = begin(&store).await;
@@ -41,7 +41,7 @@ pub async fn resolve_marks_done<F: StoreFixture>(fixture: &F) {
 }
 
 /// A handler that fails at the end leaves failed message and lease unchanged.
-pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_resolve_changes_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     let mut tx = begin(&store).await;
@@ -60,7 +60,7 @@ pub async fn rolled_back_resolve_changes_nothing<F: StoreFixture>(fixture: &F) {
 }
 
 /// A worker whose lease expired cannot resolve the failed message, and its effects are rolled back.
-pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
+pub async fn stale_token_cannot_resolve<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
     let fresh = leased_when_due(&store, &consumer, LONG).await;
@@ -80,7 +80,7 @@ pub async fn stale_token_cannot_resolve<F: StoreFixture>(fixture: &F) {
 }
 
 /// A worker whose lease expired can neither fail the failed message nor hand it back.
-pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
+pub async fn stale_token_cannot_answer<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, stale) = leased(fixture, &consumer, Duration::from_millis(100)).await;
     let fresh = leased_when_due(&store, &consumer, LONG).await;
@@ -98,7 +98,7 @@ pub async fn stale_token_cannot_answer<F: StoreFixture>(fixture: &F) {
 }
 
 /// A lease accepts one answer. A repeated answer changes nothing.
-pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
+pub async fn answered_lease_is_over<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
     assert!(store.hand_back(&consumer, &leased, LONG).await.expect("hand_back is answered"));
@@ -112,7 +112,7 @@ pub async fn answered_lease_is_over<F: StoreFixture>(fixture: &F) {
 }
 
 /// A failed run is due again after the failure's delay, with its error and one more attempt.
-pub async fn failed_retry_waits_until_due<F: StoreFixture>(fixture: &F) {
+pub async fn failed_retry_waits_until_due<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = leased(fixture, &consumer, LONG).await;
     let (delay, began) = (Duration::from_millis(200), Instant::now());
@@ -130,7 +130,7 @@ pub async fn failed_retry_waits_until_due<F: StoreFixture>(fixture: &F) {
 }
 
 /// A permanent failure leaves a dead message, which is still held.
-pub async fn permanent_failure_of_a_retry_is_dead<F: StoreFixture>(fixture: &F) {
+pub async fn permanent_failure_of_a_retry_is_dead<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
     assert!(store.fail(&consumer, &leased, &dead("gave up")).await.expect("fail is answered"));
@@ -144,7 +144,7 @@ pub async fn permanent_failure_of_a_retry_is_dead<F: StoreFixture>(fixture: &F) 
 }
 
 /// An outage or a clean stop costs no attempt.
-pub async fn handed_back_failed_message_burns_no_attempt<F: StoreFixture>(fixture: &F) {
+pub async fn handed_back_failed_message_burns_no_attempt<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, first) = leased(fixture, &consumer, LONG).await;
     let (delay, began) = (Duration::from_millis(200), Instant::now());

@@ -13,7 +13,7 @@ use super::fixture::{
     act, apply_leased, begin, behind_now, commit, look, of, of_key, only_failed_message, park_now, runs,
     set_aside_now, somebody,
 };
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -22,14 +22,14 @@ const TOPIC: &str = "orders.order";
 const SCHEDULED: FailedMessageState = FailedMessageState::RetryScheduled;
 
 /// Sets a message aside that is due in an hour, and returns its description.
-async fn scheduled<F: StoreFixture>(fixture: &F, consumer: &str) -> FailedMessageHead {
+async fn scheduled<F: FailedMessagesFixture>(fixture: &F, consumer: &str) -> FailedMessageHead {
     let store = fixture.store();
     set_aside_now(&store, consumer, &received(TOPIC, "{}"), &retry_in(LONG)).await;
     only_failed_message(&store, consumer).await.head
 }
 
 /// A scheduled run is due at once. Nothing else changes: a failure is no end, and the next run is scheduled as usual.
-pub async fn scheduled_run_is_retried_now<F: StoreFixture>(fixture: &F) {
+pub async fn scheduled_run_is_retried_now<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let before = scheduled(fixture, &consumer).await;
     assert_eq!(store.lease(&consumer, 10, LONG).await.expect("leases are answered"), [], "it is not due");
@@ -51,7 +51,7 @@ pub async fn scheduled_run_is_retried_now<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that is due or leased is left alone: the second of two operators neither fences a run nor causes another.
-pub async fn second_retry_of_a_planned_run_changes_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn second_retry_of_a_planned_run_changes_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let id = scheduled(fixture, &consumer).await.id;
     let again = async || act(&store, Action::Retry, id).await;
@@ -68,7 +68,7 @@ pub async fn second_retry_of_a_planned_run_changes_nothing<F: StoreFixture>(fixt
 }
 
 /// Of several operators at once, one retry is accepted, and several processes find one run.
-pub async fn retries_at_once_of_a_planned_run_cause_one_run<F: StoreFixture>(fixture: &F) {
+pub async fn retries_at_once_of_a_planned_run_cause_one_run<F: FailedMessagesFixture>(fixture: &F) {
     for _ in 0..5 {
         let (store, consumer) = (fixture.store(), unique("consumer"));
         let id = scheduled(fixture, &consumer).await.id;
@@ -95,7 +95,7 @@ pub async fn retries_at_once_of_a_planned_run_cause_one_run<F: StoreFixture>(fix
 }
 
 /// A retry that waits for its pace, or for a dependency, is due at once too, and stays the run that an operator requested.
-pub async fn requested_run_is_retried_now<F: StoreFixture>(fixture: &F) {
+pub async fn requested_run_is_retried_now<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received(TOPIC, "{}"), &dead("no")).await;
     let id = only_failed_message(&store, &consumer).await.id;
@@ -113,7 +113,7 @@ pub async fn requested_run_is_retried_now<F: StoreFixture>(fixture: &F) {
 }
 
 /// A pace never postpones a run.
-pub async fn pace_postpones_no_planned_run<F: StoreFixture>(fixture: &F) {
+pub async fn pace_postpones_no_planned_run<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let before = scheduled(fixture, &consumer).await;
     let paced = async |behind| {
@@ -134,7 +134,7 @@ pub async fn pace_postpones_no_planned_run<F: StoreFixture>(fixture: &F) {
 }
 
 /// The head of a key is retried before its time. The messages that wait behind it follow in their order.
-pub async fn retried_head_is_followed_in_order<F: StoreFixture>(fixture: &F) {
+pub async fn retried_head_is_followed_in_order<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let [first, second, third] = [5, 6, 7].map(|offset| of_key(TOPIC, "a", offset));
     park_now(&store, &consumer, &first, &retry_in(LONG)).await;
@@ -152,7 +152,7 @@ pub async fn retried_head_is_followed_in_order<F: StoreFixture>(fixture: &F) {
 }
 
 /// A scheduled message with an open one before it in its key, which an operator has brought back, still waits for that one.
-pub async fn retried_message_overtakes_none_of_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn retried_message_overtakes_none_of_its_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &dead("no")).await;

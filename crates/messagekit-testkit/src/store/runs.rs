@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{FailedMessageRows, Follower, Inbox, ReceivedMessage, Retries, RetryLease};
+use messagekit::adapter::{FailedMessageRows, Follower, FullInbox, ReceivedMessage, Retries, RetryLease};
 use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMessageState, FailedMessages};
 use messagekit::{Claim, ErrorKind, MessageId, ParkingLimits, Store};
 
 use super::fixture::{
     act, apply_leased, begin, behind_now, claim_in, commit, leased_when_due, look, of, of_key, park_now, runs,
 };
-use super::{StoreFixture, dead, retry_in};
+use super::{FailedMessagesFixture, dead, retry_in};
 use crate::{DEADLINE, unique};
 
 /// Longer than any case takes.
@@ -20,7 +20,7 @@ const TOPIC: &str = "orders.order";
 const ALL: u32 = 100;
 
 /// Blocks a key with `messages` messages, the first of them due at once, and leases that one.
-async fn blocked<F: StoreFixture>(
+async fn blocked<F: FailedMessagesFixture>(
     fixture: &F,
     consumer: &str,
     messages: i64,
@@ -34,7 +34,7 @@ async fn blocked<F: StoreFixture>(
     (messages, leased)
 }
 
-async fn begun<S: Inbox>(
+async fn begun<S: FullInbox>(
     store: &S,
     consumer: &str,
     leased: &RetryLease,
@@ -45,7 +45,7 @@ async fn begun<S: Inbox>(
 }
 
 /// Returns the messages that wait behind a failed message.
-async fn waiting<S: Inbox>(
+async fn waiting<S: FullInbox>(
     store: &S,
     consumer: &str,
     failed_message: i64,
@@ -63,7 +63,7 @@ fn ids(followers: &[Follower]) -> Vec<MessageId> {
 }
 
 /// Applies a run, and returns whether it was resolved. Rolls back otherwise.
-async fn applied<F: StoreFixture>(
+async fn applied<F: FailedMessagesFixture>(
     fixture: &F,
     consumer: &str,
     leased: &RetryLease,
@@ -96,7 +96,7 @@ async fn head_of<S: FailedMessages>(
 }
 
 /// Waiting messages are read in full and in the order of their key, whatever waits in other keys.
-pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
+pub async fn run_takes_what_waits_in_order<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let other = of_key(TOPIC, "b", 1);
     park_now(&store, &consumer, &other, &dead("no")).await;
@@ -118,7 +118,7 @@ pub async fn run_takes_what_waits_in_order<F: StoreFixture>(fixture: &F) {
 }
 
 /// A run keeps its limits of messages and bytes, and ends before a message that does not wait for its turn.
-pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
+pub async fn run_takes_no_more_than_it_may<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
     let size = messages[1].message.payload.len() as u64;
@@ -138,7 +138,7 @@ pub async fn run_takes_no_more_than_it_may<F: StoreFixture>(fixture: &F) {
 }
 
 /// Effects, markers and all failed messages of a run change in one commit. The next message of the key is due then.
-pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
+pub async fn run_is_resolved_in_one_commit<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
     assert_eq!(begun(&store, &consumer, &leased, 4, LONG).await, Some(4));
@@ -168,7 +168,7 @@ pub async fn run_is_resolved_in_one_commit<F: StoreFixture>(fixture: &F) {
 }
 
 /// A run of all waiting messages frees its key.
-pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
+pub async fn run_of_all_frees_its_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
     let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
@@ -182,7 +182,7 @@ pub async fn run_of_all_frees_its_key<F: StoreFixture>(fixture: &F) {
 }
 
 /// Of two processes, only the last one to lease applies anything.
-pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
+pub async fn run_needs_its_lease<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, stale) = blocked(fixture, &consumer, 3, SHORT).await;
     let followers = waiting(&store, &consumer, stale.failed_message, ALL, u64::MAX).await;
@@ -201,7 +201,7 @@ pub async fn run_needs_its_lease<F: StoreFixture>(fixture: &F) {
 }
 
 /// An action of an operator on any message of a run stops the commit of the run.
-pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
+pub async fn operator_fences_a_run<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 4, LONG).await;
     let followers = waiting(&store, &consumer, leased.failed_message, ALL, u64::MAX).await;
@@ -225,7 +225,7 @@ pub async fn operator_fences_a_run<F: StoreFixture>(fixture: &F) {
 
 /// A crash in a run counts for none of its messages. Each of them must run alone, and a crash then counts for that
 /// message.
-pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F) {
+pub async fn death_in_a_run_is_blamed_on_no_message<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (messages, leased) = blocked(fixture, &consumer, 5, LONG).await;
     let seen =
@@ -245,7 +245,7 @@ pub async fn death_in_a_run_is_blamed_on_no_message<F: StoreFixture>(fixture: &F
 }
 
 /// A run of a single message is not recorded as a run, and its crash counts for that message.
-pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
+pub async fn lone_message_begins_no_run<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = blocked(fixture, &consumer, 1, SHORT).await;
     assert_eq!(begun(&store, &consumer, &leased, ALL, SHORT).await, Some(1));
@@ -264,7 +264,7 @@ pub async fn lone_message_begins_no_run<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that was claimed behind a key is claimed again when the key is freed before it is parked. The key stays free.
-pub async fn nothing_is_parked_behind_a_freed_key<F: StoreFixture>(fixture: &F) {
+pub async fn nothing_is_parked_behind_a_freed_key<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (_, leased) = blocked(fixture, &consumer, 1, LONG).await;
     let later = of_key(TOPIC, "a", 50);

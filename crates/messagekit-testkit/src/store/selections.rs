@@ -12,7 +12,7 @@ use messagekit::operations::{
 use super::fixture::{
     act, begin, behind_now, commit, failed_message, of, of_key, park_now, set_aside_now, somebody,
 };
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -41,7 +41,7 @@ fn dead_of(consumer: &str) -> FailedMessageFilter {
 }
 
 /// Creates dead failed messages and returns their numbers.
-async fn some_dead<F: StoreFixture>(fixture: &F, consumer: &str, number: usize) -> Vec<i64> {
+async fn some_dead<F: FailedMessagesFixture>(fixture: &F, consumer: &str, number: usize) -> Vec<i64> {
     let mut ids = Vec::new();
     for _ in 0..number {
         ids.push(failed_message(&fixture.store(), consumer, &received("orders.order", "{}")).await);
@@ -51,7 +51,7 @@ async fn some_dead<F: StoreFixture>(fixture: &F, consumer: &str, number: usize) 
 
 /// One message leaves a selection and another one enters it: the number and the greatest number are the same, the digest
 /// is not.
-pub async fn swap_inside_a_selection_changes_its_digest<F: StoreFixture>(fixture: &F) {
+pub async fn swap_inside_a_selection_changes_its_digest<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let ids = some_dead(fixture, &consumer, 4).await;
     assert_eq!(act(&store, Action::Discard, ids[1]).await, ActionResult::Done);
@@ -73,7 +73,7 @@ pub async fn swap_inside_a_selection_changes_its_digest<F: StoreFixture>(fixture
 
 /// A message that an operator discarded and brought back is dead as before. It was not counted so: it is not touched, and
 /// the others are moved.
-pub async fn changed_message_of_a_selection_is_skipped<F: StoreFixture>(fixture: &F) {
+pub async fn changed_message_of_a_selection_is_skipped<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     for action in [Action::Retry, Action::Discard, Action::Undo] {
         let consumer = format!("{consumer}-{action}");
@@ -101,7 +101,7 @@ pub async fn changed_message_of_a_selection_is_skipped<F: StoreFixture>(fixture:
 }
 
 /// The filter is compared once more, too: a message that it does not select is not touched, whatever its version is.
-pub async fn message_outside_the_filter_is_skipped<F: StoreFixture>(fixture: &F) {
+pub async fn message_outside_the_filter_is_skipped<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let ids = some_dead(fixture, &consumer, 2).await;
     let versions = store.versions(&of(&consumer), 10).await.expect("versions are answered");
@@ -119,7 +119,7 @@ pub async fn message_outside_the_filter_is_skipped<F: StoreFixture>(fixture: &F)
 }
 
 /// A lease, its result and an action make another version each, also when the state is the same afterwards.
-pub async fn every_change_makes_another_version<F: StoreFixture>(fixture: &F) {
+pub async fn every_change_makes_another_version<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received("orders.order", "{}"), &retry_in(Duration::ZERO)).await;
     let mut seen = Vec::new();
@@ -153,7 +153,7 @@ pub async fn every_change_makes_another_version<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that moves up because the one before it was discarded has not changed: the next batch discards it, too.
-pub async fn key_is_discarded_in_several_batches<F: StoreFixture>(fixture: &F) {
+pub async fn key_is_discarded_in_several_batches<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     park_now(&store, &consumer, &of_key("orders.order", "a", 1), &dead("no")).await;
     let behind = [2, 3, 4].map(|offset| of_key("orders.order", "a", offset));
@@ -168,7 +168,7 @@ pub async fn key_is_discarded_in_several_batches<F: StoreFixture>(fixture: &F) {
 }
 
 /// The retries of a selection are due one after the other; a message that is skipped takes no turn.
-pub async fn selection_is_retried_at_its_pace<F: StoreFixture>(fixture: &F) {
+pub async fn selection_is_retried_at_its_pace<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let ids = some_dead(fixture, &consumer, 3).await;
     let counted = select(&store, dead_of(&consumer)).await;

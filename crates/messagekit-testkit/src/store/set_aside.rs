@@ -10,7 +10,7 @@ use super::fixture::{
     apply_leased, begin, claim_in, claim_now, commit, look, look_again, of_key, only_failed_message,
     set_aside_now,
 };
-use super::{StoreFixture, dead, received, retry_in};
+use super::{FailedMessagesFixture, dead, received, retry_in};
 use crate::unique;
 
 async fn failed_messages<S: FailedMessages>(store: &S, consumer: &str) -> usize {
@@ -20,7 +20,7 @@ async fn failed_messages<S: FailedMessages>(store: &S, consumer: &str) -> usize 
 }
 
 /// A late duplicate of a failed message is not applied.
-pub async fn set_aside_holds_the_message<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_holds_the_message<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(set_aside_now(&store, &consumer, &message, &dead("no")).await, SetAsideOutcome::SetAside);
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Held);
@@ -29,7 +29,7 @@ pub async fn set_aside_holds_the_message<F: StoreFixture>(fixture: &F) {
 }
 
 /// There is one failed message per consumer and message.
-pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_twice_is_already_settled<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(set_aside_now(&store, &consumer, &message, &dead("first")).await, SetAsideOutcome::SetAside);
     assert_eq!(
@@ -40,7 +40,7 @@ pub async fn set_aside_twice_is_already_settled<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message that was applied meanwhile needs no failed message.
-pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_of_an_applied_message_is_already_settled<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     assert_eq!(claim_now(&store, &consumer, &message).await, Claim::Fresh);
     assert_eq!(
@@ -52,7 +52,7 @@ pub async fn set_aside_of_an_applied_message_is_already_settled<F: StoreFixture>
 }
 
 /// A claim of the same transaction counts as a committed one: a message is never applied and set aside at once.
-pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_behind_its_own_claim_is_already_settled<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
     assert_eq!(claim_in(&store, &mut tx, &consumer, &[&message]).await, [Claim::Fresh]);
@@ -65,7 +65,7 @@ pub async fn set_aside_behind_its_own_claim_is_already_settled<F: StoreFixture>(
 }
 
 /// Key, header values and payload are bytes. Position, absent key and empty payload are preserved.
-pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_keeps_exact_bytes<F: FailedMessagesFixture>(fixture: &F) {
     let (store, every_byte) = (fixture.store(), (0..=u8::MAX).collect::<Vec<u8>>());
     let mut random = fastrand::Rng::with_seed(9);
     let large: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(900_000).collect();
@@ -91,7 +91,7 @@ pub async fn set_aside_keeps_exact_bytes<F: StoreFixture>(fixture: &F) {
 }
 
 /// A message without a usable id is stored under its position.
-pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_keeps_a_message_without_an_id<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let position = Position { topic: "orders.order".into(), partition: 0, offset: 41 };
     let message = Message::new("orders.order", "no JSON").with_header(headers::ID, vec![0xff]);
@@ -105,7 +105,7 @@ pub async fn set_aside_keeps_a_message_without_an_id<F: StoreFixture>(fixture: &
 }
 
 /// Failed message and marker commit together or not at all.
-pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn rolled_back_set_aside_leaves_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), received("orders.order", "{}"));
     let mut tx = begin(&store).await;
     let outcome =
@@ -117,7 +117,7 @@ pub async fn rolled_back_set_aside_leaves_nothing<F: StoreFixture>(fixture: &F) 
 }
 
 /// Another consumer still gets the message.
-pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
+pub async fn set_aside_is_for_one_consumer<F: FailedMessagesFixture>(fixture: &F) {
     let (store, message) = (fixture.store(), received("orders.order", "{}"));
     let (first, second) = (unique("consumer"), unique("consumer"));
     set_aside_now(&store, &first, &message, &dead("no")).await;
@@ -127,7 +127,7 @@ pub async fn set_aside_is_for_one_consumer<F: StoreFixture>(fixture: &F) {
 
 /// A message that was applied before its range is processed again is not settled. Its failure is set aside, and after its run the
 /// message is applied under that generation.
-pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: StoreFixture>(fixture: &F) {
+pub async fn culprit_of_a_range_is_set_aside_once_for_its_generation<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let message = of_key("orders.order", "a", 5);
     claim_now(&store, &consumer, &message).await;

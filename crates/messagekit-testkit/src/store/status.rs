@@ -10,16 +10,16 @@ use messagekit::operations::{
 use messagekit::{Message, MessageId, headers};
 
 use super::fixture::{begin, claim_now, commit, of_key, park_now, set_aside_now, somebody};
-use super::{StoreFixture, dead, received, retry_in};
+use super::{OperatorsFixture, dead, received, retry_in};
 use crate::unique;
 
-async fn status<F: StoreFixture>(fixture: &F, consumer: &str) -> Option<ConsumerStatus> {
+async fn status<F: OperatorsFixture>(fixture: &F, consumer: &str) -> Option<ConsumerStatus> {
     let all = fixture.store().consumer_statuses().await.expect("the consumers are read");
     all.into_iter().find(|status| status.consumer == consumer)
 }
 
 /// A consumer is known by its markers, and has the time of the newest.
-pub async fn status_has_each_consumer_with_a_marker<F: StoreFixture>(fixture: &F) {
+pub async fn status_has_each_consumer_with_a_marker<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     assert_eq!(status(fixture, &consumer).await, None);
     claim_now(&store, &consumer, &received(&unique("topic"), "{}")).await;
@@ -29,7 +29,7 @@ pub async fn status_has_each_consumer_with_a_marker<F: StoreFixture>(fixture: &F
 }
 
 /// A marker whose id is greater than every id to come is not taken for the newest one for ever.
-pub async fn newest_marker_is_found_behind_a_foreign_id<F: StoreFixture>(fixture: &F) {
+pub async fn newest_marker_is_found_behind_a_foreign_id<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     let foreign = received(&topic, "{}");
     claim_now(&store, &consumer, &ReceivedMessage { id: MessageId::from_stored("zzzz"), ..foreign }).await;
@@ -42,7 +42,7 @@ pub async fn newest_marker_is_found_behind_a_foreign_id<F: StoreFixture>(fixture
 }
 
 /// Failed messages are counted by state, with those that are due, the oldest, and the blocked keys.
-pub async fn status_counts_failed_messages<F: StoreFixture>(fixture: &F) {
+pub async fn status_counts_failed_messages<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer, topic) = (fixture.store(), unique("consumer"), unique("topic"));
     set_aside_now(&store, &consumer, &received(&topic, "{}"), &dead("no")).await;
     let oldest =
@@ -59,7 +59,7 @@ pub async fn status_counts_failed_messages<F: StoreFixture>(fixture: &F) {
 }
 
 /// The dedup window of a consumer is the one that its processes recorded.
-pub async fn status_has_the_window_of_a_consumer<F: StoreFixture>(fixture: &F) {
+pub async fn status_has_the_window_of_a_consumer<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let week = Duration::from_secs(7 * 24 * 3_600);
     store.note_window(&consumer, Some(week)).await.expect("the window is recorded");
@@ -71,7 +71,7 @@ pub async fn status_has_the_window_of_a_consumer<F: StoreFixture>(fixture: &F) {
 }
 
 /// Running replays are counted.
-pub async fn status_counts_running_replays<F: StoreFixture>(fixture: &F) {
+pub async fn status_counts_running_replays<F: OperatorsFixture>(fixture: &F) {
     let (store, topic) = (fixture.store(), unique("topic"));
     let message = Message::new(topic.as_str(), "{}").with_header(headers::ID, unique("m"));
     let mut tx = begin(&store).await;
@@ -87,7 +87,7 @@ pub async fn status_counts_running_replays<F: StoreFixture>(fixture: &F) {
 }
 
 /// A consumer was seen when one of its processes recorded a window, and not for what else the database knows of it.
-pub async fn consumer_is_seen_when_it_notes_its_window<F: StoreFixture>(fixture: &F) {
+pub async fn consumer_is_seen_when_it_notes_its_window<F: OperatorsFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     set_aside_now(&store, &consumer, &received(&unique("topic"), "{}"), &dead("no")).await;
     let seen = async || store.last_seen(&consumer).await.expect("it is answered");

@@ -7,7 +7,7 @@ use messagekit::operations::{Action, ActionResult, FailedMessageHead, FailedMess
 use messagekit::{Claim, ErrorKind};
 
 use super::fixture::{act, behind_now, look, of, of_key, park_now, runs, somebody};
-use super::{StoreFixture, dead, retry_in};
+use super::{FailedMessagesFixture, dead, retry_in};
 use crate::unique;
 
 /// Longer than any case takes.
@@ -43,7 +43,7 @@ async fn all_done<S: FailedMessages>(store: &S, actions: &[Action], id: i64) {
 }
 
 /// A dead head is dead after each way back, whether its failure counted a run or not: it holds its key, and only a retry runs it.
-pub async fn dead_head_that_is_brought_back_runs_on_request<F: StoreFixture>(fixture: &F) {
+pub async fn dead_head_that_is_brought_back_runs_on_request<F: FailedMessagesFixture>(fixture: &F) {
     let store = fixture.store();
     for failure in [dead("no"), without_attempts()] {
         for way in WAYS_BACK {
@@ -67,7 +67,7 @@ pub async fn dead_head_that_is_brought_back_runs_on_request<F: StoreFixture>(fix
 }
 
 /// A requested run that an operator discards is not asked for any more, also when a process had begun it.
-pub async fn request_does_not_survive_a_discard_and_its_undo<F: StoreFixture>(fixture: &F) {
+pub async fn request_does_not_survive_a_discard_and_its_undo<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 5));
     park_now(&store, &consumer, &message, &dead("no")).await;
     let id = head_of(&store, &consumer, &message).await.id;
@@ -81,7 +81,7 @@ pub async fn request_does_not_survive_a_discard_and_its_undo<F: StoreFixture>(fi
 }
 
 /// A message behind its key that has not failed itself is back at its turn. One with a failure of its own is dead there.
-pub async fn message_behind_that_is_brought_back_keeps_its_turn<F: StoreFixture>(fixture: &F) {
+pub async fn message_behind_that_is_brought_back_keeps_its_turn<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let messages: Vec<ReceivedMessage> = (5..9).map(|offset| of_key(TOPIC, "a", offset)).collect();
     park_now(&store, &consumer, &messages[0], &dead("no")).await;
@@ -107,7 +107,7 @@ pub async fn message_behind_that_is_brought_back_keeps_its_turn<F: StoreFixture>
 }
 
 /// The first run of a message that waited has begun and has no result: after a discard and its undo the consumer runs it, as before.
-pub async fn begun_first_run_is_repeated_after_an_undo<F: StoreFixture>(fixture: &F) {
+pub async fn begun_first_run_is_repeated_after_an_undo<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &dead("no")).await;
@@ -122,7 +122,7 @@ pub async fn begun_first_run_is_repeated_after_an_undo<F: StoreFixture>(fixture:
 }
 
 /// An undo takes back a discard and no request: it is refused, and nothing changes.
-pub async fn undo_of_a_request_changes_nothing<F: StoreFixture>(fixture: &F) {
+pub async fn undo_of_a_request_changes_nothing<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer, message) = (fixture.store(), unique("consumer"), of_key(TOPIC, "a", 5));
     park_now(&store, &consumer, &message, &dead("no")).await;
     let id = head_of(&store, &consumer, &message).await.id;
@@ -135,7 +135,7 @@ pub async fn undo_of_a_request_changes_nothing<F: StoreFixture>(fixture: &F) {
 
 /// Each action on one failed message answers the state that is stored then. A refusal is the error of its result, and also a row
 /// of the audit.
-pub async fn act_on_one_answers_the_state_that_is_stored<F: StoreFixture>(fixture: &F) {
+pub async fn act_on_one_answers_the_state_that_is_stored<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (first, second) = (of_key(TOPIC, "a", 5), of_key(TOPIC, "a", 6));
     park_now(&store, &consumer, &first, &dead("no")).await;

@@ -6,20 +6,20 @@ use std::time::Duration;
 use messagekit::adapter::{Markers, Positions, UnhandledType};
 use messagekit::operations::{DatabaseStatus, UNHANDLED_LIMIT, UnhandledMessages};
 
-use super::StoreFixture;
+use super::OperatorsFixture;
 use crate::unique;
 
 fn of(topic: &str, event_type: &str, messages: u64) -> UnhandledType {
     UnhandledType { topic: topic.into(), event_type: event_type.to_owned(), similar: Vec::new(), messages }
 }
 
-async fn note<F: StoreFixture>(fixture: &F, consumer: &str, types: &[UnhandledType]) {
+async fn note<F: OperatorsFixture>(fixture: &F, consumer: &str, types: &[UnhandledType]) {
     fixture.store().note_unhandled(consumer, types).await.expect("they are noted");
     // A consumer has noted its window before.
     fixture.store().note_window(consumer, None).await.expect("the window is recorded");
 }
 
-async fn unhandled<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<UnhandledMessages> {
+async fn unhandled<F: OperatorsFixture>(fixture: &F, consumer: &str) -> Vec<UnhandledMessages> {
     let all = fixture.store().consumer_statuses().await.expect("the consumers are read");
     let status = all.into_iter().find(|status| status.consumer == consumer);
     status.expect("it has a window").unhandled
@@ -27,7 +27,7 @@ async fn unhandled<F: StoreFixture>(fixture: &F, consumer: &str) -> Vec<Unhandle
 
 /// Messages without a handler are counted by topic and type over all notes: what may be misspelt first, and then most messages first. The
 /// last similar types count.
-pub async fn unhandled_messages_are_counted_by_topic_and_type<F: StoreFixture>(fixture: &F) {
+pub async fn unhandled_messages_are_counted_by_topic_and_type<F: OperatorsFixture>(fixture: &F) {
     let (consumer, topic, other) = (unique("consumer"), unique("topic"), unique("topic"));
     note(fixture, &consumer, &[of(&other, "palced", 1), of(&topic, "palced", 2)]).await;
     let first = unhandled(fixture, &consumer).await;
@@ -50,7 +50,7 @@ pub async fn unhandled_messages_are_counted_by_topic_and_type<F: StoreFixture>(f
 }
 
 /// What one consumer passes over is not that of another.
-pub async fn unhandled_messages_belong_to_their_consumer<F: StoreFixture>(fixture: &F) {
+pub async fn unhandled_messages_belong_to_their_consumer<F: OperatorsFixture>(fixture: &F) {
     let (one, other, topic) = (unique("consumer"), unique("consumer"), unique("topic"));
     note(fixture, &one, &[of(&topic, "palced", 1)]).await;
     note(fixture, &other, &[]).await;
@@ -59,7 +59,7 @@ pub async fn unhandled_messages_belong_to_their_consumer<F: StoreFixture>(fixtur
 }
 
 /// A producer that invents types fills neither the database nor an answer, and types that are known are still counted.
-pub async fn unhandled_types_of_a_consumer_are_bounded<F: StoreFixture>(fixture: &F) {
+pub async fn unhandled_types_of_a_consumer_are_bounded<F: OperatorsFixture>(fixture: &F) {
     let (consumer, topic) = (unique("consumer"), unique("topic"));
     note(fixture, &consumer, &[of(&topic, "known", 1_000)]).await;
     for hundred in 0..11 {

@@ -142,7 +142,7 @@ fn wrappers_without_a_fault_pass_every_case() {
 }
 
 /// Returns the names of the public async functions over a fixture in the files of a suite.
-fn written(suite: &str, fixture: &str) -> BTreeSet<String> {
+fn written(suite: &str) -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(suite);
     let mut names = BTreeSet::new();
     for file in std::fs::read_dir(folder).expect("the suite has a folder") {
@@ -150,7 +150,8 @@ fn written(suite: &str, fixture: &str) -> BTreeSet<String> {
             .expect("the file can be read");
         for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
             if let Some((name, rest)) = line.split_once('<')
-                && rest.starts_with(&format!("F: {fixture}>(fixture: &"))
+                && rest.starts_with("F: ")
+                && rest.contains("Fixture>(fixture: &")
                 && rest.contains("F) {")
             {
                 names.insert(name.to_owned());
@@ -164,15 +165,15 @@ fn written(suite: &str, fixture: &str) -> BTreeSet<String> {
 fn every_case_that_is_written_is_in_the_list() {
     let listed: BTreeSet<String> =
         transport::all::<MemoryTransport>().iter().map(|case| case.name.to_owned()).collect();
-    assert_eq!(listed, written("transport", "TransportFixture"));
+    assert_eq!(listed, written("transport"));
     let listed: BTreeSet<String> =
         store::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
-    assert_eq!(listed, written("store", "StoreFixture"));
+    assert_eq!(listed, written("store"));
     let listed: BTreeSet<String> =
         log::all::<MemoryStoreFixture>().iter().map(|case| case.name.to_owned()).collect();
-    assert_eq!(listed, written("log", "LogFixture"));
+    assert_eq!(listed, written("log"));
     let listed: BTreeSet<String> = relay::all::<Relayed>().iter().map(|case| case.name.to_owned()).collect();
-    assert_eq!(listed, written("relay", "RelayFixture"));
+    assert_eq!(listed, written("relay"));
 }
 
 #[test]

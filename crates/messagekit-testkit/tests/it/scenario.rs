@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::{FailureKind, Inbox, OutboxEvents, OutboxRows};
+use messagekit::adapter::{FailureKind, FullInbox, OutboxEvents, OutboxRows};
 use messagekit::{
     Consumer, Delivered, Envelope, Event, HandlerError, HandlerErrorKind, Outbox, Router, Store,
 };
@@ -52,7 +52,7 @@ async fn issue<S: OutboxRows>(
     }
 }
 
-fn billing<S: Inbox + OutboxRows>(store: &S, router: Router<S>) -> Consumer<S, MemorySource> {
+fn billing<S: FullInbox + OutboxRows>(store: &S, router: Router<S>) -> Consumer<S, MemorySource> {
     let consumer = Consumer::builder("billing", store.clone()).from(MemoryLog::new(1)).router(router);
     consumer.build().expect("the consumer is complete")
 }
@@ -63,7 +63,9 @@ fn in_memory() -> Consumer<MemoryStore, MemorySource> {
     billing(&store, Router::new().on_with(outbox, issue::<MemoryStore>))
 }
 
-async fn reads_as_a_specification<S: Inbox + OutboxRows + OutboxEvents>(billing: &Consumer<S, MemorySource>) {
+async fn reads_as_a_specification<S: FullInbox + OutboxRows + OutboxEvents>(
+    billing: &Consumer<S, MemorySource>,
+) {
     let issued = Scenario::of(billing)
         .given([order("o-1", 995)])
         .when(order("o-2", 5))

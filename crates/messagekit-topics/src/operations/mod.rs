@@ -120,7 +120,7 @@ pub trait TopicOperations: Send + Sync {
         to: PartitionStart,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
 
-    /// Forgets a group in a topic, as [`TopicStore::drop_consumer`](messagekit::log::TopicStore::drop_consumer) does. Returns false if the group has not read it.
+    /// Forgets a group in a topic, as [`HandledRecords::drop_consumer`](messagekit::log::HandledRecords::drop_consumer) does. Returns false if the group has not read it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic that is not there. A transient error if the database does not

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use messagekit::adapter::{NextOffset, Positions};
-use messagekit::log::{Claimed, OnSources, RecordClaimer, TopicStore, Which};
+use messagekit::log::{Claimed, OnSources, RecordClaimer, TopicDefinitions, Which};
 use messagekit::{ErrorKind, Store};
 use messagekit_topics::{IfNew, Topic, TopicEvent, Topics};
 use serde_json::{Value, json};

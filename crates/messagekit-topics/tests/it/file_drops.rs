@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use messagekit::cleanup::{Retention, clean};
-use messagekit::log::{OnSources, TopicStore};
+use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::{SqliteOptions, SqliteStore};
 use messagekit_topics::Topics;

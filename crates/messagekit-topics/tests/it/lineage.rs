@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{RecordQuery, TopicStore};
+use messagekit::log::{RecordQuery, RecordReads};
 use messagekit::operations::EventHistory;
 use messagekit::{MessageId, headers};
 use messagekit_topics::{Error, Topic, Topics};

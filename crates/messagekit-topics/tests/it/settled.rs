@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use futures_util::{Stream, TryStreamExt};
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, TopicStore, TopicView, Which};
+use messagekit::log::{Claimed, RecordClaim, RecordClaimer, TopicDefinitions, TopicView, Which};
 use messagekit::operations::DatabaseStatus;
 use messagekit_topics::{Error, Record, RecordStatus, Topic, Topics};
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use crate::gate::{Outcome, Starts};
 use crate::store::{
-    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans,
+    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans, has,
 };
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
@@ -248,7 +248,7 @@ impl<S: Inbox> BatchRun<S> {
         let entry = &self.entries[index];
         entry.call.rest();
         match failed.get(&index) {
-            Some(failure) if !S::RUNS_AGAIN => entry.set_aside(failure.clone()),
+            Some(failure) if !has::<S, S::Retries>() => entry.set_aside(failure.clone()),
             _ => Arc::clone(entry),
         }
     }

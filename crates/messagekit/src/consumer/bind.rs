@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Backoff;
 use super::key_lanes::key_lane_of;
 use super::settings::Settings;
-use crate::store::{BoxFuture, Inbox, NextOffset, Priming};
+use crate::store::{Attempts, BoxFuture, Inbox, NextOffset, Priming, Primings};
 use crate::transport::{RememberedOffsets, Source};
 use crate::{Error, Message, Position, chain};
 
@@ -22,7 +22,7 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     }
     // Record the window before the first message: otherwise a cleanup could remove the consumer's markers.
     patiently(consumer, || settings.window.note(store, consumer)).await?;
-    patiently(consumer, || store.clear_finished_attempts(consumer)).await?;
+    patiently(consumer, || store.attempts().clear_finished_attempts(consumer)).await?;
     source.consult(Arc::new(Memory {
         store: store.clone(),
         consumer: Arc::clone(&settings.name),
@@ -45,18 +45,18 @@ impl<S: Inbox> RememberedOffsets for Memory<S> {
 
     fn is_primed(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async {
-            let priming = self.store.priming(&self.consumer).await?;
+            let priming = self.store.primings().priming(&self.consumer).await?;
             Ok(priming.is_some_and(|priming| priming.is_finished && !priming.is_in_group()))
         })
     }
 
     fn note_in_group(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
-            let known = self.store.priming(&self.consumer).await?;
+            let known = self.store.primings().priming(&self.consumer).await?;
             // Another process may have begun the next priming by force.
             let Some(priming) = known.filter(|priming| priming.is_finished) else { return Ok(()) };
             let mut tx = self.store.begin().await?;
-            self.store.write_priming(&mut tx, &self.consumer, priming.in_group()).await?;
+            self.store.primings().write_priming(&mut tx, &self.consumer, priming.in_group()).await?;
             self.store.commit(tx).await
         })
     }

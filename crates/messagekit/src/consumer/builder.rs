@@ -23,7 +23,7 @@ use crate::handler::{
     CallFn, EffectsFn, EventArgument, HandlerError, HandlerFn, IdempotentConsumer, Middleware, Never,
     OnNewerMinor, OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
 };
-use crate::store::{Inbox, ParkingLimits, ReceivedMessage, Store};
+use crate::store::{Inbox, ParkingLimits, ReceivedMessage, Store, has};
 use crate::transport::{BatchLimit, IntoSource, Source};
 use crate::{Envelope, Error, ErrorKind, Event, Message, Shutdown};
 
@@ -291,7 +291,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Sets the policy for a message that cannot be applied. Default: [`OnFailure::ParkKey`] if the source has an order to keep
-    /// (a log: Kafka, the embedded engine, memory) and the store is a database. Otherwise [`OnFailure::DeadLetter`].
+    /// (a log: Kafka, the embedded engine, memory) and the store is a database; [`OnFailure::Block`] if the store keeps no failed messages.
+    /// Otherwise [`OnFailure::DeadLetter`].
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.options.on_failure = Some(policy);
         self
@@ -391,14 +392,14 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     /// it, the message is parked under its [`OnFailure`] policy, costs no attempt, and is retried with backoff; the lane
     /// continues.
     ///
-    /// No effect under [`OnFailure::Block`] or without a database, where a message cannot be parked: it waits in its lane.
+    /// No effect under [`OnFailure::Block`] or without retries, where a message cannot be parked: it waits in its lane.
     pub fn unavailable_limit(mut self, limit: Duration) -> Self {
         self.options.unavailable_limit = limit.min(A_YEAR);
         self
     }
 
     /// Sets the size of one transaction. Default: the preference of the source; [`BatchLimit::DEFAULT`] for a broker, and
-    /// [`BatchLimit::ONE`] without a database.
+    /// [`BatchLimit::ONE`] without retries of failed messages, as without a database.
     pub fn batch(mut self, batch: BatchLimit) -> Self {
         self.options.batch = Some(batch);
         self
@@ -469,9 +470,20 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
         let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, .. } = options;
         let deadline = options.deadline.unwrap_or(DEADLINE);
         let capabilities = source.capabilities();
-        let keeps_order = S::RUNS_AGAIN && capabilities.positions;
-        let fitting = if keeps_order { OnFailure::ParkKey } else { OnFailure::DeadLetter };
-        let preferred = if S::RUNS_AGAIN { capabilities.batch } else { BatchLimit::ONE };
+        let (sets_aside, runs_again) = (has::<S, S::FailedMessages>(), has::<S, S::Retries>());
+        let fitting = match (sets_aside, runs_again && capabilities.positions) {
+            (false, _) => OnFailure::Block,
+            (true, true) => OnFailure::ParkKey,
+            (true, false) => OnFailure::DeadLetter,
+        };
+        // Without retries, the messages before a failed one of a batch would run again with it, in a store without transactions.
+        let preferred = if sets_aside && !runs_again { BatchLimit::ONE } else { capabilities.batch };
+        if !has::<S, S::Attempts>() {
+            tracing::info!(
+                consumer = &*name,
+                "the store counts no crashes: a message that ends its process is delivered again without limit"
+            );
+        }
         let stats = Stats::new(gates.states());
         let settings = Settings {
             name,
@@ -483,7 +495,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             rules: Rules {
                 calls: router.calls_first().then_some(calls),
                 on_failure: options.on_failure.unwrap_or(fitting),
-                retries_parked: S::RUNS_AGAIN,
+                sets_aside,
+                runs_again,
                 attempts,
                 backoff,
                 deadline,

@@ -8,7 +8,7 @@ use super::{OnFailure, topic_check};
 use crate::Error;
 use crate::handler::Router;
 use crate::names::check_name;
-use crate::store::Inbox;
+use crate::store::{Inbox, has};
 use crate::transport::Source;
 
 /// Returns all problems of the parts.
@@ -44,9 +44,10 @@ pub(super) fn problems<S: Inbox, Src: Source>(
             refuse(true, &problem);
         }
     }
+    let (sets_aside, runs_again) = (has::<S, S::FailedMessages>(), has::<S, S::Retries>());
     refuse(
-        window.is_some() && !S::RUNS_AGAIN,
-        "without a database nothing is deduplicated, so there is no window",
+        window.is_some() && !runs_again,
+        "a dedup window needs a database that keeps failed messages and retries them: leave dedup_window out",
     );
     if let Some(window) = window.filter(|window| *window < SHORTEST_WINDOW) {
         let problem = format!("window of {window:?} is shorter than an hour: clocks and outages need more");
@@ -57,8 +58,21 @@ pub(super) fn problems<S: Inbox, Src: Source>(
         "this source keeps its position in the transaction of the effects, so a lane has one of them at a time: leave key_lanes out",
     );
     refuse(
-        *on_failure == Some(OnFailure::ParkKey) && !S::RUNS_AGAIN,
-        "nothing remembers which keys are blocked: ParkKey needs a database, use Block or DeadLetter",
+        *on_failure == Some(OnFailure::ParkKey) && sets_aside && !runs_again,
+        "nothing remembers which keys are blocked: ParkKey needs a database that retries failed messages, use Block or DeadLetter",
+    );
+    refuse(
+        on_failure.is_some_and(|policy| policy != OnFailure::Block) && !sets_aside,
+        "the store keeps no failed messages, so a message that cannot be applied waits in its lane: use Block",
+    );
+    refuse(
+        !sets_aside && router.keeps_unknown(),
+        "the store keeps no failed messages, so there is no place for types without a handler: leave on_unknown out",
+    );
+    refuse(
+        !sets_aside && (runs_again || has::<S, S::Attempts>()),
+        "the store keeps no failed messages, so there is nothing to retry and no place for a message that ends its \
+         process: make its Retries and Attempts Absent",
     );
     problems
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::Backoff;
 use super::settings::{CRASHES, Settings};
-use crate::store::{End, Failure, FailureKind, Inbox};
+use crate::store::{Attempts, End, Failure, FailureKind, Inbox};
 use crate::{Error, MessageId, chain, crash};
 
 /// A lane of all partitions delivers up to 64 messages of each in turn. This covers the messages that a process held of
@@ -127,7 +127,7 @@ pub(super) fn poison_message(crash_count: u32) -> Failure {
 
 /// Records that this run is about to handle a message or a batch, and returns the number of attempts of other runs.
 pub(super) async fn begin_attempt<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> Result<u32, Error> {
-    let others = settings.store.begin_attempt(&settings.name, of, &settings.run).await?;
+    let others = settings.store.attempts().begin_attempt(&settings.name, of, &settings.run).await?;
     crash::point("consumer.attempt_begun");
     Ok(others)
 }
@@ -136,7 +136,7 @@ pub(super) async fn begin_attempt<S: Inbox>(settings: &Settings<S>, of: &Message
 pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, stop: &AtomicBool) {
     let consumer = &*settings.name;
     let mut outages: u32 = 0;
-    while let Err(error) = settings.store.withdraw_attempt(consumer, of, &settings.run).await {
+    while let Err(error) = settings.store.attempts().withdraw_attempt(consumer, of, &settings.run).await {
         if !error.is_transient() || stop.load(Ordering::Relaxed) {
             tracing::warn!(consumer, attempt = %of, error = %chain(&error), "in-flight attempt stays");
             return;
@@ -152,7 +152,7 @@ pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, s
 /// outage like any run.
 pub(super) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> bool {
     let consumer = &*settings.name;
-    let withdrawn = settings.store.withdraw_attempt(consumer, of, &settings.run).await;
+    let withdrawn = settings.store.attempts().withdraw_attempt(consumer, of, &settings.run).await;
     if let Err(error) = &withdrawn {
         tracing::debug!(consumer, attempt = %of, error = %chain(error), "in-flight attempt of a batch stays for now");
     }
@@ -164,7 +164,7 @@ pub(super) async fn clear_batch<S: Inbox>(settings: &Arc<Settings<S>>, of: &Mess
     let (shared, id) = (Arc::clone(settings), of.clone());
     let clears = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let end = match shared.store.clear_attempts(&mut tx, &shared.name, &id).await {
+            let end = match shared.store.attempts().clear_attempts(&mut tx, &shared.name, &id).await {
                 Ok(()) => End::Commit(Ok(())),
                 Err(error) => End::Rollback(Err(error)),
             };

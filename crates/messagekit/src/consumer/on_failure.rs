@@ -1,14 +1,14 @@
 //! The policies for messages that a consumer cannot apply.
 
 /// The failure policy of a consumer. Default: [`ParkKey`](Self::ParkKey) if the source is a log and the store is a database,
-/// otherwise [`DeadLetter`](Self::DeadLetter). An outage is no failure: it pauses the lane and costs no attempt.
+/// [`Block`](Self::Block) if the store keeps no failed messages, otherwise [`DeadLetter`](Self::DeadLetter). An outage is no failure: it pauses the lane and costs no attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
     /// The lane waits: the message is retried in place with backoff until it succeeds, whatever its error. An unreadable
     /// message waits for a consumer that can read it. All later messages of the lane also wait, which keeps the order of each
     /// key. Only a message that has crashed its process five times, alone, is set aside, because no process survives a run of
-    /// it.
+    /// it; a store without attempts counts no crashes.
     Block,
     /// The message is set aside whole and the lane continues. The message is retried when due, and is dead after the last
     /// attempt, or at once if a retry is useless. Every later message of its topic and key is parked behind it, in order, and

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::Settings;
-use crate::store::Inbox;
+use crate::store::{FailedMessageRows, Inbox};
 use crate::transport::RetentionProbe;
 use crate::{Error, chain};
 
@@ -60,7 +60,7 @@ async fn returning<S: Inbox>(
     store: &S,
     topics: &[Arc<str>],
 ) -> Result<Option<String>, Error> {
-    let oldest = store.oldest_return(topics).await?.filter(|age| *age > window);
+    let oldest = store.failed_messages().oldest_return(topics).await?.filter(|age| *age > window);
     Ok(oldest.map(|age| {
         let (age, window) = (in_words(age), in_words(window));
         format!("a failed message of {age} is older than the window of {window}: a retry sends it back to be set aside")

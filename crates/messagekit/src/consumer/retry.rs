@@ -14,7 +14,7 @@ use super::settings::{CRASHES, Settings};
 use super::{Backoff, ConsumerStats, Delivered};
 use crate::crash;
 use crate::gate::{Outcome, Starts};
-use crate::store::{Failure, FailureKind, Inbox, Next, RetryLease};
+use crate::store::{Failure, FailureKind, Inbox, Next, Retries, RetryLease};
 use crate::{Error, chain};
 
 /// The result of a poll for due failed messages.
@@ -75,7 +75,7 @@ pub(super) async fn retry<S: Inbox>(
 ) -> Retried {
     // The lease outlives the handler's deadline: no other process may run the failed message while this run can still commit.
     let lease = settings.rules.longest_run();
-    let leased = match settings.store.lease(&settings.name, 1, lease).await {
+    let leased = match settings.store.retries().lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
         Err(error) if !error.is_transient() && store_fault(&error).is_none() => {
             return Retried { fatal: Some(error), ..Retried::nothing() };
@@ -116,7 +116,12 @@ async fn apply<S: Inbox>(
     let (called_at, mut rolled_back) = (Instant::now(), 0);
     loop {
         if most.max(noted) > 1 {
-            match settings.store.begin_run(&settings.name, leased, most, settings.rules.longest_run()).await {
+            match settings
+                .store
+                .retries()
+                .begin_run(&settings.name, leased, most, settings.rules.longest_run())
+                .await
+            {
                 Ok(Some(length)) => (most, noted) = (length, length),
                 Ok(None) => return Ran::NotOurs { length: 1 },
                 Err(error) => return of_store(error, 1),
@@ -274,8 +279,8 @@ async fn answer_lease<S: Inbox>(
     let mut outages = 0;
     loop {
         let written = match answer {
-            Answer::Fail(failure) => store.fail(consumer, leased, failure).await,
-            Answer::HandBack(delay) => store.hand_back(consumer, leased, *delay).await,
+            Answer::Fail(failure) => store.retries().fail(consumer, leased, failure).await,
+            Answer::HandBack(delay) => store.retries().hand_back(consumer, leased, *delay).await,
         };
         match written {
             Err(error) if error.is_transient() && !settings.cut_off.is_requested() => {

@@ -14,7 +14,7 @@ use super::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
 use crate::handler::{CallResult, Erased, Task};
 use crate::store::{
-    End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, RetryLease, Store, TransactError,
+    End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, Retries, RetryLease, Store, TransactError,
     TransactionSpans,
 };
 use crate::{Error, ErrorKind, Meta, chain, crash};
@@ -226,7 +226,7 @@ impl<S: Inbox> Applying<'_, S> {
         }
         let took = self.started.elapsed();
         let (store, consumer) = (&self.settings.store, &*self.settings.name);
-        match store.resolve(tx, consumer, self.leased, &self.followers).await {
+        match store.retries().resolve(tx, consumer, self.leased, &self.followers).await {
             Ok(true) => {
                 crash::point("retry.resolved");
                 let messages = u32::try_from(self.followers.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -258,7 +258,7 @@ impl<S: Inbox> Applying<'_, S> {
         let (store, consumer) = (&self.settings.store, &*self.settings.name);
         let last =
             self.followers.last().map_or(self.leased.failed_message, |follower| follower.failed_message);
-        let followers = store.followers(tx, consumer, last, left, self.bytes).await;
+        let followers = store.retries().followers(tx, consumer, last, left, self.bytes).await;
         for follower in followers.map_err(|error| of_store(error, self.length()))? {
             let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };
             // There is no call inside of a transaction: it comes when the message is the head of its key.

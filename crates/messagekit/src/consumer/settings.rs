@@ -46,8 +46,10 @@ const ROLL_BACK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) on_failure: OnFailure,
-    /// Parked failed messages are retried automatically; false without a database.
-    pub(super) retries_parked: bool,
+    /// The store keeps failed messages. If false, every failure waits in its lane.
+    pub(super) sets_aside: bool,
+    /// Parked failed messages are retried automatically.
+    pub(super) runs_again: bool,
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
     pub(super) deadline: Duration,
@@ -73,12 +75,12 @@ impl Rules {
 
     /// Returns whether a message with an unavailable dependency is parked after the limit.
     pub(super) fn parks(&self) -> bool {
-        self.on_failure != OnFailure::Block && self.retries_parked
+        self.on_failure != OnFailure::Block && self.runs_again
     }
 
     /// Returns whether a failed message stays in its lane.
     pub(super) fn is_tried_in_place(&self, failure: &Failure) -> bool {
-        self.on_failure == OnFailure::Block || !self.retries_parked && matches!(failure.next, Next::Retry(_))
+        self.on_failure == OnFailure::Block || !self.runs_again && matches!(failure.next, Next::Retry(_))
     }
 
     /// Returns the failure of a message whose dependency was unavailable for too long, after `failed_runs` failed runs: it
@@ -181,7 +183,7 @@ impl<S: Store> Settings<S> {
 
     /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
     pub(super) fn blocks(&self, failure: &Failure) -> bool {
-        self.rules.on_failure == OnFailure::Block && !stands_alone(failure)
+        self.rules.on_failure == OnFailure::Block && !(self.rules.sets_aside && stands_alone(failure))
     }
 
     /// Returns the claim of a message.

@@ -208,7 +208,8 @@ impl<'a> World<'a> {
         };
         Rules {
             on_failure: self.case.policy,
-            retries_parked: true,
+            sets_aside: true,
+            runs_again: true,
             attempts: 10,
             backoff: Backoff::fixed(Duration::from_secs(1)),
             deadline: Duration::from_secs(30),

@@ -17,8 +17,8 @@ use super::steps::Plan;
 use super::{ConsumerStats, Delivered};
 use crate::handler::Erased;
 use crate::store::{
-    self, Claim, ClaimRequest, End, Failure, FailureKind, Inbox, Next, NextOffset, ReceivedMessage,
-    SetAsideOutcome, TransactError, TransactionSpans,
+    self, Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, FailureKind, Inbox, Next,
+    NextOffset, Primings, ReceivedMessage, SetAsideOutcome, TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
 
@@ -266,7 +266,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
             self.parks = Some(index);
             return Ok(());
         }
-        let outcome = settings.store.set_aside(tx, &settings.name, received, failure).await;
+        let outcome = settings.store.failed_messages().set_aside(tx, &settings.name, received, failure).await;
         let outcome = outcome.map_err(|error| self.broken(error))?;
         self.count(index, outcome, failure);
         crash::point("set_aside.written");
@@ -295,7 +295,8 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
         let (settings, batch) = (self.settings, self.batch);
         let parked: Vec<&ReceivedMessage> = self.behind.iter().map(|index| batch.received(*index)).collect();
-        let fitting = settings.store.park_behind(tx, &settings.name, &parked, settings.limits).await;
+        let fitting =
+            settings.store.failed_messages().park_behind(tx, &settings.name, &parked, settings.limits).await;
         let fitting = fitting.map_err(|error| self.broken(error))?;
         if let Some(index) = self.behind.get(fitting) {
             return Err(Attempted::Full { index: *index, failure: None });
@@ -312,7 +313,13 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let (settings, batch) = (self.settings, self.batch);
         let culprit = self.parks.and_then(|index| Some((index, batch.failure(index)?)));
         let Some((index, failure)) = culprit else { return Ok(()) };
-        let parked = settings.store.park(tx, &settings.name, batch.received(index), failure, settings.limits);
+        let parked = settings.store.failed_messages().park(
+            tx,
+            &settings.name,
+            batch.received(index),
+            failure,
+            settings.limits,
+        );
         match parked.await.map_err(|error| self.broken(error))? {
             SetAsideOutcome::Full => {
                 return Err(Attempted::Full { index, failure: Some(failure.clone()) });
@@ -327,7 +334,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let finished = self.plan.range.start..self.through;
         let Some(index) = self.plan.clears.filter(|index| finished.contains(index)) else { return Ok(()) };
         let (settings, id) = (self.settings, &self.batch.received(index).id);
-        settings.store.clear_attempts(tx, &settings.name, id).await.map_err(after_handlers)
+        settings.store.attempts().clear_attempts(tx, &settings.name, id).await.map_err(after_handlers)
     }
 
     async fn advance(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
@@ -340,7 +347,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         if let Some(frontiers) = frontiers {
             frontiers.priming.add_own(&mut positions);
             if let Some(priming) = frontiers.reached(finished.iter().map(|entry| &entry.received)) {
-                store.write_priming(tx, name, priming).await.map_err(after_handlers)?;
+                store.primings().write_priming(tx, name, priming).await.map_err(after_handlers)?;
             }
         }
         store.advance(tx, name, &positions).await.map_err(after_handlers)

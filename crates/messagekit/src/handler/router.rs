@@ -467,6 +467,11 @@ impl<S: Store> Router<S> {
         &self.problems
     }
 
+    /// Returns whether a message without a handler becomes a failed message.
+    pub(crate) fn keeps_unknown(&self) -> bool {
+        self.unknown == Some(OnUnknown::DeadLetter)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.routes.is_empty() && self.fallback.is_none() && self.all.is_none()
     }

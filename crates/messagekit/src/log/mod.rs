@@ -1,15 +1,19 @@
 //! Reading ordered partitions without consuming them.
 
+mod handled_records;
 mod key_partition;
 mod ordered;
 mod paged_reader;
 mod pipeline_store;
 mod received;
+mod record_append;
 mod record_claims;
+mod record_reads;
 mod retention_cut;
 mod retention_rule;
 mod start;
 mod table_source;
+mod topic_definitions;
 mod topic_drop;
 mod topic_migration;
 mod topic_store;
@@ -20,6 +24,7 @@ use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 
+pub use handled_records::HandledRecords;
 pub use key_partition::partition_of;
 pub use ordered::{
     MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
@@ -27,11 +32,15 @@ pub use ordered::{
 };
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
+pub use record_append::{AppendedRecord, NewRecord, OnDuplicate, RecordAppend};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimTurns, ClaimWindow, Claimed, ClaimedRange,
     ClaimedRanges, ClaimedRecord, DecideWindows, LeaseOf, LeasedMessage, MAX_CLAIM_RANGES, NewClaim,
     OnDeleted, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which, WindowDecision,
     WindowReplacement,
+};
+pub use record_reads::{
+    CommitWatch, RecordCounts, RecordPage, RecordQuery, RecordReads, RecordStatus, TopicRecord,
 };
 pub use retention_cut::RetentionCut;
 pub use retention_rule::RetentionRule;
@@ -40,12 +49,10 @@ pub use table_source::{
     AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
     SqlDialect, TableSource, TableSources,
 };
+pub use topic_definitions::{TopicDefinition, TopicDefinitions};
 pub use topic_drop::OnSources;
 pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
-pub use topic_store::{
-    AppendedRecord, CommitWatch, NewRecord, OnDuplicate, RecordCounts, RecordPage, RecordQuery, RecordStatus,
-    TopicDefinition, TopicRecord, TopicStore,
-};
+pub use topic_store::TopicStore;
 pub use topic_view::{TopicView, ViewColumn, ViewType};
 
 use crate::store::BoxFuture;

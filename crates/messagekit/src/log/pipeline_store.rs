@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::TopicStore;
-use crate::store::{BoxFuture, RetryLease};
+use crate::store::{BoxFuture, Markers, RetryLease};
 use crate::{Error, MessageId};
 
 /// The right to work under a name, which ends with its drop or with its process.
 pub trait NameHolder: Send + Sync {}
 
 /// A database whose topics pipelines connect.
-pub trait PipelineStore: TopicStore {
+pub trait PipelineStore: TopicStore + Markers {
     /// Waits until no other task or process works under a name in this database, and takes it.
     ///
     /// # Errors

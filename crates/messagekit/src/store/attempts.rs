@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use super::Store;
 use crate::{Error, MessageId};
 
 /// The in-flight attempts of consumers, which identify a poison message.
@@ -13,7 +12,7 @@ use crate::{Error, MessageId};
 /// crashed in that batch. The consumer then runs the messages of the batch one at a time and nothing else meanwhile. It records
 /// an attempt before each handler: the message with the attempt at the time of a crash is the culprit. Consumers of one process
 /// do not wait for each other, so each of them may have recorded an attempt.
-pub trait Attempts: Store {
+pub trait Attempts<Tx: Send>: Send + Sync + 'static {
     /// Records, in a separate transaction, that the run `by` is about to handle `message`, a message or a batch. Returns the
     /// number of attempts of other runs: runs that crashed, and runs that handle a copy at this moment. Each run of a consumer
     /// has a unique name and at most one attempt per message or batch.
@@ -33,7 +32,7 @@ pub trait Attempts: Store {
     /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if the transaction has already ended.
     fn clear_attempts(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         message: &MessageId,
     ) -> impl Future<Output = Result<(), Error>> + Send;

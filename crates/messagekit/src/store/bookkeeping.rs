@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Failure, Inbox, ReceivedMessage, RetryLease, SetAsideOutcome};
+use super::{Failure, ReceivedMessage, Retries, RetryLease, SetAsideOutcome, Store};
 use crate::failed_messages::Origin;
 use crate::{Error, MessageId};
 
@@ -38,7 +38,7 @@ pub struct Redelivery {
 
 /// The store operations of the bookkeeper.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not keep what died at a broker")]
-pub trait Bookkeeping: Inbox {
+pub trait Bookkeeping: Store + Retries<<Self as Store>::Tx> {
     /// Stores a complete dead letter as a dead failed message, with the marker `held` under its scope. A message that is found
     /// twice in one queue or topic becomes one failed message.
     ///
@@ -64,7 +64,7 @@ pub trait Bookkeeping: Inbox {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Leases at most `max` failed messages of `origin` whose redelivery an operator requested, in any scope, for `lease`.
-    /// After publishing, the [`Inbox`](super::Inbox) resolves, fails or hands them back under their scope.
+    /// After publishing, the store's [`Retries`] resolve, fail or hand them back under their scope.
     ///
     /// # Errors
     /// A transient error if the database does not answer: retry.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Claim, ClaimRequest, Inbox};
+use super::{Claim, ClaimRequest, Markers};
 use crate::{Error, MessageId};
 
 /// Claims one id for `consumer` inside `tx`, for custom consumer loops and HTTP idempotency keys.
@@ -27,7 +27,7 @@ use crate::{Error, MessageId};
 /// assert_eq!(claim(&store, &mut tx, "payments", &key).await?, Claim::Done);
 /// # Ok::<(), messagekit::Error>(()) }).unwrap();
 /// ```
-pub async fn claim<S: Inbox>(
+pub async fn claim<S: Markers>(
     store: &S,
     tx: &mut S::Tx,
     consumer: &str,

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, ParkingLimits, ReceivedMessage, SetAsideOutcome, Store};
+use super::{Failure, ParkingLimits, ReceivedMessage, SetAsideOutcome};
 use crate::Error;
 
 /// The failed messages of consumers, as a consumer writes them.
 ///
 /// A failed message is written with its `held` marker in one transaction: the marker prevents a late duplicate from being applied while
 /// the failed message is open.
-pub trait FailedMessageRows: Store {
+pub trait FailedMessageRows<Tx: Send>: Send + Sync + 'static {
     /// Returns the age of the oldest open failed message that a retry publishes to one of `topics`. The age counts by the
     /// database's clock from the time when it was stored.
     ///
@@ -22,17 +22,13 @@ pub trait FailedMessageRows: Store {
         topics: &[Arc<str>],
     ) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
 
-    /// Whether the consumer retries a stored failed message by itself. If false, the consumer retries in place first, sets
-    /// aside only dead messages, and handles each message by itself unless batches are enabled.
-    const RUNS_AGAIN: bool = true;
-
     /// Claims the message as held and stores it whole, due again as `failure` says.
     ///
     /// # Errors
     /// A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn set_aside(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
@@ -48,7 +44,7 @@ pub trait FailedMessageRows: Store {
     /// A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn park(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         received: &ReceivedMessage,
         failure: &Failure,
@@ -67,7 +63,7 @@ pub trait FailedMessageRows: Store {
     /// so the key stays unblocked. A transient error if the database does not answer: nothing was stored, roll back and retry.
     fn park_behind(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         behind: &[&ReceivedMessage],
         limits: ParkingLimits,

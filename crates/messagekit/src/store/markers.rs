@@ -14,7 +14,8 @@ use crate::Error;
 /// long as the [window](Self::note_window) of its consumer says.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` keeps no processed markers, so it cannot deduplicate",
-    note = "a consumer needs a store of an adapter: `messagekit_sqlite::SqliteStore`, or `messagekit::NoStore` without a database"
+    note = "a consumer needs a store of an adapter: `messagekit_sqlite::SqliteStore`, or `messagekit::NoStore` without a database",
+    note = "a store of your own implements `Markers`, `Positions` and `Inbox`"
 )]
 pub trait Markers: Store {
     /// Claims messages for `consumer` inside `tx`, in one statement, and returns results in input order.
@@ -37,22 +38,6 @@ pub trait Markers: Store {
         requests: &[ClaimRequest],
     ) -> impl Future<Output = Result<Vec<Claim>, Error>> + Send;
 
-    /// Records the dedup window of a running consumer, which makes a [cleanup](crate::cleanup) keep its markers for longer;
-    /// `None` for messages of any age. The longest recently recorded window counts.
-    ///
-    /// Returns the time since which the consumer's markers are complete, by the database's clock; `None` if no cleanup has
-    /// removed any. A message that was written before that time and has no marker may have been applied. The time never goes
-    /// back, and is [`MARGIN`](crate::cleanup::MARGIN) after the newest removed marker. Markers that a cleanup removes after
-    /// this call belong to messages outside the recorded window.
-    ///
-    /// # Errors
-    /// A transient error if the database does not answer: retry.
-    fn note_window(
-        &self,
-        consumer: &str,
-        window: Option<Duration>,
-    ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send;
-
     /// Removes claims of this transaction that were fresh or behind a blocked key, whose messages were neither handled nor
     /// stored.
     ///
@@ -64,4 +49,24 @@ pub trait Markers: Store {
         consumer: &str,
         requests: &[ClaimRequest],
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Records the dedup window of a running consumer, which makes a [cleanup](crate::cleanup) keep its markers for longer;
+    /// `None` for messages of any age. The longest recently recorded window counts.
+    ///
+    /// Returns the time since which the consumer's markers are complete, by the database's clock; `None` if no cleanup has
+    /// removed any. A message that was written before that time and has no marker may have been applied. The time never goes
+    /// back, and is [`MARGIN`](crate::cleanup::MARGIN) after the newest removed marker. Markers that a cleanup removes after
+    /// this call belong to messages outside the recorded window.
+    ///
+    /// The default is for a store whose markers are never removed: it records nothing, and returns `None`.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn note_window(
+        &self,
+        _consumer: &str,
+        _window: Option<Duration>,
+    ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 }

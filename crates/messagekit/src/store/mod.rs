@@ -3,6 +3,7 @@
 //! [`Store`] provides transactions. A consumer writes its [`Inbox`] in them, a producer [`OutboxRows`]. Stores move
 //! [`Message`](crate::Message)s and never decode payloads.
 
+mod absent;
 mod attempts;
 mod bookkeeping;
 mod claim;
@@ -32,6 +33,7 @@ mod two_phase;
 mod unhandled_type;
 mod wake;
 
+pub use absent::Absent;
 pub use attempts::Attempts;
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
 pub use claim::claim;
@@ -39,7 +41,8 @@ pub(crate) use event_encoder::EventEncoder;
 pub use failed_message_rows::FailedMessageRows;
 pub use failure::{Failure, FailureKind, Next};
 pub use in_transaction::in_transaction;
-pub use inbox::Inbox;
+pub(crate) use inbox::has;
+pub use inbox::{FullInbox, Inbox, PartOf};
 pub use markers::Markers;
 pub use no_store::NoStore;
 pub use offsets::NextOffset;

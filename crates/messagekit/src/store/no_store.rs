@@ -4,16 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{
-    Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, Follower, Markers, NextOffset,
-    ParkingLimits, Positions, Priming, Primings, ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
-    Store, TransactError, UnhandledType, Work,
+    Absent, Claim, ClaimRequest, End, FailedMessageRows, Failure, Inbox, Markers, NextOffset, ParkingLimits,
+    Positions, ReceivedMessage, SetAsideOutcome, Store, TransactError, Work,
 };
 use crate::message::headers;
 use crate::transport::{PublishErrorKind, PublishSpans, Publisher};
-use crate::{Error, ErrorKind, Message, MessageId, chain};
+use crate::{Error, ErrorKind, Message, chain};
 
 /// A placeholder store for a consumer without a database. Effects happen at least once. A message that cannot be applied is
 /// published whole to a dead-letter topic, and the broker confirms it before its delivery is settled.
@@ -125,10 +122,6 @@ impl<P: Publisher + 'static> Store for NoStore<P> {
 
 /// Without a database, crashes are not counted: the broker must dead-letter a message that crashes its process.
 impl<P: Publisher + 'static> Markers for NoStore<P> {
-    async fn note_window(&self, _: &str, _: Option<Duration>) -> Result<Option<Timestamp>, Error> {
-        Ok(None)
-    }
-
     async fn claim(&self, (): &mut (), _: &str, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Error> {
         Ok(vec![Claim::Fresh; requests.len()])
     }
@@ -139,10 +132,6 @@ impl<P: Publisher + 'static> Markers for NoStore<P> {
 }
 
 impl<P: Publisher + 'static> Positions for NoStore<P> {
-    async fn note_unhandled(&self, _: &str, _: &[UnhandledType]) -> Result<(), Error> {
-        Ok(())
-    }
-
     async fn advance(&self, (): &mut (), _: &str, _: &[NextOffset]) -> Result<(), Error> {
         Ok(())
     }
@@ -152,12 +141,10 @@ impl<P: Publisher + 'static> Positions for NoStore<P> {
     }
 }
 
-impl<P: Publisher + 'static> FailedMessageRows for NoStore<P> {
+impl<P: Publisher + 'static> FailedMessageRows<()> for NoStore<P> {
     async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         Ok(None)
     }
-
-    const RUNS_AGAIN: bool = false;
 
     async fn set_aside(
         &self,
@@ -211,61 +198,10 @@ impl<P: Publisher + 'static> FailedMessageRows for NoStore<P> {
     }
 }
 
-impl<P: Publisher + 'static> Retries for NoStore<P> {
-    async fn lease(&self, _: &str, _: u32, _: Duration) -> Result<Vec<RetryLease>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn begin_run(&self, _: &str, _: &RetryLease, _: u32, _: Duration) -> Result<Option<u32>, Error> {
-        Ok(None)
-    }
-
-    async fn followers(&self, (): &mut (), _: &str, _: i64, _: u32, _: u64) -> Result<Vec<Follower>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn resolve(&self, (): &mut (), _: &str, _: &RetryLease, _: &[Follower]) -> Result<bool, Error> {
-        Ok(false)
-    }
-
-    async fn fail(&self, _: &str, _: &RetryLease, _: &Failure) -> Result<bool, Error> {
-        Ok(false)
-    }
-
-    async fn hand_back(&self, _: &str, _: &RetryLease, _: Duration) -> Result<bool, Error> {
-        Ok(false)
-    }
-}
-
-impl<P: Publisher + 'static> Attempts for NoStore<P> {
-    async fn begin_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<u32, Error> {
-        Ok(0)
-    }
-
-    async fn clear_attempts(&self, (): &mut (), _: &str, _: &MessageId) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn withdraw_attempt(&self, _: &str, _: &MessageId, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn clear_finished_attempts(&self, _: &str) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl<P: Publisher + 'static> Primings for NoStore<P> {
-    async fn priming(&self, _: &str) -> Result<Option<Priming>, Error> {
-        Ok(None)
-    }
-
-    async fn begin_priming(&self, (): &mut (), consumer: &str, _: u32) -> Result<bool, Error> {
-        let text = "consumer without a database cannot be primed: nothing would say how far it is";
-        Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer))
-    }
-
-    async fn write_priming(&self, (): &mut (), _: &str, _: Priming) -> Result<(), Error> {
-        Ok(())
-    }
+/// Failed messages go to a topic, and a broker has no place for the other duties.
+impl<P: Publisher + 'static> Inbox for NoStore<P> {
+    type FailedMessages = Self;
+    type Retries = Absent;
+    type Attempts = Absent;
+    type Primings = Absent;
 }

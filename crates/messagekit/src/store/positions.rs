@@ -9,17 +9,6 @@ use crate::Error;
 ///
 /// Positions reveal offsets that a broker has lost, and verify that a transaction is still open before its commit.
 pub trait Positions: Store {
-    /// Adds to the numbers of messages that the consumer has passed over, by topic and type, in a separate transaction. A database keeps
-    /// [at most 1,000](super::MOST_UNHANDLED_TYPES) types of a consumer, and passes over more.
-    ///
-    /// # Errors
-    /// A transient error if the database does not answer: retry, which may count messages twice.
-    fn note_unhandled(
-        &self,
-        consumer: &str,
-        types: &[UnhandledType],
-    ) -> impl Future<Output = Result<(), Error>> + Send;
-
     /// Records positions. It must be the **last** statement of a transaction: if an earlier statement has silently ended the
     /// transaction, this one fails.
     ///
@@ -45,4 +34,19 @@ pub trait Positions: Store {
         consumer: &str,
         topic: &str,
     ) -> impl Future<Output = Result<Vec<NextOffset>, Error>> + Send;
+
+    /// Adds to the numbers of messages that the consumer has skipped, by topic and type, in a separate transaction. A database keeps
+    /// [at most 1,000](super::MOST_UNHANDLED_TYPES) types of a consumer, and skips more.
+    ///
+    /// The default is for a store without a report on its consumers: it keeps no numbers.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry, which may count messages twice.
+    fn note_unhandled(
+        &self,
+        _consumer: &str,
+        _types: &[UnhandledType],
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 }

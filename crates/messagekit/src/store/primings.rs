@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use super::{Priming, Store};
+use super::Priming;
 use crate::Error;
 
 /// The primings of consumers.
-pub trait Primings: Store {
+pub trait Primings<Tx: Send>: Send + Sync + 'static {
     /// Returns how far the priming of a consumer is; `None` if it was never primed.
     ///
     /// # Errors
@@ -21,7 +21,7 @@ pub trait Primings: Store {
     /// As [`write_priming`](Self::write_priming).
     fn begin_priming(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         after: u32,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
@@ -34,7 +34,7 @@ pub trait Primings: Store {
     /// answer: roll back and retry.
     fn write_priming(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         priming: Priming,
     ) -> impl Future<Output = Result<(), Error>> + Send;

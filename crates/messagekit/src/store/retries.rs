@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Failure, ReceivedMessage, Store};
+use super::{Failure, ReceivedMessage};
 use crate::Error;
 
 /// The retries of a consumer's failed messages. They run the same handler, in the process that consumes.
-pub trait Retries: Store {
+pub trait Retries<Tx: Send>: Send + Sync + 'static {
     /// Leases at most `max` failed messages of `consumer` that are due by database time, oldest due first, for `lease`.
     ///
     /// A lease that ended without a result is due again. It counts as an attempt and a crash, unless it covered a [run of
@@ -46,7 +46,7 @@ pub trait Retries: Store {
     /// A transient error if the database does not answer: roll back and retry.
     fn followers(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         failed_message: i64,
         messages: u32,
@@ -64,7 +64,7 @@ pub trait Retries: Store {
     /// does not help.
     fn resolve(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         consumer: &str,
         leased: &RetryLease,
         followers: &[Follower],

@@ -4,6 +4,7 @@ use messagekit::{Consumer, Message, NoStore};
 use messagekit_memory::MemoryTx;
 
 use crate::fixture::{CONSUMER, TOPIC, World};
+use crate::log::Log;
 
 async fn print(_: &mut (), _: Message) -> Result<(), messagekit::HandlerError> {
     Ok(())
@@ -40,7 +41,8 @@ fn log_to_database_consumer_has_the_printed_default_settings() {
 
 #[test]
 fn without_a_database_the_default_is_one_by_one_and_dead_letter() {
-    let world = World::new(1);
+    let (world, log) = (World::new(1), Log::default());
+    let _lines = log.begin();
     let consumer = Consumer::builder(CONSUMER, NoStore::new(world.log.clone(), "dead"))
         .from(world.log.topics([TOPIC]))
         .on_message("orders.order.placed", print)
@@ -51,4 +53,5 @@ fn without_a_database_the_default_is_one_by_one_and_dead_letter() {
     for setting in ["on_failure: DeadLetter", "gates: []", "attempts: 10", &one] {
         assert!(said.contains(setting), "{setting} in {said}");
     }
+    assert_eq!(log.lines("the store counts no crashes").len(), 1);
 }

@@ -176,7 +176,7 @@ impl Positions for Flaky {
     }
 }
 
-impl FailedMessageRows for Flaky {
+impl FailedMessageRows<MemoryTx> for Flaky {
     async fn oldest_return(&self, topics: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         self.inner.oldest_return(topics).await
     }
@@ -213,7 +213,7 @@ impl FailedMessageRows for Flaky {
     }
 }
 
-impl Retries for Flaky {
+impl Retries<MemoryTx> for Flaky {
     async fn lease(&self, consumer: &str, max: u32, lease: Duration) -> Result<Vec<RetryLease>, Error> {
         let is_short = self.short_leases.load(Ordering::Relaxed);
         let lease = if is_short { Duration::from_secs(1) } else { lease };
@@ -260,7 +260,7 @@ impl Retries for Flaky {
     }
 }
 
-impl Attempts for Flaky {
+impl Attempts<MemoryTx> for Flaky {
     async fn begin_attempt(&self, consumer: &str, message: &MessageId, by: &str) -> Result<u32, Error> {
         self.call(Call::BeginAttempt, self.inner.begin_attempt(consumer, message, by)).await
     }
@@ -284,7 +284,7 @@ impl Attempts for Flaky {
     }
 }
 
-impl Primings for Flaky {
+impl Primings<MemoryTx> for Flaky {
     async fn priming(&self, consumer: &str) -> Result<Option<Priming>, Error> {
         self.inner.priming(consumer).await
     }

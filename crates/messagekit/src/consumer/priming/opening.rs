@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::consumer::bind::{live_next_of, patiently};
 use crate::consumer::settings::Settings;
 use crate::log::{OrderedReader, OrderedReaderBuilder, PartitionState};
-use crate::store::{Inbox, NextOffset, Priming};
+use crate::store::{Inbox, NextOffset, Priming, Primings};
 use crate::{Error, ErrorKind};
 
 /// Opens the reader where the priming begins, or where an earlier run has come to; `None` if it is finished. Waits for a database and a
@@ -38,7 +38,7 @@ pub(super) async fn open<S: Inbox>(
 }
 
 async fn known<S: Inbox>(settings: &Settings<S>) -> Result<Option<Priming>, Error> {
-    patiently(&settings.name, || settings.store.priming(&settings.name)).await
+    patiently(&settings.name, || settings.store.primings().priming(&settings.name)).await
 }
 
 fn number_of(known: Option<Priming>) -> u32 {
@@ -63,7 +63,7 @@ async fn begin<S: Inbox>(
     let starts = starts(priming, &reader.partition_state());
     let has_begun = patiently(consumer, || async {
         let mut tx = store.begin().await?;
-        let has_begun = store.begin_priming(&mut tx, consumer, after).await?;
+        let has_begun = store.primings().begin_priming(&mut tx, consumer, after).await?;
         if has_begun {
             store.advance(&mut tx, consumer, &starts).await?;
         }
@@ -146,7 +146,7 @@ async fn write<S: Inbox>(
     let starts = starts(priming, partitions);
     patiently(consumer, || async {
         let mut tx = store.begin().await?;
-        store.write_priming(&mut tx, consumer, priming).await?;
+        store.primings().write_priming(&mut tx, consumer, priming).await?;
         store.advance(&mut tx, consumer, &starts).await?;
         store.commit(tx).await
     })

@@ -18,7 +18,7 @@ use crate::consumer::settings::Settings;
 use crate::consumer::stats::Ending;
 use crate::gate::Gates;
 use crate::log::OrderedReaderBuilder;
-use crate::store::{Inbox, Store};
+use crate::store::{Inbox, Store, has};
 use crate::transport::Source;
 use crate::{Error, ErrorKind, Shutdown, crash};
 
@@ -71,7 +71,7 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if the consumer has progress in these topics that is not of a priming: [force](Self::force) it, or choose
-    /// another name. [`ErrorKind::InvalidConfiguration`] for a store without a database. Those of [`OrderedReaderBuilder::open`] and of
+    /// another name. [`ErrorKind::InvalidConfiguration`] for a store that keeps no primings. Those of [`OrderedReaderBuilder::open`] and of
     /// [`Consumer::run`]. An outage is no error: the priming waits.
     ///
     /// # Cancel safety
@@ -85,6 +85,11 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
         let source = consumer.source.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !source.capabilities().positions {
             let text = "source has no positions, so it cannot go on where a priming ends: use a log, such as kafka or a file";
+            let error = Error::new(ErrorKind::InvalidConfiguration, text);
+            return Err(error.with("consumer", &consumer.settings.name));
+        }
+        if !has::<S, S::Primings>() {
+            let text = "store keeps no primings, so nothing would say how far the consumer is: leave the priming out";
             let error = Error::new(ErrorKind::InvalidConfiguration, text);
             return Err(error.with("consumer", &consumer.settings.name));
         }

@@ -14,7 +14,7 @@ use super::turns::ClaimTurns;
 use super::window::ClaimWindow;
 use crate::Error;
 use crate::log::Record;
-use crate::store::{BoxFuture, Inbox};
+use crate::store::{BoxFuture, FailedMessageRows, Retries, Store};
 
 /// Decides about windows that were seen.
 pub type DecideWindows<'a> =
@@ -24,7 +24,9 @@ pub type DecideWindows<'a> =
 ///
 /// The rules stand in [`ClaimWindow`], and [`RecordClaimer`](crate::log::RecordClaimer) follows them: a store only keeps a window for each consumer and
 /// partition. [`ClaimWindow::next`] is the consumer's cursor in that partition, the same one that a subscriber moves.
-pub trait RecordClaims: Inbox {
+pub trait RecordClaims:
+    Store + FailedMessageRows<<Self as Store>::Tx> + Retries<<Self as Store>::Tx>
+{
     /// Returns the holder that this handle of the database claims records as. It ends with its process at the latest.
     ///
     /// # Errors

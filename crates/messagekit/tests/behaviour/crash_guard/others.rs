@@ -1,6 +1,6 @@
 //! A message in flight in several processes is not a poison message before their time limit ends.
 
-use messagekit::adapter::{Attempts, Inbox};
+use messagekit::adapter::{Attempts, FullInbox};
 use messagekit::{Claim, ErrorKind, MessageId, OnFailure, Store, claim};
 use messagekit_memory::MemoryTx;
 
@@ -45,7 +45,7 @@ impl Others {
 }
 
 /// Starts a consumer with a handler deadline of a minute: other processes get slightly more than twice that time.
-fn patient<S: Inbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
+fn patient<S: FullInbox<Tx = MemoryTx>>(world: &World, store: S) -> Running {
     start(world.consumer_on(CONSUMER, store).deadline(seconds(60)).on_failure(OnFailure::DeadLetter))
 }
 

@@ -1,0 +1,46 @@
+//! What consumers have handled of typed topics.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::Error;
+use crate::store::Store;
+
+/// The records of typed topics that consumers have handled.
+pub trait HandledRecords: Store {
+    /// Notes that a consumer has handled a record of a topic, now, also if it had before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic has no such record.
+    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if the record is an open failed message of the consumer: retry or
+    /// discard that. A transient error if the database does not answer: retry.
+    fn set_handled(
+        &self,
+        tx: &mut Self::Tx,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// As [`set_handled`](Self::set_handled), in a commit of its own that it may share with other calls.
+    ///
+    /// # Errors
+    /// As [`set_handled`](Self::set_handled).
+    fn set_handled_now(
+        &self,
+        consumer: &str,
+        topic: &Arc<str>,
+        id: i64,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Forgets how far a consumer is in a topic, and ends its claims there: retention waits for it no longer, and if it reads the topic again,
+    /// it begins as a new one. Markers of what it has handled and its failed messages stay. Returns false if it has not read the topic.
+    ///
+    /// # Errors
+    /// A transient error if the database does not answer: retry.
+    fn drop_consumer(
+        &self,
+        topic: &Arc<str>,
+        consumer: &str,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+}
