@@ -1,6 +1,6 @@
 //! Handler that records broker dead letters.
 
-use messagekit::adapter::{Bookkeeping, BoxFuture, CatchAll, Inbox, SetAsideOutcome};
+use messagekit::adapter::{Bookkeeping, BoxFuture, CatchAll, SetAsideOutcome};
 use messagekit::operations::Origin;
 use messagekit::{DeliveryInfo, HandlerError, Message, MessageId, Position, crash};
 use messagekit_prometheus::Metrics;
@@ -16,7 +16,7 @@ pub(super) struct Recorder<S> {
     pub(super) metrics: Option<Metrics>,
 }
 
-impl<S: Bookkeeping + Inbox> Recorder<S> {
+impl<S: Bookkeeping> Recorder<S> {
     async fn keep(&self, tx: &mut S::Tx, death_headers: DeathHeaders) -> Result<(), HandlerError> {
         let DeathHeaders { found, event_id } = death_headers;
         let kept = self.store.keep(tx, &found).await?;
@@ -44,7 +44,7 @@ impl<S: Bookkeeping + Inbox> Recorder<S> {
     }
 }
 
-impl<S: Bookkeeping + Inbox> CatchAll<S> for Recorder<S> {
+impl<S: Bookkeeping> CatchAll<S> for Recorder<S> {
     /// One event may be dead-lettered at several positions, so its scope is part of the id.
     fn id(&self, message: &Message, position: Option<&Position>) -> MessageId {
         claim_id(&DeathHeaders::of(self.origin, message.clone(), position.cloned()).found)

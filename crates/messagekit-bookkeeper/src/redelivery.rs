@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, End, Failure, FailureKind, Inbox, PublishError, PublishErrorKind, PublishSpans, Publisher,
+    Bookkeeping, End, Failure, FailureKind, PublishError, PublishErrorKind, PublishSpans, Publisher,
     RETRY_POLL, Redelivery, TransactError,
 };
 use messagekit::operations::Origin;
@@ -39,7 +39,7 @@ pub(super) struct Redeliverer<S> {
     pub(super) stats: BookkeeperStats,
 }
 
-impl<S: Bookkeeping + Inbox> Redeliverer<S> {
+impl<S: Bookkeeping> Redeliverer<S> {
     /// Runs until `shutdown`, then finishes redeliveries in flight.
     ///
     /// # Errors

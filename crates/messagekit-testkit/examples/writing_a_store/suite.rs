@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use messagekit::adapter::Positions;
+use messagekit::adapter::{Positions, Publisher};
 use messagekit::log::{OrderedReader, Start};
 use messagekit::{
     Consumer, ConsumerBuilder, Delivered, HandlerError, Message, OnFailure, OnUnknown, Shutdown,
@@ -33,6 +33,12 @@ impl Rows {
     }
 }
 
+/// Ends the transaction by a statement whose error is ignored.
+fn end_silently(tx: &SmallTx) {
+    let refused = tx.connection().execute("INSERT OR ROLLBACK INTO taken VALUES (1)", []);
+    assert!(refused.is_err(), "the row is taken");
+}
+
 impl StoreFixture for Rows {
     type Store = SmallStore;
 
@@ -56,8 +62,7 @@ impl StoreFixture for Rows {
     }
 
     async fn swallow_error(&self, tx: &mut SmallTx) {
-        let refused = tx.connection().execute("INSERT OR ROLLBACK INTO taken VALUES (1)", []);
-        assert!(refused.is_err(), "the row is taken");
+        end_silently(tx);
     }
 }
 
@@ -68,8 +73,7 @@ static SLOW_RUNS: AtomicU32 = AtomicU32::new(0);
 
 async fn write_order(tx: &mut SmallTx, order: Message) -> Result<(), HandlerError> {
     if order.payload.starts_with(b"swallowed") {
-        let refused = tx.connection().execute("INSERT OR ROLLBACK INTO taken VALUES (1)", []);
-        assert!(refused.is_err(), "the row is taken");
+        end_silently(tx);
     }
     if order.payload.starts_with(b"no price") {
         return Err(HandlerError::permanent("order without a price"));
@@ -82,12 +86,14 @@ async fn write_order(tx: &mut SmallTx, order: Message) -> Result<(), HandlerErro
     Ok(())
 }
 
+fn order(text: &'static str) -> Message {
+    Message::new("orders.order", text).with_header("id", text).with_header("eventType", "orders.order.placed")
+}
+
 /// Publishes orders with this key.
 async fn publish(log: &MemoryLog, key: &str, orders: &[&'static str]) {
-    use messagekit::adapter::Publisher;
-    for order in orders {
-        let message = Message::new("orders.order", *order).with_key(key.to_owned());
-        let message = message.with_header("id", *order).with_header("eventType", "orders.order.placed");
+    for text in orders {
+        let message = order(text).with_key(key.to_owned());
         assert!(log.publish(&[message]).await.iter().all(Result::is_ok));
     }
 }
@@ -95,6 +101,11 @@ async fn publish(log: &MemoryLog, key: &str, orders: &[&'static str]) {
 fn billing(rows: &Rows, log: &MemoryLog) -> ConsumerBuilder<SmallStore, MemorySource> {
     let billing = Consumer::builder("billing", rows.store()).from(log.topics(["orders.order"]));
     billing.on_message("orders.order.placed", write_order)
+}
+
+async fn delivered(rows: &Rows, text: &'static str) -> Delivered {
+    let billing = billing(rows, &MemoryLog::new(1)).build().expect("it is built");
+    billing.deliver(order(text)).await.expect("it is answered")
 }
 
 #[tokio::test]
@@ -110,22 +121,15 @@ async fn duplicates_are_applied_once_and_positions_move() {
 /// A handler that continues in a transaction that has ended writes nothing outside of it.
 #[tokio::test]
 async fn nothing_is_written_behind_the_end_of_a_transaction() {
-    let (rows, log) = (Rows::new().await, MemoryLog::new(1));
-    publish(&log, "a", &["swallowed"]).await;
-    let order = log.records("orders.order")[0].message.clone();
-    let waits =
-        billing(&rows, &log).build().expect("it is built").deliver(order).await.expect("it is answered");
+    let rows = Rows::new().await;
+    let waits = delivered(&rows, "swallowed").await;
     assert!(matches!(waits, Delivered::Waits(_)), "{waits:?}");
     assert_eq!(rows.effects("swallowed").await, 0);
 }
 
 #[tokio::test]
 async fn a_failing_message_waits_under_its_error() {
-    let (rows, log) = (Rows::new().await, MemoryLog::new(1));
-    publish(&log, "a", &["no price"]).await;
-    let order = log.records("orders.order")[0].message.clone();
-    let waits =
-        billing(&rows, &log).build().expect("it is built").deliver(order).await.expect("it is answered");
+    let waits = delivered(&Rows::new().await, "no price").await;
     assert!(
         matches!(&waits, Delivered::Waits(failure) if failure.error == "order without a price"),
         "{waits:?}"

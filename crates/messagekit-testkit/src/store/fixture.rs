@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{
-    Bookkeeping, ClaimRequest, Failure, FailureKind, FullInbox, Inbox, Markers, Next, OutboxRows,
-    ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
+    Bookkeeping, ClaimRequest, FailedMessageRows, Failure, FailureKind, FullInbox, Inbox, Markers, Next,
+    OutboxRows, ReceivedMessage, Retries, RetryLease, SetAsideOutcome,
 };
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessages, Operations, Operator,
@@ -210,15 +210,15 @@ pub(super) async fn look<S: Markers>(store: &S, consumer: &str, received: &Recei
 }
 
 /// Sets a message aside in its own transaction, which commits.
-pub(super) async fn set_aside_now<S: FullInbox>(
+pub(super) async fn set_aside_now<S: Inbox>(
     store: &S,
     consumer: &str,
     received: &ReceivedMessage,
     failure: &Failure,
 ) -> SetAsideOutcome {
     let mut tx = begin(store).await;
-    let outcome =
-        store.set_aside(&mut tx, consumer, received, failure).await.expect("the message can be set aside");
+    let outcome = store.failed_messages().set_aside(&mut tx, consumer, received, failure).await;
+    let outcome = outcome.expect("the message can be set aside");
     commit(store, tx).await;
     outcome
 }

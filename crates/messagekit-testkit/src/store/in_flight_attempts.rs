@@ -1,9 +1,9 @@
 //! In-flight attempts, which count the crashes of a message.
 
 use messagekit::Store;
-use messagekit::adapter::{Attempts, FailedMessageRows, Inbox, ReceivedMessage};
+use messagekit::adapter::{Attempts, Inbox, ReceivedMessage};
 
-use super::fixture::{begin, claim_in, commit};
+use super::fixture::{begin, claim_in, commit, set_aside_now};
 use super::{StoreFixture, dead, received};
 use crate::unique;
 
@@ -136,10 +136,7 @@ pub async fn cleanup_clears_attempts_of_finished_messages<F: StoreFixture>(fixtu
     let mut tx = begin(&store).await;
     claim_in(&store, &mut tx, &consumer, &[&applied]).await;
     commit(&store, tx).await;
-    let mut tx = begin(&store).await;
-    let is_kept = store.failed_messages().set_aside(&mut tx, &consumer, &dead_one, &dead("no")).await;
-    is_kept.expect("the message can be set aside");
-    commit(&store, tx).await;
+    set_aside_now(&store, &consumer, &dead_one, &dead("no")).await;
     store.attempts().clear_finished_attempts(&unique("consumer")).await.expect("notes can be swept");
     store.attempts().clear_finished_attempts(&consumer).await.expect("notes can be swept");
     let mut deaths = Vec::new();

@@ -25,7 +25,7 @@ use super::transaction::{Attempted, attempt};
 use super::{ConsumerStats, OnFailure};
 use crate::gate::{Outcome, Starts};
 use crate::store::{
-    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans, has,
+    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans,
 };
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
@@ -242,13 +242,15 @@ impl<S: Inbox> BatchRun<S> {
         Ended { state, finished: receipts, rest, after, wait, outcome, done, failure, due_in, span }
     }
 
-    /// Returns a message for the next run. Without a database, a message whose attempts are used up and that waits for its
+    /// Returns a message for the next run. Without retries, a message whose attempts are used up and that waits for its
     /// dead-letter publication does not run again.
     fn unfinished(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<Entry<S>> {
-        let entry = &self.entries[index];
+        let (entry, rules) = (&self.entries[index], &self.settings.rules);
         entry.call.rest();
         match failed.get(&index) {
-            Some(failure) if !has::<S, S::Retries>() => entry.set_aside(failure.clone()),
+            Some(failure) if !rules.runs_again && rules.on_failure != OnFailure::Block => {
+                entry.set_aside(failure.clone())
+            }
             _ => Arc::clone(entry),
         }
     }

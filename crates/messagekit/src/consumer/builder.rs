@@ -291,8 +291,8 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Sets the policy for a message that cannot be applied. Default: [`OnFailure::ParkKey`] if the source has an order to keep
-    /// (a log: Kafka, the embedded engine, memory) and the store is a database; [`OnFailure::Block`] if the store keeps no failed messages.
-    /// Otherwise [`OnFailure::DeadLetter`].
+    /// (a log: Kafka, the embedded engine, memory) and the store is a database; [`OnFailure::Block`] if the store
+    /// keeps no failed messages. Otherwise [`OnFailure::DeadLetter`].
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.options.on_failure = Some(policy);
         self

@@ -1,7 +1,8 @@
 //! The policies for messages that a consumer cannot apply.
 
 /// The failure policy of a consumer. Default: [`ParkKey`](Self::ParkKey) if the source is a log and the store is a database,
-/// [`Block`](Self::Block) if the store keeps no failed messages, otherwise [`DeadLetter`](Self::DeadLetter). An outage is no failure: it pauses the lane and costs no attempt.
+/// [`Block`](Self::Block) if the store keeps no failed messages, otherwise [`DeadLetter`](Self::DeadLetter). An outage is no
+/// failure: it pauses the lane and costs no attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {

@@ -99,7 +99,7 @@ pub trait TopicDefinitions: Store {
 
     /// Deletes some records that the topic no longer keeps, in a short transaction, and returns how many; 0 when there are no more.
     ///
-    /// An append to a topic deletes, too: at most some more records than it appends. What a relay has not published yet stays.
+    /// An append to a topic deletes, too: at most some more records than it appends. Records that a relay has not published yet stay.
     ///
     /// # Errors
     /// As [`set_retention`](Self::set_retention).
@@ -111,8 +111,8 @@ pub trait TopicDefinitions: Store {
     /// As [`set_retention`](Self::set_retention).
     fn clear_topic(&self, topic: &Arc<str>) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// Drops a topic, in a short transaction: from then on no call finds it, its claims are lost, and its name is free. What it has left is
-    /// deleted by [`clear_dropped`](Self::clear_dropped). Its failed messages stay.
+    /// Drops a topic, in a short transaction: from then on no call finds it, its claims are lost, and its name is free.
+    /// [`clear_dropped`](Self::clear_dropped) deletes its remaining rows. Its failed messages stay.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.

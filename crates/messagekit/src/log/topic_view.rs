@@ -3,7 +3,7 @@
 /// A view over the topics of a database.
 ///
 /// PostgreSQL has them in the schema of the tables, as `system_topics` and so on; a SQLite file as `messagekit_system_topics` and so on.
-/// [`TopicDefinitions::view_rows`](super::TopicDefinitions::view_rows) reads them. Dropped topics are in none of them.
+/// [`TopicDefinitions::view_rows`](super::TopicDefinitions::view_rows) reads them. No view has dropped topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TopicView {
@@ -16,8 +16,8 @@ pub enum TopicView {
     /// `last_acked_offset` is the last one of the settled prefix, or null before offset 0 is settled, and `next_offset` is the end of the
     /// partition. `lag` counts the kept records that the consumer has not settled; what workers have settled by claims out of order is not
     /// in it. A consumer that handles records one by one and has never claimed any has those in it that it handled behind one that it did
-    /// not: to tell them from others, [`count_records`](super::RecordReads::count_records) reads every record. What waits for an offset is
-    /// not counted.
+    /// not: to tell them from others, [`count_records`](super::RecordReads::count_records) reads every record. Events that wait for an offset
+    /// are not counted.
     TopicOffsets,
     /// `system.routes`: a row for each topic, table and kind of change, for every table source.
     Routes,

@@ -26,6 +26,12 @@ fn not_kept(consumer: &str, received: &ReceivedMessage) -> Error {
     Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer).with("message", &received.id)
 }
 
+/// The error of a priming over a store without primings.
+pub(crate) fn no_primings(consumer: &str) -> Error {
+    let text = "store keeps no primings, so nothing would say how far the consumer is: leave the priming out";
+    Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer)
+}
+
 impl<Tx: Send> FailedMessageRows<Tx> for Absent {
     async fn oldest_return(&self, _: &[Arc<str>]) -> Result<Option<Duration>, Error> {
         Ok(None)
@@ -113,9 +119,7 @@ impl<Tx: Send> Primings<Tx> for Absent {
     }
 
     async fn begin_priming(&self, _: &mut Tx, consumer: &str, _: u32) -> Result<bool, Error> {
-        let text =
-            "store keeps no primings, so nothing would say how far the consumer is: leave the priming out";
-        Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", consumer))
+        Err(no_primings(consumer))
     }
 
     async fn write_priming(&self, _: &mut Tx, _: &str, _: Priming) -> Result<(), Error> {

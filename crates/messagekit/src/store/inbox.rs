@@ -11,7 +11,7 @@ use super::{Attempts, FailedMessageRows, Markers, Positions, Primings, Retries, 
 ///   and its position does not move.
 /// - Without **retries**, but with failed messages, a consumer repeats a message in place until its attempts are used up, and handles each message by itself unless
 ///   batches are set.
-/// - Without **attempts**, nobody counts the crashes of a message: a message that ends its process is delivered again without limit. The
+/// - Without **attempts**, crashes are not counted: a message that ends its process is delivered again without limit. The
 ///   builder logs this.
 /// - Without **primings**, a consumer cannot be primed.
 ///
@@ -76,7 +76,7 @@ impl<S: FullInbox> Inbox for S {
 }
 
 /// A duty of the store `S`: `S` itself, a value that it holds, or [`Absent`](super::Absent).
-pub trait PartOf<S: ?Sized> {
+pub trait PartOf<S> {
     /// Whether the duty is done at all.
     const IS_PRESENT: bool;
 

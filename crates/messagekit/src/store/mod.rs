@@ -34,6 +34,7 @@ mod unhandled_type;
 mod wake;
 
 pub use absent::Absent;
+pub(crate) use absent::no_primings;
 pub use attempts::Attempts;
 pub use bookkeeping::{Bookkeeping, BrokerDeadLetter, Redelivery};
 pub use claim::claim;

@@ -18,7 +18,7 @@ use crate::consumer::settings::Settings;
 use crate::consumer::stats::Ending;
 use crate::gate::Gates;
 use crate::log::OrderedReaderBuilder;
-use crate::store::{Inbox, Store, has};
+use crate::store::{Inbox, Store, has, no_primings};
 use crate::transport::Source;
 use crate::{Error, ErrorKind, Shutdown, crash};
 
@@ -71,8 +71,8 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if the consumer has progress in these topics that is not of a priming: [force](Self::force) it, or choose
-    /// another name. [`ErrorKind::InvalidConfiguration`] for a store that keeps no primings. Those of [`OrderedReaderBuilder::open`] and of
-    /// [`Consumer::run`]. An outage is no error: the priming waits.
+    /// another name. [`ErrorKind::InvalidConfiguration`] for a store that keeps no primings. Also the errors of
+    /// [`OrderedReaderBuilder::open`] and of [`Consumer::run`]. An outage is no error: the priming waits.
     ///
     /// # Cancel safety
     /// As [`Consumer::run`]. What was not committed is handled by the next run.
@@ -89,9 +89,7 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
             return Err(error.with("consumer", &consumer.settings.name));
         }
         if !has::<S, S::Primings>() {
-            let text = "store keeps no primings, so nothing would say how far the consumer is: leave the priming out";
-            let error = Error::new(ErrorKind::InvalidConfiguration, text);
-            return Err(error.with("consumer", &consumer.settings.name));
+            return Err(no_primings(&consumer.settings.name));
         }
         let ending = Ending::of(&consumer.settings.stats);
         let primed = prime(&consumer.settings, reader, is_forced, on_progress, shutdown.clone()).await;
